@@ -1,0 +1,1 @@
+"""The benchmark: discovery, plan, run, validation, scores, report."""

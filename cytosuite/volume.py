@@ -1,0 +1,98 @@
+"""An image with its axes, voxel size and metadata."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cytosuite.errors import InputError
+
+AXES = "TCZYX"
+SPATIAL = "ZYX"
+
+Scalar = str | int | float
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """An image, its axes, its voxel size in µm and what is known about it.
+
+    Parameters
+    ----------
+    array : ndarray
+        The pixels, in the order of `axes`.
+    spacing : tuple of float
+        µm per voxel, one positive number per spatial axis of `axes`, in the order z, y, x.
+    axes : str
+        Ordered subset of ``TCZYX`` that ends in ``YX``, one letter per dimension of `array`.
+    metadata : mapping
+        What else is known (channel, study, ...): strings and numbers. The key
+        ``spacing_source`` is ``"assumed"`` where the file gave no voxel size.
+
+    Raises
+    ------
+    InputError
+        If axes and array disagree, an axis is unknown or out of order, or a spacing is not a
+        positive number.
+
+    Examples
+    --------
+    >>> Volume(np.zeros((8, 64, 64), np.uint16), spacing=(1.0, 0.2, 0.2)).shape
+    (8, 64, 64)
+    """
+
+    array: NDArray[Any]
+    spacing: tuple[float, ...]
+    axes: str = "ZYX"
+    metadata: Mapping[str, Scalar] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse axes, shapes and spacings that contradict each other."""
+        ordered = "".join(axis for axis in AXES if axis in self.axes)
+        if ordered != self.axes or not self.axes.endswith("YX"):
+            raise InputError(
+                f"axes must be an ordered subset of {AXES} that ends in YX, found {self.axes!r}"
+            )
+        if self.array.ndim != len(self.axes):
+            raise InputError(
+                f"an image with axes {self.axes} has {len(self.axes)} dimensions, "
+                f"found shape {self.array.shape}"
+            )
+        spatial = sum(axis in SPATIAL for axis in self.axes)
+        values = [float(value) for value in self.spacing]
+        if len(values) != spatial or not all(np.isfinite(v) and v > 0 for v in values):
+            raise InputError(
+                f"spacing must be {spatial} positive numbers in µm "
+                f"({', '.join(axis.lower() for axis in self.axes if axis in SPATIAL)}), "
+                f"found {list(self.spacing)}"
+            )
+        object.__setattr__(self, "spacing", tuple(values))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Size of each axis in voxels."""
+        return tuple(self.array.shape)
+
+    @property
+    def spacing_is_assumed(self) -> bool:
+        """Whether the voxel size is a stand-in because the file gave none."""
+        return self.metadata.get("spacing_source") == "assumed"
+
+    def like(self, array: NDArray[Any]) -> "Volume":
+        """Return another image of the same scene: axes, spacing and metadata are kept.
+
+        Parameters
+        ----------
+        array : ndarray
+            The new pixels, of the same shape.
+
+        Raises
+        ------
+        InputError
+            If the shape differs.
+        """
+        if array.shape != self.array.shape:
+            raise InputError(f"expected the shape {self.array.shape}, found {array.shape}")
+        return Volume(array, self.spacing, self.axes, self.metadata)
