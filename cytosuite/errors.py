@@ -18,3 +18,9 @@ class ModelError(CytosuiteError):
     """No model fits, or its files are missing or altered (exit code 3)."""
 
     exit_code = 3
+
+
+def last_line(error: Exception) -> str:
+    """Return the last line of another library's message, which is where the reason stands."""
+    lines = str(error).strip().splitlines()
+    return lines[-1].strip() if lines else repr(error)

@@ -1,0 +1,36 @@
+# An algorithm's image. `make build-<algorithm>` builds it and fills the labels; by hand, after the base
+# (docker/base.Dockerfile):
+#   docker build --network none --build-arg ALGORITHM=<algorithm> -t cytosuite/<algorithm> .
+# The classic builder suffices; every algorithm shares the layers of the base.
+ARG BASE=cytosuite/base:cpu
+FROM ${BASE} AS algorithm
+ARG ALGORITHM
+USER 0:0
+COPY cytosuite/ /opt/app/cytosuite/
+COPY algorithms/__init__.py /opt/app/algorithms/
+COPY algorithms/${ALGORITHM}/ /opt/app/algorithms/${ALGORITHM}/
+COPY weights/${ALGORITHM}/ /opt/app/model/
+# Readable under any user, and compiled because the root is read-only at run time.
+RUN chmod -R a+rX /opt/app && python3 -m compileall -q --invalidation-mode unchecked-hash /opt/app
+USER 1000:1000
+WORKDIR /opt/app
+# The exec form does not expand build arguments: the entry point reads the environment.
+ENV CYTOSUITE_ALGORITHM=${ALGORITHM}
+ENTRYPOINT ["python3", "-m", "cytosuite.container"]
+CMD ["run"]
+# Last, because they change with every commit.
+ARG VERSION=0
+ARG REVISION=unknown
+ARG CREATED=1970-01-01T00:00:00Z
+ARG SOURCE=unknown
+ARG SOURCE_DIGEST=unknown
+LABEL org.opencontainers.image.title="cytosuite ${ALGORITHM}" \
+    org.opencontainers.image.description="The algorithm ${ALGORITHM} of cytosuite: /input to /output, one case at a time" \
+    org.opencontainers.image.version="${VERSION}" \
+    org.opencontainers.image.revision="${REVISION}" \
+    org.opencontainers.image.created="${CREATED}" \
+    org.opencontainers.image.licenses="Apache-2.0" \
+    org.opencontainers.image.source="${SOURCE}" \
+    org.grand-challenge.api-method="exec" \
+    org.cytosuite.algorithm="${ALGORITHM}" \
+    org.cytosuite.source-digest="${SOURCE_DIGEST}"

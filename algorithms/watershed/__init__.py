@@ -1,0 +1,1 @@
+"""Classical nucleus segmentation: threshold, blob seeds, watershed, merging, cut at own peak."""

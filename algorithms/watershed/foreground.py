@@ -1,0 +1,259 @@
+"""Background, noise and the voxels that belong to nuclei."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+_BINS = 4096
+_MAD_TO_SD = 1.4826
+_WEAK_SMOOTHING = 0.05  # part of the noise in the residual below which it says nothing
+
+
+def sigmas(length_um: float, spacing: Sequence[float], elongation: float) -> tuple[float, ...]:
+    """Return a length in voxels per axis; z (of three axes) is stretched by `elongation`.
+
+    Parameters
+    ----------
+    length_um : float
+        Length in y and x, in µm.
+    spacing : sequence of float
+        µm per voxel, (z, y, x) or (y, x).
+    elongation : float
+        Factor for the z axis.
+
+    Returns
+    -------
+    tuple of float
+        Length in voxels, one per axis.
+
+    Examples
+    --------
+    >>> sigmas(1.0, (2.0, 0.5, 0.5), 3.0)
+    (1.5, 2.0, 2.0)
+    """
+    factors = (elongation, 1.0, 1.0) if len(spacing) == 3 else (1.0, 1.0)
+    return tuple(length_um * factor / step for factor, step in zip(factors, spacing, strict=True))
+
+
+def background_and_noise(signal: NDArray[np.float32]) -> tuple[float, float]:
+    """Return the level of the background and the standard deviation of what varies about it.
+
+    Parameters
+    ----------
+    signal : (Z, Y, X) or (Y, X) float array
+        Smoothed intensities.
+
+    Returns
+    -------
+    background : float
+        The half-sample mode of the intensities: the densest interval.
+    spread : float
+        1.4826 times the median distance to the background of the values below it: nuclei, which
+        are brighter than the background, do not enter. 0 for a constant image.
+    """
+    values = signal.ravel()
+    step = max(1, values.size // 200_000)
+    values = np.sort(values[::step])
+    background = _half_sample_mode(values)
+    below = values[values <= background]
+    spread = _MAD_TO_SD * float(np.median(background - below)) if below.size else 0.0
+    return background, spread
+
+
+def white_noise(
+    residual: NDArray[np.float32], background: NDArray[np.bool_], sigma: Sequence[float]
+) -> float:
+    """Return the standard deviation that uncorrelated noise keeps after Gaussian smoothing.
+
+    Parameters
+    ----------
+    residual : float array
+        Image minus smoothed image.
+    background : bool array
+        The voxels to measure in.
+    sigma : sequence of float
+        Standard deviations of the smoothing in voxels, one per axis.
+
+    Returns
+    -------
+    float
+        0 where the smoothing is too weak to tell, or no voxel is background.
+
+    Notes
+    -----
+    With the kernel ``k``, white noise of variance ``v`` leaves ``v sum(k^2)`` in the smoothed
+    image and ``v (1 - 2 k(0) + sum(k^2))`` in the residual.
+    """
+    centre, square = 1.0, 1.0
+    for width in sigma:
+        impulse = np.zeros(2 * int(4 * width + 1) + 1)
+        impulse[impulse.size // 2] = 1.0
+        kernel = ndimage.gaussian_filter1d(impulse, width) if width > 0 else impulse
+        centre, square = centre * float(kernel.max()), square * float(np.sum(kernel**2))
+    left = 1 - 2 * centre + square
+    values = residual[background]
+    if left < _WEAK_SMOOTHING or values.size == 0:
+        return 0.0
+    return float(np.sqrt(np.mean(values.astype(np.float64) ** 2) * square / left))
+
+
+def _half_sample_mode(values: NDArray[np.float32]) -> float:
+    """Return the middle of the shortest intervals holding ever fewer of the sorted values."""
+    while values.size > 64:
+        half = max(32, values.size // 2)
+        width = values[half - 1 :] - values[: values.size - half + 1]
+        narrowest = np.flatnonzero(width == width.min())
+        start = int(narrowest[narrowest.size // 2])
+        if width[start] == 0:
+            return float(values[start])
+        values = values[start : start + half]
+    return float(np.median(values))
+
+
+def remove_background(
+    image: NDArray[np.float32], spacing: Sequence[float], radius_um: float
+) -> NDArray[np.float32]:
+    """Return the image minus a smooth lower envelope of the given radius.
+
+    Parameters
+    ----------
+    image : (Z, Y, X) or (Y, X) float array
+        Smoothed intensities.
+    spacing : sequence of float
+        µm per voxel.
+    radius_um : float
+        Features wider than about twice this length, in µm, count as background.
+
+    Returns
+    -------
+    float array
+        Intensities above the background, of the same shape.
+
+    Notes
+    -----
+    The image is reduced to blocks of about a quarter of the radius (block minimum of a smoothed
+    image), opened there with a box, smoothed, and enlarged again linearly: an approximation of
+    the rolling ball (Sternberg 1983) whose cost does not grow with the radius.
+    """
+    block = [
+        max(1, min(size, round(radius_um / 4 / step)))
+        for size, step in zip(image.shape, spacing, strict=True)
+    ]
+    small = image
+    for axis, length in enumerate(block):
+        starts = np.arange(0, image.shape[axis], length)
+        counts = np.diff(np.append(starts, image.shape[axis]))
+        shape = [1] * image.ndim
+        shape[axis] = -1
+        small = np.add.reduceat(small, starts, axis=axis) / counts.reshape(shape)
+    width = [
+        2 * max(1, round(radius_um / step / length)) + 1
+        for step, length in zip(spacing, block, strict=True)
+    ]
+    opened = ndimage.grey_opening(small, size=width, mode="nearest")
+    opened = ndimage.gaussian_filter(opened, [w / 4 for w in width], mode="nearest")
+    surface = opened.astype(np.float32)
+    for axis, length in enumerate(block):
+        surface = _enlarge(surface, axis, length, image.shape[axis])
+    result: NDArray[np.float32] = image - surface
+    return result
+
+
+def _enlarge(array: NDArray[np.float32], axis: int, block: int, size: int) -> NDArray[np.float32]:
+    """Return the array interpolated linearly along one axis from block centres to voxels."""
+    if block == 1:
+        return array
+    starts = np.arange(0, size, block)
+    centres = (starts + np.minimum(starts + block, size) - 1) / 2
+    position = np.interp(np.arange(size), centres, np.arange(len(centres)))
+    low = np.minimum(position.astype(np.intp), max(len(centres) - 2, 0))
+    high = np.minimum(low + 1, len(centres) - 1)
+    shape = [1] * array.ndim
+    shape[axis] = -1
+    weight = (position - low).astype(np.float32).reshape(shape)
+    below, above = np.take(array, low, axis=axis), np.take(array, high, axis=axis)
+    result: NDArray[np.float32] = below + weight * (above - below)
+    return result
+
+
+def li_threshold(values: NDArray[np.float32]) -> float:
+    """Return the threshold of minimum cross entropy of values that are not negative.
+
+    Parameters
+    ----------
+    values : float array
+        Intensities above the background; negative ones count as zero.
+
+    Returns
+    -------
+    float
+        The threshold; the only value where all are alike.
+
+    Notes
+    -----
+    Minimises ``-S_low log m_low - S_high log m_high`` with the sums ``S`` and means ``m`` of
+    the two classes over 4096 bins, exactly, instead of by iteration: linear in the voxels and
+    independent of a starting value.
+
+    References
+    ----------
+    Li, Lee, Pattern Recognition 26 (1993) 617, doi:10.1016/0031-3203(93)90115-D;
+    Li, Tam, Pattern Recognition Letters 19 (1998) 771, doi:10.1016/S0167-8655(98)00057-9.
+    """
+    top = float(values.max(initial=0.0))
+    if top <= 0:
+        return 0.0
+    counts, edges = np.histogram(np.clip(values, 0.0, top), bins=_BINS, range=(0.0, top))
+    centres = (edges[1:] + edges[:-1]) / 2
+    number, total = np.cumsum(counts), np.cumsum(counts * centres)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        low = total * np.log(total / number)
+        above = total[-1] - total
+        high = above * np.log(above / (number[-1] - number))
+    entropy = -(low + high)
+    entropy[~np.isfinite(entropy)] = np.inf
+    if not np.isfinite(entropy).any():
+        return float(values.flat[0])
+    return float(edges[int(np.argmin(entropy)) + 1])
+
+
+def foreground_mask(
+    signal: NDArray[np.float32],
+    spacing: Sequence[float],
+    *,
+    threshold: float,
+    local_um: float,
+    local_fraction: float,
+    elongation: float,
+) -> NDArray[np.bool_]:
+    """Return the voxels above the global and the local threshold.
+
+    Parameters
+    ----------
+    signal : (Z, Y, X) or (Y, X) float array
+        Smoothed intensities above the background.
+    spacing : sequence of float
+        µm per voxel.
+    threshold : float
+        Global threshold.
+    local_um : float
+        Radius in µm of the neighbourhood; 0 leaves the local threshold out.
+    local_fraction : float
+        The local threshold is this fraction of the brightest value in the neighbourhood.
+    elongation : float
+        Factor of the radius along z.
+
+    Returns
+    -------
+    bool array
+        True inside nuclei.
+    """
+    mask = signal > threshold
+    if local_um > 0 and local_fraction > 0:
+        size = [2 * max(1, round(r)) + 1 for r in sigmas(local_um, spacing, elongation)]
+        brightest = ndimage.maximum_filter(signal, size=size, mode="nearest")
+        brightest = ndimage.uniform_filter(brightest, size=size, mode="nearest")
+        mask &= signal > local_fraction * brightest
+    return mask

@@ -1,0 +1,109 @@
+"""What makes of basins clean objects: extent, connectedness, holes, size and contrast."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.measure import label as connected
+
+from algorithms.watershed.basins import peak_of
+
+
+def cut_at_peak(
+    labels: NDArray[np.int32], signal: NDArray[np.float32], fraction: float
+) -> NDArray[np.int32]:
+    """Return the labels without the voxels dimmer than a fraction of their object's peak."""
+    if fraction <= 0:
+        return labels
+    level = fraction * peak_of(labels, signal)
+    result: NDArray[np.int32] = np.where(signal >= level[labels], labels, 0)
+    return result
+
+
+def largest_pieces(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return the labels with only the largest connected piece of each."""
+    pieces = connected(labels, connectivity=1).astype(np.int32)
+    size = np.bincount(pieces.ravel())
+    owner = np.zeros(size.size, np.int64)
+    inside = labels > 0
+    owner[pieces[inside]] = labels[inside]
+    order = np.lexsort((np.arange(size.size), -size, owner))
+    first = np.ones(order.size, bool)
+    first[1:] = owner[order][1:] != owner[order][:-1]
+    keep = np.zeros(size.size, bool)
+    keep[order[first]] = True
+    keep[0] = False
+    result: NDArray[np.int32] = np.where(keep[pieces], labels, 0)
+    return result
+
+
+def fill_holes(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return the labels with the enclosed background that touches one object only filled."""
+    holes, count = ndimage.label(labels == 0)
+    if count <= 1:
+        return labels
+    outer = np.zeros(count + 1, bool)
+    for axis in range(labels.ndim):
+        if labels.shape[axis] > 1:
+            face = np.moveaxis(holes, axis, 0)
+            outer[face[0]] = outer[face[-1]] = True
+    outer[0] = True
+    low = np.full(count + 1, np.iinfo(np.int32).max, np.int32)
+    high = np.zeros(count + 1, np.int32)
+    for axis in range(labels.ndim):
+        h, v = np.moveaxis(holes, axis, 0), np.moveaxis(labels, axis, 0)
+        for hole, value in ((h[:-1], v[1:]), (h[1:], v[:-1])):
+            touch = (hole > 0) & (value > 0)
+            np.minimum.at(low, hole[touch], value[touch])
+            np.maximum.at(high, hole[touch], value[touch])
+    owner = np.where(~outer & (low == high), high, 0)
+    result: NDArray[np.int32] = np.where(labels == 0, owner[holes], labels).astype(np.int32)
+    return result
+
+
+def open_objects(
+    labels: NDArray[np.int32], spacing: Sequence[float], radius_um: float
+) -> NDArray[np.int32]:
+    """Return the labels without parts thinner than twice the radius."""
+    if radius_um <= 0:
+        return labels
+    inner = labels > 0
+    for axis in range(labels.ndim):
+        v, i = np.moveaxis(labels, axis, 0), np.moveaxis(inner, axis, 0)
+        differ = v[1:] != v[:-1]
+        i[1:] &= ~differ
+        i[:-1] &= ~differ
+    core = ndimage.distance_transform_edt(inner, sampling=spacing) > radius_um - min(spacing)
+    if not core.any():
+        return labels
+    distance, nearest = ndimage.distance_transform_edt(~core, sampling=spacing, return_indices=True)
+    keep = (distance <= radius_um) & (labels[tuple(nearest)] == labels)
+    has_core = np.zeros(int(labels.max()) + 1, bool)
+    has_core[labels[core]] = True
+    result: NDArray[np.int32] = np.where(keep | ~has_core[labels], labels, 0)
+    return result
+
+
+def keep_by(labels: NDArray[np.int32], keep: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Return the labels with the objects kept whose entry is true, numbered from 1."""
+    keep = keep.copy()
+    keep[0] = False
+    number = np.zeros(keep.size, np.int32)
+    number[keep] = np.arange(1, int(keep.sum()) + 1)
+    result: NDArray[np.int32] = number[labels]
+    return result
+
+
+def rim_mean(labels: NDArray[np.int32], signal: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return per object the mean signal of the background voxels next to it (NaN: none)."""
+    count = int(labels.max(initial=0)) + 1
+    total, number = np.zeros(count), np.zeros(count)
+    for axis in range(labels.ndim):
+        v, s = np.moveaxis(labels, axis, 0), np.moveaxis(signal, axis, 0)
+        for owner, other, value in ((v[:-1], v[1:], s[1:]), (v[1:], v[:-1], s[:-1])):
+            touch = (owner > 0) & (other == 0)
+            total += np.bincount(owner[touch], value[touch], count)
+            number += np.bincount(owner[touch], minlength=count)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return total / number

@@ -1,0 +1,116 @@
+"""The parameters of the watershed segmenter, with their units and bounds."""
+
+from dataclasses import dataclass, fields
+from math import inf, isfinite
+
+from cytosuite.errors import InputError
+
+_BOUNDS: dict[str, tuple[float, float]] = {
+    "smoothing_um": (0.0, inf),
+    "axial_elongation": (0.1, 10.0),
+    "background_um": (0.0, inf),
+    "gamma": (0.1, 2.0),
+    "threshold_factor": (0.0, 10.0),
+    "local_um": (0.0, inf),
+    "local_fraction": (0.0, 1.0),
+    "blob_fraction": (-10.0, 1.0),
+    "distance_weight": (0.0, 4.0),
+    "merge_ratio": (0.0, 1.0),
+    "peak_fraction": (0.0, 1.0),
+    "opening_um": (0.0, inf),
+    "minimum_size": (0.0, inf),
+    "maximum_size": (0.0, inf),
+    "minimum_contrast": (0.0, 10.0),
+    "minimum_rim_contrast": (0.0, 1.0),
+    "minimum_snr": (0.0, inf),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What the watershed segmenter has to know about the nuclei and the microscope.
+
+    Lengths are in µm, so that one set serves every voxel size. In two dimensions
+    `axial_elongation` has no effect.
+
+    Parameters
+    ----------
+    smoothing_um : float
+        Standard deviation in y and x, in µm, of the Gaussian applied before thresholds.
+    axial_elongation : float
+        How many times taller (z) than wide nuclei look; scales every length along z.
+    background_um : float
+        Radius in µm of the uneven background to remove; 0 removes a constant only.
+    gamma : float
+        Exponent applied to the background-free intensity before the global threshold;
+        below 1 dim nuclei count more.
+    threshold_factor : float
+        Global threshold as a multiple of Li's minimum cross entropy threshold.
+    local_um : float
+        Radius in µm of the neighbourhood of the local threshold; 0 switches it off.
+    local_fraction : float
+        Local threshold as a fraction of the brightest value in that neighbourhood.
+    radii_um : tuple of float
+        Nucleus radii in µm looked for by the Laplacian of Gaussian.
+    blob_fraction : float
+        Foreground voxels have a blob response of at least this fraction of their intensity:
+        the gaps between nuclei have a negative one.
+    distance_weight : float
+        Exponent of the distance to the border in the seed map; 0 seeds by intensity alone.
+    merge_ratio : float
+        Two neighbouring basins are one nucleus when the saddle between them is at least this
+        fraction of the lower of their two peaks in the seed map.
+    peak_fraction : float
+        A nucleus ends where the intensity falls below this fraction of its own peak.
+    opening_um : float
+        Radius in µm of the opening that removes thin protrusions; 0 switches it off.
+    minimum_size, maximum_size : float
+        Smallest and largest object kept, in µm³ (µm² in two dimensions).
+    minimum_contrast : float
+        Smallest mean intensity of an object as a multiple of the global threshold.
+    minimum_rim_contrast : float
+        Smallest ``(peak - rim) / peak`` where the rim is the mean just outside the object;
+        removes haze.
+    minimum_snr : float
+        Smallest mean intensity of an object in units of the noise left after smoothing.
+
+    Raises
+    ------
+    InputError
+        If a value is not a finite number within its bounds.
+    """
+
+    smoothing_um: float = 0.8
+    axial_elongation: float = 1.5
+    background_um: float = 0.0
+    gamma: float = 1.0
+    threshold_factor: float = 1.2
+    local_um: float = 0.0
+    local_fraction: float = 0.3
+    radii_um: tuple[float, ...] = (4.0, 6.0)
+    blob_fraction: float = -10.0
+    distance_weight: float = 0.5
+    merge_ratio: float = 0.85
+    peak_fraction: float = 0.12
+    opening_um: float = 0.0
+    minimum_size: float = 60.0
+    maximum_size: float = inf
+    minimum_contrast: float = 0.0
+    minimum_rim_contrast: float = 0.0
+    minimum_snr: float = 4.0
+
+    def __post_init__(self) -> None:
+        """Refuse values outside their bounds; cards give lists where tuples are meant."""
+        for item in fields(self):
+            if item.name == "radii_um":
+                continue
+            value = getattr(self, item.name)
+            low, high = _BOUNDS[item.name]
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise InputError(f"{item.name} must be a number, found {value!r}")
+            if not (isfinite(value) or item.name == "maximum_size") or not low <= value <= high:
+                raise InputError(f"{item.name} must be in [{low:g}, {high:g}], found {value!r}")
+        radii = tuple(float(radius) for radius in self.radii_um)
+        if not radii or not all(isfinite(radius) and radius > 0 for radius in radii):
+            raise InputError(f"radii_um must be positive lengths in µm, found {list(radii)}")
+        object.__setattr__(self, "radii_um", radii)

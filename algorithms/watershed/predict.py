@@ -1,0 +1,55 @@
+"""Entry point of the watershed algorithm: one image in, its instance labels out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from algorithms.watershed.parameters import Parameters
+from algorithms.watershed.segment import segment
+from cytosuite.errors import InputError
+from cytosuite.volume import SPATIAL, Volume
+
+if TYPE_CHECKING:
+    from cytosuite.weights import Model
+
+
+def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
+    """Return the instance labels of the nuclei of one image.
+
+    Parameters
+    ----------
+    inputs : mapping of str to Volume
+        ``microscopy-image``: axes ZYX or YX.
+    model : Model
+        Its card's parameters are those of `Parameters`.
+
+    Returns
+    -------
+    mapping of str to Volume
+        ``instance-labels``: of the same shape, spacing and axes, 0 = background, uint16, or
+        uint32 from 65536 nuclei on.
+
+    Raises
+    ------
+    InputError
+        If the image is missing, has time or channel axes, or holds values that are not finite;
+        or a parameter of the card is unknown or out of bounds.
+    """
+    if "microscopy-image" not in inputs:
+        raise InputError(f"expected the input microscopy-image, found {sorted(inputs)}")
+    volume = inputs["microscopy-image"]
+    if any(axis not in SPATIAL for axis in volume.axes):
+        raise InputError(
+            f"microscopy-image must have the axes ZYX or YX, found {volume.axes}: "
+            "give one frame and one channel at a time"
+        )
+    try:
+        parameters = Parameters(**model.card.parameters)
+    except TypeError as error:
+        raise InputError(f"card {model.card.name}: {error}") from error
+    labels = segment(volume.array, volume.spacing, parameters)
+    small = int(labels.max(initial=0)) <= np.iinfo(np.uint16).max
+    return {"instance-labels": volume.like(labels.astype(np.uint16 if small else np.uint32))}

@@ -1,0 +1,164 @@
+"""Nuclei of a 2D or 3D image by threshold, blob seeds and watershed."""
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from algorithms.watershed.basins import basins, merge, peak_of
+from algorithms.watershed.foreground import (
+    background_and_noise,
+    foreground_mask,
+    li_threshold,
+    remove_background,
+    sigmas,
+    white_noise,
+)
+from algorithms.watershed.objects import (
+    cut_at_peak,
+    fill_holes,
+    keep_by,
+    largest_pieces,
+    open_objects,
+    rim_mean,
+)
+from algorithms.watershed.parameters import Parameters
+from algorithms.watershed.seeds import blob_response, seed_map
+from cytosuite.errors import InputError
+
+_TAIL, _CROWDED = 4.0, 0.005  # more than this part of the voxels beyond 4 spreads: not noise
+
+
+def segment(
+    image: NDArray[Any], spacing: Sequence[float], parameters: Parameters
+) -> NDArray[np.int32]:
+    """Return one label per nucleus.
+
+    Parameters
+    ----------
+    image : (Z, Y, X) or (Y, X) array of numbers
+        Nuclei bright on dark background, any dtype, any scale and offset.
+    spacing : sequence of float
+        µm per voxel, one per axis.
+    parameters : Parameters
+        Sizes and thresholds.
+
+    Returns
+    -------
+    (Z, Y, X) or (Y, X) int32 array
+        0 = background, 1..n without gaps.
+
+    Raises
+    ------
+    InputError
+        If the image is neither 2D nor 3D, is empty, or holds values that are not finite.
+    """
+    signal, noise = smooth_signal(image, spacing, parameters)
+    if noise < 0:
+        return np.zeros(image.shape, np.int32)
+    return segment_signal(signal, noise, spacing, parameters)
+
+
+def smooth_signal(
+    image: NDArray[Any], spacing: Sequence[float], p: Parameters
+) -> tuple[NDArray[np.float32], float]:
+    """Return the smoothed intensities above the background, and their noise (-1: constant)."""
+    values = _as_float(image)
+    sigma = sigmas(p.smoothing_um, spacing, p.axial_elongation)
+    signal = ndimage.gaussian_filter(values, sigma)
+    values -= signal
+    if p.background_um > 0:
+        signal = remove_background(signal, spacing, p.background_um)
+    background, spread = background_and_noise(signal)
+    signal -= np.float32(background)
+    if float(signal.max()) <= 0:
+        return signal, -1.0
+    size = [2 * round(r) + 1 for r in sigmas(max(p.radii_um), spacing, p.axial_elongation)]
+    coarse = ndimage.uniform_filter(signal, size)
+    coarse -= coarse.min()
+    noise = white_noise(values, coarse <= li_threshold(coarse), sigma)
+    if noise == 0 or np.mean(signal > _TAIL * spread) < _CROWDED:
+        noise = max(noise, spread)
+    return signal, noise
+
+
+def segment_signal(
+    signal: NDArray[np.float32], noise: float, spacing: Sequence[float], p: Parameters
+) -> NDArray[np.int32]:
+    """Return the labels of a smoothed, background-free image."""
+    labels = np.zeros(signal.shape, np.int32)
+    flat = np.maximum(signal, 0)
+    threshold = p.threshold_factor * li_threshold(flat**p.gamma) ** (1 / p.gamma)
+    mask = foreground_mask(
+        signal,
+        spacing,
+        threshold=threshold,
+        local_um=p.local_um,
+        local_fraction=p.local_fraction,
+        elongation=p.axial_elongation,
+    )
+    if not mask.any():
+        return labels
+    response = blob_response(signal, spacing, p.radii_um, p.axial_elongation)
+    mask &= response >= np.float32(p.blob_fraction) * signal
+    if not mask.any():
+        return labels
+    box = _bounding_box(mask)
+    mask, signal, response = mask[box], signal[box], response[box]
+    height = seed_map(
+        response, mask, spacing, distance_weight=p.distance_weight, elongation=p.axial_elongation
+    )
+    found = merge(basins(height, mask), height, p.merge_ratio)
+    found = cut_at_peak(found, signal, p.peak_fraction)
+    found = open_objects(largest_pieces(found), spacing, p.opening_um)
+    found = fill_holes(largest_pieces(found))
+    labels[box] = _select(found, signal, noise, threshold, spacing, p)
+    return labels
+
+
+def _bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
+    """Return the box around the true voxels, one voxel wider where the image allows."""
+    box = []
+    for axis in range(mask.ndim):
+        others = tuple(other for other in range(mask.ndim) if other != axis)
+        where = np.flatnonzero(mask.any(axis=others))
+        box.append(slice(max(0, int(where[0]) - 1), int(where[-1]) + 2))
+    return tuple(box)
+
+
+def _select(
+    labels: NDArray[np.int32],
+    signal: NDArray[np.float32],
+    noise: float,
+    threshold: float,
+    spacing: Sequence[float],
+    p: Parameters,
+) -> NDArray[np.int32]:
+    """Return the objects of likely size, contrast and signal, numbered from 1."""
+    count = np.bincount(labels.ravel())
+    size = count * prod(spacing)
+    mean = np.bincount(labels.ravel(), signal.ravel()) / np.maximum(count, 1)
+    peak = peak_of(labels, signal)
+    keep = (size >= p.minimum_size) & (size <= p.maximum_size) & (count > 0)
+    keep &= (mean >= p.minimum_contrast * threshold) & (mean >= p.minimum_snr * noise)
+    if p.minimum_rim_contrast > 0:
+        rim = rim_mean(labels, signal)
+        keep &= ~(peak - rim < p.minimum_rim_contrast * peak)
+    return keep_by(labels, keep)
+
+
+def _as_float(image: NDArray[Any]) -> NDArray[np.float32]:
+    """Return the image as float32 with its minimum at 0, or refuse it."""
+    if image.ndim not in (2, 3) or image.size == 0:
+        raise InputError(
+            f"the image must be (z, y, x) or (y, x) and not empty, found shape {image.shape}"
+        )
+    lowest, highest = image.min(), image.max()
+    if not (np.isfinite(lowest) and np.isfinite(highest)):
+        raise InputError(
+            "the image must hold finite numbers only, found NaN or infinity: replace them first"
+        )
+    return (image - lowest.astype(np.float64)).astype(np.float32)

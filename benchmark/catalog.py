@@ -1,0 +1,76 @@
+"""What there is in the checkout: algorithms, datasets, and where things lie."""
+
+import difflib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TypeVar
+
+import datasets
+from cytosuite.errors import InputError
+from cytosuite.manifest import (
+    AlgorithmManifest,
+    DatasetManifest,
+    read_algorithm,
+    read_dataset,
+)
+
+ROOT = Path(__file__).resolve().parent.parent
+Manifest = TypeVar("Manifest", AlgorithmManifest, DatasetManifest)
+
+
+def algorithms(root: Path = ROOT) -> dict[str, AlgorithmManifest]:
+    """Return the manifests of all algorithms in the checkout, by name.
+
+    Raises
+    ------
+    InputError
+        If a manifest is wrong.
+    """
+    return _found(root / "algorithms", "algorithm.toml", read_algorithm)
+
+
+def dataset_manifests(root: Path = ROOT) -> dict[str, DatasetManifest]:
+    """Return the manifests of all datasets in the checkout, by name.
+
+    Raises
+    ------
+    InputError
+        If a manifest is wrong, or another installed package called ``datasets`` hides ours.
+    """
+    ours = root / "datasets"
+    if Path(str(datasets.__file__)).resolve().parent != ours:
+        raise InputError(
+            f"{datasets.__file__}: another package called datasets hides {ours}; "
+            "run cytosuite from a virtual environment of its own (make setup)"
+        )
+    return _found(ours, "dataset.toml", read_dataset)
+
+
+def pick(kind: str, names: Iterable[str], known: Iterable[str]) -> list[str]:
+    """Return the names asked for, all known ones if none was, or say what is close.
+
+    Parameters
+    ----------
+    kind : str
+        What they are, for the message.
+    names, known : iterable of str
+        Asked for, and existing.
+
+    Raises
+    ------
+    InputError
+        If one does not exist.
+    """
+    known = sorted(known)
+    chosen = list(dict.fromkeys(names))
+    for name in chosen:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
+            raise InputError(f"no {kind} called {name!r}; {hint}")
+    return chosen or known
+
+
+def _found(folder: Path, file: str, reader: Callable[[Path], Manifest]) -> dict[str, Manifest]:
+    """Return the manifests in the folders below one folder."""
+    return {path.parent.name: reader(path) for path in sorted(folder.glob(f"*/{file}"))}

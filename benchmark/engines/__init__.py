@@ -1,0 +1,1 @@
+"""Engines run one algorithm on cases, one case at a time."""

@@ -1,0 +1,118 @@
+"""What has to run: jobs, their keys, and the cases whose results are missing."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from benchmark.catalog import ROOT
+from benchmark.dataset import Case, Dataset
+from benchmark.engines.outcome import PASSING, STATUSES, Api, Engine
+from cytosuite.errors import InputError
+from cytosuite.files import digest, read_json, remove
+from cytosuite.manifest import AlgorithmManifest
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One algorithm on one dataset.
+
+    Parameters
+    ----------
+    algorithm : AlgorithmManifest
+        What runs.
+    key : str
+        Digest of all that decides its outputs: a result with another key is stale.
+    folder : Path
+        Where its results lie, one folder per case.
+    missing : tuple of Case
+        The cases to run.
+    present : int
+        Number of cases whose results are there.
+    """
+
+    algorithm: AlgorithmManifest
+    key: str
+    folder: Path
+    missing: tuple[Case, ...]
+    present: int
+
+
+def plan(
+    dataset: Dataset,
+    chosen: Sequence[AlgorithmManifest],
+    engine: Engine,
+    api: Api,
+    run_folder: Path,
+    *,
+    retry: bool = False,
+) -> list[Job]:
+    """Return one job per algorithm with the cases that are missing.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        On disk.
+    chosen : sequence of AlgorithmManifest
+        Algorithms of the dataset's task.
+    engine : Engine
+        What will run them; it counts in the key.
+    api : str
+        ``serve`` or ``exec``; it does not count: both must give the same.
+    run_folder : Path
+        Where results lie.
+    retry : bool
+        Whether to run again what failed in the algorithm.
+
+    Notes
+    -----
+    A case is left when its record has the job's key and its output is there, or when it failed
+    in the algorithm. Time-outs, kills and errors of the engine are tried again.
+    """
+    del api
+    jobs = []
+    for algorithm in chosen:
+        folder = run_folder / algorithm.name
+        key = job_key(dataset, algorithm.name, engine)
+        for leftover in folder.glob(".*.part"):
+            remove(leftover)
+        missing = tuple(
+            case for case in dataset.cases if not _is_done(folder / case.name, key, retry)
+        )
+        jobs.append(Job(algorithm, key, folder, missing, len(dataset.cases) - len(missing)))
+    return jobs
+
+
+def job_key(dataset: Dataset, algorithm: str, engine: Engine) -> str:
+    """Return the digest of dataset, sources, weights and engine that decide the outputs."""
+    sources = [ROOT / "cytosuite", ROOT / "algorithms" / algorithm, ROOT / "weights" / algorithm]
+    content = {
+        "dataset": dataset.fingerprint,
+        "source": digest(sources, ROOT),
+        "engine": engine.name,
+        "identity": engine.identity(algorithm),
+    }
+    return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def read_record(folder: Path) -> Mapping[str, Any] | None:
+    """Return the record of a case, None where there is none that can be read."""
+    try:
+        record = read_json(folder / "record.json")
+    except InputError:
+        return None
+    if not isinstance(record, dict) or record.get("status") not in STATUSES:
+        return None
+    return record
+
+
+def _is_done(folder: Path, key: str, retry: bool) -> bool:
+    """Return whether a case's result can be left as it is."""
+    record = read_record(folder)
+    if record is None or record.get("key") != key:
+        return False
+    if record["status"] == "ok":
+        return (folder / str(record["output"])).is_file()
+    return record["status"] not in PASSING and not retry

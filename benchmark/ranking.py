@@ -1,0 +1,266 @@
+"""Who is best, by how much, and how sure that is: means over cases, intervals and ranks."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from math import inf, nan
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from benchmark.metrics import Metric
+from cytosuite.errors import InputError
+
+COLUMNS = (
+    "dataset",
+    "case",
+    "algorithm",
+    "model",
+    "metric",
+    "value",
+    "status",
+    "seconds",
+    "peak_memory",
+)
+CASE = ["dataset", "case"]
+DRAWS = 2000  # bootstrap samples; an end of the interval varies by 1.5 % of its width
+ENDS = (2.5, 97.5)  # percentiles
+DIGITS = 12  # of a mean in ranking: what differs by rounding only is a tie
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One metric of one algorithm over all cases.
+
+    Parameters
+    ----------
+    metric : str
+        Name of the metric.
+    mean : float
+        Mean over the `n` cases; NaN if there is none.
+    low, high : float
+        Ends of the 95 % interval of the mean; NaN with fewer than two cases.
+    pooled : float
+        The value of all cases taken as one, every object having the same weight; NaN if not given.
+    n : int
+        Cases in the mean.
+    undefined : int
+        Cases that ran, but in which the metric has no finite value: left out of the mean.
+    failed : int
+        Cases that failed; they are in the mean with the worst value, if the metric has one.
+    """
+
+    metric: str
+    mean: float
+    low: float
+    high: float
+    pooled: float
+    n: int
+    undefined: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One line of the leaderboard.
+
+    Parameters
+    ----------
+    algorithm : str
+        Name of the algorithm.
+    control : bool
+        Whether it is a control: shown, but not ranked.
+    rank : float or None
+        Mean of its ranks in the primary metrics, 1 is best; None for a control, or if there is no
+        primary metric.
+    summaries : mapping of str to Summary
+        By metric name, in the order of the metrics.
+    cases, failed : int
+        Cases with a result or a failure, and those among them that failed.
+    median_seconds : float or None
+        Median time of the cases that ran.
+    peak_memory : int or None
+        Largest memory of any case, in bytes.
+    """
+
+    algorithm: str
+    control: bool
+    rank: float | None
+    summaries: Mapping[str, Summary]
+    cases: int
+    failed: int
+    median_seconds: float | None
+    peak_memory: int | None
+
+
+def leaderboard(
+    scores: pd.DataFrame,
+    pooled: Mapping[tuple[str, str], float],
+    metrics: Sequence[Metric],
+    controls: Collection[str],
+    seed: int = 0,
+) -> list[Standing]:
+    """Return the algorithms in the order of their ranks.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        One row per dataset, case, algorithm and metric with the columns `COLUMNS`. ``status`` is
+        ``ok`` or the kind of failure; ``value`` of a failed case is the worst of the metric, NaN
+        if it has none; NaN with status ``ok`` means undefined. ``seconds`` and ``peak_memory``
+        (bytes) may be NaN.
+    pooled : mapping of (algorithm, metric) to float
+        Values of all cases taken as one.
+    metrics : sequence of Metric
+        What to summarise, in this order.
+    controls : collection of str
+        Algorithms that are not ranked.
+    seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    list of Standing
+        Ranked algorithms by rank, equal ones by name, then the unranked by name. None for an
+        empty table.
+
+    Raises
+    ------
+    InputError
+        If a column is missing or a score is given twice.
+
+    Notes
+    -----
+    Aggregate, then rank: in each primary metric the algorithms are ranked by their means over
+    cases, ties share the best rank (1, 1, 3), a mean that is undefined comes last. `rank` is the
+    mean of these ranks, the scoring method "mean" of grand-challenge.org. Failed cases keep their
+    place in the mean, since leaving them out would reward failing on what is hard.
+
+    The interval is the percentile bootstrap over cases. The same drawn cases serve all algorithms
+    and metrics, so that intervals are not blurred by different draws. It says how the mean would
+    vary with other cases, and is too narrow for a handful of them; with one case it is NaN.
+
+    References
+    ----------
+    Maier-Hein et al., Why rankings of biomedical image analysis competitions should be
+    interpreted with care, Nature Communications 9 (2018), doi:10.1038/s41467-018-07619-7.
+    Wiesenfarth et al., Methods and open-source toolkit for analyzing and visualizing challenge
+    results, Scientific Reports 11 (2021), doi:10.1038/s41598-021-82017-6 (bootstrap over cases).
+    """
+    _check(scores)
+    if scores.empty:
+        return []
+    cases = pd.MultiIndex.from_frame(scores[CASE].drop_duplicates()).sort_values()
+    draws = _draws(len(cases), seed)
+    names = sorted(scores["algorithm"].unique())
+    rows = {name: scores[scores["algorithm"] == name] for name in names}
+    summaries = {
+        name: {
+            metric.name: _summary(
+                rows[name], metric, pooled.get((name, metric.name), nan), cases, draws
+            )
+            for metric in metrics
+        }
+        for name in names
+    }
+    ranks = _ranks(
+        {name: summaries[name] for name in names if name not in controls},
+        [metric for metric in metrics if metric.primary],
+    )
+    standings = [
+        _standing(name, name in controls, ranks.get(name), summaries[name], rows[name])
+        for name in names
+    ]
+    return sorted(standings, key=lambda s: (inf if s.rank is None else s.rank, s.algorithm))
+
+
+def _check(scores: pd.DataFrame) -> None:
+    """Refuse a table without the columns, or with two values for one score."""
+    missing = [column for column in COLUMNS if column not in scores.columns]
+    if missing:
+        raise InputError(
+            f"scores: the columns {', '.join(COLUMNS)} are needed, missing {', '.join(missing)}"
+        )
+    key = [*CASE, "algorithm", "metric"]
+    twice = scores[scores.duplicated(key)]
+    if len(twice):
+        dataset, case, algorithm, metric = twice[key].iloc[0]
+        raise InputError(
+            f"scores: {metric} of {algorithm} on {dataset}/{case} is given more than once; "
+            "keep one row per dataset, case, algorithm and metric"
+        )
+
+
+def _draws(cases: int, seed: int) -> Floats:
+    """Return how often each case is in each bootstrap sample, (DRAWS, cases)."""
+    rng = np.random.default_rng(seed)
+    share = np.full(cases, 1.0 / cases)
+    return rng.multinomial(cases, share, size=DRAWS).astype(np.float64)
+
+
+def _summary(
+    rows: pd.DataFrame, metric: Metric, pooled: float, cases: pd.MultiIndex, draws: Floats
+) -> Summary:
+    """Return mean, interval and counts of one metric from the rows of one algorithm."""
+    own = rows[rows["metric"] == metric.name].set_index(CASE)
+    ran = (own["status"] == "ok").to_numpy(dtype=np.bool_)
+    undefined = ~np.isfinite(own["value"].to_numpy(dtype=np.float64)) & ran
+    values = own["value"].reindex(cases).to_numpy(dtype=np.float64)
+    defined = np.isfinite(values)
+    n = int(defined.sum())
+    mean = float(values[defined].mean()) if n else nan
+    low, high = _interval(values, defined, draws) if n > 1 else (nan, nan)
+    return Summary(metric.name, mean, low, high, pooled, n, int(undefined.sum()), int((~ran).sum()))
+
+
+def _interval(values: Floats, defined: NDArray[np.bool_], draws: Floats) -> tuple[float, float]:
+    """Return the percentile interval of the mean; samples without a defined case are left out."""
+    size = draws @ defined
+    total = draws @ np.where(defined, values, 0.0)
+    ends = np.percentile(total[size > 0] / size[size > 0], ENDS)
+    low, high = np.clip(ends, values[defined].min(), values[defined].max())  # rounding
+    return float(low), float(high)
+
+
+def _ranks(
+    summaries: Mapping[str, Mapping[str, Summary]], primary: Sequence[Metric]
+) -> dict[str, float]:
+    """Return the mean over the primary metrics of each algorithm's rank."""
+    if not primary or not summaries:
+        return {}
+    per_metric = []
+    for metric in primary:
+        means = pd.Series({name: own[metric.name].mean for name, own in summaries.items()})
+        per_metric.append(
+            means.round(DIGITS).rank(
+                method="min", ascending=not metric.higher_is_better, na_option="bottom"
+            )
+        )
+    mean = pd.concat(per_metric, axis=1).mean(axis=1)
+    return {name: float(mean[name]) for name in summaries}
+
+
+def _standing(
+    name: str,
+    control: bool,
+    rank: float | None,
+    summaries: Mapping[str, Summary],
+    rows: pd.DataFrame,
+) -> Standing:
+    """Return the line of one algorithm, its time and memory taken once per case."""
+    cases = rows.drop_duplicates(CASE)
+    ran = cases["status"] == "ok"
+    seconds = cases.loc[ran, "seconds"].dropna().astype(float)
+    memory = cases["peak_memory"].dropna()
+    return Standing(
+        algorithm=name,
+        control=control,
+        rank=rank,
+        summaries=summaries,
+        cases=len(cases),
+        failed=int((~ran).sum()),
+        median_seconds=float(seconds.median()) if len(seconds) else None,
+        peak_memory=int(memory.max()) if len(memory) else None,
+    )

@@ -1,0 +1,261 @@
+"""What a container executes: one case (``run``), or a server for many (``serve``).
+
+Both obey the platform's two interfaces: ``run`` reads one case from ``/input``, writes
+``/output`` and exits; ``serve`` answers ``GET /health`` with 200 and ``POST /invoke`` with 201 on
+the loopback device, port 4743, once the outputs of the case in ``/input`` are written.
+``health`` and ``invoke`` are the two requests, for use from inside a container without network.
+"""
+
+import argparse
+import http.client
+import importlib
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from cytosuite import __version__
+from cytosuite.errors import CytosuiteError, InputError
+from cytosuite.files import write_json
+from cytosuite.interface import Mounts, read_case, write_outputs
+from cytosuite.manifest import AlgorithmManifest, read_algorithm
+from cytosuite.select import describe, select
+from cytosuite.tasks import TASKS
+from cytosuite.weights import find_folder, open_model, read_cards
+
+COMMANDS = ("run", "serve", "health", "invoke")
+PORT = 4743
+OUT_OF_MEMORY = 4
+TERMINATED = 128 + signal.SIGTERM
+
+
+class Algorithm:
+    """An algorithm that is loaded once and predicts case by case.
+
+    Parameters
+    ----------
+    name : str
+        Folder below ``algorithms``.
+    mounts : Mounts
+        Where inputs, outputs and models lie.
+
+    Raises
+    ------
+    CytosuiteError
+        If there is no such algorithm, or no model for it.
+    """
+
+    def __init__(self, name: str, mounts: Mounts) -> None:
+        self.mounts = mounts
+        try:
+            module = importlib.import_module(f"algorithms.{name}.predict")
+        except ModuleNotFoundError as error:
+            if not str(error.name).startswith(f"algorithms.{name}"):
+                raise
+            raise InputError(f"algorithms/{name}: no such algorithm here") from None
+        self.predict = module.predict
+        self.manifest: AlgorithmManifest = read_algorithm(
+            Path(str(module.__file__)).with_name("algorithm.toml")
+        )
+        self.folder = find_folder(mounts.models)
+        self.cards = read_cards(self.folder, name)
+
+    def run_case(self) -> dict[str, Any]:
+        """Predict the case in the input folder, write its outputs, and return the record.
+
+        Returns
+        -------
+        dict
+            Chosen model with the terms of its cost, sources of the metadata, seconds.
+
+        Raises
+        ------
+        CytosuiteError
+            If the case or the models are not as they should be.
+        """
+        start = time.perf_counter()
+        task = TASKS[self.manifest.task]
+        case = read_case(self.mounts.input, task)
+        known = describe(case.volumes[task.main_input.slug])
+        selection = select(self.cards, known, self.manifest.select)
+        outputs = self.predict(case.volumes, open_model(self.folder, selection.card))
+        write_outputs(self.mounts.output, task, case, outputs)
+        record = {
+            "algorithm": self.manifest.name,
+            "version": self.manifest.version,
+            "library": __version__,
+            "model": selection.card.name,
+            "cost": selection.cost if selection.cost < float("inf") else None,
+            "terms": {key: value for key, value in selection.terms.items() if value < 1e9},
+            "fallback": selection.fallback,
+            "broken": list(selection.broken),
+            "sources": dict(case.sources),
+            "seconds": time.perf_counter() - start,
+        }
+        if path := os.environ.get("CYTOSUITE_RECORD"):
+            write_json(Path(path), record)
+        return record
+
+
+def attempt(algorithm: Algorithm) -> int:
+    """Run one case; say on stderr in one last line why it failed.
+
+    Returns
+    -------
+    int
+        0 well done, 2 bad input, 3 model missing or altered, 4 out of memory, 1 anything else.
+    """
+    try:
+        algorithm.run_case()
+    except CytosuiteError as error:
+        return _say(str(error), error.exit_code)
+    except MemoryError:
+        return _say("out of memory: give the container more, or a smaller image", OUT_OF_MEMORY)
+    except Exception as error:
+        traceback.print_exc()
+        return _say(f"{type(error).__name__}: {error}", 1)
+    return 0
+
+
+def serve(algorithm: Algorithm, server_socket: socket.socket | None = None) -> NoReturn:
+    """Answer ``/health`` and ``/invoke`` on the loopback device until SIGTERM.
+
+    Parameters
+    ----------
+    algorithm : Algorithm
+        What to invoke, one case at a time.
+    server_socket : socket, optional
+        An already bound socket to listen on; by default port 4743.
+    """
+    busy = threading.Lock()
+
+    class Handler(BaseHTTPRequestHandler):
+        """The two requests of the platform."""
+
+        def do_GET(self) -> None:
+            """Say that the model is loaded."""
+            self._answer(200 if self.path == "/health" else 404, "ok")
+
+        def do_POST(self) -> None:
+            """Run the case that lies in the input folder."""
+            if self.path != "/invoke":
+                self._answer(404, "expected POST /invoke")
+                return
+            with busy:
+                code = attempt(algorithm)
+            self._answer(201 if code == 0 else 500, str(code))
+
+        def _answer(self, status: int, text: str) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Keep stderr for warnings: the platform shows it to users."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", PORT), Handler, bind_and_activate=False)
+    server.daemon_threads = True
+    if server_socket is not None:
+        server.socket.close()
+        server.socket = server_socket
+    else:
+        server.allow_reuse_address = True
+        server.server_bind()
+    server.server_activate()
+    server.serve_forever()
+    raise SystemExit(0)
+
+
+def request(method: str, path: str, timeout_s: float | None = None) -> int:
+    """Send one request to the server in this container.
+
+    Returns
+    -------
+    int
+        0 for a success; 1 when there is no server; otherwise the exit code that `run` would
+        have had.
+    """
+    connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=timeout_s)
+    try:
+        connection.request(method, path)
+        answer = connection.getresponse()
+        text = answer.read(200).decode(errors="replace")
+    except (OSError, http.client.HTTPException) as error:
+        return _say(f"no answer from the algorithm's server ({error})", 1)
+    if answer.status in {200, 201}:
+        return 0
+    return int(text) if text.isdigit() else 1
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Execute one of the container's commands and return its exit code."""
+    parser = argparse.ArgumentParser(prog="cytosuite.container", description=__doc__)
+    parser.add_argument("command", choices=COMMANDS, nargs="?", default="run")
+    parser.add_argument("--input", type=Path, help="folder of the case (default /input)")
+    parser.add_argument("--output", type=Path, help="folder for the results (default /output)")
+    parser.add_argument("--model", type=Path, help="folder of the models")
+    parser.add_argument("--algorithm", default=os.environ.get("CYTOSUITE_ALGORITHM", ""))
+    given = parser.parse_args(arguments)
+    if given.command == "health":
+        return request("GET", "/health", timeout_s=10)
+    if given.command == "invoke":
+        return request("POST", "/invoke")
+    signal.signal(signal.SIGTERM, _stop)
+    mounts = Mounts.from_environment()
+    mounts = Mounts(
+        given.input or mounts.input,
+        given.output or mounts.output,
+        (given.model,) if given.model else mounts.models,
+    )
+    try:
+        algorithm = Algorithm(given.algorithm, mounts)
+    except CytosuiteError as error:
+        return _say(str(error), error.exit_code)
+    if given.command == "serve":
+        descriptor = os.environ.get("CYTOSUITE_LISTEN_FD")
+        if descriptor is None:
+            serve(algorithm)
+        threading.Thread(target=_end_with_stdin, daemon=True).start()
+        serve(algorithm, socket.socket(fileno=int(descriptor)))
+    return _in_thread(algorithm)
+
+
+def _in_thread(algorithm: Algorithm) -> int:
+    """Run one case beside the main thread, which stays free to hear SIGTERM."""
+    codes: list[int] = []
+    worker = threading.Thread(target=lambda: codes.append(attempt(algorithm)), daemon=True)
+    worker.start()
+    worker.join()
+    return codes[0] if codes else 1
+
+
+def _end_with_stdin() -> None:
+    """End with the program that started this one: it holds the other end of stdin open."""
+    sys.stdin.buffer.read()
+    os._exit(TERMINATED)
+
+
+def _stop(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001
+    """End at once: files under their final names are whole, others are not there."""
+    _say("stopped by SIGTERM before the case was done", TERMINATED)
+    os._exit(TERMINATED)
+
+
+def _say(line: str, code: int) -> int:
+    """Write one plain line to stderr, which the platform shows to the user."""
+    sys.stderr.write(" ".join(line.split()) + "\n")
+    sys.stderr.flush()
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""Files that are either whole or absent: write under a temporary name, then rename."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cytosuite.errors import InputError
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Give a temporary name beside `path` which becomes `path` when the block ends well.
+
+    Parameters
+    ----------
+    path : Path
+        The final name of a file or folder; its parent is made if it is missing.
+
+    Yields
+    ------
+    Path
+        A hidden name in the same folder, with the same suffix. What the block leaves there is
+        renamed; after an error it is removed and `path` is as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    remove(temporary)
+    try:
+        yield temporary
+        if temporary.is_dir() and path.exists():
+            remove(path)
+        temporary.replace(path)
+    finally:
+        remove(temporary)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link or a folder with all that is in it, if it exists."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    elif path.is_dir():
+        shutil.rmtree(path)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write `value` as indented UTF-8 JSON, atomically.
+
+    Raises
+    ------
+    ValueError
+        If a number in it is not finite: JSON has no word for it.
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    with atomic(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:  # noqa: ANN401 - JSON is what it is
+    """Return the value in a JSON file.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"{path}: expected JSON, found {error}") from None
+
+
+def digest(paths: Iterable[Path], root: Path) -> str:
+    """Return the SHA-256 of the names (relative to `root`) and contents of files.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        Files, or folders of which all files count; caches and hidden files are passed over. A
+        path that does not exist counts as absent, so that its appearance changes the digest.
+    root : Path
+        The folder that names are relative to.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits, independent of the order of `paths`.
+    """
+    state = hashlib.sha256()
+    for path in sorted({file for start in paths for file in _files(start)}):
+        state.update(path.relative_to(root).as_posix().encode() + b"\0")
+        with path.open("rb") as stream:
+            state.update(hashlib.file_digest(stream, "sha256").digest())
+    return state.hexdigest()
+
+
+def _files(path: Path) -> Iterator[Path]:
+    """Yield the files at or below a path without caches and hidden ones."""
+    if path.is_file():
+        yield path
+    elif path.is_dir():
+        for child in path.iterdir():
+            if child.name != "__pycache__" and not child.name.startswith("."):
+                yield from _files(child)

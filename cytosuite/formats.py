@@ -1,0 +1,169 @@
+"""Reading and writing volumes: TIFF, MetaImage (.mha), HDF5; PNG and JPEG are read."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cytosuite.errors import InputError, last_line
+from cytosuite.files import atomic
+from cytosuite.metaimage import metaimage_header, read_metaimage, write_metaimage
+from cytosuite.tiff import read_tiff, tiff_header, write_tiff
+from cytosuite.volume import Volume
+
+HDF5_NAMES = ("image", "raw", "data", "labels", "label")
+
+
+def read(path: Path) -> Volume:
+    """Return the image in a file with its axes, voxel size and metadata.
+
+    Parameters
+    ----------
+    path : Path
+        ``.tif``/``.tiff``, ``.mha``, ``.h5``/``.hdf5``, or a grey ``.png``/``.jpg``.
+
+    Returns
+    -------
+    Volume
+        With 1 µm voxels and ``spacing_source = "assumed"`` where the file gives no size.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, empty, cut, broken, of another kind, or a colour image.
+    """
+    return _reader(path)(path)
+
+
+def write(path: Path, volume: Volume, *, compress: bool = True) -> None:
+    """Write a volume under its final name only once it is whole.
+
+    Parameters
+    ----------
+    path : Path
+        ``.tif``/``.tiff``, ``.mha`` or ``.h5``/``.hdf5``; parents are made.
+    volume : Volume
+        The image; axes, spacing and metadata are kept.
+    compress : bool
+        Whether to deflate the pixels.
+
+    Raises
+    ------
+    InputError
+        If the suffix is unknown, or the format cannot hold the dtype or axes.
+    """
+    writer = WRITERS.get(path.suffix.lower())
+    if writer is None:
+        raise InputError(f"{path}: can write {', '.join(WRITERS)}, found {path.suffix!r}")
+    with atomic(path) as temporary:
+        writer(temporary, volume, compress)
+
+
+def header(path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Return shape (numpy order) and dtype of a TIFF or MetaImage file without its pixels.
+
+    Raises
+    ------
+    InputError
+        If the file is broken or of another kind.
+    """
+    _reader(path)
+    if path.suffix.lower() in {".tif", ".tiff"}:
+        return tiff_header(path)
+    if path.suffix.lower() != ".mha":
+        raise InputError(f"{path}: expected .tif, .tiff or .mha, found {path.suffix!r}")
+    return metaimage_header(path)
+
+
+def _reader(path: Path) -> Callable[[Path], Volume]:
+    """Return the reader for a file that exists and is not empty."""
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise InputError(f"{path}: expected one of {', '.join(READERS)}, found {path.suffix!r}")
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path}: the file is empty")
+    return reader
+
+
+def _read_hdf5(path: Path) -> Volume:
+    """Read the dataset named image, raw, data or labels, or the only one there is."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            names = [name for name, item in file.items() if isinstance(item, h5py.Dataset)]
+            chosen = [name for name in HDF5_NAMES if name in names] or names
+            if not chosen or (len(chosen) > 1 and chosen[0] not in HDF5_NAMES):
+                raise InputError(
+                    f"{path}: expected a dataset named {' or '.join(HDF5_NAMES)}, found {names}"
+                )
+            array = file[chosen[0]][()]
+            attributes = dict(file[chosen[0]].attrs)
+    except (OSError, RuntimeError) as error:
+        raise InputError(f"{path}: cannot be read as HDF5 ({last_line(error)})") from None
+    axes = str(attributes.pop("axes", {2: "YX", 3: "ZYX"}.get(array.ndim, "?")))
+    size = attributes.pop("spacing", attributes.pop("element_size_um", None))
+    metadata = {
+        key: value.item() if isinstance(value, np.generic) else value
+        for key, value in attributes.items()
+    }
+    metadata = {k: v for k, v in metadata.items() if isinstance(v, str | int | float)}
+    spatial = sum(axis in "ZYX" for axis in axes)
+    if size is None:
+        return Volume(array, (1.0,) * spatial, axes, {**metadata, "spacing_source": "assumed"})
+    return Volume(array, tuple(float(value) for value in size), axes, metadata)
+
+
+def _write_hdf5(path: Path, volume: Volume, compress: bool) -> None:
+    """Write one dataset ``image`` with spacing, axes and metadata as attributes."""
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        dataset = file.create_dataset(
+            "image", data=volume.array, compression="gzip" if compress else None
+        )
+        for key, value in volume.metadata.items():
+            dataset.attrs[key] = value
+        dataset.attrs["axes"] = volume.axes
+        if not volume.spacing_is_assumed:
+            dataset.attrs["spacing"] = volume.spacing
+
+
+def _read_picture(path: Path) -> Volume:
+    """Read a grey PNG or JPEG, which never gives a voxel size."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            array = np.asarray(image)
+            colour = image.mode not in {"1", "L", "I", "F"} and not image.mode.startswith("I;16")
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise InputError(f"{path}: cannot be read as a picture ({last_line(error)})") from None
+    if colour or array.ndim != 2:
+        raise InputError(
+            f"{path}: expected a grey image, found a colour image of shape {array.shape}; "
+            "give one channel"
+        )
+    return Volume(array, (1.0, 1.0), "YX", {"spacing_source": "assumed"})
+
+
+READERS: dict[str, Callable[[Path], Volume]] = {
+    ".tif": read_tiff,
+    ".tiff": read_tiff,
+    ".mha": read_metaimage,
+    ".h5": _read_hdf5,
+    ".hdf5": _read_hdf5,
+    ".png": _read_picture,
+    ".jpg": _read_picture,
+    ".jpeg": _read_picture,
+}
+WRITERS: dict[str, Callable[[Path, Volume, bool], None]] = {
+    ".tif": lambda path, volume, compress: write_tiff(path, volume, compress=compress),
+    ".tiff": lambda path, volume, compress: write_tiff(path, volume, compress=compress),
+    ".mha": lambda path, volume, compress: write_metaimage(path, volume, compress=compress),
+    ".h5": _write_hdf5,
+    ".hdf5": _write_hdf5,
+}

@@ -1,0 +1,243 @@
+"""The files that describe algorithms, datasets and models, and the only parser of them."""
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from cytosuite.errors import InputError
+from cytosuite.files import read_json
+from cytosuite.tasks import TASKS
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Version = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
+Weight = Annotated[float, Field(ge=0.0)]
+
+
+class Described(BaseModel):
+    """Base of all models read from files: unknown keys are refused, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Resources(Described):
+    """What one case needs at most."""
+
+    memory_gib: float = Field(4.0, gt=0, description="Memory limit in GiB.")
+    gpu: bool = Field(False, description="Whether a GPU is needed.")
+
+
+class SelectPolicy(BaseModel):
+    """How a model is chosen: what each key costs when image and model card differ."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    __pydantic_extra__: dict[str, Literal["must"] | Weight]
+
+    missing: Weight = Field(1.0, description="Cost of a key which the image does not give.")
+    fallback: Literal["relax", "fail"] = Field(
+        "relax", description="What to do when no card passes every must: take the nearest, or fail."
+    )
+
+    @property
+    def keys(self) -> dict[str, float | Literal["must"]]:
+        """The metadata keys that count, each with its cost or ``must``."""
+        return dict(self.__pydantic_extra__)
+
+
+class AlgorithmManifest(Described):
+    """``algorithms/<name>/algorithm.toml``."""
+
+    name: Name = Field(description="The folder's name.")
+    version: Version = Field(description="Version of the algorithm.")
+    title: str = Field(description="Name for readers.")
+    description: str = Field(description="What it does, in one or two sentences.")
+    task: str = Field(description="One of the tasks in `cytosuite.tasks`.")
+    authors: tuple[str, ...] = Field(description="Who wrote it.")
+    license: str = Field(description="SPDX identifier.")
+    references: tuple[str, ...] = Field((), description="DOIs of the publications behind it.")
+    resources: Resources = Field(Resources(), description="What one case needs at most.")
+    select: SelectPolicy = Field(SelectPolicy(), description="How a model is chosen.")
+
+    _task = field_validator("task")(lambda value: _known_task(value))
+
+
+class DatasetSize(Described):
+    """One size of a simulated dataset."""
+
+    cases: int = Field(gt=0, description="How many cases.")
+    parameters: dict[str, Any] = Field({}, description="Parameters that differ in this size.")
+
+
+class DatasetManifest(Described):
+    """``datasets/<name>/dataset.toml``."""
+
+    name: Name = Field(description="The folder's name.")
+    version: Version = Field(description="Version of the dataset.")
+    title: str = Field(description="Name for readers.")
+    description: str = Field(description="What it shows, in one or two sentences.")
+    task: str = Field(description="One of the tasks in `cytosuite.tasks`.")
+    kind: Literal["simulated", "folder"] = Field(description="Generated, or a user's own files.")
+    references: tuple[str, ...] = Field((), description="DOIs of the publications behind it.")
+    parameters: dict[str, Any] = Field({}, description="Parameters of every size.")
+    sizes: dict[str, DatasetSize] = Field({}, description="The sizes a user can ask for.")
+
+    _task = field_validator("task")(lambda value: _known_task(value))
+
+
+class ModelCard(Described):
+    """``weights/<algorithm>/<model>.json``: what a model is, and what it was made for."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")] = Field(
+        description="Name of the model: the file's name without suffix."
+    )
+    version: Version = Field(description="Version of the model.")
+    algorithm: Name = Field(description="The algorithm it belongs to.")
+    task: str = Field(description="One of the tasks in `cytosuite.tasks`.")
+    description: str = Field(description="What it is for.")
+    authors: str = Field(description="Who made it.")
+    license: str = Field(description="SPDX identifier.")
+    describes: dict[str, str | float | tuple[float, ...]] = Field(
+        description="The images it was made for: compared with an image's metadata."
+    )
+    parameters: dict[str, Any] = Field({}, description="Tuned parameters of the algorithm.")
+    weights: str | None = Field(None, description="Name of the weights file beside the card.")
+    sha256: str | None = Field(None, description="SHA-256 of the weights file.")
+    trained: dict[str, Any] = Field({}, description="Data, steps, seed, seconds, device.")
+    scores: dict[str, dict[str, float]] = Field({}, description="Scores reached, by data set.")
+
+    _task = field_validator("task")(lambda value: _known_task(value))
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def read_algorithm(path: Path) -> AlgorithmManifest:
+    """Return the manifest of an algorithm.
+
+    Parameters
+    ----------
+    path : Path
+        ``algorithm.toml``; its folder must have the algorithm's name.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is not TOML, or a key or value is wrong.
+    """
+    return _named(path, parse(path, _toml(path), AlgorithmManifest))
+
+
+def read_dataset(path: Path) -> DatasetManifest:
+    """Return the manifest of a dataset.
+
+    Parameters
+    ----------
+    path : Path
+        ``dataset.toml``; its folder must have the dataset's name.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is not TOML, or a key or value is wrong.
+    """
+    return _named(path, parse(path, _toml(path), DatasetManifest))
+
+
+def read_card(path: Path) -> ModelCard:
+    """Return a model card.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is not JSON, a key or value is wrong, or its name is not the
+        file's.
+    """
+    card = parse(path, read_json(path), ModelCard)
+    if card.name != path.stem:
+        raise InputError(f"{path}: name must be the file's, {path.stem!r}, found {card.name!r}")
+    return card
+
+
+def parse(where: Path | str, value: object, model: type[Model]) -> Model:
+    """Return a validated model, or one line that names place, key, rule, value and remedy.
+
+    Parameters
+    ----------
+    where : Path or str
+        What to name as the place of a mistake.
+    value : object
+        What was read.
+    model : type
+        The pydantic model it must obey.
+
+    Raises
+    ------
+    InputError
+        If it does not: the first mistake, and how many more there are.
+    """
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        mistakes = error.errors(include_url=False)
+        more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""
+        raise InputError(f"{where}: {_explain(mistakes[0], model)}{more}") from None
+
+
+def _explain(mistake: Any, model: type[BaseModel]) -> str:  # noqa: ANN401 - pydantic's own dict
+    """Return key, rule and value of a mistake, with the nearest valid key for a misspelt one."""
+    key = ".".join(str(part) for part in mistake["loc"]) or "the file"
+    if mistake["type"] == "missing":
+        return f"{key} is missing"
+    if mistake["type"] == "extra_forbidden":
+        known = _known_keys(model, mistake["loc"][:-1])
+        near = difflib.get_close_matches(str(mistake["loc"][-1]), known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
+        return f"{key} is not a known key; {hint}"
+    rule = str(mistake["msg"]).removeprefix("Value error, ")
+    return f"{key}: {rule[0].lower()}{rule[1:]}, found {mistake['input']!r}"
+
+
+def _known_keys(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    """Return the keys allowed at a place inside a model."""
+    for part in path:
+        field = model.model_fields.get(str(part))
+        kinds = (
+            [] if field is None else [field.annotation, *getattr(field.annotation, "__args__", ())]
+        )
+        nested = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        if nested:
+            model = nested[0]
+    return list(model.model_fields)
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    """Return the content of a TOML file."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: expected TOML, found {error}") from None
+
+
+Named = TypeVar("Named", AlgorithmManifest, DatasetManifest)
+
+
+def _named(path: Path, manifest: Named) -> Named:
+    """Refuse a manifest whose name is not its folder's."""
+    if manifest.name != path.parent.name:
+        raise InputError(
+            f"{path}: name must be the folder's, {path.parent.name!r}, found {manifest.name!r}"
+        )
+    return manifest
+
+
+def _known_task(name: str) -> str:
+    """Refuse a task that does not exist."""
+    if name not in TASKS:
+        near = difflib.get_close_matches(name, TASKS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"must be one of {', '.join(TASKS)}{hint}")
+    return name

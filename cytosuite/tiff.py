@@ -1,0 +1,256 @@
+"""TIFF files with axes, voxel size and metadata, by tifffile alone.
+
+Other readers are avoided on purpose: SimpleITK reads a tiled multi-page TIFF through an 8-bit
+colour fallback with only a warning.
+"""
+
+import json
+import struct
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from cytosuite.errors import InputError
+from cytosuite.volume import AXES, SPATIAL, Scalar, Volume
+
+UM_PER = {
+    "nm": 1e-3,
+    "um": 1.0,
+    "µm": 1.0,
+    "μm": 1.0,
+    "\\u00b5m": 1.0,
+    "micron": 1.0,
+    "microns": 1.0,
+    "micrometer": 1.0,
+    "mm": 1e3,
+    "cm": 1e4,
+    "centimeter": 1e4,
+    "m": 1e6,
+    "inch": 25400.0,
+}
+# Keys that describe the array itself; they are not metadata of the scene.
+GEOMETRY = {"shape", "axes", "spacing", "voxel_size_um", "unit", "resolution", "imagej", "images"}
+GEOMETRY |= {"slices", "frames", "channels", "hyperstack", "mode", "loop", "min", "max"}
+GEOMETRY |= {f"physical{sep}size{sep}{axis}" for sep in ("", "_") for axis in "xyz"}
+# What tifffile raises for a cut or altered file depends on where it was cut.
+BROKEN: tuple[type[Exception], ...] = (
+    tifffile.TiffFileError,
+    ValueError,
+    OSError,
+    EOFError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+    IndexError,
+    KeyError,
+    TypeError,
+)
+
+
+def read_tiff(path: Path) -> Volume:
+    """Return the first image series of a TIFF file.
+
+    Parameters
+    ----------
+    path : Path
+        Plain, ImageJ or OME TIFF. Axes come from its metadata; one unnamed axis is taken as z.
+        Axes T and C of length one are dropped.
+
+    Returns
+    -------
+    Volume
+        Voxel size from the JSON description, OME-XML, ImageJ's text or the resolution tags, in
+        this order; 1 µm and ``spacing_source = "assumed"`` where there is none.
+
+    Raises
+    ------
+    InputError
+        If the file is cut or broken, or holds a colour image.
+    """
+    try:
+        # One file is one image: a series must not pull in other files which it names.
+        with tifffile.TiffFile(path, _multifile=False) as file:
+            axes = _axes(path, file)
+            array = file.series[0].asarray()
+            found = _description(file)
+            sizes = _physical_sizes(file, found)
+    except BROKEN as error:
+        raise InputError(f"{path}: cannot be read as TIFF, cut or broken ({error})") from None
+    array, axes = _ordered(array, axes)
+    spatial = [axis for axis in axes if axis in SPATIAL]
+    metadata = _scene(found)
+    if not all(axis in sizes for axis in "YX"):
+        sizes, metadata["spacing_source"] = {}, "assumed"
+    elif not all(axis in sizes for axis in spatial):
+        # The plane's size is known, the step is not: cubic voxels are the plain guess.
+        metadata["spacing_source"] = "assumed"
+    spacing = tuple(sizes.get(axis, sizes.get("Y", 1.0)) for axis in spatial)
+    return Volume(array, spacing, axes, metadata)
+
+
+def tiff_header(path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Return shape and dtype of the first series without decoding a pixel.
+
+    Raises
+    ------
+    InputError
+        If the file is cut or broken.
+    """
+    try:
+        with tifffile.TiffFile(path, _multifile=False) as file:
+            series = file.series[0]
+            return tuple(series.shape), np.dtype(series.dtype)
+    except BROKEN as error:
+        raise InputError(f"{path}: cannot be read as TIFF, cut or broken ({error})") from None
+
+
+def write_tiff(path: Path, volume: Volume, *, compress: bool = True) -> None:
+    """Write a volume as TIFF with resolution in pixels per centimetre and JSON metadata.
+
+    Parameters
+    ----------
+    path : Path
+        The file; not written atomically, see `cytosuite.formats.write`.
+    volume : Volume
+        The image. Spacing, axes and metadata are kept.
+    compress : bool
+        Whether to deflate (level 1: most of the gain for little of the time).
+    """
+    y, x = volume.spacing[-2:]
+    description = {
+        **volume.metadata,
+        "axes": volume.axes,
+        "spacing": list(volume.spacing),
+        "unit": "um",
+    }
+    tifffile.imwrite(
+        path,
+        volume.array,
+        photometric="minisblack",
+        bigtiff=volume.array.nbytes > 2**31,
+        compression="zlib" if compress else None,
+        compressionargs={"level": 1} if compress else None,
+        resolution=(1e4 / x, 1e4 / y),
+        resolutionunit="CENTIMETER",
+        metadata=description,
+    )
+
+
+def _axes(path: Path, file: tifffile.TiffFile) -> str:
+    """Return the axes of the first series with one unnamed axis read as z."""
+    axes = str(file.series[0].axes).upper()
+    if "S" in axes:
+        raise InputError(
+            f"{path}: expected a grey image, found a colour image of shape "
+            f"{tuple(file.series[0].shape)}; give one channel"
+        )
+    unnamed = [axis for axis in axes if axis not in AXES]
+    if len(unnamed) == 1 and "Z" not in axes:
+        return axes.replace(unnamed[0], "Z")
+    if unnamed:
+        raise InputError(
+            f"{path}: cannot tell the axes of shape {tuple(file.series[0].shape)}; "
+            f"name them in the file's metadata (a subset of {AXES})"
+        )
+    return axes
+
+
+def _ordered(array: NDArray[Any], axes: str) -> tuple[NDArray[Any], str]:
+    """Bring axes into the order TCZYX and drop T and C of length one."""
+    keep = [i for i, axis in enumerate(axes) if axis not in "TC" or array.shape[i] > 1]
+    array = array.reshape([array.shape[i] for i in keep])
+    axes = "".join(axes[i] for i in keep)
+    order = sorted(range(len(axes)), key=lambda i: AXES.index(axes[i]))
+    return array.transpose(order), "".join(axes[i] for i in order)
+
+
+def _description(file: tifffile.TiffFile) -> dict[str, Any]:
+    """Return the key-value metadata of the first page, whoever wrote it."""
+    page = file.pages[0]
+    try:
+        described = json.loads(page.description)
+    except (ValueError, TypeError):
+        described = None
+    if isinstance(described, dict):
+        return described
+    return dict(file.imagej_metadata or {})
+
+
+def _scene(found: Mapping[str, Any]) -> dict[str, Scalar]:
+    """Keep the strings and numbers that describe the scene, not the array."""
+    return {
+        key: value
+        for key, value in found.items()
+        if key.lower() not in GEOMETRY and isinstance(value, str | int | float)
+    }
+
+
+def _physical_sizes(file: tifffile.TiffFile, found: Mapping[str, Any]) -> dict[str, float]:
+    """Return µm per voxel of the axes for which the file gives one."""
+    sizes = _from_resolution(file, found)
+    sizes |= _from_ome(file)
+    lower = {key.lower().replace("_", ""): value for key, value in found.items()}
+    unit = UM_PER.get(str(lower.get("unit", "um")).lower(), 1.0)
+    for axis in SPATIAL:
+        if (size := _number(lower.get(f"physicalsize{axis.lower()}"))) is not None:
+            sizes[axis] = size * unit
+    spacing = lower.get("voxelsizeum", lower.get("spacing"))
+    if isinstance(spacing, list | tuple):
+        values = [_number(value) for value in spacing]
+        sizes |= {
+            axis: value
+            for axis, value in zip(reversed("ZYX"), reversed(values), strict=False)
+            if value is not None
+        }
+    elif (step := _number(spacing)) is not None:
+        sizes["Z"] = step * unit
+    return sizes
+
+
+def _from_resolution(file: tifffile.TiffFile, found: Mapping[str, Any]) -> dict[str, float]:
+    """Return the plane's pixel size by the resolution tags, if these carry a unit."""
+    page = file.pages[0]
+    unit = getattr(page.tags.get("ResolutionUnit"), "value", 1)
+    um = {2: UM_PER["inch"], 3: UM_PER["cm"]}.get(int(unit))
+    if file.imagej_metadata and "unit" in found:
+        um = UM_PER.get(str(found["unit"]).lower())
+    if um is None:
+        return {}
+    sizes = {}
+    for axis, name in (("X", "XResolution"), ("Y", "YResolution")):
+        tag = page.tags.get(name)
+        if tag is not None and tag.value[0] > 0 and tag.value[1] > 0:
+            sizes[axis] = um * tag.value[1] / tag.value[0]
+    # 72 or 96 dots per inch, and 1 pixel per unit, are what programs write for "not known".
+    if int(unit) == 2 and not file.imagej_metadata:
+        return {}
+    return sizes
+
+
+def _from_ome(file: tifffile.TiffFile) -> dict[str, float]:
+    """Return the voxel size in an OME-XML description."""
+    if not file.is_ome or not file.ome_metadata:
+        return {}
+    image = tifffile.xml2dict(file.ome_metadata)["OME"]["Image"]
+    pixels = (image[0] if isinstance(image, list) else image)["Pixels"]
+    sizes = {}
+    for axis in SPATIAL:
+        size = _number(pixels.get(f"PhysicalSize{axis}"))
+        unit = UM_PER.get(str(pixels.get(f"PhysicalSize{axis}Unit", "µm")).lower())
+        if size is not None and unit is not None:
+            sizes[axis] = size * unit
+    return sizes
+
+
+def _number(value: object) -> float | None:
+    """Return a positive finite number, or None for anything else."""
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return None
+    return number if np.isfinite(number) and number > 0 else None

@@ -1,0 +1,1 @@
+"""Any user's own images, with or without annotation, as a dataset."""

@@ -1,0 +1,26 @@
+"""What a dataset generates: one case with its inputs, its truth and the drawn values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from cytosuite.volume import Scalar, Volume
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One generated case.
+
+    Parameters
+    ----------
+    inputs : mapping of str to Volume
+        What an algorithm sees, by the slug of the input socket of its task.
+    truth : mapping of str to Volume
+        What is compared with the algorithm's output, by the slug of the output socket.
+    metadata : mapping of str to str, int or float
+        The physical truth behind the case, as flat scalars: drawn parameters with their unit in
+        the name (``attenuation_um``) and what came of them (``n_nuclei``, ``snr``).
+    """
+
+    inputs: Mapping[str, Volume]
+    truth: Mapping[str, Volume]
+    metadata: Mapping[str, Scalar] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""Simulated nuclei in spheroids, with the instance labels they were drawn from."""

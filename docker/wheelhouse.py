@@ -1,0 +1,213 @@
+"""Collect the locked wheels of the containers into ``docker/wheelhouse/<device>`` on the host.
+
+Run ``python3 docker/wheelhouse.py --device cpu``. Only the standard library and pip are used. Whatever
+Python runs it, the wheels are those of CPython 3.11 on linux/amd64, so that the image is built
+without a network. Wheels that are there already are left alone; the folder is complete when the
+program ends with exit code 0.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+PIP = "pip==26.0.1"  # installs the wheels inside the build; not part of the final image
+# Wheels name the oldest C library they accept; Debian 12 has 2.36, the newest tag in use is 2.28.
+PLATFORMS = (
+    *(f"manylinux_2_{minor}_x86_64" for minor in range(28, 4, -1)),
+    "manylinux2014_x86_64",
+    "manylinux2010_x86_64",
+    "manylinux1_x86_64",
+    "linux_x86_64",
+)
+
+
+class WheelhouseError(Exception):
+    """A wheel could not be collected; the message is the one line to show."""
+
+
+def locked(text: str) -> dict[str, str]:
+    """Return the versions of a lock by normalised name.
+
+    Parameters
+    ----------
+    text : str
+        Lines ``name==version``; blank lines and lines beginning with ``#`` are left out.
+
+    Returns
+    -------
+    dict of str to str
+        Version by lower-case name with single hyphens (PEP 503), in the order of the text.
+
+    Raises
+    ------
+    WheelhouseError
+        If another line stands in the text.
+
+    Examples
+    --------
+    >>> locked("# lock\\nScikit_Image==0.26.0\\n")
+    {'scikit-image': '0.26.0'}
+    """
+    versions = {}
+    for line in filter(None, (line.split("#")[0].strip() for line in text.splitlines())):
+        found = re.fullmatch(r"([A-Za-z0-9._-]+)==(\S+)", line)
+        if not found:
+            raise WheelhouseError(f"a lock holds lines `name==version`, found {line!r}")
+        versions[_normalised(found[1])] = found[2]
+    return versions
+
+
+def missing(versions: dict[str, str], names: Iterable[str]) -> list[str]:
+    """Return the requirements for which no wheel is there, as ``name==version``.
+
+    Parameters
+    ----------
+    versions : dict of str to str
+        As from :func:`locked`.
+    names : iterable of str
+        File names of the wheels that are there.
+
+    Returns
+    -------
+    list of str
+        In the order of `versions`.
+
+    Examples
+    --------
+    >>> missing({"torch": "2.13.0+cpu"}, ["torch-2.13.0-cp311-cp311-linux_x86_64.whl"])
+    ['torch==2.13.0+cpu']
+    """
+    there = {wheel(name) for name in names}
+    return [f"{name}=={version}" for name, version in versions.items() if (name, version) not in there]
+
+
+def wheel(name: str) -> tuple[str, str]:
+    """Return the normalised distribution name and the version in a wheel's file name.
+
+    Parameters
+    ----------
+    name : str
+        For example ``torch-2.13.0%2Bcpu-cp311-cp311-linux_x86_64.whl``.
+
+    Returns
+    -------
+    tuple of str
+        Name and version; the version keeps its local part (``+cpu``).
+    """
+    parts = name.replace("%2B", "+").split("-")
+    return _normalised(parts[0]), parts[1] if len(parts) > 1 else ""
+
+
+def command(requirements: Sequence[str], folder: Path) -> list[str]:
+    """Return the pip command that collects wheels for the containers' Python and platform.
+
+    Parameters
+    ----------
+    requirements : sequence of str
+        Such as ``numpy==2.4.6``.
+    folder : Path
+        Where the wheels go.
+
+    Returns
+    -------
+    list of str
+        The command line; the index is whatever pip is configured to use.
+    """
+    options = ["--only-binary=:all:", "--no-deps", "--python-version=3.11", "--implementation=cp"]
+    options += ["--abi=cp311", "--abi=abi3", "--abi=none"]
+    options += [f"--platform={platform}" for platform in PLATFORMS]
+    return [sys.executable, "-m", "pip", "download", "--dest", str(folder), *options, *requirements]
+
+
+def collect(device: str, here: Path = HERE) -> int:
+    """Download what the lock of a device names and the folder lacks; remove wheels of other versions.
+
+    Parameters
+    ----------
+    device : str
+        ``cpu`` or ``cuda``: which lock.
+    here : Path
+        Folder that holds the locks and gets ``wheelhouse/<device>``.
+
+    Returns
+    -------
+    int
+        Number of wheels in the folder afterwards.
+
+    Raises
+    ------
+    WheelhouseError
+        If pip fails, or a wheel is still missing, with what to do about it.
+    """
+    lock = here / f"requirements-{device}.txt"
+    versions = locked(lock.read_text("utf-8")) | locked(PIP)
+    folder = here / "wheelhouse" / device
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.iterdir():
+        name, version = wheel(path.name)
+        if versions.get(name) != version or not zipfile.is_zipfile(path):  # old lock, broken file
+            path.unlink()
+    wanted = missing(versions, (path.name for path in folder.iterdir()))
+    if wanted:
+        _say(f"{folder}: {len(versions) - len(wanted)} of {len(versions)} wheels are there")
+        torch = [name for name in wanted if name.startswith("torch==")]
+        for part in (torch, [name for name in wanted if name not in torch]):
+            if part and subprocess.run(command(part, folder), check=False).returncode:
+                raise WheelhouseError(_advice(part))
+    wanted = missing(versions, (path.name for path in folder.iterdir()))
+    if wanted:
+        raise WheelhouseError(f"{folder}: still missing after pip download: {', '.join(wanted)}")
+    return len(versions)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0 complete, 1 not.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Instead of those of the process.
+
+    Returns
+    -------
+    int
+        The exit code.
+    """
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    try:
+        count = collect(parser.parse_args(arguments).device)
+    except WheelhouseError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    _say(f"wheelhouse complete: {count} wheels")
+    return 0
+
+
+def _advice(requirements: Sequence[str]) -> str:
+    """Return the one line to show when pip did not find these requirements."""
+    if any(name.startswith("torch==") and name.endswith("+cpu") for name in requirements):
+        return (
+            "docker/wheelhouse: the package index has no CPU build of torch (version ending in +cpu); "
+            "set PIP_EXTRA_INDEX_URL to PyTorch's CPU wheel index, or build with DEVICE=cuda"
+        )
+    return f"docker/wheelhouse: pip download failed for {', '.join(requirements)}; its message is above"
+
+
+def _normalised(name: str) -> str:
+    """Return a distribution's name in the one spelling of PEP 503."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _say(line: str) -> None:
+    """Write one line of progress."""
+    sys.stdout.write(f"{line}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
