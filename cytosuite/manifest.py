@@ -180,7 +180,10 @@ def parse(where: Path | str, value: object, model: type[Model]) -> Model:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        mistakes = error.errors(include_url=False)
+        # A misspelt key makes the right one missing: the cause is named before its effect.
+        mistakes = sorted(
+            error.errors(include_url=False), key=lambda found: found["type"] != "extra_forbidden"
+        )
         more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""
         raise InputError(f"{where}: {_explain(mistakes[0], model)}{more}") from None
 

@@ -68,7 +68,7 @@ def read_metaimage(path: Path) -> Volume:
     metadata: dict[str, Scalar] = {
         key: _scalar(image.GetMetaData(key))
         for key in image.GetMetaDataKeys()
-        if not key.startswith("ITK_")
+        if not key.startswith("ITK_") and key != "Modality"
     }
     millimetres = tuple(reversed(image.GetSpacing()))[-len(axes.replace("T", "")) :]
     if all(size == 1.0 for size in millimetres):

@@ -81,10 +81,10 @@ def select(
 
     Notes
     -----
-    The cost is a sum over the policy's keys which the card gives. Words: the weight when they
-    differ. Numbers: the weight times ``|ln(image / card)|``, summed over axes. A key which the
-    image lacks: `policy.missing`. ``must``: another value excludes the card; an unknown one
-    costs `policy.missing`.
+    The cost is a sum over the policy's keys which the card gives. Lists of numbers (voxel size,
+    shape): the weight times ``|ln(image / card)|``, summed over axes. Anything else: the weight
+    when the two differ. A key which the image lacks: `policy.missing`. ``must``: another value
+    excludes the card; an unknown one costs `policy.missing`.
     """
     if not cards:
         raise ModelError("no model to choose from; give a folder with at least one model card")
@@ -109,7 +109,7 @@ def _judge(card: ModelCard, metadata: Mapping[str, Value], policy: SelectPolicy)
         if key not in metadata:
             terms[key] = policy.missing
         elif weight == "must":
-            if str(metadata[key]) != str(card.describes[key]):
+            if _distance(metadata[key], card.describes[key]) > 0:
                 broken.append(key)
         else:
             terms[key] = weight * _distance(metadata[key], card.describes[key])
@@ -117,18 +117,20 @@ def _judge(card: ModelCard, metadata: Mapping[str, Value], policy: SelectPolicy)
 
 
 def _distance(image: Value, card: Value) -> float:
-    """Return ``sum |ln ratio|`` for numbers, 0 or 1 for equal or different words."""
-    if isinstance(image, str) or isinstance(card, str):
-        return float(str(image) != str(card))
-    ours, theirs = _numbers(image), _numbers(card)
-    if len(ours) != len(theirs):
+    """Return ``sum |ln ratio|`` for lists of numbers, else 0 for equal and 1 for different."""
+    if not isinstance(image, tuple | list) or not isinstance(card, tuple | list):
+        return float(_word(image) != _word(card))
+    if len(image) != len(card):
         return inf
     return sum(
         0.0 if a == b else abs(log(a / b)) if a > 0 and b > 0 else inf
-        for a, b in zip(ours, theirs, strict=True)
+        for a, b in zip(image, card, strict=True)
     )
 
 
-def _numbers(value: int | float | tuple[float, ...]) -> tuple[float, ...]:
-    """Return a number or numbers as a tuple."""
-    return tuple(value) if isinstance(value, tuple | list) else (float(value),)
+def _word(value: Value) -> str:
+    """Return a value as text, a number and its text alike: files keep study 2 in many ways."""
+    try:
+        return f"{float(value):g}"  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return str(value)

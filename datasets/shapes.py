@@ -149,8 +149,8 @@ def draw_nuclei(
     nucleoli : int
         Each nucleus has 0 to `nucleoli` dark nucleoli.
     mitotic_fraction : float
-        Probability of a condensed nucleus: a flattened plate of 0.2 to 0.35 times the volume
-        which keeps half of its integrated brightness in excess of the volume ratio.
+        Probability of a condensed nucleus: a plate of 0.2 to 0.35 times the volume and the
+        brightness times that ratio to the power of -0.7.
 
     Notes
     -----

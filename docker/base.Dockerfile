@@ -9,24 +9,25 @@ FROM ${BASE_IMAGE} AS packages
 ARG DEVICE=cpu
 COPY wheelhouse/${DEVICE}/ /wheelhouse/
 COPY requirements-${DEVICE}.txt /requirements.txt
-# pip comes from the wheelhouse, so that a base without pip serves as well. `check` finds a lock that is not closed.
+# pip comes from the wheelhouse, so that a base without pip serves as well; `check` finds a lock that is not closed.
+# The root is read-only at run time: what is not compiled here would be compiled again in every container. The
+# bytecode does not look at the source's time, which a copy may change. One RUN, or the packages are stored twice.
 RUN set -e; export PYTHONPATH=/opt/python PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1; \
     pip="python3 $(echo /wheelhouse/pip-*.whl)/pip"; \
-    $pip install --quiet --no-index --find-links /wheelhouse --no-deps --no-compile --no-cache-dir \
-        --target /opt/python -r /requirements.txt; \
+    $pip install --quiet --no-index --no-deps --no-compile --no-cache-dir --find-links /wheelhouse \
+        --target /opt/python --requirement /requirements.txt; \
     $pip check; \
-    rm -rf /opt/python/bin /opt/python/torch/include /opt/python/torch/test /opt/python/torch/share/cmake; \
-    find /opt/python -name '*.a' -delete; \
-    for name in scipy skimage sympy networkx h5py numba llvmlite mpmath; do \
-        find "/opt/python/$name" -type d -name tests -prune -exec rm -rf {} +; \
-    done
-# The root is read-only at run time: what is not compiled here is compiled again in every container. The bytecode
-# does not look at the source's time, which a copy may change.
-RUN python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/python; \
-    PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=/opt/python HOME=/tmp NUMBA_CACHE_DIR=/tmp/numba python3 -c "\
-import h5py, numba, numpy.testing, pydantic, safetensors, scipy.ndimage, scipy.optimize, skimage.measure, \
-skimage.segmentation, SimpleITK, tifffile, torch, monai.networks.nets, monai.transforms, monai.losses"; \
-    chmod -R a+rX /opt/python
+    cd /opt/python; \
+    rm -rf bin torch/include torch/test torch/share/cmake torch/bin/protoc* torch/bin/test_*; \
+    find . -name '*.a' -delete; \
+    find scipy skimage sympy networkx h5py numba mpmath fsspec -type d -name tests -prune -exec rm -rf {} +; \
+    python3 -m compileall -qq -j 0 --invalidation-mode unchecked-hash . || true; \
+    HOME=/tmp NUMBA_CACHE_DIR=/tmp/numba python3 -B -c "import h5py, numba, numpy.testing, pydantic, safetensors, \
+scipy.ndimage, scipy.optimize, scipy.stats, skimage.measure, skimage.segmentation, SimpleITK, tifffile, torch, \
+monai.networks.nets, monai.transforms, monai.losses"; \
+    chmod -R a+rX .
+# By this label the stage, which the classic builder keeps, is found and removed after the build.
+LABEL org.cytosuite.stage="packages"
 
 FROM ${BASE_IMAGE} AS base
 COPY --from=packages /opt/python /opt/python

@@ -8,6 +8,7 @@ from scipy import ndimage
 
 _BINS = 4096
 _MAD_TO_SD = 1.4826
+_DARKEST = 0.1  # the surroundings count as at least this part of the global threshold
 _WEAK_SMOOTHING = 0.05  # part of the noise in the residual below which it says nothing
 
 
@@ -133,32 +134,74 @@ def remove_background(
 
     Notes
     -----
-    The image is reduced to blocks of about a quarter of the radius (block minimum of a smoothed
-    image), opened there with a box, smoothed, and enlarged again linearly: an approximation of
-    the rolling ball (Sternberg 1983) whose cost does not grow with the radius.
+    The image is reduced to means of blocks of about a quarter of the radius, opened there with a
+    box, smoothed, and enlarged again linearly: an approximation of the rolling ball
+    (Sternberg, Computer 16 (1983) 22, doi:10.1109/MC.1983.1654163) whose cost does not grow with
+    the radius.
     """
-    block = [
-        max(1, min(size, round(radius_um / 4 / step)))
-        for size, step in zip(image.shape, spacing, strict=True)
-    ]
-    small = image
-    for axis, length in enumerate(block):
-        starts = np.arange(0, image.shape[axis], length)
-        counts = np.diff(np.append(starts, image.shape[axis]))
-        shape = [1] * image.ndim
-        shape[axis] = -1
-        small = np.add.reduceat(small, starts, axis=axis) / counts.reshape(shape)
+    small, block = _reduce(image, [radius_um / 4 / step for step in spacing])
     width = [
         2 * max(1, round(radius_um / step / length)) + 1
         for step, length in zip(spacing, block, strict=True)
     ]
     opened = ndimage.grey_opening(small, size=width, mode="nearest")
     opened = ndimage.gaussian_filter(opened, [w / 4 for w in width], mode="nearest")
-    surface = opened.astype(np.float32)
-    for axis, length in enumerate(block):
-        surface = _enlarge(surface, axis, length, image.shape[axis])
-    result: NDArray[np.float32] = image - surface
+    result: NDArray[np.float32] = image - _restore(opened, block, image.shape)
     return result
+
+
+def wide_mean(
+    image: NDArray[np.float32], spacing: Sequence[float], sigma_um: float, elongation: float
+) -> NDArray[np.float32]:
+    """Return the Gaussian mean over a wide neighbourhood, at a cost independent of its width.
+
+    Parameters
+    ----------
+    image : (Z, Y, X) or (Y, X) float array
+        Intensities.
+    spacing : sequence of float
+        µm per voxel.
+    sigma_um : float
+        Standard deviation in y and x, in µm.
+    elongation : float
+        Factor of the standard deviation along z.
+
+    Returns
+    -------
+    float array
+        Of the same shape; the edges are mirrored.
+    """
+    sigma = sigmas(sigma_um, spacing, elongation)
+    small, block = _reduce(image, [width / 3 for width in sigma])
+    small = ndimage.gaussian_filter(small, [w / b for w, b in zip(sigma, block, strict=True)])
+    return _restore(small, block, image.shape)
+
+
+def _reduce(
+    image: NDArray[np.float32], wanted: Sequence[float]
+) -> tuple[NDArray[np.float32], list[int]]:
+    """Return the means of blocks of about the wanted number of voxels, and that number."""
+    block = [
+        max(1, min(size, round(want))) for size, want in zip(image.shape, wanted, strict=True)
+    ]
+    small = image
+    for axis, length in enumerate(block):
+        if length > 1:
+            starts = np.arange(0, image.shape[axis], length)
+            counts = np.diff(np.append(starts, image.shape[axis])).astype(np.float32)
+            shape = [1] * image.ndim
+            shape[axis] = -1
+            small = np.add.reduceat(small, starts, axis=axis) / counts.reshape(shape)
+    return small, block
+
+
+def _restore(
+    small: NDArray[np.float32], block: Sequence[int], shape: Sequence[int]
+) -> NDArray[np.float32]:
+    """Return block means interpolated linearly to the full shape."""
+    for axis, length in enumerate(block):
+        small = _enlarge(small, axis, length, shape[axis])
+    return small
 
 
 def _enlarge(array: NDArray[np.float32], axis: int, block: int, size: int) -> NDArray[np.float32]:
@@ -219,16 +262,16 @@ def li_threshold(values: NDArray[np.float32]) -> float:
     return float(edges[int(np.argmin(entropy)) + 1])
 
 
-def foreground_mask(
+def threshold_map(
     signal: NDArray[np.float32],
     spacing: Sequence[float],
     *,
     threshold: float,
     local_um: float,
-    local_fraction: float,
+    local_weight: float,
     elongation: float,
-) -> NDArray[np.bool_]:
-    """Return the voxels above the global and the local threshold.
+) -> NDArray[np.float32]:
+    """Return the threshold of each voxel: raised in bright surroundings, lowered in dark ones.
 
     Parameters
     ----------
@@ -237,23 +280,22 @@ def foreground_mask(
     spacing : sequence of float
         µm per voxel.
     threshold : float
-        Global threshold.
+        Global threshold ``t``.
     local_um : float
-        Radius in µm of the neighbourhood; 0 leaves the local threshold out.
-    local_fraction : float
-        The local threshold is this fraction of the brightest value in the neighbourhood.
+        Standard deviation of the surroundings in µm.
+    local_weight : float
+        Weight ``a`` of the surroundings, 0 for a global threshold.
     elongation : float
-        Factor of the radius along z.
+        Factor of the surroundings along z.
 
     Returns
     -------
-    bool array
-        True inside nuclei.
+    float array
+        ``t^(1 - a) m^a`` with the mean ``m`` of the surroundings, at least 0.1 t.
     """
-    mask = signal > threshold
-    if local_um > 0 and local_fraction > 0:
-        size = [2 * max(1, round(r)) + 1 for r in sigmas(local_um, spacing, elongation)]
-        brightest = ndimage.maximum_filter(signal, size=size, mode="nearest")
-        brightest = ndimage.uniform_filter(brightest, size=size, mode="nearest")
-        mask &= signal > local_fraction * brightest
-    return mask
+    if local_um <= 0 or local_weight <= 0 or threshold <= 0:
+        return np.full(signal.shape, threshold, np.float32)
+    mean = wide_mean(np.maximum(signal, 0), spacing, local_um, elongation)
+    relative = np.maximum(mean / np.float32(threshold), np.float32(_DARKEST))
+    result: NDArray[np.float32] = np.float32(threshold) * relative ** np.float32(local_weight)
+    return result

@@ -7,17 +7,39 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.measure import label as connected
 
-from algorithms.watershed.basins import peak_of
 
-
-def cut_at_peak(
-    labels: NDArray[np.int32], signal: NDArray[np.float32], fraction: float
+def cut_at_own_level(
+    labels: NDArray[np.int32],
+    signal: NDArray[np.float32],
+    threshold: NDArray[np.float32],
+    *,
+    factor: float,
+    weight: float,
 ) -> NDArray[np.int32]:
-    """Return the labels without the voxels dimmer than a fraction of their object's peak."""
-    if fraction <= 0:
-        return labels
-    level = fraction * peak_of(labels, signal)
-    result: NDArray[np.int32] = np.where(signal >= level[labels], labels, 0)
+    """Return the labels without the voxels that are dim for their object.
+
+    Parameters
+    ----------
+    labels : int32 array
+        Basins, 0 = background.
+    signal : float array
+        Smoothed intensities above the background.
+    threshold : float array
+        Threshold of each voxel.
+    factor, weight : float
+        A voxel stays where ``signal >= factor threshold^(1 - weight) mean^weight`` with the
+        mean of its object.
+
+    Returns
+    -------
+    int32 array
+        The labels, never larger than before.
+    """
+    count = np.maximum(np.bincount(labels.ravel()), 1)
+    mean = np.maximum(np.bincount(labels.ravel(), signal.ravel()) / count, 0)
+    own = (factor * mean**weight).astype(np.float32)
+    level = own[labels] * np.maximum(threshold, 0) ** np.float32(1 - weight)
+    result: NDArray[np.int32] = np.where(signal >= level, labels, 0)
     return result
 
 

@@ -12,11 +12,12 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "gamma": (0.1, 2.0),
     "threshold_factor": (0.0, 10.0),
     "local_um": (0.0, inf),
-    "local_fraction": (0.0, 1.0),
+    "local_weight": (0.0, 1.0),
     "blob_fraction": (-10.0, 1.0),
     "distance_weight": (0.0, 4.0),
     "merge_ratio": (0.0, 1.0),
-    "peak_fraction": (0.0, 1.0),
+    "object_factor": (0.0, 10.0),
+    "object_weight": (0.0, 1.0),
     "opening_um": (0.0, inf),
     "minimum_size": (0.0, inf),
     "maximum_size": (0.0, inf),
@@ -47,9 +48,9 @@ class Parameters:
     threshold_factor : float
         Global threshold as a multiple of Li's minimum cross entropy threshold.
     local_um : float
-        Radius in µm of the neighbourhood of the local threshold; 0 switches it off.
-    local_fraction : float
-        Local threshold as a fraction of the brightest value in that neighbourhood.
+        Standard deviation in µm of the surroundings that shift the threshold.
+    local_weight : float
+        How much they shift it: 0 not at all, 1 the threshold is proportional to their mean.
     radii_um : tuple of float
         Nucleus radii in µm looked for by the Laplacian of Gaussian.
     blob_fraction : float
@@ -60,8 +61,9 @@ class Parameters:
     merge_ratio : float
         Two neighbouring basins are one nucleus when the saddle between them is at least this
         fraction of the lower of their two peaks in the seed map.
-    peak_fraction : float
-        A nucleus ends where the intensity falls below this fraction of its own peak.
+    object_factor, object_weight : float
+        A nucleus ends where the intensity falls below
+        ``object_factor threshold^(1 - object_weight) mean^object_weight`` with its own mean.
     opening_um : float
         Radius in µm of the opening that removes thin protrusions; 0 switches it off.
     minimum_size, maximum_size : float
@@ -85,13 +87,14 @@ class Parameters:
     background_um: float = 0.0
     gamma: float = 1.0
     threshold_factor: float = 1.2
-    local_um: float = 0.0
-    local_fraction: float = 0.3
+    local_um: float = 12.0
+    local_weight: float = 0.4
     radii_um: tuple[float, ...] = (4.0, 6.0)
     blob_fraction: float = -10.0
     distance_weight: float = 0.5
     merge_ratio: float = 0.85
-    peak_fraction: float = 0.12
+    object_factor: float = 0.9
+    object_weight: float = 0.4
     opening_um: float = 0.0
     minimum_size: float = 60.0
     maximum_size: float = inf

@@ -11,14 +11,15 @@ from scipy import ndimage
 from algorithms.watershed.basins import basins, merge, peak_of
 from algorithms.watershed.foreground import (
     background_and_noise,
-    foreground_mask,
+    threshold_map,
     li_threshold,
     remove_background,
     sigmas,
     white_noise,
+    wide_mean,
 )
 from algorithms.watershed.objects import (
-    cut_at_peak,
+    cut_at_own_level,
     fill_holes,
     keep_by,
     largest_pieces,
@@ -76,8 +77,7 @@ def smooth_signal(
     signal -= np.float32(background)
     if float(signal.max()) <= 0:
         return signal, -1.0
-    size = [2 * round(r) + 1 for r in sigmas(max(p.radii_um), spacing, p.axial_elongation)]
-    coarse = ndimage.uniform_filter(signal, size)
+    coarse = wide_mean(signal, spacing, max(p.radii_um) / 2, p.axial_elongation)
     coarse -= coarse.min()
     noise = white_noise(values, coarse <= li_threshold(coarse), sigma)
     if noise == 0 or np.mean(signal > _TAIL * spread) < _CROWDED:
@@ -91,31 +91,32 @@ def segment_signal(
     """Return the labels of a smoothed, background-free image."""
     labels = np.zeros(signal.shape, np.int32)
     flat = np.maximum(signal, 0)
-    threshold = p.threshold_factor * li_threshold(flat**p.gamma) ** (1 / p.gamma)
-    mask = foreground_mask(
+    li = li_threshold(flat ** np.float32(p.gamma)) ** (1 / p.gamma)
+    level = threshold_map(
         signal,
         spacing,
-        threshold=threshold,
+        threshold=li,
         local_um=p.local_um,
-        local_fraction=p.local_fraction,
+        local_weight=p.local_weight,
         elongation=p.axial_elongation,
     )
-    if not mask.any():
-        return labels
     response = blob_response(signal, spacing, p.radii_um, p.axial_elongation)
+    mask = signal > np.float32(p.threshold_factor) * level
     mask &= response >= np.float32(p.blob_fraction) * signal
     if not mask.any():
         return labels
     box = _bounding_box(mask)
-    mask, signal, response = mask[box], signal[box], response[box]
+    mask, signal, response, level = mask[box], signal[box], response[box], level[box]
     height = seed_map(
         response, mask, spacing, distance_weight=p.distance_weight, elongation=p.axial_elongation
     )
     found = merge(basins(height, mask), height, p.merge_ratio)
-    found = cut_at_peak(found, signal, p.peak_fraction)
+    found = cut_at_own_level(
+        found, signal, level, factor=p.object_factor, weight=p.object_weight
+    )
     found = open_objects(largest_pieces(found), spacing, p.opening_um)
     found = fill_holes(largest_pieces(found))
-    labels[box] = _select(found, signal, noise, threshold, spacing, p)
+    labels[box] = _select(found, signal, noise, li, spacing, p)
     return labels
 
 

@@ -85,8 +85,8 @@ def overlap(truth: NDArray[Any], prediction: NDArray[Any]) -> Overlap:
     Notes
     -----
     Neighbouring voxels mostly have the same pair of labels: only the runs are counted. Beside the
-    inputs the memory is about 120 bytes per run, at most 2 million runs at a time, plus 24 bytes
-    per overlapping pair; never a table of all truth by all predicted objects.
+    inputs the memory is about 75 bytes per run, of which 2 million are kept at a time (160 MB),
+    plus 100 bytes per overlapping pair; never a table of all truth by all predicted objects.
 
     Examples
     --------

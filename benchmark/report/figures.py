@@ -124,9 +124,9 @@ def axis(scale: Scale) -> Markup:
     """Return the numbers of an axis as a figure of its own, to stand over or under others."""
     text = Markup('<text x="{}" y="12" text-anchor="middle">{}</text>')
     parts = [text.format(_percent(scale, tick), f"{tick:.3g}") for tick in scale.ticks()]
-    return Markup('<svg class="fig axis" aria-hidden="true" width="100%" height="16">{}</svg>').format(
-        Markup("").join(parts)
-    )
+    return Markup(
+        '<svg class="fig axis" aria-hidden="true" width="100%" height="16">{}</svg>'
+    ).format(Markup("").join(parts))
 
 
 def whisker(
@@ -142,22 +142,27 @@ def whisker(
         Values; what is None or not finite is not drawn.
     """
     middle, start, end, all_in_one = (finite(value) for value in (mean, low, high, pooled))
-    parts = _grid(scale, 26)
+    parts = _grid(scale, 28)
+    row = 14 if all_in_one is None else 10
     label = "not defined" if middle is None else f"mean {number(middle)}"
     if start is not None and end is not None:
         ends = _percent(scale, start), _percent(scale, end)
-        parts.append(Markup('<line class="ci" x1="{}" x2="{}" y1="13" y2="13"/>').format(*ends))
-        cap = Markup('<line class="cap" x1="{0}" x2="{0}" y1="8" y2="18"/>')
-        parts += [cap.format(at) for at in ends]
+        parts.append(
+            Markup('<line class="ci" x1="{0}" x2="{1}" y1="{2}" y2="{2}"/>').format(*ends, row)
+        )
+        cap = Markup('<line class="cap" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>')
+        parts += [cap.format(at, row - 5, row + 5) for at in ends]
         label += f", 95 % interval {number(start)} to {number(end)}"
     if all_in_one is not None:
-        diamond = Markup('<svg x="{}" y="13" overflow="visible"><path class="pooled" d="{}"/></svg>')
-        parts.append(diamond.format(_percent(scale, all_in_one), "M-5 0L0-5L5 0L0 5Z"))
+        diamond = Markup(
+            '<svg x="{}" y="23" overflow="visible"><path class="pooled" d="{}"/></svg>'
+        )
+        parts.append(diamond.format(_percent(scale, all_in_one), "M-4 0L0-4L4 0L0 4Z"))
         label += f", pooled {number(all_in_one)}"
     if middle is not None:
-        dot = Markup('<circle class="mean" cx="{}" cy="13" r="5.5"/>')
-        parts.append(dot.format(_percent(scale, middle)))
-    return _svg("whisker", 26, label, parts)
+        dot = Markup('<circle class="mean" cx="{}" cy="{}" r="5.5"/>')
+        parts.append(dot.format(_percent(scale, middle), row))
+    return _svg("whisker", 28, label, parts)
 
 
 def lanes(positions: Sequence[float], width: float = DOT) -> list[int]:
@@ -222,7 +227,9 @@ def strip(scale: Scale, dots: Sequence[Dot], unit: str = "") -> Markup:
         shape = cross if dot.failed else good
         at = _percent(scale, dot.value)
         parts.append(shape.format(at, half + LANE_STEP * lane, dot.index, text))
-    label = f"{len(dots)} cases, median {number(median)}, {number(ordered[0])} to {number(ordered[-1])}"
+    label = (
+        f"{len(dots)} cases, median {number(median)}, {number(ordered[0])} to {number(ordered[-1])}"
+    )
     return _svg("strip", 2 * half, label, parts)
 
 

@@ -3,13 +3,14 @@
 import base64
 import io
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 MATCH_VOXELS = 16_000_000  # larger label volumes are compared on every k-th voxel
-CONTRAST = (0.5, 99.7)  # percentiles shown as black and white
+CONTRAST = (5.0, 99.8)  # percentiles shown as black and white
 
 
 def boundary(labels: NDArray[np.integer], thickness: int = 1) -> NDArray[np.bool_]:
@@ -52,7 +53,7 @@ def boundary(labels: NDArray[np.integer], thickness: int = 1) -> NDArray[np.bool
     return edge
 
 
-def stretch(array: NDArray[np.generic], height: int, width: int) -> NDArray[np.generic]:
+def stretch(array: NDArray[Any], height: int, width: int) -> NDArray[Any]:
     """Return a 2D array at another size by its nearest pixels.
 
     Parameters
@@ -64,7 +65,8 @@ def stretch(array: NDArray[np.generic], height: int, width: int) -> NDArray[np.g
     """
     rows = (np.arange(height) * array.shape[0]) // height
     columns = (np.arange(width) * array.shape[1]) // width
-    return array[rows[:, None], columns[None, :]]
+    result: NDArray[Any] = array[rows[:, None], columns[None, :]]
+    return result
 
 
 def matched(
@@ -162,5 +164,5 @@ def layer_png(codes: NDArray[np.uint8], colours: tuple[tuple[int, int, int], ...
 def _address(image: Image.Image, options: dict[str, int]) -> str:
     """Return an image as ``data:image/png;base64,...``."""
     buffer = io.BytesIO()
-    image.save(buffer, format="PNG", **options)  # type: ignore[arg-type]
+    image.save(buffer, format="PNG", **options)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

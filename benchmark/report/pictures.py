@@ -1,20 +1,17 @@
-"""Pictures of cases: three slices with outlines, drawn one case at a time."""
+"""Pictures of cases: slices with the outlines of truth and predictions, as layers of PNGs."""
 
 import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmark.report import outlines
 from benchmark.report.content import CasePicture
-from cytosuite.errors import CytosuiteError, InputError
-from cytosuite.formats import read
-from cytosuite.volume import Volume
+from benchmark.report.slices import CutCase, Pixels, Slices, cut_case
+from cytosuite.errors import CytosuiteError
 
 LOGGER = logging.getLogger(__name__)
 
@@ -23,13 +20,14 @@ PICTURED_CASES = 24
 PICTURED_ALGORITHMS = 6
 PICTURE_BYTES = 10_000_000
 
-# Okabe and Ito (2008), plus white: told apart by any kind of colour vision on grey.
+# After Okabe and Ito (2008): told apart on grey by any kind of colour vision.
 TRUTH = (86, 180, 233)
 MISSED = (255, 255, 255)
 RIGHT = (230, 159, 0)
 EXTRA = (240, 100, 190)
 
-Planes = list[NDArray[Any]]
+Plane = Literal["XY", "XZ", "YZ"]
+PLANES: tuple[Plane, ...] = ("XY", "XZ", "YZ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +43,7 @@ class Layer:
 class Panel:
     """One slice: its plane, size in px, PNG, drawings, and where the other two slices cross."""
 
-    plane: Literal["XY", "XZ", "YZ"]
+    plane: Plane
     width: int
     height: int
     source: str
@@ -88,21 +86,6 @@ class CaseView:
     bar_text: str
     counts: Mapping[str, str]
     size: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Scene:
-    """What all drawings of a case share: where it is cut and how large it is drawn."""
-
-    cut: tuple[int, int, int]
-    shape: tuple[int, int, int]
-    sizes: list[tuple[int, int]]  # height, width per plane
-    names: list[Literal["XY", "XZ", "YZ"]] = field(default_factory=list)
-
-    def planes(self, array: NDArray[Any]) -> Planes:
-        """Return the slices of a (Z, Y, X) array, as many as are drawn."""
-        z, y, x = self.cut
-        return [array[z], array[:, y, :], array[:, :, x].T][: len(self.names)]
 
 
 def choose(goodness: Mapping[str, float | None], limit: int = PICTURED_CASES) -> list[str]:
@@ -148,106 +131,48 @@ def draw_all(
     for index, picture in enumerate(pictures):
         share = left // (len(pictures) - index)
         try:
-            for side in SIDES:
-                view = draw(picture, algorithms, side)
-                if view.size <= share:
-                    break
-        except (CytosuiteError, OSError, ValueError) as error:
+            case = cut_case(picture, algorithms)
+        except (CytosuiteError, OSError) as error:
             LOGGER.warning("%s: no picture: %s", picture.case, error)
             yield f"{picture.case}: {error}"
             continue
+        for side in SIDES:
+            view = draw(case, algorithms, side)
+            if view.size <= share:
+                break
         if view.size > left:
-            yield f"{picture.case}: its picture would make the report too large."
+            yield f"{picture.case}: it would make the report too large."
             continue
         left -= view.size
         yield view
 
 
-def draw(picture: CasePicture, algorithms: Sequence[str], side: int = SIDES[0]) -> CaseView:
+def draw(case: CutCase, algorithms: Sequence[str], side: int = SIDES[0]) -> CaseView:
     """Return the slices of one case with the outlines of truth and predictions.
 
     Parameters
     ----------
-    picture : CasePicture
-        The files.
+    case : CutCase
+        Its slices.
     algorithms : sequence of str
-        Whose outputs to draw, in the order of their CSS classes.
+        The names of its guesses, in the same order.
     side : int
         Length of the longest side of a panel in px.
-
-    Raises
-    ------
-    InputError
-        If image or truth cannot be read or differ in shape.
     """
-    volume = read(picture.image)
-    image, spacing = spatial(volume)
-    truth = None if picture.truth is None else spatial(read(picture.truth))[0]
-    if truth is not None and truth.shape != image.shape:
-        raise InputError(
-            f"{picture.truth}: expected the shape {image.shape} of the image, found {truth.shape}"
-        )
-    labels = picture.kind == "labels"
-    scene = _scene(image.shape, spacing, truth if labels else None, side)
-    counts: dict[str, str] = {}
-    rows = [Row("", _panels(scene, image))] if labels else [Row("Input", _panels(scene, image))]
-    if truth is not None and not labels:
-        rows.append(Row("Truth", _panels(scene, truth)))
-    if truth is not None and labels:
-        _draw_layer(rows[0].panels, scene.planes(truth), [None], "truth", "outlines of the truth")
-    for index, name in enumerate(algorithms):
-        prediction = _prediction(picture.predictions.get(name), image.shape)
-        if prediction is None:
-            counts[name] = "no valid output"
-        elif labels:
-            counts[name] = _draw_labels(rows[0].panels, scene, truth, prediction, index, name)
-        else:
-            rows.append(Row(name, _panels(scene, prediction)))
-    percent, text = scale_bar(image.shape[2] * spacing[2], "px" if volume.spacing_is_assumed else "µm")
+    if case.picture.kind == "labels":
+        rows = [Row("", _outlined(case, algorithms, side))]
+    else:
+        named = [("Input", case.image), ("Truth", case.truth)]
+        named += [(n, guess.slices) for n, guess in zip(algorithms, case.guesses, strict=True)]
+        rows = [Row(n, _panels(case, slices, side)) for n, slices in named if slices is not None]
+    percent, text = scale_bar(case.shape[2] * case.spacing[2], case.unit)
+    counts = {n: guess.summary for n, guess in zip(algorithms, case.guesses, strict=True)}
     size = sum(
         len(panel.source) + sum(len(layer.source) for layer in panel.layers)
         for row in rows
         for panel in row.panels
     )
-    return CaseView(picture.case, rows, _where(scene), percent, text, counts, size)
-
-
-def spatial(volume: Volume) -> tuple[NDArray[Any], tuple[float, float, float]]:
-    """Return a volume's (Z, Y, X) pixels and voxel size: middle time point, first channel.
-
-    Parameters
-    ----------
-    volume : Volume
-        Any axes; a 2D image becomes one slice, as thick as a pixel is high.
-    """
-    array = volume.array
-    if "T" in volume.axes:
-        array = array[array.shape[0] // 2]
-    if "C" in volume.axes:
-        array = array[0]
-    if "Z" in volume.axes:
-        z, y, x = volume.spacing
-        return array, (z, y, x)
-    return array[None], (volume.spacing[0], volume.spacing[0], volume.spacing[1])
-
-
-def cut_at(labels: NDArray[Any] | None, shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """Return the slice to show along each axis: the middle, or where it is empty the fullest one.
-
-    Parameters
-    ----------
-    labels : (Z, Y, X) integer array or None
-        The truth, 0 = background.
-    shape : tuple of int
-        Of the image.
-    """
-    cut = [size // 2 for size in shape]
-    if labels is not None:
-        for axis in range(3):
-            if not np.take(labels, cut[axis], axis).any():
-                others = tuple(other for other in range(3) if other != axis)
-                cut[axis] = int(np.argmax(np.count_nonzero(labels, axis=others)))
-    return cut[0], cut[1], cut[2]
+    return CaseView(case.picture.case, rows, _where(case), percent, text, counts, size)
 
 
 def scale_bar(width: float, unit: str) -> tuple[float, str]:
@@ -270,95 +195,62 @@ def scale_bar(width: float, unit: str) -> tuple[float, str]:
     return 100 * length / width, f"{length:g} {unit}"
 
 
-def _scene(
-    shape: tuple[int, ...],
-    spacing: tuple[float, float, float],
-    truth: NDArray[Any] | None,
-    side: int,
-) -> _Scene:
-    """Return where a case is cut and how large its panels are, µm square in all of them."""
-    cut = cut_at(truth, shape)
-    flat = shape[0] == 1
-    extents = [size * um for size, um in zip(shape, spacing, strict=True)]
-    scale = side / max(extents[1:] if flat else extents)
+def _panels(case: CutCase, slices: Slices, side: int) -> list[Panel]:
+    """Return the grey slices of an image, µm square in all of them, without drawings."""
+    extents = [size * um for size, um in zip(case.shape, case.spacing, strict=True)]
+    scale = side / max(extents[1:] if case.flat else extents)
     depth, height, width = (max(8, round(extent * scale)) for extent in extents)
     sizes = [(height, width), (depth, width), (height, depth)]
-    names: list[Literal["XY", "XZ", "YZ"]] = ["XY"] if flat else ["XY", "XZ", "YZ"]
-    return _Scene(cut, (shape[0], shape[1], shape[2]), sizes[: len(names)], names)
-
-
-def _panels(scene: _Scene, image: NDArray[Any]) -> list[Panel]:
-    """Return the grey slices of an image, without drawings."""
-    low, high = outlines.limits(image)
-    z, y, x = (100 * (at + 0.5) / n for at, n in zip(scene.cut, scene.shape, strict=True))
+    z, y, x = (100 * (at + 0.5) / n for at, n in zip(case.cut, case.shape, strict=True))
     crossings = [(x, y), (x, z), (z, y)]
     panels = []
-    for plane, (height, width), name, crossing in zip(
-        scene.planes(image), scene.sizes, scene.names, crossings[: len(scene.names)], strict=True
-    ):
-        pixels = outlines.shrink(outlines.grey(plane, low, high), height, width)
-        panels.append(Panel(name, width, height, outlines.grey_png(pixels), [], crossing))
+    for index, plane in enumerate(slices.planes):
+        rows, columns = sizes[index]
+        pixels = outlines.shrink(outlines.grey(plane, *slices.limits), rows, columns)
+        source = outlines.grey_png(pixels)
+        panels.append(Panel(PLANES[index], columns, rows, source, [], crossings[index]))
     return panels
 
 
-def _prediction(path: Path | None, shape: tuple[int, ...]) -> NDArray[Any] | None:
-    """Return an output, or None when there is none that fits the image."""
-    if path is None:
-        return None
-    try:
-        array = spatial(read(path))[0]
-    except (CytosuiteError, OSError) as error:
-        LOGGER.warning("%s: not drawn: %s", path, error)
-        return None
-    return array if array.shape == shape else None
+def _outlined(case: CutCase, algorithms: Sequence[str], side: int) -> list[Panel]:
+    """Return the slices of the input with the outlines of all label images as layers."""
+    panels = _panels(case, case.image, side)
+    if case.truth is not None:
+        _outline(panels, case.truth, [None], "truth", "outlines of the truth")
+    for index, (name, guess) in enumerate(zip(algorithms, case.guesses, strict=True)):
+        if guess.slices is None:
+            continue
+        if case.truth is not None and guess.missed is not None:
+            alt = f"objects missed by {name}"
+            _outline(panels, case.truth, [guess.missed], f"truth missed a{index}", alt)
+        groups = [None] if guess.extra is None else [None, guess.extra]
+        _outline(panels, guess.slices, groups, f"guess a{index}", f"outlines of {name}")
+    return panels
 
 
-def _draw_labels(
+def _outline(
     panels: list[Panel],
-    scene: _Scene,
-    truth: NDArray[Any] | None,
-    prediction: NDArray[Any],
-    index: int,
-    name: str,
-) -> str:
-    """Add the outlines of one algorithm to the panels and return what it found, in words."""
-    who = f"a{index}"
-    cuts = scene.planes(prediction)
-    if truth is None:
-        _draw_layer(panels, cuts, [None], f"guess {who}", f"outlines of {name}")
-        return f"{len(np.unique(prediction[prediction > 0]))} objects"
-    found, missed, _, extra = outlines.matched(truth, prediction)
-    about = "objects missed by"
-    _draw_layer(panels, scene.planes(truth), [missed], f"truth missed {who}", f"{about} {name}")
-    _draw_layer(panels, cuts, [None, extra], f"guess {who}", f"outlines of {name}")
-    return (
-        f"{len(found)} of {len(found) + len(missed)} found, {len(missed)} missed, {len(extra)} extra"
-    )
-
-
-def _draw_layer(
-    panels: list[Panel],
-    cuts: Planes,
-    groups: Sequence[NDArray[Any] | None],
+    labels: Slices,
+    groups: Sequence[Pixels | None],
     classes: str,
     alt: str,
 ) -> None:
-    """Add outlines to each panel: a colour per group of labels (None: all), later groups on top."""
-    kind = "missed" if "missed" in classes else classes.split()[0]
-    colours = {"truth": (TRUTH,), "missed": (MISSED,), "guess": (RIGHT, EXTRA)}[kind]
-    for panel, cut in zip(panels, cuts, strict=True):
-        large = outlines.stretch(cut, panel.height, panel.width)
+    """Add outlines to each panel: a colour per group of ids (None: all), later groups on top."""
+    guess = classes.startswith("guess")
+    colours = (RIGHT, EXTRA) if guess else ((MISSED,) if "missed" in classes else (TRUTH,))
+    for panel, plane in zip(panels, labels.planes, strict=True):
+        large = outlines.stretch(plane, panel.height, panel.width)
+        edge = outlines.boundary(large, thickness=1 if guess else 2)
         codes = np.zeros(large.shape, dtype=np.uint8)
-        edge = outlines.boundary(large, thickness=1 if kind == "guess" else 2)
         for code, group in enumerate(groups, start=1):
             codes[edge if group is None else edge & np.isin(large, group)] = code
         if codes.any():
             panel.layers.append(Layer(classes, outlines.layer_png(codes, colours), alt))
 
 
-def _where(scene: _Scene) -> str:
+def _where(case: CutCase) -> str:
     """Return the position of the slices in words, counted from 1."""
-    if scene.shape[0] == 1:
+    if case.flat:
         return ""
-    parts = zip("zyx", scene.cut, scene.shape, strict=True)
+    parts = zip("zyx", case.cut, case.shape, strict=True)
     return ", ".join(f"{axis} {at + 1} of {size}" for axis, at, size in parts)

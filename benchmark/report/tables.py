@@ -40,7 +40,7 @@ def tidy(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def case_names(content: ReportContent) -> list[str]:
-    """Return the names of all cases, in the order in which the scores, then the pictures, name them.
+    """Return the names of all cases: those of the scores first, then of failures and pictures.
 
     Scores of a whole set have an empty case and are left out.
     """

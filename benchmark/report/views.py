@@ -118,9 +118,9 @@ def _board_cell(entry: Standing, metric: MetricInfo, scale: Scale) -> BoardCell:
     """Return one metric of one standing."""
     summary = entry.summaries.get(metric.name)
     if summary is None:
-        return BoardCell(metric.name, figures.whisker(scale, None), "–", "", "")
+        return BoardCell(metric.name, figures.whisker(scale, None), "-", "", "")
     low, high = finite(summary.low), finite(summary.high)
-    interval = "" if low is None or high is None else f"{number(low)} – {number(high)}"
+    interval = "" if low is None or high is None else f"{number(low)} to {number(high)}"
     pooled = "" if finite(summary.pooled) is None else number(summary.pooled)
     if entry.control:
         figure = figures.whisker(scale, summary.mean)
@@ -146,7 +146,7 @@ def _cell(value: object, scale: Scale, badge: str = "") -> Cell:
     """Return a value with its colour; without a value it sorts last."""
     real = finite(value)
     if real is None:
-        return Cell("" if badge else "–", "", "", badge)
+        return Cell("" if badge else "-", "", "", badge)
     background = figures.heat(scale.goodness(real))
     style = f"background:{background}" if background else ""
     return Cell(number(real), real, style, badge)
@@ -191,7 +191,7 @@ def _grid_of_one(
     columns = {metric: values(content, name, metric) for metric in metrics}
     cost = {
         str(case): (finite(row["seconds"]), finite(row["peak_memory"]))
-        for (who, case), row in tried.iterrows()  # type: ignore[misc]
+        for (who, case), row in zip(tried.index, tried.to_dict("records"), strict=True)
         if who == name
     }
     rows = []

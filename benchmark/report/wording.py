@@ -14,11 +14,11 @@ def number(value: object, digits: int = 2) -> str:
     Examples
     --------
     >>> number(0.7812), number(1234.5), number(0.00042), number(None)
-    ('0.78', '1.23e+03', '0.00042', '–')
+    ('0.78', '1.23e+03', '0.00042', '-')
     """
     real = finite(value)
     if real is None:
-        return "–"
+        return "-"
     small = 0 < abs(real) < 0.5 * 10**-digits
     return f"{real:.3g}" if small or abs(real) >= 1000 else f"{real:.{digits}f}"
 
@@ -29,11 +29,11 @@ def duration(seconds: object) -> str:
     Examples
     --------
     >>> duration(0.0421), duration(3.21), duration(95), duration(7300), duration(None)
-    ('42 ms', '3.2 s', '1 min 35 s', '2 h 2 min', '–')
+    ('42 ms', '3.2 s', '1 min 35 s', '2 h 2 min', '-')
     """
     value = finite(seconds)
     if value is None:
-        return "–"
+        return "-"
     if value < 0.9995:
         return f"{value * 1000:.0f} ms"
     if value < 59.95:
@@ -51,11 +51,11 @@ def memory(size: object) -> str:
     Examples
     --------
     >>> memory(3 * 2**29), memory(512), memory(None)
-    ('1.5 GiB', '512 B', '–')
+    ('1.5 GiB', '512 B', '-')
     """
     value = finite(size)
     if value is None:
-        return "–"
+        return "-"
     for unit, factor in BYTES:
         if value >= factor:
             return f"{value / factor:.{1 if value < 100 * factor else 0}f} {unit}"
@@ -76,7 +76,7 @@ def count(amount: int, noun: str) -> str:
 def verdict(content: ReportContent) -> str:
     """Return the result of the run in one plain sentence.
 
-    Only what was measured is said: a share of found objects needs the numbers of missed and of all objects.
+    Only what was measured is said: a share of found objects needs their numbers.
     """
     ranked = content.ranked()
     if not ranked:
@@ -84,10 +84,13 @@ def verdict(content: ReportContent) -> str:
     best = ranked[0]
     cases = max(best.cases, 0) or len(case_names(content))
     if cases and best.failed >= cases:
-        who = f"None of {len(ranked)} algorithms gave a" if ranked[1:] else f"{best.algorithm} gave no"
+        who = (
+            f"None of {len(ranked)} algorithms gave a"
+            if ranked[1:]
+            else f"{best.algorithm} gave no"
+        )
         return f"{who} valid result: {_failed(best.failed, cases)}."
-    lead = f"Of {len(ranked)} algorithms {best.algorithm} ranks first: it" if ranked[1:] else ""
-    subject = lead or best.algorithm
+    subject = _subject(content)
     phrases = _phrases(content)
     if not phrases:
         done = f"finished {cases - best.failed} of {count(cases, 'case')}"
@@ -96,13 +99,24 @@ def verdict(content: ReportContent) -> str:
     return f"{subject} {joined}; {_failed(best.failed, cases)}."
 
 
+def _subject(content: ReportContent) -> str:
+    """Return who the sentence is about, and who shares the first rank."""
+    ranked = content.ranked()
+    best = ranked[0]
+    if len(ranked) == 1 or best.rank is None:
+        return best.algorithm
+    equal = [entry.algorithm for entry in ranked if entry.rank == best.rank]
+    if len(equal) > 1:
+        return f"{' and '.join(equal)} share the first rank of {len(ranked)}: {best.algorithm}"
+    return f"Of {len(ranked)} algorithms {best.algorithm} ranks first: it"
+
+
 def _failed(failed: int, cases: int) -> str:
     """Return how many cases failed."""
     if not failed:
-        return "no case failed"
-    return f"all {count(cases, 'case')} failed" if failed == cases else (
-        f"{failed} of {count(cases, 'case')} failed"
-    )
+        return "none of its cases failed"
+    amount = "all" if failed == cases else f"{failed} of"
+    return f"{amount} {count(cases, 'case')} failed"
 
 
 def _phrases(content: ReportContent) -> list[str]:
@@ -127,5 +141,7 @@ def _phrase(metric: MetricInfo, mean: float, found: float | None) -> str:
     if metric.name == "SEG":
         return f"outlines them with a mean overlap of {mean:.2f} (SEG)"
     best = "" if metric.best is None else f", where {metric.best:g} is best"
-    title = metric.title if metric.title[:2].isupper() else metric.title[:1].lower() + metric.title[1:]
+    title = (
+        metric.title if metric.title[:2].isupper() else metric.title[:1].lower() + metric.title[1:]
+    )
     return f"reaches a {title} of {number(mean)} ({metric.name}{best})"

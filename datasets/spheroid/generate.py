@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cytosuite.errors import InputError
 from cytosuite.volume import Scalar, Volume
 from datasets import camera, optics, shapes
 from datasets.packing import pack
@@ -20,6 +21,7 @@ Image = NDArray[np.float32]
 Labels = NDArray[np.uint16]
 
 LOGARITHMIC = {"n_nuclei", "photons", "attenuation_um"}  # drawn log-uniformly
+LOOSEN = 0.93  # a volume fraction that cannot be packed is tried again this much lower
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,8 @@ def grow(rng: np.random.Generator, parameters: Parameters, drawn: Mapping[str, f
     Raises
     ------
     InputError
-        If the nuclei cannot be packed so densely.
+        If the nuclei cannot even be packed at the lower end of `volume_fraction`; what was drawn
+        is lowered towards it in steps of `LOOSEN`.
     """
     nuclei = shapes.draw_nuclei(
         rng,
@@ -147,10 +150,20 @@ def grow(rng: np.random.Generator, parameters: Parameters, drawn: Mapping[str, f
         nucleoli=parameters.nucleoli,
         mitotic_fraction=parameters.mitotic_fraction,
     )
-    volume = float(nuclei.volumes_um3.sum()) / drawn["volume_fraction"]
     least = float(nuclei.extents_um.max()) + parameters.gap_um  # holds at least the largest
-    z, y, x = (max(axis, least) for axis in spheroid_semi_axes(volume, drawn["flattening"]))
-    centres = pack(rng, nuclei.semi_axes_um, nuclei.rotations, (z, y, x), gap_um=parameters.gap_um)
+    fraction = drawn["volume_fraction"]
+    while True:
+        volume = float(nuclei.volumes_um3.sum()) / fraction
+        z, y, x = (max(axis, least) for axis in spheroid_semi_axes(volume, drawn["flattening"]))
+        try:
+            centres = pack(
+                rng, nuclei.semi_axes_um, nuclei.rotations, (z, y, x), gap_um=parameters.gap_um
+            )
+            break
+        except InputError:
+            if fraction <= parameters.volume_fraction[0]:
+                raise
+        fraction = max(fraction * LOOSEN, parameters.volume_fraction[0])
     depth, height, width = (
         size * step / 2 for size, step in zip(parameters.shape, parameters.spacing_um, strict=True)
     )

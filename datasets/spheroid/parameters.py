@@ -70,7 +70,8 @@ class Parameters(BaseModel):
     volume_fraction: FractionRange = Field(
         default=(0.3, 0.42),
         description="share of the spheroid's volume that is nucleus; with n_nuclei and "
-        "diameter_um it sets the spheroid's size",
+        "diameter_um it sets the spheroid's size (a draw that cannot be packed is lowered within "
+        "the range: below 20 nuclei more than 0.3 is rarely reached)",
     )
     flattening: PositiveRange = Field(
         default=(0.8, 1.0), description="height of the spheroid relative to its width"
@@ -165,10 +166,10 @@ class Parameters(BaseModel):
         view = [n * step for n, step in zip(self.shape, self.spacing_um, strict=True)]
         if any(a > b for a, b in zip(size, view, strict=True)):
             raise InputError(
-                f"spheroid parameters: up to {self.n_nuclei[1]} nuclei of {self.diameter_um[1]:g} µm "
-                f"at a volume_fraction of {self.volume_fraction[0]:g} make a spheroid of {_um(size)} "
-                f"µm, larger than the image of {_um(view)} µm; lower n_nuclei or diameter_um, or "
-                "raise volume_fraction, shape or spacing_um"
+                f"spheroid parameters: up to {self.n_nuclei[1]} nuclei of {self.diameter_um[1]:g} "
+                f"µm at a volume_fraction of {self.volume_fraction[0]:g} make a spheroid of "
+                f"{_um(size)} µm, larger than the image of {_um(view)} µm; lower n_nuclei or "
+                "diameter_um, or raise volume_fraction, shape or spacing_um"
             )
         return self
 
@@ -215,3 +216,13 @@ def parameters_from(values: Mapping[str, Any]) -> Parameters:
         If a name is unknown or a value is not allowed; one line that names the first of them.
     """
     return parse("spheroid parameters", dict(values), Parameters)
+
+
+def reference_table() -> str:
+    """Return all parameters with default and meaning as a Markdown table."""
+    rows = ["| parameter | default | meaning |", "|---|---|---|"]
+    for name, field in Parameters.model_fields.items():
+        default = field.default
+        value = list(default) if isinstance(default, tuple) else default
+        rows.append(f"| `{name}` | {value} | {field.description} |")
+    return "\n".join(rows)

@@ -141,8 +141,8 @@ def test_seventy_thousand_objects():
 
 
 def test_noise_is_summed_up_piece_by_piece(monkeypatch):
-    monkeypatch.setattr("benchmark.metrics.overlap.CHUNK", 1000)
-    monkeypatch.setattr("benchmark.metrics.overlap.PENDING", 3000)
+    monkeypatch.setitem(overlap.__globals__, "CHUNK", 1000)
+    monkeypatch.setitem(overlap.__globals__, "PENDING", 3000)
     truth, prediction = np.random.default_rng(0).integers(0, 50, (2, 20, 30, 40), np.uint16)
     assert counted(overlap(truth, prediction)) == slowly(truth, prediction)
 

@@ -1,0 +1,59 @@
+# Every recipe is one line that calls what a user could call; `make` alone prints this help.
+PYTHON ?= python3
+BIN := .venv/bin
+ENGINE ?= auto
+DEVICE ?= cpu
+# An option is passed on only when it was given: $(call option,NAME,--flag)
+option = $(if $($(1)),$(2) "$($(1))")
+OPTIONS = $(call option,SIZE,--size) $(call option,ALGORITHM,--algorithm) $(call option,API,--api) \
+	$(call option,SEED,--seed) $(call option,SPACING,--spacing) $(call option,RUN,--run) \
+	$(call option,MEMORY,--memory) $(call option,TIMEOUT,--timeout) $(if $(RETRY),--retry)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup benchmark list build-all test test-fast lint format clean
+
+##@ Use
+help: ## Show this help.
+	@awk -F ':.*## ' '/^##@ /{printf "\n%s\n", substr($$0, 5)} /^[a-z%-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@printf '\nVariables of benchmark:\n  DATASET=spheroid | <folder>   SIZE=mini|default|full   ENGINE=auto|docker|process\n  ALGORITHM=<names>  API=serve|exec  SEED=0  SPACING=z,y,x (um)  RUN=<name>\n  MEMORY=<GiB>  TIMEOUT=<s>  RETRY=1 (run failed cases again)\nVariables of build: DEVICE=cpu|cuda  BASE_IMAGE=<image with Python 3.11>\n'
+
+benchmark: .venv/.benchmark ## Generate or read DATASET, run the algorithms, score them, write a report.
+	@$(BIN)/cytosuite benchmark "$(or $(DATASET),spheroid)" --engine "$(ENGINE)" $(OPTIONS)
+
+list: .venv/.benchmark ## List algorithms and datasets.
+	@$(BIN)/cytosuite list
+
+##@ Containers
+build-all: .venv/.benchmark ## Build the containers of all algorithms.
+	@$(BIN)/cytosuite build --device "$(DEVICE)"
+
+build-%: .venv/.benchmark ## Build the container of one algorithm.
+	@$(BIN)/cytosuite build "$*" --device "$(DEVICE)"
+
+##@ Development
+setup: .venv/.dev ## Make the virtual environment with everything for development.
+
+test: .venv/.dev ## Run all tests; those with containers need a Docker daemon and skip without.
+	@$(BIN)/python -m pytest
+
+test-fast: .venv/.dev ## Run the tests that take less than a minute together.
+	@$(BIN)/python -m pytest -m "not slow and not docker"
+
+lint: .venv/.dev ## Check style, format and types.
+	@$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy
+
+format: .venv/.dev ## Put the code in its format.
+	@$(BIN)/ruff check --fix && $(BIN)/ruff format
+
+clean: ## Remove the virtual environment, caches and all runs.
+	@rm -rf .venv runs docker/wheelhouse .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+
+.venv/.python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else f"cytosuite needs Python 3.11 or newer, found {v[0]}.{v[1]}; try make PYTHON=python3.12")'
+	@$(PYTHON) -m venv .venv && touch $@
+
+.venv/.benchmark: .venv/.python pyproject.toml
+	@echo "setting up .venv (once)" && $(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[benchmark]" && touch $@
+
+.venv/.dev: .venv/.benchmark
+	@echo "setting up .venv for development (once)" && $(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]" && touch $@

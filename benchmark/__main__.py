@@ -1,0 +1,123 @@
+"""The command line: ``cytosuite``, or ``python -m benchmark``."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from cytosuite.errors import CytosuiteError, InputError
+
+app = typer.Typer(
+    name="cytosuite",
+    help="Benchmark containerized algorithms on synthetic and real microscopy.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+INTERRUPTED = 130
+
+
+def _numbers(text: str | None) -> tuple[float, ...] | None:
+    """Return the numbers of a comma-separated option."""
+    if not text:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"spacing must be numbers in µm like 2,0.5,0.5, found {text!r}") from None
+
+
+def _names(text: str | None) -> list[str]:
+    """Return the names of a comma-separated option."""
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
+
+
+@app.command("benchmark")
+def benchmark_command(
+    dataset: Annotated[str, typer.Argument(help="Name in datasets/, or a folder with images.")],
+    size: Annotated[str | None, typer.Option(help="mini, default or full.")] = None,
+    algorithm: Annotated[str | None, typer.Option(help="Names, comma-separated.")] = None,
+    engine: Annotated[str, typer.Option(help="auto, docker or process.")] = "auto",
+    api: Annotated[
+        Literal["serve", "exec"], typer.Option(help="Server, or run per case.")
+    ] = "serve",
+    seed: Annotated[int, typer.Option(min=0, help="Of the simulation.")] = 0,
+    spacing: Annotated[str | None, typer.Option(help="µm per voxel: z,y,x.")] = None,
+    run: Annotated[str | None, typer.Option(help="Name of the run's folder.")] = None,
+    retry: Annotated[bool, typer.Option(help="Run failed cases again.")] = False,
+    workers: Annotated[int | None, typer.Option(min=1, help="Generating processes.")] = None,
+    memory: Annotated[float | None, typer.Option(min=0.1, help="GiB per case.")] = None,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds per case.")] = 3600.0,
+    runs: Annotated[Path | None, typer.Option(help="Folder for all results.")] = None,
+) -> None:
+    """Generate or read a dataset, run the algorithms on it, score them and write a report."""
+    from benchmark.command import Options, benchmark
+
+    optional = {"workers": workers, "runs": runs and runs.resolve()}
+    options = Options(
+        dataset=dataset,
+        size=size or None,
+        algorithms=_names(algorithm),
+        engine=engine,
+        api=api,
+        seed=seed,
+        spacing=_numbers(spacing),
+        run=_run_folder(run),
+        retry=retry,
+        memory_gib=memory,
+        timeout_s=timeout,
+        **{key: value for key, value in optional.items() if value is not None},  # type: ignore[arg-type]
+    )
+    raise typer.Exit(benchmark(options, Console(soft_wrap=True)))
+
+
+@app.command("build")
+def build_command(
+    algorithm: Annotated[str | None, typer.Argument(help="Names, comma-separated.")] = None,
+    device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Which torch.")] = "cpu",
+) -> None:
+    """Build the containers of all or some algorithms."""
+    from benchmark.build import build_all
+    from benchmark.catalog import ROOT, algorithms, pick
+
+    names = pick("algorithm", _names(algorithm), algorithms())
+    console = Console(soft_wrap=True)
+    build_all(ROOT, names, device, lambda line: console.print(line, highlight=False, markup=False))
+
+
+@app.command("list")
+def list_command() -> None:
+    """List the algorithms and datasets there are."""
+    from benchmark.catalog import algorithms, dataset_manifests
+
+    for title, found in (("algorithms", algorithms()), ("datasets", dataset_manifests())):
+        print(title)
+        for name, manifest in found.items():
+            print(f"  {name:14} {manifest.task:10} {manifest.description}")
+
+
+def _run_folder(name: str | None) -> str | None:
+    """Refuse a run's name that would lead out of the folder for runs."""
+    if not name:
+        return None
+    if Path(name).name != name or name.startswith(".") or name == "datasets":
+        raise InputError(f"RUN must be a plain folder name, found {name!r}")
+    return name
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one line and its exit code."""
+    try:
+        app()
+    except CytosuiteError as error:
+        sys.stderr.write(f"cytosuite: {' '.join(str(error).split())}\n")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.stderr.write("cytosuite: interrupted; the same command goes on where it stopped\n")
+        sys.exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""Pick the engine: containers where a daemon answers, else plain processes; always say which."""
+
+from typing import Literal
+
+from benchmark.engines.docker import DockerEngine, find_docker
+from benchmark.engines.outcome import Engine
+from benchmark.engines.process import ProcessEngine
+from cytosuite.errors import InputError
+
+Choice = Literal["auto", "docker", "process"]
+
+
+def choose(wanted: str) -> tuple[Engine, str]:
+    """Return an engine and one sentence that says which, and why.
+
+    Parameters
+    ----------
+    wanted : str
+        ``docker``, ``process``, or ``auto`` for the first of them that works.
+
+    Raises
+    ------
+    InputError
+        If the engine is unknown, or Docker is asked for and no daemon answers.
+    """
+    if wanted == "process":
+        return ProcessEngine(), "engine: process, as asked (plain processes, no isolation)"
+    if wanted not in {"auto", "docker"}:
+        raise InputError(f"ENGINE must be auto, docker or process, found {wanted!r}")
+    found = find_docker()
+    if not isinstance(found, str):
+        why = "as asked" if wanted == "docker" else "a Docker daemon answers"
+        return DockerEngine(found), f"engine: docker ({why})"
+    if wanted == "docker":
+        raise InputError(
+            f"ENGINE=docker: no Docker daemon answers ({found}); start Docker, "
+            "set DOCKER_HOST, or use ENGINE=process"
+        )
+    return ProcessEngine(), f"engine: process (plain processes: no Docker daemon, {found})"

@@ -1,0 +1,82 @@
+"""The one place that finds a Docker daemon, and that turns its errors into one line."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+from cytosuite.errors import InputError
+
+FIND_S = 5.0  # a daemon that hangs is none
+CALL_S = 120.0
+
+Client: TypeAlias = Any  # docker.DockerClient: the SDK has no annotations, and is imported on use
+
+
+def find_docker() -> Client | str:
+    """Return a client of the Docker daemon, or the reason why there is none.
+
+    Returns
+    -------
+    docker.DockerClient or str
+        A client that is connected and answers (``DOCKER_HOST`` is honoured; podman's socket serves
+        as well), or one line for the user.
+    """
+    try:
+        import docker
+        import requests
+    except ImportError as error:
+        return f"the Python package {error.name} is not installed"
+    host = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+    try:
+        client = docker.from_env(timeout=FIND_S)
+        client.ping()
+    except (docker.errors.DockerException, requests.RequestException, OSError, ValueError) as error:
+        return f"no Docker daemon answers at {host} ({_last(error)})"
+    client.api.timeout = CALL_S
+    return client
+
+
+def need_docker() -> Client:
+    """Return a client of the Docker daemon.
+
+    Raises
+    ------
+    InputError
+        If there is none, with the reason and what to do.
+    """
+    found = find_docker()
+    if isinstance(found, str):
+        raise InputError(
+            f"{found}; start one (docker/start_daemon.sh), set DOCKER_HOST, or use --engine process"
+        )
+    return found
+
+
+@contextmanager
+def daemon_errors(doing: str) -> Iterator[None]:
+    """Turn what the daemon refuses inside the block into an error of one line.
+
+    Parameters
+    ----------
+    doing : str
+        What was tried, for the message: ``build of cytosuite/base:cpu``.
+
+    Raises
+    ------
+    InputError
+        For every error of the daemon or of the connection to it.
+    """
+    import docker
+    import requests
+
+    try:
+        yield
+    except (docker.errors.DockerException, requests.RequestException) as error:
+        raise InputError(f"{doing}: the Docker daemon says: {_last(error)}") from error
+
+
+def _last(error: BaseException) -> str:
+    """Return what an error of the daemon says, as one line of bounded length."""
+    said = getattr(error, "explanation", None) or str(error) or type(error).__name__
+    return " ".join(str(said).split())[:300]

@@ -1,0 +1,233 @@
+"""The flags under which an untrusted container runs: pure functions of limits and host."""
+
+import math
+import os
+import resource
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmark.engines.outcome import Limits
+from cytosuite.errors import InputError
+
+RUN_LABEL = "org.cytosuite.run"
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+FILES, PROCESSES = 65536, 65536  # podman gives none by itself; pids_limit is what bounds processes
+LOG_BYTES = 10 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What the daemon can enforce, and who runs the benchmark.
+
+    Parameters
+    ----------
+    rootless : bool
+        Whether the daemon runs as the user: root in a container is then that user.
+    cpus : frozenset of int
+        Processors this process may use.
+    can : frozenset of str
+        Of ``CpuCfsQuota``, ``CPUSet``, ``MemoryLimit``, ``SwapLimit``, ``PidsLimit``: what the kernel
+        lets the daemon do; a limit it cannot enforce is not asked for, since it would refuse the
+        container.
+    uid, gid : int
+        Of this process.
+    sudo : tuple of int or None
+        User and group behind ``sudo``.
+    """
+
+    rootless: bool
+    cpus: frozenset[int]
+    can: frozenset[str]
+    uid: int
+    gid: int
+    sudo: tuple[int, int] | None = None
+
+    @classmethod
+    def of(cls, info: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> "Host":
+        """Return the host as the daemon's ``info`` and this process tell it."""
+        security = [str(option) for option in info.get("SecurityOptions") or ()]
+        names = ("CpuCfsQuota", "CPUSet", "MemoryLimit", "SwapLimit", "PidsLimit")
+        sudo = environment.get("SUDO_UID"), environment.get("SUDO_GID")
+        return cls(
+            rootless=any("rootless" in option for option in security),
+            cpus=frozenset(os.sched_getaffinity(0)),
+            can=frozenset(name for name in names if info.get(name, True)),
+            uid=os.getuid(),
+            gid=os.getgid(),
+            sudo=(int(sudo[0]), int(sudo[1])) if sudo[0] and sudo[1] else None,
+        )
+
+
+def container_user(host: Host) -> str | None:
+    """Return the user a container runs as, None for the image's own.
+
+    Parameters
+    ----------
+    host : Host
+        Who runs the benchmark.
+
+    Returns
+    -------
+    str or None
+        ``0:0`` under a rootless daemon, where that is the user outside; else the user who runs the
+        benchmark, also through ``sudo``, so that the files are theirs; for root itself the image's
+        own user, never root.
+
+    Examples
+    --------
+    >>> container_user(Host(False, frozenset({0}), frozenset(), uid=1001, gid=100))
+    '1001:100'
+    """
+    if host.rootless:
+        return "0:0"
+    if host.uid != 0:
+        return f"{host.uid}:{host.gid}"
+    if host.sudo is not None and host.sudo[0] != 0:
+        return f"{host.sudo[0]}:{host.sudo[1]}"
+    return None
+
+
+def pick_cpus(available: Collection[int], cpus: float, offset: int) -> str:
+    """Return the processors for a container, as Docker's ``cpuset`` reads them.
+
+    Parameters
+    ----------
+    available : collection of int
+        Processors this process may use.
+    cpus : float
+        How many the container may keep busy; rounded up.
+    offset : int
+        Runners side by side give different ones and so share the machine evenly.
+
+    Returns
+    -------
+    str
+        Comma-separated and ascending; all that are available if fewer are.
+
+    Examples
+    --------
+    >>> pick_cpus({0, 1, 2, 3}, 1.5, offset=1)
+    '2,3'
+    """
+    ordered = sorted(available)
+    count = max(1, min(len(ordered), math.ceil(cpus)))
+    first = offset * count % len(ordered)
+    return ",".join(map(str, sorted((ordered * 2)[first : first + count])))
+
+
+def flags(limits: Limits, host: Host, owner: str) -> dict[str, Any]:
+    """Return what the SDK's ``containers.create`` is given to keep a container within bounds.
+
+    Parameters
+    ----------
+    limits : Limits
+        What one case may use.
+    host : Host
+        What can be enforced.
+    owner : str
+        Value of the label by which what an ended runner left is found; see `owner_label`.
+
+    Returns
+    -------
+    dict
+        Without image, command and mounts.
+
+    Raises
+    ------
+    InputError
+        If a limit is not a positive number.
+    """
+    for name in ("memory_gib", "timeout_s", "cpus", "pids", "output_gib"):
+        if not getattr(limits, name) > 0:
+            raise InputError(f"limit {name} must be positive, found {getattr(limits, name)!r}")
+    memory = int(limits.memory_gib * 2**30)
+    threads = str(max(1, math.floor(limits.cpus)))
+    chosen: dict[str, Any] = {
+        "network_mode": "none",
+        "read_only": True,
+        "tmpfs": {"/tmp": f"rw,exec,nosuid,nodev,mode=1777,size={memory}"},  # noqa: S108
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges"],
+        "init": True,
+        "ipc_mode": "private",
+        "shm_size": memory // 2,  # as on the platform; its pages count as memory
+        "hostname": "container",
+        "environment": {"HOME": "/tmp", **dict.fromkeys(THREADS, threads)},  # noqa: S108
+        "labels": {RUN_LABEL: owner},
+        "stop_signal": "SIGTERM",
+        **_enforceable(limits, host, memory),
+    }
+    if (user := container_user(host)) is not None:
+        chosen["user"] = user
+    return chosen
+
+
+def ulimits(limits: Limits) -> list[tuple[str, int]]:
+    """Return the resource limits of each process as name and value; soft and hard are equal.
+
+    Notes
+    -----
+    ``fsize`` bounds one file, in bytes. The numbers of files and processes are given because podman
+    needs them, not above this process's own hard limits, which it could not exceed.
+    """
+
+    def at_most(wanted: int, which: int) -> int:
+        hard = resource.getrlimit(which)[1]
+        return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+
+    return [
+        ("core", 0),
+        ("fsize", int(limits.output_gib * 2**30)),
+        ("nofile", at_most(FILES, resource.RLIMIT_NOFILE)),
+        ("nproc", at_most(PROCESSES, resource.RLIMIT_NPROC)),
+    ]
+
+
+def owner_label() -> str:
+    """Return a name of this process that no later one on this machine bears."""
+    return f"{os.uname().nodename}:{os.getpid()}:{_birth(os.getpid())}"
+
+
+def is_orphan(label: str) -> bool:
+    """Return whether the process that a label names ran on this machine and has ended.
+
+    Parameters
+    ----------
+    label : str
+        As from :func:`owner_label`.
+
+    Examples
+    --------
+    >>> is_orphan(owner_label())
+    False
+    """
+    node, _, rest = label.partition(":")
+    pid, _, birth = rest.partition(":")
+    return node == os.uname().nodename and pid.isdigit() and _birth(int(pid)) != birth
+
+
+def _enforceable(limits: Limits, host: Host, memory: int) -> dict[str, Any]:
+    """Return the limits of the control groups that the daemon can enforce."""
+    chosen: dict[str, Any] = {}
+    if "MemoryLimit" in host.can:
+        chosen["mem_limit"] = memory
+        if "SwapLimit" in host.can:
+            chosen["memswap_limit"] = memory
+    if "PidsLimit" in host.can:
+        chosen["pids_limit"] = limits.pids
+    if "CpuCfsQuota" in host.can:
+        chosen["nano_cpus"] = int(min(limits.cpus, len(os.sched_getaffinity(0))) * 1e9)
+    if "CPUSet" in host.can:
+        chosen["cpuset_cpus"] = pick_cpus(host.cpus, limits.cpus, os.getpid())
+    return chosen
+
+
+def _birth(pid: int) -> str:
+    """Return when a process was started, in ticks since boot; empty if there is none."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    return text.rpartition(")")[2].split()[19]

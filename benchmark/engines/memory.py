@@ -1,0 +1,132 @@
+"""How much memory a container uses, read from its control group or asked of the daemon."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+POLL_S = 0.05
+CGROUP = Path("/sys/fs/cgroup")
+
+
+class Group:
+    """The memory control group of a process.
+
+    Parameters
+    ----------
+    pid : int
+        A process in the container, as the host numbers it.
+    root : Path
+        Where control groups are mounted.
+    proc : Path
+        Where processes are.
+
+    Notes
+    -----
+    Used is what cannot be taken back at once: all pages less the page cache that was not used lately
+    (``inactive_file``), as ``docker stats`` counts. Pages of tmpfs and shared memory count.
+    """
+
+    def __init__(self, pid: int, root: Path = CGROUP, proc: Path = Path("/proc")) -> None:
+        self.folder, self.version = _find(pid, root, proc)
+
+    def used(self) -> int | None:
+        """Return the memory in use in bytes, None where it cannot be read (any more)."""
+        if self.folder is None:
+            return None
+        name = "memory.current" if self.version == 2 else "memory.usage_in_bytes"
+        cache = "inactive_file" if self.version == 2 else "total_inactive_file"
+        try:
+            total = int((self.folder / name).read_text())
+            return max(0, total - _field(self.folder / "memory.stat", cache))
+        except (OSError, ValueError):
+            return None
+
+    def kills(self) -> int | None:
+        """Return how many processes were killed for want of memory, None where not known."""
+        if self.folder is None:
+            return None
+        name = "memory.events" if self.version == 2 else "memory.oom_control"
+        try:
+            return _field(self.folder / name, "oom_kill")
+        except (OSError, ValueError):
+            return None
+
+
+class Peak:
+    """Watch the largest of a number that changes while the block runs.
+
+    Parameters
+    ----------
+    read : callable
+        Gives the number now, or None where it is not known.
+    poll_s : float
+        Seconds between two readings.
+
+    Notes
+    -----
+    The files that hold the kernel's own peak vanish with the container, count the page cache and never
+    fall between cases; so the present use is read every 50 ms (some 60 µs each). What rises and
+    falls in between is missed.
+    """
+
+    def __init__(self, read: Callable[[], int | None], poll_s: float = POLL_S) -> None:
+        self.read, self.poll_s = read, poll_s
+        self.value: int | None = None
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Self:
+        """Begin to watch."""
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Read once more and end."""
+        self._done.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        """Keep the largest."""
+        while True:
+            ended = self._done.is_set()
+            found = self.read()
+            if found is not None:
+                self.value = max(self.value or 0, found)
+            if ended:
+                return
+            self._done.wait(self.poll_s)
+
+
+def _find(pid: int, root: Path, proc: Path) -> tuple[Path | None, int]:
+    """Return the folder of a process's memory group and the version of the interface."""
+    try:
+        lines = (proc / str(pid) / "cgroup").read_text().splitlines()
+    except OSError:
+        return None, 0
+    unified = None
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if "memory" in controllers.split(","):
+            folder = root / "memory" / path.lstrip("/")
+            return (folder, 1) if (folder / "memory.stat").is_file() else (None, 0)
+        if not controllers:
+            unified = root / path.lstrip("/")
+    if unified is not None and (unified / "memory.stat").is_file():
+        return unified, 2
+    return None, 0
+
+
+def _field(path: Path, name: str) -> int:
+    """Return a number from a file of lines ``name number``."""
+    for line in path.read_text().splitlines():
+        key, _, value = line.partition(" ")
+        if key == name:
+            return int(value)
+    raise ValueError(f"{path} has no {name}")

@@ -1,0 +1,87 @@
+"use strict";
+(() => {
+  const root = document.documentElement;
+  const all = (selector, from = document) => Array.from(from.querySelectorAll(selector));
+
+  // Tables: a heading becomes a button; empty cells stay last in both directions.
+  const compare = (kind) => (a, b) =>
+    kind === "number" ? Number(a) - Number(b) : a.localeCompare(b, undefined, { numeric: true });
+  const key = (row, column) => {
+    const cell = row.cells[column];
+    return cell.dataset.key === undefined ? cell.textContent.trim() : cell.dataset.key;
+  };
+  function sort(table, heading, column) {
+    const falling = heading.getAttribute("aria-sort") === "descending" ||
+      (!heading.hasAttribute("aria-sort") && heading.dataset.sort === "text");
+    all("th[aria-sort]", table).forEach((other) => other.removeAttribute("aria-sort"));
+    heading.setAttribute("aria-sort", falling ? "ascending" : "descending");
+    const body = table.tBodies[0];
+    const order = compare(heading.dataset.sort);
+    const rows = Array.from(body.rows).sort((a, b) => {
+      const [left, right] = [key(a, column), key(b, column)];
+      if (left === "" || right === "") return (left === "") - (right === "");
+      return falling ? order(left, right) : order(right, left);
+    });
+    body.append(...rows);
+  }
+  all("table.sortable").forEach((table) => {
+    Array.from(table.tHead.rows[0].cells).forEach((heading, column) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.append(...heading.childNodes);
+      button.addEventListener("click", () => sort(table, heading, column));
+      heading.append(button);
+    });
+  });
+
+  // The same case lights up in every figure and table; a click on a dot leads to it.
+  let lit = null;
+  function light(index) {
+    if (index === lit) return;
+    all(".lit").forEach((element) => element.classList.remove("lit"));
+    if (index !== null) {
+      all(`[data-case="${index}"]`).forEach((element) => element.classList.add("lit"));
+    }
+    lit = index;
+  }
+  const caseOf = (event) => {
+    const element = event.target.closest(".strip [data-case], .heat tr[data-case]");
+    return element ? element.dataset.case : null;
+  };
+  document.addEventListener("pointerover", (event) => light(caseOf(event)));
+  document.addEventListener("click", (event) => {
+    const dot = event.target.closest(".strip [data-case]");
+    if (!dot) return;
+    const index = dot.dataset.case;
+    const target = document.getElementById(`case-${index}`) ||
+      all(`.heat tr[data-case="${index}"]`).find((row) => row.offsetParent !== null);
+    if (target) {
+      target.scrollIntoView({ block: "center" });
+      target.classList.add("found");
+      setTimeout(() => target.classList.remove("found"), 1600);
+    }
+  });
+
+  // A click on slices, or on the button above them, gives them the full width.
+  document.addEventListener("click", (event) => {
+    const card = event.target.closest(".case");
+    if (!card || !event.target.closest(".enlarge, .ortho")) return;
+    const wide = card.classList.toggle("wide");
+    const button = card.querySelector(".enlarge");
+    button.setAttribute("aria-pressed", String(wide));
+    button.textContent = wide ? "shrink" : "enlarge";
+    card.scrollIntoView({ block: "nearest" });
+  });
+
+  // Pictures: brightness, and keys for the outlines.
+  const gain = document.getElementById("gain");
+  if (gain) gain.addEventListener("input", () => root.style.setProperty("--gain", gain.value));
+  const keys = { t: "show-truth", p: "show-guess" };
+  document.addEventListener("keydown", (event) => {
+    const box = document.getElementById(keys[event.key]);
+    if (box && !event.ctrlKey && !event.metaKey && !event.altKey) box.click();
+  });
+
+  addEventListener("beforeprint", () => all("details").forEach((element) => { element.open = true; }));
+  root.dataset.ready = "yes";
+})();

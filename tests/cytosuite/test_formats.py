@@ -1,0 +1,284 @@
+import numpy as np
+import pytest
+import SimpleITK as sitk  # noqa: N813
+import tifffile
+from PIL import Image
+
+from cytosuite.errors import InputError
+from cytosuite.formats import header, read, write
+from cytosuite.volume import Volume
+
+SUFFIXES = [".tif", ".mha", ".h5"]
+DTYPES = ["uint8", "uint16", "int32", "uint32", "float32"]
+
+
+def _volume(shape=(3, 5, 7), dtype="uint16", spacing=(2.0, 0.25, 0.2)):
+    values = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
+    axes = "ZYX"[-len(shape) :]
+    return Volume(values, spacing[-len(shape) :], axes, {"channel": "nucleus", "study": 2})
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(3, 5, 7), (5, 7), (1, 5, 7)])
+def test_what_is_written_is_read(tmp_path, suffix, dtype, shape):
+    volume = _volume(shape, dtype)
+    write(tmp_path / f"a{suffix}", volume)
+    found = read(tmp_path / f"a{suffix}")
+    np.testing.assert_array_equal(found.array, volume.array)
+    assert found.array.dtype == volume.array.dtype
+    assert found.spacing == pytest.approx(volume.spacing, rel=1e-9)
+    assert found.axes == volume.axes
+    assert dict(found.metadata) == dict(volume.metadata)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_an_unknown_voxel_size_stays_unknown(tmp_path, suffix):
+    volume = Volume(np.zeros((4, 5), np.uint8), (1, 1), "YX", {"spacing_source": "assumed"})
+    write(tmp_path / f"a{suffix}", volume)
+    assert read(tmp_path / f"a{suffix}").spacing_is_assumed
+
+
+@pytest.mark.parametrize("compress", [True, False])
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_compression_changes_no_pixel(tmp_path, suffix, compress):
+    write(tmp_path / f"a{suffix}", _volume(), compress=compress)
+    np.testing.assert_array_equal(read(tmp_path / f"a{suffix}").array, _volume().array)
+
+
+def test_tiff_carries_its_resolution_in_pixels_per_centimetre(tmp_path):
+    write(tmp_path / "a.tif", _volume())
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        tags = file.pages[0].tags
+        assert tags["ResolutionUnit"].value == 3
+        assert tags["XResolution"].value[0] / tags["XResolution"].value[1] == pytest.approx(
+            1e4 / 0.2
+        )
+        assert tags["YResolution"].value[0] / tags["YResolution"].value[1] == pytest.approx(
+            1e4 / 0.25
+        )
+
+
+def test_metaimage_stores_millimetres(tmp_path):
+    write(tmp_path / "a.mha", _volume())
+    assert sitk.ReadImage(str(tmp_path / "a.mha")).GetSpacing() == pytest.approx(
+        (0.0002, 0.00025, 0.002)
+    )
+
+
+def test_imagej_files_are_read(tmp_path):
+    tifffile.imwrite(
+        tmp_path / "a.tif",
+        np.zeros((4, 5, 6), np.uint16),
+        imagej=True,
+        resolution=(1 / 0.3, 1 / 0.4),
+        metadata={"axes": "ZYX", "spacing": 2.5, "unit": "micron"},
+    )
+    found = read(tmp_path / "a.tif")
+    assert found.axes == "ZYX"
+    assert found.spacing == pytest.approx((2.5, 0.4, 0.3), rel=1e-4)
+    assert not found.spacing_is_assumed
+
+
+def test_imagej_pixels_without_unit_are_no_voxel_size(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((4, 5), np.uint16), imagej=True)
+    assert read(tmp_path / "a.tif").spacing_is_assumed
+
+
+def test_ome_files_are_read(tmp_path):
+    tifffile.imwrite(
+        tmp_path / "a.ome.tif",
+        np.zeros((4, 5, 6), np.uint16),
+        metadata={
+            "axes": "ZYX",
+            "PhysicalSizeX": 300.0,
+            "PhysicalSizeXUnit": "nm",
+            "PhysicalSizeY": 0.4,
+            "PhysicalSizeYUnit": "µm",
+            "PhysicalSizeZ": 2.5,
+            "PhysicalSizeZUnit": "µm",
+        },
+    )
+    assert read(tmp_path / "a.ome.tif").spacing == pytest.approx((2.5, 0.4, 0.3))
+
+
+def test_fusion_challenge_metadata_are_read(tmp_path):
+    tifffile.imwrite(
+        tmp_path / "a.tif",
+        np.zeros((4, 128, 128), np.uint16),
+        tile=(128, 128),
+        photometric="minisblack",
+        metadata={
+            "axes": "ZYX",
+            "spacing": 1.5,
+            "PhysicalSizeX": "0.2",
+            "PhysicalSizeY": "0.3",
+            "unit": "um",
+            "channel": "membrane",
+            "study": 4,
+        },
+    )
+    found = read(tmp_path / "a.tif")
+    assert found.spacing == pytest.approx((1.5, 0.3, 0.2))
+    assert found.metadata["channel"] == "membrane"
+    assert found.metadata["study"] == 4
+    assert "spacing" not in found.metadata
+
+
+def test_screen_resolution_is_no_voxel_size(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((9, 9), np.uint8), resolution=(72, 72))
+    assert read(tmp_path / "a.tif").spacing_is_assumed
+
+
+def test_a_plane_with_size_and_no_step_says_that_it_guesses(tmp_path):
+    tifffile.imwrite(
+        tmp_path / "a.tif",
+        np.zeros((4, 9, 9), np.uint8),
+        resolution=(2e4, 2e4),
+        resolutionunit="CENTIMETER",
+        photometric="minisblack",
+    )
+    found = read(tmp_path / "a.tif")
+    assert found.spacing == pytest.approx((0.5, 0.5, 0.5))
+    assert found.spacing_is_assumed
+
+
+def test_unnamed_pages_are_slices(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for _ in range(3):
+            file.write(np.zeros((8, 9), np.uint8), contiguous=False, metadata=None)
+    assert read(tmp_path / "a.tif").axes in {"ZYX", "YX"}
+
+
+def test_axes_are_put_in_order(tmp_path):
+    array = np.arange(2 * 3 * 4 * 5, dtype=np.uint8).reshape(2, 3, 4, 5)
+    tifffile.imwrite(tmp_path / "a.tif", array, metadata={"axes": "ZCYX"}, photometric="minisblack")
+    found = read(tmp_path / "a.tif")
+    assert found.axes == "CZYX"
+    np.testing.assert_array_equal(found.array, array.transpose(1, 0, 2, 3))
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".mha"])
+@pytest.mark.parametrize("shape", [(3, 5, 7), (5, 7)])
+def test_the_header_tells_shape_and_dtype(tmp_path, suffix, shape):
+    write(tmp_path / f"a{suffix}", _volume(shape, "uint32"))
+    assert header(tmp_path / f"a{suffix}") == (shape, np.dtype("uint32"))
+
+
+@pytest.mark.parametrize("mode", ["L", "I;16"])
+def test_grey_pictures_are_read(tmp_path, mode):
+    array = np.arange(12, dtype=np.uint8 if mode == "L" else np.uint16).reshape(3, 4)
+    Image.fromarray(array).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read(tmp_path / "a.png").array, array)
+
+
+def _rgb_png(folder):
+    """expected a grey image, found a colour image of shape (4, 5, 3); give one channel"""
+    Image.fromarray(np.zeros((4, 5, 3), np.uint8)).save(folder / "a.png")
+    return folder / "a.png"
+
+
+def _rgb_tiff(folder):
+    """expected a grey image, found a colour image of shape (4, 5, 3); give one channel"""
+    tifffile.imwrite(folder / "a.tif", np.zeros((4, 5, 3), np.uint8), photometric="rgb")
+    return folder / "a.tif"
+
+
+def _rgb_mha(folder):
+    """expected a grey image, found a colour image; give one channel"""
+    image = sitk.GetImageFromArray(np.zeros((4, 5, 3), np.uint8), isVector=True)
+    sitk.WriteImage(image, str(folder / "a.mha"))
+    return folder / "a.mha"
+
+
+def _pixels_elsewhere(folder):
+    """expected a MetaImage with ElementDataFile = LOCAL"""
+    text = "ObjectType = Image\nNDims = 2\nDimSize = 4 4\nElementType = MET_UCHAR\n"
+    (folder / "a.mha").write_text(text + "ElementDataFile = /etc/passwd\n")
+    return folder / "a.mha"
+
+
+def _empty_file(folder):
+    """the file is empty"""
+    (folder / "a.tif").touch()
+    return folder / "a.tif"
+
+
+def _no_file(folder):
+    """no such file"""
+    return folder / "a.tif"
+
+
+def _no_tiff(folder):
+    """cannot be read as TIFF, cut or broken"""
+    (folder / "a.tif").write_text("hello")
+    return folder / "a.tif"
+
+
+def _no_picture(folder):
+    """cannot be read as a picture"""
+    (folder / "a.png").write_text("hello")
+    return folder / "a.png"
+
+
+def _no_hdf5(folder):
+    """cannot be read as HDF5"""
+    (folder / "a.h5").write_text("hello")
+    return folder / "a.h5"
+
+
+def _other_kind(folder):
+    """expected one of .tif, .tiff, .mha, .h5, .hdf5, .png, .jpg, .jpeg, found '.nii'"""
+    return folder / "a.nii"
+
+
+def _unknown_axes(folder):
+    """cannot tell the axes of shape (2, 3, 4, 5); name them in the file's metadata"""
+    tifffile.imwrite(folder / "a.tif", np.zeros((2, 3, 4, 5), np.uint8), photometric="minisblack")
+    return folder / "a.tif"
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        _rgb_png,
+        _rgb_tiff,
+        _rgb_mha,
+        _pixels_elsewhere,
+        _empty_file,
+        _no_file,
+        _no_tiff,
+        _no_picture,
+        _no_hdf5,
+        _other_kind,
+        _unknown_axes,
+    ],
+)
+def test_explains(tmp_path, mistake):
+    path = mistake(tmp_path)
+    with pytest.raises(InputError) as caught:
+        read(path)
+    assert str(caught.value).startswith(f"{path}: {mistake.__doc__}")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("compress", [True, False])
+@pytest.mark.parametrize("suffix", [".tif", ".mha", ".h5"])
+@pytest.mark.parametrize("share", [0.01, 0.3, 0.5, 0.9])
+def test_a_cut_file_is_never_read_as_a_whole_one(tmp_path, suffix, share, compress):
+    path = tmp_path / f"a{suffix}"
+    rng = np.random.default_rng(1)
+    write(path, Volume(rng.integers(0, 9999, (8, 32, 32), np.uint16), (1, 1, 2)), compress=compress)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(InputError, match=r"a\.\w+: "):
+        read(path)
+
+
+def test_a_failed_write_leaves_nothing(tmp_path):
+    with pytest.raises(InputError, match="MetaImage holds the axes YX or ZYX, found TYX"):
+        write(tmp_path / "a.mha", Volume(np.zeros((2, 3, 4)), (1, 1), "TYX"))
+    with pytest.raises(InputError, match=r"can write .*, found '\.png'"):
+        write(tmp_path / "a.png", _volume())
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,151 @@
+import numpy as np
+import pytest
+
+from datasets import shapes
+from datasets.shapes import Grid
+
+MIDDLE = np.array([[10.0, 10.0, 10.0]])
+
+
+def _nuclei(count=1, seed=0, **options):
+    options = {"diameter_um": 9.0} | options
+    return shapes.draw_nuclei(np.random.default_rng(seed), count, **options)
+
+
+def _grid(*spacing):
+    return Grid(tuple(round(20 / step) for step in spacing), spacing)
+
+
+def _paint(nuclei, grid, centres=MIDDLE, size_um=0.5):
+    tile = shapes.chromatin_tile(np.random.default_rng(1), grid, size_um, tile_um=8)
+    return shapes.fluorescence(nuclei, centres, grid, tile)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("spacing", [(0.4, 0.4, 0.4), (1.0, 0.3, 0.3)])
+def test_label_has_the_volume_of_the_shape(seed, spacing):
+    nuclei = _nuclei(seed=seed, roughness=0.06)
+    volume = np.count_nonzero(shapes.label(nuclei, MIDDLE, _grid(*spacing))) * np.prod(spacing)
+    assert volume == pytest.approx(nuclei.volumes_um3[0], rel=0.03)
+
+
+def test_diameters_and_axes_follow_their_distributions():
+    nuclei = _nuclei(4000, diameter_spread=0.1, axis_spread=0.15)
+    diameters = (6 / np.pi * nuclei.volumes_um3) ** (1 / 3)
+    assert np.median(diameters) == pytest.approx(9, rel=0.01)
+    assert np.log(diameters).std() == pytest.approx(0.1, rel=0.05)
+    # the mean of three logarithms is taken out, two thirds of the variance remain
+    spread = np.log(nuclei.semi_axes_um).var(axis=1, ddof=1).mean()
+    assert spread == pytest.approx(0.15**2, rel=0.05)
+
+
+def test_rotations_are_rotations_in_all_directions():
+    rotations = _nuclei(2000).rotations
+    unit = rotations @ rotations.transpose(0, 2, 1)
+    assert unit == pytest.approx(np.broadcast_to(np.eye(3), unit.shape), abs=1e-9)
+    assert np.linalg.det(rotations) == pytest.approx(1)
+    assert abs(rotations.mean(axis=0)).max() < 0.05
+
+
+def test_extents_are_half_the_bounding_box():
+    nuclei = _nuclei(roughness=0, axis_spread=0.3)
+    inside = np.argwhere(shapes.label(nuclei, MIDDLE, _grid(0.2, 0.2, 0.2)))
+    assert np.ptp(inside, axis=0) * 0.1 == pytest.approx(nuclei.extents_um[0], abs=0.25)
+
+
+def test_roughness_displaces_the_surface():
+    smooth, rough = (
+        shapes.label(_nuclei(roughness=r), MIDDLE, _grid(0.4, 0.4, 0.4)) for r in (0, 0.1)
+    )
+    changed = np.count_nonzero(smooth != rough) / np.count_nonzero(smooth)
+    assert 0.05 < changed < 0.5
+
+
+def test_crossing_surfaces_share_their_voxels_without_overlap():
+    nuclei = _nuclei(2, axis_spread=0, diameter_spread=0, roughness=0)
+    centres = np.array([[10, 10, 7.0], [10, 10, 13.0]])
+    labels = shapes.label(nuclei, centres, _grid(0.4, 0.4, 0.4))
+    sizes = np.bincount(labels.ravel())[1:]
+    assert sizes[0] == pytest.approx(sizes[1], rel=0.01)
+    assert set(np.unique(labels[:, :, :25])) == {0, 1}
+    assert set(np.unique(labels[:, :, 25:])) == {0, 2}
+
+
+def test_nuclei_outside_of_the_grid_leave_no_trace():
+    nuclei = _nuclei(2)
+    centres = np.array([[-30.0, 10, 10], [10, 10, 60.0]])
+    assert not shapes.label(nuclei, centres, _grid(1, 1, 1)).any()
+
+
+def test_nucleus_cut_by_the_border_is_kept_in_part():
+    nuclei = _nuclei(axis_spread=0, roughness=0)
+    grid = _grid(0.4, 0.4, 0.4)
+    whole = np.count_nonzero(shapes.label(nuclei, MIDDLE, grid))
+    half = np.count_nonzero(shapes.label(nuclei, np.array([[0.0, 10, 10]]), grid))
+    assert half == pytest.approx(whole / 2, rel=0.02)
+
+
+def test_grid_origin_moves_the_objects():
+    nuclei = _nuclei()
+    shifted = Grid((30, 20, 20), (1, 1, 1), (-10, 0, 0))
+    labels = shapes.label(nuclei, MIDDLE, shifted)
+    assert (labels[10:] == shapes.label(nuclei, MIDDLE, _grid(1, 1, 1))).all()
+
+
+def test_light_does_not_depend_on_the_voxel_size():
+    nuclei = _nuclei(nucleoli=0, contrast=0.2)
+    light = [
+        _paint(nuclei, _grid(*spacing), size_um=1).sum() * np.prod(spacing)
+        for spacing in [(0.3, 0.3, 0.3), (0.5, 0.25, 0.25), (0.8, 0.4, 0.4)]
+    ]
+    assert light == pytest.approx([light[0]] * 3, rel=0.08)
+
+
+def test_median_nucleus_has_brightness_one():
+    nuclei = _nuclei(nucleoli=0, contrast=0, brightness_spread=0)
+    image = _paint(nuclei, _grid(0.4, 0.4, 0.4))
+    assert image[image > 0.8].mean() == pytest.approx(1, abs=0.05)
+    assert image.dtype == np.float32
+
+
+def test_contrast_is_that_of_the_chromatin():
+    nuclei = _nuclei(nucleoli=0, contrast=0.4, brightness_spread=0, roughness=0)
+    image = _paint(nuclei, _grid(0.3, 0.3, 0.3))
+    inner = np.zeros(image.shape, bool)
+    inner[25:42, 25:42, 25:42] = True
+    assert np.log(image[inner]).std() == pytest.approx(0.4, rel=0.15)
+
+
+def test_nucleoli_are_dark():
+    dark = _paint(_nuclei(nucleoli=6, contrast=0), _grid(0.4, 0.4, 0.4))
+    even = _paint(_nuclei(nucleoli=0, contrast=0), _grid(0.4, 0.4, 0.4))
+    assert dark[20:30, 20:30, 20:30].min() < 0.6 * even[20:30, 20:30, 20:30].min()
+
+
+def test_condensed_nuclei_are_small_bright_and_flat():
+    resting, condensed = (_nuclei(500, mitotic_fraction=share) for share in (0, 1))
+    assert condensed.mitotic.all()
+    assert condensed.volumes_um3.mean() < 0.4 * resting.volumes_um3.mean()
+    assert condensed.brightness.mean() > 1.8 * resting.brightness.mean()
+    assert not condensed.nucleoli[..., 3].any()
+    ratio = condensed.semi_axes_um[:, 0] / condensed.semi_axes_um[:, 1:].mean(axis=1)
+    assert ratio.mean() < 0.7
+
+
+def test_chromatin_is_normalised_and_periodic():
+    grid = _grid(0.5, 0.25, 0.25)
+    tile = shapes.chromatin_tile(np.random.default_rng(0), grid, 0.5, tile_um=8)
+    assert tile.shape == (16, 32, 32)
+    assert tile.mean() == pytest.approx(0, abs=1e-3)
+    assert tile.std() == pytest.approx(1, abs=1e-3)
+    seam, step = abs(tile[:, :, 0] - tile[:, :, -1]), abs(np.diff(tile, axis=2))
+    assert seam.mean() < 1.3 * step.mean()
+
+
+def test_chromatin_clumps_have_their_size_in_um():
+    lengths = []
+    for step in (0.2, 0.4):
+        tile = shapes.chromatin_tile(np.random.default_rng(0), _grid(step, step, step), 0.6, 12)
+        slope = (np.diff(tile, axis=2) / step).std()
+        lengths.append(1 / slope)
+    assert lengths[0] == pytest.approx(lengths[1], rel=0.1)
