@@ -18,12 +18,11 @@ WORKDIR /opt/app
 ENV CYTOSUITE_ALGORITHM=${ALGORITHM}
 ENTRYPOINT ["python3", "-m", "cytosuite.container"]
 CMD ["run"]
-# Last, because they change with every commit.
+# Last, because they change with every commit. `make` adds org.cytosuite.source-digest, by which a stale image is known.
 ARG VERSION=0
 ARG REVISION=unknown
 ARG CREATED=1970-01-01T00:00:00Z
 ARG SOURCE=unknown
-ARG SOURCE_DIGEST=unknown
 LABEL org.opencontainers.image.title="cytosuite ${ALGORITHM}" \
     org.opencontainers.image.description="The algorithm ${ALGORITHM} of cytosuite: /input to /output, one case at a time" \
     org.opencontainers.image.version="${VERSION}" \
@@ -32,5 +31,4 @@ LABEL org.opencontainers.image.title="cytosuite ${ALGORITHM}" \
     org.opencontainers.image.licenses="Apache-2.0" \
     org.opencontainers.image.source="${SOURCE}" \
     org.grand-challenge.api-method="exec" \
-    org.cytosuite.algorithm="${ALGORITHM}" \
-    org.cytosuite.source-digest="${SOURCE_DIGEST}"
+    org.cytosuite.algorithm="${ALGORITHM}"

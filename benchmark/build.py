@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from benchmark.context import pack, tree
-from benchmark.engines.daemon import Client, daemon_errors
+from benchmark.engines.daemon import Client, daemon_errors, need_docker
 from cytosuite import __version__
 from cytosuite.errors import InputError
 from cytosuite.files import digest
@@ -26,6 +26,11 @@ FROM_LABEL = "org.cytosuite.base-image"
 STAGE_LABEL = "org.cytosuite.stage=packages"
 BASE_FILE = "docker/base.Dockerfile"
 BUILD_S = 3600  # a step of a build may be silent for minutes
+
+
+def _quiet(line: str) -> None:
+    """Say nothing."""
+    del line
 
 
 def image_tag(algorithm: str, device: Device = "cpu") -> str:
@@ -62,9 +67,7 @@ def source_digest(root: Path, algorithm: str, device: Device = "cpu") -> str:
     return digest([root / part for part in parts], root)
 
 
-def image_state(
-    client: Client, root: Path, algorithm: str, device: Device = "cpu"
-) -> State:
+def image_state(client: Client, root: Path, algorithm: str, device: Device = "cpu") -> State:
     """Return whether an algorithm's image is there, and whether it is that of the checkout.
 
     Parameters
@@ -100,7 +103,7 @@ def build(
     device: Device = "cpu",
     base_image: str | None = None,
     force: bool = False,
-    say: Say = lambda line: None,
+    say: Say = _quiet,
 ) -> str:
     """Build the image of an algorithm, and the base before it where that is needed.
 
@@ -144,7 +147,6 @@ def build(
         "VERSION": manifest.version,
         "REVISION": revision,
         "CREATED": created,
-        "SOURCE_DIGEST": source_digest(root, algorithm, device),
     }
     own = root / "algorithms" / algorithm / "Dockerfile"
     files: dict[str, Path | bytes | None] = {
@@ -154,9 +156,50 @@ def build(
         **tree(root / "algorithms" / algorithm, f"algorithms/{algorithm}"),
         **tree(root / "weights" / algorithm, f"weights/{algorithm}"),
     }
-    _build(client, root, tag, files, arguments, {SOURCE_LABEL: arguments["SOURCE_DIGEST"]}, say)
+    labels = {SOURCE_LABEL: source_digest(root, algorithm, device)}
+    _build(client, root, tag, files, arguments, labels, say)
     say(f"{tag} is built")
     return tag
+
+
+def build_all(
+    root: Path,
+    names: Iterable[str],
+    device: Device,
+    say: Say,
+    base_image: str | None = None,
+) -> None:
+    """Build the images of these algorithms, see :func:`build`; a current one is left.
+
+    Raises
+    ------
+    InputError
+        If no daemon answers, or a build fails.
+    """
+    client = need_docker()
+    for name in names:
+        build(client, root, name, device=device, base_image=base_image, say=say)
+
+
+def ensure_images(
+    client: Client, root: Path, names: Iterable[str], say: Say, device: Device = "cpu"
+) -> None:
+    """Build the images that are missing; refuse those of other sources.
+
+    Raises
+    ------
+    InputError
+        If an image is stale, with the command that builds it anew, or a build fails.
+    """
+    states = {name: image_state(client, root, name, device) for name in names}
+    if stale := [name for name, state in states.items() if state == "stale"]:
+        raise InputError(
+            f"built from other sources than the checkout's: image of {', '.join(stale)}; run "
+            f"`make {' '.join(f'build-{name}' for name in stale)}`"
+        )
+    for name, state in states.items():
+        if state == "missing":
+            build(client, root, name, device=device, say=say)
 
 
 def build_base(
@@ -165,7 +208,7 @@ def build_base(
     *,
     device: Device = "cpu",
     base_image: str | None = None,
-    say: Say = lambda line: None,
+    say: Say = _quiet,
 ) -> str:
     """Build the image which the algorithms share, unless one of the same inputs is there.
 
@@ -230,7 +273,8 @@ def _build(
     say: Say,
 ) -> None:
     """Run one build; what it says goes to a log, its steps to `say`."""
-    log = root / "runs" / "build" / (re.sub(r"[^a-z0-9._-]+", "-", tag.removeprefix("cytosuite/")) + ".log")
+    name = re.sub(r"[^a-z0-9._-]+", "-", tag.removeprefix("cytosuite/"))
+    log = root / "runs" / "build" / f"{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with daemon_errors(f"build of {tag}"), closing(pack(files)) as context:
         answer = client.api.build(
@@ -248,7 +292,7 @@ def _build(
         with log.open("w", encoding="utf-8") as stream:
             for line in _lines(answer, tag, log):
                 stream.write(line)
-                if step := re.match(r"Step (\d+)/(\d+) : (.{0,60})", line):
+                if step := re.match(r"Step (\d+)/(\d+) : ((?:COPY|RUN).{0,50})", line):
                     say(f"{tag}: step {step[1]} of {step[2]}: {step[3]}")
 
 
@@ -268,12 +312,12 @@ def _lines(answer: Iterable[Mapping[str, Any]], tag: str, log: Path) -> Iterator
 
 def _labels(client: Client, tag: str) -> Mapping[str, str] | None:
     """Return the labels of an image, None if it is not there."""
-    import docker
+    from docker.errors import ImageNotFound
 
     with daemon_errors(f"look at {tag}"):
         try:
             return dict(client.images.get(tag).labels)
-        except docker.errors.ImageNotFound:
+        except ImageNotFound:
             return None
 
 
@@ -303,7 +347,7 @@ def _collect_wheels(root: Path, device: Device, say: Say) -> None:
     )
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
-        raise InputError(lines[-1] if lines else f"docker/wheelhouse.py: exit code {done.returncode}")
+        raise InputError(lines[-1] if lines else f"docker/wheelhouse.py: exit {done.returncode}")
 
 
 def _commit(root: Path) -> tuple[str, str]:

@@ -7,7 +7,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
-FOLDER_MODE, FILE_MODE = 0o755, 0o644  # whatever the host's umask: a container reads as another user
+FOLDER_MODE, FILE_MODE = (
+    0o755,
+    0o644,
+)  # whatever the host's umask: a container reads as another user
 
 
 def pack(files: Mapping[str, Path | bytes | None]) -> IO[bytes]:

@@ -263,7 +263,9 @@ def _simulated_recipe(manifest: DatasetManifest, size: str, seed: int) -> Recipe
 def _simulate(name: str, stream: np.random.SeedSequence, parameters: BaseModel) -> Sample:
     """Generate one case from its own random stream."""
     module = importlib.import_module(f"datasets.{name}.generate")
-    sample: Sample = module.generate(np.random.default_rng(stream), parameters)
+    # A seed sequence counts its children: a fresh one gives the same stream however often.
+    fresh = np.random.SeedSequence(stream.entropy, spawn_key=stream.spawn_key)
+    sample: Sample = module.generate(np.random.default_rng(fresh), parameters)
     return sample
 
 

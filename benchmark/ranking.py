@@ -23,6 +23,7 @@ COLUMNS = (
     "peak_memory",
 )
 CASE = ["dataset", "case"]
+FEWEST = 6  # cases that an interval needs to mean something
 DRAWS = 2000  # bootstrap samples; an end of the interval varies by 1.5 % of its width
 ENDS = (2.5, 97.5)  # percentiles
 DIGITS = 12  # of a mean in ranking: what differs by rounding only is a tie
@@ -41,7 +42,7 @@ class Summary:
     mean : float
         Mean over the `n` cases; NaN if there is none.
     low, high : float
-        Ends of the 95 % interval of the mean; NaN with fewer than two cases.
+        Ends of the 95 % interval of the mean; NaN with fewer than `FEWEST` cases.
     pooled : float
         The value of all cases taken as one, every object having the same weight; NaN if not given.
     n : int
@@ -140,7 +141,7 @@ def leaderboard(
 
     The interval is the percentile bootstrap over cases. The same drawn cases serve all algorithms
     and metrics, so that intervals are not blurred by different draws. It says how the mean would
-    vary with other cases, and is too narrow for a handful of them; with one case it is NaN.
+    vary with other cases; for fewer than `FEWEST` defined cases it would be too narrow and is NaN.
 
     References
     ----------
@@ -211,7 +212,7 @@ def _summary(
     defined = np.isfinite(values)
     n = int(defined.sum())
     mean = float(values[defined].mean()) if n else nan
-    low, high = _interval(values, defined, draws) if n > 1 else (nan, nan)
+    low, high = _interval(values, defined, draws) if n >= FEWEST else (nan, nan)
     return Summary(metric.name, mean, low, high, pooled, n, int(undefined.sum()), int((~ran).sum()))
 
 

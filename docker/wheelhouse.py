@@ -1,9 +1,9 @@
 """Collect the locked wheels of the containers into ``docker/wheelhouse/<device>`` on the host.
 
-Run ``python3 docker/wheelhouse.py --device cpu``. Only the standard library and pip are used. Whatever
-Python runs it, the wheels are those of CPython 3.11 on linux/amd64, so that the image is built
-without a network. Wheels that are there already are left alone; the folder is complete when the
-program ends with exit code 0.
+Run ``python3 docker/wheelhouse.py --device cpu``. Only the standard library and pip are used.
+Whatever Python runs it, the wheels are those of CPython 3.11 on linux/amd64, so that the image is
+built without a network. Wheels that are there already are left alone; the folder is complete when
+the program ends with exit code 0.
 """
 
 import argparse
@@ -50,7 +50,7 @@ def locked(text: str) -> dict[str, str]:
 
     Examples
     --------
-    >>> locked("# lock\\nScikit_Image==0.26.0\\n")
+    >>> locked("Scikit_Image==0.26.0")
     {'scikit-image': '0.26.0'}
     """
     versions = {}
@@ -83,7 +83,9 @@ def missing(versions: dict[str, str], names: Iterable[str]) -> list[str]:
     ['torch==2.13.0+cpu']
     """
     there = {wheel(name) for name in names}
-    return [f"{name}=={version}" for name, version in versions.items() if (name, version) not in there]
+    return [
+        f"{name}=={version}" for name, version in versions.items() if (name, version) not in there
+    ]
 
 
 def wheel(name: str) -> tuple[str, str]:
@@ -125,7 +127,7 @@ def command(requirements: Sequence[str], folder: Path) -> list[str]:
 
 
 def collect(device: str, here: Path = HERE) -> int:
-    """Download what the lock of a device names and the folder lacks; remove wheels of other versions.
+    """Download what the lock of a device names and the folder lacks; remove other versions.
 
     Parameters
     ----------
@@ -193,10 +195,10 @@ def _advice(requirements: Sequence[str]) -> str:
     """Return the one line to show when pip did not find these requirements."""
     if any(name.startswith("torch==") and name.endswith("+cpu") for name in requirements):
         return (
-            "docker/wheelhouse: the package index has no CPU build of torch (version ending in +cpu); "
-            "set PIP_EXTRA_INDEX_URL to PyTorch's CPU wheel index, or build with DEVICE=cuda"
+            "docker/wheelhouse: the package index has no CPU build of torch (ending in +cpu); set "
+            "PIP_EXTRA_INDEX_URL to PyTorch's CPU wheel index, or build with DEVICE=cuda"
         )
-    return f"docker/wheelhouse: pip download failed for {', '.join(requirements)}; its message is above"
+    return f"docker/wheelhouse: pip download failed for {', '.join(requirements)}; see above"
 
 
 def _normalised(name: str) -> str:

@@ -56,6 +56,9 @@ class Parameters:
     blob_fraction : float
         Foreground voxels have a blob response of at least this fraction of their intensity:
         the gaps between nuclei have a negative one.
+    relative_radii : tuple of float
+        Radii as multiples of the typical radius found in the image, kept within the range of
+        `radii_um`; empty: `radii_um` are taken as they are.
     distance_weight : float
         Exponent of the distance to the border in the seed map; 0 seeds by intensity alone.
     merge_ratio : float
@@ -91,6 +94,7 @@ class Parameters:
     local_weight: float = 0.4
     radii_um: tuple[float, ...] = (4.0, 6.0)
     blob_fraction: float = -10.0
+    relative_radii: tuple[float, ...] = ()
     distance_weight: float = 0.5
     merge_ratio: float = 0.85
     object_factor: float = 0.9
@@ -105,7 +109,7 @@ class Parameters:
     def __post_init__(self) -> None:
         """Refuse values outside their bounds; cards give lists where tuples are meant."""
         for item in fields(self):
-            if item.name == "radii_um":
+            if item.name.endswith("radii") or item.name.startswith("radii"):
                 continue
             value = getattr(self, item.name)
             low, high = _BOUNDS[item.name]
@@ -113,7 +117,10 @@ class Parameters:
                 raise InputError(f"{item.name} must be a number, found {value!r}")
             if not (isfinite(value) or item.name == "maximum_size") or not low <= value <= high:
                 raise InputError(f"{item.name} must be in [{low:g}, {high:g}], found {value!r}")
-        radii = tuple(float(radius) for radius in self.radii_um)
-        if not radii or not all(isfinite(radius) and radius > 0 for radius in radii):
-            raise InputError(f"radii_um must be positive lengths in µm, found {list(radii)}")
-        object.__setattr__(self, "radii_um", radii)
+        for name in ("radii_um", "relative_radii"):
+            values = tuple(float(value) for value in getattr(self, name))
+            if not all(isfinite(value) and value > 0 for value in values):
+                raise InputError(f"{name} must be positive numbers, found {list(values)}")
+            object.__setattr__(self, name, values)
+        if not self.radii_um:
+            raise InputError("radii_um must give at least one length in µm, found none")

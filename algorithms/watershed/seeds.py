@@ -9,6 +9,42 @@ from scipy import ndimage
 from algorithms.watershed.foreground import sigmas
 
 
+def typical_radius(
+    mask: NDArray[np.bool_], spacing: Sequence[float], elongation: float
+) -> float:
+    """Return the radius in µm of the balls or discs a foreground could be made of.
+
+    Parameters
+    ----------
+    mask : bool array
+        The foreground.
+    spacing : sequence of float
+        µm per voxel.
+    elongation : float
+        How many times taller than wide nuclei look.
+
+    Returns
+    -------
+    float
+        ``(d + 1)`` times the mean distance to the border, exact for balls of one size in ``d``
+        dimensions; large objects weigh more, as they hold more voxels.
+    """
+    distance = border_distance(mask, spacing, elongation)
+    return (mask.ndim + 1) * float(distance[mask].mean())
+
+
+def border_distance(
+    mask: NDArray[np.bool_], spacing: Sequence[float], elongation: float
+) -> NDArray[np.float32]:
+    """Return the distance in µm to the nearest voxel outside, z divided by the elongation."""
+    flattened = sigmas(1.0, [1.0] * mask.ndim, elongation)
+    step = [size / factor for size, factor in zip(spacing, flattened, strict=True)]
+    distance: NDArray[np.float32] = ndimage.distance_transform_edt(mask, sampling=step).astype(
+        np.float32
+    )
+    return distance
+
+
 def blob_response(
     image: NDArray[np.float32],
     spacing: Sequence[float],
@@ -49,7 +85,7 @@ def blob_response(
                 continue
             response -= np.float32(width**2) * _second_difference(blurred, axis)
         best = response if best is None else np.maximum(best, response, out=best)
-    assert best is not None  # noqa: S101
+    assert best is not None
     return best
 
 
@@ -95,11 +131,8 @@ def seed_map(
     floor = np.float32(1e-4) * max(float(response.max(initial=0.0)), np.finfo(np.float32).tiny)
     value = np.where(mask, np.maximum(response, floor), np.float32(0))
     if distance_weight > 0 and mask.any():
-        step = [
-            s / e for s, e in zip(spacing, sigmas(1.0, (1.0,) * mask.ndim, elongation), strict=True)
-        ]
-        distance = ndimage.distance_transform_edt(mask, sampling=step).astype(np.float32)
-        distance = ndimage.gaussian_filter(distance, [min(1.0, step[-1] / s) for s in step])
+        distance = border_distance(mask, spacing, elongation)
+        distance = ndimage.gaussian_filter(distance, sigmas(spacing[-1], spacing, 1.0))
         value *= distance ** np.float32(distance_weight)
     result: NDArray[np.float32] = value.astype(np.float32)
     return result

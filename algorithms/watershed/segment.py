@@ -27,7 +27,7 @@ from algorithms.watershed.objects import (
     rim_mean,
 )
 from algorithms.watershed.parameters import Parameters
-from algorithms.watershed.seeds import blob_response, seed_map
+from algorithms.watershed.seeds import blob_response, seed_map, typical_radius
 from cytosuite.errors import InputError
 
 _TAIL, _CROWDED = 4.0, 0.005  # more than this part of the voxels beyond 4 spreads: not noise
@@ -100,8 +100,11 @@ def segment_signal(
         local_weight=p.local_weight,
         elongation=p.axial_elongation,
     )
-    response = blob_response(signal, spacing, p.radii_um, p.axial_elongation)
     mask = signal > np.float32(p.threshold_factor) * level
+    if not mask.any():
+        return labels
+    radii = _radii(mask, spacing, p)
+    response = blob_response(signal, spacing, radii, p.axial_elongation)
     mask &= response >= np.float32(p.blob_fraction) * signal
     if not mask.any():
         return labels
@@ -118,6 +121,17 @@ def segment_signal(
     found = fill_holes(largest_pieces(found))
     labels[box] = _select(found, signal, noise, li, spacing, p)
     return labels
+
+
+def _radii(
+    mask: NDArray[np.bool_], spacing: Sequence[float], p: Parameters
+) -> tuple[float, ...]:
+    """Return the radii to look for: as given, or relative to those found in the foreground."""
+    if not p.relative_radii:
+        return p.radii_um
+    typical = typical_radius(mask[_bounding_box(mask)], spacing, p.axial_elongation)
+    low, high = min(p.radii_um), max(p.radii_um)
+    return tuple(min(max(typical * factor, low), high) for factor in p.relative_radii)
 
 
 def _bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, ...]:

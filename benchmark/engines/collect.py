@@ -3,6 +3,7 @@
 import os
 import stat
 import subprocess
+from itertools import islice
 from pathlib import Path
 
 ENTRIES, DEPTH = 1000, 16
@@ -85,7 +86,9 @@ def empty(folder: Path) -> None:
     for start in range(0, len(entries), 500):
         part = entries[start : start + 500]
         done = subprocess.run(["rm", "-rf", "--", *part], capture_output=True, check=False)
-        if done.returncode:  # a folder without write permission: of the same user, hence to be mended
+        if (
+            done.returncode
+        ):  # a folder without write permission: of the same user, hence to be mended
             subprocess.run(["chmod", "-R", "u+rwX", "--", *part], capture_output=True, check=False)
             subprocess.run(["rm", "-rf", "--", *part], capture_output=True, check=False)
     if left := next(folder.iterdir(), None):
@@ -124,7 +127,9 @@ def _take_folder(
     """Copy the entries of an opened folder."""
     if len(name.parts) > DEPTH:
         raise Refused(f"more than {DEPTH} folders in each other")
-    for entry in sorted(os.listdir(handle)):
+    with os.scandir(handle) as found:
+        entries = sorted(entry.name for entry in islice(found, ENTRIES + 1))
+    for entry in entries:
         counts["entries"] += 1
         if counts["entries"] > ENTRIES:
             raise Refused(f"more than {ENTRIES} files of output")

@@ -23,16 +23,17 @@ def find_docker() -> Client | str:
         as well), or one line for the user.
     """
     try:
-        import docker
-        import requests
+        from docker.client import DockerClient
+        from docker.errors import DockerException
+        from requests import RequestException
     except ImportError as error:
         return f"the Python package {error.name} is not installed"
     host = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
     try:
-        client = docker.from_env(timeout=FIND_S)
+        client = DockerClient.from_env(timeout=FIND_S)
         client.ping()
-    except (docker.errors.DockerException, requests.RequestException, OSError, ValueError) as error:
-        return f"no Docker daemon answers at {host} ({_last(error)})"
+    except (DockerException, RequestException, OSError, ValueError) as error:
+        return f"{host}: {_last(error)}"
     client.api.timeout = CALL_S
     return client
 
@@ -48,7 +49,8 @@ def need_docker() -> Client:
     found = find_docker()
     if isinstance(found, str):
         raise InputError(
-            f"{found}; start one (docker/start_daemon.sh), set DOCKER_HOST, or use --engine process"
+            f"no Docker daemon answers ({found}); "
+            "start one (docker/start_daemon.sh) or set DOCKER_HOST"
         )
     return found
 
@@ -67,12 +69,12 @@ def daemon_errors(doing: str) -> Iterator[None]:
     InputError
         For every error of the daemon or of the connection to it.
     """
-    import docker
-    import requests
+    from docker.errors import DockerException
+    from requests import RequestException
 
     try:
         yield
-    except (docker.errors.DockerException, requests.RequestException) as error:
+    except (DockerException, RequestException) as error:
         raise InputError(f"{doing}: the Docker daemon says: {_last(error)}") from error
 
 

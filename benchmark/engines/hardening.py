@@ -28,9 +28,9 @@ class Host:
     cpus : frozenset of int
         Processors this process may use.
     can : frozenset of str
-        Of ``CpuCfsQuota``, ``CPUSet``, ``MemoryLimit``, ``SwapLimit``, ``PidsLimit``: what the kernel
-        lets the daemon do; a limit it cannot enforce is not asked for, since it would refuse the
-        container.
+        Of ``CpuCfsQuota``, ``CPUSet``, ``MemoryLimit``, ``SwapLimit``, ``PidsLimit``: what the
+        kernel lets the daemon do; a limit it cannot enforce is not asked for, since it would refuse
+        the container.
     uid, gid : int
         Of this process.
     sudo : tuple of int or None
@@ -147,14 +147,14 @@ def flags(limits: Limits, host: Host, owner: str) -> dict[str, Any]:
     chosen: dict[str, Any] = {
         "network_mode": "none",
         "read_only": True,
-        "tmpfs": {"/tmp": f"rw,exec,nosuid,nodev,mode=1777,size={memory}"},  # noqa: S108
+        "tmpfs": {"/tmp": f"rw,exec,nosuid,nodev,mode=1777,size={memory}"},
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges"],
         "init": True,
         "ipc_mode": "private",
         "shm_size": memory // 2,  # as on the platform; its pages count as memory
         "hostname": "container",
-        "environment": {"HOME": "/tmp", **dict.fromkeys(THREADS, threads)},  # noqa: S108
+        "environment": {"HOME": "/tmp", **dict.fromkeys(THREADS, threads)},
         "labels": {RUN_LABEL: owner},
         "stop_signal": "SIGTERM",
         **_enforceable(limits, host, memory),

@@ -16,7 +16,10 @@ class Group:
     Parameters
     ----------
     pid : int
-        A process in the container, as the host numbers it.
+        A process in the container, as the daemon numbers it.
+    name : str
+        The container's id, which the group's path must bear: the daemon may count processes
+        elsewhere than we do.
     root : Path
         Where control groups are mounted.
     proc : Path
@@ -24,12 +27,14 @@ class Group:
 
     Notes
     -----
-    Used is what cannot be taken back at once: all pages less the page cache that was not used lately
-    (``inactive_file``), as ``docker stats`` counts. Pages of tmpfs and shared memory count.
+    Used is what cannot be taken back at once: all pages less the page cache that was not used
+    lately (``inactive_file``), as ``docker stats`` counts. Pages of tmpfs and shared memory count.
     """
 
-    def __init__(self, pid: int, root: Path = CGROUP, proc: Path = Path("/proc")) -> None:
-        self.folder, self.version = _find(pid, root, proc)
+    def __init__(
+        self, pid: int, name: str, root: Path = CGROUP, proc: Path = Path("/proc")
+    ) -> None:
+        self.folder, self.version = _find(pid, name, root, proc)
 
     def used(self) -> int | None:
         """Return the memory in use in bytes, None where it cannot be read (any more)."""
@@ -66,9 +71,9 @@ class Peak:
 
     Notes
     -----
-    The files that hold the kernel's own peak vanish with the container, count the page cache and never
-    fall between cases; so the present use is read every 50 ms (some 60 µs each). What rises and
-    falls in between is missed.
+    The files that hold the kernel's own peak vanish with the container, count the page cache and
+    never fall between cases; so the present use is read every 50 ms (some 60 µs each). What rises
+    and falls in between is missed.
     """
 
     def __init__(self, read: Callable[[], int | None], poll_s: float = POLL_S) -> None:
@@ -104,7 +109,7 @@ class Peak:
             self._done.wait(self.poll_s)
 
 
-def _find(pid: int, root: Path, proc: Path) -> tuple[Path | None, int]:
+def _find(pid: int, name: str, root: Path, proc: Path) -> tuple[Path | None, int]:
     """Return the folder of a process's memory group and the version of the interface."""
     try:
         lines = (proc / str(pid) / "cgroup").read_text().splitlines()
@@ -113,6 +118,8 @@ def _find(pid: int, root: Path, proc: Path) -> tuple[Path | None, int]:
     unified = None
     for line in lines:
         _, controllers, path = line.split(":", 2)
+        if name not in path:
+            continue
         if "memory" in controllers.split(","):
             folder = root / "memory" / path.lstrip("/")
             return (folder, 1) if (folder / "memory.stat").is_file() else (None, 0)

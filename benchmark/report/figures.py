@@ -1,4 +1,4 @@
-"""Small figures drawn as inline SVG: dot and whisker, strip of cases, bar; and heat colours.
+"""Small figures drawn as inline SVG: dot and whisker, strip of cases; and heat colours.
 
 Positions are percentages of the width, so that a figure fills its cell without distortion.
 """
@@ -231,15 +231,6 @@ def strip(scale: Scale, dots: Sequence[Dot], unit: str = "") -> Markup:
         f"{len(dots)} cases, median {number(median)}, {number(ordered[0])} to {number(ordered[-1])}"
     )
     return _svg("strip", 2 * half, label, parts)
-
-
-def bar(scale: Scale, value: object) -> Markup:
-    """Return a value as a bar from the left end of the axis."""
-    real = finite(value)
-    if real is None:
-        return Markup("")
-    shape = Markup('<rect class="bar" x="0" y="3" width="{}" height="8" rx="2"/>')
-    return _svg("bars", 14, number(real), [shape.format(_percent(scale, real))])
 
 
 def heat(goodness: float | None) -> str:

@@ -68,7 +68,7 @@ def render(content: ReportContent) -> str:
 
 def _board(content: ReportContent) -> list[str]:
     """Return the leaderboard as a table: mean, interval and pooled value of each primary metric."""
-    columns = ["#", "algorithm"]
+    columns = ["rank", "algorithm"]
     columns += [f"{metric.name} (95 % interval; pooled)" for metric in content.primary()]
     columns += ["failed", "time per case", "peak memory"]
     rows = []

@@ -107,7 +107,7 @@ def cut_case(picture: CasePicture, algorithms: Sequence[str]) -> CutCase:
     labels = picture.kind == "labels"
     cut = cut_at(truth if labels else None, image.shape)
     depth, height, width = image.shape
-    slices = _slices(image, cut)
+    slices = _slices(image, cut, labels=False)
     del image
     guesses = []
     for name in algorithms:
@@ -120,7 +120,7 @@ def cut_case(picture: CasePicture, algorithms: Sequence[str]) -> CutCase:
         spacing,
         "px" if volume.spacing_is_assumed else "µm",
         slices,
-        None if truth is None else _slices(truth, cut),
+        None if truth is None else _slices(truth, cut, labels),
         guesses,
     )
 
@@ -164,12 +164,12 @@ def cut_at(labels: Pixels | None, shape: tuple[int, ...]) -> tuple[int, int, int
     return cut[0], cut[1], cut[2]
 
 
-def _slices(array: Pixels, cut: tuple[int, int, int]) -> Slices:
+def _slices(array: Pixels, cut: tuple[int, int, int], labels: bool) -> Slices:
     """Return copies of the slices of a (Z, Y, X) array, so that the array itself can go."""
     z, y, x = cut
     planes = [array[z], array[:, y, :], array[:, :, x].T]
     kept = [plane.copy() for plane in (planes[:1] if array.shape[0] == 1 else planes)]
-    return Slices(kept, outlines.limits(array))
+    return Slices(kept, (0.0, 1.0) if labels else outlines.limits(array))
 
 
 def _prediction(path: Path | None, shape: tuple[int, int, int]) -> Pixels | None:
@@ -190,7 +190,7 @@ def _guess(
     """Return the slices of a prediction and which objects of it match."""
     if prediction is None:
         return Guess(None, None, None, "no valid output")
-    slices = _slices(prediction, cut)
+    slices = _slices(prediction, cut, labels)
     if not labels:
         return Guess(slices, None, None, "")
     if truth is None:

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from cytosuite.errors import InputError
 from cytosuite.volume import Scalar, Volume
-from datasets import camera, optics, shapes
+from datasets import camera, dye, optics, shapes
 from datasets.packing import pack
 from datasets.sample import Sample
 from datasets.shapes import Grid, Nuclei
@@ -71,7 +71,7 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
     the point spread function, integration over the detector's voxels, photons, electronics. The
     labels are the shapes themselves at the centres of the detector's voxels; what stays below
     `min_voxels` is dropped, of a nucleus cut in two by a neighbour the larger piece is kept, and
-    numbers are consecutive. Peak memory: about 16 bytes per simulated voxel.
+    numbers are consecutive. Peak memory: about 20 bytes per simulated voxel.
     """
     if not isinstance(parameters, Parameters):
         parameters = parameters_from(parameters)
@@ -222,8 +222,8 @@ def expected_photons(
     grid = simulation_grid(parameters, sigma)
     tissue, above = tissue_mask(grid, spheroid.centre_um, spheroid.semi_axes_um)
     image = np.multiply(tissue, np.float32(drawn["cytoplasm"]), dtype=np.float32)
-    tile = shapes.chromatin_tile(rng, grid, parameters.chromatin_um)
-    shapes.fluorescence(spheroid.nuclei, spheroid.centres_um, grid, tile, out=image)
+    tile = dye.chromatin_tile(rng, grid, parameters.chromatin_um)
+    dye.fluorescence(spheroid.nuclei, spheroid.centres_um, grid, tile, out=image)
     optics.attenuate(image, tissue, grid.spacing[0], drawn["attenuation_um"], above)
     image = optics.blur(
         image, grid.spacing, sigma, haze=drawn["haze"], haze_sigma_um=parameters.haze_sigma_um

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from cytosuite.errors import InputError
 from cytosuite.manifest import parse
 
-MAX_SAMPLES = 1_000_000_000  # simulated voxels: 16 GB at the peak
+MAX_SAMPLES = 1_000_000_000  # simulated voxels: 20 GB at the peak
 
 Number = TypeVar("Number", int, float)
 
@@ -71,7 +71,7 @@ class Parameters(BaseModel):
         default=(0.3, 0.42),
         description="share of the spheroid's volume that is nucleus; with n_nuclei and "
         "diameter_um it sets the spheroid's size (a draw that cannot be packed is lowered within "
-        "the range: below 20 nuclei more than 0.3 is rarely reached)",
+        "the range: below 10 nuclei more than 0.35 is rarely reached)",
     )
     flattening: PositiveRange = Field(
         default=(0.8, 1.0), description="height of the spheroid relative to its width"

@@ -82,9 +82,9 @@ def test_failed_cases_stay_in_the_mean_and_are_counted():
 
 
 def test_undefined_cases_leave_the_mean_and_are_counted():
-    summary = board(table(a=[0.8, nan, 0.4]))[0].summaries["SEG"]
+    summary = board(table(a=[0.8, nan, 0.4, 0.8, 0.4, 0.8, 0.4]))[0].summaries["SEG"]
     assert summary.mean == pytest.approx(0.6)
-    assert (summary.n, summary.failed, summary.undefined) == (2, 0, 1)
+    assert (summary.n, summary.failed, summary.undefined) == (6, 0, 1)
     assert 0.4 <= summary.low <= 0.6 <= summary.high <= 0.8
 
 
@@ -98,8 +98,9 @@ def test_a_metric_without_scores_is_empty_not_missing():
     assert (summary.n, summary.failed, summary.undefined) == (0, 0, 0)
 
 
-def test_one_case_gives_no_interval():
-    summary = board(table(a=[0.5]))[0].summaries["SEG"]
+@pytest.mark.parametrize("cases", [1, 5])
+def test_few_cases_give_no_interval(cases):
+    summary = board(table(a=[0.5] * cases))[0].summaries["SEG"]
     assert summary.mean == 0.5
     assert isnan(summary.low)
     assert isnan(summary.high)
@@ -119,7 +120,7 @@ def test_interval_is_that_of_the_normal_approximation_for_many_cases():
 
 
 def test_the_same_cases_are_drawn_for_all_algorithms():
-    values = [0.1, 0.7, 0.2, 0.5, 0.3]
+    values = [0.1, 0.7, 0.2, 0.5, 0.3, 0.4]
     found = board(table(a=values, b=[value + 0.25 for value in values]))
     b, a = (standing.summaries["SEG"] for standing in found)
     assert (b.low - a.low, b.high - a.high) == pytest.approx((0.25, 0.25))
@@ -132,7 +133,7 @@ def test_seed_decides_the_draws():
 
 
 def test_order_of_the_rows_does_not_matter():
-    scores = table(a=[0.1, 0.7, 0.3], b=[0.5, 0.6, 0.1])
+    scores = table(a=[0.1, 0.7, 0.3, 0.2, 0.4, 0.5], b=[0.5, 0.6, 0.1, 0.2, 0.3, 0.4])
     scores = scores[scores["metric"] != "DET"]
     metrics = [metric for metric in SEGMENT if metric.name == "SEG"]
     shuffled = scores.sample(frac=1, random_state=3)

@@ -3,8 +3,8 @@ import re
 import pytest
 
 from cytosuite.errors import InputError
-from cytosuite.manifest import read_algorithm, read_card, read_dataset
 from cytosuite.files import write_json
+from cytosuite.manifest import read_algorithm, read_card, read_dataset
 
 ALGORITHM = """\
 name = "watershed"

@@ -34,7 +34,7 @@ def test_blur_does_not_wrap_around():
     image = np.zeros((16, 16, 16), np.float32)
     image[0, 0, 0] = 1
     blurred = optics.blur(image, (1, 1, 1), (2, 2, 2))
-    assert abs(blurred[-1]).max() < 1e-6
+    assert abs(blurred[-1]).max() < 2e-4 * blurred.max()
     assert blurred.sum() == pytest.approx(0.2, rel=0.2)  # an eighth, and the first voxel's half
 
 

@@ -1,0 +1,235 @@
+"""One container, kept within bounds: started, asked, looked at, ended, always removed."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmark.engines.daemon import Client
+from benchmark.engines.hardening import LOG_BYTES, RUN_LABEL, is_orphan, ulimits
+from benchmark.engines.memory import Group
+from benchmark.engines.outcome import Limits
+
+GRACE_S = 5  # between SIGTERM and SIGKILL, as on the platform
+QUICK_S, SLOW_S, QUICK_FOR_S = 0.02, 0.1, 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the daemon knows of a container."""
+
+    running: bool
+    exit_code: int
+    oom_killed: bool
+    pid: int
+
+
+class Sandbox:
+    """A container that was created with all its bounds; see `sandbox`."""
+
+    def __init__(self, client: Client, container: Any) -> None:  # noqa: ANN401 - of the SDK
+        self.client = client
+        self.container = container
+        self._group: Group | None = None
+        self._read_until = ""
+
+    def start(self) -> None:
+        """Start it."""
+        self.container.start()
+        self._group = Group(self.state().pid, self.container.id)
+
+    def state(self) -> State:
+        """Return what the daemon knows of it now."""
+        found = self.client.api.inspect_container(self.container.id)["State"]
+        return State(
+            running=bool(found["Running"]),
+            exit_code=int(found["ExitCode"]),
+            oom_killed=bool(found.get("OOMKilled", False)),
+            pid=int(found.get("Pid") or 0),
+        )
+
+    def exit_code(self) -> int | None:
+        """Return the exit code of its program, None while it runs."""
+        state = self.state()
+        return None if state.running else state.exit_code
+
+    def ask(self, command: Sequence[str]) -> Callable[[], int | None]:
+        """Start a program inside and return a function that gives its exit code, None before.
+
+        The program is not attached, so that no connection has to outlast the silence of an hour.
+        """
+        made = self.client.api.exec_create(self.container.id, list(command))["Id"]
+        self.client.api.exec_start(made, detach=True)
+
+        def code() -> int | None:
+            found = self.client.api.exec_inspect(made)
+            return None if found["Running"] or found["ExitCode"] is None else int(found["ExitCode"])
+
+        return code
+
+    def end(self) -> None:
+        """Send SIGTERM, and SIGKILL 5 s later."""
+        self.container.stop(timeout=GRACE_S)
+
+    def used(self) -> int | None:
+        """Return the memory in use in bytes; from the daemon where the host's files do not tell."""
+        if self._group is not None and self._group.folder is not None:
+            return self._group.used()
+        from docker.errors import DockerException
+        from requests import RequestException
+
+        try:
+            found = self.client.api.stats(self.container.id, stream=False, one_shot=True)
+        except (DockerException, RequestException, ValueError):
+            return None
+        memory = found.get("memory_stats", {})
+        stats = memory.get("stats", {})
+        cache = stats.get("inactive_file", stats.get("total_inactive_file", 0))
+        return max(0, int(memory["usage"]) - int(cache)) if "usage" in memory else None
+
+    def kills(self) -> int:
+        """Return how many processes were killed for want of memory so far, as far as known."""
+        return (self._group.kills() if self._group is not None else None) or 0
+
+    def said(self) -> tuple[str, str]:
+        """Return what it wrote since the last call: all of it, and the last line of stderr.
+
+        Returns
+        -------
+        text : str
+            stdout and stderr as they came, UTF-8 with replacement, without NUL.
+        line : str
+            The last line of stderr that is not empty.
+        """
+        begin = self._read_until
+        text, self._read_until = self._read(begin, stdout=True)
+        errors, _ = self._read(begin, stdout=False)
+        lines = [line.strip() for line in errors.splitlines() if line.strip()]
+        return text, lines[-1] if lines else ""
+
+    def _read(self, begin: str, *, stdout: bool) -> tuple[str, str]:
+        """Return what was written after a time stamp of the log, and the last stamp.
+
+        The daemon selects by seconds; a line's own stamp tells whether it is new.
+        """
+        since = {"since": _seconds(begin)} if begin else {}
+        raw = self.container.logs(stdout=stdout, stderr=True, timestamps=True, **since)
+        new: list[str] = []
+        last = begin
+        for line in raw.decode("utf-8", errors="replace").replace("\0", "").split("\n"):
+            stamp, _, text = line.partition(" ")
+            if stamp and stamp > begin:
+                new.append(text)
+                last = max(last, stamp)
+        return "".join(f"{text}\n" for text in new), last
+
+
+@contextmanager
+def sandbox(
+    client: Client,
+    image: str,
+    command: Sequence[str],
+    folders: Mapping[str, Path],
+    limits: Limits,
+    chosen: Mapping[str, Any],
+) -> Iterator[Sandbox]:
+    """Create a container, start it, and remove it when the block ends, however it ends.
+
+    Parameters
+    ----------
+    client : docker.DockerClient
+        Of the daemon.
+    image : str
+        Tag or id.
+    command : sequence of str
+        Arguments of the image's entry point.
+    folders : mapping of str to Path
+        By mount point; all but ``/output`` are read-only.
+    limits : Limits
+        What it may use.
+    chosen : mapping
+        As from `benchmark.engines.hardening.flags`; the environment is added to.
+
+    Yields
+    ------
+    Sandbox
+        Running.
+    """
+    from docker.types import LogConfig, Mount, Ulimit
+
+    mounts = [
+        Mount(point, str(path.resolve()), type="bind", read_only=point != "/output")
+        for point, path in folders.items()
+    ]
+    given = dict(chosen)
+    given["environment"] = {**chosen["environment"], "CYTOSUITE_RECORD": "/output/record.json"}
+    container = client.containers.create(
+        image,
+        list(command),
+        mounts=mounts,
+        ulimits=[Ulimit(name=name, soft=value, hard=value) for name, value in ulimits(limits)],
+        log_config=LogConfig(
+            type="json-file", config={"max-size": str(LOG_BYTES), "max-file": "1"}
+        ),
+        **given,
+    )
+    try:
+        box = Sandbox(client, container)
+        box.start()
+        yield box
+    finally:
+        _remove(container)
+
+
+def watch(finished: Callable[[], bool], broken: Callable[[float], bool], begin: float) -> bool:
+    """Wait until something has finished or a bound is broken.
+
+    Parameters
+    ----------
+    finished : callable
+        Whether it has.
+    broken : callable
+        Whether a bound is broken; gets the seconds since `begin`.
+    begin : float
+        As `time.perf_counter` counts.
+
+    Returns
+    -------
+    bool
+        Whether it finished within its bounds. It is looked at every 20 ms, after 2 s every 100 ms.
+    """
+    while not finished():
+        seconds = time.perf_counter() - begin
+        if broken(seconds):
+            return False
+        time.sleep(QUICK_S if seconds < QUICK_FOR_S else SLOW_S)
+    return True
+
+
+def remove_orphans(client: Client) -> int:
+    """Remove containers whose runner on this machine was killed; return how many."""
+    found = client.containers.list(
+        all=True, filters={"label": RUN_LABEL}, sparse=True, ignore_removed=True
+    )
+    orphans = [item for item in found if is_orphan(str(item.attrs["Labels"].get(RUN_LABEL, "")))]
+    for container in orphans:
+        _remove(container)
+    return len(orphans)
+
+
+def _remove(container: Any) -> None:  # noqa: ANN401 - of the SDK
+    """Kill and remove a container; one that is gone already is well."""
+    from docker.errors import NotFound
+
+    with contextlib.suppress(NotFound):
+        container.remove(force=True, v=True)
+
+
+def _seconds(stamp: str) -> int:
+    """Return the whole seconds of a time stamp of the log."""
+    from datetime import datetime
+
+    return int(datetime.fromisoformat(stamp[:19] + "+00:00").timestamp())

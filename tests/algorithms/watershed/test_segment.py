@@ -1,0 +1,161 @@
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from algorithms.watershed.parameters import Parameters
+from algorithms.watershed.segment import segment
+from cytosuite.errors import InputError
+
+NUCLEI = Parameters(
+    smoothing_um=0.6,
+    axial_elongation=1.0,
+    radii_um=(4.0,),
+    local_um=0.0,
+    threshold_factor=1.0,
+    object_factor=0.6,
+    object_weight=1.0,
+    minimum_size=30.0,
+)
+
+
+def balls(centres, brightness, *, shape=(24, 48, 48), spacing=(1.0, 1.0, 1.0), radius=5.0, seed=0):
+    """Blurred balls (or discs) at centres in µm, 100 counts of background, camera noise."""
+    grid = np.meshgrid(*[np.arange(n) * s for n, s in zip(shape, spacing)], indexing="ij")
+    image = np.full(shape, 100.0)
+    for centre, height in zip(centres, brightness):
+        distance = np.sqrt(sum((axis - c) ** 2 for axis, c in zip(grid, centre)))
+        image += height / (1 + np.exp((distance - radius) / 0.4))
+    return image + np.random.default_rng(seed).normal(0, 1, shape)
+
+
+TWO = balls([(12, 20, 14), (12, 30, 34)], [60, 60])
+
+
+def test_finds_one_nucleus_of_the_right_size():
+    labels = segment(balls([(12, 24, 24)], [60]), (1.0, 1.0, 1.0), NUCLEI)
+    assert labels.max() == 1
+    assert (labels > 0).sum() == pytest.approx(4 / 3 * np.pi * 5**3, rel=0.2)
+
+
+def test_parts_two_touching_nuclei():
+    labels = segment(balls([(12, 24, 19), (12, 24, 28)], [60, 60]), (1.0, 1.0, 1.0), NUCLEI)
+    sizes = np.bincount(labels.ravel())[1:]
+    assert len(sizes) == 2
+    assert sizes[0] == pytest.approx(sizes[1], rel=0.1)
+    assert labels[12, 24, 19] != labels[12, 24, 28]
+
+
+def test_gives_a_dim_nucleus_beside_a_bright_one_its_own_extent():
+    parameters = replace(NUCLEI, threshold_factor=0.5)
+    image = balls([(12, 24, 12), (12, 24, 34)], [100, 25])
+    sizes = np.bincount(segment(image, (1.0, 1.0, 1.0), parameters).ravel())[1:]
+    assert len(sizes) == 2
+    assert sizes[0] == pytest.approx(sizes[1], rel=0.2)
+
+
+def test_works_in_two_dimensions_and_in_a_single_slice():
+    image = balls([(20, 14), (30, 34)], [60, 60], shape=(48, 48), spacing=(1.0, 1.0))
+    flat = segment(image, (1.0, 1.0), NUCLEI)
+    assert flat.max() == 2
+    slab = segment(image[None], (1.0, 1.0, 1.0), NUCLEI)
+    assert slab.max() == 2
+
+
+def test_an_anisotropic_grid_gives_the_same_objects_in_um():
+    centres = [(12, 20, 14), (12, 30, 34)]
+    fine = segment(balls(centres, [60, 60]), (1.0, 1.0, 1.0), NUCLEI)
+    spacing = (2.0, 0.8, 0.8)
+    image = balls(centres, [60, 60], shape=(12, 60, 60), spacing=spacing)
+    coarse = segment(image, spacing, NUCLEI)
+    assert coarse.max() == fine.max() == 2
+    volumes = np.bincount(coarse.ravel())[1:] * 1.28
+    np.testing.assert_allclose(volumes, np.bincount(fine.ravel())[1:], rtol=0.15)
+
+
+NOISE = {
+    "gaussian": lambda rng, shape: rng.normal(100, 5, shape),
+    "poisson": lambda rng, shape: rng.poisson(3, shape).astype(np.uint16),
+    "exponential": lambda rng, shape: rng.exponential(3, shape),
+    "uniform": lambda rng, shape: rng.random(shape).astype(np.float32),
+    "8 bit": lambda rng, shape: rng.normal(20, 2, shape).astype(np.uint8),
+}
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("kind", NOISE)
+@pytest.mark.parametrize("shape", [(20, 48, 48), (96, 96)])
+def test_finds_nothing_in_noise(kind, shape, seed):
+    image = NOISE[kind](np.random.default_rng(seed), shape)
+    assert segment(image, (1.0,) * len(shape), Parameters()).max() == 0
+
+
+@pytest.mark.parametrize("value", [0, 1, 255])
+@pytest.mark.parametrize("shape", [(4, 8, 8), (8, 8), (1, 1, 1)])
+def test_finds_nothing_in_a_constant_image(value, shape):
+    labels = segment(np.full(shape, value, np.uint8), (1.0,) * len(shape), Parameters())
+    assert labels.shape == shape
+    assert labels.max() == 0
+
+
+@pytest.mark.parametrize(("scale", "offset"), [(4.0, 0.0), (1.0, 512.0), (0.25, -64.0)])
+def test_scale_and_offset_of_the_intensity_do_not_matter(scale, offset):
+    expected = segment(TWO, (1.0, 1.0, 1.0), NUCLEI)
+    labels = segment(scale * TWO + offset, (1.0, 1.0, 1.0), NUCLEI)
+    assert np.mean(labels != expected) < 1e-3
+
+
+def test_the_dtype_does_not_matter():
+    image = np.round(TWO)
+    expected = segment(image.astype(np.uint8), (1.0, 1.0, 1.0), NUCLEI)
+    for dtype in (np.uint16, np.int32, np.float32, np.float64):
+        labels = segment(image.astype(dtype), (1.0, 1.0, 1.0), NUCLEI)
+        np.testing.assert_array_equal(labels, expected)
+
+
+@pytest.mark.parametrize("axis", range(3))
+def test_a_flipped_image_gives_flipped_objects(axis):
+    straight = segment(TWO, (1.0, 1.0, 1.0), NUCLEI)
+    flipped = np.flip(segment(np.flip(TWO, axis), (1.0, 1.0, 1.0), NUCLEI), axis)
+    assert flipped.max() == straight.max()
+    assert np.mean((flipped > 0) != (straight > 0)) < 1e-3
+
+
+def test_the_result_is_deterministic_and_numbered_without_gaps():
+    first = segment(TWO, (1.0, 1.0, 1.0), NUCLEI)
+    np.testing.assert_array_equal(first, segment(TWO, (1.0, 1.0, 1.0), NUCLEI))
+    assert first.dtype == np.int32
+    np.testing.assert_array_equal(np.unique(first), np.arange(first.max() + 1))
+
+
+def test_the_image_is_not_changed():
+    image = TWO.copy()
+    segment(image, (1.0, 1.0, 1.0), NUCLEI)
+    np.testing.assert_array_equal(image, TWO)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_refuses_values_that_are_not_finite(bad):
+    image = TWO.copy()
+    image[3, 4, 5] = bad
+    with pytest.raises(InputError, match="finite numbers only"):
+        segment(image, (1.0, 1.0, 1.0), NUCLEI)
+
+
+@pytest.mark.parametrize("shape", [(4,), (2, 2, 2, 2), (0, 4, 4)])
+def test_refuses_other_dimensions(shape):
+    with pytest.raises(InputError, match=r"\(z, y, x\) or \(y, x\)"):
+        segment(np.zeros(shape), (1.0,) * len(shape), NUCLEI)
+
+
+@pytest.mark.slow
+def test_seventy_thousand_nuclei_in_a_minute_and_a_half():
+    tile = balls([(4, 4, 4)], [60], shape=(8, 8, 8), radius=2.5)
+    image = np.tile(tile.astype(np.float32), (42, 41, 41))
+    image += np.random.default_rng(1).normal(0, 1, image.shape).astype(np.float32)
+    parameters = replace(NUCLEI, radii_um=(2.5,), smoothing_um=0.5, minimum_size=10.0)
+    start = time.perf_counter()
+    labels = segment(image, (1.0, 1.0, 1.0), parameters)
+    assert time.perf_counter() - start < 90
+    assert labels.max() == 42 * 41 * 41

@@ -1,0 +1,102 @@
+"""A tiny dataset and an engine that runs functions instead of containers."""
+
+from contextlib import contextmanager
+from functools import partial
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from benchmark.catalog import algorithms
+from benchmark.dataset import Recipe, prepare
+from benchmark.engines.outcome import Limits, Outcome, StartError
+from cytosuite.formats import read, write
+from cytosuite.volume import Volume
+from datasets.sample import Sample
+
+
+def _sample(number, annotated):
+    """Return an image of `number` bright squares and their labels."""
+    labels = np.zeros((4, 24, 24), np.uint16)
+    for label in range(1, number + 1):
+        labels[1:3, 4 * label : 4 * label + 3, 5:9] = label
+    image = Volume((labels > 0).astype(np.uint16) * 100, (2.0, 0.5, 0.5), "ZYX", {"channel": "x"})
+    truth = {"instance-labels": image.like(labels)} if annotated else {}
+    return Sample({"microscopy-image": image}, truth)
+
+
+@pytest.fixture
+def make_dataset(tmp_path):
+    """Return a function that makes a dataset with so many objects in its cases."""
+
+    def make(*numbers, annotated=True, fingerprint="f" * 64):
+        makers = tuple((f"case_{n}", partial(_sample, n, annotated)) for n in numbers)
+        recipe = Recipe("squares", "Squares", "tiny", "segment", 0, fingerprint, makers)
+        return prepare(recipe, tmp_path / "datasets", 1, lambda done, total: None)
+
+    return make
+
+
+@pytest.fixture
+def dataset(make_dataset):
+    """Return a dataset of three annotated cases with one, two and three objects."""
+    return make_dataset(1, 2, 3)
+
+
+@pytest.fixture
+def watershed():
+    """Return the manifest of an algorithm."""
+    return algorithms()["watershed"]
+
+
+class FakeEngine:
+    """Runs `behave(image, output folder)` for each case, which may return an Outcome."""
+
+    name = "fake"
+
+    def __init__(self, behave, identity="1"):
+        self.behave = behave
+        self.calls = []
+        self._identity = identity
+        self.starts = True
+
+    def identity(self, algorithm):
+        return self._identity
+
+    @contextmanager
+    def session(self, algorithm, workspace, limits, api):
+        if not self.starts:
+            raise StartError(f"{algorithm} did not start: no reason")
+        yield SimpleNamespace(startup_seconds=0.5, predict=self._predict)
+
+    def _predict(self, case_input, output, log):
+        (path,) = (case_input / "images" / "microscopy-image").iterdir()
+        self.calls.append(path.stem)
+        log.write_text("a line of the log\n")
+        outcome = self.behave(read(path), output)
+        return outcome or Outcome("ok", 0.25, 10**6, 0)
+
+
+def write_labels(image, output, labels):
+    """Write an output as an algorithm does."""
+    write(output / "images" / "instance-labels" / "any.tif", image.like(labels))
+
+
+def perfect(image, output):
+    """Segment the squares exactly."""
+    rows = np.arange(image.shape[1])[None, :, None] // 4
+    write_labels(image, output, ((image.array > 0) * rows).astype(np.uint16))
+
+
+@pytest.fixture
+def engine():
+    """Return an engine whose algorithm is perfect."""
+    return FakeEngine(perfect)
+
+
+@pytest.fixture
+def fakes():
+    """Return what tests need to make engines of their own."""
+    return SimpleNamespace(
+        Engine=FakeEngine, perfect=perfect, write_labels=write_labels, limits=Limits()
+    )

@@ -1,0 +1,101 @@
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from benchmark.report import write_report
+
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chrome")
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--enable-logging=stderr",
+    "--virtual-time-budget=4000",
+    "--dump-dom",
+]
+
+PROBE = """
+<script>
+{
+  const data = document.documentElement.dataset;
+  const table = document.querySelector(".grid-0 table");
+  const cases = () => Array.from(table.tBodies[0].rows, (row) => row.cells[0].textContent).join();
+  const [name, score] = table.tHead.querySelectorAll("button");
+  score.click();
+  data.falling = cases() + score.parentElement.getAttribute("aria-sort");
+  score.click();
+  data.rising = cases() + score.parentElement.getAttribute("aria-sort");
+  name.click();
+  data.named = cases();
+
+  const shown = (selector) => getComputedStyle(document.querySelector(selector)).display !== "none";
+  const layers = () => [".case .layer.truth", ".case .guess.a0", ".case .guess.a1"].map(shown).join();
+  data.first = layers();
+  document.getElementById("show-a1").click();
+  data.second = layers();
+  document.dispatchEvent(new KeyboardEvent("keydown", { key: "t" }));
+  document.dispatchEvent(new KeyboardEvent("keydown", { key: "p" }));
+  data.none = layers();
+
+  document.querySelector(".strip [data-case='1']")
+    .dispatchEvent(new PointerEvent("pointerover", { bubbles: true }));
+  data.lit = document.querySelectorAll(".strip .lit").length;
+  document.querySelector(".enlarge").click();
+  data.wide = document.querySelectorAll(".case.wide").length;
+}
+</script>
+</body>
+"""
+
+
+@pytest.fixture(scope="module")
+def browse(tmp_path_factory):
+    if BROWSER is None:
+        pytest.skip("no chromium on this machine")
+
+    def run(page):
+        profile = tmp_path_factory.mktemp("profile")
+        done = subprocess.run(
+            [BROWSER, *FLAGS, f"--user-data-dir={profile}", page.resolve().as_uri()],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+            env={**os.environ, "HOME": str(profile)},
+        )
+        root = re.search(r"<html[^>]*>", done.stdout)
+        assert root is not None, done.stderr
+        console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+        return dict(re.findall(r'data-(\w+)="([^"]*)"', root.group())), console
+
+    return run
+
+
+def test_the_script_runs_through_without_complaint(make, tmp_path, browse):
+    index = write_report(make(failed=[("fair", "b")]), tmp_path / "report")
+    data, console = browse(index)
+    assert data == {"ready": "yes"}
+    assert console == []
+
+
+def test_tables_sort_and_outlines_switch(make, tmp_path, browse):
+    index = write_report(make(), tmp_path / "report")
+    index.write_text(index.read_text().replace("</body>", PROBE))
+    data, console = browse(index)
+    assert console == []
+    assert data["falling"] == "c,b,adescending"
+    assert data["rising"] == "a,b,cascending"
+    assert data["named"] == "a,b,c"
+    assert data["first"] == "true,true,false"
+    assert data["second"] == "true,false,true"
+    assert data["none"] == "false,false,false"
+    assert data["lit"] == "14"  # five measures, time and memory, of two algorithms
+    assert data["wide"] == "1"

@@ -1,0 +1,191 @@
+import json
+import multiprocessing
+import os
+import signal
+
+import numpy as np
+import pytest
+
+from benchmark.engines.outcome import Outcome
+from benchmark.plan import plan
+from benchmark.run import claimed, run_job
+from cytosuite.errors import InputError
+
+
+@pytest.fixture
+def run(tmp_path, watershed, fakes):
+    """Return a function that plans and runs, and gives back statuses by case."""
+
+    def run(dataset, engine, **options):
+        (job,) = plan(dataset, [watershed], engine, "serve", tmp_path / "run", **options)
+        seen = {}
+        run_job(job, dataset, engine, fakes.limits, "serve", lambda a, c, s: seen.update({c: s}))
+        return seen
+
+    return run
+
+
+def _record(tmp_path, case):
+    return json.loads((tmp_path / "run" / "watershed" / case / "record.json").read_text())
+
+
+def test_every_case_ends_as_a_result_with_a_record(tmp_path, run, dataset, engine):
+    assert run(dataset, engine) == dict.fromkeys(["case_1", "case_2", "case_3"], "ok")
+    record = _record(tmp_path, "case_2")
+    assert record["status"] == "ok"
+    assert record["seconds"] == 0.25
+    assert record["startup_seconds"] == 0.5
+    assert record["peak_memory"] == 10**6
+    folder = tmp_path / "run" / "watershed" / "case_2"
+    assert (folder / record["output"]).is_file()
+    assert (folder / "log.txt").read_text() == "a line of the log\n"
+    assert sorted(path.name for path in folder.iterdir()) == ["log.txt", "output", "record.json"]
+
+
+def test_run_again_runs_nothing(run, dataset, engine):
+    run(dataset, engine)
+    assert run(dataset, engine) == {}
+    assert len(engine.calls) == 3
+
+
+def test_a_lost_output_is_made_again(tmp_path, run, dataset, engine):
+    run(dataset, engine)
+    record = _record(tmp_path, "case_2")
+    (tmp_path / "run" / "watershed" / "case_2" / record["output"]).unlink()
+    assert run(dataset, engine) == {"case_2": "ok"}
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"status": "fine"}'])
+def test_a_broken_record_does_not_count(tmp_path, run, dataset, engine, content):
+    run(dataset, engine)
+    (tmp_path / "run" / "watershed" / "case_1" / "record.json").write_text(content)
+    assert run(dataset, engine) == {"case_1": "ok"}
+
+
+def test_another_image_or_dataset_makes_results_stale(run, make_dataset, fakes):
+    dataset = make_dataset(1)
+    run(dataset, fakes.Engine(fakes.perfect, "1"))
+    assert run(dataset, fakes.Engine(fakes.perfect, "1")) == {}
+    assert run(dataset, fakes.Engine(fakes.perfect, "2")) == {"case_1": "ok"}
+    other = make_dataset(1, fingerprint="e" * 64)
+    assert run(other, fakes.Engine(fakes.perfect, "2")) == {"case_1": "ok"}
+
+
+def test_what_failed_in_the_algorithm_is_remembered_until_retry(run, dataset, fakes):
+    engine = fakes.Engine(lambda image, output: Outcome("non-zero exit", 0.1, None, 1, "why"))
+    assert set(run(dataset, engine).values()) == {"non-zero exit"}
+    assert run(dataset, engine) == {}
+    assert len(run(dataset, engine, retry=True)) == 3
+
+
+@pytest.mark.parametrize("status", ["time-out", "killed", "engine error"])
+def test_what_may_pass_is_tried_again(run, dataset, fakes, status):
+    engine = fakes.Engine(lambda image, output: Outcome(status, 0.1, None, None, "why"))
+    assert set(run(dataset, engine).values()) == {status}
+    assert len(run(dataset, engine)) == 3
+
+
+def test_a_failed_case_does_not_stop_the_others(tmp_path, run, dataset, fakes):
+    def behave(image, output):
+        if image.array.sum() == 2 * 100 * 24:
+            return Outcome("out of memory", 0.1, 7, 137, "too big")
+        return fakes.perfect(image, output)
+
+    seen = run(dataset, fakes.Engine(behave))
+    assert seen == {"case_1": "ok", "case_2": "out of memory", "case_3": "ok"}
+    record = _record(tmp_path, "case_2")
+    assert (record["message"], record["exit_code"], record["output"]) == ("too big", 137, None)
+
+
+def test_bad_outputs_are_not_kept(tmp_path, run, dataset, fakes):
+    def behave(image, output):
+        fakes.write_labels(image, output, np.zeros(image.shape, np.float32))
+
+    assert set(run(dataset, fakes.Engine(behave)).values()) == {"bad output"}
+    assert "expected integers, found dtype float32" in _record(tmp_path, "case_1")["message"]
+    assert not (tmp_path / "run" / "watershed" / "case_1" / "output").exists()
+
+
+def test_nothing_written_is_a_missing_output(run, dataset, fakes):
+    engine = fakes.Engine(lambda image, output: None)
+    assert set(run(dataset, engine).values()) == {"missing output"}
+
+
+def test_a_linked_output_is_refused_and_its_target_untouched(tmp_path, run, dataset, fakes):
+    secret = tmp_path / "secret.tif"
+    secret.write_text("keep me")
+
+    def behave(image, output):
+        folder = output / "images" / "instance-labels"
+        folder.mkdir(parents=True)
+        (folder / "a.tif").symlink_to(secret)
+
+    assert set(run(dataset, fakes.Engine(behave)).values()) == {"bad output"}
+    assert secret.read_text() == "keep me"
+
+
+@pytest.mark.parametrize(
+    "said", ["[1]", "{", '{"cost": NaN}', "[" * 5000, '{"model": "m"}' + " " * 200_000]
+)
+def test_what_the_algorithm_says_of_itself_is_not_trusted(tmp_path, run, dataset, fakes, said):
+    def behave(image, output):
+        fakes.perfect(image, output)
+        (output / "record.json").write_text(said)
+
+    assert set(run(dataset, fakes.Engine(behave)).values()) == {"ok"}
+    assert _record(tmp_path, "case_1")["model"] == ""
+
+
+def test_the_chosen_model_is_recorded(tmp_path, run, dataset, fakes):
+    def behave(image, output):
+        fakes.perfect(image, output)
+        said = {"model": "nuclei", "cost": 1.5, "fallback": True, "other": "x"}
+        (output / "record.json").write_text(json.dumps(said))
+
+    run(dataset, fakes.Engine(behave))
+    record = _record(tmp_path, "case_1")
+    assert record["model"] == "nuclei"
+    assert record["selection"] == {"cost": 1.5, "fallback": True}
+
+
+def test_an_algorithm_that_does_not_start_fails_all_its_cases(tmp_path, run, dataset, engine):
+    engine.starts = False
+    assert set(run(dataset, engine).values()) == {"non-zero exit"}
+    assert _record(tmp_path, "case_3")["message"] == "watershed did not start: no reason"
+
+
+def test_an_error_of_ours_leaves_nothing_half_written(tmp_path, run, dataset, fakes):
+    def behave(image, output):
+        fakes.perfect(image, output)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(dataset, fakes.Engine(behave))
+    assert list((tmp_path / "run" / "watershed").iterdir()) == []
+
+
+def test_leftovers_of_a_killed_runner_are_removed(tmp_path, run, dataset, engine):
+    leftover = tmp_path / "run" / "watershed" / ".case_1.123.part"
+    leftover.mkdir(parents=True)
+    run(dataset, engine)
+    assert not leftover.exists()
+
+
+def _hold(folder, ready):
+    with claimed(folder):
+        ready.set()
+        signal.pause()
+
+
+def test_a_run_folder_has_one_runner_and_a_killed_one_lets_go(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    ready = context.Event()
+    other = context.Process(target=_hold, args=(tmp_path, ready))
+    other.start()
+    assert ready.wait(20)
+    with pytest.raises(InputError, match="another benchmark is running here"), claimed(tmp_path):
+        pass
+    os.kill(other.pid, signal.SIGKILL)
+    other.join()
+    with claimed(tmp_path):
+        pass

@@ -1,0 +1,176 @@
+import os
+import re
+
+import numpy as np
+import pytest
+import tifffile
+
+from benchmark.validate import BadOutput, check, survey
+from cytosuite.formats import write
+from cytosuite.tasks import Socket
+from cytosuite.volume import Volume
+
+LABELS = Socket("instance-labels", "labels", "Labels")
+IMAGE = Socket("image", "image", "Image")
+INPUT = Volume(np.zeros((3, 4, 5), np.uint16), (2.0, 0.5, 0.5))
+LIMIT = 10**6
+
+
+def _put(folder, array, name="a.tif", spacing=(2.0, 0.5, 0.5), socket=LABELS):
+    path = folder / socket.relative_path / name
+    axes = "ZYX"[-array.ndim :]
+    write(path, Volume(array, spacing[-array.ndim :], axes))
+    return path
+
+
+def _labels(dtype=np.uint16):
+    labels = np.zeros((3, 4, 5), dtype)
+    labels[1, 2] = 7
+    return labels
+
+
+@pytest.mark.parametrize("name", ["a.tif", "other name.tiff", "0-1.mha"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.int32])
+def test_a_valid_output_is_returned(tmp_path, name, dtype):
+    path = _put(tmp_path, _labels(dtype), name)
+    survey(tmp_path, LIMIT)
+    found, volume = check(tmp_path, LABELS, INPUT)
+    assert found == path
+    np.testing.assert_array_equal(volume.array, _labels())
+
+
+def test_an_image_socket_takes_real_numbers(tmp_path):
+    _put(tmp_path, _labels(np.float32), socket=IMAGE)
+    assert check(tmp_path, IMAGE, INPUT)[1].array.dtype == np.float32
+
+
+def _nothing(folder):
+    """missing output: images/instance-labels: expected one image, found none"""
+
+
+def _empty_folder(folder):
+    """missing output: images/instance-labels: expected one image, found none"""
+    (folder / LABELS.relative_path).mkdir(parents=True)
+
+
+def _two(folder):
+    """bad output: images/instance-labels: expected one image, found 2"""
+    _put(folder, _labels())
+    _put(folder, _labels(), "b.tif")
+
+
+def _other_kind(folder):
+    """bad output: images/instance-labels/a.h5: expected .mha, .tif, .tiff"""
+    _put(folder, _labels(), "a.h5")
+
+
+def _other_shape(folder):
+    """bad output: images/instance-labels/a.tif: expected shape (3, 4, 5), found (3, 5, 4)"""
+    _put(folder, np.zeros((3, 5, 4), np.uint16))
+
+
+def _a_plane(folder):
+    """bad output: images/instance-labels/a.tif: expected shape (3, 4, 5), found (4, 5)"""
+    _put(folder, np.zeros((4, 5), np.uint16))
+
+
+def _other_spacing(folder):
+    """bad output: images/instance-labels/a.tif: expected spacing (2.0, 0.5, 0.5), found (1.0, 0.5, 0.5)"""
+    _put(folder, _labels(), spacing=(1.0, 0.5, 0.5))
+
+
+def _float_labels(folder):
+    """bad output: images/instance-labels/a.tif: expected integers, found dtype float32"""
+    _put(folder, _labels(np.float32))
+
+
+def _negative(folder):
+    """bad output: images/instance-labels/a.tif: expected labels >= 0, found -7"""
+    _put(folder, -_labels(np.int32))
+
+
+def _no_image(folder):
+    """bad output: images/instance-labels/a.tif: cannot be read as TIFF, cut or broken"""
+    _put(folder, _labels()).write_text("hello")
+
+
+def _cut(folder):
+    """bad output: images/instance-labels/a.tif: cannot be read as TIFF, cut or broken"""
+    path = _put(folder, np.random.default_rng(0).integers(0, 9, (3, 4, 5), np.uint16))
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def _link(folder):
+    """bad output: images/instance-labels/a.tif: neither a file nor a folder"""
+    (folder / LABELS.relative_path).mkdir(parents=True)
+    (folder / LABELS.relative_path / "a.tif").symlink_to("/etc/passwd")
+
+
+def _link_to_a_folder(folder):
+    """bad output: images: neither a file nor a folder"""
+    (folder / "images").symlink_to("/etc")
+
+
+def _pipe(folder):
+    """bad output: pipe: neither a file nor a folder"""
+    os.mkfifo(folder / "pipe")
+
+
+def _hard_link(folder):
+    """a file with more than one name"""
+    os.link(_put(folder, _labels()), folder / "again.tif")
+
+
+def _huge(folder):
+    """bad output: more than 1000000 bytes of output"""
+    with (folder / "huge").open("wb") as stream:
+        stream.truncate(LIMIT + 1)
+
+
+def _many(folder):
+    """bad output: more than 1000 files of output"""
+    for number in range(1001):
+        (folder / str(number)).touch()
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        _nothing,
+        _empty_folder,
+        _two,
+        _other_kind,
+        _other_shape,
+        _a_plane,
+        _other_spacing,
+        _float_labels,
+        _negative,
+        _no_image,
+        _cut,
+        _link,
+        _link_to_a_folder,
+        _pipe,
+        _hard_link,
+        _huge,
+        _many,
+    ],
+)
+def test_finds(tmp_path, mistake):
+    mistake(tmp_path)
+    with pytest.raises(BadOutput) as caught:
+        survey(tmp_path, LIMIT)
+        check(tmp_path, LABELS, INPUT)
+    assert mistake.__doc__ in f"{caught.value.status}: {caught.value}"
+
+
+def test_nan_is_found_in_images(tmp_path):
+    _put(tmp_path, np.full((3, 4, 5), np.nan, np.float32), socket=IMAGE)
+    with pytest.raises(BadOutput, match="expected finite values, found NaN or infinity"):
+        check(tmp_path, IMAGE, INPUT)
+
+
+def test_a_small_file_that_claims_many_voxels_is_not_decoded(tmp_path, monkeypatch):
+    _put(tmp_path, np.zeros((200, 64, 64), np.uint16))
+    monkeypatch.setattr(tifffile.TiffPageSeries, "asarray", None)
+    with pytest.raises(BadOutput, match=re.escape("found (200, 64, 64)")):
+        check(tmp_path, LABELS, INPUT)

@@ -1,0 +1,225 @@
+"""The container's entry, run as a plain process exactly as an image runs it."""
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cytosuite.formats import read
+from cytosuite.interface import write_case
+from cytosuite.tasks import TASKS
+from cytosuite.volume import Volume
+
+ROOT = Path(__file__).resolve().parents[2]
+OUTPUT = Path("images") / "instance-labels"
+SLOW = """
+import time
+def predict(inputs, model):
+    print("started", flush=True)
+    time.sleep(60)
+"""
+HUNGRY = """
+def predict(inputs, model):
+    raise MemoryError
+"""
+BROKEN = """
+def predict(inputs, model):
+    raise RuntimeError("something\\nodd")
+"""
+
+
+@pytest.fixture
+def case(tmp_path):
+    """Return a folder with a case: one bright ball."""
+    z, y, x = np.ogrid[:16, :32, :32]
+    ball = (z - 8) ** 2 * 4 + (y - 16) ** 2 + (x - 16) ** 2 < 100
+    rng = np.random.default_rng(0)
+    array = (rng.poisson(20, ball.shape) + 200 * ball).astype(np.uint16)
+    volume = Volume(array, (1.0, 0.5, 0.5), "ZYX", {"channel": "nucleus"})
+    write_case(tmp_path / "input", TASKS["segment"], "ball", {"microscopy-image": volume})
+    return tmp_path
+
+
+def _environment(case, algorithm="watershed", **more):
+    return {
+        **os.environ,
+        "CYTOSUITE_ALGORITHM": algorithm,
+        "CYTOSUITE_INPUT": str(case / "input"),
+        "CYTOSUITE_OUTPUT": str(case / "output"),
+        "CYTOSUITE_MODEL": str(ROOT / "weights" / "watershed"),
+        **more,
+    }
+
+
+def _command(name):
+    return [sys.executable, "-m", "cytosuite.container", name]
+
+
+def _run(case, *, cwd=ROOT, **more):
+    return subprocess.run(
+        _command("run"),
+        cwd=cwd,
+        env=_environment(case, **more),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def _checkout(case, source):
+    """Return a folder that is a checkout with another watershed."""
+    shutil.copytree(ROOT / "cytosuite", case / "app" / "cytosuite")
+    folder = case / "app" / "algorithms" / "watershed"
+    folder.mkdir(parents=True)
+    shutil.copy(ROOT / "algorithms" / "watershed" / "algorithm.toml", folder)
+    (folder / "predict.py").write_text(source)
+    return case / "app"
+
+
+def test_run_writes_the_outputs_of_one_case(case):
+    done = _run(case, CYTOSUITE_RECORD=str(case / "record.json"))
+    assert (done.returncode, done.stderr) == (0, "")
+    labels = read(case / "output" / OUTPUT / "ball.tif")
+    assert labels.array.max() == 1
+    assert labels.spacing == (1.0, 0.5, 0.5)
+    record = json.loads((case / "record.json").read_text())
+    assert record["algorithm"] == "watershed"
+    assert not record["fallback"]
+    assert record["sources"]["channel"] == "json"
+
+
+def test_bad_input_is_one_last_line_and_exit_code_2(case):
+    (case / "input" / "images" / "microscopy-image" / "ball.tif").write_text("no image")
+    done = _run(case)
+    assert done.returncode == 2
+    assert "cut or broken" in done.stderr.strip().splitlines()[-1]
+    assert not (case / "output").exists()
+
+
+def test_a_missing_model_is_exit_code_3(case):
+    done = _run(case, CYTOSUITE_MODEL=str(case / "none"))
+    assert done.returncode == 3
+    assert "no model card" in done.stderr
+
+
+def test_an_unknown_algorithm_is_exit_code_2(case):
+    done = _run(case, CYTOSUITE_ALGORITHM="nothing")
+    assert done.returncode == 2
+    assert "algorithms/nothing: no such algorithm here" in done.stderr
+
+
+def test_memory_and_other_errors_have_their_codes_and_a_last_line(case):
+    done = _run(case, cwd=_checkout(case, HUNGRY))
+    assert done.returncode == 4
+    assert done.stderr.strip().splitlines()[-1].startswith("out of memory")
+    shutil.rmtree(case / "app")
+    done = _run(case, cwd=_checkout(case, BROKEN))
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1] == "RuntimeError: something odd"
+    assert "Traceback" in done.stderr
+
+
+def test_sigterm_ends_it_at_once_with_nothing_half_written(case):
+    process = subprocess.Popen(
+        _command("run"),
+        cwd=_checkout(case, SLOW),
+        env=_environment(case),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "started\n"
+    begin = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=10)
+    assert time.monotonic() - begin < 5
+    assert process.returncode == 128 + signal.SIGTERM
+    assert errors.strip() == "stopped by SIGTERM before the case was done"
+    assert not (case / "output").exists()
+
+
+class _Server:
+    """A server in a process, on a port of its own."""
+
+    def __init__(self, case):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        descriptor = self.listener.fileno()
+        self.process = subprocess.Popen(
+            _command("serve"),
+            cwd=ROOT,
+            env=_environment(case, CYTOSUITE_LISTEN_FD=str(descriptor)),
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=[descriptor],
+        )
+
+    def ask(self, method, path):
+        port = self.listener.getsockname()[1]
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        connection.request(method, path)
+        answer = connection.getresponse()
+        found = answer.status, answer.read().decode()
+        connection.close()
+        return found
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.process.kill()
+        self.process.communicate()
+        self.listener.close()
+
+
+def test_serve_answers_the_platforms_requests(case):
+    with _Server(case) as server:
+        assert server.ask("GET", "/health") == (200, "ok")
+        assert server.ask("GET", "/")[0] == 404
+        assert server.ask("POST", "/other")[0] == 404
+        assert server.ask("POST", "/invoke") == (201, "0")
+        served = read(case / "output" / OUTPUT / "ball.tif").array
+        shutil.rmtree(case / "output")
+        assert server.ask("POST", "/invoke") == (201, "0")
+        np.testing.assert_array_equal(read(case / "output" / OUTPUT / "ball.tif").array, served)
+    shutil.rmtree(case / "output")
+    assert _run(case).returncode == 0
+    np.testing.assert_array_equal(read(case / "output" / OUTPUT / "ball.tif").array, served)
+
+
+def test_a_bad_case_does_not_end_the_server(case):
+    path = case / "input" / "images" / "microscopy-image" / "ball.tif"
+    whole = path.read_bytes()
+    with _Server(case) as server:
+        path.write_bytes(whole[:100])
+        assert server.ask("POST", "/invoke") == (500, "2")
+        path.write_bytes(whole)
+        assert server.ask("POST", "/invoke") == (201, "0")
+
+
+def test_a_server_ends_with_the_program_that_started_it(case):
+    with _Server(case) as server:
+        assert server.ask("GET", "/health")[0] == 200
+        server.process.stdin.close()
+        server.process.stdin = None
+        assert server.process.wait(timeout=10) != 0
+
+
+def test_requests_without_a_server_fail_with_one_line():
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", 4743)) == 0:
+            pytest.skip("something listens on port 4743")
+    done = subprocess.run(
+        _command("health"), cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("no answer from the algorithm's server")

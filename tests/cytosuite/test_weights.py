@@ -1,0 +1,68 @@
+import hashlib
+
+import pytest
+
+from cytosuite.errors import ModelError
+from cytosuite.files import write_json
+from cytosuite.weights import find_folder, open_model, read_cards
+
+
+def _card(folder, name="nuclei", **changes):
+    card = {
+        "name": name,
+        "version": "0.1.0",
+        "algorithm": "net",
+        "task": "segment",
+        "description": "d",
+        "authors": "a",
+        "license": "MIT",
+        "describes": {},
+    }
+    write_json(folder / f"{name}.json", card | changes)
+
+
+def test_cards_come_sorted(tmp_path):
+    _card(tmp_path, "b")
+    _card(tmp_path, "a")
+    assert [card.name for card in read_cards(tmp_path, "net")] == ["a", "b"]
+
+
+def test_another_algorithms_card_is_refused(tmp_path):
+    _card(tmp_path)
+    with pytest.raises(ModelError, match="expected a model of watershed, found one of net"):
+        read_cards(tmp_path, "watershed")
+
+
+def test_no_card_is_an_error(tmp_path):
+    with pytest.raises(ModelError, match="expected model cards"):
+        read_cards(tmp_path, "net")
+
+
+def test_the_first_folder_with_a_card_is_taken(tmp_path):
+    for name in ("empty", "mounted", "built-in"):
+        (tmp_path / name).mkdir()
+    _card(tmp_path / "mounted")
+    _card(tmp_path / "built-in")
+    folders = [tmp_path / name for name in ("absent", "empty", "mounted", "built-in")]
+    assert find_folder(folders) == tmp_path / "mounted"
+    with pytest.raises(ModelError, match="no model card"):
+        find_folder(folders[:2])
+
+
+def test_weights_are_those_of_the_card(tmp_path):
+    content = b"weights"
+    digest = hashlib.sha256(content).hexdigest()
+    (tmp_path / "nuclei.safetensors").write_bytes(content)
+    _card(tmp_path, weights="nuclei.safetensors", sha256=digest)
+    card = read_cards(tmp_path, "net")[0]
+    assert open_model(tmp_path, card).weights == tmp_path / "nuclei.safetensors"
+
+
+def test_altered_or_missing_weights_are_refused(tmp_path):
+    _card(tmp_path, weights="nuclei.safetensors", sha256="0" * 64)
+    card = read_cards(tmp_path, "net")[0]
+    with pytest.raises(ModelError, match="the weights of model nuclei are missing"):
+        open_model(tmp_path, card)
+    (tmp_path / "nuclei.safetensors").write_bytes(b"other")
+    with pytest.raises(ModelError, match="expected SHA-256 0000"):
+        open_model(tmp_path, card)

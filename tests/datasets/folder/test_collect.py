@@ -1,0 +1,120 @@
+import re
+
+import numpy as np
+import pytest
+import tifffile
+
+from cytosuite.errors import InputError
+from datasets.folder.collect import collect
+
+
+def _touch(folder, *names):
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tifffile.imwrite(path, np.zeros((4, 4), np.uint8))
+    return folder
+
+
+def _pairs(found):
+    return {item.name: item.labels and item.labels.name for item in found.items}
+
+
+def test_images_find_the_labels_of_their_name(tmp_path):
+    _touch(tmp_path, "images/b.tif", "images/a.tif", "labels/a.tiff", "labels/b.tif")
+    found = collect(tmp_path)
+    assert _pairs(found) == {"a": "a.tiff", "b": "b.tif"}
+    assert [item.name for item in found.items] == ["a", "b"]
+    assert found.notes == ()
+
+
+def test_images_without_labels_are_noted(tmp_path):
+    _touch(tmp_path, "images/a.tif", "images/b.tif", "labels/a.tif", "labels/c.tif")
+    found = collect(tmp_path)
+    assert _pairs(found) == {"a": "a.tif", "b": None}
+    assert found.notes == (
+        "1 of 2 images have no labels and are not scored.",
+        "1 label files have no image (first: c).",
+    )
+
+
+def test_no_labels_at_all_are_fine(tmp_path):
+    found = collect(_touch(tmp_path, "images/a.tif"))
+    assert _pairs(found) == {"a": None}
+    assert found.notes == ()
+
+
+def test_plain_files_are_images(tmp_path):
+    assert _pairs(collect(_touch(tmp_path, "a.tif", "b.tif"))) == {"a": None, "b": None}
+
+
+def test_other_and_hidden_files_are_passed_over(tmp_path):
+    _touch(tmp_path, "images/a.tif", "images/.b.tif")
+    (tmp_path / "images" / "notes.txt").touch()
+    assert _pairs(collect(tmp_path)) == {"a": None}
+
+
+def test_the_cell_tracking_challenge_layout(tmp_path):
+    _touch(tmp_path, "01/t000.tif", "01/t001.tif", "02/t000.tif", "01_GT/SEG/man_seg001.tif")
+    found = collect(tmp_path)
+    assert _pairs(found) == {"01_t000": None, "01_t001": "man_seg001.tif", "02_t000": None}
+    assert "2 of 3 frames have no full mask" in found.notes[1]
+    assert "SEG" in found.notes[0]
+
+
+def test_slice_wise_annotation_is_named(tmp_path):
+    _touch(tmp_path, "01/t000.tif", "01/t001.tif")
+    _touch(tmp_path, "01_GT/SEG/man_seg_000_003.tif", "01_GT/SEG/man_seg001.tif")
+    found = collect(tmp_path)
+    assert _pairs(found) == {"01_t000": None, "01_t001": "man_seg001.tif"}
+    assert "1 frames are annotated in single slices only" in found.notes[-1]
+
+
+def test_names_become_safe_folder_names(tmp_path):
+    _touch(tmp_path, "images/a b (1).tif", "images/..x.tif")
+    assert "a_b_1_" in _pairs(collect(tmp_path))
+
+
+def _nothing(folder):
+    """no such folder"""
+    return folder / "nothing"
+
+
+def _empty(folder):
+    """expected images/ (and labels/), or 01/ (and 01_GT/SEG/) of the Cell Tracking Challenge, found no image"""
+    return folder
+
+
+def _no_images(folder):
+    """images: expected images (.tif, .tiff, .mha, .h5, .hdf5, .png, .jpg, .jpeg), found none"""
+    (folder / "images").mkdir()
+    return folder
+
+
+def _twins(folder):
+    """images: images need different names, found a.tif and a.tiff"""
+    return _touch(folder, "images/a.tif", "images/a.tiff")
+
+
+def _strangers(folder):
+    """labels: no file is named like an image; expected for example a.tif, found mask_a.tif"""
+    return _touch(folder, "images/a.tif", "labels/mask_a.tif")
+
+
+def _other_frames(folder):
+    """frame1.tif: expected frames named t000.tif, t001.tif, ..."""
+    return _touch(folder, "01/frame1.tif")
+
+
+def _no_frames(folder):
+    """01: expected frames t000.tif, ..., found none"""
+    (folder / "01").mkdir()
+    return folder
+
+
+@pytest.mark.parametrize(
+    "mistake", [_nothing, _empty, _no_images, _twins, _strangers, _other_frames, _no_frames]
+)
+def test_explains(tmp_path, mistake):
+    with pytest.raises(InputError, match=re.escape(mistake.__doc__)):
+        collect(mistake(tmp_path))

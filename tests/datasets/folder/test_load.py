@@ -1,0 +1,98 @@
+import re
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from cytosuite.errors import InputError
+from cytosuite.formats import write
+from cytosuite.volume import Volume
+from datasets.folder.collect import Item
+from datasets.folder.load import load
+
+
+def _item(folder, image, labels=None):
+    item = Item("a", folder / "image.tif", None if labels is None else folder / "labels.tif")
+    axes = {2: "YX", 3: "ZYX", 4: "TZYX"}[image.ndim]
+    write(item.image, Volume(image, (2.0, 0.5, 0.5)[-min(3, image.ndim) :], axes))
+    if labels is not None:
+        tifffile.imwrite(item.labels, labels)
+    return item
+
+
+def test_image_and_labels_become_a_sample(tmp_path):
+    labels = np.zeros((4, 5), np.int64)
+    labels[1] = 300
+    sample = load(_item(tmp_path, np.ones((4, 5), np.uint8), labels))
+    assert sample.inputs["microscopy-image"].spacing == (0.5, 0.5)
+    truth = sample.truth["instance-labels"]
+    assert truth.array.dtype == np.uint16
+    assert truth.array.max() == 300
+    assert truth.spacing == (0.5, 0.5)
+
+
+def test_labels_beyond_16_bits_are_kept(tmp_path):
+    labels = np.full((4, 5), 70_000, np.uint32)
+    sample = load(_item(tmp_path, np.ones((4, 5), np.uint8), labels))
+    assert sample.truth["instance-labels"].array.max() == 70_000
+
+
+def test_without_labels_there_is_no_truth(tmp_path):
+    assert load(_item(tmp_path, np.ones((4, 5), np.uint8))).truth == {}
+
+
+def test_the_users_voxel_size_replaces_the_files(tmp_path):
+    sample = load(_item(tmp_path, np.ones((3, 4, 5), np.uint8)), (1.5, 0.2, 0.2))
+    assert sample.inputs["microscopy-image"].spacing == (1.5, 0.2, 0.2)
+
+
+def test_the_users_voxel_size_is_no_assumption(tmp_path):
+    Image.fromarray(np.zeros((4, 5), np.uint8)).save(tmp_path / "a.png")
+    item = Item("a", tmp_path / "a.png", None)
+    assert load(item).inputs["microscopy-image"].spacing_is_assumed
+    assert not load(item, (0.3, 0.3)).inputs["microscopy-image"].spacing_is_assumed
+
+
+def _float_labels(folder):
+    """labels.tif: labels must be integers, found dtype float32; save them as 16- or 32-bit integers"""
+    return _item(folder, np.ones((4, 5), np.uint8), np.ones((4, 5), np.float32))
+
+
+def _other_shape(folder):
+    """labels.tif: labels must have the image's shape (4, 5), found (5, 4)"""
+    return _item(folder, np.ones((4, 5), np.uint8), np.ones((5, 4), np.uint8))
+
+
+def _negative(folder):
+    """labels.tif: labels must not be negative, found -1"""
+    return _item(folder, np.ones((4, 5), np.uint8), np.full((4, 5), -1, np.int16))
+
+
+def _time_series(folder):
+    """image.tif: expected a 2D or 3D image, found shape (2, 3, 4, 5) with axes TZYX; give one file per time point and channel"""
+    return _item(folder, np.ones((2, 3, 4, 5), np.uint8))
+
+
+def _nan(folder):
+    """image.tif: expected finite intensities, found NaN or infinity"""
+    return _item(folder, np.full((4, 5), np.nan, np.float32))
+
+
+def _complex(folder):
+    """image.tif: expected numbers, found dtype complex64"""
+    return _item(folder, np.ones((4, 5), np.complex64))
+
+
+def _colour(folder):
+    """image.tif: expected a grey image, found a colour image of shape (4, 5, 3); give one channel"""
+    tifffile.imwrite(folder / "image.tif", np.zeros((4, 5, 3), np.uint8), photometric="rgb")
+    return Item("a", folder / "image.tif", None)
+
+
+@pytest.mark.parametrize(
+    "mistake", [_float_labels, _other_shape, _negative, _time_series, _nan, _complex, _colour]
+)
+def test_explains(tmp_path, mistake):
+    with pytest.raises(InputError, match=re.escape(mistake.__doc__)):
+        load(mistake(tmp_path))
