@@ -2,6 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 from skimage.morphology import local_maxima
 from skimage.segmentation import watershed
 
@@ -25,14 +26,13 @@ def basins(seeds: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.in
     ----------
     Meyer, Signal Processing 38 (1994) 113, doi:10.1016/0165-1684(94)90060-4.
     """
-    from scipy import ndimage
-
-    peaks = local_maxima(seeds, connectivity=seeds.ndim) & mask
+    peaks: NDArray[np.bool_] = local_maxima(seeds, connectivity=seeds.ndim)
+    peaks &= mask
     markers, count = ndimage.label(peaks, structure=np.ones((3,) * seeds.ndim))
     if count == 0:
         return np.zeros(seeds.shape, np.int32)
-    result: NDArray[np.int32] = watershed(-seeds, markers, mask=mask).astype(np.int32)
-    return result
+    grown: NDArray[np.int32] = watershed(-seeds, markers, mask=mask)
+    return grown.astype(np.int32, copy=False)
 
 
 def saddles(

@@ -181,9 +181,7 @@ def _reduce(
     image: NDArray[np.float32], wanted: Sequence[float]
 ) -> tuple[NDArray[np.float32], list[int]]:
     """Return the means of blocks of about the wanted number of voxels, and that number."""
-    block = [
-        max(1, min(size, round(want))) for size, want in zip(image.shape, wanted, strict=True)
-    ]
+    block = [max(1, min(size, round(want))) for size, want in zip(image.shape, wanted, strict=True)]
     small = image
     for axis, length in enumerate(block):
         if length > 1:
@@ -191,7 +189,8 @@ def _reduce(
             counts = np.diff(np.append(starts, image.shape[axis])).astype(np.float32)
             shape = [1] * image.ndim
             shape[axis] = -1
-            small = np.add.reduceat(small, starts, axis=axis) / counts.reshape(shape)
+            sums: NDArray[np.float32] = np.add.reduceat(small, starts, axis=axis)
+            small = sums / counts.reshape(shape)
     return small, block
 
 

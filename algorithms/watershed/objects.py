@@ -45,7 +45,8 @@ def cut_at_own_level(
 
 def largest_pieces(labels: NDArray[np.int32]) -> NDArray[np.int32]:
     """Return the labels with only the largest connected piece of each."""
-    pieces = connected(labels, connectivity=1).astype(np.int32)
+    pieces: NDArray[np.int32] = connected(labels, connectivity=1)
+    pieces = pieces.astype(np.int32, copy=False)
     size = np.bincount(pieces.ravel())
     owner = np.zeros(size.size, np.int64)
     inside = labels > 0

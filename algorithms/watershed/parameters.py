@@ -18,6 +18,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "merge_ratio": (0.0, 1.0),
     "object_factor": (0.0, 10.0),
     "object_weight": (0.0, 1.0),
+    "passes": (1, 5),
     "opening_um": (0.0, inf),
     "minimum_size": (0.0, inf),
     "maximum_size": (0.0, inf),
@@ -67,6 +68,9 @@ class Parameters:
     object_factor, object_weight : float
         A nucleus ends where the intensity falls below
         ``object_factor threshold^(1 - object_weight) mean^object_weight`` with its own mean.
+    passes : int
+        How often seeds, basins and extents are found; from the second pass on the distances are
+        those inside the extents of the pass before.
     opening_um : float
         Radius in µm of the opening that removes thin protrusions; 0 switches it off.
     minimum_size, maximum_size : float
@@ -99,6 +103,7 @@ class Parameters:
     merge_ratio: float = 0.85
     object_factor: float = 0.9
     object_weight: float = 0.4
+    passes: int = 1
     opening_um: float = 0.0
     minimum_size: float = 60.0
     maximum_size: float = inf

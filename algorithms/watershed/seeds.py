@@ -8,10 +8,10 @@ from scipy import ndimage
 
 from algorithms.watershed.foreground import sigmas
 
+_FLOOR = 1e-4  # where the response is not positive, this part of the largest keeps basins apart
 
-def typical_radius(
-    mask: NDArray[np.bool_], spacing: Sequence[float], elongation: float
-) -> float:
+
+def typical_radius(mask: NDArray[np.bool_], spacing: Sequence[float], elongation: float) -> float:
     """Return the radius in µm of the balls or discs a foreground could be made of.
 
     Parameters
@@ -128,11 +128,10 @@ def seed_map(
     float array
         Positive in the foreground, 0 elsewhere.
     """
-    floor = np.float32(1e-4) * max(float(response.max(initial=0.0)), np.finfo(np.float32).tiny)
-    value = np.where(mask, np.maximum(response, floor), np.float32(0))
+    floor = np.float32(_FLOOR * float(response.max(initial=0.0)))
+    value: NDArray[np.float32] = np.where(mask, np.maximum(response, floor), np.float32(0))
     if distance_weight > 0 and mask.any():
         distance = border_distance(mask, spacing, elongation)
         distance = ndimage.gaussian_filter(distance, sigmas(spacing[-1], spacing, 1.0))
         value *= distance ** np.float32(distance_weight)
-    result: NDArray[np.float32] = value.astype(np.float32)
-    return result
+    return value

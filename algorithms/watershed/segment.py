@@ -11,10 +11,10 @@ from scipy import ndimage
 from algorithms.watershed.basins import basins, merge, peak_of
 from algorithms.watershed.foreground import (
     background_and_noise,
-    threshold_map,
     li_threshold,
     remove_background,
     sigmas,
+    threshold_map,
     white_noise,
     wide_mean,
 )
@@ -110,22 +110,26 @@ def segment_signal(
         return labels
     box = _bounding_box(mask)
     mask, signal, response, level = mask[box], signal[box], response[box], level[box]
-    height = seed_map(
-        response, mask, spacing, distance_weight=p.distance_weight, elongation=p.axial_elongation
-    )
-    found = merge(basins(height, mask), height, p.merge_ratio)
-    found = cut_at_own_level(
-        found, signal, level, factor=p.object_factor, weight=p.object_weight
-    )
+    for _ in range(p.passes):
+        height = seed_map(
+            response,
+            mask,
+            spacing,
+            distance_weight=p.distance_weight,
+            elongation=p.axial_elongation,
+        )
+        found = merge(basins(height, mask), height, p.merge_ratio)
+        found = cut_at_own_level(
+            found, signal, level, factor=p.object_factor, weight=p.object_weight
+        )
+        mask = found > 0
     found = open_objects(largest_pieces(found), spacing, p.opening_um)
     found = fill_holes(largest_pieces(found))
     labels[box] = _select(found, signal, noise, li, spacing, p)
     return labels
 
 
-def _radii(
-    mask: NDArray[np.bool_], spacing: Sequence[float], p: Parameters
-) -> tuple[float, ...]:
+def _radii(mask: NDArray[np.bool_], spacing: Sequence[float], p: Parameters) -> tuple[float, ...]:
     """Return the radii to look for: as given, or relative to those found in the foreground."""
     if not p.relative_radii:
         return p.radii_um
@@ -176,4 +180,7 @@ def _as_float(image: NDArray[Any]) -> NDArray[np.float32]:
         raise InputError(
             "the image must hold finite numbers only, found NaN or infinity: replace them first"
         )
-    return (image - lowest.astype(np.float64)).astype(np.float32)
+    values = np.empty(image.shape, np.float32)
+    for plane, source in zip(values, image, strict=True):  # no float64 copy of the whole
+        plane[...] = source - np.float64(lowest)
+    return values

@@ -15,7 +15,7 @@ from benchmark.engines.daemon import Client, daemon_errors, find_docker
 from benchmark.engines.hardening import Host, flags, owner_label
 from benchmark.engines.memory import Peak
 from benchmark.engines.outcome import Api, Limits, Outcome, StartError, Status
-from benchmark.engines.sandbox import Sandbox, remove_orphans, sandbox, watch
+from benchmark.engines.sandbox import HEALTH, INVOKE, Sandbox, remove_orphans, sandbox, watch
 from cytosuite.errors import InputError
 from cytosuite.files import remove
 
@@ -26,7 +26,6 @@ ANSWERS = frozenset({0, 2, 3, 4})  # codes that only a living server gives
 DEATH_S = 0.5  # a server that was killed is seen to be gone within this time
 SIZE_EVERY_S = 1.0
 LOG_CHARACTERS = 2**20
-PROGRAM = ("python3", "-m", "cytosuite.container")
 
 
 @dataclass
@@ -100,7 +99,8 @@ class DockerEngine:
             yield session
         finally:
             session.stop()
-            empty(exchange)
+            if exchange.is_dir():
+                empty(exchange)
             remove(workspace)
 
 
@@ -133,7 +133,7 @@ class DockerSession:
 
         def finished() -> bool:
             nonlocal ready
-            ready = self._answer(box, "health", begin) == 0
+            ready = self._healthy(box, begin)
             return ready or not box.state().running
 
         if not watch(finished, lambda seconds: seconds > HEALTH_S, begin) or not ready:
@@ -200,7 +200,7 @@ class DockerSession:
 
         begin = time.perf_counter()
         with Peak(used) as peak:
-            ended = box.ask((*PROGRAM, "invoke")) if serving else box.exit_code
+            ended = box.ask(INVOKE) if serving else box.exit_code
 
             def finished() -> bool:
                 nonlocal code
@@ -250,19 +250,17 @@ class DockerSession:
         self._box = box if command == "serve" else None
         return box
 
-    def _answer(self, box: Sandbox, question: str, begin: float) -> int | None:
-        """Return the exit code of a question to the server, None if the container has ended."""
+    def _healthy(self, box: Sandbox, begin: float) -> bool:
+        """Return whether the server says that it is ready; False too if the container has ended."""
         from docker.errors import APIError
 
         try:
-            asked = box.ask((*PROGRAM, question))
-            code = asked()
-            while code is None and time.perf_counter() - begin < HEALTH_S:
+            answer = box.ask(HEALTH, HEALTH_S)
+            while (code := answer()) is None and time.perf_counter() - begin < HEALTH_S:
                 time.sleep(0.01)
-                code = asked()
-        except APIError:  # not running (any more)
-            return None
-        return code
+        except APIError:
+            return False
+        return code == 0
 
 
 @dataclass

@@ -101,14 +101,14 @@ class ProcessSession:
             with log.open("ab") as stream:
                 self.process = self._launch("run", stream, None)
             outcome = self._watch(self.process, None, log, 0)
-            self.process = None
+            self.stop()
             return outcome
         if self.process is None or self.process.poll() is not None:
             self.stop()
             self.start()
         server_log = self.workspace / "server.log"
         begin = server_log.stat().st_size
-        answer: list[int] = []
+        answer: list[int | None] = []
         asking = threading.Thread(target=lambda: answer.append(self._invoke()), daemon=True)
         process = self.process
         assert process is not None
@@ -145,7 +145,7 @@ class ProcessSession:
     def _watch(
         self,
         process: "subprocess.Popen[bytes]",
-        asking: tuple[threading.Thread, list[int]] | None,
+        asking: tuple[threading.Thread, list[int | None]] | None,
         log: Path,
         log_begin: int,
     ) -> Outcome:
@@ -158,7 +158,7 @@ class ProcessSession:
         while True:
             if asking is not None:
                 asking[0].join(POLL_S)
-                done = not asking[0].is_alive() or process.poll() is not None
+                done = not asking[0].is_alive()
             else:
                 done = _ended(process)
             found = _peak_memory(process.pid)
@@ -173,9 +173,10 @@ class ProcessSession:
             if broken is not None:
                 _end(process)
                 return Outcome(broken[0], seconds, peak, process.returncode, broken[1])
-        code = process.poll()
-        if asking is not None and code is None and asking[1]:
-            code = asking[1][0]
+        code = process.poll() if asking is None else asking[1][0]
+        if code is None:  # no answer: the server is dying, or about to be found dead
+            _ended(process, GRACE_S)
+            code = process.poll()
         status, message = _classify(code, _last_line(log, log_begin))
         return Outcome(status, seconds, peak, code, message)
 
@@ -183,19 +184,19 @@ class ProcessSession:
         """Return whether the server says that it is ready."""
         return self._ask("GET", "/health", 1.0) == 0
 
-    def _invoke(self) -> int:
+    def _invoke(self) -> int | None:
         """Return 0 once the case is done, else the exit code a run would have had."""
         return self._ask("POST", "/invoke", None)
 
-    def _ask(self, method: str, path: str, timeout_s: float | None) -> int:
-        """Send one request to the server."""
+    def _ask(self, method: str, path: str, timeout_s: float | None) -> int | None:
+        """Send one request to the server; None when it does not answer."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)
         try:
             connection.request(method, path)
             answer = connection.getresponse()
             text = answer.read(200).decode(errors="replace")
         except (OSError, http.client.HTTPException):
-            return 1
+            return None
         finally:
             connection.close()
         if answer.status in {200, 201}:
@@ -226,10 +227,10 @@ def _classify(code: int | None, line: str) -> tuple[Status, str]:
     return "non-zero exit", line or f"exit code {code} without a message"
 
 
-def _ended(process: "subprocess.Popen[bytes]") -> bool:
+def _ended(process: "subprocess.Popen[bytes]", patience_s: float = POLL_S) -> bool:
     """Wait a moment and return whether a process has ended."""
     try:
-        process.wait(POLL_S)
+        process.wait(patience_s)
     except subprocess.TimeoutExpired:
         return False
     return True

@@ -15,6 +15,29 @@ from benchmark.engines.outcome import Limits
 
 GRACE_S = 5  # between SIGTERM and SIGKILL, as on the platform
 QUICK_S, SLOW_S, QUICK_FOR_S = 0.02, 0.1, 2.0
+# One HTTP request to the algorithm's server, from inside the container: exit code 0 for 200 and
+# 201, else the number in the body, 1 without one. Sockets alone: whatever a client imports would
+# count as the algorithm's memory (250 MB with the library) and time (0.5 s a case).
+CLIENT = """
+import socket, sys, time
+request, patience = sys.argv[1], time.monotonic() + float(sys.argv[2])
+while True:
+    try:
+        server = socket.create_connection(("127.0.0.1", 4743))
+        break
+    except ConnectionRefusedError:
+        if time.monotonic() > patience:
+            sys.exit(1)
+        time.sleep(0.02)
+server.sendall(f"{request} HTTP/1.0\\r\\nContent-Length: 0\\r\\n\\r\\n".encode())
+answer = b""
+while len(answer) < 65536 and (part := server.recv(4096)):
+    answer += part
+head, _, body = answer.partition(b"\\r\\n\\r\\n")
+done = head.split()[1:2] in ([b"200"], [b"201"])
+sys.exit(0 if done else int(body) if body.isdigit() and len(body) < 4 else 1)
+"""
+HEALTH, INVOKE = "GET /health", "POST /invoke"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +79,15 @@ class Sandbox:
         state = self.state()
         return None if state.running else state.exit_code
 
-    def ask(self, command: Sequence[str]) -> Callable[[], int | None]:
-        """Start a program inside and return a function that gives its exit code, None before.
+    def ask(self, request: str, patience_s: float = 0.0) -> Callable[[], int | None]:
+        """Send a request to the server and return a function that gives the answer, None before.
 
-        The program is not attached, so that no connection has to outlast the silence of an hour.
+        A server that does not listen yet is waited for this long. The answer is 0, or the exit
+        code a run would have had. The client inside is not attached, so that no connection has to
+        outlast the silence of an hour.
         """
-        made = self.client.api.exec_create(self.container.id, list(command))["Id"]
+        command = ["python3", "-I", "-S", "-c", CLIENT, request, str(patience_s)]
+        made = self.client.api.exec_create(self.container.id, command)["Id"]
         self.client.api.exec_start(made, detach=True)
 
         def code() -> int | None:

@@ -137,19 +137,23 @@ def means(content: ReportContent) -> list[tuple[str, bool, list[Cell]]]:
         cells = []
         for metric in content.metrics:
             summary = entry.summaries.get(metric.name)
-            cells.append(_cell(None if summary is None else summary.mean, axes[metric.name]))
+            cells.append(
+                _cell(metric, None if summary is None else summary.mean, axes[metric.name])
+            )
         rows.append((entry.algorithm, entry.control, cells))
     return rows
 
 
-def _cell(value: object, scale: Scale, badge: str = "") -> Cell:
-    """Return a value with its colour; without a value it sorts last."""
+def _cell(metric: MetricInfo, value: object, scale: Scale, badge: str = "") -> Cell:
+    """Return a value with its colour; without one it sorts last; a count shows no decimals."""
     real = finite(value)
     if real is None:
         return Cell("" if badge else "-", "", "", badge)
     background = figures.heat(scale.goodness(real))
     style = f"background:{background}" if background else ""
-    return Cell(number(real), real, style, badge)
+    counts = metric.best is None or metric.worst is None
+    text = number(real, 0 if counts and real.is_integer() else 2)
+    return Cell(text, real, style, badge)
 
 
 def grids(content: ReportContent) -> list[Grid]:
@@ -163,13 +167,14 @@ def grids(content: ReportContent) -> list[Grid]:
         return [_grid_of_one(content, name, axes, status, tried) for name in names]
     tables = []
     for metric in content.metrics:
+        scale = axes[metric.name]
         columns = {name: values(content, name, metric.name) for name in names}
         rows = [
             (
                 index,
                 case,
                 [
-                    _cell(columns[name].get(case), axes[metric.name], status.get((name, case), ""))
+                    _cell(metric, columns[name].get(case), scale, status.get((name, case), ""))
                     for name in names
                 ],
             )
@@ -187,8 +192,8 @@ def _grid_of_one(
     tried: pd.DataFrame,
 ) -> Grid:
     """Return all metrics, time and memory of one algorithm, a row per case."""
-    metrics = [metric.name for metric in content.metrics]
-    columns = {metric: values(content, name, metric) for metric in metrics}
+    metrics = content.metrics
+    columns = {metric.name: values(content, name, metric.name) for metric in metrics}
     cost = {
         str(case): (finite(row["seconds"]), finite(row["peak_memory"]))
         for (who, case), row in zip(tried.index, tried.to_dict("records"), strict=True)
@@ -196,14 +201,14 @@ def _grid_of_one(
     }
     rows = []
     for index, case in enumerate(case_names(content)):
-        cells = [_cell(columns[metric].get(case), axes[metric]) for metric in metrics]
+        cells = [_cell(m, columns[m.name].get(case), axes[m.name]) for m in metrics]
         seconds, size = cost.get(case, (None, None))
         cells.append(Cell(duration(seconds), "" if seconds is None else seconds))
         cells.append(Cell(memory(size), "" if size is None else size))
         badge = status.get((name, case), "")
         cells.append(Cell("" if badge else "ok", badge or "ok", "", badge))
         rows.append((index, case, cells))
-    return Grid(name, [*metrics, "time", "memory", "status"], rows)
+    return Grid(name, [*columns, "time", "memory", "status"], rows)
 
 
 def _status(tried: pd.DataFrame) -> dict[tuple[str, str], str]:

@@ -22,10 +22,11 @@ NUCLEI = Parameters(
 
 def balls(centres, brightness, *, shape=(24, 48, 48), spacing=(1.0, 1.0, 1.0), radius=5.0, seed=0):
     """Blurred balls (or discs) at centres in µm, 100 counts of background, camera noise."""
-    grid = np.meshgrid(*[np.arange(n) * s for n, s in zip(shape, spacing)], indexing="ij")
+    axes = [np.arange(n) * step for n, step in zip(shape, spacing, strict=True)]
+    grid = np.meshgrid(*axes, indexing="ij")
     image = np.full(shape, 100.0)
-    for centre, height in zip(centres, brightness):
-        distance = np.sqrt(sum((axis - c) ** 2 for axis, c in zip(grid, centre)))
+    for centre, height in zip(centres, brightness, strict=True):
+        distance = np.sqrt(sum((axis - c) ** 2 for axis, c in zip(grid, centre, strict=True)))
         image += height / (1 + np.exp((distance - radius) / 0.4))
     return image + np.random.default_rng(seed).normal(0, 1, shape)
 

@@ -163,22 +163,22 @@ def test_concatenation_of_nothing_is_the_table_of_an_empty_volume():
 
 
 def wrong_type():
-    """truth: labels must be of an integer dtype, found float32; write the labels as integers, for instance uint16 or uint32"""  # noqa: E501
+    """truth: labels must be of an integer dtype, found float32; write the labels as integers, for instance uint16 or uint32"""
     return np.zeros(3, np.float32), np.zeros(3, np.uint8)
 
 
 def mask():
-    """prediction: labels must be of an integer dtype, found bool; write the labels as integers, for instance uint16 or uint32"""  # noqa: E501
+    """prediction: labels must be of an integer dtype, found bool; write the labels as integers, for instance uint16 or uint32"""
     return np.zeros(3, np.uint8), np.zeros(3, bool)
 
 
 def negative():
-    """prediction: labels must not be negative, found -4; use 0 for background and positive numbers for objects"""  # noqa: E501
+    """prediction: labels must not be negative, found -4; use 0 for background and positive numbers for objects"""
     return np.zeros(3, np.uint8), np.array([0, -1, -4], np.int16)
 
 
 def other_shape():
-    """truth and prediction must have the same shape, found (3, 4) and (4, 3); the prediction must cover the image voxel by voxel"""  # noqa: E501
+    """truth and prediction must have the same shape, found (3, 4) and (4, 3); the prediction must cover the image voxel by voxel"""
     return np.zeros((3, 4), np.uint8), np.zeros((4, 3), np.uint8)
 
 

@@ -1,0 +1,108 @@
+"""Images and sessions for tests with a Docker daemon; without one they are skipped."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from benchmark.build import build_base
+from benchmark.context import pack
+from benchmark.engines.docker import DockerEngine, find_docker
+from benchmark.engines.hardening import RUN_LABEL, owner_label
+from benchmark.engines.outcome import Limits
+from cytosuite.errors import InputError
+from cytosuite.files import digest
+
+ROOT = Path(__file__).parents[3]
+BOOTSTRAPPED = "cytosuite/debian:bookworm"
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """Return limits that a hostile program reaches soon."""
+    return Limits(memory_gib=0.2, timeout_s=20.0, cpus=1.0, pids=64, output_gib=2 / 1024)
+
+
+@pytest.fixture(scope="session")
+def client():
+    """Return a client of the daemon."""
+    found = find_docker()
+    if isinstance(found, str):
+        pytest.skip(f"no Docker daemon: {found}")
+    return found
+
+
+@pytest.fixture(scope="session")
+def base(client):
+    """Return the tag of the base image, built if it is not there."""
+    made = any(BOOTSTRAPPED in image.tags for image in client.images.list())
+    try:
+        return build_base(client, ROOT, base_image=BOOTSTRAPPED if made else None)
+    except InputError as error:
+        pytest.skip(f"no base image: {error}")
+
+
+@pytest.fixture(scope="session")
+def puppet(client, base):
+    """Return an image that does what a case's ``act.py`` says."""
+    source = Path(__file__).with_name("puppet.py")
+    label = {"org.cytosuite.test": digest([source], source.parent) + base.rpartition("-")[2]}
+    found = client.images.list(filters={"label": [f"{k}={v}" for k, v in label.items()]})
+    if not found:
+        recipe = (
+            f"FROM {base}\nCOPY cytosuite /opt/app/cytosuite\n"
+            'ENTRYPOINT ["python3", "-m", "cytosuite.container"]\nCMD ["run"]\n'
+        )
+        files = {
+            "Dockerfile": recipe.encode(),
+            "cytosuite/__init__.py": b"",
+            "cytosuite/container.py": source,
+        }
+        with pack(files) as context:
+            client.images.build(
+                fileobj=context,
+                custom_context=True,
+                tag="cytosuite/test-puppet",
+                labels=label,
+                network_mode="none",
+            )
+    return "cytosuite/test-puppet"
+
+
+@pytest.fixture
+def start(client, puppet, tiny, tmp_path):
+    """Return a function that starts a session and gives a function which runs a program in it."""
+    with ExitStack() as stack:
+
+        def starter(api="serve", limits=tiny):
+            engine = DockerEngine(client, image=lambda *_: puppet)
+            session = stack.enter_context(
+                engine.session("puppet", tmp_path / f"session-{api}", limits, api)
+            )
+
+            def act(program, name="case"):
+                folder = tmp_path / name
+                case = SimpleNamespace(
+                    input=folder / "in", output=folder / "out", log=folder / "log"
+                )
+                case.input.mkdir(parents=True)
+                case.output.mkdir()
+                (case.input / "act.py").write_text(program)
+                case.outcome = session.predict(case.input, case.output, case.log)
+                return case
+
+            act.session = session
+            return act
+
+        yield starter
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(request):
+    """Fail a test that leaves a container behind."""
+    yield
+    if "start" in request.fixturenames:
+        client = request.getfixturevalue("client")
+        label = f"{RUN_LABEL}={owner_label()}"
+        assert client.containers.list(all=True, filters={"label": label}) == []
