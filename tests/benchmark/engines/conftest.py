@@ -71,8 +71,11 @@ def puppet(client, base):
 
 
 @pytest.fixture
-def start(client, puppet, tiny, tmp_path):
-    """Return a function that starts a session and gives a function which runs a program in it."""
+def sandboxed(client, puppet, tiny, tmp_path):
+    """Return a function that starts a session and gives a function which runs a program in it.
+
+    Whatever the program does, no container may be left.
+    """
     with ExitStack() as stack:
 
         def starter(api="serve", limits=tiny):
@@ -96,13 +99,5 @@ def start(client, puppet, tiny, tmp_path):
             return act
 
         yield starter
-
-
-@pytest.fixture(autouse=True)
-def nothing_left(request):
-    """Fail a test that leaves a container behind."""
-    yield
-    if "start" in request.fixturenames:
-        client = request.getfixturevalue("client")
-        label = f"{RUN_LABEL}={owner_label()}"
-        assert client.containers.list(all=True, filters={"label": label}) == []
+    label = f"{RUN_LABEL}={owner_label()}"
+    assert client.containers.list(all=True, filters={"label": label}) == []

@@ -12,9 +12,9 @@ HOG = "b = bytearray()\nwhile True: b += b'x' * 2**22"
 
 
 @pytest.fixture(params=["serve", "exec"])
-def act(request, start):
+def act(request, sandboxed):
     """Return a function that runs a program, by each of the two interfaces."""
-    return start(request.param)
+    return sandboxed(request.param)
 
 
 def test_an_obedient_one_is_well(act):
@@ -47,8 +47,8 @@ def test_a_link_is_refused_and_not_followed(act):
         ("[open(f'/output/{i}', 'w') for i in range(1001)]", "more than 1000 files"),
     ],
 )
-def test_anything_but_plain_files_is_refused(start, program, word):
-    case = start()(program)
+def test_anything_but_plain_files_is_refused(sandboxed, program, word):
+    case = sandboxed()(program)
     assert case.outcome.status == "bad output"
     assert word in case.outcome.message
 
@@ -57,15 +57,15 @@ def test_nothing_is_not_an_output(act):
     assert act("pass").outcome.status == "missing output"
 
 
-def test_one_file_is_bounded_by_the_kernel(start):
-    case = start()("f = open('/output/f', 'wb')\nf.write(bytes(3 * 2**20)); f.flush()")
+def test_one_file_is_bounded_by_the_kernel(sandboxed):
+    case = sandboxed()("f = open('/output/f', 'wb')\nf.write(bytes(3 * 2**20)); f.flush()")
     assert case.outcome.status == "non-zero exit"
     assert "File too large" in case.outcome.message
 
 
-def test_all_files_together_are_bounded(start):
+def test_all_files_together_are_bounded(sandboxed):
     many = "import time\nfor i in range(9): open(f'/output/{i}', 'wb').write(bytes(2**20))\n"
-    act = start()
+    act = sandboxed()
     assert act(many).outcome.status == "bad output"
     ended = act(many + "time.sleep(60)", "second").outcome
     assert (ended.status, ended.message) == (
@@ -75,9 +75,9 @@ def test_all_files_together_are_bounded(start):
     assert ended.seconds < 10
 
 
-def test_a_fork_bomb_stays_inside(start):
+def test_a_fork_bomb_stays_inside(sandboxed):
     bomb = "import os, time\ntry:\n    while True:\n        if os.fork() == 0: time.sleep(60)\n"
-    case = start("exec")(
+    case = sandboxed("exec")(
         bomb + "except BlockingIOError:\n    os.write(2, b'no more\\n'); os._exit(3)"
     )
     assert (case.outcome.status, case.outcome.message) == ("non-zero exit", "no more")
@@ -96,22 +96,22 @@ def test_a_hog_among_the_children_is_out_of_memory_in_spite_of_exit_code_0(act):
     assert act(WELL, "next").outcome.status == "ok"
 
 
-def test_files_in_memory_count(start):
-    assert start()("open('/tmp/f', 'wb').write(bytes(2**28))").outcome.status != "ok"
+def test_files_in_memory_count(sandboxed):
+    assert sandboxed()("open('/tmp/f', 'wb').write(bytes(2**28))").outcome.status != "ok"
 
 
-def test_a_sleeper_is_out_of_time(start, tiny):
+def test_a_sleeper_is_out_of_time(sandboxed, tiny):
     for api in ("serve", "exec"):
-        act = start(api, replace(tiny, timeout_s=0.5))
+        act = sandboxed(api, replace(tiny, timeout_s=0.5))
         outcome = act("import time\ntime.sleep(600)", api).outcome
         assert outcome.status == "time-out"
         assert outcome.message == "time limit of 0.5 s exceeded"
         assert outcome.seconds < 8
 
 
-def test_one_that_ignores_the_request_to_end_is_ended(start, tiny):
+def test_one_that_ignores_the_request_to_end_is_ended(sandboxed, tiny):
     program = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(600)"
-    outcome = start("exec", replace(tiny, timeout_s=0.5))(program).outcome
+    outcome = sandboxed("exec", replace(tiny, timeout_s=0.5))(program).outcome
     assert outcome.status == "time-out"
     assert 5 < outcome.seconds < 10
 
@@ -134,8 +134,8 @@ def test_a_server_that_kills_itself_costs_that_case_only(act):
         ("import os; os.mknod('/output/d', 0o20666, os.makedev(1, 3))", "Operation not permitted"),
     ],
 )
-def test_what_is_forbidden_fails(start, attempt, error):
-    case = start()(attempt)
+def test_what_is_forbidden_fails(sandboxed, attempt, error):
+    case = sandboxed()(attempt)
     assert case.outcome.status == "non-zero exit"
     assert error in case.outcome.message
 
@@ -148,12 +148,12 @@ def test_nothing_of_a_case_is_left_for_the_next(act):
     assert case.outcome.status == "ok", case.outcome.message
 
 
-def test_it_sees_the_bounds_it_has(start):
+def test_it_sees_the_bounds_it_has(sandboxed):
     program = (
         "import os, threading, tempfile\n"
         "assert len(os.sched_getaffinity(0)) == 1\n"
         "assert os.environ['OMP_NUM_THREADS'] == '1' and os.environ['HOME'] == '/tmp'\n"
         "assert os.getuid() != 0 and os.getppid() == 1\n"
     )
-    case = start()(program + WELL)
+    case = sandboxed()(program + WELL)
     assert case.outcome.status == "ok", case.outcome.message

@@ -1,0 +1,55 @@
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from algorithms.watershed.parameters import Parameters
+from cytosuite.errors import InputError
+
+WEIGHTS = Path(__file__).parents[3] / "weights" / "watershed"
+CARDS = sorted(WEIGHTS.glob("*.json"))
+
+
+def test_there_are_cards():
+    assert {card.stem for card in CARDS} >= {"embryo-nuclei-3d", "nuclei-2d", "tissue-nuclei-3d"}
+
+
+@pytest.mark.parametrize("card", CARDS, ids=lambda card: card.stem)
+def test_every_card_gives_valid_parameters(card):
+    content = json.loads(card.read_text())
+    parameters = Parameters(**content["parameters"])
+    assert isinstance(parameters.radii_um, tuple)
+    assert content["name"] == card.stem
+    assert content["algorithm"] == "watershed"
+    axes = content["describes"]["axes"]
+    assert len(content["describes"]["spacing"]) == len(axes)
+    assert all(math.isfinite(score) for scores in content["scores"].values() for score in scores.values())
+
+
+def test_lists_become_tuples_so_that_equal_cards_are_equal():
+    assert Parameters(radii_um=[2, 3]) == Parameters(radii_um=(2.0, 3.0))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("smoothing_um", -1.0, r"smoothing_um must be in \[0, inf\], found -1.0"),
+        ("smoothing_um", math.nan, "smoothing_um must be in"),
+        ("smoothing_um", math.inf, "smoothing_um must be in"),
+        ("merge_ratio", 1.5, r"merge_ratio must be in \[0, 1\], found 1.5"),
+        ("minimum_size", "small", "minimum_size must be a number, found 'small'"),
+        ("minimum_size", True, "minimum_size must be a number, found True"),
+        ("passes", 1.5, "passes must be a whole number, found 1.5"),
+        ("radii_um", (), "radii_um must give at least one length"),
+        ("radii_um", (0.0,), r"radii_um must be positive numbers, found \[0.0\]"),
+        ("relative_radii", (-1.0,), "relative_radii must be positive numbers"),
+    ],
+)
+def test_refuses_values_out_of_bounds(name, value, message):
+    with pytest.raises(InputError, match=message):
+        Parameters(**{name: value})
+
+
+def test_no_upper_limit_of_the_size_is_allowed():
+    assert Parameters(maximum_size=math.inf).maximum_size == math.inf

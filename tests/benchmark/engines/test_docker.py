@@ -1,0 +1,177 @@
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmark.build import build, image_state, image_tag, source_digest
+from benchmark.engines.docker import Bounds, DockerEngine, classify, find_docker
+from benchmark.engines.hardening import RUN_LABEL
+from benchmark.engines.outcome import Limits, StartError
+from benchmark.engines.sandbox import remove_orphans
+from cytosuite.errors import InputError
+
+ROOT = Path(__file__).parents[3]
+QUIET = {"oom_killed": False, "reason": None, "line": "", "memory_gib": 8.0}
+
+
+def test_an_exit_code_of_0_is_well():
+    assert classify(0, **QUIET) == ("ok", "")
+
+
+@pytest.mark.parametrize(
+    ("code", "changes", "expected"),
+    [
+        (0, {"oom_killed": True}, ("out of memory", "memory limit of 8 GiB exceeded")),
+        (137, {"oom_killed": True}, ("out of memory", "memory limit of 8 GiB exceeded")),
+        (143, {"reason": ("time-out", "late")}, ("time-out", "late")),
+        (137, {}, ("killed", "ended by SIGKILL")),
+        (139, {}, ("killed", "ended by SIGSEGV")),
+        (4, {"line": "no room"}, ("out of memory", "no room")),
+        (2, {"line": "bad image"}, ("non-zero exit", "bad image")),
+        (1, {}, ("non-zero exit", "exit code 1 without a message")),
+        (None, {}, ("engine error", "the daemon gave no exit code")),
+    ],
+)
+def test_an_end_is_named_by_its_cause(code, changes, expected):
+    assert classify(code, **QUIET | changes) == expected
+
+
+def test_want_of_memory_explains_a_time_out():
+    status, _ = classify(143, **QUIET | {"oom_killed": True, "reason": ("time-out", "late")})
+    assert status == "out of memory"
+
+
+def test_bounds_are_broken_by_time_and_by_size(tmp_path):
+    bounds = Bounds(Limits(timeout_s=10, output_gib=2**-20), tmp_path)
+    assert not bounds.broken(0.1)
+    (tmp_path / "large").write_bytes(bytes(5000))
+    assert not bounds.broken(0.2)  # sizes are looked at once a second
+    assert bounds.broken(1.5)
+    assert bounds.reason == ("bad output", "output limit of 9.53674e-07 GiB exceeded")
+    late = Bounds(Limits(timeout_s=10), tmp_path)
+    assert late.broken(10.1)
+    assert late.reason == ("time-out", "time limit of 10 s exceeded")
+
+
+def test_without_a_daemon_the_reason_comes_at_once(monkeypatch, tmp_path):
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    begin = time.perf_counter()
+    reason = find_docker()
+    assert isinstance(reason, str)
+    assert reason.startswith(f"unix://{tmp_path}/none.sock: ")
+    assert "\n" not in reason
+    assert time.perf_counter() - begin < 2
+
+
+def test_importing_the_engine_imports_no_sdk():
+    code = "import sys, benchmark.engines.docker; sys.exit('docker.client' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+@pytest.mark.docker
+@pytest.mark.slow
+class TestWithDaemon:
+    def test_a_missing_image_says_how_to_build_it(self, client):
+        engine = DockerEngine(client, image=lambda name, _: f"cytosuite/no-{name}:0")
+        with pytest.raises(InputError, match="missing; build it with `make build-such`"):
+            engine.identity("such")
+
+    def test_the_identity_is_the_id_of_the_image(self, client, puppet):
+        engine = DockerEngine(client, image=lambda *_: puppet)
+        assert engine.identity("puppet") == client.images.get(puppet).id
+
+    def test_an_algorithm_that_does_not_start_says_why(self, client, base, tmp_path, tiny):
+        engine = DockerEngine(client, image=lambda *_: base)  # has no entry point
+        with (
+            pytest.raises((StartError, InputError), match=r"other"),
+            engine.session("other", tmp_path / "s", tiny, "serve"),
+        ):
+            pass
+        assert not client.containers.list(filters={"label": RUN_LABEL, "ancestor": base})
+
+    def test_the_server_is_started_once(self, sandboxed):
+        act = sandboxed("serve")
+        started = act.session.startup_seconds
+        pid = "import os\nopen('/output/pid', 'w').write(str(os.getpid()))"
+        first, second = act(pid, "a"), act(pid, "b")
+        assert (first.output / "pid").read_text() == (second.output / "pid").read_text()
+        assert act.session.startup_seconds == started > 0
+        assert second.outcome.seconds < started + 1
+
+    @pytest.mark.parametrize("api", ["serve", "exec"])
+    def test_the_peak_of_memory_is_that_of_the_case(self, sandboxed, api):
+        act = sandboxed(api)
+        hold = "import time\nb = b'x' * ({0} * 2**20)\ntime.sleep(0.3)\nopen('/output/f', 'w')"
+        large, small = (act(hold.format(mib), str(mib)).outcome for mib in (120, 40))
+        assert 120 * 2**20 < large.peak_memory < 160 * 2**20
+        assert 40 * 2**20 < small.peak_memory < 80 * 2**20
+
+    def test_each_log_holds_its_own_case(self, sandboxed):
+        act = sandboxed("serve")
+        logs = [act(f"print('case {i}', flush=True)", str(i)).log.read_text() for i in range(3)]
+        assert logs == ["case 0\n", "case 1\n", "case 2\n"]
+
+    def test_what_a_killed_runner_left_is_removed(self, client, puppet):
+        orphan = client.containers.create(puppet, labels={RUN_LABEL: _label_of_a_dead_process()})
+        assert remove_orphans(client) >= 1
+        assert orphan.id not in {found.id for found in client.containers.list(all=True)}
+
+    def test_an_interruption_leaves_no_container(self, client, puppet, tmp_path, tiny):
+        engine = DockerEngine(client, image=lambda *_: puppet)
+        with (
+            pytest.raises(KeyboardInterrupt),
+            engine.session("puppet", tmp_path / "s", tiny, "serve") as session,
+        ):
+            box = session._box.container.id
+            raise KeyboardInterrupt
+        assert box not in {found.id for found in client.containers.list(all=True)}
+        assert not (tmp_path / "s").exists()
+
+    def test_a_container_that_vanishes_is_an_error_of_the_engine(self, sandboxed):
+        act = sandboxed("serve")
+        act.session._box.container.remove(force=True)
+        assert act("pass").outcome.status == "engine error"
+        assert act("open('/output/f', 'w')", "next").outcome.status == "ok"
+
+
+@pytest.mark.docker
+@pytest.mark.slow
+def test_the_image_of_an_algorithm_segments(client, base, tmp_path):
+    from cytosuite.interface import write_case
+    from cytosuite.tasks import TASKS
+    from cytosuite.volume import Volume
+
+    lines = []
+    tag = build(client, ROOT, "watershed", base_image=None, say=lines.append)
+    assert tag == image_tag("watershed")
+    assert image_state(client, ROOT, "watershed") == "current"
+    labels = client.images.get(tag).labels
+    assert labels["org.cytosuite.source-digest"] == source_digest(ROOT, "watershed")
+    assert labels["org.grand-challenge.api-method"] == "exec"
+    z, y, x = np.mgrid[:16, :48, :48]
+    image = np.full((16, 48, 48), 100, np.uint16)
+    for cy, cx in ((12, 12), (34, 30)):
+        image[4 * (z - 8) ** 2 + (y - cy) ** 2 + (x - cx) ** 2 < 64] = 1000
+    volume = Volume(image, (1.0, 0.5, 0.5))
+    write_case(tmp_path / "case", TASKS["segment"], "two", {"microscopy-image": volume})
+    limits = replace(Limits(), memory_gib=2.0, timeout_s=60.0)
+    for api in ("serve", "exec"):
+        output = tmp_path / api
+        output.mkdir()
+        with DockerEngine(client).session("watershed", tmp_path / "s", limits, api) as session:
+            outcome = session.predict(tmp_path / "case", output, tmp_path / "log.txt")
+        assert (outcome.status, outcome.message) == ("ok", "")
+        assert [path.name for path in (output / "images" / "instance-labels").iterdir()] == [
+            "two.tif"
+        ]
+        assert (output / "record.json").is_file()
+
+
+def _label_of_a_dead_process():
+    code = "from benchmark.engines.hardening import owner_label; print(owner_label())"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)
+    return done.stdout.decode().strip()
