@@ -14,7 +14,7 @@ from rich.table import Table
 from benchmark.build import ensure_images
 from benchmark.catalog import ROOT, algorithms, pick
 from benchmark.controls import CONTROLS, broken_rulers
-from benchmark.dataset import Dataset, Recipe, prepare, recipe
+from benchmark.dataset import Dataset, prepare
 from benchmark.engines.choose import choose
 from benchmark.engines.docker import DockerEngine
 from benchmark.engines.outcome import Api, Engine, Limits
@@ -22,6 +22,7 @@ from benchmark.gather import Conditions, gather
 from benchmark.plan import Job, plan
 from benchmark.progress import progress
 from benchmark.ranking import Standing
+from benchmark.recipe import Recipe, recipe
 from benchmark.report import write_report
 from benchmark.run import claimed, run_job
 from benchmark.score import score

@@ -1,4 +1,23 @@
-"""Who is best, by how much, and how sure that is: means over cases, intervals and ranks."""
+"""Who is best, by how much, and how sure that is: means over cases, intervals and ranks.
+
+Notes
+-----
+Aggregate, then rank: in each primary metric the algorithms are ranked by their means over
+cases, ties share the best rank (1, 1, 3), a mean that is undefined comes last. `rank` is the
+mean of these ranks, the scoring method "mean" of grand-challenge.org. Failed cases keep their
+place in the mean, since leaving them out would reward failing on what is hard.
+
+The interval is the percentile bootstrap over cases. The same drawn cases serve all algorithms
+and metrics, so that intervals are not blurred by different draws. It says how the mean would
+vary with other cases; for fewer than `FEWEST` defined cases it would be too narrow and is NaN.
+
+References
+----------
+Maier-Hein et al., Why rankings of biomedical image analysis competitions should be
+interpreted with care, Nature Communications 9 (2018), doi:10.1038/s41467-018-07619-7.
+Wiesenfarth et al., Methods and open-source toolkit for analyzing and visualizing challenge
+results, Scientific Reports 11 (2021), doi:10.1038/s41598-021-82017-6 (bootstrap over cases).
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -131,24 +150,6 @@ def leaderboard(
     ------
     InputError
         If a column is missing or a score is given twice.
-
-    Notes
-    -----
-    Aggregate, then rank: in each primary metric the algorithms are ranked by their means over
-    cases, ties share the best rank (1, 1, 3), a mean that is undefined comes last. `rank` is the
-    mean of these ranks, the scoring method "mean" of grand-challenge.org. Failed cases keep their
-    place in the mean, since leaving them out would reward failing on what is hard.
-
-    The interval is the percentile bootstrap over cases. The same drawn cases serve all algorithms
-    and metrics, so that intervals are not blurred by different draws. It says how the mean would
-    vary with other cases; for fewer than `FEWEST` defined cases it would be too narrow and is NaN.
-
-    References
-    ----------
-    Maier-Hein et al., Why rankings of biomedical image analysis competitions should be
-    interpreted with care, Nature Communications 9 (2018), doi:10.1038/s41467-018-07619-7.
-    Wiesenfarth et al., Methods and open-source toolkit for analyzing and visualizing challenge
-    results, Scientific Reports 11 (2021), doi:10.1038/s41598-021-82017-6 (bootstrap over cases).
     """
     _check(scores)
     if scores.empty:
@@ -159,10 +160,8 @@ def leaderboard(
     rows = {name: scores[scores["algorithm"] == name] for name in names}
     summaries = {
         name: {
-            metric.name: _summary(
-                rows[name], metric, pooled.get((name, metric.name), nan), cases, draws
-            )
-            for metric in metrics
+            m.name: _summary(rows[name], m, pooled.get((name, m.name), nan), cases, draws)
+            for m in metrics
         }
         for name in names
     }

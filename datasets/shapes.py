@@ -133,9 +133,8 @@ def draw_nuclei(
 
     Parameters
     ----------
-    rng : numpy Generator
-    count : int
-        Number of nuclei.
+    rng, count : numpy Generator, int
+        Source of randomness; number of nuclei.
     diameter_um : float
         Median diameter in µm of the sphere of the same volume.
     diameter_spread, axis_spread, brightness_spread : float

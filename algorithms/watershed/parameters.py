@@ -1,6 +1,6 @@
 """The parameters of the watershed segmenter, with their units and bounds."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from math import inf, isfinite
 
 from cytosuite.errors import InputError
@@ -20,6 +20,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "object_weight": (0.0, 1.0),
     "passes": (1, 5),
     "opening_um": (0.0, inf),
+    "contour_um": (0.0, inf),
     "minimum_size": (0.0, inf),
     "maximum_size": (0.0, inf),
     "minimum_contrast": (0.0, 10.0),
@@ -73,6 +74,8 @@ class Parameters:
         those inside the extents of the pass before.
     opening_um : float
         Radius in µm of the opening that removes thin protrusions; 0 switches it off.
+    contour_um : float
+        Standard deviation in µm of the smoothing of the contours; 0 switches it off.
     minimum_size, maximum_size : float
         Smallest and largest object kept, in µm³ (µm² in two dimensions).
     minimum_contrast : float
@@ -103,8 +106,9 @@ class Parameters:
     merge_ratio: float = 0.85
     object_factor: float = 0.9
     object_weight: float = 0.4
-    passes: int = 1
+    passes: int = 2
     opening_um: float = 0.0
+    contour_um: float = 0.0
     minimum_size: float = 60.0
     maximum_size: float = inf
     minimum_contrast: float = 0.0
@@ -113,15 +117,14 @@ class Parameters:
 
     def __post_init__(self) -> None:
         """Refuse values outside their bounds; cards give lists where tuples are meant."""
-        for item in fields(self):
-            if item.name.endswith("radii") or item.name.startswith("radii"):
-                continue
-            value = getattr(self, item.name)
-            low, high = _BOUNDS[item.name]
+        for name, (low, high) in _BOUNDS.items():
+            value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float):
-                raise InputError(f"{item.name} must be a number, found {value!r}")
-            if not (isfinite(value) or item.name == "maximum_size") or not low <= value <= high:
-                raise InputError(f"{item.name} must be in [{low:g}, {high:g}], found {value!r}")
+                raise InputError(f"{name} must be a number, found {value!r}")
+            if not (isfinite(value) or name == "maximum_size") or not low <= value <= high:
+                raise InputError(f"{name} must be in [{low:g}, {high:g}], found {value!r}")
+        if self.passes != int(self.passes):
+            raise InputError(f"passes must be a whole number, found {self.passes!r}")
         for name in ("radii_um", "relative_radii"):
             values = tuple(float(value) for value in getattr(self, name))
             if not all(isfinite(value) and value > 0 for value in values):

@@ -25,6 +25,7 @@ from algorithms.watershed.objects import (
     largest_pieces,
     open_objects,
     rim_mean,
+    smooth_objects,
 )
 from algorithms.watershed.parameters import Parameters
 from algorithms.watershed.seeds import blob_response, seed_map, typical_radius
@@ -124,6 +125,7 @@ def segment_signal(
         )
         mask = found > 0
     found = open_objects(largest_pieces(found), spacing, p.opening_um)
+    found = smooth_objects(found, spacing, p.contour_um)
     found = fill_holes(largest_pieces(found))
     labels[box] = _select(found, signal, noise, li, spacing, p)
     return labels

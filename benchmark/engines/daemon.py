@@ -1,6 +1,7 @@
 """The one place that finds a Docker daemon, and that turns its errors into one line."""
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
@@ -29,6 +30,8 @@ def find_docker() -> Client | str:
     except ImportError as error:
         return f"the Python package {error.name} is not installed"
     host = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+    if host.startswith("unix://") and (reason := _unreachable(host.removeprefix("unix://"))):
+        return f"{host}: {reason}"
     try:
         client = DockerClient.from_env(timeout=FIND_S)
         client.ping()
@@ -76,6 +79,17 @@ def daemon_errors(doing: str) -> Iterator[None]:
         yield
     except (DockerException, RequestException) as error:
         raise InputError(f"{doing}: the Docker daemon says: {_last(error)}") from error
+
+
+def _unreachable(path: str) -> str:
+    """Return why nobody listens at a Unix socket, empty if somebody does."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(FIND_S)
+        try:
+            probe.connect(path)
+        except OSError as error:
+            return error.strerror or str(error)
+    return ""
 
 
 def _last(error: BaseException) -> str:

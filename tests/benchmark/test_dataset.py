@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from benchmark.dataset import prepare, recipe
+from benchmark.dataset import prepare
+from benchmark.recipe import recipe
 from cytosuite.errors import InputError
 from cytosuite.interface import read_case
 

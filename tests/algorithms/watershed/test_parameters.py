@@ -24,7 +24,9 @@ def test_every_card_gives_valid_parameters(card):
     assert content["algorithm"] == "watershed"
     axes = content["describes"]["axes"]
     assert len(content["describes"]["spacing"]) == len(axes)
-    assert all(math.isfinite(score) for scores in content["scores"].values() for score in scores.values())
+    assert all(
+        math.isfinite(score) for scores in content["scores"].values() for score in scores.values()
+    )
 
 
 def test_lists_become_tuples_so_that_equal_cards_are_equal():

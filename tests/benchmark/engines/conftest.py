@@ -30,7 +30,8 @@ def client():
     found = find_docker()
     if isinstance(found, str):
         pytest.skip(f"no Docker daemon: {found}")
-    return found
+    yield found
+    found.close()
 
 
 @pytest.fixture(scope="session")

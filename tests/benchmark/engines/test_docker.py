@@ -9,7 +9,7 @@ import pytest
 
 from benchmark.build import build, image_state, image_tag, source_digest
 from benchmark.engines.docker import Bounds, DockerEngine, classify, find_docker
-from benchmark.engines.hardening import RUN_LABEL
+from benchmark.engines.hardening import RUN_LABEL, owner_label
 from benchmark.engines.outcome import Limits, StartError
 from benchmark.engines.sandbox import remove_orphans
 from cytosuite.errors import InputError
@@ -62,8 +62,7 @@ def test_without_a_daemon_the_reason_comes_at_once(monkeypatch, tmp_path):
     begin = time.perf_counter()
     reason = find_docker()
     assert isinstance(reason, str)
-    assert reason.startswith(f"unix://{tmp_path}/none.sock: ")
-    assert "\n" not in reason
+    assert reason == f"unix://{tmp_path}/none.sock: No such file or directory"
     assert time.perf_counter() - begin < 2
 
 
@@ -84,14 +83,21 @@ class TestWithDaemon:
         engine = DockerEngine(client, image=lambda *_: puppet)
         assert engine.identity("puppet") == client.images.get(puppet).id
 
-    def test_an_algorithm_that_does_not_start_says_why(self, client, base, tmp_path, tiny):
-        engine = DockerEngine(client, image=lambda *_: base)  # has no entry point
-        with (
-            pytest.raises((StartError, InputError), match=r"other"),
-            engine.session("other", tmp_path / "s", tiny, "serve"),
-        ):
-            pass
-        assert not client.containers.list(filters={"label": RUN_LABEL, "ancestor": base})
+    def test_a_server_that_ends_at_once_says_why(self, client, puppet, tmp_path):
+        engine = DockerEngine(client, image=lambda *_: puppet)
+        session = engine.session("puppet", tmp_path / "s", Limits(memory_gib=0.0065), "serve")
+        with pytest.raises(StartError, match="puppet did not start: memory limit of 0.0065 GiB"):
+            session.__enter__()
+        assert not client.containers.list(
+            all=True, filters={"label": f"{RUN_LABEL}={owner_label()}"}
+        )
+
+    def test_an_image_without_entry_point_is_refused_in_one_line(self, client, base, tmp_path):
+        session = DockerEngine(client, image=lambda *_: base).session(
+            "other", tmp_path / "s", Limits(memory_gib=0.5), "serve"
+        )
+        with pytest.raises(InputError, match="start of other: the Docker daemon says: .*serve"):
+            session.__enter__()
 
     def test_the_server_is_started_once(self, sandboxed):
         act = sandboxed("serve")

@@ -1,0 +1,154 @@
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from benchmark.engines.collect import Refused, empty, give, size, take
+
+
+@pytest.fixture
+def source(tmp_path):
+    """Return a folder like one that a container wrote."""
+    (tmp_path / "source/images/labels").mkdir(parents=True)
+    (tmp_path / "source/images/labels/a.tif").write_bytes(b"12345")
+    (tmp_path / "source/note.json").write_bytes(b"{}")
+    return tmp_path / "source"
+
+
+@pytest.fixture
+def target(tmp_path):
+    """Return an empty folder."""
+    (tmp_path / "target").mkdir()
+    return tmp_path / "target"
+
+
+def test_files_come_over_with_their_folders(source, target):
+    assert take(source, target, 7) == 2
+    assert (target / "images/labels/a.tif").read_bytes() == b"12345"
+    assert (target / "note.json").read_bytes() == b"{}"
+
+
+def test_an_empty_folder_gives_no_files(tmp_path, target):
+    (tmp_path / "nothing/inside").mkdir(parents=True)
+    assert take(tmp_path / "nothing", target, 7) == 0
+
+
+def test_modes_are_not_taken_over(source, target):
+    (source / "note.json").chmod(0o4777)
+    take(source, target, 7)
+    assert (target / "note.json").stat().st_mode & 0o7111 == 0
+
+
+def _link(source):
+    """note: a link where only files and folders may be"""
+    (source / "note.json").unlink()
+    (source / "note").symlink_to("/etc/passwd")
+
+
+def _link_to_folder(source):
+    """images/etc: a link where only files and folders may be"""
+    (source / "images/etc").symlink_to("/etc", target_is_directory=True)
+
+
+def _pipe(source):
+    """images/p: a pipe where only files and folders may be"""
+    os.mkfifo(source / "images/p")
+
+
+def _socket(source):
+    """s: a socket where only files and folders may be"""
+    here = Path.cwd()
+    os.chdir(source)  # the path of a socket is bounded
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind("s")
+    os.chdir(here)
+
+
+def _second_name(source):
+    """images/b: a file with more than one name"""
+    (source / "images/b").hardlink_to(source / "note.json")
+
+
+def _large(source):
+    """note.json: more than 7 bytes of output"""
+    (source / "note.json").write_bytes(bytes(3))
+
+
+def _hole(source):
+    """hole: more than 7 bytes of output"""
+    with (source / "hole").open("wb") as stream:
+        stream.truncate(2**40)
+
+
+def _deep(source):
+    """more than 16 folders in each other"""
+    (source / "/".join("d" * 20)).mkdir(parents=True)
+
+
+def _many(source):
+    """more than 1000 files of output"""
+    for number in range(1001):
+        (source / str(number)).touch()
+
+
+MISTAKES = [_link, _link_to_folder, _pipe, _socket, _second_name, _large, _hole, _deep, _many]
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_refuses(source, target, mistake):
+    mistake(source)
+    with pytest.raises(Refused) as found:
+        take(source, target, 7)
+    assert str(found.value) == mistake.__doc__
+
+
+def test_no_file_outside_is_read_even_if_a_folder_becomes_a_link(source, target, monkeypatch):
+    """Swap a folder for a link after it was looked at: it is then opened by name, but not followed."""
+    real = os.stat
+
+    def swap(path, *arguments, **options):
+        found = real(path, *arguments, **options)
+        if path == "images":
+            (source / "images").rename(source.parent / "aside")
+            (source / "images").symlink_to("/etc", target_is_directory=True)
+        return found
+
+    monkeypatch.setattr(os, "stat", swap)
+    with pytest.raises(Refused, match="images: cannot be read"):
+        take(source, target, 1000)
+
+
+def test_an_input_is_readable_for_any_user(source, target):
+    (source / "note.json").chmod(0o600)
+    (source / "images").chmod(0o700)
+    give(source, target)
+    assert (target / "note.json").stat().st_mode & 0o777 == 0o644
+    assert (target / "images").stat().st_mode & 0o777 == 0o755
+    assert (target / "images/labels/a.tif").read_bytes() == b"12345"
+
+
+def test_a_folder_is_emptied_whatever_is_in_it(source, tmp_path):
+    keep = tmp_path / "keep"
+    keep.mkdir()
+    (keep / "file").touch()
+    (source / "link").symlink_to(keep, target_is_directory=True)
+    (source / "-rf").touch()
+    (source / "closed/inside").mkdir(parents=True)
+    (source / "closed").chmod(0)
+    empty(source)
+    assert list(source.iterdir()) == []
+    assert (keep / "file").exists()
+
+
+def test_size_is_what_the_disk_holds(source, tmp_path):
+    (source / "large").write_bytes(bytes(10**5))
+    assert 10**5 <= size(source, 10**9) < 2 * 10**5
+    assert size(tmp_path / "none", 10) == 0
+
+
+def test_size_stops_counting_once_it_is_enough(source):
+    for number in range(20):
+        (source / f"images/{number}").write_bytes(bytes(5000))
+    (source / "images/deeper/and").mkdir(parents=True)
+    assert size(source, 10) > 10

@@ -1,0 +1,125 @@
+"""What every algorithm, dataset and metric must obey; each is found in the tree by itself."""
+
+import importlib
+
+import numpy as np
+import pytest
+
+from benchmark.catalog import ROOT, algorithms, dataset_manifests
+from benchmark.dataset import prepare
+from benchmark.metrics import metrics_for, overlap
+from benchmark.recipe import recipe
+from cytosuite.select import describe, select
+from cytosuite.tasks import TASKS
+from cytosuite.volume import Volume
+from cytosuite.weights import open_model, read_cards
+
+ALGORITHMS = algorithms()
+DATASETS = dataset_manifests()
+SEGMENTERS = [name for name, found in ALGORITHMS.items() if found.task == "segment"]
+SIMULATED = [name for name, found in DATASETS.items() if found.kind == "simulated"]
+METRICS = {metric.name: metric for metric in metrics_for("segment")}
+
+
+def _ball(axes, dtype=np.uint16):
+    """Return an image with one bright nucleus of 10 µm."""
+    shape, spacing = ((24, 48, 48), (1.0, 0.5, 0.5)) if axes == "ZYX" else ((48, 48), (0.5, 0.5))
+    grid = np.meshgrid(
+        *[(np.arange(n) - n / 2) * s for n, s in zip(shape, spacing, strict=True)], indexing="ij"
+    )
+    ball = sum(axis**2 for axis in grid) < 25
+    noise = np.random.default_rng(0).normal(100, 4, shape)
+    array = (noise + 150 * ball).astype(dtype)
+    return Volume(array, spacing, axes, {"channel": "nucleus"}), ball
+
+
+def _predict(name, image):
+    """Return what an algorithm predicts with the model it would choose."""
+    folder = ROOT / "weights" / name
+    chosen = select(read_cards(folder, name), describe(image), ALGORITHMS[name].select)
+    predict = importlib.import_module(f"algorithms.{name}.predict").predict
+    return predict({"microscopy-image": image}, open_model(folder, chosen.card))
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_every_card_belongs_to_its_algorithm(name):
+    cards = read_cards(ROOT / "weights" / name, name)
+    for card in cards:
+        assert card.task == ALGORITHMS[name].task
+        assert open_model(ROOT / "weights" / name, card).card is card
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_every_card_is_chosen_for_the_images_it_describes(name):
+    cards = read_cards(ROOT / "weights" / name, name)
+    for card in cards:
+        chosen = select(cards, dict(card.describes), ALGORITHMS[name].select)
+        assert chosen.card.name == card.name
+        assert not chosen.fallback
+
+
+@pytest.mark.parametrize("axes", ["ZYX", "YX"])
+@pytest.mark.parametrize("name", SEGMENTERS)
+def test_every_segmenter_finds_one_nucleus(name, axes):
+    image, ball = _ball(axes)
+    outputs = _predict(name, image)
+    assert set(outputs) == {socket.slug for socket in TASKS["segment"].outputs}
+    labels = outputs["instance-labels"]
+    assert (labels.shape, labels.spacing, labels.axes) == (image.shape, image.spacing, image.axes)
+    assert labels.array.dtype.kind == "u"
+    assert METRICS["SEG"](ball.astype(np.uint8), labels.array) > 0.6
+    assert METRICS["DET"](ball.astype(np.uint8), labels.array) == 1.0
+
+
+@pytest.mark.parametrize("axes", ["ZYX", "YX"])
+@pytest.mark.parametrize("name", SEGMENTERS)
+def test_every_segmenter_finds_nothing_where_nothing_is(name, axes):
+    image, _ = _ball(axes)
+    noise = np.random.default_rng(1).normal(100, 4, image.shape).astype(np.uint16)
+    for array in (noise, np.full(image.shape, 7, np.uint16)):
+        assert not _predict(name, image.like(array))["instance-labels"].array.any()
+
+
+@pytest.mark.parametrize("name", SEGMENTERS)
+def test_every_segmenter_repeats_itself(name):
+    image, _ = _ball("ZYX")
+    first, second = (_predict(name, image)["instance-labels"].array for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("name", SIMULATED)
+def test_every_simulated_dataset_gives_what_its_task_needs(name, tmp_path):
+    task = TASKS[DATASETS[name].task]
+    made = recipe(name, "mini", 0)
+    sample = made.makers[0][1]()
+    assert task.main_input.slug in sample.inputs
+    assert set(sample.truth) == {socket.slug for socket in task.outputs}
+    image = sample.inputs[task.main_input.slug]
+    for volume in sample.truth.values():
+        assert (volume.shape, volume.spacing) == (image.shape, image.spacing)
+    dataset = prepare(made, tmp_path, 2, lambda done, total: None)
+    assert len(dataset.cases) == DATASETS[name].sizes["mini"].cases
+
+
+@pytest.mark.parametrize("name", SIMULATED)
+def test_every_size_is_valid_and_has_the_usual_names(name):
+    assert {"mini", "default", "full"} <= set(DATASETS[name].sizes)
+    for size in DATASETS[name].sizes:
+        assert recipe(name, size, 0).makers
+
+
+@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
+def test_every_metric_gives_the_truth_its_best_value(metric, situation):
+    truth = situation[0]
+    value = metric(truth, truth)
+    if metric.best is not None and truth.any():
+        assert value == metric.best
+
+
+@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
+def test_every_metric_is_described_and_stays_in_its_range(metric, situation):
+    assert metric.description.endswith(".")
+    value = metric.of(overlap(*situation[:2]))
+    ends = [end for end in (metric.best, metric.worst) if end is not None]
+    if len(ends) == 2 and not np.isnan(value):
+        assert min(ends) <= value <= max(ends)
