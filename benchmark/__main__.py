@@ -70,7 +70,7 @@ def benchmark_command(
         timeout_s=timeout,
         **{key: value for key, value in optional.items() if value is not None},  # type: ignore[arg-type]
     )
-    raise typer.Exit(benchmark(options, Console(soft_wrap=True)))
+    raise typer.Exit(benchmark(options, _console()))
 
 
 @app.command("build")
@@ -83,7 +83,7 @@ def build_command(
     from benchmark.catalog import ROOT, algorithms, pick
 
     names = pick("algorithm", _names(algorithm), algorithms())
-    console = Console(soft_wrap=True)
+    console = _console()
     build_all(ROOT, names, device, lambda line: console.print(line, highlight=False, markup=False))
 
 
@@ -96,6 +96,11 @@ def list_command() -> None:
         print(title)
         for name, manifest in found.items():
             print(f"  {name:14} {manifest.task:10} {manifest.description}")
+
+
+def _console() -> Console:
+    """Return where to write: as wide as the terminal, wide enough for tables in a log."""
+    return Console() if sys.stdout.isatty() else Console(width=120)
 
 
 def _run_folder(name: str | None) -> str | None:

@@ -4,10 +4,9 @@ import os
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from math import isfinite
+from math import isfinite, nan
 from pathlib import Path
 
-import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
@@ -119,12 +118,13 @@ def benchmark(options: Options, console: Console) -> int:
     broken = broken_rulers(scores.table, scores.metrics)
     _show(content.standings, [metric.name for metric in scores.metrics if metric.primary], console)
     for note in content.notes:
-        console.print(f"note: {note}", highlight=False)
+        console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
     for failure in content.failures[:10]:
         console.print(
             f"failed: {failure.algorithm} on {failure.case}: {failure.status}: {failure.message}",
             highlight=False,
             markup=False,
+            soft_wrap=True,
         )
     for line in broken:
         console.print(f"broken ruler: {line}", highlight=False)
@@ -225,22 +225,22 @@ def _write_run(folder: Path, dataset: Dataset, jobs: Sequence[Job], conditions: 
 
 
 def _show(standings: Sequence[Standing], primary: Sequence[str], console: Console) -> None:
-    """Print the leaderboard."""
+    """Print the leaderboard: means with their intervals, then the pooled values."""
     table = Table(box=None, pad_edge=False)
-    for title in ("rank", "algorithm", *primary, "failed", "s/case", "peak MiB"):
-        table.add_column(title, justify="left" if title == "algorithm" else "right")
-    for standing in standings:
+    titles = [*primary, *(f"{name} pooled" for name in primary), "failed", "s/case", "peak MiB"]
+    for title in ("rank", "algorithm", *titles):
+        table.add_column(title, justify="left" if title == "algorithm" else "right", no_wrap=True)
+    for standing in sorted(standings, key=lambda found: found.control):
         memory = standing.peak_memory
+        found = [standing.summaries[name] for name in primary if name in standing.summaries]
         table.add_row(
             "-" if standing.rank is None else f"{standing.rank:g}",
             standing.algorithm,
-            *(
-                _interval(found.mean, found.low, found.high) if (found := summary) else "-"
-                for summary in (standing.summaries.get(name) for name in primary)
-            ),
+            *(_interval(summary.mean, summary.low, summary.high) for summary in found),
+            *(_interval(summary.pooled, nan, nan) for summary in found),
             f"{standing.failed}/{standing.cases}",
             "-" if standing.median_seconds is None else f"{standing.median_seconds:.2f}",
-            "-" if memory is None or pd.isna(memory) else f"{memory / 2**20:.0f}",
+            "-" if memory is None else f"{memory / 2**20:.0f}",
             style="dim" if standing.control else None,
         )
     console.print(table)

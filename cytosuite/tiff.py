@@ -5,9 +5,11 @@ colour fallback with only a warning.
 """
 
 import json
+import logging
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -72,15 +74,11 @@ def read_tiff(path: Path) -> Volume:
     InputError
         If the file is cut or broken, or holds a colour image.
     """
-    try:
-        # One file is one image: a series must not pull in other files which it names.
-        with tifffile.TiffFile(path, _multifile=False) as file:
-            axes = _axes(path, file)
-            array = file.series[0].asarray()
-            found = _description(file)
-            sizes = _physical_sizes(file, found)
-    except BROKEN as error:
-        raise InputError(f"{path}: cannot be read as TIFF, cut or broken ({error})") from None
+    with _open(path) as file:
+        axes = _axes(path, file)
+        array = file.series[0].asarray()
+        found = _description(file)
+        sizes = _physical_sizes(file, found)
     array, axes = _ordered(array, axes)
     spatial = [axis for axis in axes if axis in SPATIAL]
     metadata = _scene(found)
@@ -101,12 +99,9 @@ def tiff_header(path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
     InputError
         If the file is cut or broken.
     """
-    try:
-        with tifffile.TiffFile(path, _multifile=False) as file:
-            series = file.series[0]
-            return tuple(series.shape), np.dtype(series.dtype)
-    except BROKEN as error:
-        raise InputError(f"{path}: cannot be read as TIFF, cut or broken ({error})") from None
+    with _open(path) as file:
+        series = file.series[0]
+        return tuple(series.shape), np.dtype(series.dtype)
 
 
 def write_tiff(path: Path, volume: Volume, *, compress: bool = True) -> None:
@@ -139,6 +134,38 @@ def write_tiff(path: Path, volume: Volume, *, compress: bool = True) -> None:
         resolutionunit="CENTIMETER",
         metadata=description,
     )
+
+
+class _Complaints(logging.Handler):
+    """Collects what tifffile logs: it passes over missing pages with no more than a line."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the line."""
+        self.lines.append(record.getMessage())
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[tifffile.TiffFile]:
+    """Open a TIFF file; whatever is wrong with it is one error of ours."""
+    logger, complaints = logging.getLogger("tifffile"), _Complaints()
+    propagate, logger.propagate = logger.propagate, False
+    logger.addHandler(complaints)
+    try:
+        # One file is one image: a series must not pull in other files which it names.
+        with tifffile.TiffFile(path, _multifile=False) as file:
+            yield file
+        reason = complaints.lines[0] if complaints.lines else ""
+    except BROKEN as error:
+        reason = str(error) or repr(error)
+    finally:
+        logger.removeHandler(complaints)
+        logger.propagate = propagate
+    if reason:
+        raise InputError(f"{path}: cannot be read as TIFF, cut or broken ({reason})")
 
 
 def _axes(path: Path, file: tifffile.TiffFile) -> str:

@@ -22,7 +22,7 @@ RUN set -e; export PYTHONPATH=/opt/python PIP_ROOT_USER_ACTION=ignore PIP_DISABL
     find . -name '*.a' -delete; \
     find scipy skimage sympy networkx h5py numba mpmath fsspec -type d -name tests -prune -exec rm -rf {} +; \
     python3 -m compileall -qq -j 0 --invalidation-mode unchecked-hash . || true; \
-    HOME=/tmp NUMBA_CACHE_DIR=/tmp/numba python3 -B -c "import h5py, numba, numpy.testing, pydantic, safetensors, \
+    HOME=/tmp NUMBA_CACHE_DIR=/tmp/numba python3 -B -c "import h5py, imagecodecs, numba, numpy.testing, PIL, pydantic, safetensors, \
 scipy.ndimage, scipy.optimize, scipy.stats, skimage.measure, skimage.segmentation, SimpleITK, tifffile, torch, \
 monai.networks.nets, monai.transforms, monai.losses"; \
     chmod -R a+rX .

@@ -141,10 +141,10 @@ class DockerSession:
             self.stop()
             if state.oom_killed:
                 line = f"memory limit of {self.limits.memory_gib:g} GiB exceeded"
-            reason = line or f"not ready after {HEALTH_S:g} s" if state.running else line
-            raise StartError(
-                f"{self.algorithm} did not start: {reason or f'exit code {state.exit_code}'}"
-            )
+            elif state.running:
+                line = f"not ready after {HEALTH_S:g} s"
+            reason = line or f"exit code {state.exit_code}"
+            raise StartError(f"{self.algorithm} did not start: {reason}")
         self.startup_seconds = time.perf_counter() - begin
 
     def stop(self) -> None:
@@ -257,7 +257,7 @@ class DockerSession:
         try:
             answer = box.ask(HEALTH, HEALTH_S)
             while (code := answer()) is None and time.perf_counter() - begin < HEALTH_S:
-                time.sleep(0.01)
+                time.sleep(0.05)
         except APIError:
             return False
         return code == 0

@@ -218,7 +218,7 @@ def _enforceable(limits: Limits, host: Host, memory: int) -> dict[str, Any]:
     if "PidsLimit" in host.can:
         chosen["pids_limit"] = limits.pids
     if "CpuCfsQuota" in host.can:
-        chosen["nano_cpus"] = int(min(limits.cpus, len(os.sched_getaffinity(0))) * 1e9)
+        chosen["nano_cpus"] = int(min(limits.cpus, len(host.cpus)) * 1e9)
     if "CPUSet" in host.can:
         chosen["cpuset_cpus"] = pick_cpus(host.cpus, limits.cpus, os.getpid())
     return chosen

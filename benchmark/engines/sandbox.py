@@ -247,10 +247,11 @@ def remove_orphans(client: Client) -> int:
 
 
 def _remove(container: Any) -> None:  # noqa: ANN401 - of the SDK
-    """Kill and remove a container; one that is gone already is well."""
-    from docker.errors import NotFound
+    """Kill and remove a container; what a failing daemon keeps, a later runner removes."""
+    from docker.errors import DockerException
+    from requests import RequestException
 
-    with contextlib.suppress(NotFound):
+    with contextlib.suppress(DockerException, RequestException):
         container.remove(force=True, v=True)
 
 

@@ -47,13 +47,14 @@ def test_caches_and_hidden_files_stay_out(folder):
 
 def test_a_folder_that_does_not_exist_is_there_and_empty(tmp_path):
     assert tree(tmp_path / "none", "weights/x") == {"weights/x": None}
-    with tarfile.open(fileobj=pack({"weights/x": None})) as archive:
+    with pack({"weights/x": None}) as stream, tarfile.open(fileobj=stream) as archive:
         assert archive.getnames() == ["weights", "weights/x"]
         assert all(entry.isdir() for entry in archive)
 
 
 def test_every_user_may_read_everything(folder):
-    with tarfile.open(fileobj=pack({**tree(folder, "app"), "Dockerfile": b"FROM x\n"})) as archive:
+    files = {**tree(folder, "app"), "Dockerfile": b"FROM x\n"}
+    with pack(files) as stream, tarfile.open(fileobj=stream) as archive:
         for entry in archive:
             assert entry.mode == (0o755 if entry.isdir() else 0o644)
             assert (entry.uid, entry.gid, entry.mtime) == (0, 0, 0)
@@ -62,7 +63,7 @@ def test_every_user_may_read_everything(folder):
 
 
 def test_folders_come_before_what_is_in_them(folder):
-    with tarfile.open(fileobj=pack(tree(folder, "deep/app"))) as archive:
+    with pack(tree(folder, "deep/app")) as stream, tarfile.open(fileobj=stream) as archive:
         names = archive.getnames()
     assert names.index("deep") < names.index("deep/app") < names.index("deep/app/a")
     assert len(names) == len(set(names))

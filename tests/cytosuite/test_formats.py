@@ -282,3 +282,23 @@ def test_a_failed_write_leaves_nothing(tmp_path):
     with pytest.raises(InputError, match=r"can write .*, found '\.png'"):
         write(tmp_path / "a.png", _volume())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_ends_between_two_slices_is_cut(tmp_path):
+    path = tmp_path / "a.tif"
+    ends = []
+    with tifffile.TiffWriter(path) as file:
+        for _ in range(4):
+            file.write(np.zeros((32, 32), np.uint8), contiguous=False, metadata=None)
+            ends.append(path.stat().st_size)
+    assert read(path).shape == (4, 32, 32)
+    path.write_bytes(path.read_bytes()[: ends[1]])
+    with pytest.raises(InputError, match="cut or broken"):
+        read(path)
+
+
+@pytest.mark.parametrize("compression", ["lzw", "packbits", "zstd"])
+def test_compressed_files_of_others_are_read(tmp_path, compression):
+    array = np.arange(256, dtype=np.uint16).reshape(16, 16)
+    tifffile.imwrite(tmp_path / "a.tif", array, compression=compression)
+    np.testing.assert_array_equal(read(tmp_path / "a.tif").array, array)

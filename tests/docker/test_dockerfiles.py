@@ -1,0 +1,83 @@
+"""What the recipes promise, read from their text: no daemon is needed."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BOTH = ["Dockerfile", "docker/base.Dockerfile"]
+
+
+def _instructions(name):
+    text = (ROOT / name).read_text().replace("\\\n", " ")
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    return [(line.split()[0], line.split(maxsplit=1)[1]) for line in lines]
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_the_classic_builder_suffices(name):
+    text = (ROOT / name).read_text()
+    assert "--mount" not in text
+    assert "<<" not in text
+    assert not re.search(r"\$\{?(TARGET|BUILD)(ARCH|PLATFORM)", text)
+    assert not text.startswith("# syntax")
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_nothing_is_fetched_during_the_build(name):
+    commands = " ".join(rest for word, rest in _instructions(name) if word in {"RUN", "ADD"})
+    assert not re.search(r"https?://|\bapt(-get)?\b|\bcurl\b|\bwget\b", commands)
+    assert all("--no-index" in part for part in re.findall(r"pip install[^;]*", commands))
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_the_image_ends_as_an_ordinary_user(name):
+    users = [rest for word, rest in _instructions(name) if word == "USER"]
+    assert users[-1] == "1000:1000"
+
+
+def test_the_entry_point_is_a_program_and_no_shell():
+    found = dict(_instructions("Dockerfile"))
+    assert found["ENTRYPOINT"] == '["python3", "-m", "cytosuite.container"]'
+    assert found["CMD"] == '["run"]'
+    assert found["WORKDIR"] == "/opt/app"
+    assert "CYTOSUITE_ALGORITHM=${ALGORITHM}" in found["ENV"]
+
+
+def test_no_variable_is_one_that_the_platform_takes_away():
+    text = "".join((ROOT / name).read_text() for name in BOTH)
+    assert "GRAND_CHALLENGE_" not in text
+    assert "LD_LIBRARY_PATH" not in text
+
+
+@pytest.mark.parametrize(
+    "variable",
+    ["HOME", "NUMBA_CACHE_DIR", "MPLCONFIGDIR", "TORCHINDUCTOR_CACHE_DIR", "XDG_CACHE_HOME"],
+)
+def test_all_that_is_cached_is_cached_under_tmp(variable):
+    environment = dict(_instructions("docker/base.Dockerfile"))["ENV"]
+    assert re.search(rf"\b{variable}=/tmp\b", environment)
+
+
+def test_the_labels_are_those_the_platform_and_the_registries_read():
+    labels = dict(_instructions("Dockerfile"))["LABEL"]
+    for key in ("title", "version", "revision", "created", "licenses", "source", "description"):
+        assert f"org.opencontainers.image.{key}=" in labels
+    assert 'org.grand-challenge.api-method="exec"' in labels
+
+
+def test_what_changes_with_every_commit_comes_last():
+    words = [(word, rest.split("=")[0]) for word, rest in _instructions("Dockerfile")]
+    last_layer = max(i for i, (word, _) in enumerate(words) if word in {"COPY", "RUN"})
+    assert words.index(("ARG", "REVISION")) > last_layer
+
+
+def test_only_sources_are_sent_to_a_build_by_hand():
+    lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line[:1] != "#"]
+    assert lines[0] == "*"
+    assert {line for line in lines if line.startswith("!")} == {
+        "!cytosuite",
+        "!algorithms",
+        "!weights",
+    }
