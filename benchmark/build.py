@@ -20,11 +20,13 @@ Device: TypeAlias = Literal["cpu", "cuda"]
 State: TypeAlias = Literal["missing", "stale", "current"]
 Say: TypeAlias = Callable[[str], None]
 
+ALGORITHM_LABEL = "org.cytosuite.algorithm"
 SOURCE_LABEL = "org.cytosuite.source-digest"
 INPUTS_LABEL = "org.cytosuite.base-inputs"
 FROM_LABEL = "org.cytosuite.base-image"
 STAGE_LABEL = "org.cytosuite.stage=packages"
 BASE_FILE = "docker/base.Dockerfile"
+STEP = re.compile(r"Step (\d+)/(\d+) ?: ((?:COPY|RUN).{0,50})", re.IGNORECASE)
 BUILD_S = 3600  # a step of a build may be silent for minutes
 
 
@@ -148,16 +150,12 @@ def build(
         "REVISION": revision,
         "CREATED": created,
     }
-    own = root / "algorithms" / algorithm / "Dockerfile"
-    files: dict[str, Path | bytes | None] = {
-        "Dockerfile": own if own.is_file() else root / "Dockerfile",
-        "algorithms/__init__.py": root / "algorithms" / "__init__.py",
-        **tree(root / "cytosuite", "cytosuite"),
-        **tree(root / "algorithms" / algorithm, f"algorithms/{algorithm}"),
-        **tree(root / "weights" / algorithm, f"weights/{algorithm}"),
+    labels = {
+        SOURCE_LABEL: source_digest(root, algorithm, device),
+        ALGORITHM_LABEL: algorithm,
     }
-    labels = {SOURCE_LABEL: source_digest(root, algorithm, device)}
-    _build(client, root, tag, files, arguments, labels, say)
+    _build(client, root, tag, _context(root, algorithm), arguments, labels, say)
+    _prune(client, f"{ALGORITHM_LABEL}={algorithm}")
     say(f"{tag} is built")
     return tag
 
@@ -241,7 +239,7 @@ def build_base(
     with daemon_errors("search for the base image"):
         for image in client.images.list(filters={"label": wanted}):
             for tag in image.tags:
-                if tag.startswith(f"cytosuite/base:{device}-"):
+                if f"/{tag}".rpartition("/cytosuite/")[2].startswith(f"base:{device}-"):
                     image.tag("cytosuite/base", device)
                     return str(tag)
     text = (root / BASE_FILE).read_text(encoding="utf-8")
@@ -258,9 +256,21 @@ def build_base(
     _build(client, root, tag, files, arguments, {INPUTS_LABEL: inputs, FROM_LABEL: start}, say)
     with daemon_errors(f"tag of {tag}"):
         client.images.get(tag).tag("cytosuite/base", device)
-        client.images.prune(filters={"dangling": True, "label": STAGE_LABEL})
+    _prune(client, STAGE_LABEL)
     say(f"{tag} is built")
     return tag
+
+
+def _context(root: Path, algorithm: str) -> dict[str, Path | bytes | None]:
+    """Return what is sent to the builder for an algorithm."""
+    own = root / "algorithms" / algorithm / "Dockerfile"
+    return {
+        "Dockerfile": own if own.is_file() else root / "Dockerfile",
+        "algorithms/__init__.py": root / "algorithms" / "__init__.py",
+        **tree(root / "cytosuite", "cytosuite"),
+        **tree(root / "algorithms" / algorithm, f"algorithms/{algorithm}"),
+        **tree(root / "weights" / algorithm, f"weights/{algorithm}"),
+    }
 
 
 def _build(
@@ -292,7 +302,7 @@ def _build(
         with log.open("w", encoding="utf-8") as stream:
             for line in _lines(answer, tag, log):
                 stream.write(line)
-                if step := re.match(r"Step (\d+)/(\d+) : ((?:COPY|RUN).{0,50})", line):
+                if step := STEP.match(line):
                     say(f"{tag}: step {step[1]} of {step[2]}: {step[3]}")
 
 
@@ -305,9 +315,17 @@ def _lines(answer: Iterable[Mapping[str, Any]], tag: str, log: Path) -> Iterator
             reason = " ".join(str(message["error"]).split())[:200]
             raise InputError(f"build of {tag} failed: {last or reason}; all of it is in {log}")
         text = str(message.get("stream", ""))
-        if text.strip() and not text.startswith(("Step ", " --->", "Removing intermediate")):
+        if text.strip() and not text.startswith(
+            ("Step ", " --->", "Removing intermediate", "STEP ", "-->")
+        ):
             last = " ".join(text.split())[:200]
         yield text
+
+
+def _prune(client: Client, label: str) -> None:
+    """Remove images of this label that a build has left without a tag."""
+    with daemon_errors("removal of the images before this one"):
+        client.images.prune(filters={"dangling": True, "label": label})
 
 
 def _labels(client: Client, tag: str) -> Mapping[str, str] | None:

@@ -135,6 +135,7 @@ def _finish(
 ) -> None:
     """Write the record of a case and remove what the container left."""
     said = _own_record(folder / "raw" / "record.json")
+    inside = said.get("seconds")
     shutil.rmtree(folder / "raw", ignore_errors=True)
     record = {
         "algorithm": job.algorithm.name,
@@ -145,6 +146,7 @@ def _finish(
         "message": outcome.message,
         "exit_code": outcome.exit_code,
         "seconds": round(outcome.seconds, 4),
+        "inside_seconds": inside if isinstance(inside, int | float) else None,
         "startup_seconds": round(startup_seconds, 4),
         "peak_memory": outcome.peak_memory,
         "output": output,

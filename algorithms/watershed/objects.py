@@ -85,40 +85,6 @@ def fill_holes(labels: NDArray[np.int32]) -> NDArray[np.int32]:
     return result
 
 
-def smooth_objects(
-    labels: NDArray[np.int32], spacing: Sequence[float], sigma_um: float
-) -> NDArray[np.int32]:
-    """Return the labels with smoother contours towards the background.
-
-    Parameters
-    ----------
-    labels : int32 array
-        0 = background.
-    spacing : sequence of float
-        µm per voxel.
-    sigma_um : float
-        Standard deviation of the smoothing in µm; 0 changes nothing.
-
-    Returns
-    -------
-    int32 array
-        The labels where the smoothed signed distance to the contours is positive; voxels that
-        come in take the label of the nearest object.
-    """
-    if sigma_um <= 0 or not labels.any():
-        return labels
-    inside = ndimage.distance_transform_edt(_apart(labels), sampling=spacing)
-    outside, nearest = ndimage.distance_transform_edt(
-        labels == 0, sampling=spacing, return_indices=True
-    )
-    signed = np.where(labels > 0, inside + min(spacing) / 2, min(spacing) / 2 - outside)
-    signed = ndimage.gaussian_filter(
-        signed.astype(np.float32), [sigma_um / step for step in spacing], mode="nearest"
-    )
-    result: NDArray[np.int32] = np.where(signed > 0, labels[tuple(nearest)], 0)
-    return result
-
-
 def _apart(labels: NDArray[np.int32]) -> NDArray[np.bool_]:
     """Return the voxels of objects whose neighbours along the axes have the same label."""
     inner: NDArray[np.bool_] = labels > 0
@@ -157,17 +123,3 @@ def keep_by(labels: NDArray[np.int32], keep: NDArray[np.bool_]) -> NDArray[np.in
     number[keep] = np.arange(1, int(keep.sum()) + 1)
     result: NDArray[np.int32] = number[labels]
     return result
-
-
-def rim_mean(labels: NDArray[np.int32], signal: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return per object the mean signal of the background voxels next to it (NaN: none)."""
-    count = int(labels.max(initial=0)) + 1
-    total, number = np.zeros(count), np.zeros(count)
-    for axis in range(labels.ndim):
-        v, s = np.moveaxis(labels, axis, 0), np.moveaxis(signal, axis, 0)
-        for owner, other, value in ((v[:-1], v[1:], s[1:]), (v[1:], v[:-1], s[:-1])):
-            touch = (owner > 0) & (other == 0)
-            total += np.bincount(owner[touch], value[touch], count)
-            number += np.bincount(owner[touch], minlength=count)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return total / number

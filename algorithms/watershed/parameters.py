@@ -9,7 +9,6 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "smoothing_um": (0.0, inf),
     "axial_elongation": (0.1, 10.0),
     "background_um": (0.0, inf),
-    "gamma": (0.1, 2.0),
     "threshold_factor": (0.0, 10.0),
     "local_um": (0.0, inf),
     "local_weight": (0.0, 1.0),
@@ -20,11 +19,9 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "object_weight": (0.0, 1.0),
     "passes": (1, 5),
     "opening_um": (0.0, inf),
-    "contour_um": (0.0, inf),
     "minimum_size": (0.0, inf),
     "maximum_size": (0.0, inf),
     "minimum_contrast": (0.0, 10.0),
-    "minimum_rim_contrast": (0.0, 1.0),
     "minimum_snr": (0.0, inf),
 }
 
@@ -44,9 +41,6 @@ class Parameters:
         How many times taller (z) than wide nuclei look; scales every length along z.
     background_um : float
         Radius in µm of the uneven background to remove; 0 removes a constant only.
-    gamma : float
-        Exponent applied to the background-free intensity before the global threshold;
-        below 1 dim nuclei count more.
     threshold_factor : float
         Global threshold as a multiple of Li's minimum cross entropy threshold.
     local_um : float
@@ -74,15 +68,10 @@ class Parameters:
         those inside the extents of the pass before.
     opening_um : float
         Radius in µm of the opening that removes thin protrusions; 0 switches it off.
-    contour_um : float
-        Standard deviation in µm of the smoothing of the contours; 0 switches it off.
     minimum_size, maximum_size : float
         Smallest and largest object kept, in µm³ (µm² in two dimensions).
     minimum_contrast : float
         Smallest mean intensity of an object as a multiple of the global threshold.
-    minimum_rim_contrast : float
-        Smallest ``(peak - rim) / peak`` where the rim is the mean just outside the object;
-        removes haze.
     minimum_snr : float
         Smallest mean intensity of an object in units of the noise left after smoothing.
 
@@ -95,7 +84,6 @@ class Parameters:
     smoothing_um: float = 0.8
     axial_elongation: float = 1.5
     background_um: float = 0.0
-    gamma: float = 1.0
     threshold_factor: float = 1.2
     local_um: float = 12.0
     local_weight: float = 0.4
@@ -108,11 +96,9 @@ class Parameters:
     object_weight: float = 0.4
     passes: int = 2
     opening_um: float = 0.0
-    contour_um: float = 0.0
     minimum_size: float = 60.0
     maximum_size: float = inf
     minimum_contrast: float = 0.0
-    minimum_rim_contrast: float = 0.0
     minimum_snr: float = 4.0
 
     def __post_init__(self) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from algorithms.watershed.basins import basins, merge, peak_of
+from algorithms.watershed.basins import basins, merge
 from algorithms.watershed.foreground import (
     background_and_noise,
     li_threshold,
@@ -24,8 +24,6 @@ from algorithms.watershed.objects import (
     keep_by,
     largest_pieces,
     open_objects,
-    rim_mean,
-    smooth_objects,
 )
 from algorithms.watershed.parameters import Parameters
 from algorithms.watershed.seeds import blob_response, seed_map, typical_radius
@@ -91,8 +89,7 @@ def segment_signal(
 ) -> NDArray[np.int32]:
     """Return the labels of a smoothed, background-free image."""
     labels = np.zeros(signal.shape, np.int32)
-    flat = np.maximum(signal, 0)
-    li = li_threshold(flat ** np.float32(p.gamma)) ** (1 / p.gamma)
+    li = li_threshold(signal)
     level = threshold_map(
         signal,
         spacing,
@@ -125,7 +122,6 @@ def segment_signal(
         )
         mask = found > 0
     found = open_objects(largest_pieces(found), spacing, p.opening_um)
-    found = smooth_objects(found, spacing, p.contour_um)
     found = fill_holes(largest_pieces(found))
     labels[box] = _select(found, signal, noise, li, spacing, p)
     return labels
@@ -162,12 +158,8 @@ def _select(
     count = np.bincount(labels.ravel())
     size = count * prod(spacing)
     mean = np.bincount(labels.ravel(), signal.ravel()) / np.maximum(count, 1)
-    peak = peak_of(labels, signal)
     keep = (size >= p.minimum_size) & (size <= p.maximum_size) & (count > 0)
     keep &= (mean >= p.minimum_contrast * threshold) & (mean >= p.minimum_snr * noise)
-    if p.minimum_rim_contrast > 0:
-        rim = rim_mean(labels, signal)
-        keep &= ~(peak - rim < p.minimum_rim_contrast * peak)
     return keep_by(labels, keep)
 
 

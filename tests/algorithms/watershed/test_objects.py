@@ -6,7 +6,6 @@ from algorithms.watershed.objects import (
     keep_by,
     largest_pieces,
     open_objects,
-    rim_mean,
 )
 
 
@@ -90,9 +89,3 @@ def test_kept_objects_are_numbered_without_gaps():
     labels = np.array([[0, 1, 2, 3]], np.int32)
     keep = np.array([True, True, False, True])
     np.testing.assert_array_equal(keep_by(labels, keep), [[0, 1, 0, 2]])
-
-
-def test_the_rim_is_the_background_next_to_an_object():
-    labels = np.array([[0, 0, 1, 1, 0, 0]], np.int32)
-    signal = np.array([[9, 2, 50, 50, 4, 9]], np.float32)
-    assert rim_mean(labels, signal)[1] == 3.0
