@@ -93,9 +93,9 @@ def list_command() -> None:
     from benchmark.catalog import algorithms, dataset_manifests
 
     for title, found in (("algorithms", algorithms()), ("datasets", dataset_manifests())):
-        print(title)
+        typer.echo(title)
         for name, manifest in found.items():
-            print(f"  {name:14} {manifest.task:10} {manifest.description}")
+            typer.echo(f"  {name:14} {manifest.task:10} {manifest.description}")
 
 
 def _console() -> Console:

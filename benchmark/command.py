@@ -171,6 +171,7 @@ def _run(
         step(0, total)
 
         def report(algorithm: str, case: str, status: str) -> None:
+            """Count one more case."""
             nonlocal done
             done += 1
             step(done, total, f"{algorithm}, {case}: {status}")

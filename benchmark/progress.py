@@ -54,6 +54,7 @@ def progress(console: Console, title: str) -> Iterator[Step]:
         task = bar.add_task(title, total=None, note="")
 
         def step(done: int, total: int, note: str = "") -> None:
+            """Move the bar."""
             bar.update(task, completed=done, total=total, note=note)
 
         yield step

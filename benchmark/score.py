@@ -14,19 +14,8 @@ from benchmark.dataset import Case, Dataset
 from benchmark.metrics import Metric, Overlap, concatenate, metrics_for, overlap
 from benchmark.metrics.detection import prediction_count
 from benchmark.plan import Job, read_record
+from benchmark.ranking import COLUMNS
 from cytosuite.formats import read
-
-COLUMNS = (
-    "dataset",
-    "case",
-    "algorithm",
-    "model",
-    "metric",
-    "value",
-    "status",
-    "seconds",
-    "peak_memory",
-)
 
 
 @dataclass(frozen=True, slots=True)

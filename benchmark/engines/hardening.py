@@ -13,7 +13,7 @@ from cytosuite.errors import InputError
 
 RUN_LABEL = "org.cytosuite.run"
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-FILES, PROCESSES = 65536, 65536  # podman gives none by itself; pids_limit is what bounds processes
+FILES, PROCESSES = 16384, 16384  # podman needs them; `pids_limit` is what bounds processes
 LOG_BYTES = 10 * 2**20
 
 

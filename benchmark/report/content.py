@@ -5,24 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import pandas as pd
 
-if TYPE_CHECKING:
-    from benchmark.ranking import Standing
-
-SCORE_COLUMNS = (
-    "dataset",
-    "case",
-    "algorithm",
-    "model",
-    "metric",
-    "value",
-    "status",
-    "seconds",
-    "peak_memory",
-)
+from benchmark.ranking import Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +120,7 @@ class ReportContent:
     metrics : sequence of MetricInfo
         In the order of showing; empty when nothing could be scored.
     scores : DataFrame
-        Long table with the columns `SCORE_COLUMNS`: one row per case, algorithm and metric;
+        Long table with the columns `benchmark.ranking.COLUMNS`: one row per case, algorithm and metric;
         ``value`` NaN where undefined, ``status`` ``"ok"`` or how it failed, ``seconds`` in s,
         ``peak_memory`` in bytes.
     failures, selections, algorithms, pictures : sequences

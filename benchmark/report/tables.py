@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmark.report.content import SCORE_COLUMNS, ReportContent
+from benchmark.ranking import COLUMNS
+from benchmark.report.content import ReportContent
 from cytosuite.errors import InputError
 
 
@@ -25,15 +26,15 @@ def finite(value: object) -> float | None:
 
 
 def tidy(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return the scores with all `SCORE_COLUMNS` in their order, whatever was left out.
+    """Return the scores with all `COLUMNS` in their order, whatever was left out.
 
     Parameters
     ----------
     scores : DataFrame
         Long table; it may be empty and without columns.
     """
-    extra = [column for column in scores.columns if column not in SCORE_COLUMNS]
-    table = scores.reindex(columns=[*SCORE_COLUMNS, *extra])
+    extra = [column for column in scores.columns if column not in COLUMNS]
+    table = scores.reindex(columns=[*COLUMNS, *extra])
     for column in ("value", "seconds", "peak_memory"):
         table[column] = pd.to_numeric(table[column], errors="coerce")
     return table

@@ -8,7 +8,8 @@ from benchmark.engines.outcome import Outcome
 from benchmark.metrics import metric
 from benchmark.plan import plan
 from benchmark.run import run_job
-from benchmark.score import COLUMNS, score
+from benchmark.ranking import COLUMNS
+from benchmark.score import score
 
 
 @pytest.fixture

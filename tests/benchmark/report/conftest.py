@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.ranking import Standing, Summary
+from benchmark.ranking import COLUMNS, Standing, Summary
 from benchmark.report import (
     AlgorithmInfo,
     CasePicture,
@@ -16,7 +16,6 @@ from benchmark.report import (
     ReportContent,
     SelectionNote,
 )
-from benchmark.report.content import SCORE_COLUMNS
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 
@@ -92,7 +91,7 @@ def make(tmp_path):
             for case in cases
             for metric in METRICS
         ]
-        scores = pd.DataFrame(rows, columns=list(SCORE_COLUMNS))
+        scores = pd.DataFrame(rows, columns=list(COLUMNS))
         standings = [standing(scores, name, float(n + 1)) for n, (name, _) in enumerate(names)]
         pictures = [
             CasePicture(

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from benchmark.ranking import COLUMNS
 from benchmark.report import Failure, MetricInfo
-from benchmark.report.content import SCORE_COLUMNS
 from benchmark.report.tables import (
     aggregate,
     algorithm_metrics,
@@ -86,7 +86,7 @@ def test_aggregates():
 
 def test_an_empty_run(empty):
     assert platform_metrics(empty) == {"case": {}, "aggregates": {}, "failed": []}
-    assert list(tidy(empty.scores).columns) == list(SCORE_COLUMNS)
+    assert list(tidy(empty.scores).columns) == list(COLUMNS)
     assert case_names(empty) == []
     assert attempts(empty).empty
 
@@ -97,7 +97,7 @@ def test_cases_keep_their_order_and_stand_once(make):
 
 def test_scores_of_a_whole_set_are_no_case(make):
     content = make()
-    row = dict.fromkeys(SCORE_COLUMNS) | {"case": "", "algorithm": "good", "metric": "KID"}
+    row = dict.fromkeys(COLUMNS) | {"case": "", "algorithm": "good", "metric": "KID"}
     scores = pd.concat([content.scores.astype(object), pd.DataFrame([row]).astype(object)])
     assert case_names(replace(content, scores=scores)) == ["a", "b", "c"]
 
