@@ -120,7 +120,7 @@ class ReportContent:
     metrics : sequence of MetricInfo
         In the order of showing; empty when nothing could be scored.
     scores : DataFrame
-        Long table with the columns `benchmark.ranking.COLUMNS`: one row per case, algorithm and metric;
+        Long table with the columns `benchmark.ranking.COLUMNS`, a row per case and metric;
         ``value`` NaN where undefined, ``status`` ``"ok"`` or how it failed, ``seconds`` in s,
         ``peak_memory`` in bytes.
     failures, selections, algorithms, pictures : sequences
