@@ -100,6 +100,7 @@ def test_a_second_time_nothing_is_generated_or_run(runs):
     assert after == before
 
 
+@pytest.mark.slow
 def test_both_ways_to_call_a_container_give_the_same_bits(runs):
     folder, _ = runs
     done = _benchmark(folder, "spheroid", "--api", "exec", "--run", "other")
@@ -267,6 +268,7 @@ def test_docker_asked_for_and_absent_is_one_line(tmp_path):
     assert "ENGINE=process" in done.stderr
 
 
+@pytest.mark.slow
 def test_without_docker_the_process_engine_is_chosen_and_said(tmp_path):
     done = _benchmark(tmp_path, engine="auto", DOCKER_HOST=f"unix://{tmp_path}/docker.sock")
     assert done.returncode == 0

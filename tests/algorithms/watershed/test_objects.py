@@ -85,6 +85,13 @@ def test_opening_does_not_depend_on_the_neighbours():
     assert (opened > 0).sum() > 0.85 * 14**2
 
 
+def test_opening_takes_nothing_off_along_an_axis_of_long_voxels():
+    labels = np.zeros((5, 20, 20), np.int32)
+    labels[1:4, 5:15, 5:15] = 1
+    opened = open_objects(labels, (4.0, 1.0, 1.0), 2.0)
+    np.testing.assert_array_equal(np.flatnonzero(opened.any(axis=(1, 2))), [1, 2, 3])
+
+
 def test_kept_objects_are_numbered_without_gaps():
     labels = np.array([[0, 1, 2, 3]], np.int32)
     keep = np.array([True, True, False, True])
