@@ -44,7 +44,18 @@ def cut_at_own_level(
 
 
 def largest_pieces(labels: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Return the labels with only the largest connected piece of each."""
+    """Return the labels with only the largest connected piece of each.
+
+    Parameters
+    ----------
+    labels : (Z, Y, X) or (Y, X) int32 array
+        0 = background.
+
+    Returns
+    -------
+    int32 array
+        Of the same shape; of equal pieces the first in memory stays.
+    """
     pieces: NDArray[np.int32] = connected(labels, connectivity=1)
     pieces = pieces.astype(np.int32, copy=False)
     size = np.bincount(pieces.ravel())
@@ -62,7 +73,18 @@ def largest_pieces(labels: NDArray[np.int32]) -> NDArray[np.int32]:
 
 
 def fill_holes(labels: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Return the labels with the enclosed background that touches one object only filled."""
+    """Return the labels with the enclosed background that touches one object only filled.
+
+    Parameters
+    ----------
+    labels : (Z, Y, X) or (Y, X) int32 array
+        0 = background.
+
+    Returns
+    -------
+    int32 array
+        Of the same shape; background connected to the border of the image is no hole.
+    """
     holes, count = ndimage.label(labels == 0)
     if count <= 1:
         return labels
@@ -85,10 +107,10 @@ def fill_holes(labels: NDArray[np.int32]) -> NDArray[np.int32]:
     return result
 
 
-def _apart(labels: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Return the voxels of objects whose neighbours along the axes have the same label."""
+def _apart(labels: NDArray[np.int32], axes: Sequence[int]) -> NDArray[np.bool_]:
+    """Return the voxels of objects whose neighbours along some axes have the same label."""
     inner: NDArray[np.bool_] = labels > 0
-    for axis in range(labels.ndim):
+    for axis in axes:
         v, i = np.moveaxis(labels, axis, 0), np.moveaxis(inner, axis, 0)
         differ = v[1:] != v[:-1]
         i[1:] &= ~differ
@@ -99,12 +121,31 @@ def _apart(labels: NDArray[np.int32]) -> NDArray[np.bool_]:
 def open_objects(
     labels: NDArray[np.int32], spacing: Sequence[float], radius_um: float
 ) -> NDArray[np.int32]:
-    """Return the labels without parts thinner than twice the radius."""
+    """Return the labels without parts thinner than twice the radius.
+
+    Parameters
+    ----------
+    labels : (Z, Y, X) or (Y, X) int32 array
+        0 = background.
+    spacing : sequence of float
+        µm per voxel.
+    radius_um : float
+        Radius of the ball in µm; 0 changes nothing.
+
+    Returns
+    -------
+    int32 array
+        Each object opened by itself; one without a core of that radius stays as it is.
+
+    Notes
+    -----
+    Along an axis whose voxels are longer than the radius nothing is taken off.
+    """
     if radius_um <= 0:
         return labels
-    core = ndimage.distance_transform_edt(_apart(labels), sampling=spacing) > radius_um - min(
-        spacing
-    )
+    axes = [axis for axis, step in enumerate(spacing) if step <= radius_um]
+    inner = _apart(labels, axes)
+    core = ndimage.distance_transform_edt(inner, sampling=spacing) > radius_um - min(spacing)
     if not core.any():
         return labels
     distance, nearest = ndimage.distance_transform_edt(~core, sampling=spacing, return_indices=True)
@@ -116,7 +157,20 @@ def open_objects(
 
 
 def keep_by(labels: NDArray[np.int32], keep: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """Return the labels with the objects kept whose entry is true, numbered from 1."""
+    """Return the labels with the objects kept whose entry is true, numbered from 1.
+
+    Parameters
+    ----------
+    labels : (Z, Y, X) or (Y, X) int32 array
+        0 = background.
+    keep : bool array
+        One entry per label from 0 to the largest; that of the background does not count.
+
+    Returns
+    -------
+    int32 array
+        1..n without gaps, in the order of the old numbers.
+    """
     keep = keep.copy()
     keep[0] = False
     number = np.zeros(keep.size, np.int32)

@@ -36,7 +36,22 @@ def typical_radius(mask: NDArray[np.bool_], spacing: Sequence[float], elongation
 def border_distance(
     mask: NDArray[np.bool_], spacing: Sequence[float], elongation: float
 ) -> NDArray[np.float32]:
-    """Return the distance in µm to the nearest voxel outside, z divided by the elongation."""
+    """Return the distance to the nearest voxel outside.
+
+    Parameters
+    ----------
+    mask : bool array
+        The foreground.
+    spacing : sequence of float
+        µm per voxel.
+    elongation : float
+        Distances along z are divided by it.
+
+    Returns
+    -------
+    float array
+        In µm, 0 outside.
+    """
     flattened = sigmas(1.0, [1.0] * mask.ndim, elongation)
     step = [size / factor for size, factor in zip(spacing, flattened, strict=True)]
     distance: NDArray[np.float32] = ndimage.distance_transform_edt(mask, sampling=step).astype(

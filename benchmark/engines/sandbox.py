@@ -3,7 +3,7 @@
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,7 @@ class Sandbox:
         self.container = container
         self._group: Group | None = None
         self._read_until = ""
+        self._streams = ExitStack()
 
     def start(self) -> None:
         """Start it."""
@@ -83,18 +84,26 @@ class Sandbox:
         """Send a request to the server and return a function that gives the answer, None before.
 
         A server that does not listen yet is waited for this long. The answer is 0, or the exit
-        code a run would have had. The client inside is not attached, so that no connection has to
-        outlast the silence of an hour.
+        code a run would have had.
         """
         command = ["python3", "-I", "-S", "-c", CLIENT, request, str(patience_s)]
         made = self.client.api.exec_create(self.container.id, command)["Id"]
-        self.client.api.exec_start(made, detach=True)
+        # Attached but never read: podman does not tell the end of a detached program, and reading
+        # would run into the connection's time limit when an algorithm is silent for long.
+        stream = self._streams.enter_context(closing(_Attached(self.client, made)))
 
         def code() -> int | None:
             found = self.client.api.exec_inspect(made)
-            return None if found["Running"] or found["ExitCode"] is None else int(found["ExitCode"])
+            if found["Running"] or found["ExitCode"] is None:
+                return None
+            stream.close()
+            return int(found["ExitCode"])
 
         return code
+
+    def detach(self) -> None:
+        """Close the connections of programs that have not ended."""
+        self._streams.close()
 
     def end(self) -> None:
         """Send SIGTERM, and SIGKILL 5 s later."""
@@ -153,6 +162,18 @@ class Sandbox:
         return "".join(f"{text}\n" for text in new), last
 
 
+class _Attached:
+    """The connection to a program that was started in a container."""
+
+    def __init__(self, client: Client, made: str) -> None:
+        self._stream = client.api.exec_start(made, socket=True)
+
+    def close(self) -> None:
+        """Close it by way of the answer which the SDK hangs on it; twice is as good as once."""
+        answer = getattr(self._stream, "_response", None)
+        (self._stream if answer is None else answer).close()
+
+
 @contextmanager
 def sandbox(
     client: Client,
@@ -202,11 +223,12 @@ def sandbox(
         ),
         **given,
     )
+    box = Sandbox(client, container)
     try:
-        box = Sandbox(client, container)
         box.start()
         yield box
     finally:
+        box.detach()
         _remove(container)
 
 
