@@ -57,7 +57,7 @@ class Sandbox:
         self.client = client
         self.container = container
         self._group: Group | None = None
-        self._read_until = ""
+        self._seen: dict[bool, tuple[str, int]] = {}
         self._streams = ExitStack()
 
     def start(self) -> None:
@@ -139,27 +139,32 @@ class Sandbox:
         line : str
             The last line of stderr that is not empty.
         """
-        begin = self._read_until
-        text, self._read_until = self._read(begin, stdout=True)
-        errors, _ = self._read(begin, stdout=False)
-        lines = [line.strip() for line in errors.splitlines() if line.strip()]
-        return text, lines[-1] if lines else ""
+        lines = [line.strip() for line in self._read(stdout=False) if line.strip()]
+        return "".join(f"{line}\n" for line in self._read(stdout=True)), lines[-1] if lines else ""
 
-    def _read(self, begin: str, *, stdout: bool) -> tuple[str, str]:
-        """Return what was written after a time stamp of the log, and the last stamp.
+    def _read(self, *, stdout: bool) -> list[str]:
+        """Return the lines of stderr, or of both streams, that were written since the last call.
 
-        The daemon selects by seconds; a line's own stamp tells whether it is new.
+        The daemon selects by seconds and podman's time stamps have no more, so the lines of the
+        last stamp are counted.
         """
-        since = {"since": _seconds(begin)} if begin else {}
+        last, count = self._seen.get(stdout, ("", 0))
+        since = {"since": _seconds(last)} if last else {}
         raw = self.container.logs(stdout=stdout, stderr=True, timestamps=True, **since)
         new: list[str] = []
-        last = begin
+        skip = count
         for line in raw.decode("utf-8", errors="replace").replace("\0", "").split("\n"):
             stamp, _, text = line.partition(" ")
-            if stamp and stamp > begin:
-                new.append(text)
-                last = max(last, stamp)
-        return "".join(f"{text}\n" for text in new), last
+            if not stamp or stamp < last:
+                continue
+            if stamp == last and skip:
+                skip -= 1
+                continue
+            new.append(text)
+            last, count = (stamp, count + 1) if stamp == last else (stamp, 1)
+            skip = 0
+        self._seen[stdout] = last, count
+        return new
 
 
 class _Attached:
