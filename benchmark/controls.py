@@ -17,7 +17,7 @@ CONTROLS: Mapping[str, Callable[[Labels], Labels]] = MappingProxyType(
 )
 
 
-def broken_rulers(scores: pd.DataFrame, metrics: Iterable[Metric]) -> list[str]:
+def broken_rulers(scores: pd.DataFrame, metrics: Iterable[Metric[Any]]) -> list[str]:
     """Return one line for each metric that does not give the oracle its best value.
 
     Parameters

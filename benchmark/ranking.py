@@ -22,6 +22,7 @@ results, Scientific Reports 11 (2021), doi:10.1038/s41598-021-82017-6 (bootstrap
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, nan
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -118,7 +119,7 @@ class Standing:
 def leaderboard(
     scores: pd.DataFrame,
     pooled: Mapping[tuple[str, str], float],
-    metrics: Sequence[Metric],
+    metrics: Sequence[Metric[Any]],
     controls: Collection[str],
     seed: int = 0,
 ) -> list[Standing]:
@@ -201,7 +202,7 @@ def _draws(cases: int, seed: int) -> Floats:
 
 
 def _summary(
-    rows: pd.DataFrame, metric: Metric, pooled: float, cases: pd.MultiIndex, draws: Floats
+    rows: pd.DataFrame, metric: Metric[Any], pooled: float, cases: pd.MultiIndex, draws: Floats
 ) -> Summary:
     """Return mean, interval and counts of one metric from the rows of one algorithm."""
     own = rows[rows["metric"] == metric.name].set_index(CASE)
@@ -225,7 +226,7 @@ def _interval(values: Floats, defined: NDArray[np.bool_], draws: Floats) -> tupl
 
 
 def _ranks(
-    summaries: Mapping[str, Mapping[str, Summary]], primary: Sequence[Metric]
+    summaries: Mapping[str, Mapping[str, Summary]], primary: Sequence[Metric[Any]]
 ) -> dict[str, float]:
     """Return the mean over the primary metrics of each algorithm's rank."""
     if not primary or not summaries:

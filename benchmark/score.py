@@ -36,7 +36,7 @@ class Scores:
 
     table: pd.DataFrame
     pooled: Mapping[tuple[str, str], float]
-    metrics: tuple[Metric, ...]
+    metrics: tuple[Metric[Any], ...]
     records: Mapping[tuple[str, str], Mapping[str, Any]]
 
 
@@ -61,7 +61,8 @@ def score(dataset: Dataset, jobs: Sequence[Job]) -> Scores:
     -----
     Truth and predictions of one case are in memory at a time.
     """
-    metrics = metrics_for(dataset.task.name)
+    # Those of the overlap table, which every case has; others are for `cytosuite score`.
+    metrics = tuple(m for m in metrics_for(dataset.task.name) if m.evidence is overlap)
     annotated = any(case.truth(dataset.task) is not None for case in dataset.cases)
     rows: list[dict[str, Any]] = []
     tables: dict[str, list[Overlap]] = {}
@@ -112,7 +113,7 @@ def _rows(
     dataset: Dataset,
     case: Case,
     algorithm: str,
-    metrics: Sequence[Metric],
+    metrics: Sequence[Metric[Any]],
     table: Overlap,
     record: Mapping[str, Any],
 ) -> list[dict[str, Any]]:

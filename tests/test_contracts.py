@@ -18,7 +18,7 @@ ALGORITHMS = algorithms()
 DATASETS = dataset_manifests()
 SEGMENTERS = [name for name, found in ALGORITHMS.items() if found.task == "segment"]
 SIMULATED = [name for name, found in DATASETS.items() if found.kind == "simulated"]
-METRICS = {metric.name: metric for metric in metrics_for("segment")}
+METRICS = {m.name: m for m in metrics_for("segment") if m.evidence is overlap}
 
 
 def _ball(axes, dtype=np.uint16):

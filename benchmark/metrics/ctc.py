@@ -12,7 +12,7 @@ from math import nan
 import numpy as np
 
 from benchmark.metrics.metric import metric
-from benchmark.metrics.overlap import Counts, Overlap
+from benchmark.metrics.overlap import Counts, Overlap, overlap
 
 SPLIT, MISSED, SPURIOUS = 5, 10, 1  # cost of repairing one such error by hand (Matula et al. 2015)
 
@@ -72,6 +72,7 @@ def ctc_errors(table: Overlap) -> CtcErrors:
 
 
 @metric(
+    evidence=overlap,
     task="segment",
     name="SEG",
     title="Segmentation accuracy",
@@ -120,6 +121,7 @@ def seg(table: Overlap) -> float:
 
 
 @metric(
+    evidence=overlap,
     task="segment",
     name="DET",
     title="Detection accuracy",
@@ -170,7 +172,13 @@ def det(table: Overlap) -> float:
     return 1.0 - min(repair, from_scratch) / from_scratch
 
 
-@metric(task="segment", title="Splits needed", best=0.0, reference="10.1371/journal.pone.0144959")
+@metric(
+    evidence=overlap,
+    task="segment",
+    title="Splits needed",
+    best=0.0,
+    reference="10.1371/journal.pone.0144959",
+)
 def splits(table: Overlap) -> float:
     """Return how many cuts separate the cells which share one predicted object (NS of DET).
 
@@ -192,7 +200,13 @@ def splits(table: Overlap) -> float:
     return float(ctc_errors(table).splits)
 
 
-@metric(task="segment", title="Cells missed", best=0.0, reference="10.1371/journal.pone.0144959")
+@metric(
+    evidence=overlap,
+    task="segment",
+    title="Cells missed",
+    best=0.0,
+    reference="10.1371/journal.pone.0144959",
+)
 def missed(table: Overlap) -> float:
     """Return how many cells no predicted object covers by more than half (FN of DET).
 
@@ -215,7 +229,11 @@ def missed(table: Overlap) -> float:
 
 
 @metric(
-    task="segment", title="Spurious objects", best=0.0, reference="10.1371/journal.pone.0144959"
+    evidence=overlap,
+    task="segment",
+    title="Spurious objects",
+    best=0.0,
+    reference="10.1371/journal.pone.0144959",
 )
 def spurious(table: Overlap) -> float:
     """Return how many predicted objects match no cell (FP of DET).

@@ -5,7 +5,7 @@ from math import nan
 import numpy as np
 
 from benchmark.metrics.metric import metric
-from benchmark.metrics.overlap import Overlap
+from benchmark.metrics.overlap import Overlap, overlap
 
 EVERINGHAM = "10.1007/s11263-009-0275-4"
 
@@ -46,6 +46,7 @@ def found(table: Overlap) -> int:
 
 
 @metric(
+    evidence=overlap,
     task="segment",
     name="F1",
     title="F1 at IoU 0.5",
@@ -88,6 +89,7 @@ def f1(table: Overlap) -> float:
 
 
 @metric(
+    evidence=overlap,
     task="segment",
     title="Precision at IoU 0.5",
     best=1.0,
@@ -117,6 +119,7 @@ def precision(table: Overlap) -> float:
 
 
 @metric(
+    evidence=overlap,
     task="segment",
     title="Recall at IoU 0.5",
     best=1.0,
@@ -145,7 +148,7 @@ def recall(table: Overlap) -> float:
     return found(table) / table.truth_sizes.size if table.truth_sizes.size else nan
 
 
-@metric(task="segment", title="Cells in the truth")
+@metric(evidence=overlap, task="segment", title="Cells in the truth")
 def truth_count(table: Overlap) -> float:
     """Return the number of objects in the truth.
 
@@ -167,7 +170,7 @@ def truth_count(table: Overlap) -> float:
     return float(table.truth_sizes.size)
 
 
-@metric(task="segment", title="Objects predicted")
+@metric(evidence=overlap, task="segment", title="Objects predicted")
 def prediction_count(table: Overlap) -> float:
     """Return the number of objects in the prediction.
 
@@ -190,7 +193,10 @@ def prediction_count(table: Overlap) -> float:
 
 
 @metric(
-    task="segment", title="Relative error of the count", undefined="when the truth holds no object"
+    evidence=overlap,
+    task="segment",
+    title="Relative error of the count",
+    undefined="when the truth holds no object",
 )
 def count_error(table: Overlap) -> float:
     """Return how many objects too many the prediction holds, relative to the truth.

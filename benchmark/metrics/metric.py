@@ -1,26 +1,32 @@
-"""What a metric is: a function of an overlap table together with how its number is to be read."""
+"""What a metric is: a function of some evidence, together with how its number is to be read.
+
+The evidence is what many metrics share and is costly to gather, an ordinary value: the overlap
+table of two label volumes, the matched tracks of two sequences, a checked pair of images.
+"""
 
 import pkgutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import Any, Generic, Literal, TypeVar
 
-from numpy.typing import NDArray
-
-from benchmark.metrics.overlap import Overlap, overlap
 from cytosuite.errors import InputError
+
+Evidence = TypeVar("Evidence")
+Scope = Literal["case", "set"]
 
 
 @dataclass(frozen=True)
-class Metric:
-    """A score of instance labels: a function, its range and its source.
+class Metric(Generic[Evidence]):
+    """A score: a function of evidence, how that is gathered, its range and its source.
 
     Parameters
     ----------
     function : callable
-        Returns the value from an overlap table; NaN where the metric is undefined.
+        Returns the value from the evidence; NaN where the metric is undefined.
+    evidence : callable
+        Gathers the evidence from truth and prediction, see there for its arguments.
     name : str
         Short name, in tables and files.
     task : str
@@ -36,6 +42,8 @@ class Metric:
         When the value is NaN ("when ..."); empty if never.
     primary : bool
         Whether algorithms are ranked by it.
+    scope : str
+        ``case``: one value per case; ``set``: one value for unpaired sets of images.
 
     Examples
     --------
@@ -47,7 +55,8 @@ class Metric:
     ('SEG', 1.0, True)
     """
 
-    function: Callable[[Overlap], float]
+    function: Callable[[Evidence], float]
+    evidence: Callable[..., Evidence]
     name: str
     task: str
     title: str
@@ -56,6 +65,7 @@ class Metric:
     reference: str
     undefined: str
     primary: bool
+    scope: Scope = "case"
 
     def __post_init__(self) -> None:
         """Take on the name and documentation of the function, for help and doctest."""
@@ -67,13 +77,14 @@ class Metric:
             __wrapped__=function,
         )
 
-    def __call__(self, truth: NDArray[Any], prediction: NDArray[Any]) -> float:
-        """Return the value for two label volumes of one shape (see `overlap` for what they are).
+    def __call__(self, *arguments: Any, **options: Any) -> float:  # noqa: ANN401 - the evidence's
+        """Return the value for a truth and a prediction.
 
         Parameters
         ----------
-        truth, prediction : integer arrays of one shape
-            Instance labels, 0 = background.
+        *arguments, **options
+            Those of `evidence`: for label metrics truth and prediction, integer arrays of one
+            shape.
 
         Returns
         -------
@@ -83,24 +94,24 @@ class Metric:
         Raises
         ------
         InputError
-            If a dtype is not an integer, a label is negative, or the shapes differ.
+            If they are not what the evidence needs.
         """
-        return self.of(overlap(truth, prediction))
+        return self.of(self.evidence(*arguments, **options))
 
-    def of(self, table: Overlap) -> float:
-        """Return the value for an overlap table.
+    def of(self, evidence: Evidence) -> float:
+        """Return the value for evidence that was gathered before.
 
         Parameters
         ----------
-        table : Overlap
-            Of one volume, or of several concatenated ones for the pooled value of the set.
+        evidence : object
+            Of one case, or of several taken as one for the pooled value of a set.
 
         Returns
         -------
         float
             The value; NaN where it is undefined.
         """
-        return float(self.function(table))
+        return float(self.function(evidence))
 
     @property
     def higher_is_better(self) -> bool | None:
@@ -125,6 +136,7 @@ class Metric:
 
 def metric(
     *,
+    evidence: Callable[..., Evidence],
     task: str,
     title: str,
     name: str | None = None,
@@ -133,12 +145,13 @@ def metric(
     reference: str = "",
     undefined: str = "",
     primary: bool = False,
-) -> Callable[[Callable[[Overlap], float]], Metric]:
-    """Return a decorator that makes a `Metric` of a function of an overlap table.
+    scope: Scope = "case",
+) -> Callable[[Callable[[Evidence], float]], Metric[Evidence]]:
+    """Return a decorator that makes a `Metric` of a function of some evidence.
 
     Parameters
     ----------
-    task, title, best, worst, reference, undefined, primary
+    evidence, task, title, best, worst, reference, undefined, primary, scope
         As in `Metric`.
     name : str, optional
         Short name; the function's own by default.
@@ -155,7 +168,8 @@ def metric(
 
     Examples
     --------
-    >>> @metric(task="segment", title="Pairs", undefined="")
+    >>> from benchmark.metrics.overlap import Overlap, overlap
+    >>> @metric(evidence=overlap, task="segment", title="Pairs", undefined="")
     ... def pairs(table: Overlap) -> float:
     ...     '''Return the number of overlapping pairs.'''
     ...     return table.shared.size
@@ -163,20 +177,33 @@ def metric(
     ('pairs', 'Return the number of overlapping pairs.')
     """
 
-    def decorate(function: Callable[[Overlap], float]) -> Metric:
+    def decorate(function: Callable[[Evidence], float]) -> Metric[Evidence]:
+        """Return the metric."""
         label = function.__name__ if name is None else name
         if primary and (best is None or worst is None):
             raise InputError(
                 f"metric {label}: a primary metric needs best and worst, found best={best}, "
                 f"worst={worst}; give both or drop primary=True"
             )
-        return Metric(function, label, task, title, best, worst, reference, undefined, primary)
+        return Metric(
+            function,
+            evidence,
+            label,
+            task,
+            title,
+            best,
+            worst,
+            reference,
+            undefined,
+            primary,
+            scope,
+        )
 
     return decorate
 
 
 @cache
-def metrics_for(task: str) -> tuple[Metric, ...]:
+def metrics_for(task: str) -> tuple[Metric[Any], ...]:
     """Return the metrics of a task, found in the modules of this package.
 
     Parameters
@@ -209,7 +236,7 @@ def metrics_for(task: str) -> tuple[Metric, ...]:
     return tuple(sorted(found, key=lambda m: (not m.primary, m.worst is None, m.best is None)))
 
 
-def _declared() -> Iterator[Metric]:
+def _declared() -> Iterator[Metric[Any]]:
     """Yield every metric of the package where it is defined, not where it is imported."""
     package = import_module(__name__.rpartition(".")[0])
     for module_name in sorted(info.name for info in pkgutil.iter_modules(package.__path__)):

@@ -5,7 +5,7 @@ import pytest
 
 from benchmark.controls import broken_rulers
 from benchmark.engines.outcome import Outcome
-from benchmark.metrics import metric
+from benchmark.metrics import metric, overlap
 from benchmark.plan import plan
 from benchmark.run import run_job
 from benchmark.ranking import COLUMNS
@@ -79,7 +79,7 @@ def test_without_truth_only_objects_are_counted(scored, make_dataset, fakes):
 def test_a_broken_ruler_is_found(scored, dataset, fakes):
     found = scored(dataset, fakes.perfect)
 
-    @metric(task="segment", title="Wrong", name="SEG", best=0.9)
+    @metric(evidence=overlap, task="segment", title="Wrong", name="SEG", best=0.9)
     def wrong(table):
         """Return a wrong value."""
 

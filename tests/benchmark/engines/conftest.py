@@ -67,6 +67,8 @@ def puppet(client, base):
                 tag="cytosuite/test-puppet",
                 labels=label,
                 network_mode="none",
+                rm=True,
+                forcerm=True,
             )
     return "cytosuite/test-puppet"
 

@@ -74,7 +74,7 @@ def test_cannot_be_changed():
 def declare(**arguments):
     """Return a metric made of a function that counts pairs."""
 
-    @metric(task="segment", title="Pairs", **arguments)
+    @metric(evidence=overlap, task="segment", title="Pairs", **arguments)
     def pairs(table: Overlap) -> float:
         """Return the number of overlapping pairs."""
         return table.shared.size
