@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ENGINE ?= auto
+# DEVICE and BASE_IMAGE reach the commands through the environment.
+export DEVICE BASE_IMAGE
 DEVICE ?= cpu
 # An option is passed on only when it was given: $(call option,NAME,--flag)
 option = $(if $($(1)),$(2) "$($(1))")
@@ -25,10 +27,10 @@ list: .venv/.benchmark ## List algorithms and datasets.
 
 ##@ Containers
 build-all: .venv/.benchmark ## Build the containers of all algorithms.
-	@$(BIN)/cytosuite build --device "$(DEVICE)"
+	@$(BIN)/cytosuite build
 
 build-%: .venv/.benchmark ## Build the container of one algorithm.
-	@$(BIN)/cytosuite build "$*" --device "$(DEVICE)"
+	@$(BIN)/cytosuite build "$*"
 
 ##@ Development
 setup: .venv/.dev ## Make the virtual environment with everything for development.

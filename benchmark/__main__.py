@@ -1,6 +1,7 @@
 """The command line: ``cytosuite``, or ``python -m benchmark``."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,6 +18,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 INTERRUPTED = 130
+Device = Annotated[Literal["cpu", "cuda"], typer.Option(envvar="DEVICE", help="Which torch.")]
+BaseImage = Annotated[
+    str | None, typer.Option(envvar="BASE_IMAGE", help="Image with Python 3.11 to build upon.")
+]
 
 
 def _numbers(text: str | None) -> tuple[float, ...] | None:
@@ -51,6 +56,8 @@ def benchmark_command(
     memory: Annotated[float | None, typer.Option(min=0.1, help="GiB per case.")] = None,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds per case.")] = 3600.0,
     runs: Annotated[Path | None, typer.Option(help="Folder for all results.")] = None,
+    device: Device = "cpu",
+    base_image: BaseImage = None,
 ) -> None:
     """Generate or read a dataset, run the algorithms on it, score them and write a report."""
     from benchmark.command import Options, benchmark
@@ -68,6 +75,8 @@ def benchmark_command(
         retry=retry,
         memory_gib=memory,
         timeout_s=timeout,
+        device=device,
+        base_image=base_image,
         **{key: value for key, value in optional.items() if value is not None},  # type: ignore[arg-type]
     )
     raise typer.Exit(benchmark(options, _console()))
@@ -76,7 +85,8 @@ def benchmark_command(
 @app.command("build")
 def build_command(
     algorithm: Annotated[str | None, typer.Argument(help="Names, comma-separated.")] = None,
-    device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Which torch.")] = "cpu",
+    device: Device = "cpu",
+    base_image: BaseImage = None,
 ) -> None:
     """Build the containers of all or some algorithms."""
     from benchmark.build import build_all
@@ -84,7 +94,8 @@ def build_command(
 
     names = pick("algorithm", _names(algorithm), algorithms())
     console = _console()
-    build_all(ROOT, names, device, lambda line: console.print(line, highlight=False, markup=False))
+    say = partial(console.print, highlight=False, markup=False)
+    build_all(ROOT, names, device, say, base_image)
 
 
 @app.command("list")

@@ -150,10 +150,7 @@ def build(
         "REVISION": revision,
         "CREATED": created,
     }
-    labels = {
-        SOURCE_LABEL: source_digest(root, algorithm, device),
-        ALGORITHM_LABEL: algorithm,
-    }
+    labels = {SOURCE_LABEL: source_digest(root, algorithm, device), ALGORITHM_LABEL: algorithm}
     _build(client, root, tag, _context(root, algorithm), arguments, labels, say)
     _prune(client, f"{ALGORITHM_LABEL}={algorithm}")
     say(f"{tag} is built")
@@ -180,7 +177,12 @@ def build_all(
 
 
 def ensure_images(
-    client: Client, root: Path, names: Iterable[str], say: Say, device: Device = "cpu"
+    client: Client,
+    root: Path,
+    names: Iterable[str],
+    say: Say,
+    device: Device = "cpu",
+    base_image: str | None = None,
 ) -> None:
     """Build the images that are missing; refuse those of other sources.
 
@@ -197,7 +199,7 @@ def ensure_images(
         )
     for name, state in states.items():
         if state == "missing":
-            build(client, root, name, device=device, say=say)
+            build(client, root, name, device=device, base_image=base_image, say=say)
 
 
 def build_base(

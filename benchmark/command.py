@@ -4,13 +4,14 @@ import os
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import isfinite, nan
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmark.build import ensure_images
+from benchmark.build import Device, ensure_images
 from benchmark.catalog import ROOT, algorithms, pick
 from benchmark.controls import CONTROLS, broken_rulers
 from benchmark.dataset import Dataset, prepare
@@ -62,6 +63,10 @@ class Options:
         Time limit of a case.
     runs : Path
         Folder for everything that is generated.
+    device : str
+        ``cuda`` takes images with CUDA and gives them a GPU.
+    base_image : str or None
+        What missing images are built upon.
     """
 
     dataset: str
@@ -77,6 +82,8 @@ class Options:
     memory_gib: float | None = None
     timeout_s: float = 3600.0
     runs: Path = ROOT / "runs"
+    device: Device = "cpu"
+    base_image: str | None = None
 
 
 def benchmark(options: Options, console: Console) -> int:
@@ -99,12 +106,14 @@ def benchmark(options: Options, console: Console) -> int:
     CytosuiteError
         If what was asked for is not possible.
     """
-    engine, sentence = choose(options.engine)
+    engine, sentence = choose(options.engine, options.device)
     console.print(sentence, highlight=False)
     made = recipe(options.dataset, options.size, options.seed, options.spacing)
     chosen = _chosen(options, made.task)
     if isinstance(engine, DockerEngine):
-        ensure_images(engine.client, ROOT, [algorithm.name for algorithm in chosen], console.print)
+        names = [algorithm.name for algorithm in chosen]
+        say = partial(console.print, highlight=False, markup=False)
+        ensure_images(engine.client, ROOT, names, say, options.device, options.base_image)
     dataset = _dataset(made, options, console)
     folder = options.runs / (options.run or _run_name(made, engine))
     with claimed(folder):

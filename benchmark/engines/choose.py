@@ -1,22 +1,21 @@
 """Pick the engine: containers where a daemon answers, else plain processes; always say which."""
 
-from typing import Literal
-
+from benchmark.build import Device
 from benchmark.engines.docker import DockerEngine, find_docker
 from benchmark.engines.outcome import Engine
 from benchmark.engines.process import ProcessEngine
 from cytosuite.errors import InputError
 
-Choice = Literal["auto", "docker", "process"]
 
-
-def choose(wanted: str) -> tuple[Engine, str]:
+def choose(wanted: str, device: Device = "cpu") -> tuple[Engine, str]:
     """Return an engine and one sentence that says which, and why.
 
     Parameters
     ----------
     wanted : str
         ``docker``, ``process``, or ``auto`` for the first of them that works.
+    device : str
+        ``cuda`` for containers with a GPU.
 
     Raises
     ------
@@ -30,7 +29,7 @@ def choose(wanted: str) -> tuple[Engine, str]:
     found = find_docker()
     if not isinstance(found, str):
         why = "as asked" if wanted == "docker" else "a Docker daemon answers"
-        return DockerEngine(found), f"engine: docker ({why})"
+        return DockerEngine(found, device), f"engine: docker ({why})"
     if wanted == "docker":
         raise InputError(
             f"ENGINE=docker: no Docker daemon answers ({found}); start Docker, "
