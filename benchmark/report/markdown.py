@@ -39,6 +39,9 @@ def render(content: ReportContent) -> str:
     lines = [f"# {escape(content.title)}", "", f"**{escape(verdict(content))}**", ""]
     lines += [f"> {escape(note)}\n" for note in [*views.broken_rulers(content), *content.notes]]
     lines += ["## Leaderboard", "", *_board(content), ""]
+    if content.metrics:
+        lines += ["## Every measure", "", "Mean over the cases; in brackets all cases as one.", ""]
+        lines += [*_measures(content), ""]
     if content.failures:
         rows = [(f.algorithm, f.case, f.status, f.message) for f in content.failures]
         lines += ["## Failures", "", *table(("algorithm", "case", "status", "message"), rows), ""]
@@ -64,6 +67,18 @@ def render(content: ReportContent) -> str:
     if content.command:
         lines += ["```sh", content.command.replace("```", "` ` `"), "```", ""]
     return "\n".join(lines)
+
+
+def _measures(content: ReportContent) -> list[str]:
+    """Return mean and pooled value of every metric as a table."""
+    rows = []
+    for entry in content.ranked():
+        found = [entry.summaries.get(metric.name) for metric in content.metrics]
+        rows.append(
+            [entry.algorithm]
+            + [f"{number(s.mean)} ({number(s.pooled)})" if s is not None else "-" for s in found]
+        )
+    return table(["algorithm", *(metric.name for metric in content.metrics)], rows)
 
 
 def _board(content: ReportContent) -> list[str]:

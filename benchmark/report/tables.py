@@ -129,6 +129,15 @@ def aggregate(numbers: Sequence[float]) -> dict[str, float | int]:
     }
 
 
+def pooled(content: ReportContent, algorithm: str, metric: str) -> dict[str, float]:
+    """Return ``{"pooled": value}``, all cases taken as one; nothing where it is undefined."""
+    for entry in content.standings:
+        summary = entry.summaries.get(metric) if entry.algorithm == algorithm else None
+        if summary is not None and finite(summary.pooled) is not None:
+            return {"pooled": float(summary.pooled)}
+    return {}
+
+
 def algorithm_metrics(content: ReportContent, algorithm: str) -> dict[str, Any]:
     """Return the scores of one algorithm as ``{"case": ..., "aggregates": ..., "failed": ...}``.
 
@@ -151,7 +160,9 @@ def algorithm_metrics(content: ReportContent, algorithm: str) -> dict[str, Any]:
     aggregates = {}
     for name in metrics:
         numbers = values(content, algorithm, name)
-        aggregates[json_name(name)] = aggregate(list(numbers.values()))
+        aggregates[json_name(name)] = aggregate(list(numbers.values())) | pooled(
+            content, algorithm, name
+        )
         for case, value in numbers.items():
             if case in by_case:
                 by_case[case][json_name(name)] = value
