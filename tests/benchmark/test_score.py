@@ -7,8 +7,8 @@ from benchmark.controls import broken_rulers
 from benchmark.engines.outcome import Outcome
 from benchmark.metrics import metric, overlap
 from benchmark.plan import plan
-from benchmark.run import run_job
 from benchmark.ranking import COLUMNS
+from benchmark.run import run_job
 from benchmark.score import score
 
 

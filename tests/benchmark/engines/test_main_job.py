@@ -1,0 +1,116 @@
+"""The main job in real containers, as users run it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from benchmark.build import build, image_tag
+from benchmark.catalog import ROOT
+from benchmark.engines.hardening import RUN_LABEL
+
+pytestmark = [pytest.mark.docker, pytest.mark.slow]
+
+
+@pytest.fixture(scope="session")
+def watershed_image(client, base):
+    """Return the current image of the watershed algorithm, built if need be."""
+    return build(client, ROOT, "watershed")
+
+
+@pytest.fixture
+def benchmark(tmp_path, watershed_image):
+    """Return a function that runs the command on the mini spheroids."""
+
+    def benchmark(*words, wait=True):
+        command = [sys.executable, "-m", "benchmark", "benchmark", "spheroid", "--size", "mini"]
+        process = subprocess.Popen(
+            [*command, "--runs", str(tmp_path), *words],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        if not wait:
+            return process
+        output, errors = process.communicate(timeout=300)
+        return process.returncode, output, errors
+
+    return benchmark
+
+
+def _outputs(folder):
+    return {
+        path.relative_to(folder): path.read_bytes()
+        for path in sorted(folder.glob("*/output/**/*.tif"))
+    }
+
+
+def test_containers_and_processes_give_the_same_bits(tmp_path, benchmark):
+    code, output, errors = benchmark()
+    assert code == 0, errors
+    assert output.startswith("engine: docker (a Docker daemon answers)")
+    code, _, errors = benchmark("--engine", "process")
+    assert code == 0, errors
+    inside = _outputs(tmp_path / "spheroid-mini-docker" / "watershed")
+    outside = _outputs(tmp_path / "spheroid-mini-process" / "watershed")
+    assert len(inside) == 6
+    assert inside == outside
+    scores = [
+        (tmp_path / f"spheroid-mini-{engine}" / "report" / "metrics.json").read_text()
+        for engine in ("docker", "process")
+    ]
+    assert scores[0] == scores[1]
+
+
+def test_a_container_per_case_gives_the_same_bits_and_nothing_belongs_to_another(
+    tmp_path, benchmark
+):
+    assert benchmark("--engine", "docker", "--run", "a")[0] == 0
+    assert benchmark("--engine", "docker", "--run", "b", "--api", "exec")[0] == 0
+    outputs = _outputs(tmp_path / "a" / "watershed")
+    assert len(outputs) == 6
+    assert outputs == _outputs(tmp_path / "b" / "watershed")
+    assert {path.stat().st_uid for path in tmp_path.rglob("*")} == {os.getuid()}
+
+
+def test_a_killed_runner_leaves_nothing_that_the_next_does_not_clear(tmp_path, benchmark, client):
+    process = benchmark("--engine", "docker", wait=False)
+    results = tmp_path / "spheroid-mini-docker" / "watershed"
+    deadline = time.monotonic() + 120
+    while not list(results.glob("[!.]*/record.json")) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    whole = {path: path.stat().st_mtime_ns for path in results.glob("[!.]*/record.json")}
+    assert 1 <= len(whole) < 6
+    assert client.containers.list(filters={"label": RUN_LABEL})
+    code, output, errors = benchmark("--engine", "docker")
+    assert code == 0, errors
+    assert f"{len(whole)} results are there already" in output
+    for path, stamp in whole.items():
+        assert path.stat().st_mtime_ns == stamp
+    assert client.containers.list(all=True, filters={"label": RUN_LABEL}) == []
+    assert not list(results.glob(".*"))
+
+
+def test_a_stale_image_is_refused_with_the_command_that_builds_it(
+    tmp_path, benchmark, client, watershed_image
+):
+    tag = image_tag("watershed")
+    current = client.images.get(tag)
+    stale = client.containers.create(tag)
+    try:
+        stale.commit(*tag.split(":"), changes='LABEL org.cytosuite.source-digest="0"')
+        code, _, errors = benchmark("--engine", "docker")
+        assert code == 2
+        assert errors.count("\n") == 1
+        assert "make build-watershed" in errors
+    finally:
+        stale.remove()
+        made = client.images.get(tag)
+        current.tag(tag)
+        client.images.remove(made.id, force=True)
