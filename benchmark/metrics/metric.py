@@ -185,19 +185,8 @@ def metric(
                 f"metric {label}: a primary metric needs best and worst, found best={best}, "
                 f"worst={worst}; give both or drop primary=True"
             )
-        return Metric(
-            function,
-            evidence,
-            label,
-            task,
-            title,
-            best,
-            worst,
-            reference,
-            undefined,
-            primary,
-            scope,
-        )
+        source = (reference, undefined, primary, scope)
+        return Metric(function, evidence, label, task, title, best, worst, *source)
 
     return decorate
 
