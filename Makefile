@@ -12,7 +12,7 @@ OPTIONS = $(call option,SIZE,--size) $(call option,ALGORITHM,--algorithm) $(call
 	$(call option,MEMORY,--memory) $(call option,TIMEOUT,--timeout) $(if $(RETRY),--retry)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup benchmark list build-all test test-fast lint format clean
+.PHONY: help setup benchmark list build-all peers test test-fast lint format clean
 
 ##@ Use
 help: ## Show this help.
@@ -34,6 +34,9 @@ build-%: .venv/.benchmark ## Build the container of one algorithm.
 
 ##@ Development
 setup: .venv/.dev ## Make the virtual environment with everything for development.
+
+peers: .venv/.dev ## Install the independent programs that agreement tests compare with (torch among them).
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,peers]"
 
 test: .venv/.dev ## Run all tests; those with containers need a Docker daemon and skip without.
 	@$(BIN)/python -m pytest

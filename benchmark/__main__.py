@@ -2,6 +2,7 @@
 
 import sys
 from functools import partial
+from json import dumps
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -107,6 +108,44 @@ def list_command() -> None:
         typer.echo(title)
         for name, manifest in found.items():
             typer.echo(f"  {name:14} {manifest.task:10} {manifest.description}")
+
+
+@app.command("score")
+def score_command(
+    truth: Annotated[Path, typer.Option(help="File, folder, or 01_GT.")],
+    prediction: Annotated[Path, typer.Option(help="File, folder, or 01_RES.")],
+    metrics: Annotated[str | None, typer.Option(help="Names, comma-separated.")] = None,
+    image: Annotated[Path | None, typer.Option(help="Input images, for N_SSIM.")] = None,
+    spacing: Annotated[str | None, typer.Option(help="µm per voxel: z,y,x.")] = None,
+    data_range: Annotated[float | None, typer.Option(help="For image metrics.")] = None,
+    border: Annotated[int, typer.Option(min=0, help="Pixels to leave out at the border.")] = 0,
+    truth_labels: Annotated[Path | None, typer.Option(help="Objects in truth images.")] = None,
+    prediction_labels: Annotated[Path | None, typer.Option(help="In predicted ones.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the scores here, - for stdout.")] = None,
+) -> None:
+    """Score predictions on disk: files, folders, or Cell Tracking Challenge layouts."""
+    from benchmark.score_files import Wish, score_files, show
+    from cytosuite.files import write_json
+
+    wish = Wish(
+        truth,
+        prediction,
+        _names(metrics),
+        image,
+        _numbers(spacing),
+        data_range,
+        border,
+        truth_labels,
+        prediction_labels,
+    )
+    scores = score_files(wish)
+    if json is not None and str(json) == "-":
+        typer.echo(dumps(scores.as_json(), indent=2))
+    else:
+        show(scores, _console())
+        if json is not None:
+            write_json(json, scores.as_json())
+    raise typer.Exit(1 if scores.failed else 0)
 
 
 def _console() -> Console:

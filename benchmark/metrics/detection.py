@@ -6,30 +6,38 @@ import numpy as np
 
 from benchmark.metrics.metric import metric
 from benchmark.metrics.overlap import Overlap, overlap
+from cytosuite.errors import InputError
 
 EVERINGHAM = "10.1007/s11263-009-0275-4"
 
 
-def found(table: Overlap) -> int:
+def found(table: Overlap, percent: int = 50) -> int:
     """Count the pairs of one object of the truth and one predicted object that are the same.
 
     Parameters
     ----------
     table : Overlap
         Of a truth and a prediction.
+    percent : int
+        Least IoU of the two in hundredths, 50 to 100.
 
     Returns
     -------
     int
-        True positives of a largest one-to-one matching of the pairs with IoU >= 1/2.
+        True positives of a largest one-to-one matching of the pairs with at least that IoU.
+
+    Raises
+    ------
+    InputError
+        If `percent` is not an integer from 50 to 100.
 
     Notes
     -----
-    The condition ``2 |R n S| >= |R u S|`` is compared in integers. Above one half no object has a
-    second candidate. At one half exactly an object may have two, its two disjoint halves, which
-    then have no other: candidates form stars, each of which holds one pair of any largest
-    matching, and their number is that of the objects in them minus that of their pairs. It does
-    not depend on the order of the labels, nor on which of the two volumes is the truth.
+    The condition ``100 |R n S| >= percent |R u S|`` is compared in integers. Above one half no
+    object has a second candidate. At one half exactly an object may have two, its two disjoint
+    halves, which then have no other: candidates form stars, each of which holds one pair of any
+    largest matching, and their number is that of the objects in them minus that of their pairs.
+    It does not depend on the order of the labels, nor on which of the two volumes is the truth.
 
     Examples
     --------
@@ -39,10 +47,41 @@ def found(table: Overlap) -> int:
     >>> found(overlap(np.array([1, 1, 1, 1]), np.array([1, 1, 2, 2])))
     1
     """
-    same = np.flatnonzero(2 * table.shared >= table.unions)
-    truths = np.unique(table.truth_index[same]).size
-    predictions = np.unique(table.prediction_index[same]).size
-    return truths + predictions - same.size
+    if percent != int(percent) or not 50 <= percent <= 100:
+        raise InputError(
+            f"the least IoU must be a whole number of hundredths from 50 to 100, found {percent}; "
+            "below one half objects have no unique partner"
+        )
+    near = table.halves
+    same = near[100 * table.shared[near] >= int(percent) * table.unions_of(near)]
+    truths = np.bincount(table.truth_index[same])
+    predictions = np.bincount(table.prediction_index[same])
+    return int(np.count_nonzero(truths) + np.count_nonzero(predictions) - same.size)
+
+
+def f1_at(table: Overlap, percent: int) -> float:
+    """Return the harmonic mean of precision and recall of objects, at any least IoU from 0.5.
+
+    Parameters
+    ----------
+    table : Overlap
+        Of a truth and a prediction.
+    percent : int
+        Least IoU in hundredths, 50 to 100.
+
+    Returns
+    -------
+    float
+        In [0, 1]; 0 when one of the two holds no object, NaN when neither does. See `f1`.
+
+    Examples
+    --------
+    >>> table = overlap(np.array([1, 1, 1, 1, 2]), np.array([1, 1, 1, 0, 2]))
+    >>> f1_at(table, 75), f1_at(table, 80)
+    (1.0, 0.5)
+    """
+    objects = table.truth_sizes.size + table.prediction_sizes.size
+    return 2 * found(table, percent) / objects if objects else nan
 
 
 @metric(
@@ -84,8 +123,7 @@ def f1(table: Overlap) -> float:
     >>> f1(np.array([1, 1, 2, 2]), np.array([1, 1, 0, 0])) == 2 / 3
     True
     """
-    objects = table.truth_sizes.size + table.prediction_sizes.size
-    return 2 * found(table) / objects if objects else nan
+    return f1_at(table, 50)
 
 
 @metric(

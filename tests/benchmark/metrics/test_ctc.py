@@ -7,8 +7,19 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from benchmark.metrics.ctc import CtcErrors, ctc_errors, det, missed, seg, splits, spurious
+from benchmark.metrics.ctc import (
+    CtcErrors,
+    ctc_errors,
+    det,
+    detection_accuracy,
+    matches,
+    missed,
+    seg,
+    splits,
+    spurious,
+)
 from benchmark.metrics.overlap import concatenate, overlap
+from cytosuite.errors import InputError
 
 # SEG, DET, splits, missed, spurious: by hand from the sizes in the builders' documentation
 BY_HAND = {
@@ -127,6 +138,52 @@ def test_every_cell_is_matched_or_missed(truth, prediction):
     errors = ctc_errors(table)
     unique_or_merging = table.prediction_sizes.size - errors.spurious
     assert unique_or_merging + errors.splits + errors.missed == table.truth_sizes.size
+
+
+# splits, missed, spurious and DET of four programs on a volume of 201 nuclei (Bruch et al. 2023)
+PUBLISHED = {
+    "naive simulation": (30, 0, 220, 0.815920),
+    "optimized simulation": (15, 1, 66, 0.924876),
+    "both": (17, 0, 63, 0.926368),
+    "TWANG": (12, 43, 71, 0.720896),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_accuracies_follow_from_the_published_errors(name):
+    *errors, expected = PUBLISHED[name]
+    assert detection_accuracy(201, CtcErrors(*errors)) == pytest.approx(expected, abs=5e-7)
+
+
+def test_accuracy_of_errors_is_that_of_the_volumes(situation):
+    table = overlap(*situation)
+    value = detection_accuracy(table.truth_sizes.size, ctc_errors(table))
+    assert value == pytest.approx(det.of(table), nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("cells", "errors", "message"),
+    [
+        (-1, (0, 0, 0), "numbers of cells and of errors must not be negative, found -1 cells"),
+        (2, (0, -1, 0), "numbers of cells and of errors must not be negative, found 2 cells"),
+        (2, (1, 2, 0), "splits and missed cells must not exceed the 2 cells, found "),
+    ],
+)
+def test_impossible_numbers_of_errors_are_refused(cells, errors, message):
+    with pytest.raises(InputError, match=f"^{message}"):
+        detection_accuracy(cells, CtcErrors(*errors))
+
+
+@given(LABELS, LABELS)
+@quick
+def test_matches_are_the_pairs_of_more_than_half(truth, prediction):
+    table = overlap(truth, prediction)
+    expected = [
+        i
+        for i, (t, n) in enumerate(zip(table.truth_index, table.shared, strict=True))
+        if 2 * n > table.truth_sizes[t]
+    ]
+    assert matches(table).tolist() == expected
 
 
 def peer(folder, truth, prediction):

@@ -10,6 +10,7 @@ from scipy.optimize import linear_sum_assignment
 from benchmark.metrics.detection import (
     count_error,
     f1,
+    f1_at,
     found,
     precision,
     prediction_count,
@@ -66,6 +67,21 @@ def test_pairs_are_those_of_an_optimal_assignment(truth, prediction):
     same = np.zeros((table.truth_sizes.size, table.prediction_sizes.size))
     same[table.truth_index, table.prediction_index] = 2 * table.shared >= table.unions
     assert found(table) == same[linear_sum_assignment(same, maximize=True)].sum()
+
+
+@pytest.mark.parametrize(("shared", "pairs"), [(79, 0), (80, 1), (81, 1)])
+def test_other_overlaps_are_compared_in_integers(shared, pairs):
+    table = overlap(np.ones(100, np.uint8), (np.arange(100) < shared).astype(np.uint8))
+    assert found(table, 80) == f1_at(table, 80) == pairs
+
+
+@given(LABELS, LABELS)
+@quick
+def test_f1_at_one_half_is_f1_and_falls_above(truth, prediction):
+    table = overlap(truth, prediction)
+    assert f1_at(table, 50) == pytest.approx(f1.of(table), nan_ok=True)
+    assume(truth.any() or prediction.any())
+    assert f1_at(table, 50) >= f1_at(table, 70) >= f1_at(table, 100)
 
 
 @given(LABELS, LABELS)

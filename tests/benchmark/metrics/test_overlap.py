@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 import benchmark.metrics
-from benchmark.metrics.overlap import CHUNK, concatenate, overlap
+from benchmark.metrics import overlap_count
+from benchmark.metrics.overlap import Overlap, concatenate, overlap
+from benchmark.metrics.overlap_count import CHUNK, THREADED
 from cytosuite.errors import InputError
 
 INTEGERS = [np.dtype(f"{sign}int{bits}") for sign in ("", "u") for bits in (8, 16, 32, 64)]
@@ -140,11 +142,76 @@ def test_seventy_thousand_objects():
     assert table.truth_sizes.tolist() == table.shared.tolist() == [2] * 70_000
 
 
-def test_noise_is_summed_up_piece_by_piece(monkeypatch):
-    monkeypatch.setitem(overlap.__globals__, "CHUNK", 1000)
-    monkeypatch.setitem(overlap.__globals__, "PENDING", 3000)
-    truth, prediction = np.random.default_rng(0).integers(0, 50, (2, 20, 30, 40), np.uint16)
+@pytest.fixture
+def sorting(monkeypatch):
+    """Make every volume one of too many pairs for the hash table."""
+    monkeypatch.setattr(overlap_count, "_hashed", lambda *_: None)
+
+
+def spread(labels, factor, dtype):
+    """Return the same objects with labels so far apart."""
+    return labels.astype(dtype) * np.array(factor, dtype)
+
+
+WIDE = [
+    (1, np.uint8),
+    (13, np.int8),
+    (9_000, np.uint16),
+    (1 << 20, np.int32),
+    (500_000_000, np.uint32),
+    (1 << 60, np.int64),
+    ((1 << 64) // 5, np.uint64),
+]
+
+
+@pytest.mark.parametrize(("factor", "dtype"), WIDE)
+def test_sorting_gives_the_table_of_hashing(sorting, factor, dtype):
+    rng = np.random.default_rng(0)
+    for truth, prediction in rng.integers(0, 5, (4, 2, 3, 4, 5)):
+        pair = spread(truth, factor, dtype), spread(prediction[:, ::-1], factor, dtype)
+        assert counted(overlap(*pair)) == slowly(*pair)
+
+
+@given(PAIRS)
+@settings(max_examples=20, deadline=None)
+def test_sorting_gives_the_columns_of_hashing_in_their_order(pair):
+    hashed = overlap(*pair)
+    sort = overlap_count._sorted(*pair, np.dtype(np.uint16))
+    for column, name in zip(sort, Overlap.__dataclass_fields__, strict=False):
+        assert column.tolist() == getattr(hashed, name).tolist()
+
+
+def test_noise_outgrows_the_hash_table_and_its_columns_are_narrow(monkeypatch):
+    monkeypatch.setattr(overlap_count, "SLOTS", 16)
+    monkeypatch.setattr(overlap_count, "SMALL", 100)
+    truth, prediction = np.random.default_rng(0).integers(0, 60, (2, 20, 30, 40), np.uint16)
+    table = overlap(truth, prediction)
+    assert {table.truth_index.dtype, table.prediction_index.dtype, table.shared.dtype} == {
+        np.dtype(np.int32)
+    }
+    assert counted(table) == slowly(truth, prediction)
+    assert table.halves.size == 0
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.uint32])
+def test_two_threads_count_as_one(dtype):
+    labels = np.arange(2 * THREADED, dtype=np.uint32).reshape(64, -1) // 999
+    truth, prediction = labels.astype(dtype), np.roll(labels, 5, 1).astype(np.uint16)
     assert counted(overlap(truth, prediction)) == slowly(truth, prediction)
+    other = np.asfortranarray(truth), prediction.T.copy().T
+    assert counted(overlap(*other)) == slowly(truth, prediction)
+
+
+def test_halves_are_the_pairs_of_at_least_half_the_object_of_the_truth():
+    table = overlap(np.array([1, 1, 2, 2, 3, 3, 3]), np.array([1, 2, 3, 3, 4, 0, 0]))
+    assert table.halves.tolist() == [0, 1, 2]
+    assert table.unions_of(table.halves).tolist() == [2, 2, 2]
+
+
+def test_pairs_are_in_order(situation):
+    table = overlap(*situation)
+    pairs = list(zip(table.truth_index.tolist(), table.prediction_index.tolist(), strict=True))
+    assert pairs == sorted(set(pairs))
 
 
 def test_concatenation_keeps_objects_of_different_volumes_apart(situations):
@@ -182,7 +249,15 @@ def other_shape():
     return np.zeros((3, 4), np.uint8), np.zeros((4, 3), np.uint8)
 
 
-@pytest.mark.parametrize("mistake", [wrong_type, mask, negative, other_shape])
+def not_a_number():
+    """prediction: labels must be of an integer dtype, found float64; write the labels as integers, for instance uint16 or uint32"""
+    return np.zeros(2, np.uint8), np.array([0, np.nan])
+
+
+MISTAKES = [wrong_type, mask, negative, other_shape, not_a_number]
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
 def test_mistakes_are_named(mistake):
     with pytest.raises(InputError, match=f"^{re.escape(mistake.__doc__)}$"):
         overlap(*mistake())
@@ -190,3 +265,9 @@ def test_mistakes_are_named(mistake):
 
 def test_is_offered_by_the_package():
     assert benchmark.metrics.overlap is overlap
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32, np.int64])
+def test_negative_labels_are_named_whatever_the_path(dtype, sorting):
+    with pytest.raises(InputError, match=r"^truth: labels must not be negative, found -7; "):
+        overlap(np.array([3, -7, 1], dtype), np.zeros(3, np.uint32))

@@ -1,0 +1,288 @@
+"""Tracks of cells through the frames of a sequence, and the graph which they form.
+
+A cell in one frame is a vertex. A track is one label from a first to a last frame without a gap;
+a parent joins the end of one track to the begin of another, over any gap. So every vertex has at
+most one link that leads to it, which is all that has to be kept of the graph.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cytosuite.errors import InputError
+
+LISTED = 20  # problems shown in one message
+
+Labels = NDArray[np.uint64]
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One cell from its first to its last frame.
+
+    Parameters
+    ----------
+    label : int
+        Its label in every frame from `begin` to `end`, at least 1.
+    begin, end : int
+        First and last frame, both included, counted from 0.
+    parent : int
+        Label of the track it comes from, by division or after a gap; 0 for none.
+    """
+
+    label: int
+    begin: int
+    end: int
+    parent: int = 0
+
+
+class Frames(Protocol):
+    """Label frames, each read when it is asked for: a list, a (T, Y, X) array, files."""
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+
+    def __getitem__(self, frame: int, /) -> NDArray[Any]:
+        """Return the labels of a frame, 0 = background."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """Whole cells drawn in one frame, or in some planes of it.
+
+    Parameters
+    ----------
+    frame : int
+        The frame, counted from 0.
+    read : callable
+        Returns the labels; of a single plane (Y, X), of several (planes, Y, X).
+    planes : int, tuple of int or None
+        The plane or planes of the frame that were drawn; None for the whole frame.
+    name : str
+        What to call it in messages, for instance its file.
+    """
+
+    frame: int
+    read: Callable[[], NDArray[Any]]
+    planes: int | tuple[int, ...] | None = None
+    name: str = "mask"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrackedSequence:
+    """The tracks of a sequence and its label frames.
+
+    Parameters
+    ----------
+    tracks : sequence of Track
+        In any order.
+    frames : Frames
+        (T,) label arrays of one shape, read one at a time.
+    masks : sequence of Mask or None
+        Of a truth: the whole cells where they were drawn, whose labels need not be those of the
+        tracks; empty if none were. None: `frames` show whole cells and serve for both.
+    name : str
+        What to call it in messages, for instance its folder.
+    table : str
+        What to call the list of its tracks.
+    frame_names : sequence of str
+        What to call its frames, one each.
+    problems : sequence of str
+        What was found to be wrong before; no such sequence is scored.
+
+    Examples
+    --------
+    >>> TrackedSequence([Track(1, 0, 1)], [np.array([0, 1]), np.array([1, 0])]).frame_name(1)
+    'frame 1'
+    """
+
+    tracks: Sequence[Track]
+    frames: Frames
+    masks: Sequence[Mask] | None = None
+    name: str = ""
+    table: str = "the list of tracks"
+    frame_names: Sequence[str] = ()
+    problems: Sequence[str] = ()
+
+    def frame_name(self, frame: int) -> str:
+        """Return what to call a frame in messages."""
+        if frame < len(self.frame_names):
+            return self.frame_names[frame]
+        return f"{self.name} frame {frame}".strip()
+
+
+@dataclass(frozen=True, eq=False)
+class Lineage:
+    """Tracks as a graph whose vertices are numbered track by track, frame by frame.
+
+    Parameters
+    ----------
+    labels : (K,) uint64 array
+        Label of each track, ascending.
+    begins, ends : (K,) int64 array
+        Its first and last frame.
+    parents : (K,) int64 array
+        Position of its parent in these arrays, -1 for none.
+
+    Examples
+    --------
+    >>> graph = Lineage.of([Track(1, 0, 2), Track(5, 3, 4, parent=1)])
+    >>> graph.sources.tolist(), graph.starts.tolist()
+    ([-1, 0, 1, 2, 3], [True, False, False, True, False])
+    """
+
+    labels: Labels
+    begins: Indices
+    ends: Indices
+    parents: Indices
+
+    @classmethod
+    def of(cls, tracks: Sequence[Track]) -> "Lineage":
+        """Return the graph of tracks without problems; of others as much as can be told.
+
+        Parameters
+        ----------
+        tracks : sequence of Track
+            In any order. Of two with one label the first counts.
+        """
+        rows = {track.label: track for track in reversed(tracks) if track.label > 0}
+        kept = [rows[label] for label in sorted(rows)]
+        place = {track.label: index for index, track in enumerate(kept)}
+        begins = np.array([track.begin for track in kept], np.int64)
+        ends = np.array([track.end for track in kept], np.int64)
+        return cls(
+            labels=np.array([track.label for track in kept], np.uint64),
+            begins=begins,
+            ends=np.maximum(ends, begins - 1),
+            parents=np.array([place.get(track.parent, -1) for track in kept], np.int64),
+        )
+
+    @property
+    def lengths(self) -> Indices:
+        """Frames of each track, (K,)."""
+        lengths: Indices = self.ends - self.begins + 1
+        return lengths
+
+    @cached_property
+    def first(self) -> Indices:
+        """Number of the first vertex of each track, then that of all vertices, (K + 1,)."""
+        return np.concatenate([[0], np.cumsum(self.lengths)]).astype(np.int64)
+
+    @property
+    def vertices(self) -> int:
+        """Number of vertices V."""
+        return int(self.first[-1])
+
+    @cached_property
+    def track_of(self) -> Indices:
+        """Position of the track of each vertex, (V,)."""
+        return np.repeat(np.arange(self.labels.size), self.lengths)
+
+    @cached_property
+    def starts(self) -> NDArray[np.bool_]:
+        """Whether a vertex is the first of its track, (V,)."""
+        starts = np.zeros(self.vertices, bool)
+        starts[self.first[:-1][self.lengths > 0]] = True
+        return starts
+
+    @cached_property
+    def sources(self) -> Indices:
+        """Vertex from which the link to each vertex comes, -1 where there is none, (V,).
+
+        At the begin of a track it is a parent link, elsewhere a track link.
+        """
+        sources = np.arange(-1, self.vertices - 1)
+        last = np.append(self.first[1:] - 1, -1)  # position -1, no parent, gives vertex -1
+        some = self.lengths > 0
+        sources[self.first[:-1][some]] = last[self.parents[some]]
+        return sources
+
+    @property
+    def links(self) -> int:
+        """Number of links E of both kinds."""
+        return int(np.count_nonzero(self.sources >= 0))
+
+    def divisions(self) -> dict[int, Indices]:
+        """Return the positions of the daughters of each track that has at least two."""
+        order = np.argsort(self.parents, kind="stable")
+        mothers, begin, counts = np.unique(
+            self.parents[order], return_index=True, return_counts=True
+        )
+        found = zip(mothers.tolist(), begin.tolist(), counts.tolist(), strict=True)
+        return {m: order[b : b + n] for m, b, n in found if m >= 0 and n >= 2}
+
+    def vertex(self, track: int, frame: int) -> int:
+        """Return the vertex of a track in a frame, -1 where it does not exist."""
+        if not self.begins[track] <= frame <= self.ends[track]:
+            return -1
+        return int(self.first[track] + frame - self.begins[track])
+
+
+def row_problems(tracks: Sequence[Track], frames: int) -> Iterator[str]:
+    """Yield what is wrong with tracks, whatever the frames hold.
+
+    Parameters
+    ----------
+    tracks : sequence of Track
+        In the order of their list.
+    frames : int
+        Number of frames.
+
+    Examples
+    --------
+    >>> list(row_problems([Track(2, 0, 1), Track(3, 1, 1, parent=2)], frames=2))
+    ['label 3: begins in frame 1, not after its parent 2, which ends in frame 1']
+    """
+    rows: dict[int, Track] = {}
+    for track in tracks:
+        if track.label in rows:
+            yield f"label {track.label}: a second row"
+        rows.setdefault(track.label, track)
+    for track in tracks:
+        label = f"label {track.label}:"
+        if track.label < 1:
+            yield f"{label} not a positive number"
+        if track.begin < 0:
+            yield f"{label} begins in frame {track.begin}"
+        if track.end < track.begin:
+            yield f"{label} ends in frame {track.end}, before it begins ({track.begin})"
+        if track.end >= frames:
+            yield f"{label} ends in frame {track.end}, the last frame is {frames - 1}"
+        if track.parent == 0:
+            continue
+        parent = rows.get(track.parent)
+        if parent is None:
+            yield f"{label} its parent {track.parent} has no row"
+        elif track.begin <= parent.end:
+            yield (
+                f"{label} begins in frame {track.begin}, not after its parent {parent.label}, "
+                f"which ends in frame {parent.end}"
+            )
+
+
+def refuse(problems: Sequence[str], what: str = "nothing was scored") -> None:
+    """Raise one error for all problems, if there is any.
+
+    Parameters
+    ----------
+    problems : sequence of str
+        A short phrase each.
+    what : str
+        What was not done because of them.
+
+    Raises
+    ------
+    InputError
+        If there is a problem; the first 20 are shown, the others counted.
+    """
+    if not problems:
+        return
+    shown = "; ".join(problems[:LISTED])
+    more = f"; and {len(problems) - LISTED} more" if len(problems) > LISTED else ""
+    number = "1 format error" if len(problems) == 1 else f"{len(problems)} format errors"
+    raise InputError(f"{number}, {what}: {shown}{more}")

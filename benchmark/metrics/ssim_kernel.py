@@ -1,0 +1,278 @@
+"""Structural similarity of two volumes, window by window, in compiled loops.
+
+The window is the product of one symmetric window per axis. A column of the volume, at most `ROWS`
+times ``WIDTH - 2 * radius`` values wide and as long as the volume, is smoothed plane by plane along
+Y and X into a stack of planes, and the stack along Z: that stack is all the memory it takes.
+
+With ``s = x + y`` and ``d = x - y`` four maps suffice instead of five: s, d, s^2 and d^2, for
+``2 mu_x mu_y = (mu_s^2 - mu_d^2) / 2``, ``mu_x^2 + mu_y^2 = (mu_s^2 + mu_d^2) / 2`` and likewise
+for the variances. For equal volumes d is 0 and the value exactly 1; exchanging the volumes only
+changes the sign of d. All is done in double precision. A row of the four maps, side by side, is a
+line.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias, TypeVar, cast
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+WIDTH = 144  # columns of the working buffers, with those of the window's halo
+ROWS = 16  # rows of values computed together
+CHUNK = 32  # planes of values computed together
+TOGETHER = 4  # lines smoothed across together
+LINE = 4 * WIDTH
+PLANE = LINE * ROWS + 40  # no multiple of 4096 bytes: 12 planes would share one cache set
+TAPS = 6  # distinct weights of the usual window of 11 voxels, which has loops of its own
+DTYPES = ("uint8", "uint16", "float32", "float64")  # read as they are
+
+Floats: TypeAlias = NDArray[np.float64]
+Volumes: TypeAlias = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
+Loop = TypeVar("Loop", bound=Callable[..., Any])
+
+
+def _compiled(loop: Loop) -> Loop:
+    """Return a loop in machine code that may fuse a product and a sum, and nothing bolder."""
+    fast = njit(nogil=True, cache=True, fastmath={"contract"}, error_model="numpy")
+    return cast(Loop, fast(loop))
+
+
+def _four_lines(step: int) -> Callable[[Floats, Floats, Floats], None]:
+    """Return a loop that smooths four lines across, 11 weights, a constant `step` apart."""
+
+    @_compiled
+    def smooth(source: Floats, weights: Floats, out: Floats) -> None:
+        """Write the smoothed line of `source` and the next three; 14 reads serve all."""
+        w0, w1, w2 = weights[0], weights[1], weights[2]
+        w3, w4, w5 = weights[3], weights[4], weights[5]
+        for i in range(LINE):
+            a0, a1, a2 = source[i], source[i + step], source[i + 2 * step]
+            a3, a4, a5 = source[i + 3 * step], source[i + 4 * step], source[i + 5 * step]
+            a6, a7, a8 = source[i + 6 * step], source[i + 7 * step], source[i + 8 * step]
+            a9, a10, a11 = source[i + 9 * step], source[i + 10 * step], source[i + 11 * step]
+            a12, a13 = source[i + 12 * step], source[i + 13 * step]
+            near = w0 * a5 + w1 * (a4 + a6) + w2 * (a3 + a7)
+            out[i] = near + w3 * (a2 + a8) + w4 * (a1 + a9) + w5 * (a0 + a10)
+            near = w0 * a6 + w1 * (a5 + a7) + w2 * (a4 + a8)
+            out[i + LINE] = near + w3 * (a3 + a9) + w4 * (a2 + a10) + w5 * (a1 + a11)
+            near = w0 * a7 + w1 * (a6 + a8) + w2 * (a5 + a9)
+            out[i + 2 * LINE] = near + w3 * (a4 + a10) + w4 * (a3 + a11) + w5 * (a2 + a12)
+            near = w0 * a8 + w1 * (a7 + a9) + w2 * (a6 + a10)
+            out[i + 3 * LINE] = near + w3 * (a5 + a11) + w4 * (a4 + a12) + w5 * (a3 + a13)
+
+    return smooth
+
+
+_four_rows = _four_lines(LINE)
+_four_planes = _four_lines(PLANE)
+
+
+@_compiled
+def _along_x(source: Floats, w: Floats, out: Floats) -> None:
+    """Smooth four lines along X with 11 weights."""
+    w0, w1, w2, w3, w4, w5 = w[0], w[1], w[2], w[3], w[4], w[5]
+    for i in range(TOGETHER * LINE):
+        near = w0 * source[i + 5] + w1 * (source[i + 4] + source[i + 6])
+        near += w2 * (source[i + 3] + source[i + 7]) + w3 * (source[i + 2] + source[i + 8])
+        out[i] = near + w4 * (source[i + 1] + source[i + 9]) + w5 * (source[i] + source[i + 10])
+
+
+@_compiled
+def _any_window(source: Floats, step: int, weights: Floats, out: Floats, second: int) -> None:
+    """Smooth the line of `source` and that `second` further, whatever the number of weights."""
+    centre = (weights.size - 1) * step
+    for row in range(TOGETHER):
+        begin = row * second
+        line = out[row * LINE : (row + 1) * LINE]
+        for i in range(LINE):
+            line[i] = weights[0] * source[begin + centre + i]
+        for k in range(1, weights.size):
+            before = source[begin + centre - k * step :]
+            after = source[begin + centre + k * step :]
+            for i in range(LINE):
+                line[i] += weights[k] * (before[i] + after[i])
+
+
+@_compiled
+def _load(
+    volumes: Volumes,
+    kind: int,
+    at: tuple[int, int, int],
+    scale: tuple[float, float],
+    out: Floats,
+    length: int,
+) -> None:
+    """Write ``gain * value + offset`` of part of a row."""
+    z, y, x = at
+    gain, offset = scale
+    if kind == 0:
+        u8 = volumes[0][z, y, x:]
+        for i in range(length):
+            out[i] = gain * np.float64(u8[i]) + offset
+    elif kind == 1:
+        u16 = volumes[1][z, y, x:]
+        for i in range(length):
+            out[i] = gain * np.float64(u16[i]) + offset
+    elif kind == 2:
+        f32 = volumes[2][z, y, x:]
+        for i in range(length):
+            out[i] = gain * np.float64(f32[i]) + offset
+    else:
+        f64 = volumes[3][z, y, x:]
+        for i in range(length):
+            out[i] = gain * f64[i] + offset
+
+
+@_compiled
+def _maps(x: Floats, y: Floats, out: Floats, length: int) -> None:
+    """Write sum, difference and their squares side by side."""
+    for i in range(length):
+        total, difference = x[i] + y[i], x[i] - y[i]
+        out[i] = total
+        out[i + WIDTH] = difference
+        out[i + 2 * WIDTH] = total * total
+        out[i + 3 * WIDTH] = difference * difference
+
+
+@_compiled
+def _similarity(
+    means: Floats, constants: tuple[float, float, float], out: Floats, length: int
+) -> None:
+    """Write the similarity from the window means of the four maps."""
+    c1, c2, shift = constants
+    for i in range(length):
+        s, d = means[i], means[i + WIDTH]
+        var_s, var_d = means[i + 2 * WIDTH] - s * s, means[i + 3 * WIDTH] - d * d
+        s, d = (s + shift) * (s + shift), d * d
+        out[i] = ((s - d + c1) * (var_s - var_d + c2)) / ((s + d + c1) * (var_s + var_d + c2))
+
+
+@_compiled
+def _smooth_plane(
+    maps: Floats, rows: int, weights: tuple[Floats, Floats, Floats], lines: Floats, out: Floats
+) -> None:
+    """Smooth the maps of one plane along Y and X."""
+    for r in range(0, rows, TOGETHER):
+        source, goal = maps[r * LINE :], out[r * LINE :]
+        if weights[1].size == TAPS:
+            _four_rows(source, weights[1], lines)
+        else:
+            _any_window(source, LINE, weights[1], lines, LINE)
+        if weights[2].size == TAPS:
+            _along_x(lines, weights[2], goal)
+        else:
+            _any_window(lines, 1, weights[2], goal, LINE)
+
+
+@_compiled
+def _values(
+    stack: Floats,
+    ready: int,
+    size: tuple[int, int],
+    weights: Floats,
+    constants: tuple[float, float, float],
+    sums: Floats,
+    out: NDArray[np.float64],
+) -> None:
+    """Smooth the stack along Z; add the similarities to `sums` and, if there is room, to `out`."""
+    rows, columns = size
+    means, values = np.empty(TOGETHER * LINE), np.empty(WIDTH)
+    for p in range(0, ready, TOGETHER):
+        for r in range(rows):
+            source = stack[p * PLANE + r * LINE :]
+            if weights.size == TAPS:
+                _four_planes(source, weights, means)
+            else:
+                _any_window(source, PLANE, weights, means, PLANE)
+            for k in range(min(TOGETHER, ready - p)):
+                _similarity(means[k * LINE :], constants, values, columns)
+                for i in range(columns):
+                    sums[i] += values[i]
+                if out.size:
+                    out[p + k, r, :] = values[:columns]
+
+
+def workspace(radii: tuple[int, int, int]) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+    """Return the buffers of `advance`.
+
+    Parameters
+    ----------
+    radii : tuple of three int
+        Of the window along Z, Y, X, in voxels.
+
+    Returns
+    -------
+    tuple of float64 arrays
+        Two rows, the maps of a plane, smoothed lines, the stack, sums of the values by column.
+    """
+    rz, ry, rx = radii
+    return (
+        np.zeros(2 * WIDTH),
+        np.zeros((ROWS + 2 * ry + TOGETHER) * LINE),
+        np.zeros(TOGETHER * LINE + 2 * rx),
+        np.zeros((CHUNK + 2 * rz + TOGETHER) * PLANE),
+        np.zeros(WIDTH),
+    )
+
+
+@_compiled
+def advance(
+    truth: Volumes,
+    prediction: Volumes,
+    kinds: tuple[int, int],
+    begin: tuple[int, int, int],
+    size: tuple[int, int, int],
+    scales: tuple[tuple[float, float], tuple[float, float]],
+    constants: tuple[float, float, float],
+    weights: tuple[Floats, Floats, Floats],
+    work: tuple[Floats, Floats, Floats, Floats, Floats],
+    held: int,
+    out: NDArray[np.float64],
+) -> int:
+    """Add the similarity of the windows of a column, or of its next planes, to the sums.
+
+    Parameters
+    ----------
+    truth, prediction : tuples of arrays
+        The volume at the place of its dtype in `DTYPES`, anything at the other three.
+    kinds : tuple of two int
+        Those places.
+    begin, size : tuples of three int
+        First voxel to read; planes to read, rows and columns of values.
+    scales : two tuples (gain, offset)
+        ``gain * value + offset`` is compared.
+    constants : tuple of three float
+        ``2 C1, 2 C2``, and what to add to the sum of two values for its true mean.
+    weights : tuple of three float64 arrays
+        Of the window along Z, Y, X, from its centre outwards.
+    work : tuple of float64 arrays
+        From `workspace`; keeps the last planes from one call to the next.
+    held : int
+        Smoothed planes kept from the call before, 0 at the top of a column.
+    out : float64 array (planes, rows, columns)
+        Takes the values; empty if they are not wanted.
+
+    Returns
+    -------
+    int
+        Smoothed planes kept for the next call.
+    """
+    voxels, maps, lines, stack, sums = work
+    planes, rows, columns = size
+    halo, rows_read = 2 * (weights[0].size - 1), rows + 2 * (weights[1].size - 1)
+    length, done = columns + 2 * (weights[2].size - 1), 0
+    for z in range(begin[0], begin[0] + planes):
+        for r in range(rows_read):
+            at = (z, begin[1] + r, begin[2])
+            _load(truth, kinds[0], at, scales[0], voxels, length)
+            _load(prediction, kinds[1], at, scales[1], voxels[WIDTH:], length)
+            _maps(voxels, voxels[WIDTH:], maps[r * LINE :], length)
+        _smooth_plane(maps, rows, weights, lines, stack[held * PLANE :])
+        held += 1
+        if held == CHUNK + halo or (z == begin[0] + planes - 1 and held > halo):
+            ready = held - halo
+            _values(stack, ready, (rows, columns), weights[0], constants, sums, out[done:])
+            stack[: halo * PLANE] = stack[ready * PLANE : (ready + halo) * PLANE]
+            held, done = halo, done + ready
+    return held

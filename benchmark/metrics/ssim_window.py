@@ -1,0 +1,119 @@
+"""The sliding window of the structural similarity: Gaussian weights along each axis."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cytosuite.errors import InputError
+
+SIGMA = 1.5  # voxels (Wang et al. 2004)
+TRUNCATE = 3.5  # sigmas, which makes 11 voxels of 1.5
+WIDEST = 17.0  # voxels
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Window:
+    """A product of symmetric weights along Z, Y and X.
+
+    Parameters
+    ----------
+    weights : three float64 arrays
+        From the centre outwards; the centre and twice the others sum to 1.
+    """
+
+    weights: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
+
+    @property
+    def radii(self) -> tuple[int, int, int]:
+        """Voxels on either side of the centre, along Z, Y, X."""
+        z, y, x = (half.size - 1 for half in self.weights)
+        return z, y, x
+
+
+def gaussian_window(
+    shape: tuple[int, ...], *, sigma: tuple[float, ...] | float = SIGMA, shrink: bool = False
+) -> Window:
+    """Return the Gaussian window for images of a shape.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (Z, Y, X) or (Y, X). A volume of one slice has the window of an image.
+    sigma : float or tuple of float
+        Standard deviation in voxels, for all axes or for each (see `sigmas_from_um`); 0 for an
+        axis along which nothing is averaged. The radius is ``int(3.5 sigma + 0.5)``.
+    shrink : bool
+        Whether to narrow the window along axes that are shorter than it, which gives another
+        number; otherwise they are refused.
+
+    Returns
+    -------
+    Window
+        Of 11 voxels along each axis by default.
+
+    Raises
+    ------
+    InputError
+        If an axis is shorter than the window, the image is neither two- nor three-dimensional, or
+        a sigma is not a number from 0 to 17 voxels.
+
+    Examples
+    --------
+    >>> gaussian_window((32, 64, 64)).radii, gaussian_window((64, 64)).radii
+    ((5, 5, 5), (0, 5, 5))
+    """
+    if len(shape) not in (2, 3):
+        raise InputError(f"SSIM needs images (Z, Y, X) or (Y, X), found shape {shape}; give one")
+    sigmas = (sigma,) * len(shape) if isinstance(sigma, (int, float)) else tuple(sigma)
+    if len(sigmas) != len(shape) or not all(0 <= value <= WIDEST for value in sigmas):
+        raise InputError(
+            f"SSIM: {len(shape)} standard deviations from 0 to {WIDEST:g} voxels are needed for "
+            f"shape {shape}, found {sigmas}; give one per axis, or one number"
+        )
+    weights = [np.ones(1)] * (3 - len(shape))
+    for axis, width in enumerate(sigmas):
+        weights.append(_half(shape, axis, width, shrink))
+    return Window((weights[0], weights[1], weights[2]))
+
+
+def sigmas_from_um(sigma_um: float, spacing: tuple[float, ...]) -> tuple[float, ...]:
+    """Return the standard deviations in voxels of a window that is round in µm.
+
+    Parameters
+    ----------
+    sigma_um : float
+        Standard deviation in µm.
+    spacing : tuple of float
+        Voxel size in µm along each axis.
+
+    Returns
+    -------
+    tuple of float
+        At least 0.15 voxel, so that the radius of the window is at least 1.
+
+    Examples
+    --------
+    >>> gaussian_window((32, 64, 64), sigma=sigmas_from_um(0.6, (1.0, 0.2, 0.2))).radii
+    (2, 11, 11)
+    """
+    return tuple(max(sigma_um / step, 0.15) for step in spacing)
+
+
+def _half(shape: tuple[int, ...], axis: int, sigma: float, shrink: bool) -> NDArray[np.float64]:
+    """Return the weights along one axis from the centre outwards."""
+    radius = int(TRUNCATE * sigma + 0.5 + 1e-9)  # 3 voxels are 3, also as 0.6 / 0.2
+    length = shape[axis]
+    if length == 1 and len(shape) == 3 and axis == 0:
+        radius = 0  # a volume of one slice is an image
+    if length < 2 * radius + 1:
+        if not shrink:
+            raise InputError(
+                f"SSIM: axis {axis} of shape {shape} is shorter than the window of "
+                f"{2 * radius + 1} voxels; allow it to shrink or take a smaller sigma"
+            )
+        radius = (length - 1) // 2
+    if radius == 0:
+        return np.ones(1)
+    half = np.exp(-(np.arange(radius + 1) ** 2) / (2 * sigma**2))
+    return np.asarray(half / (half[0] + 2 * half[1:].sum()), np.float64)

@@ -1,0 +1,201 @@
+"""The loops over all voxels behind the Wasserstein distance.
+
+They are ordinary functions; the compiler, slow to import, is looked for when one is first needed.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
+
+SIGN, ALL = np.uint32(1 << 31), np.uint32((1 << 32) - 1)
+
+
+@cache
+def compiled(kernel: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a loop of this module in machine code.
+
+    Parameters
+    ----------
+    kernel : callable
+        One of the functions below.
+
+    Returns
+    -------
+    callable
+        The same, compiled when first called with arrays of a dtype.
+    """
+    from numba import njit
+
+    fast: Callable[..., Any] = njit(cache=True, nogil=True)(kernel)
+    return fast
+
+
+def count(values: NDArray[Any], low: int, counts: Counts) -> None:
+    """Count every grey value.
+
+    Parameters
+    ----------
+    values : (N,) array of integers
+        Grey values.
+    low : int
+        That of the first count.
+    counts : (V,) int64 array
+        Is added to; no value may lie outside.
+    """
+    for i in range(values.size):
+        counts[np.int64(values[i]) - low] += 1
+
+
+def tally(
+    values: NDArray[Any], low: float, scale: float, centre: float, counts: Counts, sums: Floats
+) -> float:
+    """Add up the values in each bin.
+
+    Parameters
+    ----------
+    values : (N,) array
+        Grey values.
+    low, scale : float
+        Value x is in bin ``int((x - low) * scale)``, which must exist.
+    centre : float
+        Of the squares, less `low`.
+    counts : (B,) int64 array
+        The number of values is added.
+    sums : (B,) float64 array
+        The sum of the values less `low` is added.
+
+    Returns
+    -------
+    float
+        Sum of the squares of the values about the centre.
+    """
+    squares = 0.0
+    for i in range(values.size):
+        x = np.float64(values[i]) - low
+        k = int(x * scale)
+        counts[k] += 1
+        sums[k] += x
+        squares += (x - centre) * (x - centre)
+    return squares
+
+
+def gather(
+    values: NDArray[Any],
+    low: float,
+    scale: float,
+    wanted: NDArray[np.bool_],
+    found: NDArray[Any],
+    done: int,
+) -> int:
+    """Collect the values of some bins.
+
+    Parameters
+    ----------
+    values, low, scale
+        As in `tally`.
+    wanted : (B,) bool array
+        Which bins.
+    found : (M,) array
+        Is filled from `done` on.
+    done : int
+        How many it holds already.
+
+    Returns
+    -------
+    int
+        How many it holds now.
+    """
+    for i in range(values.size):
+        if wanted[int((np.float64(values[i]) - low) * scale)]:
+            found[done] = values[i]
+            done += 1
+    return done
+
+
+def sort_bits(keys: NDArray[np.uint32], spare: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Sort float32 numbers by their bits, in three passes over 11 of them each.
+
+    Parameters
+    ----------
+    keys, spare : (N,) uint32 array
+        The bits of the numbers, none of them NaN, and room for as many. Both are overwritten.
+
+    Returns
+    -------
+    (N,) uint32 array
+        One of the two, with the bits of the numbers in ascending order.
+    """
+    counts = np.zeros((3, 2048), np.int64)
+    for i in range(keys.size):
+        key = keys[i] ^ (ALL if keys[i] & SIGN else SIGN)  # ascending as the numbers are
+        keys[i] = key
+        for digit in range(3):
+            counts[digit, (key >> (11 * digit)) & 2047] += 1
+    for digit in range(3):
+        start = 0
+        for value in range(2048):
+            size = counts[digit, value]
+            counts[digit, value] = start
+            start += size
+        for i in range(keys.size):
+            value = (keys[i] >> (11 * digit)) & 2047
+            spare[counts[digit, value]] = keys[i]
+            counts[digit, value] += 1
+        keys, spare = spare, keys
+    for i in range(keys.size):
+        keys[i] ^= SIGN if keys[i] & SIGN else ALL
+    return keys
+
+
+def merge(
+    a: NDArray[Any], b: NDArray[Any], low: float, counts: Counts, edges: Floats, bins: Counts
+) -> float:
+    """Return the integral of the difference of two cumulative shares over some bins.
+
+    Parameters
+    ----------
+    a, b : (N,) and (M,) array
+        All values of both samples in those bins, ascending.
+    low : float
+        Where the first bin begins.
+    counts : (2, B) int64 array
+        Values of both samples in all bins.
+    edges : (B + 1,) float64 array
+        Limits of the bins, less `low`.
+    bins : (K,) int64 array
+        Which to integrate over, ascending.
+
+    Returns
+    -------
+    float
+        Integral of ``|F_a - F_b|``.
+    """
+    total, i, j, k, below_a, below_b = 0.0, 0, 0, 0, 0, 0
+    size_a, size_b = counts[0].sum(), counts[1].sum()
+    for wanted in bins:
+        while k < wanted:
+            below_a += counts[0, k]
+            below_b += counts[1, k]
+            k += 1
+        end_a, end_b = i + counts[0, k], j + counts[1, k]
+        past = edges[k]
+        left_a, left_b = below_a - i, below_b - j  # values below this bin that were not gathered
+        while i < end_a or j < end_b:
+            difference = abs((left_a + i) / size_a - (left_b + j) / size_b)
+            if j >= end_b or (i < end_a and a[i] <= b[j]):
+                value = np.float64(a[i]) - low
+                i += 1
+            else:
+                value = np.float64(b[j]) - low
+                j += 1
+            total += difference * (value - past)
+            past = value
+        difference = abs((left_a + i) / size_a - (left_b + j) / size_b)
+        total += difference * (edges[k + 1] - past)
+    return total
