@@ -5,7 +5,9 @@ of grey values by which a voxel must change. It is computed exactly, not from a 
 """
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from math import isfinite, nan, sqrt
 from typing import Any, TypeVar
 
@@ -321,10 +323,15 @@ def _by_histograms(first: _Sample, second: _Sample, low: int, high: int) -> tupl
     """Return the same as `_by_sorting` from one count per grey value."""
     kernel = compiled(count)
     counts = np.zeros((2, high - low + 1), np.int64)
-    for row, side in zip(counts, (first, second), strict=True):
+
+    def fill(side: _Sample, row: NDArray[np.int64]) -> None:
+        """Count one side."""
         for array in side.arrays:
             for chunk in _chunks(array):
                 kernel(chunk, low, row)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(fill, (first, second), counts))
     shares = np.cumsum(counts, axis=1) / [[first.size], [second.size]]
     values = np.arange(low, high + 1) - first.mean
     return float(np.abs(shares[0] - shares[1]).sum()), float(counts[0] @ values**2)
@@ -333,13 +340,16 @@ def _by_histograms(first: _Sample, second: _Sample, low: int, high: int) -> tupl
 def _by_bins(first: _Sample, second: _Sample, low: float, high: float) -> tuple[float, float]:
     """Return the same as `_by_sorting`, sorting only where the shares cross."""
     kernel, scale = compiled(tally), (BINS - 1) / (high - low)
-    counts, sums, squares = np.zeros((2, BINS), np.int64), np.zeros((2, BINS)), 0.0
-    for row, side in enumerate((first, second)):
-        for array in side.arrays:
-            for chunk in _chunks(array):
-                centre = side.mean - low
-                found = kernel(chunk, low, scale, centre, counts[row], sums[row])
-                squares += found if row == 0 else 0.0
+    counts, sums = np.zeros((2, BINS), np.int64), np.zeros((2, BINS))
+
+    def fill(side: _Sample, count: NDArray[Any], total: NDArray[Any]) -> float:
+        """Count one side into its bins; return its sum of squares."""
+        centre = side.mean - low
+        chunks = (chunk for array in side.arrays for chunk in _chunks(array))
+        return float(sum(kernel(chunk, low, scale, centre, count, total) for chunk in chunks))
+
+    with ThreadPoolExecutor(2) as pool:
+        squares, _ = pool.map(fill, (first, second), counts, sums)
     sizes = np.array([[first.size], [second.size]])
     edges = np.arange(BINS + 1) / scale
     shares = counts / sizes
@@ -348,16 +358,17 @@ def _by_bins(first: _Sample, second: _Sample, low: float, high: float) -> tuple[
     area = (counts * edges[1:] - sums) / sizes  # of the steps within the bin
     crossing = (start - shares[1] < 0) & (start + shares[0] > 0)
     whole = np.abs(start / scale + area[0] - area[1])[~crossing].sum()
-    pieces = [
-        _gathered(side, low, scale, crossing, int(counts[row][crossing].sum()))
-        for row, side in enumerate((first, second))
-    ]
+    # The compiled passes let go of the interpreter: the two sides are sorted side by side.
+    amounts = [int(row[crossing].sum()) for row in counts]
+    gather_values = partial(_gathered, low=low, scale=scale, crossing=crossing)
+    with ThreadPoolExecutor(2) as pool:
+        pieces = list(pool.map(gather_values, (first, second), amounts))
     rest = compiled(merge)(*pieces, low, counts, edges, np.flatnonzero(crossing))
     return float(whole + rest), squares
 
 
 def _gathered(
-    side: _Sample, low: float, scale: float, crossing: NDArray[np.bool_], size: int
+    side: _Sample, size: int, low: float, scale: float, crossing: NDArray[np.bool_]
 ) -> NDArray[Any]:
     """Return all values of some bins in ascending order."""
     single = all(array.dtype == np.float32 for array in side.arrays)
