@@ -42,7 +42,7 @@ test: .venv/.dev ## Run all tests; those with containers need a Docker daemon an
 	@$(BIN)/python -m pytest
 
 test-fast: .venv/.dev ## Run the tests that take less than a minute together.
-	@$(BIN)/python -m pytest -m "not slow and not docker"
+	@$(BIN)/python -m pytest -n auto -m "not slow and not docker"
 
 lint: .venv/.dev ## Check style, format and types.
 	@$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy

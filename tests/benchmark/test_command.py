@@ -14,6 +14,8 @@ import pytest
 import tifffile
 from PIL import Image
 
+from benchmark.__main__ import main
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -34,6 +36,19 @@ def _benchmark(runs, dataset="spheroid", *words, engine="process", **environment
     return _cytosuite(
         "benchmark", dataset, *size, "--engine", engine, "--runs", runs, *words, **environment
     )
+
+
+@pytest.fixture
+def here(monkeypatch, capsys):
+    """Return a function that runs a command in this process: exit code and stderr."""
+
+    def here(*words):
+        monkeypatch.setattr(sys, "argv", ["cytosuite", *map(str, words)])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        return caught.value.code, capsys.readouterr().err
+
+    return here
 
 
 def _modified(folder):
@@ -232,11 +247,12 @@ def _colour(own):
         _colour,
     ],
 )
-def test_wrong_input_is_one_line_and_exit_code_2(tmp_path, own, mistake):
-    done = _cytosuite("benchmark", mistake(own), "--engine", "process", "--runs", tmp_path / "runs")
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
-    assert re.search(re.escape(mistake.__doc__), done.stderr)
+def test_wrong_input_is_one_line_and_exit_code_2(tmp_path, own, mistake, here):
+    words = ["benchmark", mistake(own), "--engine", "process", "--runs", tmp_path / "runs"]
+    code, errors = here(*words)
+    assert code == 2
+    assert errors.count("\n") == 1
+    assert re.search(re.escape(mistake.__doc__), errors)
     assert not list((tmp_path / "runs").rglob("report"))
 
 
@@ -253,10 +269,10 @@ def test_wrong_input_is_one_line_and_exit_code_2(tmp_path, own, mistake):
         (["--seed", "-1"], "greater than or equal to 0"),
     ],
 )
-def test_wrong_options_are_exit_code_2(tmp_path, words, message):
-    done = _benchmark(tmp_path, "spheroid", *words)
-    assert done.returncode == 2
-    assert message in done.stderr
+def test_wrong_options_are_exit_code_2(tmp_path, words, message, here):
+    code, errors = here("benchmark", "spheroid", "--size", "mini", "--runs", tmp_path, *words)
+    assert code == 2
+    assert message in errors
 
 
 def test_docker_asked_for_and_absent_is_one_line(tmp_path):

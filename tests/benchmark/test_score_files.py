@@ -171,6 +171,7 @@ def _cytosuite(*words):
     )
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_table_and_writes_json(folders, tmp_path):
     truth, prediction = folders
     words = ["--truth", truth, "--prediction", prediction, "--metrics", "seg,det"]

@@ -91,6 +91,7 @@ def test_a_crash_costs_that_case_only(start, predict, api):
         assert predict(session, 1)[0].status == "ok"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("api", ["serve", "exec"])
 def test_the_time_limit_ends_a_case(start, predict, api):
     with start("image.array.sum() == 2400 and time.sleep(60)", api, timeout_s=1.0) as session:
@@ -101,6 +102,7 @@ def test_the_time_limit_ends_a_case(start, predict, api):
         assert predict(session, 1)[0].status == "ok"
 
 
+@pytest.mark.slow
 def test_the_memory_limit_ends_a_case(start, predict):
     hungry = "hoard = np.ones(2**26 * (image.array.sum() == 2400)); time.sleep(1)"
     with start(hungry, memory_gib=0.4) as session:

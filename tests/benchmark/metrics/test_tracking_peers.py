@@ -23,6 +23,8 @@ PEER = {
     "OP_CLB": "OP_CLB(2)",
 }
 
+pytestmark = pytest.mark.slow  # the peers take their time
+
 
 def peer_scores(folder, truth, found):
     """Return all scores of py-ctcmetrics by our names (it needs files)."""
