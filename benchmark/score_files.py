@@ -1,6 +1,7 @@
 """Score files, folders and Cell Tracking Challenge layouts without running anything."""
 
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite, nan
@@ -20,6 +21,7 @@ from cytosuite.errors import InputError
 from cytosuite.formats import READERS, read
 
 PAIRED = ("segment", "enhance", "synthesise")
+FRAME = re.compile(r"(?:man_seg|man_track|mask)(\d{3,})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +31,9 @@ class Wish:
     Parameters
     ----------
     truth, prediction : Path
-        Two files; two folders whose files have the same names; or Cell Tracking Challenge
-        folders (``01_GT`` and ``01_RES``, or what holds them).
+        Two files; two folders whose files have the same names (``man_segTTT`` and ``maskTTT`` of
+        the Cell Tracking Challenge are the same); or folders with tracks in its layout (``01_GT``
+        and ``01_RES``, or what holds them).
     metrics : sequence of str
         Names in any case; none for all scores of label images (of tracks for that layout).
     image : Path or None
@@ -223,12 +226,18 @@ def _pairs(truth: Path, other: Path) -> list[tuple[Path, Path | None]]:
         raise InputError(f"expected two files or two folders, found {truth} and {other}")
     if truth.is_file():
         return [(truth, other)]
-    known = {path.stem: path for path in others}
-    if not any(path.stem in known for path in files):
+    known = {_key(path): path for path in others}
+    if not any(_key(path) in known for path in files):
         raise InputError(
             f"{other}: no file is named like one in {truth}; expected for example {files[0].name}"
         )
-    return [(path, known.get(path.stem)) for path in files]
+    return [(path, known.get(_key(path))) for path in files]
+
+
+def _key(path: Path) -> str:
+    """Return what files of one case share: the stem, or a challenge's frame number."""
+    match = FRAME.fullmatch(path.stem)
+    return match[1] if match else path.stem
 
 
 def _given(

@@ -101,6 +101,7 @@ def merge(
     top = peaks.tolist()
 
     def root(node: int) -> int:
+        """Return the basin into which this one was merged."""
         while parent[node] != node:
             parent[node] = parent[parent[node]]
             node = parent[node]

@@ -132,6 +132,7 @@ class DockerSession:
         ready = False
 
         def finished() -> bool:
+            """Return whether it is ready, or never will be."""
             nonlocal ready
             ready = self._healthy(box, begin)
             return ready or not box.state().running
@@ -194,6 +195,7 @@ class DockerSession:
         bound = Bounds(self.limits, self.exchange / "output")
 
         def used() -> int | None:
+            """Return the memory in use, and note what was killed for it."""
             nonlocal killed
             killed = max(killed, box.kills())
             return box.used()
@@ -203,6 +205,7 @@ class DockerSession:
             ended = box.ask(INVOKE) if serving else box.exit_code
 
             def finished() -> bool:
+                """Return whether the case has ended."""
                 nonlocal code
                 code = ended()
                 return code is not None

@@ -174,6 +174,7 @@ def ulimits(limits: Limits) -> list[tuple[str, int]]:
     """
 
     def at_most(wanted: int, which: int) -> int:
+        """Return a limit that this machine allows."""
         hard = resource.getrlimit(which)[1]
         return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
 

@@ -93,6 +93,7 @@ class Sandbox:
         stream = self._streams.enter_context(closing(_Attached(self.client, made)))
 
         def code() -> int | None:
+            """Return the answer, None while there is none."""
             found = self.client.api.exec_inspect(made)
             if found["Running"] or found["ExitCode"] is None:
                 return None

@@ -58,6 +58,16 @@ def test_folders_are_matched_by_name_and_a_missing_prediction_has_the_worst_valu
     assert found.aggregates["SEG"] == {"mean": 0.5, "n": 3, "undefined": 0, "failed": 1}
 
 
+def test_masks_of_the_challenge_are_matched_by_their_frame(tmp_path):
+    two = _labels((0, 0, 0), (2, 6, 6))
+    for number in range(2):
+        _write(tmp_path / "01_GT" / "SEG" / f"man_seg00{number}.tif", two)
+        _write(tmp_path / "01_RES" / f"mask00{number}.tif", two)
+    found = score_files(Wish(tmp_path / "01_GT" / "SEG", tmp_path / "01_RES", ["SEG"]))
+    assert set(found.cases) == {"man_seg000", "man_seg001"}
+    assert found.aggregates["SEG"]["pooled"] == 1.0
+
+
 def test_pooled_values_weigh_objects_alike(folders, tmp_path):
     truth, prediction = folders
     _write(truth / "c.tif", _labels((0, 0, 0), (0, 0, 6), (0, 6, 0), (0, 6, 6)))
