@@ -26,6 +26,9 @@ exec 9>"$dir/start.lock" # two starts at once: the second waits and finds the fi
 flock --timeout 90 9 || fail "another start in $dir has not ended for 90 s"
 if ! answers; then
     rm -f "$dir/docker.sock"
+    # The number of a dead daemon may by now be that of another program, which dockerd would take for itself.
+    old=$(cat "$dir/docker.pid" 2>/dev/null || true)
+    [ "$(cat "/proc/${old:-none}/comm" 2>/dev/null || true)" = dockerd ] || rm -f "$dir/docker.pid"
     setsid nohup dockerd --host="$host" --data-root="$dir/data" --exec-root="$dir/exec" \
         --pidfile="$dir/docker.pid" --iptables=false --ip6tables=false --ip-forward=false --ip-masq=false \
         --bridge=none --log-level=warn </dev/null >"$dir/dockerd.log" 2>&1 9>&- &
