@@ -5,6 +5,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,19 +71,19 @@ def run_job(
         return
     name = job.algorithm.name
     job.folder.mkdir(parents=True, exist_ok=True)
+    pending = list(job.missing)
     try:
         with engine.session(name, job.folder / ".session", limits, api) as session:
-            for case in job.missing:
-                status = _run_case(job, case, dataset, session, limits)
-                report(name, case.name, status)
+            while pending:
+                status = _run_case(job, pending[0], dataset, session, limits)
+                report(name, pending.pop(0).name, status)
     except StartError as error:
-        for case in job.missing:
-            if not (job.folder / case.name / "record.json").is_file():
-                failed = Outcome("non-zero exit", 0.0, None, None, str(error))
-                with atomic(job.folder / case.name) as temporary:
-                    temporary.mkdir()
-                    _finish(job, case, temporary, failed, 0.0, None)
-                report(name, case.name, failed.status)
+        failed = Outcome("non-zero exit", 0.0, None, None, str(error))
+        for case in pending:
+            with atomic(job.folder / case.name) as temporary:
+                temporary.mkdir()
+                _finish(job, case, temporary, failed, 0.0, None)
+            report(name, case.name, failed.status)
 
 
 def _run_case(job: Job, case: Case, dataset: Dataset, session: Session, limits: Limits) -> str:
@@ -98,13 +99,7 @@ def _run_case(job: Job, case: Case, dataset: Dataset, session: Session, limits: 
             try:
                 output = _keep(raw, temporary, case, dataset, limits)
             except BadOutput as finding:
-                outcome = Outcome(
-                    finding.status,
-                    outcome.seconds,
-                    outcome.peak_memory,
-                    outcome.exit_code,
-                    str(finding),
-                )
+                outcome = replace(outcome, status=finding.status, message=str(finding))
         _finish(job, case, temporary, outcome, session.startup_seconds, output)
         return outcome.status
 

@@ -17,7 +17,7 @@ def run(tmp_path, watershed, fakes):
     """Return a function that plans and runs, and gives back statuses by case."""
 
     def run(dataset, engine, **options):
-        (job,) = plan(dataset, [watershed], engine, "serve", tmp_path / "run", **options)
+        (job,) = plan(dataset, [watershed], engine, tmp_path / "run", **options)
         seen = {}
         run_job(job, dataset, engine, fakes.limits, "serve", lambda a, c, s: seen.update({c: s}))
         return seen
@@ -152,6 +152,16 @@ def test_an_algorithm_that_does_not_start_fails_all_its_cases(tmp_path, run, dat
     engine.starts = False
     assert set(run(dataset, engine).values()) == {"non-zero exit"}
     assert _record(tmp_path, "case_3")["message"] == "watershed did not start: no reason"
+
+
+def test_what_an_earlier_run_left_does_not_hide_that_it_does_not_start(
+    tmp_path, run, dataset, fakes
+):
+    run(dataset, fakes.Engine(fakes.perfect, "1"))
+    engine = fakes.Engine(fakes.perfect, "2")
+    engine.starts = False
+    assert set(run(dataset, engine).values()) == {"non-zero exit"}
+    assert _record(tmp_path, "case_1")["message"] == "watershed did not start: no reason"
 
 
 def test_an_error_of_ours_leaves_nothing_half_written(tmp_path, run, dataset, fakes):
