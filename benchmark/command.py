@@ -3,7 +3,7 @@
 import os
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from math import isfinite, nan
 from pathlib import Path
@@ -117,7 +117,7 @@ def benchmark(options: Options, console: Console) -> int:
     dataset = _dataset(made, options, console)
     folder = options.runs / (options.run or _run_name(made, engine))
     with claimed(folder):
-        jobs = plan(dataset, chosen, engine, options.api, folder, retry=options.retry)
+        jobs = plan(dataset, chosen, engine, folder, retry=options.retry)
         conditions = _conditions(options, engine)
         _write_run(folder, dataset, jobs, conditions)
         _run(jobs, dataset, engine, options, console)
@@ -193,9 +193,8 @@ def _run(
 def _limits(options: Options, algorithm: AlgorithmManifest) -> Limits:
     """Return what a case of an algorithm may use."""
     memory = options.memory_gib or algorithm.resources.memory_gib
-    return replace(
-        Limits(), memory_gib=memory, timeout_s=options.timeout_s, cpus=float(os.cpu_count() or 1)
-    )
+    cpus = float(os.cpu_count() or 1)
+    return Limits(memory_gib=memory, timeout_s=options.timeout_s, cpus=cpus)
 
 
 def _conditions(options: Options, engine: Engine) -> Conditions:

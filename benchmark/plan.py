@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmark.catalog import ROOT
 from benchmark.dataset import Case, Dataset
-from benchmark.engines.outcome import PASSING, STATUSES, Api, Engine
+from benchmark.engines.outcome import PASSING, STATUSES, Engine
 from cytosuite.errors import InputError
 from cytosuite.files import digest, read_json, remove
 from cytosuite.manifest import AlgorithmManifest
@@ -44,7 +44,6 @@ def plan(
     dataset: Dataset,
     chosen: Sequence[AlgorithmManifest],
     engine: Engine,
-    api: Api,
     run_folder: Path,
     *,
     retry: bool = False,
@@ -58,9 +57,8 @@ def plan(
     chosen : sequence of AlgorithmManifest
         Algorithms of the dataset's task.
     engine : Engine
-        What will run them; it counts in the key.
-    api : str
-        ``serve`` or ``exec``; it does not count: both must give the same.
+        What will run them; it counts in the key, ``serve`` or ``exec`` do not: both must give
+        the same.
     run_folder : Path
         Where results lie.
     retry : bool
@@ -71,7 +69,6 @@ def plan(
     A case is left when its record has the job's key and its output is there, or when it failed
     in the algorithm. Time-outs, kills and errors of the engine are tried again.
     """
-    del api
     jobs = []
     for algorithm in chosen:
         folder = run_folder / algorithm.name

@@ -187,11 +187,7 @@ def _sequences(truth: Path, prediction: Path) -> list[tuple[str, Path, Path]]:
     if (truth / "TRA").is_dir():
         return [(truth.name.removesuffix("_GT"), truth, prediction)]
     found = sorted(path for path in truth.glob("[0-9][0-9]_GT") if (path / "TRA").is_dir())
-    return [
-        (path.name[:2], path, prediction / f"{path.name[:2]}_RES")
-        for path in found
-        if truth.is_dir()
-    ]
+    return [(path.name[:2], path, prediction / f"{path.name[:2]}_RES") for path in found]
 
 
 def _tracks(sequences: Sequence[tuple[str, Path, Path]], names: Sequence[str]) -> FileScores:

@@ -207,11 +207,11 @@ def _only_image(folder: Path, socket: Socket) -> Path:
         if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
     )
     if len(files) != 1:
-        found = ", ".join(path.name for path in files[:3]) or "none"
+        names = ", ".join(path.name for path in files[:3])
+        found = f"{len(files)}: {names}" if files else "none"
         raise InputError(
             f"{folder}: socket {socket.slug} needs exactly one image "
-            f"({', '.join(IMAGE_SUFFIXES)}), found {len(files) or found}"
-            + (f": {found}" if files else "")
+            f"({', '.join(IMAGE_SUFFIXES)}), found {found}"
         )
     return files[0]
 

@@ -40,7 +40,7 @@ def main() -> None:
             dataset = prepare(recipe("spheroid", size, 0), Path(folder), 2, lambda *_: None)
             for number in range(repeats):
                 run = Path(folder) / f"run{number}"
-                (job,) = plan(dataset, [manifest], engine, "serve", run)
+                (job,) = plan(dataset, [manifest], engine, run)
                 stamps: list[float] = []
 
                 def stamp(*_: str, stamps: list[float] = stamps) -> None:

@@ -18,7 +18,7 @@ def scored(tmp_path, watershed, fakes):
 
     def scored(dataset, behave):
         engine = fakes.Engine(behave)
-        (job,) = plan(dataset, [watershed], engine, "serve", tmp_path / "run")
+        (job,) = plan(dataset, [watershed], engine, tmp_path / "run")
         run_job(job, dataset, engine, fakes.limits, "serve", lambda *_: None)
         return score(dataset, [job])
 
@@ -89,9 +89,7 @@ def test_a_broken_ruler_is_found(scored, dataset, fakes):
 
 def test_stale_records_are_not_scored(tmp_path, watershed, dataset, fakes):
     engine = fakes.Engine(fakes.perfect)
-    (job,) = plan(dataset, [watershed], engine, "serve", tmp_path / "run")
+    (job,) = plan(dataset, [watershed], engine, tmp_path / "run")
     run_job(job, dataset, engine, fakes.limits, "serve", lambda *_: None)
-    (other,) = plan(
-        dataset, [watershed], fakes.Engine(fakes.perfect, "2"), "serve", job.folder.parent
-    )
+    (other,) = plan(dataset, [watershed], fakes.Engine(fakes.perfect, "2"), job.folder.parent)
     assert score(dataset, [other]).records == {}
