@@ -2,8 +2,10 @@
 
 import numpy as np
 import scipy.fft
+from numpy.typing import NDArray
 
-from datasets.shapes import Array, Grid, Image, Nuclei, patches
+from datasets.bodies import Patch
+from datasets.grid import Array, Grid, Image
 
 
 def chromatin_tile(
@@ -38,48 +40,58 @@ def chromatin_tile(
     return np.asarray(tile / tile.std(), np.float32)
 
 
-def fluorescence(
-    nuclei: Nuclei, centres_um: Array, grid: Grid, tile: Image, out: Image | None = None
+def chromatin(
+    patch: Patch,
+    grid: Grid,
+    tile: Image,
+    *,
+    brightness: float,
+    contrast: float,
+    nucleoli: Array,
+    offset: NDArray[np.int64],
+    radius_um: float,
 ) -> Image:
-    """Return the density of the dye in the nuclei, 1 in a median nucleus.
+    """Return the density of the dye in a nucleus, 1 in a median one.
 
     Parameters
     ----------
-    nuclei : Nuclei
-    centres_um : (N, 3) float array
+    patch : Patch
+        The n voxels in and near the nucleus.
     grid : Grid
+        On which the patch lies.
     tile : (z, y, x) float32 array
         Chromatin noise at the spacing of `grid`, see `chromatin_tile`.
-    out : (Z, Y, X) float32 array, optional
-        Painted on (the larger value stays) and returned.
+    brightness : float
+        Relative to the median nucleus.
+    contrast : float
+        Standard deviation of the logarithm of the density.
+    nucleoli : (M, 4) float array
+        Centre and radius in units of the semi-axes; radius 0: none.
+    offset : (3,) int array
+        Where in the tile the noise is cut from.
+    radius_um : float
+        Of the sphere of the same volume.
 
     Returns
     -------
-    (Z, Y, X) float32 array
+    (n,) float32 array
 
     Notes
     -----
     Density is ``brightness * exp(c t - c² / 2)`` with contrast `c` and noise `t`, slightly denser
     at the rim, 0.4 of that in nucleoli, times the share of the voxel inside the surface.
     """
-    image = np.zeros(grid.shape, np.float32) if out is None else out
-    for patch in patches(nuclei, centres_um, grid, rim_um=grid.voxel_um / 2):
-        i = patch.index
-        contrast = np.float32(nuclei.contrast[i])
-        rows = [
-            (np.arange(span.start, span.stop) + nuclei.offsets[i, axis]) % tile.shape[axis]
-            for axis, span in enumerate(patch.box)
-        ]
-        noise = tile[np.ix_(*rows)].reshape(-1)[patch.inside]
-        density = np.exp(contrast * noise - contrast**2 / 2)
-        density *= np.float32(0.92) + np.float32(0.2) * patch.distance**4
-        density *= _outside_nucleoli(patch.position, nuclei.nucleoli[i])
-        radius = nuclei.semi_axes_um[i].prod() ** (1 / 3) / grid.voxel_um
-        density *= np.clip((1 - patch.distance) * np.float32(radius) + np.float32(0.5), 0, 1)
-        painted = np.zeros(patch.shape, np.float32)
-        painted.reshape(-1)[patch.inside] = density * np.float32(nuclei.brightness[i])
-        np.maximum(image[patch.box], painted, out=image[patch.box])
-    return image
+    rows = [
+        (np.arange(span.start, span.stop) + first + start) % size
+        for span, first, start, size in zip(patch.box, grid.first, offset, tile.shape, strict=True)
+    ]
+    noise = tile[np.ix_(*rows)].reshape(-1)[patch.inside]
+    density = np.exp(np.float32(contrast) * noise - np.float32(contrast**2 / 2))
+    density *= np.float32(0.92) + np.float32(0.2) * patch.distance**4
+    density *= _outside_nucleoli(patch.position, nucleoli)
+    radius = np.float32(radius_um / grid.voxel_um)
+    density *= np.clip((1 - patch.distance) * radius + np.float32(0.5), 0, 1)
+    return np.asarray(density * np.float32(brightness), np.float32)
 
 
 def _outside_nucleoli(position: Image, nucleoli: Array) -> Image:

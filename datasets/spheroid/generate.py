@@ -10,10 +10,11 @@ from scipy import ndimage
 
 from cytosuite.errors import InputError
 from cytosuite.volume import Scalar, Volume
-from datasets import camera, dye, optics, shapes
+from datasets import bodies, camera, dye, optics, shapes
+from datasets.grid import Grid
 from datasets.packing import pack
 from datasets.sample import Sample
-from datasets.shapes import Grid, Nuclei
+from datasets.shapes import Nuclei
 from datasets.spheroid.parameters import Parameters, parameters_from, spheroid_semi_axes
 
 Array = NDArray[np.float64]
@@ -79,7 +80,7 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
     drawn = draw_values(for_values, parameters)
     spheroid = grow(for_tissue, parameters, drawn)
     detector = Grid(parameters.shape, parameters.spacing_um)
-    labels = shapes.label(spheroid.nuclei, spheroid.centres_um, detector)
+    labels = bodies.label(spheroid.nuclei, spheroid.centres_um, detector)
     labels = tidy(labels, parameters.min_voxels)
     photons = expected_photons(for_chromatin, parameters, drawn, spheroid)
     counts = camera.expose(
@@ -150,10 +151,10 @@ def grow(rng: np.random.Generator, parameters: Parameters, drawn: Mapping[str, f
         nucleoli=parameters.nucleoli,
         mitotic_fraction=parameters.mitotic_fraction,
     )
-    least = float(nuclei.extents_um.max()) + parameters.gap_um  # holds at least the largest
+    least = float(bodies.extents_um(nuclei).max()) + parameters.gap_um  # holds at least the largest
     fraction = drawn["volume_fraction"]
     while True:
-        volume = float(nuclei.volumes_um3.sum()) / fraction
+        volume = float(bodies.volumes_um3(nuclei).sum()) / fraction
         z, y, x = (max(axis, least) for axis in spheroid_semi_axes(volume, drawn["flattening"]))
         try:
             centres = pack(
@@ -223,7 +224,7 @@ def expected_photons(
     tissue, above = tissue_mask(grid, spheroid.centre_um, spheroid.semi_axes_um)
     image = np.multiply(tissue, np.float32(drawn["cytoplasm"]), dtype=np.float32)
     tile = dye.chromatin_tile(rng, grid, parameters.chromatin_um)
-    dye.fluorescence(spheroid.nuclei, spheroid.centres_um, grid, tile, out=image)
+    bodies.paint(spheroid.nuclei, spheroid.centres_um, grid, tile, image)
     optics.attenuate(image, tissue, grid.spacing[0], drawn["attenuation_um"], above)
     image = optics.blur(
         image, grid.spacing, sigma, haze=drawn["haze"], haze_sigma_um=parameters.haze_sigma_um
@@ -331,7 +332,7 @@ def describe(
     means = np.bincount(labels.ravel(), photons.ravel()) / np.maximum(sizes, 1)
     noise = np.sqrt(means[1:] + drawn["read_noise"] ** 2)
     snr = (means[1:] - means[0]) / noise
-    fraction = float(nuclei.volumes_um3.sum() / (4 / 3 * np.pi * np.prod(axes)))
+    fraction = float(bodies.volumes_um3(nuclei).sum() / (4 / 3 * np.pi * np.prod(axes)))
     return {
         "n_nuclei": len(sizes) - 1,
         "n_simulated": len(nuclei),
@@ -340,7 +341,7 @@ def describe(
         "spheroid_semi_axis_y_um": float(axes[1]),
         "spheroid_semi_axis_x_um": float(axes[2]),
         "nuclear_volume_fraction": fraction,
-        "mean_volume_um3": float(nuclei.volumes_um3.mean()),
+        "mean_volume_um3": float(bodies.volumes_um3(nuclei).mean()),
         "snr": float(np.median(snr)) if len(snr) else 0.0,
         "gain": parameters.gain,
         "offset": parameters.offset,

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from datasets import dye, shapes
-from datasets.shapes import Grid
+from datasets import bodies, dye, shapes
+from datasets.grid import Grid
 
 MIDDLE = np.array([[10.0, 10.0, 10.0]])
 
@@ -17,7 +17,7 @@ def _grid(*spacing):
 
 def _paint(nuclei, grid, centres=MIDDLE, size_um=0.5):
     tile = dye.chromatin_tile(np.random.default_rng(1), grid, size_um, tile_um=8)
-    return dye.fluorescence(nuclei, centres, grid, tile)
+    return bodies.paint(nuclei, centres, grid, tile, np.zeros(grid.shape, np.float32))
 
 
 def test_light_does_not_depend_on_the_voxel_size():
