@@ -7,20 +7,25 @@ export DEVICE BASE_IMAGE
 DEVICE ?= cpu
 # An option is passed on only when it was given: $(call option,NAME,--flag)
 option = $(if $($(1)),$(2) "$($(1))")
-OPTIONS = $(call option,SIZE,--size) $(call option,ALGORITHM,--algorithm) $(call option,API,--api) \
-	$(call option,SEED,--seed) $(call option,SPACING,--spacing) $(call option,RUN,--run) \
-	$(call option,MEMORY,--memory) $(call option,TIMEOUT,--timeout) $(if $(RETRY),--retry)
+SIMULATION = $(call option,SIZE,--size) $(call option,CASES,--cases) $(call option,SET,--set) \
+	$(call option,SEED,--seed)
+OPTIONS = $(SIMULATION) $(call option,ALGORITHM,--algorithm) $(call option,API,--api) \
+	$(call option,SPACING,--spacing) $(call option,RUN,--run) $(call option,MEMORY,--memory) \
+	$(call option,TIMEOUT,--timeout) $(if $(RETRY),--retry)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup benchmark list build-all peers test test-fast lint format clean
+.PHONY: help setup benchmark simulate list build-all peers test test-fast lint format clean
 
 ##@ Use
 help: ## Show this help.
 	@awk -F ':.*## ' '/^##@ /{printf "\n%s\n", substr($$0, 5)} /^[a-z%-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@printf '\nVariables of benchmark:\n  DATASET=spheroid | <folder>   SIZE=mini|default|full   ENGINE=auto|docker|process\n  ALGORITHM=<names>  API=serve|exec  SEED=0  SPACING=z,y,x (um)  RUN=<name>\n  MEMORY=<GiB>  TIMEOUT=<s>  RETRY=1 (run failed cases again)\nVariables of build: DEVICE=cpu|cuda  BASE_IMAGE=<image with Python 3.11>\n'
+	@printf '\nVariables of benchmark:\n  DATASET=spheroid | spheroid/<recipe> | <recipe.toml> | <folder>   SIZE=mini|default|full\n  ENGINE=auto|docker|process  ALGORITHM=<names>  API=serve|exec  SPACING=z,y,x (um)  RUN=<name>\n  MEMORY=<GiB>  TIMEOUT=<s>  RETRY=1 (run failed cases again)\nVariables of simulated data: SEED=0  CASES=<n>  SET="camera.photons=5 ..."  OUT=<new folder>\nVariables of build: DEVICE=cpu|cuda  BASE_IMAGE=<image with Python 3.11>\n'
 
 benchmark: .venv/.benchmark ## Generate or read DATASET, run the algorithms, score them, write a report.
 	@$(BIN)/cytosuite benchmark "$(or $(DATASET),spheroid)" --engine "$(ENGINE)" $(OPTIONS)
+
+simulate: .venv/.benchmark ## Simulate annotated images of DATASET into the new folder OUT.
+	@$(BIN)/cytosuite simulate "$(or $(DATASET),spheroid)" $(call option,OUT,--out) $(SIMULATION)
 
 list: .venv/.benchmark ## List algorithms and datasets.
 	@$(BIN)/cytosuite list

@@ -1,5 +1,7 @@
 """The command line: ``cytosuite``, or ``python -m benchmark``."""
 
+import os
+import shlex
 import sys
 from functools import partial
 from json import dumps
@@ -23,6 +25,18 @@ Device = Annotated[Literal["cpu", "cuda"], typer.Option(envvar="DEVICE", help="W
 BaseImage = Annotated[
     str | None, typer.Option(envvar="BASE_IMAGE", help="Image with Python 3.11 to build upon.")
 ]
+Cases = Annotated[int | None, typer.Option(min=1, help="How many cases to simulate.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", help="Parameters like camera.photons=5, repeatable.")
+]
+Seed = Annotated[int, typer.Option(min=0, help="Of the simulation.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Processes that simulate.")]
+Runs = Annotated[Path | None, typer.Option(help="Folder for all results.")]
+
+
+def _words(settings: list[str] | None) -> list[str]:
+    """Return single settings, also where several stand in one string."""
+    return [word for text in settings or [] for word in shlex.split(text)]
 
 
 def _numbers(text: str | None) -> tuple[float, ...] | None:
@@ -42,21 +56,25 @@ def _names(text: str | None) -> list[str]:
 
 @app.command("benchmark")
 def benchmark_command(
-    dataset: Annotated[str, typer.Argument(help="Name in datasets/, or a folder with images.")],
+    dataset: Annotated[
+        str, typer.Argument(help="Name, name/recipe, recipe.toml, or folder.")
+    ],
     size: Annotated[str | None, typer.Option(help="mini, default or full.")] = None,
     algorithm: Annotated[str | None, typer.Option(help="Names, comma-separated.")] = None,
     engine: Annotated[str, typer.Option(help="auto, docker or process.")] = "auto",
     api: Annotated[
         Literal["serve", "exec"], typer.Option(help="Server, or run per case.")
     ] = "serve",
-    seed: Annotated[int, typer.Option(min=0, help="Of the simulation.")] = 0,
+    seed: Seed = 0,
     spacing: Annotated[str | None, typer.Option(help="µm per voxel: z,y,x.")] = None,
+    cases: Cases = None,
+    settings: Settings = None,
     run: Annotated[str | None, typer.Option(help="Name of the run's folder.")] = None,
     retry: Annotated[bool, typer.Option(help="Run failed cases again.")] = False,
-    workers: Annotated[int | None, typer.Option(min=1, help="Generating processes.")] = None,
+    workers: Workers = None,
     memory: Annotated[float | None, typer.Option(min=0.1, help="GiB per case.")] = None,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds per case.")] = 3600.0,
-    runs: Annotated[Path | None, typer.Option(help="Folder for all results.")] = None,
+    runs: Runs = None,
     device: Device = "cpu",
     base_image: BaseImage = None,
 ) -> None:
@@ -72,6 +90,8 @@ def benchmark_command(
         api=api,
         seed=seed,
         spacing=_numbers(spacing),
+        cases=cases,
+        settings=_words(settings),
         run=_run_folder(run),
         retry=retry,
         memory_gib=memory,
@@ -81,6 +101,34 @@ def benchmark_command(
         **{key: value for key, value in optional.items() if value is not None},  # type: ignore[arg-type]
     )
     raise typer.Exit(benchmark(options, _console()))
+
+
+@app.command("simulate")
+def simulate_command(
+    dataset: Annotated[str, typer.Argument(help="Name in datasets/, name/recipe or recipe.toml.")],
+    out: Annotated[Path | None, typer.Option(help="New folder for images/ and labels/.")] = None,
+    size: Annotated[str | None, typer.Option(help="mini, default or full.")] = None,
+    cases: Cases = None,
+    settings: Settings = None,
+    seed: Seed = 0,
+    workers: Workers = None,
+    runs: Runs = None,
+) -> None:
+    """Simulate annotated images, with a record and a preview of each."""
+    from benchmark.catalog import ROOT
+    from benchmark.simulate import Order, simulate
+
+    order = Order(
+        dataset,
+        size or None,
+        cases,
+        _words(settings),
+        seed,
+        out,
+        workers or os.cpu_count() or 1,
+        (runs or ROOT / "runs").resolve(),
+    )
+    typer.echo(f"written: {simulate(order, _console())}")
 
 
 @app.command("build")
@@ -101,13 +149,17 @@ def build_command(
 
 @app.command("list")
 def list_command() -> None:
-    """List the algorithms and datasets there are."""
-    from benchmark.catalog import algorithms, dataset_manifests
+    """List the algorithms, datasets and recipes there are."""
+    from benchmark.catalog import algorithms, dataset_manifests, recipes
+    from cytosuite.manifest import read_recipe
 
     for title, found in (("algorithms", algorithms()), ("datasets", dataset_manifests())):
         typer.echo(title)
         for name, manifest in found.items():
             typer.echo(f"  {name:14} {manifest.task:10} {manifest.description}")
+    typer.echo("recipes")
+    for name, path in recipes().items():
+        typer.echo(f"  {name:25} {read_recipe(path).title}")
 
 
 @app.command("score")

@@ -46,6 +46,12 @@ def dataset_manifests(root: Path = ROOT) -> dict[str, DatasetManifest]:
     return _found(ours, "dataset.toml", read_dataset)
 
 
+def recipes(root: Path = ROOT) -> dict[str, Path]:
+    """Return the recipes that come with the datasets: ``spheroid/<recipe>`` and their files."""
+    found = sorted((root / "datasets").glob("*/recipes/*.toml"))
+    return {f"{path.parent.parent.name}/{path.stem}": path for path in found}
+
+
 def pick(kind: str, names: Iterable[str], known: Iterable[str]) -> list[str]:
     """Return the names asked for, all known ones if none was, or say what is close.
 

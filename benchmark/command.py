@@ -38,7 +38,7 @@ class Options:
     Parameters
     ----------
     dataset : str
-        Name in ``datasets/``, or path of a folder with images.
+        Name in ``datasets/``, one of its recipes, or path of a recipe or a folder with images.
     size : str or None
         Size of a simulated dataset.
     algorithms : sequence of str
@@ -51,6 +51,10 @@ class Options:
         Of the simulation.
     spacing : tuple of float or None
         µm per voxel (z, y, x) for images in a folder.
+    cases : int or None
+        How many cases to simulate; as size or recipe says without it.
+    settings : sequence of str
+        Parameters of the simulation like ``camera.photons=5``.
     run : str or None
         Name of the run's folder.
     retry : bool
@@ -76,6 +80,8 @@ class Options:
     api: Api = "serve"
     seed: int = 0
     spacing: tuple[float, ...] | None = None
+    cases: int | None = None
+    settings: Sequence[str] = ()
     run: str | None = None
     retry: bool = False
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
@@ -108,7 +114,8 @@ def benchmark(options: Options, console: Console) -> int:
     """
     engine, sentence = choose(options.engine, options.device)
     console.print(sentence, highlight=False)
-    made = recipe(options.dataset, options.size, options.seed, options.spacing)
+    wish = (options.seed, options.spacing, options.cases, options.settings)
+    made = recipe(options.dataset, options.size, *wish)
     chosen = _chosen(options, made.task)
     if isinstance(engine, DockerEngine):
         names = [algorithm.name for algorithm in chosen]
@@ -162,7 +169,8 @@ def _run_name(made: Recipe, engine: Engine) -> str:
     """Return the name of the run's folder: what was run, and by which engine."""
     size = f"-{made.size}" if made.seed is not None else ""
     seed = f"-seed{made.seed}" if made.seed else ""
-    return f"{made.name}{size}{seed}-{engine.name}"
+    own = f"-{made.fingerprint[:8]}" if made.changed else ""
+    return f"{made.name}{size}{seed}{own}-{engine.name}"
 
 
 def _run(
@@ -207,6 +215,8 @@ def _conditions(options: Options, engine: Engine) -> Conditions:
         "API": options.api if options.api != "serve" else None,
         "SEED": options.seed or None,
         "SPACING": ",".join(f"{size:g}" for size in options.spacing or ()),
+        "CASES": options.cases,
+        "SET": f'"{" ".join(options.settings)}"' if options.settings else None,
         "RUN": options.run,
     }
     command = "make benchmark " + " ".join(

@@ -1,11 +1,12 @@
 """Datasets on disk: generated or collected once, found again by their fingerprint."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from benchmark.preview import write_previews
 from benchmark.recipe import Recipe
 from cytosuite.files import atomic, read_json, remove, write_json
 from cytosuite.formats import write
@@ -102,7 +103,7 @@ def prepare(recipe: Recipe, folder: Path, workers: int, progress: Progress) -> D
     ]
     done = len(made.cases) - len(missing)
     progress(done, len(made.cases))
-    for _ in _make_all(missing, made.task, workers):
+    for _ in _make_all(missing, made.task, workers, recipe.record):
         done += 1
         progress(done, len(made.cases))
     made = replace(made, notes=made.notes + _assumptions(made.cases))
@@ -127,16 +128,19 @@ def _expected(recipe: Recipe, folder: Path) -> Dataset:
 
 
 def _make_all(
-    missing: list[tuple[Case, Callable[[], Sample]]], task: Task, workers: int
+    missing: list[tuple[Case, Callable[[], Sample]]],
+    task: Task,
+    workers: int,
+    record: Mapping[str, Any],
 ) -> Iterator[None]:
     """Make cases, in this process if one worker is enough."""
     if workers <= 1 or len(missing) <= 1:
         for case, maker in missing:
-            _make(case, maker, task.name)
+            _make(case, maker, task.name, record)
             yield
         return
     with ProcessPoolExecutor(min(workers, len(missing))) as pool:
-        futures = [pool.submit(_make, case, maker, task.name) for case, maker in missing]
+        futures = [pool.submit(_make, case, maker, task.name, record) for case, maker in missing]
         try:
             for future in as_completed(futures):
                 future.result()
@@ -146,7 +150,9 @@ def _make_all(
             raise
 
 
-def _make(case: Case, maker: Callable[[], Sample], task_name: str) -> None:
+def _make(
+    case: Case, maker: Callable[[], Sample], task_name: str, record: Mapping[str, Any]
+) -> None:
     """Make one case and give it its name once it is whole."""
     sample = maker()
     task = TASKS[task_name]
@@ -154,9 +160,13 @@ def _make(case: Case, maker: Callable[[], Sample], task_name: str) -> None:
         write_case(temporary / "input", task, case.name, sample.inputs)
         for slug, volume in sample.truth.items():
             write(temporary / "truth" / "images" / slug / f"{case.name}.tif", volume)
+        for slug, volume in sample.companions.items():
+            write(temporary / "companions" / slug / f"{case.name}.tif", volume)
         image = sample.inputs[task.main_input.slug]
         facts = {"spacing_assumed": image.spacing_is_assumed, "metadata": dict(sample.metadata)}
-        write_json(temporary / "case.json", facts)
+        write_json(temporary / "case.json", facts | {"recipe": dict(record)} if record else facts)
+        if record:
+            write_previews(temporary, case.name, sample, task)
 
 
 def _assumptions(cases: tuple[Case, ...]) -> tuple[str, ...]:

@@ -3,8 +3,8 @@
 import importlib
 import json
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -14,9 +14,10 @@ import numpy as np
 from pydantic import BaseModel
 
 from benchmark.catalog import ROOT, dataset_manifests, pick
+from benchmark.simulated import Simulated, files, simulated, sources
 from cytosuite.errors import InputError
 from cytosuite.files import digest
-from cytosuite.manifest import DatasetManifest, DatasetSize, parse
+from cytosuite.manifest import DatasetManifest
 from datasets.folder.collect import Item, collect
 from datasets.folder.load import load
 from datasets.sample import Sample
@@ -37,74 +38,89 @@ class Recipe:
     fingerprint: str
     makers: tuple[tuple[str, Callable[[], Sample]], ...]
     notes: tuple[str, ...] = ()
+    record: Mapping[str, Any] = field(default_factory=dict)
+    changed: bool = False
 
 
 def recipe(
-    wanted: str, size: str | None, seed: int, spacing: tuple[float, ...] | None = None
+    wanted: str,
+    size: str | None,
+    seed: int,
+    spacing: tuple[float, ...] | None = None,
+    cases: int | None = None,
+    settings: Sequence[str] = (),
 ) -> Recipe:
     """Return how a dataset is made.
 
     Parameters
     ----------
     wanted : str
-        A name in ``datasets/``, or the path of a folder with images.
+        A name in ``datasets/``, one of its recipes (``spheroid/mouse_embryo``), the path of a
+        recipe (``.toml``), or that of a folder with images.
     size : str, optional
         One of the sizes in the manifest, ``default`` without it; for simulated datasets only.
     seed : int
         Of the simulation.
     spacing : tuple of float, optional
         Voxel size in µm for images in a folder.
+    cases : int, optional
+        How many cases to simulate, as size or recipe says without it.
+    settings : sequence of str
+        Parameters of the simulation like ``camera.photons=5``.
 
     Raises
     ------
     InputError
-        If there is no such dataset, folder or size, or what is in it is not usable.
+        If there is no such dataset, folder, size or recipe, or what is in it is not usable.
     """
+    found = simulated(wanted, size, cases, settings)
+    if found is not None:
+        if spacing is not None:
+            raise InputError(f"SPACING: {wanted} is simulated and knows its voxel size")
+        return _simulated_recipe(found, seed, changed=bool(cases or settings))
     manifests = dataset_manifests()
-    simulated = {name for name, found in manifests.items() if found.kind == "simulated"}
-    if wanted not in simulated and (os.sep in wanted or Path(wanted).exists()):
-        if size is not None:
-            raise InputError(f"SIZE={size}: a folder has the size it has; leave SIZE out")
-        return _folder_recipe(Path(wanted), manifests["folder"], spacing)
-    if wanted not in simulated:
+    if os.sep not in wanted and not Path(wanted).exists():
+        names = [name for name, manifest in manifests.items() if manifest.kind == "simulated"]
         try:
-            pick("dataset", [wanted], simulated)
+            pick("dataset", [wanted], names)
         except InputError as error:
             raise InputError(f"{error}; or give the path of a folder with images") from None
-    if spacing is not None:
-        raise InputError(f"SPACING: {wanted} is simulated and knows its voxel size")
-    return _simulated_recipe(manifests[wanted], size or "default", seed)
+    for name, value in (("SIZE", size), ("CASES", cases), ("SET", " ".join(settings) or None)):
+        if value is not None:
+            raise InputError(f"{name}={value}: a folder has the size it has; leave {name} out")
+    return _folder_recipe(Path(wanted), manifests["folder"], spacing)
 
 
-def _simulated_recipe(manifest: DatasetManifest, size: str, seed: int) -> Recipe:
-    """Return the recipe of a generated dataset."""
-    place = f"datasets/{manifest.name}/dataset.toml"
-    if size not in manifest.sizes:
-        pick(f"size of {manifest.name}", [size], manifest.sizes)
-    chosen: DatasetSize = manifest.sizes[size]
-    module = importlib.import_module(f"datasets.{manifest.name}.generate")
-    parameters: BaseModel = parse(
-        f"{place}: sizes.{size}", manifest.parameters | chosen.parameters, module.Parameters
-    )
-    sources = [ROOT / "datasets" / manifest.name, *(ROOT / "datasets").glob("*.py")]
-    content = {
-        "source": digest([*sources, *WRITERS], ROOT),
-        "parameters": parameters.model_dump(mode="json"),
-        "cases": chosen.cases,
+def _simulated_recipe(made: Simulated, seed: int, *, changed: bool) -> Recipe:
+    """Return the recipe of a generated dataset, as it comes or with a user's own settings."""
+    name, parameters = made.manifest.name, made.parameters
+    record = {
+        "dataset": name,
+        "version": made.manifest.version,
+        "size": made.size,
         "seed": seed,
+        "parameters": parameters.model_dump(mode="json"),
+        "files": files(parameters),
+        "source": sources(name),
         "numpy": np.__version__,
     }
-    streams = np.random.SeedSequence(seed).spawn(chosen.cases)
-    width = max(2, len(str(chosen.cases)))
+    content = record | {"cases": made.cases, "writers": digest(WRITERS, ROOT)}
+    streams = np.random.SeedSequence(seed).spawn(made.cases)
+    width = max(2, len(str(made.cases)))
     makers = tuple(
-        (
-            f"{manifest.name}_{number:0{width}d}",
-            partial(_simulate, manifest.name, stream, parameters),
-        )
+        (f"{name}_{number:0{width}d}", partial(_simulate, name, stream, parameters))
         for number, stream in enumerate(streams, start=1)
     )
     return Recipe(
-        manifest.name, manifest.title, size, manifest.task, seed, _fingerprint(content), makers
+        name,
+        made.title,
+        made.size,
+        made.manifest.task,
+        seed,
+        _fingerprint(content),
+        makers,
+        record=record,
+        changed=changed,
     )
 
 

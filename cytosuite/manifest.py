@@ -86,6 +86,17 @@ class DatasetManifest(Described):
     _task = field_validator("task")(lambda value: _known_task(value))
 
 
+class DatasetRecipe(Described):
+    """``datasets/<name>/recipes/<recipe>.toml``, or a user's own: parameters with a purpose."""
+
+    dataset: Name = Field(description="The simulated dataset it is for.")
+    title: str = Field(description="Name for readers.")
+    description: str = Field("", description="What it shows, and where its numbers come from.")
+    references: tuple[str, ...] = Field((), description="DOIs of the publications behind it.")
+    cases: int = Field(8, gt=0, description="How many cases.")
+    parameters: dict[str, Any] = Field({}, description="Parameters that differ from the dataset's.")
+
+
 class ModelCard(Described):
     """``weights/<algorithm>/<model>.json``: what a model is, and what it was made for."""
 
@@ -145,6 +156,17 @@ def read_dataset(path: Path) -> DatasetManifest:
     return _named(path, parse(path, _toml(path), DatasetManifest))
 
 
+def read_recipe(path: Path) -> DatasetRecipe:
+    """Return a recipe for a simulated dataset.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is not TOML, or a key or value is wrong.
+    """
+    return parse(path, _toml(path), DatasetRecipe)
+
+
 def read_card(path: Path) -> ModelCard:
     """Return a model card.
 
@@ -160,7 +182,9 @@ def read_card(path: Path) -> ModelCard:
     return card
 
 
-def parse(where: Path | str, value: object, model: type[Model]) -> Model:
+def parse(
+    where: Path | str, value: object, model: type[Model], folder: Path | None = None
+) -> Model:
     """Return a validated model, or one line that names place, key, rule, value and remedy.
 
     Parameters
@@ -171,6 +195,8 @@ def parse(where: Path | str, value: object, model: type[Model]) -> Model:
         What was read.
     model : type
         The pydantic model it must obey.
+    folder : Path, optional
+        What relative paths in it count from; the current folder without it.
 
     Raises
     ------
@@ -178,7 +204,7 @@ def parse(where: Path | str, value: object, model: type[Model]) -> Model:
         If it does not: the first mistake, and how many more there are.
     """
     try:
-        return model.model_validate(value)
+        return model.model_validate(value, context={"folder": folder})
     except ValidationError as error:
         # A misspelt key makes the right one missing: the cause is named before its effect.
         mistakes = sorted(

@@ -1,5 +1,7 @@
 """The fluorescent dye in nuclei: chromatin, nucleoli, brightness."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
@@ -40,18 +42,64 @@ def chromatin_tile(
     return np.asarray(tile / tile.std(), np.float32)
 
 
+def ball(points: int = 512) -> Image:
+    """Return points (3, points) spread evenly in the unit ball.
+
+    Notes
+    -----
+    Directions of a Fibonacci lattice, whose angles follow the golden ratio; the radii follow
+    another irrational number, or they would go with the angles.
+    """
+    index = np.arange(points) + 0.5
+    radius = (index * 3**0.5 % 1) ** (1 / 3)
+    return np.asarray(radius * fibonacci_sphere(points), np.float32)
+
+
+def fibonacci_sphere(points: int = 256) -> Array:
+    """Return nearly equidistant directions (3, points): a Fibonacci lattice."""
+    index = np.arange(points) + 0.5
+    z = 1 - 2 * index / points
+    angle = np.pi * (1 + 5**0.5) * index
+    return np.stack([z, np.sqrt(1 - z * z) * np.cos(angle), np.sqrt(1 - z * z) * np.sin(angle)])
+
+
+BALL = ball()
+
+
+@dataclass(frozen=True, slots=True)
+class Texture:
+    """How the dye is spread in one nucleus.
+
+    Parameters
+    ----------
+    contrast : float
+        Standard deviation of the logarithm of the density of clumps.
+    threads : float
+        Share of the dye that lies in threads, 0 to 1.
+    rim : float
+        How much denser the dye is just below the surface.
+    rim_um : float
+        Thickness of that layer.
+    """
+
+    contrast: float = 0.3
+    threads: float = 0.0
+    rim: float = 0.0
+    rim_um: float = 0.45
+
+
 def chromatin(
     patch: Patch,
     grid: Grid,
     tile: Image,
+    texture: Texture,
     *,
     brightness: float,
-    contrast: float,
+    semi_axes_um: Array,
     nucleoli: Array,
     offset: NDArray[np.int64],
-    radius_um: float,
 ) -> Image:
-    """Return the density of the dye in a nucleus, 1 in a median one.
+    """Return the density of the dye in a nucleus, 1 on average in a median one.
 
     Parameters
     ----------
@@ -61,16 +109,14 @@ def chromatin(
         On which the patch lies.
     tile : (z, y, x) float32 array
         Chromatin noise at the spacing of `grid`, see `chromatin_tile`.
+    texture : Texture
     brightness : float
-        Relative to the median nucleus.
-    contrast : float
-        Standard deviation of the logarithm of the density.
+        Mean over the nucleus, relative to the median nucleus.
+    semi_axes_um : (3,) float array
     nucleoli : (M, 4) float array
         Centre and radius in units of the semi-axes; radius 0: none.
     offset : (3,) int array
         Where in the tile the noise is cut from.
-    radius_um : float
-        Of the sphere of the same volume.
 
     Returns
     -------
@@ -78,27 +124,27 @@ def chromatin(
 
     Notes
     -----
-    Density is ``brightness * exp(c t - c² / 2)`` with contrast `c` and noise `t`, slightly denser
-    at the rim, 0.4 of that in nucleoli, times the share of the voxel inside the surface.
+    With contrast `c` and two independent cuts `t`, `u` of the noise, the density is the product of
+    clumps ``exp(c t - c² / 2)``, threads ``1 - a + 3 a exp(-t² - u²)``, which are dense where both
+    noises cross zero, a patchy rim and dark nucleoli in patchy bright shells, scaled to its mean,
+    times the share of the voxel inside the surface.
     """
-    rows = [
-        (np.arange(span.start, span.stop) + first + start) % size
-        for span, first, start, size in zip(patch.box, grid.first, offset, tile.shape, strict=True)
-    ]
-    noise = tile[np.ix_(*rows)].reshape(-1)[patch.inside]
-    density = np.exp(np.float32(contrast) * noise - np.float32(contrast**2 / 2))
-    density *= np.float32(0.92) + np.float32(0.2) * patch.distance**4
-    density *= _outside_nucleoli(patch.position, nucleoli)
-    radius = np.float32(radius_um / grid.voxel_um)
-    density *= np.clip((1 - patch.distance) * radius + np.float32(0.5), 0, 1)
-    return np.asarray(density * np.float32(brightness), np.float32)
+    from datasets import nucleus_kernel  # compiled on first use: importing this stays quick
 
-
-def _outside_nucleoli(position: Image, nucleoli: Array) -> Image:
-    """Return 1 outside of nucleoli, 0.4 inside, with a soft rim (n,)."""
-    factor = np.ones(position.shape[1], np.float32)
-    for z, y, x, radius in np.asarray(nucleoli, np.float32):
-        if radius > 0:
-            away = (position[0] - z) ** 2 + (position[1] - y) ** 2 + (position[2] - x) ** 2
-            factor -= np.float32(0.6) * np.exp(-((away / radius**2) ** 2))
-    return np.maximum(factor, np.float32(0.3))
+    begin = np.array([span.start for span in patch.box]) + grid.first
+    starts = np.stack([begin + offset, begin + offset + np.array(tile.shape) // 2])
+    kind = (texture.contrast, texture.threads, texture.rim, texture.rim_um)
+    return nucleus_kernel.dye(
+        np.array(patch.shape),
+        patch.inside,
+        patch.position,
+        patch.distance,
+        tile,
+        starts,
+        semi_axes_um.astype(np.float32),
+        nucleoli.astype(np.float32),
+        BALL,
+        np.array(kind, np.float32),
+        np.float32(brightness),
+        np.float32(grid.voxel_um),
+    )

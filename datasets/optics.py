@@ -5,21 +5,150 @@ objective on the side of z = 0.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
+from cytosuite.errors import InputError
+
 Image = NDArray[np.float32]
 
 REACH = 4.0  # standard deviations of a Gaussian beyond which its light is left out of account
+LAWS = ("exponential", "power", "none")
+POWER = -6  # of the published laws
+
+
+@dataclass(frozen=True, slots=True)
+class Attenuation:
+    """How much light is left under a depth of tissue.
+
+    Parameters
+    ----------
+    law : {"exponential", "power", "none"}
+        ``exp(-d / length)``, ``(d / length + 1)^-6``, or no loss at all.
+    length_um : float
+        Attenuation length, for excitation and emission together.
+    delay_um : float
+        Tissue that does not dim yet: `d` is what lies deeper. Negative: as if so much tissue lay
+        above the first.
+    floor : float
+        Added to the law at any depth, in [0, 1].
+
+    Raises
+    ------
+    InputError
+        If the law is unknown, the length is not positive or the floor not a share.
+
+    References
+    ----------
+    The power laws: Bruch et al., Synthesis of large scale 3D microscopic images of 3D cell
+    cultures for training and benchmarking, PLOS ONE 18 (2023), doi:10.1371/journal.pone.0283828.
+    """
+
+    law: str = "exponential"
+    length_um: float = 100.0
+    delay_um: float = 0.0
+    floor: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse a law, a length or a floor that has no meaning."""
+        if self.law not in LAWS:
+            raise InputError(f"attenuation must be {', '.join(LAWS)}, found {self.law!r}")
+        if not (np.isfinite(self.length_um) and self.length_um > 0):
+            raise InputError(f"attenuation length must be above 0 µm, found {self.length_um}")
+        if not (np.isfinite(self.delay_um) and 0 <= self.floor <= 1):
+            raise InputError(
+                f"attenuation needs a delay in µm and a floor in [0, 1], "
+                f"found {self.delay_um} and {self.floor}"
+            )
+
+    def factor(self, depth_um: NDArray[np.floating] | float) -> Image:
+        """Return the share of the light, in [0, 1], that is left under a depth of tissue.
+
+        Parameters
+        ----------
+        depth_um : float array or float
+
+        Returns
+        -------
+        float32 array of the same shape
+            Where the delay is not used up, 1: the formula would give more, or nonsense.
+        """
+        beyond = np.asarray(depth_um, np.float32) - np.float32(self.delay_um)
+        if self.law == "none":
+            return np.ones_like(beyond)
+        beyond *= np.float32(1 / self.length_um)
+        np.maximum(beyond, 0, out=beyond)
+        if self.law == "power":
+            beyond += 1
+            beyond *= beyond * beyond  # cubed
+            share = 1 / (beyond * beyond)
+        else:
+            share = np.exp(-beyond)
+        if self.floor:
+            share += np.float32(self.floor)
+            np.minimum(share, 1, out=share)
+        return np.asarray(share, np.float32)
+
+
+def published(
+    name: str, voxel_um: float, factor_b: float = 150.0, slices: float = 100.0
+) -> Attenuation:
+    """Return one of the published laws of depth, which are given in voxels, in µm.
+
+    Parameters
+    ----------
+    name : {"fOld", "f1", "f2", "f2p", "f3", "f3p", "None"}
+    voxel_um : float
+        Height of the voxels of the tissue mask, in which the laws count depth.
+    factor_b : float
+        The length of ``f2p`` and ``f3p``, in these voxels.
+    slices : float
+        The length of ``fOld`` and ``f1``: slices of the simulation with the appended ones.
+
+    Raises
+    ------
+    InputError
+        If there is no such law.
+
+    Notes
+    -----
+    With `d` in voxels: ``fOld = (d / slices + 1)^-6 + 0.2``, ``f1 = ((d + 5) / slices + 1)^-6``,
+    ``f2 = (d / 150 + 1)^-6``, ``f2p = (d / b + 1)^-6``, ``f3 = ((d - 10) / 200 + 1)^-6``,
+    ``f3p = ((d - 10) / b + 1)^-6``, ``None = 1``, clipped to [0, 1].
+
+    References
+    ----------
+    Bruch et al., PLOS ONE 18 (2023), doi:10.1371/journal.pone.0283828.
+
+    Examples
+    --------
+    >>> published("f3", voxel_um=2.0)
+    Attenuation(law='power', length_um=400.0, delay_um=20.0, floor=0.0)
+    """
+    laws = {
+        "fOld": (slices, 0, 0.2),
+        "f1": (slices, -5, 0.0),
+        "f2": (150, 0, 0.0),
+        "f2p": (factor_b, 0, 0.0),
+        "f3": (200, 10, 0.0),
+        "f3p": (factor_b, 10, 0.0),
+    }
+    if name == "None":
+        return Attenuation("none")
+    if name not in laws:
+        raise InputError(f"the published attenuations are {', '.join(laws)}, None; found {name!r}")
+    length, delay, floor = laws[name]
+    return Attenuation("power", length * voxel_um, delay * voxel_um, floor)
 
 
 def attenuate(
     image: Image,
-    tissue: NDArray[np.bool_],
+    share: NDArray[np.floating] | NDArray[np.bool_],
     step_um: float,
-    length_um: float,
+    law: Attenuation,
     above_um: NDArray[np.floating] | float = 0.0,
 ) -> Image:
     """Dim an image, in place, by the tissue between each voxel and the objective.
@@ -27,101 +156,33 @@ def attenuate(
     Parameters
     ----------
     image : (Z, Y, X) float32 array
-        Changed in place and returned.
-    tissue : (Z, Y, X) bool array
-        Where light is scattered and absorbed.
+        Changed in place.
+    share : (Z, Y, X) float or bool array
+        Share of each voxel, in [0, 1], that is tissue, where light is scattered and absorbed.
     step_um : float
         Height of a voxel.
-    length_um : float
-        Attenuation length: tissue depth after which 1/e of the light is left, for excitation and
-        emission together.
+    law : Attenuation
     above_um : (Y, X) float array or float
         Tissue in µm between the objective and the first slice.
 
     Returns
     -------
-    (Z, Y, X) float32 array
-        ``image * exp(-depth / length_um)`` where depth counts tissue only, up to the middle of
-        the voxel. Memory: two slices.
+    (Y, X) float32 array
+        Tissue in µm between the objective and the slice after the last: `above_um` of the next
+        slab.
+
+    Notes
+    -----
+    Depth counts tissue only, up to the middle of the voxel. Memory: four slices.
     """
     depth = np.zeros(image.shape[1:], np.float32)
     depth += np.asarray(above_um, np.float32)
-    for plane, solid in zip(image, tissue, strict=True):
+    for plane, solid in zip(image, share, strict=True):
         half = solid * np.float32(step_um / 2)
         depth += half
-        plane *= np.exp(depth * np.float32(-1 / length_um))
+        plane *= law.factor(depth)
         depth += half
-    return image
-
-
-def gaussian_transfer(size: int, sigma: float, *, real: bool = False) -> Image:
-    """Return the Fourier transform of a periodic discrete Gaussian.
-
-    Parameters
-    ----------
-    size : int
-        Period in samples.
-    sigma : float
-        Standard deviation in samples.
-    real : bool
-        Only the ``size // 2 + 1`` frequencies of a real transform.
-
-    Returns
-    -------
-    (size,) or (size // 2 + 1,) float32 array
-        ``exp(sigma² (cos(2πf) - 1))``: the kernel ``exp(-sigma²) I_n(sigma²)`` is positive, has sum
-        1 and variance exactly ``sigma²`` for every sigma, unlike a sampled Gaussian.
-
-    References
-    ----------
-    Lindeberg, Scale-space for discrete signals, IEEE PAMI 12 (1990), doi:10.1109/34.49051.
-    """
-    frequency = (scipy.fft.rfftfreq if real else scipy.fft.fftfreq)(size)
-    return np.asarray(np.exp(sigma**2 * (np.cos(2 * np.pi * frequency) - 1)), np.float32)
-
-
-def blur(
-    image: Image,
-    spacing: Sequence[float],
-    sigma_um: Sequence[float],
-    *,
-    haze: float = 0.0,
-    haze_sigma_um: Sequence[float] = (0.0, 0.0, 0.0),
-) -> Image:
-    """Return an image seen through a Gaussian point spread function, with a wide haze if wanted.
-
-    Parameters
-    ----------
-    image : (Z, Y, X) float32 array
-        Dark outside.
-    spacing : sequence of float
-        µm per voxel, z y x.
-    sigma_um : sequence of float
-        Standard deviations in µm, z y x.
-    haze : float
-        Share in [0, 1] of the light that goes into a second, wider Gaussian (scattered light).
-    haze_sigma_um : sequence of float
-        Its standard deviations in µm.
-
-    Returns
-    -------
-    (Z, Y, X) float32 array
-        The sum is kept but for what leaves the volume. Zeros of `REACH` standard deviations are
-        appended so that nothing wraps around. Memory: 12 bytes per padded voxel.
-    """
-    narrow = [sigma / step for sigma, step in zip(sigma_um, spacing, strict=True)]
-    wide = [sigma / step for sigma, step in zip(haze_sigma_um, spacing, strict=True)]
-    widest = np.maximum(narrow, wide) if haze > 0 else np.asarray(narrow)
-    shape = padded_shape(image.shape, np.ceil(REACH * widest).astype(int).tolist())
-    spectrum = scipy.fft.rfftn(image, shape, workers=1)
-    factors = _transfers(shape, narrow)
-    hazes = _transfers(shape, wide) if haze > 0 else None
-    for index, plane in enumerate(spectrum):
-        transfer = (1 - haze) * factors[0][index] * factors[1][:, None] * factors[2]
-        if hazes is not None:
-            transfer += haze * hazes[0][index] * hazes[1][:, None] * hazes[2]
-        plane *= transfer
-    return _cropped(spectrum, shape, image.shape)
+    return depth
 
 
 def convolve(image: Image, kernel: NDArray[np.floating]) -> Image:
@@ -154,15 +215,6 @@ def padded_shape(shape: Sequence[int], reach: Sequence[int]) -> tuple[int, ...]:
         scipy.fft.next_fast_len(size + extra, real=True)
         for size, extra in zip(shape, reach, strict=True)
     )
-
-
-def _transfers(shape: Sequence[int], sigma: Sequence[float]) -> list[Image]:
-    """Return the transforms along z, y and x of a Gaussian with deviations in voxels."""
-    last = len(shape) - 1
-    return [
-        gaussian_transfer(size, deviation, real=axis == last)
-        for axis, (size, deviation) in enumerate(zip(shape, sigma, strict=True))
-    ]
 
 
 def _cropped(

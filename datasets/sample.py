@@ -19,8 +19,12 @@ class Sample:
     metadata : mapping of str to str, int or float
         The physical truth behind the case, as flat scalars: drawn parameters with their unit in
         the name (``attenuation_um``) and what came of them (``n_nuclei``, ``snr``).
+    companions : mapping of str to Volume
+        What belongs to the case but is neither seen nor scored, by name: another channel, its
+        labels, types of cells, the volumes after each stage (``step-1-dye``).
     """
 
     inputs: Mapping[str, Volume]
     truth: Mapping[str, Volume]
     metadata: Mapping[str, Scalar] = field(default_factory=dict)
+    companions: Mapping[str, Volume] = field(default_factory=dict)

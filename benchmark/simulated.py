@@ -1,0 +1,136 @@
+"""How a simulated dataset is made: a size or a recipe, and a user's own settings."""
+
+import importlib
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel
+
+from benchmark.catalog import ROOT, dataset_manifests, pick, recipes
+from cytosuite.errors import InputError
+from cytosuite.files import digest
+from cytosuite.manifest import DatasetManifest, parse, read_recipe
+
+
+class Simulated(NamedTuple):
+    """What a simulated dataset is made with."""
+
+    manifest: DatasetManifest
+    title: str
+    size: str
+    cases: int
+    parameters: BaseModel
+
+
+def simulated(
+    wanted: str, size: str | None, cases: int | None = None, settings: Sequence[str] = ()
+) -> Simulated | None:
+    """Return what a simulated dataset is made with.
+
+    Parameters
+    ----------
+    wanted : str
+        ``spheroid``; ``spheroid/mouse_embryo``, a recipe that comes with it; or the path of a
+        recipe, which ends with ``.toml``.
+    size : str, optional
+        One of the sizes in the manifest, ``default`` without it. A recipe has none.
+    cases : int, optional
+        How many cases; as the size or recipe says without it.
+    settings : sequence of str
+        Single parameters like ``camera.photons=5``, which win over everything else.
+
+    Returns
+    -------
+    Simulated or None
+        None if `wanted` is no simulated dataset.
+
+    Raises
+    ------
+    InputError
+        If there is no such size or recipe, or a parameter is not allowed.
+    """
+    manifests = {name: m for name, m in dataset_manifests().items() if m.kind == "simulated"}
+    own = _settings(settings)
+    known = recipes()
+    if wanted.split("/")[0] in manifests and "/" in wanted and not Path(wanted).exists():
+        pick("recipe", [wanted], known)
+    path = known.get(wanted, Path(wanted))
+    if path.suffix == ".toml":
+        if size is not None:
+            raise InputError(f"SIZE={size}: a recipe has the size it has; leave SIZE out")
+        found = read_recipe(path)
+        pick("simulated dataset", [found.dataset], manifests)
+        manifest = manifests[found.dataset]
+        values = merged(merged(manifest.parameters, found.parameters), own)
+        parameters = _checked(path, values, manifest.name, path.resolve().parent)
+        return Simulated(manifest, found.title, path.stem, cases or found.cases, parameters)
+    if wanted not in manifests:
+        return None
+    manifest, size = manifests[wanted], size or "default"
+    if size not in manifest.sizes:
+        pick(f"size of {manifest.name}", [size], manifest.sizes)
+    chosen = manifest.sizes[size]
+    values = merged(merged(manifest.parameters, chosen.parameters), own)
+    place = f"datasets/{manifest.name}/dataset.toml: sizes.{size}"
+    parameters = _checked(place, values, manifest.name, None)
+    return Simulated(manifest, manifest.title, size, cases or chosen.cases, parameters)
+
+
+def sources(name: str) -> str:
+    """Return the digest of the code that simulates a dataset: its folder and what all share."""
+    folder = ROOT / "datasets"
+    rooms = [path for path in folder.iterdir() if path.is_dir() and path.name != name]
+    shared = [path for path in rooms if not (path / "dataset.toml").exists()]
+    modules = [path for room in (*shared, folder / name) for path in room.rglob("*.py")]
+    return digest([*folder.glob("*.py"), *modules], ROOT)
+
+
+def files(parameters: BaseModel) -> dict[str, str]:
+    """Return the files that parameters refer to, each with the digest of its content."""
+    paths: Sequence[Path] = getattr(parameters, "files", tuple)()
+    return {str(path): digest([path], path.parent) for path in paths}
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested mappings as one; where both have a value, that of `over` stands.
+
+    Examples
+    --------
+    >>> merged({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}})
+    {'a': {'b': 1, 'c': 3}}
+    """
+    result = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+        result[key] = merged(result[key], value) if both else value
+    return result
+
+
+def _settings(settings: Sequence[str]) -> dict[str, Any]:
+    """Return settings like ``camera.photons=5`` as nested parameters."""
+    values: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise InputError(f"a setting must be like camera.photons=5, found {setting!r}")
+        try:
+            found = tomllib.loads(f"{key} = {value}")
+        except tomllib.TOMLDecodeError:
+            try:
+                found = tomllib.loads(f"{key} = '{value}'")  # a word without quotation marks
+            except tomllib.TOMLDecodeError as error:
+                raise InputError(f"setting {setting!r}: {error}") from None
+        values = merged(values, found)
+    return values
+
+
+def _checked(place: Path | str, values: object, name: str, folder: Path | None) -> BaseModel:
+    """Return parameters which the dataset has checked."""
+    module = importlib.import_module(f"datasets.{name}.generate")
+    parameters: BaseModel = parse(place, values, module.Parameters, folder)
+    try:
+        return module.check(parameters) if hasattr(module, "check") else parameters
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from None

@@ -1,0 +1,1 @@
+"""Stored nuclei ("phantoms"): cut from annotated stacks, altered, and placed like drawn ones."""

@@ -1,0 +1,209 @@
+"""Alter a stored nucleus: direction, size, shape and contrast."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from cytosuite.errors import InputError
+from datasets.grid import Array, Image
+from datasets.phantoms import geometry
+from datasets.phantoms.geometry import Spacing
+from datasets.phantoms.library import MARGIN, Phantom, cut, from_mask
+
+WAVES = 16  # plane waves summed to warp a nucleus
+MOST_SHIFT = (2 * WAVES) ** 0.5  # largest shift of a warp against its root mean square
+NEARLY_CUBIC = 1.2  # axial against lateral step up to which voxels may be tilted freely
+STEEPEST = 0.35  # of a warp, root mean square: beyond it space begins to fold
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Alteration:
+    """How far a nucleus may be altered.
+
+    Parameters
+    ----------
+    turn : float
+        Largest angle in degrees about z, either way.
+    tilt : float, optional
+        Largest angle in degrees by which z is tilted. Without it 180 for nearly cubic voxels,
+        else ``atan(lateral / axial step)``: what lies within one slice stays in it.
+    mirror : bool
+        Whether each axis is mirrored with probability one half.
+    scale : tuple of float
+        Range of the factors, drawn for each axis.
+    warp_um, warp_length_um : float
+        Root mean square shift of a smooth elastic warp, and the length over which it changes.
+    blur_um : float
+        Largest sigma of a Gaussian; half of the nuclei are sharpened with it instead.
+    contrast, gamma : tuple of float
+        Ranges of the factor on differences from the mean, and of the exponent.
+
+    Raises
+    ------
+    InputError
+        If a range is not positive and rising, a length is negative, or the warp would fold.
+    """
+
+    turn: float = 180.0
+    tilt: float | None = None
+    mirror: bool = True
+    scale: Range = (0.8, 1.3)
+    warp_um: float = 0.3
+    warp_length_um: float = 3.0
+    blur_um: float = 0.5
+    contrast: Range = (0.65, 1.1)
+    gamma: Range = (0.5, 1.5)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be drawn or would tear a nucleus."""
+        for name in ("scale", "contrast", "gamma"):
+            low, high = getattr(self, name)
+            if not 0 < low <= high:
+                raise InputError(f"{name}: expected 0 < low <= high, found {low}, {high}")
+        if self.warp_um < 0 or self.blur_um < 0 or self.warp_length_um <= 0:
+            raise InputError("warp_um, blur_um and warp_length_um must not be negative")
+        if self.warp_um > STEEPEST * self.warp_length_um:
+            raise InputError(
+                f"warp_um: expected at most {STEEPEST} of warp_length_um = "
+                f"{self.warp_length_um}, found {self.warp_um}"
+            )
+
+
+NONE = Alteration(0.0, 0.0, False, (1.0, 1.0), 0.0, 3.0, 0.0, contrast=(1.0, 1.0), gamma=(1.0, 1.0))
+
+
+def augment(
+    rng: np.random.Generator,
+    phantom: Phantom,
+    alteration: Alteration | None = None,
+    name: str | None = None,
+) -> Phantom:
+    """Return a randomly altered copy of a phantom.
+
+    Parameters
+    ----------
+    rng : numpy Generator
+    phantom : Phantom
+    alteration : Alteration, optional
+        How far; `NONE` leaves everything as it is.
+    name : str, optional
+        Of the copy.
+
+    Returns
+    -------
+    Phantom
+        With the spacing and the mean brightness of the original, in one piece; ``volume_ratio``
+        tells how much its volume changed.
+
+    Notes
+    -----
+    Intensity and shape are pulled back through one map and interpolated once, trilinearly and in
+    floating point, the intensity from an image that goes on beyond the surface. Where lengths
+    are stretched unevenly the distances are computed anew from the surface and its volume.
+    """
+    limits = Alteration() if alteration is None else alteration
+    transform = _draw_transform(rng, limits, phantom)
+    scale = float(abs(np.linalg.det(transform)) ** (1 / 3))
+    position = _positions(phantom, transform, limits.warp_um * MOST_SHIFT)
+    position += _shift(rng, position, limits)
+    index = _index(phantom, np.asarray(np.linalg.inv(transform)), position)
+    distance = _pull_distance(phantom, index) * np.float32(scale)
+    inside = distance < 0
+    light = _altered(rng, _pull(phantom.filled, index), inside, limits, phantom.spacing)
+    piece = geometry.largest_piece(inside)
+    share = np.count_nonzero(piece) / np.count_nonzero(inside)
+    name = phantom.name if name is None else name
+    if limits.scale[0] == limits.scale[1] and limits.warp_um == 0 and share == 1:
+        altered = cut(name, light, distance, phantom.spacing)
+    else:
+        volume = geometry.enclosed_um3(distance, phantom.spacing) * share
+        altered = from_mask(name, light, piece, phantom.spacing, volume)
+    return replace(
+        altered,
+        intensity=altered.intensity * np.float32(phantom.brightness / altered.brightness),
+        volume_ratio=phantom.volume_ratio * altered.volume_um3 / phantom.volume_um3,
+    )
+
+
+def _draw_transform(rng: np.random.Generator, limits: Alteration, phantom: Phantom) -> Array:
+    """Return the map (3, 3) from the phantom to the copy: rotation times mirror times scale."""
+    tilt = limits.tilt
+    if tilt is None:
+        axial, lateral = phantom.spacing[0], min(phantom.spacing[1:])
+        tilt = 180.0 if axial < NEARLY_CUBIC * lateral else np.degrees(np.arctan(lateral / axial))
+    rotation = geometry.draw_rotations(rng, 1, float(tilt), limits.turn)[0]
+    signs = np.where(rng.random(3) < 0.5 * limits.mirror, -1.0, 1.0)
+    return np.asarray(rotation * signs * rng.uniform(*limits.scale, 3))
+
+
+def _positions(phantom: Phantom, transform: Array, pad_um: float) -> Array:
+    """Return voxel centres (3, z, y, x) in µm from the centroid of the copy, as many as it needs.
+
+    They continue the phantom's own raster: what is not moved is not interpolated.
+    """
+    spacing = np.asarray(phantom.spacing)
+    points = phantom.surface_um @ transform.T
+    phase = phantom.centre_um / spacing % 1
+    first = np.floor((points.min(axis=0) - pad_um) / spacing + phase) - 2 * MARGIN
+    last = np.ceil((points.max(axis=0) + pad_um) / spacing + phase) + 2 * MARGIN
+    axes = [
+        (np.arange(a, b + 1) - p) * s
+        for a, b, p, s in zip(first, last, phase, spacing, strict=True)
+    ]
+    return np.asarray(np.stack(np.meshgrid(*axes, indexing="ij")))
+
+
+def _shift(rng: np.random.Generator, position: Array, limits: Alteration) -> Array:
+    """Return a smooth displacement (3, z, y, x) in µm: a sum of plane waves."""
+    waves = rng.normal(0.0, 1 / limits.warp_length_um, (WAVES, 3))
+    phases = rng.uniform(0, 2 * np.pi, WAVES)
+    directions = rng.normal(size=(WAVES, 3))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    shift = np.zeros_like(position)
+    if limits.warp_um > 0:
+        for wave, phase, direction in zip(waves, phases, directions, strict=True):
+            height = np.cos(np.tensordot(wave, position, 1) + phase)
+            shift += direction[:, None, None, None] * height
+    return np.asarray(shift * (limits.warp_um * (2 / WAVES) ** 0.5))
+
+
+def _index(phantom: Phantom, back: NDArray[np.floating], position: Array) -> Array:
+    """Return positions (3, z, y, x) in voxels of the phantom."""
+    spacing = np.asarray(phantom.spacing)[:, None]
+    moved = (back @ position.reshape(3, -1) + phantom.centre_um[:, None]) / spacing
+    return np.asarray(moved.reshape(position.shape))
+
+
+def _pull(field: Image, index: Array) -> Image:
+    """Return a field (z, y, x) at positions (3, ...) in voxels; its border goes on outside."""
+    return np.asarray(ndimage.map_coordinates(field, index, np.float32, order=1, mode="nearest"))
+
+
+def _pull_distance(phantom: Phantom, index: Array) -> Image:
+    """Return the distance to the surface at positions, also beyond the stored box."""
+    last = np.reshape(phantom.distance.shape, (3, 1, 1, 1)) - 1
+    away = (index - np.clip(index, 0, last)) * np.reshape(phantom.spacing, (3, 1, 1, 1))
+    beyond = np.sqrt((away**2).sum(axis=0)).astype(np.float32)
+    return np.asarray(_pull(phantom.distance, index) + beyond)
+
+
+def _altered(
+    rng: np.random.Generator,
+    light: Image,
+    inside: NDArray[np.bool_],
+    limits: Alteration,
+    spacing: Spacing,
+) -> Image:
+    """Return intensities blurred or sharpened, and with another contrast."""
+    width = rng.uniform(0, limits.blur_um)
+    sharpen = rng.random() < 0.5
+    contrast, gamma = rng.uniform(*limits.contrast), rng.uniform(*limits.gamma)
+    blurred = ndimage.gaussian_filter(light, [width / step for step in spacing], mode="nearest")
+    light = 2 * light - blurred if sharpen else blurred
+    mean = light[inside].mean()
+    relative = 1 + np.float32(contrast) * (light / mean - 1)
+    return np.asarray(np.maximum(relative, 0) ** np.float32(gamma), np.float32)

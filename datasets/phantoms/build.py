@@ -1,0 +1,219 @@
+"""Write a library of phantoms cut from annotated stacks, with a record of where it is from."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from cytosuite.errors import InputError
+from cytosuite.files import atomic, digest, write_json
+from cytosuite.formats import READERS, read
+from cytosuite.volume import Volume
+from datasets.folder.collect import collect
+from datasets.phantoms.augment import Alteration, augment
+from datasets.phantoms.extract import Extraction, extract
+from datasets.phantoms.geometry import Spacing
+from datasets.phantoms.library import Phantom, write_phantom
+
+RECORD = "library.json"
+
+Pairs = list[tuple[str, Path, Path]]
+
+
+@dataclass(frozen=True, slots=True)
+class Cutting:
+    """How nuclei are cut out.
+
+    Parameters
+    ----------
+    spacing_um : tuple of float, optional
+        µm per voxel (z, y, x), in place of what the image files say.
+    margin_um, min_voxels, smooth_um : float, int, float
+        See `extract`.
+    """
+
+    spacing_um: Spacing | None = None
+    margin_um: float = 3.0
+    min_voxels: int = 100
+    smooth_um: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What was written.
+
+    Parameters
+    ----------
+    folder : Path
+        The library.
+    stacks, nuclei, copies : int
+        Stacks read, nuclei cut from them, altered copies made.
+    skipped : dict of str to int
+        Objects that were not cut out, by reason.
+    median_volume_um3 : float
+        Of the nuclei, without copies.
+    """
+
+    folder: Path
+    stacks: int
+    nuclei: int
+    copies: int
+    skipped: dict[str, int]
+    median_volume_um3: float
+
+
+def extract_to(
+    image_path: Path,
+    labels_path: Path | None,
+    folder: Path,
+    *,
+    cutting: Cutting | None = None,
+    augment_copies: int = 0,
+    alteration: Alteration | None = None,
+    seed: int = 0,
+) -> Summary:
+    """Cut the nuclei out of annotated stacks and write them as a library.
+
+    Parameters
+    ----------
+    image_path, labels_path : Path, Path or None
+        Two files; two folders with files of the same names; or one folder as
+        `datasets.folder.collect` knows it, and None.
+    folder : Path
+        The library; must not exist or be empty. Written whole or not at all.
+    cutting, alteration : Cutting, Alteration, optional
+        How nuclei are cut out, and how far copies of them are altered.
+    augment_copies, seed : int
+        Altered copies written beside each nucleus; seed of the alterations.
+
+    Returns
+    -------
+    Summary
+        Its numbers, with digests of the sources, parameters, and volume and brightness of each
+        phantom, are in ``library.json``.
+
+    Raises
+    ------
+    InputError
+        If the folder is not empty, no pair is found, or a stack cannot be used.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder}: expected an empty or a new folder for the phantoms")
+    if augment_copies < 0:
+        raise InputError(f"augment_copies: expected 0 or more, found {augment_copies}")
+    cutting, alteration = cutting or Cutting(), alteration or Alteration()
+    rng = np.random.default_rng(seed)
+    sources, found, entries = [], [], []
+    with atomic(folder) as temporary:
+        temporary.mkdir()
+        for name, image, labels in _pairs(image_path, labels_path):
+            found.append(_cut(image, labels, cutting))
+            sources.append(_source(name, image, labels, found[-1]))
+            for phantom in _copied(rng, name, found[-1].phantoms, augment_copies, alteration):
+                write_phantom(temporary, phantom.name, phantom)
+                entries.append(_entry(phantom, name))
+        summary = _summary(folder, image_path, found, len(entries))
+        settings = {"augment_copies": augment_copies, "alteration": asdict(alteration)}
+        parameters = {"cutting": asdict(cutting), **settings}
+        record = {"seed": seed, "parameters": parameters, "sources": sources, "phantoms": entries}
+        write_json(temporary / RECORD, record)
+    return summary
+
+
+def _copied(
+    rng: np.random.Generator,
+    stack: str,
+    phantoms: Iterable[Phantom],
+    copies: int,
+    alteration: Alteration,
+) -> Iterator[Phantom]:
+    """Yield each phantom, named after its stack, and its altered copies."""
+    for phantom in phantoms:
+        name = f"{stack}_{phantom.name}"
+        yield replace(phantom, name=name)
+        for copy in range(copies):
+            yield augment(rng, phantom, alteration, f"{name}_copy_{copy + 1:02d}")
+
+
+def _summary(folder: Path, source: Path, found: list[Extraction], written: int) -> Summary:
+    """Return the numbers of a library, or refuse one without a nucleus."""
+    phantoms = [phantom for extraction in found for phantom in extraction.phantoms]
+    skipped = Counter(item.skipped for extraction in found for item in extraction.skipped)
+    if not phantoms:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in skipped.items())
+        raise InputError(
+            f"{source}: expected nuclei to cut out, found none ({reasons or 'no label'})"
+        )
+    return Summary(
+        folder=folder,
+        stacks=len(found),
+        nuclei=len(phantoms),
+        copies=written - len(phantoms),
+        skipped=dict(skipped),
+        median_volume_um3=float(np.median([phantom.volume_um3 for phantom in phantoms])),
+    )
+
+
+def _cut(image: Path, labels: Path, cutting: Cutting) -> Extraction:
+    """Return the nuclei of one stack; errors name its file."""
+    grey, marked = read(image), read(labels)
+    if cutting.spacing_um is not None and grey.axes == "ZYX":
+        grey = Volume(grey.array, cutting.spacing_um)
+    options = {k: v for k, v in asdict(cutting).items() if k != "spacing_um"}
+    try:
+        return extract(grey, marked, **options)
+    except InputError as error:
+        raise InputError(f"{image}: {error}") from None
+
+
+def _pairs(image_path: Path, labels_path: Path | None) -> Pairs:
+    """Return name, image and labels of each stack."""
+    if labels_path is None:
+        items = collect(image_path).items
+        pairs = [(item.name, item.image, item.labels) for item in items]
+        found = [(name, image, labels) for name, image, labels in pairs if labels is not None]
+    elif image_path.is_dir():
+        if not labels_path.is_dir():
+            raise InputError(f"{labels_path}: expected a folder of labels as images is one")
+        labelled = {path.stem: path for path in sorted(labels_path.iterdir()) if _readable(path)}
+        found = [
+            (path.stem, path, labelled[path.stem])
+            for path in sorted(image_path.iterdir())
+            if _readable(path) and path.stem in labelled
+        ]
+    else:
+        found = [(image_path.stem, image_path, labels_path)]
+    if not found:
+        raise InputError(f"{image_path}: expected images with labels of the same name, found none")
+    twins = [name for name, count in Counter(name for name, _, _ in found).items() if count > 1]
+    if twins:
+        raise InputError(f"{image_path}: images need different names, found {twins[0]} twice")
+    return found
+
+
+def _readable(path: Path) -> bool:
+    """Return whether a path is an image file by its name."""
+    return path.suffix.lower() in READERS and not path.name.startswith(".")
+
+
+def _source(name: str, image: Path, labels: Path, extraction: Extraction) -> dict[str, object]:
+    """Return what is recorded of a stack."""
+    return {
+        "name": name,
+        "image": {"file": image.name, "sha256": digest([image], image.parent)},
+        "labels": {"file": labels.name, "sha256": digest([labels], labels.parent)},
+        "objects": [asdict(found) for found in extraction.objects],
+    }
+
+
+def _entry(phantom: Phantom, source: str) -> dict[str, object]:
+    """Return what is recorded of a phantom."""
+    return {
+        "name": phantom.name,
+        "source": source,
+        "volume_um3": round(phantom.volume_um3, 3),
+        "brightness": round(phantom.brightness, 4),
+        "volume_ratio": round(phantom.volume_ratio, 4),
+    }

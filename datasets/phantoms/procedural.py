@@ -1,0 +1,95 @@
+"""A library of drawn nuclei: stored ones without any stack to cut them from."""
+
+import numpy as np
+from scipy import ndimage
+
+from datasets.bodies import Bodies
+from datasets.dye import chromatin_tile
+from datasets.grid import Grid, Image
+from datasets.mitosis import divide
+from datasets.phantoms.geometry import Spacing
+from datasets.phantoms.library import Phantom, from_mask
+from datasets.shapes import draw_nuclei
+
+EDGE = 3  # voxels of background around the box of a nucleus
+
+
+def draw_library(
+    rng: np.random.Generator,
+    count: int,
+    spacing_um: Spacing,
+    *,
+    diameter_um: float = 9.0,
+    diameter_spread: float = 0.08,
+    brightness_spread: float = 0.25,
+    chromatin_um: float = 0.6,
+    contrast: float = 0.3,
+    mitotic_fraction: float = 0.0,
+) -> list[Phantom]:
+    """Return phantoms of drawn nuclei, see `datasets.shapes.draw_nuclei`.
+
+    Parameters
+    ----------
+    rng, count : numpy Generator, int
+        Source of randomness; number of phantoms.
+    spacing_um : tuple of float
+        µm per voxel at which they are stored; finer than what they are painted on later.
+    diameter_um : float
+        Median diameter in µm of the sphere of the same volume.
+    diameter_spread, brightness_spread, contrast : float
+        Standard deviations of the logarithms: of the diameter and of the brightness between
+        nuclei, of the chromatin density within one.
+    chromatin_um : float
+        Size of a chromatin clump, see `datasets.dye.chromatin_tile`.
+    mitotic_fraction : float
+        Probability of mitosis; a pair of daughters makes two phantoms of the `count`.
+    """
+    nuclei = draw_nuclei(
+        rng,
+        count,
+        diameter_um=diameter_um,
+        diameter_spread=diameter_spread,
+        brightness_spread=brightness_spread,
+        contrast=contrast,
+        mitotic_fraction=mitotic_fraction,
+    )
+    nuclei, _, _ = divide(rng, nuclei, np.zeros((count, 3)))
+    nuclei = nuclei.take(np.arange(count))
+    tile = chromatin_tile(rng, Grid((1, 1, 1), spacing_um), chromatin_um)
+    return render(nuclei, spacing_um, tile)
+
+
+def render(bodies: Bodies, spacing_um: Spacing, tile: Image) -> list[Phantom]:
+    """Return a phantom named ``drawn_<number>`` of each body of a population.
+
+    Parameters
+    ----------
+    bodies : Bodies
+    spacing_um : tuple of float
+        µm per voxel.
+    tile : (z, y, x) float32 array
+        Chromatin noise at this spacing.
+
+    Notes
+    -----
+    Bodies are painted with a soft rim; its voxels take the density from half a voxel farther
+    inside, as the rim is added again when the phantom is placed.
+    """
+    phantoms = []
+    reach = 2 * float(bodies.semi_axes_um.max(initial=0.0))
+    shape = [2 * int(np.ceil(reach / step) + EDGE) for step in spacing_um]
+    grid = Grid((shape[0], shape[1], shape[2]), spacing_um)
+    middle = np.asarray(grid.size_um) / 2
+    # All lie on one spot: each patch is painted in a box of its own.
+    for patch in bodies.patches(np.tile(middle, (len(bodies), 1)), grid, grid.voxel_um):
+        light, distance = np.zeros(patch.shape, np.float32), np.full(patch.shape, 2, np.float32)
+        light.reshape(-1)[patch.inside] = bodies.density(patch, grid, tile)
+        distance.reshape(-1)[patch.inside] = patch.distance
+        radius = float(bodies.semi_axes_um[patch.index].prod() ** (1 / 3))
+        core = distance < 1 - grid.voxel_um / (2 * radius)
+        nearest = ndimage.distance_transform_edt(
+            ~core, spacing_um, return_distances=False, return_indices=True
+        )
+        name = f"drawn_{patch.index + 1:04d}"
+        phantoms.append(from_mask(name, light[tuple(nearest)], distance < 1, spacing_um))
+    return phantoms

@@ -1,0 +1,142 @@
+"""The truth of a spheroid: labels of nuclei and cells, kinds of cells, and numbers about them."""
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from cytosuite.volume import Scalar
+from datasets import bodies, cells, labels, optics
+from datasets.bodies import volumes_um3
+from datasets.grid import Grid
+from datasets.psf import Gaussian, Psf
+from datasets.shapes import Nuclei
+from datasets.spheroid.light import Scene
+
+Image = NDArray[np.float32]
+Label = NDArray[np.uint16]
+Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What is known of a case.
+
+    Parameters
+    ----------
+    nuclei : (Z, Y, X) uint16 array
+    cells : (Z, Y, X) uint16 array or None
+    kinds : (N,) int array
+        Number of the kind of each labelled nucleus, from 0.
+    """
+
+    nuclei: Label
+    cells: Label | None
+    kinds: NDArray[np.int64]
+
+
+def annotate(scene: Scene, spread: Psf, photons: Image) -> Truth:
+    """Return the labels of a spheroid on the voxels of the detector.
+
+    Parameters
+    ----------
+    scene : Scene
+    spread : Psf
+        By which visible labels are widened.
+    photons : (Z, Y, X) float32 array
+        Expected in the channel of the nuclei: decides which of them can be seen.
+    """
+    parameters, spheroid, wanted = scene.parameters, scene.spheroid, scene.parameters.labels
+    detector = Grid(parameters.image.shape, parameters.image.spacing_um)
+    found, kept = labels.tidy(_nuclei(scene, spread, detector), wanted.min_voxels)
+    if wanted.visibility > 0:
+        seen = labels.visibility(
+            found, photons, read_noise=scene.drawn["read_noise"], level=wanted.visibility
+        )
+        found, kept = labels.drop(found, seen), kept[seen]
+    around = None
+    if scene.cells is not None:
+        around = cells.label_cells(scene.cells, detector, scene.outside)
+        around, _ = labels.tidy(around, wanted.min_voxels)
+    return Truth(found, around, spheroid.kinds[kept - 1])
+
+
+def _nuclei(scene: Scene, spread: Psf, detector: Grid) -> Label:
+    """Return the labels of the nuclei in the wanted style, by their numbers."""
+    centres = np.concatenate(scene.spheroid.centres_um)
+    style, level = scene.parameters.labels.style, scene.drawn["level"]
+    if style == "visible":
+        margin = _margin(spread, detector)
+        blur = partial(_blurred, spread)
+        return labels.visible(
+            scene.spheroid.nuclei, centres, detector, blur, level=level, margin_um=margin
+        )
+    found = bodies.label(scene.spheroid.nuclei, centres, detector)
+    if style == "widened":
+        margin = _margin(spread, detector)
+        blur = partial(_blurred, spread)
+        found = labels.widen(found, detector.spacing, blur, level=level, margin_um=margin)
+    return found
+
+
+def _margin(spread: Psf, detector: Grid) -> Triple:
+    """Return how far the blur of a nucleus is followed, µm; a haze has no visible border."""
+    narrow = replace(spread, haze=0.0) if isinstance(spread, Gaussian) else spread
+    return narrow.reach_um(detector.size_um[0])
+
+
+def _blurred(spread: Psf, image: Image, spacing: Triple, depth_um: float) -> Image:
+    """Return a small image blurred as at one depth, without haze."""
+    if isinstance(spread, Gaussian):
+        depth = np.array(depth_um)
+        sigma = [float(spread.sigma_at(axis, depth)) / spacing[axis] for axis in range(3)]
+        return np.asarray(ndimage.gaussian_filter(image, sigma, mode="constant"), np.float32)
+    depths = spread.depths_um or (0.0,)
+    nearest = int(np.abs(np.asarray(depths) - depth_um).argmin())
+    return optics.convolve(image, spread.kernels[nearest].resampled(spacing).image)
+
+
+def describe(scene: Scene, truth: Truth, photons: Image) -> dict[str, Scalar]:
+    """Return what came of the drawn values.
+
+    Parameters
+    ----------
+    scene : Scene
+    truth : Truth
+    photons : (Z, Y, X) float32 array
+        Expected photons per voxel in the channel of the nuclei.
+
+    Returns
+    -------
+    dict of str to int or float
+        `n_nuclei` (labelled) and `n_simulated`, `n_mitotic`, `n_dying`, `n_cells`, the living
+        tissue's size, the `nuclear_volume_fraction` reached, `mean_volume_um3` of a nucleus and
+        `snr`: median over nuclei of (mean - background) / sqrt(mean + read noise²), in photons
+        per voxel, where the background is the mean of the unlabelled voxels.
+    """
+    spheroid, room = scene.spheroid, scene.spheroid.outline
+    sizes = np.bincount(truth.nuclei.ravel())
+    means = np.bincount(truth.nuclei.ravel(), photons.ravel()) / np.maximum(sizes, 1)
+    noise = np.sqrt(means[1:] + scene.drawn["read_noise"] ** 2)
+    snr = (means[1:] - means[0]) / noise
+    low, high = room.living.box_um
+    drawn = [part for part in spheroid.parts if isinstance(part, Nuclei)]
+    volumes = volumes_um3(spheroid.nuclei)
+    found: dict[str, Scalar] = {
+        "n_nuclei": len(sizes) - 1,
+        "n_simulated": len(spheroid.nuclei),
+        "n_mitotic": sum(int(part.mitotic.sum()) for part in drawn),
+        "n_dying": len(spheroid.ellipsoids.kinds) - len(np.unique(spheroid.owners)),
+        "tissue_z_um": float(high[0] - low[0]),
+        "tissue_y_um": float(high[1] - low[1]),
+        "tissue_x_um": float(high[2] - low[2]),
+        "tissue_volume_um3": room.living.volume_um3,
+        "nuclear_volume_fraction": spheroid.volume_fraction,
+        "mean_volume_um3": float(volumes.mean()) if len(volumes) else 0.0,
+        "snr": float(np.median(snr)) if len(snr) else 0.0,
+    }
+    if truth.cells is not None:
+        found["n_cells"] = int(truth.cells.max(initial=0))
+    return found

@@ -1,0 +1,122 @@
+"""Parameters that are right on their own and contradict each other."""
+
+from math import exp, pi, prod
+
+from cytosuite.errors import InputError
+from datasets.spheroid.parameters import Parameters
+
+MAX_SAMPLES = 4_000_000_000  # simulated voxels; they are streamed, but time grows with them
+WHERE = "spheroid parameters"
+
+
+def check(parameters: Parameters) -> Parameters:
+    """Return the parameters if they can be simulated.
+
+    Raises
+    ------
+    InputError
+        One line that names the first contradiction and what to change.
+    """
+    _check_size(parameters)
+    _check_names(parameters)
+    _check_tissue(parameters)
+    _check_files(parameters)
+    return parameters
+
+
+def spheroid_semi_axes(volume_um3: float, flattening: float) -> tuple[float, float, float]:
+    """Return the semi-axes (z, y, x) in µm of a spheroid of a given volume.
+
+    Parameters
+    ----------
+    volume_um3 : float
+    flattening : float
+        Height relative to width.
+
+    Examples
+    --------
+    >>> [round(axis, 2) for axis in spheroid_semi_axes(4188.79, 1.0)]
+    [10.0, 10.0, 10.0]
+    """
+    width = (volume_um3 * 3 / (4 * pi * flattening)) ** (1 / 3)
+    return flattening * width, width, width
+
+
+def _check_size(parameters: Parameters) -> None:
+    """Refuse an image that would take hours."""
+    image = parameters.image
+    samples = prod(image.shape) * prod(image.oversampling)
+    if samples > MAX_SAMPLES:
+        raise InputError(
+            f"{WHERE}: shape {list(image.shape)} at oversampling {list(image.oversampling)} makes "
+            f"{samples:.1e} simulated voxels, at most {MAX_SAMPLES:.0e} are allowed; lower shape "
+            "or oversampling"
+        )
+
+
+def _check_names(parameters: Parameters) -> None:
+    """Refuse kinds of cells which cannot be told apart, or found, or never appear."""
+    names = [kind.name for kind in parameters.all_kinds()]
+    if len(set(names)) < len(names):
+        raise InputError(f"{WHERE}: kinds must have different names, found {', '.join(names)}")
+    if not any(kind.share > 0 for kind in parameters.all_kinds()):
+        raise InputError(f"{WHERE}: at least one of kinds needs a share above 0")
+    for subculture in parameters.subcultures:
+        if subculture.kind not in names:
+            raise InputError(
+                f"{WHERE}: subcultures: kind {subculture.kind!r} is not among kinds: "
+                f"{', '.join(names)}"
+            )
+    if parameters.output.channel == "membrane" and not parameters.cells.enabled:
+        raise InputError(
+            f"{WHERE}: output.channel is membrane, but cells.enabled is false; set it to true"
+        )
+
+
+def _check_tissue(parameters: Parameters) -> None:
+    """Refuse a tissue without a size, or one that is larger than the image."""
+    tissue = parameters.tissue
+    free = tissue.outline not in ("fill", "file") and tissue.width_um == "auto"
+    if not free:
+        return
+    if tissue.n_nuclei == "auto":
+        raise InputError(
+            f"{WHERE}: tissue.n_nuclei and tissue.width_um are both auto, so nothing says how "
+            "large the tissue is; give one of them"
+        )
+    image, kinds = parameters.image, parameters.all_kinds()
+    nucleus = max(
+        pi / 6 * kind.diameter_um[1] ** 3 * exp(4.5 * kind.diameter_spread**2) for kind in kinds
+    )
+    volume = tissue.n_nuclei[1] * nucleus / tissue.volume_fraction[0]
+    if tissue.outline == "shell":
+        volume /= 1 - min(tissue.core[1], 0.95) ** 3
+    bulge = 1 + 2 * tissue.bumps[1] if tissue.outline == "irregular" else 1.0
+    widest = bulge * spheroid_semi_axes(volume, tissue.flattening[0])[1]
+    highest = bulge * spheroid_semi_axes(volume, tissue.flattening[1])[0]
+    size = (2 * highest, 2 * widest, 2 * widest)
+    view = [n * step for n, step in zip(image.shape, image.spacing_um, strict=True)]
+    if any(a > b for a, b in zip(size, view, strict=True)):
+        diameter = max(kind.diameter_um[1] for kind in kinds)
+        raise InputError(
+            f"{WHERE}: up to {tissue.n_nuclei[1]} nuclei of {diameter:g} µm at a volume_fraction "
+            f"of {tissue.volume_fraction[0]:g} make a spheroid of {_um(size)} µm, larger than the "
+            f"image of {_um(view)} µm; lower n_nuclei or diameter_um, raise volume_fraction, shape "
+            "or spacing_um, or set tissue.width_um to let it be cut by the image"
+        )
+
+
+def _check_files(parameters: Parameters) -> None:
+    """Refuse a recipe that needs files and names none, or names some that are not there."""
+    if parameters.tissue.outline == "file" and not parameters.tissue.masks:
+        raise InputError(f"{WHERE}: tissue.outline is file, but tissue.masks names no file")
+    if parameters.optics.psf == "file" and not parameters.optics.psf_files:
+        raise InputError(f"{WHERE}: optics.psf is file, but optics.psf_files names no file")
+    for path in parameters.files():
+        if not path.exists():
+            raise InputError(f"{WHERE}: {path}: no such file; paths count from the recipe's folder")
+
+
+def _um(values: tuple[float, ...] | list[float]) -> str:
+    """Return lengths as text."""
+    return " x ".join(f"{value:.0f}" for value in values)

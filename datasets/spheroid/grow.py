@@ -1,0 +1,255 @@
+"""Nuclei find their places in the tissue; some divide, some die."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from cytosuite.errors import InputError
+from datasets import debris, mitosis
+from datasets.bodies import Bodies, Mixture
+from datasets.packing import pack
+from datasets.placement import count_for, scatter, subcultures
+from datasets.region import Region
+from datasets.shapes import Nuclei
+from datasets.spheroid.draw import Drawn, of_kind
+from datasets.spheroid.outline import Outline, outline
+from datasets.spheroid.parameters import Parameters
+from datasets.spheroid.populate import (
+    Library,
+    Population,
+    libraries,
+    populate,
+    shares,
+    typical_volume,
+)
+from datasets.spheroid.spheroid import Array, Ellipsoids, Numbers, Spheroid
+
+LOOSEN = 0.93  # a volume fraction that cannot be packed is tried again this much lower
+AROUND = 1.15  # bodies and blobs lie in the tissue and this much beyond
+
+Groups = list[tuple[int, int, Region]]  # kind, number of nuclei, the ball that holds them
+
+
+def grow(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Spheroid:
+    """Return a spheroid in the middle of the image with its nuclei at their places.
+
+    Parameters
+    ----------
+    rng : numpy Generator
+    parameters : Parameters
+    drawn : mapping
+        Of `datasets.spheroid.draw.draw_values`.
+
+    Raises
+    ------
+    InputError
+        If the nuclei cannot even be packed at the lower end of `volume_fraction`; what was drawn
+        is lowered towards it in steps of `LOOSEN`.
+    """
+    stored = libraries(parameters)
+    for_outline, for_nuclei, for_places, for_changes, for_debris = rng.spawn(5)
+    fraction, least = drawn["volume_fraction"], parameters.tissue.volume_fraction[0]
+    while True:
+        rngs = (for_outline, for_nuclei)
+        room, found, groups = _people(rngs, parameters, drawn, stored, fraction)
+        try:
+            found, centres = _place(for_places, parameters, room.living, found, groups)
+            break
+        except InputError:
+            given = room.fixed and "n_nuclei" in drawn
+            if fraction <= least or given or parameters.tissue.arrangement == "random":
+                raise
+        fraction = max(fraction * LOOSEN, least)
+    parts, places, owners, dying = _change(for_changes, found, centres)
+    beside = _beside(for_debris, parameters, drawn, room, dying)
+    return Spheroid(
+        parts=parts,
+        centres_um=places,
+        owners=owners,
+        ellipsoids=_ellipsoids(found, centres),
+        beside=tuple(bodies for bodies, _ in beside),
+        beside_um=tuple(points for _, points in beside),
+        blobs=_blobs(for_debris, parameters, drawn, room),
+        outline=room,
+        volume_fraction=sum(p.volume_um3 for p in found) / room.living.volume_um3,
+    )
+
+
+def _people(
+    rngs: tuple[np.random.Generator, np.random.Generator],
+    parameters: Parameters,
+    drawn: Drawn,
+    stored: Sequence[Library],
+    fraction: float,
+) -> tuple[Outline, list[Population], Groups]:
+    """Return tissue, nuclei, and the balls of subcultures."""
+    for_outline, for_nuclei = rngs
+    kinds = parameters.all_kinds()
+    diameters = [of_kind(drawn, parameters, kind, "diameter_um") for kind in kinds]
+    sizes = [
+        typical_volume(kind, diameter, library)
+        for kind, diameter, library in zip(kinds, diameters, stored, strict=True)
+    ]
+    weights = np.array([kind.share for kind in kinds])
+    mean = float(weights @ sizes / weights.sum())
+    wanted = drawn.get("n_nuclei", 0.0) * mean / fraction
+    room = outline(for_outline, parameters, drawn, wanted, max(diameters))
+    total = int(drawn.get("n_nuclei", 0)) or count_for(room.living, fraction, mean)
+    balls = _balls(for_outline, parameters, room.living)
+    inside = [(kind, count_for(ball, fraction, sizes[kind]), ball) for kind, ball in balls]
+    rest = shares(for_nuclei, parameters, max(total - sum(count for _, count, _ in inside), 0))
+    for kind, count, _ in inside:
+        rest[kind] += count
+    found = populate(for_nuclei, parameters, drawn, rest, stored)
+    volume = sum(population.volume_um3 for population in found) / fraction
+    factor = 1.0 if room.fixed else (volume / room.living.volume_um3) ** (1 / 3)
+    groups = [(kind, count, ball.scaled(factor, room.centre_um)) for kind, count, ball in inside]
+    return room.of_volume(volume), found, groups
+
+
+def _balls(
+    rng: np.random.Generator, parameters: Parameters, living: Region
+) -> list[tuple[int, Region]]:
+    """Return the balls of the subcultures, each with the number of its kind."""
+    names = [kind.name for kind in parameters.all_kinds()]
+    numbers: list[int] = []
+    widths: list[float] = []
+    heights: list[float] = []
+    for wanted in parameters.subcultures:
+        count = int(rng.integers(*wanted.count, endpoint=True))
+        numbers += [names.index(wanted.kind)] * count
+        widths += rng.uniform(*wanted.diameter_um, count).tolist()
+        heights += [wanted.flattening] * count
+    return list(zip(numbers, subcultures(rng, living, widths, heights), strict=True))
+
+
+def _place(
+    rng: np.random.Generator,
+    parameters: Parameters,
+    living: Region,
+    found: list[Population],
+    groups: Groups,
+) -> tuple[list[Population], list[Array]]:
+    """Return the nuclei that found a place, and the places of each population."""
+    tissue = parameters.tissue
+    bodies = Mixture(tuple(part for population in found for part in population.parts))
+    axes, rotations = bodies.semi_axes_um, bodies.rotations
+    starts = np.cumsum([0, *map(len, found)])
+    taken = [0] * len(found)
+    homes = []
+    rest = living
+    for kind, count, ball in groups:
+        first = starts[kind] + taken[kind]
+        homes.append((np.arange(first, first + count), ball))
+        taken[kind] += count
+        rest = rest.minus(ball)
+    homeless = np.setdiff1d(np.arange(len(bodies)), [i for home, _ in homes for i in home])
+    if tissue.arrangement == "packed":
+        centres = pack(
+            rng,
+            axes,
+            rotations,
+            rest,
+            gap_um=tissue.gap_um,
+            max_overlap=tissue.max_overlap,
+            groups=homes,
+        )
+        return found, np.split(centres, starts[1:-1])
+    centres, placed = np.zeros((len(bodies), 3)), np.zeros(len(bodies), bool)
+    for members, region in [*homes, (homeless, rest)]:
+        points, chosen = scatter(
+            rng,
+            axes[members],
+            rotations[members],
+            region,
+            gap_um=tissue.gap_um,
+            max_overlap=tissue.max_overlap,
+            break_criterion=tissue.break_criterion,
+        )
+        centres[members[chosen]], placed[members[chosen]] = points, True
+    spans = zip(found, starts[:-1], starts[1:], strict=True)
+    kept = [population.take(np.flatnonzero(placed[a:b])) for population, a, b in spans]
+    return kept, [centres[a:b][placed[a:b]] for a, b in pairwise(starts)]
+
+
+def _ellipsoids(found: list[Population], centres: list[Array]) -> Ellipsoids:
+    """Return all nuclei as they were packed: of each kind the living, then the dying."""
+    bodies = Mixture(tuple(part for population in found for part in population.parts))
+    kinds = np.repeat([p.kind for p in found], [len(p) for p in found])
+    return Ellipsoids(bodies.semi_axes_um, bodies.rotations, np.concatenate(centres), kinds)
+
+
+def _change(
+    rng: np.random.Generator, found: list[Population], centres: list[Array]
+) -> tuple[tuple[Bodies, ...], tuple[Array, ...], Numbers, list[tuple[Nuclei, Array]]]:
+    """Return nuclei after division, their places and ellipsoids, and those that die."""
+    parts: list[Bodies] = []
+    places, owners, dying = [], [], []
+    start = 0
+    for population, points in zip(found, centres, strict=True):
+        living, own = population.living, points[: len(population.living)]
+        numbers = np.arange(len(living))
+        if isinstance(living, Nuclei):
+            living, own, numbers = mitosis.divide(rng, living, own)
+        parts.append(living)
+        places.append(own)
+        owners.append(start + numbers)
+        dying.append((population.dying, points[len(population.living) :]))
+        start += len(population)
+    return tuple(parts), tuple(places), np.concatenate(owners), dying
+
+
+def _beside(
+    rng: np.random.Generator,
+    parameters: Parameters,
+    drawn: Drawn,
+    room: Outline,
+    dying: list[tuple[Nuclei, Array]],
+) -> list[tuple[Nuclei, Array]]:
+    """Return fragments and small bodies with their places."""
+    wanted = parameters.debris
+    found = [
+        debris.fragments(
+            rng,
+            nuclei.semi_axes_um,
+            nuclei.rotations,
+            points,
+            nuclei.brightness,
+            count=wanted.fragments,
+            share=wanted.fragment_share,
+            factor=wanted.fragment_brightness,
+        )
+        for nuclei, points in dying
+        if len(nuclei)
+    ]
+    if count := int(drawn["bodies"]):
+        typical = np.mean([kind.diameter_um for kind in parameters.all_kinds()])
+        low, high = wanted.body_diameter
+        bodies = debris.bodies(
+            rng,
+            count,
+            diameter_um=(low * float(typical), high * float(typical)),
+            brightness=wanted.body_brightness,
+        )
+        found.append((bodies, _around(room).draw(rng, count)))
+    return found
+
+
+def _blobs(
+    rng: np.random.Generator, parameters: Parameters, drawn: Drawn, room: Outline
+) -> debris.Blobs:
+    """Return diffuse glow."""
+    count, wanted = int(drawn["blobs"]), parameters.debris
+    return debris.draw_blobs(
+        rng,
+        _around(room).draw(rng, count) if count else np.zeros((0, 3)),
+        sigma_z_um=wanted.blob_sigma_z_um,
+        sigma_xy_um=wanted.blob_sigma_xy_um,
+        brightness=wanted.blob_brightness,
+    )
+
+
+def _around(room: Outline) -> Region:
+    """Return the tissue and a little of what surrounds it."""
+    return room.living.scaled(AROUND, room.centre_um)

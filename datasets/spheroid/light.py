@@ -1,0 +1,215 @@
+"""From a spheroid to the photons that are expected in each voxel of the detector."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cytosuite.errors import InputError
+from datasets import bodies, debris, dye, microscope, psf
+from datasets.cells import Cells, grow_cells, paint_membranes
+from datasets.grid import Grid
+from datasets.optics import Attenuation
+from datasets.psf import Psf
+from datasets.render import Watch, render, simulation_grid
+from datasets.spheroid.draw import Drawn
+from datasets.spheroid.parameters import Parameters
+from datasets.spheroid.spheroid import Spheroid
+
+Image = NDArray[np.float32]
+
+PSF_DEPTHS = 4  # of a computed point spread function that changes with depth
+
+
+@dataclass(slots=True)
+class Scene:
+    """What shines, on any slab of the simulation grid.
+
+    Parameters
+    ----------
+    spheroid : Spheroid
+    parameters : Parameters
+    drawn : mapping
+    cells : Cells or None
+    stain : (N,) float array
+        Brightness of each cell's membrane.
+    """
+
+    spheroid: Spheroid
+    parameters: Parameters
+    drawn: Drawn
+    cells: Cells | None = None
+    stain: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    _tiles: dict[float, Image] = field(default_factory=dict)
+    _share: tuple[Grid, Image] | None = None
+
+    def draw_chromatin(self, rng: np.random.Generator, grid: Grid) -> None:
+        """Draw the noise from which chromatin is cut, one tile for each size of clumps."""
+        for kind in self.parameters.all_kinds():
+            if kind.chromatin_um not in self._tiles:
+                size = kind.chromatin_um
+                self._tiles[size] = dye.chromatin_tile(rng, grid, size)
+
+    def grow_cells(self, rng: np.random.Generator) -> None:
+        """Grow a cell around each nucleus, the dying ones included."""
+        found, wanted = self.spheroid.ellipsoids, self.parameters.cells
+        self.cells = grow_cells(
+            rng,
+            found.semi_axes_um,
+            found.rotations,
+            found.centres_um,
+            self.outside,
+            self.spheroid.outline.living.grid,
+            volume_spread=wanted.volume_spread,
+            wrinkle_um=wanted.wrinkle_um,
+        )
+        spread = np.exp(rng.normal(0.0, wanted.membrane_spread, len(self.cells)))
+        self.stain = wanted.membrane_brightness * spread
+
+    def outside(self, grid: Grid) -> Image:
+        """Return the signed distance (Z, Y, X) in µm from the living tissue, inside < 0."""
+        return self.spheroid.outline.living.on(grid)
+
+    def share(self, grid: Grid) -> Image:
+        """Return the share (Z, Y, X) of each voxel that is tissue; the core by its density."""
+        if self._share is None or self._share[0] != grid:
+            room, step = self.spheroid.outline, np.float32(1 / grid.voxel_um)
+            share = np.clip(0.5 - room.living.on(grid) * step, 0, 1)
+            density = np.float32(self.drawn["core_tissue"])
+            if room.core is not None and density > 0:
+                share += density * np.clip(0.5 - room.core.on(grid) * step, 0, 1)
+                np.minimum(share, 1, out=share)
+            self._share = grid, share
+        return self._share[1]
+
+    def nuclei(self, grid: Grid) -> Image:
+        """Return the dye (Z, Y, X) in the channel of the nuclei, 1 in a median nucleus."""
+        image = self.share(grid) * np.float32(self.drawn["cytoplasm"])
+        debris.paint_blobs(self.spheroid.blobs, grid, image)
+        kinds = self.parameters.all_kinds()
+        for part, points, kind in zip(
+            self.spheroid.parts, self.spheroid.centres_um, kinds, strict=True
+        ):
+            bodies.paint(part, points, grid, self._tiles[kind.chromatin_um], image)
+        tile = self._tiles[kinds[0].chromatin_um]
+        for found, points in zip(self.spheroid.beside, self.spheroid.beside_um, strict=True):
+            bodies.paint(found, points, grid, tile, image)
+        return image
+
+    def membranes(self, grid: Grid) -> Image:
+        """Return the dye (Z, Y, X) in the channel of the membranes."""
+        assert self.cells is not None
+        image = self.share(grid) * np.float32(self.drawn["membrane_glow"])
+        return paint_membranes(
+            self.cells,
+            grid,
+            self.outside,
+            thickness_um=self.parameters.cells.membrane_um,
+            brightness=self.stain,
+            out=image,
+        )
+
+
+def point_spread(parameters: Parameters, drawn: Drawn) -> Psf:
+    """Return the point spread function of a case.
+
+    Raises
+    ------
+    InputError
+        If a measured one cannot be read.
+    """
+    optics = parameters.optics
+    if optics.psf == "file":
+        spacing = None if optics.psf_um == "auto" else optics.psf_um
+        return psf.measured([Path(name) for name in optics.psf_files], spacing)
+    if optics.psf == "physical":
+        depth = parameters.image.shape[0] * parameters.image.spacing_um[0]
+        matched = optics.index_sample == optics.index_immersion
+        return microscope.physical(
+            optics.microscope,
+            na=optics.na,
+            emission_um=optics.emission_um,
+            excitation_um=optics.excitation_um,
+            index_sample=optics.index_sample,
+            index_immersion=optics.index_immersion,
+            pinhole_airy=optics.pinhole_airy,
+            sheet_um=optics.sheet_um,
+            depths_um=(0.0,) if matched else np.linspace(0.0, depth, PSF_DEPTHS).tolist(),
+        )
+    lateral = drawn["psf_sigma_xy_um"]
+    return psf.gaussian(
+        (drawn["psf_sigma_z_um"], lateral, lateral),
+        haze=drawn["haze"],
+        haze_sigma_um=optics.haze_sigma_um,
+        growth=drawn["psf_growth"],
+    )
+
+
+def grid_for(parameters: Parameters, spread: Psf) -> Grid:
+    """Return the grid of the simulation: finer and wider than the detector's.
+
+    Raises
+    ------
+    InputError
+        If the point spread function is larger than the image.
+    """
+    image = parameters.image
+    detector = Grid(image.shape, image.spacing_um)
+    reach = spread.reach_um(detector.size_um[0])
+    if any(a > b for a, b in zip(reach, detector.size_um, strict=True)):
+        raise InputError(
+            f"the point spread function reaches {_um(reach)} µm from its middle, farther than the "
+            f"image of {_um(detector.size_um)} µm is large; check its voxel size (optics.psf_um) "
+            "or widths, or raise image.shape"
+        )
+    return simulation_grid(detector, image.oversampling, reach)
+
+
+def _um(values: tuple[float, ...]) -> str:
+    """Return lengths as text."""
+    return " x ".join(f"{value:.3g}" for value in values)
+
+
+def expected_photons(
+    scene: Scene,
+    paint: Callable[[Grid], Image],
+    grid: Grid,
+    spread: Psf,
+    watch: Watch | None = None,
+) -> Image:
+    """Return the expected number of photons in each voxel of the detector.
+
+    Parameters
+    ----------
+    scene : Scene
+    paint : callable
+        The channel: `scene.nuclei` or `scene.membranes`.
+    grid : Grid
+        Of the simulation.
+    spread : Psf
+    watch : callable, optional
+        Is shown the image after each stage, see `datasets.render.render`.
+
+    Returns
+    -------
+    (Z, Y, X) float32 array
+        At least `background_photons` everywhere.
+    """
+    parameters, drawn = scene.parameters, scene.drawn
+    detector = Grid(parameters.image.shape, parameters.image.spacing_um)
+    law = Attenuation(
+        parameters.optics.attenuation,
+        drawn["attenuation_um"],
+        parameters.optics.attenuation_delay_um,
+        parameters.optics.attenuation_floor,
+    )
+    room = scene.spheroid.outline
+    above = room.living.above_um(grid)
+    if room.core is not None:
+        above += np.float32(drawn["core_tissue"]) * room.core.above_um(grid)
+    photons = render(paint, scene.share, grid, detector, spread, law, above, watch=watch)
+    photons *= np.float32(drawn["photons"])
+    photons += np.float32(drawn["background_photons"])
+    return photons

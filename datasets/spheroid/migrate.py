@@ -1,0 +1,274 @@
+"""Read the parameter files of the published spheroid simulators as recipes of ours.
+
+The published programs count in voxels and grey values; a recipe says µm and photons. Whatever has
+no counterpart is named, nothing is left out in silence.
+
+References
+----------
+Bruch et al., PLoS ONE 18 (2023), doi:10.1371/journal.pone.0283828 (first version); Communications
+Biology (2025), doi:10.1038/s42003-025-07469-2 (second version, with or without simulated cells).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cytosuite.errors import InputError
+from cytosuite.files import read_json
+from cytosuite.formats import header
+from cytosuite.manifest import parse
+from datasets.spheroid.migrate_light import camera_of, optics_of
+from datasets.spheroid.published import EXPECTED, Log, Published, Recipe, Version, tidy, version_of
+
+DOI = {1: "10.1371/journal.pone.0283828", 2: "10.1038/s42003-025-07469-2"}
+MOST_PLACES = 20000  # that a recipe may ask to be tried
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """A recipe made from a published parameter file, and what a reader must know of it.
+
+    Parameters
+    ----------
+    recipe : dict
+        ``dataset``, ``title``, ``description``, ``cases``, ``references`` and ``parameters``.
+    untranslated : tuple of str
+        One line per key without counterpart: which, and why.
+    notes : tuple of str
+        One line per value whose meaning changed, or that is not in the file.
+    """
+
+    recipe: Recipe
+    untranslated: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def migrate(path: Path) -> Migration:
+    """Return a recipe of ours for a parameter file of the published simulators.
+
+    Parameters
+    ----------
+    path : Path
+        The JSON file of either version.
+
+    Returns
+    -------
+    Migration
+        Keys that the file lacks keep the defaults of ours and are named. Paths of masks,
+        phantoms and point spread functions are taken over as they stand.
+
+    Raises
+    ------
+    InputError
+        If the file is not JSON, holds none of the published keys, or a value is not allowed: one
+        line that names file, key and value.
+    """
+    values = read_json(path)
+    known = set(Published.model_fields)
+    if not isinstance(values, dict) or not known & set(values):
+        raise InputError(
+            f"{path}: expected the parameters of a published spheroid simulation (a JSON object "
+            "with keys like input_spheroid_mask), found none of its keys"
+        )
+    old = parse(path, {key: value for key, value in values.items() if key in known}, Published)
+    log = Log()
+    log.untranslated += [f"{key}: not a published key" for key in values if key not in known]
+    version = version_of(values)
+    log.notes += [
+        f"{key}: not in the file; what it sets keeps our default"
+        for key in EXPECTED[version]
+        if key not in values
+    ]
+    image = _image(old, path.parent, version, log)
+    parameters = {
+        "image": image,
+        "tissue": _tissue(old, log),
+        **_nuclei(old, log),
+        **_cells(old, log),
+        "optics": optics_of(old, image, version, log),
+        "camera": camera_of(old, version, log),
+        "labels": {"style": "shape"},
+    }
+    masks = old.input_spheroid_mask or ("",)
+    recipe: Recipe = {
+        "dataset": "spheroid",
+        "title": f"Spheroids after {path.stem}",
+        "description": f"Translated from a parameter file of the published simulator, {version}.",
+        "cases": (old.num_of_images or 1) * len(masks),
+        "references": [DOI[1 if version == "first version" else 2]],
+        "parameters": {name: section for name, section in parameters.items() if section},
+    }
+    _name_machine_settings(old, log)
+    return Migration(recipe, tuple(log.untranslated), tuple(log.notes))
+
+
+def _image(old: Published, folder: Path, version: Version, log: Log) -> Recipe:
+    """Return the field of view: voxels of the output, and how much finer it is simulated."""
+    image: Recipe = {}
+    out, fine = old.px_size_desired, old.px_size_sim_img
+    if out:
+        image["spacing_um"] = list(out)
+    if out and fine:
+        ratios = [tidy(a / b) for a, b in zip(out, fine, strict=True)]
+        if all(1 <= ratio <= 8 for ratio in ratios):
+            image["oversampling"] = ratios
+        else:
+            log.untranslated.append(
+                f"px_size_sim_img: {_text(ratios)} simulated samples per voxel of px_size_desired, "
+                "1 to 8 are possible; image.oversampling keeps our default"
+            )
+    shape = old.generated_image_shape
+    if shape and version == "first version":  # it counted voxels of the simulation
+        if out and fine:
+            image["shape"] = [
+                max(round(n * a / b), 1) for n, a, b in zip(shape, fine, out, strict=True)
+            ]
+        else:
+            log.untranslated.append(
+                "generated_image_shape: in voxels of the simulation, of which the file does not "
+                "give the size; image.shape keeps our default"
+            )
+    elif shape:
+        image["shape"] = list(shape)
+    elif old.input_spheroid_mask:
+        _shape_of_masks(old, folder, image, log)
+    return image
+
+
+def _shape_of_masks(old: Published, folder: Path, image: Recipe, log: Log) -> None:
+    """Take the shape of the first mask, as the published programs do without another."""
+    assert old.input_spheroid_mask
+    first = old.input_spheroid_mask[0]
+    found = [place for place in (folder / first, Path(first)) if place.is_file()]
+    if not found:
+        log.untranslated.append(
+            f"generated_image_shape: empty, which means that of the mask, and {first} was not "
+            "found; image.shape keeps our default: set it"
+        )
+        return
+    shape: list[int] = [int(n) for n in header(found[0])[0]]
+    if old.px_size_mask_img and old.px_size_desired:
+        ratios = [a / b for a, b in zip(old.px_size_mask_img, old.px_size_desired, strict=True)]
+        shape = [max(round(n * ratio), 1) for n, ratio in zip(shape, ratios, strict=True)]
+    image["shape"] = shape
+    if len(old.input_spheroid_mask) > 1:
+        log.notes.append(
+            "generated_image_shape: empty, each mask gave its own image size; all cases now have "
+            "that of the first mask"
+        )
+
+
+def _tissue(old: Published, log: Log) -> Recipe:
+    """Return where nuclei are put: at random places in a mask until there is no room."""
+    tissue: Recipe = {"arrangement": "random", "n_nuclei": "auto"}
+    if old.input_spheroid_mask:
+        tissue |= {"outline": "file", "masks": list(old.input_spheroid_mask)}
+        size = old.px_size_mask_img or old.px_size_desired
+        if size:
+            tissue["masks_um"] = list(size)
+    if old.break_criterion:
+        tissue["break_criterion"] = min(old.break_criterion, MOST_PLACES)
+    tries = (old.break_criterion_positions, old.break_criterion_objects)
+    if tries[0] and tries[1]:
+        tissue["break_criterion"] = min(tries[0] * tries[1], MOST_PLACES)
+        log.notes.append(
+            f"break_criterion_positions, break_criterion_objects: {tries[0]} places for each of "
+            f"{tries[1]} nuclei in a row; now {tissue['break_criterion']} places in a row"
+        )
+    if old.max_overlap is not None:
+        tissue["max_overlap"] = min(old.max_overlap, 0.5)
+        if old.max_overlap > 0.5:
+            log.notes.append(f"max_overlap: {old.max_overlap:g} is more than the 0.5 possible here")
+    if old.min_dist is not None and old.px_size_sim_img:
+        size = old.px_size_sim_img
+        tissue["gap_um"] = tidy(old.min_dist * size[2])
+        if old.min_dist:
+            log.notes.append(
+                f"min_dist: was {old.min_dist * size[0]:g} µm along z and {tissue['gap_um']:g} µm "
+                "across; the latter now holds for all directions"
+            )
+    return tissue
+
+
+def _nuclei(old: Published, log: Log) -> Recipe:
+    """Return the sources of nuclei: one folder, kinds from several, clusters of another kind."""
+    folders = old.input_phantom_folders or (
+        (old.input_phantom_folder,) if old.input_phantom_folder else ()
+    )
+    spacing = {"phantoms_um": list(old.px_size_phantom_img)} if old.px_size_phantom_img else {}
+    shares = old.input_phantom_folders_prop or (1.0,) * len(folders)
+    nucleus: Recipe = {"brightness_spread": 0.0, "mitotic_fraction": 0.0}
+    log.notes.append(
+        "nucleus: brightness_spread and mitotic_fraction are 0, the stored nuclei bring their own"
+    )
+    kinds: list[Recipe] = []
+    if len(folders) == 1:
+        nucleus |= {"phantoms": folders[0], **spacing}
+    for number, (place, share) in enumerate(zip(folders, shares, strict=True), start=1):
+        kinds.append({"name": f"kind{number}", "share": share, "phantoms": place, **spacing})
+    if old.fragment_probability:
+        nucleus["apoptotic_fraction"] = old.fragment_probability
+    if old.input_fragment_folder and old.fragment_probability:
+        log.untranslated.append(
+            "input_fragment_folder: fragments of dying nuclei are drawn, not taken from files"
+        )
+    made: Recipe = {"nucleus": nucleus}
+    clusters = _subcultures(old, log)
+    if clusters:
+        stranger: Recipe = {"name": "subculture", "share": 0.0}
+        stranger["phantoms"] = old.input_subculture_folder
+        if old.px_size_subculture_phantoms:
+            stranger["phantoms_um"] = list(old.px_size_subculture_phantoms)
+        kinds = [*(kinds or [{"name": "nucleus", "share": 1.0}]), stranger]
+        made["subcultures"] = clusters
+    if len(kinds) > 1:
+        made["kinds"] = kinds
+    if old.fragment_probability:
+        made["debris"] = {"fragment_share": 0.05, "fragment_brightness": 10.0}
+    return made
+
+
+def _subcultures(old: Published, log: Log) -> list[Recipe]:
+    """Return the balls that hold another kind of nuclei."""
+    if not (old.num_of_subcultures and old.input_subculture_folder):
+        if old.num_of_subcultures:
+            log.untranslated.append("num_of_subcultures: no input_subculture_folder is given")
+        return []
+    cluster: Recipe = {"kind": "subculture", "count": old.num_of_subcultures}
+    width, height, size = old.subculture_radius_xy, old.subculture_radius_z, old.px_size_sim_img
+    if width and height and size:
+        steps = max(int(width / height), 1)  # voxels across per voxel along z
+        diameter = min(width, height * steps)
+        cluster["diameter_um"] = tidy(diameter * size[2])
+        cluster["flattening"] = tidy(diameter / steps * size[0] / (diameter * size[2]))
+        log.notes.append(
+            "subculture_radius_xy, subculture_radius_z: full widths in voxels of the simulation in "
+            f"spite of their names; {cluster['diameter_um']:g} µm wide, flattening "
+            f"{cluster['flattening']:g}"
+        )
+    if old.subculture_min_dist:
+        log.untranslated.append("subculture_min_dist: the distance is tissue.gap_um for all kinds")
+    return [cluster]
+
+
+def _cells(old: Published, log: Log) -> Recipe:
+    """Return what stands for nuclei placed into simulated cells."""
+    if old.volume_ratio_phantom is None:
+        return {}
+    log.untranslated.append(
+        f"volume_ratio_phantom: {old.volume_ratio_phantom:g} of each given cell was filled with a "
+        "nucleus; here cells are grown around packed nuclei, and masks say only where tissue is"
+    )
+    return {"cells": {"enabled": True}}
+
+
+def _name_machine_settings(old: Published, log: Log) -> None:
+    """Name the keys that say where and on what the published program runs."""
+    if old.output_path is not None:
+        log.untranslated.append("output_path: where results go is not part of a recipe")
+    if old.use_gpu_conv is not None:
+        log.untranslated.append("use_gpu_conv: convolutions run on the CPU")
+
+
+def _text(values: list[float]) -> str:
+    """Return numbers as text."""
+    return " x ".join(f"{value:g}" for value in values)

@@ -1,0 +1,121 @@
+"""The tissue of a spheroid: its outline, its core, the balls in it that hold one kind of cells."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from cytosuite.errors import InputError
+from cytosuite.formats import read
+from datasets import tissue
+from datasets.region import Region
+from datasets.spheroid.checks import spheroid_semi_axes
+from datasets.spheroid.draw import Drawn
+from datasets.spheroid.parameters import Parameters
+from datasets.spheroid.sections import Tissue
+
+Triple = tuple[float, float, float]
+
+BEYOND = 1.5  # nuclear diameters by which tissue that fills the image goes on outside
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """Where cells live.
+
+    Parameters
+    ----------
+    living : Region
+        Holds the nuclei.
+    core : Region or None
+        Without living cells, inside the tissue.
+    centre_um : tuple of float
+        The middle of the image.
+    fixed : bool
+        Whether the size is given, and not to be matched to the nuclei.
+    """
+
+    living: Region
+    core: Region | None
+    centre_um: Triple
+    fixed: bool
+
+    def of_volume(self, volume_um3: float) -> "Outline":
+        """Return a copy of a given volume of living tissue; itself if the size is fixed."""
+        if self.fixed:
+            return self
+        factor = (volume_um3 / self.living.volume_um3) ** (1 / 3)
+        core = None if self.core is None else self.core.scaled(factor, self.centre_um)
+        return replace(self, living=self.living.scaled(factor, self.centre_um), core=core)
+
+
+def outline(
+    rng: np.random.Generator,
+    parameters: Parameters,
+    drawn: Drawn,
+    volume_um3: float,
+    diameter_um: float,
+) -> Outline:
+    """Return the tissue in the middle of the image.
+
+    Parameters
+    ----------
+    rng : numpy Generator
+    parameters : Parameters
+    drawn : mapping
+        Of `datasets.spheroid.draw.draw_values`.
+    volume_um3 : float
+        Of the living tissue, unless its size is given otherwise.
+    diameter_um : float
+        Of a nucleus.
+
+    Raises
+    ------
+    InputError
+        If a mask cannot be read or is empty.
+    """
+    wanted = parameters.tissue
+    size = [n * s for n, s in zip(parameters.image.shape, parameters.image.spacing_um, strict=True)]
+    view = (size[0], size[1], size[2])
+    middle = (size[0] / 2, size[1] / 2, size[2] / 2)
+    if wanted.outline == "fill":
+        return Outline(tissue.fill(view, BEYOND * diameter_um), None, middle, fixed=True)
+    if wanted.outline == "file":
+        return Outline(_mask(rng, wanted, middle), None, middle, fixed=True)
+    if "width_um" in drawn:
+        width = drawn["width_um"] / 2
+        axes = (width * drawn["flattening"], width, width)
+    else:
+        hollow = 1 - drawn["core"] ** 3 if wanted.outline == "shell" else 1.0
+        axes = spheroid_semi_axes(volume_um3 / hollow, drawn["flattening"])
+    core = None
+    if wanted.outline == "irregular":
+        living = tissue.irregular(rng, middle, axes, drawn["bumps"])
+    elif wanted.outline == "shell":
+        living, core = tissue.shell(middle, axes, drawn["core"], _offset(rng, axes, drawn))
+    else:
+        living = tissue.ellipsoid(middle, axes)
+    return Outline(living, core, middle, fixed="width_um" in drawn)
+
+
+def _offset(rng: np.random.Generator, axes: Triple, drawn: Drawn) -> Triple:
+    """Return the displacement of the core in a random direction."""
+    direction = rng.normal(size=3)
+    direction /= np.linalg.norm(direction)
+    room = (1 - drawn["core"]) * drawn["core_offset"]
+    z, y, x = (float(d * axis * room) for d, axis in zip(direction, axes, strict=True))
+    return z, y, x
+
+
+def _mask(rng: np.random.Generator, wanted: Tissue, middle: Triple) -> Region:
+    """Return one of the masks in files."""
+    path = Path(wanted.masks[int(rng.integers(len(wanted.masks)))])
+    volume = read(path)
+    if wanted.masks_um != "auto":
+        volume = replace(volume, spacing=wanted.masks_um)
+    elif volume.spacing_is_assumed:
+        raise InputError(f"{path}: the mask gives no voxel size; set tissue.masks_um")
+    try:
+        return tissue.from_mask(volume, middle)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None

@@ -1,0 +1,173 @@
+"""Which nuclei a spheroid has: of each kind, the living and the dying."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import exp, pi
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datasets import shapes
+from datasets.bodies import Bodies, volumes_um3
+from datasets.phantoms.library import Phantom, read_library
+from datasets.phantoms.stored import StoredNuclei, draw_stored
+from datasets.shapes import Nuclei
+from datasets.spheroid.draw import Drawn, of_kind
+from datasets.spheroid.parameters import Parameters
+from datasets.spheroid.sections import Kind
+
+Library = tuple[Phantom, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Population:
+    """The nuclei of one kind.
+
+    Parameters
+    ----------
+    kind : int
+        Its number in the recipe, from 0.
+    living : Nuclei or StoredNuclei
+    dying : Nuclei
+        They take room like others and become fragments.
+    """
+
+    kind: int
+    living: Nuclei | StoredNuclei
+    dying: Nuclei
+
+    def __len__(self) -> int:
+        """Return the number of nuclei."""
+        return len(self.living) + len(self.dying)
+
+    @property
+    def parts(self) -> tuple[Bodies, Bodies]:
+        """The living, then the dying."""
+        return self.living, self.dying
+
+    @property
+    def volume_um3(self) -> float:
+        """Volume of all of them in µm³."""
+        return float(sum(volumes_um3(part).sum() for part in self.parts))
+
+    def take(self, chosen: NDArray[np.integer]) -> "Population":
+        """Return those with the given numbers, counted from the first of the living."""
+        living = len(self.living)
+        return replace(
+            self,
+            living=self.living.take(chosen[chosen < living]),
+            dying=self.dying.take(chosen[chosen >= living] - living),
+        )
+
+
+def libraries(parameters: Parameters) -> list[Library]:
+    """Return the stored nuclei of each kind; none for a kind whose nuclei are drawn.
+
+    Raises
+    ------
+    InputError
+        If a folder cannot be read.
+    """
+    found = []
+    for kind in parameters.all_kinds():
+        spacing = None if kind.phantoms_um == "auto" else kind.phantoms_um
+        found.append(read_library(Path(kind.phantoms), spacing) if kind.phantoms else ())
+    return found
+
+
+def typical_volume(kind: Kind, drawn_diameter_um: float, library: Library) -> float:
+    """Return the mean volume in µm³ of a nucleus of a kind."""
+    if library and not kind.phantoms_scaled:
+        return float(np.mean([phantom.volume_um3 for phantom in library]))
+    return pi / 6 * drawn_diameter_um**3 * exp(4.5 * kind.diameter_spread**2)
+
+
+def shares(rng: np.random.Generator, parameters: Parameters, count: int) -> list[int]:
+    """Return how many of `count` nuclei are of each kind, by chance."""
+    weights = np.array([kind.share for kind in parameters.all_kinds()])
+    found: list[int] = rng.multinomial(count, weights / weights.sum()).tolist()
+    return found
+
+
+def populate(
+    rng: np.random.Generator,
+    parameters: Parameters,
+    drawn: Drawn,
+    counts: Sequence[int],
+    stored: Sequence[Library],
+) -> list[Population]:
+    """Return the nuclei of each kind.
+
+    Parameters
+    ----------
+    rng : numpy Generator
+        Has one child per kind, so that a change in one kind leaves the others as they are.
+    parameters : Parameters
+    drawn : mapping
+        Of `datasets.spheroid.draw.draw_values`.
+    counts : sequence of int
+        Nuclei of each kind.
+    stored : sequence of tuple of Phantom
+        Of `libraries`.
+    """
+    kinds = parameters.all_kinds()
+    found = []
+    for index, (kind, child) in enumerate(zip(kinds, rng.spawn(len(kinds)), strict=True)):
+        values = {
+            name: of_kind(drawn, parameters, kind, name)
+            for name in ("diameter_um", "chromatin_contrast")
+        }
+        dying = int(child.binomial(counts[index], kind.apoptotic_fraction))
+        alive = counts[index] - dying
+        living: Nuclei | StoredNuclei
+        if stored[index]:
+            living = _stored(child, kind, values, alive, stored[index])
+        else:
+            living = _nuclei(child, kind, values, alive, kind.mitotic_fraction)
+        found.append(Population(index, living, _nuclei(child, kind, values, dying, 0.0)))
+    return found
+
+
+def _nuclei(
+    rng: np.random.Generator,
+    kind: Kind,
+    values: Mapping[str, float],
+    count: int,
+    mitotic_fraction: float,
+) -> Nuclei:
+    """Return drawn nuclei."""
+    return shapes.draw_nuclei(
+        rng,
+        count,
+        diameter_um=values["diameter_um"],
+        diameter_spread=kind.diameter_spread,
+        axis_spread=kind.axis_spread,
+        flat_fraction=kind.flat_fraction,
+        roughness=kind.roughness,
+        brightness=kind.brightness,
+        brightness_spread=kind.brightness_spread,
+        contrast=values["chromatin_contrast"],
+        nucleoli=kind.nucleoli,
+        mitotic_fraction=mitotic_fraction,
+    )
+
+
+def _stored(
+    rng: np.random.Generator,
+    kind: Kind,
+    values: Mapping[str, float],
+    count: int,
+    library: Library,
+) -> StoredNuclei:
+    """Return nuclei from a library."""
+    found = draw_stored(
+        rng,
+        count,
+        library,
+        diameter_um=values["diameter_um"] if kind.phantoms_scaled else None,
+        diameter_spread=kind.diameter_spread if kind.phantoms_scaled else 0.0,
+        brightness_spread=kind.brightness_spread,
+        tilt=kind.phantoms_tilt,
+    )
+    return replace(found, brightness=found.brightness * kind.brightness)

@@ -1,0 +1,44 @@
+"""A toy microscope: balls of dye, blurred, exposed; quick, and with parameters of known effect."""
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from cytosuite.volume import Volume
+from datasets import camera
+
+SPACING = (1.0, 1.0, 1.0)
+
+
+def ball(shape, centre, radius):
+    z, y, x = np.ogrid[tuple(slice(size) for size in shape)]
+    return (z - centre[0]) ** 2 + (y - centre[1]) ** 2 + (x - centre[2]) ** 2 <= radius**2
+
+
+def simulate(parameters, seed):
+    """Return one stack of 8 balls; photons, background and diameter are read from parameters."""
+    light, labels = np.zeros((30, 48, 48), np.float32), np.zeros((30, 48, 48), np.uint16)
+    rng = np.random.default_rng(seed)
+    radius = parameters["nucleus"]["diameter_um"]
+    radius = np.mean(radius) / 2
+    for number in range(8):
+        place = [7.5 + 15 * (number // 4), 12 + 24 * (number // 2 % 2), 12 + 24 * (number % 2)]
+        inside = ball(light.shape, place + rng.uniform(-1, 1, 3), radius)
+        light[inside] = rng.uniform(0.8, 1.2)
+        labels[inside] = number + 1
+    light = ndimage.gaussian_filter(light, 1.0)
+    wanted = parameters["camera"]
+    light *= np.float32(np.mean(wanted["photons"]))
+    light += np.float32(np.mean(wanted["background_photons"]))
+    counts = camera.expose(rng, light, gain=wanted["gain"], offset=wanted["offset"])
+    return [(Volume(counts, SPACING), Volume(labels, SPACING))]
+
+
+@pytest.fixture
+def toy():
+    return simulate
+
+
+@pytest.fixture
+def make_ball():
+    return ball

@@ -1,0 +1,141 @@
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from cytosuite.errors import InputError
+from datasets.phantoms.augment import NONE, Alteration, augment
+
+
+def _augmented(phantom, alteration=None, seed=0):
+    return augment(np.random.default_rng(seed), phantom, alteration)
+
+
+def test_no_alteration_is_the_identity(ellipsoid):
+    phantom = ellipsoid((6.0, 4.0, 5.0), (1.0, 0.5, 0.5), ramp=0.3)
+    same = _augmented(phantom, NONE)
+    assert same.distance == pytest.approx(phantom.distance, abs=1e-5)
+    assert same.intensity == pytest.approx(phantom.intensity, abs=1e-5)
+    assert same.volume_ratio == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("spacing", [(0.5, 0.5, 0.5), (1.0, 0.5, 0.5)])
+def test_turning_keeps_volume_axes_and_brightness(ellipsoid, seed, spacing):
+    phantom = ellipsoid((7.0, 4.0, 5.0), spacing, brightness=1.6)
+    turned = _augmented(phantom, replace(NONE, turn=180.0, tilt=180.0), seed)
+    assert turned.volume_um3 == pytest.approx(phantom.volume_um3, rel=0.02)
+    assert turned.semi_axes_um == pytest.approx(phantom.semi_axes_um, rel=0.03)
+    assert turned.brightness == pytest.approx(1.6)
+    assert abs(turned.rotation - phantom.rotation).max() > 0.1
+
+
+def test_mirroring_turns_a_gradient_around(ellipsoid):
+    phantom = ellipsoid(ramp=0.5)
+    half = phantom.intensity.shape[0] // 2
+    signs = set()
+    for seed in range(8):
+        light = _augmented(phantom, replace(NONE, mirror=True), seed).intensity
+        signs.add(bool(light[:half].sum() < light[half:].sum()))
+    assert signs == {True, False}
+
+
+def test_scale_changes_each_axis_and_the_volume_by_their_product(ellipsoid):
+    phantom = ellipsoid()
+    grown = _augmented(phantom, replace(NONE, scale=(1.2, 1.2)))
+    assert grown.volume_um3 == pytest.approx(1.2**3 * phantom.volume_um3, rel=0.02)
+    assert grown.volume_ratio == pytest.approx(grown.volume_um3 / phantom.volume_um3)
+    uneven = _augmented(phantom, replace(NONE, scale=(0.8, 1.3)))
+    assert np.ptp(uneven.semi_axes_um) > 0.3
+    assert uneven.semi_axes_um.prod() == pytest.approx(125 * uneven.volume_ratio, rel=0.02)
+
+
+def test_volume_changes_multiply(ellipsoid):
+    once = _augmented(ellipsoid(), replace(NONE, scale=(1.1, 1.1)))
+    twice = _augmented(once, replace(NONE, scale=(1.1, 1.1)))
+    assert twice.volume_ratio == pytest.approx(1.1**6, rel=0.02)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_strong_warp_leaves_one_whole_piece_with_true_distances(ellipsoid, seed):
+    phantom = ellipsoid()
+    warped = _augmented(phantom, replace(NONE, warp_um=1.0, warp_length_um=3.0), seed)
+    assert ndimage.label(warped.inside)[1] == 1
+    padded = warped.inside[1:-1, 1:-1, 1:-1]  # nothing is cut off by the box
+    assert np.count_nonzero(padded) == np.count_nonzero(warped.inside)
+    assert 0.7 < warped.volume_ratio < 1.4
+    steps = np.linalg.norm(np.gradient(warped.distance, *warped.spacing), axis=0)
+    assert np.median(steps[abs(warped.distance) < 0.5]) == pytest.approx(1, abs=0.1)
+    assert abs(warped.distance.shape[0] - phantom.distance.shape[0]) < 12
+
+
+def test_blurring_and_sharpening_change_detail_not_the_mean(ellipsoid):
+    phantom = ellipsoid()
+    noise = np.random.default_rng(0).uniform(0.5, 1.5, phantom.intensity.shape)
+    phantom = replace(phantom, intensity=np.where(phantom.inside, noise, 0).astype(np.float32))
+    spreads = []
+    for seed in range(8):
+        altered = _augmented(phantom, replace(NONE, blur_um=0.5), seed)
+        assert altered.brightness == pytest.approx(phantom.brightness, rel=1e-5)
+        spreads.append(altered.intensity[altered.inside].std())
+    own = phantom.intensity[phantom.inside].std()
+    assert min(spreads) < 0.8 * own
+    assert max(spreads) > 1.2 * own
+
+
+def test_contrast_scales_the_differences_from_the_mean(ellipsoid):
+    phantom = ellipsoid(ramp=0.5)
+    flat = _augmented(phantom, replace(NONE, contrast=(0.5, 0.5)))
+    expected = 1 + 0.5 * (phantom.intensity[phantom.inside] - 1)
+    assert flat.intensity[flat.inside] == pytest.approx(expected, abs=1e-4)
+    bent = _augmented(phantom, replace(NONE, gamma=(2.0, 2.0)))
+    squared = phantom.intensity[phantom.inside] ** 2
+    assert bent.intensity[bent.inside] == pytest.approx(squared / squared.mean(), abs=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_defaults_give_a_sound_phantom(ellipsoid, seed):
+    phantom = ellipsoid((6.0, 4.0, 5.0), (1.0, 0.5, 0.5), brightness=0.7, ramp=0.4)
+    altered = _augmented(phantom, seed=seed)
+    assert (altered.intensity >= 0).all()
+    assert np.isfinite(altered.intensity).all()
+    assert (altered.intensity[~altered.inside] == 0).all()
+    assert ndimage.label(altered.inside)[1] == 1
+    assert altered.brightness == pytest.approx(phantom.brightness, rel=1e-5)
+    assert 0.8**3 * 0.8 < altered.volume_ratio < 1.3**3 * 1.2
+    assert altered.spacing == phantom.spacing
+
+
+def test_the_same_seed_gives_the_same_bytes(ellipsoid):
+    phantom = ellipsoid(ramp=0.4)
+    first, second, other = (_augmented(phantom, seed=seed) for seed in (3, 3, 4))
+    assert first.intensity.tobytes() == second.intensity.tobytes()
+    assert first.distance.tobytes() == second.distance.tobytes()
+    assert first.intensity.tobytes() != other.intensity.tobytes()
+
+
+def test_flat_voxels_are_tilted_little(ellipsoid):
+    phantom = ellipsoid((7.0, 4.0, 4.0), (2.0, 0.5, 0.5))
+    free = replace(NONE, tilt=None)
+    tilts = [abs(_augmented(phantom, free, seed).rotation[0, 2]) for seed in range(6)]
+    assert min(tilts) > np.cos(np.arctan(0.25)) - 0.03
+    assert (
+        min(abs(_augmented(ellipsoid((7.0, 4.0, 4.0)), free, s).rotation[0, 2]) for s in range(6))
+        < 0.8
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"scale": (0.0, 1.0)}, "scale: expected 0 < low <= high, found 0.0, 1.0"),
+        ({"gamma": (2.0, 1.0)}, "gamma: expected 0 < low <= high, found 2.0, 1.0"),
+        ({"blur_um": -1.0}, "must not be negative"),
+        ({"warp_um": 2.0}, "warp_um: expected at most 0.35 of warp_length_um = 3.0, found 2.0"),
+    ],
+)
+def test_alterations_that_would_tear_a_nucleus_are_refused(values, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        Alteration(**values)

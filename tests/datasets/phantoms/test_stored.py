@@ -1,0 +1,168 @@
+import time
+
+import numpy as np
+import pytest
+
+from cytosuite.errors import InputError
+from datasets import bodies
+from datasets.grid import Grid
+from datasets.phantoms.stored import draw_stored
+from datasets.shapes import draw_nuclei
+
+MIDDLE = np.array([[10.1, 9.8, 10.3]])
+TILE = np.zeros((4, 4, 4), np.float32)
+
+
+def _grid(*spacing, size=20):
+    return Grid(tuple(round(size / step) for step in spacing), spacing)
+
+
+def _stored(library, count=1, seed=0, **options):
+    return draw_stored(np.random.default_rng(seed), count, library, **options)
+
+
+def _paint(population, centres, grid):
+    return bodies.paint(population, centres, grid, TILE, np.zeros(grid.shape, np.float32))
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("stored", [(0.5, 0.5, 0.5), (1.0, 0.5, 0.5)])
+@pytest.mark.parametrize("spacing", [(0.3, 0.3, 0.3), (0.5, 0.5, 0.5), (1.0, 0.4, 0.4)])
+def test_label_has_the_volume_of_the_phantom(ellipsoid, seed, stored, spacing):
+    for phantom in (ellipsoid(spacing=stored), ellipsoid((7.0, 4.0, 5.0), stored)):
+        nuclei = _stored([phantom], seed=seed, tilt=180.0)
+        volume = np.count_nonzero(bodies.label(nuclei, MIDDLE, _grid(*spacing)))
+        assert volume * np.prod(spacing) == pytest.approx(phantom.volume_um3, rel=0.02)
+        assert bodies.volumes_um3(nuclei)[0] == pytest.approx(phantom.volume_um3)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_labels_lie_where_the_ellipsoid_says(ellipsoid, seed):
+    nuclei = _stored([ellipsoid((7.0, 3.5, 5.0))], seed=seed, tilt=180.0)
+    points = (np.argwhere(bodies.label(nuclei, MIDDLE, _grid(0.4, 0.4, 0.4))) + 0.5) * 0.4
+    assert points.mean(axis=0) == pytest.approx(MIDDLE[0], abs=0.05)
+    axes = nuclei.rotations[0] * nuclei.semi_axes_um[0]
+    assert np.cov(points.T) == pytest.approx(axes @ axes.T / 5, abs=0.15)
+    assert np.ptp(points, axis=0) / 2 == pytest.approx(bodies.extents_um(nuclei)[0], abs=0.4)
+    assert np.linalg.det(nuclei.rotations) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("spacing", [(0.25, 0.25, 0.25), (0.5, 0.5, 0.5), (1.0, 1.0, 1.0)])
+def test_brightness_is_the_mean_density(ellipsoid, spacing):
+    nuclei = _stored([ellipsoid(brightness=1.5, ramp=0.5)], brightness_spread=0.3, tilt=90.0)
+    grid = _grid(*spacing)
+    total = _paint(nuclei, MIDDLE, grid).sum() * np.prod(spacing)
+    assert nuclei.brightness[0] != pytest.approx(1.5, rel=0.01)
+    mean = total / bodies.volumes_um3(nuclei)[0]
+    assert mean == pytest.approx(nuclei.brightness[0], rel=0.04)
+
+
+def test_a_coarse_grid_averages_what_it_cannot_resolve(ellipsoid):
+    phantom = ellipsoid(spacing=(0.25, 0.25, 0.25))
+    stripes = (np.arange(phantom.intensity.shape[0]) % 2 * 2.0)[:, None, None]
+    light = np.where(phantom.inside, stripes, 0).astype(np.float32)
+    striped = type(phantom)("stripes", light, phantom.distance, phantom.spacing)
+    inner = _paint(_stored([striped]), MIDDLE, _grid(1.0, 1.0, 1.0))[8:13, 8:13, 8:13]
+    assert inner.std() < 0.05
+    assert inner.mean() == pytest.approx(striped.brightness, rel=0.03)
+
+
+def test_gradients_follow_the_transform(ellipsoid):
+    phantom = ellipsoid(ramp=0.6)
+    nuclei = _stored([phantom], seed=2, tilt=180.0)
+    grid = _grid(0.5, 0.5, 0.5)
+    light = _paint(nuclei, MIDDLE, grid)
+    centre = (np.argwhere(light) + 0.5) * 0.5 - MIDDLE[0]
+    moment = (centre * light[light > 0][:, None]).sum(axis=0)
+    expected = nuclei.transforms[0] @ [1.0, 0, 0]
+    assert moment / np.linalg.norm(moment) == pytest.approx(expected, abs=0.05)
+
+
+def test_slabs_hold_the_voxels_of_the_whole(ellipsoid):
+    rng = np.random.default_rng(0)
+    nuclei = _stored([ellipsoid(ramp=0.5), ellipsoid((6.0, 4.0, 3.0))], 12, tilt=180.0)
+    centres = rng.uniform(4, 26, (12, 3))
+    grid = Grid((40, 60, 60), (0.7, 0.5, 0.5))
+    whole, light = bodies.label(nuclei, centres, grid), _paint(nuclei, centres, grid)
+    spans = [(0, 7), (7, 23), (23, 40)]
+    parts = [grid.slab(*span) for span in spans]
+    labels = np.concatenate([bodies.label(nuclei, centres, part) for part in parts])
+    assert np.array_equal(whole, labels)
+    painted = np.concatenate([_paint(nuclei, centres, part) for part in parts])
+    assert painted == pytest.approx(light, abs=1e-5)
+
+
+def test_stored_and_drawn_nuclei_mix(ellipsoid):
+    drawn = draw_nuclei(np.random.default_rng(0), 2, diameter_um=8.0)
+    mixture = bodies.Mixture((drawn, _stored([ellipsoid()], 2)))
+    centres = np.array([[8.0, 8, 8], [8, 8, 24], [8, 24, 8], [8, 24, 24]])
+    grid = Grid((32, 64, 64), (0.5, 0.5, 0.5))
+    labels = bodies.label(mixture, centres, grid)
+    assert np.unique(labels).tolist() == [0, 1, 2, 3, 4]
+    assert (labels[16, 16, 16], labels[16, 48, 48]) == (1, 4)
+    tile = np.zeros((48, 48, 48), np.float32)
+    light = bodies.paint(mixture, centres, grid, tile, np.zeros(grid.shape, np.float32))
+    assert (light[labels > 0] > 0).all()
+
+
+def test_nuclei_outside_of_the_grid_leave_no_trace(ellipsoid):
+    nuclei = _stored([ellipsoid()], 2)
+    far = np.array([[-30.0, 10, 10], [10, 10, 60.0]])
+    assert list(nuclei.patches(far, _grid(1.0, 1.0, 1.0))) == []
+
+
+def test_voxels_beyond_the_stored_box_are_farther_away(ellipsoid):
+    grid = _grid(0.5, 0.5, 0.5)
+    (patch,) = _stored([ellipsoid()]).patches(MIDDLE, grid, rim_um=4.0)
+    steps = [grid.centres(a, s.start, s.stop) - MIDDLE[0, a] for a, s in enumerate(patch.box)]
+    away = np.sqrt(steps[0][:, None, None] ** 2 + steps[1][:, None] ** 2 + steps[2] ** 2)
+    expected = away.reshape(-1)[patch.inside] / 5
+    assert expected.max() > 1.7  # well beyond the margin of the phantom
+    outer = expected > 0.3  # near the centre distances of voxels are blunt
+    error = patch.distance[outer] - expected[outer]
+    assert abs(error).max() < 0.1
+    assert abs(error).mean() < 0.03
+
+
+def test_sizes_are_as_stored_or_as_asked_for(ellipsoid):
+    library = [ellipsoid((r, r, r)) for r in (3.0, 4.0, 6.0)]
+    as_stored = _stored(library, 300)
+    diameters = (6 / np.pi * bodies.volumes_um3(as_stored)) ** (1 / 3)
+    assert np.unique(diameters.round(6)) == pytest.approx([6, 8, 12], rel=0.01)
+    scaled = _stored(library, 3000, diameter_um=10.0, diameter_spread=0.1)
+    diameters = (6 / np.pi * bodies.volumes_um3(scaled)) ** (1 / 3)
+    assert np.median(diameters) == pytest.approx(10, rel=0.05)
+    assert np.log(diameters[scaled.which == 1]).std() == pytest.approx(0.1, rel=0.1)
+    assert np.median(diameters[scaled.which == 2]) == pytest.approx(15, rel=0.02)
+
+
+def test_without_tilt_z_stays_z(ellipsoid):
+    nuclei = _stored([ellipsoid()], 50, mirror=False)
+    assert nuclei.transforms[:, 0] == pytest.approx(np.tile([1.0, 0, 0], (50, 1)))
+    assert np.linalg.det(nuclei.transforms) == pytest.approx(1)
+    mirrored = np.linalg.det(_stored([ellipsoid()], 50).transforms)
+    assert set(mirrored.round(6)) == {-1.0, 1.0}
+
+
+def test_the_same_seed_gives_the_same_bytes(ellipsoid):
+    library, grid = [ellipsoid(ramp=0.3)], _grid(0.5, 0.5, 0.5)
+    first, second = (_paint(_stored(library, seed=5), MIDDLE, grid) for _ in range(2))
+    assert first.tobytes() == second.tobytes()
+
+
+def test_an_empty_library_is_refused():
+    with pytest.raises(InputError, match="library of phantoms: expected at least one, found none"):
+        _stored([])
+
+
+def test_a_nucleus_takes_less_than_a_millisecond_or_so(ellipsoid):
+    nuclei = _stored([ellipsoid((5.3, 5.3, 5.3))], 20, tilt=180.0)
+    centres = np.random.default_rng(0).uniform(10, 30, (20, 3))
+    grid = _grid(0.5, 0.5, 0.5, size=40)
+    _paint(nuclei, centres, grid)  # compiles
+    took = []
+    for _ in range(3):
+        start = time.process_time()
+        _paint(nuclei, centres, grid)
+        took.append(time.process_time() - start)
+    assert min(took) / 20 < 3e-3  # 0.5 ms on an idle machine

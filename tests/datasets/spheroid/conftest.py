@@ -1,0 +1,57 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from benchmark.simulated import merged
+from datasets.spheroid.generate import generate
+
+SMALL = {
+    "image": {"shape": (24, 96, 96), "spacing_um": (2.0, 0.5, 0.5)},
+    "tissue": {"n_nuclei": (10, 16)},
+}
+PLAIN = {  # nothing but shapes and light
+    "nucleus": {
+        "brightness_spread": 0,
+        "chromatin_contrast": 0,
+        "nucleoli": 0,
+        "mitotic_fraction": 0,
+    },
+    "optics": {"cytoplasm": 0, "haze": 0},
+    "camera": {"background_photons": 0, "read_noise": 0},
+}
+
+
+def small(*changes):
+    """Return the sections of a small recipe with changes."""
+    values = SMALL
+    for change in changes:
+        values = merged(values, change)
+    return values
+
+
+def make(*changes, seed=0):
+    """Return a small sample with changes to its recipe."""
+    return generate(np.random.default_rng(seed), small(*changes))
+
+
+def image_of(sample):
+    """Return the image of a sample."""
+    return sample.inputs["microscopy-image"].array
+
+
+def labels_of(sample):
+    """Return the labels of a sample."""
+    return sample.truth["instance-labels"].array
+
+
+@pytest.fixture(scope="session")
+def simulation():
+    """Return how to make small samples, and what is in them."""
+    return SimpleNamespace(make=make, small=small, image=image_of, labels=labels_of, plain=PLAIN)
+
+
+@pytest.fixture(scope="session")
+def sample():
+    """Return a small sample."""
+    return make()

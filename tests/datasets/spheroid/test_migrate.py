@@ -1,0 +1,243 @@
+import json
+
+import numpy as np
+import pytest
+
+from cytosuite.errors import InputError
+from cytosuite.formats import write
+from cytosuite.volume import Volume
+from datasets.spheroid.migrate import migrate
+from datasets.spheroid.parameters import parameters_from
+from datasets.spheroid.published import EXPECTED, Published
+
+FIRST = {
+    "output_path": "./out/",
+    "input_phantom_folder": "./nuclei",
+    "input_spheroid_mask": ["./masks/mask_0.tif"],
+    "paths_psf": ["./psf/top.tif"],
+    "use_gpu_conv": 0,
+    "generated_image_shape": [60, 400, 800],
+    "num_of_images": 3,
+    "max_overlap": 0,
+    "min_dist": 2,
+    "break_criterion": 1000,
+    "brightness_red_fuction": "f2p",
+    "brightness_red_factor_b": 150,
+    "dc_baseline": 15,
+    "noise_gauss": 4,
+    "noise_gauss_absolute": 3,
+    "noise_poisson_factor": 0.5,
+    "num_of_acquisition_iterations": 2,
+    "px_size_phantom_img": [0.45, 0.06, 0.06],
+    "px_size_sim_img": [0.9, 0.125, 0.125],
+    "px_size_desired": [1.5, 0.5, 0.5],
+    "input_subculture_folder": "",
+    "num_of_subcultures": 0,
+    "subculture_radius_xy": 175,
+    "subculture_radius_z": 10,
+    "subculture_min_dist": 0,
+    "px_size_subculture_phantoms": [0.3, 0.04, 0.04],
+}
+SECOND = {
+    key: value
+    for key, value in FIRST.items()
+    if key not in ("input_phantom_folder", "break_criterion")
+} | {
+    "input_phantom_folders": ["./small", "./large"],
+    "input_phantom_folders_prop": [0.25, 0.75],
+    "generated_image_shape": [40, 100, 200],
+    "break_criterion_positions": 50,
+    "break_criterion_objects": 20,
+    "brightness_red_fuction": "f3p",
+    "brightness_red_factor_b": 200,
+    "exposure_percentage": 0.9,
+    "input_fragment_folder": "./fragments",
+    "fragment_probability": 0.2,
+    "px_size_sim_img": [1.5, 0.5, 0.5],
+}
+
+
+@pytest.fixture
+def translated(tmp_path):
+    def run(values, **changes):
+        path = tmp_path / "params.json"
+        path.write_text(json.dumps(values | changes))
+        return migrate(path)
+
+    return run
+
+
+def test_first_version_in_our_units(translated):
+    recipe = translated(FIRST).recipe
+    assert recipe["dataset"] == "spheroid"
+    assert recipe["cases"] == 3
+    assert recipe["references"] == ["10.1371/journal.pone.0283828"]
+    made = recipe["parameters"]
+    assert made["image"]["spacing_um"] == [1.5, 0.5, 0.5]
+    assert made["image"]["oversampling"] == pytest.approx([5 / 3, 4, 4])
+    assert made["image"]["shape"] == [36, 100, 200]  # it counted voxels of the simulation
+    assert made["tissue"]["arrangement"] == "random"
+    assert made["tissue"]["n_nuclei"] == "auto"
+    assert made["tissue"]["break_criterion"] == 1000
+    assert made["tissue"]["gap_um"] == 0.25  # 2 voxels of 0.125 µm
+    assert made["tissue"]["masks"] == ["./masks/mask_0.tif"]
+    assert made["nucleus"]["phantoms"] == "./nuclei"
+    assert made["nucleus"]["phantoms_um"] == [0.45, 0.06, 0.06]
+    assert made["optics"]["attenuation"] == "power"
+    assert made["optics"]["attenuation_um"] == 225  # 150 voxels of 1.5 µm
+    assert made["optics"]["psf_um"] == [0.9, 0.125, 0.125]
+    assert "kinds" not in made
+    assert "subcultures" not in made
+
+
+def test_grey_values_become_photons(translated):
+    camera = translated(FIRST).recipe["parameters"]["camera"]
+    assert camera["gain"] == 2  # half a photon per grey value
+    assert camera["read_noise"] == 2  # 4 grey values
+    assert camera["half_normal"] == 3
+    assert camera["offset"] == 15
+    assert camera["averaging"] == 2
+    assert camera["bits"] == 8
+    assert camera["exposure"] == 1
+    assert camera["photons"] == 120  # 240 grey values above the offset
+
+
+def test_second_version_has_kinds_exposure_and_fragments(translated):
+    recipe = translated(SECOND).recipe
+    made = recipe["parameters"]
+    assert recipe["references"] == ["10.1038/s42003-025-07469-2"]
+    assert made["image"]["shape"] == [40, 100, 200]  # of the output
+    assert made["image"]["oversampling"] == [1, 1, 1]
+    assert [(k["name"], k["share"], k["phantoms"]) for k in made["kinds"]] == [
+        ("kind1", 0.25, "./small"),
+        ("kind2", 0.75, "./large"),
+    ]
+    assert made["camera"]["exposure"] == 0.9
+    assert made["tissue"]["break_criterion"] == 1000
+    assert made["optics"]["attenuation_um"] == 300
+    assert made["optics"]["attenuation_delay_um"] == 15  # 10 voxels of 1.5 µm
+    assert made["nucleus"]["apoptotic_fraction"] == 0.2
+    assert made["debris"]["fragment_brightness"] == 10
+
+
+@pytest.mark.parametrize(
+    ("law", "length", "delay", "floor"),
+    [
+        ("f2", 225, 0, 0),
+        ("f3", 300, 15, 0),
+        ("f3p", 225, 15, 0),
+        ("f1", 1.5 * 75, -7.5, 0),  # 60 simulated slices and 15 appended ones
+        ("fOld", 1.5 * 75, 0, 0.2),
+    ],
+)
+def test_attenuation_laws(translated, law, length, delay, floor):
+    optics = translated(FIRST, brightness_red_fuction=law).recipe["parameters"]["optics"]
+    assert optics["attenuation_um"] == length
+    assert optics.get("attenuation_delay_um", 0) == delay
+    assert optics.get("attenuation_floor", 0) == floor
+
+
+def test_no_attenuation(translated):
+    made = translated(FIRST, brightness_red_fuction="None")
+    assert made.recipe["parameters"]["optics"]["attenuation"] == "none"
+
+
+def test_subcultures_are_a_kind_in_balls(translated):
+    made = translated(FIRST, num_of_subcultures=2, input_subculture_folder="./other")
+    parameters = made.recipe["parameters"]
+    assert parameters["subcultures"] == [
+        # 17 voxels across per voxel along z: 170 voxels wide, 10 voxels high
+        {"kind": "subculture", "count": 2, "diameter_um": 21.25, "flattening": 0.4235294}
+    ]
+    assert [kind["share"] for kind in parameters["kinds"]] == [1.0, 0.0]
+    assert parameters["kinds"][1]["phantoms"] == "./other"
+
+
+def test_nothing_is_left_out_in_silence(translated):
+    made = translated(FIRST, num_of_image=4)
+    assert "num_of_image: not a published key" in made.untranslated
+    for key in ("output_path", "use_gpu_conv"):
+        assert any(line.startswith(key) for line in made.untranslated)
+    for text in ("dc_baseline: had shot noise", "0.25 µm across", "mirror image"):
+        assert any(text in line for line in made.notes)
+
+
+@pytest.mark.parametrize("key", EXPECTED["first version"])
+def test_each_missing_key_is_named_and_leaves_a_recipe(translated, key):
+    made = translated({name: value for name, value in FIRST.items() if name != key})
+    assert any(line.startswith(f"{key}: not in the file") for line in made.notes)
+    parameters_from(made.recipe["parameters"])
+
+
+@pytest.mark.parametrize("version", EXPECTED)
+def test_expected_keys_are_read(version):
+    assert set(EXPECTED[version]) <= set(Published.model_fields)
+    assert len(set(EXPECTED[version])) == len(EXPECTED[version])
+
+
+def test_recipes_are_valid_parameters(translated):
+    clusters = {"num_of_subcultures": 2, "input_subculture_folder": "./other"}
+    for values in (FIRST, SECOND, FIRST | clusters, SECOND | clusters):
+        parameters_from(translated(values).recipe["parameters"])
+
+
+def test_cells_are_grown_instead_of_given(translated):
+    values = SECOND | {"volume_ratio_phantom": 0.5, "px_size_mask_img": [0.75, 0.25, 0.25]}
+    made = translated(values)
+    assert made.recipe["parameters"]["cells"] == {"enabled": True}
+    assert made.recipe["parameters"]["tissue"]["masks_um"] == [0.75, 0.25, 0.25]
+    assert any(line.startswith("volume_ratio_phantom: 0.5") for line in made.untranslated)
+
+
+def test_an_empty_shape_is_that_of_the_mask(translated, tmp_path):
+    mask = Volume(np.ones((5, 6, 7), np.uint8), (1.5, 0.5, 0.5))
+    lost = translated(FIRST, generated_image_shape=[])
+    assert "shape" not in lost.recipe["parameters"]["image"]
+    assert any("mask_0.tif was not found" in line for line in lost.untranslated)
+    write(tmp_path / "masks" / "mask_0.tif", mask)
+    found = translated(FIRST, generated_image_shape=[])
+    assert found.recipe["parameters"]["image"]["shape"] == [5, 6, 7]
+
+
+def test_no_shot_noise_is_many_photons(translated):
+    made = translated(FIRST, noise_poisson_factor=0)
+    camera = made.recipe["parameters"]["camera"]
+    assert camera["gain"] * camera["read_noise"] == pytest.approx(4)  # grey values, as before
+    assert camera["photons"] * camera["gain"] == pytest.approx(240)
+    assert np.sqrt(camera["photons"]) * camera["gain"] < 0.2
+
+
+def test_coarse_simulation_is_named(translated):
+    made = translated(FIRST, px_size_sim_img=[3.0, 0.5, 0.5])
+    assert "oversampling" not in made.recipe["parameters"]["image"]
+    assert any(line.startswith("px_size_sim_img: 0.5 x 1 x 1") for line in made.untranslated)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"noise_gauss": "much"}, "noise_gauss: input should be a valid number"),
+        ({"px_size_desired": [1.5, 0.5]}, "px_size_desired"),
+        ({"brightness_red_fuction": "f9"}, "brightness_red_fuction: input should be 'fOld'"),
+        ({"num_of_images": 0}, "num_of_images: input should be greater than or equal to 1"),
+        ({"max_overlap": 3}, "max_overlap"),
+        (
+            {"input_phantom_folders": ["a", "b"], "input_phantom_folders_prop": [1.0]},
+            "needs one probability for each of the 2",
+        ),
+    ],
+)
+def test_mistakes_are_one_line(translated, changes, text):
+    with pytest.raises(InputError) as error:
+        translated(FIRST, **changes)
+    assert "params.json" in str(error.value)
+    assert text in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["{", "[1, 2]", '{"colour": 1}'])
+def test_other_files_are_refused(tmp_path, text):
+    path = tmp_path / "params.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"params\.json: expected"):
+        migrate(path)
