@@ -1,7 +1,5 @@
 """The command line: ``cytosuite``, or ``python -m benchmark``."""
 
-import os
-import shlex
 import sys
 from functools import partial
 from json import dumps
@@ -9,8 +7,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 
+from benchmark import making
+from benchmark.console import console, names, numbers
+from benchmark.console import settings as split
+from benchmark.making import Cases, Runs, Seed, Settings, Workers
 from cytosuite.errors import CytosuiteError, InputError
 
 app = typer.Typer(
@@ -25,40 +26,11 @@ Device = Annotated[Literal["cpu", "cuda"], typer.Option(envvar="DEVICE", help="W
 BaseImage = Annotated[
     str | None, typer.Option(envvar="BASE_IMAGE", help="Image with Python 3.11 to build upon.")
 ]
-Cases = Annotated[int | None, typer.Option(min=1, help="How many cases to simulate.")]
-Settings = Annotated[
-    list[str] | None, typer.Option("--set", help="Parameters like camera.photons=5, repeatable.")
-]
-Seed = Annotated[int, typer.Option(min=0, help="Of the simulation.")]
-Workers = Annotated[int | None, typer.Option(min=1, help="Processes that simulate.")]
-Runs = Annotated[Path | None, typer.Option(help="Folder for all results.")]
-
-
-def _words(settings: list[str] | None) -> list[str]:
-    """Return single settings, also where several stand in one string."""
-    return [word for text in settings or [] for word in shlex.split(text)]
-
-
-def _numbers(text: str | None) -> tuple[float, ...] | None:
-    """Return the numbers of a comma-separated option."""
-    if not text:
-        return None
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise InputError(f"spacing must be numbers in µm like 2,0.5,0.5, found {text!r}") from None
-
-
-def _names(text: str | None) -> list[str]:
-    """Return the names of a comma-separated option."""
-    return [name.strip() for name in (text or "").split(",") if name.strip()]
 
 
 @app.command("benchmark")
 def benchmark_command(
-    dataset: Annotated[
-        str, typer.Argument(help="Name, name/recipe, recipe.toml, or folder.")
-    ],
+    dataset: Annotated[str, typer.Argument(help="Name, name/recipe, recipe.toml, or folder.")],
     size: Annotated[str | None, typer.Option(help="mini, default or full.")] = None,
     algorithm: Annotated[str | None, typer.Option(help="Names, comma-separated.")] = None,
     engine: Annotated[str, typer.Option(help="auto, docker or process.")] = "auto",
@@ -85,13 +57,13 @@ def benchmark_command(
     options = Options(
         dataset=dataset,
         size=size or None,
-        algorithms=_names(algorithm),
+        algorithms=names(algorithm),
         engine=engine,
         api=api,
         seed=seed,
-        spacing=_numbers(spacing),
+        spacing=numbers(spacing),
         cases=cases,
-        settings=_words(settings),
+        settings=split(settings),
         run=_run_folder(run),
         retry=retry,
         memory_gib=memory,
@@ -100,35 +72,7 @@ def benchmark_command(
         base_image=base_image,
         **{key: value for key, value in optional.items() if value is not None},  # type: ignore[arg-type]
     )
-    raise typer.Exit(benchmark(options, _console()))
-
-
-@app.command("simulate")
-def simulate_command(
-    dataset: Annotated[str, typer.Argument(help="Name in datasets/, name/recipe or recipe.toml.")],
-    out: Annotated[Path | None, typer.Option(help="New folder for images/ and labels/.")] = None,
-    size: Annotated[str | None, typer.Option(help="mini, default or full.")] = None,
-    cases: Cases = None,
-    settings: Settings = None,
-    seed: Seed = 0,
-    workers: Workers = None,
-    runs: Runs = None,
-) -> None:
-    """Simulate annotated images, with a record and a preview of each."""
-    from benchmark.catalog import ROOT
-    from benchmark.simulate import Order, simulate
-
-    order = Order(
-        dataset,
-        size or None,
-        cases,
-        _words(settings),
-        seed,
-        out,
-        workers or os.cpu_count() or 1,
-        (runs or ROOT / "runs").resolve(),
-    )
-    typer.echo(f"written: {simulate(order, _console())}")
+    raise typer.Exit(benchmark(options, console()))
 
 
 @app.command("build")
@@ -141,10 +85,9 @@ def build_command(
     from benchmark.build import build_all
     from benchmark.catalog import ROOT, algorithms, pick
 
-    names = pick("algorithm", _names(algorithm), algorithms())
-    console = _console()
-    say = partial(console.print, highlight=False, markup=False)
-    build_all(ROOT, names, device, say, base_image)
+    chosen = pick("algorithm", names(algorithm), algorithms())
+    say = partial(console().print, highlight=False, markup=False)
+    build_all(ROOT, chosen, device, say, base_image)
 
 
 @app.command("list")
@@ -182,9 +125,9 @@ def score_command(
     wish = Wish(
         truth,
         prediction,
-        _names(metrics),
+        names(metrics),
         image,
-        _numbers(spacing),
+        numbers(spacing),
         data_range,
         border,
         truth_labels,
@@ -194,15 +137,19 @@ def score_command(
     if json is not None and str(json) == "-":
         typer.echo(dumps(scores.as_json(), indent=2))
     else:
-        show(scores, _console())
+        show(scores, console())
         if json is not None:
             write_json(json, scores.as_json())
     raise typer.Exit(1 if scores.failed else 0)
 
 
-def _console() -> Console:
-    """Return where to write: as wide as the terminal, wide enough for tables in a log."""
-    return Console() if sys.stdout.isatty() else Console(width=120)
+for name, command in (
+    ("simulate", making.simulate_command),
+    ("phantoms", making.phantoms_command),
+    ("calibrate", making.calibrate_command),
+    ("migrate", making.migrate_command),
+):
+    app.command(name)(command)
 
 
 def _run_folder(name: str | None) -> str | None:

@@ -72,7 +72,9 @@ def pick(kind: str, names: Iterable[str], known: Iterable[str]) -> list[str]:
     for name in chosen:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
+            hint = (
+                f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known) or 'none'}"
+            )
             raise InputError(f"no {kind} called {name!r}; {hint}")
     return chosen or known
 

@@ -1,7 +1,6 @@
 """Compiled loops of `datasets.cells`: which nucleus owns a voxel, and how near its border is.
 
-Every function works on float32 and without reordering of sums, so that a voxel gets the same bits
-whatever block or slab it is computed in.
+All is float32 and no sum is reordered, so that a voxel has the same bits in any block or slab.
 """
 
 from math import cos, exp, sin, sqrt
@@ -94,20 +93,16 @@ def _candidates(table: Table, middle: Floats, ball: float, near: Numbers) -> int
     lightest, heaviest, softness, inverse = table.scale
     upper = INFINITE
     for i in range(len(table.cells)):
-        away = _length(
-            table.cells[i].centre[0] - middle[0],
-            table.cells[i].centre[1] - middle[1],
-            table.cells[i].centre[2] - middle[2],
-        )
+        centre = table.cells[i].centre
+        away = _length(centre[0] - middle[0], centre[1] - middle[1], centre[2] - middle[2])
         light = max(table.cells[i].weight - table.cells[i].wrinkle, lightest)
         farthest = away - table.cells[i].smallest + ball
         upper = min(upper, key(farthest, light, table.cells[i].radius, softness, inverse))
     margin = table.look[5] * steepest(upper, inverse)
     count = 0
     for i in range(len(table.cells)):
-        d0 = middle[0] - table.cells[i].centre[0]
-        d1 = middle[1] - table.cells[i].centre[1]
-        d2 = middle[2] - table.cells[i].centre[2]
+        centre = table.cells[i].centre
+        d0, d1, d2 = middle[0] - centre[0], middle[1] - centre[1], middle[2] - centre[2]
         heavy = min(table.cells[i].weight + table.cells[i].wrinkle, heaviest)
         nearest = _length(d0, d1, d2) - table.cells[i].largest - ball
         if key(nearest, heavy, table.cells[i].radius, softness, inverse) > upper + margin:
@@ -189,9 +184,8 @@ def _slope(
 ) -> None:
     """Write the gradient (3,) of a cell's key at voxel `at` of a row with its waves."""
     lightest, heaviest, softness, inverse = table.scale
-    d0, d1 = z - table.cells[i].centre[0], y - table.cells[i].centre[1]
-    d2 = x - table.cells[i].centre[2]
-    frame, axes = table.cells[i].frame, table.cells[i].axes
+    centre, axes, frame = table.cells[i].centre, table.cells[i].axes, table.cells[i].frame
+    d0, d1, d2 = z - centre[0], y - centre[1], x - centre[2]
     l0 = frame[0, 0] * d0 + frame[0, 1] * d1 + frame[0, 2] * d2
     l1 = frame[1, 0] * d0 + frame[1, 1] * d1 + frame[1, 2] * d2
     l2 = frame[2, 0] * d0 + frame[2, 1] * d1 + frame[2, 2] * d2
@@ -221,21 +215,16 @@ def _slope(
 @njit(cache=True, nogil=True, error_model="numpy")
 def _sheet(away: float, thickness: float, width: float) -> float:
     """Return the share of a voxel of some width that a sheet at a distance fills."""
-    low, high = (
-        max(away - HALF * width, -HALF * thickness),
-        min(away + HALF * width, HALF * thickness),
-    )
+    low = max(away - HALF * width, -HALF * thickness)
+    high = min(away + HALF * width, HALF * thickness)
     return max(high - low, ZERO) / width
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _width(slope: Floats, spacing: Floats) -> float:
     """Return the width of the box that blurs as voxels do across a sheet with this gradient."""
-    steep = slope[0] ** 2 + slope[1] ** 2 + slope[2] ** 2 + TINY * TINY
-    wide = (
-        (slope[0] * spacing[0]) ** 2 + (slope[1] * spacing[1]) ** 2 + (slope[2] * spacing[2]) ** 2
-    )
-    return sqrt(wide / steep)
+    steep = _length(slope[0], slope[1], slope[2]) + TINY
+    return _length(slope[0] * spacing[0], slope[1] * spacing[1], slope[2] * spacing[2]) / steep
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -296,11 +285,10 @@ def _dyes(
     waves: Floats,
     work: Floats,
     owner: Numbers,
-    slopes: Floats,
     out: Floats,
 ) -> None:
     """Add the dye of membranes in a plane (Y, X) of voxels."""
-    reach = table.look[5]
+    reach, slopes = table.look[5], np.empty((2, 3), np.float32)
     for j in range(outside.size):
         row, column = divmod(j, len(x))
         difference, away = work[2, j] - work[1, j], outside[row, column]
@@ -321,6 +309,30 @@ def _two(i: int, size: int, work: Floats, owner: Numbers) -> None:
         owner[1, j] = owner[0, j] if v < best else (i if v < second else owner[1, j])
         work[1, j] = v if v < best else best
         owner[0, j] = i if v < best else owner[0, j]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _plane(
+    table: Table,
+    z: float,
+    y: Floats,
+    x: Floats,
+    ripples: Floats,
+    near: Numbers,
+    waves: Floats,
+    work: Floats,
+    owner: Numbers,
+) -> None:
+    """Write the waves of a plane of voxels, the two smallest keys there, and their owners."""
+    wide, size = len(x), len(y) * len(x)
+    for b in range(len(y)):
+        row = slice(b * wide, b * wide + wide)
+        work[3, row], work[4, row] = y[b], x
+        _waves(table, z, y[b], ripples, waves[:, :, row])
+    work[1:3], owner[:] = np.inf, -1
+    for i in near:
+        _keys(table, i, z, work[3, :size], work[4, :size], waves, work[0])
+        _two(i, size, work, owner)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -354,40 +366,29 @@ def fill(
     near = np.empty(len(table.cells), np.int32)
     middle = np.empty(3, np.float32)
     plane = block[1] * block[2]
-    work = np.empty((3, plane), np.float32)  # key, smallest and second smallest
+    work = np.empty((5, plane), np.float32)  # key, smallest and second smallest, y, x
     owner = np.empty((2, plane), np.int32)
-    slopes = np.empty((2, 3), np.float32)
     waves = np.empty((2, len(table.waves), plane), np.float32)
-    flat = np.empty((2, plane), np.float32)  # y and x of the voxels of a plane
     for z0 in range(0, len(z), block[0]):
         for y0 in range(0, len(y), block[1]):
             for x0 in range(0, len(x), block[2]):
                 zs, ys = z[z0 : z0 + block[0]], y[y0 : y0 + block[1]]
                 xs = x[x0 : x0 + block[2]]
-                wide, size = len(xs), len(ys) * len(xs)
+                wide = len(xs)
                 region = outside[z0 : z0 + len(zs), y0 : y0 + len(ys), x0 : x0 + wide]
                 if region.min() >= reach:
                     continue
                 ball = _ball(zs, ys, xs, middle)
                 count = _candidates(table, middle, ball, near)
-                for b in range(len(ys)):
-                    flat[0, b * wide : b * wide + wide] = ys[b]
-                    flat[1, b * wide : b * wide + wide] = xs
+                part = ripples[:, :, x0 : x0 + wide]
                 for a in range(len(zs)):
-                    for b in range(len(ys)):
-                        row = waves[:, :, b * wide : b * wide + wide]
-                        _waves(table, zs[a], ys[b], ripples[:, :, x0 : x0 + wide], row)
-                    work[1:], owner[:] = np.inf, -1
-                    for n in range(count):
-                        fy, fx = flat[0, :size], flat[1, :size]
-                        _keys(table, near[n], zs[a], fy, fx, waves, work[0])
-                        _two(near[n], size, work, owner)
+                    _plane(table, zs[a], ys, xs, part, near[:count], waves, work, owner)
                     away = region[a]
                     if labels.size:
                         mine = labels[z0 + a, y0 : y0 + len(ys), x0 : x0 + wide]
-                        for j in range(size):
-                            b, c = divmod(j, wide)
-                            mine[b, c] = owner[0, j] + 1 if away[b, c] < 0 else 0
+                        for b in range(len(ys)):
+                            for c in range(wide):
+                                mine[b, c] = owner[0, b * wide + c] + 1 if away[b, c] < 0 else 0
                     if image.size:
                         dye = image[z0 + a, y0 : y0 + len(ys), x0 : x0 + wide]
-                        _dyes(table, zs[a], ys, xs, away, waves, work, owner, slopes, dye)
+                        _dyes(table, zs[a], ys, xs, away, waves, work, owner, dye)

@@ -32,11 +32,13 @@ from datasets.tissue import ellipsoid
 STAGES = {
     "places": (grow, "_place"),
     "painting": (light.Scene, "nuclei"),
+    "membranes": (light.Scene, "membranes"),
     "light": (generate, "expected_photons"),
     "labels": (generate, "annotate"),
     "camera": (generate, "_expose"),
 }
 VIEW = {"shape": [78, 256, 256], "spacing_um": [2.0, 0.6, 0.6]}
+SMALL = {"shape": [32, 128, 128], "spacing_um": [2.0, 0.5, 0.5]}  # for compilation
 WIDE = {"shape": [256, 512, 512], "spacing_um": [1.0, 0.5, 0.5]}
 SIZES = {
     "78x256x256, 75 nuclei": (VIEW, 75, {}),
@@ -75,7 +77,7 @@ def one_size(name: str, repeats: int) -> dict[str, float]:
     spent: dict[str, float] = {}
     for stage, (place, function) in STAGES.items():
         setattr(place, function, timed(getattr(place, function), stage, spent))
-    generate.generate(np.random.default_rng(0), recipe(dict(image, shape=[24, 96, 96]), 8, more))
+    generate.generate(np.random.default_rng(0), recipe(SMALL, 20, more))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     rows = []
     for repeat in range(repeats):
@@ -84,7 +86,8 @@ def one_size(name: str, repeats: int) -> dict[str, float]:
         sample = generate.generate(np.random.default_rng(repeat), recipe(image, count, more))
         whole = time.process_time() - begin
         # Painting is called by the light: what is left is dimming and spreading.
-        own = spent | {"light": spent["light"] - spent["painting"], "whole": whole}
+        own = dict.fromkeys(STAGES, 0.0) | spent
+        own |= {"light": own["light"] - own["painting"] - own["membranes"], "whole": whole}
         rows.append(own | {"other": whole - sum(own[key] for key in STAGES)})
     result = {key: statistics.median(row[key] for row in rows) for key in rows[0]}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before

@@ -48,7 +48,7 @@ def calibrate(
     real: Path,
     out: Path,
     *,
-    rounds: int = 8,
+    rounds: int = 10,
     cases: int = 6,
     seed: int = 0,
     pattern: str = "*",

@@ -14,7 +14,7 @@ Floats = NDArray[np.float64]
 
 COMPARED = (
     *("volume_um3", "height_um", "width_um", "elongation", "flatness"),
-    *("snr", "signal", "contrast", "neighbour_um"),
+    *("snr", "signal", "contrast", "texture", "neighbour_um"),
 )
 PER_STACK = ("objects", "noise", "halo", "glow", "brightness_spread", "edge_z_um", "edge_xy_um")
 

@@ -2,9 +2,9 @@
 
 In the first half of the rounds each simulated stack stands for one real stack: it differs from the
 middle of all in each parameter as that real stack does in the statistic the parameter moves. In
-the second half stacks are drawn from the ranges that become the recipe. What both sides differ by
-in the median, damped, is what a knob is turned by: simulated moments, with the same measuring code
-on both sides and the same seeds in every round.
+the second half stacks are drawn from the ranges that become the recipe. What both sides differ by,
+damped, is what a knob is turned by: simulated moments, with the same measuring code on both sides
+and the same seeds in every round.
 
 References
 ----------
@@ -59,7 +59,7 @@ def fit(
     begin: Start,
     simulate: Simulate,
     *,
-    rounds: int = 8,
+    rounds: int = 10,
     cases: int = 6,
     seed: int = 0,
     margin: float = 0.25,
@@ -144,17 +144,26 @@ def _pairs(task: _Task, knobs: Sequence[Knob], places: Values) -> tuple[Values, 
 
 
 def _drawn(task: _Task, knobs: Sequence[Knob], places: Values) -> tuple[Values, int]:
-    """Return what stacks drawn from the recipe lack, in the median, and how many were refused."""
+    """Return what stacks drawn from the recipe lack, and how many were refused."""
     parameters = _result(task, knobs, places, ()).parameters
     seeds = [task.seed + 1000 * case for case in range(max(task.cases, FEWEST))]
     stacks, refused = draw(task.simulate, parameters, seeds)
     found = _measured(task, stacks)
-    missing = {
-        knob.parameter: knob.seen_at(task.real.median(knob.statistic))
-        - knob.seen_at(found.median(knob.statistic))
-        for knob in knobs
-    }
+    missing = {knob.parameter: _middle(knob, task.real) - _middle(knob, found) for knob in knobs}
     return missing, refused
+
+
+def _middle(knob: Knob, statistics: Statistics) -> float:
+    """Return where stacks lie on the scale of a statistic: in the mean, if they differ by design.
+
+    Ranges are drawn from evenly, and real stacks seldom lie even: with the median in place, one
+    end of a range would be far out.
+    """
+    if not knob.ranged:
+        return knob.seen_at(statistics.median(knob.statistic))
+    places = [knob.seen_at(float(value)) for value in statistics.volumes[knob.statistic]]
+    finite = [place for place in places if isfinite(place)]
+    return float(np.mean(finite)) if finite else nan
 
 
 def draw(

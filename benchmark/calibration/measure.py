@@ -21,6 +21,8 @@ Floats = NDArray[np.float64]
 NEAR_UM, WIDE_UM, FAR_UM = 2.0, 6.0, 12.0  # from objects: edge | halo | between | far
 BESIDE_UM = 5.0  # from objects in the same plane, where the tissue itself shows
 SAMPLE = 20_000  # grey values kept of a stack, inside and outside of objects
+CORE = 0.4  # of the largest distance to the border: deeper voxels are the core of an object
+LEAST_PAIRS = 30  # pairs of voxels in a core below which structure cannot be told from noise
 FEW = 4  # objects below which a stack has no spread or trend of its own
 
 # Name, and what it is. One value per stack; NaN where it cannot be told.
@@ -32,16 +34,17 @@ VOLUME_STATISTICS = {
     "read_counts": "electronic noise, counts, from photon transfer",
     "noise_correlation": "of lateral neighbours in the dark half",
     "background": "median of unlabelled voxels, counts",
-    "noise": "1.4826 MAD of unlabelled voxels, counts",
+    "noise": "1.4826 MAD of unlabelled voxels (standard deviation if 0), counts",
     "far": "mean of voxels 12 µm and more from objects, counts",
     "signal": "median over objects of the mean above background, counts",
     "snr": "median over objects of signal / noise",
     "contrast": "median over objects of standard deviation / mean above background",
+    "texture": "median over whole objects of structure in the core / its mean above background",
     "volume_um3": "median over whole objects, µm³",
-    "size_spread": "standard deviation of ln(diameter) of whole objects",
+    "size_spread": "1.4826 MAD of ln(diameter) of whole objects",
     "elongation": "median over whole objects of height / width of the bounding box",
     "flatness": "median over whole objects of larger / smaller lateral principal axis",
-    "brightness_spread": "standard deviation of ln(signal) without its trend along z",
+    "brightness_spread": "1.4826 MAD of ln(signal) about its trend along z",
     "dimming": "loss of ln(signal) per µm along z",
     "neighbour_um": "median distance to the nearest object, µm",
     "tissue_width_um": "lateral extent of all objects, µm",
@@ -62,6 +65,7 @@ OBJECT_STATISTICS = {
     "signal": "mean above background, counts",
     "snr": "signal / noise",
     "contrast": "standard deviation / mean above background",
+    "texture": "structure in the core, without noise, / its mean above background",
     "neighbour_um": "distance to the nearest object, µm",
 }
 
@@ -165,7 +169,7 @@ def _measure(scene: Scene) -> tuple[dict[str, float], dict[str, Floats], str]:
     array = scene.image.array
     free = array[scene.labels == 0]
     background = float(np.median(free)) if free.size else nan
-    noise = float(1.4826 * np.median(np.abs(free - background))) if free.size else nan
+    noise = _spread(free - background) if free.size else nan
     row = dict.fromkeys(VOLUME_STATISTICS, nan)
     detector = noise_of(scene.image)
     row |= {
@@ -186,6 +190,12 @@ def _measure(scene: Scene) -> tuple[dict[str, float], dict[str, Floats], str]:
     return row, {name: table[name] for name in OBJECT_STATISTICS}, detector.note
 
 
+def _spread(values: Floats) -> float:
+    """Return 1.4826 MAD, or the standard deviation where most values are the same whole number."""
+    spread = float(1.4826 * np.median(np.abs(values)))
+    return spread if spread > 0 else float(values.std())
+
+
 def _objects(scene: Scene, background: float, noise: float) -> dict[str, Floats]:
     """Return the statistics of each object, and its depth."""
     above = Volume(scene.image.array.astype(np.float64) - background, scene.image.spacing)
@@ -193,13 +203,15 @@ def _objects(scene: Scene, background: float, noise: float) -> dict[str, Floats]
     whole = ~known["cut"]
     signal, cv = known["mean_intensity"], known["cv_intensity"]
     extent = np.full((len(signal), 3), nan)
-    flat = np.full(len(signal), nan)
+    flat, texture = np.full(len(signal), nan), np.full(len(signal), nan)
     boxes = ndimage.find_objects(scene.labels.astype(np.int32, copy=False))
     for place, label in enumerate(known["label"]):
         box = boxes[label - 1]
         if whole[place]:
             extent[place] = [part.stop - part.start for part in box]
-            flat[place] = _lateral_ratio(scene.labels[box] == label, scene.image.spacing)
+            mask = scene.labels[box] == label
+            flat[place] = _lateral_ratio(mask, scene.image.spacing)
+            texture[place] = _texture(above.array[box], mask, scene.image.spacing)
     extent *= scene.image.spacing
     width = extent[:, 1:].mean(axis=1)
     return {
@@ -212,6 +224,7 @@ def _objects(scene: Scene, background: float, noise: float) -> dict[str, Floats]
         "signal": signal,
         "snr": signal / noise if noise > 0 else np.full(len(signal), nan),
         "contrast": np.where(signal > 0, cv, nan),
+        "texture": texture,
         "neighbour_um": known["neighbour_um"],
         "depth_um": known["depth_um"],
     }
@@ -225,21 +238,44 @@ def _lateral_ratio(mask: NDArray[np.bool_], spacing: tuple[float, ...]) -> float
     return float(np.sqrt(high / low))
 
 
+def _texture(above: Floats, mask: NDArray[np.bool_], spacing: tuple[float, ...]) -> float:
+    """Return the structure in the core of an object, from what neighbouring planes share."""
+    padded = np.pad(mask, 1)
+    depth = ndimage.distance_transform_edt(padded, sampling=spacing)[1:-1, 1:-1, 1:-1]
+    core = depth >= CORE * depth.max()
+    pairs = core[:-1] & core[1:]
+    if np.count_nonzero(pairs) < LEAST_PAIRS:
+        return nan
+    lower, upper = above[:-1][pairs], above[1:][pairs]
+    mean = float(above[core].mean())
+    shared = float(((lower - lower.mean()) * (upper - upper.mean())).mean())
+    return float(np.sqrt(max(shared, 0.0))) / mean if mean > 0 else nan
+
+
 def _summary(table: dict[str, Floats]) -> dict[str, float]:
     """Return what the objects of a stack have in common, and how they differ."""
-    names = ("signal", "snr", "contrast", "volume_um3", "elongation", "flatness", "neighbour_um")
+    names = (
+        "signal",
+        "snr",
+        "contrast",
+        "texture",
+        "volume_um3",
+        "elongation",
+        "flatness",
+        "neighbour_um",
+    )
     row = {name: _median(table[name]) for name in names}
     row["objects"] = float(len(table["signal"]))
     sizes = np.log(table["volume_um3"][np.isfinite(table["volume_um3"])]) / 3
     if sizes.size >= FEW:
-        row["size_spread"] = float(sizes.std(ddof=1))
+        row["size_spread"] = _spread(sizes - np.median(sizes))
     bright = table["signal"] > 0
     if bright.sum() > FEW and np.ptp(table["depth_um"][bright]) > 0:
         depth, light = table["depth_um"][bright], np.log(table["signal"][bright])
         trend = np.polyfit(depth, light, 1)
         rest = light - np.polyval(trend, depth)
         row["dimming"] = -float(trend[0])
-        row["brightness_spread"] = float(np.sqrt((rest**2).sum() / (rest.size - 2)))
+        row["brightness_spread"] = _spread(rest) * float(np.sqrt(rest.size / (rest.size - 2)))
     return row
 
 

@@ -1,4 +1,4 @@
-"""Write a library of phantoms cut from annotated stacks, with a record of where it is from."""
+"""Write a library of phantoms, cut from annotated stacks or drawn, with a record of them."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -16,6 +16,7 @@ from datasets.phantoms.augment import Alteration, augment
 from datasets.phantoms.extract import Extraction, extract
 from datasets.phantoms.geometry import Spacing
 from datasets.phantoms.library import Phantom, write_phantom
+from datasets.phantoms.procedural import draw_library
 
 RECORD = "library.json"
 
@@ -120,6 +121,40 @@ def extract_to(
         record = {"seed": seed, "parameters": parameters, "sources": sources, "phantoms": entries}
         write_json(temporary / RECORD, record)
     return summary
+
+
+def draw_to(
+    folder: Path, count: int, *, spacing_um: Spacing = (0.5, 0.25, 0.25), seed: int = 0
+) -> Summary:
+    """Write a library of drawn nuclei, for which nothing has to be downloaded.
+
+    Parameters
+    ----------
+    folder : Path
+        The library; must not exist or be empty. Written whole or not at all.
+    count, seed : int
+        Number of phantoms; some 3 % are in mitosis.
+    spacing_um : tuple of float
+        µm per voxel.
+
+    Raises
+    ------
+    InputError
+        If the folder is not empty.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder}: expected an empty or a new folder for the phantoms")
+    phantoms = draw_library(np.random.default_rng(seed), count, spacing_um, mitotic_fraction=0.03)
+    with atomic(folder) as temporary:
+        temporary.mkdir()
+        for phantom in phantoms:
+            write_phantom(temporary, phantom.name, phantom)
+        entries = [_entry(phantom, "drawn") for phantom in phantoms]
+        parameters = {"count": count, "spacing_um": list(spacing_um)}
+        record = {"seed": seed, "parameters": parameters, "sources": [], "phantoms": entries}
+        write_json(temporary / RECORD, record)
+    median = float(np.median([phantom.volume_um3 for phantom in phantoms]))
+    return Summary(folder, 0, len(phantoms), 0, {}, median)
 
 
 def _copied(

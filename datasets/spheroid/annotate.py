@@ -98,6 +98,16 @@ def _blurred(spread: Psf, image: Image, spacing: Triple, depth_um: float) -> Ima
     return optics.convolve(image, spread.kernels[nearest].resampled(spacing).image)
 
 
+def _means(objects: Label, photons: Image) -> NDArray[np.float64]:
+    """Return the mean of the background and of each object (N + 1,), plane by plane."""
+    count = int(objects.max(initial=0)) + 1
+    sizes, sums = np.zeros(count), np.zeros(count)
+    for plane, light in zip(objects, photons, strict=True):
+        sizes += np.bincount(plane.ravel(), minlength=count)
+        sums += np.bincount(plane.ravel(), light.ravel(), minlength=count)
+    return np.asarray(sums / np.maximum(sizes, 1))
+
+
 def describe(scene: Scene, truth: Truth, photons: Image) -> dict[str, Scalar]:
     """Return what came of the drawn values.
 
@@ -117,15 +127,14 @@ def describe(scene: Scene, truth: Truth, photons: Image) -> dict[str, Scalar]:
         per voxel, where the background is the mean of the unlabelled voxels.
     """
     spheroid, room = scene.spheroid, scene.spheroid.outline
-    sizes = np.bincount(truth.nuclei.ravel())
-    means = np.bincount(truth.nuclei.ravel(), photons.ravel()) / np.maximum(sizes, 1)
+    means = _means(truth.nuclei, photons)
     noise = np.sqrt(means[1:] + scene.drawn["read_noise"] ** 2)
     snr = (means[1:] - means[0]) / noise
     low, high = room.living.box_um
     drawn = [part for part in spheroid.parts if isinstance(part, Nuclei)]
     volumes = volumes_um3(spheroid.nuclei)
     found: dict[str, Scalar] = {
-        "n_nuclei": len(sizes) - 1,
+        "n_nuclei": len(means) - 1,
         "n_simulated": len(spheroid.nuclei),
         "n_mitotic": sum(int(part.mitotic.sum()) for part in drawn),
         "n_dying": len(spheroid.ellipsoids.kinds) - len(np.unique(spheroid.owners)),

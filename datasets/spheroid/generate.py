@@ -38,10 +38,9 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
     -------
     Sample
         ``inputs["microscopy-image"]`` and ``truth["instance-labels"]``, both (Z, Y, X) with the
-        detector's voxel size: of the nuclei, or, as `output.channel` says, of the cells. The
-        companions hold the other channel and its labels where cells are simulated, the kinds of
-        cells where there are several, and the stages where they are wanted. The metadata are the
-        drawn values and what came of them.
+        detector's voxel size: of the nuclei or, as `output.channel` says, of the cells. Companions:
+        the other channel and its labels, kinds of cells, stages, where a recipe has them.
+        Metadata: the drawn values and what came of them.
 
     Raises
     ------

@@ -1,5 +1,6 @@
 import io
 
+import numpy as np
 import pytest
 import tifffile
 from PIL import Image
@@ -10,7 +11,7 @@ from cytosuite.errors import InputError
 from cytosuite.files import read_json
 
 SMALL = (
-    "image.shape=[16, 48, 48]",
+    "image.shape=[16, 64, 64]",
     "image.spacing_um=[2, 0.5, 0.5]",
     "tissue.n_nuclei=4",
     "tissue.volume_fraction=0.3",
@@ -37,7 +38,7 @@ def test_plain_folders_with_image_labels_record_and_preview(tmp_path):
     ]
     image = tifffile.imread(out / "images" / "spheroid_02.tif")
     labels = tifffile.imread(out / "labels" / "spheroid_02.tif")
-    assert image.shape == labels.shape == (16, 48, 48)
+    assert image.shape == labels.shape == (16, 64, 64)
     record = read_json(out / "records" / "spheroid_02.json")
     assert record["metadata"]["n_nuclei"] == labels.max()
     assert record["recipe"]["seed"] == 0
@@ -70,6 +71,6 @@ def test_a_folder_that_is_not_empty_is_left_as_it_is(tmp_path):
 
 def test_a_folder_of_images_is_not_simulated(tmp_path):
     (tmp_path / "images").mkdir()
-    tifffile.imwrite(tmp_path / "images" / "a.tif", tifffile.numpy.zeros((8, 8), "u1"))
+    tifffile.imwrite(tmp_path / "images" / "a.tif", np.zeros((8, 8), np.uint8))
     with pytest.raises(InputError, match="cannot be simulated"):
         simulate(Order(str(tmp_path)), _quiet())

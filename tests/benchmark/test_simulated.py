@@ -42,12 +42,12 @@ def test_a_recipe_in_a_file_says_what_differs(mine):
 
 
 def test_settings_win_over_recipe_and_size(mine):
-    wishes = ["camera.bits=8", "tissue.outline=irregular", "image.shape=[9, 50, 50]"]
+    wishes = ["camera.bits=8", "tissue.outline=irregular", "image.shape=[20, 90, 90]"]
     found = simulated(str(mine), None, 5, wishes)
     assert found.cases == 5
     assert found.parameters.camera.bits == 8
     assert found.parameters.tissue.outline == "irregular"
-    assert found.parameters.image.shape == (9, 50, 50)
+    assert found.parameters.image.shape == (20, 90, 90)
     assert simulated("spheroid", "mini", None, ["camera.gain=7"]).parameters.camera.gain == 7
 
 

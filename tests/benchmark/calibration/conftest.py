@@ -16,11 +16,10 @@ def ball(shape, centre, radius):
 
 
 def simulate(parameters, seed):
-    """Return one stack of 8 balls; photons, background and diameter are read from parameters."""
+    """Return one stack of 8 balls; photons, background and diameter are drawn from their ranges."""
     light, labels = np.zeros((30, 48, 48), np.float32), np.zeros((30, 48, 48), np.uint16)
     rng = np.random.default_rng(seed)
-    radius = parameters["nucleus"]["diameter_um"]
-    radius = np.mean(radius) / 2
+    radius = rng.uniform(*np.broadcast_to(parameters["nucleus"]["diameter_um"], 2)) / 2
     for number in range(8):
         place = [7.5 + 15 * (number // 4), 12 + 24 * (number // 2 % 2), 12 + 24 * (number % 2)]
         inside = ball(light.shape, place + rng.uniform(-1, 1, 3), radius)
@@ -28,17 +27,17 @@ def simulate(parameters, seed):
         labels[inside] = number + 1
     light = ndimage.gaussian_filter(light, 1.0)
     wanted = parameters["camera"]
-    light *= np.float32(np.mean(wanted["photons"]))
-    light += np.float32(np.mean(wanted["background_photons"]))
+    light *= np.exp(rng.uniform(*np.log(np.broadcast_to(wanted["photons"], 2)))).astype(np.float32)
+    light += np.float32(rng.uniform(*np.broadcast_to(wanted["background_photons"], 2)))
     counts = camera.expose(rng, light, gain=wanted["gain"], offset=wanted["offset"])
     return [(Volume(counts, SPACING), Volume(labels, SPACING))]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def toy():
     return simulate
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_ball():
     return ball

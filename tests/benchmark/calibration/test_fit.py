@@ -21,7 +21,7 @@ def parameters(photons, diameter, background=0.5):
     }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def real(toy):
     """Six stacks that differ in light and size."""
     stacks = []
@@ -41,32 +41,43 @@ def begin(**centres):
     return Start(dict(FIXED), first | centres, {"camera.gain": "photon transfer"}, ())
 
 
-def test_what_was_simulated_is_found_again(toy, real):
-    lines = []
-    found = fit(real, begin(), toy, rounds=8, cases=3, seed=5, say=lines.append)
-    camera, nucleus = found.parameters["camera"], found.parameters["nucleus"]
+@pytest.fixture(scope="module")
+def told():
+    return []
+
+
+@pytest.fixture(scope="module")
+def fitted(toy, real, told):
+    return fit(real, begin(), toy, rounds=8, cases=3, seed=5, margin=0.25, say=told.append)
+
+
+def test_what_was_simulated_is_found_again(fitted, told):
+    camera, nucleus = fitted.parameters["camera"], fitted.parameters["nucleus"]
     assert np.sqrt(np.prod(camera["photons"])) == pytest.approx(40, rel=0.2)
     assert np.mean(camera["background_photons"]) == pytest.approx(0.5, abs=0.15)
     assert np.mean(nucleus["diameter_um"]) == pytest.approx(10, rel=0.06)
     assert camera["gain"] == 4.0
-    assert len(lines) == len(found.misfits) == 8
-    assert lines[0].startswith("round 1 of 8: missing")
+    assert len(told) == len(fitted.misfits) == 8
+    assert told[0].startswith("round 1 of 8: missing")
 
 
-def test_misfits_shrink(toy, real):
-    found = fit(real, begin(), toy, rounds=8, cases=3, seed=5)
-    first, last = (abs(found.misfits[n]["camera.photons"]) for n in (0, -1))
+def test_misfits_shrink(fitted):
+    first, last = (abs(fitted.misfits[n]["camera.photons"]) for n in (0, -1))
     assert last < 0.3 * first
 
 
-def test_ranges_cover_what_differs_between_stacks(toy, real):
-    found = fit(real, begin(), toy, rounds=6, cases=3, seed=5, margin=0.25)
-    low, high = found.parameters["camera"]["photons"]
+def test_ranges_cover_what_differs_between_stacks(fitted):
+    low, high = fitted.parameters["camera"]["photons"]
     assert low < 25
     assert high > 65
-    narrow = fit(real, begin(), toy, rounds=6, cases=3, seed=5, margin=0.0)
-    inner = narrow.parameters["camera"]["photons"]
-    assert high / low > inner[1] / inner[0]
+
+
+def test_wider_margins_make_wider_ranges(toy, real):
+    ends = [
+        fit(real, begin(), toy, rounds=1, cases=1, margin=margin).parameters["camera"]["photons"]
+        for margin in (0.0, 0.5)
+    ]
+    assert ends[1][1] / ends[1][0] > ends[0][1] / ends[0][0]
 
 
 def test_same_seed_same_fit(toy, real):
@@ -84,7 +95,7 @@ def test_comments_name_the_statistic(toy, real):
 def test_without_labels_the_threshold_rules_both_sides(toy):
     stacks = [s for seed in range(2) for s in toy(parameters(40, 10), seed)]
     blind = measure([image for image, _ in stacks])
-    found = fit(blind, begin(), toy, rounds=6, cases=2)
+    found = fit(blind, begin(), toy, rounds=4, cases=2)
     assert np.mean(found.parameters["nucleus"]["diameter_um"]) == pytest.approx(10, rel=0.1)
 
 

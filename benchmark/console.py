@@ -1,0 +1,47 @@
+"""What the commands share: where to write, and how to read lists from options."""
+
+import re
+import sys
+from collections.abc import Iterable
+
+from rich.console import Console
+
+from cytosuite.errors import InputError
+
+
+def console() -> Console:
+    """Return where to write: as wide as the terminal, wide enough for tables in a log."""
+    return Console() if sys.stdout.isatty() else Console(width=120)
+
+
+def numbers(text: str | None) -> tuple[float, ...] | None:
+    """Return the numbers of a comma-separated option, None without any.
+
+    Raises
+    ------
+    InputError
+        If it holds anything else.
+    """
+    if not text:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"spacing must be numbers in µm like 2,0.5,0.5, found {text!r}") from None
+
+
+def names(text: str | None) -> list[str]:
+    """Return the names of a comma-separated option."""
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
+
+
+def settings(texts: Iterable[str] | None) -> list[str]:
+    """Return settings of parameters, also where several stand in one text.
+
+    Examples
+    --------
+    >>> settings(["image.shape=[9, 50, 50] camera.bits=8", "output.steps=true"])
+    ['image.shape=[9, 50, 50]', 'camera.bits=8', 'output.steps=true']
+    """
+    between = re.compile(r"\s+(?=[a-z_]+(?:\.[a-z_]+)+\s*=)")
+    return [part.strip() for text in texts or [] for part in between.split(text) if part.strip()]
