@@ -107,7 +107,8 @@ def _relax(
         age += 1
         now = min(now, depth)
         if number % WINDOW == 0:
-            if now * (now / before) ** ((rounds - number) / WINDOW) > TOLERANCE:
+            pace = now / max(before, TOLERANCE)  # by which the depth shrinks in a window
+            if now * pace ** ((rounds - number) / WINDOW) > TOLERANCE:
                 break  # at this pace the rounds left do not suffice
             before, now = now, np.inf
     raise InputError(_explain(centres, shrunk, whole, homes, number))

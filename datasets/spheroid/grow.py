@@ -26,6 +26,7 @@ from datasets.spheroid.populate import (
 from datasets.spheroid.spheroid import Array, Ellipsoids, Numbers, Spheroid
 
 LOOSEN = 0.93  # a volume fraction that cannot be packed is tried again this much lower
+FEW = (0.15, 0.015)  # and below 10 nuclei as low as this, plus that for each nucleus
 AROUND = 1.15  # bodies and blobs lie in the tissue and this much beyond
 
 Groups = list[tuple[int, int, Region]]  # kind, number of nuclei, the ball that holds them
@@ -44,12 +45,12 @@ def grow(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Sphe
     Raises
     ------
     InputError
-        If the nuclei cannot even be packed at the lower end of `volume_fraction`; what was drawn
-        is lowered towards it in steps of `LOOSEN`.
+        If the nuclei cannot even be packed at the lower end of `volume_fraction` (or of what a few
+        can fill); what was drawn is lowered towards it in steps of `LOOSEN`.
     """
     stored = libraries(parameters)
     for_outline, for_nuclei, for_places, for_changes, for_debris = rng.spawn(5)
-    fraction, least = drawn["volume_fraction"], parameters.tissue.volume_fraction[0]
+    fraction, least = drawn["volume_fraction"], _least_fraction(parameters, drawn)
     while True:
         rngs = (for_outline, for_nuclei)
         room, found, groups = _people(rngs, parameters, drawn, stored, fraction)
@@ -74,6 +75,16 @@ def grow(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Sphe
         outline=room,
         volume_fraction=sum(p.volume_um3 for p in found) / room.living.volume_um3,
     )
+
+
+def _least_fraction(parameters: Parameters, drawn: Drawn) -> float:
+    """Return to what the volume fraction may be lowered.
+
+    A few nuclei cannot fill a ball, however they lie: one of them at most half of it and only when
+    it is round, and each has half a gap to the surface.
+    """
+    low = parameters.tissue.volume_fraction[0]
+    return min(low, FEW[0] + FEW[1] * drawn.get("n_nuclei", np.inf))
 
 
 def _people(

@@ -59,7 +59,7 @@ class Tissue(Section):
         (0.3, 0.42),
         description="share of the tissue's volume that is nucleus; with n_nuclei it sets the size "
         "of ellipsoid, shell and irregular (a draw that cannot be packed is lowered within the "
-        "range: below 10 nuclei more than 0.35 is rarely reached)",
+        "range, below 10 nuclei down to 0.15 + 0.015 for each; see nuclear_volume_fraction)",
     )
     width_um: PositiveRange | Auto = Field(
         "auto",

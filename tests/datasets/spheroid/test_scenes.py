@@ -191,9 +191,16 @@ def test_a_draw_too_dense_to_pack_is_lowered_within_its_range(simulation):
     assert 0.2 < grow(rng, parameters, drawn).volume_fraction < 0.5
 
 
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_a_few_nuclei_fill_what_they_can(simulation, count):
+    sample = simulation.make({"tissue": {"n_nuclei": count}, "nucleus": {"mitotic_fraction": 0}})
+    assert sample.metadata["n_nuclei"] == count
+    assert 0.12 < sample.metadata["nuclear_volume_fraction"] < 0.45
+
+
 def test_explains_a_density_that_cannot_be_packed(simulation):
     with pytest.raises(InputError, match=r"after \d+ rounds .* free of overlap") as caught:
-        simulation.make({"tissue": {"n_nuclei": 8, "volume_fraction": 0.55}})
+        simulation.make(WIDE, {"tissue": {"n_nuclei": 24, "volume_fraction": 0.55}})
     assert "\n" not in str(caught.value)
 
 
