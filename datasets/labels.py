@@ -113,7 +113,7 @@ def visible(
     *,
     level: float,
     margin_um: Triple,
-) -> Labels:
+) -> tuple[Labels, Image]:
     """Return the labels of what is seen of each nucleus through the microscope.
 
     Parameters
@@ -137,6 +137,8 @@ def visible(
         Number in the population + 1, 0 is background; not yet tidy. A voxel above the level of
         several nuclei goes to the one with the largest share of the peak times the square root of
         its brightness.
+    (Z, Y, X) float32 array
+        The share of the peak in labelled voxels, 0 elsewhere.
 
     Raises
     ------
@@ -163,7 +165,10 @@ def visible(
         seen = _to_peak(blur(share, grid.spacing, float(centres_um[patch.index, 0])))
         box, cut = place
         canvas.enter(patch.index + 1, box, seen[cut], level, float(brightness[patch.index]))
-    return canvas.labels
+    inverse = np.concatenate([[0], 1 / np.maximum(brightness, 1e-9)]).astype(np.float32)
+    levels = canvas.claim
+    levels *= inverse[canvas.labels]
+    return canvas.labels, levels
 
 
 def _share(patch: Patch, radius: float) -> Image:

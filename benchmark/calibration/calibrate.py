@@ -52,6 +52,7 @@ def calibrate(
     cases: int = 6,
     seed: int = 0,
     pattern: str = "*",
+    spacing: tuple[float, ...] | None = None,
     say: Say = lambda _: None,
 ) -> Path:
     """Fit a simulator to a folder of real images and write the recipe.
@@ -72,6 +73,8 @@ def calibrate(
     pattern : str
         Which images count, by name without suffix (``ix71_*``). With some annotated, only these;
         with none, objects are found by threshold in real and simulated images alike.
+    spacing : tuple of float, optional
+        µm per voxel (z, y, x), in place of what the files say.
     say : callable
         Told in lines how it goes.
 
@@ -83,13 +86,13 @@ def calibrate(
     Raises
     ------
     InputError
-        If no image has such a name, an image is not 3D, voxel sizes differ, or the simulator
-        refuses the parameters.
+        If no image has such a name, an image is not 3D, voxel sizes differ or are not known, or
+        the simulator refuses the parameters.
     """
     if out.suffix != ".toml":
         raise InputError(f"{out}: a recipe ends with .toml, found {out.suffix!r}")
     simulate = simulator(dataset)
-    found = _read(real, pattern)
+    found = _read(real, pattern, spacing)
     say(f"{len(found.names)} stacks, {found.statistics.annotated} annotated, measured")
     for note in found.statistics.notes:
         say(f"note: {note}")
@@ -114,14 +117,14 @@ def calibrate(
     )
 
 
-def _read(folder: Path, pattern: str) -> Real:
+def _read(folder: Path, pattern: str, spacing: tuple[float, ...] | None) -> Real:
     """Return the real stacks whose names match, light dimming along z as in a simulation."""
     items = [i for i in collect(folder).items if fnmatchcase(i.name, pattern)]
     if not items:
         raise InputError(f"{folder}: no image is named like {pattern!r}")
     annotated = [item for item in items if item.labels is not None]
     items = annotated or items  # labels found by threshold are another ruler
-    samples = [load(item) for item in items]
+    samples = [load(item, spacing) for item in items]
     images = [sample.inputs["microscopy-image"] for sample in samples]
     for item, image in zip(items, images, strict=True):
         if image.axes != "ZYX" or min(image.shape) < 8:
@@ -129,6 +132,8 @@ def _read(folder: Path, pattern: str) -> Real:
                 f"{item.image}: a calibration needs 3D stacks of at least 8 voxels along each "
                 f"axis, found {image.axes} of {image.shape}"
             )
+        if image.spacing_is_assumed:
+            raise InputError(f"{item.image}: the file gives no voxel size; give it (spacing)")
         if not np.allclose(image.spacing, images[0].spacing, rtol=0.02):
             raise InputError(
                 f"{item.image}: voxels of {image.spacing} µm, those of {items[0].image.name} have "
@@ -156,9 +161,9 @@ def _defaults(simulate: Simulate, begin: Start, seeds: Sequence[int]) -> Drawn:
         for name, value in begin.fixed.items()
         if name.startswith("image.")
     }
-    for more in ({}, {"tissue": {"n_nuclei": [10, 40]}}, {"tissue": {"n_nuclei": [2, 5]}}):
+    for tissue in ({}, {"n_nuclei": [10, 40]}, {"outline": "fill", "n_nuclei": "auto"}):
         try:
-            return draw(simulate, {"image": image, **more}, seeds)
+            return draw(simulate, {"image": image, "tissue": tissue}, seeds)
         except InputError:
             continue
     return [], len(seeds)

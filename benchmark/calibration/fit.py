@@ -29,7 +29,7 @@ Values = dict[str, float]
 
 DAMPING = 0.7
 FEWEST = 8  # stacks drawn from ranges in a round
-LEAST = log(1.15)  # half-width of a range whatever the real stacks say
+LEAST = log(1.25)  # half-width of a range whatever the real stacks say
 DENSEST = 0.36  # share of the tissue that nuclei may take before it is made wider
 TIGHTER = 0.7  # gap between nuclei where some draws found no room
 WIDER, TRIES = 1.12, 6  # tissue in which nuclei find no room is tried again so much wider
@@ -154,16 +154,16 @@ def _drawn(task: _Task, knobs: Sequence[Knob], places: Values) -> tuple[Values, 
 
 
 def _middle(knob: Knob, statistics: Statistics) -> float:
-    """Return where stacks lie on the scale of a statistic: in the mean, if they differ by design.
+    """Return where stacks lie on the scale of a statistic: half-way between mean and median.
 
-    Ranges are drawn from evenly, and real stacks seldom lie even: with the median in place, one
-    end of a range would be far out.
+    Ranges are drawn from evenly, and real stacks seldom lie even; by the median alone one end of
+    a range would be far out.
     """
-    if not knob.ranged:
-        return knob.seen_at(statistics.median(knob.statistic))
     places = [knob.seen_at(float(value)) for value in statistics.volumes[knob.statistic]]
     finite = [place for place in places if isfinite(place)]
-    return float(np.mean(finite)) if finite else nan
+    if not finite:
+        return nan
+    return float(np.median(finite) + np.mean(finite)) / 2
 
 
 def draw(

@@ -35,7 +35,7 @@ VOLUME_STATISTICS = {
     "noise_correlation": "of lateral neighbours in the dark half",
     "background": "median of unlabelled voxels, counts",
     "noise": "1.4826 MAD of unlabelled voxels (standard deviation if 0), counts",
-    "far": "mean of voxels 12 µm and more from objects, counts",
+    "far": "mean of voxels 12 µm and more from objects (or the darkest 10 % beside them), counts",
     "signal": "median over objects of the mean above background, counts",
     "snr": "median over objects of signal / noise",
     "contrast": "median over objects of standard deviation / mean above background",
@@ -44,7 +44,7 @@ VOLUME_STATISTICS = {
     "size_spread": "1.4826 MAD of ln(diameter) of whole objects",
     "elongation": "median over whole objects of height / width of the bounding box",
     "flatness": "median over whole objects of larger / smaller lateral principal axis",
-    "brightness_spread": "1.4826 MAD of ln(signal) about its trend along z",
+    "brightness_spread": "standard deviation of ln(signal) about its trend along z",
     "dimming": "loss of ln(signal) per µm along z",
     "neighbour_um": "median distance to the nearest object, µm",
     "tissue_width_um": "lateral extent of all objects, µm",
@@ -275,7 +275,7 @@ def _summary(table: dict[str, Floats]) -> dict[str, float]:
         trend = np.polyfit(depth, light, 1)
         rest = light - np.polyval(trend, depth)
         row["dimming"] = -float(trend[0])
-        row["brightness_spread"] = _spread(rest) * float(np.sqrt(rest.size / (rest.size - 2)))
+        row["brightness_spread"] = float(np.sqrt((rest**2).sum() / (rest.size - 2)))
     return row
 
 
@@ -294,8 +294,9 @@ def _surroundings(scene: Scene) -> dict[str, float]:
         return float(chosen.mean()) if chosen.size else nan
 
     dark = level(FAR_UM, inf)
-    if np.isnan(dark):  # no room so far from objects
-        dark = float(np.quantile(array[~objects], 0.1)) if not objects.all() else nan
+    if np.isnan(dark) and not objects.all():  # no room so far from objects
+        smooth = ndimage.uniform_filter(array.astype(np.float32), (3, 5, 5))
+        dark = float(np.quantile(smooth[~objects], 0.1))
     inside = float(array[objects].mean()) - dark
     places = np.nonzero(objects)
     extent = [(np.ptp(axis) + 1) * step for axis, step in zip(places, spacing, strict=True)]

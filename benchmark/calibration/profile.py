@@ -93,7 +93,9 @@ def _rays(
             foreign = np.flatnonzero((owners != label) & (owners != 0))
             stop = int(foreign[0]) if foreign.size else len(owners)
             place = (np.arange(stop) - (end - 0.5)) * step
-            yield np.interp(DISTANCES, place, values[:stop].astype(float), left=nan, right=nan)
+            ray = np.interp(DISTANCES, place, values[:stop].astype(float), left=nan, right=nan)
+            if np.isfinite(ray).any():
+                yield ray
 
 
 def _edge(rays: list[Floats], step: float) -> Edge:

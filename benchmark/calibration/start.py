@@ -107,6 +107,7 @@ def start(real: Statistics, volumes: Sequence[Volume], margin: float) -> Start:
         }
     else:
         fixed |= {"tissue.outline": "fill", "tissue.n_nuclei": "auto"}
+        centres["tissue.volume_fraction"] = 0.3
         sources["tissue.outline"] = "most objects are cut by the faces of the stacks"
     return Start(fixed, centres, sources, tuple(notes))
 

@@ -30,11 +30,14 @@ class Truth:
     cells : (Z, Y, X) uint16 array or None
     kinds : (N,) int array
         Number of the kind of each labelled nucleus, from 0.
+    levels : (Z, Y, X) float32 array or None
+        For visible labels: the share of the nucleus' own peak in its voxels, 0 elsewhere.
     """
 
     nuclei: Label
     cells: Label | None
     kinds: NDArray[np.int64]
+    levels: Image | None = None
 
 
 def annotate(scene: Scene, spread: Psf, photons: Image) -> Truth:
@@ -50,7 +53,8 @@ def annotate(scene: Scene, spread: Psf, photons: Image) -> Truth:
     """
     parameters, spheroid, wanted = scene.parameters, scene.spheroid, scene.parameters.labels
     detector = Grid(parameters.image.shape, parameters.image.spacing_um)
-    found, kept = labels.tidy(_nuclei(scene, spread, detector), wanted.min_voxels)
+    drawn, levels = _nuclei(scene, spread, detector)
+    found, kept = labels.tidy(drawn, wanted.min_voxels)
     if wanted.visibility > 0:
         seen = labels.visibility(
             found, photons, read_noise=scene.drawn["read_noise"], level=wanted.visibility
@@ -60,11 +64,13 @@ def annotate(scene: Scene, spread: Psf, photons: Image) -> Truth:
     if scene.cells is not None:
         around = cells.label_cells(scene.cells, detector, scene.outside)
         around, _ = labels.tidy(around, wanted.min_voxels)
-    return Truth(found, around, spheroid.kinds[kept - 1])
+    if levels is not None:
+        levels *= found > 0
+    return Truth(found, around, spheroid.kinds[kept - 1], levels)
 
 
-def _nuclei(scene: Scene, spread: Psf, detector: Grid) -> Label:
-    """Return the labels of the nuclei in the wanted style, by their numbers."""
+def _nuclei(scene: Scene, spread: Psf, detector: Grid) -> tuple[Label, Image | None]:
+    """Return the labels of the nuclei in the wanted style, by their numbers, and levels."""
     centres = np.concatenate(scene.spheroid.centres_um)
     style, level = scene.parameters.labels.style, scene.drawn["level"]
     if style == "visible":
@@ -78,7 +84,7 @@ def _nuclei(scene: Scene, spread: Psf, detector: Grid) -> Label:
         margin = _margin(spread, detector)
         blur = partial(_blurred, spread)
         found = labels.widen(found, detector.spacing, blur, level=level, margin_um=margin)
-    return found
+    return found, None
 
 
 def _margin(spread: Psf, detector: Grid) -> Triple:

@@ -141,6 +141,8 @@ def _sample(
         companions[f"step-{number}-{name}"] = volume(image)
     if steps:
         companions[f"step-{len(steps) + 1}-counts"] = seen[channel]
+        if truth.levels is not None:
+            companions["visible-level"] = volume(truth.levels)
     main = labelled[channel]
     assert main is not None  # cells are simulated where their channel is shown
     return Sample(

@@ -298,4 +298,8 @@ class Output(Section):
     channel: Literal["nucleus", "membrane"] = Field(
         "nucleus", description="what algorithms see and are scored by; the other stands beside it"
     )
-    steps: bool = Field(False, description="also write the volume after every stage")
+    steps: bool = Field(
+        False,
+        description="also write the volume after every stage, and, for visible labels, the share of its "
+        "nucleus' peak in every voxel",
+    )

@@ -23,7 +23,17 @@ def _balls(count=1, **options):
 
 
 def _visible(nuclei, centres, grid, level=0.5, blur=_blur):
-    return labels.visible(nuclei, np.array(centres), grid, blur, level=level, margin_um=MARGIN)
+    return labels.visible(nuclei, np.array(centres), grid, blur, level=level, margin_um=MARGIN)[0]
+
+
+def test_levels_are_the_share_of_the_own_peak():
+    grid = Grid((40, 40, 40), (0.5, 0.5, 0.5))
+    nuclei = replace(_balls(2), brightness=np.array([1.0, 9.0]))
+    centres = np.array([(10.0, 6.0, 10.0), (10.0, 14.0, 10.0)])
+    found, levels = labels.visible(nuclei, centres, grid, _blur, level=0.2, margin_um=MARGIN)
+    assert ((levels >= 0.2) == (found > 0)).all()
+    for number in (1, 2):
+        assert levels[found == number].max() == pytest.approx(1.0, abs=0.02)
 
 
 def _row(*values, dtype=np.uint16):

@@ -91,6 +91,17 @@ def test_one_voxel_size_at_a_time(folder, tmp_path, toy_simulator):
         calibrate("spheroid", folder, tmp_path / "mine.toml")
 
 
+def test_voxel_sizes_must_be_known(tmp_path, toy, toy_simulator):
+    image, _ = toy(TRUE, 0)[0]
+    unknown = Volume(image.array, image.spacing, "ZYX", {"spacing_source": "assumed"})
+    write(tmp_path / "images" / "a.tif", unknown)
+    with pytest.raises(InputError, match="gives no voxel size"):
+        calibrate("spheroid", tmp_path, tmp_path / "mine.toml")
+    settings = {"spacing": (2.0, 1.0, 1.0), "rounds": 1, "cases": 1}
+    out = calibrate("spheroid", tmp_path, tmp_path / "mine.toml", **settings)
+    assert read_recipe(out).parameters["image"]["spacing_um"] == [2.0, 1.0, 1.0]
+
+
 def test_flat_images_are_refused(tmp_path, toy_simulator):
     write(tmp_path / "images" / "a.tif", Volume(np.ones((40, 40), np.uint16), (1, 1), "YX"))
     with pytest.raises(InputError, match="needs 3D stacks"):

@@ -19,7 +19,9 @@ def test_knobs_turn_parameters_that_exist_and_follow_statistics_that_exist(knob)
 
 def test_one_parameter_has_one_knob():
     assert len({knob.parameter for knob in KNOBS}) == len(KNOBS)
-    assert len({knob.statistic for knob in KNOBS}) == len(KNOBS)
+    # Either of two says how many objects there are; never both in one fit.
+    others = [knob for knob in KNOBS if knob.parameter != "tissue.volume_fraction"]
+    assert len({knob.statistic for knob in others}) == len(others)
 
 
 @pytest.mark.parametrize("knob", KNOBS, ids=lambda knob: knob.parameter)

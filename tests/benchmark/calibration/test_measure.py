@@ -88,6 +88,29 @@ def test_cut_objects_count_but_have_no_shape():
     assert np.isfinite(found.objects["volume_um3"]).sum() == 6
 
 
+def test_texture_is_structure_and_not_noise():
+    labels = np.zeros((20, 40, 40), np.uint8)
+    labels[4:16, 8:32, 8:32] = 1
+    rng = np.random.default_rng(0)
+    stripes = 20 * np.sign(np.sin(np.arange(40) * np.pi / 2 + 0.1))
+    even = 100.0 * labels + rng.normal(0, 15, labels.shape)
+    striped = even + stripes * labels
+    found = [
+        measure([Volume(10 + image, (1, 1, 1))], [labels]).median("texture")
+        for image in (even, striped)
+    ]
+    assert found[0] < 0.05  # the noise alone is 0.15
+    assert found[1] == pytest.approx(0.2, abs=0.03)
+
+
+def test_crowded_stacks_have_a_dark_level_too():
+    labels = np.zeros((12, 24, 24), np.uint8)
+    labels[2:10, 3:21, 3:21] = 1
+    rng = np.random.default_rng(0)
+    image = Volume(50.0 + 100 * labels + rng.normal(0, 10, labels.shape), (1, 1, 1))
+    assert measure([image], [labels]).median("far") == pytest.approx(50, abs=5)
+
+
 def test_noise_and_signal_to_noise():
     image, labels = boxes()
     rng = np.random.default_rng(0)

@@ -49,6 +49,7 @@ def test_tissue_that_is_cut_on_all_sides_fills_the_image(stacks):
     assert found.fixed["tissue.outline"] == "fill"
     assert found.fixed["tissue.n_nuclei"] == "auto"
     assert "tissue.width_um" not in found.centres
+    assert "tissue.volume_fraction" in found.centres
 
 
 def test_every_fixed_value_says_where_it_comes_from(stacks):

@@ -177,6 +177,15 @@ def test_visible_labels_follow_the_axial_blur(simulation):
     assert heights[2] > heights[0] + 1.5
 
 
+def test_visible_levels_are_kept_with_the_stages(simulation):
+    changes = {"labels": {"style": "visible", "level": 0.1}, "output": {"steps": True}}
+    sample = simulation.make(changes)
+    levels, labels = sample.companions["visible-level"].array, simulation.labels(sample)
+    assert ((levels > 0) == (labels > 0)).all()
+    assert 0.1 <= levels[labels > 0].min() < 0.2
+    assert levels.max() <= 1
+
+
 def test_nuclei_too_faint_to_see_lose_their_labels(simulation):
     faint = {"camera": {"photons": 2, "read_noise": 2}}
     seen = simulation.make(faint, {"labels": {"visibility": 1.0}})
