@@ -168,7 +168,7 @@ def visible(
     inverse = np.concatenate([[0], 1 / np.maximum(brightness, 1e-9)]).astype(np.float32)
     levels = canvas.claim
     levels *= inverse[canvas.labels]
-    return canvas.labels, levels
+    return canvas.labels, np.minimum(levels, 1, out=levels)
 
 
 def _share(patch: Patch, radius: float) -> Image:

@@ -300,6 +300,6 @@ class Output(Section):
     )
     steps: bool = Field(
         False,
-        description="also write the volume after every stage, and, for visible labels, the share of its "
-        "nucleus' peak in every voxel",
+        description="also write the volume after every stage and, for visible labels, the share "
+        "of its nucleus' peak in every voxel",
     )
