@@ -1,6 +1,18 @@
-"""The detector: voxels that integrate over their volume, photons, electronics, whole numbers."""
+"""The detector: voxels that integrate over their volume, photons, electronics, whole numbers.
+
+Counts are ``gain (S + Normal(0, read noise)) + offset + |Normal(0, half-normal)|`` with a Poisson
+number S of photons, which multiplication spreads; their variance grows with their mean at the slope
+``gain (1 + excess) / averaging``.
+
+References
+----------
+Janesick, Photon Transfer (SPIE 2007), doi:10.1117/3.725073; Basden et al., MNRAS 345 (2003),
+doi:10.1046/j.1365-8711.2003.07020.x (multiplication); Bruch et al., PLoS ONE 18 (2023),
+doi:10.1371/journal.pone.0283828 (half-normal noise, averaging).
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import isfinite, sqrt
 from typing import Any
 
@@ -112,44 +124,19 @@ def expose(
     Returns
     -------
     (Z, Y, X) array
-        uint8 for 8 bits, else uint16. Memory: the result and some planes.
+        uint8 for 8 bits, else uint16. Planes are drawn in turn: a stack given in pieces to one
+        generator has the same bytes. Memory: the result and some planes.
 
     Raises
     ------
     InputError
         If a value is out of its range, or `photons` holds negative or not finite numbers.
-
-    Notes
-    -----
-    Counts are ``gain (S + Normal(0, read_noise)) + offset + |Normal(0, half_normal)|``. S is
-    Poisson; the variance of the counts then grows with their mean at the slope ``gain (1 +
-    excess) / averaging``. The sum of Poisson numbers is Poisson, and Gamma(N / excess, excess)
-    after N electrons adds up alike, so repeats need no loop but for the half-normal part. Planes
-    are drawn in turn: a stack given in pieces to one generator has the same bytes.
-
-    References
-    ----------
-    Janesick, Photon Transfer (SPIE 2007), doi:10.1117/3.725073; Basden et al., MNRAS 345 (2003),
-    doi:10.1046/j.1365-8711.2003.07020.x; Bruch et al., PLoS ONE 18 (2023),
-    doi:10.1371/journal.pone.0283828 (half-normal noise, averaging).
     """
     top = full_scale(bits)
-    _refuse_unphysical(gain, offset, read_noise, excess, half_normal, averaging, sensor_blur)
+    detector = _Detector(gain, offset, read_noise, excess, half_normal, averaging, sensor_blur)
     result = np.empty(photons.shape, np.uint8 if bits == 8 else np.uint16)
     for plane, out in zip(photons, result, strict=True):
-        signal = _detected(rng, plane, averaging, excess)
-        if read_noise > 0:
-            noise = rng.standard_normal(plane.shape, dtype=np.float32)
-            signal += noise * np.float32(read_noise / sqrt(averaging))
-        signal *= np.float32(gain)
-        if half_normal > 0:
-            for _ in range(averaging):
-                noise = np.abs(rng.standard_normal(plane.shape, dtype=np.float32))
-                signal += noise * np.float32(half_normal / averaging)
-        if sensor_blur > 0:
-            signal = ndimage.gaussian_filter(signal, sensor_blur, mode="reflect")
-        signal += np.float32(offset)
-        out[...] = np.rint(signal).clip(0, top)
+        out[...] = np.rint(detector.counts(rng, plane)).clip(0, top)
     return result
 
 
@@ -209,43 +196,60 @@ def full_scale(bits: int) -> int:
     return int(2**bits - 1)
 
 
-def _detected(rng: np.random.Generator, plane: Image, repeats: int, excess: float) -> Image:
-    """Return the mean signal of repeated acquisitions of a plane, in photons."""
-    low, high = float(plane.min(initial=0)), float(plane.max(initial=0))
-    if not (low >= 0 and high <= MOST_PHOTONS):  # NaN fails too
-        raise InputError(
-            f"camera: photons per voxel must lie in 0 .. {MOST_PHOTONS:.0e}, found {low:g} to "
-            f"{high:g}"
-        )
-    signal = rng.poisson(plane * np.float64(repeats)).astype(np.float32)
-    if excess > 0:
-        signal = rng.standard_gamma(signal * np.float32(1 / excess), dtype=np.float32)
-        signal *= np.float32(excess)
-    signal *= np.float32(1 / repeats)
-    return signal
+@dataclass(frozen=True, slots=True)
+class _Detector:
+    """A detector, see `expose`."""
 
+    gain: float
+    offset: float
+    read_noise: float
+    excess: float
+    half_normal: float
+    averaging: int
+    sensor_blur: float
 
-def _refuse_unphysical(
-    gain: float,
-    offset: float,
-    read_noise: float,
-    excess: float,
-    half_normal: float,
-    averaging: int,
-    sensor_blur: float,
-) -> None:
-    """Refuse values that no detector has."""
-    if not (isfinite(gain) and gain > 0):
-        raise InputError(f"camera: gain must be a positive number of counts, found {gain:g}")
-    if averaging < 1 or int(averaging) != averaging:
-        raise InputError(f"camera: averaging must be a whole number from 1 on, found {averaging}")
-    others = {
-        "offset": offset,
-        "read_noise": read_noise,
-        "excess": excess,
-        "half_normal": half_normal,
-        "sensor_blur": sensor_blur,
-    }
-    for name, value in others.items():
-        if not (isfinite(value) and value >= 0):
-            raise InputError(f"camera: {name} must be a number from 0 on, found {value:g}")
+    def __post_init__(self) -> None:
+        """Refuse values that no detector has."""
+        if not (isfinite(self.gain) and self.gain > 0):
+            raise InputError(f"camera: gain must be a positive number, found {self.gain:g}")
+        if self.averaging < 1 or int(self.averaging) != self.averaging:
+            raise InputError(
+                f"camera: averaging must be a whole number from 1 on, found {self.averaging}"
+            )
+        for name in ("offset", "read_noise", "excess", "half_normal", "sensor_blur"):
+            value = getattr(self, name)
+            if not (isfinite(value) and value >= 0):
+                raise InputError(f"camera: {name} must be a number from 0 on, found {value:g}")
+
+    def counts(self, rng: np.random.Generator, plane: Image) -> Image:
+        """Return the counts of a plane, not yet rounded."""
+        signal = self._detected(rng, plane)
+        if self.read_noise > 0:
+            noise = rng.standard_normal(plane.shape, dtype=np.float32)
+            signal += noise * np.float32(self.read_noise / sqrt(self.averaging))
+        signal *= np.float32(self.gain)
+        if self.half_normal > 0:
+            for _ in range(self.averaging):
+                noise = np.abs(rng.standard_normal(plane.shape, dtype=np.float32))
+                signal += noise * np.float32(self.half_normal / self.averaging)
+        if self.sensor_blur > 0:
+            signal = ndimage.gaussian_filter(signal, self.sensor_blur, mode="reflect")
+        signal += np.float32(self.offset)
+        return signal
+
+    def _detected(self, rng: np.random.Generator, plane: Image) -> Image:
+        """Return the mean signal of repeated acquisitions of a plane, in photons."""
+        low, high = float(plane.min(initial=0)), float(plane.max(initial=0))
+        if not (low >= 0 and high <= MOST_PHOTONS):  # NaN fails too
+            raise InputError(
+                f"camera: photons per voxel must lie in 0 .. {MOST_PHOTONS:.0e}, found {low:g} to "
+                f"{high:g}"
+            )
+        # The sum of Poisson numbers is Poisson, and Gamma(N / excess, excess) after N electrons
+        # adds up alike: repeats need no loop here.
+        signal = rng.poisson(plane * np.float64(self.averaging)).astype(np.float32)
+        if self.excess > 0:
+            signal = rng.standard_gamma(signal * np.float32(1 / self.excess), dtype=np.float32)
+            signal *= np.float32(self.excess)
+        signal *= np.float32(1 / self.averaging)
+        return signal

@@ -76,8 +76,8 @@ def _check_names(parameters: Parameters) -> None:
 def _check_tissue(parameters: Parameters) -> None:
     """Refuse a tissue without a size, or one that is larger than the image."""
     tissue = parameters.tissue
-    free = tissue.outline not in ("fill", "file") and tissue.width_um == "auto"
-    if not free:
+    free = set(tissue.outline) - {"fill", "file"}
+    if not free or tissue.width_um != "auto":
         return
     if tissue.n_nuclei == "auto":
         raise InputError(
@@ -86,12 +86,13 @@ def _check_tissue(parameters: Parameters) -> None:
         )
     image, kinds = parameters.image, parameters.all_kinds()
     nucleus = max(
-        pi / 6 * kind.diameter_um[1] ** 3 * exp(4.5 * kind.diameter_spread**2) for kind in kinds
+        pi / 6 * kind.diameter_um[1] ** 3 * exp(4.5 * kind.diameter_spread[1] ** 2)
+        for kind in kinds
     )
     volume = tissue.n_nuclei[1] * nucleus / tissue.volume_fraction[0]
-    if tissue.outline == "shell":
+    if "shell" in free:
         volume /= 1 - min(tissue.core[1], 0.95) ** 3
-    bulge = 1 + 2 * tissue.bumps[1] if tissue.outline == "irregular" else 1.0
+    bulge = 1 + 2 * tissue.bumps[1] if "irregular" in free else 1.0
     widest = bulge * spheroid_semi_axes(volume, tissue.flattening[0])[1]
     highest = bulge * spheroid_semi_axes(volume, tissue.flattening[1])[0]
     size = (2 * highest, 2 * widest, 2 * widest)
@@ -108,8 +109,8 @@ def _check_tissue(parameters: Parameters) -> None:
 
 def _check_files(parameters: Parameters) -> None:
     """Refuse a recipe that needs files and names none, or names some that are not there."""
-    if parameters.tissue.outline == "file" and not parameters.tissue.masks:
-        raise InputError(f"{WHERE}: tissue.outline is file, but tissue.masks names no file")
+    if "file" in parameters.tissue.outline and not parameters.tissue.masks:
+        raise InputError(f"{WHERE}: tissue.outline has file, but tissue.masks names no file")
     if parameters.optics.psf == "file" and not parameters.optics.psf_files:
         raise InputError(f"{WHERE}: optics.psf is file, but optics.psf_files names no file")
     for path in parameters.files():

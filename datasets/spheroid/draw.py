@@ -7,6 +7,7 @@ from datasets.spheroid.sections import Kind
 
 Drawn = dict[str, float]
 
+TYPICAL = 20  # nuclei, whose diameter is that of the recipe
 LOGARITHMIC = {"n_nuclei", "photons", "attenuation_um"}  # drawn log-uniformly
 WHOLE = {"n_nuclei", "count", "bodies", "blobs"}  # numbers of things
 PER_OBJECT = {  # ranges from which every single object draws
@@ -46,6 +47,10 @@ def draw_values(rng: np.random.Generator, parameters: Parameters) -> Drawn:
             values[name] = float(low + (high - low) * share)
     if "n_nuclei" in values:
         values["n_nuclei"] = round(values["n_nuclei"])
+        crowd = (values["n_nuclei"] / TYPICAL) ** -parameters.tissue.shrinkage
+        for name in values:
+            if name.endswith("diameter_um"):
+                values[name] *= crowd
     return values
 
 

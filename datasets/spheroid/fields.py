@@ -45,6 +45,9 @@ NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 OpenShare = Annotated[float, Field(gt=0, lt=1)]
+Spread = Annotated[float, Field(ge=0, le=0.5)]
+Rough = Annotated[float, Field(ge=0, le=0.15)]
+Wide = Annotated[float, Field(ge=0, le=1.5)]
 Fraction = Annotated[float, Field(gt=0, le=0.55)]
 Count = Annotated[int, Field(ge=1, le=20000)]
 NotNegativeCount = Annotated[int, Field(ge=0, le=20000)]
@@ -58,9 +61,20 @@ PositiveRange = Annotated[tuple[Positive, Positive], *_BOTH]
 Range = Annotated[tuple[NotNegative, NotNegative], *_BOTH]
 ShareRange = Annotated[tuple[Share, Share], *_BOTH]
 OpenShareRange = Annotated[tuple[OpenShare, OpenShare], *_BOTH]
+SpreadRange = Annotated[tuple[Spread, Spread], *_BOTH]
+RoughRange = Annotated[tuple[Rough, Rough], *_BOTH]
+WideRange = Annotated[tuple[Wide, Wide], *_BOTH]
 FractionRange = Annotated[tuple[Fraction, Fraction], *_BOTH]
 CountRange = Annotated[tuple[Count, Count], *_BOTH]
 AnyCountRange = Annotated[tuple[NotNegativeCount, NotNegativeCount], *_BOTH]
+
+
+Outline = Literal["ellipsoid", "shell", "irregular", "fill", "file"]
+OutlineNames = Annotated[
+    tuple[Outline, ...],
+    BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
+    Field(min_length=1),
+]
 
 
 def is_range(value: object) -> bool:

@@ -1,6 +1,7 @@
 """Nuclei find their places in the tissue; some divide, some die."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -11,7 +12,7 @@ from datasets.bodies import Bodies, Mixture
 from datasets.packing import pack
 from datasets.placement import count_for, scatter, subcultures
 from datasets.region import Region
-from datasets.shapes import Nuclei
+from datasets.shapes import Nuclei, align
 from datasets.spheroid.draw import Drawn, of_kind
 from datasets.spheroid.outline import Outline, outline
 from datasets.spheroid.parameters import Parameters
@@ -27,6 +28,7 @@ from datasets.spheroid.spheroid import Array, Ellipsoids, Numbers, Spheroid
 
 LOOSEN = 0.93  # a volume fraction that cannot be packed is tried again this much lower
 FEW = (0.15, 0.015)  # and below 10 nuclei as low as this, plus that for each nucleus
+FLAT = 1.5  # longest to shortest axis of a flat nucleus, at least
 AROUND = 1.15  # bodies and blobs lie in the tissue and this much beyond
 
 Groups = list[tuple[int, int, Region]]  # kind, number of nuclei, the ball that holds them
@@ -55,13 +57,16 @@ def grow(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Sphe
         rngs = (for_outline, for_nuclei)
         room, found, groups = _people(rngs, parameters, drawn, stored, fraction)
         try:
-            found, centres = _place(for_places, parameters, room.living, found, groups)
+            found, centres = _place(
+                for_places, parameters, drawn["gap_um"], room.living, found, groups
+            )
             break
         except InputError:
             given = room.fixed and "n_nuclei" in drawn
             if fraction <= least or given or parameters.tissue.arrangement == "random":
                 raise
         fraction = max(fraction * LOOSEN, least)
+    found = [_aligned(p, c, parameters, room.living) for p, c in zip(found, centres, strict=True)]
     parts, places, owners, dying = _change(for_changes, found, centres)
     beside = _beside(for_debris, parameters, drawn, room, dying)
     return Spheroid(
@@ -138,6 +143,7 @@ def _balls(
 def _place(
     rng: np.random.Generator,
     parameters: Parameters,
+    gap_um: float,
     living: Region,
     found: list[Population],
     groups: Groups,
@@ -162,7 +168,7 @@ def _place(
             axes,
             rotations,
             rest,
-            gap_um=tissue.gap_um,
+            gap_um=gap_um,
             max_overlap=tissue.max_overlap,
             groups=homes,
         )
@@ -174,7 +180,7 @@ def _place(
             axes[members],
             rotations[members],
             region,
-            gap_um=tissue.gap_um,
+            gap_um=gap_um,
             max_overlap=tissue.max_overlap,
             break_criterion=tissue.break_criterion,
         )
@@ -182,6 +188,21 @@ def _place(
     spans = zip(found, starts[:-1], starts[1:], strict=True)
     kept = [population.take(np.flatnonzero(placed[a:b])) for population, a, b in spans]
     return kept, [centres[a:b][placed[a:b]] for a, b in pairwise(starts)]
+
+
+def _aligned(
+    population: Population, centres: Array, parameters: Parameters, living: Region
+) -> Population:
+    """Return a population with its flat nuclei near the surface turned along it."""
+    nuclei = population.living
+    kind = parameters.all_kinds()[population.kind]
+    if not (kind.flat_along_surface and isinstance(nuclei, Nuclei) and len(nuclei)):
+        return population
+    points, axes = centres[: len(nuclei)], nuclei.semi_axes_um
+    flat = axes.max(axis=1) > FLAT * axes.min(axis=1)
+    chosen = np.flatnonzero(flat & (living.distance_at(points) > -axes.max(axis=1) * 2))
+    turned = align(nuclei, chosen, living.normals_at(points[chosen]))
+    return replace(population, living=turned)
 
 
 def _ellipsoids(found: list[Population], centres: list[Array]) -> Ellipsoids:

@@ -78,20 +78,21 @@ def outline(
     size = [n * s for n, s in zip(parameters.image.shape, parameters.image.spacing_um, strict=True)]
     view = (size[0], size[1], size[2])
     middle = (size[0] / 2, size[1] / 2, size[2] / 2)
-    if wanted.outline == "fill":
+    kind = wanted.outline[int(rng.integers(len(wanted.outline)))]
+    if kind == "fill":
         return Outline(tissue.fill(view, BEYOND * diameter_um), None, middle, fixed=True)
-    if wanted.outline == "file":
+    if kind == "file":
         return Outline(_mask(rng, wanted, middle), None, middle, fixed=True)
     if "width_um" in drawn:
         width = drawn["width_um"] / 2
         axes = (width * drawn["flattening"], width, width)
     else:
-        hollow = 1 - drawn["core"] ** 3 if wanted.outline == "shell" else 1.0
+        hollow = 1 - drawn["core"] ** 3 if kind == "shell" else 1.0
         axes = spheroid_semi_axes(volume_um3 / hollow, drawn["flattening"])
     core = None
-    if wanted.outline == "irregular":
+    if kind == "irregular":
         living = tissue.irregular(rng, middle, axes, drawn["bumps"])
-    elif wanted.outline == "shell":
+    elif kind == "shell":
         living, core = tissue.shell(middle, axes, drawn["core"], _offset(rng, axes, drawn))
     else:
         living = tissue.ellipsoid(middle, axes)

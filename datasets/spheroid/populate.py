@@ -19,6 +19,18 @@ from datasets.spheroid.sections import Kind
 
 Library = tuple[Phantom, ...]
 
+DRAWN = (  # once per case and kind
+    "diameter_um",
+    "chromatin_contrast",
+    "diameter_spread",
+    "axis_spread",
+    "flat_fraction",
+    "roughness",
+    "brightness_spread",
+    "mitotic_fraction",
+    "apoptotic_fraction",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Population:
@@ -80,7 +92,7 @@ def typical_volume(kind: Kind, drawn_diameter_um: float, library: Library) -> fl
     """Return the mean volume in µm³ of a nucleus of a kind."""
     if library and not kind.phantoms_scaled:
         return float(np.mean([phantom.volume_um3 for phantom in library]))
-    return pi / 6 * drawn_diameter_um**3 * exp(4.5 * kind.diameter_spread**2)
+    return pi / 6 * drawn_diameter_um**3 * exp(4.5 * kind.diameter_spread[1] ** 2)
 
 
 def shares(rng: np.random.Generator, parameters: Parameters, count: int) -> list[int]:
@@ -114,17 +126,14 @@ def populate(
     kinds = parameters.all_kinds()
     found = []
     for index, (kind, child) in enumerate(zip(kinds, rng.spawn(len(kinds)), strict=True)):
-        values = {
-            name: of_kind(drawn, parameters, kind, name)
-            for name in ("diameter_um", "chromatin_contrast")
-        }
-        dying = int(child.binomial(counts[index], kind.apoptotic_fraction))
+        values = {name: of_kind(drawn, parameters, kind, name) for name in DRAWN}
+        dying = int(child.binomial(counts[index], values["apoptotic_fraction"]))
         alive = counts[index] - dying
         living: Nuclei | StoredNuclei
         if stored[index]:
             living = _stored(child, kind, values, alive, stored[index])
         else:
-            living = _nuclei(child, kind, values, alive, kind.mitotic_fraction)
+            living = _nuclei(child, kind, values, alive, values["mitotic_fraction"])
         found.append(Population(index, living, _nuclei(child, kind, values, dying, 0.0)))
     return found
 
@@ -141,12 +150,12 @@ def _nuclei(
         rng,
         count,
         diameter_um=values["diameter_um"],
-        diameter_spread=kind.diameter_spread,
-        axis_spread=kind.axis_spread,
-        flat_fraction=kind.flat_fraction,
-        roughness=kind.roughness,
+        diameter_spread=values["diameter_spread"],
+        axis_spread=values["axis_spread"],
+        flat_fraction=values["flat_fraction"],
+        roughness=values["roughness"],
         brightness=kind.brightness,
-        brightness_spread=kind.brightness_spread,
+        brightness_spread=values["brightness_spread"],
         contrast=values["chromatin_contrast"],
         nucleoli=kind.nucleoli,
         mitotic_fraction=mitotic_fraction,
@@ -166,8 +175,8 @@ def _stored(
         count,
         library,
         diameter_um=values["diameter_um"] if kind.phantoms_scaled else None,
-        diameter_spread=kind.diameter_spread if kind.phantoms_scaled else 0.0,
-        brightness_spread=kind.brightness_spread,
+        diameter_spread=values["diameter_spread"] if kind.phantoms_scaled else 0.0,
+        brightness_spread=values["brightness_spread"],
         tilt=kind.phantoms_tilt,
     )
     return replace(found, brightness=found.brightness * kind.brightness)

@@ -15,14 +15,18 @@ from datasets.spheroid.fields import (
     Index,
     NotNegative,
     OpenShareRange,
+    OutlineNames,
     PathName,
     Positive,
     PositiveRange,
     Range,
+    RoughRange,
     Section,
     Share,
     ShareRange,
+    SpreadRange,
     Triple,
+    WideRange,
 )
 
 
@@ -39,10 +43,11 @@ class Image(Section):
 class Tissue(Section):
     """Where cells are, how many, how close."""
 
-    outline: Literal["ellipsoid", "shell", "irregular", "fill", "file"] = Field(
-        "ellipsoid",
-        description="shape of the tissue: ellipsoid; shell around a core without living cells; "
-        "irregular (a bumpy ellipsoid); fill (beyond the image on all sides); file (a mask)",
+    outline: OutlineNames = Field(
+        ("ellipsoid",),
+        description="shape of the tissue, or several of which each case takes one: ellipsoid; "
+        "shell around a core without living cells; irregular (a bumpy ellipsoid); fill (beyond "
+        "the image on all sides); file (a mask)",
     )
     masks: tuple[PathName, ...] = Field(
         (), description="TIFF files for outline `file` (nonzero: tissue); each case takes one"
@@ -54,6 +59,11 @@ class Tissue(Section):
         (20, 100),
         description="nuclei in the tissue (drawn log-uniformly); `auto`: as many as "
         "volume_fraction makes of the room",
+    )
+    shrinkage: Share = Field(
+        0.0,
+        description="how nuclei get smaller as there are more of them: diameters are multiplied "
+        "by (n_nuclei / 20)^-shrinkage",
     )
     volume_fraction: FractionRange = Field(
         (0.3, 0.42),
@@ -87,8 +97,8 @@ class Tissue(Section):
     break_criterion: Count = Field(
         1000, description="random: give up after so many places in a row without room"
     )
-    gap_um: NotNegative = Field(
-        0.3, description="smallest distance between nuclei before roughness, µm"
+    gap_um: Range = Field(
+        (0.3, 0.3), description="smallest distance between nuclei before roughness, µm"
     )
     max_overlap: float = Field(
         0.0, ge=0, le=0.5, description="share of a nucleus' volume a neighbour may take"
@@ -101,19 +111,26 @@ class Nucleus(Section):
     diameter_um: PositiveRange = Field(
         (8.0, 10.0), description="median diameter of a case: of the sphere of equal volume, µm"
     )
-    diameter_spread: float = Field(
-        0.07, ge=0, le=0.5, description="standard deviation of ln(diameter) between nuclei"
+    diameter_spread: SpreadRange = Field(
+        (0.07, 0.07), description="standard deviation of ln(diameter) between nuclei"
     )
-    axis_spread: float = Field(
-        0.14, ge=0, le=0.4, description="standard deviation of ln(axis) within a nucleus"
+    axis_spread: SpreadRange = Field(
+        (0.14, 0.14), description="standard deviation of ln(axis) within a nucleus"
     )
-    flat_fraction: Share = Field(0.0, description="share of clearly flat or long nuclei")
-    roughness: float = Field(
-        0.04, ge=0, le=0.15, description="r.m.s. displacement of the surface relative to radius"
+    flat_fraction: ShareRange = Field(
+        (0.0, 0.0), description="share of clearly flat or long nuclei"
+    )
+    flat_along_surface: bool = Field(
+        False,
+        description="turn flat nuclei near the surface of the tissue along it, after they were "
+        "placed; they may then overlap their neighbours, whose labels take what is theirs",
+    )
+    roughness: RoughRange = Field(
+        (0.04, 0.04), description="r.m.s. displacement of the surface relative to radius"
     )
     brightness: Positive = Field(1.0, description="median brightness, relative to other kinds")
-    brightness_spread: float = Field(
-        0.25, ge=0, le=1.5, description="standard deviation of ln(brightness) between nuclei"
+    brightness_spread: WideRange = Field(
+        (0.25, 0.25), description="standard deviation of ln(brightness) between nuclei"
     )
     chromatin_contrast: Range = Field(
         (0.2, 0.45), description="standard deviation of ln(dye density) within a nucleus"
@@ -122,9 +139,9 @@ class Nucleus(Section):
         0.5, description="size (Gaussian standard deviation) of chromatin clumps, µm"
     )
     nucleoli: int = Field(3, ge=0, le=10, description="most dark nucleoli per nucleus")
-    mitotic_fraction: Share = Field(0.03, description="share of nuclei in mitosis")
-    apoptotic_fraction: Share = Field(
-        0.0, description="share of nuclei that are dying: bright fragments without a label"
+    mitotic_fraction: ShareRange = Field((0.03, 0.03), description="share of nuclei in mitosis")
+    apoptotic_fraction: ShareRange = Field(
+        (0.0, 0.0), description="share of nuclei that are dying: bright fragments without a label"
     )
     phantoms: PathName = Field(
         "", description="folder of stored nuclei to place instead of drawn ones, see Phantoms"

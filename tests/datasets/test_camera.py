@@ -172,7 +172,7 @@ def test_exposure_without_labels_takes_all_light():
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
-        ({"gain": 0}, "gain must be a positive number of counts, found 0"),
+        ({"gain": 0}, "gain must be a positive number, found 0"),
         ({"averaging": 0}, "averaging must be a whole number from 1 on, found 0"),
         ({"averaging": 1.5}, "averaging must be a whole number from 1 on, found 1.5"),
         ({"read_noise": -1}, "read_noise must be a number from 0 on, found -1"),

@@ -121,7 +121,7 @@ true"""
 
 
 def _no_mask(values):
-    """spheroid parameters: tissue.outline is file, but tissue.masks names no file"""
+    """spheroid parameters: tissue.outline has file, but tissue.masks names no file"""
     values["tissue"] = {"outline": "file"}
 
 

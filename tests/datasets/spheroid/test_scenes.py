@@ -213,6 +213,44 @@ def test_explains_a_density_that_cannot_be_packed(simulation):
     assert "\n" not in str(caught.value)
 
 
+def test_flat_nuclei_lie_along_the_surface_if_wanted(simulation):
+    flat = {"flat_fraction": 1.0, "mitotic_fraction": 0, "axis_spread": 0}
+    tissue = {"width_um": 42.0, "n_nuclei": 12, "flattening": 1.0}
+    tilts = []
+    for along in (False, True):
+        changes = {"nucleus": flat | {"flat_along_surface": along}, "tissue": tissue}
+        parameters = parameters_from(simulation.small(WIDE, changes))
+        spheroid = grow(
+            np.random.default_rng(0), parameters, draw_values(np.random.default_rng(0), parameters)
+        )
+        points = spheroid.centres_um[0] - np.asarray(spheroid.outline.centre_um)
+        radii = np.linalg.norm(points, axis=1)
+        outer = radii > 12
+        shortest = spheroid.parts[0].rotations[outer][:, :, 0]
+        cosines = np.abs((shortest * (points / radii[:, None])[outer]).sum(axis=1))
+        tilts.append(np.median(cosines))
+    assert tilts[1] > 0.95 > tilts[0]
+
+
+def test_several_outlines_are_drawn_from(simulation):
+    tissue = {"outline": ["ellipsoid", "fill"], "width_um": 25, "n_nuclei": "auto"}
+    widths = {
+        round(simulation.make({"tissue": tissue}, seed=seed).metadata["tissue_x_um"]) > 40
+        for seed in range(6)
+    }
+    assert widths == {True, False}
+
+
+def test_nuclei_shrink_with_their_number(simulation):
+    sizes = [
+        simulation.make(
+            {"tissue": {"n_nuclei": n, "shrinkage": 0.3}, "nucleus": {"diameter_spread": 0}}
+        ).metadata["diameter_um"]
+        for n in (5, 20)
+    ]
+    assert sizes[0] / sizes[1] == pytest.approx(4**0.3, rel=1e-6)
+
+
 def test_stored_nuclei_take_the_place_of_drawn_ones(simulation, tmp_path):
     from datasets.phantoms.library import write_phantom
     from datasets.phantoms.procedural import draw_library
