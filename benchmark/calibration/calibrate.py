@@ -64,19 +64,17 @@ def calibrate(
     real : Path
         Folder with ``images/`` and, better, ``labels/``; the images have one voxel size.
     out : Path
-        The recipe, ``.toml``. Beside it come ``.json``, the record (what was measured, digest of
-        the files, table before and after), ``.md``, the table, and ``.png``, real above simulated.
-    rounds, cases : int
-        How often parameters are changed, and stacks simulated each time.
-    seed : int
-        Same seed, same files.
+        The recipe, ``.toml``. Beside it: ``.json``, what was measured, digest of the files, table
+        before and after; ``.md``, the table; ``.png``, real above simulated.
+    rounds, cases, seed : int
+        How often parameters are changed, stacks simulated each time, and the seed of all chance.
     pattern : str
         Which images count, by name without suffix (``ix71_*``). With some annotated, only these;
         with none, objects are found by threshold in real and simulated images alike.
     spacing : tuple of float, optional
         µm per voxel (z, y, x), in place of what the files say.
     say : callable
-        Told in lines how it goes.
+        Told how it goes.
 
     Returns
     -------
@@ -86,27 +84,17 @@ def calibrate(
     Raises
     ------
     InputError
-        If no image has such a name, an image is not 3D, voxel sizes differ or are not known, or
-        the simulator refuses the parameters.
+        If no image has such a name or one is not 3D, or voxel sizes differ or are not known.
     """
     if out.suffix != ".toml":
         raise InputError(f"{out}: a recipe ends with .toml, found {out.suffix!r}")
     simulate = simulator(dataset)
     found = _read(real, pattern, spacing)
-    say(f"{len(found.names)} stacks, {found.statistics.annotated} annotated, measured")
-    for note in found.statistics.notes:
-        say(f"note: {note}")
-    begin = start(found.statistics, found.images, MARGIN)
-    fitted = fit(
-        found.statistics,
-        begin,
-        simulate,
-        rounds=rounds,
-        cases=cases,
-        seed=seed,
-        margin=MARGIN,
-        say=say,
-    )
+    measured = found.statistics
+    begin = start(measured, found.images, MARGIN)
+    _introduce(found, begin, say)
+    effort = {"rounds": rounds, "cases": cases, "seed": seed}
+    fitted = fit(measured, begin, simulate, **effort, margin=MARGIN, say=say)
     count = max(cases, len(found.names))
     seeds = range(seed + HELD_OUT, seed + HELD_OUT + count)
     before, after = _defaults(simulate, begin, seeds), draw(simulate, fitted.parameters, seeds)
@@ -115,6 +103,13 @@ def calibrate(
     return _write(
         dataset, real, out, found, begin, fitted, _plain(before), _plain(after), seed, say
     )
+
+
+def _introduce(real: Real, begin: Start, say: Say) -> None:
+    """Say what a fit works with."""
+    say(f"{len(real.names)} stacks, {real.statistics.annotated} annotated")
+    for note in (*real.statistics.notes, *begin.notes):
+        say(f"note: {note}")
 
 
 def _read(folder: Path, pattern: str, spacing: tuple[float, ...] | None) -> Real:
@@ -174,10 +169,10 @@ def _plain(drawn: Drawn) -> Stacks:
     return [(image, labels.array) for image, labels in drawn[0]]
 
 
-def _measured(stacks: Stacks, annotated: int) -> Statistics:
+def _measured(stacks: Stacks, annotated: int, dark: float | None = None) -> Statistics:
     """Return the statistics of simulated stacks, by their labels if the real ones have any."""
     labels = [labels for _, labels in stacks] if annotated else None
-    return measure([image for image, _ in stacks], labels)
+    return measure([image for image, _ in stacks], labels, dark=dark)
 
 
 def _write(
@@ -194,7 +189,7 @@ def _write(
 ) -> Path:
     """Write recipe, record, table and picture."""
     earlier = _measured(before, real.statistics.annotated) if before else None
-    later = _measured(after, real.statistics.annotated)
+    later = _measured(after, real.statistics.annotated, begin.fixed["camera.offset"])
     rows = compare(real.statistics, earlier, later)
     first, last = mean_scores(rows)
     name = folder.resolve().name

@@ -75,11 +75,9 @@ def fit(
         First estimates; knobs without one stay out.
     simulate : callable
         ``simulate(parameters, seed)`` returns stacks with their labels.
-    rounds : int
-        How often knobs are turned; the round with the smallest misfit counts.
-    cases : int
-        Stacks simulated in a round.
-    seed : int
+    rounds, cases, seed : int
+        How often knobs are turned (the round with the smallest misfit counts), stacks simulated
+        in a round, and the seed of the first.
     margin : float
         Share by which ranges go beyond the 10 % and 90 % quantiles of the real stacks.
     say : callable
@@ -88,7 +86,7 @@ def fit(
     Raises
     ------
     InputError
-        If the simulator refuses the parameters, or no round is asked for.
+        If the simulator refuses the parameters.
     """
     if rounds < 1 or cases < 1:
         raise InputError(f"calibration: needs a round and a case, found {rounds} and {cases}")
@@ -204,7 +202,8 @@ def draw(
 def _measured(task: _Task, stacks: Sequence[tuple[Volume, Volume]]) -> Statistics:
     """Return the statistics of simulated stacks; labels only count where real ones had some."""
     labels = [truth.array for _, truth in stacks] if task.real.annotated else None
-    return measure([image for image, _ in stacks], labels)
+    dark = task.begin.fixed.get("camera.offset")
+    return measure([image for image, _ in stacks], labels, dark=dark)
 
 
 def _tuned(begin: Start) -> tuple[Knob, ...]:

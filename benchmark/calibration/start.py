@@ -58,6 +58,10 @@ def start(real: Statistics, volumes: Sequence[Volume], margin: float) -> Start:
     """
     fixed, sources, notes = _detector(real, volumes, margin)
     shapes = np.array([volume.shape for volume in volumes])
+    axial = _or(real.median("edge_z_um") / SPAN, 1.5)
+    lateral = _or(0.6 * real.median("edge_xy_um") / SPAN, 0.4)
+    diameter = SHRINK * (6 * _or(real.median("volume_um3"), 400) / pi) ** (1 / 3)
+    across = round(max(0.3 * diameter, 3 * lateral), 2)
     fixed |= {
         "image.shape": np.median(shapes, axis=0).astype(int).tolist(),
         "image.spacing_um": list(volumes[0].spacing),
@@ -65,36 +69,19 @@ def start(real: Statistics, volumes: Sequence[Volume], margin: float) -> Start:
         "labels.visibility": _visibility(real, fixed),
         "optics.attenuation": "exponential",
         "optics.psf": "gaussian",
+        "optics.haze_sigma_um": [round(max(0.6 * diameter, 3 * axial), 2), across, across],
     }
     sources |= {
         "image.shape": "median of the stacks",
         "image.spacing_um": "of the stacks",
         "labels.style": "annotators draw what they see",
         "labels.visibility": "2 % of the annotated objects are fainter",
+        "optics.haze_sigma_um": "3 times the width of edges, at least of a nucleus' scale",
     }
-    gain = float(fixed["camera.gain"])
-    axial = _or(real.median("edge_z_um") / SPAN, 1.5)
-    lateral = _or(0.6 * real.median("edge_xy_um") / SPAN, 0.4)
-    fixed["optics.haze_sigma_um"] = [
-        round(max(6.0, 3 * axial), 1),
-        *[round(max(3.0, 3 * lateral), 1)] * 2,
-    ]
-    sources["optics.haze_sigma_um"] = "3 times the width of edges"
-    far = max(real.median("far") - fixed["camera.offset"], 0.0) / gain
-    centres = {
-        "camera.photons": 1.5 * _or(real.median("signal"), 20 * gain) / gain,
-        "camera.background_photons": _or(far, 0.2),
-        "nucleus.diameter_um": SHRINK * (6 * _or(real.median("volume_um3"), 400) / pi) ** (1 / 3),
-        "nucleus.diameter_spread": _or(real.median("size_spread"), 0.1),
-        "nucleus.axis_spread": 0.14,
-        "nucleus.brightness_spread": _or(real.median("brightness_spread"), 0.25),
-        "nucleus.chromatin_contrast": 0.3,
+    centres = _light(real, fixed) | {
+        "nucleus.diameter_um": diameter,
         "optics.psf_sigma_z_um": axial,
         "optics.psf_sigma_xy_um": lateral,
-        "optics.haze": 0.2,
-        "optics.cytoplasm": max(_or(real.median("glow"), 0.05), 0.005),
-        "optics.attenuation_um": 1 / max(_or(real.median("dimming"), 0.005), 0.001),
-        "labels.level": _or(real.median("label_level"), 0.2),
     }
     whole = np.isfinite(real.objects["volume_um3"])
     if whole.size and whole.mean() > 1 - CUT:
@@ -110,6 +97,23 @@ def start(real: Statistics, volumes: Sequence[Volume], margin: float) -> Start:
         centres["tissue.volume_fraction"] = 0.3
         sources["tissue.outline"] = "most objects are cut by the faces of the stacks"
     return Start(fixed, centres, sources, tuple(notes))
+
+
+def _light(real: Statistics, camera: Mapping[str, Any]) -> dict[str, float]:
+    """Return first estimates of what does not depend on lengths."""
+    gain, offset = float(camera["camera.gain"]), float(camera["camera.offset"])
+    return {
+        "camera.photons": 1.5 * _or(real.median("signal"), 20 * gain) / gain,
+        "camera.background_photons": _or(max(real.median("far") - offset, 0.0) / gain, 0.2),
+        "nucleus.diameter_spread": _or(real.median("size_spread"), 0.1),
+        "nucleus.axis_spread": 0.14,
+        "nucleus.brightness_spread": _or(real.median("brightness_spread"), 0.25),
+        "nucleus.chromatin_contrast": 0.3,
+        "optics.haze": 0.2,
+        "optics.cytoplasm": max(_or(real.median("glow"), 0.05), 0.005),
+        "optics.attenuation_um": 1 / max(_or(real.median("dimming"), 0.005), 0.001),
+        "labels.level": _or(real.median("label_level"), 0.2),
+    }
 
 
 def sensor_blur(correlation: float) -> tuple[float, float]:
@@ -193,7 +197,7 @@ def _visibility(real: Statistics, camera: Mapping[str, Any]) -> float:
         return 0.0
     gain, offset = float(camera["camera.gain"]), float(camera["camera.offset"])
     faintest = float(np.quantile(signal, FAINTEST)) / gain
-    dark = max(_or(real.median("far"), 0.0) - offset, 0.0) / gain
+    dark = max(_or(real.median("background"), 0.0) - offset, 0.0) / gain
     noise = float(np.mean(camera["camera.read_noise"])) + 0.5 + 0.3 * sqrt(dark)
     return round(min(max(faintest / noise, 0.0), MOST_VISIBLE), 2)
 
