@@ -132,6 +132,18 @@ def shrinkage(max_overlap: float) -> float:
     return float(2 * np.cos((2 * np.pi - np.arccos(max_overlap - 1)) / 3))
 
 
+def too_large(bodies: Hulls, region: Region) -> NDArray[np.bool_]:
+    """Return which bodies (N,), with their gaps, fit nowhere in a region.
+
+    Those whose box is larger than the region's, or whose shortest axis than the region is thick.
+    """
+    low, high = region.box_um
+    extents = np.sqrt(np.einsum("nii->ni", bodies.matrices))
+    slack = region.spacing[0] / 2  # of the box and the depth of a sampled region
+    large = (extents > (high - low) / 2).any(axis=1)
+    return np.asarray(large | (bodies.inner > region.depth_um + slack))
+
+
 def check_room(bodies: Hulls, region: Region) -> None:
     """Refuse a body that fits nowhere in a region.
 
@@ -144,14 +156,11 @@ def check_room(bodies: Hulls, region: Region) -> None:
     Raises
     ------
     InputError
-        If its box is larger than the region's, or its shortest axis than the region is thick.
+        If there is one, see `too_large`.
     """
-    low, high = region.box_um
-    extents = np.sqrt(np.einsum("nii->ni", bodies.matrices))
-    slack = region.spacing[0] / 2  # of the box and the depth of a sampled region
-    large = (extents > (high - low) / 2).any(axis=1)
-    large |= bodies.inner > region.depth_um + slack
+    large = too_large(bodies, region)
     if large.any():
+        low, high = region.box_um
         raise InputError(
             f"a nucleus of up to {2 * bodies.reach[large].max():.1f} µm with its gap does not fit "
             f"into tissue of {' x '.join(f'{size:.1f}' for size in high - low)} µm that is at most "

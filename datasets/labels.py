@@ -114,7 +114,7 @@ def visible(
     level: float,
     margin_um: Triple,
 ) -> tuple[Labels, Image]:
-    """Return the labels of what is seen of each nucleus through the microscope.
+    """Return labels of what is seen of each nucleus, painted alone and evenly, when blurred.
 
     Parameters
     ----------
@@ -124,30 +124,25 @@ def visible(
     grid : Grid
         The detector's.
     blur : callable
-        Blurs an image by the point spread function at a depth (z of the nucleus' centre in µm).
+        Blurs an image as at a depth (z of the nucleus' centre in µm).
     level : float
         A voxel belongs to a nucleus above this share of its own peak (mean of the brightest 8
-        voxels). In (0, 1); people who see a dark background draw at 0.1 to 0.5.
+        voxels), in (0, 1); people who see a dark background draw at 0.1 to 0.5.
     margin_um : tuple of float
         How far the blur reaches along z, y, x.
 
     Returns
     -------
     (Z, Y, X) uint16 array
-        Number in the population + 1, 0 is background; not yet tidy. A voxel above the level of
-        several nuclei goes to the one with the largest share of the peak times the square root of
-        its brightness.
+        Number in the population + 1, 0 is background; not yet tidy. Of several nuclei the one with
+        the largest share of the peak times the root of its brightness takes a voxel.
     (Z, Y, X) float32 array
-        The share of the peak in labelled voxels, 0 elsewhere.
+        That share of the peak in labelled voxels, 0 elsewhere.
 
     Raises
     ------
     InputError
         If the level is not in (0, 1).
-
-    Notes
-    -----
-    Each nucleus is painted alone, evenly, in a box of its own that continues beyond the image.
     """
     _check_level(level)
     pad = _voxels(margin_um, grid.spacing)

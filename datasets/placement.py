@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from cytosuite.errors import InputError
-from datasets.hulls import Hulls, check_room, hulls, shrinkage
+from datasets.hulls import Hulls, check_room, hulls, shrinkage, too_large
 from datasets.region import Region
 from datasets.tissue import ellipsoid
 
@@ -59,9 +59,7 @@ def scatter(
     Parameters
     ----------
     rng, semi_axes_um, rotations, region, gap_um, max_overlap
-        As in `datasets.packing.pack`.
-    break_criterion : int
-        Failures in a row that end it.
+        As in `datasets.packing.pack`; failures in a row that end it.
 
     Returns
     -------
@@ -73,7 +71,7 @@ def scatter(
     Raises
     ------
     InputError
-        If an ellipsoid is larger than the region.
+        If every ellipsoid is larger than the region.
 
     Notes
     -----
@@ -82,10 +80,12 @@ def scatter(
     """
     whole = hulls(semi_axes_um + gap_um / 2, rotations)
     shrunk = hulls(semi_axes_um * shrinkage(max_overlap) + gap_um / 2, rotations)
-    check_room(whole, region)
+    large = too_large(whole, region)
+    if large.all():
+        check_room(whole, region)
     centres = np.zeros(semi_axes_um.shape)
     placed, tree, failures = np.zeros(0, np.intp), None, 0
-    line = np.arange(len(semi_axes_um))
+    line = np.flatnonzero(~large)
     while len(line) and failures < break_criterion:
         bodies = np.resize(line, min(TRIALS, max(len(line), failures, LEAST)))
         points = region.draw(rng, len(bodies))

@@ -75,7 +75,7 @@ KNOBS = (
     Knob("nucleus.diameter_um", "volume_um3", 3.0, 1.5, 60.0, step=0.25),
     Knob("nucleus.diameter_spread", "size_spread", 1.0, 0.02, 0.4, ranged=False),
     Knob("nucleus.axis_spread", "flatness", 1.2, 0.02, 0.4, "plain", "plain", 0.1, ranged=False),
-    Knob("nucleus.brightness_spread", "brightness_spread", 1.0, 0.1, 1.2, ranged=False),
+    Knob("nucleus.brightness_spread", "brightness_spread", 1.0, 0.1, 1.2),
     Knob(
         "nucleus.chromatin_contrast",
         "texture",
@@ -97,7 +97,7 @@ KNOBS = (
     Knob("tissue.volume_fraction", "objects", 1.0, 0.02, 0.42, step=0.35),
     Knob("tissue.width_um", "tissue_width_um", 1.0, 5.0, 5000.0, step=0.25),
     Knob("tissue.flattening", "tissue_height_um", 1.0, 0.35, 2.0, step=0.25),
-    Knob("tissue.gap_um", "neighbour_um", 0.8, 0.1, 8.0, "plain", "plain", 1.5, ranged=False),
+    Knob("tissue.gap_um", "neighbour_um", 0.8, 0.1, 8.0, "plain", "plain", 1.5),
 )
 
 

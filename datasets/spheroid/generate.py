@@ -29,8 +29,8 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
     Parameters
     ----------
     rng : numpy Generator
-        The only source of chance, with a seed sequence that can spawn (``default_rng(seed)``);
-        each stage draws from a child of its own. The same seed gives the same bytes.
+        The only source of chance; each stage draws from a child it spawns. The same seed
+        gives the same bytes.
     parameters : Parameters or mapping
         See `datasets.spheroid.parameters.Parameters`; a mapping is checked first.
 
@@ -40,19 +40,17 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
         ``inputs["microscopy-image"]`` and ``truth["instance-labels"]``, both (Z, Y, X) with the
         detector's voxel size: of the nuclei or, as `output.channel` says, of the cells. Companions:
         the other channel and its labels, kinds of cells, stages, where a recipe has them.
-        Metadata: the drawn values and what came of them.
+        Metadata: drawn values and what came of them.
 
     Raises
     ------
     InputError
-        If a parameter is not allowed, the nuclei cannot be packed so densely, or a file cannot be
-        read.
+        If a parameter is not allowed, nuclei cannot be packed so, or a file cannot be read.
 
     Notes
     -----
-    Order of the physics: dye in nuclei and cytoplasm, attenuation by the tissue above, spread of
-    the light, integration over the detector's voxels, photons, electronics. Peak memory: the
-    photons (4 bytes per voxel of the image), labels (6 bytes) and slabs of bounded size.
+    Dye is dimmed by the tissue above, spread, integrated over voxels and detected, in this order.
+    Peak memory: photons (4 bytes per voxel), labels (6 bytes) and slabs of bounded size.
     """
     if not isinstance(parameters, Parameters):
         parameters = check(parameters_from(parameters))

@@ -46,7 +46,7 @@ def test_settings_win_over_recipe_and_size(mine):
     found = simulated(str(mine), None, 5, wishes)
     assert found.cases == 5
     assert found.parameters.camera.bits == 8
-    assert found.parameters.tissue.outline == "irregular"
+    assert found.parameters.tissue.outline == ("irregular",)
     assert found.parameters.image.shape == (20, 90, 90)
     assert simulated("spheroid", "mini", None, ["camera.gain=7"]).parameters.camera.gain == 7
 

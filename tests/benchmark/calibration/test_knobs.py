@@ -14,7 +14,7 @@ def test_knobs_turn_parameters_that_exist_and_follow_statistics_that_exist(knob)
         if knob.parameter == "tissue.n_nuclei":
             value = int(value)
         checked = parameters_from({section: {name: value}})
-        assert is_range(getattr(getattr(checked, section), name)) == knob.ranged
+        assert is_range(getattr(getattr(checked, section), name)) or not knob.ranged
 
 
 def test_one_parameter_has_one_knob():
