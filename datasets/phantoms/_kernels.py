@@ -4,7 +4,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from datasets.grid import Array, Image
+from datasets.physics.grid import Array, Image
 
 Index = NDArray[np.int64]
 

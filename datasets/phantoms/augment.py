@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite.errors import InputError
-from datasets.grid import Array, Image
 from datasets.phantoms import geometry
 from datasets.phantoms.geometry import Spacing
 from datasets.phantoms.library import MARGIN, Phantom, cut, from_mask
+from datasets.physics.grid import Array, Image
 
 WAVES = 16  # plane waves summed to warp a nucleus
 MOST_SHIFT = (2 * WAVES) ** 0.5  # largest shift of a warp against its root mean square

@@ -10,9 +10,9 @@ from scipy import ndimage
 
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
-from datasets.grid import Image
 from datasets.phantoms.geometry import Spacing, largest_piece
 from datasets.phantoms.library import Phantom, from_mask
+from datasets.physics.grid import Image
 
 FEW = 64  # unlabelled voxels beside a nucleus: with fewer their median says little
 

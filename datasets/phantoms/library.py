@@ -16,9 +16,9 @@ from scipy import ndimage
 from cytosuite.errors import InputError
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume
-from datasets.grid import Array, Image
 from datasets.phantoms import geometry
 from datasets.phantoms.geometry import Spacing
+from datasets.physics.grid import Array, Image
 
 SUFFIXES = (".tif", ".tiff")
 LABEL = "_label"

@@ -3,13 +3,13 @@
 import numpy as np
 from scipy import ndimage
 
-from datasets.bodies import Bodies
-from datasets.dye import chromatin_tile
-from datasets.grid import Grid, Image
-from datasets.mitosis import divide
 from datasets.phantoms.geometry import Spacing
 from datasets.phantoms.library import Phantom, from_mask
-from datasets.shapes import draw_nuclei
+from datasets.physics.bodies import Bodies
+from datasets.physics.dye import chromatin_tile
+from datasets.physics.grid import Grid, Image
+from datasets.physics.mitosis import divide
+from datasets.physics.shapes import draw_nuclei
 
 EDGE = 3  # voxels of background around the box of a nucleus
 
@@ -26,7 +26,7 @@ def draw_library(
     contrast: float = 0.3,
     mitotic_fraction: float = 0.0,
 ) -> list[Phantom]:
-    """Return phantoms of drawn nuclei, see `datasets.shapes.draw_nuclei`.
+    """Return phantoms of drawn nuclei, see `datasets.physics.shapes.draw_nuclei`.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def draw_library(
         Standard deviations of the logarithms: of the diameter and of the brightness between
         nuclei, of the chromatin density within one.
     chromatin_um : float
-        Size of a chromatin clump, see `datasets.dye.chromatin_tile`.
+        Size of a chromatin clump, see `datasets.physics.dye.chromatin_tile`.
     mitotic_fraction : float
         Probability of mitosis; a pair of daughters makes two phantoms of the `count`.
     """

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
-from datasets.bodies import Patch
-from datasets.grid import Array, Grid, Image
 from datasets.phantoms.geometry import draw_rotations
 from datasets.phantoms.library import Phantom
+from datasets.physics.bodies import Patch
+from datasets.physics.grid import Array, Grid, Image
 
 MOST_PARTS = 4  # points per voxel and axis that an average takes at most
 

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite.volume import Scalar
-from datasets import bodies, cells, labels, optics
-from datasets.bodies import volumes_um3
-from datasets.grid import Grid
-from datasets.psf import Gaussian, Psf
-from datasets.shapes import Nuclei
+from datasets.physics import bodies, cells, labels, optics
+from datasets.physics.bodies import volumes_um3
+from datasets.physics.grid import Grid
+from datasets.physics.psf import Gaussian, Psf
+from datasets.physics.shapes import Nuclei
 from datasets.spheroid.light import Scene
 
 Image = NDArray[np.float32]

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.volume import Scalar, Volume
-from datasets import camera, labels
+from datasets.physics import camera, labels
 from datasets.sample import Sample
 from datasets.spheroid.annotate import Truth, annotate, describe
 from datasets.spheroid.checks import check

@@ -7,12 +7,12 @@ from itertools import pairwise
 import numpy as np
 
 from cytosuite.errors import InputError
-from datasets import debris, mitosis
-from datasets.bodies import Bodies, Mixture
-from datasets.packing import pack
-from datasets.placement import count_for, scatter, subcultures
-from datasets.region import Region
-from datasets.shapes import Nuclei, align
+from datasets.physics import debris, mitosis
+from datasets.physics.bodies import Bodies, Mixture
+from datasets.physics.packing import pack
+from datasets.physics.placement import count_for, scatter, subcultures
+from datasets.physics.region import Region
+from datasets.physics.shapes import Nuclei, align
 from datasets.spheroid.draw import Drawn, of_kind
 from datasets.spheroid.outline import Outline, outline
 from datasets.spheroid.parameters import Parameters

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
-from datasets import bodies, debris, dye, microscope, psf
-from datasets.cells import Cells, grow_cells, paint_membranes
-from datasets.grid import Grid
-from datasets.optics import Attenuation
-from datasets.psf import Psf
-from datasets.render import Watch, render, simulation_grid
+from datasets.physics import bodies, debris, dye, microscope, psf
+from datasets.physics.cells import Cells, grow_cells, paint_membranes
+from datasets.physics.grid import Grid
+from datasets.physics.optics import Attenuation
+from datasets.physics.psf import Psf
+from datasets.physics.render import Watch, render, simulation_grid
 from datasets.spheroid.draw import Drawn
 from datasets.spheroid.parameters import Parameters
 from datasets.spheroid.spheroid import Spheroid
@@ -190,7 +190,7 @@ def expected_photons(
         Of the simulation.
     spread : Psf
     watch : callable, optional
-        Is shown the image after each stage, see `datasets.render.render`.
+        Is shown the image after each stage, see `datasets.physics.render.render`.
 
     Returns
     -------

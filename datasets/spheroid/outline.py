@@ -7,8 +7,8 @@ import numpy as np
 
 from cytosuite.errors import InputError
 from cytosuite.formats import read
-from datasets import tissue
-from datasets.region import Region
+from datasets.physics import tissue
+from datasets.physics.region import Region
 from datasets.spheroid.checks import spheroid_semi_axes
 from datasets.spheroid.draw import Drawn
 from datasets.spheroid.parameters import Parameters

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets import shapes
-from datasets.bodies import Bodies, volumes_um3
 from datasets.phantoms.library import Phantom, read_library
 from datasets.phantoms.stored import StoredNuclei, draw_stored
-from datasets.shapes import Nuclei
+from datasets.physics import shapes
+from datasets.physics.bodies import Bodies, volumes_um3
+from datasets.physics.shapes import Nuclei
 from datasets.spheroid.draw import Drawn, of_kind
 from datasets.spheroid.parameters import Parameters
 from datasets.spheroid.sections import Kind

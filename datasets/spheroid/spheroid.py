@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.bodies import Bodies, Mixture
-from datasets.debris import Blobs
-from datasets.shapes import Nuclei
+from datasets.physics.bodies import Bodies, Mixture
+from datasets.physics.debris import Blobs
+from datasets.physics.shapes import Nuclei
 from datasets.spheroid.outline import Outline
 
 Array = NDArray[np.float64]

@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from cytosuite.volume import Volume
-from datasets import camera
+from datasets.physics import camera
 
 SPACING = (1.0, 1.0, 1.0)
 

@@ -3,7 +3,7 @@ import pytest
 
 from benchmark.calibration.noise import neighbour_correlation, noise_of, transfer_curve
 from cytosuite.volume import Volume
-from datasets import camera
+from datasets.physics import camera
 
 SHAPE = (30, 100, 100)
 

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from datasets import bodies
-from datasets.dye import chromatin_tile
-from datasets.grid import Grid
 from datasets.phantoms.procedural import draw_library, render
 from datasets.phantoms.stored import draw_stored
-from datasets.shapes import draw_nuclei
+from datasets.physics import bodies
+from datasets.physics.dye import chromatin_tile
+from datasets.physics.grid import Grid
+from datasets.physics.shapes import draw_nuclei
 
 SPACING = (0.4, 0.4, 0.4)
 

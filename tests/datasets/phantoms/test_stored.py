@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from cytosuite.errors import InputError
-from datasets import bodies
-from datasets.grid import Grid
 from datasets.phantoms.stored import draw_stored
-from datasets.shapes import draw_nuclei
+from datasets.physics import bodies
+from datasets.physics.grid import Grid
+from datasets.physics.shapes import draw_nuclei
 
 MIDDLE = np.array([[10.1, 9.8, 10.3]])
 TILE = np.zeros((4, 4, 4), np.float32)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from datasets.bodies import paint
-from datasets.grid import Grid
-from datasets.render import render, simulation_grid
-from datasets.shapes import draw_nuclei
+from datasets.physics.bodies import paint
+from datasets.physics.grid import Grid
+from datasets.physics.render import render, simulation_grid
+from datasets.physics.shapes import draw_nuclei
 from datasets.spheroid.light import point_spread
 from datasets.spheroid.parameters import parameters_from
 
@@ -73,7 +73,7 @@ def test_width_of_the_point_spread_function_is_found_in_the_image(spacing):
         def tissue(slab):
             return np.zeros(slab.shape, np.float32)
 
-        from datasets.optics import Attenuation
+        from datasets.physics.optics import Attenuation
 
         light = render(dye, tissue, grid, detector, spread, Attenuation("none"))
         for axis, step in enumerate(spacing):

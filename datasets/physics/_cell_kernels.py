@@ -1,0 +1,394 @@
+"""Compiled loops of `cells`: which nucleus owns a voxel, and how near its border is.
+
+All is float32 and no sum is reordered, so that a voxel has the same bits in any block or slab.
+"""
+
+from math import cos, exp, sin, sqrt
+from typing import NamedTuple, TypeAlias, cast
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Floats: TypeAlias = NDArray[np.float32]
+Numbers: TypeAlias = NDArray[np.int32]
+
+# Numbers of numpy, as Python's would turn every sum into float64.
+ZERO, HALF, ONE, TWO = (cast("float", np.float32(n)) for n in (0, 0.5, 1, 2))
+TINY, MARGIN, INFINITE = (cast("float", np.float32(n)) for n in (1e-6, 1e-3, np.inf))
+# Gradients of the difference of two keys are cut here, so that no border is missed or smeared.
+FLATTEST, STEEPEST = (cast("float", np.float32(n)) for n in (0.3, 2.8))
+
+NUMBERS = ("smallest", "largest", "steepest", "wrinkle", "radius", "weight", "brightness")
+VECTORS = [("centre", np.float32, (3,)), ("axes", np.float32, (3,)), ("frame", np.float32, (3, 3))]
+CELL = np.dtype(VECTORS + [(name, np.float32, ()) for name in NUMBERS], align=True)
+
+
+class Table(NamedTuple):
+    """The cells as the loops need them; few arrays, as they go from function to function.
+
+    Parameters
+    ----------
+    cells : (N,) array of CELL
+        In µm: nucleus (rows of its frame are the directions of the axes; smallest and largest
+        semi-axis, steepest slope of the distance, radius of the sphere of its volume), largest
+        wrinkle, weight, brightness of the membrane.
+    scale : (4,) float32 array
+        Smallest and largest weight after wrinkling, the softness (µm), 1 / mean radius.
+    look : (6,) float32 array
+        Voxel size along z, y, x, thickness of two membranes, unevenness of the stain, and how far
+        from the middle of a sheet there may be dye: 0 for labels only.
+    waves : (K, 3) float32 array
+        Radians per µm.
+    turns : (N, 4, K) float32 array
+        By how much cosine and sine of each wave change the weight (µm) and the stain.
+    """
+
+    cells: NDArray[np.void]
+    scale: Floats
+    look: Floats
+    waves: Floats
+    turns: Floats
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def distance(l0: float, l1: float, l2: float, a0: float, a1: float, a2: float) -> float:
+    """Return the `s` for which the ellipsoid of semi-axes ``a + s`` runs through a point, about.
+
+    One Newton step from the distance along the ray to the centre; negative inside.
+    """
+    d0, d1, d2 = l0 * l0, l1 * l1, l2 * l2
+    i0, i1, i2 = ONE / (a0 * a0), ONE / (a1 * a1), ONE / (a2 * a2)
+    q = sqrt(d0 * i0 + d1 * i1 + d2 * i2)
+    start = sqrt(d0 + d1 + d2) * (ONE - ONE / q)
+    b0, b1, b2 = a0 + start, a1 + start, a2 + start
+    inverse = ONE / (b0 * b1 * b2)
+    u0, u1, u2 = b1 * b2 * inverse, b2 * b0 * inverse, b0 * b1 * inverse
+    e0, e1, e2 = d0 * u0 * u0, d1 * u1 * u1, d2 * u2 * u2
+    total = e0 + e1 + e2
+    s = start + (sqrt(total) - ONE) * total / (e0 * u0 + e1 * u1 + e2 * u2)
+    return max(s, ZERO) if q > ONE else (q - ONE) * min(a0, a1, a2)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def key(s: float, weight: float, radius: float, softness: float, inverse: float) -> float:
+    """Return the weighted power of a point: its sign is that of `s`, its slope positive."""
+    share = radius * inverse
+    outer = share * s * (ONE + s * (HALF / radius) - weight / (s + softness))
+    return outer if s > ZERO else s * share
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def steepest(value: float, inverse: float) -> float:
+    """Return how much the keys of two cells change per µm against each other, at most.
+
+    The power grows with the square of the distance, and so do its slopes with its root.
+    """
+    return STEEPEST * sqrt(ONE + TWO * max(value, ZERO) * inverse)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _candidates(table: Table, middle: Floats, ball: float, near: Numbers) -> int:
+    """List the cells that may own a point of a ball, or come second with a border near it."""
+    lightest, heaviest, softness, inverse = table.scale
+    upper = INFINITE
+    for i in range(len(table.cells)):
+        centre = table.cells[i].centre
+        away = _length(centre[0] - middle[0], centre[1] - middle[1], centre[2] - middle[2])
+        light = max(table.cells[i].weight - table.cells[i].wrinkle, lightest)
+        farthest = away - table.cells[i].smallest + ball
+        upper = min(upper, key(farthest, light, table.cells[i].radius, softness, inverse))
+    margin = table.look[5] * steepest(upper, inverse)
+    count = 0
+    for i in range(len(table.cells)):
+        centre = table.cells[i].centre
+        d0, d1, d2 = middle[0] - centre[0], middle[1] - centre[1], middle[2] - centre[2]
+        heavy = min(table.cells[i].weight + table.cells[i].wrinkle, heaviest)
+        nearest = _length(d0, d1, d2) - table.cells[i].largest - ball
+        if key(nearest, heavy, table.cells[i].radius, softness, inverse) > upper + margin:
+            continue
+        frame, axes = table.cells[i].frame, table.cells[i].axes
+        s = distance(
+            frame[0, 0] * d0 + frame[0, 1] * d1 + frame[0, 2] * d2,
+            frame[1, 0] * d0 + frame[1, 1] * d1 + frame[1, 2] * d2,
+            frame[2, 0] * d0 + frame[2, 1] * d1 + frame[2, 2] * d2,
+            axes[0],
+            axes[1],
+            axes[2],
+        )
+        slack = table.cells[i].steepest * ball
+        if key(s - slack, heavy, table.cells[i].radius, softness, inverse) <= upper + margin:
+            light = max(table.cells[i].weight - table.cells[i].wrinkle, lightest)
+            upper = min(upper, key(s + slack, light, table.cells[i].radius, softness, inverse))
+            near[count] = i
+            count += 1
+    return count
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _length(a: float, b: float, c: float) -> float:
+    """Return the length of a vector."""
+    return sqrt(a * a + b * b + c * c)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _waves(table: Table, z: float, y: float, ripples: Floats, out: Floats) -> None:
+    """Write cosine and sine of the waves (2, K, W) along a row, from those (2, K, W) of its x."""
+    for k in range(len(table.waves)):
+        start = table.waves[k, 0] * z + table.waves[k, 1] * y
+        c, s = cos(start), sin(start)
+        for j in range(ripples.shape[2]):
+            out[0, k, j] = c * ripples[0, k, j] - s * ripples[1, k, j]
+            out[1, k, j] = s * ripples[0, k, j] + c * ripples[1, k, j]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _keys(table: Table, i: int, z: float, y: Floats, x: Floats, waves: Floats, out: Floats) -> None:
+    """Write the keys (W,) of a cell at voxels of a plane, given by their y and x."""
+    lightest, heaviest, softness, inverse = table.scale
+    radius = table.cells[i].radius
+    for j in range(len(x)):
+        out[j] = table.cells[i].weight
+    for k in range(waves.shape[1]):
+        c, s = table.turns[i, 0, k], table.turns[i, 1, k]
+        for j in range(len(x)):
+            out[j] += c * waves[0, k, j] + s * waves[1, k, j]
+    centre, axes, frame = table.cells[i].centre, table.cells[i].axes, table.cells[i].frame
+    cy, cx, a0, a1, a2 = centre[1], centre[2], axes[0], axes[1], axes[2]
+    d0 = z - centre[0]
+    b0, b1, b2 = frame[0, 0] * d0, frame[1, 0] * d0, frame[2, 0] * d0
+    f0, f1, f2 = frame[0, 1], frame[1, 1], frame[2, 1]
+    g0, g1, g2 = frame[0, 2], frame[1, 2], frame[2, 2]
+    for j in range(len(x)):
+        d1, d2 = y[j] - cy, x[j] - cx
+        weight = min(max(out[j], lightest), heaviest)
+        s = distance(
+            b0 + f0 * d1 + g0 * d2, b1 + f1 * d1 + g1 * d2, b2 + f2 * d1 + g2 * d2, a0, a1, a2
+        )
+        out[j] = key(s, weight, radius, softness, inverse)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _ball(z: Floats, y: Floats, x: Floats, middle: Floats) -> float:
+    """Write the centre of a block of voxels and return the radius of the ball around them."""
+    middle[0], middle[1] = HALF * (z[0] + z[-1]), HALF * (y[0] + y[-1])
+    middle[2] = HALF * (x[0] + x[-1])
+    half0, half1 = z[-1] - middle[0], y[-1] - middle[1]
+    half2 = x[-1] - middle[2]
+    return sqrt(half0 * half0 + half1 * half1 + half2 * half2) + MARGIN
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _slope(
+    table: Table, i: int, z: float, y: float, x: float, waves: Floats, at: int, out: Floats
+) -> None:
+    """Write the gradient (3,) of a cell's key at voxel `at` of a row with its waves."""
+    lightest, heaviest, softness, inverse = table.scale
+    centre, axes, frame = table.cells[i].centre, table.cells[i].axes, table.cells[i].frame
+    d0, d1, d2 = z - centre[0], y - centre[1], x - centre[2]
+    l0 = frame[0, 0] * d0 + frame[0, 1] * d1 + frame[0, 2] * d2
+    l1 = frame[1, 0] * d0 + frame[1, 1] * d1 + frame[1, 2] * d2
+    l2 = frame[2, 0] * d0 + frame[2, 1] * d1 + frame[2, 2] * d2
+    s = max(distance(l0, l1, l2, axes[0], axes[1], axes[2]), ZERO)
+    u0, u1, u2 = ONE / (axes[0] + s), ONE / (axes[1] + s), ONE / (axes[2] + s)
+    g0, g1, g2 = l0 * u0 * u0, l1 * u1 * u1, l2 * u2 * u2
+    along = max(g0 * l0 * u0 + g1 * l1 * u1 + g2 * l2 * u2, TINY)
+    weight = table.cells[i].weight
+    for k in range(len(table.waves)):
+        weight += table.turns[i, 0, k] * waves[0, k, at] + table.turns[i, 1, k] * waves[1, k, at]
+    held = min(max(weight, lightest), heaviest)
+    share = table.cells[i].radius * inverse
+    rise = ONE + s / table.cells[i].radius - held * softness / ((s + softness) * (s + softness))
+    rise *= share / along
+    for c in range(3):
+        out[c] = (frame[0, c] * g0 + frame[1, c] * g1 + frame[2, c] * g2) * rise
+    if weight == held:
+        share *= s / (s + softness)
+        for k in range(len(table.waves)):
+            change = (
+                table.turns[i, 1, k] * waves[0, k, at] - table.turns[i, 0, k] * waves[1, k, at]
+            ) * share
+            for c in range(3):
+                out[c] -= change * table.waves[k, c]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _sheet(away: float, thickness: float, width: float) -> float:
+    """Return the share of a voxel of some width that a sheet at a distance fills."""
+    low = max(away - HALF * width, -HALF * thickness)
+    high = min(away + HALF * width, HALF * thickness)
+    return max(high - low, ZERO) / width
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _width(slope: Floats, spacing: Floats) -> float:
+    """Return the width of the box that blurs as voxels do across a sheet with this gradient."""
+    steep = _length(slope[0], slope[1], slope[2]) + TINY
+    return _length(slope[0] * spacing[0], slope[1] * spacing[1], slope[2] * spacing[2]) / steep
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _stain(table: Table, i: int, waves: Floats, at: int) -> float:
+    """Return how bright the membrane of a cell is at a point."""
+    level, unevenness = ZERO, table.look[4]
+    bright: float = table.cells[i].brightness
+    if unevenness == ZERO:
+        return bright
+    for k in range(len(table.waves)):
+        level += table.turns[i, 2, k] * waves[0, k, at] + table.turns[i, 3, k] * waves[1, k, at]
+    return bright * exp(unevenness * (level - HALF * unevenness))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _dye(
+    table: Table,
+    pair: tuple[int, int],
+    difference: float,
+    most: float,
+    point: tuple[float, float, float],
+    away: float,
+    waves: Floats,
+    at: int,
+    slopes: Floats,
+) -> float:
+    """Return the dye of membranes at a point of the first cell of a pair; no second one: -1."""
+    i, j = pair
+    z, y, x = point
+    thickness = table.look[3]
+    _slope(table, i, z, y, x, waves, at, slopes[0])
+    width = _width(slopes[0], table.look)
+    free = _sheet(away, HALF * thickness, width)
+    covered = min(max(HALF - away / width, ZERO), ONE)
+    sheet = ZERO
+    if j >= 0 and covered > ZERO:
+        _slope(table, j, z, y, x, waves, at, slopes[1])
+        for c in range(3):
+            slopes[1, c] -= slopes[0, c]
+        steep = _length(slopes[1, 0], slopes[1, 1], slopes[1, 2])
+        border = difference / min(max(steep, FLATTEST), most)
+        sheet = covered * _sheet(border, thickness, _width(slopes[1], table.look))
+    if free == ZERO and sheet == ZERO:
+        return ZERO
+    here = _stain(table, i, waves, at)
+    if sheet == ZERO:
+        return free * here
+    return max(free * here, sheet * HALF * (here + _stain(table, j, waves, at)))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _dyes(
+    table: Table,
+    z: float,
+    y: Floats,
+    x: Floats,
+    outside: Floats,
+    waves: Floats,
+    work: Floats,
+    owner: Numbers,
+    out: Floats,
+) -> None:
+    """Add the dye of membranes in a plane (Y, X) of voxels."""
+    reach, slopes = table.look[5], np.empty((2, 3), np.float32)
+    for j in range(outside.size):
+        row, column = divmod(j, len(x))
+        difference, away = work[2, j] - work[1, j], outside[row, column]
+        most = steepest(work[1, j], table.scale[3])
+        close = difference < reach * most
+        if away < reach and (close or away > -reach):
+            pair = (owner[0, j], owner[1, j] if close else -1)
+            point = (z, y[row], x[column])
+            out[row, column] += _dye(table, pair, difference, most, point, away, waves, j, slopes)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _two(i: int, size: int, work: Floats, owner: Numbers) -> None:
+    """Enter the keys of a cell, ``work[0]``, into the two smallest so far and their owners."""
+    for j in range(size):
+        v, best, second = work[0, j], work[1, j], work[2, j]
+        work[2, j] = best if v < best else (v if v < second else second)
+        owner[1, j] = owner[0, j] if v < best else (i if v < second else owner[1, j])
+        work[1, j] = v if v < best else best
+        owner[0, j] = i if v < best else owner[0, j]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _plane(
+    table: Table,
+    z: float,
+    y: Floats,
+    x: Floats,
+    ripples: Floats,
+    near: Numbers,
+    waves: Floats,
+    work: Floats,
+    owner: Numbers,
+) -> None:
+    """Write the waves of a plane of voxels, the two smallest keys there, and their owners."""
+    wide, size = len(x), len(y) * len(x)
+    for b in range(len(y)):
+        row = slice(b * wide, b * wide + wide)
+        work[3, row], work[4, row] = y[b], x
+        _waves(table, z, y[b], ripples, waves[:, :, row])
+    work[1:3], owner[:] = np.inf, -1
+    for i in near:
+        _keys(table, i, z, work[3, :size], work[4, :size], waves, work[0])
+        _two(i, size, work, owner)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def fill(
+    table: Table,
+    positions: tuple[Floats, Floats, Floats],
+    ripples: Floats,
+    outside: Floats,
+    block: tuple[int, int, int],
+    labels: NDArray[np.uint16],
+    image: Floats,
+) -> None:
+    """Write the cells of voxels, and add the dye of their membranes.
+
+    Parameters
+    ----------
+    table : Table
+    positions : tuple of (Z,), (Y,), (X,) float32 arrays
+        µm, of the voxels.
+    ripples : (2, K, X) float32 array
+        Cosine and sine of the waves along x.
+    outside : (Z, Y, X) float32 array
+        Signed distance from the tissue.
+    block : tuple of int
+        Voxels which share a list of candidates.
+    labels, image : (Z, Y, X) uint16 and float32 arrays
+        Changed in place; either may be empty.
+    """
+    z, y, x = positions
+    reach = table.look[5]
+    near = np.empty(len(table.cells), np.int32)
+    middle = np.empty(3, np.float32)
+    plane = block[1] * block[2]
+    work = np.empty((5, plane), np.float32)  # key, smallest and second smallest, y, x
+    owner = np.empty((2, plane), np.int32)
+    waves = np.empty((2, len(table.waves), plane), np.float32)
+    for z0 in range(0, len(z), block[0]):
+        for y0 in range(0, len(y), block[1]):
+            for x0 in range(0, len(x), block[2]):
+                zs, ys = z[z0 : z0 + block[0]], y[y0 : y0 + block[1]]
+                xs = x[x0 : x0 + block[2]]
+                wide = len(xs)
+                region = outside[z0 : z0 + len(zs), y0 : y0 + len(ys), x0 : x0 + wide]
+                if region.min() >= reach:
+                    continue
+                ball = _ball(zs, ys, xs, middle)
+                count = _candidates(table, middle, ball, near)
+                part = ripples[:, :, x0 : x0 + wide]
+                for a in range(len(zs)):
+                    _plane(table, zs[a], ys, xs, part, near[:count], waves, work, owner)
+                    away = region[a]
+                    if labels.size:
+                        mine = labels[z0 + a, y0 : y0 + len(ys), x0 : x0 + wide]
+                        for b in range(len(ys)):
+                            for c in range(wide):
+                                mine[b, c] = owner[0, b * wide + c] + 1 if away[b, c] < 0 else 0
+                    if image.size:
+                        dye = image[z0 + a, y0 : y0 + len(ys), x0 : x0 + wide]
+                        _dyes(table, zs[a], ys, xs, away, waves, work, owner, dye)

@@ -1,0 +1,313 @@
+"""Cells around nuclei: who owns a point of the tissue, and where membranes run.
+
+Nuclei are placed by mechanics (`packing`); the tissue between them is shared out by a
+weighted Laguerre diagram of their ellipsoids. Like a simulation of the cells on a lattice or by
+meshes (Runser et al. 2024), but in a second, this gives cells that hold one nucleus each, fill the
+tissue, meet in smooth faces and have controlled volumes. Generalised power diagrams describe grains
+of any axis ratio (Alpers et al. 2015), iterated weights give the wanted volumes (Bourne et al.
+2020), and distances from bodies of finite size the borders of epithelia (Bock et al. 2010).
+
+Notes
+-----
+A point belongs to the cell with the smallest ``r s (1 + s / 2r - w / (s + λ))`` where `s` is the
+distance from the nucleus in µm (for which the ellipsoid of semi-axes ``a + s`` runs through the
+point), `r` the nucleus' mean radius, `w` the weight of the cell and `λ` the typical half gap
+between nuclei. Without weights and for spheres it is half the power ``d² - r²`` of a Laguerre
+diagram, with its plane faces and convex cells. It is zero on the nucleus for every weight
+``w < λ``, so that no nucleus reaches into another's cell; the usual ``d² - w`` has no such bound.
+Borders wrinkle because each weight varies in space by plane waves: as these are functions of the
+position, all results are the same for slabs of a grid, and borders for any voxel size.
+
+References
+----------
+Alpers et al., Generalized balanced power diagrams for 3D representations of polycrystals, Philos.
+Mag. 95 (2015), doi:10.1080/14786435.2015.1015469. Bourne et al., Laguerre tessellations and
+polycrystalline microstructures, Philos. Mag. 100 (2020), doi:10.1080/14786435.2020.1790053. Bock
+et al., Generalized Voronoi tessellation as a model of two-dimensional cell tissue dynamics, Bull.
+Math. Biol. 72 (2010), doi:10.1007/s11538-009-9498-3. Runser et al., SimuCell3D, Nat. Comput. Sci.
+4 (2024), doi:10.1038/s43588-024-00620-9.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cytosuite.errors import InputError
+from datasets.physics.grid import Array, Grid, Image
+
+if TYPE_CHECKING:
+    from datasets.physics._cell_kernels import Table
+
+Labels = NDArray[np.uint16]
+Outside = Callable[[Grid], Image]  # signed distance (Z, Y, X) in µm from the tissue, inside < 0
+
+WAVES = 6
+LIGHTEST, HEAVIEST = -2.0, 0.9  # weights in units of the softness; 1 would open a nucleus to others
+VOXELS = 250  # per cell on the grid on which volumes are relaxed
+BLOCK_UM = 3.0  # edge of what shares a list of candidates
+NO_LABELS, NO_IMAGE = np.zeros((0, 0, 0), np.uint16), np.zeros((0, 0, 0), np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Cells, each around one nucleus.
+
+    Parameters
+    ----------
+    centres_um : (N, 3) float array
+    semi_axes_um, rotations : (N, 3) and (N, 3, 3) float arrays
+        Of the nuclei; the columns of a rotation are the directions of the axes.
+    weights_um : (N,) float array
+        How much farther than its equals a cell reaches.
+    softness_um : float
+        Distance from a nucleus at which half of a weight counts.
+    waves : (K, 3) float array
+        Wave vectors, radians per µm.
+    wrinkles : (N, K, 2) float array
+        µm by which the cosine and the sine of each wave change the weight.
+    stain : (N, K, 2) float array
+        The same for the stain of the membrane; standard deviation 1.
+    """
+
+    centres_um: Array
+    semi_axes_um: Array
+    rotations: Array
+    weights_um: Array
+    softness_um: float
+    waves: Array
+    wrinkles: Array
+    stain: Array
+
+    def __len__(self) -> int:
+        """Return the number of cells."""
+        return len(self.weights_um)
+
+
+def grow_cells(
+    rng: np.random.Generator,
+    semi_axes_um: Array,
+    rotations: Array,
+    centres_um: Array,
+    outside: Outside,
+    bounds: Grid,
+    *,
+    volume_spread: float = 0.15,
+    wrinkle_um: float = 0.0,
+    wavelength_um: float = 6.0,
+    rounds: int = 12,
+) -> Cells:
+    """Return cells around nuclei with volumes near wanted ones.
+
+    Parameters
+    ----------
+    rng : numpy Generator
+    semi_axes_um, rotations, centres_um : (N, 3), (N, 3, 3) and (N, 3) float arrays
+        Of the nuclei, which should not overlap; at most 65535.
+    outside : callable
+        Signed distance from the tissue on a grid.
+    bounds : Grid
+        Its box holds the whole tissue; its voxels are not used.
+    volume_spread : float
+        Standard deviation of the logarithm of the wanted ratio of cell to nucleus volume; the
+        mean ratio follows from the tissue's volume.
+    wrinkle_um : float
+        Root mean square of the wrinkles of a border in the middle between nuclei.
+    wavelength_um : float
+        Their shortest length; the longest is twice as long.
+    rounds : int
+        Of the relaxation of the weights; 0 leaves them equal.
+
+    Raises
+    ------
+    InputError
+        If there are too many nuclei.
+    """
+    count = len(centres_um)
+    if count > np.iinfo(np.uint16).max:
+        raise InputError(f"expected at most 65535 cells, found {count}; lower n_nuclei")
+    wanted = semi_axes_um.prod(axis=1) * np.exp(volume_spread * rng.normal(size=count))
+    phases = rng.uniform(0, 2 * np.pi, (2, count, WAVES))
+    turns = np.stack([np.cos(phases), np.sin(phases)], axis=3) * (2 / WAVES) ** 0.5
+    directions = rng.normal(size=(WAVES, 3))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    lengths = wavelength_um * rng.uniform(1, 2, (WAVES, 1))
+    cells = Cells(
+        centres_um=centres_um,
+        semi_axes_um=semi_axes_um,
+        rotations=rotations,
+        weights_um=np.zeros(count),
+        softness_um=1.0,
+        waves=directions * 2 * np.pi / lengths,
+        wrinkles=turns[0] * wrinkle_um,
+        stain=turns[1],
+    )
+    return _relax(cells, outside, bounds, wanted, rounds) if count else cells
+
+
+def _relax(cells: Cells, outside: Outside, bounds: Grid, wanted: Array, rounds: int) -> Cells:
+    """Return the cells with weights that bring their volumes near `wanted` ones (any unit)."""
+    nucleus = 4 / 3 * np.pi * float(cells.semi_axes_um.prod(axis=1).mean())
+    step = (2.5 * nucleus / VOXELS) ** (1 / 3)
+    z, y, x = (max(round(size / step), 1) for size in bounds.size_um)
+    spacing = tuple(size / n for size, n in zip(bounds.size_um, (z, y, x), strict=True))
+    grid = Grid((z, y, x), (spacing[0], spacing[1], spacing[2]), bounds.origin)
+    distance = outside(grid)
+    volume = float(np.prod(spacing)) * np.count_nonzero(distance < 0) / len(cells)
+    wanted = wanted / wanted.mean() * volume
+    gap = (3 / (4 * np.pi) * np.array([volume, nucleus])) ** (1 / 3)
+    softness = max(float(gap[0] - gap[1]), 0.5)
+    # In the middle half of the weight counts, of two cells, against two slopes of 1 + s / r.
+    height = 8**0.5 * (1 + softness / gap[1])
+    cells = replace(cells, softness_um=softness, wrinkles=cells.wrinkles * height)
+    smooth = replace(
+        cells, waves=cells.waves[:0], wrinkles=cells.wrinkles[:, :0], stain=cells.stain[:, :0]
+    )
+    for _ in range(rounds):
+        labels = label_cells(smooth, grid, lambda _: distance)
+        sizes = np.bincount(labels.ravel(), minlength=len(cells) + 1)[1:] * np.prod(spacing)
+        # A border moves by about a quarter of the weight, of 5.5 volume^(2/3) µm² of surface.
+        push = (wanted - sizes) / (1.4 * wanted ** (2 / 3))
+        weights = smooth.weights_um + 0.7 * push.clip(-softness / 2, softness / 2)
+        weights -= np.median(weights)
+        smooth = replace(smooth, weights_um=weights.clip(LIGHTEST * softness, HEAVIEST * softness))
+    return replace(cells, weights_um=smooth.weights_um)
+
+
+def _table(cells: Cells, brightness: float | Array, look: tuple[float, ...]) -> "Table":
+    """Return what the compiled loops need to know of cells."""
+    from datasets.physics._cell_kernels import CELL, Table
+
+    smallest, largest = cells.semi_axes_um.min(axis=1), cells.semi_axes_um.max(axis=1)
+    ratio = largest / smallest
+    steepest = 1.1 * (ratio + 1) / (2 * np.sqrt(ratio))  # Kantorovich's inequality, and a margin
+    radii = cells.semi_axes_um.prod(axis=1) ** (1 / 3)
+    table = np.zeros(len(cells), CELL)
+    table["centre"], table["axes"] = cells.centres_um, cells.semi_axes_um
+    table["frame"] = np.swapaxes(cells.rotations, 1, 2)
+    table["smallest"], table["largest"] = smallest, largest
+    table["steepest"] = steepest
+    table["wrinkle"] = np.linalg.norm(cells.wrinkles, axis=2).sum(axis=1)
+    table["radius"] = radii
+    table["weight"], table["brightness"] = cells.weights_um, brightness
+    softness = cells.softness_um
+    scale = np.array([LIGHTEST * softness, HEAVIEST * softness, softness, 1 / radii.mean()])
+    turns = np.concatenate([cells.wrinkles, cells.stain], axis=2).transpose(0, 2, 1)
+    parts = (scale, np.array(look), cells.waves, turns)
+    return Table(table, *(np.array(part, np.float32, order="C") for part in parts))
+
+
+def _fill(
+    cells: Cells,
+    grid: Grid,
+    outside: Outside,
+    labels: Labels = NO_LABELS,
+    image: Image = NO_IMAGE,
+    brightness: float | Array = 0.0,
+    look: tuple[float, ...] = (0.0,) * 6,
+) -> None:
+    """Write labels or dye, see `datasets.physics._cell_kernels.fill`."""
+    from datasets.physics import _cell_kernels
+
+    if not len(cells):
+        return
+    phase = cells.waves[:, 2:] * grid.centres(2)
+    ripples = np.stack([np.cos(phase), np.sin(phase)]).astype(np.float32)
+    positions = (grid.centres(0), grid.centres(1), grid.centres(2))
+    _cell_kernels.fill(
+        _table(cells, brightness, look),
+        positions,
+        ripples,
+        np.ascontiguousarray(outside(grid), np.float32),
+        _block(grid),
+        labels,
+        image,
+    )
+
+
+def _block(grid: Grid) -> tuple[int, int, int]:
+    """Return how many voxels share a list of candidates: as few as makes long rows possible."""
+    z, y, x = (round(BLOCK_UM / step) for step in grid.spacing)
+    return max(z, 1), max(y, 1), max(min(16, 4 * x), 4 * ((x + 3) // 4), 4)
+
+
+def label_cells(cells: Cells, grid: Grid, outside: Outside) -> Labels:
+    """Return the label image of the cells.
+
+    Parameters
+    ----------
+    cells : Cells
+    grid : Grid
+        Voxels whose centres lie in the tissue are labelled.
+    outside : callable
+        Signed distance from the tissue on a grid.
+
+    Returns
+    -------
+    (Z, Y, X) uint16 array
+        Number of the nucleus + 1, 0 outside of the tissue. The same for slabs of the grid.
+    """
+    labels = np.zeros(grid.shape, np.uint16)
+    _fill(cells, grid, outside, labels=labels)
+    return labels
+
+
+def paint_membranes(
+    cells: Cells,
+    grid: Grid,
+    outside: Outside,
+    *,
+    thickness_um: float,
+    brightness: float | Array,
+    unevenness: float = 0.2,
+    out: Image,
+) -> Image:
+    """Add the dye of the membranes to an image.
+
+    Parameters
+    ----------
+    cells : Cells
+    grid : Grid
+        That of `out`.
+    outside : callable
+        Signed distance from the tissue on a grid.
+    thickness_um : float
+        Of the two membranes between two cells; at the surface of the tissue there is one.
+    brightness : float or (N,) float array
+        Density of the dye in each cell's membrane.
+    unevenness : float
+        Standard deviation of the logarithm of the stain along the membranes, over lengths like
+        those of wrinkles.
+    out : (Z, Y, X) float32 array
+        Changed in place and returned.
+
+    Notes
+    -----
+    A voxel takes the share that a flat sheet at its distance from the border fills: the
+    difference of the two smallest keys divided by its gradient. The sum across a sheet, in
+    µm, is therefore ``thickness_um * brightness`` whatever the voxel size.
+    """
+    reach = (thickness_um + max(grid.spacing)) / 2
+    look = (*grid.spacing, thickness_um, unevenness, reach)
+    _fill(cells, grid, outside, image=out, brightness=brightness, look=look)
+    return out
+
+
+def inside_own_cell(nucleus_labels: Labels, cell_labels: Labels) -> float:
+    """Return the share of the nuclei's voxels that lie in the cell of the same number.
+
+    Parameters
+    ----------
+    nucleus_labels, cell_labels : (Z, Y, X) uint16 arrays
+
+    Returns
+    -------
+    float
+        1 if there is no nucleus.
+    """
+    nucleus = nucleus_labels > 0
+    total = np.count_nonzero(nucleus)
+    own = np.count_nonzero(nucleus & (nucleus_labels == cell_labels))
+    return own / total if total else 1.0

@@ -1,0 +1,214 @@
+"""What shines beside nuclei and is not labelled: fragments of dying ones, small bodies, glow."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from datasets.physics import shapes
+from datasets.physics.grid import Array, Grid, Image
+from datasets.physics.shapes import FRAGMENT, Nuclei
+
+Range = tuple[float, float]
+
+UNEVEN = 0.7  # standard deviation of the logarithm of the volumes of pieces
+TRIES = 24  # places tried for each piece; the one with most room is taken
+REACH = 3.0  # standard deviations of a blob that are painted
+
+
+def fragments(
+    rng: np.random.Generator,
+    semi_axes_um: Array,
+    rotations: Array,
+    centres_um: Array,
+    brightness: Array,
+    *,
+    count: tuple[int, int] = (5, 15),
+    share: float = 0.05,
+    factor: Range = (3.0, 10.0),
+) -> tuple[Nuclei, Array]:
+    """Return the compact, bright pieces into which dying nuclei have fallen.
+
+    Parameters
+    ----------
+    rng : numpy Generator
+    semi_axes_um, rotations, centres_um : (D, 3), (D, 3, 3) and (D, 3) float arrays
+        The nuclei as ellipsoids; a piece lies inside of its own.
+    brightness : (D,) float array
+        Of the nuclei.
+    count : tuple of int
+        Range of the number of pieces of a nucleus.
+    share : float
+        Of the nucleus' volume that its pieces fill together.
+    factor : tuple of float
+        Range of the brightness of the pieces of a nucleus relative to it.
+
+    Returns
+    -------
+    Nuclei
+        P pieces, round and without structure, in the order of the nuclei.
+    centres_um : (P, 3) float array
+    """
+    radii, centres, bright = [], [], []
+    for axes, turn, centre, light in zip(
+        semi_axes_um, rotations, centres_um, brightness, strict=True
+    ):
+        volumes = np.sort(np.exp(rng.normal(0.0, UNEVEN, rng.integers(*count, endpoint=True))))
+        volumes *= share * axes.prod() / volumes.sum()
+        size = volumes[::-1] ** (1 / 3)
+        radii.append(size)
+        centres.append(centre + _places(rng, size, axes) @ turn.T)
+        bright.append(np.full(len(size), light * rng.uniform(*factor)))
+    if not radii:
+        return _compact(rng, np.zeros(0), np.zeros(0), 0.0), np.zeros((0, 3))
+    pieces = _compact(rng, np.concatenate(radii), np.concatenate(bright), 0.06)
+    return pieces, np.concatenate(centres)
+
+
+def bodies(
+    rng: np.random.Generator,
+    count: int,
+    *,
+    diameter_um: Range,
+    brightness: Range,
+    contrast: float = 0.3,
+) -> Nuclei:
+    """Return compact bodies like polar bodies or cell debris.
+
+    Parameters
+    ----------
+    rng, count : numpy Generator, int
+    diameter_um, brightness : tuple of float
+        Ranges, both drawn log-uniformly; brightness relative to the median nucleus.
+    contrast : float
+        See `datasets.physics.shapes.Nuclei`.
+    """
+    radii = _log_uniform(rng, diameter_um, count) / 2
+    light = _log_uniform(rng, brightness, count)
+    return _compact(rng, radii, light, 0.12, contrast)
+
+
+@dataclass(frozen=True, slots=True)
+class Blobs:
+    """Diffuse glow out of focus: Gaussian clouds.
+
+    Parameters
+    ----------
+    centres_um : (N, 3) float array
+    sigmas_um : (N, 3) float array
+        Standard deviations along z, y, x.
+    brightness : (N,) float array
+        At the centre, relative to the median nucleus.
+    """
+
+    centres_um: Array
+    sigmas_um: Array
+    brightness: Array
+
+
+def draw_blobs(
+    rng: np.random.Generator,
+    centres_um: Array,
+    *,
+    sigma_z_um: Range,
+    sigma_xy_um: Range,
+    brightness: Range,
+) -> Blobs:
+    """Return blobs of random size and brightness at given places.
+
+    Parameters
+    ----------
+    rng : numpy Generator
+    centres_um : (N, 3) float array
+    sigma_z_um, sigma_xy_um : tuple of float
+        Ranges of the standard deviations, drawn uniformly.
+    brightness : tuple of float
+        Range, drawn log-uniformly.
+    """
+    count = len(centres_um)
+    z, across = rng.uniform(*sigma_z_um, count), rng.uniform(*sigma_xy_um, count)
+    light = _log_uniform(rng, brightness, count)
+    return Blobs(centres_um, np.stack([z, across, across], axis=1), light)
+
+
+def paint_blobs(blobs: Blobs, grid: Grid, out: Image) -> Image:
+    """Add blobs to an image.
+
+    Parameters
+    ----------
+    blobs : Blobs
+    grid : Grid
+    out : (Z, Y, X) float32 array
+        Changed in place and returned.
+
+    Notes
+    -----
+    A blob is a product over the axes, each factor ``exp(-d² / 2 s²)`` lowered so that it ends at
+    `REACH` standard deviations without a step; the cost is that of these boxes.
+    """
+    floor = np.float32(np.exp(-(REACH**2) / 2))
+    for centre, sigma, light in zip(
+        blobs.centres_um, blobs.sigmas_um, blobs.brightness, strict=True
+    ):
+        box = grid.box(centre, REACH * sigma)
+        if box is None:
+            continue
+        z, y, x = (
+            (grid.centres(axis, span.start, span.stop) - np.float32(centre[axis]))
+            / np.float32(sigma[axis])
+            for axis, span in enumerate(box)
+        )
+        z, y, x = (np.maximum(np.exp(-d * d / 2) - floor, 0) / (1 - floor) for d in (z, y, x))
+        out[box] += (np.float32(light) * z)[:, None, None] * (y[:, None] * x)
+    return out
+
+
+def _log_uniform(rng: np.random.Generator, limits: Range, count: int) -> Array:
+    """Return values (N,) between limits, of which none may be 0."""
+    low, high = limits
+    return low * (high / low) ** rng.random(count)
+
+
+def _compact(
+    rng: np.random.Generator,
+    radii: Array,
+    brightness: Array,
+    axis_spread: float,
+    contrast: float = 0.3,
+) -> Nuclei:
+    """Return round, smooth bodies of given radii (N,) in µm and brightness (N,)."""
+    drawn = shapes.draw_nuclei(
+        rng,
+        len(radii),
+        diameter_um=2.0,
+        diameter_spread=0.0,
+        axis_spread=axis_spread,
+        brightness_spread=0.0,
+        contrast=contrast,
+        nucleoli=0,
+    )
+    return replace(
+        drawn,
+        semi_axes_um=drawn.semi_axes_um * radii[:, None],
+        brightness=brightness,
+        phase=np.full(len(radii), FRAGMENT),
+    )
+
+
+def _places(rng: np.random.Generator, radii: Array, semi_axes_um: Array) -> Array:
+    """Return places (P, 3) of spheres in an ellipsoid, each where it has most room of some tries.
+
+    Parameters
+    ----------
+    rng : numpy Generator
+    radii : (P,) float array
+        The largest first.
+    semi_axes_um : (3,) float array
+    """
+    places = np.zeros((len(radii), 3))
+    for i, radius in enumerate(radii):
+        tries = rng.normal(size=(TRIES, 3))
+        tries *= rng.random((TRIES, 1)) ** (1 / 3) / np.linalg.norm(tries, axis=1, keepdims=True)
+        tries *= semi_axes_um * max(1 - 1.2 * radius / semi_axes_um.min(), 0.0)
+        gaps = np.linalg.norm(tries[:, None] - places[:i], axis=2) - radii[:i]
+        places[i] = tries[gaps.min(axis=1, initial=np.inf).argmax()]
+    return places

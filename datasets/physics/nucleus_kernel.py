@@ -1,0 +1,376 @@
+"""Compiled loops over the voxels of one nucleus: where its surface is, and the dye inside.
+
+All is float32 and without fused or reordered sums, so that a voxel gets the same value whichever
+slab it is computed in. Cosine and exponential are short polynomials: the compiler makes vector
+instructions of them. Compiling takes about 8 s once; the code is kept beside this file, or in the
+user's cache folder where that cannot be written (`NUMBA_CACHE_DIR` names another).
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias, TypeVar, cast
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Floats: TypeAlias = NDArray[np.float32]
+Indices: TypeAlias = NDArray[np.int64]
+Loop = TypeVar("Loop", bound=Callable[..., Any])
+
+ZERO, HALF, ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
+TINY = np.float32(1e-6)
+TURN = np.float32(1 / (2 * np.pi))
+C1, C2, C3 = np.float32(-19.7392088), np.float32(64.9393940), np.float32(-85.4568172)
+C4, C5, C6 = np.float32(60.2446414), np.float32(-26.4262568), np.float32(7.9035364)
+E2, E3, E4 = np.float32(1 / 2), np.float32(1 / 6), np.float32(1 / 24)
+SIXTEENTH = np.float32(1 / 16)
+BLOCK = 1024  # voxels computed together: their values stay in the cache
+FAR = np.float32(9.0)  # in units of the semi-axes
+BALL = np.float32(0.4)  # mean of y² + x² in the unit ball
+WIDER = np.float32(1.05)  # an ellipsoid this much wider holds a bent one, see `bounds`
+
+EDGE = np.float32(0.3)  # µm over which a nucleolus fades in
+SHELL = np.float32(0.35)  # µm: half the thickness of the dense shell around it
+DENSE = np.float32(0.4)  # how much denser that shell is
+DARK = np.float32(0.72)  # share of the dye that is missing in a nucleolus
+WOBBLE = np.float32(0.12)  # µm by which chromatin dents the outline of a nucleolus
+FINE = np.float32(0.5)  # the product of two noises has finer grains: its weight
+UNEVEN = np.float32(0.8)  # how patchy the rim is
+
+
+def compiled(loop: Loop) -> Loop:
+    """Return a loop in machine code, compiled anew in each process where none can be kept."""
+    try:
+        return cast(Loop, njit(cache=True, nogil=True, error_model="numpy")(loop))
+    except RuntimeError:  # neither this folder nor the user's cache can be written
+        return cast(Loop, njit(nogil=True, error_model="numpy")(loop))
+
+
+@compiled
+def _cosine(angle: np.float32) -> np.float32:
+    """Return the cosine, to 1e-4: its series up to the twelfth power of a part of a turn."""
+    t = angle * TURN
+    whole: np.float32 = np.floor(t + HALF)
+    t -= whole
+    t *= t
+    return ONE + t * (C1 + t * (C2 + t * (C3 + t * (C4 + t * (C5 + t * C6)))))
+
+
+@compiled
+def _exponential(x: np.float32) -> np.float32:
+    """Return exp(x), to 1e-3 between -5 and 5: its series at x / 16, to the power of 16."""
+    x = max(x * SIXTEENTH, -HALF)
+    e = ONE + x * (ONE + x * (E2 + x * (E3 + x * E4)))
+    e *= e
+    e *= e
+    e *= e
+    return e * e
+
+
+@compiled
+def _bump(x: np.float32) -> np.float32:
+    """Return (1 - x²)² between -1 and 1 and 0 elsewhere: a hill without corners."""
+    rest = max(ONE - x * x, ZERO)
+    return rest * rest
+
+
+@compiled
+def add_waves(z: Floats, y: Floats, x: Floats, waves: Floats, out: Floats) -> None:
+    """Write the sum of plane waves, of variance 1 on average, at n directions.
+
+    Parameters
+    ----------
+    z, y, x : (n,) float32 arrays
+        Unit vectors.
+    waves : (4, K) float32 array
+        Wave vector (z, y, x) and phase of each.
+    out : (n,) float32 array
+    """
+    out[:] = ZERO
+    norm = np.float32(np.sqrt(2 / waves.shape[1]))
+    for k in range(waves.shape[1]):
+        kz, ky, kx, phase = waves[0, k], waves[1, k], waves[2, k], waves[3, k]
+        for i in range(z.size):
+            out[i] += norm * _cosine(kz * z[i] + ky * y[i] + kx * x[i] + phase)
+
+
+@compiled
+def measure(sphere: Floats, waves: Floats, roughness: np.float32) -> tuple[float, float, float]:
+    """Return what turns waves into a surface that keeps the volume.
+
+    Parameters
+    ----------
+    sphere : (3, D) float32 array
+        Directions spread evenly.
+    waves : (4, K) float32 array
+    roughness : float32
+
+    Returns
+    -------
+    mean, scale, largest : float
+        Mean height of the waves; factor on ``1 + roughness * (height - mean)``; about the largest
+        radius that comes of it, a little more.
+    """
+    height = np.empty(sphere.shape[1], np.float32)
+    add_waves(sphere[0], sphere[1], sphere[2], waves, height)
+    mean = cubes = largest = 0.0
+    for i in range(height.size):
+        mean += float(height[i]) / height.size
+    for i in range(height.size):
+        radius = 1.0 + float(roughness) * (float(height[i]) - mean)
+        cubes += radius**3 / height.size
+        largest = max(largest, radius)
+    scale = cubes ** (-1 / 3)
+    return mean, scale, largest * scale * 1.02
+
+
+@compiled
+def _rows(
+    z: Floats, y: Floats, x: Floats, to_axes: Floats, reach: Floats, first: Indices, last: Indices
+) -> int:
+    """Write the voxels `first` to `last` of each row along x in an ellipsoid; return their number.
+
+    A row crosses the surface where a quadratic form reaches 1.
+    """
+    step = float(x[1] - x[0]) if x.size > 1 else 1.0
+    total = 0
+    for j in range(z.size):
+        for i in range(y.size):
+            a = b = c = 0.0
+            for axis in range(3):
+                start = to_axes[axis, 0] * z[j] + to_axes[axis, 1] * y[i] + to_axes[axis, 2] * x[0]
+                start, slope = start / reach[axis], to_axes[axis, 2] * step / reach[axis]
+                a += slope * slope
+                b += slope * start
+                c += start * start
+            root = b * b - a * (c - 1.0)
+            row = j * y.size + i
+            first[row] = last[row] = 0
+            if root >= 0.0:
+                root = np.sqrt(root)
+                first[row] = max(int(np.ceil((-b - root) / a)), 0)
+                last[row] = max(min(int(np.floor((root - b) / a)) + 1, x.size), first[row])
+            total += last[row] - first[row]
+    return total
+
+
+@compiled
+def _fill(
+    z: Floats, y: Floats, x: Floats, to_axes: Floats, reach: Floats
+) -> tuple[Indices, Floats]:
+    """Return the voxels (n,) of a box in an ellipsoid and their positions (3, n)."""
+    first, last = np.empty(z.size * y.size, np.int64), np.empty(z.size * y.size, np.int64)
+    total = _rows(z, y, x, to_axes, reach, first, last)
+    inside, position = np.empty(total, np.int64), np.empty((3, total), np.float32)
+    p, q, r = position[0], position[1], position[2]
+    p1, q1, r1 = to_axes[0, 2], to_axes[1, 2], to_axes[2, 2]
+    n = 0
+    for row in range(first.size):
+        down, along = z[row // y.size], y[row % y.size]
+        p0 = to_axes[0, 0] * down + to_axes[0, 1] * along
+        q0 = to_axes[1, 0] * down + to_axes[1, 1] * along
+        r0 = to_axes[2, 0] * down + to_axes[2, 1] * along
+        span = x[first[row] : last[row]]
+        for i in range(span.size):
+            p[n + i] = p0 + p1 * span[i]
+            q[n + i] = q0 + q1 * span[i]
+            r[n + i] = r0 + r1 * span[i]
+            inside[n + i] = row * x.size + first[row] + i
+        n += span.size
+    return inside, position
+
+
+@compiled
+def _normalise(position: Floats, distance: Floats, z: Floats, y: Floats, x: Floats) -> None:
+    """Write unit vectors."""
+    p, q, r = position[0], position[1], position[2]
+    for i in range(distance.size):
+        inverse = ONE / (distance[i] + TINY)
+        z[i] = p[i] * inverse
+        y[i] = q[i] * inverse
+        x[i] = r[i] * inverse
+
+
+@compiled
+def cut(
+    z: Floats,
+    y: Floats,
+    x: Floats,
+    to_axes: Floats,
+    bend: np.float32,
+    waves: Floats,
+    roughness: np.float32,
+    surface: tuple[float, float, float],
+    rim: float,
+) -> tuple[Indices, Floats, Floats]:
+    """Return the voxels of a box in and near a nucleus.
+
+    Parameters
+    ----------
+    z, y, x : float32 arrays
+        Positions in µm of the planes, rows and columns of the box, from the nucleus' centre.
+    to_axes : (3, 3) float32 array
+        Turns µm into units of the semi-axes.
+    bend : float32
+        Shift along the first axis at distance 1 from it, in units of that semi-axis.
+    waves, roughness, surface : (4, K) float32 array, float32, tuple
+        See `measure`.
+    rim : float
+        Voxels up to this distance are wanted, relative to the surface.
+
+    Returns
+    -------
+    inside : (n,) int64 array
+        Flat indices in the box.
+    position : (3, n) float32 array
+        In units of the semi-axes, unbent.
+    distance : (n,) float32 array
+        From the centre relative to the surface.
+    """
+    mean, scale, largest = np.float32(surface[0]), np.float32(surface[1]), surface[2]
+    inside, position = _fill(z, y, x, to_axes, bounds(largest * rim, float(bend)))
+    p, q, r, total = position[0], position[1], position[2], inside.size
+    distance = np.empty(total, np.float32)
+    for i in range(total):
+        p[i] += bend * (q[i] * q[i] + r[i] * r[i] - BALL)
+        distance[i] = np.sqrt(p[i] * p[i] + q[i] * q[i] + r[i] * r[i])
+    unit, height = np.empty((3, BLOCK), np.float32), np.empty(BLOCK, np.float32)
+    for begin in range(0, total, BLOCK):
+        end = min(begin + BLOCK, total)
+        part, away = position[:, begin:end], distance[begin:end]
+        u, v, w = unit[0, : away.size], unit[1, : away.size], unit[2, : away.size]
+        _normalise(part, away, u, v, w)
+        add_waves(u, v, w, waves, height)
+        for i in range(away.size):
+            away[i] /= scale * (ONE + roughness * (height[i] - mean))
+    return inside, position, distance
+
+
+@compiled
+def bounds(radius: float, bend: float) -> Floats:
+    """Return semi-axes (3,) of an ellipsoid that holds a bent ball; exact without bend."""
+    reach = np.full(3, radius, np.float32)
+    if bend != 0.0:
+        reach[0] += np.float32(abs(bend)) * (ONE + WIDER)
+        reach[1:] *= WIDER
+    return reach
+
+
+@compiled
+def _gather(tile: Floats, shape: Indices, start: Indices, inside: Indices, out: Floats) -> None:
+    """Write the periodic noise at the voxels `inside` of a box whose first voxel is `start`."""
+    z = (start[0] + np.arange(shape[0])) % tile.shape[0]
+    y = (start[1] + np.arange(shape[1])) % tile.shape[1]
+    x = (start[2] + np.arange(shape[2])) % tile.shape[2]
+    end = np.int64(0)
+    j, k = np.int64(0), np.int64(0)
+    for i in range(inside.size):
+        if inside[i] >= end:
+            row = inside[i] // shape[2]
+            end = (row + 1) * shape[2]
+            j, k = z[row // shape[1]], y[row % shape[1]]
+        out[i] = tile[j, k, x[inside[i] - end + shape[2]]]
+
+
+@compiled
+def _structures(
+    p: Floats,
+    depth: Floats,
+    noise: Floats,
+    nucleoli: Floats,
+    rim: tuple[np.float32, np.float32],
+    radius_um: np.float32,
+    edge: np.float32,
+    out: Floats,
+) -> None:
+    """Multiply `out` by the density of the rim and of nucleoli with their shells."""
+    strength, width = rim
+    for i in range(depth.size):
+        patchy = max(ONE + UNEVEN * noise[i], ZERO)
+        out[i] *= ONE + strength * patchy * _bump(max(depth[i], ZERO) / width)
+    outline = np.full(depth.size, FAR, np.float32)  # distance of the nearest nucleolus
+    for m in range(nucleoli.shape[0]):
+        z, y, x, radius = nucleoli[m]
+        if radius > ZERO:
+            for i in range(depth.size):
+                dz, dy, dx = p[0, i] - z, p[1, i] - y, p[2, i] - x
+                away = np.sqrt(dz * dz + dy * dy + dx * dx) - radius
+                outline[i] = min(outline[i], away)
+    if outline.size and outline.min() < FAR:
+        for i in range(depth.size):
+            away = outline[i] * radius_um + WOBBLE * noise[i]
+            hole = min(max(HALF - away / edge, ZERO), ONE)
+            out[i] *= (ONE - DARK * hole) * (ONE + DENSE * _bump((away - edge) / SHELL))
+
+
+@compiled
+def dye(
+    shape: Indices,
+    inside: Indices,
+    position: Floats,
+    distance: Floats,
+    tile: Floats,
+    starts: Indices,
+    semi_axes: Floats,
+    nucleoli: Floats,
+    ball: Floats,
+    texture: Floats,
+    brightness: np.float32,
+    voxel_um: np.float32,
+) -> Floats:
+    """Return the density of the dye (n,) in the voxels of a nucleus, see `datasets.physics.dye`.
+
+    Parameters
+    ----------
+    shape : (3,) int64 array
+        Of the box.
+    inside, position, distance : (n,), (3, n) and (n,) arrays
+        See `cut`.
+    tile, starts : (z, y, x) float32 and (2, 3) int64 arrays
+        Periodic noise; the voxels of it with which the box begins, for clumps and for the rest.
+    semi_axes, nucleoli : (3,) and (M, 4) float32 arrays
+        µm; units of them.
+    ball : (3, B) float32 array
+        Points spread evenly in the unit ball: there the mean density is taken.
+    texture : (4,) float32 array
+        Contrast, threads, rim and its width in µm.
+    brightness, voxel_um : float32
+    """
+    contrast, threads, strength, width = texture
+    clumps, other = np.empty(inside.size, np.float32), np.empty(inside.size, np.float32)
+    _gather(tile, shape, starts[0], inside, clumps)
+    _gather(tile, shape, starts[1], inside, other)
+    radius_um = np.float32((semi_axes[0] * semi_axes[1] * semi_axes[2]) ** (1 / 3))
+    depth, out = _depth(position, distance, semi_axes), np.ones(inside.size, np.float32)
+    edge, rim = max(EDGE, voxel_um), (strength, width)
+    _structures(position, depth, other, nucleoli, rim, radius_um, edge, out)
+
+    away = np.sqrt(ball[0] * ball[0] + ball[1] * ball[1] + ball[2] * ball[2])
+    even, still = np.ones(away.size, np.float32), np.zeros(away.size, np.float32)
+    _structures(ball, _depth(ball, away, semi_axes), still, nucleoli, rim, radius_um, edge, even)
+    factor = brightness / np.float32(even.mean())
+
+    # the mean of exp(-square) is 1/3, times exp(-contrast² / 3) where clumps weigh it
+    shift, unit = HALF * contrast * contrast, np.float32(1.0 / np.sqrt(1.0 + FINE * FINE))
+    less, more = ONE - threads, np.float32(3.0 * np.exp(contrast * contrast / 3.0)) * threads
+    for i in range(out.size):
+        square = clumps[i] * clumps[i] + other[i] * other[i]
+        grain = (clumps[i] + FINE * clumps[i] * other[i]) * unit
+        out[i] *= _exponential(contrast * grain - shift)
+        out[i] *= less + more * _exponential(-square)
+        out[i] *= factor * min(max(depth[i] / voxel_um + HALF, ZERO), ONE)
+    return out
+
+
+@compiled
+def _depth(position: Floats, distance: Floats, semi_axes: Floats) -> Floats:
+    """Return about how deep below the surface each position (3, n) lies, in µm."""
+    depth = np.empty(distance.size, np.float32)
+    a, b, c = ONE / semi_axes[0], ONE / semi_axes[1], ONE / semi_axes[2]
+    for i in range(distance.size):
+        p, q, r = position[0, i], position[1, i], position[2, i]
+        length = np.sqrt(p * p + q * q + r * r) + TINY
+        p, q, r = p * a, q * b, r * c
+        slope = np.sqrt(p * p + q * q + r * r) + TINY * a
+        depth[i] = (ONE - distance[i]) * length / slope
+    return depth

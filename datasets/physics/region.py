@@ -1,0 +1,214 @@
+"""A volume in space, given by the signed distance to its surface on a coarse grid.
+
+Whoever packs nuclei asks for distances and normals at points, whoever images the tissue for the
+distance on the voxels of a grid; neither needs to know the shape.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from cytosuite.errors import InputError
+from datasets.physics.grid import Grid
+
+Array = NDArray[np.float64]
+Image = NDArray[np.float32]
+Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Region:
+    """A volume in space, given by the signed distance to its surface.
+
+    Parameters
+    ----------
+    distance : (Z, Y, X) float32 array
+        µm, negative inside.
+    spacing : tuple of float
+        µm between samples along z, y, x.
+    origin : tuple of float
+        Position in µm of the outer corner of the first sample's voxel, as in `Grid`.
+    """
+
+    distance: Image
+    spacing: Triple
+    origin: Triple
+
+    def __post_init__(self) -> None:
+        """Refuse a region that holds nothing."""
+        if not (self.distance < 0).any():
+            raise InputError(
+                "a region of tissue is empty: no sample of its grid lies inside; make it larger "
+                "than what is taken away from it"
+            )
+
+    @property
+    def grid(self) -> Grid:
+        """The grid of the samples."""
+        z, y, x = self.distance.shape
+        return Grid((z, y, x), self.spacing, self.origin)
+
+    @property
+    def volume_um3(self) -> float:
+        """Volume in µm³; voxels at the surface count with the share that lies inside."""
+        shares = (0.5 - self.distance / max(self.spacing)).clip(0, 1)
+        return float(shares.sum(dtype=np.float64) * np.prod(self.spacing))
+
+    @property
+    def depth_um(self) -> float:
+        """Radius in µm of the largest ball that fits inside, about."""
+        return float(-self.distance.min())
+
+    @property
+    def box_um(self) -> Array:
+        """Lower and upper corner (2, 3) in µm of the box around the region."""
+        inside = np.nonzero(self.distance < 0)
+        depth = -self.distance[inside]  # a ball of this radius lies inside as well
+        ticks = [self.grid.centres(axis)[index] for axis, index in enumerate(inside)]
+        low, high = [(t - depth).min() for t in ticks], [(t + depth).max() for t in ticks]
+        return np.array([low, high], np.float64)
+
+    def distance_at(self, points_um: Array) -> Array:
+        """Return the distance (n,) at points (n, 3) in µm, beyond the samples to their box."""
+        index = (points_um - np.asarray(self.origin)) / np.asarray(self.spacing) - 0.5
+        held = index.clip(0, np.asarray(self.distance.shape) - 1)
+        values = ndimage.map_coordinates(self.distance, held.T, np.float64, order=1)
+        beyond = (index - held) * np.asarray(self.spacing)
+        return np.asarray(values + np.sqrt((beyond**2).sum(axis=1)))
+
+    def normals_at(self, points_um: Array) -> Array:
+        """Return unit vectors (n, 3) away from the inside at points (n, 3) in µm.
+
+        Where the nearest surface is in several directions, they point along the ridge between.
+        """
+        shifts = np.diag(self.spacing)[:, None] / 2  # (3, 1, 3)
+        moved = np.concatenate([points_um + shifts, points_um - shifts])
+        values = self.distance_at(moved.reshape(-1, 3)).reshape(2, 3, -1)
+        slopes = (values[0] - values[1]).T / np.asarray(self.spacing)
+        length = np.linalg.norm(slopes, axis=1, keepdims=True)
+        return np.asarray(slopes / np.maximum(length, 1e-9))
+
+    def draw(self, rng: np.random.Generator, count: int) -> Array:
+        """Return points (count, 3) in µm, uniform in the region.
+
+        Parameters
+        ----------
+        rng : numpy Generator
+        count : int
+        """
+        spacing = np.asarray(self.spacing)
+        cells = np.flatnonzero(self.distance < np.linalg.norm(spacing) / 2)
+        points = np.zeros((0, 3))
+        while len(points) < count:
+            chosen = rng.choice(cells, 2 * (count - len(points)) + 8)
+            corner = np.stack(np.unravel_index(chosen, self.distance.shape), axis=1)
+            drawn = np.asarray(self.origin) + (corner + rng.random(corner.shape)) * spacing
+            points = np.concatenate([points, drawn[self.distance_at(drawn) < 0]])
+        return points[:count]
+
+    def on(self, grid: Grid) -> Image:
+        """Return the distance on the voxels of a grid.
+
+        Parameters
+        ----------
+        grid : Grid
+            Any; a slab gets the values of the whole.
+
+        Returns
+        -------
+        (Z, Y, X) float32 array
+            By linear interpolation, 4 ns per voxel; beyond the samples see `distance_at`.
+        """
+        image = np.empty(grid.shape, np.float32)
+        for plane, values in zip(image, self._planes(grid, grid.centres(0)), strict=True):
+            plane[...] = values
+        return image
+
+    def above_um(self, grid: Grid) -> Image:
+        """Return how much of the region (Y, X) lies above the first plane of a grid, in µm.
+
+        Parameters
+        ----------
+        grid : Grid
+            Light comes from the side of z = -∞ and crosses this tissue first.
+        """
+        total = np.zeros(grid.shape[1:], np.float32)
+        ticks = self.grid.centres(0)
+        low, stop = np.float32(self.box_um[0, 0]), np.float32(grid.origin[0])
+        ticks = np.unique(np.concatenate([[low - max(self.spacing)], ticks, [stop]]))
+        ticks = ticks[ticks <= stop]
+        before = None
+        for number, after in enumerate(self._planes(grid, ticks)):
+            if before is not None:  # the share of this stretch in which the line is negative
+                inside = np.maximum(-before, 0) + np.maximum(-after, 0)
+                ends = np.maximum(np.abs(before) + np.abs(after), np.float32(1e-6))
+                total += inside / ends * (ticks[number] - ticks[number - 1])
+            before = after.copy()
+        return total
+
+    def minus(self, other: "Region") -> "Region":
+        """Return what of this region lies outside of another, on the samples of this one."""
+        return replace(self, distance=np.maximum(self.distance, -other.on(self.grid)))
+
+    def intersect(self, other: "Region") -> "Region":
+        """Return what of this region lies inside another, on the samples of this one."""
+        return replace(self, distance=np.maximum(self.distance, other.on(self.grid)))
+
+    def scaled(self, factor: float, about_um: Triple | None = None) -> "Region":
+        """Return a copy with all lengths multiplied.
+
+        Parameters
+        ----------
+        factor : float
+            ``(wanted / volume_um3) ** (1 / 3)`` for a wanted volume.
+        about_um : tuple of float, optional
+            The point that stays; the middle of the grid of samples if not given.
+        """
+        size = self.grid.size_um
+        z, y, x = about_um or (o + s / 2 for o, s in zip(self.origin, size, strict=True))
+        a, b, c = self.origin
+        origin = (z + (a - z) * factor, y + (b - y) * factor, x + (c - x) * factor)
+        spacing = (self.spacing[0] * factor, self.spacing[1] * factor, self.spacing[2] * factor)
+        return Region(self.distance * np.float32(factor), spacing, origin)
+
+    def _planes(self, grid: Grid, heights: Image) -> Iterator[Image]:
+        """Yield the distance (Y, X) at each height in µm, in an array used again for the next."""
+        steps = [self._steps(axis, grid.centres(axis)) for axis in (1, 2)]
+        (rows, down, y_beyond), (columns, across, x_beyond) = steps
+        squares = y_beyond[:, None] ** 2 + x_beyond**2
+        lateral = bool(squares.any())
+        held: dict[int, Image] = {}
+
+        def sample(index: int) -> Image:
+            """Return one plane of samples on the columns of the grid, kept for the next height."""
+            if index not in held:
+                lines = self.distance[index]
+                left = lines[:, columns]
+                left += across * (lines[:, columns + 1] - left)
+                plane = left[rows]
+                plane += down[:, None] * (left[rows + 1] - plane)
+                held[index] = plane
+            return held[index]
+
+        result, upper = np.empty(grid.shape[1:], np.float32), np.empty(0, np.float32)
+        for index, share, beyond in zip(*self._steps(0, heights), strict=True):
+            for old in [number for number in held if number not in (index, index + 1)]:
+                del held[old]
+            upper = sample(int(index))
+            np.subtract(sample(int(index) + 1), upper, out=result)
+            result *= share
+            result += upper
+            if lateral or beyond:
+                result += np.sqrt(squares + beyond**2)
+            yield result
+
+    def _steps(self, axis: int, ticks: Image) -> tuple[NDArray[np.intp], Image, Image]:
+        """Return sample, share of the way to the next, and µm beyond the samples, per tick."""
+        index = (ticks.astype(np.float64) - self.origin[axis]) / self.spacing[axis] - 0.5
+        held = index.clip(0, self.distance.shape[axis] - 1)
+        first = np.minimum(held.astype(np.intp), self.distance.shape[axis] - 2)
+        beyond = (index - held) * self.spacing[axis]
+        return first, (held - first).astype(np.float32), beyond.astype(np.float32)

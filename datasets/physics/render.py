@@ -1,0 +1,169 @@
+"""The image before the camera: painted, dimmed, blurred and sampled slab by slab.
+
+Each slab is dimmed by the tissue above it, whose depth is carried on to the next, and its light is
+spread over all planes of the detector in reach: slabs overlap in the result, not in what is drawn.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datasets.physics.grid import Grid
+from datasets.physics.optics import Attenuation, attenuate
+from datasets.physics.psf import Gaussian, Psf
+from datasets.physics.spread_gaussian import GaussianSpread
+from datasets.physics.spread_sampled import SampledSpread, add_means
+
+Image = NDArray[np.float32]
+Paint = Callable[[Grid], Image]
+Watch = Callable[[str, Image], None]
+
+MAX_BYTES = 256 * 2**20  # for a slab and what is computed from it, the result not counted
+STEPS = ("dye", "attenuated", "light")  # that can be watched
+
+
+class Spread(Protocol):
+    """How the light of simulated planes reaches the detector."""
+
+    def slab_bytes(self, planes: int) -> int:
+        """Return the memory needed for a slab of so many planes, besides the light itself."""
+
+    @property
+    def least(self) -> int:
+        """Planes of a slab below which most of the work would be for its borders."""
+
+    def add(self, light: Image, start: int, out: Image) -> None:
+        """Add the light (n, Y, X) of the planes from `start` on to what the detector sees."""
+
+    def finish(self, out: Image) -> None:
+        """Add what was put off until all planes are known."""
+
+
+def spread_of(psf: Psf, grid: Grid, detector: Grid) -> Spread:
+    """Return the way from a grid to a detector through a point spread function.
+
+    Raises
+    ------
+    InputError
+        If the point spread function is larger than the simulated volume.
+    """
+    if isinstance(psf, Gaussian):
+        return GaussianSpread(psf, grid, detector)
+    return SampledSpread(psf, grid, detector)
+
+
+def simulation_grid(
+    detector: Grid, oversampling: Sequence[float], reach_um: Sequence[float]
+) -> Grid:
+    """Return the finer grid of the simulation, wider than the detector's by a margin.
+
+    Parameters
+    ----------
+    detector : Grid
+    oversampling : sequence of float
+        Simulated voxels per voxel of the detector along z, y, x; need not be whole.
+    reach_um : sequence of float
+        Margin on each side, rounded up to whole voxels: from how far light comes in, as
+        `psf.Gaussian.reach_um` says. That holds the whole reach of a Gaussian but only
+        one standard deviation of its haze, and 99 % of the light of a stack, which bounds the
+        margins; fainter light from farther outside is left out.
+    """
+    shape, spacing, origin = [], [], []
+    for axis in range(3):
+        step = detector.spacing[axis] / oversampling[axis]
+        margin = int(np.ceil(reach_um[axis] / step - 1e-9))
+        inside = int(np.ceil(detector.shape[axis] * oversampling[axis] - 1e-9))
+        shape.append(inside + 2 * margin)
+        spacing.append(step)
+        origin.append(detector.origin[axis] - margin * step)
+    return Grid(
+        (shape[0], shape[1], shape[2]),
+        (spacing[0], spacing[1], spacing[2]),
+        (origin[0], origin[1], origin[2]),
+    )
+
+
+def render(
+    paint: Paint,
+    share: Paint,
+    grid: Grid,
+    detector: Grid,
+    psf: Psf,
+    attenuation: Attenuation,
+    above_um: NDArray[np.floating] | float = 0.0,
+    *,
+    watch: Watch | None = None,
+    max_bytes: int = MAX_BYTES,
+) -> Image:
+    """Return the light that is expected in each voxel of the detector.
+
+    Parameters
+    ----------
+    paint : callable
+        Returns the dye (n, Y, X) float32 on a slab of `grid`, front to back; changed in place.
+    share : callable
+        Returns the share of each voxel of a slab, in [0, 1], that is tissue.
+    grid, detector : Grid
+        Of the simulation, see `simulation_grid`, and of the result.
+    psf, attenuation : Psf, Attenuation
+    above_um : (Y, X) float array or float
+        Tissue in µm between the objective and the first plane of `grid`.
+    watch : callable, optional
+        Called at the end with each name of `STEPS` and the image of that step.
+    max_bytes : int
+        See `slabs`.
+
+    Returns
+    -------
+    (z, y, x) float32 array
+        Not negative, in the units of the dye; the same whatever the slabs but for rounding.
+
+    Raises
+    ------
+    InputError
+        If the point spread function is larger than the simulated volume.
+    """
+    spread = spread_of(psf, grid, detector)
+    out = np.zeros(detector.shape, np.float32)
+    steps = () if watch is None else (np.zeros_like(out), np.zeros_like(out))
+    depth = above_um
+    for start, stop in slabs(grid, spread, max_bytes):
+        slab = grid.slab(start, stop)
+        light = paint(slab)
+        for seen in steps[:1]:
+            add_means(light, slab, detector, seen)
+        if attenuation.law != "none":
+            depth = attenuate(light, share(slab), grid.spacing[0], attenuation, depth)
+        for seen in steps[1:]:
+            add_means(light, slab, detector, seen)
+        spread.add(light, start, out)
+    spread.finish(out)
+    np.maximum(out, 0, out=out)  # rounding of transforms around zero
+    if watch is not None:
+        for name, seen in zip(STEPS, (*steps, out), strict=True):
+            watch(name, seen)
+    return out
+
+
+def slabs(grid: Grid, spread: Spread, max_bytes: int) -> list[tuple[int, int]]:
+    """Return first plane and end of slabs, of one thickness but for the last.
+
+    Parameters
+    ----------
+    grid : Grid
+    spread : Spread
+    max_bytes : int
+        For the dye and tissue of a slab and what the spread needs, not for the result, nor for
+        painting. Only this and the sizes decide the thickness, so that a result is the same on
+        every machine; a slab is never thinner than a plane or a sampled point spread function,
+        even if the bound is exceeded.
+    """
+    planes, y, x = grid.shape
+    most = spread.least
+    while most < planes and 8 * (most + 1) * y * x + spread.slab_bytes(most + 1) <= max_bytes:
+        most += 1
+    count = -(-planes // most)
+    thickness = -(-planes // count)
+    return [(start, min(start + thickness, planes)) for start in range(0, planes, thickness)]

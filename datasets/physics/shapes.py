@@ -1,0 +1,306 @@
+"""Nuclei drawn from distributions, painted and labelled one by one in their own boxes of a grid.
+
+Everything is in µm, in the order z, y, x; a nucleus knows nothing of voxels.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datasets.physics import dye
+from datasets.physics.bodies import Patch
+from datasets.physics.grid import Array, Grid, Image
+
+PHASES = ("interphase", "prophase", "metaphase", "late", "fragment")
+INTERPHASE, PROPHASE, METAPHASE, LATE, FRAGMENT = range(5)
+MITOSIS = (0.3, 0.4, 0.3)  # shares of prophase, metaphase and late among the mitotic
+
+WAVES = 8  # plane waves summed to displace a surface
+WAVE_NUMBERS = (2.0, 5.0)  # their undulations per radian: bulges, not ripples
+SPHERE = dye.fibonacci_sphere()
+
+# One value per phase.
+CONTRAST = (1.0, 1.0, 0.8, 0.8, 0.3)  # times that of the nucleus
+THREADS = (0.0, 2.2, 1.2, 1.2, 0.0)  # times the contrast
+RIM = (0.7, 0.3, 0.0, 0.0, 0.0)
+ROUGHNESS = (1.0, 1.0, 1.6, 1.6, 1.0)  # times that of the population
+
+FLAT = (1.6, 2.5)  # longest to shortest axis of a flat nucleus
+PLATE = (0.35, 0.6)  # thickness to width of a metaphase plate
+CONDENSED = (0.2, 0.35)  # volume of condensed to that of resting chromatin
+CONDENSING = 0.7  # brightness grows as the volume to the power of minus this
+
+
+@dataclass(frozen=True, slots=True)
+class Nuclei:
+    """A population of nuclei: ellipsoids, bent and with smoothly displaced surfaces.
+
+    Parameters
+    ----------
+    semi_axes_um : (N, 3) float array
+        Semi-axes of the ellipsoid of the same volume; `draw_nuclei` gives the shortest first.
+    rotations : (N, 3, 3) float array
+        Columns are the directions (z, y, x) of the three axes.
+    waves : (N, 3 + 1, K) float array
+        Wave vector (3) and phase of each plane wave of the surface displacement.
+    roughness : (N,) float array
+        Root mean square of the relative displacement.
+    bend : (N,) float array
+        How far the edge is shifted against the direction of the first axis, in units of it.
+    brightness : (N,) float array
+        Mean density of the dye relative to the median nucleus.
+    contrast : (N,) float array
+        Standard deviation of the logarithm of the chromatin density in interphase.
+    nucleoli : (N, M, 4) float array
+        Centre and radius in units of the semi-axes; radius 0: none.
+    phase : (N,) int array
+        Index in `PHASES`. A late one (anaphase, telophase) stands for the pair to come, see
+        `datasets.physics.mitosis.divide`; a fragment is dense chromatin without structure.
+    offsets : (N, 3) int array
+        Where in the chromatin tile each nucleus is cut from.
+    """
+
+    semi_axes_um: Array
+    rotations: Array
+    waves: Array
+    roughness: Array
+    bend: Array
+    brightness: Array
+    contrast: Array
+    nucleoli: Array
+    phase: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        """Return the number of nuclei."""
+        return len(self.semi_axes_um)
+
+    @property
+    def mitotic(self) -> NDArray[np.bool_]:
+        """Which (N,) are in any phase of mitosis."""
+        return (self.phase >= PROPHASE) & (self.phase <= LATE)
+
+    def take(self, chosen: NDArray[np.integer] | NDArray[np.bool_]) -> "Nuclei":
+        """Return the chosen nuclei: their numbers, in any order and number, or a mask (N,)."""
+        return Nuclei(*(getattr(self, field.name)[chosen] for field in fields(self)))
+
+    def patches(self, centres_um: Array, grid: Grid, rim_um: float = 0.0) -> Iterator[Patch]:
+        """Yield each nucleus that touches a grid, in the voxels of its own box.
+
+        Parameters
+        ----------
+        centres_um : (N, 3) float array
+            Where they lie.
+        grid : Grid
+        rim_um : float
+            Also yield voxels this far outside the surface.
+
+        Notes
+        -----
+        The cost is that of the nuclei, not of the grid: about 0.05 ms for 5,000 voxels.
+        """
+        from datasets.physics import (
+            nucleus_kernel,
+        )  # compiled on first use: importing this stays quick
+
+        rims = 1 + rim_um / self.semi_axes_um.min(axis=1)
+        farthest = self.semi_axes_um.max(axis=1) * rims
+        farthest *= 1.1 + 2.1 * np.abs(self.bend) + 6 * self.roughness
+        low = np.asarray(grid.origin)
+        high = low + grid.size_um
+        near = (centres_um + farthest[:, None] > low) & (centres_um - farthest[:, None] < high)
+        sphere = SPHERE.astype(np.float32)
+        for index in np.flatnonzero(near.all(axis=1)).tolist():
+            waves = self.waves[index].astype(np.float32)
+            roughness, bend = np.float32(self.roughness[index]), np.float32(self.bend[index])
+            surface = nucleus_kernel.measure(sphere, waves, roughness)
+            reach = nucleus_kernel.bounds(surface[2] * rims[index], float(bend))
+            spokes = self.rotations[index] * self.semi_axes_um[index] * reach
+            box = grid.box(centres_um[index], np.sqrt((spokes**2).sum(axis=1)))
+            if box is None:
+                continue
+            z, y, x = (
+                grid.centres(axis, span.start, span.stop) - np.float32(centres_um[index, axis])
+                for axis, span in enumerate(box)
+            )
+            to_axes = (self.rotations[index] / self.semi_axes_um[index]).T.astype(np.float32)
+            form = (bend, waves, roughness, surface, float(rims[index]))
+            found = nucleus_kernel.cut(z, y, x, np.ascontiguousarray(to_axes), *form)
+            yield Patch(index, box, *found)
+
+    def density(self, patch: Patch, grid: Grid, tile: Image) -> Image:
+        """Return the dye (n,) in the voxels of a patch, see `datasets.physics.dye.chromatin`."""
+        i = patch.index
+        phase, contrast = int(self.phase[i]), float(self.contrast[i])
+        threads = min(THREADS[phase] * contrast, 0.8)
+        texture = dye.Texture(CONTRAST[phase] * contrast, threads, RIM[phase])
+        return dye.chromatin(
+            patch,
+            grid,
+            tile,
+            texture,
+            brightness=float(self.brightness[i]),
+            semi_axes_um=self.semi_axes_um[i],
+            nucleoli=self.nucleoli[i],
+            offset=self.offsets[i],
+        )
+
+
+def draw_nuclei(
+    rng: np.random.Generator,
+    count: int,
+    *,
+    diameter_um: float,
+    diameter_spread: float = 0.08,
+    axis_spread: float = 0.12,
+    flat_fraction: float = 0.0,
+    roughness: float = 0.04,
+    brightness: float = 1.0,
+    brightness_spread: float = 0.25,
+    contrast: float = 0.3,
+    nucleoli: int = 3,
+    mitotic_fraction: float = 0.0,
+) -> Nuclei:
+    """Return a random population of nuclei.
+
+    Parameters
+    ----------
+    rng, count : numpy Generator, int
+        Source of randomness; number of nuclei.
+    diameter_um, brightness : float
+        Medians: diameter in µm of the sphere of the same volume, brightness.
+    diameter_spread, axis_spread, brightness_spread : float
+        Standard deviations of the logarithms: of the diameter between nuclei, of each axis
+        against the nucleus' diameter, of the brightness.
+    flat_fraction : float
+        Probability that an interphase or prophase nucleus is flat or elongated and a little bent:
+        its longest axis is `FLAT` times the shortest, the middle one anywhere between.
+    roughness, contrast : float
+        Root mean square of the surface displacement relative to the radius; standard deviation of
+        the logarithm of the chromatin density.
+    nucleoli : int
+        Each nucleus has 0 to `nucleoli` dark nucleoli.
+    mitotic_fraction : float
+        Probability of mitosis: `MITOSIS` of it prophase (larger, brighter, in threads), metaphase
+        (a plate of `CONDENSED` times the volume and the brightness that belongs to it) and late
+        (elongated, of the resting size; `datasets.physics.mitosis.divide` makes a pair of it).
+    """
+    phase = _phases(rng, count, mitotic_fraction)
+    flat = (rng.random(count) < flat_fraction) & (phase < METAPHASE)
+    radius, factor = _sizes(rng, phase)
+    radius *= diameter_um / 2 * np.exp(rng.normal(0.0, diameter_spread, count))
+    axes = np.exp(_elongations(rng, phase, flat, axis_spread))
+    resting = (phase == INTERPHASE)[:, None, None]
+    return Nuclei(
+        semi_axes_um=axes * radius[:, None],
+        rotations=random_rotations(rng, count),
+        waves=random_waves(rng, count),
+        roughness=roughness * np.array(ROUGHNESS)[phase],
+        bend=rng.uniform(0.0, 0.4, count) * flat,
+        brightness=brightness * factor * np.exp(rng.normal(0.0, brightness_spread, count)),
+        contrast=np.full(count, contrast),
+        nucleoli=_nucleoli(rng, count, nucleoli) * resting,
+        phase=phase,
+        offsets=rng.integers(0, 1 << 20, (count, 3)),
+    )
+
+
+def align(nuclei: Nuclei, chosen: NDArray[np.integer], normals_um: Array) -> Nuclei:
+    """Return the population with the shortest axes of some nuclei turned along directions.
+
+    Parameters
+    ----------
+    nuclei : Nuclei
+    chosen : (n,) int array
+        Which.
+    normals_um : (n, 3) float array
+        Direction z, y, x for each, of any length but 0: of a surface's outer normal, for the edges
+        bend inwards.
+
+    Notes
+    -----
+    An axis `a` that points away from the direction `n` is first turned over, by half a turn about
+    another axis. Then the smallest rotation that does it, ``R = c I + [v]x + v vᵀ / (1 + c)`` with
+    ``v = a x n`` and ``c = a . n`` (Rodrigues 1840): the other axes keep their chance.
+    """
+    rotations, chosen = nuclei.rotations.copy(), np.asarray(chosen)
+    shortest = nuclei.semi_axes_um[chosen].argmin(axis=1)
+    normals = normals_um / np.linalg.norm(normals_um, axis=1, keepdims=True)
+    axes = rotations[chosen, :, shortest]
+    turned = (axes * normals).sum(axis=1) < 0
+    other = (shortest + 1) % 3
+    flip = -np.ones((len(chosen), 3))
+    flip[np.arange(len(chosen)), other] = 1.0
+    current = rotations[chosen] * np.where(turned[:, None], flip, 1.0)[:, None, :]
+    axes = np.where(turned[:, None], -axes, axes)
+    v, c = np.cross(axes, normals), (axes * normals).sum(axis=1)[:, None, None]
+    cross = np.zeros((len(chosen), 3, 3))
+    cross[:, 0, 1], cross[:, 0, 2], cross[:, 1, 2] = -v[:, 2], v[:, 1], -v[:, 0]
+    cross -= cross.transpose(0, 2, 1)
+    rotation = c * np.eye(3) + cross + v[:, :, None] * v[:, None, :] / (1 + c)
+    rotations[chosen] = rotation @ current
+    return replace(nuclei, rotations=rotations)
+
+
+def random_rotations(rng: np.random.Generator, count: int) -> Array:
+    """Return uniformly distributed rotation matrices (N, 3, 3): normalised Gaussian quaternions."""
+    q = rng.normal(size=(4, count))
+    w, x, y, z = q / np.linalg.norm(q, axis=0)
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+    ]
+    return np.moveaxis(np.array(rows), 2, 0)
+
+
+def random_waves(rng: np.random.Generator, count: int) -> Array:
+    """Return wave vectors of random direction and length, and phases (N, 4, K)."""
+    directions = rng.normal(size=(count, 3, WAVES))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    lengths = rng.uniform(*WAVE_NUMBERS, (count, 1, WAVES))
+    phases = rng.uniform(0, 2 * np.pi, (count, 1, WAVES))
+    return np.concatenate([directions * lengths, phases], axis=1)
+
+
+def _phases(rng: np.random.Generator, count: int, mitotic_fraction: float) -> NDArray[np.int64]:
+    """Return the phase (N,) of each nucleus."""
+    limits = 1 - mitotic_fraction * (1 - np.cumsum((0.0, *MITOSIS[:-1])))
+    return np.searchsorted(limits, rng.random(count), side="right").astype(np.int64)
+
+
+def _sizes(rng: np.random.Generator, phase: NDArray[np.int64]) -> tuple[Array, Array]:
+    """Return the factors (N,) on radius and brightness that come with the phase."""
+    condensed = rng.uniform(*CONDENSED, len(phase))
+    volume = np.select([phase == PROPHASE, phase == METAPHASE], [1.2, condensed], 1.0)
+    factor = np.select([phase == PROPHASE, phase == METAPHASE], [1.4, condensed**-CONDENSING], 1.0)
+    return volume ** (1 / 3), factor
+
+
+def _elongations(
+    rng: np.random.Generator,
+    phase: NDArray[np.int64],
+    flat: NDArray[np.bool_],
+    axis_spread: float,
+) -> Array:
+    """Return logarithms (N, 3) of the axes, ascending and of mean 0."""
+    count = len(phase)
+    logs = np.sort(rng.normal(0.0, axis_spread, (count, 3)), axis=1)
+    ratio = np.log(rng.uniform(*FLAT, count))
+    middle = rng.random(count) * ratio
+    logs[flat] = np.stack([np.zeros(count), middle, ratio], axis=1)[flat]
+    logs[:, 0] += np.where(phase == METAPHASE, np.log(rng.uniform(*PLATE, count)), 0.0)
+    logs[:, 2] += np.where(phase == LATE, np.log(rng.uniform(1.25, 1.5, count)), 0.0)
+    return np.asarray(logs - logs.mean(axis=1, keepdims=True))
+
+
+def _nucleoli(rng: np.random.Generator, count: int, most: int) -> Array:
+    """Return centres and radii in units of the semi-axes (N, most, 4)."""
+    directions = rng.normal(size=(count, most, 3))
+    directions /= np.linalg.norm(directions, axis=2, keepdims=True)
+    centres = directions * rng.uniform(0.0, 0.55, (count, most, 1))
+    present = np.arange(most) < rng.integers(0, most + 1, (count, 1))
+    radii = rng.uniform(0.15, 0.3, (count, most)) * present
+    return np.concatenate([centres, radii[..., None]], axis=2)

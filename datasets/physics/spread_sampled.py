@@ -1,0 +1,130 @@
+"""Light spread by sampled point spread functions into the voxels of the detector."""
+
+import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
+
+from cytosuite.errors import InputError
+from datasets.physics.camera import area_average
+from datasets.physics.grid import Grid
+from datasets.physics.optics import padded_shape
+from datasets.physics.psf import Sampled
+from datasets.physics.spread_gaussian import axis_um
+
+Image = NDArray[np.float32]
+Spectrum = NDArray[np.complex64]
+
+
+class SampledSpread:
+    """Spreads light by sampled point spread functions: convolution, then means over the detector.
+
+    Parameters
+    ----------
+    psf : Sampled
+    grid, detector : Grid
+
+    Raises
+    ------
+    InputError
+        If a point spread function is larger than the simulated volume.
+
+    Notes
+    -----
+    The light of a plane is shared out among the point spread functions of its depth before it is
+    convolved, so that nothing is gained, lost or rescaled where they blend.
+    """
+
+    def __init__(self, psf: Sampled, grid: Grid, detector: Grid) -> None:
+        self._grid, self._detector = grid, detector
+        resampled = psf.resampled(grid.spacing)
+        self._kernels = [kernel.image for kernel in resampled.kernels]
+        size = np.max([kernel.shape for kernel in self._kernels], axis=0)
+        if (size > grid.shape).any():
+            extent = ", ".join(
+                f"{n * step:.4g}" for n, step in zip(size, grid.spacing, strict=True)
+            )
+            room = ", ".join(f"{value:.4g}" for value in grid.size_um)
+            raise InputError(
+                f"the point spread function ({extent} µm, z y x) is larger than the simulated "
+                f"volume ({room} µm); crop it or simulate a larger image"
+            )
+        self._reach = tuple(int(n) // 2 for n in size)
+        depths = axis_um(grid, 0)[0] - detector.origin[0]
+        self._weights = resampled.weights(depths, detector.size_um[0])
+        self._transfers: tuple[tuple[int, ...], dict[int, Spectrum]] = ((), {})
+
+    def slab_bytes(self, planes: int) -> int:
+        """Return the memory needed for a slab of so many planes, besides the light itself."""
+        _, y, x = (n + 2 * r for n, r in zip(self._grid.shape, self._reach, strict=True))
+        images = 5 + min(len(self._kernels), 3)  # padded light, spectra, results; kernels in use
+        return 4 * (planes + 2 * self._reach[0]) * y * x * images
+
+    @property
+    def least(self) -> int:
+        """Planes of a slab below which most of the work would be for its borders."""
+        return 2 * self._reach[0] + 1
+
+    def add(self, light: Image, start: int, out: Image) -> None:
+        """Add the light (n, Y, X) of the planes from `start` on to what the detector sees."""
+        whole = tuple(n + 2 * r for n, r in zip(light.shape, self._reach, strict=True))
+        shape = padded_shape(whole, (0, 0, 0))
+        weights = self._weights[:, start : start + len(light)]
+        spectrum = None
+        for index, weight in enumerate(weights):
+            if not weight.any():
+                self._transfers[1].pop(index, None)  # passed, or not yet reached
+                continue
+            part = light if (weight == 1).all() else light * weight[:, None, None]
+            term = scipy.fft.rfftn(part, shape, workers=1)
+            term *= self._transfer(index, shape)
+            spectrum = term if spectrum is None else np.add(spectrum, term, out=spectrum)
+        spread = scipy.fft.irfftn(spectrum, shape, workers=1, overwrite_x=True)
+        spread = spread[tuple(slice(n) for n in whole)]
+        first = (start, 0, 0)
+        z, y, x = (
+            self._grid.origin[axis] + (first[axis] - self._reach[axis]) * step
+            for axis, step in enumerate(self._grid.spacing)
+        )
+        around = Grid((whole[0], whole[1], whole[2]), self._grid.spacing, (z, y, x))
+        add_means(np.asarray(spread, np.float32), around, self._detector, out)
+
+    def finish(self, out: Image) -> None:
+        """Nothing was put off."""
+
+    def _transfer(self, index: int, shape: tuple[int, ...]) -> Spectrum:
+        """Return the transform of a kernel whose first voxel is `reach` before the point."""
+        if self._transfers[0] != shape:  # slabs are of one size but for the last
+            self._transfers = (shape, {})
+        known = self._transfers[1]
+        if index not in known:
+            kernel = self._kernels[index]
+            spread = np.zeros(shape, np.float32)
+            spread[
+                tuple(
+                    slice(r - n // 2, r - n // 2 + n)
+                    for r, n in zip(self._reach, kernel.shape, strict=True)
+                )
+            ] = kernel
+            known[index] = scipy.fft.rfftn(spread, workers=1, overwrite_x=True)
+        return known[index]
+
+
+def add_means(image: Image, grid: Grid, detector: Grid, out: Image) -> None:
+    """Add the means of an image over the voxels of a detector to what the detector sees.
+
+    Parameters
+    ----------
+    image : (Z, Y, X) float32 array
+        On `grid`, which may be a slab; dark outside.
+    grid, detector : Grid
+    out : (z, y, x) float32 array
+        Changed in place, only where the image reaches.
+    """
+    step = detector.spacing[0]
+    top = grid.origin[0] - detector.origin[0]
+    first = max(int(np.floor(top / step)), 0)
+    last = min(int(np.ceil((top + grid.size_um[0]) / step)), len(out))
+    if first < last:
+        part = detector.slab(first, last)
+        offset = [a - b for a, b in zip(part.origin, grid.origin, strict=True)]
+        out[first:last] += area_average(image, grid.spacing, part.shape, part.spacing, offset)

@@ -1,0 +1,280 @@
+import subprocess
+import sys
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from cytosuite.errors import InputError
+from datasets.physics import bodies, cells
+from datasets.physics.grid import Grid
+from datasets.physics.shapes import draw_nuclei
+
+
+def _everywhere(grid):
+    return np.full(grid.shape, -np.inf, np.float32)
+
+
+def _half(z_um):
+    """Return tissue below a plane."""
+
+    def outside(grid):
+        depth = z_um - grid.centres(0)
+        return np.broadcast_to(depth[:, None, None], grid.shape)
+
+    return outside
+
+
+def _grid(size_um, *spacing):
+    shape = tuple(round(size / step) for size, step in zip(size_um, spacing, strict=True))
+    return Grid(shape, spacing)
+
+
+def _spheres(centres, radii, *, seed=2, **options):
+    axes = np.repeat(np.asarray(radii, float)[:, None], 3, axis=1)
+    frames = np.tile(np.eye(3), (len(axes), 1, 1))
+    options = {"volume_spread": 0, "rounds": 0} | options
+    rng, bounds = np.random.default_rng(seed), _grid((8, 8, 16), 2, 2, 2)
+    return cells.grow_cells(
+        rng, axes, frames, np.asarray(centres, float), _everywhere, bounds, **options
+    )
+
+
+TWO = [(4, 4, 3), (4, 4, 13)]
+
+
+@pytest.fixture(scope="module")
+def tissue():
+    """Return 27 nuclei on a jittered lattice of 12 µm in a cube, its distance and bounds."""
+    rng = np.random.default_rng(4)
+    nuclei = draw_nuclei(rng, 27, diameter_um=8, axis_spread=0.15, roughness=0)
+    lattice = np.stack(np.meshgrid(*[[8, 20, 32]] * 3, indexing="ij"), axis=3).reshape(-1, 3)
+    centres = lattice + rng.uniform(-1, 1, (27, 3))
+
+    def outside(grid):
+        z, y, x = (abs(grid.centres(axis) - np.float32(20)) for axis in range(3))
+        return np.maximum(np.maximum(z[:, None, None], y[:, None]), x) - np.float32(18.3)
+
+    return nuclei, centres, outside, Grid((4, 4, 4), (10, 10, 10))
+
+
+def _grow(tissue, **options):
+    nuclei, centres, outside, bounds = tissue
+    return cells.grow_cells(
+        np.random.default_rng(0),
+        nuclei.semi_axes_um,
+        nuclei.rotations,
+        centres,
+        outside,
+        bounds,
+        **options,
+    )
+
+
+def _volumes(labels, grid):
+    return np.bincount(labels.ravel(), minlength=28)[1:] * np.prod(grid.spacing)
+
+
+def test_equal_spheres_share_the_space_at_the_middle():
+    grid = _grid((8, 8, 16), 0.5, 0.5, 0.5)
+    labels = cells.label_cells(_spheres(TWO, [2, 2]), grid, _everywhere)
+    assert (labels == np.where(grid.centres(2) < 8, 1, 2)).all()
+
+
+def test_spheres_meet_in_their_radical_plane():
+    # d1² - 3² = d2² - 1² and d1 + d2 = 10 give d1 = 5.4
+    grid = _grid((8, 8, 16), 0.5, 0.5, 0.5)
+    labels = cells.label_cells(_spheres(TWO, [3, 1]), grid, _everywhere)
+    assert (labels == np.where(grid.centres(2) < 3 + 5.4, 1, 2)).all()
+
+
+def test_weight_moves_the_border():
+    # At s = 3.2 and 2.8 µm from spheres of radius 2: 3.2 (1.8 - w / (3.2 + 2)) = 2.8 * 1.7
+    heavy = replace(_spheres(TWO, [2, 2]), weights_um=np.array([1.625, 0.0]), softness_um=2.0)
+    row = Grid((1, 1, 1600), (0.01, 0.01, 0.01), (3.995, 3.995, 0.0))
+    labels = cells.label_cells(heavy, row, _everywhere)
+    assert np.count_nonzero(labels == 1) == pytest.approx(100 * (3 + 2 + 3.2), abs=1)
+
+
+def test_equal_spheres_on_a_lattice_have_cubes():
+    centres = [(z, y, x) for z in (4, 12) for y in (4, 12) for x in (4, 12)]
+    grid = _grid((16, 16, 16), 1, 0.5, 0.5)
+    labels = cells.label_cells(_spheres(centres, [3] * 8), grid, _everywhere)
+    z, y, x = (grid.centres(axis) > 8 for axis in range(3))
+    assert (labels == 1 + 4 * z[:, None, None] + 2 * y[:, None] + x).all()
+
+
+def test_owner_has_the_smallest_key(tissue):
+    nuclei, centres, outside, _ = tissue
+    grown = _grow(tissue)
+    grid = _grid((40, 40, 40), 2.5, 2, 2)
+    points = np.stack(np.meshgrid(*map(grid.centres, range(3)), indexing="ij"), axis=3)
+    keys = []
+    for c, a, r, w in zip(
+        centres, nuclei.semi_axes_um, nuclei.rotations, grown.weights_um, strict=True
+    ):
+        local = (points - c) @ r
+        low, high = np.zeros(grid.shape), np.full(grid.shape, 99.0)
+        for _ in range(40):  # the distance by bisection
+            s = (low + high) / 2
+            beyond = ((local / (a + s[..., None])) ** 2).sum(axis=3) > 1
+            low, high = np.where(beyond, s, low), np.where(beyond, high, s)
+        radius = a.prod() ** (1 / 3)
+        keys.append(radius * s * (1 + s / 2 / radius - w / (s + grown.softness_um)))
+    expected = np.where(outside(grid) < 0, np.argmin(keys, axis=0) + 1, 0)
+    labels = cells.label_cells(grown, grid, outside)
+    assert np.mean(labels == expected) > 0.998
+
+
+@pytest.mark.parametrize("wrinkle_um", [0.0, 0.6])
+def test_cells_fill_the_tissue_in_one_piece_each_around_their_nuclei(tissue, wrinkle_um):
+    nuclei, centres, outside, _ = tissue
+    grown = _grow(tissue, volume_spread=0.6, wrinkle_um=wrinkle_um)
+    assert grown.weights_um.max() == pytest.approx(0.9 * grown.softness_um)  # as far as they go
+    grid = _grid((40, 40, 40), 1, 0.5, 0.5)
+    labels = cells.label_cells(grown, grid, outside)
+    assert ((labels > 0) == (outside(grid) < 0)).all()
+    inside = bodies.label(nuclei, centres, grid) * (labels > 0)
+    assert cells.inside_own_cell(inside, labels) > 0.999
+    largest = [np.bincount(ndimage.label(labels == n)[0].ravel())[1:].max() for n in range(1, 28)]
+    assert sum(largest) > 0.999 * np.count_nonzero(labels)
+
+
+def test_volumes_come_near_those_wanted(tissue):
+    nuclei, _, outside, _ = tissue
+    grid = _grid((40, 40, 40), 0.8, 0.8, 0.8)
+    wanted = nuclei.semi_axes_um.prod(axis=1)
+    spread = []
+    for rounds in (0, 12):
+        grown = _grow(tissue, volume_spread=0, rounds=rounds)
+        ratios = _volumes(cells.label_cells(grown, grid, outside), grid) / wanted
+        spread.append(np.median(abs(ratios / np.median(ratios) - 1)))
+    assert spread[1] < 0.1 < spread[0]
+
+
+def test_volumes_do_not_depend_on_the_voxel_size(tissue):
+    grown = _grow(tissue, wrinkle_um=0.3)
+    volumes = [
+        _volumes(cells.label_cells(grown, grid, _everywhere), grid)
+        for grid in (_grid((40, 40, 40), 1, 0.5, 0.5), _grid((40, 40, 40), 0.4, 0.4, 0.4))
+    ]
+    np.testing.assert_allclose(*volumes, rtol=0.02)
+
+
+def _both(grown, grid, outside):
+    labels = cells.label_cells(grown, grid, outside)
+    look = {"thickness_um": 0.4, "brightness": np.linspace(1, 2, len(grown))}
+    image = np.zeros(grid.shape, np.float32)
+    return labels, cells.paint_membranes(grown, grid, outside, **look, out=image)
+
+
+def test_slabs_and_blocks_give_the_same_bits(tissue, monkeypatch):
+    grown = _grow(tissue, wrinkle_um=0.4)
+    grid = _grid((40, 40, 40), 1.1, 0.53, 0.47)
+    whole = _both(grown, grid, tissue[2])
+    cuts = [0, 7, 8, 25, grid.shape[0]]
+    slabs = [_both(grown, grid.slab(*span), tissue[2]) for span in pairwise(cuts)]
+    for one, parts in zip(whole, zip(*slabs, strict=True), strict=True):
+        np.testing.assert_array_equal(one, np.concatenate(parts))
+    monkeypatch.setattr(cells, "_block", lambda _: (9, 17, 23))
+    for one, other in zip(whole, _both(grown, grid, tissue[2]), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def _membranes(grown, grid, outside=_everywhere, **options):
+    options = {"thickness_um": 0.4, "brightness": 1.0, "unevenness": 0.0} | options
+    return cells.paint_membranes(
+        grown, grid, outside, **options, out=np.zeros(grid.shape, np.float32)
+    )
+
+
+@pytest.mark.parametrize("step", [0.1, 0.25, 0.8])
+@pytest.mark.parametrize("thickness_um", [0.2, 1.0])
+def test_dye_across_a_sheet_is_its_thickness(step, thickness_um):
+    grid = _grid((8, 8, 16), 1, 1, step)
+    image = _membranes(_spheres(TWO, [2, 2]), grid, thickness_um=thickness_um)
+    np.testing.assert_allclose(image[3, 3].sum() * step, thickness_um, rtol=0.01)
+    assert image.max() <= 1 + 1e-6
+
+
+@pytest.mark.parametrize("spacing", [(0.2, 0.2, 0.2), (1.0, 0.3, 0.3)])
+def test_dye_in_an_oblique_sheet_is_its_area_times_its_thickness(spacing):
+    oblique = _spheres([(4, 3, 5), (10, 8, 13)], [2, 2])
+    grid = _grid((14, 12, 16), *spacing)
+    dye = _membranes(oblique, grid).sum() * np.prod(spacing)
+    z, y, x = map(grid.centres, range(3))
+    along = (6 * z[:, None, None] + 5 * y[:, None] + 8 * x - 141.5) / 125**0.5
+    area = np.count_nonzero(abs(along) < 0.5) * np.prod(spacing)  # of a sheet of 1 µm
+    assert dye == pytest.approx(0.4 * area, rel=0.02)
+
+
+def test_surface_of_the_tissue_has_one_membrane_and_nothing_beyond():
+    grid = _grid((8, 8, 16), 0.2, 0.25, 0.25)
+    image = _membranes(_spheres([(4, 4, 8)], [2]), grid, _half(2.5), brightness=3.0)
+    np.testing.assert_allclose(image.sum(axis=0) * 0.2, 3 * 0.4 / 2, rtol=0.03)
+    two = _membranes(_spheres(TWO, [2, 2]), grid, _half(2.5))
+    assert not two[grid.centres(0) < 2.5 - 0.3].any()
+    assert two[20, :, 31:33] == pytest.approx(0.2 / 0.25, abs=1e-4)
+
+
+def test_sheet_has_the_mean_brightness_of_its_cells_and_is_added():
+    grid = _grid((8, 8, 16), 1, 1, 0.2)
+    pair = _spheres(TWO, [2, 2])
+    image = _membranes(pair, grid, thickness_um=2.0, brightness=np.array([1.0, 3.0]))
+    assert image[4, 4, 39:41] == pytest.approx(2)
+    cells.paint_membranes(
+        pair, grid, _everywhere, thickness_um=2.0, brightness=2.0, unevenness=0.0, out=image
+    )
+    assert image[4, 4, 39:41] == pytest.approx(4)
+
+
+def test_stain_is_uneven_but_as_strong_on_average():
+    grid = Grid((400, 400, 1), (0.5, 0.5, 0.1), (-96.0, -96.0, 7.95))  # along the middle plane
+    pair = _spheres(TWO, [2, 2])
+    image = _membranes(pair, grid, thickness_um=4.0, unevenness=0.3)
+    assert image.mean() == pytest.approx(1, abs=0.05)
+    assert 0.12 < image.std() < 0.3  # of the mean of two cells
+    assert abs(np.diff(image, axis=0)).max() < 0.5
+
+
+def test_wrinkles_have_their_height():
+    grid = Grid((10, 10, 400), (0.8, 0.8, 0.02), (0.0, 0.0, 4.0))
+    rises = []
+    for seed in range(8):
+        pair = _spheres(TWO, [2, 2], wrinkle_um=0.3, seed=seed)
+        labels = cells.label_cells(pair, grid, _everywhere)
+        rises.append(np.count_nonzero(labels == 1, axis=2) * 0.02 - 4)
+    assert np.sqrt(np.square(rises).mean()) == pytest.approx(0.3, rel=0.25)
+
+
+def test_chance_comes_from_the_generator_alone(tissue):
+    first, same = (_grow(tissue, wrinkle_um=0.3) for _ in range(2))
+    for name in ("weights_um", "waves", "wrinkles", "stain"):
+        np.testing.assert_array_equal(getattr(first, name), getattr(same, name))
+
+
+def test_no_nuclei_have_no_cells():
+    grid = _grid((8, 8, 16), 1, 1, 1)
+    none = _spheres(np.zeros((0, 3)), [])
+    assert len(none) == 0
+    labels, image = _both(none, grid, _everywhere)
+    assert not labels.any()
+    assert not image.any()
+    assert cells.inside_own_cell(labels, labels) == 1
+
+
+def test_explains_too_many_nuclei():
+    with pytest.raises(InputError, match="expected at most 65535 cells, found 70000; lower n_nucl"):
+        _spheres(np.zeros((70000, 3)), np.ones(70000))
+
+
+def test_share_inside_counts_voxels():
+    nucleus = np.array([[[1, 1, 2, 0]]], np.uint16)
+    assert cells.inside_own_cell(nucleus, np.array([[[1, 2, 2, 2]]], np.uint16)) == 2 / 3
+
+
+def test_numba_is_imported_on_first_use_only():
+    code = "import sys, datasets.physics.cells; sys.exit('numba' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

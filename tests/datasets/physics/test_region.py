@@ -1,0 +1,128 @@
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cytosuite.errors import InputError
+from datasets.physics.grid import Grid
+from datasets.physics.region import Region
+from datasets.physics.tissue import ball, ellipsoid
+
+BALL = ball((10, 20, 30), 25)
+BOX = Grid((30, 44, 52), (2.0, 1.3, 1.1), (-25.0, -10.0, 0.0))
+
+
+def _far(points, centre=(10, 20, 30), radius=25):
+    return np.linalg.norm(points - np.array(centre), axis=-1) - radius
+
+
+def _points(count=400, reach=40):
+    return np.random.default_rng(0).uniform(-reach, reach, (count, 3)) + np.array((10, 20, 30))
+
+
+def test_distance_at_points_inside_and_far_beyond_the_samples():
+    points = _points()
+    wanted = _far(points)
+    inside = (wanted < 0) & (wanted > -20)
+    assert BALL.distance_at(points)[inside] == pytest.approx(wanted[inside], abs=0.1)
+    far = np.array([[10.0, 20.0, 300.0]])
+    assert BALL.distance_at(far) == pytest.approx(245, rel=0.01)
+
+
+def test_normals_point_away_from_the_centre_of_a_ball():
+    points = _points(100, 12)
+    wanted = points - (10, 20, 30)
+    wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
+    normals = BALL.normals_at(points)
+    assert np.linalg.norm(normals, axis=1) == pytest.approx(1)
+    far = _far(points) > -22
+    assert (normals * wanted).sum(axis=1)[far].min() > 0.99
+
+
+def test_distance_on_a_grid_is_that_at_its_voxels():
+    points = np.stack(np.meshgrid(*map(BOX.centres, range(3)), indexing="ij"), axis=-1)
+    image = BALL.on(BOX)
+    assert image.dtype == np.float32
+    assert image.ravel() == pytest.approx(BALL.distance_at(points.reshape(-1, 3)), abs=1e-3)
+
+
+@given(start=st.integers(0, 29), size=st.integers(1, 30), step=st.sampled_from([0.9002694, 2, 0.1]))
+@settings(max_examples=25, deadline=None)
+def test_slab_has_the_values_of_the_whole(start, size, step):
+    grid = Grid((30, 9, 9), (step, 5.0, 7.0), (-15.1, -10.0, 0.0))
+    stop = min(start + size, 30)
+    whole, part = BALL.on(grid)[start:stop], BALL.on(grid.slab(start, stop))
+    assert part.tobytes() == whole.tobytes()
+
+
+def test_tissue_above_the_grid_is_the_length_of_the_chord():
+    grid = Grid((5, 31, 31), (2, 2, 2), (0.0, -11.0, -1.0))
+    y, x = grid.centres(1)[:, None] - 20, grid.centres(2) - 30
+    half = np.sqrt((25**2 - y**2 - x**2).clip(0))
+    wanted = (0 - (10 - half)).clip(0, 2 * half)
+    above = BALL.above_um(grid)
+    assert above.shape == (31, 31)
+    assert above == pytest.approx(wanted, abs=0.8)  # the rim, where the chord is tangential
+    assert abs(above - wanted).mean() < 0.05
+
+
+def test_all_or_no_tissue_above_the_grid():
+    assert not BALL.above_um(Grid((2, 5, 5), (1, 9, 9), (-15.0, 0.0, 10.0))).any()
+    below = BALL.above_um(Grid((2, 1, 1), (1, 1, 1), (80.0, 19.5, 29.5)))
+    assert below == pytest.approx(50, abs=0.1)
+
+
+def test_volume_box_and_depth():
+    assert BALL.volume_um3 == pytest.approx(4 / 3 * np.pi * 25**3, rel=0.005)
+    assert BALL.box_um == pytest.approx(np.array([[-15, -5, 5], [35, 45, 55]]), abs=0.1)
+    assert BALL.depth_um == pytest.approx(25, rel=0.05)
+
+
+def test_drawn_points_are_uniform():
+    points = BALL.draw(np.random.default_rng(1), 20000)
+    assert points.shape == (20000, 3)
+    radius = _far(points) + 25
+    assert radius.max() < 25.1
+    assert points.mean(axis=0) == pytest.approx((10, 20, 30), abs=0.4)
+    shares = [(radius < 25 * share ** (1 / 3)).mean() for share in (0.1, 0.5, 0.9)]
+    assert shares == pytest.approx([0.1, 0.5, 0.9], abs=0.015)
+
+
+def test_points_come_from_the_generator_alone():
+    first, same, other = (BALL.draw(np.random.default_rng(seed), 9) for seed in (1, 1, 2))
+    assert first.tobytes() == same.tobytes() != other.tobytes()
+
+
+def test_what_is_taken_away_and_what_is_kept_make_the_whole():
+    hole = ball((10, 30, 30), 15)
+    rest, core = BALL.minus(hole), BALL.intersect(hole)
+    assert rest.volume_um3 + core.volume_um3 == pytest.approx(BALL.volume_um3, rel=1e-3)
+    assert core.volume_um3 == pytest.approx(hole.volume_um3, rel=0.01)
+    middle = np.array([[10.0, 30, 30], [10, 8, 30]])
+    assert (rest.distance_at(middle) < 0).tolist() == [False, True]
+    assert (core.distance_at(middle) < 0).tolist() == [True, False]
+
+
+def test_scaled_copy_has_the_wanted_volume_in_the_same_place():
+    region = ellipsoid((10, 20, 30), (20, 30, 40))
+    double = region.scaled(2 ** (1 / 3))
+    assert double.volume_um3 == pytest.approx(2 * region.volume_um3, rel=1e-6)
+    assert double.box_um.mean(axis=0) == pytest.approx(region.box_um.mean(axis=0), abs=0.01)
+    assert double.depth_um == pytest.approx(region.depth_um * 2 ** (1 / 3))
+
+
+def test_scaling_about_a_point_moves_all_else():
+    double = BALL.scaled(2, about_um=(0, 0, 0))
+    assert double.box_um == pytest.approx(2 * BALL.box_um)
+    points = _points(20)
+    assert double.distance_at(2 * points) == pytest.approx(2 * BALL.distance_at(points), rel=1e-6)
+
+
+def test_refuses_a_region_with_nothing_inside():
+    message = "a region of tissue is empty: no sample of its grid lies inside; make it larger"
+    with pytest.raises(InputError, match=re.escape(message)):
+        Region(np.ones((4, 4, 4), np.float32), (1, 1, 1), (0, 0, 0))
+    with pytest.raises(InputError, match=re.escape(message)):
+        BALL.minus(ball((10, 20, 30), 40))
