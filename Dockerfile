@@ -10,10 +10,14 @@ COPY cytosuite/ /opt/app/cytosuite/
 COPY algorithms/__init__.py /opt/app/algorithms/
 COPY algorithms/${ALGORITHM}/ /opt/app/algorithms/${ALGORITHM}/
 COPY weights/${ALGORITHM}/ /opt/app/model/
-# Readable under any user, and compiled because the root is read-only at run time.
-RUN chmod -R a+rX /opt/app && python3 -m compileall -q --invalidation-mode unchecked-hash /opt/app
-USER 1000:1000
 WORKDIR /opt/app
+# Compiled here because the root is read-only at run time: Python's bytecode and, where an algorithm has them, numba's
+# kernels, for a CPU that every machine has. All of it readable under any user.
+ENV NUMBA_CPU_NAME=generic
+RUN python3 -m compileall -q --invalidation-mode unchecked-hash /opt/app \
+    && if [ -f "algorithms/${ALGORITHM}/warm.py" ]; then python3 -m "algorithms.${ALGORITHM}.warm"; fi \
+    && chmod -R a+rX /opt/app
+USER 1000:1000
 # The exec form does not expand build arguments: the entry point reads the environment.
 ENV CYTOSUITE_ALGORITHM=${ALGORITHM}
 ENTRYPOINT ["python3", "-m", "cytosuite.container"]

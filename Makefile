@@ -13,16 +13,28 @@ OPTIONS = $(SIMULATION) $(call option,ALGORITHM,--algorithm) $(call option,API,-
 	$(call option,SPACING,--spacing) $(call option,RUN,--run) $(call option,MEMORY,--memory) \
 	$(call option,TIMEOUT,--timeout) $(if $(RETRY),--retry)
 
+# Networks run in containers; only as plain processes they need torch in the virtual environment.
+DOCKER = docker info >/dev/null 2>&1
+NETWORKS = $(if $(filter docker,$(ENGINE)),,$(shell [ "$(ENGINE)" = auto ] && $(DOCKER) || echo .venv/.networks))
+
 .DEFAULT_GOAL := help
-.PHONY: help setup benchmark simulate list build-all peers test test-fast lint format clean
+.PHONY: help setup benchmark segment train simulate list build-all peers test test-fast lint format clean
 
 ##@ Use
 help: ## Show this help.
 	@awk -F ':.*## ' '/^##@ /{printf "\n%s\n", substr($$0, 5)} /^[a-z%-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@printf '\nVariables of benchmark:\n  DATASET=spheroid | spheroid/<recipe> | <recipe.toml> | <folder>   SIZE=mini|default|full\n  ENGINE=auto|docker|process  ALGORITHM=<names>  API=serve|exec  SPACING=z,y,x (um)  RUN=<name>\n  MEMORY=<GiB>  TIMEOUT=<s>  RETRY=1 (run failed cases again)\nVariables of simulated data: SEED=0  CASES=<n>  SET="camera.photons=5 ..."  OUT=<new folder>\nVariables of build: DEVICE=cpu|cuda  BASE_IMAGE=<image with Python 3.11>\n'
+	@printf '\nVariables of benchmark:\n  DATASET=spheroid | spheroid/<recipe> | <recipe.toml> | <folder>   SIZE=mini|default|full\n  ENGINE=auto|docker|process  ALGORITHM=<names>  API=serve|exec  SPACING=z,y,x (um)  RUN=<name>\n  MEMORY=<GiB>  TIMEOUT=<s>  RETRY=1 (run failed cases again)\nVariables of segment: IMAGES="a.tif folder"  OUT=<folder>\nVariables of train: NAME=<model>  STEPS=<n>  FROM=<card>\nVariables of simulated data: SEED=0  CASES=<n>  SET="camera.photons=5 ..."  OUT=<new folder>\nVariables of build: DEVICE=cpu|cuda  BASE_IMAGE=<image with Python 3.11>\n'
 
-benchmark: .venv/.benchmark ## Generate or read DATASET, run the algorithms, score them, write a report.
+benchmark: .venv/.benchmark $(NETWORKS) ## Generate or read DATASET, run the algorithms, score them, write a report.
 	@$(BIN)/cytosuite benchmark "$(or $(DATASET),spheroid)" --engine "$(ENGINE)" $(OPTIONS)
+
+segment: .venv/.benchmark $(NETWORKS) ## Segment the images IMAGES (files or folders) into the folder OUT.
+	@$(BIN)/cytosuite segment $(IMAGES) --out "$(or $(OUT),segmented)" --engine "$(ENGINE)" \
+		$(call option,SPACING,--spacing) $(call option,ALGORITHM,--algorithm)
+
+train: .venv/.benchmark .venv/.networks ## Train ALGORITHM on DATASET as the model NAME.
+	@$(BIN)/cytosuite train "$(ALGORITHM)" "$(DATASET)" --name "$(NAME)" $(call option,STEPS,--steps) \
+		$(call option,CASES,--cases) $(call option,SEED,--seed) $(call option,FROM,--from)
 
 simulate: .venv/.benchmark ## Simulate annotated images of DATASET into the new folder OUT.
 	@$(BIN)/cytosuite simulate "$(or $(DATASET),spheroid)" $(call option,OUT,--out) $(SIMULATION)
@@ -65,5 +77,8 @@ clean: ## Remove the virtual environment, caches and all runs.
 .venv/.benchmark: .venv/.python pyproject.toml
 	@echo "setting up .venv (once)" && $(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[benchmark]" && touch $@
 
-.venv/.dev: .venv/.benchmark
+.venv/.networks: .venv/.benchmark
+	@echo "installing torch and MONAI (once)" && $(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[networks]" && touch $@
+
+.venv/.dev: .venv/.networks
 	@echo "setting up .venv for development (once)" && $(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]" && touch $@

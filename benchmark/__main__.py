@@ -148,6 +148,8 @@ for name, command in (
     ("phantoms", making.phantoms_command),
     ("calibrate", making.calibrate_command),
     ("migrate", making.migrate_command),
+    ("train", making.train_command),
+    ("segment", making.segment_command),
 ):
     app.command(name)(command)
 

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -125,3 +125,69 @@ def migrate_command(
     for line in lines:
         typer.echo(line)
     typer.echo(f"written: {out}")
+
+
+def train_command(
+    algorithm: Annotated[str, typer.Argument(help="Name in algorithms/.")],
+    data: Annotated[str, typer.Argument(help="Name, name/recipe, recipe.toml, or folder.")],
+    name: Annotated[str, typer.Option(help="Of the model.")],
+    steps: Annotated[int | None, typer.Option(min=1, help="Batches.")] = None,
+    start: Annotated[Path | None, typer.Option("--from", help="Card to start from.")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Of the CPU.")] = 1,
+    device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where to train.")] = "cpu",
+    cases: Cases = None,
+    seed: Seed = 0,
+    workers: Workers = None,
+) -> None:
+    """Train a model on simulated data, or fine-tune one on your own annotated folder."""
+    from benchmark.console import console
+    from benchmark.train import train
+
+    options = ["--seed", str(seed), "--threads", str(threads), "--device", device]
+    options += ["--steps", str(steps)] if steps else []
+    options += ["--from", str(start.resolve())] if start else []
+    card = train(
+        algorithm,
+        data,
+        name,
+        options=options,
+        cases=cases,
+        seed=seed,
+        workers=workers or os.cpu_count() or 1,
+        console=console(),
+    )
+    typer.echo(f"written: {card}")
+
+
+def segment_command(
+    images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
+    out: Annotated[Path, typer.Option(help="Folder for the labels.")],
+    algorithm: Annotated[str, typer.Option(help="Name in algorithms/.")] = "cellpose3d",
+    engine: Annotated[str, typer.Option(help="auto, docker or process.")] = "auto",
+    spacing: Annotated[str | None, typer.Option(help="µm per voxel: z,y,x.")] = None,
+    diameter: Annotated[float | None, typer.Option(help="Of a nucleus, µm; estimated.")] = None,
+    channel: Annotated[str | None, typer.Option(help="What is stained, like nucleus.")] = None,
+    memory: Annotated[float | None, typer.Option(min=0.1, help="GiB per image.")] = None,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds per image.")] = 3600.0,
+    preview: Annotated[bool, typer.Option(help="Write a picture with outlines.")] = True,
+    device: Annotated[Literal["cpu", "cuda"], typer.Option(envvar="DEVICE")] = "cpu",
+    base_image: Annotated[str | None, typer.Option(envvar="BASE_IMAGE")] = None,
+) -> None:
+    """Segment images: labels as TIFF, with a record and a picture of each."""
+    from benchmark.console import console, numbers
+    from benchmark.segment import Wish, segment
+
+    wish = Wish(
+        algorithm=algorithm,
+        engine=engine,
+        spacing=numbers(spacing),
+        diameter_um=diameter,
+        channel=channel,
+        memory_gib=memory,
+        timeout_s=timeout,
+        device=device,
+        base_image=base_image,
+        preview=preview,
+    )
+    results = segment(images, out, wish, console())
+    raise typer.Exit(1 if any(found.status == "failed" for found in results) else 0)

@@ -129,7 +129,7 @@ def _finish(
     output: str | None,
 ) -> None:
     """Write the record of a case and remove what the container left."""
-    said = _own_record(folder / "raw" / "record.json")
+    said = own_record(folder / "raw" / "record.json")
     inside = said.get("seconds")
     shutil.rmtree(folder / "raw", ignore_errors=True)
     record = {
@@ -155,7 +155,7 @@ def _finish(
     write_json(folder / "record.json", record)
 
 
-def _own_record(path: Path) -> Mapping[str, Any]:
+def own_record(path: Path) -> Mapping[str, Any]:
     """Return what the algorithm says of its choice of model; nothing if that is not plain JSON."""
     try:
         if path.is_symlink() or path.stat().st_size > RECORD_BYTES:

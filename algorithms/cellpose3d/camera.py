@@ -1,0 +1,129 @@
+"""A random camera for training: the same light is seen with another detector at every visit."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from scipy import ndimage
+
+from cytosuite.manifest import Described
+
+Image = NDArray[np.float32]
+Range = tuple[float, float]
+
+
+class CameraRanges(Described):
+    """What cameras are drawn from; wide ranges train better than measured ones."""
+
+    photons: Range = Field((2.5, 45.0), description="per voxel of a median nucleus, log-uniform")
+    haze: Range = Field((0.05, 2.0), description="photons per voxel everywhere, uniform")
+    read_noise: Range = Field((0.25, 1.5), description="standard deviation, photons, uniform")
+    multiplying: float = Field(0.3, ge=0, le=1, description="share of cameras with EM gain")
+    resampled: float = Field(0.35, ge=0, le=1, description="share with noise blurred afterwards")
+    blur: Range = Field((0.4, 0.8), description="standard deviation of that blur, pixels")
+    visibility: float = Field(
+        1.0, ge=0, description="a nucleus fainter than this many times the noise is no target"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """One detector.
+
+    Parameters
+    ----------
+    photons : float
+        Per voxel, at light 1.
+    haze : float
+        Photons per voxel everywhere.
+    read_noise : float
+        Standard deviation, in photons.
+    multiplies : bool
+        Whether electrons are multiplied, which doubles the variance of the shot noise.
+    blur : float
+        Standard deviation, in pixels, of a Gaussian over y and x after the noise; 0 for none.
+    """
+
+    photons: float
+    haze: float
+    read_noise: float
+    multiplies: bool
+    blur: float
+
+    @property
+    def faintest(self) -> float:
+        """Return the signal, in photons per voxel, at which a nucleus begins to be visible."""
+        return self.read_noise + 0.5 + 0.3 * sqrt(self.haze)
+
+
+def draw_camera(rng: np.random.Generator, ranges: CameraRanges) -> Camera:
+    """Return a camera drawn from ranges.
+
+    Parameters
+    ----------
+    rng : numpy Generator
+        Seven numbers are taken from it, whatever comes out.
+    ranges : CameraRanges
+    """
+    low, high = np.log(ranges.photons)
+    photons = float(np.exp(rng.uniform(low, high)))
+    haze, read_noise = rng.uniform(*ranges.haze), rng.uniform(*ranges.read_noise)
+    multiplies, resampled = rng.random(2) < (ranges.multiplying, ranges.resampled)
+    blur = rng.uniform(*ranges.blur)
+    return Camera(photons, haze, read_noise, bool(multiplies), blur if resampled else 0.0)
+
+
+def expose(rng: np.random.Generator, light: Image, camera: Camera) -> Image:
+    """Return what a camera makes of expected light.
+
+    Parameters
+    ----------
+    rng : numpy Generator
+    light : (Z, Y, X) float32 array
+        Not negative; 1 is the light of a median nucleus.
+    camera : Camera
+
+    Returns
+    -------
+    (Z, Y, X) float32 array
+        Photons with noise, not rounded, offset 0: gain and offset vanish in the normalisation.
+
+    References
+    ----------
+    Janesick, Photon Transfer (SPIE 2007), doi:10.1117/3.725073; Basden et al., MNRAS 345 (2003),
+    doi:10.1046/j.1365-8711.2003.07020.x (multiplication: Gamma(N, 1) after N electrons).
+    """
+    expected = light * np.float32(camera.photons) + np.float32(camera.haze)
+    image = rng.poisson(expected).astype(np.float32)
+    if camera.multiplies:
+        image = rng.standard_gamma(image, dtype=np.float32)
+    noise = rng.standard_normal(image.shape, dtype=np.float32)
+    image += noise * np.float32(camera.read_noise)
+    if camera.blur > 0:
+        sigma: Sequence[float] = (0.0, camera.blur, camera.blur)
+        image = ndimage.gaussian_filter(image, sigma, mode="reflect", truncate=3.0)
+    return image
+
+
+def visible(means: Image, camera: Camera, visibility: float) -> NDArray[np.bool_]:
+    """Return which nuclei an annotator could see.
+
+    Parameters
+    ----------
+    means : (N + 1,) float32 array
+        Mean light of each label; the first is the background's and never visible.
+    camera : Camera
+    visibility : float
+        How many times the camera's faintest signal a nucleus must have.
+
+    Returns
+    -------
+    (N + 1,) bool array
+        To be indexed by labels.
+    """
+    seen: NDArray[np.bool_] = means * camera.photons >= visibility * camera.faintest
+    seen[0] = False
+    return seen

@@ -1,0 +1,244 @@
+"""Training volumes in memory: 9 bytes per voxel, so that 400 small ones take 3 GB."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from algorithms.cellpose3d.flows import FlowKind, flow_targets
+from algorithms.cellpose3d.normalise import normalise, statistics_of
+from cytosuite.errors import InputError
+from cytosuite.formats import read
+
+FLOW_UNIT, SHARE_UNIT = 127, 255  # whole numbers that stand for 1
+_HEAT_WIDTH = 0.25  # standard deviation of the centre's heat, in half extents
+_SOLID = 0.3  # level from which a voxel counts for the diameter
+_SUFFIXES = (".tif", ".tiff", ".mha")
+_HINT = "simulate it with labels.style=visible and output.steps=true"
+
+
+class Files(NamedTuple):
+    """Where a case lies; a real image has no level."""
+
+    name: str
+    image: Path
+    labels: Path
+    level: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One volume with its targets, padded to at least the size of a patch.
+
+    Parameters
+    ----------
+    name : str
+    image : (Z, Y, X) float16 array
+        Expected light, 1 = a median nucleus; of a real case the normalised image.
+    labels : (Z, Y, X) uint16 array
+    level, heat : (Z, Y, X) uint8 arrays
+        In units of 1/255.
+    flow : (3, Z, Y, X) int8 array
+        In units of 1/127.
+    means : (N + 1,) float32 array
+        Mean light of each label, weighted by its level; the first is the background's, 0.
+    centres : (N, 3) int array
+        A voxel near the middle of each label.
+    simulated : bool
+        Whether a camera must still be applied.
+    spacing : tuple of float
+        µm per voxel, z y x.
+    diameters_um : (N,) float array
+        Of each label: of the circle as large as its largest slice, within a level of 0.3.
+    """
+
+    name: str
+    image: NDArray[np.float16]
+    labels: NDArray[np.uint16]
+    level: NDArray[np.uint8]
+    heat: NDArray[np.uint8]
+    flow: NDArray[np.int8]
+    means: NDArray[np.float32]
+    centres: NDArray[np.int64]
+    simulated: bool
+    spacing: tuple[float, ...]
+    diameters_um: NDArray[np.float64]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Size in voxels."""
+        z, y, x = self.image.shape
+        return z, y, x
+
+
+def find_cases(folder: Path) -> list[Files]:
+    """Return the training volumes in a folder, by name.
+
+    Parameters
+    ----------
+    folder : Path
+        A simulated dataset (``cases/<case>/companions/step-3-light/...``), the plain folders
+        that ``cytosuite simulate --out`` writes, or real ones: ``images/`` and ``labels/``.
+
+    Raises
+    ------
+    InputError
+        If there is none, or a file that belongs to one is missing.
+    """
+    if (folder / "cases").is_dir():
+        found = []
+        for case in sorted(path for path in (folder / "cases").iterdir() if path.is_dir()):
+            truth = case / "truth" / "images" / "instance-labels"
+            found.append(_simulated(case.name, case / "companions", truth))
+    elif any(folder.glob("step-*-light")):
+        names = [path.stem for path in _images(folder / "labels")]
+        found = [_simulated(name, folder, folder / "labels") for name in names]
+    else:
+        labels = {path.stem: path for path in _images(folder / "labels")}
+        images = _images(folder / "images")
+        missing = [path.name for path in images if path.stem not in labels]
+        if missing:
+            raise InputError(f"{folder}/labels: expected one file per image, {missing[0]} has none")
+        found = [Files(path.stem, path, labels[path.stem], None) for path in images]
+    if not found:
+        raise InputError(f"{folder}: expected cases/, or images/ and labels/, found no volume")
+    return found
+
+
+def _images(folder: Path) -> list[Path]:
+    """Return the image files in a folder, sorted; none where there is no folder."""
+    return [path for path in sorted(folder.glob("*")) if path.suffix.lower() in _SUFFIXES]
+
+
+def _simulated(name: str, companions: Path, truth: Path) -> Files:
+    """Return the files of a simulated case, all of which must be there."""
+    light = sorted(companions.glob(f"step-*-light/{name}.tif"))
+    level, labels = companions / "visible-level" / f"{name}.tif", truth / f"{name}.tif"
+    if not light:
+        raise InputError(f"{companions}: expected step-3-light/{name}.tif; {_HINT}")
+    for path in (level, labels):
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; {_HINT}")
+    return Files(name, light[0], labels, level)
+
+
+def load_cases(files: Sequence[Files], patch: Sequence[int], kind: FlowKind) -> list[Case]:
+    """Return volumes with their targets.
+
+    Parameters
+    ----------
+    files : sequence of Files
+        From `find_cases`.
+    patch : sequence of int
+        Size of the patches that will be drawn, z y x.
+    kind : str
+        Which flow to aim at, see `algorithms.cellpose3d.flows.flow_targets`.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, or the shapes of a case differ.
+    """
+    return [load_case(names, patch, kind) for names in files]
+
+
+def load_case(files: Files, patch: Sequence[int], kind: FlowKind) -> Case:
+    """Return one volume with its targets; parameters as in `load_cases`."""
+    volume = read(files.image)
+    image = volume.array.astype(np.float32)
+    labels = read(files.labels).array
+    level = (labels > 0) if files.level is None else read(files.level).array
+    if image.ndim != 3 or not image.shape == labels.shape == level.shape:
+        raise InputError(
+            f"{files.image}: image, labels and level must be (z, y, x) and of one shape, found "
+            f"{image.shape}, {labels.shape}, {level.shape}"
+        )
+    if labels.dtype.kind not in "iu" or not 0 <= labels.max(initial=0) < 2**16:
+        raise InputError(f"{files.labels}: labels must be whole numbers from 0 to 65535")
+    if not np.isfinite(image).all():
+        raise InputError(f"{files.image}: the image must hold finite numbers only")
+    if files.level is None:
+        image = normalise(image, statistics_of(image))
+    image, labels, level = (_padded(a, patch) for a in (image, labels, level))
+    labels = np.where(level > 0, labels, 0).astype(np.uint16)
+    sized = flow_targets(labels, "size")
+    flow = sized if kind == "size" else flow_targets(labels, kind)
+    means, centres = _measure(image, labels, level)
+    if files.level is not None:
+        image, means = _in_nuclei(image, means)
+    return Case(
+        files.name,
+        image.astype(np.float16),
+        labels,
+        np.rint(level * np.float32(SHARE_UNIT)).astype(np.uint8),
+        np.rint(centre_heat(sized, labels > 0) * SHARE_UNIT).astype(np.uint8),
+        np.rint(flow * FLOW_UNIT).astype(np.int8),
+        means,
+        centres,
+        files.level is not None,
+        volume.spacing,
+        _diameters(labels, level) * volume.spacing[-1],
+    )
+
+
+def centre_heat(flow: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return how near the centre of its object a voxel is, from the size-aware flow.
+
+    Parameters
+    ----------
+    flow : (3, Z, Y, X) float32 array
+        ``tanh(2 (c - p) / h)``.
+    inside : (Z, Y, X) bool array
+
+    Returns
+    -------
+    (Z, Y, X) float32 array
+        ``exp(-|(c - p) / h|^2 / (2 0.25^2))``, 0 outside.
+    """
+    heat = np.zeros(inside.shape, np.float32)
+    away = np.arctanh(np.clip(flow[:, inside], -0.999, 0.999)) / 2
+    heat[inside] = np.exp(np.sum(away**2, 0) / (-2 * _HEAT_WIDTH**2))
+    return heat
+
+
+def _padded(array: NDArray[Any], patch: Sequence[int]) -> NDArray[Any]:
+    """Return an array that continues beyond its far sides until a patch fits in."""
+    missing = [(0, max(0, p - n)) for n, p in zip(array.shape, patch, strict=True)]
+    return np.pad(array, missing, mode="edge") if any(end for _, end in missing) else array
+
+
+def _measure(
+    image: NDArray[np.float32], labels: NDArray[np.uint16], level: NDArray[Any]
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return the mean light (N + 1,) and the middle (N, 3) of the labels, weighted by level."""
+    inside = np.flatnonzero(labels)
+    own, weight = labels.ravel()[inside], level.ravel()[inside].astype(np.float64)
+    count = int(own.max(initial=0)) + 1
+    total = np.bincount(own, weight, count)
+    there = total > 0
+    safe = np.where(there, total, 1)
+    means = np.bincount(own, weight * image.ravel()[inside], count) / safe
+    voxels = np.unravel_index(inside, labels.shape)
+    middles = [np.bincount(own, weight * axis, count) / safe for axis in voxels]
+    centres = np.rint(np.stack(middles, 1)[there]).astype(np.int64)
+    return means.astype(np.float32), centres
+
+
+def _diameters(labels: NDArray[np.uint16], level: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the lateral diameter of each label in voxels, where its level is high enough."""
+    count = int(labels.max(initial=0)) + 1
+    areas = np.zeros(count, np.int64)
+    for plane, share in zip(labels, level, strict=True):
+        np.maximum(areas, np.bincount(plane[share > _SOLID], minlength=count), out=areas)
+    return 2 * np.sqrt(areas[1:][areas[1:] > 0] / np.pi)
+
+
+def _in_nuclei(
+    image: NDArray[np.float32], means: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return light and means in units of the median nucleus as it is seen, after the blur."""
+    unit = float(np.median(means[means > 0])) if (means > 0).any() else 1.0
+    return image / np.float32(unit), means / np.float32(unit)

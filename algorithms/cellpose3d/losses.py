@@ -1,0 +1,114 @@
+"""What is asked of the network: the level at any threshold, the flow inside, the centres."""
+
+from typing import NamedTuple
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+from cytosuite.manifest import Described
+
+_SHARPNESS = 3.0  # of the step from "below" to "above a threshold", per unit of logit
+
+
+class LossWeights(Described):
+    """How much each part counts, and where the level is asked for."""
+
+    flow: float = Field(2.0, ge=0, description="weight of the flow; that of the level is 1")
+    heat: float = Field(4.0, ge=0, description="weight of the centre's heat")
+    thresholds: tuple[float, float] = Field(
+        (0.06, 0.9), description="thresholds of the level are drawn log-uniformly from this range"
+    )
+    per_step: int = Field(2, ge=1, description="thresholds per step")
+
+
+class Losses(NamedTuple):
+    """A loss and its parts; all scalars."""
+
+    total: Tensor
+    level: Tensor
+    flow: Tensor
+    heat: Tensor
+
+
+def losses(prediction: Tensor, target: Tensor, thresholds: Tensor, weights: LossWeights) -> Losses:
+    """Return the loss of a batch.
+
+    Parameters
+    ----------
+    prediction : (N, 5, Z, Y, X) float32 tensor
+        Logit of the level, flow along z, y, x, logit of the centre's heat.
+    target : (N, 5, Z, Y, X) float32 tensor
+        Level in 0..1, flow, heat in 0..1; the foreground is where the level is above 0.
+    thresholds : (T,) tensor
+        Levels in (0, 1) at which the prediction is held against the target.
+    weights : LossWeights
+    """
+    level = level_loss(prediction[:, 0], target[:, 0], thresholds)
+    flow = flow_loss(prediction[:, 1:4], target[:, 1:4], target[:, :1] > 0)
+    heat = functional.binary_cross_entropy_with_logits(prediction[:, 4], target[:, 4])
+    return Losses(level + weights.flow * flow + weights.heat * heat, level, flow, heat)
+
+
+def level_loss(logit: Tensor, level: Tensor, thresholds: Tensor) -> Tensor:
+    """Return how badly a level answers "is it above the threshold?", averaged over thresholds.
+
+    Parameters
+    ----------
+    logit : (N, Z, Y, X) tensor
+        Of the predicted level.
+    level : (N, Z, Y, X) tensor
+        The true one, 0..1.
+    thresholds : (T,) tensor
+        In (0, 1).
+
+    Notes
+    -----
+    A cumulative link model: the probability of a level above t is taken as
+    ``sigmoid(3 (logit - log(t / (1 - t))))``, and is fitted to what is the case by cross entropy
+    and soft Dice. Cutting the predicted level at t then asks whether that is more likely than
+    not, the best decision for every t at once. A mean, as squared errors teach it, would be too
+    high for small t where it is doubtful that there is a nucleus.
+
+    References
+    ----------
+    McCullagh, Journal of the Royal Statistical Society B 42 (1980) 109,
+    doi:10.1111/j.2517-6161.1980.tb01109.x; Milletari et al., 3DV (2016), doi:10.1109/3DV.2016.79.
+    """
+    total = logit.new_zeros(())
+    for threshold in thresholds:
+        above = (level > threshold).to(logit.dtype)
+        score = _SHARPNESS * (logit - torch.logit(threshold))
+        entropy = functional.binary_cross_entropy_with_logits(score, above)
+        chance = torch.sigmoid(score)
+        overlap = (2 * (chance * above).sum() + 1) / (chance.sum() + above.sum() + 1)
+        total = total + entropy + 1 - overlap
+    return total / len(thresholds)
+
+
+def flow_loss(flow: Tensor, wanted: Tensor, inside: Tensor) -> Tensor:
+    """Return the mean squared error of the flow over the voxels of nuclei.
+
+    Parameters
+    ----------
+    flow, wanted : (N, 3, Z, Y, X) tensors
+    inside : (N, 1, Z, Y, X) bool tensor
+        0 is returned where no voxel is inside.
+    """
+    error = ((flow - wanted) ** 2 * inside).sum()
+    return error / (3 * inside.sum()).clamp(min=1)
+
+
+def draw_thresholds(generator: torch.Generator, weights: LossWeights) -> Tensor:
+    """Return the thresholds of one step.
+
+    Parameters
+    ----------
+    generator : torch Generator
+        On the CPU.
+    weights : LossWeights
+    """
+    low, high = torch.log(torch.tensor(weights.thresholds))
+    share = torch.rand(weights.per_step, generator=generator)
+    return torch.exp(low + (high - low) * share)

@@ -1,0 +1,129 @@
+"""What a model card says about inference: the network, its tiles, and how fields become labels."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from algorithms.cellpose3d.network import multiple_of
+from cytosuite.errors import InputError
+from cytosuite.manifest import Described, ModelCard, parse
+
+if TYPE_CHECKING:
+    from typing import Self
+
+Positive = Annotated[float, Field(gt=0)]
+Size = Annotated[int, Field(ge=1)]
+Halo = Annotated[int, Field(ge=0)]
+
+
+class Parameters(Described):
+    """``parameters`` of a model card; lengths in µm are at the scale of the training.
+
+    An image whose nuclei are half as large as those of the training is worked on with voxels half
+    as large, and every length and volume here is halved with them.
+    """
+
+    network: dict[str, Any] = Field(description="Arguments of the network's constructor.")
+    tile: tuple[Size, Size, Size] = Field(
+        (64, 192, 192),
+        description="Voxels z, y, x; its volume bounds the memory, see `tiling.fit`.",
+    )
+    halo: tuple[Halo, Halo, Halo] = Field(
+        (8, 24, 24), description="Voxels at the inner faces of a tile that are thrown away."
+    )
+    tau: float = Field(0.3, gt=0, lt=1, description="Foreground is where the level is above this.")
+    li: bool = Field(True, description="Whether foreground must exceed Li's threshold as well.")
+    li_factor: Positive = Field(1.0, description="Factor on Li's threshold above the background.")
+    li_smoothing_um: float = Field(
+        0.8, ge=0, description="Standard deviation of the smoothing before that threshold, µm."
+    )
+    steps: int = Field(100, ge=1, description="How often points follow the flow, at most.")
+    step_size: float = Field(0.7, gt=0, le=1, description="Factor on the flow, voxels per step.")
+    flow_smoothing: float = Field(
+        1.0, ge=0, description="Standard deviation of the smoothing of the flow, voxels."
+    )
+    seed_smoothing_um: float = Field(
+        1.6, ge=0, description="Standard deviation of the smoothing of the points' density, µm."
+    )
+    seed_distance_um: float = Field(
+        4.0, ge=0, description="Peaks of that density nearer than this are one nucleus, µm."
+    )
+    min_volume_um3: float = Field(0.0, ge=0, description="Least volume of a nucleus, µm³.")
+    max_volume_um3: float = Field(inf, gt=0, description="Largest volume of a nucleus, µm³.")
+    min_level: float = Field(0.0, ge=0, lt=1, description="Least mean level of a nucleus.")
+    max_flow_error: float = Field(
+        inf, gt=0, description="Largest mean difference of its flow from that of its own shape."
+    )
+    max_elongation: float = Field(
+        inf, ge=1, description="Largest ratio of longest to shortest axis."
+    )
+    diameter: Literal["trained", "estimated"] = Field(
+        "estimated", description="Which size the nuclei have that no user gives the size of."
+    )
+    diameter_tolerance: float = Field(
+        1.6, ge=1, description="An estimate within this factor of the training's changes nothing."
+    )
+    rescale_tolerance: float = Field(
+        0.2, ge=0, description="|ln| of the voxel size over the training's that is left alone."
+    )
+
+    @model_validator(mode="after")
+    def _tile_holds_a_voxel(self) -> Self:
+        """Refuse tiles that the network cannot take, or of which nothing is kept."""
+        try:
+            multiple = multiple_of(self.network)
+        except (KeyError, TypeError, ValueError):
+            raise ValueError(f"network must give widths and fold, found {self.network!r}") from None
+        least = [2 * halo + step for halo, step in zip(self.halo, multiple, strict=True)]
+        if any(size < needed for size, needed in zip(self.tile, least, strict=True)):
+            raise ValueError(
+                f"tile must be at least {least} for this halo and network, found {list(self.tile)}"
+            )
+        return self
+
+
+def parameters_of(card: ModelCard) -> Parameters:
+    """Return the parameters of a card.
+
+    Raises
+    ------
+    InputError
+        If one is unknown, missing or out of bounds: the first, with the place.
+    """
+    return parse(f"card {card.name}: parameters", card.parameters, Parameters)
+
+
+def trained_size(card: ModelCard) -> tuple[tuple[float, float, float], float]:
+    """Return what a network was trained on.
+
+    Parameters
+    ----------
+    card : ModelCard
+        ``describes.spacing`` and ``describes.diameter_um``.
+
+    Returns
+    -------
+    spacing : (float, float, float)
+        µm per voxel, z y x.
+    diameter_um : float
+        Typical lateral (y, x) diameter of the nuclei.
+
+    Raises
+    ------
+    InputError
+        If the card does not say it.
+    """
+    spacing, diameter = card.describes.get("spacing"), card.describes.get("diameter_um")
+    if not isinstance(spacing, tuple) or len(spacing) != 3 or min(spacing) <= 0:
+        raise InputError(
+            f"card {card.name}: describes.spacing must be three positive numbers in µm "
+            f"(z, y, x), found {spacing!r}"
+        )
+    if not isinstance(diameter, float | int) or diameter <= 0:
+        raise InputError(
+            f"card {card.name}: describes.diameter_um must be a positive number, found {diameter!r}"
+        )
+    return (spacing[0], spacing[1], spacing[2]), float(diameter)

@@ -1,0 +1,242 @@
+"""Quality control: which objects stay, which go, and why."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from algorithms.cellpose3d.flows import FlowKind, flow_targets
+from cytosuite.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an object must keep to; the defaults remove nothing.
+
+    Parameters
+    ----------
+    min_volume_um3, max_volume_um3 : float
+        Volume in µm³.
+    min_level : float
+        Mean level of its voxels.
+    min_foreground : float
+        Share of its voxels in the foreground.
+    max_flow_error : float
+        Mean of the absolute difference, over voxels and axes, between the predicted flow and
+        that of the object as it was found.
+    max_elongation : float
+        Ratio of the longest to the shortest axis of the ellipsoid of the same second moments.
+    """
+
+    min_volume_um3: float = 0.0
+    max_volume_um3: float = np.inf
+    min_level: float = 0.0
+    min_foreground: float = 0.0
+    max_flow_error: float = np.inf
+    max_elongation: float = np.inf
+
+    def __post_init__(self) -> None:
+        """Refuse limits which nothing can keep to."""
+        for name, value in asdict(self).items():
+            if not value >= 0:
+                raise InputError(f"the limit {name} must not be negative, found {value}")
+        if self.min_volume_um3 > self.max_volume_um3:
+            raise InputError(
+                f"min_volume_um3 must not exceed max_volume_um3, found {self.min_volume_um3} and "
+                f"{self.max_volume_um3}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """An object that was removed: its number before, the limit it broke, its value."""
+
+    label: int
+    reason: str
+    value: float
+    limit: float
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """What the network predicted, as far as limits need it.
+
+    Parameters
+    ----------
+    flow : (3, Z, Y, X) float32 array, optional
+        Needed for `max_flow_error`; the kind of targets it was trained on is `kind`.
+    level : (Z, Y, X) float array, optional
+        Needed for `min_level`.
+    foreground : (Z, Y, X) bool array, optional
+        Needed for `min_foreground`.
+    kind : {"size", "published", "heat"}
+        Of the flow.
+    """
+
+    flow: NDArray[np.float32] | None = None
+    level: NDArray[np.float32] | None = None
+    foreground: NDArray[np.bool_] | None = None
+    kind: FlowKind = "size"
+
+
+def control(
+    labels: NDArray[np.uint32],
+    spacing: Sequence[float],
+    limits: Limits,
+    predicted: Predicted | None = None,
+) -> tuple[NDArray[np.uint32], list[Removal]]:
+    """Return the objects that keep to the limits, and what was removed and why.
+
+    Parameters
+    ----------
+    labels : (Z, Y, X) uint32 array
+        Objects, 0 = background; numbers may have gaps.
+    spacing : sequence of float
+        µm per voxel along z, y, x.
+    limits : Limits
+        What to keep to.
+    predicted : Predicted, optional
+        The predictions that the limits need.
+
+    Returns
+    -------
+    labels : (Z, Y, X) uint32 array
+        1..n without gaps, in the order of the numbers before.
+    removed : list of Removal
+        One per removed object, by number; of several broken limits the first in the order
+        of :class:`Limits`.
+
+    Raises
+    ------
+    InputError
+        If a limit is set whose field is missing, or a shape differs.
+    """
+    inside = np.flatnonzero(labels)
+    names, number = np.unique(labels.ravel()[inside], return_inverse=True)
+    measured = _measure(labels, inside, number, spacing, limits, predicted or Predicted())
+    removed = _broken(names, measured, limits)
+    gone = np.isin(names, [row.label for row in removed])
+    result = np.zeros(labels.shape, np.uint32)
+    result.ravel()[inside] = np.where(gone, 0, np.cumsum(~gone))[number]
+    return result, removed
+
+
+def elongation(
+    number: NDArray[np.int64], voxels: Sequence[NDArray[np.int64]], spacing: Sequence[float]
+) -> NDArray[np.float64]:
+    """Return the ratio of the longest to the shortest axis of each object.
+
+    Parameters
+    ----------
+    number : (V,) int array
+        Object of each voxel, 0..n-1.
+    voxels : three (V,) int arrays
+        z, y and x of each voxel.
+    spacing : sequence of float
+        µm per voxel.
+
+    Returns
+    -------
+    (n,) float array
+        At least 1. The extent of a voxel itself counts, so that a flat object has an axis of its
+        thickness; where all voxels lie in one slice, only y and x are compared.
+    """
+    flat = voxels[0].size == 0 or voxels[0].min() == voxels[0].max()
+    axes = [1, 2] if flat else [0, 1, 2]
+    count = np.bincount(number)
+    # The second moment of a cuboid of length `step` about its middle is step^2 / 12.
+    offsets = [voxels[axis] * spacing[axis] for axis in axes]
+    offsets = [x - (np.bincount(number, x) / count)[number] for x in offsets]
+    moments = np.empty((count.size, len(axes), len(axes)))
+    for row, a in enumerate(offsets):
+        for column, b in enumerate(offsets[: row + 1]):
+            moments[:, row, column] = np.bincount(number, a * b) / count
+            moments[:, column, row] = moments[:, row, column]
+        moments[:, row, row] += spacing[axes[row]] ** 2 / 12
+    squares = np.linalg.eigvalsh(moments)
+    return np.asarray(np.sqrt(squares[:, -1] / squares[:, 0]), np.float64)
+
+
+def record(removed: Sequence[Removal]) -> dict[str, Any]:
+    """Return the removals as plain values for the record of a run.
+
+    Parameters
+    ----------
+    removed : sequence of Removal
+        As from :func:`control`.
+
+    Returns
+    -------
+    dict
+        ``count``, ``reasons`` (number by reason) and ``objects`` (one dict per removal).
+
+    Examples
+    --------
+    >>> record([Removal(3, "min_volume_um3", 8.0, 20.0)])["reasons"]
+    {'min_volume_um3': 1}
+    """
+    reasons: dict[str, int] = {}
+    for row in removed:
+        reasons[row.reason] = reasons.get(row.reason, 0) + 1
+    return {"count": len(removed), "reasons": reasons, "objects": [asdict(row) for row in removed]}
+
+
+def _measure(
+    labels: NDArray[np.uint32],
+    inside: NDArray[np.int64],
+    number: NDArray[np.int64],
+    spacing: Sequence[float],
+    limits: Limits,
+    predicted: Predicted,
+) -> dict[str, NDArray[np.float64]]:
+    """Return what is limited, one value per object, by the name of the limit."""
+    count = np.bincount(number).astype(np.float64)
+
+    def mean(field: NDArray[Any] | None, name: str) -> NDArray[np.float64]:
+        """Return the mean of a field over each object."""
+        if field is None or field.shape != labels.shape:
+            found = "none" if field is None else str(field.shape)
+            raise InputError(f"{name} needs a field of shape {labels.shape}, found {found}")
+        values = field.ravel()[inside].astype(np.float64)
+        return np.bincount(number, values, minlength=count.size) / count
+
+    volume = count * float(np.prod(spacing))
+    measured = {"min_volume_um3": volume, "max_volume_um3": volume}
+    if limits.min_level > 0:
+        measured["min_level"] = mean(predicted.level, "min_level")
+    if limits.min_foreground > 0:
+        measured["min_foreground"] = mean(predicted.foreground, "min_foreground")
+    if np.isfinite(limits.max_flow_error):
+        measured["max_flow_error"] = mean(_flow_error(labels, predicted), "max_flow_error")
+    if np.isfinite(limits.max_elongation):
+        voxels = np.unravel_index(inside, labels.shape)
+        measured["max_elongation"] = elongation(number, voxels, spacing)
+    return measured
+
+
+def _flow_error(labels: NDArray[np.uint32], predicted: Predicted) -> NDArray[np.float32] | None:
+    """Return the mean over the axes of the absolute error of the flow, None without a flow."""
+    if predicted.flow is None or predicted.flow.shape != (3, *labels.shape):
+        return None
+    error = flow_targets(labels, predicted.kind)
+    error -= predicted.flow
+    result: NDArray[np.float32] = np.abs(error, out=error).mean(axis=0)
+    return result
+
+
+def _broken(
+    names: NDArray[np.uint32], measured: dict[str, NDArray[np.float64]], limits: Limits
+) -> list[Removal]:
+    """Return a row for each object that breaks a limit, the first one it breaks."""
+    rows: dict[int, Removal] = {}
+    for reason, limit in asdict(limits).items():
+        values = measured.get(reason)
+        if values is None:
+            continue
+        broken = values < limit if reason.startswith("min_") else values > limit
+        for index in np.flatnonzero(broken):
+            row = Removal(int(names[index]), reason, float(values[index]), float(limit))
+            rows.setdefault(int(index), row)
+    return [rows[index] for index in sorted(rows)]

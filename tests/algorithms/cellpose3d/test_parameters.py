@@ -1,0 +1,57 @@
+import re
+from types import SimpleNamespace
+
+import pytest
+
+from algorithms.cellpose3d.parameters import Parameters, parameters_of, trained_size
+from cytosuite.errors import InputError
+
+NETWORK = {"widths": [4, 4, 4], "fold": 2}
+
+
+def card(parameters=None, **describes):
+    return SimpleNamespace(
+        name="test", parameters={"network": NETWORK} | (parameters or {}), describes=describes
+    )
+
+
+def test_a_network_is_all_a_card_must_give():
+    assert parameters_of(card()) == Parameters(network=NETWORK)
+    assert parameters_of(card({"tile": [32, 64, 64]})).tile == (32, 64, 64)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"taw": 0.3}, "card test: parameters: taw is not a known key; did you mean 'tau'?"),
+        ({"tau": 1.0}, "card test: parameters: tau: input should be less than 1, found 1.0"),
+        ({"steps": 0}, "steps: input should be greater than or equal to 1, found 0"),
+        ({"tile": [0, 64, 64]}, "tile.0: input should be greater than or equal to 1"),
+        ({"halo": [8, 8]}, "halo.2 is missing"),
+        ({"network": {"widths": [4, 4, 4]}}, "network must give widths and fold, found"),
+        ({"tile": [16, 64, 64]}, "tile must be at least [20, 56, 56] for this halo and network"),
+    ],
+)
+def test_explains(parameters, message):
+    with pytest.raises(InputError, match=re.escape(message)) as caught:
+        parameters_of(card(parameters))
+    assert "\n" not in str(caught.value)
+
+
+def test_the_size_of_the_training_is_read():
+    found = trained_size(card(spacing=(2.0, 1.0, 0.5), diameter_um=11))
+    assert found == ((2.0, 1.0, 0.5), 11.0)
+
+
+@pytest.mark.parametrize(
+    ("describes", "message"),
+    [
+        ({"diameter_um": 11.0}, "describes.spacing must be three positive numbers in µm"),
+        ({"spacing": (1.0, 1.0), "diameter_um": 11.0}, "found (1.0, 1.0)"),
+        ({"spacing": (1.0, 1.0, 1.0)}, "describes.diameter_um must be a positive number, found"),
+        ({"spacing": (1.0, 1.0, 1.0), "diameter_um": -1}, "found -1"),
+    ],
+)
+def test_explains_a_card_that_does_not_say_what_it_was_trained_on(describes, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        trained_size(card(**describes))

@@ -1,0 +1,187 @@
+import json
+from hashlib import sha256
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from scipy import ndimage
+
+from algorithms.cellpose3d import predict as module
+from algorithms.cellpose3d.network import build, tensors_of
+from algorithms.cellpose3d.predict import predict
+from cytosuite.errors import InputError, ModelError
+from cytosuite.manifest import ModelCard
+from cytosuite.volume import Volume
+from cytosuite.weights import Model, open_model, read_cards
+
+SPACING = (2.0, 1.0, 1.0)
+SMALL = {"widths": [4, 4, 4], "fold": 2}
+CENTRES = ((12, 20, 14), (12, 20, 25), (14, 40, 36))  # µm; the first two touch
+
+
+def image(spacing=SPACING, shape=(14, 56, 52), size=1.0):
+    """Return nuclei of 11 µm brightest in their middle, in photons on a dark ground."""
+    light = np.zeros(shape)
+    grid = [(g + 0.5) * s for g, s in zip(np.indices(shape), spacing, strict=True)]
+    for centre in CENTRES:
+        away = sum((g - c * size) ** 2 for g, c in zip(grid, centre, strict=True)) / size**2
+        light = np.maximum(light, 200 * np.exp(-away / 30))
+    return np.random.default_rng(0).poisson(20 + light).astype(np.uint16)
+
+
+def uphill(given):
+    """Stand in for a network: the level is the brightness, the flow goes to where it is greatest."""
+    smooth = ndimage.gaussian_filter(given[0, 0].numpy(), (1, 1.5, 1.5))
+    flow = [np.tanh(20 * np.gradient(smooth, axis=axis)) for axis in range(3)]
+    logit = 8 * (smooth - 0.55)
+    return torch.from_numpy(np.stack([logit, *flow]).astype(np.float32))[None]
+
+
+@pytest.fixture
+def model(tmp_path):
+    """Return a function that writes a card with random weights and opens it."""
+
+    def model(**parameters):
+        torch.manual_seed(0)
+        tensors = tensors_of(build(SMALL, auxiliary=False))
+        weights = {
+            key: value.contiguous() for key, value in tensors.items() if value.is_floating_point()
+        }
+        save_file(weights, tmp_path / "tiny.safetensors")
+        card = {
+            "name": "tiny",
+            "version": "0.1.0",
+            "algorithm": "cellpose3d",
+            "task": "segment",
+            "description": "Random weights.",
+            "authors": "nobody",
+            "license": "Apache-2.0",
+            "describes": {"axes": "ZYX", "spacing": SPACING, "diameter_um": 11.0},
+            "parameters": {"network": SMALL, "diameter": "trained", "seed_smoothing_um": 1.0}
+            | parameters,
+            "weights": "tiny.safetensors",
+            "sha256": sha256((tmp_path / "tiny.safetensors").read_bytes()).hexdigest(),
+        }
+        (tmp_path / "tiny.json").write_text(json.dumps(card))
+        return open_model(tmp_path, read_cards(tmp_path, "cellpose3d")[0])
+
+    yield model
+    module._network.cache_clear()
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    """Put the stand-in in the place of the network."""
+    monkeypatch.setattr(module, "_network", lambda path, digest, arguments: uphill)
+
+
+def run(array, model, spacing=SPACING, axes="ZYX", **metadata):
+    volume = Volume(array, spacing, axes, metadata)
+    return predict({"microscopy-image": volume}, model)["instance-labels"]
+
+
+def names_at_centres(labels, spacing=SPACING, size=1.0):
+    return [
+        int(labels[tuple(int(c * size / s) for c, s in zip(centre, spacing, strict=True))])
+        for centre in CENTRES
+    ]
+
+
+def test_touching_nuclei_are_told_apart(model, fake):
+    volume = run(image(), model(), channel="nucleus")
+    assert volume.array.dtype == np.uint16
+    assert volume.array.max() == 3
+    assert sorted(names_at_centres(volume.array)) == [1, 2, 3]
+    assert (volume.spacing, volume.axes) == (SPACING, "ZYX")
+    assert volume.metadata["channel"] == "nucleus"
+    assert volume.metadata["cellpose3d_objects"] == 3
+    assert volume.metadata["cellpose3d_diameter_source"] == "trained"
+    assert volume.metadata["cellpose3d_li_threshold"] > 20
+
+
+def test_tiles_change_next_to_nothing(model, fake):
+    whole = run(image(), model())
+    tiled = run(image(), model(tile=[12, 40, 40], halo=[3, 6, 6]))
+    assert tiled.metadata["cellpose3d_tiles"] > whole.metadata["cellpose3d_tiles"] == 1
+    assert np.mean((whole.array > 0) != (tiled.array > 0)) < 0.002
+    assert sorted(names_at_centres(tiled.array)) == [1, 2, 3]
+
+
+def test_finer_voxels_are_rescaled_and_labels_come_back(model, fake):
+    fine = image((1.0, 0.5, 0.5), (28, 112, 104))
+    volume = run(fine, model(), (1.0, 0.5, 0.5))
+    assert volume.array.shape == fine.shape
+    assert volume.metadata["cellpose3d_working_shape"] == "14 x 56 x 52"
+    assert sorted(names_at_centres(volume.array, (1.0, 0.5, 0.5))) == [1, 2, 3]
+    assert volume.array.max() == 3
+
+
+def test_a_given_diameter_rescales_too(model, fake):
+    volume = run(
+        image((1.0, 0.5, 0.5), (28, 112, 104), 1.0), model(), (2.0, 1.0, 1.0), diameter_um=22.0
+    )
+    assert volume.metadata["cellpose3d_diameter_um"] == 22.0
+    assert volume.metadata["cellpose3d_diameter_source"] == "given"
+    assert volume.metadata["cellpose3d_working_spacing_um"] == "4 x 2 x 2"
+    assert volume.array.max() == 3
+
+
+def test_what_was_removed_is_said_with_place_and_reason(model, fake):
+    volume = run(image(), model(min_volume_um3=1e6))
+    table = json.loads(volume.metadata["cellpose3d_removed_table"])
+    assert not volume.array.any()
+    assert volume.metadata["cellpose3d_removed"] == len(table) == 3
+    assert {row["reason"] for row in table} == {"min_volume_um3"}
+    assert all(row["value"] < row["limit"] == 1e6 for row in table)
+    places = sorted(row["voxel"][2] for row in table)
+    np.testing.assert_allclose(places, [14, 25, 36], atol=2)
+
+
+def test_a_flat_image_is_one_slice(model, fake):
+    volume = run(image()[6], model(), SPACING[1:], "YX")
+    assert volume.array.shape == (56, 52)
+    assert volume.array.max() == 3
+
+
+def test_nothing_is_found_where_nothing_is(model, fake):
+    assert not run(np.full((9, 30, 30), 7, np.uint16), model()).array.any()
+    noise = np.random.default_rng(1).normal(100, 4, (9, 30, 30)).astype(np.uint16)
+    assert not run(noise, model()).array.any()
+
+
+def test_a_real_network_repeats_itself_and_is_loaded_once(model):
+    tiny = model(tau=0.45, li=False)
+    first, second = run(image(), tiny), run(image(), tiny)
+    np.testing.assert_array_equal(first.array, second.array)
+    assert module._network.cache_info().misses == 1
+    assert module._network.cache_info().hits == 1
+
+
+def test_explains_a_model_without_weights(model):
+    card = ModelCard.model_validate(model().card.model_dump() | {"weights": None})
+    with pytest.raises(ModelError, match="card tiny: it names no weights"):
+        run(image(), Model(card))
+
+
+def test_explains_an_unknown_parameter(model):
+    with pytest.raises(InputError, match="card tiny: parameters: taw is not a known key"):
+        run(image(), model(taw=1))
+
+
+@pytest.mark.parametrize(
+    ("array", "axes", "message"),
+    [
+        (np.zeros((2, 3, 9, 9)), "TZYX", "axes ZYX or YX, found TZYX: give one frame"),
+        (np.full((3, 9, 9), np.nan), "ZYX", "must be finite, found NaN"),
+        (np.zeros((0, 9, 9)), "ZYX", "must not be empty"),
+    ],
+)
+def test_explains_a_wrong_image(array, axes, message, model):
+    with pytest.raises(InputError, match=message):
+        run(array, model(), SPACING, axes)
+
+
+def test_explains_a_missing_image(model):
+    with pytest.raises(InputError, match=r"expected the input microscopy-image, found \['other'\]"):
+        predict({"other": Volume(image(), SPACING)}, model())

@@ -1,0 +1,163 @@
+import numpy as np
+import pytest
+
+from algorithms.cellpose3d.rescale import (
+    choose_scale,
+    estimate_diameter,
+    factors,
+    labels_to_image,
+    linear,
+    to_working,
+)
+from cytosuite.errors import InputError
+from cytosuite.volume import Volume
+
+TRAINED = ((2.0, 1.0, 1.0), 10.0)
+
+
+def ball(shape, spacing, centre, radius):
+    """Return the distance to a sphere's surface in µm, positive inside."""
+    grid = np.indices(shape).astype(np.float32)
+    parts = [(g + 0.5) * s - c for g, s, c in zip(grid, spacing, centre, strict=True)]
+    return radius - np.sqrt(sum(part**2 for part in parts))
+
+
+def spots(diameter, spacing=(2.0, 1.0, 1.0), shape=(20, 120, 120)):
+    """Return nine soft balls of a lateral diameter in µm, and a little noise."""
+    image = np.random.default_rng(0).normal(0, 0.02, shape).astype(np.float32)
+    for y in (0.2, 0.5, 0.8):
+        for x in (0.2, 0.5, 0.8):
+            middle = [n * s * f for n, s, f in zip(shape, spacing, (0.5, y, x), strict=True)]
+            inside = ball(shape, spacing, middle, diameter / 2)
+            image += 0.5 + 0.5 * np.tanh(inside / (0.2 * diameter))
+    return image
+
+
+def scale(image, spacing=(2.0, 1.0, 1.0), estimate=True, rescale_tolerance=0.1, **metadata):
+    volume = Volume(image, spacing[-image.ndim :], "ZYX"[-image.ndim :], metadata)
+    return choose_scale(
+        image if image.ndim == 3 else image[None],
+        volume,
+        TRAINED,
+        estimate=estimate,
+        diameter_tolerance=1.5,
+        rescale_tolerance=rescale_tolerance,
+    )
+
+
+def test_an_image_near_the_training_is_used_as_it_is():
+    assert factors((2.1, 1.0, 0.95), (2.0, 1.0, 1.0), tolerance=0.1) == (1.0, 1.0, 1.0)
+    assert factors((2.1, 1.2, 1.0), (2.0, 1.0, 1.0), tolerance=0.1) == (1.05, 1.2, 1.0)
+
+
+def test_linear_interpolation_by_hand():
+    row = np.array([0, 4], np.float32)
+    np.testing.assert_allclose(linear(row, (4,)), [0, 1, 3, 4])
+    np.testing.assert_allclose(linear(np.array([0, 1, 2, 3], np.float32), (2,)), [0.5, 2.5])
+
+
+def test_a_gradient_stays_a_gradient_in_µm():
+    image = np.broadcast_to(np.arange(40, dtype=np.float32)[:, None, None], (40, 8, 8))
+    half = to_working(image, (0.5, 1.0, 1.0))
+    assert half.shape == (20, 8, 8)
+    np.testing.assert_allclose(half[4:-4, 0, 0], 2 * np.arange(4, 16) + 0.5, atol=1e-3)
+
+
+def test_shrinking_does_not_alias():
+    image = np.random.default_rng(0).normal(0, 1, (8, 96, 96)).astype(np.float32)
+    shrunk = to_working(image, (1.0, 0.25, 0.25))
+    assert shrunk.shape == (8, 24, 24)
+    assert shrunk.std() < 0.3 * image.std()
+    assert abs(float(shrunk.mean() - image.mean())) < 0.01
+
+
+def test_the_same_grid_is_the_same_image():
+    image = np.ones((3, 4, 5), np.float32)
+    assert to_working(image, (1.0, 1.0, 1.0)) is image
+
+
+def test_an_axis_keeps_at_least_one_voxel():
+    assert to_working(np.ones((2, 9, 9), np.float32), (0.1, 0.5, 2.0)).shape == (1, 4, 18)
+
+
+def two_touching(spacing, shape):
+    """Return labels of two spheres cut apart at a plane, and the distance to their surface."""
+    left = ball(shape, spacing, (16, 16, 12), 8)
+    right = ball(shape, spacing, (16, 16, 24), 8)
+    labels = np.where(left > right, 1, 2) * (np.maximum(left, right) > 0)
+    return labels.astype(np.uint32), np.maximum(left, right).astype(np.float32)
+
+
+def iou(truth, found, label):
+    return ((truth == label) & (found == label)).sum() / ((truth == label) | (found == label)).sum()
+
+
+@pytest.mark.parametrize("times", [2, 3])
+def test_labels_on_a_finer_grid_have_smooth_borders(times):
+    coarse, margin = two_touching((2.0, 2.0, 2.0), (16, 16, 18))
+    fine = tuple(times * n for n in coarse.shape)
+    truth, _ = two_touching((2 / times,) * 3, fine)
+    found = labels_to_image(coarse, linear(margin, fine) > 0)
+    nearest = np.kron(coarse, np.ones((times,) * 3, np.uint32))
+    for label in (1, 2):
+        assert iou(truth, found, label) > 0.92
+        assert iou(truth, found, label) > iou(truth, nearest, label) + 0.05
+
+
+def test_labels_on_a_coarser_grid():
+    fine, margin = two_touching((1.0, 1.0, 1.0), (32, 32, 36))
+    truth, _ = two_touching((2.0, 2.0, 2.0), (16, 16, 18))
+    found = labels_to_image(fine, linear(margin, truth.shape) > 0)
+    assert min(iou(truth, found, 1), iou(truth, found, 2)) > 0.9
+
+
+def test_labels_stay_in_the_foreground_and_as_they_are_on_the_same_grid():
+    labels, _ = two_touching((2.0, 2.0, 2.0), (16, 16, 18))
+    np.testing.assert_array_equal(labels_to_image(labels, labels > 0), labels)
+    assert not labels_to_image(labels, np.zeros((32, 32, 36), bool)).any()
+    assert not labels_to_image(np.zeros((4, 4, 4), int), np.ones((8, 8, 8), bool)).any()
+
+
+@pytest.mark.parametrize("diameter", [6.0, 10.0, 18.0, 30.0])
+def test_the_diameter_is_found(diameter):
+    found = estimate_diameter(spots(diameter), (2.0, 1.0, 1.0), 10.0)
+    assert found == pytest.approx(diameter, rel=0.3)
+
+
+def test_no_diameter_where_nothing_is_or_no_room():
+    assert estimate_diameter(np.ones((4, 50, 50), np.float32), (2.0, 1.0, 1.0), 10.0) is None
+    assert estimate_diameter(np.ones((4, 4, 4), np.float32), (2.0, 1.0, 1.0), 10.0) is None
+
+
+def test_a_given_diameter_decides():
+    found = scale(spots(30.0), diameter_um=20.0)
+    assert (found.source, found.ratio) == ("given", 2.0)
+    assert found.spacing == (1.0, 0.5, 0.5)
+    assert found.factor == (0.5, 0.5, 0.5)
+
+
+def test_an_estimate_counts_only_where_it_differs_much():
+    near, far = scale(spots(11.0)), scale(spots(30.0))
+    assert (near.source, near.factor) == ("trained", (1.0, 1.0, 1.0))
+    assert far.source == "estimated"
+    assert far.factor[1] == pytest.approx(1 / 3, rel=0.3)
+    assert scale(spots(30.0), estimate=False).source == "trained"
+
+
+def test_without_a_voxel_size_the_estimate_is_all_there_is():
+    image = spots(30.0, (1.0, 1.0, 1.0))
+    found = scale(image, (1.0, 1.0, 1.0), estimate=False, spacing_source="assumed")
+    assert found.source == "estimated"
+    assert found.factor[0] == pytest.approx(found.factor[1] / 2)
+
+
+def test_a_flat_image_keeps_its_slice():
+    found = scale(spots(30.0)[10], diameter_um=20.0)
+    assert found.factor == (1.0, 0.5, 0.5)
+    assert found.spacing == (2.0, 0.5, 0.5)
+
+
+@pytest.mark.parametrize("wrong", [0, -3.0, "large"])
+def test_explains_a_wrong_diameter(wrong):
+    with pytest.raises(InputError, match="diameter_um must be a positive number of µm, found"):
+        scale(np.ones((4, 9, 9), np.float32), diameter_um=wrong)

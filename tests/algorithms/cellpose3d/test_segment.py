@@ -1,0 +1,120 @@
+import numpy as np
+import pytest
+
+from algorithms.cellpose3d.fields import Fields
+from algorithms.cellpose3d.flows import flow_targets
+from algorithms.cellpose3d.parameters import Parameters
+from algorithms.cellpose3d.segment import li_margin, on_image, segment
+
+SPACING = (2.0, 1.0, 1.0)
+CENTRES, RADIUS = ((10, 16, 12), (10, 16, 22), (12, 34, 30)), 5.5
+
+
+def truth(spacing=SPACING, shape=(12, 46, 44)):
+    """Return labels of two touching balls and one alone, in µm."""
+    grid = [(g + 0.5) * s for g, s in zip(np.indices(shape), spacing, strict=True)]
+    away = np.stack(
+        [sum((g - c) ** 2 for g, c in zip(grid, centre, strict=True)) for centre in CENTRES]
+    )
+    return np.where(away.min(0) < RADIUS**2, away.argmin(0) + 1, 0)
+
+
+def perfect(labels):
+    return Fields((labels > 0).astype(np.float32), flow_targets(labels), 1, 0)
+
+
+def parameters(**given):
+    return Parameters(network={"widths": [4, 4, 4], "fold": 2}, **{"li": False} | given)
+
+
+def same(first, second):
+    """Return whether two label images show the same objects, whatever their numbers."""
+    pairs = np.unique(np.stack([first.ravel(), second.ravel()]), axis=1)
+    return len(set(pairs[0])) == len(set(pairs[1])) == pairs.shape[1]
+
+
+def test_perfect_fields_give_the_truth():
+    labels = truth()
+    found = segment(perfect(labels), labels.astype(np.float32), SPACING, parameters())
+    assert found.labels.dtype == np.uint32
+    assert same(found.labels, labels)
+    np.testing.assert_array_equal(found.margin > 0, labels > 0)
+    assert (found.removed, found.li) == ([], None)
+    assert on_image(found, labels.shape) is found.labels
+
+
+def test_tau_decides_how_far_an_object_extends():
+    labels = truth()
+    inner = labels * (np.random.default_rng(0).random(labels.shape) < 2)
+    fields = perfect(labels)
+    fields.level[:] = np.where(inner, 0.4, 0.0)
+    assert segment(fields, fields.level, SPACING, parameters(tau=0.3)).labels.any()
+    assert not segment(fields, fields.level, SPACING, parameters(tau=0.5)).labels.any()
+
+
+def test_li_removes_what_is_dim_in_the_image_itself():
+    labels = truth()
+    image = np.where(labels == 3, 12.0, np.where(labels > 0, 100.0, 10.0)).astype(np.float32)
+    found = segment(perfect(labels), image, SPACING, parameters(li=True, li_smoothing_um=0))
+    assert 12 < found.li < 100
+    assert same(found.labels, np.where(labels == 3, 0, labels))
+
+
+def test_the_factor_of_li_counts_from_the_background():
+    image = np.where(truth() > 0, 1100.0, 1000.0).astype(np.float32)
+    _, once = li_margin(image, SPACING, parameters(li_smoothing_um=0))
+    _, half = li_margin(image, SPACING, parameters(li_smoothing_um=0, li_factor=0.5))
+    assert half - 1000 == pytest.approx((once - 1000) / 2)
+
+
+def test_a_constant_image_has_nothing_above_its_threshold():
+    margin, _ = li_margin(np.full((3, 8, 8), 7, np.float32), SPACING, parameters())
+    assert (margin < 0).all()
+
+
+def test_removed_objects_are_named_and_leave_no_margin():
+    labels = truth()
+    alone = 2.0 * np.count_nonzero(labels == 3)
+    touching = 2.0 * min(np.count_nonzero(labels == 1), np.count_nonzero(labels == 2))
+    fields = perfect(labels)
+    fields.level[labels == 3] = 0.5
+    found = segment(fields, fields.level, SPACING, parameters(min_level=0.7))
+    assert [(row.reason, row.limit) for row in found.removed] == [("min_level", 0.7)]
+    assert np.allclose(found.centres[0], (5.5, 33.5, 29.5), atol=0.6)
+    assert not (found.margin[labels == 3] > 0).any()
+    assert same(found.labels, np.where(labels == 3, 0, labels))
+    limit = max(alone, touching) + 1
+    none = segment(perfect(labels), fields.level, SPACING, parameters(min_volume_um3=limit))
+    assert {row.reason for row in none.removed} == {"min_volume_um3"}
+
+
+def test_objects_come_back_on_a_finer_grid():
+    labels, fine = truth(), truth((1.0, 0.5, 0.5), (24, 92, 88))
+    found = segment(perfect(labels), labels.astype(np.float32), SPACING, parameters())
+    back = on_image(found, fine.shape)
+    assert back.max() == 3
+    for label in (1, 2, 3):
+        name = np.bincount(back[fine == label]).argmax()
+        overlap = ((back == name) & (fine == label)).sum()
+        assert overlap / ((back == name) | (fine == label)).sum() > 0.8
+
+
+def test_nothing_gives_nothing():
+    zeros = np.zeros((4, 16, 16), np.float32)
+    found = segment(
+        Fields(zeros, np.zeros((3, 4, 16, 16), np.float32), 1, 0),
+        zeros,
+        SPACING,
+        parameters(li=True),
+    )
+    assert not found.labels.any()
+    assert not (found.margin > 0).any()
+
+
+@pytest.mark.parametrize(("slices", "limit"), [(4, 500.0), (1, 2 * 76.158)])
+def test_in_a_single_slice_volumes_count_with_what_lies_in_it(slices, limit):
+    """A ball of 500 µm³ has a section of 76.158 µm², in a slice of 2 µm."""
+    from algorithms.cellpose3d.segment import _within
+
+    assert _within(500.0, (slices, 9, 9), (2.0, 1.0, 1.0)) == pytest.approx(limit, rel=1e-4)
+    assert _within(float("inf"), (1, 9, 9), (2.0, 1.0, 1.0)) == float("inf")

@@ -1,0 +1,55 @@
+"""Small volumes with two round nuclei, laid out as a simulated dataset and as a real folder."""
+
+import json
+
+import numpy as np
+
+from cytosuite.formats import write
+from cytosuite.volume import Volume
+
+SPACING = (2.0, 0.8, 0.8)
+SHAPE = (10, 24, 24)
+
+
+def scene(number=0):
+    """Return light, level and labels of a bright and a dim nucleus."""
+    z, y, x = np.indices(SHAPE).astype(np.float32)
+    light, level = np.full(SHAPE, 0.02, np.float32), np.zeros(SHAPE, np.float32)
+    labels = np.zeros(SHAPE, np.uint16)
+    for label, (cy, cx, bright) in enumerate([(7 + number % 3, 7, 2.0), (16, 15, 0.5)], start=1):
+        own = np.exp(-(((z - 5) / 2) ** 2 + ((y - cy) / 3) ** 2 + ((x - cx) / 3) ** 2) / 2)
+        light += bright * own
+        wins = (own > 0.08) & (own > level)
+        level[wins], labels[wins] = own[wins], label
+    return light, level, labels
+
+
+def simulated_folder(folder, cases=2):
+    """Write cases as `cytosuite simulate` leaves them, and return the folder."""
+    for number in range(cases):
+        name = f"case_{number}"
+        home = folder / "cases" / name
+        places = ("companions/step-3-light", "companions/visible-level")
+        for place, array in zip(
+            (*places, "truth/images/instance-labels"), scene(number), strict=True
+        ):
+            write(home / place / f"{name}.tif", Volume(array, SPACING))
+    (folder / "dataset.json").write_text(json.dumps({"fingerprint": "f" * 64}))
+    return folder
+
+
+def plain_folder(folder):
+    """Write one case as `cytosuite simulate --out` does, and return the folder."""
+    for place, array in zip(("step-3-light", "visible-level", "labels"), scene(), strict=True):
+        write(folder / place / "a.tif", Volume(array, SPACING))
+    write(folder / "images" / "a.tif", Volume(scene()[0], SPACING))
+    return folder
+
+
+def real_folder(folder):
+    """Write one annotated image, and return the folder."""
+    light, _, labels = scene()
+    noise = np.random.default_rng(0).normal(100, 3, SHAPE)
+    write(folder / "images" / "a.tif", Volume((50 * light + noise).astype(np.float32), SPACING))
+    write(folder / "labels" / "a.tif", Volume(labels, SPACING))
+    return folder
