@@ -133,6 +133,7 @@ def train_command(
     name: Annotated[str, typer.Option(help="Of the model.")],
     steps: Annotated[int | None, typer.Option(min=1, help="Batches.")] = None,
     start: Annotated[Path | None, typer.Option("--from", help="Card to start from.")] = None,
+    settings: Annotated[Path | None, typer.Option(help="TOML file of the algorithm's own.")] = None,
     threads: Annotated[int, typer.Option(min=1, help="Of the CPU.")] = 1,
     device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where to train.")] = "cpu",
     cases: Cases = None,
@@ -146,6 +147,7 @@ def train_command(
     options = ["--seed", str(seed), "--threads", str(threads), "--device", device]
     options += ["--steps", str(steps)] if steps else []
     options += ["--from", str(start.resolve())] if start else []
+    options += ["--settings", str(settings.resolve())] if settings else []
     card = train(
         algorithm,
         data,
