@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from monai.networks.nets.dynunet import DynUNet
@@ -111,7 +111,7 @@ def build(arguments: Mapping[str, Any], *, auxiliary: bool = True) -> FlowNet:
         )
     outputs = FIELDS + AUXILIARY if auxiliary else FIELDS
     network = FlowNet(widths, fold, outputs)
-    network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    cast(Any, network).to(memory_format=torch.channels_last_3d)  # whatever torch declares
     return network
 
 

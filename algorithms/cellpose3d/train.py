@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from math import nan
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -167,7 +168,7 @@ def take_step(state: State, batch: Batch, settings: Settings, device: str) -> Lo
         prediction = state.network(image)
     found = losses(prediction, target, thresholds, settings.loss)
     state.optimiser.zero_grad()
-    found.total.backward()  # type: ignore[no-untyped-call]
+    cast(Any, found.total).backward()
     norm = torch.nn.utils.clip_grad_norm_(state.network.parameters(), schedule.clip)
     if not torch.isfinite(norm):
         raise DivergedError(

@@ -10,6 +10,7 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any, cast
 
 STORE = Path(__file__).resolve().parent / "kernels"
 
@@ -77,7 +78,7 @@ def _choose(folder: Path) -> None:
     from numba import config  # takes half a second
 
     os.environ["NUMBA_CACHE_DIR"] = str(folder)
-    config.reload_config()  # type: ignore[no-untyped-call]
+    cast(Any, config).reload_config()
 
 
 if __name__ == "__main__":
