@@ -1,5 +1,6 @@
 """The main job in real containers, as users run it."""
 
+import json
 import os
 import signal
 import subprocess
@@ -28,7 +29,7 @@ def benchmark(tmp_path, watershed_image):
     def benchmark(*words, wait=True):
         command = [sys.executable, "-m", "benchmark", "benchmark", "spheroid", "--size", "mini"]
         process = subprocess.Popen(
-            [*command, "--runs", str(tmp_path), *words],
+            [*command, "--runs", str(tmp_path), "--algorithm", "watershed", *words],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -64,6 +65,19 @@ def test_containers_and_processes_give_the_same_bits(tmp_path, benchmark):
         for engine in ("docker", "process")
     ]
     assert scores[0] == scores[1]
+
+
+def test_a_network_runs_in_its_container_and_reads_its_compiled_kernels(tmp_path, benchmark):
+    words = ("--engine", "docker", "--algorithm", "cellpose3d", "--cases", "2", "--run", "net")
+    code, _, errors = benchmark(*words)
+    assert code == 0, errors
+    records = [
+        json.loads(p.read_text()) for p in sorted((tmp_path / "net").glob("*/*/record.json"))
+    ]
+    assert [record["status"] for record in records] == ["ok", "ok"]
+    assert {record["model"] for record in records} == {"spheroid-nuclei-3d"}
+    scores = json.loads((tmp_path / "net" / "report" / "metrics.json").read_text())
+    assert scores["aggregates"]["SEG"]["mean"] > 0.6
 
 
 def test_a_container_per_case_gives_the_same_bits_and_nothing_belongs_to_another(
