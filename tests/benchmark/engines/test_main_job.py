@@ -67,7 +67,10 @@ def test_containers_and_processes_give_the_same_bits(tmp_path, benchmark):
     assert scores[0] == scores[1]
 
 
-def test_a_network_runs_in_its_container_and_reads_its_compiled_kernels(tmp_path, benchmark):
+def test_a_network_runs_in_its_container_and_reads_its_compiled_kernels(
+    tmp_path, benchmark, client, base
+):
+    build(client, ROOT, "cellpose3d")
     words = ("--engine", "docker", "--algorithm", "cellpose3d", "--cases", "2", "--run", "net")
     code, _, errors = benchmark(*words)
     assert code == 0, errors
