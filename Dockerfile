@@ -13,7 +13,7 @@ COPY weights/${ALGORITHM}/ /opt/app/model/
 WORKDIR /opt/app
 # Compiled here because the root is read-only at run time: Python's bytecode and, where an algorithm has them, numba's
 # kernels, for a CPU that every machine has. All of it readable under any user.
-ENV NUMBA_CPU_NAME=generic
+ENV NUMBA_CPU_NAME=generic NUMBA_CACHE_DIR=
 RUN python3 -m compileall -q --invalidation-mode unchecked-hash /opt/app \
     && if [ -f "algorithms/${ALGORITHM}/warm.py" ]; then python3 -m "algorithms.${ALGORITHM}.warm"; fi \
     && chmod -R a+rX /opt/app

@@ -70,7 +70,12 @@ def test_containers_and_processes_give_the_same_bits(tmp_path, benchmark):
 def test_a_network_runs_in_its_container_and_reads_its_compiled_kernels(
     tmp_path, benchmark, client, base
 ):
-    build(client, ROOT, "cellpose3d")
+    tag = build(client, ROOT, "cellpose3d")
+    code = "from algorithms.cellpose3d import warm; print(warm.use())"
+    said = client.containers.run(
+        tag, ["-c", code], entrypoint="python3", read_only=True, tmpfs={"/tmp": ""}, remove=True
+    )
+    assert said.strip() == b"True"
     words = ("--engine", "docker", "--algorithm", "cellpose3d", "--cases", "2", "--run", "net")
     code, _, errors = benchmark(*words)
     assert code == 0, errors
