@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Picture
 from PIL import ImageDraw, ImageFont
-from skimage.segmentation import find_boundaries
 
+from benchmark.report.outlines import boundary
 from cytosuite.files import atomic
 from cytosuite.tasks import Task
 from cytosuite.volume import Volume
@@ -95,7 +95,7 @@ def _outlined(picture: Picture.Image, labels: NDArray[np.integer]) -> Picture.Im
         picture.size, Picture.Resampling.NEAREST
     )
     colours = np.array(picture)
-    colours[find_boundaries(np.asarray(large), mode="inner")] = OUTLINE
+    colours[boundary(np.asarray(large))] = OUTLINE
     return Picture.fromarray(colours)
 
 

@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Picture
 from rich.console import Console
-from skimage.segmentation import find_boundaries
 
 from benchmark.build import Device, ensure_images
 from benchmark.catalog import ROOT, algorithms, pick
 from benchmark.engines.choose import choose
 from benchmark.engines.docker import DockerEngine
 from benchmark.engines.outcome import Api, Engine, Limits, Outcome, Session, StartError
+from benchmark.preview import OUTLINE
+from benchmark.report.outlines import boundary
 from benchmark.run import own_record
 from benchmark.validate import BadOutput, check, survey
 from cytosuite.errors import InputError
@@ -38,7 +39,6 @@ Status = Literal["written", "there already", "failed"]
 TASK = TASKS["segment"]
 IMAGE, LABELS = TASK.main_input, TASK.outputs[0]
 SELECTION = ("cost", "terms", "fallback", "broken", "sources")
-OUTLINE = (255, 190, 60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,6 +360,6 @@ def _write_preview(path: Path, image: Volume, labels: NDArray[np.integer]) -> No
     grey = np.clip((plane - low) / max(high - low, 1e-9) * 255, 0, 255).astype(np.uint8)
     left = np.repeat(grey[:, :, None], 3, axis=2)
     right = left.copy()
-    right[find_boundaries(found, mode="inner")] = OUTLINE
+    right[boundary(found)] = OUTLINE
     with atomic(path) as temporary:
         Picture.fromarray(np.concatenate([left, right], axis=1)).save(temporary, format="PNG")

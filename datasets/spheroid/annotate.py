@@ -73,18 +73,15 @@ def _nuclei(scene: Scene, spread: Psf, detector: Grid) -> tuple[Label, Image | N
     """Return the labels of the nuclei in the wanted style, by their numbers, and levels."""
     centres = np.concatenate(scene.spheroid.centres_um)
     style, level = scene.parameters.labels.style, scene.drawn["level"]
+    if style == "shape":
+        return bodies.label(scene.spheroid.nuclei, centres, detector), None
+    blur, margin = _blur(spread, detector), _margin(spread, detector)
     if style == "visible":
-        margin = _margin(spread, detector)
-        blur = partial(_blurred, spread)
         return labels.visible(
             scene.spheroid.nuclei, centres, detector, blur, level=level, margin_um=margin
         )
     found = bodies.label(scene.spheroid.nuclei, centres, detector)
-    if style == "widened":
-        margin = _margin(spread, detector)
-        blur = partial(_blurred, spread)
-        found = labels.widen(found, detector.spacing, blur, level=level, margin_um=margin)
-    return found, None
+    return labels.widen(found, detector.spacing, blur, level=level, margin_um=margin), None
 
 
 def _margin(spread: Psf, detector: Grid) -> Triple:
@@ -93,15 +90,26 @@ def _margin(spread: Psf, detector: Grid) -> Triple:
     return narrow.reach_um(detector.size_um[0])
 
 
-def _blurred(spread: Psf, image: Image, spacing: Triple, depth_um: float) -> Image:
-    """Return a small image blurred as at one depth, without haze."""
+def _blur(spread: Psf, detector: Grid) -> labels.Blur:
+    """Return what blurs a small image on the detector's voxels as at one depth, without haze."""
     if isinstance(spread, Gaussian):
-        depth = np.array(depth_um)
-        sigma = [float(spread.sigma_at(axis, depth)) / spacing[axis] for axis in range(3)]
-        return np.asarray(ndimage.gaussian_filter(image, sigma, mode="constant"), np.float32)
-    depths = spread.depths_um or (0.0,)
-    nearest = int(np.abs(np.asarray(depths) - depth_um).argmin())
-    return optics.convolve(image, spread.kernels[nearest].resampled(spacing).image)
+        return partial(_gaussian, spread)
+    own, last = spread.resampled(detector.spacing), detector.size_um[0]
+
+    def blur(image: Image, spacing: Triple, depth_um: float) -> Image:
+        """Return an image blurred by the stack that counts most at a depth."""
+        del spacing  # that of the detector
+        nearest = int(own.weights(np.array([depth_um]), last)[:, 0].argmax())
+        return optics.convolve(image, own.kernels[nearest].image)
+
+    return blur
+
+
+def _gaussian(spread: Gaussian, image: Image, spacing: Triple, depth_um: float) -> Image:
+    """Return an image blurred by a Gaussian as at a depth."""
+    depth = np.array(depth_um)
+    sigma = [float(spread.sigma_at(axis, depth)) / spacing[axis] for axis in range(3)]
+    return np.asarray(ndimage.gaussian_filter(image, sigma, mode="constant"), np.float32)
 
 
 def _means(objects: Label, photons: Image) -> NDArray[np.float64]:

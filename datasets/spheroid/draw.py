@@ -9,7 +9,7 @@ Drawn = dict[str, float]
 
 TYPICAL = 20  # nuclei, whose diameter is that of the recipe
 LOGARITHMIC = {"n_nuclei", "photons", "attenuation_um"}  # drawn log-uniformly
-WHOLE = {"n_nuclei", "count", "bodies", "blobs"}  # numbers of things
+WHOLE = {"bodies", "blobs"}  # numbers of things
 PER_OBJECT = {  # ranges from which every single object draws
     "fragments",
     "fragment_brightness",
@@ -39,7 +39,7 @@ def draw_values(rng: np.random.Generator, parameters: Parameters) -> Drawn:
         share = rng.random()
         if name in PER_OBJECT:
             continue
-        if name in WHOLE and name not in LOGARITHMIC:
+        if name in WHOLE:
             values[name] = int(low) + int(share * (high - low + 1) * (1 - 1e-12))
         elif name in LOGARITHMIC:
             values[name] = float(low * (high / low) ** share)

@@ -1,5 +1,6 @@
 """Optics and camera of the published spheroid simulators in units of ours: µm and photons."""
 
+from datasets.physics.optics import published
 from datasets.spheroid.published import Log, Published, Recipe, Version, tidy
 
 SCALE = 255  # grey values of the published images, always 8 bits
@@ -52,12 +53,12 @@ def _attenuation(old: Published, image: Recipe, version: Version, log: Log) -> R
             + ", which the file does not give; optics.attenuation keeps our default"
         )
         return {}
-    made: Recipe = {"attenuation": "power", "attenuation_um": tidy(voxels * size[0])}
-    delay = {"f1": -5, "f3": 10, "f3p": 10}.get(law)
-    if delay:
-        made["attenuation_delay_um"] = tidy(delay * size[0])
-    if law == "fOld":
-        made["attenuation_floor"] = 0.2
+    found = published(law, size[0], factor_b=voxels, slices=voxels)
+    made: Recipe = {"attenuation": found.law, "attenuation_um": tidy(found.length_um)}
+    if found.delay_um:
+        made["attenuation_delay_um"] = tidy(found.delay_um)
+    if found.floor:
+        made["attenuation_floor"] = found.floor
     if version == "first version":
         log.notes.append(
             "brightness_red_fuction: the brightest voxel was stretched back to its old value after "

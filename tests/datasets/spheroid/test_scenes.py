@@ -1,9 +1,13 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tifffile
 from scipy import ndimage
 
 from cytosuite.errors import InputError
+from cytosuite.formats import write
+from cytosuite.volume import Volume
 from datasets.spheroid.draw import draw_values
 from datasets.spheroid.grow import grow
 from datasets.spheroid.parameters import parameters_from
@@ -175,6 +179,31 @@ def test_visible_labels_follow_the_axial_blur(simulation):
     ]
     assert heights[1] > heights[0] + 1.5
     assert heights[2] > heights[0] + 1.5
+
+
+def test_visible_labels_follow_the_stack_of_their_depth(simulation, tmp_path):
+    names = []
+    for number, height in enumerate((0.6, 3.0)):
+        z, y, x = np.indices((25, 9, 9)) - np.array([12, 4, 4])[:, None, None, None]
+        stack = 1000 * np.exp(-0.5 * (z / height) ** 2 - 0.5 * (y**2 + x**2))
+        names.append(str(tmp_path / f"bead{number}.tif"))
+        write(Path(names[-1]), Volume(stack.astype(np.float32), (1.0, 0.3, 0.3), "ZYX"))
+    optics = {"psf": "file", "psf_files": names}
+    tissue = {"outline": "fill", "n_nuclei": "auto", "volume_fraction": 0.1}
+    view = {"shape": (40, 64, 64), "spacing_um": (2.0, 0.8, 0.8)}
+    style = {"style": "visible", "level": 0.2}
+    round_ = {"axis_spread": 0, "diameter_spread": 0, "mitotic_fraction": 0, "diameter_um": 6}
+    sample = simulation.make(
+        {"optics": optics, "tissue": tissue, "image": view, "labels": style, "nucleus": round_}
+    )
+    boxes = ndimage.find_objects(simulation.labels(sample))
+    heights = {
+        half: np.median(
+            [b[0].stop - b[0].start for b in boxes if low <= b[0].start and b[0].stop <= high]
+        )
+        for half, low, high in (("front", 1, 16), ("back", 26, 39))
+    }
+    assert heights["back"] > heights["front"] + 1
 
 
 def test_visible_levels_are_kept_with_the_stages(simulation):
