@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
-from skimage.measure import label as connected
 
 from algorithms.cellpose3d.dynamics import taps
 from cytosuite.errors import InputError
+from cytosuite.objects import fill_holes, largest_pieces
 
 
 def instances(
@@ -72,75 +71,6 @@ def instances(
     labels[mask] = basins[flat]
     del density, basins, flat, nearest  # room for what follows
     return renumber(fill_holes(largest_pieces(labels)))
-
-
-def largest_pieces(labels: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """Return the labels with only the largest connected piece of each.
-
-    Parameters
-    ----------
-    labels : (Z, Y, X) uint32 array
-        0 = background.
-
-    Returns
-    -------
-    uint32 array
-        Of the same shape; of equal pieces the first in memory stays.
-    """
-    pieces = connected(labels.view(np.int32), connectivity=1)
-    inside = np.flatnonzero(labels)
-    piece, owner = pieces.ravel()[inside], labels.ravel()[inside]
-    size = np.bincount(piece)
-    owner_of = np.zeros(size.size, np.uint32)
-    owner_of[piece] = owner
-    order = np.lexsort((np.arange(size.size), -size, owner_of))
-    keep = np.zeros(size.size, bool)
-    keep[order[np.flatnonzero(np.diff(owner_of[order], prepend=0))]] = True
-    if keep[1:].all():
-        return labels
-    result = np.zeros(labels.shape, np.uint32)
-    result.ravel()[inside] = np.where(keep[piece], owner, 0)
-    return result
-
-
-def fill_holes(labels: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """Return the labels with the enclosed background that touches one object only filled.
-
-    Parameters
-    ----------
-    labels : (Z, Y, X) uint32 array
-        0 = background.
-
-    Returns
-    -------
-    uint32 array
-        Of the same shape; background connected to the border of the image is no hole, where the
-        image is more than one voxel long.
-    """
-    holes, count = ndimage.label(labels == 0)
-    enclosed = np.ones(count + 1, bool)
-    enclosed[0] = False
-    for axis, length in enumerate(labels.shape):
-        if length > 1:
-            face = np.moveaxis(holes, axis, 0)
-            enclosed[face[0]] = enclosed[face[-1]] = False
-    if not enclosed.any():
-        return labels
-    inside = np.flatnonzero(holes > (not enclosed[1]))  # the first is mostly the surroundings
-    inside = inside[enclosed[holes.ravel()[inside]]]
-    hole = holes.ravel()[inside]
-    low = np.full(count + 1, np.iinfo(np.uint32).max, np.uint32)
-    high = np.zeros(count + 1, np.uint32)
-    voxels = np.unravel_index(inside, labels.shape)
-    for axis, length in enumerate(labels.shape):
-        for step in (-1, 1) if length > 1 else ():
-            place = tuple(v + step if a == axis else v for a, v in enumerate(voxels))
-            value = labels[place]
-            np.minimum.at(low, hole[value > 0], value[value > 0])
-            np.maximum.at(high, hole, value)
-    result = labels.copy()
-    result.ravel()[inside] = np.where(low == high, high, 0)[hole]
-    return result
 
 
 def renumber(labels: NDArray[np.uint32]) -> NDArray[np.uint32]:

@@ -37,9 +37,20 @@ class Parameters(Described):
     tau: float = Field(0.3, gt=0, lt=1, description="Foreground is where the level is above this.")
     li: bool = Field(True, description="Whether foreground must exceed Li's threshold as well.")
     li_factor: Positive = Field(1.0, description="Factor on Li's threshold above the background.")
-    li_smoothing_um: float = Field(
+    smoothing_um: float = Field(
         0.8, ge=0, description="Standard deviation of the smoothing before that threshold, µm."
     )
+    axial_smoothing: Positive = Field(1.0, description="How much longer it is along z.")
+    local_um: float = Field(
+        10.0, ge=0, description="Standard deviation of the surroundings that raise it, µm."
+    )
+    local_weight: float = Field(
+        0.0, ge=0, lt=1, description="How much their brightness counts in the threshold."
+    )
+    own_weight: float = Field(
+        0.0, ge=0, lt=1, description="How much its own mean counts in where an object ends."
+    )
+    own_factor: Positive = Field(1.0, description="Factor on where an object ends.")
     steps: int = Field(100, ge=1, description="How often points follow the flow, at most.")
     step_size: float = Field(0.7, gt=0, le=1, description="Factor on the flow, voxels per step.")
     flow_smoothing: float = Field(
@@ -54,6 +65,9 @@ class Parameters(Described):
     min_volume_um3: float = Field(0.0, ge=0, description="Least volume of a nucleus, µm³.")
     max_volume_um3: float = Field(inf, gt=0, description="Largest volume of a nucleus, µm³.")
     min_level: float = Field(0.0, ge=0, lt=1, description="Least mean level of a nucleus.")
+    min_contrast: float = Field(
+        0.0, ge=0, description="Least mean intensity of a nucleus in units of Li's threshold."
+    )
     max_flow_error: float = Field(
         inf, gt=0, description="Largest mean difference of its flow from that of its own shape."
     )

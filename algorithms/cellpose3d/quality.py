@@ -21,8 +21,8 @@ class Limits:
         Volume in µm³.
     min_level : float
         Mean level of its voxels.
-    min_foreground : float
-        Share of its voxels in the foreground.
+    min_contrast : float
+        Mean contrast of its voxels.
     max_flow_error : float
         Mean of the absolute difference, over voxels and axes, between the predicted flow and
         that of the object as it was found.
@@ -33,7 +33,7 @@ class Limits:
     min_volume_um3: float = 0.0
     max_volume_um3: float = np.inf
     min_level: float = 0.0
-    min_foreground: float = 0.0
+    min_contrast: float = 0.0
     max_flow_error: float = np.inf
     max_elongation: float = np.inf
 
@@ -61,7 +61,7 @@ class Removal:
 
 @dataclass(frozen=True, slots=True)
 class Predicted:
-    """What the network predicted, as far as limits need it.
+    """What the network and the image say, as far as limits need it.
 
     Parameters
     ----------
@@ -69,15 +69,15 @@ class Predicted:
         Needed for `max_flow_error`; the kind of targets it was trained on is `kind`.
     level : (Z, Y, X) float array, optional
         Needed for `min_level`.
-    foreground : (Z, Y, X) bool array, optional
-        Needed for `min_foreground`.
+    contrast : (Z, Y, X) float array, optional
+        Needed for `min_contrast`.
     kind : {"size", "published", "heat"}
         Of the flow.
     """
 
     flow: NDArray[np.float32] | None = None
     level: NDArray[np.float32] | None = None
-    foreground: NDArray[np.bool_] | None = None
+    contrast: NDArray[np.float32] | None = None
     kind: FlowKind = "size"
 
 
@@ -206,8 +206,8 @@ def _measure(
     measured = {"min_volume_um3": volume, "max_volume_um3": volume}
     if limits.min_level > 0:
         measured["min_level"] = mean(predicted.level, "min_level")
-    if limits.min_foreground > 0:
-        measured["min_foreground"] = mean(predicted.foreground, "min_foreground")
+    if limits.min_contrast > 0:
+        measured["min_contrast"] = mean(predicted.contrast, "min_contrast")
     if np.isfinite(limits.max_flow_error):
         measured["max_flow_error"] = mean(_flow_error(labels, predicted), "max_flow_error")
     if np.isfinite(limits.max_elongation):

@@ -7,16 +7,22 @@ from math import inf, pi
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage.filters import threshold_li
 
 from algorithms.cellpose3d.dynamics import follow, smooth_flow
+from algorithms.cellpose3d.extent import (
+    Whole,
+    above,
+    measure,
+    own_margin,
+    smoothed,
+    thresholds,
+)
 from algorithms.cellpose3d.fields import Fields
 from algorithms.cellpose3d.instances import instances
 from algorithms.cellpose3d.parameters import Parameters
 from algorithms.cellpose3d.quality import Limits, Predicted, Removal, control
 from algorithms.cellpose3d.rescale import labels_to_image, linear
-
-_SAMPLE = 2_000_000  # voxels Li's threshold is computed from; larger images are thinned evenly
+from cytosuite.objects import fill_holes, largest_pieces
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +51,13 @@ class Found:
 
 
 def segment(
-    fields: Fields, image: NDArray[np.float32], spacing: Sequence[float], parameters: Parameters
+    fields: Fields,
+    image: NDArray[np.float32],
+    spacing: Sequence[float],
+    parameters: Parameters,
+    whole: Whole | None = None,
 ) -> Found:
-    """Return the objects that level and flow tell of.
+    """Return the objects that level, flow and intensities tell of.
 
     Parameters
     ----------
@@ -59,38 +69,63 @@ def segment(
         µm per voxel at the scale of the training, z y x.
     parameters : Parameters
         Thresholds and lengths.
+    whole : Whole, optional
+        What `measure` found, where `image` is a part of what it was measured in.
 
     Returns
     -------
     Found
     """
     margin = fields.level / np.float32(parameters.tau) - 1
-    li = None
+    signal, level = None, None
     if parameters.li and bool((margin > 0).any()):
-        above, li = li_margin(image, spacing, parameters)
-        np.minimum(margin, above, out=margin)
-    mask = margin > 0
+        whole = whole or measure(image, spacing, parameters)
+        signal = smoothed(image, spacing, parameters) - np.float32(whole.background)
+        level = thresholds(signal, spacing, whole, parameters)
+        np.minimum(margin, above(signal, level), out=margin)
+    raw = _followed(fields, margin > 0, spacing, parameters)
+    contrast = None
+    if whole is not None and signal is not None and level is not None:
+        if parameters.own_weight > 0:
+            own = own_margin(raw, signal, level, parameters)
+            raw = fill_holes(largest_pieces(np.where(own > 0, raw, 0).astype(np.uint32)))
+            np.minimum(margin, own, out=margin)
+        contrast = signal / np.float32(whole.threshold or 1.0)
+    predicted = Predicted(flow=fields.flow, level=fields.level, contrast=contrast)
+    limits = _limits(parameters, margin.shape, spacing)
+    labels, removed = control(raw, spacing, limits, predicted)
+    centres = ndimage.center_of_mass(raw > 0, raw, [row.label for row in removed])
+    # Filled holes lie inside, removed objects outside, whatever their level.
+    margin = np.where(labels > 0, np.abs(margin), -np.abs(margin)).astype(np.float32)
+    li = None if whole is None else whole.background + parameters.li_factor * whole.threshold
+    return Found(labels, margin, removed, list(centres), li)
+
+
+def _followed(
+    fields: Fields, mask: NDArray[np.bool_], spacing: Sequence[float], parameters: Parameters
+) -> NDArray[np.uint32]:
+    """Return the voxels of the foreground by where the flow leads them."""
     flow = smooth_flow(fields.flow, mask, (parameters.flow_smoothing,) * 3)
     ends = follow(flow, mask, steps=parameters.steps, step_size=parameters.step_size)
-    raw = instances(
+    return instances(
         ends,
         mask,
         spacing,
         sigma_um=parameters.seed_smoothing_um,
         distance_um=parameters.seed_distance_um,
     )
-    limits = Limits(
-        min_volume_um3=_within(parameters.min_volume_um3, mask.shape, spacing),
-        max_volume_um3=_within(parameters.max_volume_um3, mask.shape, spacing),
+
+
+def _limits(parameters: Parameters, shape: Sequence[int], spacing: Sequence[float]) -> Limits:
+    """Return what objects must keep to; contrast counts where the image has a threshold."""
+    return Limits(
+        min_volume_um3=_within(parameters.min_volume_um3, shape, spacing),
+        max_volume_um3=_within(parameters.max_volume_um3, shape, spacing),
         min_level=parameters.min_level,
+        min_contrast=parameters.min_contrast if parameters.li else 0.0,
         max_flow_error=parameters.max_flow_error,
         max_elongation=parameters.max_elongation,
     )
-    labels, removed = control(raw, spacing, limits, Predicted(flow=fields.flow, level=fields.level))
-    centres = ndimage.center_of_mass(raw > 0, raw, [row.label for row in removed])
-    # Filled holes lie inside, removed objects outside, whatever their level.
-    margin = np.where(labels > 0, np.abs(margin), -np.abs(margin)).astype(np.float32)
-    return Found(labels, margin, removed, list(centres), li)
 
 
 def _within(volume_um3: float, shape: Sequence[int], spacing: Sequence[float]) -> float:
@@ -99,44 +134,6 @@ def _within(volume_um3: float, shape: Sequence[int], spacing: Sequence[float]) -
         return volume_um3
     radius = (volume_um3 * 3 / (4 * pi)) ** (1 / 3)
     return float(min(volume_um3, pi * radius**2 * spacing[0]))
-
-
-def li_margin(
-    image: NDArray[np.float32], spacing: Sequence[float], parameters: Parameters
-) -> tuple[NDArray[np.float32], float]:
-    """Return how far an image lies above its own minimum cross entropy threshold.
-
-    Parameters
-    ----------
-    image : (Z, Y, X) float32 array
-        Intensities.
-    spacing : sequence of float
-        µm per voxel.
-    parameters : Parameters
-        `li_smoothing_um` and `li_factor`.
-
-    Returns
-    -------
-    margin : (Z, Y, X) float32 array
-        Smoothed intensity above the background, divided by the threshold, minus 1.
-    threshold : float
-        In the image's unit.
-
-    References
-    ----------
-    Li, Lee, Pattern Recognition 26 (1993) 617, doi:10.1016/0031-3203(93)90115-D; Li, Tam,
-    Pattern Recognition Letters 19 (1998) 771, doi:10.1016/S0167-8655(98)00057-9.
-    """
-    smooth = ndimage.gaussian_filter(image, [parameters.li_smoothing_um / s for s in spacing])
-    sample = smooth.ravel()[:: max(1, -(-smooth.size // _SAMPLE))]
-    background = float(np.median(sample[sample <= np.median(sample)]))
-    height = parameters.li_factor * (float(threshold_li(sample)) - background)
-    if height <= 0:  # a constant image
-        return np.full(image.shape, -1, np.float32), background
-    smooth -= np.float32(background)
-    smooth /= np.float32(height)
-    smooth -= 1
-    return smooth, background + height
 
 
 def on_image(found: Found, shape: Sequence[int]) -> NDArray[np.integer]:

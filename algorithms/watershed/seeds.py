@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from algorithms.watershed.foreground import sigmas
+from cytosuite.foreground import sigmas
 
 _FLOOR = 1e-4  # where the response is not positive, this part of the largest keeps basins apart
 

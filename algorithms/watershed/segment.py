@@ -9,7 +9,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from algorithms.watershed.basins import basins, merge
-from algorithms.watershed.foreground import (
+from algorithms.watershed.parameters import Parameters
+from algorithms.watershed.seeds import blob_response, seed_map, typical_radius
+from cytosuite.errors import InputError
+from cytosuite.foreground import (
     background_and_noise,
     li_threshold,
     remove_background,
@@ -18,16 +21,13 @@ from algorithms.watershed.foreground import (
     white_noise,
     wide_mean,
 )
-from algorithms.watershed.objects import (
+from cytosuite.objects import (
     cut_at_own_level,
     fill_holes,
     keep_by,
     largest_pieces,
     open_objects,
 )
-from algorithms.watershed.parameters import Parameters
-from algorithms.watershed.seeds import blob_response, seed_map, typical_radius
-from cytosuite.errors import InputError
 
 _TAIL, _CROWDED = 4.0, 0.005  # more than this part of the voxels beyond 4 spreads: not noise
 

@@ -3,7 +3,7 @@ import pytest
 
 from algorithms.cellpose3d.dynamics import follow, smooth_flow
 from algorithms.cellpose3d.flows import KINDS, flow_targets
-from algorithms.cellpose3d.instances import fill_holes, instances, largest_pieces, renumber
+from algorithms.cellpose3d.instances import instances, renumber
 from cytosuite.errors import InputError
 
 
@@ -150,31 +150,6 @@ def test_of_equal_peaks_the_first_stays():
 def test_the_same_points_give_the_same_bytes():
     truth = ellipsoids((20, 50, 50), 6, (4, 6, 6), (5, 8, 8))
     assert segment(truth, noise=0.5).tobytes() == segment(truth, noise=0.5).tobytes()
-
-
-def test_of_two_pieces_the_larger_stays():
-    labels = np.array([[[4, 4, 0, 4, 7, 0, 7]]], np.uint32)
-    np.testing.assert_array_equal(largest_pieces(labels), [[[4, 4, 0, 0, 7, 0, 0]]])
-
-
-def test_holes_of_one_object_are_filled():
-    labels = np.zeros((5, 7, 9), np.uint32)
-    labels[1:4, 1:6, 1:5] = 2
-    labels[1:4, 1:6, 5:8] = 3
-    whole = labels.copy()
-    labels[2, 3, 2] = labels[2, 3, 6] = 0
-    np.testing.assert_array_equal(fill_holes(labels), whole)
-    whole[2, 3, 4] = labels[2, 3, 4] = whole[2, 3, 5] = labels[2, 3, 5] = 0
-    whole[2, 3, 6] = 0  # now one hole with the space between both: left open
-    np.testing.assert_array_equal(fill_holes(labels), whole)
-
-
-def test_a_hole_of_a_flat_image_is_filled_and_a_bay_is_not():
-    labels = np.ones((1, 7, 7), np.uint32)
-    labels[0, 3, 3] = labels[0, 5, 6] = 0
-    expected = np.ones((1, 7, 7), np.uint32)
-    expected[0, 5, 6] = 0
-    np.testing.assert_array_equal(fill_holes(labels), expected)
 
 
 def test_numbers_follow_the_first_voxels():

@@ -56,12 +56,12 @@ def test_the_mean_level_counts():
     assert removed[0].value == pytest.approx(0.675, abs=1e-6)
 
 
-def test_the_share_in_the_foreground_counts():
-    foreground = three() > 0
-    foreground[6, 7, 2:8] = False
-    predicted = Predicted(foreground=foreground)
-    _, removed = control(three(), SPACING, Limits(min_foreground=0.6), predicted)
-    assert removed == [Removal(9, "min_foreground", 0.5, 0.6)]
+def test_the_mean_contrast_counts():
+    contrast = np.full(three().shape, 3, np.float32)
+    contrast[6, 7, 2:8] = 1
+    predicted = Predicted(contrast=contrast)
+    _, removed = control(three(), SPACING, Limits(min_contrast=2.5), predicted)
+    assert removed == [Removal(9, "min_contrast", 2.0, 2.5)]
 
 
 def test_an_object_against_the_flow_is_removed():
@@ -140,7 +140,7 @@ def test_nothing_gives_nothing():
     assert not found.any()
 
 
-@pytest.mark.parametrize("name", ["min_level", "min_foreground", "max_flow_error"])
+@pytest.mark.parametrize("name", ["min_level", "min_contrast", "max_flow_error"])
 def test_a_limit_without_its_field_is_refused(name):
     with pytest.raises(
         InputError, match=rf"{name} needs a field of shape \(8, 12, 20\), found none"

@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
+from scipy import ndimage
 
+from algorithms.cellpose3d.extent import Whole, measure
 from algorithms.cellpose3d.fields import Fields
 from algorithms.cellpose3d.flows import flow_targets
 from algorithms.cellpose3d.parameters import Parameters
-from algorithms.cellpose3d.segment import li_margin, on_image, segment
+from algorithms.cellpose3d.segment import on_image, segment
 
 SPACING = (2.0, 1.0, 1.0)
 CENTRES, RADIUS = ((10, 16, 12), (10, 16, 22), (12, 34, 30)), 5.5
@@ -55,21 +57,43 @@ def test_tau_decides_how_far_an_object_extends():
 def test_li_removes_what_is_dim_in_the_image_itself():
     labels = truth()
     image = np.where(labels == 3, 12.0, np.where(labels > 0, 100.0, 10.0)).astype(np.float32)
-    found = segment(perfect(labels), image, SPACING, parameters(li=True, li_smoothing_um=0))
+    found = segment(perfect(labels), image, SPACING, parameters(li=True, smoothing_um=0))
     assert 12 < found.li < 100
     assert same(found.labels, np.where(labels == 3, 0, labels))
 
 
-def test_the_factor_of_li_counts_from_the_background():
-    image = np.where(truth() > 0, 1100.0, 1000.0).astype(np.float32)
-    _, once = li_margin(image, SPACING, parameters(li_smoothing_um=0))
-    _, half = li_margin(image, SPACING, parameters(li_smoothing_um=0, li_factor=0.5))
-    assert half - 1000 == pytest.approx((once - 1000) / 2)
+def test_a_bright_object_is_cut_higher_than_a_dim_one():
+    labels = truth()
+    rim = labels * (ndimage.minimum_filter(labels, (1, 3, 3)) != labels)
+    image = np.select([labels == 3, labels > 0], [100.0, 1000.0], 0.0).astype(np.float32)
+    image[rim > 0] = 40  # above the threshold, but little beside a bright nucleus
+    given = {"li": True, "smoothing_um": 0, "li_factor": 0.05}
+    both = segment(perfect(labels), image, SPACING, parameters(**given)).labels
+    assert same(both, labels)
+    own = segment(perfect(labels), image, SPACING, parameters(own_weight=0.5, **given))
+    assert same(own.labels, np.where((labels < 3) & (rim > 0), 0, labels))
+    np.testing.assert_array_equal(own.margin > 0, own.labels > 0)
 
 
-def test_a_constant_image_has_nothing_above_its_threshold():
-    margin, _ = li_margin(np.full((3, 8, 8), 7, np.float32), SPACING, parameters())
-    assert (margin < 0).all()
+def test_an_object_hardly_brighter_than_the_threshold_can_be_refused():
+    labels = truth()
+    image = np.select([labels == 3, labels > 0], [60.0, 100.0], 0.0).astype(np.float32)
+    given = {"li": True, "smoothing_um": 0, "li_factor": 0.5}
+    whole = Whole(0.0, 50.0)
+    found = segment(perfect(labels), image, SPACING, parameters(min_contrast=1.5, **given), whole)
+    assert [(r.reason, r.value) for r in found.removed] == [("min_contrast", pytest.approx(1.2))]
+    assert same(found.labels, np.where(labels == 3, 0, labels))
+
+
+def test_a_part_of_an_image_is_cut_as_the_whole_is():
+    labels = truth()
+    image = np.where(labels == 3, 12.0, np.where(labels > 0, 100.0, 10.0)).astype(np.float32)
+    settings = parameters(li=True, smoothing_um=0.5)
+    whole = measure(image, SPACING, settings)
+    here = np.s_[:, 24:]  # nothing but the dim one
+    part = perfect(labels[here])
+    assert segment(part, image[here], SPACING, settings).labels.any()
+    assert not segment(part, image[here], SPACING, settings, whole).labels.any()
 
 
 def test_removed_objects_are_named_and_leave_no_margin():

@@ -1,11 +1,14 @@
 """What makes of basins clean objects: extent, connectedness, holes, size and contrast."""
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.measure import label as connected
+
+Label = TypeVar("Label", np.int32, np.uint32)
 
 
 def cut_at_own_level(
@@ -35,75 +38,106 @@ def cut_at_own_level(
     int32 array
         The labels, never larger than before.
     """
-    count = np.maximum(np.bincount(labels.ravel()), 1)
-    mean = np.maximum(np.bincount(labels.ravel(), signal.ravel()) / count, 0)
-    own = (factor * mean**weight).astype(np.float32)
-    level = own[labels] * np.maximum(threshold, 0) ** np.float32(1 - weight)
+    level = own_level(labels, signal, threshold, factor=factor, weight=weight)
     result: NDArray[np.int32] = np.where(signal >= level, labels, 0)
     return result
 
 
-def largest_pieces(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+def own_level(
+    labels: NDArray[np.int32] | NDArray[np.uint32],
+    signal: NDArray[np.float32],
+    threshold: NDArray[np.float32],
+    *,
+    factor: float,
+    weight: float,
+) -> NDArray[np.float32]:
+    """Return the intensity from which a voxel belongs to its object, 0 outside of objects.
+
+    Parameters
+    ----------
+    labels, signal, threshold, factor, weight
+        As of `cut_at_own_level`.
+
+    Returns
+    -------
+    float32 array
+        ``factor threshold^(1 - weight) mean^weight``.
+    """
+    count = np.maximum(np.bincount(labels.ravel()), 1)
+    mean = np.maximum(np.bincount(labels.ravel(), signal.ravel()) / count, 0)
+    own = (factor * mean**weight).astype(np.float32)
+    own[0] = 0
+    level: NDArray[np.float32] = own[labels]
+    level *= np.maximum(threshold, 0) ** np.float32(1 - weight)
+    return level
+
+
+def largest_pieces(labels: NDArray[Label]) -> NDArray[Label]:
     """Return the labels with only the largest connected piece of each.
 
     Parameters
     ----------
-    labels : (Z, Y, X) or (Y, X) int32 array
+    labels : (Z, Y, X) or (Y, X) int32 or uint32 array
         0 = background.
 
     Returns
     -------
-    int32 array
+    int32 or uint32 array
         Of the same shape; of equal pieces the first in memory stays.
     """
-    pieces: NDArray[np.int32] = connected(labels, connectivity=1)
-    pieces = pieces.astype(np.int32, copy=False)
-    size = np.bincount(pieces.ravel())
-    owner = np.zeros(size.size, np.int64)
-    inside = labels > 0
-    owner[pieces[inside]] = labels[inside]
-    order = np.lexsort((np.arange(size.size), -size, owner))
-    first = np.ones(order.size, bool)
-    first[1:] = owner[order][1:] != owner[order][:-1]
+    pieces = connected(labels.view(np.int32), connectivity=1)
+    inside = np.flatnonzero(labels)
+    piece, owner = pieces.ravel()[inside], labels.ravel()[inside]
+    size = np.bincount(piece)
+    owner_of = np.zeros(size.size, np.uint32)
+    owner_of[piece] = owner
+    order = np.lexsort((np.arange(size.size), -size, owner_of))
     keep = np.zeros(size.size, bool)
-    keep[order[first]] = True
-    keep[0] = False
-    result: NDArray[np.int32] = np.where(keep[pieces], labels, 0)
+    keep[order[np.flatnonzero(np.diff(owner_of[order], prepend=0))]] = True
+    if keep[1:].all():
+        return labels
+    result: NDArray[Label] = np.zeros(labels.shape, labels.dtype)
+    result.ravel()[inside] = np.where(keep[piece], owner, 0)
     return result
 
 
-def fill_holes(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+def fill_holes(labels: NDArray[Label]) -> NDArray[Label]:
     """Return the labels with the enclosed background that touches one object only filled.
 
     Parameters
     ----------
-    labels : (Z, Y, X) or (Y, X) int32 array
+    labels : (Z, Y, X) or (Y, X) int32 or uint32 array
         0 = background.
 
     Returns
     -------
-    int32 array
-        Of the same shape; background connected to the border of the image is no hole.
+    int32 or uint32 array
+        Of the same shape; background connected to the border of the image is no hole, where the
+        image is more than one voxel long.
     """
     holes, count = ndimage.label(labels == 0)
-    if count <= 1:
-        return labels
-    outer = np.zeros(count + 1, bool)
-    for axis in range(labels.ndim):
-        if labels.shape[axis] > 1:
+    enclosed = np.ones(count + 1, bool)
+    enclosed[0] = False
+    for axis, length in enumerate(labels.shape):
+        if length > 1:
             face = np.moveaxis(holes, axis, 0)
-            outer[face[0]] = outer[face[-1]] = True
-    outer[0] = True
-    low = np.full(count + 1, np.iinfo(np.int32).max, np.int32)
-    high = np.zeros(count + 1, np.int32)
-    for axis in range(labels.ndim):
-        h, v = np.moveaxis(holes, axis, 0), np.moveaxis(labels, axis, 0)
-        for hole, value in ((h[:-1], v[1:]), (h[1:], v[:-1])):
-            touch = (hole > 0) & (value > 0)
-            np.minimum.at(low, hole[touch], value[touch])
-            np.maximum.at(high, hole[touch], value[touch])
-    owner = np.where(~outer & (low == high), high, 0)
-    result: NDArray[np.int32] = np.where(labels == 0, owner[holes], labels).astype(np.int32)
+            enclosed[face[0]] = enclosed[face[-1]] = False
+    if not enclosed.any():
+        return labels
+    inside = np.flatnonzero(holes > (not enclosed[1]))  # the first is mostly the surroundings
+    inside = inside[enclosed[holes.ravel()[inside]]]
+    hole = holes.ravel()[inside]
+    low = np.full(count + 1, np.iinfo(np.uint32).max, np.uint32)
+    high = np.zeros(count + 1, np.uint32)
+    voxels = np.unravel_index(inside, labels.shape)
+    for axis, length in enumerate(labels.shape):
+        for step in (-1, 1) if length > 1 else ():
+            place = tuple(v + step if a == axis else v for a, v in enumerate(voxels))
+            value = labels[place]
+            np.minimum.at(low, hole[value > 0], value[value > 0])
+            np.maximum.at(high, hole, value)
+    result = labels.copy()
+    result.ravel()[inside] = np.where(low == high, high, 0)[hole]
     return result
 
 

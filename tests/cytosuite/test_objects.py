@@ -1,6 +1,6 @@
 import numpy as np
 
-from algorithms.watershed.objects import (
+from cytosuite.objects import (
     cut_at_own_level,
     fill_holes,
     keep_by,
@@ -96,3 +96,28 @@ def test_kept_objects_are_numbered_without_gaps():
     labels = np.array([[0, 1, 2, 3]], np.int32)
     keep = np.array([True, True, False, True])
     np.testing.assert_array_equal(keep_by(labels, keep), [[0, 1, 0, 2]])
+
+
+def test_of_two_pieces_the_larger_stays():
+    labels = np.array([[[4, 4, 0, 4, 7, 0, 7]]], np.uint32)
+    np.testing.assert_array_equal(largest_pieces(labels), [[[4, 4, 0, 0, 7, 0, 0]]])
+
+
+def test_holes_of_one_object_are_filled():
+    labels = np.zeros((5, 7, 9), np.uint32)
+    labels[1:4, 1:6, 1:5] = 2
+    labels[1:4, 1:6, 5:8] = 3
+    whole = labels.copy()
+    labels[2, 3, 2] = labels[2, 3, 6] = 0
+    np.testing.assert_array_equal(fill_holes(labels), whole)
+    whole[2, 3, 4] = labels[2, 3, 4] = whole[2, 3, 5] = labels[2, 3, 5] = 0
+    whole[2, 3, 6] = 0  # now one hole with the space between both: left open
+    np.testing.assert_array_equal(fill_holes(labels), whole)
+
+
+def test_a_hole_of_a_flat_image_is_filled_and_a_bay_is_not():
+    labels = np.ones((1, 7, 7), np.uint32)
+    labels[0, 3, 3] = labels[0, 5, 6] = 0
+    expected = np.ones((1, 7, 7), np.uint32)
+    expected[0, 5, 6] = 0
+    np.testing.assert_array_equal(fill_holes(labels), expected)

@@ -3,7 +3,7 @@ import pytest
 from scipy import ndimage
 from skimage.filters import threshold_li
 
-from algorithms.watershed.foreground import (
+from cytosuite.foreground import (
     background_and_noise,
     li_threshold,
     remove_background,

@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from algorithms.cellpose3d import extent
+from algorithms.cellpose3d.extent import Whole, above, measure, own_margin, smoothed, thresholds
+from algorithms.cellpose3d.parameters import Parameters
+
+SPACING = (2.0, 1.0, 1.0)
+
+
+def parameters(**given):
+    return Parameters(network={"widths": [4, 4, 4], "fold": 2}, **given)
+
+
+def two_classes(background=1000.0, bright=1100.0):
+    image = np.full((12, 40, 40), background, np.float32)
+    image[4:8, 10:20, 10:20] = bright
+    return image
+
+
+def test_smoothing_is_in_micrometres_and_longer_along_z():
+    point = np.zeros((21, 41, 41), np.float32)
+    point[10, 20, 20] = 1
+    blurred = smoothed(point, SPACING, parameters(smoothing_um=1.5, axial_smoothing=2.0))
+    grid = np.indices(point.shape)
+    variance = [(blurred * (g - c) ** 2).sum() for g, c in zip(grid, (10, 20, 20), strict=True)]
+    assert np.sqrt(variance) == pytest.approx([1.5, 1.5, 1.5], rel=0.02)  # voxels
+
+
+def test_background_and_threshold_lie_between_the_classes():
+    whole = measure(two_classes(), SPACING, parameters(smoothing_um=0))
+    assert whole.background == pytest.approx(1000)
+    assert 0 < whole.threshold < 100
+
+
+def test_offset_and_gain_go_with_the_image():
+    rng = np.random.default_rng(0)
+    image = two_classes() + rng.normal(0, 3, (12, 40, 40)).astype(np.float32)
+    one = measure(image, SPACING, parameters())
+    other = measure(image * 4 + 700, SPACING, parameters())
+    assert other.background == pytest.approx(4 * one.background + 700, rel=1e-4)
+    assert other.threshold == pytest.approx(4 * one.threshold, rel=0.02)
+
+
+def test_a_constant_image_has_no_threshold_and_nothing_is_above_it():
+    image = np.full((3, 8, 8), 7, np.float32)
+    whole = measure(image, SPACING, parameters())
+    assert whole == Whole(7.0, 0.0)
+    level = thresholds(image - 7, SPACING, whole, parameters())
+    assert (above(image - 7, level) < 0).all()
+
+
+def test_large_images_are_smoothed_in_slabs_with_the_same_result(monkeypatch):
+    image = np.random.default_rng(1).gamma(2, 50, (30, 16, 16)).astype(np.float32)
+    settings = parameters(smoothing_um=2.0)
+    once = measure(image, SPACING, settings)
+    monkeypatch.setattr(extent, "_SLAB", 4 * 256)
+    assert measure(image, SPACING, settings) == once
+
+
+def test_bright_surroundings_raise_the_threshold():
+    signal = two_classes(0.0, 100.0)
+    whole = Whole(0.0, 40.0)
+    flat = thresholds(signal, SPACING, whole, parameters(li_factor=0.5))
+    np.testing.assert_allclose(flat, 20)
+    local = thresholds(signal, SPACING, whole, parameters(local_weight=0.5, local_um=4.0))
+    assert local[6, 15, 15] > local[6, 35, 35]
+
+
+def test_the_margin_is_relative_and_nothing_is_above_zero():
+    signal, level = np.array([[[30.0, 10.0, 5.0]]], np.float32), np.array([[[20, 20, 0]]])
+    np.testing.assert_allclose(above(signal, level.astype(np.float32)), [[[0.5, -0.5, -1]]])
+
+
+def test_each_object_is_held_against_its_own_mean():
+    labels = np.zeros((1, 1, 6), np.uint32)
+    labels[0, 0, :2], labels[0, 0, 3:5] = 1, 2
+    signal = np.array([[[100, 300, 9, 10, 30, 5]]], np.float32)
+    level = np.full(signal.shape, 8, np.float32)
+    margin = own_margin(labels, signal, level, parameters(own_weight=0.5, own_factor=2.0))
+    first, second = 2 * np.sqrt(8 * 200), 2 * np.sqrt(8 * 20)
+    expected = [100 / first - 1, 300 / first - 1, -1, 10 / second - 1, 30 / second - 1, -1]
+    np.testing.assert_allclose(margin[0, 0], expected, rtol=1e-5)
+
+
+def test_without_a_weight_of_its_own_an_object_ends_at_the_threshold():
+    labels = ndimage.label(two_classes() > 1050)[0].astype(np.uint32)
+    signal = two_classes() - 1000
+    level = np.full(signal.shape, 40, np.float32)
+    inside = own_margin(labels, signal, level, parameters()) > 0
+    np.testing.assert_array_equal(inside, labels > 0)
