@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +25,9 @@ class CameraRanges(Described):
     blur: Range = Field((0.4, 0.8), description="standard deviation of that blur, pixels")
     visibility: float = Field(
         1.0, ge=0, description="a nucleus fainter than this many times the noise is no target"
+    )
+    contrast: float = Field(
+        0.2, ge=0, description="nor one fainter than this share of the other light at its place"
     )
 
 
@@ -53,10 +55,16 @@ class Camera:
     multiplies: bool
     blur: float
 
-    @property
-    def faintest(self) -> float:
-        """Return the signal, in photons per voxel, at which a nucleus begins to be visible."""
-        return self.read_noise + 0.5 + 0.3 * sqrt(self.haze)
+    def faintest(self, light: Image) -> Image:
+        """Return the signals, in photons per voxel, at which nuclei begin to be visible.
+
+        Parameters
+        ----------
+        light : (N,) float32 array
+            Light of others at their places.
+        """
+        around = self.haze + np.maximum(light, 0) * np.float32(self.photons)
+        return np.asarray(self.read_noise + 0.5 + 0.3 * np.sqrt(around), np.float32)
 
 
 def draw_camera(rng: np.random.Generator, ranges: CameraRanges) -> Camera:
@@ -108,22 +116,25 @@ def expose(rng: np.random.Generator, light: Image, camera: Camera) -> Image:
     return image
 
 
-def visible(means: Image, camera: Camera, visibility: float) -> NDArray[np.bool_]:
+def visible(own: Image, rest: Image, camera: Camera, ranges: CameraRanges) -> NDArray[np.bool_]:
     """Return which nuclei an annotator could see.
 
     Parameters
     ----------
-    means : (N + 1,) float32 array
-        Mean light of each label; the first is the background's and never visible.
+    own, rest : (N + 1,) float32 arrays
+        Mean light at each label: its own, and that of everything else. The first is the
+        background's and never visible.
     camera : Camera
-    visibility : float
-        How many times the camera's faintest signal a nucleus must have.
+    ranges : CameraRanges
+        How many times the faintest signal, and which share of the other light, a nucleus must
+        have.
 
     Returns
     -------
     (N + 1,) bool array
         To be indexed by labels.
     """
-    seen: NDArray[np.bool_] = means * camera.photons >= visibility * camera.faintest
+    seen: NDArray[np.bool_] = own * camera.photons >= ranges.visibility * camera.faintest(rest)
+    seen &= own >= ranges.contrast * rest
     seen[0] = False
     return seen

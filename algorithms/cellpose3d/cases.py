@@ -1,4 +1,4 @@
-"""Training volumes in memory: 9 bytes per voxel, so that 400 small ones take 3 GB."""
+"""Training volumes in memory: 13 bytes per voxel, so that 300 small ones take 3 GB."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from algorithms.cellpose3d.flows import FlowKind, flow_targets
 from algorithms.cellpose3d.normalise import normalise, statistics_of
+from algorithms.cellpose3d.stray import USUAL, StrayRanges, own_light, tails
 from cytosuite.errors import InputError
 from cytosuite.formats import read
+from cytosuite.volume import Volume
 
 FLOW_UNIT, SHARE_UNIT = 127, 255  # whole numbers that stand for 1
 _HEAT_WIDTH = 0.25  # standard deviation of the centre's heat, in half extents
@@ -43,8 +45,13 @@ class Case:
         In units of 1/255.
     flow : (3, Z, Y, X) int8 array
         In units of 1/127.
-    means : (N + 1,) float32 array
-        Mean light of each label, weighted by its level; the first is the background's, 0.
+    tails : (2, Z, Y, X) float16 array
+        Its light from out of focus, near and far; of a real case 0.
+    own, rest : (N + 1,) float32 array
+        Mean light at each label that is its own and that is not, weighted by its level; the first
+        is the background's, 0.
+    wide : (2, N + 1) float32 array
+        The same of `tails`.
     centres : (N, 3) int array
         A voxel near the middle of each label.
     simulated : bool
@@ -61,7 +68,10 @@ class Case:
     level: NDArray[np.uint8]
     heat: NDArray[np.uint8]
     flow: NDArray[np.int8]
-    means: NDArray[np.float32]
+    tails: NDArray[np.float16]
+    own: NDArray[np.float32]
+    rest: NDArray[np.float32]
+    wide: NDArray[np.float32]
     centres: NDArray[np.int64]
     simulated: bool
     spacing: tuple[float, ...]
@@ -125,7 +135,9 @@ def _simulated(name: str, companions: Path, truth: Path) -> Files:
     return Files(name, light[0], labels, level)
 
 
-def load_cases(files: Sequence[Files], patch: Sequence[int], kind: FlowKind) -> list[Case]:
+def load_cases(
+    files: Sequence[Files], patch: Sequence[int], kind: FlowKind, stray: StrayRanges = USUAL
+) -> list[Case]:
     """Return volumes with their targets.
 
     Parameters
@@ -136,17 +148,56 @@ def load_cases(files: Sequence[Files], patch: Sequence[int], kind: FlowKind) -> 
         Size of the patches that will be drawn, z y x.
     kind : str
         Which flow to aim at, see `algorithms.cellpose3d.flows.flow_targets`.
+    stray : StrayRanges
+        Of the light from out of focus.
 
     Raises
     ------
     InputError
         If a file cannot be read, or the shapes of a case differ.
     """
-    return [load_case(names, patch, kind) for names in files]
+    return [load_case(names, patch, kind, stray) for names in files]
 
 
-def load_case(files: Files, patch: Sequence[int], kind: FlowKind) -> Case:
+def load_case(
+    files: Files, patch: Sequence[int], kind: FlowKind, stray: StrayRanges = USUAL
+) -> Case:
     """Return one volume with its targets; parameters as in `load_cases`."""
+    volume, image, labels, level = _arrays(files)
+    image, labels, level = (_padded(a, patch) for a in (image, labels, level))
+    labels = np.where(level > 0, labels, 0).astype(np.uint16)
+    sized = flow_targets(labels, "size")
+    flow = sized if kind == "size" else flow_targets(labels, kind)
+    diameters = _diameters(labels, level) * volume.spacing[-1]
+    means, centres = _measure(image, labels, level)
+    simulated = files.level is not None
+    spread = np.zeros((2, *image.shape), np.float32)
+    if simulated:
+        image, means = _in_nuclei(image, means)
+        if len(diameters):
+            typical = float(np.median(diameters))
+            spread = tails(image, volume.spacing, typical, stray, files.name)
+    own = own_light(image, labels, level, means)
+    return Case(
+        name=files.name,
+        image=image.astype(np.float16),
+        labels=labels,
+        level=np.rint(level * np.float32(SHARE_UNIT)).astype(np.uint8),
+        heat=np.rint(centre_heat(sized, labels > 0) * SHARE_UNIT).astype(np.uint8),
+        flow=np.rint(flow * FLOW_UNIT).astype(np.int8),
+        tails=spread.astype(np.float16),
+        own=own,
+        rest=means - own,
+        wide=np.stack([_measure(tail, labels, level)[0] for tail in spread]),
+        centres=centres,
+        simulated=simulated,
+        spacing=volume.spacing,
+        diameters_um=diameters,
+    )
+
+
+def _arrays(files: Files) -> tuple[Volume, NDArray[np.float32], NDArray[Any], NDArray[Any]]:
+    """Return the volume of a case, its light (or normalised image), labels and level."""
     volume = read(files.image)
     image = volume.array.astype(np.float32)
     labels = read(files.labels).array
@@ -162,26 +213,7 @@ def load_case(files: Files, patch: Sequence[int], kind: FlowKind) -> Case:
         raise InputError(f"{files.image}: the image must hold finite numbers only")
     if files.level is None:
         image = normalise(image, statistics_of(image))
-    image, labels, level = (_padded(a, patch) for a in (image, labels, level))
-    labels = np.where(level > 0, labels, 0).astype(np.uint16)
-    sized = flow_targets(labels, "size")
-    flow = sized if kind == "size" else flow_targets(labels, kind)
-    means, centres = _measure(image, labels, level)
-    if files.level is not None:
-        image, means = _in_nuclei(image, means)
-    return Case(
-        files.name,
-        image.astype(np.float16),
-        labels,
-        np.rint(level * np.float32(SHARE_UNIT)).astype(np.uint8),
-        np.rint(centre_heat(sized, labels > 0) * SHARE_UNIT).astype(np.uint8),
-        np.rint(flow * FLOW_UNIT).astype(np.int8),
-        means,
-        centres,
-        files.level is not None,
-        volume.spacing,
-        _diameters(labels, level) * volume.spacing[-1],
-    )
+    return volume, image, labels, level
 
 
 def centre_heat(flow: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.float32]:

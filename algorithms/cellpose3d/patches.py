@@ -18,6 +18,7 @@ from algorithms.cellpose3d.augment import (
 from algorithms.cellpose3d.camera import CameraRanges, draw_camera, expose, visible
 from algorithms.cellpose3d.cases import FLOW_UNIT, SHARE_UNIT, Case
 from algorithms.cellpose3d.normalise import normalise, statistics_of
+from algorithms.cellpose3d.stray import StrayRanges, draw_weights
 from cytosuite.manifest import Described
 
 Image = NDArray[np.float32]
@@ -34,6 +35,7 @@ class Patches(Described):
     batch: int = Field(2, ge=1, description="patches per step")
     near: float = Field(0.85, ge=0, le=1, description="share that lies near a nucleus")
     camera: CameraRanges = CameraRanges()
+    stray: StrayRanges = StrayRanges()
     augment: AugmentRanges = AugmentRanges()
 
 
@@ -86,11 +88,13 @@ def draw_patch(
     level = case.level[box]
     if case.simulated:
         camera = draw_camera(rng, settings.camera)
-        seen = visible(case.means, camera, settings.camera.visibility)[case.labels[box]]
-        level = level * seen
+        weights = draw_weights(rng, settings.stray)
+        rest = case.rest + weights @ case.wide
+        seen = visible(case.own, rest, camera, settings.camera)
+        level = level * seen[case.labels[box]]
         planes = np.sort(rng.integers(0, case.shape[0], _SLICES))
-        whole = expose(rng, case.image[planes].astype(np.float32), camera)
-        image = expose(rng, case.image[box].astype(np.float32), camera)
+        whole = expose(rng, _light(case, planes, weights), camera)
+        image = expose(rng, _light(case, box, weights), camera)
         image = normalise(image, statistics_of(whole))
     else:
         image = case.image[box].astype(np.float32)
@@ -103,6 +107,15 @@ def draw_patch(
     target[1:] *= level > 0
     turn = draw_turn(rng)
     return alter(rng, turn_image(image, turn), settings.augment), turn_target(target, turn)
+
+
+def _light(case: Case, where: Slices | NDArray[np.integer], weights: Image) -> Image:
+    """Return the light of a part of a case, with stray light."""
+    light = case.image[where].astype(np.float32)
+    for weight, tail in zip(weights, case.tails, strict=True):
+        if weight > 0:
+            light += weight * tail[where]
+    return light
 
 
 def _place(rng: np.random.Generator, case: Case, settings: Patches) -> Slices:

@@ -98,7 +98,7 @@ def train(
         restore(state, checkpoint, made_from)
         say(f"resumed after step {state.step} of {settings.schedule.steps}")
     say(f"reading {len(files)} volumes")
-    cases = load_cases(files, settings.patches.shape, settings.flow)
+    cases = load_cases(files, settings.patches.shape, settings.flow, settings.patches.stray)
     weights = sum(weight.numel() for weight in state.network.parameters())
     say(f"{weights:,} weights, {precision(device)} on {device}")
     run(state, cases, settings, device, work, made_from, say)

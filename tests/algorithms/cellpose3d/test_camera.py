@@ -56,8 +56,22 @@ def test_the_same_seed_gives_the_same_image():
     assert first.tobytes() == second.tobytes()
 
 
+DARK = np.zeros(4, np.float32)
+
+
 def test_a_nucleus_fainter_than_the_noise_is_not_visible():
     # The faintest signal is 0.5 + 0.5 + 0.3 = 1.3 photons: a mean light of 0.065.
-    means = np.array([9.0, 0.06, 0.07, 0.14], np.float32)
-    assert visible(means, PLAIN, 1.0).tolist() == [False, False, True, True]
-    assert visible(means, PLAIN, 2.0).tolist() == [False, False, False, True]
+    own = np.array([9.0, 0.06, 0.07, 0.14], np.float32)
+    once, twice = (CameraRanges(visibility=times) for times in (1.0, 2.0))
+    assert visible(own, DARK, PLAIN, once).tolist() == [False, False, True, True]
+    assert visible(own, DARK, PLAIN, twice).tolist() == [False, False, False, True]
+
+
+def test_the_light_of_others_hides_a_nucleus_by_its_noise_and_by_its_height():
+    own = np.array([9.0, 0.07, 0.2, 0.2], np.float32)
+    # 0.15 * 20 + 1 = 4 photons around: the faintest signal is 1.6 photons, a mean light of 0.08.
+    rest = np.array([0.0, 0.15, 0.15, 1.5], np.float32)
+    noise = CameraRanges(visibility=1.0, contrast=0.0)
+    assert visible(own, rest, PLAIN, noise).tolist() == [False, False, True, True]
+    height = CameraRanges(visibility=0.0, contrast=0.2)
+    assert visible(own, rest, PLAIN, height).tolist() == [False, True, True, False]

@@ -37,7 +37,7 @@ def test_light_is_in_units_of_the_median_nucleus(tmp_path):
     case = load_case(find_cases(simulated_folder(tmp_path, 1))[0], PATCH, "size")
     light, level, labels = scene(0)
     means = [np.average(light[labels == k], weights=level[labels == k]) for k in (1, 2)]
-    np.testing.assert_allclose(case.means, [0, *(means / np.median(means))], rtol=1e-5)
+    np.testing.assert_allclose(case.own + case.rest, [0, *(means / np.median(means))], rtol=1e-5)
     assert case.centres.tolist() == [[5, 7, 7], [5, 16, 15]]
 
 

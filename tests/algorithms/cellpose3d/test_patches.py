@@ -7,7 +7,7 @@ from training_data import real_folder, simulated_folder
 
 from algorithms.cellpose3d.camera import CameraRanges
 from algorithms.cellpose3d.cases import find_cases, load_cases
-from algorithms.cellpose3d.patches import Patches, ahead, draw_batch, draw_patch
+from algorithms.cellpose3d.patches import Patches, _light, ahead, draw_batch, draw_patch
 
 SMALL = Patches(shape=(8, 16, 16), batch=3)
 
@@ -45,18 +45,19 @@ def test_a_step_depends_on_seed_and_number_alone(cases):
 
 
 def test_patches_near_nuclei_hold_more_of_them(cases):
+    fields = ("image", "labels", "level", "heat", "flow", "tails")
+    beyond = ((0, 0), (0, 90), (0, 90))
     wide = [
         replace(
             case,
             **{
-                n: np.pad(getattr(case, n), ((0, 0), (0, 90), (0, 90))) for n in ("image", "labels")
+                name: np.pad(array, ((0, 0),) * (array.ndim - 3) + beyond)
+                for name, array in ((name, getattr(case, name)) for name in fields)
             },
-            **{n: np.pad(getattr(case, n), ((0, 0), (0, 90), (0, 90))) for n in ("level", "heat")},
-            flow=np.pad(case.flow, ((0, 0), (0, 0), (0, 90), (0, 90))),
         )
         for case in cases
     ]
-    camera = CameraRanges(visibility=0.0)
+    camera = CameraRanges(visibility=0.0, contrast=0.0)
     share = {}
     for near in (0.0, 1.0):
         settings = SMALL.model_copy(update={"near": near, "camera": camera})
@@ -64,6 +65,26 @@ def test_patches_near_nuclei_hold_more_of_them(cases):
         share[near] = np.mean([target.any((1, 2, 3)) for target in targets])
     assert share[1.0] > 0.9
     assert share[0.0] < 0.3
+
+
+def test_stray_light_is_added_to_the_light(cases):
+    case, where = cases[0], np.s_[1:5, 2:9, 3:20]
+    plain = case.image[where].astype(np.float32)
+    near, far = case.tails[(slice(None), *where)].astype(np.float32)
+    assert near.max() > 0
+    none, both = (_light(case, where, np.float32(w)) for w in ((0, 0), (0.5, 0.25)))
+    np.testing.assert_array_equal(none, plain)
+    np.testing.assert_allclose(both, plain + 0.5 * near + 0.25 * far, rtol=2e-3)
+
+
+def test_nuclei_hidden_by_the_light_of_others_are_no_target(cases):
+    def voxels(contrast):
+        camera = CameraRanges(photons=(500, 500.001), visibility=0.0, contrast=contrast)
+        settings = SMALL.model_copy(update={"camera": camera, "near": 1.0})
+        return sum((draw_batch(cases, settings, 0, k).target[:, 0] > 0).sum() for k in range(5))
+
+    assert voxels(0.0) > 0
+    assert voxels(100.0) == 0
 
 
 def test_invisible_nuclei_are_no_target_but_stay_in_the_image(cases):
