@@ -12,6 +12,7 @@ from cytosuite.files import atomic, read_json, remove, write_json
 from cytosuite.formats import write
 from cytosuite.interface import write_case
 from cytosuite.tasks import TASKS, Task
+from cytosuite.volume import Scalar
 from datasets.sample import Sample
 
 Progress = Callable[[int, int], None]
@@ -37,6 +38,11 @@ class Case:
         """Return the true output, None where the case is not annotated."""
         path = self.folder / "truth" / task.outputs[0].relative_path / f"{self.name}.tif"
         return path if path.is_file() else None
+
+    def conditions(self) -> dict[str, Scalar]:
+        """Return the facts by which results are broken down, as the dataset said them."""
+        said: dict[str, Scalar] = read_json(self.folder / "case.json")["conditions"]
+        return said
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +169,11 @@ def _make(
         for slug, volume in sample.companions.items():
             write(temporary / "companions" / slug / f"{case.name}.tif", volume)
         image = sample.inputs[task.main_input.slug]
-        facts = {"spacing_assumed": image.spacing_is_assumed, "metadata": dict(sample.metadata)}
+        facts = {
+            "spacing_assumed": image.spacing_is_assumed,
+            "conditions": dict(sample.conditions),
+            "metadata": dict(sample.metadata),
+        }
         write_json(temporary / "case.json", facts | {"recipe": dict(record)} if record else facts)
         if record:
             write_previews(temporary, case.name, sample, task)

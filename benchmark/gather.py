@@ -24,7 +24,7 @@ from benchmark.report.content import (
     ReportContent,
     SelectionNote,
 )
-from benchmark.score import Scores
+from benchmark.score import Scores, by_condition
 from cytosuite import __version__
 
 LOG_LINES = 30
@@ -84,6 +84,7 @@ def gather(
         algorithms=_algorithms(jobs, scores),
         notes=_notes(dataset),
         pictures=_pictures(dataset, jobs, scores),
+        conditions=by_condition(dataset, scores),
     )
 
 

@@ -140,9 +140,12 @@ def _folder_recipe(
     found = collect(folder)
     files = [path for item in found.items for path in (item.image, item.labels) if path]
     content: dict[str, Any] = {
-        "source": digest([ROOT / "datasets" / "folder", *WRITERS], ROOT),
+        "source": digest(
+            [ROOT / "datasets" / "folder", ROOT / "datasets" / "conditions.py", *WRITERS], ROOT
+        ),
         "files": digest(files, folder),
         "pairs": [[item.name, item.labels is not None] for item in found.items],
+        "conditions": [dict(item.conditions) for item in found.items],
         "spacing": spacing,
     }
     name = folder.resolve().name or "folder"

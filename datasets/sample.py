@@ -22,9 +22,14 @@ class Sample:
     companions : mapping of str to Volume
         What belongs to the case but is neither seen nor scored, by name: another channel, its
         labels, types of cells, the volumes after each stage (``step-1-dye``).
+    conditions : mapping of str to str, int or float
+        The few facts by which results are broken down: numbers, which a report cuts into ranges,
+        or words, which are groups. A name may end with its unit: ``density [%]``. What is not
+        known of a case is left out.
     """
 
     inputs: Mapping[str, Volume]
     truth: Mapping[str, Volume]
     metadata: Mapping[str, Scalar] = field(default_factory=dict)
     companions: Mapping[str, Volume] = field(default_factory=dict)
+    conditions: Mapping[str, Scalar] = field(default_factory=dict)

@@ -102,6 +102,67 @@ class CasePicture:
 
 
 @dataclass(frozen=True, slots=True)
+class Pooled:
+    """A metric of the cases of a group taken as one, with its 95 % interval (NaN: not known)."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The cases that a condition has in common.
+
+    Parameters
+    ----------
+    label : str
+        What they share: a word, or the ends of a range.
+    cases : sequence of str
+        Their names; annotated ones only.
+    objects : int
+        Objects in their truth.
+    scores : mapping of (algorithm, metric) to Pooled
+        Controls included.
+    failed : mapping of str to int
+        Cases each algorithm failed, which count as empty answers; those with none may be absent.
+    """
+
+    label: str
+    cases: Sequence[str]
+    objects: int
+    scores: Mapping[tuple[str, str], Pooled]
+    failed: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A fact about the cases, and the groups into which it divides them.
+
+    Parameters
+    ----------
+    name, unit : str
+        Such as ``density`` and ``%``; the unit may be empty.
+    ordered : bool
+        Whether the groups are numbers or ranges of numbers, ascending.
+    groups : sequence of Group
+        Two or more.
+    unknown : int
+        Annotated cases of which the fact is not known; they are in no group.
+    goes_with : mapping of str to float
+        Other conditions that rise (or fall) with this one, each with the rank correlation:
+        what looks like the effect of one may be that of the other.
+    """
+
+    name: str
+    unit: str
+    ordered: bool
+    groups: Sequence[Group]
+    unknown: int = 0
+    goes_with: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class ReportContent:
     """Everything a report shows.
 
@@ -127,6 +188,8 @@ class ReportContent:
         See their classes.
     notes : sequence of str
         Sentences for the reader, shown at the top.
+    conditions : sequence of Condition
+        By which the scores are broken down; empty where no fact divides the cases.
     """
 
     title: str
@@ -142,6 +205,7 @@ class ReportContent:
     algorithms: Sequence[AlgorithmInfo] = ()
     notes: Sequence[str] = ()
     pictures: Sequence[CasePicture] = field(default=())
+    conditions: Sequence[Condition] = ()
 
     def ranked(self) -> list[Standing]:
         """Return the standings of the algorithms, best first, the unranked last."""

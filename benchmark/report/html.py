@@ -7,7 +7,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from benchmark.report import pictures, views
+from benchmark.report import conditions, pictures, views
 from benchmark.report.content import CasePicture, ReportContent
 from benchmark.report.figures import axis
 from benchmark.report.pictures import CaseView
@@ -50,6 +50,7 @@ def render(content: ReportContent) -> str:
         grids=views.grids(content),
         distributions=views.distributions(content),
         costs=views.costs(content),
+        tabs=conditions.tabs(content),
         broken=views.broken_rulers(content),
         case_index={case: index for index, case in enumerate(case_names(content))},
         fallbacks=len({note.case for note in content.selections if note.fallback}),

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterable
 
-from benchmark.report import views
-from benchmark.report.content import ReportContent
+from benchmark.report import conditions, views
+from benchmark.report.content import Pooled, ReportContent
+from benchmark.report.tables import finite
 from benchmark.report.wording import number, verdict
 
 SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~])")
@@ -42,6 +43,7 @@ def render(content: ReportContent) -> str:
     if content.metrics:
         lines += ["## Every measure", "", "Mean over the cases; in brackets all cases as one.", ""]
         lines += [*_measures(content), ""]
+    lines += _conditions(content)
     if content.failures:
         rows = [(f.algorithm, f.case, f.status, f.message) for f in content.failures]
         lines += ["## Failures", "", *table(("algorithm", "case", "status", "message"), rows), ""]
@@ -79,6 +81,37 @@ def _measures(content: ReportContent) -> list[str]:
             + [f"{number(s.mean)} ({number(s.pooled)})" if s is not None else "-" for s in found]
         )
     return table(["algorithm", *(metric.name for metric in content.metrics)], rows)
+
+
+def _conditions(content: ReportContent) -> list[str]:
+    """Return the primary metrics by condition, a table for each of both."""
+    if not content.conditions:
+        return []
+    lines = ["## By condition", "", "Pooled over the objects of a group, with 95 % intervals.", ""]
+    for condition in content.conditions:
+        heads = [
+            f"{label} ({cases}, {objects})"
+            for label, cases, objects in conditions.headings(condition)
+        ]
+        for metric in content.primary():
+            rows = []
+            for entry in [*content.ranked(), *content.controls()]:
+                name = f"{entry.algorithm} (control)" if entry.control else entry.algorithm
+                found = [g.scores.get((entry.algorithm, metric.name)) for g in condition.groups]
+                rows.append([name, *(_pooled(s, entry.control) for s in found)])
+            lines += [f"### {escape(condition.name)}: {escape(metric.name)}", ""]
+            lines += [*table(["algorithm", *heads], rows), ""]
+        lines += [f"{escape(remark)}\n" for remark in conditions.remarks(condition)]
+    return lines
+
+
+def _pooled(score: Pooled | None, control: bool) -> str:
+    """Return a pooled score with its interval; a control has none to speak of."""
+    if score is None:
+        return "-"
+    known = finite(score.low) is not None and finite(score.high) is not None and not control
+    interval = f" ({number(score.low)} to {number(score.high)})" if known else ""
+    return number(score.value) + interval
 
 
 def _board(content: ReportContent) -> list[str]:

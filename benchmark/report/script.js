@@ -49,6 +49,14 @@
     return element ? element.dataset.case : null;
   };
   document.addEventListener("pointerover", (event) => light(caseOf(event)));
+
+  // An algorithm lights up in the figure and the table of its condition.
+  document.addEventListener("pointerover", (event) => {
+    const pointed = event.target.closest("[data-line]");
+    const panel = event.target.closest(".panel");
+    all(".panel [data-line]").forEach((element) => element.classList.toggle("lit",
+      pointed !== null && element.dataset.line === pointed.dataset.line && panel.contains(element)));
+  });
   document.addEventListener("click", (event) => {
     const dot = event.target.closest(".strip [data-case]");
     if (!dot) return;

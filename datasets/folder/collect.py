@@ -2,12 +2,14 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cytosuite.errors import InputError
 from cytosuite.formats import READERS
+from cytosuite.volume import Scalar
+from datasets.folder.conditions import FILE, read_conditions
 
 FRAME = re.compile(r"t(\d{3,})\.tiff?", re.IGNORECASE)
 LAYOUTS = "images/ (and labels/), or 01/ (and 01_GT/SEG/) of the Cell Tracking Challenge"
@@ -25,11 +27,14 @@ class Item:
         The image.
     labels : Path or None
         Its instance labels; None where it is not annotated.
+    conditions : mapping of str to str or float
+        What is known of it.
     """
 
     name: str
     image: Path
     labels: Path | None
+    conditions: Mapping[str, Scalar] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +53,41 @@ def collect(folder: Path) -> Collection:
     folder : Path
         ``images/`` with optional ``labels/`` of the same file names (suffixes may differ); or
         sequences ``01``, ``02``, ... with optional ``01_GT/SEG/man_segTTT.tif``; or plain image
-        files.
+        files. ``conditions.csv`` beside them may say something of each, see `read_conditions`;
+        of several sequences each frame knows its own.
 
     Raises
     ------
     InputError
-        If there is no folder or no image in it, two images would have the same name, or there
-        are labels but none belongs to an image.
+        If there is no folder or no image in it, two images would have the same name, there are
+        labels but none belongs to an image, or the conditions are no table of these images.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
+    found, table = _found(folder), folder / FILE
+    if not table.is_file():
+        return found
+    said = read_conditions(table, _names(found.items))
+    items = (
+        replace(item, conditions={**item.conditions, **said.get(item.name, {})})
+        for item in found.items
+    )
+    return replace(found, items=tuple(items))
+
+
+def _names(items: Iterable[Item]) -> dict[str, str]:
+    """Return the case of each name by which one image, and no other, can be meant."""
+    given = [
+        (text, item.name)
+        for item in items
+        for text in dict.fromkeys((item.image.name, item.image.stem, item.name))
+    ]
+    times = Counter(text for text, _ in given)
+    return {text: name for text, name in given if times[text] == 1}
+
+
+def _found(folder: Path) -> Collection:
+    """Return the images of a folder in one of the known layouts."""
     sequences = [
         path
         for path in sorted(folder.iterdir())
@@ -95,12 +125,13 @@ def _pairs(images: Path, labels: Path) -> Collection:
     return Collection(tuple(items), tuple(notes))
 
 
-def _sequences(sequences: Iterable[Path]) -> Collection:
+def _sequences(sequences: Sequence[Path]) -> Collection:
     """Return the frames of Cell Tracking Challenge sequences."""
     items: list[Item] = []
     sliced = 0
     for sequence in sequences:
         truth = sequence.with_name(f"{sequence.name}_GT") / "SEG"
+        own: Mapping[str, Scalar] = {"sequence": sequence.name} if len(sequences) > 1 else {}
         for path in _images(sequence):
             match = FRAME.fullmatch(path.name)
             if match is None:
@@ -108,9 +139,9 @@ def _sequences(sequences: Iterable[Path]) -> Collection:
             whole = truth / f"man_seg{match[1]}.tif"
             sliced += any(truth.glob(f"man_seg_{match[1]}_*.tif")) and not whole.is_file()
             name = f"{sequence.name}_{path.stem}"
-            items.append(Item(name, path, whole if whole.is_file() else None))
+            items.append(Item(name, path, whole if whole.is_file() else None, own))
     if not items:
-        raise InputError(f"{next(iter(sequences))}: expected frames t000.tif, ..., found none")
+        raise InputError(f"{sequences[0]}: expected frames t000.tif, ..., found none")
     notes = ["DET is computed on the segmentation masks (SEG), not on the tracking markers (TRA)."]
     without = sum(item.labels is None for item in items)
     if without == len(items):

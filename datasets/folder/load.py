@@ -8,12 +8,13 @@ import numpy as np
 from cytosuite.errors import InputError
 from cytosuite.formats import read
 from cytosuite.volume import Volume
+from datasets.conditions import measured
 from datasets.folder.collect import Item
 from datasets.sample import Sample
 
 
 def load(item: Item, spacing: tuple[float, ...] | None = None) -> Sample:
-    """Return the sample of one item.
+    """Return the sample of one item; what can be measured of it is among its conditions.
 
     Parameters
     ----------
@@ -40,8 +41,12 @@ def load(item: Item, spacing: tuple[float, ...] | None = None) -> Sample:
         raise InputError(f"{item.image}: expected finite intensities, found NaN or infinity")
     if image.array.dtype.kind not in "uif":
         raise InputError(f"{item.image}: expected numbers, found dtype {image.array.dtype}")
-    truth = {} if item.labels is None else {"instance-labels": _labels(item.labels, image)}
-    return Sample(inputs={"microscopy-image": image}, truth=truth, metadata={})
+    inputs = {"microscopy-image": image}
+    if item.labels is None:
+        return Sample(inputs, {}, conditions=item.conditions)
+    labels = _labels(item.labels, image)
+    conditions = measured(image.array, labels.array) | dict(item.conditions)
+    return Sample(inputs, {"instance-labels": labels}, conditions=conditions)
 
 
 def _with_spacing(image: Volume, spacing: tuple[float, ...] | None) -> Volume:

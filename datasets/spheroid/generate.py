@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.volume import Scalar, Volume
+from datasets.conditions import measured
 from datasets.physics import camera, labels
 from datasets.sample import Sample
 from datasets.spheroid.annotate import Truth, annotate, describe
@@ -40,7 +41,7 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
         ``inputs["microscopy-image"]`` and ``truth["instance-labels"]``, both (Z, Y, X) with the
         detector's voxel size: of the nuclei or, as `output.channel` says, of the cells. Companions:
         the other channel and its labels, kinds of cells, stages, where a recipe has them.
-        Metadata: drawn values and what came of them.
+        Metadata: drawn values and what came of them. Conditions: density, signal / noise, objects.
 
     Raises
     ------
@@ -143,9 +144,11 @@ def _sample(
             companions["visible-level"] = volume(truth.levels)
     main = labelled[channel]
     assert main is not None  # cells are simulated where their channel is shown
+    density: dict[str, Scalar] = {"density [%]": 100 * scene.spheroid.volume_fraction}
     return Sample(
         inputs={"microscopy-image": seen[channel]},
         truth={"instance-labels": volume(main)},
         metadata=metadata,
         companions=companions,
+        conditions=density | measured(seen[channel].array, main),
     )

@@ -23,7 +23,8 @@ def _sample(number, annotated):
         labels[1:3, 4 * label : 4 * label + 3, 5:9] = label
     image = Volume((labels > 0).astype(np.uint16) * 100, (2.0, 0.5, 0.5), "ZYX", {"channel": "x"})
     truth = {"instance-labels": image.like(labels)} if annotated else {}
-    return Sample({"microscopy-image": image}, truth)
+    said = {"squares": number, "all alike": "yes"} | ({"parity [2]": number % 2} if number else {})
+    return Sample({"microscopy-image": image}, truth, conditions=said)
 
 
 @pytest.fixture

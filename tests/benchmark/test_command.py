@@ -74,6 +74,7 @@ def test_one_command_ends_in_a_report(runs):
         "index.html",
         "report.md",
         "scores.csv",
+        "by_condition.csv",
         "metrics.json",
     }
     found = json.loads((report / "metrics.json").read_text())

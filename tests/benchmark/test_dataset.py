@@ -78,6 +78,12 @@ def test_a_case_is_a_valid_input_and_keeps_its_truth_outside(tmp_path):
     assert "n_nuclei" not in (case.input / "acquisition-metadata.json").read_text()
 
 
+def test_a_case_says_its_conditions_and_a_container_does_not_see_them(dataset):
+    assert [case.conditions()["squares"] for case in dataset.cases] == [1, 2, 3]
+    inside = [path.read_bytes() for path in dataset.cases[0].input.rglob("*") if path.is_file()]
+    assert not any(b"squares" in content for content in inside)
+
+
 @pytest.fixture
 def own(tmp_path):
     """Return a user's folder with two images, one of them annotated, without voxel size."""

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from benchmark.metrics import metrics_for
-from benchmark.ranking import COLUMNS, leaderboard
+from benchmark.ranking import COLUMNS, leaderboard, pooled_interval
 from cytosuite.errors import InputError
 
 SEGMENT = metrics_for("segment")
@@ -187,3 +187,22 @@ def test_a_missing_column_is_named():
 def test_a_score_given_twice_is_named():
     with pytest.raises(InputError, match=r"^scores: SEG of a on cubes/000 is given more than once"):
         board(pd.concat([table(a=[0.5])] * 2))
+
+
+def test_the_interval_of_a_mean_is_that_of_student():
+    values = np.array([0.2, 0.5, 0.3, 0.9, 0.6])
+    left_out = [(values.sum() - value) / 4 for value in values]
+    # For a mean the jackknife gives s / sqrt(n); t(0.975, 4) = 2.7764
+    half = 2.7764 * values.std(ddof=1) / np.sqrt(5)
+    assert pooled_interval(0.5, left_out) == pytest.approx((0.5 - half, 0.5 + half), abs=1e-4)
+
+
+def test_equal_cases_have_an_interval_without_width():
+    assert pooled_interval(0.7, [0.7] * 4) == (0.7, 0.7)
+
+
+@pytest.mark.parametrize(
+    ("value", "left_out"), [(0.5, [0.4, 0.6]), (nan, [0.4, 0.5, 0.6]), (0.5, [0.4, nan, 0.6])]
+)
+def test_without_enough_defined_cases_a_pooled_value_has_no_interval(value, left_out):
+    assert all(isnan(end) for end in pooled_interval(value, left_out))

@@ -16,6 +16,7 @@ from benchmark.report import (
     ReportContent,
     SelectionNote,
 )
+from benchmark.report.content import Condition, Group, Pooled
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 
@@ -119,6 +120,31 @@ def make(tmp_path):
         )
 
     return content
+
+
+@pytest.fixture
+def conditions():
+    """Return a function that makes a number and a word as conditions of a run."""
+
+    def group(label, algorithms, fall, failed=0):
+        scores = {
+            (name, metric.name): Pooled(value, value - 0.04, value + 0.04)
+            for metric in METRICS
+            for n, name in enumerate(algorithms)
+            for value in [0.8 - 0.1 * n * fall]
+        }
+        scores |= {("oracle", metric.name): Pooled(1.0, 1.0, 1.0) for metric in METRICS}
+        return Group(label, ["a", "b"], 12, scores, {algorithms[-1]: failed} if failed else {})
+
+    def make(algorithms=("good", "fair")):
+        density = [group("below 20", algorithms, 1), group("20 or more", algorithms, 4, failed=1)]
+        drug = [group("none", algorithms, -1), group("<b>taxol", algorithms, 1)]
+        return [
+            Condition("density", "%", True, density, goes_with={"objects": 0.8125}),
+            Condition("drug", "", False, drug, unknown=2),
+        ]
+
+    return make
 
 
 @pytest.fixture

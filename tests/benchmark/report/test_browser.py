@@ -2,6 +2,7 @@ import os
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 
@@ -49,6 +50,13 @@ PROBE = """
     .dispatchEvent(new PointerEvent("pointerover", { bubbles: true }));
   data.lit = document.querySelectorAll(".strip .lit").length;
   document.querySelector(".enlarge").click();
+  document.querySelector(".condition-0 tr[data-line='1']")
+    .dispatchEvent(new PointerEvent("pointerover", { bubbles: true }));
+  data.found = Array.from(document.querySelectorAll(".panel .lit"), (it) => it.dataset.line).join();
+  const tab = () => [".condition-0", ".condition-1"].map(shown).join();
+  data.tab = tab();
+  document.getElementById("condition-1").click();
+  data.other = tab();
   data.wide = document.querySelectorAll(".case.wide").length;
 }
 </script>
@@ -86,8 +94,8 @@ def test_the_script_runs_through_without_complaint(make, tmp_path, browse):
     assert console == []
 
 
-def test_tables_sort_and_outlines_switch(make, tmp_path, browse):
-    index = write_report(make(), tmp_path / "report")
+def test_tables_sort_and_outlines_switch(make, conditions, tmp_path, browse):
+    index = write_report(replace(make(), conditions=conditions()), tmp_path / "report")
     index.write_text(index.read_text().replace("</body>", PROBE))
     data, console = browse(index)
     assert console == []
@@ -98,4 +106,6 @@ def test_tables_sort_and_outlines_switch(make, tmp_path, browse):
     assert data["second"] == "true,false,true"
     assert data["none"] == "false,false,false"
     assert data["lit"] == "14"  # five measures, time and memory, of two algorithms
+    assert data["found"] == "1,1"  # its marks and its row, in this panel only
+    assert (data["tab"], data["other"]) == ("true,false", "false,true")
     assert data["wide"] == "1"

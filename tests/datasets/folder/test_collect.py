@@ -70,6 +70,27 @@ def test_slice_wise_annotation_is_named(tmp_path):
     assert "1 frames are annotated in single slices only" in found.notes[-1]
 
 
+def _conditions(found):
+    return {item.name: dict(item.conditions) for item in found.items}
+
+
+def test_a_table_beside_the_images_says_their_conditions(tmp_path):
+    _touch(tmp_path, "images/a b.tif", "images/c.tif")
+    (tmp_path / "conditions.csv").write_text("name,depth\na b.tif,4\n")
+    assert _conditions(collect(tmp_path)) == {"a_b": {"depth": 4.0}, "c": {}}
+
+
+def test_frames_know_their_sequence_if_there_are_several(tmp_path):
+    _touch(tmp_path, "01/t000.tif")
+    assert _conditions(collect(tmp_path)) == {"01_t000": {}}
+    _touch(tmp_path, "02/t000.tif")
+    (tmp_path / "conditions.csv").write_text("name,drug\n02_t000,none\n")
+    assert _conditions(collect(tmp_path)) == {
+        "01_t000": {"sequence": "01"},
+        "02_t000": {"sequence": "02", "drug": "none"},
+    }
+
+
 def test_names_become_safe_folder_names(tmp_path):
     _touch(tmp_path, "images/a b (1).tif", "images/..x.tif")
     assert "a_b_1_" in _pairs(collect(tmp_path))
@@ -106,6 +127,12 @@ def _other_frames(folder):
     return _touch(folder, "01/frame1.tif")
 
 
+def _which_frame(folder):
+    """conditions.csv: no image is named 't000'; expected for example 01_t000"""
+    (folder / "conditions.csv").write_text("name,drug\nt000,none\n")
+    return _touch(folder, "01/t000.tif", "02/t000.tif")
+
+
 def _no_frames(folder):
     """01: expected frames t000.tif, ..., found none"""
     (folder / "01").mkdir()
@@ -113,7 +140,8 @@ def _no_frames(folder):
 
 
 @pytest.mark.parametrize(
-    "mistake", [_nothing, _empty, _no_images, _twins, _strangers, _other_frames, _no_frames]
+    "mistake",
+    [_nothing, _empty, _no_images, _twins, _strangers, _other_frames, _which_frame, _no_frames],
 )
 def test_explains(tmp_path, mistake):
     with pytest.raises(InputError, match=re.escape(mistake.__doc__)):

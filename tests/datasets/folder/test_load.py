@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -40,6 +41,15 @@ def test_labels_beyond_16_bits_are_kept(tmp_path):
 
 def test_without_labels_there_is_no_truth(tmp_path):
     assert load(_item(tmp_path, np.ones((4, 5), np.uint8))).truth == {}
+
+
+def test_conditions_are_measured_where_there_are_labels_and_the_user_has_the_last_word(tmp_path):
+    image = np.random.default_rng(0).integers(0, 9, (8, 9)).astype(np.uint8)
+    item = _item(tmp_path, image, np.eye(8, 9, dtype=np.uint8))
+    assert set(load(item).conditions) == {"objects", "signal / noise"}
+    said = replace(item, conditions={"objects": 5.0, "group": "x"})
+    assert load(said).conditions["objects"] == 5.0
+    assert load(replace(said, labels=None)).conditions == said.conditions
 
 
 def test_the_users_voxel_size_replaces_the_files(tmp_path):

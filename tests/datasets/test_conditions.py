@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+
+from datasets.conditions import measured
+
+
+def scene(noise=2.0, signal=30.0, shape=(12, 60, 60), slope=0.0):
+    """Return an image of two blocks in noise, upon a background that rises along x."""
+    labels = np.zeros(shape, np.uint16)
+    labels[..., 10:20, 10:20] = 7
+    labels[..., 30:45, 30:40] = 9
+    light = np.random.default_rng(0).normal(100, noise, shape) + slope * np.arange(shape[-1])
+    return light + signal * (labels > 0), labels
+
+
+@pytest.mark.parametrize("shape", [(12, 60, 60), (400, 400)])
+def test_measures_what_was_put_in(shape):
+    found = measured(*scene(shape=shape))
+    assert found["signal / noise"] == pytest.approx(15, rel=0.03)
+    assert found["objects"] == 2
+    assert [type(value) for value in found.values()] == [float, int]
+
+
+@pytest.mark.parametrize("factor", [0.5, 4.0])
+def test_does_not_depend_on_gain_and_offset(factor):
+    image, labels = scene()
+    same = measured(factor * image + 500, labels)["signal / noise"]
+    assert same == pytest.approx(measured(image, labels)["signal / noise"])
+
+
+def test_is_twice_as_large_in_half_the_noise():
+    one, two = (measured(*scene(noise=noise))["signal / noise"] for noise in (4.0, 2.0))
+    assert two == pytest.approx(2 * one, rel=0.03)
+
+
+def test_a_glow_that_rises_slowly_is_no_noise():
+    found = measured(*scene(slope=0.5))["signal / noise"]
+    plain = measured(*scene())["signal / noise"]
+    # Only the signal changes: the blocks lie in the darker part of the slope.
+    assert found == pytest.approx(plain, rel=0.15)
+
+
+def test_counts_by_hand():
+    image = np.array([[0, 3, 0, 0, 12, 12]], np.uint8)
+    labels = np.array([[0, 0, 0, 0, 1, 1]])
+    # Second differences -6 and 3: noise sqrt((36 + 9) / 2 / 6); mean 12 inside, 3/4 outside.
+    expected = (12 - 0.75) / np.sqrt(45 / 12)
+    assert measured(image, labels)["signal / noise"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("noise", "fill"), [(0.0, None), (2.0, 0), (2.0, 1)], ids=["no noise", "nothing", "no ground"]
+)
+def test_what_cannot_be_measured_is_left_out(noise, fill):
+    image, labels = scene(noise=noise)
+    if fill is not None:
+        labels[:] = fill
+    assert "signal / noise" not in measured(image, labels)
+    assert measured(image, labels)["objects"] == len(np.unique(labels[labels > 0]))
