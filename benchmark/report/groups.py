@@ -136,6 +136,8 @@ def roundest(low: float, high: float) -> float:
     for exponent in (power, power - 1, power - 2):
         for factor in (5, 2, 1):
             step = factor * 10.0**exponent
+            if step == 0:  # below the smallest number
+                return high
             first, last = math.floor(low / step) + 1, math.floor(high / step)
             found = float(f"{min(max(round(middle / step), first), last) * step:.12g}")
             if low < found <= high:
