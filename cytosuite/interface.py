@@ -8,13 +8,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cytosuite.errors import InputError
 from cytosuite.files import read_json, write_json
 from cytosuite.formats import read, write
 from cytosuite.tasks import Socket, Task
-from cytosuite.volume import Scalar, Volume
+from cytosuite.volume import SPATIAL, Scalar, Volume
 
 IMAGE_SUFFIXES = (".mha", ".tif", ".tiff")
+IMAGE = "microscopy-image"
 CHANNELS = {"nucleus": "nucleus", "nuclei": "nucleus", "membrane": "membrane"}
 
 
@@ -171,6 +174,36 @@ def write_case(folder: Path, task: Task, name: str, volumes: Mapping[str, Volume
             entry["image"] = {"name": f"{name}.tif"}
         listed.append(entry)
     write_json(folder / "inputs.json", sorted(listed, key=lambda e: str(e["interface"]["slug"])))
+
+
+def image_of(inputs: Mapping[str, Volume]) -> Volume:
+    """Return the image to segment.
+
+    Parameters
+    ----------
+    inputs : mapping of str to Volume
+        ``microscopy-image``: axes ZYX or YX.
+
+    Raises
+    ------
+    InputError
+        If the image is missing or empty, has time or channel axes, or holds values that are not
+        finite.
+    """
+    if IMAGE not in inputs:
+        raise InputError(f"expected the input {IMAGE}, found {sorted(inputs)}")
+    volume = inputs[IMAGE]
+    if any(axis not in SPATIAL for axis in volume.axes):
+        raise InputError(
+            f"{IMAGE} must have the axes ZYX or YX, found {volume.axes}: "
+            "give one frame and one channel at a time"
+        )
+    if volume.array.size == 0:
+        raise InputError(f"{IMAGE} must not be empty, found shape {volume.shape}")
+    # Plane by plane: the image may be as large as the memory.
+    if volume.array.dtype.kind == "f" and not all(np.isfinite(p).all() for p in volume.array):
+        raise InputError(f"{IMAGE} must be finite, found NaN or infinity")
+    return volume
 
 
 def _acquisition(volume: Volume) -> dict[str, Scalar | list[float]]:

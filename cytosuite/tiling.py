@@ -112,12 +112,10 @@ def fit(
         Size of the tile, multiples of `multiple`; `tile` itself where nothing else fits.
     """
     budget = prod(tile)
-    choices = []
-    for size, margin, step in zip(shape, halo, multiple, strict=True):
-        # Sizes for 1, 2, 3 ... tiles per axis, until they are no longer worth their halo.
-        most = min(MOST_PER_AXIS, max(1, ceil(size / max(1, 2 * margin, step))))
-        found = {_smallest(size, count, margin, step) for count in range(1, most + 1)}
-        choices.append([(length, _computed(size, length, margin, step)) for length in found])
+    choices = [
+        [(length, _computed(size, length, margin, step)) for length in _lengths(size, margin, step)]
+        for size, margin, step in zip(shape, halo, multiple, strict=True)
+    ]
     candidates = []
     for each in product(*choices):
         lengths = tuple(length for length, _ in each)
@@ -125,6 +123,25 @@ def fit(
             # Of equally good ones the largest: fewer calls.
             candidates.append((prod(cost for _, cost in each), -prod(lengths), lengths))
     return min(candidates)[2] if candidates else tuple(tile)
+
+
+def least(shape: Sequence[int], halo: Sequence[int], multiple: Sequence[int]) -> tuple[int, ...]:
+    """Return the smallest tile that is still worth its halo: `fit` returns none smaller.
+
+    Parameters
+    ----------
+    shape, halo, multiple : sequence of int
+        As for `plan`.
+
+    Examples
+    --------
+    >>> least((1000, 9), (10, 0), (1, 3))
+    (45, 3)
+    """
+    return tuple(
+        min(_lengths(size, margin, step))
+        for size, margin, step in zip(shape, halo, multiple, strict=True)
+    )
 
 
 def computed_ratio(shape: Sequence[int], tiles: Iterable[Tile]) -> float:
@@ -246,6 +263,12 @@ def _smallest(size: int, count: int, margin: int, step: int) -> int:
     while (length - ceil((padded - length) / (count - 1))) * step < 2 * margin and length < padded:
         length += 1
     return min(length, padded) * step
+
+
+def _lengths(size: int, margin: int, step: int) -> set[int]:
+    """Return sizes for 1, 2, 3 ... tiles, until they are no longer worth their halo."""
+    most = min(MOST_PER_AXIS, max(1, ceil(size / max(1, 2 * margin, step))))
+    return {_smallest(size, count, margin, step) for count in range(1, most + 1)}
 
 
 def _starts(size: int, count: int, margin: int, step: int) -> Iterator[int]:

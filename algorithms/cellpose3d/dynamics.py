@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from cytosuite.errors import InputError
 
 _TRUNCATE = 3.0  # standard deviations
+_POINTS_BYTES = 2**29  # what points on a GPU take beside the flow
 _LEAST_WEIGHT = 0.02  # of the foreground within reach: about two standard deviations outside
 
 
@@ -99,7 +100,43 @@ def follow(
     Notes
     -----
     A point stays where there is foreground or flow. One that would leave slides along the border,
-    so that voxels of a bent object come round the bend. Points do not see each other.
+    so that voxels of a bent object come round the bend. Points do not see each other. Where there
+    is a GPU with room for it, the flow is followed there, by the same sums.
+    """
+    device = _device(flow.nbytes)
+    if device is not None:
+        from algorithms.cellpose3d.dynamics_torch import follow_torch
+
+        return follow_torch(
+            flow, mask, steps=steps, step_size=step_size, tolerance=tolerance, device=device
+        )
+    return follow_compiled(flow, mask, steps=steps, step_size=step_size, tolerance=tolerance)
+
+
+def follow_compiled(
+    flow: NDArray[np.float32],
+    mask: NDArray[np.bool_],
+    *,
+    steps: int,
+    step_size: float,
+    tolerance: float = 0.01,
+) -> NDArray[np.float32]:
+    """Return where the voxels of the foreground end, by a compiled loop.
+
+    Parameters
+    ----------
+    flow, mask, steps, step_size, tolerance
+        As of :func:`follow`.
+
+    Returns
+    -------
+    (N, 3) float32 array
+        As from :func:`follow`.
+
+    Raises
+    ------
+    InputError
+        As of :func:`follow`.
     """
     from algorithms.cellpose3d._kernels import track  # its compiler takes long to import
 
@@ -113,6 +150,16 @@ def follow(
         tolerance,
     )
     return points
+
+
+def _device(size: int) -> str | None:
+    """Return the GPU that has room for a flow of so many bytes, None without one."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return None
+    free, _ = torch.cuda.mem_get_info()
+    return "cuda" if 4 * size // 3 + _POINTS_BYTES < free else None
 
 
 def start(

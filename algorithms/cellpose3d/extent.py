@@ -49,7 +49,7 @@ def smoothed(image: Image, spacing: Sequence[float], parameters: Parameters) -> 
 
 def _widths(spacing: Sequence[float], parameters: Parameters) -> tuple[float, ...]:
     """Return the standard deviations of the smoothing, voxels."""
-    return sigmas(parameters.smoothing_um, spacing, parameters.axial_smoothing)
+    return sigmas(parameters.smoothing_um, spacing, parameters.axial_elongation)
 
 
 def measure(image: Image, spacing: Sequence[float], parameters: Parameters) -> Whole:
@@ -100,7 +100,7 @@ def thresholds(
         µm per voxel at the scale of the training.
     whole : Whole
     parameters : Parameters
-        `li_factor`, `local_um`, `local_weight`, `axial_smoothing`.
+        `li_factor`, `local_um`, `local_weight`, `axial_elongation`.
     """
     return threshold_map(
         signal,
@@ -108,7 +108,7 @@ def thresholds(
         threshold=parameters.li_factor * whole.threshold,
         local_um=parameters.local_um,
         local_weight=parameters.local_weight,
-        elongation=parameters.axial_smoothing,
+        elongation=parameters.axial_elongation,
     )
 
 

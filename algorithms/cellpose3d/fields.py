@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import prod
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cytosuite.errors import InputError
 from cytosuite.tiling import fit, paste, plan
 
 CHANNELS = 4
 EMPTY_BLOCK = (4, 8, 8)  # voxels, about a small nucleus
 EMPTY_BELOW = 0.04  # normalised, a quarter of the background's standard deviation
-_TILE_BYTES = 180  # per voxel of a tile, within the network (136 measured)
-_VOLUME_BYTES = 64  # per voxel of the working grid, from the image to the labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +63,6 @@ def predict_fields(
     device : str
         Where the network lies.
 
-    Raises
-    ------
-    InputError
-        If the image needs more memory than there is.
-
     Notes
     -----
     A tile in which no block of 4 x 8 x 8 voxels has a mean above 0.04 (a quarter of the
@@ -86,7 +76,6 @@ def predict_fields(
     ]
     thick = np.pad(image, list(zip(before, after, strict=True)), mode="edge")
     size = fit(thick.shape, tile, halo, multiple)
-    _refuse_too_large(thick.shape, size)
     tiles = plan(thick.shape, size, halo, multiple=multiple)
     whole = np.zeros((CHANNELS, *thick.shape), np.float32)
     skipped = 0
@@ -119,24 +108,6 @@ def is_empty(part: NDArray[np.float32]) -> bool:
     return bool((sums <= EMPTY_BELOW * count).all())
 
 
-def memory_gib(shape: Sequence[int], tile: Sequence[int]) -> float:
-    """Return about how much memory an image takes, from reading to labels, in GiB.
-
-    Parameters
-    ----------
-    shape : sequence of int
-        Of the working grid.
-    tile : sequence of int
-        Of one pass of the network.
-
-    Examples
-    --------
-    >>> round(memory_gib((64, 128, 128), (64, 128, 128)), 2)
-    0.24
-    """
-    return (prod(shape) * _VOLUME_BYTES + prod(tile) * _TILE_BYTES) / 2**30
-
-
 def _answer(
     part: NDArray[np.float32],
     network: Callable[[Tensor], Tensor],
@@ -155,28 +126,3 @@ def _answer(
         fields[0] = torch.sigmoid(fields[0])
         answer: NDArray[np.float32] = fields.cpu().numpy()
     return answer
-
-
-def _refuse_too_large(shape: Sequence[int], tile: Sequence[int]) -> None:
-    """Refuse an image that would not fit into memory, before anything is computed."""
-    needed, free = memory_gib(shape, tile), _free_gib()
-    if free is not None and needed > free:
-        raise InputError(
-            f"an image of {' x '.join(map(str, shape))} working voxels needs about "
-            f"{needed:.1f} GiB of memory, {free:.1f} GiB are free; crop it, or give more memory"
-        )
-
-
-def _free_gib() -> float | None:
-    """Return the memory that this process can still get, None where that is not known."""
-    found = []
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        found += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")]
-        group = Path("/sys/fs/cgroup")
-        limit = (group / "memory.max").read_text().strip()
-        if limit != "max":
-            found.append(int(limit) - int((group / "memory.current").read_text()))
-    except (OSError, ValueError):
-        pass
-    return min(found) / 2**30 if found else None

@@ -40,7 +40,9 @@ class Parameters(Described):
     smoothing_um: float = Field(
         0.8, ge=0, description="Standard deviation of the smoothing before that threshold, µm."
     )
-    axial_smoothing: Positive = Field(1.0, description="How much longer it is along z.")
+    axial_elongation: Positive = Field(
+        1.0, description="How much longer nuclei look along z: smoothing and seeds follow."
+    )
     local_um: float = Field(
         10.0, ge=0, description="Standard deviation of the surroundings that raise it, µm."
     )

@@ -4,31 +4,60 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from algorithms.cellpose3d import warm
-from algorithms.cellpose3d.fields import Fields, predict_fields
+from algorithms.cellpose3d import blocks, warm
+from algorithms.cellpose3d.assembly import Assembly
+from algorithms.cellpose3d.extent import Whole, measure
+from algorithms.cellpose3d.fields import predict_fields
 from algorithms.cellpose3d.network import load, multiple_of
-from algorithms.cellpose3d.normalise import normalise, statistics_of
+from algorithms.cellpose3d.normalise import Statistics, normalise, statistics_of
 from algorithms.cellpose3d.parameters import Parameters, parameters_of, trained_size
-from algorithms.cellpose3d.rescale import Scale, choose_scale, to_working
-from algorithms.cellpose3d.segment import Found, on_image, segment
-from cytosuite.errors import InputError, ModelError
-from cytosuite.volume import SPATIAL, Scalar, Volume
+from algorithms.cellpose3d.rescale import to_working, working_shape
+from algorithms.cellpose3d.scale import Scale, choose_scale
+from algorithms.cellpose3d.segment import Found, segment
+from cytosuite.errors import ModelError
+from cytosuite.interface import image_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from cytosuite.tiling import Tile
+    from cytosuite.volume import Scalar, Volume
     from cytosuite.weights import Model
 
 Network = Callable[[torch.Tensor], torch.Tensor]
 ROWS = 200  # of the table of removed objects that travel with the labels
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What holds for all blocks of an image."""
+
+    image_shape: tuple[int, ...]
+    shape: tuple[int, ...]  # of the working grid
+    spacing: tuple[float, ...]  # µm per working voxel at the scale of the training
+    parameters: Parameters
+    network: Network
+    statistics: Statistics
+    whole: Whole | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What there is to say of one block."""
+
+    tiles: int
+    skipped: int
+    li: float | None
+    removed: list[dict[str, Any]]
 
 
 def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
@@ -52,59 +81,116 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     Raises
     ------
     InputError
-        If the image is missing, has time or channel axes, holds values that are not finite or is
-        too large for the memory; or a parameter of the card is unknown or out of bounds.
+        If the image is one that `image_of` refuses, or is too large for the memory; or a
+        parameter of the card is unknown or out of bounds.
     ModelError
         If the model has no weights.
     """
-    volume = _image(inputs)
+    volume = image_of(inputs)
     parameters, trained = parameters_of(model.card), trained_size(model.card)
     if model.weights is None:
         raise ModelError(f"card {model.card.name}: it names no weights; train the model first")
     network = _network(
         model.weights, str(model.card.sha256), json.dumps(parameters.network, sort_keys=True)
     )
-    image = volume.array.astype(np.float32)
-    image = image[None] if image.ndim == 2 else image
-    scale = _scale(image, volume, trained, parameters)
-    working = to_working(image, scale.factor)
-    spacing = tuple(
-        step * old / new
-        for step, old, new in zip(scale.spacing, image.shape, working.shape, strict=True)
+    image = volume.array if volume.array.ndim == 3 else volume.array[None]
+    scale = choose_scale(
+        image,
+        volume,
+        trained,
+        estimate=parameters.diameter == "estimated",
+        diameter_tolerance=parameters.diameter_tolerance,
+        rescale_tolerance=parameters.rescale_tolerance,
     )
-    fields = _fields(working, network, parameters)
-    found = segment(fields, working, spacing, parameters)
-    labels = on_image(found, image.shape).reshape(volume.shape)
-    small = int(labels.max(initial=0)) <= np.iinfo(np.uint16).max
-    result = volume.like(labels.astype(np.uint16 if small else np.uint32))
-    notes = {
+    job, assembly, told = _segmented(image, scale, trained[1], parameters, network)
+    labels, objects, pieces = assembly.finish()
+    notes: dict[str, Scalar] = {
         "diameter_um": round(scale.ratio * trained[1], 3),
         "diameter_source": scale.source,
-        "working_shape": " x ".join(map(str, working.shape)),
-        "working_spacing_um": " x ".join(f"{step * scale.ratio:.4g}" for step in spacing),
-        "tiles": fields.tiles,
-        "tiles_skipped": fields.skipped,
-        **_objects(found, image.shape, int(labels.max(initial=0))),
+        "working_shape": " x ".join(map(str, job.shape)),
+        "working_spacing_um": " x ".join(f"{step * scale.ratio:.4g}" for step in job.spacing),
+        "objects": objects,
+        **_notes(told),
     }
+    if pieces:
+        notes["pieces"] = pieces
     said = {f"cellpose3d_{key}": value for key, value in notes.items()}
+    result = volume.like(labels.reshape(volume.shape))
     return {"instance-labels": replace(result, metadata={**volume.metadata, **said})}
 
 
-def _image(inputs: Mapping[str, Volume]) -> Volume:
-    """Return the input image, or say why it cannot be segmented."""
-    if "microscopy-image" not in inputs:
-        raise InputError(f"expected the input microscopy-image, found {sorted(inputs)}")
-    volume = inputs["microscopy-image"]
-    if any(axis not in SPATIAL for axis in volume.axes):
-        raise InputError(
-            f"microscopy-image must have the axes ZYX or YX, found {volume.axes}: "
-            "give one frame and one channel at a time"
-        )
-    if volume.array.size == 0:
-        raise InputError(f"microscopy-image must not be empty, found shape {volume.shape}")
-    if volume.array.dtype.kind == "f" and not np.isfinite(volume.array).all():
-        raise InputError("microscopy-image must be finite, found NaN or infinity")
-    return volume
+def _segmented(
+    image: NDArray[Any], scale: Scale, diameter_um: float, parameters: Parameters, network: Network
+) -> tuple[_Job, Assembly, list[_Told]]:
+    """Return the objects of an image, worked on as a whole or in as few blocks as fit."""
+    shape = working_shape(image.shape, scale.factor)
+    spacing = tuple(
+        step * old / new for step, old, new in zip(scale.spacing, image.shape, shape, strict=True)
+    )
+    planned = blocks.plan_blocks(
+        shape,
+        image.shape,
+        blocks.margin_of(spacing, diameter_um, parameters),
+        multiple=multiple_of(parameters.network),
+        tile=parameters.tile,
+    )
+    read = partial(to_working, image, scale.factor)
+    one = len(planned) == 1
+    seen = read(planned[0].input) if one else blocks.sample(read, shape)
+    whole = measure(seen, spacing, parameters) if parameters.li else None
+    job = _Job(image.shape, shape, spacing, parameters, network, statistics_of(seen), whole)
+    assembly = Assembly(image.shape)
+    told = [_add(assembly, block, seen if one else read(block.input), job) for block in planned]
+    return job, assembly, told
+
+
+def _add(assembly: Assembly, block: Tile, working: NDArray[np.float32], job: _Job) -> _Told:
+    """Add the objects of one block; what that took of memory is free again afterwards."""
+    parameters = job.parameters
+    fields = predict_fields(
+        normalise(working, job.statistics),
+        job.network,
+        multiple=multiple_of(parameters.network),
+        tile=parameters.tile,
+        halo=parameters.halo,
+        device="cuda" if torch.cuda.is_available() else "cpu",
+    )
+    found = segment(fields, working, job.spacing, parameters, job.whole)
+    owned = blocks.owned(found.labels, block, job.shape)
+    part, box, core = blocks.to_image(found.labels, found.margin, block, job.shape, job.image_shape)
+    assembly.add(part, owned, box, core)
+    return _Told(fields.tiles, fields.skipped, found.li, _removed(found, block, job))
+
+
+def _removed(found: Found, block: Tile, job: _Job) -> list[dict[str, Any]]:
+    """Return which objects in the core of a block were removed, where in the image and why."""
+    steps = [new / old for old, new in zip(job.shape, job.image_shape, strict=True)]
+    corner = [span.start for span in block.input]
+    here = blocks.in_core(found.centres, block, job.shape)
+    table = []
+    for row, centre, inside in zip(found.removed, found.centres, here, strict=True):
+        if inside:
+            place = zip(centre, corner, steps, strict=True)
+            voxel = [round((c + start + 0.5) * step - 0.5) for c, start, step in place]
+            told = {"reason": row.reason, "value": round(row.value, 4), "limit": row.limit}
+            table.append({**told, "voxel": voxel})
+    return table
+
+
+def _notes(told: list[_Told]) -> dict[str, Scalar]:
+    """Return what there is to say of all blocks together."""
+    removed = [row for block in told for row in block.removed]
+    notes: dict[str, Scalar] = {
+        "blocks": len(told),
+        "tiles": sum(block.tiles for block in told),
+        "tiles_skipped": sum(block.skipped for block in told),
+        "removed": len(removed),
+    }
+    if told[0].li is not None:
+        notes["li_threshold"] = round(told[0].li, 4)
+    if removed:
+        notes["removed_table"] = json.dumps(removed[:ROWS])
+    return notes
 
 
 @lru_cache(maxsize=4)
@@ -114,52 +200,3 @@ def _network(path: Path, sha256: str, arguments: str) -> Network:
     warm.use()
     network = load(json.loads(arguments), path)
     return network.cuda() if torch.cuda.is_available() else network
-
-
-def _scale(
-    image: NDArray[np.float32],
-    volume: Volume,
-    trained: tuple[tuple[float, float, float], float],
-    parameters: Parameters,
-) -> Scale:
-    """Return the grid to work on."""
-    return choose_scale(
-        normalise(image, statistics_of(image)),
-        volume,
-        trained,
-        estimate=parameters.diameter == "estimated",
-        diameter_tolerance=parameters.diameter_tolerance,
-        rescale_tolerance=parameters.rescale_tolerance,
-    )
-
-
-def _fields(working: NDArray[np.float32], network: Network, parameters: Parameters) -> Fields:
-    """Return level and flow on the working grid."""
-    return predict_fields(
-        normalise(working, statistics_of(working)),
-        network,
-        multiple=multiple_of(parameters.network),
-        tile=parameters.tile,
-        halo=parameters.halo,
-        device="cuda" if torch.cuda.is_available() else "cpu",
-    )
-
-
-def _objects(found: Found, shape: tuple[int, ...], kept: int) -> dict[str, Scalar]:
-    """Return how many objects there are, and which were removed, where and why."""
-    steps = [new / old for old, new in zip(found.labels.shape, shape, strict=True)]
-    table: list[dict[str, Any]] = [
-        {
-            "reason": row.reason,
-            "value": round(row.value, 4),
-            "limit": row.limit,
-            "voxel": [round((c + 0.5) * s - 0.5) for c, s in zip(centre, steps, strict=True)],
-        }
-        for row, centre in zip(found.removed, found.centres, strict=True)
-    ]
-    notes: dict[str, Scalar] = {"objects": kept, "removed": len(table)}
-    if found.li is not None:
-        notes["li_threshold"] = round(found.li, 4)
-    if table:
-        notes["removed_table"] = json.dumps(table[:ROWS])
-    return notes

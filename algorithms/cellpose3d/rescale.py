@@ -1,142 +1,65 @@
-"""Between an image's own voxels and the grid on which nuclei have the size of the training."""
+"""Between the voxels of an image and those of the grid it is worked on, in whole or in parts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import exp, log, sqrt
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cytosuite.errors import InputError
-from cytosuite.volume import Volume
+from cytosuite.tiling import Box
 
-_RANGE = 5.0  # diameters from a fifth of the expected one to five times
-_SCALES = 15
-_SLICES, _PIXELS = 12, 3_000_000  # so many slices, and pixels in them, suffice for a typical size
-_FAINTEST = 0.05  # answer of a blob as bright as the background's noise, normalised
-_SPREAD = 0.8  # of ln diameter about the expected one
-_STRONG = 0.7  # blobs weaker than this part of the strongest do not count
+_TRUNCATE = 3.0  # standard deviations of the Gaussian against aliasing
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
-    """On which grid an image is worked on, and why.
+class Stencil:
+    """Where voxels of one grid lie on another over the same box, along one axis.
 
     Parameters
     ----------
-    factor : (float, float, float)
-        Working voxels per voxel of the image, z y x.
-    spacing : (float, float, float)
-        µm per voxel of the image at the scale of the training, z y x.
-    ratio : float
-        Diameter of the image's nuclei divided by that of the training.
-    source : str
-        ``given`` by the user, ``estimated`` from the image, or as ``trained``.
+    low, high : (N,) int arrays
+        The two voxels of the other grid on either side of each voxel's centre.
+    weight : (N,) float32 array
+        Weight of the second, in [0, 1].
     """
 
-    factor: tuple[float, ...]
-    spacing: tuple[float, ...]
-    ratio: float
-    source: str
+    low: NDArray[np.intp]
+    high: NDArray[np.intp]
+    weight: NDArray[np.float32]
+
+    def of(self, part: slice, start: int = 0) -> "Stencil":
+        """Return that of a part of the voxels, on a grid that is cut off before `start`."""
+        return Stencil(self.low[part] - start, self.high[part] - start, self.weight[part])
 
 
-def choose_scale(
-    image: NDArray[np.float32],
-    volume: Volume,
-    trained: tuple[Sequence[float], float],
-    *,
-    estimate: bool,
-    diameter_tolerance: float,
-    rescale_tolerance: float,
-) -> Scale:
-    """Return the grid on which the nuclei of an image have the size of the training.
+def working_shape(shape: Sequence[int], factor: Sequence[float]) -> tuple[int, ...]:
+    """Return the size of the working grid.
 
     Parameters
     ----------
-    image : (Z, Y, X) float32 array
-        Normalised intensities of `volume`; a flat image has one slice.
-    volume : Volume
-        Its spacing, and in its metadata ``diameter_um`` where the user knows the typical lateral
-        diameter of the nuclei.
-    trained : ((float, float, float), float)
-        Spacing and lateral diameter of the training, µm.
-    estimate : bool
-        Whether to look for the diameter where the user gave none; where the voxel size is not
-        known either, it is looked for in any case.
-    diameter_tolerance : float
-        An estimate within this factor of the training's changes nothing.
-    rescale_tolerance : float
-        As `tolerance` of `factors`.
-
-    Raises
-    ------
-    InputError
-        If ``diameter_um`` is not a positive number.
-    """
-    voxel, diameter = trained
-    given, ratio, source = volume.metadata.get("diameter_um"), 1.0, "trained"
-    if given is not None:
-        if not isinstance(given, int | float) or not given > 0:
-            raise InputError(f"diameter_um must be a positive number of µm, found {given!r}")
-        ratio, source = given / diameter, "given"
-    elif estimate or volume.spacing_is_assumed:
-        found = estimate_diameter(image, (voxel[0], *volume.spacing)[-3:], diameter)
-        tolerated = 1.0 if volume.spacing_is_assumed else diameter_tolerance
-        if found is not None and abs(log(found / diameter)) > log(tolerated):
-            ratio, source = found / diameter, "estimated"
-    # A flat image is one slice of the training's thickness, whatever its scale.
-    own = tuple(step / ratio for step in volume.spacing)
-    own = (voxel[0], *own)[-3:]
-    factor = factors(own, voxel, tolerance=rescale_tolerance)
-    return Scale(factor, own, ratio, source)
-
-
-def factors(
-    spacing: Sequence[float],
-    trained_spacing: Sequence[float],
-    *,
-    tolerance: float = 0.0,
-) -> tuple[float, ...]:
-    """Return how many voxels of the working grid make one voxel of the image, per axis.
-
-    Parameters
-    ----------
-    spacing : sequence of float
-        µm per voxel of the image at the scale of the training, z y x.
-    trained_spacing : sequence of float
-        µm per voxel of the images that the network was trained on, z y x.
-    tolerance : float
-        Largest ``|ln factor|`` that is left alone: the image is used as it is where all axes are
-        within it.
-
-    Returns
-    -------
-    tuple of float
-        1 for every axis where the image is used as it is.
-
-    Examples
-    --------
-    >>> factors((0.5, 0.2, 0.2), (2.0, 0.8, 0.8))
-    (0.25, 0.25, 0.25)
-    >>> factors((2.2, 0.8, 0.8), (2.0, 0.8, 0.8), tolerance=0.1)
-    (1.0, 1.0, 1.0)
-    """
-    found = tuple(own / new for own, new in zip(spacing, trained_spacing, strict=True))
-    if all(abs(log(factor)) <= tolerance + 1e-9 for factor in found):
-        return (1.0,) * len(found)
-    return found
-
-
-def to_working(image: NDArray[np.float32], factor: Sequence[float]) -> NDArray[np.float32]:
-    """Return an image on another grid over the same box.
-
-    Parameters
-    ----------
-    image : (Z, Y, X) float32 array
-        Intensities.
+    shape : sequence of int
+        Of the image.
     factor : sequence of float
-        New voxels per old one, per axis; sizes are rounded, to at least 1.
+        Working voxels per voxel of the image, per axis; sizes are rounded, to at least 1.
+    """
+    return tuple(max(1, round(n * f)) for n, f in zip(shape, factor, strict=True))
+
+
+def to_working(
+    image: NDArray[Any], factor: Sequence[float], box: Box | None = None
+) -> NDArray[np.float32]:
+    """Return an image, or a part of it, on another grid over the same box.
+
+    Parameters
+    ----------
+    image : (Z, Y, X) array of numbers
+        Intensities; of a part no more is read than it needs.
+    factor : sequence of float
+        As of `working_shape`.
+    box : tuple of slice, optional
+        Voxels of the new grid; the same values as when all are computed.
 
     Returns
     -------
@@ -144,13 +67,23 @@ def to_working(image: NDArray[np.float32], factor: Sequence[float]) -> NDArray[n
         Linear interpolation between voxel centres. An axis that shrinks is smoothed before with
         a Gaussian of ``(1 / factor - 1) / 2`` voxels against aliasing.
     """
-    shape = tuple(max(1, round(n * f)) for n, f in zip(image.shape, factor, strict=True))
+    shape = working_shape(image.shape, factor)
+    box = box or tuple(slice(0, size) for size in shape)
     if shape == image.shape:
-        return image
+        return np.asarray(image[box], np.float32)
     sigma = [max(0.0, (old / new - 1) / 2) for old, new in zip(image.shape, shape, strict=True)]
+    spans, found = [], []
+    for stencil, part, old, width in zip(
+        stencils(image.shape, shape), box, image.shape, sigma, strict=True
+    ):
+        reach = int(_TRUNCATE * width + 0.5)
+        start = max(0, int(stencil.low[part][0]) - reach)
+        spans.append(slice(start, min(old, int(stencil.high[part][-1]) + 1 + reach)))
+        found.append(stencil.of(part, start))
+    values = np.asarray(image[tuple(spans)], np.float32)
     if any(sigma):
-        image = ndimage.gaussian_filter(image, sigma, mode="nearest", truncate=3.0)
-    return linear(image, shape)
+        values = ndimage.gaussian_filter(values, sigma, mode="nearest", truncate=_TRUNCATE)
+    return interpolate(values, found)
 
 
 def linear(image: NDArray[np.float32], shape: Sequence[int]) -> NDArray[np.float32]:
@@ -168,25 +101,82 @@ def linear(image: NDArray[np.float32], shape: Sequence[int]) -> NDArray[np.float
     float32 array
         Of the new shape; beyond the outermost centres the border value holds.
     """
-    for axis, size in enumerate(shape):
-        if size != image.shape[axis]:
-            low, high, weight = _stencil(image.shape[axis], size)
-            weight = weight.reshape([-1 if i == axis else 1 for i in range(image.ndim)])
-            lower, upper = np.take(image, low, axis), np.take(image, high, axis)
+    return interpolate(image, stencils(image.shape, shape))
+
+
+def interpolate(image: NDArray[np.float32], grid: Sequence[Stencil]) -> NDArray[np.float32]:
+    """Return an image interpolated linearly at given places.
+
+    Parameters
+    ----------
+    image : float32 array
+        Any number of axes.
+    grid : sequence of Stencil
+        The places, one stencil per axis.
+    """
+    for axis, place in enumerate(grid):
+        if place.weight.any() or place.low.size != image.shape[axis]:
+            weight = place.weight.reshape([-1 if i == axis else 1 for i in range(image.ndim)])
+            lower, upper = np.take(image, place.low, axis), np.take(image, place.high, axis)
             image = lower + weight * (upper - lower)
     return image
 
 
-def _stencil(old: int, new: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
+def stencils(old: Sequence[int], new: Sequence[int]) -> list[Stencil]:
+    """Return where the voxels of a new grid lie on an old one over the same box.
+
+    Parameters
+    ----------
+    old, new : sequence of int
+        Sizes of the grids, per axis.
+
+    Examples
+    --------
+    >>> stencils((2,), (4,))[0].weight.tolist()
+    [0.0, 0.25, 0.75, 1.0]
+    """
+    return [_stencil(before, after) for before, after in zip(old, new, strict=True)]
+
+
+def within(grid: Sequence[Stencil], part: Box) -> tuple[Box, list[Stencil]]:
+    """Return which voxels of a new grid lie between voxels of a part of the old, and where.
+
+    Parameters
+    ----------
+    grid : sequence of Stencil
+        Of the whole grids, per axis.
+    part : tuple of slice
+        Of the old grid.
+
+    Returns
+    -------
+    box : tuple of slice
+        Of the new grid.
+    places : list of Stencil
+        Of these voxels on the part.
+    """
+    box, places = [], []
+    for place, span in zip(grid, part, strict=True):
+        inside = np.flatnonzero((place.low >= span.start) & (place.high < span.stop))
+        box.append(slice(int(inside[0]), int(inside[-1]) + 1) if inside.size else slice(0, 0))
+        places.append(place.of(box[-1], span.start))
+    return tuple(box), places
+
+
+def _stencil(old: int, new: int) -> Stencil:
     """Return the two neighbours of each new voxel centre among the old, and the second's weight."""
+    if old == new:
+        return Stencil(np.arange(new), np.arange(new), np.zeros(new, np.float32))
     place = np.clip((np.arange(new) + 0.5) * (old / new) - 0.5, 0, old - 1)
     low = np.minimum(np.floor(place).astype(np.intp), max(old - 2, 0))
     high = np.minimum(low + 1, old - 1)
-    return low, high, (place - low).astype(np.float32)
+    return Stencil(low, high, (place - low).astype(np.float32))
 
 
 def labels_to_image(
-    labels: NDArray[np.integer], foreground: NDArray[np.bool_]
+    labels: NDArray[np.integer],
+    foreground: NDArray[np.bool_],
+    grid: Sequence[Stencil] | None = None,
 ) -> NDArray[np.int32]:
     """Return labels on the image's grid with smooth borders.
 
@@ -196,6 +186,9 @@ def labels_to_image(
         On the working grid, 0 = background.
     foreground : (Z, Y, X) bool array
         On the image's grid: the level, interpolated, above its threshold.
+    grid : sequence of Stencil, optional
+        Where the voxels of `foreground` lie on the working grid, per axis; over the same box
+        where it is not given.
 
     Returns
     -------
@@ -209,23 +202,20 @@ def labels_to_image(
     image's resolution, and borders between objects run straight through the working voxels
     instead of around them.
     """
-    if labels.shape == foreground.shape:
+    if grid is None and labels.shape == foreground.shape:
         return np.where(foreground, labels, 0).astype(np.int32)
+    grid = grid or stencils(labels.shape, foreground.shape)
     result = np.zeros(foreground.shape, np.int32)
     best = np.zeros(foreground.shape, np.float32)
-    stencils = [_stencil(o, n) for o, n in zip(labels.shape, foreground.shape, strict=True)]
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
         if box is None:
             continue
         part, inside = [], (labels[box] == label).astype(np.float32)
-        for axis, (low, high, weight) in enumerate(stencils):
+        for axis, place in enumerate(grid):
             start, stop = box[axis].start, box[axis].stop
-            reached = np.flatnonzero((high >= start) & (low < stop))
+            reached = np.flatnonzero((place.high >= start) & (place.low < stop))
             part.append(slice(int(reached[0]), int(reached[-1]) + 1) if reached.size else slice(0))
-            reach = part[axis]
-            inside = _interpolate(
-                inside, low[reach] - start, high[reach] - start, weight[reach], axis
-            )
+            inside = _indicator(inside, place.of(part[axis], start), axis)
         here = tuple(part)
         wins = (inside > best[here] + 1e-6) & foreground[here]
         best[here][wins] = inside[wins]
@@ -233,89 +223,12 @@ def labels_to_image(
     return result
 
 
-def _interpolate(
-    values: NDArray[np.float32],
-    low: NDArray[np.intp],
-    high: NDArray[np.intp],
-    weight: NDArray[np.float32],
-    axis: int,
-) -> NDArray[np.float32]:
+def _indicator(values: NDArray[np.float32], place: Stencil, axis: int) -> NDArray[np.float32]:
     """Return values interpolated along an axis; outside of the array they are 0."""
-    padding = [(1, 1) if i == axis else (0, 0) for i in range(values.ndim)]
-    padded = np.pad(values, padding)
+    padded = np.pad(values, [(1, 1) if i == axis else (0, 0) for i in range(values.ndim)])
     last = padded.shape[axis] - 1
-    weight = weight.reshape([-1 if i == axis else 1 for i in range(values.ndim)])
-    lower = np.take(padded, np.clip(low + 1, 0, last), axis)
-    upper = np.take(padded, np.clip(high + 1, 0, last), axis)
+    weight = place.weight.reshape([-1 if i == axis else 1 for i in range(values.ndim)])
+    lower = np.take(padded, np.clip(place.low + 1, 0, last), axis)
+    upper = np.take(padded, np.clip(place.high + 1, 0, last), axis)
     result: NDArray[np.float32] = lower + weight * (upper - lower)
     return result
-
-
-def estimate_diameter(
-    image: NDArray[np.float32], spacing: Sequence[float], expected_um: float
-) -> float | None:
-    """Return the typical lateral diameter of the bright blobs in an image.
-
-    Parameters
-    ----------
-    image : (Z, Y, X) float32 array
-        Normalised intensities (`normalise`), in which dim and bright nuclei count alike.
-    spacing : sequence of float
-        µm per voxel, z y x.
-    expected_um : float
-        Where to look: from a fifth of it to five times.
-
-    Returns
-    -------
-    float or None
-        In µm, of y and x; None where no blob stands out.
-
-    Notes
-    -----
-    Maxima in scale and place of the scale-normalised Laplacian of Gaussian in evenly chosen
-    slices; a disc of radius r answers most at sigma = r / sqrt(2). The result is the median over
-    blobs, weighted with strength and diameter; the smallest scale, at which noise answers
-    most, and the largest do not count.
-
-    References
-    ----------
-    Lindeberg, International Journal of Computer Vision 30 (1998) 79,
-    doi:10.1023/A:1008045108935.
-    """
-    widest = min(image.shape[1] * spacing[1], image.shape[2] * spacing[2])
-    diameters = [expected_um * _RANGE ** (2 * i / (_SCALES - 1) - 1) for i in range(_SCALES)]
-    diameters = [d for d in diameters if 3 * max(spacing[1:]) <= d <= widest]
-    if len(diameters) < 3:
-        return None
-    count = min(_SLICES, max(1, _PIXELS // (image.shape[1] * image.shape[2])))
-    places = np.linspace(0, image.shape[0] - 1, count + 2)[1:-1]
-    slices = image[np.unique(places.round().astype(int))]
-    response = np.stack([_laplacian(slices, spacing, d / (2 * sqrt(2))) for d in diameters])
-    peak = response == ndimage.maximum_filter(response, (3, 1, 5, 5))
-    peak[[0, -1]] = False
-    scale, *_ = where = np.nonzero(peak & (response > _FAINTEST))
-    if not scale.size:
-        return None
-    logs = np.log(np.asarray(diameters))[scale]
-    # Among blobs of many sizes (a whole embryo is one) the expected size is the likelier.
-    weight = response[where] * np.exp(-0.5 * ((logs - log(expected_um)) / _SPREAD) ** 2)
-    strong = weight > _STRONG * weight.max()
-    logs, weight = logs[strong], weight[strong] * np.exp(logs[strong])
-    order = np.argsort(logs, kind="stable")
-    middle = np.searchsorted(np.cumsum(weight[order]), weight.sum() / 2)
-    return exp(float(logs[order][middle]))
-
-
-def _laplacian(
-    slices: NDArray[np.float32], spacing: Sequence[float], sigma_um: float
-) -> NDArray[np.float32]:
-    """Return ``-sigma^2`` times the Laplacian of the smoothed slices, positive in bright blobs."""
-    sigma = (0.0, sigma_um / spacing[1], sigma_um / spacing[2])
-    smooth = ndimage.gaussian_filter(slices, sigma, mode="nearest", truncate=3.0)
-    total = np.zeros_like(slices)
-    for axis in (1, 2):
-        # Differences, as a truncated kernel of derivatives answers to a constant too.
-        inner, values = np.moveaxis(total, axis, 0)[1:-1], np.moveaxis(smooth, axis, 0)
-        inner += np.float32(sigma[axis] ** 2) * (2 * values[1:-1] - values[:-2] - values[2:])
-    total[:, [0, -1]] = total[:, :, [0, -1]] = 0  # nothing is known beyond the border
-    return total

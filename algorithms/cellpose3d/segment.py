@@ -21,7 +21,6 @@ from algorithms.cellpose3d.fields import Fields
 from algorithms.cellpose3d.instances import instances
 from algorithms.cellpose3d.parameters import Parameters
 from algorithms.cellpose3d.quality import Limits, Predicted, Removal, control
-from algorithms.cellpose3d.rescale import labels_to_image, linear
 from cytosuite.objects import fill_holes, largest_pieces
 
 
@@ -110,7 +109,8 @@ def _followed(
     return instances(
         ends,
         mask,
-        spacing,
+        # Lengths that are longer along z are those of an image that is shorter.
+        (spacing[0] / parameters.axial_elongation, *spacing[1:]),
         sigma_um=parameters.seed_smoothing_um,
         distance_um=parameters.seed_distance_um,
     )
@@ -134,18 +134,3 @@ def _within(volume_um3: float, shape: Sequence[int], spacing: Sequence[float]) -
         return volume_um3
     radius = (volume_um3 * 3 / (4 * pi)) ** (1 / 3)
     return float(min(volume_um3, pi * radius**2 * spacing[0]))
-
-
-def on_image(found: Found, shape: Sequence[int]) -> NDArray[np.integer]:
-    """Return the objects on the grid of the image, see `labels_to_image`.
-
-    Parameters
-    ----------
-    found : Found
-        On the working grid.
-    shape : sequence of int
-        Of the image.
-    """
-    if found.labels.shape == tuple(shape):
-        return found.labels
-    return labels_to_image(found.labels, linear(found.margin, shape) > 0)

@@ -10,9 +10,10 @@ import numpy as np
 from algorithms.watershed.parameters import Parameters
 from algorithms.watershed.segment import segment
 from cytosuite.errors import InputError
-from cytosuite.volume import SPATIAL, Volume
+from cytosuite.interface import image_of
 
 if TYPE_CHECKING:
+    from cytosuite.volume import Volume
     from cytosuite.weights import Model
 
 
@@ -35,17 +36,10 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     Raises
     ------
     InputError
-        If the image is missing, has time or channel axes, or holds values that are not finite;
-        or a parameter of the card is unknown or out of bounds.
+        If the image is one that `image_of` refuses, or a parameter of the card is unknown or out
+        of bounds.
     """
-    if "microscopy-image" not in inputs:
-        raise InputError(f"expected the input microscopy-image, found {sorted(inputs)}")
-    volume = inputs["microscopy-image"]
-    if any(axis not in SPATIAL for axis in volume.axes):
-        raise InputError(
-            f"microscopy-image must have the axes ZYX or YX, found {volume.axes}: "
-            "give one frame and one channel at a time"
-        )
+    volume = image_of(inputs)
     try:
         parameters = Parameters(**model.card.parameters)
     except TypeError as error:

@@ -127,6 +127,7 @@ class ProcessSession:
             **os.environ,
             **dict.fromkeys(THREADS, str(max(1, int(self.limits.cpus)))),
             **_variables(self.algorithm, self.workspace),
+            "CYTOSUITE_MEMORY_GIB": f"{self.limits.memory_gib:g}",
         }
         if listener is not None:
             environment["CYTOSUITE_LISTEN_FD"] = str(listener.fileno())

@@ -7,7 +7,7 @@ import pytest
 
 from cytosuite.errors import InputError
 from cytosuite.formats import read, write
-from cytosuite.interface import Mounts, read_case, write_case, write_outputs
+from cytosuite.interface import Mounts, image_of, read_case, write_case, write_outputs
 from cytosuite.tasks import TASKS
 from cytosuite.volume import Volume
 
@@ -157,3 +157,40 @@ def test_explains(tmp_path, mistake):
     mistake(_case(tmp_path))
     with pytest.raises(InputError, match=re.escape(mistake.__doc__)):
         read_case(tmp_path, SEGMENT)
+
+
+def test_the_image_is_the_one_given():
+    given = _volume()
+    assert image_of({SLUG: given, "other": _volume()}) is given
+    flat = Volume(np.zeros((4, 5), np.float32), (0.5, 0.5), "YX")
+    assert image_of({SLUG: flat}) is flat
+
+
+def _a_missing_image():
+    """expected the input microscopy-image, found ['other']"""
+    return {"other": _volume()}
+
+
+def _several_frames():
+    """microscopy-image must have the axes ZYX or YX, found TYX: give one frame and one channel"""
+    return {SLUG: Volume(np.zeros((2, 4, 5)), (0.5, 0.5), "TYX")}
+
+
+def _an_empty_image():
+    """microscopy-image must not be empty, found shape (0, 4, 5)"""
+    return {SLUG: Volume(np.zeros((0, 4, 5)), (2.0, 0.5, 0.5))}
+
+
+def _a_value_in_the_last_slice():
+    """microscopy-image must be finite, found NaN or infinity"""
+    array = np.zeros((3, 4, 5), np.float32)
+    array[2, 3, 4] = -np.inf
+    return {SLUG: Volume(array, (2.0, 0.5, 0.5))}
+
+
+@pytest.mark.parametrize(
+    "mistake", [_a_missing_image, _several_frames, _an_empty_image, _a_value_in_the_last_slice]
+)
+def test_explains_an_image_that_cannot_be_segmented(mistake):
+    with pytest.raises(InputError, match=re.escape(mistake.__doc__)):
+        image_of(mistake())

@@ -6,7 +6,7 @@ import pytest
 from scipy import ndimage
 
 from cytosuite.errors import InputError
-from cytosuite.tiling import computed_ratio, fit, paste, plan, stitch
+from cytosuite.tiling import computed_ratio, fit, least, paste, plan, stitch
 
 SHAPES = [(51, 125, 125), (1, 300, 77), (9, 64, 65), (40, 40, 40)]
 MULTIPLE = (4, 8, 8)
@@ -164,3 +164,17 @@ def test_explains(arguments, message):
 def test_explains_an_odd_blend():
     with pytest.raises(InputError, match="blend must be an even number of voxels, found 3"):
         plan((9,), (8,), (1,), blend=3)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("halo", [(0, 0, 0), (2, 5, 7), (9, 20, 20)])
+def test_the_least_tile_is_one_that_fits_and_that_can_be_planned(shape, halo):
+    smallest = least(shape, halo, MULTIPLE)
+    budget = int(np.prod(smallest))
+    assert fit(shape, (1, 1, budget), halo, MULTIPLE) == smallest
+    assert fit(shape, (1, 1, budget - 1), halo, MULTIPLE) == (1, 1, budget - 1)  # nothing found
+    assert all(
+        part.stop - part.start <= size
+        for tile in plan(shape, smallest, halo, multiple=MULTIPLE)
+        for part, size in zip(tile.input, smallest, strict=True)
+    )

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from algorithms.cellpose3d.dynamics import follow, smooth_flow, taps
+from algorithms.cellpose3d import dynamics, dynamics_torch
+from algorithms.cellpose3d.dynamics import follow, follow_compiled, smooth_flow, taps
 from algorithms.cellpose3d.dynamics_torch import follow_torch
 from algorithms.cellpose3d.flows import KINDS, flow_targets
 from cytosuite.errors import InputError
@@ -84,7 +85,7 @@ def test_a_larger_tolerance_stops_earlier():
 def test_torch_gives_the_same_points(kind):
     labels = two_spheres()
     flow, mask = flow_targets(labels, kind), labels > 0
-    ours = follow(flow, mask, steps=60, step_size=0.7)
+    ours = follow_compiled(flow, mask, steps=60, step_size=0.7)
     np.testing.assert_allclose(
         follow_torch(flow, mask, steps=60, step_size=0.7), ours, atol=1e-3, rtol=0
     )
@@ -94,7 +95,7 @@ def test_torch_gives_the_same_points(kind):
 @pytest.mark.parametrize("seed", range(3))
 def test_torch_gives_the_same_points_in_a_random_flow(shape, seed):
     flow, mask = random_case(seed, shape)
-    ours = follow(flow, mask, steps=40, step_size=0.9)
+    ours = follow_compiled(flow, mask, steps=40, step_size=0.9)
     theirs = follow_torch(flow, mask, steps=40, step_size=0.9)
     np.testing.assert_allclose(theirs, ours, atol=1e-3, rtol=0)
 
@@ -106,7 +107,7 @@ def test_a_graphics_card_gives_the_same_points():
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
     flow, mask = random_case(0, (16, 32, 32))
-    ours = follow(flow, mask, steps=60, step_size=0.7)
+    ours = follow_compiled(flow, mask, steps=60, step_size=0.7)
     theirs = follow_torch(flow, mask, steps=60, step_size=0.7, device="cuda")
     np.testing.assert_allclose(theirs, ours, atol=1e-3, rtol=0)
 
@@ -201,3 +202,32 @@ def test_what_does_not_fit_is_refused():
             follow(flow, mask, **{"steps": 5, "step_size": 1} | wrong)
     with pytest.raises(InputError, match=r"3 numbers of voxels .* found \[1, -1, 1\]"):
         smooth_flow(flow, mask, (1, -1, 1))
+
+
+@pytest.mark.parametrize("device", ["cpu", None])
+def test_the_flow_is_followed_where_there_is_room(device, monkeypatch):
+    flow, mask = random_case(3, (5, 9, 8))
+    given = {"steps": 20, "step_size": 0.5, "tolerance": 0.02}
+    compiled = follow_compiled(flow, mask, **given)
+    asked, used = [], []
+
+    def choose(size):
+        asked.append(size)
+        return device
+
+    def on_card(*arguments, **named):
+        used.append(named)
+        return follow_torch(*arguments, **named)
+
+    monkeypatch.setattr(dynamics, "_device", choose)
+    monkeypatch.setattr(dynamics_torch, "follow_torch", on_card)
+    np.testing.assert_array_equal(follow(flow, mask, **given), compiled)
+    assert asked == [flow.nbytes]
+    assert used == ([given | {"device": "cpu"}] if device else [])
+
+
+@pytest.mark.parametrize(("free", "device"), [(2**29, None), (2**31, "cuda")])
+def test_a_card_without_room_is_not_used(free, device, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda: (free, 2**34))
+    assert dynamics._device(2**20) == device

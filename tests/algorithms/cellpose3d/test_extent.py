@@ -22,7 +22,7 @@ def two_classes(background=1000.0, bright=1100.0):
 def test_smoothing_is_in_micrometres_and_longer_along_z():
     point = np.zeros((21, 41, 41), np.float32)
     point[10, 20, 20] = 1
-    blurred = smoothed(point, SPACING, parameters(smoothing_um=1.5, axial_smoothing=2.0))
+    blurred = smoothed(point, SPACING, parameters(smoothing_um=1.5, axial_elongation=2.0))
     grid = np.indices(point.shape)
     variance = [(blurred * (g - c) ** 2).sum() for g, c in zip(grid, (10, 20, 20), strict=True)]
     assert np.sqrt(variance) == pytest.approx([1.5, 1.5, 1.5], rel=0.02)  # voxels

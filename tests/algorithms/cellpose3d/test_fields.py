@@ -2,10 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from algorithms.cellpose3d import fields as module
-from algorithms.cellpose3d.fields import is_empty, memory_gib, predict_fields
+from algorithms.cellpose3d.fields import is_empty, predict_fields
 from algorithms.cellpose3d.network import build, multiple_of
-from cytosuite.errors import InputError
 
 SMALL = {"widths": [4, 4, 4], "fold": 2}
 TILING = {"multiple": (4, 8, 8), "tile": (16, 32, 32), "halo": (2, 4, 4)}
@@ -102,14 +100,3 @@ def test_a_gpu_gives_the_same():
     cpu = predict_fields(image(), network, **arguments)
     gpu = predict_fields(image(), network.cuda(), **arguments, device="cuda")
     np.testing.assert_allclose(gpu.flow, cpu.flow, atol=1e-3)
-
-
-def test_memory_grows_with_both():
-    assert memory_gib((64, 128, 128), (64, 128, 128)) < 0.6  # half of the published program's
-    assert memory_gib((64, 256, 256), (64, 128, 128)) > memory_gib((64, 128, 128), (64, 128, 128))
-
-
-def test_explains_an_image_larger_than_the_memory(monkeypatch):
-    monkeypatch.setattr(module, "_free_gib", lambda: 0.001)
-    with pytest.raises(InputError, match=r"9 x 50 x 61 working voxels needs about 0.0 GiB of"):
-        predict_fields(image(), Recorder(), **TILING)

@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 from hashlib import sha256
 
 import numpy as np
@@ -12,6 +13,7 @@ from algorithms.cellpose3d.network import build, tensors_of
 from algorithms.cellpose3d.predict import predict
 from cytosuite.errors import InputError, ModelError
 from cytosuite.manifest import ModelCard
+from cytosuite.tiling import plan
 from cytosuite.volume import Volume
 from cytosuite.weights import Model, open_model, read_cards
 
@@ -136,6 +138,114 @@ def test_what_was_removed_is_said_with_place_and_reason(model, fake):
     assert all(row["value"] < row["limit"] == 1e6 for row in table)
     places = sorted(row["voxel"][2] for row in table)
     np.testing.assert_allclose(places, [14, 25, 36], atol=2)
+
+
+@pytest.fixture
+def in_blocks(monkeypatch):
+    """Return a function that makes volumes be worked on in blocks of a size, or as a whole."""
+    planned = module.blocks.plan_blocks
+
+    def choose(size, margin=(12, 24, 24)):
+        def plan_them(shape, image_shape, given, *, multiple, tile):
+            if size is None:
+                return planned(shape, image_shape, given, multiple=multiple, tile=tile)
+            return plan(shape, size, margin, multiple=multiple)
+
+        monkeypatch.setattr(module.blocks, "plan_blocks", plan_them)
+
+    return choose
+
+
+def crowd(shape=(40, 100, 96), count=60):
+    """Return small nuclei at random places, of which many touch."""
+    rng = np.random.default_rng(5)
+    light, grid = np.zeros(shape), np.indices(shape, np.float32)
+    for _ in range(count):
+        near = [rng.uniform(0, n) for n in shape]
+        away = sum(((g - c) * s) ** 2 for g, c, s in zip(grid, near, SPACING, strict=True))
+        light = np.maximum(light, rng.uniform(100, 300) * np.exp(-away / 15))
+    return rng.poisson(20 + light).astype(np.uint16)
+
+
+SIMPLE = {"min_volume_um3": 500.0, "halo": [6, 8, 8], "seed_distance_um": 5.0}
+
+
+def test_blocks_give_the_objects_of_the_whole(model, fake, in_blocks):
+    array = crowd()
+    in_blocks(None)
+    whole = run(array, model(**SIMPLE))
+    in_blocks((32, 64, 64))
+    blocks = run(array, model(**SIMPLE))
+    assert whole.metadata["cellpose3d_blocks"] == 1
+    assert blocks.metadata["cellpose3d_blocks"] >= 8
+    assert whole.array.max() > 20
+    np.testing.assert_array_equal(blocks.array, whole.array)
+    assert "cellpose3d_pieces" not in blocks.metadata
+    assert gone(whole) == gone(blocks) != []
+
+
+def gone(found):
+    """Return the removed objects, in an order that does not depend on blocks."""
+    rows = json.loads(found.metadata["cellpose3d_removed_table"])
+    return sorted((row["voxel"], row["reason"], row["value"]) for row in rows)
+
+
+def test_blocks_of_a_rescaled_image_give_the_objects_of_the_whole(model, fake, in_blocks):
+    array = np.kron(crowd((28, 72, 50), 25), np.ones((1, 2, 2), np.uint16))
+    spacing = (2.0, 0.5, 0.5)
+    in_blocks(None)
+    whole = run(array, model(**SIMPLE), spacing)
+    in_blocks((28, 64, 64))
+    blocks = run(array, model(**SIMPLE), spacing)
+    assert whole.metadata["cellpose3d_working_shape"] == "28 x 72 x 50"
+    assert blocks.metadata["cellpose3d_blocks"] > 1
+    assert whole.array.max() > 10
+    np.testing.assert_array_equal(blocks.array, whole.array)
+
+
+def test_a_volume_too_large_at_once_is_cut_into_blocks(model, fake, monkeypatch):
+    array = np.tile(image(), (1, 3, 6))
+    shape, card = array.shape, model(**SIMPLE, tile=[16, 24, 24])
+    memory = module.blocks.memory_gib(shape, shape, shape, (16, 24, 24))
+    monkeypatch.setattr(module.blocks, "free_gib", lambda: 0.8 * memory)
+    found = run(array, card)
+    assert found.metadata["cellpose3d_blocks"] > 1
+    assert found.metadata["cellpose3d_objects"] == found.array.max() == 18 * len(CENTRES)
+
+
+def peak_bytes(function):
+    """Return the most memory that Python objects and arrays took at once, beyond those before."""
+    tracemalloc.start()
+    try:
+        function()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_in_blocks_no_field_of_the_whole_is_held(model, fake, in_blocks, monkeypatch):
+    array, card = np.tile(crowd((20, 64, 64), 12), (1, 3, 3)), model(halo=[3, 4, 4])
+    run(array[:, :64, :64], card)  # compiles the loops
+    in_blocks((20, 64, 64), (4, 8, 8))
+    monkeypatch.setattr(module.blocks, "SAMPLE", 2**16)
+    monkeypatch.setattr(module.blocks, "BRICK", (4, 16, 16))
+    blocks = peak_bytes(lambda: run(array, card))
+    in_blocks(None)
+    whole = peak_bytes(lambda: run(array, card))
+    block = 20 * 64 * 64 / array.size
+    assert 40 < whole / array.size < 90
+    assert blocks / array.size < 4 + block * 90
+
+
+def test_an_object_cut_by_too_small_a_margin_is_noted(model, fake, in_blocks):
+    light = np.zeros((12, 40, 120))
+    light[4:8, 16:24, 10:110] = 200
+    rod = np.random.default_rng(0).poisson(20 + light).astype(np.uint16)
+    in_blocks((12, 40, 48), (4, 8, 8))
+    found = run(rod, model(li=False, halo=[3, 4, 4], seed_distance_um=200.0))
+    pieces = found.metadata["cellpose3d_pieces"]
+    assert 1 < pieces <= found.metadata["cellpose3d_objects"]
+    assert (found.array[6, 20, 12:108] > 0).all()
 
 
 def test_a_flat_image_is_one_slice(model, fake):

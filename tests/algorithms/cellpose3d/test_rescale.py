@@ -2,17 +2,14 @@ import numpy as np
 import pytest
 
 from algorithms.cellpose3d.rescale import (
-    choose_scale,
-    estimate_diameter,
-    factors,
+    interpolate,
     labels_to_image,
     linear,
+    stencils,
     to_working,
+    within,
+    working_shape,
 )
-from cytosuite.errors import InputError
-from cytosuite.volume import Volume
-
-TRAINED = ((2.0, 1.0, 1.0), 10.0)
 
 
 def ball(shape, spacing, centre, radius):
@@ -20,34 +17,6 @@ def ball(shape, spacing, centre, radius):
     grid = np.indices(shape).astype(np.float32)
     parts = [(g + 0.5) * s - c for g, s, c in zip(grid, spacing, centre, strict=True)]
     return radius - np.sqrt(sum(part**2 for part in parts))
-
-
-def spots(diameter, spacing=(2.0, 1.0, 1.0), shape=(20, 120, 120)):
-    """Return nine soft balls of a lateral diameter in µm, and a little noise."""
-    image = np.random.default_rng(0).normal(0, 0.02, shape).astype(np.float32)
-    for y in (0.2, 0.5, 0.8):
-        for x in (0.2, 0.5, 0.8):
-            middle = [n * s * f for n, s, f in zip(shape, spacing, (0.5, y, x), strict=True)]
-            inside = ball(shape, spacing, middle, diameter / 2)
-            image += 0.5 + 0.5 * np.tanh(inside / (0.2 * diameter))
-    return image
-
-
-def scale(image, spacing=(2.0, 1.0, 1.0), estimate=True, rescale_tolerance=0.1, **metadata):
-    volume = Volume(image, spacing[-image.ndim :], "ZYX"[-image.ndim :], metadata)
-    return choose_scale(
-        image if image.ndim == 3 else image[None],
-        volume,
-        TRAINED,
-        estimate=estimate,
-        diameter_tolerance=1.5,
-        rescale_tolerance=rescale_tolerance,
-    )
-
-
-def test_an_image_near_the_training_is_used_as_it_is():
-    assert factors((2.1, 1.0, 0.95), (2.0, 1.0, 1.0), tolerance=0.1) == (1.0, 1.0, 1.0)
-    assert factors((2.1, 1.2, 1.0), (2.0, 1.0, 1.0), tolerance=0.1) == (1.05, 1.2, 1.0)
 
 
 def test_linear_interpolation_by_hand():
@@ -73,7 +42,44 @@ def test_shrinking_does_not_alias():
 
 def test_the_same_grid_is_the_same_image():
     image = np.ones((3, 4, 5), np.float32)
-    assert to_working(image, (1.0, 1.0, 1.0)) is image
+    assert np.shares_memory(to_working(image, (1.0, 1.0, 1.0)), image)
+    assert to_working(image.astype(np.uint8), (1.0, 1.0, 1.0)).dtype == np.float32
+
+
+PARTS = [
+    (slice(0, 4), slice(0, 9), slice(0, 5)),  # a corner
+    (slice(3, 5), slice(6, 14), slice(11, 12)),
+]
+
+
+@pytest.mark.parametrize("factor", [(1, 1, 1), (0.5, 0.4, 0.7), (1.7, 2.0, 1.0), (1, 0.6, 1.3)])
+def test_a_part_has_the_very_values_of_the_whole(factor):
+    image = np.random.default_rng(0).integers(0, 999, (17, 40, 33)).astype(np.uint16)
+    whole = to_working(image, factor)
+    assert whole.shape == working_shape(image.shape, factor)
+    for box in [*PARTS, tuple(slice(max(0, n - 3), n) for n in whole.shape)]:
+        np.testing.assert_array_equal(to_working(image, factor, box), whole[box])
+
+
+def test_voxels_within_a_part_by_hand():
+    # Eight voxels on four lie at 0, 0.25, 0.75, 1.25, 1.75 ...: two between voxels 1 and 2.
+    (box,), (place,) = within(stencils((4,), (8,)), (slice(1, 3),))
+    assert box == slice(3, 5)
+    np.testing.assert_array_equal(place.low, [0, 0])
+    np.testing.assert_array_equal(place.weight, np.float32([0.25, 0.75]))
+
+
+def test_labels_of_a_part_are_those_of_the_whole():
+    coarse, margin = two_touching((2.0, 2.0, 2.0), (16, 16, 18))
+    fine = (31, 40, 45)
+    grid = stencils(coarse.shape, fine)
+    whole = labels_to_image(coarse, linear(margin, fine) > 0)
+    source = (slice(2, 15), slice(0, 16), slice(3, 14))
+    target, places = within(grid, source)
+    foreground = interpolate(margin[source], places) > 0
+    part = labels_to_image(coarse[source], foreground, places)
+    assert part.any()
+    np.testing.assert_array_equal(part, whole[target])
 
 
 def test_an_axis_keeps_at_least_one_voxel():
@@ -116,48 +122,3 @@ def test_labels_stay_in_the_foreground_and_as_they_are_on_the_same_grid():
     np.testing.assert_array_equal(labels_to_image(labels, labels > 0), labels)
     assert not labels_to_image(labels, np.zeros((32, 32, 36), bool)).any()
     assert not labels_to_image(np.zeros((4, 4, 4), int), np.ones((8, 8, 8), bool)).any()
-
-
-@pytest.mark.parametrize("diameter", [6.0, 10.0, 18.0, 30.0])
-def test_the_diameter_is_found(diameter):
-    found = estimate_diameter(spots(diameter), (2.0, 1.0, 1.0), 10.0)
-    assert found == pytest.approx(diameter, rel=0.3)
-
-
-def test_no_diameter_where_nothing_is_or_no_room():
-    assert estimate_diameter(np.ones((4, 50, 50), np.float32), (2.0, 1.0, 1.0), 10.0) is None
-    assert estimate_diameter(np.ones((4, 4, 4), np.float32), (2.0, 1.0, 1.0), 10.0) is None
-
-
-def test_a_given_diameter_decides():
-    found = scale(spots(30.0), diameter_um=20.0)
-    assert (found.source, found.ratio) == ("given", 2.0)
-    assert found.spacing == (1.0, 0.5, 0.5)
-    assert found.factor == (0.5, 0.5, 0.5)
-
-
-def test_an_estimate_counts_only_where_it_differs_much():
-    near, far = scale(spots(11.0)), scale(spots(30.0))
-    assert (near.source, near.factor) == ("trained", (1.0, 1.0, 1.0))
-    assert far.source == "estimated"
-    assert far.factor[1] == pytest.approx(1 / 3, rel=0.3)
-    assert scale(spots(30.0), estimate=False).source == "trained"
-
-
-def test_without_a_voxel_size_the_estimate_is_all_there_is():
-    image = spots(30.0, (1.0, 1.0, 1.0))
-    found = scale(image, (1.0, 1.0, 1.0), estimate=False, spacing_source="assumed")
-    assert found.source == "estimated"
-    assert found.factor[0] == pytest.approx(found.factor[1] / 2)
-
-
-def test_a_flat_image_keeps_its_slice():
-    found = scale(spots(30.0)[10], diameter_um=20.0)
-    assert found.factor == (1.0, 0.5, 0.5)
-    assert found.spacing == (2.0, 0.5, 0.5)
-
-
-@pytest.mark.parametrize("wrong", [0, -3.0, "large"])
-def test_explains_a_wrong_diameter(wrong):
-    with pytest.raises(InputError, match="diameter_um must be a positive number of µm, found"):
-        scale(np.ones((4, 9, 9), np.float32), diameter_um=wrong)

@@ -1,0 +1,205 @@
+"""On which grid an image is worked on: that on which nuclei have the size of the training."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import exp, log, sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from algorithms.cellpose3d.normalise import normalise, statistics_of
+from cytosuite.errors import InputError
+from cytosuite.volume import Volume
+
+_RANGE = 5.0  # diameters from a fifth of the expected one to five times
+_SCALES = 15
+_SLICES, _PIXELS = 12, 3_000_000  # so many slices, and pixels in them, suffice for a typical size
+_FAINTEST = 0.05  # answer of a blob as bright as the background's noise, normalised
+_SPREAD = 0.8  # of ln diameter about the expected one
+_STRONG = 0.7  # blobs weaker than this part of the strongest do not count
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """On which grid an image is worked on, and why.
+
+    Parameters
+    ----------
+    factor : (float, float, float)
+        Working voxels per voxel of the image, z y x.
+    spacing : (float, float, float)
+        µm per voxel of the image at the scale of the training, z y x.
+    ratio : float
+        Diameter of the image's nuclei divided by that of the training.
+    source : str
+        ``given`` by the user, ``estimated`` from the image, or as ``trained``.
+    """
+
+    factor: tuple[float, ...]
+    spacing: tuple[float, ...]
+    ratio: float
+    source: str
+
+
+def choose_scale(
+    image: NDArray[Any],
+    volume: Volume,
+    trained: tuple[Sequence[float], float],
+    *,
+    estimate: bool,
+    diameter_tolerance: float,
+    rescale_tolerance: float,
+) -> Scale:
+    """Return the grid on which the nuclei of an image have the size of the training.
+
+    Parameters
+    ----------
+    image : (Z, Y, X) array of numbers
+        Intensities of `volume`; a flat image has one slice.
+    volume : Volume
+        Its spacing, and in its metadata ``diameter_um`` where the user knows the typical lateral
+        diameter of the nuclei.
+    trained : ((float, float, float), float)
+        Spacing and lateral diameter of the training, µm.
+    estimate : bool
+        Whether to look for the diameter where the user gave none; where the voxel size is not
+        known either, it is looked for in any case.
+    diameter_tolerance : float
+        An estimate within this factor of the training's changes nothing.
+    rescale_tolerance : float
+        As `tolerance` of `factors`.
+
+    Raises
+    ------
+    InputError
+        If ``diameter_um`` is not a positive number.
+    """
+    voxel, diameter = trained
+    given, ratio, source = volume.metadata.get("diameter_um"), 1.0, "trained"
+    if given is not None:
+        if not isinstance(given, int | float) or not given > 0:
+            raise InputError(f"diameter_um must be a positive number of µm, found {given!r}")
+        ratio, source = given / diameter, "given"
+    elif estimate or volume.spacing_is_assumed:
+        slices = normalise(_typical(image), statistics_of(image))
+        found = estimate_diameter(slices, (voxel[0], *volume.spacing)[-3:], diameter)
+        tolerated = 1.0 if volume.spacing_is_assumed else diameter_tolerance
+        if found is not None and abs(log(found / diameter)) > log(tolerated):
+            ratio, source = found / diameter, "estimated"
+    # A flat image is one slice of the training's thickness, whatever its scale.
+    own = tuple(step / ratio for step in volume.spacing)
+    own = (voxel[0], *own)[-3:]
+    factor = factors(own, voxel, tolerance=rescale_tolerance)
+    return Scale(factor, own, ratio, source)
+
+
+def factors(
+    spacing: Sequence[float],
+    trained_spacing: Sequence[float],
+    *,
+    tolerance: float = 0.0,
+) -> tuple[float, ...]:
+    """Return how many voxels of the working grid make one voxel of the image, per axis.
+
+    Parameters
+    ----------
+    spacing : sequence of float
+        µm per voxel of the image at the scale of the training, z y x.
+    trained_spacing : sequence of float
+        µm per voxel of the images that the network was trained on, z y x.
+    tolerance : float
+        Largest ``|ln factor|`` that is left alone: the image is used as it is where all axes are
+        within it.
+
+    Returns
+    -------
+    tuple of float
+        1 for every axis where the image is used as it is.
+
+    Examples
+    --------
+    >>> factors((0.5, 0.2, 0.2), (2.0, 0.8, 0.8))
+    (0.25, 0.25, 0.25)
+    >>> factors((2.2, 0.8, 0.8), (2.0, 0.8, 0.8), tolerance=0.1)
+    (1.0, 1.0, 1.0)
+    """
+    found = tuple(own / new for own, new in zip(spacing, trained_spacing, strict=True))
+    if all(abs(log(factor)) <= tolerance + 1e-9 for factor in found):
+        return (1.0,) * len(found)
+    return found
+
+
+def estimate_diameter(
+    slices: NDArray[np.float32], spacing: Sequence[float], expected_um: float
+) -> float | None:
+    """Return the typical lateral diameter of the bright blobs in an image.
+
+    Parameters
+    ----------
+    slices : (Z, Y, X) float32 array
+        Normalised intensities (`normalise`), in which dim and bright nuclei count alike.
+    spacing : sequence of float
+        µm per voxel, z y x.
+    expected_um : float
+        Where to look: from a fifth of it to five times.
+
+    Returns
+    -------
+    float or None
+        In µm, of y and x; None where no blob stands out.
+
+    Notes
+    -----
+    Maxima in scale and place of the scale-normalised Laplacian of Gaussian in each slice; a disc
+    of radius r answers most at sigma = r / sqrt(2). The result is the median over blobs, weighted
+    with strength and diameter; the smallest scale, at which noise answers most, and the largest
+    do not count.
+
+    References
+    ----------
+    Lindeberg, International Journal of Computer Vision 30 (1998) 79,
+    doi:10.1023/A:1008045108935.
+    """
+    widest = min(slices.shape[1] * spacing[1], slices.shape[2] * spacing[2])
+    diameters = [expected_um * _RANGE ** (2 * i / (_SCALES - 1) - 1) for i in range(_SCALES)]
+    diameters = [d for d in diameters if 3 * max(spacing[1:]) <= d <= widest]
+    if len(diameters) < 3:
+        return None
+    response = np.stack([_laplacian(slices, spacing, d / (2 * sqrt(2))) for d in diameters])
+    peak = response == ndimage.maximum_filter(response, (3, 1, 5, 5))
+    peak[[0, -1]] = False
+    scale, *_ = where = np.nonzero(peak & (response > _FAINTEST))
+    if not scale.size:
+        return None
+    logs = np.log(np.asarray(diameters))[scale]
+    # Among blobs of many sizes (a whole embryo is one) the expected size is the likelier.
+    weight = response[where] * np.exp(-0.5 * ((logs - log(expected_um)) / _SPREAD) ** 2)
+    strong = weight > _STRONG * weight.max()
+    logs, weight = logs[strong], weight[strong] * np.exp(logs[strong])
+    order = np.argsort(logs, kind="stable")
+    middle = np.searchsorted(np.cumsum(weight[order]), weight.sum() / 2)
+    return exp(float(logs[order][middle]))
+
+
+def _typical(image: NDArray[Any]) -> NDArray[Any]:
+    """Return as many slices, evenly chosen, as suffice for a typical size."""
+    count = min(_SLICES, max(1, _PIXELS // (image.shape[1] * image.shape[2])))
+    places = np.linspace(0, image.shape[0] - 1, count + 2)[1:-1]
+    return np.asarray(image[np.unique(places.round().astype(int))])
+
+
+def _laplacian(
+    slices: NDArray[np.float32], spacing: Sequence[float], sigma_um: float
+) -> NDArray[np.float32]:
+    """Return ``-sigma^2`` times the Laplacian of the smoothed slices, positive in bright blobs."""
+    sigma = (0.0, sigma_um / spacing[1], sigma_um / spacing[2])
+    smooth = ndimage.gaussian_filter(slices, sigma, mode="nearest", truncate=3.0)
+    total = np.zeros_like(slices)
+    for axis in (1, 2):
+        # Differences, as a truncated kernel of derivatives answers to a constant too.
+        inner, values = np.moveaxis(total, axis, 0)[1:-1], np.moveaxis(smooth, axis, 0)
+        inner += np.float32(sigma[axis] ** 2) * (2 * values[1:-1] - values[:-2] - values[2:])
+    total[:, [0, -1]] = total[:, :, [0, -1]] = 0  # nothing is known beyond the border
+    return total

@@ -1,0 +1,95 @@
+import numpy as np
+import pytest
+
+from algorithms.cellpose3d.scale import choose_scale, estimate_diameter, factors
+from cytosuite.errors import InputError
+from cytosuite.volume import Volume
+
+TRAINED = ((2.0, 1.0, 1.0), 10.0)
+
+
+def ball(shape, spacing, centre, radius):
+    """Return the distance to a sphere's surface in µm, positive inside."""
+    grid = np.indices(shape).astype(np.float32)
+    parts = [(g + 0.5) * s - c for g, s, c in zip(grid, spacing, centre, strict=True)]
+    return radius - np.sqrt(sum(part**2 for part in parts))
+
+
+def spots(diameter, spacing=(2.0, 1.0, 1.0), shape=(20, 120, 120)):
+    """Return nine soft balls of a lateral diameter in µm, and a little noise, normalised."""
+    image = np.random.default_rng(0).normal(0, 0.02, shape).astype(np.float32)
+    for y in (0.2, 0.5, 0.8):
+        for x in (0.2, 0.5, 0.8):
+            middle = [n * s * f for n, s, f in zip(shape, spacing, (0.5, y, x), strict=True)]
+            inside = ball(shape, spacing, middle, diameter / 2)
+            image += 0.5 + 0.5 * np.tanh(inside / (0.2 * diameter))
+    return image
+
+
+def intensities(normalised):
+    """Return an image that looks like this once it is normalised, but for its noise."""
+    noise = np.random.default_rng(1).normal(100, 1, normalised.shape)
+    return (3 * np.sinh(2 * normalised) + noise).astype(np.float32)
+
+
+def scale(image, spacing=(2.0, 1.0, 1.0), estimate=True, rescale_tolerance=0.1, **metadata):
+    image = intensities(image)
+    volume = Volume(image, spacing[-image.ndim :], "ZYX"[-image.ndim :], metadata)
+    return choose_scale(
+        image if image.ndim == 3 else image[None],
+        volume,
+        TRAINED,
+        estimate=estimate,
+        diameter_tolerance=1.5,
+        rescale_tolerance=rescale_tolerance,
+    )
+
+
+def test_an_image_near_the_training_is_used_as_it_is():
+    assert factors((2.1, 1.0, 0.95), (2.0, 1.0, 1.0), tolerance=0.1) == (1.0, 1.0, 1.0)
+    assert factors((2.1, 1.2, 1.0), (2.0, 1.0, 1.0), tolerance=0.1) == (1.05, 1.2, 1.0)
+
+
+@pytest.mark.parametrize("diameter", [6.0, 10.0, 18.0, 30.0])
+def test_the_diameter_is_found(diameter):
+    found = estimate_diameter(spots(diameter), (2.0, 1.0, 1.0), 10.0)
+    assert found == pytest.approx(diameter, rel=0.3)
+
+
+def test_no_diameter_where_nothing_is_or_no_room():
+    assert estimate_diameter(np.ones((4, 50, 50), np.float32), (2.0, 1.0, 1.0), 10.0) is None
+    assert estimate_diameter(np.ones((4, 4, 4), np.float32), (2.0, 1.0, 1.0), 10.0) is None
+
+
+def test_a_given_diameter_decides():
+    found = scale(spots(30.0), diameter_um=20.0)
+    assert (found.source, found.ratio) == ("given", 2.0)
+    assert found.spacing == (1.0, 0.5, 0.5)
+    assert found.factor == (0.5, 0.5, 0.5)
+
+
+def test_an_estimate_counts_only_where_it_differs_much():
+    near, far = scale(spots(11.0)), scale(spots(30.0))
+    assert (near.source, near.factor) == ("trained", (1.0, 1.0, 1.0))
+    assert far.source == "estimated"
+    assert far.factor[1] == pytest.approx(1 / 3, rel=0.3)
+    assert scale(spots(30.0), estimate=False).source == "trained"
+
+
+def test_without_a_voxel_size_the_estimate_is_all_there_is():
+    image = spots(30.0, (1.0, 1.0, 1.0))
+    found = scale(image, (1.0, 1.0, 1.0), estimate=False, spacing_source="assumed")
+    assert found.source == "estimated"
+    assert found.factor[0] == pytest.approx(found.factor[1] / 2)
+
+
+def test_a_flat_image_keeps_its_slice():
+    found = scale(spots(30.0)[10], diameter_um=20.0)
+    assert found.factor == (1.0, 0.5, 0.5)
+    assert found.spacing == (2.0, 0.5, 0.5)
+
+
+@pytest.mark.parametrize("wrong", [0, -3.0, "large"])
+def test_explains_a_wrong_diameter(wrong):
+    with pytest.raises(InputError, match="diameter_um must be a positive number of µm, found"):
+        scale(np.ones((4, 9, 9), np.float32), diameter_um=wrong)
