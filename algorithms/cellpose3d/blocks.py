@@ -135,7 +135,8 @@ def memory_gib(
     >>> round(memory_gib((128, 384, 384), whole, whole, tile), 1)
     2.5
     """
-    held = prod(block) * _bytes(shape, image_shape) + prod(tile) * _TILE_BYTES
+    passed = min(prod(tile), prod(block))  # voxels in one pass of the network
+    held = prod(block) * _bytes(shape, image_shape) + passed * _TILE_BYTES
     return float((held + prod(image_shape) * _LABEL_BYTES) / 2**30)
 
 

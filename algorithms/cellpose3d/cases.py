@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from algorithms.cellpose3d.flows import FlowKind, flow_targets
 from algorithms.cellpose3d.normalise import normalise, statistics_of
@@ -19,16 +20,23 @@ FLOW_UNIT, SHARE_UNIT = 127, 255  # whole numbers that stand for 1
 _HEAT_WIDTH = 0.25  # standard deviation of the centre's heat, in half extents
 _SOLID = 0.3  # level from which a voxel counts for the diameter
 _SUFFIXES = (".tif", ".tiff", ".mha")
-_HINT = "simulate it with labels.style=visible and output.steps=true"
+_HINT = {
+    "nucleus": "simulate it with labels.style=visible and output.steps=true",
+    "membrane": "simulate it with output.channel=membrane and output.steps=true",
+}
+
+Channel = Literal["nucleus", "membrane"]
 
 
 class Files(NamedTuple):
-    """Where a case lies; a real image has no level."""
+    """Where a case lies; real nuclei have no level, that of cells is made from their labels."""
 
     name: str
     image: Path
     labels: Path
     level: Path | None
+    simulated: bool = False
+    channel: Channel = "nucleus"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +47,7 @@ class Case:
     ----------
     name : str
     image : (Z, Y, X) float16 array
-        Expected light, 1 = a median nucleus; of a real case the normalised image.
+        Expected light, 1 = a median nucleus or membrane; of a real case the normalised image.
     labels : (Z, Y, X) uint16 array
     level, heat : (Z, Y, X) uint8 arrays
         In units of 1/255.
@@ -48,8 +56,8 @@ class Case:
     tails : (2, Z, Y, X) float16 array
         Its light from out of focus, near and far; of a real case 0.
     own, rest : (N + 1,) float32 array
-        Mean light at each label that is its own and that is not, weighted by its level; the first
-        is the background's, 0.
+        Mean light at each label that is its own and that is not, weighted by its level (at
+        membranes by what it lacks of 1); the first is the background's, 0.
     wide : (2, N + 1) float32 array
         The same of `tails`.
     centres : (N, 3) int array
@@ -84,7 +92,7 @@ class Case:
         return z, y, x
 
 
-def find_cases(folder: Path) -> list[Files]:
+def find_cases(folder: Path, channel: Channel = "nucleus") -> list[Files]:
     """Return the training volumes in a folder, by name.
 
     Parameters
@@ -92,27 +100,31 @@ def find_cases(folder: Path) -> list[Files]:
     folder : Path
         A simulated dataset (``cases/<case>/companions/step-3-light/...``), the plain folders
         that ``cytosuite simulate --out`` writes, or real ones: ``images/`` and ``labels/``.
+    channel : {"nucleus", "membrane"}
+        What the images show: nuclei, or cells by their membranes.
 
     Raises
     ------
     InputError
-        If there is none, or a file that belongs to one is missing.
+        If there is none, a file that belongs to one is missing, or the other channel was simulated.
     """
     if (folder / "cases").is_dir():
         found = []
         for case in sorted(path for path in (folder / "cases").iterdir() if path.is_dir()):
             truth = case / "truth" / "images" / "instance-labels"
-            found.append(_simulated(case.name, case / "companions", truth))
+            found.append(_simulated(case.name, case / "companions", truth, channel))
     elif any(folder.glob("step-*-light")):
         names = [path.stem for path in _images(folder / "labels")]
-        found = [_simulated(name, folder, folder / "labels") for name in names]
+        found = [_simulated(name, folder, folder / "labels", channel) for name in names]
     else:
         labels = {path.stem: path for path in _images(folder / "labels")}
         images = _images(folder / "images")
         missing = [path.name for path in images if path.stem not in labels]
         if missing:
             raise InputError(f"{folder}/labels: expected one file per image, {missing[0]} has none")
-        found = [Files(path.stem, path, labels[path.stem], None) for path in images]
+        found = [
+            Files(path.stem, path, labels[path.stem], None, channel=channel) for path in images
+        ]
     if not found:
         raise InputError(f"{folder}: expected cases/, or images/ and labels/, found no volume")
     return found
@@ -123,16 +135,22 @@ def _images(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.glob("*")) if path.suffix.lower() in _SUFFIXES]
 
 
-def _simulated(name: str, companions: Path, truth: Path) -> Files:
+def _simulated(name: str, companions: Path, truth: Path, channel: Channel) -> Files:
     """Return the files of a simulated case, all of which must be there."""
-    light = sorted(companions.glob(f"step-*-light/{name}.tif"))
-    level, labels = companions / "visible-level" / f"{name}.tif", truth / f"{name}.tif"
+    light, hint = sorted(companions.glob(f"step-*-light/{name}.tif")), _HINT[channel]
+    labels = truth / f"{name}.tif"
+    # The labels that are not scored stand beside the others: where these are the nuclei's, the
+    # light is that of the membranes.
+    shown = "membrane" if (companions / "nucleus-labels" / f"{name}.tif").is_file() else "nucleus"
+    level = companions / "visible-level" / f"{name}.tif" if channel == "nucleus" else None
     if not light:
-        raise InputError(f"{companions}: expected step-3-light/{name}.tif; {_HINT}")
-    for path in (level, labels):
-        if not path.is_file():
-            raise InputError(f"{path}: no such file; {_HINT}")
-    return Files(name, light[0], labels, level)
+        raise InputError(f"{companions}: expected step-3-light/{name}.tif; {hint}")
+    if shown != channel:
+        raise InputError(f"{companions}: expected light of the {channel}, found {shown}; {hint}")
+    for path in (labels, level):
+        if path is not None and not path.is_file():
+            raise InputError(f"{path}: no such file; {hint}")
+    return Files(name, light[0], labels, level, simulated=True, channel=channel)
 
 
 def load_cases(
@@ -169,10 +187,10 @@ def load_case(
     sized = flow_targets(labels, "size")
     flow = sized if kind == "size" else flow_targets(labels, kind)
     diameters = _diameters(labels, level) * volume.spacing[-1]
-    means, centres = _measure(image, labels, level)
-    simulated = files.level is not None
+    bright = 1 - level if files.channel == "membrane" else level
+    means, centres = _measure(image, labels, bright)
     spread = np.zeros((2, *image.shape), np.float32)
-    if simulated:
+    if files.simulated:
         image, means = _in_nuclei(image, means)
         if len(diameters):
             typical = float(np.median(diameters))
@@ -188,9 +206,9 @@ def load_case(
         tails=spread.astype(np.float16),
         own=own,
         rest=means - own,
-        wide=np.stack([_measure(tail, labels, level)[0] for tail in spread]),
+        wide=np.stack([_measure(tail, labels, bright)[0] for tail in spread]),
         centres=centres,
-        simulated=simulated,
+        simulated=files.simulated,
         spacing=volume.spacing,
         diameters_um=diameters,
     )
@@ -202,6 +220,8 @@ def _arrays(files: Files) -> tuple[Volume, NDArray[np.float32], NDArray[Any], ND
     image = volume.array.astype(np.float32)
     labels = read(files.labels).array
     level = (labels > 0) if files.level is None else read(files.level).array
+    if files.channel == "membrane":
+        level = level_within_cells(labels)
     if image.ndim != 3 or not image.shape == labels.shape == level.shape:
         raise InputError(
             f"{files.image}: image, labels and level must be (z, y, x) and of one shape, found "
@@ -211,9 +231,33 @@ def _arrays(files: Files) -> tuple[Volume, NDArray[np.float32], NDArray[Any], ND
         raise InputError(f"{files.labels}: labels must be whole numbers from 0 to 65535")
     if not np.isfinite(image).all():
         raise InputError(f"{files.image}: the image must hold finite numbers only")
-    if files.level is None:
+    if not files.simulated:
         image = normalise(image, statistics_of(image))
     return volume, image, labels, level
+
+
+def level_within_cells(labels: NDArray[np.integer]) -> NDArray[np.float32]:
+    """Return a level for cells that touch: 1 within, lower towards their membranes.
+
+    Parameters
+    ----------
+    labels : (Z, Y, X) integer array
+        0 = background. The border of the volume is no membrane.
+
+    Returns
+    -------
+    (Z, Y, X) float32 array
+        Share of voxels without another label beside them, blurred by a Gaussian of one voxel; 0
+        in the background. Between two thick cells it falls to 0.375.
+    """
+    beside = ndimage.generate_binary_structure(labels.ndim, 1)
+    least, most = (
+        extreme(labels, footprint=beside, mode="nearest")
+        for extreme in (ndimage.minimum_filter, ndimage.maximum_filter)
+    )
+    inner = (least == most) & (labels > 0)
+    level = ndimage.gaussian_filter(inner.astype(np.float32), 1.0, mode="nearest")
+    return np.asarray(np.where(labels > 0, np.minimum(level, 1), 0), np.float32)
 
 
 def centre_heat(flow: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -271,6 +315,6 @@ def _diameters(labels: NDArray[np.uint16], level: NDArray[Any]) -> NDArray[np.fl
 def _in_nuclei(
     image: NDArray[np.float32], means: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return light and means in units of the median nucleus as it is seen, after the blur."""
+    """Return light and means in units of the median one as it is seen, after the blur."""
     unit = float(np.median(means[means > 0])) if (means > 0).any() else 1.0
     return image / np.float32(unit), means / np.float32(unit)

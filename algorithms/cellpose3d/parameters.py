@@ -28,7 +28,7 @@ class Parameters(Described):
 
     network: dict[str, Any] = Field(description="Arguments of the network's constructor.")
     tile: tuple[Size, Size, Size] = Field(
-        (64, 192, 192),
+        (96, 320, 320),
         description="Voxels z, y, x; its volume bounds the memory, see `tiling.fit`.",
     )
     halo: tuple[Halo, Halo, Halo] = Field(

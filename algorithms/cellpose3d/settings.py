@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
+from algorithms.cellpose3d.cases import Channel
 from algorithms.cellpose3d.flows import FlowKind
 from algorithms.cellpose3d.losses import LossWeights
 from algorithms.cellpose3d.network import multiple_of
@@ -59,6 +60,7 @@ class Card(Described):
 class Settings(Described):
     """All settings of a training."""
 
+    channel: Channel = Field("nucleus", description="what images show: nuclei, or cells' membranes")
     flow: FlowKind = Field("size", description="which flow to aim at")
     network: Network = Network()
     schedule: Schedule = Schedule()
