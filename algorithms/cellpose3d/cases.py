@@ -146,7 +146,10 @@ def _simulated(name: str, companions: Path, truth: Path, channel: Channel) -> Fi
     if not light:
         raise InputError(f"{companions}: expected step-3-light/{name}.tif; {hint}")
     if shown != channel:
-        raise InputError(f"{companions}: expected light of the {channel}, found {shown}; {hint}")
+        raise InputError(
+            f"{companions}: expected light of the {channel}, found {shown}; set channel = "
+            f'"{shown}" in the settings of the training, or {hint}'
+        )
     for path in (labels, level):
         if path is not None and not path.is_file():
             raise InputError(f"{path}: no such file; {hint}")

@@ -1,6 +1,15 @@
 import numpy as np
 import pytest
-from training_data import SHAPE, SPACING, plain_folder, real_folder, scene, simulated_folder
+from scipy.special import ndtr
+from training_data import (
+    SHAPE,
+    SPACING,
+    cells_folder,
+    plain_folder,
+    real_folder,
+    scene,
+    simulated_folder,
+)
 
 from algorithms.cellpose3d.cases import (
     FLOW_UNIT,
@@ -8,6 +17,7 @@ from algorithms.cellpose3d.cases import (
     Files,
     centre_heat,
     find_cases,
+    level_within_cells,
     load_case,
     load_cases,
 )
@@ -61,6 +71,60 @@ def test_a_real_case_is_normalised_and_has_full_level_inside(tmp_path):
     np.testing.assert_array_equal(case.level, SHARE_UNIT * (case.labels > 0))
     assert abs(np.median(case.image[case.labels == 0])) < 0.2
     assert case.image.max() > 1
+
+
+def test_the_level_of_cells_falls_where_they_touch_and_not_at_the_border_of_the_volume():
+    labels = np.ones((12, 16, 40), np.uint16)
+    labels[..., 20:] = 2
+    level = level_within_cells(labels)
+    # Two voxels side by side are border: P(1.5 > x > -0.5) of a normal distribution is missing.
+    expected = 1 - (ndtr(1.5) - ndtr(-0.5))
+    np.testing.assert_allclose(level[..., 19:21], expected, atol=0.02)
+    np.testing.assert_allclose(level[..., [0, 10, 30, 39]], 1, atol=1e-5)
+    np.testing.assert_allclose(level, level[..., ::-1], atol=1e-6)
+
+
+def test_the_level_of_cells_does_not_depend_on_their_numbers_and_is_0_outside():
+    labels = np.zeros((9, 14, 14), np.uint16)
+    labels[1:8, 2:7, 2:12], labels[1:8, 7:12, 2:12] = 3, 9
+    level = level_within_cells(labels)
+    assert not level[labels == 0].any()
+    assert (level[labels > 0] > 0).all()
+    other = np.array([0, 0, 0, 500, 0, 0, 0, 0, 0, 2], np.uint16)[labels]
+    np.testing.assert_array_equal(level_within_cells(other), level)
+    assert not level_within_cells(np.zeros((4, 4, 4), np.uint16)).any()
+
+
+def test_light_is_in_units_of_the_median_membrane_and_every_cell_has_a_level(tmp_path):
+    (case,) = load_cases(find_cases(cells_folder(tmp_path), "membrane"), PATCH, "size")
+    assert case.simulated
+    labels = case.labels
+    np.testing.assert_array_equal(case.level, np.rint(255 * level_within_cells(labels)))
+    lack = 1 - level_within_cells(labels)
+    means = [np.average(case.image[labels == k], weights=lack[labels == k]) for k in (1, 2)]
+    assert np.median(means) == pytest.approx(1, rel=1e-3)
+    assert case.image[labels > 0].max() > 1 > 0.2 > case.image[:, 14, 4].max()
+
+
+def test_annotated_cells_get_a_level_that_tells_them_apart(tmp_path):
+    cells = cells_folder(tmp_path / "a")
+    (cells / "step-3-light").rename(cells / "images")
+    (case,) = load_cases(find_cases(cells, "membrane"), PATCH, "size")
+    assert not case.simulated
+    assert case.level[5, 14, 11] < 0.5 * case.level[5, 14, 4]
+    (nuclei,) = load_cases(find_cases(cells), PATCH, "size")
+    assert nuclei.level[5, 14, 11] == SHARE_UNIT
+
+
+def test_the_other_channel_is_refused(tmp_path):
+    with pytest.raises(
+        InputError, match=r"light of the nucleus, found membrane; set channel = \"membrane\""
+    ):
+        find_cases(cells_folder(tmp_path / "a"))
+    with pytest.raises(
+        InputError, match=r"light of the membrane, found nucleus; .*channel=membrane"
+    ):
+        find_cases(plain_folder(tmp_path / "b"), "membrane")
 
 
 def test_small_volumes_are_padded_to_a_patch_without_new_nuclei(tmp_path):

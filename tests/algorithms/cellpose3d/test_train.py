@@ -6,7 +6,7 @@ import signal
 import pytest
 import torch
 from safetensors.torch import load_file
-from training_data import real_folder, simulated_folder
+from training_data import cells_folder, real_folder, simulated_folder
 
 from algorithms.cellpose3d.cases import find_cases, load_cases
 from algorithms.cellpose3d.checkpoint import begin
@@ -169,6 +169,15 @@ def test_the_command_trains_and_names_mistakes_in_one_line(data, settings, tmp_p
     assert capsys.readouterr().err.count("\n") == 1
     assert main([*given, "--data", str(tmp_path / "nothing")]) == 2
     assert "found no volume" in capsys.readouterr().err
+
+
+def test_a_training_takes_the_channel_of_its_settings(settings, tmp_path):
+    cells = settings.model_copy(update={"channel": "membrane"}).with_schedule(steps=2)
+    folder, work = cells_folder(tmp_path / "cells"), tmp_path / "work"
+    card = read_card(train(folder, tmp_path / "out", "cells", cells, work=work))
+    assert card.trained["settings"]["channel"] == "membrane"
+    with pytest.raises(InputError, match="light of the nucleus, found membrane"):
+        train(folder, tmp_path / "out", "nuclei", settings, work=work)
 
 
 def test_settings_name_the_place_of_a_mistake(tmp_path):

@@ -46,6 +46,17 @@ def plain_folder(folder):
     return folder
 
 
+def cells_folder(folder):
+    """Write a case of two touching cells as a recipe that shows membranes does."""
+    x = np.indices(SHAPE)[2]
+    labels = np.where(x < 12, 1, 2).astype(np.uint16)
+    labels[:, :4] = 0
+    light = (0.1 + 3 * (np.abs(x - 11.5) < 1)).astype(np.float32)
+    for place, array in {"step-3-light": light, "nucleus-labels": labels, "labels": labels}.items():
+        write(folder / place / "a.tif", Volume(array, SPACING))
+    return folder
+
+
 def real_folder(folder):
     """Write one annotated image, and return the folder."""
     light, _, labels = scene()

@@ -1,0 +1,42 @@
+"""Which of the models that come along is taken for which image."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from algorithms.cellpose3d.checkpoint import HERE
+from cytosuite.manifest import read_algorithm, read_card
+from cytosuite.select import select
+
+ROOT = HERE.parent.parent
+CARDS = [read_card(path) for path in sorted((ROOT / "weights" / HERE.name).glob("*.json"))]
+POLICY = read_algorithm(HERE / "algorithm.toml").select
+known = st.fixed_dictionaries(
+    {"axes": st.just("ZYX")},
+    optional={
+        "spacing": st.tuples(*[st.floats(0.02, 10)] * 3),
+        "study": st.sampled_from(["mouse-embryo", "plant-tissue", "simulated-spheroid", "mine"]),
+    },
+)
+
+
+def _channel(image):
+    return select(CARDS, image, POLICY).card.describes["channel"]
+
+
+@given(known)
+def test_membranes_are_for_the_model_for_membranes_and_for_no_other(image):
+    assert _channel(image | {"channel": "membrane"}) == "membrane"
+    assert _channel(image | {"channel": "nucleus"}) == "nucleus"
+
+
+@given(known, st.sampled_from([{}, {"channel": "DAPI"}]))
+def test_images_of_an_unknown_channel_are_taken_for_nuclei(image, channel):
+    others = [card for card in CARDS if card.describes["channel"] == "nucleus"]
+    found = select(CARDS, image | channel, POLICY)
+    assert found == select(others, image | channel, POLICY)
+
+
+@pytest.mark.parametrize("axes", ["ZYX", "YX"])
+def test_nothing_known_at_all_is_a_nucleus(axes):
+    assert _channel({"axes": axes}) == "nucleus"
