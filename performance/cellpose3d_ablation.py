@@ -44,8 +44,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "any volume": {"min_volume_um3": 0.0},
 }
 SCORES: dict[str, Callable[[Overlap], float]] = {
-    "SEG": seg,
-    "DET": det,
+    "SEG": seg.of,
+    "DET": det.of,
     "F1": lambda table: f1_at(table, 50),
     "F1 at 0.75": lambda table: f1_at(table, 75),
 }
