@@ -91,7 +91,7 @@ def segment(
             np.minimum(margin, own, out=margin)
         contrast = signal / np.float32(whole.threshold or 1.0)
     predicted = Predicted(flow=fields.flow, level=fields.level, contrast=contrast)
-    limits = _limits(parameters, margin.shape, spacing)
+    limits = _limits(parameters, margin.shape, spacing, contrast is not None)
     labels, removed = control(raw, spacing, limits, predicted)
     centres = ndimage.center_of_mass(raw > 0, raw, [row.label for row in removed])
     # Filled holes lie inside, removed objects outside, whatever their level.
@@ -116,13 +116,15 @@ def _followed(
     )
 
 
-def _limits(parameters: Parameters, shape: Sequence[int], spacing: Sequence[float]) -> Limits:
-    """Return what objects must keep to; contrast counts where the image has a threshold."""
+def _limits(
+    parameters: Parameters, shape: Sequence[int], spacing: Sequence[float], contrast: bool
+) -> Limits:
+    """Return what objects must keep to; contrast counts where it is known."""
     return Limits(
         min_volume_um3=_within(parameters.min_volume_um3, shape, spacing),
         max_volume_um3=_within(parameters.max_volume_um3, shape, spacing),
         min_level=parameters.min_level,
-        min_contrast=parameters.min_contrast if parameters.li else 0.0,
+        min_contrast=parameters.min_contrast if contrast else 0.0,
         max_flow_error=parameters.max_flow_error,
         max_elongation=parameters.max_elongation,
     )

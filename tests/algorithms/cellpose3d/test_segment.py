@@ -123,13 +123,14 @@ def test_peaks_of_a_tall_nucleus_are_one_where_nuclei_look_longer_along_z():
     assert segment(fields, image, SPACING, tall).labels.max() == 1
 
 
-def test_nothing_gives_nothing():
+@pytest.mark.parametrize("min_contrast", [0.0, 1.5])
+def test_nothing_gives_nothing(min_contrast):
     zeros = np.zeros((4, 16, 16), np.float32)
     found = segment(
         Fields(zeros, np.zeros((3, 4, 16, 16), np.float32), 1, 0),
         zeros,
         SPACING,
-        parameters(li=True),
+        parameters(li=True, min_contrast=min_contrast),
     )
     assert not found.labels.any()
     assert not (found.margin > 0).any()
