@@ -25,6 +25,9 @@ _VOXEL_BYTES = 64  # per working voxel of a block, from the image to the labels
 _HELD_BYTES = 28  # of them those that stay until the labels are on the grid of the image
 _IMAGE_BYTES = 28  # per voxel of the image within a block, where that has another grid
 _LABEL_BYTES = 4  # per voxel of the image
+_SMALL = (64, 192, 192)  # tile where memory is short: more voxels are computed, in a quarter of it
+_LATER = 2**28  # bytes of libraries that are loaded on first use
+_SHARE = 3  # a tile may take this part of the memory
 _AXIAL = 1.5  # nuclei look longer along z by this
 _REACH = 3.0  # standard deviations of a Gaussian
 
@@ -113,6 +116,20 @@ def plan_blocks(
     return plan(shape, block, margin, multiple=multiple)
 
 
+def tile_within(tile: Sequence[int]) -> tuple[int, ...]:
+    """Return a tile, or a smaller one where a pass of it would take a third of the memory.
+
+    Parameters
+    ----------
+    tile : sequence of int
+        Voxels z, y, x.
+    """
+    free = free_gib()
+    if free is None or prod(tile) * _TILE_BYTES * _SHARE <= free * 2**30:
+        return tuple(tile)
+    return tuple(min(side, small) for side, small in zip(tile, _SMALL, strict=True))
+
+
 def memory_gib(
     block: Sequence[int], shape: Sequence[int], image_shape: Sequence[int], tile: Sequence[int]
 ) -> float:
@@ -146,7 +163,7 @@ def free_gib() -> float | None:
     try:
         if given := os.environ.get("CYTOSUITE_MEMORY_GIB"):  # a limit that others watch over
             used = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-            found.append(int(float(given) * 2**30) - used)
+            found.append(int(float(given) * 2**30) - used - _LATER)
         lines = Path("/proc/meminfo").read_text().splitlines()
         found += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")]
         group = Path("/sys/fs/cgroup")
@@ -155,7 +172,7 @@ def free_gib() -> float | None:
             used = int((group / "memory.current").read_text())
             kinds = dict(map(str.split, (group / "memory.stat").read_text().splitlines()))
             # What was read from files and lies idle makes room when it is needed.
-            found.append(int(limit) - used + int(kinds.get("inactive_file", 0)))
+            found.append(int(limit) - used + int(kinds.get("inactive_file", 0)) - _LATER)
     except (OSError, ValueError):
         pass
     return min(found) / 2**30 if found else None

@@ -123,6 +123,8 @@ def _segmented(
     image: NDArray[Any], scale: Scale, diameter_um: float, parameters: Parameters, network: Network
 ) -> tuple[_Job, Assembly, list[_Told]]:
     """Return the objects of an image, worked on as a whole or in as few blocks as fit."""
+    tile = blocks.tile_within(parameters.tile)
+    parameters = parameters.model_copy(update={"tile": tile})
     shape = working_shape(image.shape, scale.factor)
     spacing = tuple(
         step * old / new for step, old, new in zip(scale.spacing, image.shape, shape, strict=True)

@@ -10,6 +10,7 @@ from algorithms.cellpose3d.blocks import (
     owned,
     plan_blocks,
     sample,
+    tile_within,
     to_image,
 )
 from algorithms.cellpose3d.instances import renumber
@@ -198,9 +199,18 @@ def test_idle_pages_of_files_count_as_free(monkeypatch):
         "/sys/fs/cgroup/memory.stat": f"anon 7\ninactive_file {2**29}\n",
     }
     monkeypatch.setattr(module.Path, "read_text", lambda path: told[str(path)])
-    assert module.free_gib() == 1.5
+    assert module.free_gib() == 1.25  # a quarter is left for libraries
     told["/sys/fs/cgroup/memory.max"] = "max\n"
     assert module.free_gib() == 4.0
+
+
+@pytest.mark.parametrize(
+    ("free", "expected"), [(None, (96, 320, 320)), (6.0, (96, 320, 320)), (2.0, (64, 192, 192))]
+)
+def test_tiles_are_smaller_where_memory_is_short(free, expected, monkeypatch):
+    monkeypatch.setattr(module, "free_gib", lambda: free)
+    assert tile_within((96, 320, 320)) == expected
+    assert tile_within((32, 64, 64)) == (32, 64, 64)
 
 
 def test_a_limit_that_others_watch_over_counts_less_what_is_used(monkeypatch):
