@@ -29,7 +29,7 @@ from benchmark.metrics.detection import f1_at
 from benchmark.metrics.overlap import overlap
 from cytosuite.formats import read
 from cytosuite.manifest import read_card
-from cytosuite.tiling import fit, plan
+from cytosuite.tiling import computed_ratio, fit, plan
 
 SPACING = (1.8, 0.8, 0.8)
 SHAPE = (96, 256, 256)
@@ -83,9 +83,8 @@ def computed(
     shape: Sequence[int], tile: Sequence[int], halo: Sequence[int], multiple: Sequence[int]
 ) -> float:
     """Return how many voxels are computed for each of an image."""
-    tiles = plan(shape, fit(shape, tile, halo, multiple), halo, multiple=multiple)
-    inputs = [[span.stop - span.start for span in tile.input] for tile in tiles]
-    return float(sum(np.prod(sides) for sides in inputs) / np.prod(shape))
+    size = fit(shape, tile, halo, multiple)
+    return computed_ratio(shape, plan(shape, size, halo, multiple=multiple))
 
 
 def overhead(path: Path) -> None:

@@ -110,8 +110,11 @@ def plan_blocks(
             f"{' x '.join(map(str, smallest))}, needs about {needed:.1f} GiB of memory, "
             f"{free:.1f} GiB are free; crop it, or give more memory"
         )
-    spare = free - memory_gib((0,), shape, image_shape, tile)
-    voxels = max(prod(smallest), int(spare * 2**30 / _bytes(shape, image_shape)))
+    spare = (free - memory_gib((0,), shape, image_shape, tile)) * 2**30
+    each, passed = _bytes(shape, image_shape), prod(tile)
+    # A block no larger than a tile is passed through the network as a whole.
+    small = min(passed, spare / (each + _TILE_BYTES))
+    voxels = max(prod(smallest), int(max(small, (spare - passed * _TILE_BYTES) / each)))
     block = fit(shape, (voxels, *[1] * (len(shape) - 1)), margin, multiple)
     return plan(shape, block, margin, multiple=multiple)
 

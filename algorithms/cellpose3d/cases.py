@@ -191,7 +191,7 @@ def load_case(
     flow = sized if kind == "size" else flow_targets(labels, kind)
     diameters = _diameters(labels, level) * volume.spacing[-1]
     bright = 1 - level if files.channel == "membrane" else level
-    means, centres = _measure(image, labels, bright)
+    means = _means(image, labels, bright)
     spread = np.zeros((2, *image.shape), np.float32)
     if files.simulated:
         image, means = _in_nuclei(image, means)
@@ -209,8 +209,8 @@ def load_case(
         tails=spread.astype(np.float16),
         own=own,
         rest=means - own,
-        wide=np.stack([_measure(tail, labels, bright)[0] for tail in spread]),
-        centres=centres,
+        wide=np.stack([_means(tail, labels, bright) for tail in spread]),
+        centres=_centres(labels, bright),
         simulated=files.simulated,
         spacing=volume.spacing,
         diameters_um=diameters,
@@ -289,21 +289,32 @@ def _padded(array: NDArray[Any], patch: Sequence[int]) -> NDArray[Any]:
     return np.pad(array, missing, mode="edge") if any(end for _, end in missing) else array
 
 
-def _measure(
-    image: NDArray[np.float32], labels: NDArray[np.uint16], level: NDArray[Any]
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return the mean light (N + 1,) and the middle (N, 3) of the labels, weighted by level."""
-    inside = np.flatnonzero(labels)
-    own, weight = labels.ravel()[inside], level.ravel()[inside].astype(np.float64)
-    count = int(own.max(initial=0)) + 1
-    total = np.bincount(own, weight, count)
-    there = total > 0
-    safe = np.where(there, total, 1)
-    means = np.bincount(own, weight * image.ravel()[inside], count) / safe
+def _means(
+    image: NDArray[np.float32], labels: NDArray[np.uint16], weight: NDArray[Any]
+) -> NDArray[np.float32]:
+    """Return the mean light (N + 1,) of the labels, weighted."""
+    own, shares, total, inside = _weighted(labels, weight)
+    means = np.bincount(own, shares * image.ravel()[inside], total.size) / total
+    return means.astype(np.float32)
+
+
+def _centres(labels: NDArray[np.uint16], weight: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the middle (N, 3) of the labels, weighted, of those that weigh anything."""
+    own, shares, total, inside = _weighted(labels, weight)
     voxels = np.unravel_index(inside, labels.shape)
-    middles = [np.bincount(own, weight * axis, count) / safe for axis in voxels]
-    centres = np.rint(np.stack(middles, 1)[there]).astype(np.int64)
-    return means.astype(np.float32), centres
+    middles = [np.bincount(own, shares * axis, total.size) / total for axis in voxels]
+    there = np.bincount(own, shares, total.size) > 0
+    return np.rint(np.stack(middles, 1)[there]).astype(np.int64)
+
+
+def _weighted(
+    labels: NDArray[np.uint16], weight: NDArray[Any]
+) -> tuple[NDArray[np.uint16], NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    """Return label, weight and place of each labelled voxel, and the sums by label, 1 for none."""
+    inside = np.flatnonzero(labels)
+    own, shares = labels.ravel()[inside], weight.ravel()[inside].astype(np.float64)
+    total = np.bincount(own, shares, int(own.max(initial=0)) + 1)
+    return own, shares, np.where(total > 0, total, 1), inside
 
 
 def _diameters(labels: NDArray[np.uint16], level: NDArray[Any]) -> NDArray[np.float64]:

@@ -17,7 +17,7 @@ Image = NDArray[np.float32]
 Range = tuple[float, float]
 
 _COARSE = 4  # pixels of y and x in one of the grid on which light is spread widely
-_LEAST, _MOST = 0.02, 1.0  # share of the light at a nucleus that may count as its own
+_LEAST = 0.02  # share of the light at a nucleus that counts as its own
 
 
 class StrayRanges(Described):
@@ -125,4 +125,4 @@ def own_light(
     square = np.bincount(number, x * x, size) / count
     slope = shared / np.maximum(square - mean_x**2, 1e-9)
     own = slope * square / np.maximum(mean_x, 1e-9)
-    return np.clip(own, _LEAST * means, _MOST * means).astype(np.float32)
+    return np.clip(own, _LEAST * means, means).astype(np.float32)

@@ -88,7 +88,7 @@ def train(
     Notes
     -----
     On a CPU with one thread the weights depend on data, settings, parent and kind of processor
-    alone, also after an interruption. Memory: 9 bytes per voxel of the data.
+    alone, also after an interruption. Memory: 13 bytes per voxel of the data.
     """
     files = find_cases(data, settings.channel)
     made_from = origin(data, settings, parent)

@@ -153,17 +153,18 @@ def test_a_volume_that_fits_is_one_block(monkeypatch):
         assert only.input == only.output == tuple(slice(0, n) for n in SHAPE)
 
 
+@pytest.mark.parametrize("size_of_tile", [TILE, (96, 320, 320)])
 @pytest.mark.parametrize("image_shape", [SHAPE, (60, 90, 99)])
-def test_blocks_fit_and_begin_at_multiples(image_shape, monkeypatch):
-    whole = memory_gib(SHAPE, SHAPE, image_shape, TILE)
-    fixed = memory_gib((0,), SHAPE, image_shape, TILE)
+def test_blocks_fit_and_begin_at_multiples(image_shape, size_of_tile, monkeypatch):
+    whole = memory_gib(SHAPE, SHAPE, image_shape, size_of_tile)
+    fixed = memory_gib((0,), SHAPE, image_shape, size_of_tile)
     free = fixed + 0.6 * (whole - fixed)
     monkeypatch.setattr(module, "free_gib", lambda: free)
-    planned = plan_blocks(SHAPE, image_shape, (4, 8, 8), multiple=MULTIPLE, tile=TILE)
+    planned = plan_blocks(SHAPE, image_shape, (4, 8, 8), multiple=MULTIPLE, tile=size_of_tile)
     assert len(planned) > 1
     for tile in planned:
         size = [part.stop - part.start for part in tile.input]
-        assert memory_gib(size, SHAPE, image_shape, TILE) <= free
+        assert memory_gib(size, SHAPE, image_shape, size_of_tile) <= free
         starts = [part.start for part in tile.input]
         assert all(n % m == 0 for n, m in zip(starts, MULTIPLE, strict=True))
     read = np.zeros(SHAPE, int)
