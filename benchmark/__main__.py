@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from benchmark import making
-from benchmark.console import console, names, numbers
-from benchmark.console import settings as split
-from benchmark.making import Cases, Runs, Seed, Settings, Workers
+from benchmark.commands import making
+from benchmark.commands.console import console, names, numbers
+from benchmark.commands.console import settings as split
+from benchmark.commands.making import Cases, Runs, Seed, Settings, Workers
 from cytosuite.errors import CytosuiteError, InputError
 
 app = typer.Typer(
@@ -51,7 +51,7 @@ def benchmark_command(
     base_image: BaseImage = None,
 ) -> None:
     """Generate or read a dataset, run the algorithms on it, score them and write a report."""
-    from benchmark.command import Options, benchmark
+    from benchmark.commands.benchmark import Options, benchmark
 
     optional = {"workers": workers, "runs": runs and runs.resolve()}
     options = Options(
@@ -82,7 +82,7 @@ def build_command(
     base_image: BaseImage = None,
 ) -> None:
     """Build the containers of all or some algorithms."""
-    from benchmark.build import build_all
+    from benchmark.containers.build import build_all
     from benchmark.catalog import ROOT, algorithms, pick
 
     chosen = pick("algorithm", names(algorithm), algorithms())
@@ -119,7 +119,7 @@ def score_command(
     json: Annotated[Path | None, typer.Option(help="Write the scores here, - for stdout.")] = None,
 ) -> None:
     """Score predictions on disk: files, folders, or Cell Tracking Challenge layouts."""
-    from benchmark.score_files import Wish, score_files, show
+    from benchmark.results.score_files import Wish, score_files, show
     from cytosuite.files import write_json
 
     wish = Wish(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.catalog import ROOT
-from benchmark.dataset import Case, Dataset
+from benchmark.data.dataset import Case, Dataset
 from benchmark.engines.outcome import PASSING, STATUSES, Engine
 from cytosuite.errors import InputError
 from cytosuite.files import digest, read_json, remove

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmark.dataset import Case, Dataset
+from benchmark.data.dataset import Case, Dataset
 from benchmark.engines.outcome import Api, Engine, Limits, Outcome, Session, StartError
 from benchmark.plan import Job
 from benchmark.validate import BadOutput, check, survey

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from algorithms.cellpose3d import predict as inference
 from algorithms.cellpose3d.fields import Fields, predict_fields
 from algorithms.cellpose3d.predict import Network
-from benchmark.metrics.ctc import det, seg
-from benchmark.metrics.detection import f1_at
-from benchmark.metrics.overlap import Overlap, concatenate, overlap
+from cytosuite.metrics.labels.ctc import det, seg
+from cytosuite.metrics.labels.detection import f1_at
+from cytosuite.metrics.labels.overlap import Overlap, concatenate, overlap
 from cytosuite.manifest import read_card
 from cytosuite.volume import Volume
 from cytosuite.weights import Model, open_model

@@ -25,8 +25,8 @@ from algorithms.cellpose3d.network import load, multiple_of
 from algorithms.cellpose3d.normalise import normalise, statistics_of
 from algorithms.cellpose3d.parameters import parameters_of
 from algorithms.cellpose3d.segment import segment
-from benchmark.metrics.detection import f1_at
-from benchmark.metrics.overlap import overlap
+from cytosuite.metrics.labels.detection import f1_at
+from cytosuite.metrics.labels.overlap import overlap
 from cytosuite.formats import read
 from cytosuite.manifest import read_card
 from cytosuite.tiling import computed_ratio, fit, plan

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from side_by_side import Row, table
 
-from benchmark.metrics import intensity, n_ssim, ssim
-from benchmark.metrics.pair import pair, percentiles
+from cytosuite.metrics.images import intensity, n_ssim, ssim
+from cytosuite.metrics.images.pair import pair, percentiles
 
 SHAPE = (64, 512, 512)
 TURNS = 5

@@ -20,16 +20,16 @@ import numpy as np
 from numpy.typing import NDArray
 from side_by_side import Row, measure, table
 
-from benchmark.metrics import metrics_for, overlap
-from benchmark.metrics.jaccard import aji_plus
-from benchmark.metrics.surfaces import assd
+from cytosuite.metrics import metrics_for, overlap
+from cytosuite.metrics.labels.jaccard import aji_plus
+from cytosuite.metrics.labels.surfaces import assd
 
 SHAPE = (64, 512, 512)
 FILLED = 0.35  # of the volume, before overlaps
 SPACING = (1.0, 0.25, 0.25)
 OURS = "cytosuite"
 COMPILE = (
-    "import numpy as np; from benchmark.metrics import overlap; a = np.ones((2, 9), np.uint16)"
+    "import numpy as np; from cytosuite.metrics import overlap; a = np.ones((2, 9), np.uint16)"
 )
 
 Labels = NDArray[np.integer[Any]]

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from side_by_side import Row, measure, table
 
-from benchmark.metrics.lineage import Track, TrackedSequence
-from benchmark.metrics.matched_tracks import match_tracks
-from benchmark.metrics.track_folder import write_sequence
-from benchmark.metrics.track_score import score_tracks
-from benchmark.metrics.tracking import det, lnk, seg, tra
+from cytosuite.metrics.tracks.lineage import Track, TrackedSequence
+from cytosuite.metrics.tracks.matched_tracks import match_tracks
+from cytosuite.metrics.tracks.track_folder import write_sequence
+from cytosuite.metrics.tracks.track_score import score_tracks
+from cytosuite.metrics.tracks.tracking import det, lnk, seg, tra
 
 FRAMES, SIDE, PITCH, RADIUS, CELLS = 10, 1024, 56, 18, 300
 NAMES = ["TRA", "DET", "LNK", "SEG"]

@@ -19,11 +19,11 @@ from itertools import pairwise
 from pathlib import Path
 
 from benchmark.catalog import algorithms
-from benchmark.dataset import prepare
+from benchmark.data.dataset import prepare
 from benchmark.engines.choose import choose
 from benchmark.engines.outcome import Limits
 from benchmark.plan import plan
-from benchmark.recipe import recipe
+from benchmark.data.recipe import recipe
 from benchmark.run import run_job
 
 

@@ -62,7 +62,7 @@ def test_one_algorithm_does_not_import_another():
         assert not others, path
 
 
-@pytest.mark.parametrize("module", ["benchmark.command", "cytosuite.container"])
+@pytest.mark.parametrize("module", ["benchmark.commands.benchmark", "cytosuite.container"])
 def test_the_runner_and_the_container_start_without_torch(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)

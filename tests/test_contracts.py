@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from benchmark.catalog import ROOT, algorithms, dataset_manifests
-from benchmark.dataset import prepare
-from benchmark.metrics import metrics_for, overlap
-from benchmark.recipe import recipe
+from benchmark.data.dataset import prepare
+from cytosuite.metrics import metrics_for, overlap
+from benchmark.data.recipe import recipe
 from cytosuite.select import describe, select
 from cytosuite.tasks import TASKS
 from cytosuite.volume import Volume

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from algorithms.cellpose3d.dynamics import taps
 from cytosuite.errors import InputError
-from cytosuite.objects import fill_holes, largest_pieces
+from cytosuite.segmentation.objects import fill_holes, largest_pieces
 
 
 def instances(

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from cytosuite.errors import InputError
-from cytosuite.training import put_tensors, tensors_of
+from cytosuite.training.tools import put_tensors, tensors_of
 
 FIELDS = 4  # level, flow along z, y, x
 AUXILIARY = 1  # heat of the centre: helps training, dropped afterwards

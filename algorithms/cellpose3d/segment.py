@@ -21,7 +21,7 @@ from algorithms.cellpose3d.fields import Fields
 from algorithms.cellpose3d.instances import instances
 from algorithms.cellpose3d.parameters import Parameters
 from algorithms.cellpose3d.quality import Limits, Predicted, Removal, control
-from cytosuite.objects import fill_holes, largest_pieces
+from cytosuite.segmentation.objects import fill_holes, largest_pieces
 
 
 @dataclass(frozen=True, slots=True)

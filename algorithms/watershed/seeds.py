@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cytosuite.foreground import sigmas
+from cytosuite.segmentation.foreground import sigmas
 
 _FLOOR = 1e-4  # where the response is not positive, this part of the largest keeps basins apart
 

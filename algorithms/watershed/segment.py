@@ -12,7 +12,7 @@ from algorithms.watershed.basins import basins, merge
 from algorithms.watershed.parameters import Parameters
 from algorithms.watershed.seeds import blob_response, seed_map, typical_radius
 from cytosuite.errors import InputError
-from cytosuite.foreground import (
+from cytosuite.segmentation.foreground import (
     background_and_noise,
     li_threshold,
     remove_background,
@@ -21,7 +21,7 @@ from cytosuite.foreground import (
     white_noise,
     wide_mean,
 )
-from cytosuite.objects import (
+from cytosuite.segmentation.objects import (
     cut_at_own_level,
     fill_holes,
     keep_by,

@@ -1,6 +1,6 @@
 """Pick the engine: containers where a daemon answers, else plain processes; always say which."""
 
-from benchmark.build import Device
+from benchmark.containers.build import Device
 from benchmark.engines.docker import DockerEngine, find_docker
 from benchmark.engines.outcome import Engine
 from benchmark.engines.process import ProcessEngine

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmark.build import Device, image_tag
+from benchmark.containers.build import Device, image_tag
 from benchmark.engines.collect import Refused, empty, give, size, take
 from benchmark.engines.daemon import Client, daemon_errors, find_docker
 from benchmark.engines.hardening import Host, flags, owner_label

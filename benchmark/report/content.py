@@ -9,7 +9,7 @@ from typing import Literal
 
 import pandas as pd
 
-from benchmark.ranking import Standing
+from benchmark.results.ranking import Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +181,7 @@ class ReportContent:
     metrics : sequence of MetricInfo
         In the order of showing; empty when nothing could be scored.
     scores : DataFrame
-        Long table with the columns `benchmark.ranking.COLUMNS`, a row per case and metric;
+        Long table with the columns `benchmark.results.ranking.COLUMNS`, a row per case and metric;
         ``value`` NaN where undefined, ``status`` ``"ok"`` or how it failed, ``seconds`` in s,
         ``peak_memory`` in bytes.
     failures, selections, algorithms, pictures : sequences

@@ -7,10 +7,11 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from benchmark.report import conditions, pictures, views
+from benchmark.pictures import pictures
+from benchmark.report import conditions, views
 from benchmark.report.content import CasePicture, ReportContent
 from benchmark.report.figures import axis
-from benchmark.report.pictures import CaseView
+from benchmark.pictures.pictures import CaseView
 from benchmark.report.tables import case_names
 from benchmark.report.wording import count, duration, number, verdict
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmark.ranking import COLUMNS
+from benchmark.results.ranking import COLUMNS
 from benchmark.report.content import ReportContent
 from cytosuite.errors import InputError
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 from markupsafe import Markup
 
-from benchmark.ranking import Standing
+from benchmark.results.ranking import Standing
 from benchmark.report import figures
 from benchmark.report.content import MetricInfo, ReportContent
 from benchmark.report.figures import Dot, Scale

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from benchmark.catalog import algorithms
-from benchmark.dataset import prepare
+from benchmark.data.dataset import prepare
 from benchmark.engines.outcome import Limits, Outcome, StartError
-from benchmark.recipe import Recipe
+from benchmark.data.recipe import Recipe
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume
 from datasets.sample import Sample

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from algorithms.cellpose3d.checkpoint import HERE
+from algorithms.cellpose3d.training.checkpoint import HERE
 from cytosuite.manifest import read_algorithm, read_card
 from cytosuite.select import select
 

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmark.build import build_base
-from benchmark.context import pack
+from benchmark.containers.build import build_base
+from benchmark.containers.context import pack
 from benchmark.engines.docker import DockerEngine, find_docker
 from benchmark.engines.hardening import RUN_LABEL, owner_label
 from benchmark.engines.outcome import Limits

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark.build import build, image_state, image_tag, source_digest
+from benchmark.containers.build import build, image_state, image_tag, source_digest
 from benchmark.engines.docker import Bounds, DockerEngine, classify, find_docker
 from benchmark.engines.hardening import RUN_LABEL, owner_label
 from benchmark.engines.outcome import Limits, StartError

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from benchmark.build import build, image_tag
+from benchmark.containers.build import build, image_tag
 from benchmark.catalog import ROOT
 from benchmark.engines.hardening import RUN_LABEL
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.ranking import COLUMNS, Standing, Summary
+from benchmark.results.ranking import COLUMNS, Standing, Summary
 from benchmark.report import (
     AlgorithmInfo,
     CasePicture,

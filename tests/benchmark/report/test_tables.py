@@ -5,7 +5,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from benchmark.ranking import COLUMNS
+from benchmark.results.ranking import COLUMNS
 from benchmark.report import Failure, MetricInfo
 from benchmark.report.tables import (
     aggregate,

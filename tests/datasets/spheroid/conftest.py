@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmark.simulated import merged
+from benchmark.data.simulated import merged
 from datasets.spheroid.generate import generate
 
 SMALL = {

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.simulated import merged
+from benchmark.data.simulated import merged
 from cytosuite.errors import InputError
 from cytosuite.manifest import read_dataset
 from datasets.spheroid import generate as spheroid

@@ -1,0 +1,334 @@
+"""Training volumes in memory: 13 bytes per voxel, so that 300 small ones take 3 GB."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from algorithms.cellpose3d.flows import FlowKind, flow_targets
+from algorithms.cellpose3d.normalise import normalise, statistics_of
+from algorithms.cellpose3d.training.stray import USUAL, StrayRanges, own_light, tails
+from cytosuite.errors import InputError
+from cytosuite.formats import read
+from cytosuite.volume import Volume
+
+FLOW_UNIT, SHARE_UNIT = 127, 255  # whole numbers that stand for 1
+_HEAT_WIDTH = 0.25  # standard deviation of the centre's heat, in half extents
+_SOLID = 0.3  # level from which a voxel counts for the diameter
+_SUFFIXES = (".tif", ".tiff", ".mha")
+_HINT = {
+    "nucleus": "simulate it with labels.style=visible and output.steps=true",
+    "membrane": "simulate it with output.channel=membrane and output.steps=true",
+}
+
+Channel = Literal["nucleus", "membrane"]
+
+
+class Files(NamedTuple):
+    """Where a case lies; real nuclei have no level, that of cells is made from their labels."""
+
+    name: str
+    image: Path
+    labels: Path
+    level: Path | None
+    simulated: bool = False
+    channel: Channel = "nucleus"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One volume with its targets, padded to at least the size of a patch.
+
+    Parameters
+    ----------
+    name : str
+    image : (Z, Y, X) float16 array
+        Expected light, 1 = a median nucleus or membrane; of a real case the normalised image.
+    labels : (Z, Y, X) uint16 array
+    level, heat : (Z, Y, X) uint8 arrays
+        In units of 1/255.
+    flow : (3, Z, Y, X) int8 array
+        In units of 1/127.
+    tails : (2, Z, Y, X) float16 array
+        Its light from out of focus, near and far; of a real case 0.
+    own, rest : (N + 1,) float32 array
+        Mean light at each label that is its own and that is not, weighted by its level (at
+        membranes by what it lacks of 1); the first is the background's, 0.
+    wide : (2, N + 1) float32 array
+        The same of `tails`.
+    centres : (N, 3) int array
+        A voxel near the middle of each label.
+    simulated : bool
+        Whether a camera must still be applied.
+    spacing : tuple of float
+        µm per voxel, z y x.
+    diameters_um : (N,) float array
+        Of each label: of the circle as large as its largest slice, within a level of 0.3.
+    """
+
+    name: str
+    image: NDArray[np.float16]
+    labels: NDArray[np.uint16]
+    level: NDArray[np.uint8]
+    heat: NDArray[np.uint8]
+    flow: NDArray[np.int8]
+    tails: NDArray[np.float16]
+    own: NDArray[np.float32]
+    rest: NDArray[np.float32]
+    wide: NDArray[np.float32]
+    centres: NDArray[np.int64]
+    simulated: bool
+    spacing: tuple[float, ...]
+    diameters_um: NDArray[np.float64]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Size in voxels."""
+        z, y, x = self.image.shape
+        return z, y, x
+
+
+def find_cases(folder: Path, channel: Channel = "nucleus") -> list[Files]:
+    """Return the training volumes in a folder, by name.
+
+    Parameters
+    ----------
+    folder : Path
+        A simulated dataset (``cases/<case>/companions/step-3-light/...``), the plain folders
+        that ``cytosuite simulate --out`` writes, or real ones: ``images/`` and ``labels/``.
+    channel : {"nucleus", "membrane"}
+        What the images show: nuclei, or cells by their membranes.
+
+    Raises
+    ------
+    InputError
+        If there is none, a file that belongs to one is missing, or the other channel was simulated.
+    """
+    if (folder / "cases").is_dir():
+        found = []
+        for case in sorted(path for path in (folder / "cases").iterdir() if path.is_dir()):
+            truth = case / "truth" / "images" / "instance-labels"
+            found.append(_simulated(case.name, case / "companions", truth, channel))
+    elif any(folder.glob("step-*-light")):
+        names = [path.stem for path in _images(folder / "labels")]
+        found = [_simulated(name, folder, folder / "labels", channel) for name in names]
+    else:
+        labels = {path.stem: path for path in _images(folder / "labels")}
+        images = _images(folder / "images")
+        missing = [path.name for path in images if path.stem not in labels]
+        if missing:
+            raise InputError(f"{folder}/labels: expected one file per image, {missing[0]} has none")
+        found = [
+            Files(path.stem, path, labels[path.stem], None, channel=channel) for path in images
+        ]
+    if not found:
+        raise InputError(f"{folder}: expected cases/, or images/ and labels/, found no volume")
+    return found
+
+
+def _images(folder: Path) -> list[Path]:
+    """Return the image files in a folder, sorted; none where there is no folder."""
+    return [path for path in sorted(folder.glob("*")) if path.suffix.lower() in _SUFFIXES]
+
+
+def _simulated(name: str, companions: Path, truth: Path, channel: Channel) -> Files:
+    """Return the files of a simulated case, all of which must be there."""
+    light, hint = sorted(companions.glob(f"step-*-light/{name}.tif")), _HINT[channel]
+    labels = truth / f"{name}.tif"
+    # The labels that are not scored stand beside the others: where these are the nuclei's, the
+    # light is that of the membranes.
+    shown = "membrane" if (companions / "nucleus-labels" / f"{name}.tif").is_file() else "nucleus"
+    level = companions / "visible-level" / f"{name}.tif" if channel == "nucleus" else None
+    if not light:
+        raise InputError(f"{companions}: expected step-3-light/{name}.tif; {hint}")
+    if shown != channel:
+        raise InputError(
+            f"{companions}: expected light of the {channel}, found {shown}; set channel = "
+            f'"{shown}" in the settings of the training, or {hint}'
+        )
+    for path in (labels, level):
+        if path is not None and not path.is_file():
+            raise InputError(f"{path}: no such file; {hint}")
+    return Files(name, light[0], labels, level, simulated=True, channel=channel)
+
+
+def load_cases(
+    files: Sequence[Files], patch: Sequence[int], kind: FlowKind, stray: StrayRanges = USUAL
+) -> list[Case]:
+    """Return volumes with their targets.
+
+    Parameters
+    ----------
+    files : sequence of Files
+        From `find_cases`.
+    patch : sequence of int
+        Size of the patches that will be drawn, z y x.
+    kind : str
+        Which flow to aim at, see `algorithms.cellpose3d.flows.flow_targets`.
+    stray : StrayRanges
+        Of the light from out of focus.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, or the shapes of a case differ.
+    """
+    return [load_case(names, patch, kind, stray) for names in files]
+
+
+def load_case(
+    files: Files, patch: Sequence[int], kind: FlowKind, stray: StrayRanges = USUAL
+) -> Case:
+    """Return one volume with its targets; parameters as in `load_cases`."""
+    volume, image, labels, level = _arrays(files)
+    image, labels, level = (_padded(a, patch) for a in (image, labels, level))
+    labels = np.where(level > 0, labels, 0).astype(np.uint16)
+    sized = flow_targets(labels, "size")
+    flow = sized if kind == "size" else flow_targets(labels, kind)
+    diameters = _diameters(labels, level) * volume.spacing[-1]
+    bright = 1 - level if files.channel == "membrane" else level
+    means = _means(image, labels, bright)
+    spread = np.zeros((2, *image.shape), np.float32)
+    if files.simulated:
+        image, means = _in_nuclei(image, means)
+        if len(diameters):
+            typical = float(np.median(diameters))
+            spread = tails(image, volume.spacing, typical, stray, files.name)
+    own = own_light(image, labels, level, means)
+    return Case(
+        name=files.name,
+        image=image.astype(np.float16),
+        labels=labels,
+        level=np.rint(level * np.float32(SHARE_UNIT)).astype(np.uint8),
+        heat=np.rint(centre_heat(sized, labels > 0) * SHARE_UNIT).astype(np.uint8),
+        flow=np.rint(flow * FLOW_UNIT).astype(np.int8),
+        tails=spread.astype(np.float16),
+        own=own,
+        rest=means - own,
+        wide=np.stack([_means(tail, labels, bright) for tail in spread]),
+        centres=_centres(labels, bright),
+        simulated=files.simulated,
+        spacing=volume.spacing,
+        diameters_um=diameters,
+    )
+
+
+def _arrays(files: Files) -> tuple[Volume, NDArray[np.float32], NDArray[Any], NDArray[Any]]:
+    """Return the volume of a case, its light (or normalised image), labels and level."""
+    volume = read(files.image)
+    image = volume.array.astype(np.float32)
+    labels = read(files.labels).array
+    level = (labels > 0) if files.level is None else read(files.level).array
+    if files.channel == "membrane":
+        level = level_within_cells(labels)
+    if image.ndim != 3 or not image.shape == labels.shape == level.shape:
+        raise InputError(
+            f"{files.image}: image, labels and level must be (z, y, x) and of one shape, found "
+            f"{image.shape}, {labels.shape}, {level.shape}"
+        )
+    if labels.dtype.kind not in "iu" or not 0 <= labels.max(initial=0) < 2**16:
+        raise InputError(f"{files.labels}: labels must be whole numbers from 0 to 65535")
+    if not np.isfinite(image).all():
+        raise InputError(f"{files.image}: the image must hold finite numbers only")
+    if not files.simulated:
+        image = normalise(image, statistics_of(image))
+    return volume, image, labels, level
+
+
+def level_within_cells(labels: NDArray[np.integer]) -> NDArray[np.float32]:
+    """Return a level for cells that touch: 1 within, lower towards their membranes.
+
+    Parameters
+    ----------
+    labels : (Z, Y, X) integer array
+        0 = background. The border of the volume is no membrane.
+
+    Returns
+    -------
+    (Z, Y, X) float32 array
+        Share of voxels without another label beside them, blurred by a Gaussian of one voxel; 0
+        in the background. Between two thick cells it falls to 0.375.
+    """
+    beside = ndimage.generate_binary_structure(labels.ndim, 1)
+    least, most = (
+        extreme(labels, footprint=beside, mode="nearest")
+        for extreme in (ndimage.minimum_filter, ndimage.maximum_filter)
+    )
+    inner = (least == most) & (labels > 0)
+    level = ndimage.gaussian_filter(inner.astype(np.float32), 1.0, mode="nearest")
+    return np.asarray(np.where(labels > 0, np.minimum(level, 1), 0), np.float32)
+
+
+def centre_heat(flow: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return how near the centre of its object a voxel is, from the size-aware flow.
+
+    Parameters
+    ----------
+    flow : (3, Z, Y, X) float32 array
+        ``tanh(2 (c - p) / h)``.
+    inside : (Z, Y, X) bool array
+
+    Returns
+    -------
+    (Z, Y, X) float32 array
+        ``exp(-|(c - p) / h|^2 / (2 0.25^2))``, 0 outside.
+    """
+    heat = np.zeros(inside.shape, np.float32)
+    away = np.arctanh(np.clip(flow[:, inside], -0.999, 0.999)) / 2
+    heat[inside] = np.exp(np.sum(away**2, 0) / (-2 * _HEAT_WIDTH**2))
+    return heat
+
+
+def _padded(array: NDArray[Any], patch: Sequence[int]) -> NDArray[Any]:
+    """Return an array that continues beyond its far sides until a patch fits in."""
+    missing = [(0, max(0, p - n)) for n, p in zip(array.shape, patch, strict=True)]
+    return np.pad(array, missing, mode="edge") if any(end for _, end in missing) else array
+
+
+def _means(
+    image: NDArray[np.float32], labels: NDArray[np.uint16], weight: NDArray[Any]
+) -> NDArray[np.float32]:
+    """Return the mean light (N + 1,) of the labels, weighted."""
+    own, shares, total, inside = _weighted(labels, weight)
+    means = np.bincount(own, shares * image.ravel()[inside], total.size) / total
+    return means.astype(np.float32)
+
+
+def _centres(labels: NDArray[np.uint16], weight: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the middle (N, 3) of the labels, weighted, of those that weigh anything."""
+    own, shares, total, inside = _weighted(labels, weight)
+    voxels = np.unravel_index(inside, labels.shape)
+    middles = [np.bincount(own, shares * axis, total.size) / total for axis in voxels]
+    there = np.bincount(own, shares, total.size) > 0
+    return np.rint(np.stack(middles, 1)[there]).astype(np.int64)
+
+
+def _weighted(
+    labels: NDArray[np.uint16], weight: NDArray[Any]
+) -> tuple[NDArray[np.uint16], NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    """Return label, weight and place of each labelled voxel, and the sums by label, 1 for none."""
+    inside = np.flatnonzero(labels)
+    own, shares = labels.ravel()[inside], weight.ravel()[inside].astype(np.float64)
+    total = np.bincount(own, shares, int(own.max(initial=0)) + 1)
+    return own, shares, np.where(total > 0, total, 1), inside
+
+
+def _diameters(labels: NDArray[np.uint16], level: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the lateral diameter of each label in voxels, where its level is high enough."""
+    count = int(labels.max(initial=0)) + 1
+    areas = np.zeros(count, np.int64)
+    for plane, share in zip(labels, level, strict=True):
+        np.maximum(areas, np.bincount(plane[share > _SOLID], minlength=count), out=areas)
+    return 2 * np.sqrt(areas[1:][areas[1:] > 0] / np.pi)
+
+
+def _in_nuclei(
+    image: NDArray[np.float32], means: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return light and means in units of the median one as it is seen, after the blur."""
+    unit = float(np.median(means[means > 0])) if (means > 0).any() else 1.0
+    return image / np.float32(unit), means / np.float32(unit)

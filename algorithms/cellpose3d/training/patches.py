@@ -1,0 +1,162 @@
+"""Patches for training: a random place, camera and symmetry for each, from its number alone."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from algorithms.cellpose3d.training.augment import (
+    AugmentRanges,
+    alter,
+    draw_turn,
+    turn_image,
+    turn_target,
+)
+from algorithms.cellpose3d.training.camera import CameraRanges, draw_camera, expose, visible
+from algorithms.cellpose3d.training.cases import FLOW_UNIT, SHARE_UNIT, Case
+from algorithms.cellpose3d.normalise import normalise, statistics_of
+from algorithms.cellpose3d.training.stray import StrayRanges, draw_weights
+from cytosuite.manifest import Described
+
+Image = NDArray[np.float32]
+Slices = tuple[slice, slice, slice]
+
+CHANNELS = 5  # level, flow along z, y, x, heat of the centre
+_SLICES = 4  # slices of a volume that stand for its background
+
+
+class Patches(Described):
+    """How patches are drawn."""
+
+    shape: tuple[int, int, int] = Field((32, 64, 64), description="voxels along z, y, x")
+    batch: int = Field(2, ge=1, description="patches per step")
+    near: float = Field(0.85, ge=0, le=1, description="share that lies near a nucleus")
+    camera: CameraRanges = CameraRanges()
+    stray: StrayRanges = StrayRanges()
+    augment: AugmentRanges = AugmentRanges()
+
+
+class Batch(NamedTuple):
+    """Patches of one step.
+
+    Parameters
+    ----------
+    image : (N, 1, Z, Y, X) float32 array
+        Normalised.
+    target : (N, 5, Z, Y, X) float32 array
+        Level, flow along z, y, x, heat of the centre.
+    """
+
+    image: Image
+    target: Image
+
+
+def draw_batch(cases: Sequence[Case], settings: Patches, seed: int, step: int) -> Batch:
+    """Return the patches of a step.
+
+    Parameters
+    ----------
+    cases : sequence of Case
+    settings : Patches
+    seed : int
+        Of the training.
+    step : int
+        Each patch of each step has a random stream of its own: any step can be drawn without
+        those before it.
+    """
+    streams = np.random.SeedSequence([seed, step]).spawn(settings.batch)
+    drawn = [draw_patch(np.random.default_rng(stream), cases, settings) for stream in streams]
+    return Batch(np.stack([image[None] for image, _ in drawn]), np.stack([t for _, t in drawn]))
+
+
+def draw_patch(
+    rng: np.random.Generator, cases: Sequence[Case], settings: Patches
+) -> tuple[Image, Image]:
+    """Return the image (Z, Y, X) and the target (5, Z, Y, X) of one patch.
+
+    Parameters
+    ----------
+    rng : numpy Generator
+    cases : sequence of Case
+    settings : Patches
+    """
+    case = cases[int(rng.integers(len(cases)))]
+    box = _place(rng, case, settings)
+    level = case.level[box]
+    if case.simulated:
+        camera = draw_camera(rng, settings.camera)
+        weights = draw_weights(rng, settings.stray)
+        rest = case.rest + weights @ case.wide
+        seen = visible(case.own, rest, camera, settings.camera)
+        level = level * seen[case.labels[box]]
+        planes = np.sort(rng.integers(0, case.shape[0], _SLICES))
+        whole = expose(rng, _light(case, planes, weights), camera)
+        image = expose(rng, _light(case, box, weights), camera)
+        image = normalise(image, statistics_of(whole))
+    else:
+        image = case.image[box].astype(np.float32)
+    target = np.empty((CHANNELS, *settings.shape), np.float32)
+    target[0] = level
+    target[1:4] = case.flow[(slice(None), *box)]
+    target[4] = case.heat[box]
+    target[[0, 4]] /= np.float32(SHARE_UNIT)
+    target[1:4] /= np.float32(FLOW_UNIT)
+    target[1:] *= level > 0
+    turn = draw_turn(rng)
+    return alter(rng, turn_image(image, turn), settings.augment), turn_target(target, turn)
+
+
+def _light(case: Case, where: Slices | NDArray[np.integer], weights: Image) -> Image:
+    """Return the light of a part of a case, with stray light."""
+    light = case.image[where].astype(np.float32)
+    for weight, tail in zip(weights, case.tails, strict=True):
+        if weight > 0:
+            light += weight * tail[where]
+    return light
+
+
+def _place(rng: np.random.Generator, case: Case, settings: Patches) -> Slices:
+    """Return where a patch lies: around some place near a nucleus, or anywhere."""
+    size = np.array(settings.shape, np.int64)
+    room = np.array(case.shape, np.int64) - size
+    near = rng.random() < settings.near
+    anywhere = rng.integers(0, room + 1)
+    shift = rng.integers(-size // 3, size // 3 + 1)
+    corner = anywhere
+    if near and len(case.centres):
+        centre = case.centres[int(rng.integers(len(case.centres)))]
+        corner = np.clip(centre - size // 2 + shift, 0, room)
+    z, y, x = (slice(int(c), int(c + s)) for c, s in zip(corner, size, strict=True))
+    return z, y, x
+
+
+def ahead(
+    draw: Callable[[int], Batch], first: int, stop: int, workers: int
+) -> Iterator[tuple[int, Batch]]:
+    """Yield steps with their batches in order, drawn in the background.
+
+    Parameters
+    ----------
+    draw : callable
+        Returns the batch of a step; must not depend on when it is called.
+    first, stop : int
+        Steps from `first` to `stop - 1`.
+    workers : int
+        Threads that draw; 0: each batch is drawn when it is wanted.
+    """
+    if workers < 1:
+        for step in range(first, stop):
+            yield step, draw(step)
+        return
+    with ThreadPoolExecutor(workers, "patches") as pool:
+        waiting: list[Future[Batch]] = []
+        try:
+            for step in range(first, stop):
+                while len(waiting) < 2 * workers and step + len(waiting) < stop:
+                    waiting.append(pool.submit(draw, step + len(waiting)))
+                yield step, waiting.pop(0).result()
+        finally:
+            pool.shutdown(cancel_futures=True)

@@ -1,0 +1,289 @@
+"""Voxel-by-voxel differences of two images: PSNR, NRMSE, mean absolute error, correlation."""
+
+from dataclasses import dataclass, field
+from math import inf, log10, nan, sqrt
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from cytosuite.metrics.metric import metric
+from cytosuite.metrics.images.pair import ImagePair, chunks, pair
+
+SIZE = 1 << 14  # voxels looked at together in double precision: all stay in the cache
+
+
+@dataclass(slots=True)
+class _Sums:
+    """Sums over the voxels seen so far; the first of two values is that of the truth."""
+
+    voxels: int = 0
+    squared: float = 0.0  # of the differences
+    absolute: float = 0.0
+    truth_squares: float = 0.0
+    means: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    deviations: list[float] = field(default_factory=lambda: [0.0, 0.0])  # squared, from the mean
+    product: float = 0.0  # of the deviations
+    lowest: list[float] = field(default_factory=lambda: [inf, inf])
+    highest: list[float] = field(default_factory=lambda: [-inf, -inf])
+
+    def add(self, voxels: int, *part: float) -> None:
+        """Add the sums of some more voxels, those of `tally`."""
+        self.squared += part[0]
+        self.absolute += part[1]
+        self.truth_squares += part[2]
+        # Of the parts to the whole (Chan, Golub, LeVeque 1983): nothing large cancels.
+        steps = [part[3 + k] - self.means[k] for k in range(2)]
+        whole = self.voxels + voxels
+        share = self.voxels * voxels / whole
+        self.product += part[7] + steps[0] * steps[1] * share
+        for k, step in enumerate(steps):
+            self.deviations[k] += part[5 + k] + step**2 * share
+            self.means[k] += step * voxels / whole
+            self.lowest[k] = min(self.lowest[k], part[8 + 2 * k])
+            self.highest[k] = max(self.highest[k], part[9 + 2 * k])
+        self.voxels = whole
+
+    def is_constant(self, image: int) -> bool:
+        """Return whether all voxels of an image are equal."""
+        return self.lowest[image] == self.highest[image]
+
+    @property
+    def mean_squared(self) -> float:
+        """Mean squared difference."""
+        return self.squared / self.voxels
+
+
+_known: WeakKeyDictionary[ImagePair, _Sums] = WeakKeyDictionary()
+
+
+def _sums(images: ImagePair) -> _Sums:
+    """Return the sums over all voxels, in one pass for all the metrics of a pair."""
+    if images not in _known:
+        from cytosuite.metrics.images.pair_kernel import tally  # its compiler takes long to import
+
+        sums, part = _Sums(), np.empty(12)
+        for truth, prediction in chunks(
+            images.truth, images.prediction, dtype=np.float64, size=SIZE
+        ):
+            tally(truth, prediction, part)
+            sums.add(truth.size, *part.tolist())
+        _known[images] = sums
+    return _known[images]
+
+
+@metric(evidence=pair, task="enhance", name="PSNR", title="Peak signal-to-noise ratio", worst=0.0)
+def psnr(images: ImagePair) -> float:
+    """Return the peak signal-to-noise ratio in decibels.
+
+    Parameters
+    ----------
+    images : ImagePair
+        Of any shape.
+
+    Returns
+    -------
+    float
+        Positive infinity for equal images, which belongs in no mean: leave it out and count it.
+        Negative where the root mean square error exceeds the data range. Never undefined.
+
+    Notes
+    -----
+    ``10 log10(L^2 / MSE)`` with the data range L, which scikit-image, MONAI and torchmetrics
+    define alike where they are given L.
+
+    Examples
+    --------
+    >>> psnr(np.zeros(4), np.full(4, 0.1), data_range=1.0)
+    20.0
+    """
+    error = _sums(images).mean_squared
+    return 20 * log10(images.data_range) - 10 * log10(error) if error else inf
+
+
+def _nrmse(images: ImagePair, scale: float) -> float:
+    """Return the root mean square error in units of a scale, NaN if that is 0."""
+    return sqrt(_sums(images).mean_squared) / scale if scale else nan
+
+
+@metric(
+    evidence=pair,
+    task="enhance",
+    name="NRMSE",
+    title="Root mean square error, relative to that of the truth",
+    best=0.0,
+    reference="10.7717/peerj.453",
+    undefined="when the truth is 0 everywhere",
+)
+def nrmse(images: ImagePair) -> float:
+    """Return the root mean square error divided by the root mean square of the truth.
+
+    Parameters
+    ----------
+    images : ImagePair
+        Of any shape.
+
+    Returns
+    -------
+    float
+        At least 0; 1 for a prediction of zeros, NaN when the truth is zero everywhere.
+
+    Notes
+    -----
+    ``sqrt(mean((t - p)^2)) / sqrt(mean(t^2))``: ``normalization="euclidean"`` of scikit-image, its
+    default, which returns infinity where this is undefined. It depends on the black level of the
+    camera; `nrmse_range` does not.
+
+    References
+    ----------
+    van der Walt et al., scikit-image: image processing in Python, PeerJ 2 (2014),
+    doi:10.7717/peerj.453 (definition of the three variants).
+
+    Examples
+    --------
+    >>> nrmse(np.array([3.0, 4.0]), np.array([3.0, 3.0]), data_range=1.0)
+    0.2
+    """
+    sums = _sums(images)
+    return _nrmse(images, sqrt(sums.truth_squares / sums.voxels))
+
+
+@metric(
+    evidence=pair,
+    task="enhance",
+    name="NRMSE_range",
+    title="Root mean square error, relative to the range of the truth",
+    best=0.0,
+    reference="10.7717/peerj.453",
+    undefined="when the truth is constant",
+)
+def nrmse_range(images: ImagePair) -> float:
+    """Return the root mean square error divided by the range of the truth.
+
+    Parameters
+    ----------
+    images : ImagePair
+        Of any shape.
+
+    Returns
+    -------
+    float
+        ``sqrt(mean((t - p)^2)) / (max t - min t)``, at least 0; NaN when the truth is constant. One
+        hot voxel of the truth lowers it. See `nrmse`.
+
+    Examples
+    --------
+    >>> nrmse_range(np.array([3.0, 5.0]), np.array([4.0, 4.0]), data_range=1.0)
+    0.5
+    """
+    sums = _sums(images)
+    return _nrmse(images, sums.highest[0] - sums.lowest[0])
+
+
+@metric(
+    evidence=pair,
+    task="enhance",
+    name="NRMSE_mean",
+    title="Root mean square error, relative to the mean of the truth",
+    best=0.0,
+    reference="10.7717/peerj.453",
+    undefined="when the mean of the truth is 0",
+)
+def nrmse_mean(images: ImagePair) -> float:
+    """Return the root mean square error divided by the mean of the truth.
+
+    Parameters
+    ----------
+    images : ImagePair
+        Of any shape, of grey values that are not negative: their mean must mean something.
+
+    Returns
+    -------
+    float
+        ``sqrt(mean((t - p)^2)) / mean(t)``, of the sign of the mean; NaN when that is 0. See
+        `nrmse`.
+
+    Examples
+    --------
+    >>> nrmse_mean(np.array([3.0, 5.0]), np.array([4.0, 4.0]), data_range=1.0)
+    0.25
+    """
+    return _nrmse(images, _sums(images).means[0])
+
+
+@metric(
+    evidence=pair,
+    task="enhance",
+    name="Pearson",
+    title="Correlation of the grey values",
+    best=1.0,
+    worst=-1.0,
+    reference="10.1098/rspl.1895.0041",
+    undefined="when either image is constant",
+)
+def pearson(images: ImagePair) -> float:
+    """Return the correlation of the grey values of the two images.
+
+    Parameters
+    ----------
+    images : ImagePair
+        Of any shape.
+
+    Returns
+    -------
+    float
+        In [-1, 1], the same whatever the gain and offset of either image; NaN when one of them is
+        constant. The data range does not matter.
+
+    References
+    ----------
+    Pearson, Note on regression and inheritance in the case of two parents, Proceedings of the Royal
+    Society of London 58 (1895), doi:10.1098/rspl.1895.0041.
+
+    Examples
+    --------
+    >>> round(pearson(np.array([1.0, 2.0, 3.0]), np.array([0.0, 40.0, 20.0]), data_range=1.0), 6)
+    0.5
+    """
+    sums = _sums(images)
+    if sums.is_constant(0) or sums.is_constant(1):
+        return nan
+    # Scaled before they are multiplied, so that small variances do not vanish.
+    value = sums.product / sqrt(sums.deviations[0]) / sqrt(sums.deviations[1])
+    return min(1.0, max(-1.0, value))
+
+
+@metric(
+    evidence=pair,
+    task="enhance",
+    name="MAE",
+    title="Mean absolute error, relative to the data range",
+    best=0.0,
+    reference="10.3354/cr030079",
+)
+def mae(images: ImagePair) -> float:
+    """Return the mean absolute difference, in units of the data range.
+
+    Parameters
+    ----------
+    images : ImagePair
+        Of any shape.
+
+    Returns
+    -------
+    float
+        ``mean(|t - p|) / L``, at least 0; never undefined. Grey values of different cameras become
+        comparable by L; give 1 for the difference in grey values.
+
+    References
+    ----------
+    Willmott, Matsuura, Advantages of the mean absolute error (MAE) over the root mean square error
+    (RMSE) in assessing average model performance, Climate Research 30 (2005),
+    doi:10.3354/cr030079.
+
+    Examples
+    --------
+    >>> mae(np.array([3, 5], np.uint16), np.array([5, 1], np.uint16), data_range=10)
+    0.3
+    """
+    sums = _sums(images)
+    return sums.absolute / sums.voxels / images.data_range

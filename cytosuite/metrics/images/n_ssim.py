@@ -1,0 +1,229 @@
+"""N_SSIM of the Fuse My Cells challenge: how much of the lost similarity a prediction restores."""
+
+from dataclasses import dataclass
+from math import nan
+
+from cytosuite.metrics.metric import metric
+from cytosuite.metrics.images.pair import Real, checked, percentiles
+from cytosuite.metrics.images.ssim_compare import AS_IT_IS, Scale, compare
+from cytosuite.metrics.images.ssim_window import SIGMA, Window, gaussian_window
+
+LOW, HIGH = 2.0, 99.8  # percentiles that become 0 and 1
+SAME = 1e-12  # similarities closer to 1 than this are those of equal volumes
+WANG = "10.1109/TIP.2003.819861"  # of the similarity; N_SSIM itself has no publication
+UNDEFINED = "when the input equals the truth"
+WORST = 0.0  # that of the input itself; a prediction can be worse than that
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImageTriple:
+    """Truth, prediction and what it was predicted from, each with its own normalisation.
+
+    Parameters
+    ----------
+    truth, prediction, image : real arrays of one shape
+        (Z, Y, X) or (Y, X), as they were given, not normalised.
+    scales : three tuples (gain, offset)
+        ``gain * value + offset`` is the normalised value.
+    constant : tuple of three bool
+        Whether the two percentiles are equal, so that the values are used as they are.
+    """
+
+    truth: Real
+    prediction: Real
+    image: Real
+    scales: tuple[Scale, Scale, Scale]
+    constant: tuple[bool, bool, bool]
+
+
+def triple(truth: Real, prediction: Real, image: Real) -> ImageTriple:
+    """Check three volumes and find the normalisation of each.
+
+    Parameters
+    ----------
+    truth : real array (Z, Y, X) or (Y, X)
+        The fused volume.
+    prediction : real array of the same shape
+        What was predicted of it.
+    image : real array of the same shape
+        The single view from which it was predicted.
+
+    Returns
+    -------
+    ImageTriple
+        The volumes as they are, nothing copied, with ``(I - p2) / (p99.8 - p2)`` of each: the
+        percentiles of all its voxels, nothing clipped. See `percentile_normalised`.
+
+    Raises
+    ------
+    InputError
+        If a volume is empty, not real, or has NaN or infinite voxels, or the shapes differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> ramp = np.arange(101.0)
+    >>> triple(ramp, ramp, np.zeros(101)).constant
+    (False, False, True)
+    """
+    truth, prediction, image = checked({"truth": truth, "prediction": prediction, "image": image})
+    found = [_scale(volume) for volume in (truth, prediction, image)]
+    scales = (found[0] or AS_IT_IS, found[1] or AS_IT_IS, found[2] or AS_IT_IS)
+    constant = (found[0] is None, found[1] is None, found[2] is None)
+    return ImageTriple(truth, prediction, image, scales, constant)
+
+
+def _scale(volume: Real) -> Scale | None:
+    """Return gain and offset that normalise a volume, None if its percentiles are equal."""
+    low, high = percentiles(volume, (LOW, HIGH))
+    return None if low == high else (1 / (high - low), -low / (high - low))
+
+
+def restored(images: ImageTriple, window: Window, data_range: float = 1.0) -> float:
+    """Return the part of the lost similarity that is restored.
+
+    Parameters
+    ----------
+    images : ImageTriple
+        Truth, prediction and input.
+    window : Window
+        Of the similarity.
+    data_range : float
+        L of the normalised volumes.
+
+    Returns
+    -------
+    float
+        ``(SSIM(prediction, truth) - SSIM(input, truth)) / (1 - SSIM(input, truth))``, NaN when the
+        last similarity is 1.
+    """
+    truth, of_prediction, of_image = images.scales
+    before = compare(images.truth, images.image, data_range, window, (truth, of_image))
+    if 1 - before < SAME:
+        return nan
+    scales = (truth, of_prediction)
+    after = compare(images.truth, images.prediction, data_range, window, scales)
+    return (after - before) / (1 - before)
+
+
+@metric(
+    evidence=triple,
+    task="enhance",
+    name="N_SSIM",
+    title="Structural similarity restored",
+    best=1.0,
+    worst=WORST,
+    reference=WANG,
+    undefined=UNDEFINED,
+)
+def n_ssim(images: ImageTriple) -> float:
+    """Return the part of the structural similarity lost in the input that a prediction restores.
+
+    Parameters
+    ----------
+    images : ImageTriple
+        Truth, prediction and input.
+
+    Returns
+    -------
+    float
+        At most 1, for a prediction equal to the truth; 0 for the input itself, negative without
+        lower end for a worse one (so report the median beside the mean); NaN when the input
+        equals the truth.
+
+    Notes
+    -----
+    ``(SSIM(prediction, truth) - SSIM(input, truth)) / (1 - SSIM(input, truth))``, each volume
+    scaled by its own percentiles 2 and 99.8, not clipped, and L = 1 although 2.2 % of the values
+    lie outside [0, 1]. The challenge does not state which SSIM it takes: this is that of `ssim`, in
+    three dimensions; `n_ssim_2d` and `n_ssim_tf10` are others in use. The challenge averages nuclei
+    and membranes apart. Where the percentiles are equal the volume is used as it is.
+
+    References
+    ----------
+    Fuse My Cells challenge, IEEE International Symposium on Biomedical Imaging 2025, evaluation
+    metrics. Wang et al. (2004), doi:10.1109/TIP.2003.819861, for the similarity.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> truth = np.random.default_rng(0).random((11, 11, 11))
+    >>> blurred = (truth + truth[::-1]) / 2
+    >>> n_ssim(truth, blurred, blurred), n_ssim(truth, truth, blurred), n_ssim(truth, truth, truth)
+    (0.0, 1.0, nan)
+    """
+    return restored(images, gaussian_window(images.truth.shape))
+
+
+@metric(
+    evidence=triple,
+    task="enhance",
+    name="n_ssim_2d",
+    title="Structural similarity restored, slice by slice",
+    best=1.0,
+    worst=WORST,
+    reference=WANG,
+    undefined=UNDEFINED,
+)
+def n_ssim_2d(images: ImageTriple) -> float:
+    """Return N_SSIM with the similarity in two dimensions, averaged over the slices.
+
+    Parameters
+    ----------
+    images : ImageTriple
+        Truth, prediction and input; normalised as volumes, not slice by slice.
+
+    Returns
+    -------
+    float
+        At most 1; see `n_ssim`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> truth = np.random.default_rng(0).random((3, 11, 11))
+    >>> n_ssim_2d(truth, truth, truth[::-1])
+    1.0
+    """
+    flat = (0.0,) * (images.truth.ndim - 2) + (SIGMA, SIGMA)
+    return restored(images, gaussian_window(images.truth.shape, sigma=flat))
+
+
+@metric(
+    evidence=triple,
+    task="enhance",
+    name="n_ssim_tf10",
+    title="Structural similarity restored, as tf.image.ssim with max_val 10 reads a volume",
+    best=1.0,
+    worst=WORST,
+    reference=WANG,
+    undefined=UNDEFINED,
+)
+def n_ssim_tf10(images: ImageTriple) -> float:
+    """Return N_SSIM with windows along Z and Y only, and L = 10.
+
+    Parameters
+    ----------
+    images : ImageTriple
+        Truth, prediction and input, of shape (Z, Y, X) with at least 11 slices.
+
+    Returns
+    -------
+    float
+        At most 1; see `n_ssim`.
+
+    Notes
+    -----
+    ``tf.image.ssim(truth, prediction, max_val=10)`` takes a volume for an image of height Z and
+    width Y with X channels: two-dimensional SSIM per channel, averaged. Some participants of the
+    challenge measured so; the wide range L makes it less sensitive.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> truth = np.random.default_rng(0).random((11, 11, 3))
+    >>> n_ssim_tf10(truth, truth, truth[::-1])
+    1.0
+    """
+    sigma = (SIGMA, SIGMA) + (0.0,) * (images.truth.ndim - 2)
+    return restored(images, gaussian_window(images.truth.shape, sigma=sigma), data_range=10.0)

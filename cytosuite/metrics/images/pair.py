@@ -1,0 +1,320 @@
+"""Two images of one scene to compare voxel by voxel, and their normalisation by percentiles."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cytosuite.errors import InputError
+
+CHUNK = 1 << 16  # voxels looked at together: they stay in the cache
+
+Real = NDArray[Any]  # of an integer or floating dtype
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class ImagePair:
+    """A true and a predicted image, checked: same shape, real and finite, in their own dtypes.
+
+    Parameters
+    ----------
+    truth, prediction : real arrays of one shape
+        (Z, Y, X) or (Y, X), as they were given: no copies, of any memory layout.
+    data_range : float
+        L, the range of grey values that counts as 1: above 0.
+    spacing : tuple of float or None
+        Voxel size in µm along the axes, where it matters.
+    """
+
+    truth: Real
+    prediction: Real
+    data_range: float
+    spacing: tuple[float, ...] | None = None
+
+
+def pair(
+    truth: Real,
+    prediction: Real,
+    *,
+    data_range: float,
+    spacing: tuple[float, ...] | None = None,
+) -> ImagePair:
+    """Check two images once, so that every score of them can rely on it.
+
+    Parameters
+    ----------
+    truth, prediction : real arrays of one shape
+        Grey values, of any integer, floating or boolean dtype and memory layout (memory-mapped
+        files are read piece by piece). Nothing is copied.
+    data_range : float
+        L, the range of grey values that counts as 1. It has no default: 65535 for a uint16 image
+        that uses a few hundred grey values makes every prediction look perfect.
+    spacing : tuple of float, optional
+        Voxel size in µm along the axes of the arrays.
+
+    Returns
+    -------
+    ImagePair
+        The two images as they are.
+
+    Raises
+    ------
+    InputError
+        If the shapes differ, an image is empty, not real, or has NaN or infinite voxels, or the
+        range or a spacing is not a positive finite number.
+
+    Examples
+    --------
+    >>> pair(np.zeros((2, 3)), np.ones((2, 3)), data_range=1.0).data_range
+    1.0
+    """
+    images = checked({"truth": truth, "prediction": prediction})
+    range_ = _positive("data_range", data_range)
+    if spacing is not None:
+        spacing = tuple(_positive("spacing", value) for value in spacing)
+        if len(spacing) != images[0].ndim:
+            raise InputError(
+                f"spacing: one number in µm per axis is needed, found {spacing} for images of "
+                f"shape {images[0].shape}; give them in the order of the axes"
+            )
+    return ImagePair(images[0], images[1], range_, spacing)
+
+
+def checked(images: dict[str, Real]) -> tuple[Real, ...]:
+    """Return images as arrays if they can be compared voxel by voxel.
+
+    Parameters
+    ----------
+    images : dict of str to array
+        By the name that stands in the message.
+
+    Returns
+    -------
+    tuple of real arrays
+        The same, not copied.
+
+    Raises
+    ------
+    InputError
+        If one is empty or not real, or has NaN or infinite voxels, or their shapes differ.
+    """
+    arrays = {name: np.asarray(image) for name, image in images.items()}
+    first = next(iter(arrays))
+    for name, array in arrays.items():
+        if array.dtype.kind not in "buif":
+            raise InputError(
+                f"{name}: grey values must be integer or floating numbers, found {array.dtype}; "
+                "convert the image, for instance to float32"
+            )
+        if array.shape != arrays[first].shape:
+            raise InputError(
+                f"{first} and {name} must have the same shape, found {arrays[first].shape} and "
+                f"{array.shape}; they are compared voxel by voxel, crop or resample before"
+            )
+        if array.size == 0:
+            raise InputError(f"{name}: an image without voxels, found shape {array.shape}")
+        if array.dtype.kind == "f" and not _is_finite(array):
+            raise InputError(
+                f"{name}: every voxel must be a finite number, found NaN or infinity; replace "
+                "them, for instance with numpy.nan_to_num, where they mean something"
+            )
+    return tuple(arrays.values())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Normalised:
+    """An image scaled by its percentiles, and these.
+
+    Parameters
+    ----------
+    image : floating array
+        ``(I - low) / (high - low)``, not clipped; the image itself where they are equal.
+    low, high : float
+        Grey values of the two percentiles.
+    """
+
+    image: Real
+    low: float
+    high: float
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether the percentiles are equal, so that nothing could be scaled."""
+        return self.low == self.high
+
+
+def percentile_normalised(volume: Real, low: float = 2.0, high: float = 99.8) -> Normalised:
+    """Return an image scaled so that two of its percentiles become 0 and 1.
+
+    Parameters
+    ----------
+    volume : real array
+        Grey values, finite.
+    low, high : float
+        Percentiles in [0, 100], of all voxels, interpolated linearly.
+
+    Returns
+    -------
+    Normalised
+        The scaled image as float32, as float64 for integers and floats that float32 cannot hold;
+        values below the one and above the other percentile lie outside [0, 1]. An image with
+        equal percentiles is given back as it is: see its `unchanged`.
+
+    Raises
+    ------
+    InputError
+        If the volume is empty, not real or not finite, or not ``0 <= low < high <= 100``.
+
+    References
+    ----------
+    Fuse My Cells challenge, IEEE International Symposium on Biomedical Imaging 2025 (percentiles 2
+    and 99.8, without clipping).
+
+    Examples
+    --------
+    >>> found = percentile_normalised(np.arange(101, dtype=np.uint8), 10, 60)
+    >>> found.low, found.high, found.image[[0, 10, 60, 100]].tolist()
+    (10.0, 60.0, [-0.20000000298023224, 0.0, 1.0, 1.7999999523162842])
+    >>> percentile_normalised(np.full(5, 7)).unchanged
+    True
+    """
+    (array,) = checked({"volume": volume})
+    if not 0 <= low < high <= 100:
+        raise InputError(f"percentiles must be 0 <= low < high <= 100, found {low} and {high}")
+    bottom, top = percentiles(array, (low, high))
+    if bottom == top:
+        return Normalised(array, bottom, top)
+    kind = np.result_type(array.dtype, np.float32)
+    image = np.subtract(array, kind.type(bottom), dtype=kind)
+    image /= kind.type(top - bottom)
+    return Normalised(image, bottom, top)
+
+
+def percentiles(volume: Real, ranks: tuple[float, ...]) -> tuple[float, ...]:
+    """Return percentiles of all voxels, linearly interpolated between grey values.
+
+    Parameters
+    ----------
+    volume : real array
+        Grey values, finite, at least one.
+    ranks : tuple of float
+        In [0, 100].
+
+    Returns
+    -------
+    tuple of float
+        As `numpy.percentile` of the values in double precision. Integers of 8 and 16 bits and
+        float32 are counted, not sorted, nor copied.
+
+    Examples
+    --------
+    >>> percentiles(np.array([1, 2, 4], np.uint16), (50, 75))
+    (2.0, 3.0)
+    """
+    places = [rank / 100 * (volume.size - 1) for rank in ranks]
+    wanted = sorted({int(place) + step for place in places for step in (0, 1)})
+    wanted = [min(place, volume.size - 1) for place in wanted]
+    values = dict(zip(wanted, _ordered(volume, wanted), strict=True))
+    found = []
+    for place in places:
+        below = values[int(place)]
+        above = values[min(int(place) + 1, volume.size - 1)]
+        found.append(below + (above - below) * (place - int(place)))
+    return tuple(found)
+
+
+def chunks(*images: Real, dtype: Any = None, size: int = CHUNK) -> Iterator[tuple[Real, ...]]:  # noqa: ANN401
+    """Yield the voxels of images of one shape piece by piece, in an order that suits the memory.
+
+    Parameters
+    ----------
+    *images : real arrays of one shape
+        Of any memory layout.
+    dtype : numpy dtype, optional
+        To which the pieces are converted; their own, in native byte order, by default.
+    size : int
+        Voxels per piece.
+
+    Yields
+    ------
+    tuple of (N,) arrays
+        The same voxels of each image; overwritten by the next.
+
+    Examples
+    --------
+    >>> [piece.tolist() for (piece,) in chunks(np.arange(5, dtype=np.uint8), dtype=float, size=3)]
+    [[0.0, 1.0, 2.0], [3.0, 4.0]]
+    """
+    types = [image.dtype.newbyteorder("=") if dtype is None else dtype for image in images]
+    pieces = np.nditer(
+        images,
+        flags=["external_loop", "buffered"],
+        op_flags=[["readonly"]] * len(images),
+        op_dtypes=types,
+        casting="unsafe",
+        buffersize=size,
+    )
+    for piece in pieces:
+        yield piece if isinstance(piece, tuple) else (piece,)
+
+
+def _ordered(volume: Real, places: list[int]) -> list[float]:
+    """Return the values at some places of the sorted voxels."""
+    dtype = volume.dtype
+    if dtype.kind in ("b", "u", "i") and dtype.itemsize <= 2:
+        lowest = 0 if dtype.kind in ("b", "u") else int(np.iinfo(dtype).min)
+        counts = np.zeros(1 << (8 * dtype.itemsize), np.int64)
+        for (piece,) in chunks(volume, dtype=np.int64, size=1 << 20):
+            counts += np.bincount(piece - lowest, minlength=counts.size)
+        found = np.searchsorted(np.cumsum(counts), places, side="right")
+        return [float(value + lowest) for value in found]
+    if dtype.kind == "f" and dtype.itemsize <= 4:
+        return _ordered_float32(volume, places)
+    values = np.array(volume, np.float64).ravel()
+    values.partition(places)
+    return [float(values[place]) for place in places]
+
+
+def _ordered_float32(volume: Real, places: list[int]) -> list[float]:
+    """Return values of the sorted voxels by counting the upper, then the lower half of their bits.
+
+    The bits of a floating number, those of negative ones inverted, are ordered as the numbers are.
+    """
+    from cytosuite.metrics import pair_kernel as kernel  # its compiler takes long to import
+
+    upper = np.zeros(1 << 16, np.int64)
+    for (piece,) in chunks(volume, dtype=np.float32):
+        kernel.count_upper(piece.view(np.uint32), upper)
+    ends = np.cumsum(upper)
+    bins = np.searchsorted(ends, places, side="right")
+    wanted, row_of = np.unique(bins, return_inverse=True)
+    rows = np.full(1 << 16, -1, np.int16)
+    rows[wanted] = np.arange(wanted.size)
+    lower = np.zeros((wanted.size, 1 << 16), np.int64)
+    for (piece,) in chunks(volume, dtype=np.float32):
+        kernel.count_lower(piece.view(np.uint32), rows, lower)
+    values = []
+    for place, found, row in zip(places, bins, row_of, strict=True):
+        rest = place - int(ends[found] - upper[found])
+        last = int(np.searchsorted(np.cumsum(lower[row]), rest, side="right"))
+        key = int(found) << 16 | last
+        bits = key ^ 0x80000000 if key & 0x80000000 else key ^ 0xFFFFFFFF
+        values.append(float(np.array(bits, np.uint32).view(np.float32)))
+    return values
+
+
+def _is_finite(array: Real) -> bool:
+    """Return whether no voxel is NaN or infinite: the extremes of each piece tell."""
+    return all(isfinite(piece.min()) and isfinite(piece.max()) for (piece,) in chunks(array))
+
+
+def _positive(name: str, value: float) -> float:
+    """Return a number if it is positive and finite."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+        raise InputError(f"{name} must be a positive number, found {value!r}")
+    if not (isfinite(value) and value > 0):
+        raise InputError(f"{name} must be a positive finite number, found {value}; state it")
+    return float(value)

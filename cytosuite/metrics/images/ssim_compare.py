@@ -1,0 +1,237 @@
+"""Structural similarity of two arrays: cut into columns, which threads work on one by one."""
+
+import math
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cytosuite.metrics.images.ssim_window import Window
+from cytosuite.errors import InputError
+
+K1, K2 = 0.01, 0.03  # of the constants that keep the quotients defined (Wang et al. 2004)
+PIECE = 32  # planes converted together where the loops cannot read the dtype or layout
+
+Real = NDArray[Any]
+Floats = NDArray[np.float64]
+Quartet = tuple[Real, Real, Real, Real]
+Buffers = tuple[Floats, Floats, Floats, Floats, Floats]
+Scale = tuple[float, float]  # gain, offset
+AS_IT_IS: Scale = (1.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Work:
+    """What the columns of one comparison have in common."""
+
+    volumes: tuple[Real, Real]
+    window: Window
+    scales: tuple[Scale, Scale]
+    constants: tuple[float, float, float]
+    out: Floats | None
+
+
+def compare(
+    truth: Real,
+    prediction: Real,
+    data_range: float,
+    window: Window,
+    scales: tuple[Scale, Scale] = (AS_IT_IS, AS_IT_IS),
+    out: Floats | None = None,
+) -> float:
+    """Return the mean similarity of two arrays over the windows that lie within them.
+
+    Parameters
+    ----------
+    truth, prediction : real arrays (Z, Y, X) or (Y, X)
+        Of one shape, finite, not smaller than the window along any axis.
+    data_range : float
+        L, above 0.
+    window : Window
+        Weights along the axes.
+    scales : two tuples (gain, offset)
+        ``gain * value + offset`` is compared in place of the values, without a copy of them.
+    out : float64 array (Z, Y, X), optional
+        Takes the similarity of each window.
+
+    Returns
+    -------
+    float
+        In [-1, 1], whatever the number of threads.
+
+    Raises
+    ------
+    InputError
+        If the values are so large against L that their squares overflow.
+
+    Notes
+    -----
+    There is a thread per processor; each needs 4 MB, more for a longer window along Z, whatever
+    the size of the volume. A constant near the values is taken from both before they are squared.
+    """
+    volumes = (_as_volume(truth), _as_volume(prediction))
+    centre = scales[0][0] * _middle(volumes[0]) + scales[0][1]
+    work = _Work(
+        volumes,
+        window,
+        (_in_units(scales[0], data_range, centre), _in_units(scales[1], data_range, centre)),
+        (2 * K1**2, 2 * K2**2, 2 * centre / data_range),
+        out,
+    )
+    shape = values_shape(volumes[0].shape, window)
+    mean = math.fsum(_all_columns(work, shape)) / math.prod(shape)
+    if not math.isfinite(mean):
+        raise InputError(
+            f"SSIM: grey values too large for the data range {data_range:g}; give the image's own"
+        )
+    return mean
+
+
+def values_shape(shape: tuple[int, ...], window: Window) -> tuple[int, ...]:
+    """Return how many windows lie within a volume along Z, Y, X.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (Z, Y, X) or (Y, X).
+    window : Window
+        Weights along Z, Y, X.
+
+    Returns
+    -------
+    tuple of three int
+        The lengths less twice the radii of the window.
+
+    Raises
+    ------
+    InputError
+        If an axis is shorter than the window.
+    """
+    volume = (1,) * (3 - len(shape)) + tuple(shape)
+    inside = tuple(n - 2 * radius for n, radius in zip(volume, window.radii, strict=True))
+    if min(inside) < 1:
+        raise InputError(
+            f"SSIM: images of shape {shape} are smaller than the window of radius {window.radii}; "
+            "make the window for this shape"
+        )
+    return inside
+
+
+def _in_units(scale: Scale, data_range: float, centre: float) -> Scale:
+    """Return the scale that also takes a constant away and makes the data range 1."""
+    return scale[0] / data_range, (scale[1] - centre) / data_range
+
+
+def _all_columns(work: _Work, shape: tuple[int, ...]) -> list[float]:
+    """Return the sum of the values of each column; threads take the next until none is left."""
+    from cytosuite.metrics import ssim_kernel as kernel  # its compiler takes long to import
+
+    width = kernel.WIDTH - 2 * work.window.radii[2]
+    columns = [(y, x) for y in _parts(shape[1], kernel.ROWS) for x in _parts(shape[2], width)]
+    totals = [0.0] * len(columns)
+    waiting = iter(list(enumerate(columns)))
+
+    def take() -> None:
+        """Work on column after column."""
+        buffers = kernel.workspace(work.window.radii)
+        for number, (rows, width) in waiting:
+            totals[number] = _column(work, rows, width, buffers)
+
+    threads = min(_processors(), len(columns))
+    if threads == 1:
+        take()
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            for done in [pool.submit(take) for _ in range(threads)]:
+                done.result()
+    return totals
+
+
+def _column(work: _Work, rows: slice, width: slice, buffers: Buffers) -> float:
+    """Return the sum of the values of one column."""
+    from cytosuite.metrics import ssim_kernel as kernel
+
+    _, ry, rx = work.window.radii
+    planes = work.volumes[0].shape[0]
+    direct = all(_kind(volume) is not None for volume in work.volumes)
+    halo = 2 * work.window.radii[0]
+    nothing = np.empty((0, 0, 0))
+    size = (rows.stop - rows.start, width.stop - width.start)
+    buffers[-1][:] = 0.0
+    held = done = 0
+    for first in range(0, planes, planes if direct else PIECE):
+        last = planes if direct else min(first + PIECE, planes)
+        box = (
+            slice(first, last),
+            slice(rows.start, rows.stop + 2 * ry),
+            slice(width.start, width.stop + 2 * rx),
+        )
+        read = [_source(volume, box, direct) for volume in work.volumes]
+        end = max(last - halo, 0)
+        held = kernel.advance(
+            read[0][1],
+            read[1][1],
+            (read[0][0], read[1][0]),
+            (first, rows.start, width.start) if direct else (0, 0, 0),
+            (last - first, *size),
+            work.scales,
+            work.constants,
+            work.window.weights,
+            buffers,
+            held,
+            nothing if work.out is None else work.out[done:end, rows, width],
+        )
+        done = end
+    return float(buffers[-1].sum())
+
+
+def _source(volume: Real, box: tuple[slice, ...], direct: bool) -> tuple[int, Quartet]:
+    """Return the place of a dtype, and a volume at that place, or part of it converted."""
+    from cytosuite.metrics import ssim_kernel as kernel
+
+    kind = _kind(volume) if direct else len(kernel.DTYPES) - 1
+    array = volume if direct else np.array(volume[box], np.float64, order="C")
+    array = array.view()
+    array.flags.writeable = False
+    found = []
+    for place, name in enumerate(kernel.DTYPES):
+        empty = np.empty((0, 0, 0), name)
+        empty.flags.writeable = False
+        found.append(array if place == kind else empty)
+    return kind or 0, (found[0], found[1], found[2], found[3])
+
+
+def _kind(volume: Real) -> int | None:
+    """Return the place of a volume's dtype among those read as they are; None to convert it."""
+    from cytosuite.metrics.images.ssim_kernel import DTYPES
+
+    known = volume.dtype.isnative and volume.dtype.name in DTYPES
+    return DTYPES.index(volume.dtype.name) if known and volume.flags.c_contiguous else None
+
+
+def _as_volume(array: Real) -> Real:
+    """Return an array with axes Z, Y, X."""
+    array = np.asarray(array)
+    return array if array.ndim == 3 else array[np.newaxis]
+
+
+def _middle(volume: Real) -> float:
+    """Return the median of a few voxels."""
+    few = volume[tuple(slice(n // 16, None, max(n // 8, 1)) for n in volume.shape)]
+    return float(np.median(few.astype(np.float64)))
+
+
+def _parts(length: int, longest: int) -> list[slice]:
+    """Return slices of about equal length, none longer than `longest`."""
+    count = -(-length // longest)
+    edges = [length * k // count for k in range(count + 1)]
+    return [slice(a, b) for a, b in pairwise(edges)]
+
+
+def _processors() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,323 @@
+"""Segmentation (SEG) and detection (DET) accuracy of the Cell Tracking Challenge.
+
+Both match in the same way: a predicted object matches an object of the truth if it covers strictly
+more than half of it, in integers ``2 |R n S| > |R|``. An object of the truth has at most one match;
+a predicted object may match several. Half exactly is no match, and the size of the predicted
+object does not matter.
+"""
+
+from dataclasses import dataclass
+from math import nan
+
+import numpy as np
+
+from cytosuite.metrics.metric import metric
+from cytosuite.metrics.labels.overlap import Counts, Overlap, overlap
+from cytosuite.errors import InputError
+
+SPLIT, MISSED, SPURIOUS = 5, 10, 1  # cost of repairing one such error by hand (Matula et al. 2015)
+
+
+@dataclass(frozen=True, slots=True)
+class CtcErrors:
+    """Errors of a detection, each repaired by one operation of its kind.
+
+    Parameters
+    ----------
+    splits : int
+        For each predicted object that matches m > 1 objects of the truth, m - 1.
+    missed : int
+        Objects of the truth without a match.
+    spurious : int
+        Predicted objects that match nothing.
+    """
+
+    splits: int
+    missed: int
+    spurious: int
+
+
+def matches(table: Overlap) -> Counts:
+    """Return which pairs match in the sense of the Cell Tracking Challenge.
+
+    Parameters
+    ----------
+    table : Overlap
+        Of a truth and a prediction.
+
+    Returns
+    -------
+    (M,) int64 array
+        Positions of the pairs whose predicted object covers more than half of the other, ascending.
+
+    Examples
+    --------
+    >>> from cytosuite.metrics.labels.overlap import overlap
+    >>> matches(overlap(np.array([1, 1, 1, 2, 2]), np.array([7, 7, 8, 8, 9]))).tolist()
+    [0]
+    """
+    near = table.halves
+    matched: Counts = near[2 * table.shared[near] > table.truth_sizes[table.truth_index[near]]]
+    return matched
+
+
+def ctc_errors(table: Overlap) -> CtcErrors:
+    """Count the operations that turn the detected objects into those of the truth.
+
+    Parameters
+    ----------
+    table : Overlap
+        Of a truth and a prediction.
+
+    Returns
+    -------
+    CtcErrors
+        NS, FN and FP of the reference.
+
+    References
+    ----------
+    Matula et al., Cell Tracking Accuracy Measurement Based on Comparison of Acyclic Oriented
+    Graphs, PLOS ONE 10 (2015), doi:10.1371/journal.pone.0144959.
+
+    Examples
+    --------
+    One predicted object covers both cells, another lies in the background:
+
+    >>> from cytosuite.metrics.labels.overlap import overlap
+    >>> ctc_errors(overlap(np.array([1, 1, 2, 2, 0]), np.array([7, 7, 7, 7, 8])))
+    CtcErrors(splits=1, missed=0, spurious=1)
+    """
+    matched = matches(table)
+    covering = int(np.count_nonzero(np.bincount(table.prediction_index[matched])))
+    return CtcErrors(
+        splits=matched.size - covering,
+        missed=table.truth_sizes.size - matched.size,
+        spurious=table.prediction_sizes.size - covering,
+    )
+
+
+def detection_accuracy(cells: int, errors: CtcErrors, *, penalize_spurious: bool = True) -> float:
+    """Return the detection accuracy that follows from the numbers of errors.
+
+    Parameters
+    ----------
+    cells : int
+        Objects in the truth.
+    errors : CtcErrors
+        Of each kind.
+    penalize_spurious : bool
+        Whether spurious objects cost anything; not where only some of the cells are annotated.
+
+    Returns
+    -------
+    float
+        In [0, 1]; NaN for no cells. See `det`.
+
+    Raises
+    ------
+    InputError
+        If a number is negative, or more cells are missed or split than there are.
+
+    Examples
+    --------
+    Published scores of a watershed method on a volume of 201 nuclei (Bruch et al., 2023):
+
+    >>> round(detection_accuracy(201, CtcErrors(splits=12, missed=43, spurious=71)), 6)
+    0.720896
+    """
+    if min(cells, errors.splits, errors.missed, errors.spurious) < 0:
+        raise InputError(
+            f"numbers of cells and of errors must not be negative, found {cells} cells, {errors}"
+        )
+    if errors.splits + errors.missed > cells:
+        raise InputError(
+            f"splits and missed cells must not exceed the {cells} cells, found {errors}; "
+            "a cell can only be missed or be split off once"
+        )
+    if cells == 0:
+        return nan
+    repair = SPLIT * errors.splits + MISSED * errors.missed
+    if penalize_spurious:
+        repair += SPURIOUS * errors.spurious
+    from_scratch = MISSED * cells
+    return 1.0 - min(repair, from_scratch) / from_scratch
+
+
+@metric(
+    evidence=overlap,
+    task="segment",
+    name="SEG",
+    title="Segmentation accuracy",
+    best=1.0,
+    worst=0.0,
+    reference="10.1093/bioinformatics/btu080",
+    undefined="when the truth holds no object",
+    primary=True,
+)
+def seg(table: Overlap) -> float:
+    """Return the mean Jaccard index of the cells with the predicted objects that match them.
+
+    Parameters
+    ----------
+    table : Overlap
+        Of a truth and a prediction.
+
+    Returns
+    -------
+    float
+        In [0, 1]; NaN when the truth holds no object.
+
+    Notes
+    -----
+    ``SEG = 1/N sum_R J(R)`` over the N objects R of the truth, with ``J = |R n S| / |R u S|`` for
+    the S that covers more than half of R, and 0 where there is none. Spurious objects do not
+    lower it. Published programs return 0 for a truth without objects; here it is undefined.
+
+    References
+    ----------
+    Maška et al., A benchmark for comparison of cell tracking algorithms, Bioinformatics 30
+    (2014), doi:10.1093/bioinformatics/btu080.
+
+    Examples
+    --------
+    Half of the second cell is not enough:
+
+    >>> seg(np.array([1, 1, 1, 1, 2, 2]), np.array([1, 1, 1, 0, 2, 0]))
+    0.375
+    """
+    if not table.truth_sizes.size:
+        return nan
+    matched = matches(table)
+    jaccard = table.shared[matched] / table.unions_of(matched)
+    return float(jaccard.sum() / table.truth_sizes.size)
+
+
+@metric(
+    evidence=overlap,
+    task="segment",
+    name="DET",
+    title="Detection accuracy",
+    best=1.0,
+    worst=0.0,
+    reference="10.1371/journal.pone.0144959",
+    undefined="when the truth holds no object",
+    primary=True,
+)
+def det(table: Overlap) -> float:
+    """Return the share of the work of drawing every cell which the prediction saves.
+
+    Parameters
+    ----------
+    table : Overlap
+        Of a truth and a prediction.
+
+    Returns
+    -------
+    float
+        In [0, 1]; NaN when the truth holds no object.
+
+    Notes
+    -----
+    ``DET = 1 - min(A, A0) / A0`` with ``A = 5 splits + 10 missed + 1 spurious`` and ``A0 = 10 N``,
+    the cost of drawing all N cells by hand. A predicted object that matches m > 1 cells needs
+    m - 1 splits. Published programs divide by zero for a truth without objects; here it is
+    undefined. Challenge data sets give tracking markers as the truth of DET and whole cells as
+    that of SEG; where only one truth exists it serves both.
+
+    References
+    ----------
+    Matula et al., Cell Tracking Accuracy Measurement Based on Comparison of Acyclic Oriented
+    Graphs, PLOS ONE 10 (2015), doi:10.1371/journal.pone.0144959.
+
+    Examples
+    --------
+    Three cells under one object need two splits, 10 of 30 points:
+
+    >>> round(det(np.array([1, 2, 3]), np.array([1, 1, 1])), 4)
+    0.6667
+    """
+    return detection_accuracy(table.truth_sizes.size, ctc_errors(table))
+
+
+@metric(
+    evidence=overlap,
+    task="segment",
+    title="Splits needed",
+    best=0.0,
+    reference="10.1371/journal.pone.0144959",
+)
+def splits(table: Overlap) -> float:
+    """Return how many cuts separate the cells which share one predicted object (NS of DET).
+
+    Parameters
+    ----------
+    table : Overlap
+        Of a truth and a prediction.
+
+    Returns
+    -------
+    float
+        At least 0, never undefined.
+
+    Examples
+    --------
+    >>> splits(np.array([1, 2, 3]), np.array([1, 1, 1]))
+    2.0
+    """
+    return float(ctc_errors(table).splits)
+
+
+@metric(
+    evidence=overlap,
+    task="segment",
+    title="Cells missed",
+    best=0.0,
+    reference="10.1371/journal.pone.0144959",
+)
+def missed(table: Overlap) -> float:
+    """Return how many cells no predicted object covers by more than half (FN of DET).
+
+    Parameters
+    ----------
+    table : Overlap
+        Of a truth and a prediction.
+
+    Returns
+    -------
+    float
+        At least 0, never undefined.
+
+    Examples
+    --------
+    >>> missed(np.array([1, 1, 2, 2]), np.array([1, 1, 2, 0]))
+    1.0
+    """
+    return float(ctc_errors(table).missed)
+
+
+@metric(
+    evidence=overlap,
+    task="segment",
+    title="Spurious objects",
+    best=0.0,
+    reference="10.1371/journal.pone.0144959",
+)
+def spurious(table: Overlap) -> float:
+    """Return how many predicted objects match no cell (FP of DET).
+
+    Parameters
+    ----------
+    table : Overlap
+        Of a truth and a prediction.
+
+    Returns
+    -------
+    float
+        At least 0, never undefined.
+
+    Examples
+    --------
+    >>> spurious(np.array([1, 1, 0, 0]), np.array([1, 1, 2, 3]))
+    2.0
+    """
+    return float(ctc_errors(table).spurious)

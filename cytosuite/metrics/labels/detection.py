@@ -1,0 +1,259 @@
+"""Objects found, objects right, and how many there are: scores at an overlap of one half."""
+
+from math import nan
+
+import numpy as np
+
+from cytosuite.metrics.metric import metric
+from cytosuite.metrics.labels.overlap import Overlap, overlap
+from cytosuite.errors import InputError
+
+EVERINGHAM = "10.1007/s11263-009-0275-4"
+
+
+def found(table: Overlap, percent: int = 50) -> int:
+    """Count the pairs of one object of the truth and one predicted object that are the same.
+
+    Parameters
+    ----------
+    table : Overlap
+        Of a truth and a prediction.
+    percent : int
+        Least IoU of the two in hundredths, 50 to 100.
+
+    Returns
+    -------
+    int
+        True positives of a largest one-to-one matching of the pairs with at least that IoU.
+
+    Raises
+    ------
+    InputError
+        If `percent` is not an integer from 50 to 100.
+
+    Notes
+    -----
+    The condition ``100 |R n S| >= percent |R u S|`` is compared in integers. Above one half no
+    object has a second candidate. At one half exactly an object may have two, its two disjoint
+    halves, which then have no other: candidates form stars, each of which holds one pair of any
+    largest matching, and their number is that of the objects in them minus that of their pairs.
+    It does not depend on the order of the labels, nor on which of the two volumes is the truth.
+
+    Examples
+    --------
+    Either half may stand for the whole, the other is in excess:
+
+    >>> from cytosuite.metrics.labels.overlap import overlap
+    >>> found(overlap(np.array([1, 1, 1, 1]), np.array([1, 1, 2, 2])))
+    1
+    """
+    if percent != int(percent) or not 50 <= percent <= 100:
+        raise InputError(
+            f"the least IoU must be a whole number of hundredths from 50 to 100, found {percent}; "
+            "below one half objects have no unique partner"
+        )
+    near = table.halves
+    same = near[100 * table.shared[near] >= int(percent) * table.unions_of(near)]
+    truths = np.bincount(table.truth_index[same])
+    predictions = np.bincount(table.prediction_index[same])
+    return int(np.count_nonzero(truths) + np.count_nonzero(predictions) - same.size)
+
+
+def f1_at(table: Overlap, percent: int) -> float:
+    """Return the harmonic mean of precision and recall of objects, at any least IoU from 0.5.
+
+    Parameters
+    ----------
+    table : Overlap
+        Of a truth and a prediction.
+    percent : int
+        Least IoU in hundredths, 50 to 100.
+
+    Returns
+    -------
+    float
+        In [0, 1]; 0 when one of the two holds no object, NaN when neither does. See `f1`.
+
+    Examples
+    --------
+    >>> table = overlap(np.array([1, 1, 1, 1, 2]), np.array([1, 1, 1, 0, 2]))
+    >>> f1_at(table, 75), f1_at(table, 80)
+    (1.0, 0.5)
+    """
+    objects = table.truth_sizes.size + table.prediction_sizes.size
+    return 2 * found(table, percent) / objects if objects else nan
+
+
+@metric(
+    evidence=overlap,
+    task="segment",
+    name="F1",
+    title="F1 at IoU 0.5",
+    best=1.0,
+    worst=0.0,
+    reference=EVERINGHAM,
+    undefined="when neither the truth nor the prediction holds an object",
+)
+def f1(table: Overlap) -> float:
+    """Return the harmonic mean of precision and recall of objects, at an IoU of at least 0.5.
+
+    Parameters
+    ----------
+    table : Overlap
+        Of a truth and a prediction.
+
+    Returns
+    -------
+    float
+        In [0, 1]; 0 when one of the two holds no object, NaN when neither does.
+
+    Notes
+    -----
+    ``F1 = 2 TP / (N + P)`` with N objects in the truth, P in the prediction and TP pairs of a
+    largest one-to-one matching (see `found`). It is the same with truth and prediction exchanged.
+
+    References
+    ----------
+    Everingham et al., The Pascal Visual Object Classes (VOC) Challenge, International Journal of
+    Computer Vision 88 (2010), doi:10.1007/s11263-009-0275-4 (overlap criterion; there it is
+    strictly more than half, here half exactly counts).
+
+    Examples
+    --------
+    >>> f1(np.array([1, 1, 2, 2]), np.array([1, 1, 0, 0])) == 2 / 3
+    True
+    """
+    return f1_at(table, 50)
+
+
+@metric(
+    evidence=overlap,
+    task="segment",
+    title="Precision at IoU 0.5",
+    best=1.0,
+    worst=0.0,
+    reference=EVERINGHAM,
+    undefined="when the prediction holds no object",
+)
+def precision(table: Overlap) -> float:
+    """Return the share of predicted objects that are a cell, at an IoU of at least 0.5.
+
+    Parameters
+    ----------
+    table : Overlap
+        Of a truth and a prediction.
+
+    Returns
+    -------
+    float
+        ``TP / P`` in [0, 1]; NaN when the prediction holds no object. See `f1`.
+
+    Examples
+    --------
+    >>> precision(np.array([1, 1, 0, 0]), np.array([1, 1, 2, 3])) == 1 / 3
+    True
+    """
+    return found(table) / table.prediction_sizes.size if table.prediction_sizes.size else nan
+
+
+@metric(
+    evidence=overlap,
+    task="segment",
+    title="Recall at IoU 0.5",
+    best=1.0,
+    worst=0.0,
+    reference=EVERINGHAM,
+    undefined="when the truth holds no object",
+)
+def recall(table: Overlap) -> float:
+    """Return the share of cells that were found as such, at an IoU of at least 0.5.
+
+    Parameters
+    ----------
+    table : Overlap
+        Of a truth and a prediction.
+
+    Returns
+    -------
+    float
+        ``TP / N`` in [0, 1]; NaN when the truth holds no object. See `f1`.
+
+    Examples
+    --------
+    >>> recall(np.array([1, 1, 2, 2]), np.array([0, 1, 0, 0]))
+    0.5
+    """
+    return found(table) / table.truth_sizes.size if table.truth_sizes.size else nan
+
+
+@metric(evidence=overlap, task="segment", title="Cells in the truth")
+def truth_count(table: Overlap) -> float:
+    """Return the number of objects in the truth.
+
+    Parameters
+    ----------
+    table : Overlap
+        Of a truth and a prediction.
+
+    Returns
+    -------
+    float
+        At least 0, never undefined.
+
+    Examples
+    --------
+    >>> truth_count(np.array([1, 2, 2, 0]), np.array([1, 1, 1, 1]))
+    2.0
+    """
+    return float(table.truth_sizes.size)
+
+
+@metric(evidence=overlap, task="segment", title="Objects predicted")
+def prediction_count(table: Overlap) -> float:
+    """Return the number of objects in the prediction.
+
+    Parameters
+    ----------
+    table : Overlap
+        Of a truth and a prediction.
+
+    Returns
+    -------
+    float
+        At least 0, never undefined.
+
+    Examples
+    --------
+    >>> prediction_count(np.array([1, 2, 2, 0]), np.array([1, 1, 1, 1]))
+    1.0
+    """
+    return float(table.prediction_sizes.size)
+
+
+@metric(
+    evidence=overlap,
+    task="segment",
+    title="Relative error of the count",
+    undefined="when the truth holds no object",
+)
+def count_error(table: Overlap) -> float:
+    """Return how many objects too many the prediction holds, relative to the truth.
+
+    Parameters
+    ----------
+    table : Overlap
+        Of a truth and a prediction.
+
+    Returns
+    -------
+    float
+        ``(P - N) / N``, at least -1, 0 for the right number, negative for too few; NaN when the
+        truth holds no object. Signed, so that it is no score: means of it may cancel.
+
+    Examples
+    --------
+    >>> count_error(np.array([1, 2, 2, 0]), np.array([1, 1, 1, 1]))
+    -0.5
+    """
+    truth, prediction = table.truth_sizes.size, table.prediction_sizes.size
+    return (prediction - truth) / truth if truth else nan

@@ -1,0 +1,267 @@
+"""How the voxels of two label volumes are counted: hashed where pairs are few, sorted in noise."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cytosuite.metrics.labels import overlap_kernel as kernel
+from cytosuite.errors import InputError
+
+CHUNK = 1 << 17  # voxels converted together where a volume must be
+THREADED = 1 << 18  # voxels from which two threads are worth their start
+SLOTS = 1 << 12  # of a new hash table
+SHARE = 4  # the two hash tables together may take half of the memory of the inputs
+DIRECT = 1 << 26  # labels below which a table of all labels is used, bounded by the voxels too
+SMALL = 1 << 20  # pairs above which the table uses narrow integers
+NARROW = 1 << 24  # voxels of a pair below which 32 bits leave room for products
+
+Array: TypeAlias = NDArray[Any]
+Labels: TypeAlias = NDArray[np.uint64]
+Counts: TypeAlias = NDArray[np.int64]
+Pairs: TypeAlias = tuple[Array, Array, Counts]  # label of the truth, of the prediction, voxels
+Columns: TypeAlias = tuple[Labels, Counts, Labels, Counts, Counts, Counts, Counts]
+
+
+def count(truth: Array, prediction: Array) -> Columns:
+    """Return the columns of the overlap table of two volumes.
+
+    Parameters
+    ----------
+    truth, prediction : integer arrays of one shape
+        Labels, 0 = background.
+
+    Returns
+    -------
+    truth_labels, truth_sizes, prediction_labels, prediction_sizes, truth_index, \
+prediction_index, shared
+        As documented there.
+
+    Raises
+    ------
+    InputError
+        If a label is negative.
+    """
+    width = max(truth.dtype.itemsize, prediction.dtype.itemsize, 2)
+    dtype = np.dtype(f"u{width}")
+    signed = truth.dtype.kind == "i", prediction.dtype.kind == "i"
+    pairs = _hashed(truth, prediction, dtype)
+    if pairs is None:
+        return _sorted(truth, prediction, dtype)
+    for name, labels, can_be in zip(("truth", "prediction"), pairs, signed, strict=False):
+        _refuse_negative(name, labels, can_be)
+    return _columns(*pairs)
+
+
+def _hashed(truth: Array, prediction: Array, dtype: np.dtype[Any]) -> Pairs | None:
+    """Return each pair of labels once, None where there are too many."""
+    slot = 2 * dtype.itemsize + 8
+    most = max((truth.nbytes + prediction.nbytes) // SHARE // slot, 4 * SLOTS)
+    if truth.size < THREADED:
+        found = [_count_slab(truth, prediction, dtype, most)]
+    else:
+        flat = truth.flags.c_contiguous and prediction.flags.c_contiguous
+        whole = [array.reshape(-1) if flat else array for array in (truth, prediction)]
+        middle = whole[0].shape[0] // 2
+        parts = (slice(middle), slice(middle, None))
+        with ThreadPoolExecutor(2) as pool:
+            jobs = [
+                pool.submit(_count_slab, whole[0][part], whole[1][part], dtype, most)
+                for part in parts
+            ]
+            found = [job.result() for job in jobs]
+    table = found[0]
+    for other in found[1:]:
+        if table is None or other is None:
+            return None
+        table = _merged(table, other)
+    if table is None:
+        return None
+    used = np.flatnonzero(table[2])
+    return table[0][used], table[1][used], table[2][used]
+
+
+def _count_slab(truth: Array, prediction: Array, dtype: np.dtype[Any], most: int) -> Pairs | None:
+    """Return the hash table of one slab, None where it would have more than `most` slots."""
+    table, used = _new_table(SLOTS, dtype), 0
+    for t, p in _chunks(truth, prediction, dtype):
+        position = 0
+        while True:
+            position, used = kernel.count_runs(t, p, position, *table, used)
+            if position == t.size:
+                break
+            if 2 * table[2].size > most:
+                return None
+            larger = _new_table(2 * table[2].size, dtype)
+            kernel.add_table(*table, *larger)
+            table = larger
+    return table
+
+
+def _new_table(slots: int, dtype: np.dtype[Any]) -> Pairs:
+    """Return an empty hash table."""
+    return np.empty(slots, dtype), np.empty(slots, dtype), np.zeros(slots, np.int64)
+
+
+def _merged(table: Pairs, other: Pairs) -> Pairs:
+    """Return the sum of two hash tables."""
+    used = sum(int(np.count_nonzero(one[2])) for one in (table, other))
+    if 2 * used > table[2].size:
+        larger = _new_table(1 << (2 * used - 1).bit_length(), table[0].dtype)
+        kernel.add_table(*table, *larger)
+        table = larger
+    kernel.add_table(*other, *table)
+    return table
+
+
+def _chunks(truth: Array, prediction: Array, dtype: np.dtype[Any]) -> Iterator[tuple[Array, Array]]:
+    """Yield both volumes in flat pieces of one unsigned dtype, read-only."""
+    if not truth.size:
+        return
+    arrays = (truth, prediction)
+    if all(
+        a.flags.c_contiguous and a.dtype.isnative and a.itemsize == dtype.itemsize for a in arrays
+    ):
+        t, p = (array.reshape(-1).view(dtype) for array in arrays)
+        t.flags.writeable = p.flags.writeable = False
+        yield t, p
+        return
+    pieces = np.nditer(
+        [truth, prediction],
+        flags=["external_loop", "buffered", "zerosize_ok"],
+        op_flags=[["readonly"], ["readonly"]],
+        op_dtypes=[dtype, dtype],
+        casting="unsafe",  # negative labels become the largest ones and are refused as such
+        buffersize=CHUNK,
+    )
+    for piece in pieces:
+        t, p = (np.ascontiguousarray(array).view() for array in piece)
+        t.flags.writeable = p.flags.writeable = False
+        yield t, p
+
+
+def _refuse_negative(name: str, labels: Array, signed: bool) -> None:
+    """Refuse the largest labels of an unsigned dtype when they come from a signed one."""
+    smallest = int(labels.view(f"i{labels.itemsize}").min()) if signed and labels.size else 0
+    if smallest < 0:
+        raise InputError(
+            f"{name}: labels must not be negative, found {smallest}; "
+            "use 0 for background and positive numbers for objects"
+        )
+
+
+def _columns(truth: Array, prediction: Array, voxels: Counts) -> Columns:
+    """Return the columns of the table of distinct pairs of labels, 0 for background."""
+    truth_labels, truth_index, truth_sizes = _objects(truth, voxels)
+    prediction_labels, prediction_index, prediction_sizes = _objects(prediction, voxels)
+    both = np.flatnonzero((truth != 0) & (prediction != 0))
+    key = truth_index[both] * np.int64(prediction_labels.size) + prediction_index[both]
+    both = both[np.argsort(key)]
+    return (
+        truth_labels,
+        truth_sizes,
+        prediction_labels,
+        prediction_sizes,
+        truth_index[both],
+        prediction_index[both],
+        voxels[both],
+    )
+
+
+def _objects(labels: Array, voxels: Counts) -> tuple[Labels, Counts, Counts]:
+    """Return the objects among labels, the position of each label there (-1: none), sizes."""
+    if labels.size and int(labels.max()) < 4 * labels.size + (1 << 16):
+        sizes = np.bincount(labels, weights=voxels)  # float64 is exact up to 2**53 voxels
+        sizes[0] = 0
+        found = np.flatnonzero(sizes)
+        position = np.full(sizes.size, -1, np.int64)
+        position[found] = np.arange(found.size)
+        return found.astype(np.uint64), position[labels], sizes[found].astype(np.int64)
+    found, index = np.unique(labels, return_inverse=True)
+    total = np.zeros(found.size, np.int64)
+    np.add.at(total, index, voxels)
+    background = int(found.size > 0 and found[0] == 0)
+    return found[background:].astype(np.uint64), index - background, total[background:]
+
+
+def _sorted(truth: Array, prediction: Array, dtype: np.dtype[Any]) -> Columns:
+    """Return the columns by sorting one key per voxel, in the memory of the inputs' size."""
+    names = [
+        _distinct(name, array, dtype)
+        for name, array in (("truth", truth), ("prediction", prediction))
+    ]
+    bits = int(names[1].size).bit_length()
+    wide = np.uint32 if bits + int(names[0].size).bit_length() <= 32 else np.uint64
+    low = wide((1 << bits) - 1)
+    keys = _keys(truth, prediction, dtype, names, wide(bits))
+    keys.sort()
+    pairs, most = kernel.count_sorted(keys, low)
+    narrow = np.int32 if pairs > SMALL and most < NARROW else np.int64
+    truth_index: Array = np.empty(pairs, narrow)
+    shared: Array = np.empty(pairs, narrow)
+    sizes = [np.zeros(labels.size + 1, np.int64) for labels in names]
+    kernel.squeeze_sorted(keys, wide(bits), low, truth_index, shared, *sizes)
+    prediction_index: Array = keys[:pairs]
+    if wide is np.uint32 and narrow is np.int32 and 2 * pairs > keys.size:
+        prediction_index = prediction_index.view(np.int32)
+    else:
+        prediction_index = prediction_index.astype(narrow)
+    return (
+        names[0],
+        sizes[0][1:],
+        names[1],
+        sizes[1][1:],
+        truth_index,
+        prediction_index,
+        shared,
+    )
+
+
+def _distinct(name: str, array: Array, dtype: np.dtype[Any]) -> Labels:
+    """Return the labels of a volume in ascending order, without background."""
+    signed = array.dtype.kind == "i"
+    if signed:
+        _refuse_negative(name, np.array([array.min()]).astype(dtype), signed)
+    largest = int(array.max())
+    if largest < min(DIRECT, max(array.size, 1 << 16)):
+        present = np.zeros(largest + 1, bool)
+        for labels, _ in _chunks(array, array, dtype):
+            present[labels] = True
+        present[0] = False
+        return np.flatnonzero(present).astype(np.uint64)
+    flat: Array = array.flatten("K").astype(dtype, copy=False)
+    flat.sort()
+    first = np.concatenate([flat[:1] != 0, flat[1:] != flat[:-1]])
+    labels_found: Labels = flat[first].astype(np.uint64)
+    return labels_found
+
+
+def _keys(
+    truth: Array,
+    prediction: Array,
+    dtype: np.dtype[Any],
+    names: list[Labels],
+    bits: np.uint32 | np.uint64,
+) -> Array:
+    """Return per voxel the numbers of its two objects in one word, 0 for background."""
+    keys = np.empty(truth.size, bits.dtype)
+    number = [_numbering(labels, bits.dtype) for labels in names]
+    begin = 0
+    for t, p in _chunks(truth, prediction, dtype):
+        for start in range(0, t.size, CHUNK):
+            part = slice(start, start + CHUNK)
+            size = t[part].size
+            keys[begin : begin + size] = (number[0](t[part]) << bits) | number[1](p[part])
+            begin += size
+    return keys
+
+
+def _numbering(labels: Labels, dtype: np.dtype[Any]) -> Callable[[Array], Array]:
+    """Return what turns labels into 1, 2, ... in ascending order, and background into 0."""
+    if not labels.size or int(labels[-1]) < DIRECT:
+        table = np.zeros(int(labels[-1]) + 1 if labels.size else 1, dtype)
+        table[labels] = np.arange(1, labels.size + 1, dtype=dtype)
+        return lambda part: table[part]
+    return lambda part: np.searchsorted(labels, part, side="right").astype(dtype)

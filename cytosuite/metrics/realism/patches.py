@@ -1,0 +1,355 @@
+"""How far small pieces of synthetic stacks are from pieces of real ones, in texture and light.
+
+Kernel (KID) and Fréchet (FID) distances of hand-made numbers per patch: nothing is downloaded, and
+every number has a meaning. Values compare only within one extractor: its hash goes with them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import nan
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cytosuite.metrics.metric import metric
+from cytosuite.metrics.realism.patch_statistics import Extractor, statistics
+from cytosuite.metrics.realism.scene import Scene
+from cytosuite.metrics.realism.wasserstein import members
+from cytosuite.errors import InputError
+
+BINKOWSKI = "10.48550/arXiv.1801.01401"
+HEUSEL = "10.48550/arXiv.1706.08500"
+PER_DIMENSION = 5  # patches of each side per number, below which no covariance is estimated
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PatchFeatures:
+    """What describes the patches of both sides, and how they were drawn.
+
+    Parameters
+    ----------
+    real, synthetic : (N, D) and (M, D) float64 array
+        One row per patch, standardised: less the mean of the real patches, over their standard
+        deviation (over 1 where that is 0). No rows where a side cannot be drawn from.
+    real_volume, synthetic_volume : (N,) and (M,) int64 array
+        Place, in its set, of the stack a patch is from.
+    extractor : str
+        Hash of what was measured, see `Extractor.identity`.
+    foreground : float
+        Share of the patches centred on an object.
+    seed : int
+        Of the places.
+    """
+
+    real: Floats
+    synthetic: Floats
+    real_volume: NDArray[np.int64]
+    synthetic_volume: NDArray[np.int64]
+    extractor: str
+    foreground: float
+    seed: int
+
+
+def patch_features(
+    real: Scene | Sequence[Scene],
+    synthetic: Scene | Sequence[Scene],
+    *,
+    extractor: Extractor | None = None,
+    patches: int = 256,
+    foreground: float = 0.5,
+    seed: int = 0,
+) -> PatchFeatures:
+    """Draw patches of both sides and describe them by the same numbers.
+
+    Parameters
+    ----------
+    real, synthetic : Scene or list of Scene
+        Stacks with labels, their grey values in one unit. Voxel sizes should be alike: a finer
+        stack holds frequencies which a coarser one cannot.
+    extractor : Extractor, optional
+        What is measured; see there for the numbers and why. The default suits nuclei.
+    patches : int
+        How many per side, spread evenly over its stacks.
+    foreground : float
+        Share of patches whose centre is drawn from the objects, in [0, 1], the same on both sides:
+        otherwise a difference in the number of cells would pass as one of texture.
+    seed : int
+        Of the places, which are drawn independently on the two sides. Patches that would reach
+        out of the stack are shifted into it.
+
+    Returns
+    -------
+    PatchFeatures
+        Of both sides; without rows if a side has no object, or nothing but objects, to draw from.
+
+    Raises
+    ------
+    InputError
+        If a stack is smaller than a patch, or a number is out of range.
+    """
+    if patches < 2 or not 0 <= foreground <= 1:
+        raise InputError(
+            f"patches must be at least 2 and foreground in [0, 1], found {patches} and {foreground}"
+        )
+    extractor = Extractor() if extractor is None else extractor
+    generators = np.random.default_rng(seed).spawn(2)
+    drawn = [
+        _described(members(side), extractor, patches, foreground, generator)
+        for side, generator in zip((real, synthetic), generators, strict=True)
+    ]
+    (first, first_volume), (second, second_volume) = drawn
+    if len(first) and len(second):
+        spread = first.std(axis=0)
+        centre, scale = first.mean(axis=0), np.where(spread > 0, spread, 1.0)
+        first, second = (first - centre) / scale, (second - centre) / scale
+    identity = extractor.identity
+    return PatchFeatures(first, second, first_volume, second_volume, identity, foreground, seed)
+
+
+@metric(
+    evidence=patch_features,
+    task="synthesise",
+    scope="set",
+    name="patch_KID",
+    title="Kernel distance of patch statistics",
+    best=0.0,
+    reference=BINKOWSKI,
+    undefined="when a side has fewer than 2 patches, or no object to draw them from",
+)
+def patch_kid(features: PatchFeatures) -> float:
+    """Return the unbiased squared maximum mean discrepancy of the patches' numbers.
+
+    Parameters
+    ----------
+    features : PatchFeatures
+        Of real and synthetic patches, see `patch_features`.
+
+    Returns
+    -------
+    float
+        0 on average for patches of one kind, and then negative half of the time; without upper
+        end.
+
+    Notes
+    -----
+    ``sum_{i != j} k(x_i, x_j) / (N (N - 1)) + sum_{i != j} k(y_i, y_j) / (M (M - 1))
+    - 2 mean k(x_i, y_j)`` with ``k(x, y) = (x . y / D + 1)**3``, of all patches: the mean over
+    subsets, which large sets need, estimates the same with more noise. See `kid_interval`.
+
+    References
+    ----------
+    Binkowski et al., Demystifying MMD GANs, ICLR (2018), doi:10.48550/arXiv.1801.01401.
+
+    Examples
+    --------
+    >>> none = np.zeros(2, int)
+    >>> x, y = np.array([[0.0], [1.0]]), np.array([[0.0], [2.0]])
+    >>> patch_kid.of(PatchFeatures(x, y, none, none, "", 0.5, 0))
+    -13.0
+    """
+    kernel = _Kernel(features)
+    every = np.ones((1, 1))
+    return float(kernel.distance(every, every)[0])
+
+
+@metric(
+    evidence=patch_features,
+    task="synthesise",
+    scope="set",
+    name="patch_FID",
+    title="Fréchet distance of patch statistics",
+    best=0.0,
+    reference=HEUSEL,
+    undefined="when a side has fewer than 5 patches per number that describes them",
+)
+def patch_fid(features: PatchFeatures) -> float:
+    """Return the Fréchet distance of the patches' numbers, taken as normally distributed.
+
+    Parameters
+    ----------
+    features : PatchFeatures
+        Of real and synthetic patches, see `patch_features`.
+
+    Returns
+    -------
+    float
+        At least 0, above it for patches of one kind too: the estimate is biased upwards by few
+        patches. NaN below 5 patches per dimension on a side.
+
+    References
+    ----------
+    Heusel et al., GANs trained by a two time-scale update rule converge to a local Nash
+    equilibrium, NeurIPS (2017), doi:10.48550/arXiv.1706.08500. There, of a network's features.
+
+    Examples
+    --------
+    >>> none, x = np.zeros(5, int), np.arange(5.0)[:, None]
+    >>> round(patch_fid.of(PatchFeatures(x, x + 3, none, none, "", 0.5, 0)), 9)
+    9.0
+    """
+    least = PER_DIMENSION * features.real.shape[1]
+    if min(len(features.real), len(features.synthetic)) < max(least, 2):
+        return nan
+    return frechet_distance(features.real, features.synthetic)
+
+
+def frechet_distance(first: Floats, second: Floats) -> float:
+    """Return the squared Fréchet distance of two samples, taken as normally distributed.
+
+    Parameters
+    ----------
+    first, second : (N, D) and (M, D) float64 array
+        At least two rows each.
+
+    Returns
+    -------
+    float
+        ``|m1 - m2|**2 + Tr(S1 + S2 - 2 (S1 S2)**(1/2))`` with means m and sample covariances S.
+
+    Notes
+    -----
+    The trace of the root is the sum of the roots of the eigenvalues of the symmetric matrix
+    ``S1**(1/2) S2 S1**(1/2)``, negative ones by rounding taken as 0: no complex numbers arise.
+
+    Examples
+    --------
+    >>> round(frechet_distance(np.array([[0.0], [2.0]]), np.array([[3.0], [9.0]])), 6)
+    33.0
+    """
+    covariances = [np.atleast_2d(np.cov(side, rowvar=False)) for side in (first, second)]
+    values, vectors = np.linalg.eigh(covariances[0])
+    root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
+    shared = np.sqrt(np.clip(np.linalg.eigvalsh(root @ covariances[1] @ root), 0, None)).sum()
+    gap = first.mean(axis=0) - second.mean(axis=0)
+    spread = np.trace(covariances[0]) + np.trace(covariances[1])
+    return max(float(gap @ gap + spread - 2 * shared), 0.0)
+
+
+def kid_interval(
+    features: PatchFeatures, *, draws: int = 1000, seed: int = 0
+) -> tuple[float, float]:
+    """Return the 95 % interval of `patch_kid` over draws of whole stacks.
+
+    Parameters
+    ----------
+    features : PatchFeatures
+        Of real and synthetic patches.
+    draws : int
+        Draws of stacks with replacement, on both sides.
+    seed : int
+        Of the draws.
+
+    Returns
+    -------
+    tuple of float
+        Lower and upper limit; NaN with fewer than 2 stacks on a side: patches of one stack are no
+        independent witnesses.
+
+    Notes
+    -----
+    The kernel is summed once per pair of stacks. A stack drawn twice is not compared to itself
+    patch by patch, which keeps the draws free of bias.
+    """
+    kernel = _Kernel(features)
+    counts = [side.shape[0] for side in (kernel.within[0], kernel.within[1])]
+    if min(counts) < 2 or draws < 1:
+        return nan, nan
+    rng = np.random.default_rng(seed)
+    drawn = [rng.multinomial(n, np.full(n, 1 / n), draws).astype(np.float64) for n in counts]
+    low, high = np.nanquantile(kernel.distance(*drawn), [0.025, 0.975])
+    return float(low), float(high)
+
+
+class _Kernel:
+    """Sums of the kernel over the patches of each pair of stacks, and the numbers of pairs."""
+
+    def __init__(self, features: PatchFeatures) -> None:
+        """Sum the kernel by stack."""
+        x, y = features.real, features.synthetic
+        groups = [
+            (np.unique(volume)[:, None] == volume).astype(np.float64)
+            for volume in (features.real_volume, features.synthetic_volume)
+        ]
+        self.within, self.pairs = [], []
+        for rows, group in zip((x, y), groups, strict=True):
+            kernel = _polynomial(rows, rows)
+            np.fill_diagonal(kernel, 0.0)
+            size = group.sum(axis=1)
+            self.within.append(group @ kernel @ group.T)
+            self.pairs.append(np.outer(size, size) - np.diag(size))
+        self.between = groups[0] @ _polynomial(x, y) @ groups[1].T
+        self.crossed = np.outer(groups[0].sum(axis=1), groups[1].sum(axis=1))
+
+    def distance(self, real: Floats, synthetic: Floats) -> Floats:
+        """Return the distance for each row of multiplicities of the stacks of both sides."""
+        real = np.broadcast_to(real, (len(real), len(self.within[0])))
+        synthetic = np.broadcast_to(synthetic, (len(synthetic), len(self.within[1])))
+        sums, pairs = np.zeros((3, len(real))), np.zeros((3, len(real)))
+        for place, weight in enumerate((real, synthetic)):
+            sums[place] = np.einsum("da,ab,db->d", weight, self.within[place], weight)
+            pairs[place] = np.einsum("da,ab,db->d", weight, self.pairs[place], weight)
+        sums[2] = np.einsum("da,ab,db->d", real, self.between, synthetic)
+        pairs[2] = np.einsum("da,ab,db->d", real, self.crossed, synthetic)
+        mean = sums / np.where(pairs > 0, pairs, nan)
+        distance: Floats = mean[0] + mean[1] - 2 * mean[2]
+        return distance
+
+
+def _polynomial(x: Floats, y: Floats) -> Floats:
+    """Return the cubic kernel of all pairs of rows."""
+    kernel: Floats = (x @ y.T / max(x.shape[1], 1) + 1.0) ** 3
+    return kernel
+
+
+def _described(
+    scenes: list[Scene],
+    extractor: Extractor,
+    patches: int,
+    foreground: float,
+    generator: np.random.Generator,
+) -> tuple[Floats, NDArray[np.int64]]:
+    """Return the numbers of the patches drawn from a set, and the place of the stack of each."""
+    on = round(patches * foreground)
+    wanted = np.zeros((2, len(scenes)), np.int64)  # off and on objects, per stack
+    for kind, number in enumerate((patches - on, on)):
+        able = [i for i, s in enumerate(scenes) if ((s.labels != 0) == bool(kind)).any()]
+        if number and not able:
+            return np.zeros((0, len(extractor.names))), np.zeros(0, np.int64)
+        for place in range(number):
+            wanted[kind, able[place % len(able)]] += 1
+    rows = [np.zeros((0, len(extractor.names)))]
+    for place, scene in enumerate(scenes):
+        if wanted[:, place].any():
+            cut = _cut(scene, extractor, wanted[:, place], generator)
+            rows.append(statistics(cut, scene.image.spacing, extractor))
+    volume = np.repeat(np.arange(len(scenes)), wanted.sum(axis=0))
+    return np.concatenate(rows), volume
+
+
+def _cut(
+    scene: Scene,
+    extractor: Extractor,
+    wanted: NDArray[np.int64],
+    generator: np.random.Generator,
+) -> NDArray[Any]:
+    """Return patches with their centres off and on objects."""
+    shape = extractor.shape(scene.image.spacing)
+    size = np.array(scene.labels.shape)
+    if (size < shape).any():
+        raise InputError(
+            f"a stack of {scene.labels.shape} voxels is smaller than a patch of {shape} voxels "
+            f"({extractor.patch_um} µm); choose a smaller patch_um"
+        )
+    inside = (scene.labels != 0).ravel()
+    centres = [
+        generator.choice(np.flatnonzero(inside == bool(kind)), number)
+        for kind, number in enumerate(wanted)
+        if number
+    ]
+    places = np.stack(np.unravel_index(np.concatenate(centres), scene.labels.shape), axis=1)
+    starts = np.clip(places - np.array(shape) // 2, 0, size - shape)
+    boxes = [tuple(slice(a, a + n) for a, n in zip(s, shape, strict=True)) for s in starts]
+    return np.stack([scene.image.array[box] for box in boxes])

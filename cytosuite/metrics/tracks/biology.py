@@ -1,0 +1,271 @@
+"""How well tracks tell the biology: the biological measures of the Cell Tracking Challenge.
+
+A predicted cell matches one of the truth uniquely if it covers more than half of it and does so
+for no other; all measures here but CCA ask for unique matches.
+"""
+
+from math import isnan, nan
+
+import numpy as np
+
+from cytosuite.metrics.tracks.branching import ULMAN, branching_correctness
+from cytosuite.metrics.tracks.lineage import Indices, Lineage
+from cytosuite.metrics.tracks.matched_tracks import MatchedTracks, longest_runs, match_tracks
+from cytosuite.metrics.metric import metric
+from cytosuite.metrics.tracks.tracking import lnk
+
+MASKA = "10.1038/s41592-023-01879-y"
+WITHIN = 2  # frames of BC in BIO and OP_CLB, the default of the challenge's Java program
+
+
+@metric(
+    evidence=match_tracks,
+    task="track",
+    name="CT",
+    title="Complete tracks",
+    best=1.0,
+    worst=0.0,
+    reference=ULMAN,
+    undefined="when the truth holds no track",
+)
+def ct(tracks: MatchedTracks) -> float:
+    """Return the share of tracks that were found from begin to end, as an F1 score.
+
+    Parameters
+    ----------
+    tracks : MatchedTracks
+        Of a truth and a prediction.
+
+    Returns
+    -------
+    float
+        In [0, 1]; NaN when the truth holds no track.
+
+    Notes
+    -----
+    ``CT = 2 C / (T + P)`` for T tracks in the truth, P predicted ones and C tracks of the truth
+    with one predicted track of the same begin and end that matches it uniquely in every frame.
+
+    References
+    ----------
+    Ulman et al., An objective comparison of cell-tracking algorithms, Nature Methods 14 (2017),
+    doi:10.1038/nmeth.4473.
+
+    Examples
+    --------
+    >>> from cytosuite.metrics.tracks.lineage import Track, TrackedSequence
+    >>> truth = TrackedSequence([Track(1, 0, 1), Track(2, 0, 1)], np.array([[1, 2], [1, 2]]))
+    >>> one = TrackedSequence([Track(1, 0, 1), Track(2, 0, 0)], np.array([[1, 2], [1, 0]]))
+    >>> ct(truth, one)
+    0.5
+    """
+    predicted, true, frames = longest_runs(tracks)
+    whole = (frames == tracks.truth.lengths[true]) & (
+        frames == tracks.prediction.lengths[predicted]
+    )
+    number = tracks.truth.labels.size
+    return 2 * int(whole.sum()) / (number + tracks.prediction.labels.size) if number else nan
+
+
+@metric(
+    evidence=match_tracks,
+    task="track",
+    name="TF",
+    title="Track fractions",
+    best=1.0,
+    worst=0.0,
+    reference=ULMAN,
+    undefined="when the truth holds no track",
+)
+def tf(tracks: MatchedTracks) -> float:
+    """Return the mean fraction of a track that one predicted track follows uninterrupted.
+
+    Parameters
+    ----------
+    tracks : MatchedTracks
+        Of a truth and a prediction.
+
+    Returns
+    -------
+    float
+        In [0, 1]; 0 when no track of the truth is followed anywhere, NaN when it holds none.
+
+    Notes
+    -----
+    The fraction of a track is its longest run of frames in which one predicted track matches it
+    uniquely, divided by its length. Tracks that are nowhere followed are left out of the mean, as
+    in the programs of the challenge; without any other the Java program divides by zero.
+
+    The order is part of the definition: predicted tracks are visited by increasing label, and one
+    that covers a track of the truth completely is used up, it does not count for tracks of higher
+    labels; tracks of lower labels keep what it has given them. Renaming labels can thus change
+    the value. Lengths are compared as integers; the Java program takes 0.999 for complete.
+
+    References
+    ----------
+    Ulman et al., An objective comparison of cell-tracking algorithms, Nature Methods 14 (2017),
+    doi:10.1038/nmeth.4473.
+
+    Examples
+    --------
+    >>> from cytosuite.metrics.tracks.lineage import Track, TrackedSequence
+    >>> truth = TrackedSequence([Track(1, 0, 3)], np.ones((4, 2), int))
+    >>> labels = np.array([[1, 1], [2, 2], [2, 2], [2, 2]])
+    >>> tf(truth, TrackedSequence([Track(1, 0, 0), Track(2, 1, 3)], labels))
+    0.75
+    """
+    if not tracks.truth.labels.size:
+        return nan
+    lengths = tracks.truth.lengths.tolist()
+    best = [0] * len(lengths)
+    used_up = -1
+    for predicted, true, frames in zip(
+        *(column.tolist() for column in longest_runs(tracks)), strict=True
+    ):
+        if predicted == used_up:
+            continue
+        best[true] = max(best[true], frames)
+        if frames == lengths[true]:
+            used_up = predicted
+    fractions = [run / length for run, length in zip(best, lengths, strict=True) if run]
+    return float(np.mean(fractions)) if fractions else 0.0
+
+
+@metric(
+    evidence=match_tracks,
+    task="track",
+    name="CCA",
+    title="Cell cycle accuracy",
+    best=1.0,
+    worst=0.0,
+    reference=ULMAN,
+    undefined="when the truth holds no complete cell cycle",
+)
+def cca(tracks: MatchedTracks) -> float:
+    """Return how alike the lengths of complete cell cycles are distributed.
+
+    Parameters
+    ----------
+    tracks : MatchedTracks
+        Of a truth and a prediction.
+
+    Returns
+    -------
+    float
+        In [0, 1]; 0 when the prediction holds no complete cell cycle, NaN when the truth does not.
+
+    Notes
+    -----
+    ``CCA = 1 - max_t |F(t) - G(t)|`` with the cumulative distributions F and G of the number of
+    frames of tracks that begin and end with a division. Matches do not enter.
+
+    References
+    ----------
+    Ulman et al., An objective comparison of cell-tracking algorithms, Nature Methods 14 (2017),
+    doi:10.1038/nmeth.4473.
+    """
+    true, predicted = (np.sort(_cycles(graph)) for graph in (tracks.truth, tracks.prediction))
+    if not true.size:
+        return nan
+    if not predicted.size:
+        return 0.0
+    at = np.concatenate([true, predicted])
+    difference = np.searchsorted(true, at, "right") / true.size
+    difference -= np.searchsorted(predicted, at, "right") / predicted.size
+    return float(1.0 - np.abs(difference).max())
+
+
+def _cycles(graph: Lineage) -> Indices:
+    """Return the lengths in frames of the tracks that begin and end with a division."""
+    divisions = graph.divisions()
+    whole = [m for m in divisions if int(graph.parents[m]) in divisions]
+    lengths: Indices = graph.lengths[np.array(whole, np.int64)]
+    return lengths
+
+
+def biological_mean(tracks: MatchedTracks, within: int) -> float:
+    """Return the mean of those of CT, TF, BC(i) and CCA that are defined.
+
+    Parameters
+    ----------
+    tracks : MatchedTracks
+        Of a truth and a prediction.
+    within : int
+        Frames i by which divisions may be off.
+
+    Returns
+    -------
+    float
+        In [0, 1]; NaN when none is defined.
+    """
+    values = [
+        ct.of(tracks),
+        tf.of(tracks),
+        branching_correctness(tracks, within),
+        cca.of(tracks),
+    ]
+    defined = [value for value in values if not isnan(value)]
+    return float(np.mean(defined)) if defined else nan
+
+
+@metric(
+    evidence=match_tracks,
+    task="track",
+    name="BIO",
+    title="Biological performance",
+    best=1.0,
+    worst=0.0,
+    reference=MASKA,
+    undefined="when the truth holds no track",
+)
+def bio(tracks: MatchedTracks) -> float:
+    """Return the mean of those of CT, TF, BC(2) and CCA that are defined.
+
+    Parameters
+    ----------
+    tracks : MatchedTracks
+        Of a truth and a prediction.
+
+    Returns
+    -------
+    float
+        `biological_mean` with ``within = 2``; NaN when the truth holds no track.
+
+    Notes
+    -----
+    The number of frames of BC is chosen per data set in the publications; 2 is the default of
+    the Java program of the challenge.
+
+    References
+    ----------
+    Maška et al., The Cell Tracking Challenge: 10 years of objective benchmarking, Nature Methods
+    20 (2023), doi:10.1038/s41592-023-01879-y.
+    """
+    return biological_mean(tracks, WITHIN)
+
+
+@metric(
+    evidence=match_tracks,
+    task="track",
+    name="OP_CLB",
+    title="Overall performance, linking benchmark",
+    best=1.0,
+    worst=0.0,
+    reference=MASKA,
+    undefined="when LNK or BIO is undefined",
+    primary=True,
+)
+def op_clb(tracks: MatchedTracks) -> float:
+    """Return the mean of linking accuracy and biological performance, ``(LNK + BIO) / 2``.
+
+    Parameters
+    ----------
+    tracks : MatchedTracks
+        Of a truth and a prediction.
+
+    Returns
+    -------
+    float
+        In [0, 1]; NaN when one of them is undefined.
+    """
+    return (lnk.of(tracks) + bio.of(tracks)) / 2

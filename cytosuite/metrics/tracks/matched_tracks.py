@@ -1,0 +1,327 @@
+"""Which tracked cell of a truth is covered by which one of a prediction, frame by frame."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cytosuite.metrics.tracks.lineage import (
+    Indices,
+    Lineage,
+    Mask,
+    TrackedSequence,
+    refuse,
+    row_problems,
+)
+from cytosuite.metrics.labels.overlap import Overlap, overlap
+from cytosuite.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class MatchedTracks:
+    """Two lineages and the matches between their vertices.
+
+    Parameters
+    ----------
+    truth, prediction : Lineage
+        Graphs of V and P vertices.
+    match : (V,) int64 array
+        Vertex of the prediction which covers more than half of each vertex of the truth, -1 where
+        there is none. One vertex of the prediction may cover several.
+    jaccard : (N,) float64 array
+        Of each of the N cells drawn as a whole: the Jaccard index with the predicted object that
+        covers more than half of it, 0 where there is none.
+    """
+
+    truth: Lineage
+    prediction: Lineage
+    match: Indices
+    jaccard: NDArray[np.float64]
+
+    @cached_property
+    def covered(self) -> Indices:
+        """Number of vertices of the truth which each vertex of the prediction matches, (P,)."""
+        return np.bincount(self.match[self.match >= 0], minlength=self.prediction.vertices)
+
+    @cached_property
+    def counterpart(self) -> Indices:
+        """The one vertex of the truth which a vertex of the prediction matches, (P,).
+
+        It is -1 where there is none or more than one.
+        """
+        one = np.full(self.prediction.vertices, -1, np.int64)
+        matched = np.flatnonzero(self.match >= 0)
+        one[self.match[matched]] = matched
+        one[self.covered != 1] = -1
+        return one
+
+
+def match_tracks(truth: TrackedSequence, prediction: TrackedSequence) -> MatchedTracks:
+    """Return the matched cells of two sequences, one pair of frames in memory at a time.
+
+    Parameters
+    ----------
+    truth, prediction : TrackedSequence
+        Of as many frames, each pair of one shape, with integer labels, 0 = background.
+
+    Raises
+    ------
+    InputError
+        If labels and tracks contradict each other, a frame is missing or broken, or shapes differ.
+
+    Notes
+    -----
+    A vertex S of the prediction matches a vertex R of the truth if ``2 |R n S| > |R|``, half
+    exactly is no match, the size of S does not matter (Maška et al. 2014). A frame in which the
+    prediction is empty leaves all its cells unmatched; a frame empty in both contributes nothing.
+
+    References
+    ----------
+    Maška et al., A benchmark for comparison of cell tracking algorithms, Bioinformatics 30
+    (2014), doi:10.1093/bioinformatics/btu080.
+
+    Examples
+    --------
+    >>> from cytosuite.metrics.tracks.lineage import Track
+    >>> truth = TrackedSequence([Track(1, 0, 1)], np.array([[1, 1, 1], [0, 1, 1]]))
+    >>> prediction = TrackedSequence([Track(4, 0, 1)], np.array([[0, 4, 4], [0, 4, 0]]))
+    >>> match_tracks(truth, prediction).match.tolist()
+    [0, -1]
+    """
+    sides = _Side(truth, "truth"), _Side(prediction, "prediction")
+    counts = [len(side.sequence.frames) for side in sides]
+    masks = defaultdict(list)
+    for mask in truth.masks or ():
+        masks[mask.frame].append(mask)
+    problems = []
+    if counts[0] != counts[1]:
+        problems.append(f"{sides[1].name}: {counts[1]} frames, {sides[0].name} has {counts[0]}")
+    problems += [
+        f"{mask.name}: the sequence has {counts[1]} frames"
+        for frame in masks
+        if not 0 <= frame < counts[1]
+        for mask in masks[frame]
+    ]
+    match = np.full(sides[0].graph.vertices, -1, np.int64)
+    jaccard = [np.zeros(0)]
+    for frame in range(max(counts)):
+        drawn = None if truth.masks is None else masks[frame]
+        problems += _match_frame(sides, frame, drawn, match, jaccard)
+    names, shapes = [side.name for side in sides], [side.shape for side in sides]
+    if None not in shapes and shapes[0] != shapes[1]:
+        problems.append(f"{names[1]}: frames of shape {shapes[1]}, {names[0]} has {shapes[0]}")
+    refuse(problems + [p for side in sides for p in side.problems()])
+    return MatchedTracks(sides[0].graph, sides[1].graph, match, np.concatenate(jaccard))
+
+
+def check_sequence(sequence: TrackedSequence, what: str = "nothing was read") -> None:
+    """Read all frames of a sequence and refuse it if its labels contradict its tracks.
+
+    Parameters
+    ----------
+    sequence : TrackedSequence
+        The sequence; its masks are not read.
+    what : str
+        What is not done if it is refused, for the message.
+
+    Raises
+    ------
+    InputError
+        If anything is wrong with it; one line names all that was found.
+    """
+    side = _Side(sequence, "sequence")
+    for frame in range(len(sequence.frames)):
+        side.read(frame, alone=True)
+    refuse(side.problems(), what)
+
+
+def longest_runs(tracks: MatchedTracks) -> tuple[Indices, Indices, Indices]:
+    """Return how long predicted tracks follow tracks of the truth without interruption.
+
+    Parameters
+    ----------
+    tracks : MatchedTracks
+        Of a truth and a prediction.
+
+    Returns
+    -------
+    prediction, truth, frames : (N,) int64 array
+        Positions of the two tracks of each pair that matches uniquely anywhere, ascending by the
+        first, then the second; and the frames of their longest uninterrupted run.
+    """
+    vertices = np.flatnonzero(tracks.counterpart >= 0)
+    predicted = tracks.prediction.track_of[vertices]
+    true = tracks.truth.track_of[tracks.counterpart[vertices]]
+    breaks = np.diff(vertices) != 1
+    breaks |= (np.diff(predicted) != 0) | (np.diff(true) != 0)
+    begin = np.flatnonzero(np.concatenate([[vertices.size > 0], breaks]))
+    frames = np.diff(begin, append=vertices.size)
+    pairs = predicted[begin] * (tracks.truth.labels.size + 1) + true[begin]
+    order = np.lexsort((-frames, pairs))
+    _, first = np.unique(pairs[order], return_index=True)
+    longest = order[first]
+    return predicted[begin][longest], true[begin][longest], frames[longest]
+
+
+class _Side:
+    """One of the two sequences, and what was found in its frames so far."""
+
+    def __init__(self, sequence: TrackedSequence, role: str) -> None:
+        self.sequence = sequence
+        self.name = sequence.name or role
+        frames = len(sequence.frames)
+        self.found = [*sequence.problems]
+        self.found += [f"{sequence.table}: {p}" for p in row_problems(sequence.tracks, frames)]
+        self.graph = Lineage.of(
+            [
+                replace(track, begin=max(track.begin, 0), end=min(track.end, frames - 1))
+                for track in sequence.tracks
+            ]
+        )
+        self.seen = np.zeros(self.graph.vertices, bool)
+        self.strays: dict[int, list[int]] = defaultdict(list)
+        self.shape: tuple[int, ...] | None = None
+
+    def read(self, frame: int, *, alone: bool = False) -> NDArray[Any] | None:
+        """Return the labels of a frame, None if they cannot be used; `alone`, place them."""
+        if frame >= len(self.sequence.frames):
+            return None
+        name = self.sequence.frame_name(frame)
+        try:
+            labels = np.asanyarray(self.sequence.frames[frame])
+            problem = f"{name}: {reason}" if (reason := self._unfit(labels)) else ""
+        except InputError as error:
+            problem = str(error)
+        if problem:
+            if problem not in self.found:
+                self.found.append(problem)
+            self.excuse(frame)
+            return None
+        if alone:
+            self.place(_values(labels), frame)
+        return labels
+
+    def _unfit(self, labels: NDArray[Any]) -> str:
+        """Return why labels cannot be used, empty if they can."""
+        if labels.dtype.kind not in "iu":
+            return f"labels of dtype {labels.dtype}, expected integers"
+        if labels.dtype.kind == "i" and labels.size and labels.min() < 0:
+            return f"label {labels.min()} is negative"
+        if self.shape is None:
+            self.shape = labels.shape
+        if labels.shape != self.shape:
+            return f"shape {labels.shape}, the first frame has {self.shape}"
+        return ""
+
+    def place(self, labels: NDArray[np.uint64], frame: int) -> Indices | None:
+        """Return the vertices of the labels in a frame, None if one has no row there."""
+        graph = self.graph
+        if not graph.labels.size:
+            track = np.zeros(labels.size, np.int64)
+            known = np.zeros(labels.size, bool)
+        else:
+            track = np.minimum(np.searchsorted(graph.labels, labels), graph.labels.size - 1)
+            known = graph.labels[track] == labels
+            known &= (graph.begins[track] <= frame) & (frame <= graph.ends[track])
+        for label in labels[~known].tolist():
+            self.strays[label].append(frame)
+        vertices: Indices = graph.first[track[known]] + frame - graph.begins[track[known]]
+        self.seen[vertices] = True
+        return vertices if known.all() else None
+
+    def excuse(self, frame: int) -> None:
+        """Take all labels of a frame that cannot be read as seen."""
+        there = np.flatnonzero((self.graph.begins <= frame) & (frame <= self.graph.ends))
+        self.seen[self.graph.first[there] + frame - self.graph.begins[there]] = True
+
+    def problems(self) -> list[str]:
+        """Return all that is wrong, after the last frame."""
+        return [*self.found, *self._stray_labels(), *self._missing_labels()]
+
+    def _stray_labels(self) -> Iterator[str]:
+        """Yield a phrase for each label that the frames hold outside its row."""
+        if self.strays and not self.sequence.tracks:
+            yield f"{self.sequence.table}: no rows, the frames hold {len(self.strays)} labels"
+            return
+        rows = {track.label for track in self.sequence.tracks}
+        for label, frames in sorted(self.strays.items()):
+            reason = "outside the frames of its row" if label in rows else "has no row"
+            more = f" (and in {len(frames) - 1} more frames)" if len(frames) > 1 else ""
+            yield f"{self.sequence.frame_name(frames[0])}: label {label} {reason}{more}"
+
+    def _missing_labels(self) -> Iterator[str]:
+        """Yield a phrase for each track whose label some of its frames do not hold."""
+        absent = np.flatnonzero(~self.seen)
+        tracks, place, counts = np.unique(
+            self.graph.track_of[absent], return_index=True, return_counts=True
+        )
+        for track, vertex, count in zip(tracks, absent[place], counts, strict=True):
+            frame = int(vertex - self.graph.first[track] + self.graph.begins[track])
+            more = f" (and in {count - 1} more frames)" if count > 1 else ""
+            name = self.sequence.frame_name(frame)
+            yield f"{name}: label {self.graph.labels[track]} is missing{more}"
+
+
+def _match_frame(
+    sides: tuple[_Side, _Side],
+    frame: int,
+    masks: list[Mask] | None,
+    match: Indices,
+    jaccard: list[NDArray[np.float64]],
+) -> list[str]:
+    """Enter the matches of one frame into `match` and `jaccard`, return what was wrong."""
+    truth, prediction = (side.read(frame) for side in sides)
+    if truth is None or prediction is None or truth.shape != prediction.shape:
+        for side, labels in zip(sides, (truth, prediction), strict=True):
+            if labels is not None:
+                side.place(_values(labels), frame)
+        return []
+    table = overlap(truth, prediction)
+    vertices = sides[0].place(table.truth_labels, frame)
+    covering = sides[1].place(table.prediction_labels, frame)
+    matched = _matched(table)
+    if vertices is not None and covering is not None:
+        match[vertices[table.truth_index[matched]]] = covering[table.prediction_index[matched]]
+    if masks is None:
+        jaccard.append(_jaccard(table))
+        return []
+    problems = []
+    for mask in masks:
+        try:
+            jaccard.append(_jaccard(overlap(*_cut(mask, prediction))))
+        except InputError as error:
+            problems.append(f"{mask.name}: {error}")
+    return problems
+
+
+def _cut(mask: Mask, prediction: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the labels of a mask and those of the prediction in the same planes."""
+    if mask.planes is None:
+        return mask.read(), prediction
+    planes = mask.planes if isinstance(mask.planes, int) else list(mask.planes)
+    if prediction.ndim < 3 or np.max(planes) >= len(prediction):
+        raise InputError(f"no plane {np.max(planes)} in a frame of shape {prediction.shape}")
+    return mask.read(), prediction[planes]
+
+
+def _values(labels: NDArray[Any]) -> NDArray[np.uint64]:
+    """Return each label but 0 once, ascending."""
+    return np.unique(labels[labels != 0]).astype(np.uint64)
+
+
+def _matched(table: Overlap) -> Indices:
+    """Return the positions of the pairs whose predicted object covers most of the other."""
+    found: Indices = np.flatnonzero(2 * table.shared > table.truth_sizes[table.truth_index])
+    return found
+
+
+def _jaccard(table: Overlap) -> NDArray[np.float64]:
+    """Return the Jaccard index of each object of the truth with its match, 0 without one."""
+    values = np.zeros(table.truth_sizes.size)
+    matched = _matched(table)
+    values[table.truth_index[matched]] = table.shared[matched] / table.unions[matched]
+    return values

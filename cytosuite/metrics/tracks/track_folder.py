@@ -1,0 +1,258 @@
+"""Sequences on disk, in the folders of the Cell Tracking Challenge.
+
+A truth, such as ``01_GT``, holds ``TRA/man_trackTTT.tif`` and ``TRA/man_track.txt``, the markers
+and their tracks, and ``SEG/man_segTTT.tif`` or ``SEG/man_seg_TTT_ZZZ.tif``, whole cells drawn in
+some frames or in single planes of them. A result, such as ``01_RES``, holds ``maskTTT.tif`` and
+``res_track.txt``. T and Z count from 0, by three digits or four.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cytosuite.metrics.tracks.lineage import Frames, Mask, Track, TrackedSequence
+from cytosuite.metrics.tracks.matched_tracks import check_sequence
+from cytosuite.errors import InputError
+from cytosuite.files import atomic
+
+LARGEST = 65535  # labels are 16-bit numbers
+MARKERS, RESULT = "TRA/man_track", "mask"
+WHOLE = re.compile(r"man_seg(\d+)\.tif$")
+PLANE = re.compile(r"man_seg_(\d+)_(\d+)\.tif$")
+TRUTH_TABLE, RESULT_TABLE = "TRA/man_track.txt", "res_track.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class FrameFiles:
+    """Label frames in files, read one at a time.
+
+    Parameters
+    ----------
+    paths : tuple of Path
+        One file per frame.
+    """
+
+    paths: tuple[Path, ...]
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        return len(self.paths)
+
+    def __getitem__(self, frame: int, /) -> NDArray[Any]:
+        """Return the labels in the file of a frame."""
+        return _labels(self.paths[frame])
+
+
+def read_sequence(folder: Path, *, stack_planes: bool = False) -> TrackedSequence:
+    """Return the sequence in a folder after a look at all of its frames.
+
+    Parameters
+    ----------
+    folder : Path
+        A truth, with ``TRA/man_track.txt`` in it, or a result, with ``res_track.txt``.
+    stack_planes : bool
+        Whether the planes drawn in one frame are one image, in which a cell counts once; by
+        default each is an image of its own. Only of a truth.
+
+    Returns
+    -------
+    TrackedSequence
+        Its frames are read again, one at a time, when they are asked for. The masks of a truth
+        without a folder ``SEG`` are none, so that its SEG is undefined.
+
+    Raises
+    ------
+    InputError
+        If the folder is neither, or anything in it contradicts the format. One line names it
+        all: a row that is not four whole numbers, a second row for a label, a track that ends
+        before it begins or begins no later than its parent ends, a missing parent, a label
+        without a row, a label that is missing in a frame of its row, a label over 65535, a
+        missing or broken file, frames of different shapes.
+    """
+    sequence = open_sequence(folder, stack_planes=stack_planes)
+    check_sequence(sequence)
+    return sequence
+
+
+def open_sequence(folder: Path, *, stack_planes: bool = False) -> TrackedSequence:
+    """Return the sequence in a folder without a look at its frames.
+
+    Parameters
+    ----------
+    folder, stack_planes
+        As in `read_sequence`.
+
+    Returns
+    -------
+    TrackedSequence
+        What is wrong with its table and its list of files stands in `problems`, so that whoever
+        reads the frames can name that together with what is wrong in them.
+
+    Raises
+    ------
+    InputError
+        If the folder is neither a truth nor a result.
+    """
+    truth = (folder / TRUTH_TABLE).is_file() or (folder / "TRA").is_dir()
+    if not truth and not (folder / RESULT_TABLE).is_file():
+        raise InputError(
+            f"{folder}: expected a truth with {TRUTH_TABLE} or a result with {RESULT_TABLE}, "
+            f"found {'neither' if folder.is_dir() else 'no such folder'}"
+        )
+    table = folder / (TRUTH_TABLE if truth else RESULT_TABLE)
+    tracks, problems = _read_table(table)
+    paths, missing = _frame_paths(folder, MARKERS if truth else RESULT)
+    return TrackedSequence(
+        tracks=tracks,
+        frames=FrameFiles(paths),
+        masks=_masks(folder / "SEG", stack_planes) if truth else None,
+        name=folder.name,
+        table=_short(table, folder),
+        frame_names=[_short(path, folder) for path in paths],
+        problems=[*(f"{_short(table, folder)}: {p}" for p in problems), *missing],
+    )
+
+
+def write_sequence(
+    folder: Path, frames: Frames, tracks: Sequence[Track], *, truth: bool = False
+) -> None:
+    """Write a sequence in the official layout, as a result or as a truth.
+
+    Parameters
+    ----------
+    folder : Path
+        A new folder, such as ``01_RES``; it appears only once it is whole.
+    frames : Frames
+        (T,) label arrays of one shape, (Y, X) or (Z, Y, X), any integer dtype; written as 16-bit
+        TIFF, deflated.
+    tracks : sequence of Track
+        The tracks, written by increasing label.
+    truth : bool
+        Whether to write a truth, with the labels as markers of ``TRA`` and masks of ``SEG``.
+
+    Raises
+    ------
+    InputError
+        If the folder holds anything, or frames and tracks contradict each other or the format.
+    """
+    from cytosuite.formats import write
+    from cytosuite.volume import Volume
+
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder}: expected a new or empty folder; remove it or give another")
+    problems = [f"label {t.label}: over {LARGEST}" for t in tracks if t.label > LARGEST]
+    sequence = TrackedSequence(tracks, frames, problems=problems)
+    check_sequence(sequence, "nothing was written")
+    digits = max(3, len(str(len(frames) - 1)))
+    prefixes = (MARKERS, "SEG/man_seg") if truth else (RESULT,)
+    rows = sorted(tracks, key=lambda track: track.label)
+    text = "".join(f"{t.label} {t.begin} {t.end} {t.parent}\n" for t in rows)
+    with atomic(folder) as temporary:
+        for number in range(len(frames)):
+            labels = np.asarray(frames[number]).astype(np.uint16)
+            image = Volume(
+                labels,
+                (1.0,) * labels.ndim,
+                "ZYX"[-labels.ndim :],
+                {"spacing_source": "assumed"},
+            )
+            for prefix in prefixes:
+                write(temporary / f"{prefix}{number:0{digits}d}.tif", image)
+        table = temporary / (TRUTH_TABLE if truth else RESULT_TABLE)
+        table.parent.mkdir(parents=True, exist_ok=True)
+        table.write_text(text, encoding="ascii")
+
+
+def _labels(path: Path) -> NDArray[Any]:
+    """Return the labels in a file."""
+    from cytosuite.formats import read  # SimpleITK takes a while, and metrics rarely need files
+
+    return read(path).array
+
+
+def _short(path: Path, folder: Path) -> str:
+    """Return the name of a file from its sequence's folder on."""
+    return f"{folder.name}/{path.relative_to(folder).as_posix()}"
+
+
+def _read_table(path: Path) -> tuple[list[Track], list[str]]:
+    """Return the tracks in a table and what is wrong with its rows."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError:
+        return [], ["no such file"]
+    except UnicodeDecodeError:
+        return [], ["expected a text file"]
+    tracks, problems = [], []
+    for number, line in enumerate(lines, 1):
+        words = line.split()
+        if not words:
+            continue
+        try:
+            label, begin, end, parent = (np.int32(word).item() for word in words)
+        except (ValueError, OverflowError):
+            problems.append(f"line {number}: expected whole numbers L B E P, found {line!r}")
+            continue
+        if label > LARGEST:
+            problems.append(f"label {label}: over {LARGEST}")
+        tracks.append(Track(label, begin, end, parent))
+    return tracks, problems
+
+
+def _frame_paths(folder: Path, prefix: str) -> tuple[tuple[Path, ...], list[str]]:
+    """Return the files of all frames from 0 to the last, and which of them are missing."""
+    start = folder / prefix
+    name = re.compile(re.escape(start.name) + r"(\d+)\.tif$")
+    found: dict[int, list[Path]] = defaultdict(list)
+    for path in sorted(start.parent.glob("*.tif")):
+        if match := name.match(path.name):
+            found[int(match[1])].append(path)
+    if not found:
+        return (), [f"{_short(start, folder)}000.tif: no such file"]
+    digits = len(found[max(found)][0].stem) - len(start.name)
+    paths, problems = [], []
+    for frame in range(max(found) + 1):
+        files = found.get(frame, [start.with_name(f"{start.name}{frame:0{digits}d}.tif")])
+        if frame not in found:
+            problems.append(f"{files[0]}: no such file")
+        if len(files) > 1:
+            problems.append(f"{_short(files[1], folder)}: a second file of frame {frame}")
+        paths.append(files[0])
+    return tuple(paths), problems
+
+
+def _masks(folder: Path, stack_planes: bool) -> list[Mask]:
+    """Return the masks of whole cells in a folder, none if it does not exist."""
+    masks = []
+    planes: dict[int, list[tuple[int, Path]]] = defaultdict(list)
+    for path in sorted(folder.glob("*.tif")):
+        name = f"{folder.parent.name}/SEG/{path.name}"
+        if whole := WHOLE.match(path.name):
+            masks.append(Mask(int(whole[1]), partial(_labels, path), None, name))
+        elif single := PLANE.match(path.name):
+            frame, plane = int(single[1]), int(single[2])
+            planes[frame].append((plane, path))
+            if not stack_planes:
+                masks.append(Mask(frame, partial(_labels, path), plane, name))
+    if stack_planes:
+        for frame, files in planes.items():
+            numbers = tuple(plane for plane, _ in files)
+            paths = tuple(path for _, path in files)
+            name = f"{folder.parent.name}/SEG/man_seg_{frame:03d}"
+            masks.append(Mask(frame, partial(_stack, paths), numbers, name))
+    return masks
+
+
+def _stack(paths: Sequence[Path]) -> NDArray[Any]:
+    """Return the planes in files as one array (planes, Y, X)."""
+    planes = [_labels(path) for path in paths]
+    if shapes := {plane.shape for plane in planes if plane.shape != planes[0].shape}:
+        raise InputError(f"planes of shape {planes[0].shape} and {shapes.pop()}")
+    return np.stack(planes)

@@ -1,0 +1,302 @@
+"""How well cells are found, drawn and linked: technical measures of the Cell Tracking Challenge."""
+
+from math import nan
+
+from cytosuite.metrics.labels.ctc import MISSED, SPURIOUS
+from cytosuite.metrics.tracks.matched_tracks import MatchedTracks, match_tracks
+from cytosuite.metrics.metric import metric
+from cytosuite.metrics.tracks.tracking_errors import ABSENT, MATULA, aogm, tracking_errors
+
+
+def _saved(cost: float, from_scratch: float) -> float:
+    """Return the share of the work from scratch that is saved, NaN where there is none."""
+    return 1.0 - min(cost, from_scratch) / from_scratch if from_scratch else nan
+
+
+@metric(
+    evidence=match_tracks,
+    task="track",
+    name="TRA",
+    title="Tracking accuracy",
+    best=1.0,
+    worst=0.0,
+    reference=MATULA,
+    undefined="when the truth holds no cell",
+)
+def tra(tracks: MatchedTracks) -> float:
+    """Return the share of the work of drawing and linking all cells which the prediction saves.
+
+    Parameters
+    ----------
+    tracks : MatchedTracks
+        Of a truth and a prediction.
+
+    Returns
+    -------
+    float
+        In [0, 1]; NaN when the truth holds no cell in any frame.
+
+    Notes
+    -----
+    ``TRA = 1 - min(A, A0) / A0`` with ``A = 5 NS + 10 FN + FP + ED + 1.5 EA + EC``, the `aogm`,
+    and ``A0 = 10 V + 1.5 E`` for the V cells and E links of the truth. Links are those within a
+    track, from each frame to the next, and those from the end of a parent to the begin of its
+    child over a gap of any length. Of a single frame it equals `det`. Frames that are empty in
+    both sequences contribute nothing; published programs stop there or divide by zero.
+
+    A parent link counts as such also where a track has one child only, as after a gap; the
+    program traccuracy 0.4.3 sees it at divisions only.
+
+    References
+    ----------
+    Matula et al., Cell Tracking Accuracy Measurement Based on Comparison of Acyclic Oriented
+    Graphs, PLOS ONE 10 (2015), doi:10.1371/journal.pone.0144959.
+
+    Examples
+    --------
+    A cell in three frames, tracked, but broken into two tracks joined by a parent link:
+
+    >>> import numpy as np
+    >>> from cytosuite.metrics.tracks.lineage import Track, TrackedSequence
+    >>> truth = TrackedSequence([Track(1, 0, 2)], np.ones((3, 4), int))
+    >>> labels = np.array([[1] * 4, [1] * 4, [2] * 4])
+    >>> broken = TrackedSequence([Track(1, 0, 1), Track(2, 2, 2, parent=1)], labels)
+    >>> tra(truth, broken) == 1 - 1 / 33
+    True
+    """
+    from_scratch = MISSED * tracks.truth.vertices + ABSENT * tracks.truth.links
+    return _saved(aogm.of(tracks), from_scratch)
+
+
+@metric(
+    evidence=match_tracks,
+    task="track",
+    name="LNK",
+    title="Linking accuracy",
+    best=1.0,
+    worst=0.0,
+    reference="10.1038/s41592-023-01879-y",
+    undefined="when the truth holds no link",
+)
+def lnk(tracks: MatchedTracks) -> float:
+    """Return the share of the work of linking all cells which the prediction saves.
+
+    Parameters
+    ----------
+    tracks : MatchedTracks
+        Of a truth and a prediction.
+
+    Returns
+    -------
+    float
+        In [0, 1]; NaN when the truth holds no link, as when it has a single frame.
+
+    Notes
+    -----
+    ``LNK = 1 - min(A, A0) / A0`` with ``A = ED + 1.5 EA + EC`` and ``A0 = 1.5 E``, see `tra`.
+
+    References
+    ----------
+    Maška et al., The Cell Tracking Challenge: 10 years of objective benchmarking, Nature Methods
+    20 (2023), doi:10.1038/s41592-023-01879-y.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cytosuite.metrics.tracks.lineage import Track, TrackedSequence
+    >>> truth = TrackedSequence([Track(1, 0, 1)], np.ones((2, 4), int))
+    >>> alone = TrackedSequence([Track(1, 0, 0), Track(2, 1, 1)], np.array([[1] * 4, [2] * 4]))
+    >>> lnk(truth, alone)
+    0.0
+    """
+    return _saved(tracking_errors(tracks).linking_cost, ABSENT * tracks.truth.links)
+
+
+@metric(
+    evidence=match_tracks,
+    task="track",
+    name="DET",
+    title="Detection accuracy",
+    best=1.0,
+    worst=0.0,
+    reference=MATULA,
+    undefined="when the truth holds no cell",
+)
+def det(tracks: MatchedTracks) -> float:
+    """Return the share of the work of drawing all cells of a sequence which the prediction saves.
+
+    Parameters
+    ----------
+    tracks : MatchedTracks
+        Of a truth and a prediction.
+
+    Returns
+    -------
+    float
+        In [0, 1]; NaN when the truth holds no cell in any frame.
+
+    Notes
+    -----
+    ``DET = 1 - min(A, A0) / A0`` with ``A = 5 NS + 10 FN + FP`` and ``A0 = 10 V``, counted over
+    all frames together. The markers of the tracks are the truth, not the masks of `seg`.
+
+    References
+    ----------
+    Matula et al., Cell Tracking Accuracy Measurement Based on Comparison of Acyclic Oriented
+    Graphs, PLOS ONE 10 (2015), doi:10.1371/journal.pone.0144959.
+
+    Examples
+    --------
+    Three cells under one mask, two splits of 5 points out of 30:
+
+    >>> import numpy as np
+    >>> from cytosuite.metrics.tracks.lineage import Track, TrackedSequence
+    >>> truth = TrackedSequence([Track(n, 0, 0) for n in (1, 2, 3)], np.array([[1, 2, 3]]))
+    >>> round(det(truth, TrackedSequence([Track(1, 0, 0)], np.array([[1, 1, 1]]))), 4)
+    0.6667
+    """
+    return _saved(tracking_errors(tracks).detection_cost, MISSED * tracks.truth.vertices)
+
+
+@metric(
+    evidence=match_tracks,
+    task="track",
+    name="DET_NFP",
+    title="Detection accuracy without penalty for spurious cells",
+    best=1.0,
+    worst=0.0,
+    reference=MATULA,
+    undefined="when the truth holds no cell",
+)
+def det_without_penalty(tracks: MatchedTracks) -> float:
+    """Return the detection accuracy without a penalty for predicted cells that match nothing.
+
+    Parameters
+    ----------
+    tracks : MatchedTracks
+        Of a truth and a prediction.
+
+    Returns
+    -------
+    float
+        In [0, 1]; NaN when the truth holds no cell in any frame.
+
+    Notes
+    -----
+    `det` with ``A = 5 NS + 10 FN``, which the challenge uses for its sparsely annotated data sets
+    (Fluo-N3DL-DRO, -TRIC, -TRIF).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cytosuite.metrics.tracks.lineage import Track, TrackedSequence
+    >>> truth = TrackedSequence([Track(1, 0, 0)], np.array([[1, 0]]))
+    >>> found = TrackedSequence([Track(1, 0, 0), Track(2, 0, 0)], np.array([[1, 2]]))
+    >>> det(truth, found), det_without_penalty(truth, found)
+    (0.9, 1.0)
+    """
+    errors = tracking_errors(tracks)
+    cost = errors.detection_cost - SPURIOUS * errors.spurious
+    return _saved(cost, MISSED * tracks.truth.vertices)
+
+
+@metric(
+    evidence=match_tracks,
+    task="track",
+    name="SEG",
+    title="Segmentation accuracy",
+    best=1.0,
+    worst=0.0,
+    reference="10.1093/bioinformatics/btu080",
+    undefined="when no whole cell is drawn in the truth",
+)
+def seg(tracks: MatchedTracks) -> float:
+    """Return the mean Jaccard index of the cells drawn as a whole with what covers them.
+
+    Parameters
+    ----------
+    tracks : MatchedTracks
+        Of a truth and a prediction.
+
+    Returns
+    -------
+    float
+        In [0, 1]; NaN when no whole cell is drawn in the truth.
+
+    Notes
+    -----
+    The mean over all cells of all masks, of ``|R n S| / |R u S|`` for the S that covers more than
+    half of R and 0 where there is none. Frames without a mask do not count, and spurious objects
+    do not lower it. Where 3D frames are drawn in single planes, each plane is an image of its own:
+    areas are those within the plane, and a cell in two planes counts twice, as in the Java
+    program of the challenge; py-ctcmetrics stacks the planes of a frame and counts it once, which
+    `cytosuite.metrics.tracks.track_folder.read_sequence` does by its option `stack_planes`.
+
+    References
+    ----------
+    Maška et al., A benchmark for comparison of cell tracking algorithms, Bioinformatics 30
+    (2014), doi:10.1093/bioinformatics/btu080.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cytosuite.metrics.tracks.lineage import Track, TrackedSequence
+    >>> truth = TrackedSequence([Track(1, 0, 1)], np.ones((2, 4), int))
+    >>> part = TrackedSequence([Track(1, 0, 1)], np.array([[1, 1, 1, 1], [1, 1, 1, 0]]))
+    >>> seg(truth, part)
+    0.875
+    """
+    return float(tracks.jaccard.mean()) if tracks.jaccard.size else nan
+
+
+@metric(
+    evidence=match_tracks,
+    task="track",
+    name="OP_CSB",
+    title="Overall performance, segmentation benchmark",
+    best=1.0,
+    worst=0.0,
+    reference="10.1038/s41592-023-01879-y",
+    undefined="when SEG or DET is undefined",
+)
+def op_csb(tracks: MatchedTracks) -> float:
+    """Return the mean of segmentation and detection accuracy, ``(SEG + DET) / 2``.
+
+    Parameters
+    ----------
+    tracks : MatchedTracks
+        Of a truth and a prediction.
+
+    Returns
+    -------
+    float
+        In [0, 1]; NaN when one of them is undefined.
+    """
+    return (seg.of(tracks) + det.of(tracks)) / 2
+
+
+@metric(
+    evidence=match_tracks,
+    task="track",
+    name="OP_CTB",
+    title="Overall performance, tracking benchmark",
+    best=1.0,
+    worst=0.0,
+    reference="10.1038/s41592-023-01879-y",
+    undefined="when SEG or TRA is undefined",
+    primary=True,
+)
+def op_ctb(tracks: MatchedTracks) -> float:
+    """Return the mean of segmentation and tracking accuracy, ``(SEG + TRA) / 2``.
+
+    Parameters
+    ----------
+    tracks : MatchedTracks
+        Of a truth and a prediction.
+
+    Returns
+    -------
+    float
+        In [0, 1]; NaN when one of them is undefined.
+    """
+    return (seg.of(tracks) + tra.of(tracks)) / 2

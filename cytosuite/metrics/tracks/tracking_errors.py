@@ -1,0 +1,273 @@
+"""The operations that turn a predicted graph of cells into that of the truth, and their cost.
+
+Each is weighted by the work it is to do it by hand (AOGM, Matula et al. 2015). The weights give
+the least cost of all ways to mend the graph while ``(m - 1) 5 <= 1 + 10 m``, which always holds.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cytosuite.metrics.labels.ctc import MISSED, SPLIT, SPURIOUS
+from cytosuite.metrics.tracks.matched_tracks import MatchedTracks, match_tracks
+from cytosuite.metrics.metric import metric
+
+MATULA = "10.1371/journal.pone.0144959"
+EXTRA, ABSENT, WRONG = 1.0, 1.5, 1.0  # cost of deleting, adding and altering a link by hand
+
+
+@dataclass(frozen=True, slots=True)
+class TrackingErrors:
+    """Operations that turn a predicted graph into that of the truth.
+
+    Parameters
+    ----------
+    splits : int
+        NS: for each predicted cell that matches m > 1 cells of the truth, m - 1.
+    missed : int
+        FN: cells of the truth without a match.
+    spurious : int
+        FP: predicted cells that match nothing.
+    extra_links : int
+        ED: predicted links between two unique cells which the truth does not have. A predicted
+        cell is unique if it matches exactly one cell of the truth.
+    absent_links : int
+        EA: links of the truth which no predicted link between two unique cells hits; among them
+        are all links at cells that are missed or share their match.
+    wrong_links : int
+        EC: predicted links that hit one of the truth but are a track link where that is a parent
+        link, or the reverse.
+    """
+
+    splits: int
+    missed: int
+    spurious: int
+    extra_links: int
+    absent_links: int
+    wrong_links: int
+
+    @property
+    def detection_cost(self) -> float:
+        """AOGM-D, the cost of the operations on cells."""
+        return SPLIT * self.splits + MISSED * self.missed + SPURIOUS * self.spurious
+
+    @property
+    def linking_cost(self) -> float:
+        """AOGM-A, the cost of the operations on links."""
+        return EXTRA * self.extra_links + ABSENT * self.absent_links + WRONG * self.wrong_links
+
+
+def tracking_errors(tracks: MatchedTracks) -> TrackingErrors:
+    """Count the operations that turn the predicted graph into that of the truth.
+
+    Parameters
+    ----------
+    tracks : MatchedTracks
+        Of a truth and a prediction.
+
+    Returns
+    -------
+    TrackingErrors
+        The numbers NS, FN, FP, ED, EA, EC of the reference.
+
+    References
+    ----------
+    Matula et al., Cell Tracking Accuracy Measurement Based on Comparison of Acyclic Oriented
+    Graphs, PLOS ONE 10 (2015), doi:10.1371/journal.pone.0144959.
+    """
+    truth, prediction, one = tracks.truth, tracks.prediction, tracks.counterpart
+    matched = int(np.count_nonzero(tracks.match >= 0))
+    covering = int(np.count_nonzero(tracks.covered))
+    targets = np.flatnonzero((prediction.sources >= 0) & (one >= 0))
+    targets = targets[one[prediction.sources[targets]] >= 0]  # both ends are unique
+    images = one[targets]
+    hit = truth.sources[images] == one[prediction.sources[targets]]
+    other_kind = truth.starts[images] != prediction.starts[targets]
+    hits = int(np.count_nonzero(hit))
+    return TrackingErrors(
+        splits=matched - covering,
+        missed=truth.vertices - matched,
+        spurious=prediction.vertices - covering,
+        extra_links=targets.size - hits,
+        absent_links=truth.links - hits,
+        wrong_links=int(np.count_nonzero(hit & other_kind)),
+    )
+
+
+@metric(
+    evidence=match_tracks,
+    task="track",
+    name="AOGM",
+    title="Cost of mending the tracks",
+    best=0.0,
+    reference=MATULA,
+)
+def aogm(tracks: MatchedTracks) -> float:
+    """Return the cost of turning the predicted graph of cells into that of the truth.
+
+    Parameters
+    ----------
+    tracks : MatchedTracks
+        Of a truth and a prediction.
+
+    Returns
+    -------
+    float
+        ``5 NS + 10 FN + FP + ED + 1.5 EA + EC``, at least 0, without an upper end, never
+        undefined. See `TrackingErrors` for the numbers.
+
+    Examples
+    --------
+    A cell missed in the second of two frames takes its link with it:
+
+    >>> from cytosuite.metrics.tracks.lineage import Track, TrackedSequence
+    >>> truth = TrackedSequence([Track(1, 0, 1)], np.ones((2, 4), int))
+    >>> aogm(truth, TrackedSequence([Track(1, 0, 0)], np.array([[1] * 4, [0] * 4])))
+    11.5
+    """
+    errors = tracking_errors(tracks)
+    return errors.detection_cost + errors.linking_cost
+
+
+@metric(
+    evidence=match_tracks,
+    task="track",
+    name="NS",
+    title="Splits needed",
+    best=0.0,
+    reference=MATULA,
+)
+def splits(tracks: MatchedTracks) -> float:
+    """Return how many cuts separate the cells of the truth which share one predicted cell.
+
+    Parameters
+    ----------
+    tracks : MatchedTracks
+        Of a truth and a prediction.
+
+    Returns
+    -------
+    float
+        At least 0, never undefined; see `TrackingErrors`.
+    """
+    return float(tracking_errors(tracks).splits)
+
+
+@metric(
+    evidence=match_tracks,
+    task="track",
+    name="FN",
+    title="Cells missed",
+    best=0.0,
+    reference=MATULA,
+)
+def missed(tracks: MatchedTracks) -> float:
+    """Return how many cells of the truth no predicted cell covers by more than half.
+
+    Parameters
+    ----------
+    tracks : MatchedTracks
+        Of a truth and a prediction.
+
+    Returns
+    -------
+    float
+        At least 0, never undefined; see `TrackingErrors`.
+    """
+    return float(tracking_errors(tracks).missed)
+
+
+@metric(
+    evidence=match_tracks,
+    task="track",
+    name="FP",
+    title="Spurious cells",
+    best=0.0,
+    reference=MATULA,
+)
+def spurious(tracks: MatchedTracks) -> float:
+    """Return how many predicted cells match no cell of the truth.
+
+    Parameters
+    ----------
+    tracks : MatchedTracks
+        Of a truth and a prediction.
+
+    Returns
+    -------
+    float
+        At least 0, never undefined; see `TrackingErrors`.
+    """
+    return float(tracking_errors(tracks).spurious)
+
+
+@metric(
+    evidence=match_tracks,
+    task="track",
+    name="ED",
+    title="Links to delete",
+    best=0.0,
+    reference=MATULA,
+)
+def extra_links(tracks: MatchedTracks) -> float:
+    """Return how many predicted links join two unique cells which the truth does not join.
+
+    Parameters
+    ----------
+    tracks : MatchedTracks
+        Of a truth and a prediction.
+
+    Returns
+    -------
+    float
+        At least 0, never undefined; see `TrackingErrors`.
+    """
+    return float(tracking_errors(tracks).extra_links)
+
+
+@metric(
+    evidence=match_tracks,
+    task="track",
+    name="EA",
+    title="Links to add",
+    best=0.0,
+    reference=MATULA,
+)
+def absent_links(tracks: MatchedTracks) -> float:
+    """Return how many links of the truth the prediction lacks.
+
+    Parameters
+    ----------
+    tracks : MatchedTracks
+        Of a truth and a prediction.
+
+    Returns
+    -------
+    float
+        At least 0, never undefined; see `TrackingErrors`.
+    """
+    return float(tracking_errors(tracks).absent_links)
+
+
+@metric(
+    evidence=match_tracks,
+    task="track",
+    name="EC",
+    title="Links to alter",
+    best=0.0,
+    reference=MATULA,
+)
+def wrong_links(tracks: MatchedTracks) -> float:
+    """Return how many predicted links are of the other kind in the truth, track or parent link.
+
+    Parameters
+    ----------
+    tracks : MatchedTracks
+        Of a truth and a prediction.
+
+    Returns
+    -------
+    float
+        At least 0, never undefined; see `TrackingErrors`.
+    """
+    return float(tracking_errors(tracks).wrong_links)

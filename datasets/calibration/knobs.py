@@ -1,0 +1,138 @@
+"""Which parameter of the spheroid simulator moves which statistic of its images.
+
+A knob is turned by the difference of real and simulated statistic over its response, both on the
+scale on which they depend on each other about linearly.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import exp, isfinite, log, nan
+from typing import Any, Literal
+
+Scale = Literal["log", "plain", "inverse"]
+
+LONGEST = 1e-4  # smallest value on the inverse scale: 10 mm
+
+
+@dataclass(frozen=True, slots=True)
+class Knob:
+    """A parameter and the statistic that it moves.
+
+    Parameters
+    ----------
+    parameter : str
+        ``section.name``.
+    statistic : str
+        One of `datasets.calibration.measure.VOLUME_STATISTICS`.
+    response : float
+        Change of the statistic per change of the parameter, each on its scale.
+    low, high : float
+        Limits of the parameter.
+    scale, seen : str
+        Scales of parameter and statistic: ``log``, ``plain``, or ``inverse`` (1 / value).
+    step : float
+        Largest change in a round, on the parameter's scale.
+    ranged : bool
+        Whether the parameter is a range: stacks then differ in it as the real ones do.
+    widest : float
+        Largest half-width of the range, on the logarithmic scale: what differs between stacks of
+        one microscope beyond it is mostly the uncertainty of the statistic.
+    """
+
+    parameter: str
+    statistic: str
+    response: float
+    low: float
+    high: float
+    scale: Scale = "log"
+    seen: Scale = "log"
+    step: float = 0.5
+    ranged: bool = True
+    widest: float = 1.5
+
+    def place(self, value: float) -> float:
+        """Return the place of a value of the parameter on its scale."""
+        return on_scale(self.scale, value)
+
+    def value(self, place: float) -> float:
+        """Return the value at a place on the parameter's scale, within its limits."""
+        if self.scale == "log":
+            found = exp(min(place, 50.0))
+        elif self.scale == "inverse":
+            found = 1 / max(place, LONGEST)
+        else:
+            found = place
+        return min(max(found, self.low), self.high)
+
+    def seen_at(self, statistic: float) -> float:
+        """Return the place of a statistic on its scale, NaN where it has none."""
+        return on_scale(self.seen, statistic)
+
+
+KNOBS = (
+    Knob("camera.photons", "signal", 1.0, 0.2, 1e5),
+    Knob("camera.background_photons", "far", 1.0, 0.0, 1e4, scale="plain", seen="plain", step=5.0),
+    Knob("nucleus.diameter_um", "volume_um3", 3.0, 1.5, 60.0, step=0.25),
+    Knob("nucleus.diameter_spread", "size_spread", 1.0, 0.02, 0.4, ranged=False),
+    Knob("nucleus.axis_spread", "flatness", 1.2, 0.02, 0.4, "plain", "plain", 0.1, ranged=False),
+    Knob("nucleus.brightness_spread", "brightness_spread", 1.0, 0.1, 1.2),
+    Knob(
+        "nucleus.chromatin_contrast",
+        "texture",
+        0.5,
+        0.05,
+        0.9,
+        scale="plain",
+        seen="plain",
+        step=0.15,
+        widest=0.5,
+    ),
+    Knob("optics.psf_sigma_z_um", "elongation", 0.6, 0.2, 12.0, step=0.35, widest=0.4),
+    Knob("optics.psf_sigma_xy_um", "edge_xy_um", 0.6, 0.1, 4.0, step=0.35, widest=0.4),
+    Knob("optics.haze", "halo", 0.7, 0.01, 0.75, widest=0.8),
+    Knob("optics.cytoplasm", "glow", 0.7, 0.0005, 0.6, widest=0.8),
+    Knob("optics.attenuation_um", "dimming", 1.0, 10.0, 1000.0, "inverse", "plain", 0.01),
+    Knob("labels.level", "label_level", 0.8, 0.015, 0.6, "plain", "plain", 0.1),
+    Knob("tissue.n_nuclei", "objects", 1.0, 1.0, 5000.0, step=0.35),
+    Knob("tissue.volume_fraction", "objects", 1.0, 0.02, 0.42, step=0.35),
+    Knob("tissue.width_um", "tissue_width_um", 1.0, 5.0, 5000.0, step=0.25),
+    Knob("tissue.flattening", "tissue_height_um", 1.0, 0.35, 2.0, step=0.25),
+    Knob("tissue.gap_um", "neighbour_um", 0.8, 0.1, 8.0, "plain", "plain", 1.5),
+)
+
+
+def on_scale(scale: Scale, value: float) -> float:
+    """Return the place of a value on a scale; NaN for what has no place there.
+
+    Examples
+    --------
+    >>> on_scale("inverse", 50.0), on_scale("log", 0.0)
+    (0.02, nan)
+    """
+    if not isfinite(value):
+        return nan
+    if scale == "plain":
+        return value
+    if value <= 0:
+        return nan
+    return log(value) if scale == "log" else 1 / value
+
+
+def nested(values: Mapping[str, object]) -> dict[str, dict[str, Any]]:
+    """Return dotted names as sections.
+
+    Examples
+    --------
+    >>> nested({"camera.gain": 2.0, "camera.bits": 8})
+    {'camera': {'gain': 2.0, 'bits': 8}}
+    """
+    sections: dict[str, dict[str, Any]] = {}
+    for name, value in values.items():
+        section, _, key = name.partition(".")
+        sections.setdefault(section, {})[key] = value
+    return sections
+
+
+def of_parameters(knobs: Sequence[Knob], names: Mapping[str, object]) -> tuple[Knob, ...]:
+    """Return the knobs of the named parameters."""
+    return tuple(knob for knob in knobs if knob.parameter in names)

@@ -1,0 +1,348 @@
+"""Numbers that tell how images look, measured on real and on simulated stacks by the same code."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf, nan
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from datasets.calibration.noise import noise_of
+from datasets.calibration.profile import edges
+from datasets.calibration.unannotated import segment
+from cytosuite.metrics.realism.features import object_features
+from cytosuite.metrics.realism.scene import Scene, stack
+from cytosuite.errors import InputError
+from cytosuite.volume import Volume
+
+Floats = NDArray[np.float64]
+
+NEAR_UM, WIDE_UM, FAR_UM = 2.0, 6.0, 12.0  # from objects: edge | halo | between | far
+BESIDE_UM = 5.0  # from objects in the same plane, where the tissue itself shows
+NARROW_UM = 12.0  # width of objects below which these distances shrink with it
+SAMPLE = 20_000  # grey values kept of a stack, inside and outside of objects
+CORE = 0.4  # of the largest distance to the border: deeper voxels are the core of an object
+LEAST_PAIRS = 30  # pairs of voxels in a core below which structure cannot be told from noise
+FEW = 4  # objects below which a stack has no spread or trend of its own
+
+# Name, and what it is. One value per stack; NaN where it cannot be told. What lies between objects
+# (halo, glow) is looked for nearer to them where they are narrower than 12 µm.
+VOLUME_STATISTICS = {
+    "objects": "objects in the stack",
+    "offset": "counts in the dark, from photon transfer",
+    "gain": "counts per photon, from photon transfer",
+    "excess": "multiplication noise, from photon transfer",
+    "read_counts": "electronic noise, counts, from photon transfer",
+    "noise_correlation": "of lateral neighbours in the dark half",
+    "background": "median of unlabelled voxels, counts",
+    "noise": "1.4826 MAD of unlabelled voxels (standard deviation if 0), counts",
+    "far": "mean of voxels 12 µm and more from objects, counts",
+    "signal": "median over objects of the mean above background, counts",
+    "snr": "median over objects of signal / noise",
+    "contrast": "median over objects of standard deviation / mean above background",
+    "texture": "median over whole objects of structure in the core / its mean above background",
+    "volume_um3": "median over whole objects, µm³",
+    "size_spread": "1.4826 MAD of ln(diameter) of whole objects",
+    "elongation": "median over whole objects of height / width of the bounding box",
+    "flatness": "median over whole objects of larger / smaller lateral principal axis",
+    "brightness_spread": "standard deviation of ln(signal) about its trend along z",
+    "dimming": "loss of ln(signal) per µm along z",
+    "neighbour_um": "median distance to the nearest object, µm",
+    "tissue_width_um": "lateral extent of all objects, µm",
+    "tissue_height_um": "extent of all objects along z, µm",
+    "edge_z_um": "10-90 % width of the mean edge along z, µm",
+    "edge_xy_um": "10-90 % width of the mean edge across, µm",
+    "label_level": "height at which labels end on the lateral edge, 0 to 1",
+    "halo": "light 2 to 6 µm outside of objects / inside",
+    "glow": "light between objects, 5 µm and more beside them in the plane / inside",
+}
+OBJECT_STATISTICS = {
+    "volume_um3": "volume, µm³",
+    "height_um": "extent along z, µm",
+    "width_um": "mean extent along y and x, µm",
+    "elongation": "height / width",
+    "principal": "longest / shortest principal axis",
+    "flatness": "larger / smaller lateral principal axis",
+    "signal": "mean above background, counts",
+    "snr": "signal / noise",
+    "contrast": "standard deviation / mean above background",
+    "texture": "structure in the core, without noise, / its mean above background",
+    "neighbour_um": "distance to the nearest object, µm",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What was measured on a set of stacks.
+
+    Parameters
+    ----------
+    annotated : int
+        Stacks whose labels were given; those of the others came from `segment`.
+    volumes : dict of str to (V,) float array
+        `VOLUME_STATISTICS`, one value per stack.
+    objects : dict of str to (N,) float array
+        `OBJECT_STATISTICS`, one value per object of all stacks; shapes only of whole objects.
+    inside, outside : (M,) float array
+        Grey values in and out of objects, evenly sampled.
+    notes : tuple of str
+        What could not be told, and why.
+    """
+
+    annotated: int
+    volumes: dict[str, Floats]
+    objects: dict[str, Floats]
+    inside: Floats
+    outside: Floats
+    notes: tuple[str, ...] = ()
+
+    def median(self, name: str) -> float:
+        """Return the median over stacks of a statistic, NaN if no stack has it."""
+        return self.quantile(name, 0.5)
+
+    def quantile(self, name: str, share: float) -> float:
+        """Return a quantile over stacks of a statistic, NaN if no stack has it."""
+        values = self.volumes[name][np.isfinite(self.volumes[name])]
+        return float(np.quantile(values, share)) if values.size else nan
+
+
+def measure(
+    volumes: Sequence[Volume],
+    labels: Sequence[NDArray[np.integer] | None] | None = None,
+    *,
+    dark: float | None = None,
+) -> Statistics:
+    """Return how a set of stacks looks.
+
+    Parameters
+    ----------
+    volumes : sequence of Volume
+        Axes ZYX, of one kind and microscope.
+    labels : sequence of (Z, Y, X) integer array or None, optional
+        Objects of each stack, 0 = background; where there are none they are found by `segment`.
+    dark : float, optional
+        Counts in the dark where they are known, as of simulated stacks: light in crowded stacks
+        counts from there, else from the dark level by photon transfer.
+
+    Returns
+    -------
+    Statistics
+
+    Raises
+    ------
+    InputError
+        If there is no stack, a stack is not 3D, or labels do not fit.
+    """
+    if not volumes:
+        raise InputError("calibration: expected at least one stack, found none")
+    given = list(labels) if labels is not None else [None] * len(volumes)
+    rows: list[dict[str, float]] = []
+    tables: list[dict[str, Floats]] = []
+    notes: dict[str, int] = {}
+    inside, outside = [], []
+    for volume, own in zip(volumes, given, strict=True):
+        stack(volume)
+        scene = Scene(volume, segment(volume) if own is None else own)
+        row, table, note = _measure(scene, dark)
+        rows.append(row)
+        tables.append(table)
+        if note:
+            notes[note] = notes.get(note, 0) + 1
+        inside.append(_sampled(volume.array[scene.labels > 0]))
+        outside.append(_sampled(volume.array[scene.labels == 0]))
+    annotated = sum(own is not None for own in given)
+    found = [f"{count} of {len(rows)} stacks: {note}" for note, count in notes.items()]
+    if annotated < len(rows):
+        found.append(f"{len(rows) - annotated} of {len(rows)} stacks: objects by threshold only")
+    return Statistics(
+        annotated=annotated,
+        volumes={name: np.array([row[name] for row in rows]) for name in VOLUME_STATISTICS},
+        objects={
+            name: np.concatenate([table[name] for table in tables]) for name in OBJECT_STATISTICS
+        },
+        inside=np.concatenate(inside),
+        outside=np.concatenate(outside),
+        notes=tuple(found),
+    )
+
+
+def _sampled(values: NDArray[np.generic]) -> Floats:
+    """Return at most `SAMPLE` evenly spaced values."""
+    return values[:: max(1, -(-values.size // SAMPLE))].astype(np.float64)
+
+
+def _measure(scene: Scene, dark: float | None) -> tuple[dict[str, float], dict[str, Floats], str]:
+    """Return the statistics of a stack, those of its objects, and what could not be told."""
+    array = scene.image.array
+    free = array[scene.labels == 0]
+    background = float(np.median(free)) if free.size else nan
+    noise = _spread(free - background) if free.size else nan
+    row = dict.fromkeys(VOLUME_STATISTICS, nan)
+    detector = noise_of(scene.image)
+    row |= {
+        "offset": detector.offset,
+        "gain": detector.gain,
+        "excess": detector.excess,
+        "read_counts": detector.read_counts,
+        "noise_correlation": detector.correlation,
+        "background": background,
+        "noise": noise,
+    }
+    table = _objects(scene, background, noise)
+    width = _median(table["width_um"])
+    scale = min(width / NARROW_UM, 1.0) if width > 0 else 1.0
+    row |= _surroundings(scene, scale, detector.offset if dark is None else dark)
+    row |= _summary(table)
+    axial, lateral = edges(scene)
+    row |= {"edge_z_um": axial.width_um, "edge_xy_um": lateral.width_um}
+    row["label_level"] = lateral.level
+    return row, {name: table[name] for name in OBJECT_STATISTICS}, detector.note
+
+
+def _spread(values: Floats) -> float:
+    """Return 1.4826 MAD, or the standard deviation where most values are the same whole number."""
+    spread = float(1.4826 * np.median(np.abs(values)))
+    return spread if spread > 0 else float(values.std())
+
+
+def _objects(scene: Scene, background: float, noise: float) -> dict[str, Floats]:
+    """Return the statistics of each object, and its depth."""
+    above = Volume(scene.image.array.astype(np.float64) - background, scene.image.spacing)
+    known = object_features(Scene(above, scene.labels))
+    whole = ~known["cut"]
+    signal, cv = known["mean_intensity"], known["cv_intensity"]
+    extent = np.full((len(signal), 3), nan)
+    flat, texture = np.full(len(signal), nan), np.full(len(signal), nan)
+    boxes = ndimage.find_objects(scene.labels.astype(np.int32, copy=False))
+    for place, label in enumerate(known["label"]):
+        box = boxes[label - 1]
+        if whole[place]:
+            extent[place] = [part.stop - part.start for part in box]
+            mask = scene.labels[box] == label
+            flat[place] = _lateral_ratio(mask, scene.image.spacing)
+            texture[place] = _texture(above.array[box], mask, scene.image.spacing)
+    extent *= scene.image.spacing
+    width = extent[:, 1:].mean(axis=1)
+    return {
+        "volume_um3": known["volume_um3"],
+        "height_um": extent[:, 0],
+        "width_um": width,
+        "elongation": extent[:, 0] / width,
+        "principal": known["elongation"],
+        "flatness": flat,
+        "signal": signal,
+        "snr": signal / noise if noise > 0 else np.full(len(signal), nan),
+        "contrast": np.where(signal > 0, cv, nan),
+        "texture": texture,
+        "neighbour_um": known["neighbour_um"],
+        "depth_um": known["depth_um"],
+    }
+
+
+def _lateral_ratio(mask: NDArray[np.bool_], spacing: tuple[float, ...]) -> float:
+    """Return larger over smaller principal axis of an object seen along z."""
+    points = np.argwhere(mask)[:, 1:] * np.asarray(spacing[1:])
+    covariance = np.cov(points.T, bias=True) + np.diag(np.square(spacing[1:]) / 12)
+    low, high = np.linalg.eigvalsh(covariance)
+    return float(np.sqrt(high / low))
+
+
+def _texture(above: Floats, mask: NDArray[np.bool_], spacing: tuple[float, ...]) -> float:
+    """Return the structure in the core of an object, from what neighbouring planes share."""
+    padded = np.pad(mask, 1)
+    depth = ndimage.distance_transform_edt(padded, sampling=spacing)[1:-1, 1:-1, 1:-1]
+    core = depth >= CORE * depth.max()
+    pairs = core[:-1] & core[1:]
+    if np.count_nonzero(pairs) < LEAST_PAIRS:
+        return nan
+    lower, upper = above[:-1][pairs], above[1:][pairs]
+    mean = float(above[core].mean())
+    shared = float(((lower - lower.mean()) * (upper - upper.mean())).mean())
+    return float(np.sqrt(max(shared, 0.0))) / mean if mean > 0 else nan
+
+
+def _summary(table: dict[str, Floats]) -> dict[str, float]:
+    """Return what the objects of a stack have in common, and how they differ."""
+    names = (
+        "signal",
+        "snr",
+        "contrast",
+        "texture",
+        "volume_um3",
+        "elongation",
+        "flatness",
+        "neighbour_um",
+    )
+    row = {name: _median(table[name]) for name in names}
+    row["objects"] = float(len(table["signal"]))
+    sizes = np.log(table["volume_um3"][np.isfinite(table["volume_um3"])]) / 3
+    if sizes.size >= FEW:
+        row["size_spread"] = _spread(sizes - np.median(sizes))
+    bright = table["signal"] > 0
+    if bright.sum() > FEW and np.ptp(table["depth_um"][bright]) > 0:
+        depth, light = table["depth_um"][bright], np.log(table["signal"][bright])
+        trend = np.polyfit(depth, light, 1)
+        rest = light - np.polyval(trend, depth)
+        row["dimming"] = -float(trend[0])
+        row["brightness_spread"] = float(np.sqrt((rest**2).sum() / (rest.size - 2)))
+    return row
+
+
+def _surroundings(scene: Scene, scale: float, offset: float) -> dict[str, float]:
+    """Return light around objects relative to that inside, and the extent of all objects.
+
+    Light counts above the mean far from objects; where they leave no room, above the dark.
+    """
+    spacing = scene.image.spacing
+    objects = scene.labels > 0
+    if not objects.any():
+        return {}
+    distance = ndimage.distance_transform_edt(~objects, sampling=spacing)
+    array = scene.image.array
+
+    def level(low: float, high: float) -> float:
+        """Return the mean grey value at a distance from objects."""
+        chosen = array[(distance >= low) & (distance < high)]
+        return float(chosen.mean()) if chosen.size else nan
+
+    dark = level(FAR_UM, inf)
+    far = dark
+    if np.isnan(dark):  # no room so far from objects
+        dark = offset
+    inside = float(array[objects].mean()) - dark
+    places = np.nonzero(objects)
+    extent = [(np.ptp(axis) + 1) * step for axis, step in zip(places, spacing, strict=True)]
+    between = array[_between(objects, spacing, BESIDE_UM * scale)]
+    glow = float(between.mean()) - dark if between.size >= 100 else nan
+    return {
+        "far": far,
+        "halo": (level(NEAR_UM * scale, WIDE_UM * scale) - dark) / inside if inside > 0 else nan,
+        "glow": glow / inside if inside > 0 else nan,
+        "tissue_height_um": float(extent[0]),
+        "tissue_width_um": float(np.mean(extent[1:])),
+    }
+
+
+def _between(
+    objects: NDArray[np.bool_], spacing: tuple[float, ...], reach_um: float
+) -> NDArray[np.bool_]:
+    """Return voxels beside objects in the plane, within the ellipsoid that spans all objects."""
+    places = np.nonzero(objects)
+    distance: NDArray[np.float64] = np.zeros(objects.shape)
+    for axis, found in enumerate(places):
+        middle, half = (found.min() + found.max()) / 2, (np.ptp(found) + 1) / 2
+        form = [1] * 3
+        form[axis] = -1
+        distance += (((np.arange(objects.shape[axis]) - middle) / half) ** 2).reshape(form)
+    flat = np.zeros(objects.shape, bool)
+    for plane, out in zip(objects, flat, strict=True):
+        if plane.any():
+            out[:] = ndimage.distance_transform_edt(~plane, sampling=spacing[1:]) >= reach_um
+    return flat & (distance <= 0.8**2)
+
+
+def _median(values: Floats) -> float:
+    """Return the median of the finite values, NaN if there is none."""
+    finite = values[np.isfinite(values)]
+    return float(np.median(finite)) if finite.size else nan

@@ -1,0 +1,212 @@
+"""First estimates of the spheroid's parameters, straight from what was measured."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite, pi, sqrt
+from typing import Any
+
+import numpy as np
+
+from datasets.calibration.measure import Statistics
+from datasets.calibration.noise import CORRELATED
+from cytosuite.volume import Volume
+
+SHRINK = 0.75  # a nucleus relative to its blurred outline
+SPAN = 2.563  # 10-90 % width of a Gaussian edge in standard deviations
+CUT = 0.4  # share of cut objects from which tissue is taken to go on outside of the image
+FAINTEST, MOST_VISIBLE = 0.02, 3.0  # quantile of annotated light; limit of visibility
+SOFTEST, STEPS = 1.5, 151  # sensor blur that correlation is looked up for, voxels
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a fit begins.
+
+    Parameters
+    ----------
+    fixed : dict of str to value
+        Parameters by dotted name that are read off directly and stay.
+    centres : dict of str to float
+        Parameters that are fitted, at their first value.
+    sources : dict of str to str
+        Where the fixed ones come from, in words.
+    notes : tuple of str
+        What could not be measured.
+    """
+
+    fixed: dict[str, Any]
+    centres: dict[str, float]
+    sources: dict[str, str]
+    notes: tuple[str, ...]
+
+
+def start(real: Statistics, volumes: Sequence[Volume], margin: float) -> Start:
+    """Return first estimates.
+
+    Parameters
+    ----------
+    real : Statistics
+        Of the real stacks.
+    volumes : sequence of Volume
+        The real stacks.
+    margin : float
+        Share by which measured ranges are widened.
+
+    Returns
+    -------
+    Start
+    """
+    fixed, sources, notes = _detector(real, volumes, margin)
+    shapes = np.array([volume.shape for volume in volumes])
+    axial = _or(real.median("edge_z_um") / SPAN, 1.5)
+    lateral = _or(0.6 * real.median("edge_xy_um") / SPAN, 0.4)
+    diameter = SHRINK * (6 * _or(real.median("volume_um3"), 400) / pi) ** (1 / 3)
+    across = round(max(0.3 * diameter, 3 * lateral), 2)
+    fixed |= {
+        "image.shape": np.median(shapes, axis=0).astype(int).tolist(),
+        "image.spacing_um": list(volumes[0].spacing),
+        "labels.style": "visible",
+        "labels.visibility": _visibility(real, fixed),
+        "optics.attenuation": "exponential",
+        "optics.psf": "gaussian",
+        "optics.haze_sigma_um": [round(max(0.6 * diameter, 3 * axial), 2), across, across],
+    }
+    sources |= {
+        "image.shape": "median of the stacks",
+        "image.spacing_um": "of the stacks",
+        "labels.style": "annotators draw what they see",
+        "labels.visibility": "2 % of the annotated objects are fainter",
+        "optics.haze_sigma_um": "3 times the width of edges, at least of a nucleus' scale",
+    }
+    centres = _light(real, fixed) | {
+        "nucleus.diameter_um": diameter,
+        "optics.psf_sigma_z_um": axial,
+        "optics.psf_sigma_xy_um": lateral,
+    }
+    whole = np.isfinite(real.objects["volume_um3"])
+    if whole.size and whole.mean() > 1 - CUT:
+        width, height = real.median("tissue_width_um"), real.median("tissue_height_um")
+        centres |= {
+            "tissue.gap_um": 0.5,
+            "tissue.n_nuclei": real.median("objects"),
+            "tissue.width_um": width,
+            "tissue.flattening": min(max(0.8 * height / width, 0.4), 1.5),
+        }
+    else:
+        fixed |= {"tissue.outline": "fill", "tissue.n_nuclei": "auto"}
+        centres["tissue.volume_fraction"] = 0.3
+        sources["tissue.outline"] = "most objects are cut by the faces of the stacks"
+    return Start(fixed, centres, sources, tuple(notes))
+
+
+def _light(real: Statistics, camera: Mapping[str, Any]) -> dict[str, float]:
+    """Return first estimates of what does not depend on lengths."""
+    gain, offset = float(camera["camera.gain"]), float(camera["camera.offset"])
+    return {
+        "camera.photons": 1.5 * _or(real.median("signal"), 20 * gain) / gain,
+        "camera.background_photons": _or(max(real.median("far") - offset, 0.0) / gain, 0.2),
+        "nucleus.diameter_spread": _or(real.median("size_spread"), 0.1),
+        "nucleus.axis_spread": 0.14,
+        "nucleus.brightness_spread": _or(real.median("brightness_spread"), 0.25),
+        "nucleus.chromatin_contrast": 0.3,
+        "optics.haze": 0.2,
+        "optics.cytoplasm": max(_or(real.median("glow"), 0.05), 0.005),
+        "optics.attenuation_um": 1 / max(_or(real.median("dimming"), 0.005), 0.001),
+        "labels.level": _or(real.median("label_level"), 0.2),
+    }
+
+
+def sensor_blur(correlation: float) -> tuple[float, float]:
+    """Return the lateral Gaussian that makes white noise correlated, and what it leaves of it.
+
+    Parameters
+    ----------
+    correlation : float
+        Of neighbours along y and x.
+
+    Returns
+    -------
+    sigma : float
+        Voxels.
+    left : float
+        Variance of second differences along both axes after the blur, relative to before.
+
+    Examples
+    --------
+    >>> sensor_blur(0.0)
+    (0.0, 1.0)
+    """
+    best = (0.0, 1.0)
+    if not correlation > 0:
+        return best
+    reach = np.arange(-8, 9)
+    for sigma in np.linspace(0, SOFTEST, STEPS)[1:]:
+        kernel = np.exp(-(reach**2) / (2 * sigma**2))
+        kernel /= kernel.sum()
+        power = np.correlate(kernel, kernel, "full")[16:]
+        # as measured: differences at a distance of 1 against those at 3
+        if 1 - (power[0] - power[1]) / (power[0] - power[3]) > correlation:
+            break
+        differences = np.convolve(kernel, [1.0, -2.0, 1.0])
+        best = (round(float(sigma), 2), float((np.square(differences).sum() / 6) ** 2))
+    return best
+
+
+def _detector(
+    real: Statistics, volumes: Sequence[Volume], margin: float
+) -> tuple[dict[str, Any], dict[str, str], list[str]]:
+    """Return the parameters of the camera that are read off directly."""
+    notes: list[str] = []
+    gain, offset, excess = (real.median(name) for name in ("gain", "offset", "excess"))
+    correlation = _or(real.median("noise_correlation"), 0.0)
+    fixed: dict[str, Any] = {"camera.bits": 8 if volumes[0].array.dtype == np.uint8 else 16}
+    source = "photon transfer"
+    if correlation > CORRELATED:
+        sigma, left = sensor_blur(correlation)
+        fixed["camera.sensor_blur"] = sigma
+        gain, excess = gain * (1 + excess) / left, 0.0
+        notes.append(
+            f"noise of neighbours is correlated ({correlation:.2f}): gain is that of the image "
+            f"before a blur of {sigma:g} voxels, multiplication noise cannot be told"
+        )
+    if not (isfinite(gain) and gain > 0):
+        offset = float(np.quantile(real.outside, 0.001))
+        above = max(real.median("background") - offset, 1e-6)
+        gain, excess = max(_or(real.median("noise"), 1.0) ** 2 / above, 1e-3), 0.0
+        source = "variance of the background over its height above the darkest voxels"
+        notes.append("gain and offset are rough: photon transfer cannot be read off these images")
+    read = [_or(real.quantile("read_counts", q), 0.0) / gain for q in (0.1, 0.5, 0.9)]
+    fixed |= {
+        "camera.gain": _short(gain),
+        "camera.offset": _short(max(offset, 0.0)),
+        "camera.excess": round(_or(excess, 0.0), 2),
+        "camera.read_noise": [
+            _short(read[0] / (1 + margin)),
+            _short(max(read[2], 1.2 * read[1]) * (1 + margin)),
+        ],
+    }
+    names = ("gain", "offset", "excess", "read_noise")
+    sources = {f"camera.{name}": f"{source}, median of the stacks" for name in names}
+    return fixed, sources, notes
+
+
+def _visibility(real: Statistics, camera: Mapping[str, Any]) -> float:
+    """Return the faintest light that was annotated, in the noise by which labels are dropped."""
+    signal = real.objects["signal"][np.isfinite(real.objects["signal"])]
+    if not signal.size:
+        return 0.0
+    gain, offset = float(camera["camera.gain"]), float(camera["camera.offset"])
+    faintest = float(np.quantile(signal, FAINTEST)) / gain
+    dark = max(_or(real.median("background"), 0.0) - offset, 0.0) / gain
+    noise = float(np.mean(camera["camera.read_noise"])) + 0.5 + 0.3 * sqrt(dark)
+    return round(min(max(faintest / noise, 0.0), MOST_VISIBLE), 2)
+
+
+def _or(value: float, otherwise: float) -> float:
+    """Return a finite value, or another one."""
+    return float(value) if isfinite(value) else otherwise
+
+
+def _short(value: float) -> float:
+    """Return a number with 4 digits."""
+    return float(f"{value:.4g}")

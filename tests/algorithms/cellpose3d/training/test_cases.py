@@ -1,0 +1,161 @@
+import numpy as np
+import pytest
+from scipy.special import ndtr
+from training_data import (
+    SHAPE,
+    SPACING,
+    cells_folder,
+    plain_folder,
+    real_folder,
+    scene,
+    simulated_folder,
+)
+
+from algorithms.cellpose3d.training.cases import (
+    FLOW_UNIT,
+    SHARE_UNIT,
+    Files,
+    centre_heat,
+    find_cases,
+    level_within_cells,
+    load_case,
+    load_cases,
+)
+from algorithms.cellpose3d.flows import flow_targets
+from cytosuite.errors import InputError
+
+PATCH = (8, 16, 16)
+
+
+def test_a_simulated_case_keeps_its_fields_within_rounding(tmp_path):
+    files = find_cases(simulated_folder(tmp_path))
+    assert [names.name for names in files] == ["case_0", "case_1"]
+    case = load_cases(files, PATCH, "size")[1]
+    light, level, labels = scene(1)
+    assert case.simulated
+    assert case.spacing == SPACING
+    np.testing.assert_array_equal(case.labels, labels)
+    np.testing.assert_allclose(case.level / SHARE_UNIT, level, atol=0.5 / SHARE_UNIT + 1e-6)
+    np.testing.assert_allclose(
+        case.flow / FLOW_UNIT, flow_targets(labels, "size"), atol=0.5 / FLOW_UNIT + 1e-6
+    )
+    ratio = case.image / light
+    assert ratio.std() < 1e-3 * ratio.mean()
+
+
+def test_light_is_in_units_of_the_median_nucleus(tmp_path):
+    case = load_case(find_cases(simulated_folder(tmp_path, 1))[0], PATCH, "size")
+    light, level, labels = scene(0)
+    means = [np.average(light[labels == k], weights=level[labels == k]) for k in (1, 2)]
+    np.testing.assert_allclose(case.own + case.rest, [0, *(means / np.median(means))], rtol=1e-5)
+    assert case.centres.tolist() == [[5, 7, 7], [5, 16, 15]]
+
+
+def test_diameters_are_those_of_the_largest_slice(tmp_path):
+    case = load_case(find_cases(simulated_folder(tmp_path, 1))[0], PATCH, "size")
+    # The level falls to 0.3 at sqrt(2 ln(1 / 0.3)) standard deviations of 3 voxels.
+    expected = 2 * 3 * np.sqrt(2 * np.log(1 / 0.3)) * SPACING[1]
+    np.testing.assert_allclose(case.diameters_um, expected, rtol=0.08)
+
+
+def test_plain_folders_of_a_simulation_are_read_alike(tmp_path):
+    (plain,) = load_cases(find_cases(plain_folder(tmp_path / "a")), PATCH, "size")
+    case = load_case(find_cases(simulated_folder(tmp_path / "b", 1))[0], PATCH, "size")
+    assert plain.simulated
+    np.testing.assert_array_equal(plain.image, case.image)
+
+
+def test_a_real_case_is_normalised_and_has_full_level_inside(tmp_path):
+    (case,) = load_cases(find_cases(real_folder(tmp_path)), PATCH, "size")
+    assert not case.simulated
+    np.testing.assert_array_equal(case.level, SHARE_UNIT * (case.labels > 0))
+    assert abs(np.median(case.image[case.labels == 0])) < 0.2
+    assert case.image.max() > 1
+
+
+def test_the_level_of_cells_falls_where_they_touch_and_not_at_the_border_of_the_volume():
+    labels = np.ones((12, 16, 40), np.uint16)
+    labels[..., 20:] = 2
+    level = level_within_cells(labels)
+    # Two voxels side by side are border: P(1.5 > x > -0.5) of a normal distribution is missing.
+    expected = 1 - (ndtr(1.5) - ndtr(-0.5))
+    np.testing.assert_allclose(level[..., 19:21], expected, atol=0.02)
+    np.testing.assert_allclose(level[..., [0, 10, 30, 39]], 1, atol=1e-5)
+    np.testing.assert_allclose(level, level[..., ::-1], atol=1e-6)
+
+
+def test_the_level_of_cells_does_not_depend_on_their_numbers_and_is_0_outside():
+    labels = np.zeros((9, 14, 14), np.uint16)
+    labels[1:8, 2:7, 2:12], labels[1:8, 7:12, 2:12] = 3, 9
+    level = level_within_cells(labels)
+    assert not level[labels == 0].any()
+    assert (level[labels > 0] > 0).all()
+    other = np.array([0, 0, 0, 500, 0, 0, 0, 0, 0, 2], np.uint16)[labels]
+    np.testing.assert_array_equal(level_within_cells(other), level)
+    assert not level_within_cells(np.zeros((4, 4, 4), np.uint16)).any()
+
+
+def test_light_is_in_units_of_the_median_membrane_and_every_cell_has_a_level(tmp_path):
+    (case,) = load_cases(find_cases(cells_folder(tmp_path), "membrane"), PATCH, "size")
+    assert case.simulated
+    labels = case.labels
+    np.testing.assert_array_equal(case.level, np.rint(255 * level_within_cells(labels)))
+    lack = 1 - level_within_cells(labels)
+    means = [np.average(case.image[labels == k], weights=lack[labels == k]) for k in (1, 2)]
+    assert np.median(means) == pytest.approx(1, rel=1e-3)
+    assert case.image[labels > 0].max() > 1 > 0.2 > case.image[:, 14, 4].max()
+
+
+def test_annotated_cells_get_a_level_that_tells_them_apart(tmp_path):
+    cells = cells_folder(tmp_path / "a")
+    (cells / "step-3-light").rename(cells / "images")
+    (case,) = load_cases(find_cases(cells, "membrane"), PATCH, "size")
+    assert not case.simulated
+    assert case.level[5, 14, 11] < 0.5 * case.level[5, 14, 4]
+    (nuclei,) = load_cases(find_cases(cells), PATCH, "size")
+    assert nuclei.level[5, 14, 11] == SHARE_UNIT
+
+
+def test_the_other_channel_is_refused(tmp_path):
+    with pytest.raises(
+        InputError, match=r"light of the nucleus, found membrane; set channel = \"membrane\""
+    ):
+        find_cases(cells_folder(tmp_path / "a"))
+    with pytest.raises(
+        InputError, match=r"light of the membrane, found nucleus; .*channel=membrane"
+    ):
+        find_cases(plain_folder(tmp_path / "b"), "membrane")
+
+
+def test_small_volumes_are_padded_to_a_patch_without_new_nuclei(tmp_path):
+    case = load_case(find_cases(simulated_folder(tmp_path, 1))[0], (16, 32, 16), "size")
+    assert case.shape == (16, 32, 24)
+    assert not case.labels[SHAPE[0] :].any() or (case.labels[SHAPE[0] - 1] > 0).any()
+    np.testing.assert_array_equal(case.image[:, 24:], np.repeat(case.image[:, 23:24], 8, axis=1))
+
+
+def test_heat_peaks_at_the_centre_and_ends_within_the_object():
+    labels = np.zeros((9, 13, 13), np.int32)
+    labels[1:8, 2:11, 2:11] = 1
+    heat = centre_heat(flow_targets(labels, "size"), labels > 0)
+    assert np.unravel_index(heat.argmax(), heat.shape) == (4, 6, 6)
+    assert heat.max() == pytest.approx(1)
+    # A quarter of the half extent of 4.5 voxels is one standard deviation.
+    assert heat[4, 6, 7] == pytest.approx(np.exp(-((1 / 4.5) ** 2) / (2 * 0.25**2)), rel=1e-4)
+    assert heat[0].max() == 0
+    assert heat[4, 6, 2] < 0.01
+
+
+def test_mistakes_in_the_data_are_named(tmp_path):
+    with pytest.raises(InputError, match="found no volume"):
+        find_cases(tmp_path)
+    folder = simulated_folder(tmp_path / "a", 1)
+    (folder / "cases/case_0/companions/visible-level/case_0.tif").unlink()
+    with pytest.raises(InputError, match=r"visible-level.*simulate it with labels.style=visible"):
+        find_cases(folder)
+    (real_folder(tmp_path / "b") / "labels" / "a.tif").rename(tmp_path / "b" / "labels" / "c.tif")
+    with pytest.raises(InputError, match=r"one file per image, a.tif has none"):
+        find_cases(tmp_path / "b")
+    one = find_cases(simulated_folder(tmp_path / "c", 1))[0]
+    with pytest.raises(InputError, match="whole numbers"):
+        load_case(Files("x", one.image, one.image, None), PATCH, "size")

@@ -1,0 +1,70 @@
+import pytest
+import torch
+
+from algorithms.cellpose3d.training.losses import (
+    LossWeights,
+    draw_thresholds,
+    flow_loss,
+    level_loss,
+    losses,
+)
+
+THRESHOLDS = torch.tensor([0.1, 0.2, 0.4])
+
+
+def _fit(levels, share, thresholds=THRESHOLDS):
+    """Return the level that a single free number learns where `share` of the voxels have it."""
+    count = 200
+    target = torch.zeros(1, 1, 1, count)
+    target[..., : int(share * count)] = levels
+    logit = torch.zeros(1, requires_grad=True)
+    for _ in range(200):
+        loss = level_loss(logit.expand_as(target), target, thresholds)
+        (slope,) = torch.autograd.grad(loss, logit)
+        logit = (logit - 0.3 * slope).detach().requires_grad_()
+    return float(torch.sigmoid(logit.detach()))
+
+
+def test_a_certain_level_is_met_between_the_thresholds_around_it():
+    assert 0.2 < _fit(0.3, 1.0) < 0.4
+    assert 0.1 < _fit(0.15, 1.0) < 0.2
+
+
+def test_a_doubtful_nucleus_is_above_every_threshold_or_below_all():
+    thresholds = torch.tensor([0.1])
+    assert _fit(0.9, 0.7, thresholds) > 0.1
+    assert _fit(0.9, 0.1, thresholds) < 0.1
+
+
+def test_a_perfect_level_costs_little_and_a_wrong_one_much():
+    level = torch.rand(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    right = level_loss(torch.logit(level.clamp(1e-4, 1 - 1e-4)), level, THRESHOLDS)
+    wrong = level_loss(torch.logit((1 - level).clamp(1e-4, 1 - 1e-4)), level, THRESHOLDS)
+    assert right < 0.35 < 1 < wrong
+
+
+def test_flow_counts_inside_only():
+    flow, wanted = torch.zeros(1, 3, 1, 1, 4), torch.zeros(1, 3, 1, 1, 4)
+    wanted[0, :, 0, 0, 0] = torch.tensor([1.0, 2.0, 2.0])
+    wanted[..., 3] = 50
+    inside = torch.tensor([True, True, True, False]).view(1, 1, 1, 1, 4)
+    assert float(flow_loss(flow, wanted, inside)) == pytest.approx(9 / 9)
+    assert float(flow_loss(flow, wanted, inside & False)) == 0
+
+
+def test_the_total_is_the_weighted_sum():
+    generator = torch.Generator().manual_seed(1)
+    prediction = torch.randn(2, 5, 2, 4, 4, generator=generator)
+    target = torch.rand(2, 5, 2, 4, 4, generator=generator)
+    found = losses(prediction, target, THRESHOLDS, LossWeights(flow=3.0, heat=5.0))
+    assert float(found.total) == pytest.approx(
+        float(found.level + 3 * found.flow + 5 * found.heat), rel=1e-6
+    )
+
+
+def test_thresholds_are_drawn_log_uniformly_from_the_range():
+    weights = LossWeights(thresholds=(0.1, 0.4), per_step=2000)
+    drawn = draw_thresholds(torch.Generator().manual_seed(0), weights)
+    assert float(drawn.min()) >= 0.1
+    assert float(drawn.max()) <= 0.4
+    assert float(drawn.median()) == pytest.approx(0.2, rel=0.05)

@@ -1,0 +1,138 @@
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from training_data import real_folder, simulated_folder
+
+from algorithms.cellpose3d.training.camera import CameraRanges
+from algorithms.cellpose3d.training.cases import find_cases, load_cases
+from algorithms.cellpose3d.training.patches import Patches, _light, ahead, draw_batch, draw_patch
+
+SMALL = Patches(shape=(8, 16, 16), batch=3)
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory):
+    return load_cases(
+        find_cases(simulated_folder(tmp_path_factory.mktemp("data"))), SMALL.shape, "size"
+    )
+
+
+def _bytes(batch):
+    return batch.image.tobytes() + batch.target.tobytes()
+
+
+def test_a_batch_has_the_promised_form(cases):
+    batch = draw_batch(cases, SMALL, 0, 0)
+    assert batch.image.shape == (3, 1, 8, 16, 16)
+    assert batch.target.shape == (3, 5, 8, 16, 16)
+    assert batch.image.dtype == batch.target.dtype == np.float32
+    assert np.isfinite(batch.image).all()
+    level, flow, heat = batch.target[:, 0], batch.target[:, 1:4], batch.target[:, 4]
+    assert level.min() == heat.min() == 0
+    assert 0 < level.max() <= 1
+    assert np.abs(flow).max() <= 1
+    outside = (level == 0)[:, None]
+    assert not (flow * outside).any()
+    assert not (heat * outside[:, 0]).any()
+
+
+def test_a_step_depends_on_seed_and_number_alone(cases):
+    assert _bytes(draw_batch(cases, SMALL, 1, 7)) == _bytes(draw_batch(cases, SMALL, 1, 7))
+    different = {_bytes(draw_batch(cases, SMALL, s, k)) for s in range(3) for k in range(3)}
+    assert len(different) == 9
+
+
+def test_patches_near_nuclei_hold_more_of_them(cases):
+    fields = ("image", "labels", "level", "heat", "flow", "tails")
+    beyond = ((0, 0), (0, 90), (0, 90))
+    wide = [
+        replace(
+            case,
+            **{
+                name: np.pad(array, ((0, 0),) * (array.ndim - 3) + beyond)
+                for name, array in ((name, getattr(case, name)) for name in fields)
+            },
+        )
+        for case in cases
+    ]
+    camera = CameraRanges(visibility=0.0, contrast=0.0)
+    share = {}
+    for near in (0.0, 1.0):
+        settings = SMALL.model_copy(update={"near": near, "camera": camera})
+        targets = [draw_batch(wide, settings, 0, k).target[:, 0] for k in range(20)]
+        share[near] = np.mean([target.any((1, 2, 3)) for target in targets])
+    assert share[1.0] > 0.9
+    assert share[0.0] < 0.3
+
+
+def test_stray_light_is_added_to_the_light(cases):
+    case, where = cases[0], np.s_[1:5, 2:9, 3:20]
+    plain = case.image[where].astype(np.float32)
+    near, far = case.tails[(slice(None), *where)].astype(np.float32)
+    assert near.max() > 0
+    none, both = (_light(case, where, np.float32(w)) for w in ((0, 0), (0.5, 0.25)))
+    np.testing.assert_array_equal(none, plain)
+    np.testing.assert_allclose(both, plain + 0.5 * near + 0.25 * far, rtol=2e-3)
+
+
+def test_nuclei_hidden_by_the_light_of_others_are_no_target(cases):
+    def voxels(contrast):
+        camera = CameraRanges(photons=(500, 500.001), visibility=0.0, contrast=contrast)
+        settings = SMALL.model_copy(update={"camera": camera, "near": 1.0})
+        return sum((draw_batch(cases, settings, 0, k).target[:, 0] > 0).sum() for k in range(5))
+
+    assert voxels(0.0) > 0
+    assert voxels(100.0) == 0
+
+
+def test_invisible_nuclei_are_no_target_but_stay_in_the_image(cases):
+    def nuclei(visibility):
+        camera = CameraRanges(photons=(20, 20.001), visibility=visibility)
+        settings = SMALL.model_copy(update={"near": 1.0, "camera": camera})
+        drawn = [draw_batch(cases, settings, 0, k) for k in range(10)]
+        return [b.target for b in drawn], [b.image for b in drawn]
+
+    (all_targets, all_images), (few_targets, few_images) = nuclei(0.0), nuclei(5.0)
+    (no_targets, _) = nuclei(1e6)
+    np.testing.assert_array_equal(np.stack(all_images), np.stack(few_images))
+    counts = [sum((t[:, 0] > 0).sum() for t in ts) for ts in (all_targets, few_targets, no_targets)]
+    assert counts[0] > counts[1] > counts[2] == 0
+    assert not np.stack(no_targets).any()
+
+
+def test_the_background_is_near_zero_whatever_the_camera(cases):
+    settings = Patches(shape=(10, 24, 24), batch=8, near=0.0)
+    batch = draw_batch(cases, settings, 0, 0)
+    for image, target in zip(batch.image[:, 0], batch.target[:, 0], strict=True):
+        assert abs(np.percentile(image[target == 0], 30)) < 0.25
+
+
+def test_a_real_case_meets_no_camera(tmp_path):
+    (case,) = load_cases(find_cases(real_folder(tmp_path)), SMALL.shape, "size")
+    whole = Patches.model_validate(
+        {"shape": case.shape, "augment": {"brightness": (1.0, 1.0), "noise": 0.0}}
+    )
+    image, target = draw_patch(np.random.default_rng(0), [case], whole)
+    np.testing.assert_allclose(np.sort(image, None), np.sort(case.image.astype(np.float32), None))
+    assert target[0].sum() == (case.labels > 0).sum()
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_steps_come_in_order_however_many_draw(cases, workers):
+    def draw(step):
+        time.sleep(0.002 * (step % 3))
+        return draw_batch(cases, SMALL, 0, step)
+
+    drawn = list(ahead(draw, 2, 9, workers))
+    assert [step for step, _ in drawn] == list(range(2, 9))
+    assert all(_bytes(batch) == _bytes(draw_batch(cases, SMALL, 0, k)) for k, batch in drawn)
+
+
+def test_an_error_while_drawing_is_not_swallowed():
+    def draw(step):
+        raise ValueError(f"at {step}")
+
+    with pytest.raises(ValueError, match="at 4"):
+        list(ahead(draw, 4, 9, 2))

@@ -1,0 +1,213 @@
+import json
+import re
+from io import StringIO
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from benchmark.commands import segment as module
+from benchmark.engines.outcome import Outcome
+from benchmark.commands.segment import Wish, segment
+from cytosuite.errors import InputError
+from cytosuite.formats import read, write
+from cytosuite.volume import Volume
+
+WISH = Wish(algorithm="watershed")
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Return a folder of two stacks with one and with two bright squares."""
+    for number, name in enumerate(("one", "two"), start=1):
+        array = np.zeros((4, 24, 24), np.uint16)
+        for square in range(1, number + 1):
+            array[1:3, 4 * square : 4 * square + 3, 5:9] = 100
+        write(tmp_path / "images" / f"{name}.tif", Volume(array, (2.0, 0.5, 0.5)))
+    return tmp_path / "images"
+
+
+@pytest.fixture
+def use(monkeypatch):
+    """Return a function that makes the command use an engine."""
+
+    def use(engine):
+        monkeypatch.setattr(module, "choose", lambda wanted, device: (engine, "engine: fake"))
+        return engine
+
+    return use
+
+
+def labels_of(result):
+    return read(result.labels).array
+
+
+def test_labels_record_and_picture_of_every_image(images, tmp_path, engine, use):
+    use(engine)
+    results = segment([images], tmp_path / "out", WISH)
+    assert [result.status for result in results] == ["written", "written"]
+    assert [int(len(np.unique(labels_of(r))) - 1) for r in results] == [1, 2]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(
+        f"{name}.{suffix}" for name in ("one", "two") for suffix in ("tif", "json", "png")
+    )
+    record = json.loads((tmp_path / "out" / "two.json").read_text())
+    assert record["objects"] == 2
+    assert record["spacing_um"] == [2.0, 0.5, 0.5]
+    assert record["algorithm"] == "watershed"
+    assert record["seconds"] == 0.25
+    with Image.open(tmp_path / "out" / "two.png") as picture:
+        assert picture.size == (48, 24)
+        assert module.OUTLINE in {colour for _, colour in picture.getcolors()}
+
+
+def test_labels_keep_the_voxel_size(images, tmp_path, engine, use):
+    use(engine)
+    (result,) = segment([images / "one.tif"], tmp_path / "out", WISH)
+    assert read(result.labels).spacing == (2.0, 0.5, 0.5)
+
+
+def test_what_is_there_under_the_same_key_is_left(images, tmp_path, engine, use):
+    use(engine)
+    out = tmp_path / "out"
+    segment([images], out, WISH)
+    before = (out / "one.tif").stat().st_mtime_ns
+    assert {r.status for r in segment([images], out, WISH)} == {"there already"}
+    assert engine.calls == ["one", "two"]
+    assert (out / "one.tif").stat().st_mtime_ns == before
+    (out / "two.tif").unlink()
+    (out / "one.json").write_text("{}")
+    segment([images], out, WISH)
+    assert engine.calls == ["one", "two", "one", "two"]
+    segment([images / "one.tif"], out, Wish(algorithm="watershed", diameter_um=9.0))
+    segment([images / "two.tif"], out, Wish(algorithm="watershed", spacing=(1.0, 1.0, 1.0)))
+    assert engine.calls[4:] == ["one", "two"]
+
+
+def test_the_algorithm_is_told_what_the_user_knows(images, tmp_path, fakes, use):
+    seen = []
+
+    def look(image, output):
+        seen.append(image)
+        fakes.perfect(image, output)
+
+    use(fakes.Engine(look))
+    wish = Wish(algorithm="watershed", spacing=(3.0, 1.0, 1.0), diameter_um=9.0, channel="nucleus")
+    segment([images / "one.tif"], tmp_path / "out", wish)
+    assert seen[0].spacing == (3.0, 1.0, 1.0)
+    assert (seen[0].metadata["diameter_um"], seen[0].metadata["channel"]) == (9.0, "nucleus")
+
+
+def test_choices_and_removals_of_the_algorithm_stand_in_the_record(images, tmp_path, fakes, use):
+    def talk(image, output):
+        rows = json.dumps([{"reason": "small"}])
+        said = {"watershed_tau": 0.3, "watershed_removed_table": rows, "other": 1}
+        labels = image.like((image.array > 0).astype(np.uint16))
+        labels = Volume(labels.array, labels.spacing, labels.axes, said)
+        write(output / "images" / "instance-labels" / "any.tif", labels)
+
+    use(fakes.Engine(talk))
+    (result,) = segment([images / "one.tif"], tmp_path / "out", WISH)
+    record = json.loads((tmp_path / "out" / "one.json").read_text())
+    assert record["notes"] == {"tau": 0.3}
+    assert record["removed"] == [{"reason": "small"}]
+    assert "watershed_tau" not in read(result.labels).metadata
+
+
+def test_a_failure_is_one_line_and_stops_no_other(images, tmp_path, fakes, use):
+    def behave(image, output):
+        if np.count_nonzero(image.array) < 30:
+            return Outcome("non-zero exit", 0.1, None, 1, "no\nidea")
+        return fakes.perfect(image, output)
+
+    use(fakes.Engine(behave))
+    (images / "broken.tif").write_bytes(b"no image")
+    out, said = tmp_path / "out", Console(record=True, file=StringIO())
+    results = segment([images], out, WISH, said)
+    status = {result.image.stem: (result.status, result.message) for result in results}
+    assert status["broken"][0] == status["one"][0] == "failed"
+    assert status["one"][1] == "non-zero exit: no idea"
+    assert "cannot be read as TIFF" in status["broken"][1]
+    assert status["two"][0] == "written"
+    assert not list(out.glob("one.*"))
+    assert not list(out.glob(".*"))
+    assert "2 of 3: one.tif: failed: non-zero exit: no idea" in said.export_text()
+
+
+def test_old_labels_do_not_outlive_a_failure(images, tmp_path, fakes, engine, use):
+    use(engine)
+    segment([images], tmp_path / "out", WISH)
+    use(fakes.Engine(lambda image, output: Outcome("killed", 0.1, None, None, "x"), identity="2"))
+    results = segment([images], tmp_path / "out", WISH)
+    assert {result.status for result in results} == {"failed"}
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_bad_output_is_a_failure(images, tmp_path, fakes, use):
+    use(fakes.Engine(lambda image, output: None))
+    results = segment([images], tmp_path / "out", WISH)
+    assert {result.message.split(":")[0] for result in results} == {"missing output"}
+
+
+def test_an_algorithm_that_does_not_start_fails_all(images, tmp_path, engine, use):
+    use(engine).starts = False
+    results = segment([images], tmp_path / "out", WISH)
+    assert [r.message for r in results] == ["watershed did not start: no reason"] * 2
+
+
+def test_a_flat_image_and_no_picture(tmp_path, fakes, use):
+    use(fakes.Engine(lambda image, output: fakes.write_labels(image, output, image.array)))
+    flat = Volume(np.eye(9, dtype=np.uint16), (1.0, 1.0), "YX", {"spacing_source": "assumed"})
+    write(tmp_path / "flat.tif", flat)
+    (result,) = segment(
+        [tmp_path / "flat.tif"], tmp_path / "out", Wish(algorithm="watershed", preview=False)
+    )
+    assert result.message.startswith("1 objects")
+    assert not (tmp_path / "out" / "flat.png").exists()
+    assert json.loads((tmp_path / "out" / "flat.json").read_text())["spacing_assumed"] is True
+
+
+@pytest.mark.slow
+def test_with_a_real_process(images, tmp_path):
+    (result, _) = segment([images], tmp_path / "out", Wish(algorithm="watershed", engine="process"))
+    assert result.status == "written"
+    assert json.loads((tmp_path / "out" / "one.json").read_text())["model"]
+
+
+def _nothing(images):
+    """nothing to segment: give image files, or folders of them"""
+    return [], images.parent / "out", WISH
+
+
+def _no_file(images):
+    """three.tif: no such file or folder"""
+    return [images / "three.tif"], images.parent / "out", WISH
+
+
+def _twins(images):
+    """images need different names, found"""
+    return [images, images / "one.tif"], images.parent / "out", WISH
+
+
+def _onto_itself(images):
+    """one.tif; name another folder"""
+    return [images / "one.tif"], images, WISH
+
+
+def _no_algorithm(images):
+    """no algorithm for the task segment called 'watershd'; did you mean 'watershed'?"""
+    return [images], images.parent / "out", Wish(algorithm="watershd")
+
+
+def _no_diameter(images):
+    """diameter must be a positive number of µm, found 0"""
+    return [images], images.parent / "out", Wish(algorithm="watershed", diameter_um=0)
+
+
+@pytest.mark.parametrize(
+    "mistake", [_nothing, _no_file, _twins, _onto_itself, _no_algorithm, _no_diameter]
+)
+def test_explains(images, engine, use, mistake):
+    use(engine)
+    with pytest.raises(InputError, match=re.escape(mistake.__doc__)):
+        segment(*mistake(images))

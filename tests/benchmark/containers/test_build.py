@@ -1,0 +1,289 @@
+import re
+import tarfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from benchmark.containers import build as module
+from benchmark.containers.build import (
+    build,
+    build_all,
+    build_base,
+    ensure_images,
+    image_state,
+    image_tag,
+    source_digest,
+)
+from cytosuite.errors import InputError
+
+docker_errors = pytest.importorskip("docker.errors")
+
+MANIFEST = """
+name = "thresholder"
+version = "1.2.3"
+title = "Thresholder"
+description = "Says that bright is inside."
+task = "segment"
+authors = ["A. Author"]
+license = "Apache-2.0"
+"""
+FILES = {
+    "cytosuite/__init__.py": "",
+    "cytosuite/container.py": "pass",
+    "algorithms/__init__.py": "",
+    "algorithms/thresholder/algorithm.toml": MANIFEST,
+    "algorithms/thresholder/predict.py": "pass",
+    "algorithms/other/predict.py": "pass",
+    "weights/thresholder/small.json": "{}",
+    "Dockerfile": "FROM base",
+    "docker/base.Dockerfile": "ARG BASE_IMAGE=some:image\nFROM ${BASE_IMAGE}",
+    "docker/requirements-cpu.txt": "numpy==1",
+    "docker/requirements-cuda.txt": "numpy==1",
+    "docker/wheelhouse.py": "",
+    "docker/wheelhouse/cpu/numpy-1.whl": "wheel",
+}
+
+
+class Daemon:
+    """As much of the SDK's client as a build needs; keeps what it was asked."""
+
+    def __init__(self):
+        self.stock = {}
+        self.builds = []
+        self.answer = [{"stream": "Step 1/2 : FROM x\n"}, {"stream": "Step 2/2 : RUN y\n"}]
+        self.images = SimpleNamespace(
+            get=self.get, list=self.list, pull=self.pull, prune=lambda filters: None
+        )
+        self.api = SimpleNamespace(build=self.build)
+
+    def get(self, tag):
+        if tag not in self.stock:
+            raise docker_errors.ImageNotFound("no such image")
+        return SimpleNamespace(
+            labels=self.stock[tag],
+            tags=[tag],
+            tag=lambda name, tag_: self.stock.update({f"{name}:{tag_}": self.stock[tag]}),
+        )
+
+    def list(self, filters):
+        wanted = [label.split("=", 1) for label in filters["label"]]
+        matches = [
+            t for t, labels in self.stock.items() if all(labels.get(k) == v for k, v in wanted)
+        ]
+        return [self.get(tag) for tag in matches]
+
+    def pull(self, name):
+        raise docker_errors.APIError(f"cannot reach the registry of\n{name}")
+
+    def build(self, **options):
+        with tarfile.open(fileobj=options.pop("fileobj")) as archive:
+            options["files"] = {
+                entry.name: archive.extractfile(entry).read() if entry.isfile() else None
+                for entry in archive
+            }
+        self.builds.append(options)
+        self.stock[options["tag"]] = options["labels"]
+        return iter(self.answer)
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Return a small checkout."""
+    for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+@pytest.fixture
+def daemon():
+    """Return a daemon that has the image to start from."""
+    made = Daemon()
+    made.stock["some:image"] = {}
+    return made
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        "cytosuite/container.py",
+        "algorithms/thresholder/predict.py",
+        "algorithms/thresholder/more/new.py",
+        "weights/thresholder/small.json",
+        "weights/thresholder/new.safetensors",
+        "Dockerfile",
+        "docker/base.Dockerfile",
+        "docker/requirements-cpu.txt",
+    ],
+)
+def test_whatever_goes_into_the_image_changes_the_digest(root, changed):
+    before = source_digest(root, "thresholder")
+    (root / changed).parent.mkdir(exist_ok=True)
+    (root / changed).write_text("changed")
+    assert source_digest(root, "thresholder") != before
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        "algorithms/other/predict.py",
+        "algorithms/thresholder/__pycache__/predict.pyc",
+        "cytosuite/.swap",
+        "docker/requirements-cuda.txt",
+        "README.md",
+    ],
+)
+def test_nothing_else_changes_the_digest(root, changed):
+    before = source_digest(root, "thresholder")
+    (root / changed).parent.mkdir(exist_ok=True)
+    (root / changed).write_text("changed")
+    assert source_digest(root, "thresholder") == before
+
+
+def test_the_lock_that_counts_is_that_of_the_device(root):
+    before = source_digest(root, "thresholder", "cuda")
+    (root / "docker/requirements-cuda.txt").write_text("numpy==2")
+    assert source_digest(root, "thresholder", "cuda") != before
+
+
+def test_tags_are_valid_and_tell_devices_apart():
+    assert re.fullmatch(r"cytosuite/view_fusion:\d+\.\d+\.\d+", image_tag("view_fusion"))
+    assert image_tag("view_fusion", "cuda") == image_tag("view_fusion") + "-cuda"
+
+
+def test_an_image_is_missing_then_current_then_stale(root, daemon):
+    assert image_state(daemon, root, "thresholder") == "missing"
+    build(daemon, root, "thresholder")
+    assert image_state(daemon, root, "thresholder") == "current"
+    (root / "algorithms/thresholder/predict.py").write_text("changed")
+    assert image_state(daemon, root, "thresholder") == "stale"
+
+
+def test_the_context_holds_this_algorithm_and_nothing_else(root, daemon):
+    build(daemon, root, "thresholder")
+    base, algorithm = daemon.builds
+    assert set(algorithm["files"]) == {
+        *("Dockerfile", "cytosuite", "cytosuite/__init__.py", "cytosuite/container.py"),
+        *("algorithms", "algorithms/__init__.py", "algorithms/thresholder"),
+        *("algorithms/thresholder/algorithm.toml", "algorithms/thresholder/predict.py"),
+        *("weights", "weights/thresholder", "weights/thresholder/small.json"),
+    }
+    assert base["files"]["wheelhouse/cpu/numpy-1.whl"] == b"wheel"
+    assert base["buildargs"] == {"BASE_IMAGE": "some:image", "DEVICE": "cpu"}
+    assert algorithm["buildargs"]["BASE"] == base["tag"]
+    assert algorithm["buildargs"]["VERSION"] == "1.2.3"
+    assert all(build["network_mode"] == "none" for build in daemon.builds)
+
+
+def test_an_algorithm_without_weights_has_an_empty_folder(root, daemon):
+    (root / "weights/thresholder/small.json").unlink()
+    (root / "weights/thresholder").rmdir()
+    build(daemon, root, "thresholder")
+    assert daemon.builds[-1]["files"]["weights/thresholder"] is None
+
+
+def test_a_dockerfile_in_the_folder_overrides(root, daemon):
+    (root / "algorithms/thresholder/Dockerfile").write_text("FROM own")
+    build(daemon, root, "thresholder")
+    assert daemon.builds[-1]["files"]["Dockerfile"] == b"FROM own"
+    assert image_state(daemon, root, "thresholder") == "current"
+
+
+def test_what_is_current_is_not_built_again_unless_forced(root, daemon):
+    build(daemon, root, "thresholder")
+    count = len(daemon.builds)
+    lines = []
+    build(daemon, root, "thresholder", say=lines.append)
+    assert len(daemon.builds) == count
+    assert lines == [f"{image_tag('thresholder')} is current"]
+    build(daemon, root, "thresholder", force=True)
+    assert len(daemon.builds) == count + 1
+
+
+def test_the_base_is_built_once_for_all_algorithms(root, daemon):
+    first = build_base(daemon, root)
+    assert build_base(daemon, root) == build_base(daemon, root, base_image="some:image") == first
+    assert len(daemon.builds) == 1
+    assert daemon.stock["cytosuite/base:cpu"] == daemon.stock[first]
+
+
+@pytest.mark.parametrize("changed", ["docker/base.Dockerfile", "docker/requirements-cpu.txt"])
+def test_the_base_is_built_anew_when_its_inputs_change(root, daemon, changed):
+    first = build_base(daemon, root)
+    (root / changed).write_text((root / changed).read_text() + "\n# changed")
+    assert build_base(daemon, root) != first
+
+
+def test_the_base_is_built_anew_on_another_image(root, daemon):
+    build_base(daemon, root)
+    daemon.stock["other:image"] = {}
+    build_base(daemon, root, base_image="other:image")
+    assert daemon.builds[-1]["buildargs"]["BASE_IMAGE"] == "other:image"
+
+
+def test_progress_is_short_and_the_whole_is_in_a_log(root, daemon):
+    lines = []
+    build(daemon, root, "thresholder", say=lines.append)
+    tag = image_tag("thresholder")
+    assert lines[-2:] == [f"{tag}: step 2 of 2: RUN y", f"{tag} is built"]
+    logs = sorted((root / "runs/build").iterdir())
+    assert [log.read_text() for log in logs] == ["Step 1/2 : FROM x\nStep 2/2 : RUN y\n"] * 2
+
+
+def test_missing_images_are_built_and_stale_ones_refused(root, daemon):
+    ensure_images(daemon, root, ["thresholder"], lambda line: None)
+    assert image_state(daemon, root, "thresholder") == "current"
+    (root / "algorithms/thresholder/predict.py").write_text("changed")
+    with pytest.raises(InputError, match="run `make build-thresholder`"):
+        ensure_images(daemon, root, ["thresholder"], lambda line: None)
+
+
+def _no_registry(root, daemon):
+    """pull of some:image: the Docker daemon says: cannot reach the registry of some:image; without an image registry make a base with docker/bootstrap_base.sh cytosuite/debian:bookworm and give it as BASE_IMAGE"""
+    del daemon.stock["some:image"]
+
+
+def _failing_step(root, daemon):
+    """failed: ModuleNotFoundError: no such module; all of it is in"""
+    daemon.answer = [
+        {"stream": "Step 1/2 : RUN y\n"},
+        {"stream": "ModuleNotFoundError: no such module\n"},
+        {"stream": "\n"},
+        {"error": "The command '/bin/sh' returned a non-zero code: 1"},
+    ]
+
+
+def _no_wheels(root, daemon):
+    """set PIP_EXTRA_INDEX_URL"""
+    (root / "docker/wheelhouse.py").write_text(
+        "import sys\nsys.exit('WARNING: pip\\nset PIP_EXTRA_INDEX_URL')"
+    )
+
+
+def _no_manifest(root, daemon):
+    """algorithm.toml"""
+    (root / "algorithms/thresholder/algorithm.toml").unlink()
+
+
+@pytest.mark.parametrize("mistake", [_no_registry, _failing_step, _no_wheels, _no_manifest])
+def test_explains(root, daemon, mistake):
+    mistake(root, daemon)
+    with pytest.raises(InputError, match=re.escape(mistake.__doc__)) as found:
+        build(daemon, root, "thresholder")
+    assert "\n" not in str(found.value)
+
+
+def test_build_all_needs_a_daemon(root, monkeypatch):
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{root}/none.sock")
+    with pytest.raises(InputError, match="no Docker daemon answers .*start_daemon.sh"):
+        build_all(root, ["thresholder"], "cpu", lambda line: None)
+
+
+def test_build_all_builds_each(root, daemon, monkeypatch):
+    monkeypatch.setattr(module, "need_docker", lambda: daemon)
+    build_all(root, ["thresholder"], "cpu", lambda line: None)
+    assert [Path(build["tag"]).name.split(":")[0] for build in daemon.builds] == [
+        "base",
+        "thresholder",
+    ]

@@ -1,0 +1,160 @@
+import hashlib
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from benchmark.data.dataset import prepare
+from benchmark.data.recipe import recipe
+from cytosuite.errors import InputError
+from cytosuite.interface import read_case
+
+
+def _silent(done, total):
+    """Say nothing."""
+
+
+def _bytes(folder):
+    """Return the digest of each file below a folder."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_same_seed_same_bytes_whatever_the_number_of_workers(tmp_path):
+    made = recipe("spheroid", "mini", 3)
+    one = prepare(made, tmp_path / "one", 1, _silent)
+    two = prepare(made, tmp_path / "two", 2, _silent)
+    found = _bytes(tmp_path / "one")
+    assert found == _bytes(tmp_path / "two")
+    assert len(found) > 4 * len(one.cases)
+    assert one.fingerprint == two.fingerprint
+
+
+def test_other_seeds_and_sizes_are_other_datasets():
+    found = {
+        recipe("spheroid", size, seed).fingerprint for size in ("mini", "full") for seed in (0, 1)
+    }
+    assert len(found) == 4
+
+
+def test_missing_cases_are_made_again_with_the_same_bytes(tmp_path):
+    made = recipe("spheroid", "mini", 0)
+    dataset = prepare(made, tmp_path, 1, _silent)
+    before = _bytes(tmp_path)
+    (home,) = tmp_path.iterdir()
+    (home / "dataset.json").unlink()
+    for path in sorted(dataset.cases[1].folder.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    dataset.cases[1].folder.rmdir()
+    (home / "cases" / ".spheroid_02.99.part").mkdir()
+    seen = []
+    prepare(made, tmp_path, 1, lambda done, total: seen.append((done, total)))
+    assert seen == [(5, 6), (6, 6)]
+    assert _bytes(tmp_path) == before
+
+
+def test_a_whole_dataset_is_not_touched(tmp_path):
+    made = recipe("spheroid", "mini", 0)
+    prepare(made, tmp_path, 1, _silent)
+    seen = []
+    prepare(made, tmp_path, 1, lambda done, total: seen.append(done))
+    assert seen == []
+
+
+def test_a_case_is_a_valid_input_and_keeps_its_truth_outside(tmp_path):
+    dataset = prepare(recipe("spheroid", "mini", 0), tmp_path, 2, _silent)
+    case = dataset.cases[0]
+    found = read_case(case.input, dataset.task)
+    assert found.name == "spheroid_01"
+    assert found.volumes["microscopy-image"].metadata["channel"] == "nucleus"
+    assert case.truth(dataset.task).is_file()
+    inside = [path.name for path in case.input.rglob("*") if path.is_file()]
+    assert sorted(inside) == ["acquisition-metadata.json", "inputs.json", "spheroid_01.tif"]
+    assert "n_nuclei" not in (case.input / "acquisition-metadata.json").read_text()
+
+
+def test_a_case_says_its_conditions_and_a_container_does_not_see_them(dataset):
+    assert [case.conditions()["squares"] for case in dataset.cases] == [1, 2, 3]
+    inside = [path.read_bytes() for path in dataset.cases[0].input.rglob("*") if path.is_file()]
+    assert not any(b"squares" in content for content in inside)
+
+
+@pytest.fixture
+def own(tmp_path):
+    """Return a user's folder with two images, one of them annotated, without voxel size."""
+    for name in ("images/a.tif", "images/b.tif", "labels/a.tif"):
+        path = tmp_path / "own" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tifffile.imwrite(path, np.arange(48, dtype=np.uint8).reshape(6, 8))
+    return tmp_path / "own"
+
+
+def test_a_folder_becomes_cases(tmp_path, own):
+    dataset = prepare(recipe(str(own), None, 0), tmp_path / "runs", 1, _silent)
+    assert [case.name for case in dataset.cases] == ["a", "b"]
+    assert dataset.cases[0].truth(dataset.task).is_file()
+    assert dataset.cases[1].truth(dataset.task) is None
+    assert dataset.notes[0] == "1 of 2 images have no labels and are not scored."
+    assert "2 of 2 images give no voxel size: 1 µm was assumed" in dataset.notes[1]
+    again = prepare(recipe(str(own), None, 0), tmp_path / "runs", 1, _silent)
+    assert again == dataset
+
+
+def test_a_given_voxel_size_is_another_dataset_without_the_note(tmp_path, own):
+    dataset = prepare(recipe(str(own), None, 0, (0.5, 0.5)), tmp_path / "runs", 1, _silent)
+    assert len(dataset.notes) == 1
+    assert dataset.fingerprint != recipe(str(own), None, 0).fingerprint
+
+
+def test_a_changed_file_is_another_dataset_and_a_touched_one_is_not(own):
+    before = recipe(str(own), None, 0).fingerprint
+    (own / "images" / "a.tif").touch()
+    assert recipe(str(own), None, 0).fingerprint == before
+    tifffile.imwrite(own / "labels" / "a.tif", np.zeros((6, 8), np.uint8))
+    assert recipe(str(own), None, 0).fingerprint != before
+
+
+def test_a_folder_with_a_wrong_file_is_refused_and_nothing_counts(tmp_path, own):
+    tifffile.imwrite(own / "labels" / "a.tif", np.zeros((5, 5), np.uint8))
+    with pytest.raises(InputError, match="labels must have the image's shape"):
+        prepare(recipe(str(own), None, 0), tmp_path / "runs", 2, _silent)
+    assert not list((tmp_path / "runs").rglob("dataset.json"))
+
+
+def _misspelt(folder):
+    """no dataset called 'speroid'; did you mean 'spheroid'?; or give the path of a folder"""
+    return recipe("speroid", None, 0)
+
+
+def _missing_folder(folder):
+    """no such folder"""
+    return recipe(str(folder / "nothing"), None, 0)
+
+
+def _unknown_size(folder):
+    """no size of spheroid called 'huge'; there are: default, full, mini"""
+    return recipe("spheroid", "huge", 0)
+
+
+def _size_of_a_folder(folder):
+    """SIZE=mini: a folder has the size it has; leave SIZE out"""
+    return recipe(str(folder), "mini", 0)
+
+
+def _spacing_of_a_simulation(folder):
+    """SPACING: spheroid is simulated and knows its voxel size"""
+    return recipe("spheroid", "mini", 0, (1.0, 1.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [_misspelt, _missing_folder, _unknown_size, _size_of_a_folder, _spacing_of_a_simulation],
+)
+def test_explains(tmp_path: Path, mistake):
+    with pytest.raises(InputError, match=re.escape(mistake.__doc__)):
+        mistake(tmp_path)

@@ -1,0 +1,240 @@
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmark.catalog import ROOT
+from cytosuite.metrics.tracks.lineage import Track
+from cytosuite.metrics.tracks.track_folder import write_sequence
+from benchmark.results.score_files import Wish, score_files
+from cytosuite.errors import InputError
+from cytosuite.formats import write
+from cytosuite.volume import Volume
+
+
+def _labels(*places, shape=(4, 12, 12)):
+    """Return cubes of 2 x 3 x 3 voxels at (z, y, x)."""
+    labels = np.zeros(shape, np.uint16)
+    for number, (z, y, x) in enumerate(places, start=1):
+        labels[z : z + 2, y : y + 3, x : x + 3] = number
+    return labels
+
+
+def _write(path, array, spacing=(2.0, 0.5, 0.5)):
+    axes = "ZYX"[-array.ndim :]
+    write(path, Volume(array, spacing[-array.ndim :], axes))
+    return path
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Return two folders: one case perfect, one with half of two objects found, one missing."""
+    two = _labels((0, 0, 0), (2, 6, 6))
+    for name in ("a", "b", "c"):
+        _write(tmp_path / "truth" / f"{name}.tif", two)
+    _write(tmp_path / "prediction" / "a.tif", two)
+    _write(tmp_path / "prediction" / "b.mha", _labels((0, 0, 0)))
+    return tmp_path / "truth", tmp_path / "prediction"
+
+
+def test_two_files(tmp_path):
+    truth = _write(tmp_path / "t.tif", _labels((0, 0, 0), (2, 6, 6)))
+    found = score_files(Wish(truth, _write(tmp_path / "p.tif", _labels((0, 0, 0))), ["seg", "det"]))
+    assert found.cases == {"t": {"SEG": 0.5, "DET": 0.5}}
+    assert found.failed == []
+
+
+def test_folders_are_matched_by_name_and_a_missing_prediction_has_the_worst_value(folders):
+    found = score_files(Wish(*folders, ["SEG", "DET"]))
+    assert found.cases == {
+        "a": {"SEG": 1.0, "DET": 1.0},
+        "b": {"SEG": 0.5, "DET": 0.5},
+        "c": {"SEG": 0.0, "DET": 0.0},
+    }
+    assert found.failed == ["c"]
+    assert found.aggregates["SEG"] == {"mean": 0.5, "n": 3, "undefined": 0, "failed": 1}
+
+
+def test_masks_of_the_challenge_are_matched_by_their_frame(tmp_path):
+    two = _labels((0, 0, 0), (2, 6, 6))
+    for number in range(2):
+        _write(tmp_path / "01_GT" / "SEG" / f"man_seg00{number}.tif", two)
+        _write(tmp_path / "01_RES" / f"mask00{number}.tif", two)
+    found = score_files(Wish(tmp_path / "01_GT" / "SEG", tmp_path / "01_RES", ["SEG"]))
+    assert set(found.cases) == {"man_seg000", "man_seg001"}
+    assert found.aggregates["SEG"]["pooled"] == 1.0
+
+
+def test_pooled_values_weigh_objects_alike(folders, tmp_path):
+    truth, prediction = folders
+    _write(truth / "c.tif", _labels((0, 0, 0), (0, 0, 6), (0, 6, 0), (0, 6, 6)))
+    _write(prediction / "c.tif", _labels())
+    found = score_files(Wish(truth, prediction, ["SEG"]))
+    assert found.aggregates["SEG"]["mean"] == pytest.approx((1 + 0.5 + 0) / 3)
+    assert found.aggregates["SEG"]["pooled"] == pytest.approx(3 / 8)
+
+
+def test_undefined_values_are_counted_and_left_out_of_json(tmp_path):
+    truth = _write(tmp_path / "t.tif", _labels())
+    found = score_files(Wish(truth, truth, ["SEG"]))
+    assert found.aggregates["SEG"]["undefined"] == 1
+    assert found.as_json()["case"] == {"t": {}}
+    json.dumps(found.as_json(), allow_nan=False)
+
+
+def test_without_a_wish_all_label_scores_are_given(folders):
+    names = set(score_files(Wish(*folders)).aggregates)
+    assert {"SEG", "DET", "F1", "AP50", "PQ", "AJI"} <= names
+    assert not {"SSIM", "TRA"} & names
+
+
+def test_the_border_can_be_left_out(tmp_path):
+    truth = _write(tmp_path / "t.tif", _labels((0, 0, 0), (0, 5, 5)))
+    prediction = _write(tmp_path / "p.tif", _labels((0, 5, 5)))
+    assert score_files(Wish(truth, prediction, ["SEG"])).cases["t"]["SEG"] == 0.5
+    assert score_files(Wish(truth, prediction, ["SEG"], border=4)).cases["t"]["SEG"] == 1.0
+
+
+def test_distances_between_surfaces_are_in_micrometres_of_the_file(tmp_path):
+    cube = np.zeros((6, 12, 12), np.uint16)
+    cube[1:5, 2:8, 2:8] = 1
+    truth = _write(tmp_path / "t.tif", cube)
+    prediction = _write(tmp_path / "p.tif", np.roll(cube, 1, axis=2))
+    small = score_files(Wish(truth, prediction, ["ASSD"])).cases["t"]["ASSD"]
+    large = score_files(Wish(truth, prediction, ["ASSD"], spacing=(4.0, 1.0, 1.0))).cases["t"]
+    assert large["ASSD"] == pytest.approx(2 * small)
+    assert small > 0
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Return a truth, a prediction and an input image."""
+    rng = np.random.default_rng(0)
+    truth = rng.random((12, 24, 24)).astype(np.float32)
+    noise = rng.normal(0, 0.1, truth.shape).astype(np.float32)
+    return (
+        _write(tmp_path / "t.tif", truth),
+        _write(tmp_path / "p.tif", truth + noise),
+        _write(tmp_path / "i.tif", truth + 4 * noise),
+    )
+
+
+def test_image_metrics(images):
+    truth, prediction, image = images
+    wish = Wish(truth, prediction, ["ssim", "psnr", "n_ssim"], image, data_range=1.0)
+    values = score_files(wish).cases["t"]
+    assert 0.5 < values["SSIM"] < 1
+    assert values["PSNR"] == pytest.approx(20, abs=0.5)
+    assert 0 < values["N_SSIM"] < 1
+
+
+def test_sets_of_images_need_no_pairs(tmp_path, images):
+    for number in range(3):
+        noise = np.random.default_rng(number).random((8, 16, 16)).astype(np.float32)
+        _write(tmp_path / "real" / f"{number}.tif", noise)
+        _write(tmp_path / "fake" / f"other{number}.tif", noise + 0.25)
+    found = score_files(Wish(tmp_path / "real", tmp_path / "fake", ["W1"]))
+    assert found.aggregates["W1"]["set"] == pytest.approx(0.25, abs=1e-6)
+    assert found.cases == {}
+
+
+def test_metrics_of_objects_need_their_labels(tmp_path):
+    labels = _labels((0, 1, 1), (0, 6, 6), (2, 6, 1))
+    noise = np.random.default_rng(0).random(labels.shape).astype(np.float32)
+    _write(tmp_path / "images" / "a.tif", noise + labels)
+    _write(tmp_path / "labels" / "a.tif", labels)
+    wish = Wish(tmp_path / "images", tmp_path / "images", ["object_similarity"])
+    with pytest.raises(InputError, match="object_similarity needs --truth-labels"):
+        score_files(wish)
+    folder = tmp_path / "labels"
+    wish = replace(wish, truth_labels=folder, prediction_labels=folder)
+    assert score_files(wish).aggregates["object_similarity"]["set"] == pytest.approx(1.0)
+
+
+@pytest.fixture
+def tracks(tmp_path):
+    """Return a data set of the Cell Tracking Challenge with a perfect result."""
+    frames = [_labels((0, 0, 0), (2, 6, 6)), _labels((0, 0, 1), (2, 6, 7))]
+    lines = [Track(1, 0, 1), Track(2, 0, 1)]
+    write_sequence(tmp_path / "set" / "01_GT", frames, lines, truth=True)
+    write_sequence(tmp_path / "set" / "01_RES", frames, lines)
+    return tmp_path / "set"
+
+
+def test_tracks_are_scored_by_sequence(tracks):
+    for wish in (
+        Wish(tracks / "01_GT", tracks / "01_RES", ["tra", "LNK"]),
+        Wish(tracks, tracks, ["TRA", "LNK"]),
+    ):
+        found = score_files(wish)
+        assert found.cases == {"01": {"TRA": 1.0, "LNK": 1.0}}
+        assert found.aggregates["TRA"]["mean"] == 1.0
+
+
+def _cytosuite(*words):
+    command = [sys.executable, "-m", "benchmark", "score", *map(str, words)]
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+@pytest.mark.slow
+def test_the_command_prints_a_table_and_writes_json(folders, tmp_path):
+    truth, prediction = folders
+    words = ["--truth", truth, "--prediction", prediction, "--metrics", "seg,det"]
+    done = _cytosuite(*words, "--json", tmp_path / "scores.json")
+    assert done.returncode == 1
+    assert "no prediction: c" in done.stdout
+    found = json.loads((tmp_path / "scores.json").read_text())
+    assert found["aggregates"]["SEG"]["mean"] == 0.5
+    assert json.loads(_cytosuite(*words, "--json", "-").stdout) == found
+    (truth / "c.tif").unlink()
+    assert _cytosuite(*words).returncode == 0
+
+
+def _unknown_metric(truth, prediction):
+    """no metric called 'SEGG'; did you mean 'SEG'?"""
+    return Wish(truth, prediction, ["SEGG"])
+
+
+def _missing(truth, prediction):
+    """nothing: no such file or folder"""
+    return Wish(truth / "nothing", prediction)
+
+
+def _file_and_folder(truth, prediction):
+    """expected two files or two folders"""
+    return Wish(truth / "a.tif", prediction)
+
+
+def _strangers(truth, prediction):
+    """no file is named like one in"""
+    for path in prediction.iterdir():
+        path.rename(prediction / f"result_{path.name}")
+    return Wish(truth, prediction)
+
+
+def _no_range(truth, prediction):
+    """metric SSIM needs --data-range; give it or leave it out"""
+    return Wish(truth, prediction, ["SSIM"])
+
+
+def _no_input(truth, prediction):
+    """metric N_SSIM needs --image; give it or leave it out"""
+    return Wish(truth, prediction, ["N_SSIM"], data_range=1.0)
+
+
+@pytest.mark.parametrize(
+    "mistake", [_unknown_metric, _missing, _file_and_folder, _strangers, _no_range, _no_input]
+)
+def test_explains(folders, mistake):
+    with pytest.raises(InputError, match=mistake.__doc__.replace("?", r"\?")):
+        score_files(mistake(*folders))
+
+
+def test_a_border_is_refused_for_tracks(tracks):
+    with pytest.raises(InputError, match="objects cannot be left out of tracks"):
+        score_files(Wish(tracks, tracks, border=2))

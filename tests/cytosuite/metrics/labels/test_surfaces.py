@@ -1,0 +1,205 @@
+import re
+from math import isnan, sqrt
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from scipy import ndimage
+
+from cytosuite.metrics.labels.surfaces import (
+    assd,
+    assd_of_objects,
+    hausdorff,
+    hausdorff_of_objects,
+    hd95,
+    pooled_distances,
+    surfaces,
+)
+from cytosuite.errors import InputError
+
+SPACING = (2.0, 0.5, 0.7)
+METRICS = (assd, hausdorff, hd95)
+VOLUMES = arrays.arrays(np.uint8, (3, 4, 5), elements=st.integers(0, 2))
+quick = settings(max_examples=50, deadline=None)
+
+
+def slowly(truth, prediction, spacing):
+    """Return both directions' distances of two masks by a distance transform of the volume."""
+    cross = ndimage.generate_binary_structure(truth.ndim, 1)
+    edges = [mask & ~ndimage.binary_erosion(mask, cross) for mask in (truth, prediction)]
+    maps = [ndimage.distance_transform_edt(~edge, sampling=spacing) for edge in edges]
+    return maps[1][edges[0]], maps[0][edges[1]]
+
+
+def balls(seed, shape=(16, 20, 24)):
+    """Return two random masks that overlap by more than half."""
+    rng = np.random.default_rng(seed)
+    grid = np.indices(shape) - np.array(shape).reshape(3, 1, 1, 1) / 2
+    radius = (grid**2).sum(0) / 49
+    noise = [ndimage.gaussian_filter(rng.normal(size=shape), 2) for _ in range(2)]
+    return tuple((radius + 6 * part < 1) for part in noise)
+
+
+@given(VOLUMES, VOLUMES)
+@quick
+def test_distances_are_those_of_a_distance_transform_of_each_pair(truth, prediction):
+    found = surfaces(truth, prediction, SPACING)
+    for i, (t, p) in enumerate(zip(found.truth_labels, found.prediction_labels, strict=True)):
+        expected = slowly(truth == t, prediction == p, SPACING)
+        sides = (
+            (found.from_truth, found.truth_start),
+            (
+                found.from_prediction,
+                found.prediction_start,
+            ),
+        )
+        for (side, start), distances in zip(sides, expected, strict=True):
+            assert side[start[i] : start[i + 1]] == pytest.approx(np.sort(distances))
+        assert assd_of_objects(found)[i] == pytest.approx(np.concatenate(expected).mean())
+        assert hausdorff_of_objects(found)[i] == pytest.approx(max(map(np.max, expected)))
+        quantile = max(float(np.quantile(side, 0.95)) for side in expected)
+        assert hausdorff_of_objects(found, 0.95)[i] == pytest.approx(quantile)
+
+
+@given(VOLUMES, VOLUMES)
+@quick
+def test_exchanging_the_volumes_changes_nothing(truth, prediction):
+    one, other = surfaces(truth, prediction, SPACING), surfaces(prediction, truth, SPACING)
+    for metric in METRICS:
+        assert metric.of(one) == pytest.approx(metric.of(other), nan_ok=True)
+    assert pooled_distances(one) == pytest.approx(pooled_distances(other), nan_ok=True)
+
+
+@given(VOLUMES, st.floats(0.01, 100))
+@quick
+def test_distances_scale_with_the_spacing(truth, factor):
+    prediction = np.roll(truth, 1, 2)
+    large = tuple(factor * step for step in SPACING)
+    for metric in METRICS:
+        expected = factor * metric(truth, prediction, SPACING)
+        assert metric(truth, prediction, large) == pytest.approx(expected, nan_ok=True)
+
+
+@given(VOLUMES)
+@quick
+def test_identical_volumes_have_no_distance(labels):
+    for metric in METRICS:
+        value = metric(labels, labels, SPACING)
+        assert value == 0 or (isnan(value) and not labels.any())
+
+
+def test_a_shifted_cell_by_hand(situations):
+    """A cube of 4, one voxel to the right: of its 56 surface voxels 4 x 4 are 1 away."""
+    found = surfaces(*situations.shifted(), spacing=(1, 1, 2))
+    assert found.from_truth.size == found.from_prediction.size == 56
+    # left face 2 µm away; inside each surface 4 x 4 of the partner's are covered by 1 at least
+    assert hausdorff.of(found) == 2.0
+    expected = slowly(*(labels > 0 for labels in situations.shifted()), (1, 1, 2))
+    assert assd.of(found) == pytest.approx(np.concatenate(expected).mean())
+
+
+def test_spacing_is_that_of_z_y_x():
+    truth, prediction = np.zeros((2, 9, 9, 9), np.uint8)
+    truth[2:7, 2:7, 2:7] = prediction[2:8, 2:7, 2:7] = 1
+    assert hausdorff(truth, prediction, (3.0, 1.0, 1.0)) == 3.0
+    assert hausdorff(truth, prediction, (1.0, 3.0, 1.0)) == 1.0
+
+
+def test_objects_cut_by_the_border_have_a_surface_there():
+    found = surfaces(np.ones((3, 3, 3), int), np.ones((3, 3, 3), int), (1, 1, 1))
+    assert found.from_truth.size == 26
+
+
+def test_touching_objects_have_a_surface_between_them(situations):
+    assert surfaces(*situations.touching(), (1, 1, 1)).from_truth.size == 2 * 56
+
+
+def test_matching_by_iou_is_strict_and_that_of_the_challenge_may_share_objects(situations):
+    halves = surfaces(*situations.split_in_halves(), (1, 1, 1))
+    assert halves.truth_labels.size == 0
+    assert all(isnan(metric.of(halves)) for metric in METRICS)
+    assert all(map(isnan, pooled_distances(halves)))
+    merged = surfaces(*situations.merged(), (1, 1, 1), matching="ctc")
+    assert merged.truth_labels.tolist() == [3, 8]
+    assert merged.prediction_labels.tolist() == [9, 9]
+    assert hausdorff_of_objects(merged).tolist() == [4, 4]
+
+
+def test_mean_weighs_objects_and_pooled_weighs_surface():
+    truth, prediction = np.zeros((2, 12, 12), np.uint8)
+    truth[1:9, 1:9] = prediction[1:9, 1:9] = 1
+    truth[11, 0:3] = prediction[11, 0:2] = 2
+    found = surfaces(truth, prediction, (1, 1))
+    assert assd.of(found) == pytest.approx((0 + 1 / 5) / 2)
+    assert pooled_distances(found)[:2] == pytest.approx((1 / (28 + 28 + 5), 1.0))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.uint64, ">u2"])
+def test_types_and_layouts_do_not_matter(tmp_path, situations, dtype):
+    truth, prediction = (labels.astype(dtype) for labels in situations.shifted())
+    np.save(tmp_path / "truth.npy", np.asfortranarray(truth))
+    mapped = np.load(tmp_path / "truth.npy", mmap_mode="r")
+    expected = assd(*situations.shifted(), SPACING)
+    assert assd(mapped, prediction[:, ::-1][:, ::-1], SPACING) == expected
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # of an option which MONAI itself gives
+@pytest.mark.parametrize("seed", range(3))
+def test_agrees_with_monai(seed):
+    torch = pytest.importorskip("torch", reason="MONAI is compared with where it is installed")
+    monai = pytest.importorskip("monai.metrics", reason="compared with where it is installed")
+    truth, prediction = balls(seed)
+    batch = [torch.from_numpy(mask)[None, None].float() for mask in (prediction, truth)]
+    mean = monai.compute_average_surface_distance(
+        *batch, include_background=True, symmetric=True, spacing=SPACING
+    )
+    largest, most = (
+        monai.compute_hausdorff_distance(
+            *batch, include_background=True, percentile=percentile, spacing=SPACING
+        )
+        for percentile in (None, 95)
+    )
+    found = surfaces(truth.astype(np.uint8), prediction.astype(np.uint8), SPACING)
+    ours = [metric.of(found) for metric in METRICS]
+    assert ours == pytest.approx([float(v) for v in (mean, largest, most)], rel=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_agrees_with_medpy(seed):
+    binary = pytest.importorskip("medpy.metric.binary", reason="compared with where installed")
+    truth, prediction = balls(seed)
+    found = surfaces(truth.astype(np.uint8), prediction.astype(np.uint8), SPACING)
+    assert assd.of(found) == pytest.approx(binary.assd(prediction, truth, SPACING))
+    assert hausdorff.of(found) == pytest.approx(binary.hd(prediction, truth, SPACING))
+    both = np.concatenate([found.from_truth, found.from_prediction])
+    assert np.quantile(both, 0.95) == pytest.approx(binary.hd95(prediction, truth, SPACING))
+
+
+def test_diagonal_distance():
+    truth, prediction = np.zeros((2, 5, 5), np.uint8)
+    truth[1:4, 1:4] = prediction[1:4, 1:4] = 1
+    prediction[4, 4] = 1
+    assert hausdorff(truth, prediction, (1, 1)) == sqrt(2)
+
+
+def too_few():
+    """spacing must be a positive number in µm for each axis (z y x, or y x), found [1.0, 1.0] for labels of 3 axes"""
+    return {"spacing": (1, 1)}
+
+
+def not_positive():
+    """spacing must be a positive number in µm for each axis (z y x, or y x), found [0.0, 1.0, 1.0] for labels of 3 axes"""
+    return {"spacing": (0, 1, 1)}
+
+
+def unknown_matching():
+    """matching must be 'iou' or 'ctc', found 'best'"""
+    return {"spacing": (1, 1, 1), "matching": "best"}
+
+
+@pytest.mark.parametrize("mistake", [too_few, not_positive, unknown_matching])
+def test_mistakes_are_named(mistake, situations):
+    with pytest.raises(InputError, match=f"^{re.escape(mistake.__doc__)}$"):
+        surfaces(*situations.shifted(), **mistake())

@@ -1,0 +1,200 @@
+from dataclasses import replace
+from math import isnan
+
+import numpy as np
+import pytest
+from scipy import ndimage
+from skimage import filters
+
+from cytosuite.metrics.realism.edges import (
+    PUBLISHED,
+    EdgeSettings,
+    edge_curve,
+    edge_curves,
+    edge_degradation,
+    edge_degradation_lower,
+    edge_degradation_middle,
+    edge_degradation_upper,
+    edge_strength,
+)
+from cytosuite.metrics.realism.regions import PIXEL_UM
+from cytosuite.errors import InputError
+from cytosuite.volume import Volume
+
+UNIT = (1.0, 1.0, 1.0)
+SMALL = EdgeSettings(
+    tile_um=16.0, smoothing_um=1.0, least_depth_um=4.0, least_strength=0.001, pixel_um=1.0
+)
+THIRDS = (edge_degradation_upper, edge_degradation_middle, edge_degradation_lower)
+
+
+def bright_at_the_top(depth=12, size=32, fade=0.9, seed=0, spacing=UNIT):
+    """Blobs that lose contrast with depth."""
+    plane = ndimage.gaussian_filter(np.random.default_rng(seed).random((size, size)), 1.5)
+    plane = (plane - plane.min()) / np.ptp(plane)
+    return Volume(plane * fade ** np.arange(depth)[:, None, None], spacing)
+
+
+def test_equal_stacks_do_not_differ():
+    image = bright_at_the_top()
+    assert edge_degradation(image, image, SMALL) == 0
+    assert [third(image, image, SMALL) for third in THIRDS] == [0, 0, 0]
+
+
+def test_is_symmetric_for_equal_depths():
+    one, other = bright_at_the_top(), bright_at_the_top(fade=0.8)
+    assert edge_degradation(one, other, SMALL) == pytest.approx(
+        edge_degradation(other, one, SMALL), rel=1e-12
+    )
+
+
+def test_grows_with_blur():
+    image = bright_at_the_top()
+    blurred = [
+        Volume(ndimage.gaussian_filter(image.array, (0, sigma, sigma)), UNIT)
+        for sigma in (0.5, 1.0, 2.0, 3.0)
+    ]
+    values = [edge_degradation(image, other, SMALL) for other in blurred]
+    assert values == sorted(values)
+    assert values[0] > 0
+
+
+def test_the_curve_fades_as_the_image_does():
+    depth, strength = edge_curve(bright_at_the_top(fade=0.8), SMALL)
+    assert depth.tolist() == list(range(12))
+    assert strength[1:] / strength[:-1] == pytest.approx(np.full(11, 0.8), rel=1e-9)
+
+
+def test_the_curve_begins_where_edges_are_strongest():
+    image = bright_at_the_top(depth=10)
+    dark = np.concatenate([image.array[:3] * [[[0.1]], [[0.2]], [[0.3]]], image.array])
+    assert edge_degradation(image, Volume(dark, UNIT), SMALL) == pytest.approx(0, abs=1e-12)
+
+
+def test_a_unit_step_is_as_strong_as_published():
+    grey = np.zeros((1, 20, 40))
+    grey[:, :, 20:] = 1.0
+    sharp = EdgeSettings(tile_um=20.0, smoothing_um=1e-3, pixel_um=1.0, quantile=1.0)
+    strength = edge_strength(Volume(grey, UNIT), sharp)
+    assert strength == pytest.approx(np.full((2, 1), 0.5**0.5))
+
+
+def test_agrees_with_the_published_program_at_its_voxel_size():
+    grey = np.random.default_rng(0).integers(0, 255, (3, 200, 100), np.uint8)
+    ours = edge_strength(Volume(grey, (1.5, PIXEL_UM, PIXEL_UM)), PUBLISHED)
+    smooth = filters.gaussian(grey / 255, sigma=(0, 3, 3), mode="nearest", truncate=4.0)
+    planes = [filters.sobel(plane) for plane in smooth]
+    tiles = [[np.quantile(p[a : a + 100], 0.95) for p in planes] for a in (0, 100)]
+    assert ours == pytest.approx(np.array(tiles), rel=1e-9)
+
+
+def test_a_width_of_whole_tiles_is_no_error():
+    """The published program crops by ``[rest // 2 : -ceil(rest / 2)]``, which is empty here."""
+    grey = np.zeros((2, 200, 200))
+    assert grey[:, 0:-0, 0:-0].size == 0
+    assert edge_strength(Volume(grey, (1.5, PIXEL_UM, PIXEL_UM))).shape == (4, 2)
+
+
+@pytest.mark.parametrize(
+    ("width", "tiles"), [(7, 0), (8, 1), (16, 1), (23, 1), (24, 2), (32, 2), (40, 3)]
+)
+def test_the_last_tile_is_at_least_half_a_tile(width, tiles):
+    assert len(edge_strength(Volume(np.ones((2, 16, width)), UNIT), SMALL)) == tiles
+
+
+def test_strength_is_per_length_not_per_voxel():
+    y, x = np.mgrid[:32, :32] / 32.0
+    coarse = Volume(np.stack([x + y] * 2), UNIT)
+    y, x = np.mgrid[:64, :64] / 64.0
+    fine = Volume(np.stack([x + y] * 2), (1.0, 0.5, 0.5))
+    middle = replace(SMALL, quantile=0.5)
+    a, b = (edge_strength(image, middle).mean() for image in (coarse, fine))
+    assert a == pytest.approx(b, rel=0.02)
+
+
+def test_depth_is_in_um():
+    coarse = bright_at_the_top(depth=10, fade=0.81, spacing=(2.0, 1.0, 1.0))
+    fine = bright_at_the_top(depth=19, fade=0.9)
+    curves = edge_curves(coarse, fine, SMALL)
+    assert curves.depth_um.tolist() == list(range(0, 20, 2))
+    assert edge_degradation.of(curves) == pytest.approx(0, abs=1e-12)
+    finer = edge_curves(fine, coarse, SMALL)
+    assert finer.depth_um.tolist() == list(range(19))
+
+
+def test_the_common_depth_is_that_of_the_shallower_side():
+    curves = edge_curves(bright_at_the_top(depth=12), bright_at_the_top(depth=7), SMALL)
+    assert curves.depth_um.size == 7
+    assert edge_degradation.of(curves) == pytest.approx(0, abs=1e-12)
+
+
+def test_thirds():
+    one, other = bright_at_the_top(depth=9, fade=0.95), bright_at_the_top(depth=9, fade=0.95)
+    other.array[6:] *= 0.5
+    upper, middle, lower = (third(one, other, SMALL) for third in THIRDS)
+    assert upper == middle == 0
+    assert lower > 0
+    assert edge_degradation(one, other, SMALL) == pytest.approx(lower / 3, rel=1e-12)
+
+
+def test_a_set_is_the_mean_over_its_tiles():
+    one, other = bright_at_the_top(seed=0), bright_at_the_top(seed=1)
+    both = edge_curve([one, other], SMALL)[1]
+    parts = [edge_curve(image, SMALL)[1] for image in (one, other)]
+    assert both == pytest.approx(np.mean(parts, axis=0), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        bright_at_the_top(depth=3),
+        bright_at_the_top(size=6),
+        Volume(np.full((12, 32, 32), 0.7), UNIT),
+        Volume(np.zeros((0, 32, 32)), UNIT),
+    ],
+    ids=["shallow", "narrow", "constant", "without planes"],
+)
+def test_undefined_when_no_tile_qualifies(image):
+    good = bright_at_the_top()
+    for pair in ((image, good), (good, image), (good, [])):
+        assert isnan(edge_degradation(*pair, SMALL))
+        assert isnan(edge_degradation_lower(*pair, SMALL))
+
+
+def test_integers_are_shares_of_their_largest_value():
+    image = bright_at_the_top(fade=1.0)
+    for dtype in (np.uint8, np.uint16):
+        whole = Volume(np.round(image.array * np.iinfo(dtype).max).astype(dtype), UNIT)
+        assert edge_degradation(image, whole, SMALL) < 2e-3
+    twelve_bits = Volume(np.round(image.array * 4095).astype(np.uint16), UNIT)
+    settings = replace(SMALL, white=4095.0)
+    assert edge_curve(twelve_bits, settings)[1] == pytest.approx(
+        edge_curve(image, SMALL)[1], rel=1e-2
+    )
+
+
+def test_memory_layout_does_not_matter():
+    image = bright_at_the_top()
+    wide = np.zeros((12, 32, 64))
+    wide[:, :, ::2] = image.array
+    strided = Volume(wide[:, :, ::2], UNIT)
+    assert edge_degradation(image, strided, SMALL) == 0
+    assert edge_degradation(image, Volume(np.asfortranarray(image.array), UNIT), SMALL) == 0
+
+
+def test_refuses_nan_axes_and_settings():
+    with pytest.raises(InputError, match="^plane 0: grey values must be finite"):
+        edge_curve(Volume(np.full((2, 9, 9), np.nan), UNIT))
+    with pytest.raises(InputError, match="^the image must be a ZYX stack"):
+        edge_curve(Volume(np.zeros((9, 9)), (1, 1), "YX"))
+    with pytest.raises(InputError, match=r"^tile_um must be a positive length, found -1.0"):
+        EdgeSettings(tile_um=-1.0)
+    with pytest.raises(InputError, match=r"^quantile must be in \[0, 1\], found 95"):
+        EdgeSettings(quantile=95)
+
+
+def test_the_published_numbers_in_pixels_and_planes():
+    assert PUBLISHED.tile_um / PIXEL_UM == pytest.approx(100)
+    assert PUBLISHED.smoothing_um / PIXEL_UM == pytest.approx(3)
+    assert PUBLISHED.least_depth_um / 1.5001311 == pytest.approx(50)
+    assert PUBLISHED.least_strength == 0.026

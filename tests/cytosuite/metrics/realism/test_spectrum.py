@@ -1,0 +1,167 @@
+from math import isnan, nan
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from cytosuite.metrics.metric import metrics_for
+from cytosuite.metrics.realism.spectrum import (
+    axial_spectra,
+    axial_spectrum_distance,
+    lateral_spectra,
+    lateral_spectrum_distance,
+    power_lateral,
+)
+from cytosuite.errors import InputError
+from cytosuite.volume import Volume
+
+UNIT = (1.0, 1.0, 1.0)
+BOTH = pytest.mark.parametrize("metric", [lateral_spectrum_distance, axial_spectrum_distance])
+
+
+def noise(shape=(16, 24, 20), seed=0, spacing=UNIT):
+    return Volume(np.random.default_rng(seed).normal(100.0, 10.0, shape), spacing)
+
+
+def blurred(image, sigma):
+    return Volume(ndimage.gaussian_filter(image.array, sigma), image.spacing)
+
+
+def wave(cycles_per_um, shape, spacing, axis):
+    place = np.arange(shape[axis]) * spacing[axis]
+    form = np.sin(2 * np.pi * cycles_per_um * place)
+    return Volume(
+        np.broadcast_to(form.reshape([-1 if a == axis else 1 for a in range(3)]), shape).copy(),
+        spacing,
+    )
+
+
+@BOTH
+def test_equal_stacks_do_not_differ(metric):
+    assert metric(noise(), noise()) == 0
+
+
+@BOTH
+def test_is_symmetric(metric):
+    one, other = noise(), blurred(noise(seed=1), 1)
+    assert metric(one, other) == pytest.approx(metric(other, one), rel=1e-12)
+
+
+@BOTH
+def test_grows_with_blur(metric):
+    values = [metric(noise(), blurred(noise(), sigma)) for sigma in (0.3, 0.6, 1.0, 1.5)]
+    assert values == sorted(values)
+    assert values[0] > 0
+
+
+@BOTH
+def test_grows_with_noise(metric):
+    smooth = blurred(noise(), 2.0)
+    values = [
+        metric(smooth, Volume(smooth.array + level * noise(seed=3).array, UNIT))
+        for level in (0.001, 0.01, 0.1)
+    ]
+    assert values == sorted(values)
+
+
+@BOTH
+def test_brightness_and_contrast_do_not_count(metric):
+    image = noise()
+    assert metric(image, Volume(3 * image.array + 500, UNIT)) == pytest.approx(0, abs=1e-6)
+
+
+@BOTH
+def test_noise_of_one_kind_is_alike(metric):
+    assert metric(noise(), noise(seed=1)) < 3
+    assert metric(noise(), blurred(noise(seed=1), 1)) > 10
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+@pytest.mark.parametrize("frequency", [0.25, 0.8])
+def test_a_wave_has_its_frequency_in_cycles_per_um(axis, frequency):
+    spacing = (1.0, 0.5, 0.5) if axis == 1 else (1.0, 0.4, 0.5)
+    spectra = lateral_spectra(*[wave(frequency, (2, 60, 60), spacing, axis)] * 2)
+    found = spectra.frequency[np.argmax(spectra.real)]
+    assert found == pytest.approx(frequency, abs=spectra.frequency[1] - spectra.frequency[0])
+
+
+def test_an_axial_wave_has_its_frequency_in_cycles_per_um():
+    spectra = axial_spectra(*[wave(0.125, (32, 3, 4), (2.0, 1.0, 1.0), 0)] * 2)
+    assert spectra.frequency[np.argmax(spectra.real)] == pytest.approx(0.125, abs=1 / 64)
+    assert spectra.frequency[-1] <= 0.25
+
+
+def test_white_noise_has_its_variance_as_density():
+    """By Parseval: the variance is the density times the area of the plane of frequencies."""
+    image = noise((200, 32, 32), spacing=(1.0, 0.5, 0.25))
+    density = power_lateral(image, np.array([0.2, 0.6, 1.0]))
+    assert density == pytest.approx(np.full(2, 100 * 0.5 * 0.25), rel=0.05)
+
+
+def test_voxel_sizes_may_differ():
+    """The same scene sampled twice as finely has the same spectrum where both reach."""
+    fine = blurred(noise((4, 96, 96), spacing=(1.0, 0.5, 0.5)), (0, 4, 4))
+    coarse = Volume(fine.array[:, ::2, ::2], UNIT)
+    spectra = lateral_spectra(coarse, fine)
+    assert spectra.frequency[-1] <= 0.5
+    low = spectra.frequency < 0.15
+    assert spectra.real[low] == pytest.approx(spectra.synthetic[low], rel=0.1)
+
+
+def test_a_set_is_the_mean_of_its_images():
+    one, other = noise(), noise(seed=1)
+    assert lateral_spectrum_distance([one, one], one) == pytest.approx(0, abs=1e-9)
+    assert lateral_spectrum_distance(one, [one, other]) > 0
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "image",
+    [
+        Volume(np.full((9, 9, 9), 7, np.uint16), UNIT),
+        Volume(np.zeros((9, 9, 9), np.float32), UNIT),
+        noise((3, 3, 3)),
+        noise((0, 9, 9)),
+        noise((1, 1, 1)),
+    ],
+    ids=["constant", "black", "small", "without planes", "one voxel"],
+)
+def test_undefined_without_variation_or_extent(metric, image):
+    for pair in ((image, noise()), (noise(), image), (noise(), [])):
+        assert isnan(metric(*pair))
+
+
+def test_a_stack_constant_along_z_has_no_axial_spectrum():
+    flat = Volume(np.repeat(noise((1, 9, 9)).array.round(), 8, axis=0), UNIT)
+    assert isnan(axial_spectrum_distance(flat, noise()))
+
+
+def test_integers_are_not_subtracted_in_their_own_type():
+    image = noise()
+    whole = Volume(image.array.round().astype(np.uint16), UNIT)
+    assert lateral_spectrum_distance(image, whole) < 0.1
+    assert axial_spectrum_distance(image, whole) < 0.1
+
+
+@BOTH
+def test_memory_layout_does_not_matter(metric, tmp_path):
+    image = noise()
+    mapped = np.memmap(tmp_path / "a", np.float64, "w+", shape=image.shape)
+    mapped[:] = image.array
+    turned = Volume(np.asfortranarray(image.array), UNIT)
+    assert metric(Volume(mapped, UNIT), turned) == pytest.approx(0, abs=1e-9)
+
+
+def test_refuses_nan_and_planes():
+    grey = np.zeros((4, 5, 6), np.float32)
+    grey[2, 1, 1] = nan
+    with pytest.raises(InputError, match="^plane 2: grey values must be finite"):
+        lateral_spectra(noise(), Volume(grey, UNIT))
+    with pytest.raises(InputError, match="^the image must be a ZYX stack"):
+        axial_spectra(Volume(np.zeros((9, 9)), (1, 1), "YX"), noise())
+
+
+def test_both_are_listed_as_distances_of_sets():
+    for metric in (lateral_spectrum_distance, axial_spectrum_distance):
+        assert metric in metrics_for("synthesise")
+        assert (metric.best, metric.worst, metric.scope) == (0.0, None, "set")

@@ -1,0 +1,215 @@
+"""Simulated sequences of cells and of faulty trackings of them, and a few to be scored by hand.
+
+Cells are squares of 5 x 5 voxels on the sites of a grid, so that they never touch. They move
+within their site, divide into a free one, vanish, and may return after a frame, as a new track
+whose parent is the old one.
+"""
+
+from collections import defaultdict
+from functools import cache
+
+import numpy as np
+
+from cytosuite.metrics.tracks.lineage import Track, TrackedSequence
+
+FRAMES, SITES, PITCH, EDGE = 9, 7, 9, 5
+
+
+def sequence(rows, *frames, **options):
+    """Return a sequence of rows L B E P and one-dimensional frames."""
+    tracks = [Track(*row) for row in rows]
+    return TrackedSequence(tracks, [np.array(frame) for frame in frames], **options)
+
+
+def one_track(frames=3):
+    """One cell of four voxels in so many frames."""
+    return sequence([(1, 0, frames - 1)], *[[1] * 4] * frames)
+
+
+def rejoined():
+    """The same, broken after its first two frames and joined by a parent link."""
+    return sequence([(1, 0, 1), (2, 2, 2, 1)], [1] * 4, [1] * 4, [2] * 4)
+
+
+def division():
+    """A mother in two frames and her two daughters in two."""
+    before, after = [1, 1, 1, 1, 0, 0], [2, 2, 0, 0, 3, 3]
+    return sequence([(1, 0, 1), (2, 2, 3, 1), (3, 2, 3, 1)], before, before, after, after)
+
+
+def one_daughter():
+    """The same with only one daughter linked to her mother."""
+    found = division()
+    rows = [(1, 0, 1), (2, 2, 3, 1), (3, 2, 3, 0)]
+    return sequence(rows, *found.frames)
+
+
+def three_merged():
+    """Three cells of one frame, and one object that covers all of them."""
+    truth = sequence([(1, 0, 0), (2, 0, 0), (3, 0, 0)], [1, 1, 2, 2, 3, 3])
+    return truth, sequence([(1, 0, 0)], [1] * 6)
+
+
+def empty(frames=2):
+    """Frames without a cell."""
+    return sequence([], *[[0] * 4] * frames)
+
+
+@cache
+def simulate(seed, *, gaps=True):
+    """Return a truth of about 15 tracks in 9 frames of 63 x 63 voxels."""
+    rng = np.random.default_rng(seed)
+    frames = np.zeros((FRAMES, SITES * PITCH, SITES * PITCH), np.uint16)
+    sites = rng.permutation(SITES**2)[:6].tolist()
+    alive = {label + 1: site for label, site in enumerate(sites)}
+    rows = {label: [label, 0, 0, 0] for label in alive}
+    away = {}
+    for frame in range(FRAMES):
+        for label, site in list(alive.items()):
+            rows[label][2] = frame
+            _draw(frames[frame], site, label, rng)
+        for label, site in list(away.items()):
+            alive[len(rows) + 1] = site
+            rows[len(rows) + 1] = [len(rows) + 1, frame + 1, 0, label]
+            del away[label]
+        for label in list(alive):
+            if rows[label][1] > frame or frame == FRAMES - 1:
+                continue
+            free = sorted(set(range(SITES**2)) - set(alive.values()) - set(away.values()))
+            fate = rng.random()
+            if fate < 0.22 and free:
+                site = alive.pop(label)
+                for place in (site, int(rng.choice(free))):
+                    alive[len(rows) + 1] = place
+                    rows[len(rows) + 1] = [len(rows) + 1, frame + 1, 0, label]
+            elif fate < 0.27:
+                alive.pop(label)
+            elif fate < 0.32 and gaps and frame < FRAMES - 2:
+                away[label] = alive.pop(label)
+    return TrackedSequence([Track(*row) for row in rows.values()], frames)
+
+
+def _draw(image, site, label, rng):
+    """Draw a cell somewhere in its site."""
+    y, x = np.array(divmod(site, SITES)) * PITCH + rng.integers(0, PITCH - EDGE, 2)
+    image[y : y + EDGE, x : x + EDGE] = label
+
+
+@cache
+def corrupt(truth, seed, rate=0.08):
+    """Return a tracking with missed, merged, split, shrunk, spurious cells and wrong links."""
+    rng = np.random.default_rng([seed, 1])
+    frames = np.zeros(np.shape(truth.frames), np.uint16)
+    parents = {row.label: row.parent for row in truth.tracks}
+    previous, older, objects, number = {}, {}, {}, 0
+    for t, labels in enumerate(truth.frames):
+        current = {}
+        for label in np.unique(labels[labels > 0]).tolist():
+            number = _objects(frames[t], labels == label, label, number, current, rng, rate)
+        if rng.random() < 2 * rate and not frames[t, :3, -4:].any():
+            number += 1
+            frames[t, :3, -4:] = number
+            current[number] = 0
+        for vertex, origin in current.items():
+            source = _source(origin, parents, previous, older, rng, rate)
+            objects[vertex] = (t, source)
+        older, previous = previous, current
+    return _as_tracks(frames, objects, rng, rate)
+
+
+def _objects(image, mask, label, number, current, rng, rate):
+    """Draw what was found of a cell: nothing, one object, two, or a part of another's."""
+    fate = rng.random()
+    if fate < rate:
+        return number
+    if fate < 2 * rate and current:
+        image[mask] = rng.choice(list(current))
+        return number
+    number += 1
+    image[mask] = number
+    current[number] = label
+    rows = np.flatnonzero(mask.any(axis=1))
+    if fate < 3 * rate:
+        image[rows[: rng.integers(1, 4)]] *= ~mask[rows[0]]  # shrunk, perhaps too much to match
+    elif fate < 4 * rate:
+        part = mask.copy()
+        part[rows[2:]] = False
+        number += 1
+        image[part] = number
+        current[number] = label
+    return number
+
+
+def _source(origin, parents, previous, older, rng, rate):
+    """Return the object which an object is linked to, None for none."""
+    if rng.random() < rate:
+        return rng.choice(list(previous)) if previous and rng.random() < 0.5 else None
+    for earlier in (previous, older):
+        for vertex, label in earlier.items():
+            if origin and label in (origin, parents.get(origin)):
+                return vertex
+    return None
+
+
+def _as_tracks(frames, objects, rng, rate):
+    """Return the sequence of objects, joined into tracks where one follows one."""
+    children = defaultdict(list)
+    for vertex, (_, source) in objects.items():
+        children[source].append(vertex)
+    names = rng.permutation(len(objects)) + 1
+    label, rows = {}, {}
+    for vertex, (t, source) in objects.items():
+        follows = source is not None and len(children[source]) == 1
+        if follows and objects[source][0] == t - 1 and rng.random() > rate:
+            label[vertex] = label[source]
+            rows[label[vertex]][2] = t
+        else:
+            label[vertex] = int(names[len(rows)])
+            rows[label[vertex]] = [label[vertex], t, t, label[source] if source else 0]
+    table = np.zeros(len(objects) + 1, np.uint16)
+    table[list(label)] = list(label.values())
+    return TrackedSequence([Track(*row) for row in rows.values()], table[frames])
+
+
+def relabelled(film, seed):
+    """Return the same film under other labels."""
+    old = np.array([0] + [track.label for track in film.tracks])
+    new = np.concatenate([[0], np.random.default_rng(seed).permutation(old.size - 1) + 1])
+    to = dict(zip(old.tolist(), new.tolist(), strict=True))
+    table = np.zeros(old.max() + 1, np.uint16)
+    table[old] = new
+    tracks = [Track(to[t.label], t.begin, t.end, to[t.parent]) for t in film.tracks]
+    return TrackedSequence(tracks, [table[frame] for frame in film.frames])
+
+
+def empty_like(film):
+    """Return frames of the same shape without a cell."""
+    return TrackedSequence([], np.zeros_like(film.frames))
+
+
+def frame_of(film, frame):
+    """Return a single frame of a film as a film."""
+    labels = np.unique(film.frames[frame])
+    return TrackedSequence([Track(n, 0, 0) for n in labels[1:].tolist()], film.frames[[frame]])
+
+
+def with_an_empty_frame(film):
+    """Return a film with one more frame, without a cell, at its end."""
+    frames = np.concatenate([film.frames, np.zeros_like(film.frames[:1])])
+    return TrackedSequence(film.tracks, frames)
+
+
+def padded(film):
+    """Return one-dimensional frames as images with background, as other programs want them."""
+    frames = np.stack([np.pad(frame[None], 2) for frame in film.frames]).astype(np.uint16)
+    return TrackedSequence(film.tracks, frames)
+
+
+def without_families_of(film, ancestors):
+    """Return a film without some cells and all that descend from them."""
+    gone = set(ancestors)
+    for track in sorted(film.tracks, key=lambda track: track.begin):
+        if track.parent in gone:
+            gone.add(track.label)
+    kept = [track for track in film.tracks if track.label not in gone]
+    return TrackedSequence(kept, np.where(np.isin(film.frames, list(gone)), 0, film.frames))

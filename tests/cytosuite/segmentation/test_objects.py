@@ -1,0 +1,123 @@
+import numpy as np
+
+from cytosuite.segmentation.objects import (
+    cut_at_own_level,
+    fill_holes,
+    keep_by,
+    largest_pieces,
+    open_objects,
+)
+
+
+def square(size=20, low=5, high=15):
+    labels = np.zeros((size, size), np.int32)
+    labels[low:high, low:high] = 1
+    return labels
+
+
+def test_each_object_is_cut_at_a_fraction_of_its_own_mean():
+    labels = np.array([[1, 1, 1, 2, 2, 2]], np.int32)
+    signal = np.array([[100, 100, 40, 10, 10, 4]], np.float32)  # means 80 and 8
+    one = np.ones(labels.shape, np.float32)
+    cut = cut_at_own_level(labels, signal, one, factor=0.6, weight=1.0)
+    np.testing.assert_array_equal(cut, [[1, 1, 0, 2, 2, 0]])
+
+
+def test_without_weight_the_threshold_alone_counts():
+    labels = np.array([[1, 1, 1, 2, 2, 2]], np.int32)
+    signal = np.array([[100, 100, 40, 10, 10, 4]], np.float32)
+    threshold = np.full(labels.shape, 20, np.float32)
+    cut = cut_at_own_level(labels, signal, threshold, factor=1.0, weight=0.0)
+    np.testing.assert_array_equal(cut, [[1, 1, 1, 0, 0, 0]])
+
+
+def test_only_the_largest_piece_of_each_object_stays():
+    labels = np.array([[1, 1, 0, 1, 2, 0, 2, 2]], np.int32)
+    np.testing.assert_array_equal(largest_pieces(labels), [[1, 1, 0, 0, 0, 0, 2, 2]])
+
+
+def test_nothing_stays_nothing():
+    empty = np.zeros((3, 4, 5), np.int32)
+    for function in (largest_pieces, fill_holes):
+        assert not function(empty).any()
+    assert not open_objects(empty, (1.0, 1.0, 1.0), 2.0).any()
+
+
+def test_a_hole_in_one_object_is_filled():
+    labels = square()
+    labels[9:11, 9:11] = 0
+    np.testing.assert_array_equal(fill_holes(labels), square())
+
+
+def test_a_hole_between_two_objects_stays():
+    labels = square()
+    labels[5:15, 10:15] = 2
+    labels[9:11, 9:11] = 0
+    np.testing.assert_array_equal(fill_holes(labels), labels)
+
+
+def test_a_bay_at_the_border_of_the_image_is_no_hole():
+    labels = np.ones((9, 9), np.int32)
+    labels[4, 4:] = 0
+    np.testing.assert_array_equal(fill_holes(labels), labels)
+
+
+def test_opening_removes_a_thin_spike_and_keeps_the_body():
+    labels = square(30, 8, 22)
+    labels[15, 22:28] = 1
+    opened = open_objects(labels, (1.0, 1.0), 3.0)
+    assert not opened[15, 23:].any()
+    assert opened[8:22, 8:22].sum() > 0.85 * 14**2
+    assert not opened[labels == 0].any()
+
+
+def test_opening_keeps_small_objects_as_they_are():
+    labels = square(9, 4, 6)
+    labels[0, 0] = 2
+    np.testing.assert_array_equal(open_objects(labels, (1.0, 1.0), 3.0), labels)
+
+
+def test_opening_does_not_depend_on_the_neighbours():
+    pair = square(30, 8, 22)
+    pair[8:22, 15:22] = 2
+    opened = open_objects(pair, (1.0, 1.0), 2.0)
+    assert set(np.unique(opened)) == {0, 1, 2}
+    assert (opened > 0).sum() > 0.85 * 14**2
+
+
+def test_opening_takes_nothing_off_along_an_axis_of_long_voxels():
+    labels = np.zeros((5, 20, 20), np.int32)
+    labels[1:4, 5:15, 5:15] = 1
+    opened = open_objects(labels, (4.0, 1.0, 1.0), 2.0)
+    np.testing.assert_array_equal(np.flatnonzero(opened.any(axis=(1, 2))), [1, 2, 3])
+
+
+def test_kept_objects_are_numbered_without_gaps():
+    labels = np.array([[0, 1, 2, 3]], np.int32)
+    keep = np.array([True, True, False, True])
+    np.testing.assert_array_equal(keep_by(labels, keep), [[0, 1, 0, 2]])
+
+
+def test_of_two_pieces_the_larger_stays():
+    labels = np.array([[[4, 4, 0, 4, 7, 0, 7]]], np.uint32)
+    np.testing.assert_array_equal(largest_pieces(labels), [[[4, 4, 0, 0, 7, 0, 0]]])
+
+
+def test_holes_of_one_object_are_filled():
+    labels = np.zeros((5, 7, 9), np.uint32)
+    labels[1:4, 1:6, 1:5] = 2
+    labels[1:4, 1:6, 5:8] = 3
+    whole = labels.copy()
+    labels[2, 3, 2] = labels[2, 3, 6] = 0
+    np.testing.assert_array_equal(fill_holes(labels), whole)
+    whole[2, 3, 4] = labels[2, 3, 4] = whole[2, 3, 5] = labels[2, 3, 5] = 0
+    whole[2, 3, 6] = 0  # now one hole with the space between both: left open
+    np.testing.assert_array_equal(fill_holes(labels), whole)
+
+
+def test_a_hole_of_a_flat_image_is_filled_and_a_bay_is_not():
+    labels = np.ones((1, 7, 7), np.uint32)
+    labels[0, 3, 3] = labels[0, 5, 6] = 0
+    expected = np.ones((1, 7, 7), np.uint32)
+    expected[0, 5, 6] = 0
+    np.testing.assert_array_equal(fill_holes(labels), expected)
