@@ -1,4 +1,4 @@
-"""What an algorithm is given and what it gives back: tasks and their named sockets."""
+"""Tasks: the named inputs and outputs that algorithms of one kind share."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,43 +24,81 @@ class Socket:
         Name for readers.
     optional : bool
         Whether a case may lack it.
+    becomes : str
+        Of an output: the socket as which a chain hands it to the next algorithm.
+    folder : str
+        Name of the folder below ``images``, where that is not the slug.
     """
 
     slug: str
     kind: Kind
     title: str
     optional: bool = False
+    becomes: str = ""
+    folder: str = ""
 
     @property
     def relative_path(self) -> str:
-        """Where it lies below ``/input`` or ``/output``."""
-        return f"{self.slug}.json" if self.kind == "json" else f"images/{self.slug}"
+        """Place of the socket below ``/input`` or ``/output``."""
+        return f"{self.slug}.json" if self.kind == "json" else f"images/{self.folder or self.slug}"
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Named inputs and outputs that algorithms of one kind share."""
+    """Named inputs and outputs that algorithms of one kind share.
+
+    The first image or labels among the inputs that a case holds is its main input: outputs have
+    its geometry and name.
+    """
 
     name: str
     title: str
     inputs: tuple[Socket, ...]
     outputs: tuple[Socket, ...]
 
-    @property
-    def main_input(self) -> Socket:
-        """The input whose geometry the outputs must have."""
-        return self.inputs[0]
 
-
+IMAGE = Socket("microscopy-image", "image", "Microscopy image")
+LABELS = Socket("instance-labels", "labels", "Instance labels", becomes="structure-sketch")
 ACQUISITION = Socket("acquisition-metadata", "json", "Acquisition metadata", optional=True)
+VIEW = "fluorescence-lightsheet-3d-microscopy"  # exact slug and folder of Fuse My Cells
+VIEW_FOLDER = "fluorescence-lightsheet-3D-microscopy"
 
 TASKS: Mapping[str, Task] = MappingProxyType(
     {
-        "segment": Task(
-            "segment",
-            "Instance segmentation",
-            inputs=(Socket("microscopy-image", "image", "Microscopy image"), ACQUISITION),
-            outputs=(Socket("instance-labels", "labels", "Instance labels"),),
-        )
+        "segment": Task("segment", "Instance segmentation", (IMAGE, ACQUISITION), (LABELS,)),
+        "enhance": Task(
+            "enhance",
+            "Image enhancement",
+            (IMAGE, ACQUISITION),
+            (Socket("enhanced-image", "image", "Enhanced image", becomes=IMAGE.slug),),
+        ),
+        "synthesise": Task(
+            "synthesise",
+            "Image synthesis",
+            (
+                Socket("structure-sketch", "image", "Structure sketch", optional=True),
+                Socket("instance-labels", "labels", "Instance labels", optional=True),
+                ACQUISITION,
+            ),
+            (Socket("synthetic-image", "image", "Synthetic image", becomes=IMAGE.slug),),
+        ),
+        "fuse": Task(
+            "fuse",
+            "View fusion",
+            (
+                Socket(VIEW, "image", "Light-sheet view", folder=VIEW_FOLDER),
+                Socket(f"second-{VIEW}", "image", "Second light-sheet view", optional=True),
+                ACQUISITION,
+            ),
+            (
+                Socket(
+                    f"fused-{VIEW}",
+                    "image",
+                    "Fused light-sheet view",
+                    becomes=IMAGE.slug,
+                    folder=f"fused-{VIEW_FOLDER}",
+                ),
+            ),
+        ),
     }
 )

@@ -1,9 +1,12 @@
-"""What a dataset generates: one case with its inputs, its truth and the drawn values."""
+"""A generated case: its images and labels by socket, and the drawn values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from cytosuite.volume import Scalar, Volume
+
+Value = Mapping[str, Any]  # the object of a JSON socket
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,24 +15,36 @@ class Sample:
 
     Parameters
     ----------
-    inputs : mapping of str to Volume
-        What an algorithm sees, by the slug of the input socket of its task.
-    truth : mapping of str to Volume
-        What is compared with the algorithm's output, by the slug of the output socket.
+    sockets : mapping of str to Volume, or to a mapping for JSON sockets
+        Everything that a task may take in or compare with, by the slug of the socket
+        (`cytosuite.tasks`): a task sees its inputs alone; what has the slug of its output is its
+        truth.
     metadata : mapping of str to str, int or float
-        The physical truth behind the case, as flat scalars: drawn parameters with their unit in
-        the name (``attenuation_um``) and what came of them (``n_nuclei``, ``snr``).
+        Physical truth of the case, as flat scalars: drawn parameters with their unit in the name
+        (``attenuation_um``) and measured results (``n_nuclei``, ``snr``).
     companions : mapping of str to Volume
-        What belongs to the case but is neither seen nor scored, by name: another channel, its
-        labels, types of cells, the volumes after each stage (``step-1-dye``).
+        Further volumes of the case that are neither seen nor scored, by name: another channel, its
+        labels, kinds of cells, the volume after each stage (``step-1-dye``).
     conditions : mapping of str to str, int or float
         The few facts by which results are broken down: numbers, which a report cuts into ranges,
-        or words, which are groups. A name may end with its unit: ``density [%]``. What is not
-        known of a case is left out.
+        or words, which are groups. A name may end with its unit: ``density [%]``. Unknown ones are
+        left out.
     """
 
-    inputs: Mapping[str, Volume]
-    truth: Mapping[str, Volume]
+    sockets: Mapping[str, Volume | Value]
     metadata: Mapping[str, Scalar] = field(default_factory=dict)
     companions: Mapping[str, Volume] = field(default_factory=dict)
     conditions: Mapping[str, Scalar] = field(default_factory=dict)
+
+    def volume(self, slug: str) -> Volume:
+        """Return the volume of a socket.
+
+        Raises
+        ------
+        KeyError
+            If the sample has no volume under this slug.
+        """
+        found = self.sockets[slug]
+        if not isinstance(found, Volume):
+            raise KeyError(slug)
+        return found

@@ -1,0 +1,83 @@
+"""The record of one case of one algorithm: ``record.json`` beside its outputs."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from benchmark.engines.outcome import STATUSES, Status
+from cytosuite.errors import InputError
+from cytosuite.files import read_json, write_json
+
+LIMIT_BYTES = 100_000
+
+
+class Selection(BaseModel):
+    """The choice of a model, as the container reports it."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    cost: float | None = None
+    terms: dict[str, float] = {}
+    fallback: bool = False
+    broken: tuple[str, ...] = ()
+    sources: dict[str, str] = {}
+
+
+class Record(BaseModel):
+    """How one case of one algorithm went."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    algorithm: str
+    version: str
+    case: str
+    key: str
+    status: Status
+    message: str = ""
+    exit_code: int | None = None
+    seconds: float = 0.0
+    inside_seconds: float | None = None
+    startup_seconds: float = 0.0
+    peak_memory: int | None = None
+    outputs: dict[str, str] = {}  # relative path by slug of the output socket
+    model: str = ""
+    selection: Selection = Selection()
+
+    @property
+    def ok(self) -> bool:
+        """Whether the case ended with valid outputs."""
+        return self.status == "ok"
+
+    def write(self, folder: Path) -> None:
+        """Write the record into the folder of its case."""
+        write_json(folder / "record.json", self.model_dump(mode="json"))
+
+
+def read_record(folder: Path) -> Record | None:
+    """Return the record of a case, None where there is none that can be read."""
+    try:
+        found = read_json(folder / "record.json")
+        if not isinstance(found, dict) or found.get("status") not in STATUSES:
+            return None
+        return Record.model_validate(found)
+    except (InputError, ValueError):
+        return None
+
+
+def container_report(path: Path) -> Mapping[str, Any]:
+    """Return the report that an algorithm wrote of its choice of model; empty if not plain JSON."""
+    try:
+        if path.is_symlink() or path.stat().st_size > LIMIT_BYTES:
+            return {}
+        found = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _refuse(constant: str) -> None:
+    """Refuse NaN and infinities, which are no JSON."""
+    raise ValueError(constant)

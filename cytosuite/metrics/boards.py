@@ -1,0 +1,46 @@
+"""Boards: the metrics and controls by which the results of a task are judged."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+Control = Literal["oracle", "blank", "identity", "real"]
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """What the results of a task are judged by.
+
+    Parameters
+    ----------
+    families : tuple of str
+        Folders of `cytosuite.metrics` with the metrics to show where their evidence is known.
+    primary : tuple of str
+        Names of the metrics that algorithms are ranked by, where their evidence is known.
+    controls : tuple of str
+        Answers scored beside the algorithms: ``oracle``, the truth; ``blank``, zeros;
+        ``identity``, the main input; ``real``, one half of the reference set against the other.
+    """
+
+    families: tuple[str, ...]
+    primary: tuple[str, ...]
+    controls: tuple[Control, ...]
+
+
+BOARDS: Mapping[str, Board] = MappingProxyType(
+    {
+        "segment": Board(("labels",), ("SEG", "DET"), ("oracle", "blank")),
+        "enhance": Board(
+            ("images", "realism"),
+            ("SSIM", "W1_by_std", "lateral_spectrum_distance", "label_AUC"),
+            ("oracle", "identity", "real"),
+        ),
+        "synthesise": Board(
+            ("images", "realism"),
+            ("W1_by_std", "lateral_spectrum_distance", "label_AUC"),
+            ("identity", "real"),
+        ),
+        "fuse": Board(("images",), ("SSIM", "N_SSIM"), ("oracle", "identity")),
+    }
+)

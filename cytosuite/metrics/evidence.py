@@ -1,0 +1,105 @@
+"""Evidence: the table, pair or sample that a family of metrics is computed from, gathered once."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
+
+T = TypeVar("T")
+Scope = Literal["case", "set"]
+Form = Literal["arrays", "volumes", "scenes"]
+
+CASE_FACTS = ("truth", "prediction", "image", "labels", "spacing", "data_range")
+SET_FACTS = ("real", "synthetic")
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence(Generic[T]):
+    """A way to gather evidence, and the facts that it takes.
+
+    Parameters
+    ----------
+    gather : callable
+        Returns the evidence; its parameters are named like the facts.
+    needs : tuple of str
+        Facts without which there is no evidence. Of a case (`CASE_FACTS`): ``truth``,
+        ``prediction``, ``image`` (the main input) and ``labels`` (of the objects in the image) are
+        arrays, ``spacing`` is µm per voxel, ``data_range`` the grey values that count as 1. Of a
+        set (`SET_FACTS`): ``real`` and ``synthetic`` images.
+    uses : tuple of str
+        Facts that are handed over where they are known.
+    pool : callable or None
+        Returns the evidence of several cases taken as one; None where there is none.
+    form : str
+        How the images of a set are handed over: as arrays, as `Volume` (with voxel size) or as
+        `Scene` (with labels). For a set alone.
+    """
+
+    gather: Callable[..., T]
+    needs: tuple[str, ...]
+    uses: tuple[str, ...] = ()
+    pool: Callable[[Sequence[T]], T] | None = None
+    form: Form = "arrays"
+
+    def __post_init__(self) -> None:
+        """Refuse facts that do not exist."""
+        unknown = set(self.needs + self.uses) - {*CASE_FACTS, *SET_FACTS}
+        if unknown:
+            raise ValueError(f"evidence: unknown facts {sorted(unknown)}")
+
+    @property
+    def scope(self) -> Scope:
+        """Whether a value belongs to one case or to a set of images."""
+        return "set" if set(self.needs) & set(SET_FACTS) else "case"
+
+    def missing(self, facts: "Facts") -> list[str]:
+        """Return the needed facts that are not known."""
+        return [name for name in self.needs if not facts.has(name, self.form)]
+
+    def of(self, facts: "Facts") -> T:
+        """Return the evidence from the facts of a case or set; all that it needs must be known."""
+        names = [n for n in self.needs + self.uses if facts.has(n, self.form)]
+        return self.gather(**{name: facts.get(name, self.form) for name in names})
+
+
+class Facts:
+    """Facts about one case or one set, each read on first use and kept.
+
+    Parameters
+    ----------
+    sources : mapping of str to callable
+        Reads a fact, by its name; for images of a set the name and the form, ``real:scenes``.
+    """
+
+    def __init__(self, sources: Mapping[str, Callable[[], Any]]) -> None:
+        self._sources = dict(sources)
+        self._known: dict[str, Any] = {}
+
+    def has(self, name: str, form: Form = "arrays") -> bool:
+        """Return whether a fact can be read."""
+        return self._key(name, form) in self._sources
+
+    def get(self, name: str, form: Form = "arrays") -> Any:  # noqa: ANN401 - as facts differ
+        """Return a fact."""
+        key = self._key(name, form)
+        if key not in self._known:
+            self._known[key] = self._sources[key]()
+        return self._known[key]
+
+    @staticmethod
+    def _key(name: str, form: Form) -> str:
+        """Return the key of a source."""
+        return f"{name}:{form}" if name in SET_FACTS else name
+
+
+def gather(evidence: Iterable[Evidence[Any]], facts: Facts) -> dict[Evidence[Any], Any]:
+    """Return each evidence whose needs are met, gathered once.
+
+    Parameters
+    ----------
+    evidence : iterable of Evidence
+        Of the wanted metrics; repeated ones count once.
+    facts : Facts
+        Of one case, or of one set.
+    """
+    wanted = dict.fromkeys(evidence)
+    return {each: each.of(facts) for each in wanted if not each.missing(facts)}
