@@ -93,18 +93,24 @@ def digest(paths: Iterable[Path], root: Path) -> str:
         64 hexadecimal digits, independent of the order of `paths`.
     """
     state = hashlib.sha256()
-    for path in sorted({file for start in paths for file in _files(start)}):
+    for path in sorted({file for start in paths for file in visible_files(start)}):
         state.update(path.relative_to(root).as_posix().encode() + b"\0")
         with path.open("rb") as stream:
             state.update(hashlib.file_digest(stream, "sha256").digest())
     return state.hexdigest()
 
 
-def _files(path: Path) -> Iterator[Path]:
-    """Yield the files at or below a path without caches and hidden ones."""
+def visible_files(path: Path) -> Iterator[Path]:
+    """Yield the file at a path, or all files below a folder except caches and hidden ones.
+
+    Parameters
+    ----------
+    path : Path
+        A path that does not exist yields nothing.
+    """
     if path.is_file():
         yield path
     elif path.is_dir():
         for child in path.iterdir():
             if child.name != "__pycache__" and not child.name.startswith("."):
-                yield from _files(child)
+                yield from visible_files(child)
