@@ -84,9 +84,14 @@ class Algorithm:
         start = time.perf_counter()
         task = TASKS[self.manifest.task]
         case = read_case(self.mounts.input, task)
-        known = describe(case.volumes[task.main_input.slug])
+        if absent := set(self.manifest.needs) - set(case.sockets):
+            raise InputError(
+                f"{self.mounts.input}: {self.manifest.name} needs the inputs "
+                f"{', '.join(self.manifest.needs)}, found none of {', '.join(sorted(absent))}"
+            )
+        known = describe(next(iter(case.volumes.values()), None), case.values)
         selection = select(self.cards, known, self.manifest.select)
-        outputs = self.predict(case.volumes, open_model(self.folder, selection.card))
+        outputs = self.predict(case.sockets, open_model(self.folder, selection.card))
         write_outputs(self.mounts.output, task, case, outputs)
         record = {
             "algorithm": self.manifest.name,

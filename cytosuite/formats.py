@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -10,7 +9,7 @@ from cytosuite.errors import InputError, last_line
 from cytosuite.files import atomic
 from cytosuite.metaimage import metaimage_header, read_metaimage, write_metaimage
 from cytosuite.tiff import read_tiff, tiff_header, write_tiff
-from cytosuite.volume import Volume
+from cytosuite.volume import Header, Volume
 
 HDF5_NAMES = ("image", "raw", "data", "labels", "label")
 
@@ -60,13 +59,13 @@ def write(path: Path, volume: Volume, *, compress: bool = True) -> None:
         writer(temporary, volume, compress)
 
 
-def header(path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Return shape (numpy order) and dtype of a TIFF or MetaImage file without its pixels.
+def header(path: Path) -> Header:
+    """Return the geometry of a TIFF or MetaImage file without decoding its pixels.
 
     Raises
     ------
     InputError
-        If the file is broken or of another kind.
+        If the file is cut or broken, of another kind, or a colour image.
     """
     _reader(path)
     if path.suffix.lower() in {".tif", ".tiff"}:

@@ -13,11 +13,10 @@ import numpy as np
 from cytosuite.errors import InputError
 from cytosuite.files import read_json, write_json
 from cytosuite.formats import read, write
-from cytosuite.tasks import Socket, Task
+from cytosuite.tasks import ACQUISITION, IMAGE, Socket, Task
 from cytosuite.volume import SPATIAL, Scalar, Volume
 
 IMAGE_SUFFIXES = (".mha", ".tif", ".tiff")
-IMAGE = "microscopy-image"
 CHANNELS = {"nucleus": "nucleus", "nuclei": "nucleus", "membrane": "membrane"}
 
 
@@ -45,28 +44,36 @@ class Mounts:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class Inputs:
     """The inputs of one case.
 
     Parameters
     ----------
     volumes : mapping of str to Volume
-        Images by socket slug, with the metadata of all sources merged in.
+        Images and labels by socket slug, the main one first, with the metadata of all sources.
+    values : mapping of str to mapping
+        Objects of the JSON sockets by slug.
     name : str
-        Stem of the main image's file: outputs are named after it.
+        Stem of the main image's file: image outputs are named after it. Empty without an image.
     suffix : str
-        Suffix of the main image's file: outputs are of the same kind.
+        Suffix of the main image's file: image outputs are of the same kind.
     sources : mapping of str to str
         Where each metadata key came from.
     """
 
     volumes: Mapping[str, Volume]
+    values: Mapping[str, Mapping[str, Any]]
     name: str
     suffix: str
     sources: Mapping[str, str]
 
+    @property
+    def sockets(self) -> dict[str, Any]:
+        """All inputs by slug, as an algorithm gets them."""
+        return {**self.volumes, **self.values}
 
-def read_case(folder: Path, task: Task) -> Case:
+
+def read_case(folder: Path, task: Task) -> Inputs:
     """Return the inputs of a case.
 
     Parameters
@@ -76,40 +83,44 @@ def read_case(folder: Path, task: Task) -> Case:
         give a socket another path and holds the image's original name; without it the folders of
         the task are read.
     task : Task
-        Whose sockets to read.
+        Its input sockets are read.
 
     Returns
     -------
-    Case
-        Metadata come from the JSON socket, else the file, else the original name, in this
+    Inputs
+        Metadata come from the acquisition socket, else the file, else the original name, in this
         order of precedence.
 
     Raises
     ------
     InputError
-        If a socket that is needed is missing, or does not hold exactly one readable file.
+        If a required socket is missing, or does not hold exactly one readable file; or if none of
+        several optional images is there.
     """
     listed = _listed(folder)
-    volumes: dict[str, Volume] = {}
-    given: dict[str, Any] = {}
-    main = folder
+    files: dict[str, Path] = {}
+    values: dict[str, Mapping[str, Any]] = {}
     for socket in task.inputs:
         path = folder / listed.get(socket.slug, {}).get("relative_path", socket.relative_path)
         if socket.kind == "json":
-            given |= _values(path, socket)
-            continue
-        file = _only_image(path, socket)
-        volumes[socket.slug] = read(file)
-        if socket is task.main_input:
-            main = file
+            if (value := _value(path, socket)) is not None:
+                values[socket.slug] = value
+        elif (file := _only_image(path, socket)) is not None:
+            files[socket.slug] = file
+    wanted = [socket.slug for socket in task.inputs if socket.kind != "json"]
+    if wanted and not files:
+        raise InputError(f"{folder}: expected one of the images {', '.join(wanted)}, found none")
     sources: dict[str, str] = {}
-    for slug, volume in volumes.items():
-        named = _from_name(listed.get(slug, {}).get("name", ""))
-        volumes[slug] = _merge(volume, named, given, sources)
-    return Case(volumes, main.name[: -len(main.suffix)], main.suffix, sources)
+    given = values.get(ACQUISITION.slug, {})
+    volumes = {
+        slug: _merge(read(file), _from_name(listed.get(slug, {}).get("name", "")), given, sources)
+        for slug, file in files.items()
+    }
+    main = next(iter(files.values()), Path(".json"))
+    return Inputs(volumes, values, main.name[: -len(main.suffix)], main.suffix, sources)
 
 
-def write_outputs(folder: Path, task: Task, case: Case, outputs: Mapping[str, Volume]) -> None:
+def write_outputs(folder: Path, task: Task, inputs: Inputs, outputs: Mapping[str, Any]) -> None:
     """Write the outputs of a case, each under its final name only once it is whole.
 
     Parameters
@@ -117,27 +128,32 @@ def write_outputs(folder: Path, task: Task, case: Case, outputs: Mapping[str, Vo
     folder : Path
         ``/output``.
     task : Task
-        Whose sockets to write.
-    case : Case
-        Gives the file's name and kind.
-    outputs : mapping of str to Volume
-        Images by socket slug.
+        Its output sockets are written.
+    inputs : Inputs
+        Gives name and kind of the image files.
+    outputs : mapping of str to Volume, or to a mapping for JSON sockets
+        By socket slug.
 
     Raises
     ------
     InputError
         If the outputs are not those the task declares.
     """
-    expected = {socket.slug for socket in task.outputs}
-    if set(outputs) != expected:
+    known = {socket.slug: socket for socket in task.outputs}
+    needed = {socket.slug for socket in task.outputs if not socket.optional}
+    if not needed <= set(outputs) <= set(known):
         raise InputError(
-            f"task {task.name}: expected the outputs {sorted(expected)}, found {sorted(outputs)}"
+            f"task {task.name}: expected the outputs {sorted(known)}, found {sorted(outputs)}"
         )
-    for slug, volume in outputs.items():
-        write(folder / "images" / slug / f"{case.name}{case.suffix}", volume)
+    for slug, output in outputs.items():
+        path = folder / known[slug].relative_path
+        if known[slug].kind == "json":
+            write_json(path, output)
+        else:
+            write(path / f"{inputs.name}{inputs.suffix}", output)
 
 
-def write_case(folder: Path, task: Task, name: str, volumes: Mapping[str, Volume]) -> None:
+def write_case(folder: Path, task: Task, name: str, sockets: Mapping[str, Any]) -> None:
     """Write a case so that `read_case` gives it back: the form of ``/input``.
 
     Parameters
@@ -145,44 +161,61 @@ def write_case(folder: Path, task: Task, name: str, volumes: Mapping[str, Volume
     folder : Path
         A new folder.
     task : Task
-        Whose input sockets `volumes` fill.
+        Its input sockets are written.
     name : str
         Stem of the image files.
-    volumes : mapping of str to Volume
-        Images by socket slug. Metadata of the main image go to the task's JSON socket too.
+    sockets : mapping of str to Volume, mapping or Path
+        Images and JSON objects by slug; others than those of the task are passed over. A file is
+        linked to, not copied. Acquisition metadata that are not given are those of the first
+        volume.
     """
+    given = dict(sockets)
+    volumes = [value for value in sockets.values() if isinstance(value, Volume)]
+    if volumes:
+        given.setdefault(ACQUISITION.slug, acquisition(volumes[0]))
     listed: list[dict[str, Any]] = []
-    for socket in task.inputs:
+    for socket in (socket for socket in task.inputs if socket.slug in given):
+        value, path = given[socket.slug], folder / socket.relative_path
+        json_kind = socket.kind == "json"
         entry: dict[str, Any] = {
             "interface": {
                 "slug": socket.slug,
                 "title": socket.title,
-                "kind": "Anything" if socket.kind == "json" else "Image",
-                "super_kind": "Value" if socket.kind == "json" else "Image",
+                "kind": "Anything" if json_kind else "Image",
+                "super_kind": "Value" if json_kind else "Image",
                 "relative_path": socket.relative_path,
             },
             "value": None,
             "file": None,
             "image": None,
         }
-        path = folder / socket.relative_path
-        if socket.kind == "json":
-            entry["value"] = _acquisition(volumes[task.main_input.slug])
+        if json_kind:
+            entry["value"] = read_json(value) if isinstance(value, Path) else dict(value)
             write_json(path, entry["value"])
-        elif socket.slug in volumes:
-            write(path / f"{name}.tif", volumes[socket.slug])
+        else:
             entry["image"] = {"name": f"{name}.tif"}
+            _put_image(path / f"{name}.tif", value)
         listed.append(entry)
     write_json(folder / "inputs.json", sorted(listed, key=lambda e: str(e["interface"]["slug"])))
 
 
-def image_of(inputs: Mapping[str, Volume]) -> Volume:
-    """Return the image to segment.
+def acquisition(volume: Volume) -> dict[str, Scalar | list[float]]:
+    """Return an image's metadata with its voxel size, where that is known."""
+    found: dict[str, Scalar | list[float]] = dict(volume.metadata)
+    if not volume.spacing_is_assumed:
+        found["spacing"] = list(volume.spacing)
+    return found
+
+
+def image_of(inputs: Mapping[str, Volume], slug: str = IMAGE.slug) -> Volume:
+    """Return an input image that is known to be finite and spatial.
 
     Parameters
     ----------
     inputs : mapping of str to Volume
-        ``microscopy-image``: axes ZYX or YX.
+        By socket slug: axes ZYX or YX.
+    slug : str
+        The image's socket.
 
     Raises
     ------
@@ -190,28 +223,29 @@ def image_of(inputs: Mapping[str, Volume]) -> Volume:
         If the image is missing or empty, has time or channel axes, or holds values that are not
         finite.
     """
-    if IMAGE not in inputs:
-        raise InputError(f"expected the input {IMAGE}, found {sorted(inputs)}")
-    volume = inputs[IMAGE]
+    if slug not in inputs:
+        raise InputError(f"expected the input {slug}, found {sorted(inputs)}")
+    volume = inputs[slug]
     if any(axis not in SPATIAL for axis in volume.axes):
         raise InputError(
-            f"{IMAGE} must have the axes ZYX or YX, found {volume.axes}: "
+            f"{slug} must have the axes ZYX or YX, found {volume.axes}: "
             "give one frame and one channel at a time"
         )
     if volume.array.size == 0:
-        raise InputError(f"{IMAGE} must not be empty, found shape {volume.shape}")
+        raise InputError(f"{slug} must not be empty, found shape {volume.shape}")
     # Plane by plane: the image may be as large as the memory.
     if volume.array.dtype.kind == "f" and not all(np.isfinite(p).all() for p in volume.array):
-        raise InputError(f"{IMAGE} must be finite, found NaN or infinity")
+        raise InputError(f"{slug} must be finite, found NaN or infinity")
     return volume
 
 
-def _acquisition(volume: Volume) -> dict[str, Scalar | list[float]]:
-    """Return an image's metadata with its voxel size, where that is known."""
-    found: dict[str, Scalar | list[float]] = dict(volume.metadata)
-    if not volume.spacing_is_assumed:
-        found["spacing"] = list(volume.spacing)
-    return found
+def _put_image(path: Path, image: Volume | Path) -> None:
+    """Write an image, or a relative link to its file."""
+    if isinstance(image, Volume):
+        write(path, image)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(os.path.relpath(image.resolve(), path.parent.resolve()))
 
 
 def _listed(folder: Path) -> dict[str, dict[str, str]]:
@@ -232,13 +266,15 @@ def _listed(folder: Path) -> dict[str, dict[str, str]]:
     return found
 
 
-def _only_image(folder: Path, socket: Socket) -> Path:
-    """Return the one image file of a socket."""
+def _only_image(folder: Path, socket: Socket) -> Path | None:
+    """Return the one image file of a socket; None if an optional one has none."""
     files = sorted(
         path
         for path in (folder.iterdir() if folder.is_dir() else ())
         if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
     )
+    if not files and socket.optional:
+        return None
     if len(files) != 1:
         names = ", ".join(path.name for path in files[:3])
         found = f"{len(files)}: {names}" if files else "none"
@@ -249,16 +285,14 @@ def _only_image(folder: Path, socket: Socket) -> Path:
     return files[0]
 
 
-def _values(path: Path, socket: Socket) -> dict[str, Any]:
-    """Return the object in a JSON socket; an absent optional one is empty."""
+def _value(path: Path, socket: Socket) -> dict[str, Any] | None:
+    """Return the object in a JSON socket; None if an optional one is absent or null."""
     if not path.is_file():
         if socket.optional:
-            return {}
+            return None
         raise InputError(f"{path}: socket {socket.slug} is missing")
     value = read_json(path)
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
+    if value is not None and not isinstance(value, dict):
         raise InputError(f"{path}: expected a JSON object, found {json.dumps(value)[:60]}")
     return value
 

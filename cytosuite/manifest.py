@@ -54,6 +54,9 @@ class AlgorithmManifest(Described):
     title: str = Field(description="Name for readers.")
     description: str = Field(description="What it does, in one or two sentences.")
     task: str = Field(description="One of the tasks in `cytosuite.tasks`.")
+    needs: tuple[str, ...] = Field(
+        (), description="Optional inputs of the task without which it cannot run."
+    )
     authors: tuple[str, ...] = Field(description="Who wrote it.")
     license: str = Field(description="SPDX identifier.")
     references: tuple[str, ...] = Field((), description="DOIs of the publications behind it.")
@@ -77,7 +80,10 @@ class DatasetManifest(Described):
     version: Version = Field(description="Version of the dataset.")
     title: str = Field(description="Name for readers.")
     description: str = Field(description="What it shows, in one or two sentences.")
-    task: str = Field(description="One of the tasks in `cytosuite.tasks`.")
+    task: str = Field(description="The task that runs where the user names none.")
+    offers: tuple[str, ...] = Field(
+        (), description="Slugs of the sockets that its cases hold; a folder offers what is in it."
+    )
     kind: Literal["simulated", "folder"] = Field(description="Generated, or a user's own files.")
     references: tuple[str, ...] = Field((), description="DOIs of the publications behind it.")
     parameters: dict[str, Any] = Field({}, description="Parameters of every size.")
@@ -94,6 +100,12 @@ class DatasetRecipe(Described):
     description: str = Field("", description="What it shows, and where its numbers come from.")
     references: tuple[str, ...] = Field((), description="DOIs of the publications behind it.")
     cases: int = Field(8, gt=0, description="How many cases.")
+    through: tuple[Name, ...] = Field(
+        (), description="Algorithms that each case passes, one after the other."
+    )
+    reference: str = Field(
+        "", description="Folder of real images that unpaired outputs are compared with."
+    )
     parameters: dict[str, Any] = Field({}, description="Parameters that differ from the dataset's.")
 
 

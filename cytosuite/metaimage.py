@@ -7,7 +7,7 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813 - the name its users know
 
 from cytosuite.errors import InputError, last_line
-from cytosuite.volume import Scalar, Volume
+from cytosuite.volume import Header, Scalar, Volume
 
 UM_PER_MM = 1000.0
 HEADER_BYTES = 65536  # a header is far shorter
@@ -55,40 +55,52 @@ def read_metaimage(path: Path) -> Volume:
         If the file is broken, holds colours, or names another file as its pixels.
     """
     reader = _reader(path)
-    if reader.GetNumberOfComponents() > 1:
-        raise InputError(f"{path}: expected a grey image, found a colour image; give one channel")
+    axes = _axes(path, reader)
     try:
         image = reader.Execute()
     except RuntimeError as error:
         raise InputError(f"{path}: cannot be read as MetaImage ({last_line(error)})") from None
-    array = sitk.GetArrayFromImage(image)
-    axes = {2: "YX", 3: "ZYX", 4: "TZYX"}.get(array.ndim)
-    if axes is None:
-        raise InputError(f"{path}: expected 2, 3 or 4 dimensions, found {array.ndim}")
     metadata: dict[str, Scalar] = {
         key: _scalar(image.GetMetaData(key))
         for key in image.GetMetaDataKeys()
         if not key.startswith("ITK_") and key != "Modality"
     }
-    millimetres = tuple(reversed(image.GetSpacing()))[-len(axes.replace("T", "")) :]
-    if all(size == 1.0 for size in millimetres):
-        return Volume(array, millimetres, axes, {**metadata, "spacing_source": "assumed"})
-    spacing = tuple(float(f"{size * UM_PER_MM:.12g}") for size in millimetres)
-    return Volume(array, spacing, axes, metadata)
+    spacing, known = _spacing(reader, axes)
+    if not known:
+        metadata["spacing_source"] = "assumed"
+    return Volume(sitk.GetArrayFromImage(image), spacing, axes, metadata)
 
 
-def metaimage_header(path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Return shape (numpy order, components last) and dtype without reading a pixel.
+def metaimage_header(path: Path) -> Header:
+    """Return the geometry of a MetaImage without reading a pixel.
 
     Raises
     ------
     InputError
-        If the file is broken or names another file as its pixels.
+        If the file is broken, holds colours, or names another file as its pixels.
     """
     reader = _reader(path)
-    shape = tuple(reversed(reader.GetSize()))
-    components = reader.GetNumberOfComponents()
-    return shape + ((components,) if components > 1 else ()), _dtype(reader)
+    axes = _axes(path, reader)
+    shape = tuple(int(size) for size in reversed(reader.GetSize()))
+    return Header(shape, _dtype(reader), _spacing(reader, axes)[0], axes)
+
+
+def _axes(path: Path, reader: sitk.ImageFileReader) -> str:
+    """Return the axes of a grey image of two to four dimensions."""
+    if reader.GetNumberOfComponents() > 1:
+        raise InputError(f"{path}: expected a grey image, found a colour image; give one channel")
+    axes = {2: "YX", 3: "ZYX", 4: "TZYX"}.get(reader.GetDimension())
+    if axes is None:
+        raise InputError(f"{path}: expected 2, 3 or 4 dimensions, found {reader.GetDimension()}")
+    return axes
+
+
+def _spacing(reader: sitk.ImageFileReader, axes: str) -> tuple[tuple[float, ...], bool]:
+    """Return µm per voxel, and whether it is known: 1 mm on every axis means that it is not."""
+    sizes = tuple(reversed(reader.GetSpacing()))[-len(axes.replace("T", "")) :]
+    if all(size == 1.0 for size in sizes):
+        return sizes, False
+    return tuple(float(f"{size * UM_PER_MM:.12g}") for size in sizes), True
 
 
 def write_metaimage(path: Path, volume: Volume, *, compress: bool = True) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, log
+from types import MappingProxyType
 
 from cytosuite.errors import ModelError
 from cytosuite.manifest import ModelCard, SelectPolicy
@@ -36,16 +37,22 @@ class Selection:
     broken: tuple[str, ...] = ()
 
 
-def describe(volume: Volume) -> dict[str, Value]:
-    """Return what cards are compared with: an image's metadata and its geometry.
-
-    The voxel size is left out where the file gave none, so that it counts as missing.
+def describe(
+    volume: Volume | None, values: Mapping[str, Mapping[str, object]] = MappingProxyType({})
+) -> dict[str, Value]:
+    """Return the facts that cards are compared with: an image's metadata and its geometry.
 
     Parameters
     ----------
-    volume : Volume
-        The image.
+    volume : Volume or None
+        The main input. Its voxel size is left out where the file gave none, so that it counts as
+        missing.
+    values : mapping of str to mapping
+        JSON inputs: without an image their strings and numbers are the facts.
     """
+    if volume is None:
+        facts = {key: value for own in values.values() for key, value in own.items()}
+        return {key: value for key, value in facts.items() if isinstance(value, str | int | float)}
     found: dict[str, Value] = {**volume.metadata}
     found["axes"] = volume.axes
     found["shape"] = tuple(float(size) for size in volume.shape)

@@ -8,17 +8,16 @@ import json
 import logging
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tifffile
-from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
-from cytosuite.volume import AXES, SPATIAL, Scalar, Volume
+from cytosuite.volume import AXES, SPATIAL, Header, Scalar, Volume
 
 UM_PER = {
     "nm": 1e-3,
@@ -77,31 +76,29 @@ def read_tiff(path: Path) -> Volume:
     with _open(path) as file:
         axes = _axes(path, file)
         array = file.series[0].asarray()
-        found = _description(file)
-        sizes = _physical_sizes(file, found)
-    array, axes = _ordered(array, axes)
-    spatial = [axis for axis in axes if axis in SPATIAL]
-    metadata = _scene(found)
-    if not all(axis in sizes for axis in "YX"):
-        sizes, metadata["spacing_source"] = {}, "assumed"
-    elif not all(axis in sizes for axis in spatial):
-        # The plane's size is known, the step is not: cubic voxels are the plain guess.
-        metadata["spacing_source"] = "assumed"
-    spacing = tuple(sizes.get(axis, sizes.get("Y", 1.0)) for axis in spatial)
-    return Volume(array, spacing, axes, metadata)
+        keep = _kept(axes, array.shape)
+        spacing, metadata = _scene(file, "".join(axes[i] for i in keep))
+    array = array.reshape([n for i, n in enumerate(array.shape) if i in keep])
+    array = array.transpose([sorted(keep).index(i) for i in keep])
+    return Volume(array, spacing, "".join(axes[i] for i in keep), metadata)
 
 
-def tiff_header(path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Return shape and dtype of the first series without decoding a pixel.
+def tiff_header(path: Path) -> Header:
+    """Return the geometry of the first series without decoding a pixel.
 
     Raises
     ------
     InputError
-        If the file is cut or broken.
+        If the file is cut or broken, or holds a colour image.
     """
     with _open(path) as file:
+        axes = _axes(path, file)
         series = file.series[0]
-        return tuple(series.shape), np.dtype(series.dtype)
+        _check_extent(path, series)
+        keep = _kept(axes, series.shape)
+        kept = "".join(axes[i] for i in keep)
+        shape = tuple(int(series.shape[i]) for i in keep)
+        return Header(shape, np.dtype(series.dtype), _scene(file, kept)[0], kept)
 
 
 def write_tiff(path: Path, volume: Volume, *, compress: bool = True) -> None:
@@ -187,13 +184,19 @@ def _axes(path: Path, file: tifffile.TiffFile) -> str:
     return axes
 
 
-def _ordered(array: NDArray[Any], axes: str) -> tuple[NDArray[Any], str]:
-    """Bring axes into the order TCZYX and drop T and C of length one."""
-    keep = [i for i, axis in enumerate(axes) if axis not in "TC" or array.shape[i] > 1]
-    array = array.reshape([array.shape[i] for i in keep])
-    axes = "".join(axes[i] for i in keep)
-    order = sorted(range(len(axes)), key=lambda i: AXES.index(axes[i]))
-    return array.transpose(order), "".join(axes[i] for i in order)
+def _kept(axes: str, shape: Sequence[int]) -> list[int]:
+    """Return the axes to keep in the order TCZYX: T and C of length one are dropped."""
+    keep = [i for i, axis in enumerate(axes) if axis not in "TC" or shape[i] > 1]
+    return sorted(keep, key=lambda i: AXES.index(axes[i]))
+
+
+def _check_extent(path: Path, series: tifffile.TiffPageSeries) -> None:
+    """Refuse a file that ends before its pixels do."""
+    size = path.stat().st_size
+    for page in series.pages:
+        for start, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+            if start + count > size:
+                raise ValueError(f"pixels end at byte {start + count} of {size}")
 
 
 def _description(file: tifffile.TiffFile) -> dict[str, Any]:
@@ -208,13 +211,22 @@ def _description(file: tifffile.TiffFile) -> dict[str, Any]:
     return dict(file.imagej_metadata or {})
 
 
-def _scene(found: Mapping[str, Any]) -> dict[str, Scalar]:
-    """Keep the strings and numbers that describe the scene, not the array."""
-    return {
+def _scene(file: tifffile.TiffFile, axes: str) -> tuple[tuple[float, ...], dict[str, Scalar]]:
+    """Return the voxel size, and the strings and numbers that describe the scene."""
+    found = _description(file)
+    sizes = _physical_sizes(file, found)
+    metadata: dict[str, Scalar] = {
         key: value
         for key, value in found.items()
         if key.lower() not in GEOMETRY and isinstance(value, str | int | float)
     }
+    spatial = [axis for axis in axes if axis in SPATIAL]
+    if not all(axis in sizes for axis in "YX"):
+        sizes, metadata["spacing_source"] = {}, "assumed"
+    elif not all(axis in sizes for axis in spatial):
+        # The plane's size is known, the step is not: cubic voxels are the plain guess.
+        metadata["spacing_source"] = "assumed"
+    return tuple(sizes.get(axis, sizes.get("Y", 1.0)) for axis in spatial), metadata
 
 
 def _physical_sizes(file: tifffile.TiffFile, found: Mapping[str, Any]) -> dict[str, float]:

@@ -16,6 +16,28 @@ Scalar = str | int | float
 
 
 @dataclass(frozen=True, slots=True)
+class Header:
+    """Geometry and number type of an image file, read without its pixels.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Size of each axis in voxels.
+    dtype : numpy dtype
+        Of the pixels.
+    spacing : tuple of float
+        µm per voxel along z, y, x; 1 where the file gives none.
+    axes : str
+        As of `Volume`.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    spacing: tuple[float, ...]
+    axes: str
+
+
+@dataclass(frozen=True, slots=True)
 class Volume:
     """An image, its axes, its voxel size in µm and what is known about it.
 

@@ -6,7 +6,7 @@ from PIL import Image
 
 from cytosuite.errors import InputError
 from cytosuite.formats import header, read, write
-from cytosuite.volume import Volume
+from cytosuite.volume import Header, Volume
 
 SUFFIXES = [".tif", ".mha", ".h5"]
 DTYPES = ["uint8", "uint16", "int32", "uint32", "float32"]
@@ -160,9 +160,25 @@ def test_axes_are_put_in_order(tmp_path):
 
 @pytest.mark.parametrize("suffix", [".tif", ".mha"])
 @pytest.mark.parametrize("shape", [(3, 5, 7), (5, 7)])
-def test_the_header_tells_shape_and_dtype(tmp_path, suffix, shape):
+def test_the_header_is_that_of_the_volume(tmp_path, suffix, shape):
     write(tmp_path / f"a{suffix}", _volume(shape, "uint32"))
-    assert header(tmp_path / f"a{suffix}") == (shape, np.dtype("uint32"))
+    volume = read(tmp_path / f"a{suffix}")
+    expected = Header(volume.shape, volume.array.dtype, volume.spacing, volume.axes)
+    assert header(tmp_path / f"a{suffix}") == expected
+
+
+def test_the_header_of_a_cut_file_is_refused(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 60000, (3, 50, 70), np.uint16)
+    write(tmp_path / "a.tif", Volume(noise, (2.0, 0.5, 0.5)))
+    content = (tmp_path / "a.tif").read_bytes()
+    (tmp_path / "a.tif").write_bytes(content[:-500])
+    with pytest.raises(InputError, match="cut or broken"):
+        header(tmp_path / "a.tif")
+
+
+def test_voxels_of_one_micrometre_are_known_voxels(tmp_path):
+    write(tmp_path / "a.mha", Volume(np.zeros((3, 4, 5), np.uint8), (1.0, 1.0, 1.0)))
+    assert not read(tmp_path / "a.mha").spacing_is_assumed
 
 
 @pytest.mark.parametrize("mode", ["L", "I;16"])

@@ -80,7 +80,7 @@ def _too_little(text):
 
 
 def _unknown_task(text):
-    """task: must be one of segment; did you mean 'segment'?, found 'segmnt'"""
+    """task: must be one of segment, enhance, synthesise, fuse; did you mean 'segment'?, found 'segmnt'"""
     return text.replace('"segment"', '"segmnt"')
 
 
