@@ -1,7 +1,7 @@
-"""What a metric is: a function of some evidence, together with how its number is to be read.
+"""A metric: a function of some evidence, with its range, its source and its undefined cases.
 
-The evidence is what many metrics share and is costly to gather, an ordinary value: the overlap
-table of two label volumes, the matched tracks of two sequences, a checked pair of images.
+The evidence is the costly part that many metrics share: the overlap table of two label volumes,
+the matched tracks of two sequences, a checked pair of images (`cytosuite.metrics.evidence`).
 """
 
 import pkgutil
@@ -9,73 +9,82 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import Any, Generic, Literal, TypeVar
+from inspect import cleandoc, signature
+from typing import Any, Generic, TypeVar
 
 from cytosuite.errors import InputError
+from cytosuite.metrics.boards import BOARDS
+from cytosuite.metrics.evidence import Evidence, Scope
 
-Evidence = TypeVar("Evidence")
-Scope = Literal["case", "set"]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Metric(Generic[Evidence]):
-    """A score: a function of evidence, how that is gathered, its range and its source.
+class Metric(Generic[T]):
+    """A score: a function of evidence, with its range and its source.
 
     Parameters
     ----------
     function : callable
         Returns the value from the evidence; NaN where the metric is undefined.
-    evidence : callable
-        Gathers the evidence from truth and prediction, see there for its arguments.
+    evidence : Evidence
+        Gathers the evidence from truth, prediction and other facts.
     name : str
         Short name, in tables and files.
-    task : str
-        The task whose outputs it scores.
     title : str
         Full name, one line.
     best, worst : float or None
-        Value of a perfect prediction and of a useless or failed one. An error count that has no
-        upper end has no `worst`; a number that only describes has neither.
+        Ends of the range: the value of a perfect answer, and of a useless or failed one. An error
+        count without an upper end has no `worst`; a number that only describes has neither.
     reference : str
         DOI of its definition, without the resolver; empty for a plain count.
     undefined : str
         When the value is NaN ("when ..."); empty if never.
-    primary : bool
-        Whether algorithms are ranked by it.
-    scope : str
-        ``case``: one value per case; ``set``: one value for unpaired sets of images.
+    tolerance : float
+        Distance from its expected value that rounding may cause for a control.
+    neutral : float or None
+        Value of the main input handed in as the answer; None where it depends on the data.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from cytosuite.metrics.labels.ctc import seg
+    >>> from cytosuite.metrics import seg
     >>> seg(np.array([0, 1, 1, 1]), np.array([0, 0, 5, 5]))
     0.6666666666666666
-    >>> seg.name, seg.best, seg.higher_is_better
-    ('SEG', 1.0, True)
+    >>> seg.name, seg.family, seg.best, seg.higher_is_better
+    ('SEG', 'labels', 1.0, True)
     """
 
-    function: Callable[[Evidence], float]
-    evidence: Callable[..., Evidence]
+    function: Callable[[T], float]
+    evidence: Evidence[T]
     name: str
-    task: str
     title: str
     best: float | None
     worst: float | None
     reference: str
     undefined: str
-    primary: bool
-    scope: Scope = "case"
+    tolerance: float
+    neutral: float | None
 
     def __post_init__(self) -> None:
-        """Take on the name and documentation of the function, for help and doctest."""
-        function = self.function
+        """Take name and documentation of the function, for `help`, doctest and pickle."""
         vars(self).update(
-            __doc__=function.__doc__,
-            __module__=function.__module__,
-            __name__=function.__name__,
-            __wrapped__=function,
+            __doc__=f"{cleandoc(self.function.__doc__ or self.title)}\n\n{self._facts()}",
+            __module__=self.function.__module__,
+            __name__=self.function.__name__,
+            __wrapped__=self.function,
         )
+
+    def _facts(self) -> str:
+        """Return arguments, range, undefined cases and source as text for `help`."""
+        parameters = ", ".join(signature(self.evidence.gather).parameters)
+        ends = {"best": self.best, "worst": self.worst, "neutral": self.neutral}
+        known = ", ".join(f"{end} {value:g}" for end, value in ends.items() if value is not None)
+        lines = [f"Arguments, as of `{self.evidence.gather.__name__}`: {parameters}"]
+        lines += [f"Range: {known}"] if known else []
+        lines += [f"NaN {self.undefined}"] if self.undefined else []
+        lines += [f"Source: doi:{self.reference}"] if self.reference else []
+        return "\n".join(lines)
 
     def __call__(self, *arguments: Any, **options: Any) -> float:  # noqa: ANN401 - the evidence's
         """Return the value for a truth and a prediction.
@@ -83,8 +92,8 @@ class Metric(Generic[Evidence]):
         Parameters
         ----------
         *arguments, **options
-            Those of `evidence`: for label metrics truth and prediction, integer arrays of one
-            shape.
+            Those of `evidence.gather`: for label metrics truth and prediction, integer arrays of
+            one shape.
 
         Returns
         -------
@@ -94,17 +103,17 @@ class Metric(Generic[Evidence]):
         Raises
         ------
         InputError
-            If they are not what the evidence needs.
+            If the evidence cannot be gathered from them.
         """
-        return self.of(self.evidence(*arguments, **options))
+        return self.of(self.evidence.gather(*arguments, **options))
 
-    def of(self, evidence: Evidence) -> float:
+    def of(self, evidence: T) -> float:
         """Return the value for evidence that was gathered before.
 
         Parameters
         ----------
         evidence : object
-            Of one case, or of several taken as one for the pooled value of a set.
+            Of one case, or of several pooled.
 
         Returns
         -------
@@ -112,6 +121,18 @@ class Metric(Generic[Evidence]):
             The value; NaN where it is undefined.
         """
         return float(self.function(evidence))
+
+    @property
+    def family(self) -> str:
+        """Folder of `cytosuite.metrics` that the metric is defined in; empty outside of it."""
+        package = __name__.rpartition(".")[0]
+        module = self.function.__module__
+        return module.removeprefix(f"{package}.").split(".")[0] if package in module else ""
+
+    @property
+    def scope(self) -> Scope:
+        """Whether a value belongs to one case or to a set of images."""
+        return self.evidence.scope
 
     @property
     def higher_is_better(self) -> bool | None:
@@ -135,41 +156,35 @@ class Metric(Generic[Evidence]):
 
 
 def metric(
-    *,
-    evidence: Callable[..., Evidence],
-    task: str,
+    name: str,
     title: str,
-    name: str | None = None,
+    *,
+    evidence: Evidence[T],
     best: float | None = None,
     worst: float | None = None,
     reference: str = "",
     undefined: str = "",
-    primary: bool = False,
-    scope: Scope = "case",
-) -> Callable[[Callable[[Evidence], float]], Metric[Evidence]]:
+    tolerance: float = 1e-9,
+    neutral: float | None = None,
+) -> Callable[[Callable[[T], float]], Metric[T]]:
     """Return a decorator that makes a `Metric` of a function of some evidence.
+
+    Metrics that share most of these declare it once: ``score = partial(metric, evidence=...)``.
 
     Parameters
     ----------
-    evidence, task, title, best, worst, reference, undefined, primary, scope
+    name, title, evidence, best, worst, reference, undefined, tolerance, neutral
         As in `Metric`.
-    name : str, optional
-        Short name; the function's own by default.
 
     Returns
     -------
     callable
         The decorator.
 
-    Raises
-    ------
-    InputError
-        If a metric to rank by lacks one end of its range: a failed case would have no value.
-
     Examples
     --------
-    >>> from cytosuite.metrics.labels.overlap import Overlap, overlap
-    >>> @metric(evidence=overlap, task="segment", title="Pairs", undefined="")
+    >>> from cytosuite.metrics.labels.overlap import OVERLAP, Overlap
+    >>> @metric("pairs", "Overlapping pairs", evidence=OVERLAP)
     ... def pairs(table: Overlap) -> float:
     ...     '''Return the number of overlapping pairs.'''
     ...     return table.shared.size
@@ -177,23 +192,45 @@ def metric(
     ('pairs', 'Return the number of overlapping pairs.')
     """
 
-    def decorate(function: Callable[[Evidence], float]) -> Metric[Evidence]:
+    def decorate(function: Callable[[T], float]) -> Metric[T]:
         """Return the metric."""
-        label = function.__name__ if name is None else name
-        if primary and (best is None or worst is None):
-            raise InputError(
-                f"metric {label}: a primary metric needs best and worst, found best={best}, "
-                f"worst={worst}; give both or drop primary=True"
-            )
-        source = (reference, undefined, primary, scope)
-        return Metric(function, evidence, label, task, title, best, worst, *source)
+        ends = (best, worst, reference, undefined, tolerance, neutral)
+        return Metric(function, evidence, name, title, *ends)
 
     return decorate
 
 
 @cache
-def metrics_for(task: str) -> tuple[Metric[Any], ...]:
-    """Return the metrics of a task, found in the modules of this package.
+def metrics_of(family: str) -> tuple[Metric[Any], ...]:
+    """Return the metrics of a family, found in the modules of its folder.
+
+    Parameters
+    ----------
+    family : str
+        Folder of `cytosuite.metrics`, such as ``labels``.
+
+    Returns
+    -------
+    tuple of Metric
+        Scores with a best and a worst value, then those with one open end, then numbers that only
+        describe; within each kind by module name and by place in the module.
+
+    Raises
+    ------
+    InputError
+        If two metrics of the family have the same name.
+
+    Examples
+    --------
+    >>> [metric.name for metric in metrics_of("labels")][:2]
+    ['SEG', 'DET']
+    """
+    found = sorted(_declared(family), key=lambda m: (m.worst is None, m.best is None))
+    return _unique(found, f"family {family}")
+
+
+def board_metrics(task: str) -> tuple[Metric[Any], ...]:
+    """Return the metrics on the board of a task.
 
     Parameters
     ----------
@@ -203,34 +240,40 @@ def metrics_for(task: str) -> tuple[Metric[Any], ...]:
     Returns
     -------
     tuple of Metric
-        Those to rank by first, then the other scores, then error counts, then numbers that only
-        describe; within each kind by module name and by place in the module. Empty for a task
-        without metrics.
+        The primary ones in the order of the board, then those of each of its families.
 
     Raises
     ------
     InputError
-        If two metrics of the task have the same name.
+        If there is no board of that task, or two of its metrics have the same name.
 
     Examples
     --------
-    >>> [metric.name for metric in metrics_for("segment")][:2]
-    ['SEG', 'DET']
+    >>> [metric.name for metric in board_metrics("enhance")][:2]
+    ['SSIM', 'W1_by_std']
     """
-    found = [metric for metric in _declared() if metric.task == task]
+    if task not in BOARDS:
+        raise InputError(f"task {task}: no board, expected one of {', '.join(BOARDS)}")
+    board = BOARDS[task]
+    place = {name: number for number, name in enumerate(board.primary)}
+    found = [metric for family in board.families for metric in metrics_of(family)]
+    return _unique(sorted(found, key=lambda m: place.get(m.name, len(place))), f"task {task}")
+
+
+def _unique(found: list[Metric[Any]], place: str) -> tuple[Metric[Any], ...]:
+    """Return metrics if each has a name of its own."""
     names = [metric.name for metric in found]
     for name in names:
         if names.count(name) > 1:
-            raise InputError(f"metrics of {task}: the name {name!r} is used twice; rename one")
-    return tuple(sorted(found, key=lambda m: (not m.primary, m.worst is None, m.best is None)))
+            raise InputError(f"metrics of {place}: the name {name!r} is used twice; rename one")
+    return tuple(found)
 
 
-def _declared() -> Iterator[Metric[Any]]:
-    """Yield every metric of the package where it is defined, not where it is imported."""
-    package = import_module(__name__.rpartition(".")[0])
-    found = pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
-    for module_name in sorted(info.name for info in found):
-        module = import_module(module_name)
+def _declared(family: str) -> Iterator[Metric[Any]]:
+    """Yield every metric of a family from the module that defines it."""
+    package = import_module(f"{__name__.rpartition('.')[0]}.{family}")
+    for module_name in sorted(info.name for info in pkgutil.iter_modules(package.__path__)):
+        module = import_module(f"{package.__name__}.{module_name}")
         for value in vars(module).values():
             if isinstance(value, Metric) and value.function.__module__ == module.__name__:
                 yield value

@@ -6,8 +6,8 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from cytosuite.metrics.images.pair import PAIR, ImagePair, chunks
 from cytosuite.metrics.metric import metric
-from cytosuite.metrics.images.pair import ImagePair, chunks, pair
 
 SIZE = 1 << 14  # voxels looked at together in double precision: all stay in the cache
 
@@ -71,7 +71,12 @@ def _sums(images: ImagePair) -> _Sums:
     return _known[images]
 
 
-@metric(evidence=pair, task="enhance", name="PSNR", title="Peak signal-to-noise ratio", worst=0.0)
+@metric(
+    "PSNR",
+    "Peak signal-to-noise ratio",
+    evidence=PAIR,
+    worst=0.0,
+)
 def psnr(images: ImagePair) -> float:
     """Return the peak signal-to-noise ratio in decibels.
 
@@ -106,10 +111,9 @@ def _nrmse(images: ImagePair, scale: float) -> float:
 
 
 @metric(
-    evidence=pair,
-    task="enhance",
-    name="NRMSE",
-    title="Root mean square error, relative to that of the truth",
+    "NRMSE",
+    "Root mean square error, relative to that of the truth",
+    evidence=PAIR,
     best=0.0,
     reference="10.7717/peerj.453",
     undefined="when the truth is 0 everywhere",
@@ -148,10 +152,9 @@ def nrmse(images: ImagePair) -> float:
 
 
 @metric(
-    evidence=pair,
-    task="enhance",
-    name="NRMSE_range",
-    title="Root mean square error, relative to the range of the truth",
+    "NRMSE_range",
+    "Root mean square error, relative to the range of the truth",
+    evidence=PAIR,
     best=0.0,
     reference="10.7717/peerj.453",
     undefined="when the truth is constant",
@@ -180,10 +183,9 @@ def nrmse_range(images: ImagePair) -> float:
 
 
 @metric(
-    evidence=pair,
-    task="enhance",
-    name="NRMSE_mean",
-    title="Root mean square error, relative to the mean of the truth",
+    "NRMSE_mean",
+    "Root mean square error, relative to the mean of the truth",
+    evidence=PAIR,
     best=0.0,
     reference="10.7717/peerj.453",
     undefined="when the mean of the truth is 0",
@@ -211,10 +213,9 @@ def nrmse_mean(images: ImagePair) -> float:
 
 
 @metric(
-    evidence=pair,
-    task="enhance",
-    name="Pearson",
-    title="Correlation of the grey values",
+    "Pearson",
+    "Correlation of the grey values",
+    evidence=PAIR,
     best=1.0,
     worst=-1.0,
     reference="10.1098/rspl.1895.0041",
@@ -253,10 +254,9 @@ def pearson(images: ImagePair) -> float:
 
 
 @metric(
-    evidence=pair,
-    task="enhance",
-    name="MAE",
-    title="Mean absolute error, relative to the data range",
+    "MAE",
+    "Mean absolute error, relative to the data range",
+    evidence=PAIR,
     best=0.0,
     reference="10.3354/cr030079",
 )

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from math import nan
 
-from cytosuite.metrics.metric import metric
+from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.images.pair import Real, checked, percentiles
 from cytosuite.metrics.images.ssim_compare import AS_IT_IS, Scale, compare
 from cytosuite.metrics.images.ssim_window import SIGMA, Window, gaussian_window
+from cytosuite.metrics.metric import metric
 
 LOW, HIGH = 2.0, 99.8  # percentiles that become 0 and 1
 SAME = 1e-12  # similarities closer to 1 than this are those of equal volumes
@@ -106,11 +107,13 @@ def restored(images: ImageTriple, window: Window, data_range: float = 1.0) -> fl
     return (after - before) / (1 - before)
 
 
+TRIPLE = Evidence(triple, ("truth", "prediction", "image"))
+
+
 @metric(
-    evidence=triple,
-    task="enhance",
-    name="N_SSIM",
-    title="Structural similarity restored",
+    "N_SSIM",
+    "Structural similarity restored",
+    evidence=TRIPLE,
     best=1.0,
     worst=WORST,
     reference=WANG,
@@ -156,10 +159,9 @@ def n_ssim(images: ImageTriple) -> float:
 
 
 @metric(
-    evidence=triple,
-    task="enhance",
-    name="n_ssim_2d",
-    title="Structural similarity restored, slice by slice",
+    "n_ssim_2d",
+    "Structural similarity restored, slice by slice",
+    evidence=TRIPLE,
     best=1.0,
     worst=WORST,
     reference=WANG,
@@ -190,10 +192,9 @@ def n_ssim_2d(images: ImageTriple) -> float:
 
 
 @metric(
-    evidence=triple,
-    task="enhance",
-    name="n_ssim_tf10",
-    title="Structural similarity restored, as tf.image.ssim with max_val 10 reads a volume",
+    "n_ssim_tf10",
+    "Structural similarity restored, as tf.image.ssim with max_val 10 reads a volume",
+    evidence=TRIPLE,
     best=1.0,
     worst=WORST,
     reference=WANG,

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
+from cytosuite.metrics.evidence import Evidence
 
 CHUNK = 1 << 16  # voxels looked at together: they stay in the cache
 
@@ -81,6 +82,9 @@ def pair(
                 f"shape {images[0].shape}; give them in the order of the axes"
             )
     return ImagePair(images[0], images[1], range_, spacing)
+
+
+PAIR = Evidence(pair, ("truth", "prediction", "data_range"))
 
 
 def checked(images: dict[str, Real]) -> tuple[Real, ...]:
@@ -283,7 +287,7 @@ def _ordered_float32(volume: Real, places: list[int]) -> list[float]:
 
     The bits of a floating number, those of negative ones inverted, are ordered as the numbers are.
     """
-    from cytosuite.metrics import pair_kernel as kernel  # its compiler takes long to import
+    from cytosuite.metrics.images import pair_kernel as kernel  # its compiler takes long to import
 
     upper = np.zeros(1 << 16, np.int64)
     for (piece,) in chunks(volume, dtype=np.float32):

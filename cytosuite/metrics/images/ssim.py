@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.metrics.metric import metric
-from cytosuite.metrics.images.pair import ImagePair, pair
+from cytosuite.metrics.images.pair import PAIR, ImagePair
 from cytosuite.metrics.images.ssim_compare import compare, values_shape
 from cytosuite.metrics.images.ssim_window import SIGMA, Window, gaussian_window
+from cytosuite.metrics.metric import metric
 
 WANG = "10.1109/TIP.2003.819861"
 
@@ -76,14 +76,12 @@ def ssim_map(images: ImagePair, window: Window | None = None) -> NDArray[np.floa
 
 
 @metric(
-    evidence=pair,
-    task="enhance",
-    name="SSIM",
-    title="Structural similarity",
+    "SSIM",
+    "Structural similarity",
+    evidence=PAIR,
     best=1.0,
     worst=-1.0,
     reference=WANG,
-    primary=True,
 )
 def ssim(images: ImagePair) -> float:
     """Return the mean structural similarity, of volumes in three dimensions.
@@ -123,10 +121,9 @@ def ssim(images: ImagePair) -> float:
 
 
 @metric(
-    evidence=pair,
-    task="enhance",
-    name="SSIM2D",
-    title="Structural similarity slice by slice",
+    "SSIM2D",
+    "Structural similarity slice by slice",
+    evidence=PAIR,
     best=1.0,
     worst=-1.0,
     reference=WANG,

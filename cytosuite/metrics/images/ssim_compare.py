@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.metrics.images.ssim_window import Window
 from cytosuite.errors import InputError
+from cytosuite.metrics.images.ssim_window import Window
 
 K1, K2 = 0.01, 0.03  # of the constants that keep the quotients defined (Wang et al. 2004)
 PIECE = 32  # planes converted together where the loops cannot read the dtype or layout
@@ -128,7 +128,7 @@ def _in_units(scale: Scale, data_range: float, centre: float) -> Scale:
 
 def _all_columns(work: _Work, shape: tuple[int, ...]) -> list[float]:
     """Return the sum of the values of each column; threads take the next until none is left."""
-    from cytosuite.metrics import ssim_kernel as kernel  # its compiler takes long to import
+    from cytosuite.metrics.images import ssim_kernel as kernel  # its compiler takes long to import
 
     width = kernel.WIDTH - 2 * work.window.radii[2]
     columns = [(y, x) for y in _parts(shape[1], kernel.ROWS) for x in _parts(shape[2], width)]
@@ -153,7 +153,7 @@ def _all_columns(work: _Work, shape: tuple[int, ...]) -> list[float]:
 
 def _column(work: _Work, rows: slice, width: slice, buffers: Buffers) -> float:
     """Return the sum of the values of one column."""
-    from cytosuite.metrics import ssim_kernel as kernel
+    from cytosuite.metrics.images import ssim_kernel as kernel
 
     _, ry, rx = work.window.radii
     planes = work.volumes[0].shape[0]
@@ -191,7 +191,7 @@ def _column(work: _Work, rows: slice, width: slice, buffers: Buffers) -> float:
 
 def _source(volume: Real, box: tuple[slice, ...], direct: bool) -> tuple[int, Quartet]:
     """Return the place of a dtype, and a volume at that place, or part of it converted."""
-    from cytosuite.metrics import ssim_kernel as kernel
+    from cytosuite.metrics.images import ssim_kernel as kernel
 
     kind = _kind(volume) if direct else len(kernel.DTYPES) - 1
     array = volume if direct else np.array(volume[box], np.float64, order="C")

@@ -11,9 +11,9 @@ from math import nan
 
 import numpy as np
 
-from cytosuite.metrics.metric import metric
-from cytosuite.metrics.labels.overlap import Counts, Overlap, overlap
 from cytosuite.errors import InputError
+from cytosuite.metrics.labels.overlap import OVERLAP, Counts, Overlap
+from cytosuite.metrics.metric import metric
 
 SPLIT, MISSED, SPURIOUS = 5, 10, 1  # cost of repairing one such error by hand (Matula et al. 2015)
 
@@ -144,15 +144,13 @@ def detection_accuracy(cells: int, errors: CtcErrors, *, penalize_spurious: bool
 
 
 @metric(
-    evidence=overlap,
-    task="segment",
-    name="SEG",
-    title="Segmentation accuracy",
+    "SEG",
+    "Segmentation accuracy",
+    evidence=OVERLAP,
     best=1.0,
     worst=0.0,
     reference="10.1093/bioinformatics/btu080",
     undefined="when the truth holds no object",
-    primary=True,
 )
 def seg(table: Overlap) -> float:
     """Return the mean Jaccard index of the cells with the predicted objects that match them.
@@ -193,15 +191,13 @@ def seg(table: Overlap) -> float:
 
 
 @metric(
-    evidence=overlap,
-    task="segment",
-    name="DET",
-    title="Detection accuracy",
+    "DET",
+    "Detection accuracy",
+    evidence=OVERLAP,
     best=1.0,
     worst=0.0,
     reference="10.1371/journal.pone.0144959",
     undefined="when the truth holds no object",
-    primary=True,
 )
 def det(table: Overlap) -> float:
     """Return the share of the work of drawing every cell which the prediction saves.
@@ -240,9 +236,9 @@ def det(table: Overlap) -> float:
 
 
 @metric(
-    evidence=overlap,
-    task="segment",
-    title="Splits needed",
+    "splits",
+    "Splits needed",
+    evidence=OVERLAP,
     best=0.0,
     reference="10.1371/journal.pone.0144959",
 )
@@ -268,9 +264,9 @@ def splits(table: Overlap) -> float:
 
 
 @metric(
-    evidence=overlap,
-    task="segment",
-    title="Cells missed",
+    "missed",
+    "Cells missed",
+    evidence=OVERLAP,
     best=0.0,
     reference="10.1371/journal.pone.0144959",
 )
@@ -296,9 +292,9 @@ def missed(table: Overlap) -> float:
 
 
 @metric(
-    evidence=overlap,
-    task="segment",
-    title="Spurious objects",
+    "spurious",
+    "Spurious objects",
+    evidence=OVERLAP,
     best=0.0,
     reference="10.1371/journal.pone.0144959",
 )

@@ -1,38 +1,18 @@
 """Scores of the Cell Tracking Challenge for special truths: sparse, or in slices; and OP_CSB."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.metrics.labels.ctc import ctc_errors, det, detection_accuracy, seg
+from cytosuite.metrics.labels.overlap import OVERLAP, Counts, Labels, Overlap, concatenate
 from cytosuite.metrics.metric import metric
-from cytosuite.metrics.labels.overlap import Counts, Labels, Overlap, concatenate, overlap
-
-
-def overlap_with_sparse_truth(truth: NDArray[Any], prediction: NDArray[Any]) -> Overlap:
-    """Return the overlap table of a truth that marks only some of the cells.
-
-    Parameters
-    ----------
-    truth, prediction : integer arrays of one shape
-        See `overlap`: the table is the same, but only metrics of this evidence, such as DET_NFP,
-        mean anything for such a truth.
-
-    Returns
-    -------
-    Overlap
-        The objects and their common voxels.
-    """
-    return overlap(truth, prediction)
 
 
 @metric(
-    evidence=overlap_with_sparse_truth,
-    task="segment",
-    name="DET_NFP",
-    title="Detection accuracy without penalty for spurious objects",
+    "DET_NFP",
+    "Detection accuracy without penalty for spurious objects",
+    evidence=OVERLAP,
     best=1.0,
     worst=0.0,
     reference="10.1371/journal.pone.0144959",
@@ -66,10 +46,9 @@ def det_without_penalty(table: Overlap) -> float:
 
 
 @metric(
-    evidence=overlap,
-    task="segment",
-    name="OP_CSB",
-    title="Overall performance in the segmentation benchmark",
+    "OP_CSB",
+    "Overall performance in the segmentation benchmark",
+    evidence=OVERLAP,
     best=1.0,
     worst=0.0,
     reference="10.1038/s41592-023-01879-y",

@@ -4,9 +4,9 @@ from math import nan
 
 import numpy as np
 
-from cytosuite.metrics.metric import metric
-from cytosuite.metrics.labels.overlap import Overlap, overlap
 from cytosuite.errors import InputError
+from cytosuite.metrics.labels.overlap import OVERLAP, Overlap
+from cytosuite.metrics.metric import metric
 
 EVERINGHAM = "10.1007/s11263-009-0275-4"
 
@@ -85,10 +85,9 @@ def f1_at(table: Overlap, percent: int) -> float:
 
 
 @metric(
-    evidence=overlap,
-    task="segment",
-    name="F1",
-    title="F1 at IoU 0.5",
+    "F1",
+    "F1 at IoU 0.5",
+    evidence=OVERLAP,
     best=1.0,
     worst=0.0,
     reference=EVERINGHAM,
@@ -127,9 +126,9 @@ def f1(table: Overlap) -> float:
 
 
 @metric(
-    evidence=overlap,
-    task="segment",
-    title="Precision at IoU 0.5",
+    "precision",
+    "Precision at IoU 0.5",
+    evidence=OVERLAP,
     best=1.0,
     worst=0.0,
     reference=EVERINGHAM,
@@ -157,9 +156,9 @@ def precision(table: Overlap) -> float:
 
 
 @metric(
-    evidence=overlap,
-    task="segment",
-    title="Recall at IoU 0.5",
+    "recall",
+    "Recall at IoU 0.5",
+    evidence=OVERLAP,
     best=1.0,
     worst=0.0,
     reference=EVERINGHAM,
@@ -186,7 +185,11 @@ def recall(table: Overlap) -> float:
     return found(table) / table.truth_sizes.size if table.truth_sizes.size else nan
 
 
-@metric(evidence=overlap, task="segment", title="Cells in the truth")
+@metric(
+    "truth_count",
+    "Cells in the truth",
+    evidence=OVERLAP,
+)
 def truth_count(table: Overlap) -> float:
     """Return the number of objects in the truth.
 
@@ -208,7 +211,11 @@ def truth_count(table: Overlap) -> float:
     return float(table.truth_sizes.size)
 
 
-@metric(evidence=overlap, task="segment", title="Objects predicted")
+@metric(
+    "prediction_count",
+    "Objects predicted",
+    evidence=OVERLAP,
+)
 def prediction_count(table: Overlap) -> float:
     """Return the number of objects in the prediction.
 
@@ -231,9 +238,9 @@ def prediction_count(table: Overlap) -> float:
 
 
 @metric(
-    evidence=overlap,
-    task="segment",
-    title="Relative error of the count",
+    "count_error",
+    "Relative error of the count",
+    evidence=OVERLAP,
     undefined="when the truth holds no object",
 )
 def count_error(table: Overlap) -> float:

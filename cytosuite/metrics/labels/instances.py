@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.metrics.labels.detection import found
+from cytosuite.metrics.labels.overlap import OVERLAP, Overlap
 from cytosuite.metrics.metric import metric
-from cytosuite.metrics.labels.overlap import Overlap, overlap
 
 PERCENTS = range(50, 100, 5)  # least IoU of the mean average precision, in hundredths
 NOTHING = "when neither the truth nor the prediction holds an object"
@@ -60,10 +60,9 @@ def average_precision(table: Overlap, percent: int) -> float:
 
 
 @metric(
-    evidence=overlap,
-    task="segment",
-    name="AP50",
-    title="Average precision at IoU 0.5",
+    "AP50",
+    "Average precision at IoU 0.5",
+    evidence=OVERLAP,
     best=1.0,
     worst=0.0,
     reference=CAICEDO,
@@ -91,10 +90,9 @@ def ap50(table: Overlap) -> float:
 
 
 @metric(
-    evidence=overlap,
-    task="segment",
-    name="AP75",
-    title="Average precision at IoU 0.75",
+    "AP75",
+    "Average precision at IoU 0.75",
+    evidence=OVERLAP,
     best=1.0,
     worst=0.0,
     reference=CAICEDO,
@@ -122,10 +120,9 @@ def ap75(table: Overlap) -> float:
 
 
 @metric(
-    evidence=overlap,
-    task="segment",
-    name="mAP",
-    title="Mean average precision at IoU 0.50 to 0.95",
+    "mAP",
+    "Mean average precision at IoU 0.50 to 0.95",
+    evidence=OVERLAP,
     best=1.0,
     worst=0.0,
     reference=CAICEDO,
@@ -155,10 +152,9 @@ def mean_average_precision(table: Overlap) -> float:
 
 
 @metric(
-    evidence=overlap,
-    task="segment",
-    name="PQ",
-    title="Panoptic quality",
+    "PQ",
+    "Panoptic quality",
+    evidence=OVERLAP,
     best=1.0,
     worst=0.0,
     reference=KIRILLOV,
@@ -197,10 +193,9 @@ def panoptic_quality(table: Overlap) -> float:
 
 
 @metric(
-    evidence=overlap,
-    task="segment",
-    name="SQ",
-    title="Segmentation quality: mean IoU of matched objects",
+    "SQ",
+    "Segmentation quality: mean IoU of matched objects",
+    evidence=OVERLAP,
     best=1.0,
     worst=0.0,
     reference=KIRILLOV,
@@ -229,10 +224,9 @@ def segmentation_quality(table: Overlap) -> float:
 
 
 @metric(
-    evidence=overlap,
-    task="segment",
-    name="RQ",
-    title="Recognition quality: F1 at IoU above 0.5",
+    "RQ",
+    "Recognition quality: F1 at IoU above 0.5",
+    evidence=OVERLAP,
     best=1.0,
     worst=0.0,
     reference=KIRILLOV,
@@ -261,7 +255,11 @@ def recognition_quality(table: Overlap) -> float:
     return 2 * _matched_iou(table).size / objects if objects else nan
 
 
-@metric(evidence=overlap, task="segment", title="Absolute error of the count")
+@metric(
+    "count_error_absolute",
+    "Absolute error of the count",
+    evidence=OVERLAP,
+)
 def count_error_absolute(table: Overlap) -> float:
     """Return how many objects too many or too few the prediction holds.
 

@@ -6,8 +6,8 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
+from cytosuite.metrics.labels.overlap import BLOCK, OVERLAP, Counts, Overlap
 from cytosuite.metrics.metric import metric
-from cytosuite.metrics.labels.overlap import BLOCK, Counts, Overlap, overlap
 
 NOTHING = "when neither the truth nor the prediction holds an object"
 
@@ -16,10 +16,9 @@ DICE = "10.2307/1932409"
 
 
 @metric(
-    evidence=overlap,
-    task="segment",
-    name="AJI",
-    title="Aggregated Jaccard index",
+    "AJI",
+    "Aggregated Jaccard index",
+    evidence=OVERLAP,
     best=1.0,
     worst=0.0,
     reference=KUMAR,
@@ -110,10 +109,9 @@ def aji_plus(table: Overlap) -> float:
 
 
 @metric(
-    evidence=overlap,
-    task="segment",
-    name="Dice",
-    title="Dice coefficient of the foreground",
+    "Dice",
+    "Dice coefficient of the foreground",
+    evidence=OVERLAP,
     best=1.0,
     worst=0.0,
     reference=DICE,

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.metrics.labels.overlap_count import count
 from cytosuite.errors import InputError
+from cytosuite.metrics.evidence import Evidence
+from cytosuite.metrics.labels.overlap_count import count
 
 BLOCK = 1 << 20  # pairs looked at together: bounds the memory on noise
 
@@ -185,3 +186,6 @@ def concatenate(tables: Sequence[Overlap]) -> Overlap:
         shared=np.concatenate([table.shared for table in tables]),
         voxels=sum(table.voxels for table in tables),
     )
+
+
+OVERLAP = Evidence(overlap, ("truth", "prediction"), pool=concatenate)

@@ -7,8 +7,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.metrics.labels import overlap_kernel as kernel
 from cytosuite.errors import InputError
+from cytosuite.metrics.labels import overlap_kernel as kernel
 
 CHUNK = 1 << 17  # voxels converted together where a volume must be
 THREADED = 1 << 18  # voxels from which two threads are worth their start

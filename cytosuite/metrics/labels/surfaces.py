@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from cytosuite.metrics.labels.ctc import matches
-from cytosuite.metrics.metric import metric
-from cytosuite.metrics.labels.overlap import Counts, Labels, Overlap, overlap
 from cytosuite.errors import InputError
+from cytosuite.metrics.evidence import Evidence
+from cytosuite.metrics.labels.ctc import matches
+from cytosuite.metrics.labels.overlap import Counts, Labels, Overlap, overlap
+from cytosuite.metrics.metric import metric
 
 QUANTILE = 0.95  # of HD95, in each direction
 THREADS = 2
@@ -189,11 +190,13 @@ def pooled_distances(found: Surfaces) -> tuple[float, float, float]:
     )
 
 
+SURFACES = Evidence(surfaces, ("truth", "prediction", "spacing"))
+
+
 @metric(
-    evidence=surfaces,
-    task="segment",
-    name="ASSD",
-    title="Average symmetric surface distance (µm)",
+    "ASSD",
+    "Average symmetric surface distance (µm)",
+    evidence=SURFACES,
     best=0.0,
     reference=TAHA,
     undefined=UNDEFINED,
@@ -226,10 +229,9 @@ def assd(found: Surfaces) -> float:
 
 
 @metric(
-    evidence=surfaces,
-    task="segment",
-    name="HD",
-    title="Hausdorff distance (µm)",
+    "HD",
+    "Hausdorff distance (µm)",
+    evidence=SURFACES,
     best=0.0,
     reference=TAHA,
     undefined=UNDEFINED,
@@ -256,10 +258,9 @@ def hausdorff(found: Surfaces) -> float:
 
 
 @metric(
-    evidence=surfaces,
-    task="segment",
-    name="HD95",
-    title="95 % Hausdorff distance (µm)",
+    "HD95",
+    "95 % Hausdorff distance (µm)",
+    evidence=SURFACES,
     best=0.0,
     reference=TAHA,
     undefined=UNDEFINED,

@@ -1,1 +1,3 @@
-"""TODO."""
+"""Scores."""
+
+__all__: list[str] = []

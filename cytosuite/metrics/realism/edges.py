@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cytosuite.errors import InputError
+from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism.regions import BRUCH, PIXEL_UM
 from cytosuite.metrics.realism.scene import stack
 from cytosuite.metrics.realism.wasserstein import members
-from cytosuite.errors import InputError
 from cytosuite.volume import Volume
 
 PLANE_UM = 1.5001311  # distance of the planes the published numbers were chosen for
@@ -238,11 +239,13 @@ def edge_curves(
     return EdgeCurves(depth, strength[: depth.size], np.interp(depth, other_depth, other))
 
 
+EDGES = Evidence(edge_curves, ("real", "synthetic"), form="volumes")
+
+
 @metric(
-    evidence=edge_curves,
-    task="synthesise",
-    scope="set",
-    title="Difference of edge strength by depth",
+    "edge_degradation",
+    "Difference of edge strength by depth",
+    evidence=EDGES,
     best=0.0,
     reference=BRUCH,
     undefined="when no tile of a side is deep and rich enough",
@@ -274,10 +277,9 @@ def edge_degradation(curves: EdgeCurves) -> float:
 
 
 @metric(
-    evidence=edge_curves,
-    task="synthesise",
-    scope="set",
-    title="Difference of edge strength, upper third",
+    "edge_degradation_upper",
+    "Difference of edge strength, upper third",
+    evidence=EDGES,
     best=0.0,
     reference=BRUCH,
     undefined="when no tile of a side is deep and rich enough",
@@ -309,10 +311,9 @@ def edge_degradation_upper(curves: EdgeCurves) -> float:
 
 
 @metric(
-    evidence=edge_curves,
-    task="synthesise",
-    scope="set",
-    title="Difference of edge strength, middle third",
+    "edge_degradation_middle",
+    "Difference of edge strength, middle third",
+    evidence=EDGES,
     best=0.0,
     reference=BRUCH,
     undefined="when no tile of a side is deep and rich enough",
@@ -344,10 +345,9 @@ def edge_degradation_middle(curves: EdgeCurves) -> float:
 
 
 @metric(
-    evidence=edge_curves,
-    task="synthesise",
-    scope="set",
-    title="Difference of edge strength, lower third",
+    "edge_degradation_lower",
+    "Difference of edge strength, lower third",
+    evidence=EDGES,
     best=0.0,
     reference=BRUCH,
     undefined="when no tile of a side is deep and rich enough",

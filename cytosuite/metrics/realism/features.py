@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import ConvexHull, cKDTree
 
+from cytosuite.errors import InputError
+from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism.scene import Scene
 from cytosuite.metrics.realism.wasserstein import PANARETOS, members, sorted_distance
-from cytosuite.errors import InputError
 
 SHAPE = ("volume_um3", "diameter_um", "elongation", "solidity")
 OTHER = ("mean_intensity", "cv_intensity", "neighbour_um", "depth_um")
@@ -225,11 +226,13 @@ def distance_of(
     return FeatureDistance(distance, float(low), float(high), a.size, b.size)
 
 
+FEATURE_DISTANCES = Evidence(feature_distances, ("real", "synthetic"), form="scenes")
+
+
 @metric(
-    evidence=feature_distances,
-    task="synthesise",
-    scope="set",
-    title="Mean distance of object features",
+    "feature_distance",
+    "Mean distance of object features",
+    evidence=FEATURE_DISTANCES,
     best=0.0,
     reference=PANARETOS,
     undefined="when no feature has values on both sides that vary among the real objects",

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cytosuite.errors import InputError
+from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism.patch_statistics import Extractor, statistics
 from cytosuite.metrics.realism.scene import Scene
 from cytosuite.metrics.realism.wasserstein import members
-from cytosuite.errors import InputError
 
 BINKOWSKI = "10.48550/arXiv.1801.01401"
 HEUSEL = "10.48550/arXiv.1706.08500"
@@ -109,12 +110,13 @@ def patch_features(
     return PatchFeatures(first, second, first_volume, second_volume, identity, foreground, seed)
 
 
+PATCHES = Evidence(patch_features, ("real", "synthetic"), form="scenes")
+
+
 @metric(
-    evidence=patch_features,
-    task="synthesise",
-    scope="set",
-    name="patch_KID",
-    title="Kernel distance of patch statistics",
+    "patch_KID",
+    "Kernel distance of patch statistics",
+    evidence=PATCHES,
     best=0.0,
     reference=BINKOWSKI,
     undefined="when a side has fewer than 2 patches, or no object to draw them from",
@@ -156,11 +158,9 @@ def patch_kid(features: PatchFeatures) -> float:
 
 
 @metric(
-    evidence=patch_features,
-    task="synthesise",
-    scope="set",
-    name="patch_FID",
-    title="Fréchet distance of patch statistics",
+    "patch_FID",
+    "Fréchet distance of patch statistics",
+    evidence=PATCHES,
     best=0.0,
     reference=HEUSEL,
     undefined="when a side has fewer than 5 patches per number that describes them",

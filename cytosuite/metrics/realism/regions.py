@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism.scene import Scene
 from cytosuite.metrics.realism.wasserstein import members, w1
@@ -172,12 +173,13 @@ def region_scores(
     return RegionScores(np.concatenate([np.zeros(0), *depths]), scores)
 
 
+REGION_SCORES = Evidence(region_scores, ("real", "synthetic"), form="scenes")
+
+
 @metric(
-    evidence=region_scores,
-    task="synthesise",
-    scope="set",
-    name="region_similarity",
-    title="Similarity of intensities by plane and region",
+    "region_similarity",
+    "Similarity of intensities by plane and region",
+    evidence=REGION_SCORES,
     best=1.0,
     worst=0.0,
     reference=BRUCH,
@@ -215,10 +217,9 @@ def region_similarity(scores: RegionScores) -> float:
 
 
 @metric(
-    evidence=region_scores,
-    task="synthesise",
-    scope="set",
-    title="Similarity of intensities inside objects",
+    "object_similarity",
+    "Similarity of intensities inside objects",
+    evidence=REGION_SCORES,
     best=1.0,
     worst=0.0,
     reference=BRUCH,
@@ -251,10 +252,9 @@ def object_similarity(scores: RegionScores) -> float:
 
 
 @metric(
-    evidence=region_scores,
-    task="synthesise",
-    scope="set",
-    title="Similarity of intensities between objects",
+    "gap_similarity",
+    "Similarity of intensities between objects",
+    evidence=REGION_SCORES,
     best=1.0,
     worst=0.0,
     reference=BRUCH,
@@ -287,10 +287,9 @@ def gap_similarity(scores: RegionScores) -> float:
 
 
 @metric(
-    evidence=region_scores,
-    task="synthesise",
-    scope="set",
-    title="Similarity of intensities outside the objects' cluster",
+    "outside_similarity",
+    "Similarity of intensities outside the objects' cluster",
+    evidence=REGION_SCORES,
     best=1.0,
     worst=0.0,
     reference=BRUCH,

@@ -10,6 +10,7 @@ from math import nan
 import numpy as np
 from numpy.typing import NDArray
 
+from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism.scene import stack
 from cytosuite.metrics.realism.wasserstein import members
@@ -180,11 +181,14 @@ def axial_spectra(real: Volume | Sequence[Volume], synthetic: Volume | Sequence[
     return _relative(edges, *(_mean([power_axial(v, edges) for v in side]) for side in sides))
 
 
+LATERAL = Evidence(lateral_spectra, ("real", "synthetic"), form="volumes")
+AXIAL = Evidence(axial_spectra, ("real", "synthetic"), form="volumes")
+
+
 @metric(
-    evidence=lateral_spectra,
-    task="synthesise",
-    scope="set",
-    title="Log-spectral distance within planes, dB",
+    "lateral_spectrum_distance",
+    "Log-spectral distance within planes, dB",
+    evidence=LATERAL,
     best=0.0,
     reference=GRAY,
     undefined="when a side is constant or narrower than 4 pixels",
@@ -222,10 +226,9 @@ def lateral_spectrum_distance(spectra: Spectra) -> float:
 
 
 @metric(
-    evidence=axial_spectra,
-    task="synthesise",
-    scope="set",
-    title="Log-spectral distance along z, dB",
+    "axial_spectrum_distance",
+    "Log-spectral distance along z, dB",
+    evidence=AXIAL,
     best=0.0,
     reference=GRAY,
     undefined="when a side is constant along z or has fewer than 4 planes",

@@ -14,9 +14,17 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.metrics.metric import metric
-from cytosuite.metrics.realism.wasserstein_kernel import compiled, count, gather, merge, sort_bits, tally
 from cytosuite.errors import InputError
+from cytosuite.metrics.evidence import Evidence
+from cytosuite.metrics.metric import metric
+from cytosuite.metrics.realism.wasserstein_kernel import (
+    compiled,
+    count,
+    gather,
+    merge,
+    sort_bits,
+    tally,
+)
 
 CHUNK = 1 << 18  # voxels looked at together
 SMALL = 1 << 15  # voxels of both sides up to which sorting is the quickest
@@ -144,12 +152,13 @@ def transport(
     return Transport(distance, first.size, second.size, std, first.high - first.low)
 
 
+TRANSPORT = Evidence(transport, ("real", "synthetic"))
+
+
 @metric(
-    evidence=transport,
-    task="synthesise",
-    scope="set",
-    name="W1",
-    title="Wasserstein distance of intensities",
+    "W1",
+    "Wasserstein distance of intensities",
+    evidence=TRANSPORT,
     best=0.0,
     reference=PANARETOS,
     undefined="when the real or the synthetic images hold no voxel",
@@ -176,11 +185,9 @@ def w1(moved: Transport) -> float:
 
 
 @metric(
-    evidence=transport,
-    task="synthesise",
-    scope="set",
-    name="W1_by_std",
-    title="Wasserstein distance of intensities / standard deviation of the real ones",
+    "W1_by_std",
+    "Wasserstein distance of intensities / standard deviation of the real ones",
+    evidence=TRANSPORT,
     best=0.0,
     reference=PANARETOS,
     undefined="when images hold no voxel, or the real ones are constant",
@@ -208,11 +215,9 @@ def w1_by_std(moved: Transport) -> float:
 
 
 @metric(
-    evidence=transport,
-    task="synthesise",
-    scope="set",
-    name="W1_by_range",
-    title="Wasserstein distance of intensities / range of the real ones",
+    "W1_by_range",
+    "Wasserstein distance of intensities / range of the real ones",
+    evidence=TRANSPORT,
     best=0.0,
     reference=PANARETOS,
     undefined="when images hold no voxel, or the real ones are constant",

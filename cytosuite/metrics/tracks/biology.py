@@ -8,10 +8,10 @@ from math import isnan, nan
 
 import numpy as np
 
+from cytosuite.metrics.metric import metric
 from cytosuite.metrics.tracks.branching import ULMAN, branching_correctness
 from cytosuite.metrics.tracks.lineage import Indices, Lineage
-from cytosuite.metrics.tracks.matched_tracks import MatchedTracks, longest_runs, match_tracks
-from cytosuite.metrics.metric import metric
+from cytosuite.metrics.tracks.matched_tracks import MATCHED, MatchedTracks, longest_runs
 from cytosuite.metrics.tracks.tracking import lnk
 
 MASKA = "10.1038/s41592-023-01879-y"
@@ -19,10 +19,9 @@ WITHIN = 2  # frames of BC in BIO and OP_CLB, the default of the challenge's Jav
 
 
 @metric(
-    evidence=match_tracks,
-    task="track",
-    name="CT",
-    title="Complete tracks",
+    "CT",
+    "Complete tracks",
+    evidence=MATCHED,
     best=1.0,
     worst=0.0,
     reference=ULMAN,
@@ -68,10 +67,9 @@ def ct(tracks: MatchedTracks) -> float:
 
 
 @metric(
-    evidence=match_tracks,
-    task="track",
-    name="TF",
-    title="Track fractions",
+    "TF",
+    "Track fractions",
+    evidence=MATCHED,
     best=1.0,
     worst=0.0,
     reference=ULMAN,
@@ -132,10 +130,9 @@ def tf(tracks: MatchedTracks) -> float:
 
 
 @metric(
-    evidence=match_tracks,
-    task="track",
-    name="CCA",
-    title="Cell cycle accuracy",
+    "CCA",
+    "Cell cycle accuracy",
+    evidence=MATCHED,
     best=1.0,
     worst=0.0,
     reference=ULMAN,
@@ -209,10 +206,9 @@ def biological_mean(tracks: MatchedTracks, within: int) -> float:
 
 
 @metric(
-    evidence=match_tracks,
-    task="track",
-    name="BIO",
-    title="Biological performance",
+    "BIO",
+    "Biological performance",
+    evidence=MATCHED,
     best=1.0,
     worst=0.0,
     reference=MASKA,
@@ -245,15 +241,13 @@ def bio(tracks: MatchedTracks) -> float:
 
 
 @metric(
-    evidence=match_tracks,
-    task="track",
-    name="OP_CLB",
-    title="Overall performance, linking benchmark",
+    "OP_CLB",
+    "Overall performance, linking benchmark",
+    evidence=MATCHED,
     best=1.0,
     worst=0.0,
     reference=MASKA,
     undefined="when LNK or BIO is undefined",
-    primary=True,
 )
 def op_clb(tracks: MatchedTracks) -> float:
     """Return the mean of linking accuracy and biological performance, ``(LNK + BIO) / 2``.

@@ -2,9 +2,9 @@
 
 from math import nan
 
-from cytosuite.metrics.tracks.lineage import Indices
-from cytosuite.metrics.tracks.matched_tracks import MatchedTracks, longest_runs, match_tracks
 from cytosuite.metrics.metric import metric
+from cytosuite.metrics.tracks.lineage import Indices
+from cytosuite.metrics.tracks.matched_tracks import MATCHED, MatchedTracks, longest_runs
 
 ULMAN = "10.1038/nmeth.4473"
 
@@ -90,10 +90,9 @@ def _same(tracks: MatchedTracks, true: int, predicted: int, frame: int) -> bool:
 
 
 @metric(
-    evidence=match_tracks,
-    task="track",
-    name="BC0",
-    title="Branching correctness, in the very same frames",
+    "BC0",
+    "Branching correctness, in the very same frames",
+    evidence=MATCHED,
     best=1.0,
     worst=0.0,
     reference=ULMAN,
@@ -116,10 +115,9 @@ def bc0(tracks: MatchedTracks) -> float:
 
 
 @metric(
-    evidence=match_tracks,
-    task="track",
-    name="BC1",
-    title="Branching correctness, at most one frame off",
+    "BC1",
+    "Branching correctness, at most one frame off",
+    evidence=MATCHED,
     best=1.0,
     worst=0.0,
     reference=ULMAN,
@@ -142,10 +140,9 @@ def bc1(tracks: MatchedTracks) -> float:
 
 
 @metric(
-    evidence=match_tracks,
-    task="track",
-    name="BC2",
-    title="Branching correctness, at most two frames off",
+    "BC2",
+    "Branching correctness, at most two frames off",
+    evidence=MATCHED,
     best=1.0,
     worst=0.0,
     reference=ULMAN,
@@ -168,10 +165,9 @@ def bc2(tracks: MatchedTracks) -> float:
 
 
 @metric(
-    evidence=match_tracks,
-    task="track",
-    name="BC3",
-    title="Branching correctness, at most three frames off",
+    "BC3",
+    "Branching correctness, at most three frames off",
+    evidence=MATCHED,
     best=1.0,
     worst=0.0,
     reference=ULMAN,

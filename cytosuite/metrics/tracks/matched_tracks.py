@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cytosuite.errors import InputError
+from cytosuite.metrics.evidence import Evidence
+from cytosuite.metrics.labels.overlap import Overlap, overlap
 from cytosuite.metrics.tracks.lineage import (
     Indices,
     Lineage,
@@ -17,8 +20,6 @@ from cytosuite.metrics.tracks.lineage import (
     refuse,
     row_problems,
 )
-from cytosuite.metrics.labels.overlap import Overlap, overlap
-from cytosuite.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +117,9 @@ def match_tracks(truth: TrackedSequence, prediction: TrackedSequence) -> Matched
         problems.append(f"{names[1]}: frames of shape {shapes[1]}, {names[0]} has {shapes[0]}")
     refuse(problems + [p for side in sides for p in side.problems()])
     return MatchedTracks(sides[0].graph, sides[1].graph, match, np.concatenate(jaccard))
+
+
+MATCHED = Evidence(match_tracks, ("truth", "prediction"))
 
 
 def check_sequence(sequence: TrackedSequence, what: str = "nothing was read") -> None:

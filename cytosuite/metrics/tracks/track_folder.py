@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.metrics.tracks.lineage import Frames, Mask, Track, TrackedSequence
-from cytosuite.metrics.tracks.matched_tracks import check_sequence
 from cytosuite.errors import InputError
 from cytosuite.files import atomic
+from cytosuite.metrics.tracks.lineage import Frames, Mask, Track, TrackedSequence
+from cytosuite.metrics.tracks.matched_tracks import check_sequence
 
 LARGEST = 65535  # labels are 16-bit numbers
 MARKERS, RESULT = "TRA/man_track", "mask"

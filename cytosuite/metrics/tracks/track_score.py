@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from cytosuite.metrics.tracks.matched_tracks import match_tracks
-from cytosuite.metrics.metric import metrics_for
-from cytosuite.metrics.tracks.track_folder import open_sequence
 from cytosuite.errors import InputError
+from cytosuite.metrics.metric import metrics_of
+from cytosuite.metrics.tracks.matched_tracks import match_tracks
+from cytosuite.metrics.tracks.track_folder import open_sequence
 
 
 def score_tracks(
@@ -40,7 +40,7 @@ def score_tracks(
         If a name is unknown, or anything in the folders contradicts the format: one line names
         all of it. Every frame is read once.
     """
-    metrics = {metric.name: metric for metric in metrics_for("track")}
+    metrics = {metric.name: metric for metric in metrics_of("tracks")}
     unknown = [name for name in names if name not in metrics]
     if unknown:
         raise InputError(

@@ -3,8 +3,8 @@
 from math import nan
 
 from cytosuite.metrics.labels.ctc import MISSED, SPURIOUS
-from cytosuite.metrics.tracks.matched_tracks import MatchedTracks, match_tracks
 from cytosuite.metrics.metric import metric
+from cytosuite.metrics.tracks.matched_tracks import MATCHED, MatchedTracks
 from cytosuite.metrics.tracks.tracking_errors import ABSENT, MATULA, aogm, tracking_errors
 
 
@@ -14,10 +14,9 @@ def _saved(cost: float, from_scratch: float) -> float:
 
 
 @metric(
-    evidence=match_tracks,
-    task="track",
-    name="TRA",
-    title="Tracking accuracy",
+    "TRA",
+    "Tracking accuracy",
+    evidence=MATCHED,
     best=1.0,
     worst=0.0,
     reference=MATULA,
@@ -69,10 +68,9 @@ def tra(tracks: MatchedTracks) -> float:
 
 
 @metric(
-    evidence=match_tracks,
-    task="track",
-    name="LNK",
-    title="Linking accuracy",
+    "LNK",
+    "Linking accuracy",
+    evidence=MATCHED,
     best=1.0,
     worst=0.0,
     reference="10.1038/s41592-023-01879-y",
@@ -113,10 +111,9 @@ def lnk(tracks: MatchedTracks) -> float:
 
 
 @metric(
-    evidence=match_tracks,
-    task="track",
-    name="DET",
-    title="Detection accuracy",
+    "DET",
+    "Detection accuracy",
+    evidence=MATCHED,
     best=1.0,
     worst=0.0,
     reference=MATULA,
@@ -159,10 +156,9 @@ def det(tracks: MatchedTracks) -> float:
 
 
 @metric(
-    evidence=match_tracks,
-    task="track",
-    name="DET_NFP",
-    title="Detection accuracy without penalty for spurious cells",
+    "DET_NFP",
+    "Detection accuracy without penalty for spurious cells",
+    evidence=MATCHED,
     best=1.0,
     worst=0.0,
     reference=MATULA,
@@ -201,10 +197,9 @@ def det_without_penalty(tracks: MatchedTracks) -> float:
 
 
 @metric(
-    evidence=match_tracks,
-    task="track",
-    name="SEG",
-    title="Segmentation accuracy",
+    "SEG",
+    "Segmentation accuracy",
+    evidence=MATCHED,
     best=1.0,
     worst=0.0,
     reference="10.1093/bioinformatics/btu080",
@@ -250,10 +245,9 @@ def seg(tracks: MatchedTracks) -> float:
 
 
 @metric(
-    evidence=match_tracks,
-    task="track",
-    name="OP_CSB",
-    title="Overall performance, segmentation benchmark",
+    "OP_CSB",
+    "Overall performance, segmentation benchmark",
+    evidence=MATCHED,
     best=1.0,
     worst=0.0,
     reference="10.1038/s41592-023-01879-y",
@@ -276,15 +270,13 @@ def op_csb(tracks: MatchedTracks) -> float:
 
 
 @metric(
-    evidence=match_tracks,
-    task="track",
-    name="OP_CTB",
-    title="Overall performance, tracking benchmark",
+    "OP_CTB",
+    "Overall performance, tracking benchmark",
+    evidence=MATCHED,
     best=1.0,
     worst=0.0,
     reference="10.1038/s41592-023-01879-y",
     undefined="when SEG or TRA is undefined",
-    primary=True,
 )
 def op_ctb(tracks: MatchedTracks) -> float:
     """Return the mean of segmentation and tracking accuracy, ``(SEG + TRA) / 2``.

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from cytosuite.metrics.labels.ctc import MISSED, SPLIT, SPURIOUS
-from cytosuite.metrics.tracks.matched_tracks import MatchedTracks, match_tracks
 from cytosuite.metrics.metric import metric
+from cytosuite.metrics.tracks.matched_tracks import MATCHED, MatchedTracks
 
 MATULA = "10.1371/journal.pone.0144959"
 EXTRA, ABSENT, WRONG = 1.0, 1.5, 1.0  # cost of deleting, adding and altering a link by hand
@@ -95,10 +95,9 @@ def tracking_errors(tracks: MatchedTracks) -> TrackingErrors:
 
 
 @metric(
-    evidence=match_tracks,
-    task="track",
-    name="AOGM",
-    title="Cost of mending the tracks",
+    "AOGM",
+    "Cost of mending the tracks",
+    evidence=MATCHED,
     best=0.0,
     reference=MATULA,
 )
@@ -130,10 +129,9 @@ def aogm(tracks: MatchedTracks) -> float:
 
 
 @metric(
-    evidence=match_tracks,
-    task="track",
-    name="NS",
-    title="Splits needed",
+    "NS",
+    "Splits needed",
+    evidence=MATCHED,
     best=0.0,
     reference=MATULA,
 )
@@ -154,10 +152,9 @@ def splits(tracks: MatchedTracks) -> float:
 
 
 @metric(
-    evidence=match_tracks,
-    task="track",
-    name="FN",
-    title="Cells missed",
+    "FN",
+    "Cells missed",
+    evidence=MATCHED,
     best=0.0,
     reference=MATULA,
 )
@@ -178,10 +175,9 @@ def missed(tracks: MatchedTracks) -> float:
 
 
 @metric(
-    evidence=match_tracks,
-    task="track",
-    name="FP",
-    title="Spurious cells",
+    "FP",
+    "Spurious cells",
+    evidence=MATCHED,
     best=0.0,
     reference=MATULA,
 )
@@ -202,10 +198,9 @@ def spurious(tracks: MatchedTracks) -> float:
 
 
 @metric(
-    evidence=match_tracks,
-    task="track",
-    name="ED",
-    title="Links to delete",
+    "ED",
+    "Links to delete",
+    evidence=MATCHED,
     best=0.0,
     reference=MATULA,
 )
@@ -226,10 +221,9 @@ def extra_links(tracks: MatchedTracks) -> float:
 
 
 @metric(
-    evidence=match_tracks,
-    task="track",
-    name="EA",
-    title="Links to add",
+    "EA",
+    "Links to add",
+    evidence=MATCHED,
     best=0.0,
     reference=MATULA,
 )
@@ -250,10 +244,9 @@ def absent_links(tracks: MatchedTracks) -> float:
 
 
 @metric(
-    evidence=match_tracks,
-    task="track",
-    name="EC",
-    title="Links to alter",
+    "EC",
+    "Links to alter",
+    evidence=MATCHED,
     best=0.0,
     reference=MATULA,
 )
