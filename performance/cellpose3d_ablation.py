@@ -85,7 +85,10 @@ def main(folder: Path, cards: list[Path]) -> None:
     for item in collect(folder).items:
         if item.labels is not None:
             sample = load(item, None)
-            images[item.name] = (sample.inputs["microscopy-image"], sample.truth["instance-labels"])
+            images[item.name] = (
+                sample.volume("microscopy-image"),
+                sample.volume("instance-labels"),
+            )
     models = []
     for path in cards:
         card = read_card(path)

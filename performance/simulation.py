@@ -91,7 +91,7 @@ def one_size(name: str, repeats: int) -> dict[str, float]:
         rows.append(own | {"other": whole - sum(own[key] for key in STAGES)})
     result = {key: statistics.median(row[key] for row in rows) for key in rows[0]}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    output = 4 * float(np.prod(sample.inputs["microscopy-image"].array.shape))
+    output = 4 * float(np.prod(sample.volume("microscopy-image").array.shape))
     fraction = float(sample.metadata["nuclear_volume_fraction"])
     return result | {"MiB": peak / 1024, "x output": peak * 1024 / output, "fraction": fraction}
 

@@ -9,6 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from cytosuite.errors import InputError
+from cytosuite.files import atomic, digest, write_json
+from cytosuite.volume import Volume
 from datasets.calibration.compare import as_text, compare, facts_of, mean_scores
 from datasets.calibration.fit import Fit, Simulate, draw, fit
 from datasets.calibration.measure import Statistics, measure
@@ -17,9 +20,6 @@ from datasets.calibration.simulator import simulator
 from datasets.calibration.start import Start, start
 from datasets.calibration.toml_text import to_toml
 from datasets.calibration.unannotated import segment
-from cytosuite.errors import InputError
-from cytosuite.files import atomic, digest, write_json
-from cytosuite.volume import Volume
 from datasets.folder.collect import collect
 from datasets.folder.load import load
 
@@ -27,6 +27,7 @@ Say = Callable[[str], None]
 Stacks = list[tuple[Volume, NDArray[np.integer]]]
 Drawn = tuple[list[tuple[Volume, Volume]], int]
 
+LABELS = "instance-labels"
 MARGIN = 0.25
 HELD_OUT = 1_000_003  # seeds of the stacks that a fit is judged by, apart from those of the fit
 GROWS = -0.002  # dimming per µm below which the objective is taken to be on the other side
@@ -117,10 +118,10 @@ def _read(folder: Path, pattern: str, spacing: tuple[float, ...] | None) -> Real
     items = [i for i in collect(folder).items if fnmatchcase(i.name, pattern)]
     if not items:
         raise InputError(f"{folder}: no image is named like {pattern!r}")
-    annotated = [item for item in items if item.labels is not None]
+    annotated = [item for item in items if LABELS in item.files]
     items = annotated or items  # labels found by threshold are another ruler
     samples = [load(item, spacing) for item in items]
-    images = [sample.inputs["microscopy-image"] for sample in samples]
+    images = [sample.volume("microscopy-image") for sample in samples]
     for item, image in zip(items, images, strict=True):
         if image.axes != "ZYX" or min(image.shape) < 8:
             raise InputError(
@@ -134,9 +135,10 @@ def _read(folder: Path, pattern: str, spacing: tuple[float, ...] | None) -> Real
                 f"{item.image}: voxels of {image.spacing} µm, those of {items[0].image.name} have "
                 f"{images[0].spacing}; calibrate one kind of images at a time (pattern)"
             )
-    truths = [sample.truth.get("instance-labels") for sample in samples]
-    labels = [None if truth is None else truth.array for truth in truths]
-    files = [path for item in items for path in (item.image, item.labels) if path]
+    labels = [
+        sample.volume(LABELS).array if LABELS in sample.sockets else None for sample in samples
+    ]
+    files = [path for item in items for path in (item.image, *item.files.values())]
     measured = measure(images, labels)
     turned = measured.median("dimming") < GROWS
     if turned:

@@ -7,8 +7,8 @@ from math import isfinite, nan
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.calibration.measure import OBJECT_STATISTICS, VOLUME_STATISTICS, Statistics
 from cytosuite.metrics.realism.wasserstein import transport
+from datasets.calibration.measure import OBJECT_STATISTICS, VOLUME_STATISTICS, Statistics
 
 Floats = NDArray[np.float64]
 

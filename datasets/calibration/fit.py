@@ -18,11 +18,11 @@ from typing import Any
 
 import numpy as np
 
+from cytosuite.errors import InputError
+from cytosuite.volume import Volume
 from datasets.calibration.knobs import KNOBS, Knob, nested, of_parameters
 from datasets.calibration.measure import VOLUME_STATISTICS, Statistics, measure
 from datasets.calibration.start import Start
-from cytosuite.errors import InputError
-from cytosuite.volume import Volume
 
 Simulate = Callable[[Mapping[str, Any], int], list[tuple[Volume, Volume]]]
 Values = dict[str, float]

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cytosuite.errors import InputError
+from cytosuite.metrics.realism.features import object_features
+from cytosuite.metrics.realism.scene import Scene, stack
+from cytosuite.volume import Volume
 from datasets.calibration.noise import noise_of
 from datasets.calibration.profile import edges
 from datasets.calibration.unannotated import segment
-from cytosuite.metrics.realism.features import object_features
-from cytosuite.metrics.realism.scene import Scene, stack
-from cytosuite.errors import InputError
-from cytosuite.volume import Volume
 
 Floats = NDArray[np.float64]
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from datasets.calibration.fit import Simulate
 from benchmark.catalog import dataset_manifests, pick
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
+from datasets.calibration.fit import Simulate
 
 
 def simulator(dataset: str) -> Simulate:
@@ -35,6 +35,6 @@ def simulator(dataset: str) -> Simulate:
     def simulate(parameters: Mapping[str, Any], seed: int) -> list[tuple[Volume, Volume]]:
         """Return one stack with its labels."""
         sample = module.generate(np.random.default_rng(seed), dict(parameters))
-        return [(sample.inputs["microscopy-image"], sample.truth["instance-labels"])]
+        return [(sample.volume("microscopy-image"), sample.volume("instance-labels"))]
 
     return simulate

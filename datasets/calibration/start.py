@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from cytosuite.volume import Volume
 from datasets.calibration.measure import Statistics
 from datasets.calibration.noise import CORRELATED
-from cytosuite.volume import Volume
 
 SHRINK = 0.75  # a nucleus relative to its blurred outline
 SPAN = 2.563  # 10-90 % width of a Gaussian edge in standard deviations

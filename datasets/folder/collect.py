@@ -1,4 +1,4 @@
-"""Find the images of a user's folder, and the labels that belong to them."""
+"""Find the images of a user's folder, and the labels and further files that belong to them."""
 
 import re
 from collections import Counter
@@ -8,53 +8,66 @@ from pathlib import Path
 
 from cytosuite.errors import InputError
 from cytosuite.formats import READERS
+from cytosuite.tasks import IMAGE, LABELS, TASKS, Socket
 from cytosuite.volume import Scalar
 from datasets.folder.conditions import FILE, read_conditions
 
 FRAME = re.compile(r"t(\d{3,})\.tiff?", re.IGNORECASE)
+SOCKETS: Mapping[str, Socket] = {
+    socket.slug: socket for task in TASKS.values() for socket in (*task.inputs, *task.outputs)
+}
+OUTPUTS = frozenset(socket.slug for task in TASKS.values() for socket in task.outputs)
 LAYOUTS = "images/ (and labels/), or 01/ (and 01_GT/SEG/) of the Cell Tracking Challenge"
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One image file and the file of its labels.
+    """The files of one case.
 
     Parameters
     ----------
     name : str
         Name of the case: letters, digits, dot, underscore and hyphen.
     image : Path
-        The image.
-    labels : Path or None
-        Its instance labels; None where it is not annotated.
+        The main image.
+    files : mapping of str to Path
+        Further files by the slug of their socket (`cytosuite.tasks`): ``instance-labels``, a
+        second view, the true output of a task.
     conditions : mapping of str to str or float
-        What is known of it.
+        Facts about the case that the user gives.
+    socket : str
+        Slug of the main image's socket.
     """
 
     name: str
     image: Path
-    labels: Path | None
+    files: Mapping[str, Path] = field(default_factory=dict)
     conditions: Mapping[str, Scalar] = field(default_factory=dict)
+    socket: str = IMAGE.slug
 
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """The items of a folder, and what a reader of the scores must know of them."""
+    """The items of a folder, with notes for the readers of the scores."""
 
     items: tuple[Item, ...]
     notes: tuple[str, ...] = ()
 
 
-def collect(folder: Path) -> Collection:
-    """Return the images in a folder with their labels.
+def collect(folder: Path, task: str | None = None) -> Collection:
+    """Return the images in a folder with the files that belong to them.
 
     Parameters
     ----------
     folder : Path
-        ``images/`` with optional ``labels/`` of the same file names (suffixes may differ); or
+        ``images/`` with optional ``labels/`` of the same file names (suffixes may differ), and
+        optional folders named like sockets (``enhanced-image/``, ``acquisition-metadata/``); or
         sequences ``01``, ``02``, ... with optional ``01_GT/SEG/man_segTTT.tif``; or plain image
-        files. ``conditions.csv`` beside them may say something of each, see `read_conditions`;
-        of several sequences each frame knows its own.
+        files. ``conditions.csv`` may give conditions of each, see `read_conditions`; the frames
+        of several sequences have their sequence as a condition.
+    task : str, optional
+        Task whose main input the files in ``images/`` are. Without it, the first task that has
+        all the sockets found in the folder.
 
     Raises
     ------
@@ -64,12 +77,12 @@ def collect(folder: Path) -> Collection:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
-    found, table = _found(folder), folder / FILE
+    found, table = _found(folder, task), folder / FILE
     if not table.is_file():
         return found
-    said = read_conditions(table, _names(found.items))
+    rows = read_conditions(table, _names(found.items))
     items = (
-        replace(item, conditions={**item.conditions, **said.get(item.name, {})})
+        replace(item, conditions={**item.conditions, **rows.get(item.name, {})})
         for item in found.items
     )
     return replace(found, items=tuple(items))
@@ -86,42 +99,79 @@ def _names(items: Iterable[Item]) -> dict[str, str]:
     return {text: name for text, name in given if times[text] == 1}
 
 
-def _found(folder: Path) -> Collection:
+def _found(folder: Path, task: str | None) -> Collection:
     """Return the images of a folder in one of the known layouts."""
-    sequences = [
-        path
-        for path in sorted(folder.iterdir())
-        if path.is_dir() and re.fullmatch(r"\d\d", path.name)
-    ]
-    if (folder / "images").is_dir():
-        return _pairs(folder / "images", folder / "labels")
+    children = {path.name: path for path in sorted(folder.iterdir()) if path.is_dir()}
+    rooms = _rooms(children)
+    if "images" in children:
+        return _matched(children["images"], _main_socket(rooms, task), rooms)
+    sequences = [path for name, path in children.items() if re.fullmatch(r"\d\d", name)]
     if sequences:
         return _sequences(sequences)
     if _images(folder):
-        return _pairs(folder, folder / "labels")
+        return _matched(folder, _main_socket(rooms, task), rooms)
+    tasks = [TASKS[task]] if task else TASKS.values()
+    for socket in (socket for known in tasks for socket in known.inputs):
+        if socket.kind != "json" and socket.slug in rooms:
+            return _matched(rooms.pop(socket.slug), socket.slug, rooms)
     raise InputError(f"{folder}: expected {LAYOUTS}, found no image")
 
 
-def _pairs(images: Path, labels: Path) -> Collection:
-    """Return images with the labels of the same name."""
+def _rooms(children: Mapping[str, Path]) -> dict[str, Path]:
+    """Return the folders of sockets, by slug: named like the socket, or ``labels``."""
+    rooms = {}
+    for slug, socket in SOCKETS.items():
+        names = (slug, socket.folder, *(("labels",) if slug == LABELS.slug else ()))
+        found = next((children[name] for name in names if name in children), None)
+        if found is not None:
+            rooms[slug] = found
+    return rooms
+
+
+def _main_socket(rooms: Mapping[str, Path], task: str | None) -> str:
+    """Return the slug of the socket that the files in ``images/`` fill."""
+    tasks = [TASKS[task]] if task else TASKS.values()
+    for known in tasks:
+        if task or {socket.slug for socket in (*known.inputs, *known.outputs)}.issuperset(rooms):
+            images = (socket.slug for socket in known.inputs if socket.kind == "image")
+            main = next(images, IMAGE.slug)
+            return IMAGE.slug if main in rooms else main
+    return IMAGE.slug
+
+
+def _matched(images: Path, socket: str, rooms: Mapping[str, Path]) -> Collection:
+    """Return images with the files of the same name in the folders of other sockets."""
     files = _images(images)
     if not files:
         raise InputError(f"{images}: expected images ({', '.join(READERS)}), found none")
-    annotated = {path.stem: path for path in _images(labels)} if labels.is_dir() else {}
-    items = [Item(_safe(path.stem), path, annotated.get(path.stem)) for path in files]
+    items = [Item(_safe(path.stem), path, {}, socket=socket) for path in files]
     _refuse_twins(items)
-    without = sum(item.labels is None for item in items)
-    if annotated and without == len(items):
-        raise InputError(
-            f"{labels}: no file is named like an image; expected for example "
-            f"{files[0].stem}.tif, found {next(iter(annotated.values())).name}"
-        )
-    notes = []
-    if annotated and without:
-        notes.append(f"{without} of {len(items)} images have no labels and are not scored.")
-    orphans = sorted(set(annotated) - {path.stem for path in files})
-    if orphans:
-        notes.append(f"{len(orphans)} label files have no image (first: {orphans[0]}).")
+    notes: list[str] = []
+    for slug, room in rooms.items():
+        kind = SOCKETS[slug].kind
+        nouns, noun = ("labels", "label") if slug == LABELS.slug else (slug, slug)
+        given = sorted(room.glob("*.json")) if kind == "json" else _images(room)
+        named = {path.stem: path for path in given}
+        if slug == socket or not named:
+            continue
+        items = [
+            replace(item, files={**item.files, slug: named[item.image.stem]})
+            if item.image.stem in named
+            else item
+            for item in items
+        ]
+        without = sum(slug not in item.files for item in items)
+        if without == len(items):
+            raise InputError(
+                f"{room}: no file is named like an image; expected for example "
+                f"{files[0].stem}{given[0].suffix}, found {given[0].name}"
+            )
+        if without:
+            scored = " and are not scored" if slug in OUTPUTS else ""
+            notes.append(f"{without} of {len(items)} images have no {nouns}{scored}.")
+        orphans = sorted(set(named) - {path.stem for path in files})
+        if orphans:
+            notes.append(f"{len(orphans)} {noun} files have no image (first: {orphans[0]}).")
     return Collection(tuple(items), tuple(notes))
 
 
@@ -139,11 +189,12 @@ def _sequences(sequences: Sequence[Path]) -> Collection:
             whole = truth / f"man_seg{match[1]}.tif"
             sliced += any(truth.glob(f"man_seg_{match[1]}_*.tif")) and not whole.is_file()
             name = f"{sequence.name}_{path.stem}"
-            items.append(Item(name, path, whole if whole.is_file() else None, own))
+            files = {LABELS.slug: whole} if whole.is_file() else {}
+            items.append(Item(name, path, files, own))
     if not items:
         raise InputError(f"{sequences[0]}: expected frames t000.tif, ..., found none")
     notes = ["DET is computed on the segmentation masks (SEG), not on the tracking markers (TRA)."]
-    without = sum(item.labels is None for item in items)
+    without = sum(not item.files for item in items)
     if without == len(items):
         notes = []
     elif without:

@@ -1,76 +1,112 @@
-"""Read one image with its labels, and refuse what cannot be segmented or scored."""
+"""Read one case of a user's folder, and refuse what no algorithm or metric can use."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
+from cytosuite.files import read_json
 from cytosuite.formats import read
-from cytosuite.volume import Volume
+from cytosuite.tasks import LABELS
+from cytosuite.volume import Scalar, Volume
 from datasets.conditions import measured
-from datasets.folder.collect import Item
-from datasets.sample import Sample
+from datasets.folder.collect import OUTPUTS, SOCKETS, Item
+from datasets.sample import Sample, Value
 
 
-def load(item: Item, spacing: tuple[float, ...] | None = None) -> Sample:
-    """Return the sample of one item; what can be measured of it is among its conditions.
+def load(
+    item: Item,
+    spacing: tuple[float, ...] | None = None,
+    metadata: Mapping[str, Scalar] | None = None,
+) -> Sample:
+    """Return the sample of one item, with the conditions that can be measured.
 
     Parameters
     ----------
     item : Item
-        Image file and label file.
+        Files of one case.
     spacing : tuple of float, optional
-        µm per voxel (z, y, x), in place of what the image file says.
+        µm per voxel (z, y, x), in place of the values in the image files.
+    metadata : mapping of str to str, int or float, optional
+        Facts about the image that the user gives, in place of those in the file: ``channel``,
+        ``diameter_um``.
 
     Raises
     ------
     InputError
-        If a file cannot be read, the image is not 2D or 3D or holds NaN, or the labels are not
-        non-negative integers of the image's shape.
+        If a file cannot be read, an image is not 2D or 3D or holds NaN, labels are not
+        non-negative integers, or labels or another output have not the main image's shape.
     """
-    image = _with_spacing(read(item.image), spacing)
+    main = _volume(item.image, item.socket, spacing)
+    main = replace(main, metadata={**main.metadata, **(metadata or {})})
+    sockets: dict[str, Volume | Value] = {item.socket: main}
+    for slug, path in item.files.items():
+        if SOCKETS[slug].kind == "json":
+            sockets[slug] = _value(path)
+        elif slug in OUTPUTS:
+            sockets[slug] = _like(main, path, slug)
+        else:
+            sockets[slug] = _volume(path, slug, spacing)
+    sample = Sample(sockets, conditions=item.conditions)
+    if SOCKETS[item.socket].kind == "labels" or LABELS.slug not in sockets:
+        return sample
+    found = measured(main.array, sample.volume(LABELS.slug).array)
+    return replace(sample, conditions=found | dict(item.conditions))
+
+
+def _volume(path: Path, slug: str, spacing: tuple[float, ...] | None) -> Volume:
+    """Return an image or labels that an algorithm takes in."""
+    image = read(path)
+    if spacing is not None:
+        known = {key: value for key, value in image.metadata.items() if key != "spacing_source"}
+        image = replace(image, spacing=spacing, metadata=known)
     if image.axes not in {"YX", "ZYX"}:
         raise InputError(
-            f"{item.image}: expected a 2D or 3D image, found shape {image.shape} with axes "
+            f"{path}: expected a 2D or 3D image, found shape {image.shape} with axes "
             f"{image.axes}; give one file per time point and channel"
         )
     if image.array.size == 0:
-        raise InputError(f"{item.image}: the image is empty, shape {image.shape}")
-    if image.array.dtype.kind == "f" and not np.isfinite(image.array).all():
-        raise InputError(f"{item.image}: expected finite intensities, found NaN or infinity")
-    if image.array.dtype.kind not in "uif":
-        raise InputError(f"{item.image}: expected numbers, found dtype {image.array.dtype}")
-    inputs = {"microscopy-image": image}
-    if item.labels is None:
-        return Sample(inputs, {}, conditions=item.conditions)
-    labels = _labels(item.labels, image)
-    conditions = measured(image.array, labels.array) | dict(item.conditions)
-    return Sample(inputs, {"instance-labels": labels}, conditions=conditions)
+        raise InputError(f"{path}: the image is empty, shape {image.shape}")
+    return replace(image, array=_checked(path, slug, image.array))
 
 
-def _with_spacing(image: Volume, spacing: tuple[float, ...] | None) -> Volume:
-    """Return the image with the voxel size that the user gave."""
-    if spacing is None:
-        return image
-    known = {key: value for key, value in image.metadata.items() if key != "spacing_source"}
-    return replace(image, spacing=spacing, metadata=known)
-
-
-def _labels(path: Path, image: Volume) -> Volume:
-    """Return the labels of an image as the smallest unsigned integers that hold them."""
-    labels = read(path).array
-    if labels.dtype.kind not in "ui":
+def _like(main: Volume, path: Path, slug: str) -> Volume:
+    """Return the true output of a task, with the geometry of the main image."""
+    array = _checked(path, slug, read(path).array)
+    if array.shape != main.shape:
+        noun = "labels" if SOCKETS[slug].kind == "labels" else slug
         raise InputError(
-            f"{path}: labels must be integers, found dtype {labels.dtype}; "
+            f"{path}: {noun} must have the image's shape {main.shape}, found {array.shape}"
+        )
+    return Volume(array, main.spacing, main.axes)
+
+
+def _checked(path: Path, slug: str, array: NDArray[Any]) -> NDArray[Any]:
+    """Return finite intensities, or labels as the smallest unsigned integers that hold them."""
+    if SOCKETS[slug].kind == "image":
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise InputError(f"{path}: expected finite intensities, found NaN or infinity")
+        if array.dtype.kind not in "uif":
+            raise InputError(f"{path}: expected numbers, found dtype {array.dtype}")
+        return array
+    if array.dtype.kind not in "ui":
+        raise InputError(
+            f"{path}: labels must be integers, found dtype {array.dtype}; "
             "save them as 16- or 32-bit integers"
         )
-    if labels.shape != image.shape:
-        raise InputError(
-            f"{path}: labels must have the image's shape {image.shape}, found {labels.shape}"
-        )
-    if labels.dtype.kind == "i" and labels.size and labels.min() < 0:
-        raise InputError(f"{path}: labels must not be negative, found {labels.min()}")
-    highest = int(labels.max()) if labels.size else 0
-    small = labels.astype(np.min_scalar_type(max(highest, 256)), copy=False)
-    return Volume(small, image.spacing, image.axes)
+    if array.dtype.kind == "i" and array.size and array.min() < 0:
+        raise InputError(f"{path}: labels must not be negative, found {array.min()}")
+    highest = int(array.max()) if array.size else 0
+    return array.astype(np.min_scalar_type(max(highest, 256)), copy=False)
+
+
+def _value(path: Path) -> Value:
+    """Return the object of a JSON socket."""
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: expected a JSON object, found {type(value).__name__}")
+    return value

@@ -10,6 +10,7 @@ import numpy as np
 from cytosuite.errors import InputError
 from cytosuite.files import atomic, digest, write_json
 from cytosuite.formats import READERS, read
+from cytosuite.tasks import LABELS
 from cytosuite.volume import Volume
 from datasets.folder.collect import collect
 from datasets.phantoms.augment import Alteration, augment
@@ -206,9 +207,11 @@ def _cut(image: Path, labels: Path, cutting: Cutting) -> Extraction:
 def _pairs(image_path: Path, labels_path: Path | None) -> Pairs:
     """Return name, image and labels of each stack."""
     if labels_path is None:
-        items = collect(image_path).items
-        pairs = [(item.name, item.image, item.labels) for item in items]
-        found = [(name, image, labels) for name, image, labels in pairs if labels is not None]
+        found = [
+            (item.name, item.image, item.files[LABELS.slug])
+            for item in collect(image_path).items
+            if LABELS.slug in item.files
+        ]
     elif image_path.is_dir():
         if not labels_path.is_dir():
             raise InputError(f"{labels_path}: expected a folder of labels as images is one")

@@ -38,7 +38,7 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
     Returns
     -------
     Sample
-        ``inputs["microscopy-image"]`` and ``truth["instance-labels"]``, both (Z, Y, X) with the
+        Sockets ``microscopy-image`` and ``instance-labels``, both (Z, Y, X) with the
         detector's voxel size: of the nuclei or, as `output.channel` says, of the cells. Companions:
         the other channel and its labels, kinds of cells, stages, where a recipe has them.
         Metadata: drawn values and what came of them. Conditions: density, signal / noise, objects.
@@ -146,8 +146,7 @@ def _sample(
     assert main is not None  # cells are simulated where their channel is shown
     density: dict[str, Scalar] = {"density [%]": 100 * scene.spheroid.volume_fraction}
     return Sample(
-        inputs={"microscopy-image": seen[channel]},
-        truth={"instance-labels": volume(main)},
+        sockets={"microscopy-image": seen[channel], "instance-labels": volume(main)},
         metadata=metadata,
         companions=companions,
         conditions=density | measured(seen[channel].array, main),

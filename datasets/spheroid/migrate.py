@@ -145,7 +145,7 @@ def _shape_of_masks(old: Published, folder: Path, image: Recipe, log: Log) -> No
             "found; image.shape keeps our default: set it"
         )
         return
-    shape: list[int] = [int(n) for n in header(found[0])[0]]
+    shape: list[int] = [int(n) for n in header(found[0]).shape]
     if old.px_size_mask_img and old.px_size_desired:
         ratios = [a / b for a, b in zip(old.px_size_mask_img, old.px_size_desired, strict=True)]
         shape = [max(round(n * ratio), 1) for n, ratio in zip(shape, ratios, strict=True)]

@@ -4,13 +4,13 @@ import tomllib
 import numpy as np
 import pytest
 
-from datasets.calibration import calibrate as module
-from datasets.calibration.calibrate import calibrate
-from datasets.calibration.simulator import simulator
 from cytosuite.errors import InputError
 from cytosuite.formats import write
 from cytosuite.manifest import read_recipe
 from cytosuite.volume import Volume
+from datasets.calibration import calibrate as module
+from datasets.calibration.calibrate import calibrate
+from datasets.calibration.simulator import simulator
 
 TRUE = {
     "nucleus": {"diameter_um": 10.0},
@@ -68,7 +68,7 @@ def test_same_seed_same_files(folder, tmp_path, toy_simulator):
 def test_stacks_seen_from_the_other_side_are_turned(folder, tmp_path, toy_simulator):
     ramp = np.exp(0.05 * np.arange(30))[:, None, None]
     for path in (folder / "images").iterdir():
-        image = module.load(module.collect(folder).items[0]).inputs["microscopy-image"]
+        image = module.load(module.collect(folder).items[0]).volume("microscopy-image")
         lit = (100 + (image.array.astype(float) - 100) * ramp).round().clip(0, 65535)
         write(path, Volume(lit.astype(np.uint16), image.spacing))
     out = calibrate("spheroid", folder, tmp_path / "mine.toml", rounds=1, cases=1)

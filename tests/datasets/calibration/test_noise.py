@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from datasets.calibration.noise import neighbour_correlation, noise_of, transfer_curve
 from cytosuite.volume import Volume
+from datasets.calibration.noise import neighbour_correlation, noise_of, transfer_curve
 from datasets.physics import camera
 
 SHAPE = (30, 100, 100)

@@ -1,8 +1,8 @@
 import numpy as np
 from PIL import Image
 
-from datasets.calibration.picture import strip
 from cytosuite.volume import Volume
+from datasets.calibration.picture import strip
 
 
 def stacks(level, count=2):

@@ -17,7 +17,8 @@ def _touch(folder, *names):
 
 
 def _pairs(found):
-    return {item.name: item.labels and item.labels.name for item in found.items}
+    files = {item.name: item.files.get("instance-labels") for item in found.items}
+    return {name: file and file.name for name, file in files.items()}
 
 
 def test_images_find_the_labels_of_their_name(tmp_path):

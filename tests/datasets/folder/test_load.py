@@ -14,11 +14,12 @@ from datasets.folder.load import load
 
 
 def _item(folder, image, labels=None):
-    item = Item("a", folder / "image.tif", None if labels is None else folder / "labels.tif")
+    files = {} if labels is None else {"instance-labels": folder / "labels.tif"}
+    item = Item("a", folder / "image.tif", files)
     axes = {2: "YX", 3: "ZYX", 4: "TZYX"}[image.ndim]
     write(item.image, Volume(image, (2.0, 0.5, 0.5)[-min(3, image.ndim) :], axes))
     if labels is not None:
-        tifffile.imwrite(item.labels, labels)
+        tifffile.imwrite(files["instance-labels"], labels)
     return item
 
 
@@ -26,8 +27,8 @@ def test_image_and_labels_become_a_sample(tmp_path):
     labels = np.zeros((4, 5), np.int64)
     labels[1] = 300
     sample = load(_item(tmp_path, np.ones((4, 5), np.uint8), labels))
-    assert sample.inputs["microscopy-image"].spacing == (0.5, 0.5)
-    truth = sample.truth["instance-labels"]
+    assert sample.volume("microscopy-image").spacing == (0.5, 0.5)
+    truth = sample.volume("instance-labels")
     assert truth.array.dtype == np.uint16
     assert truth.array.max() == 300
     assert truth.spacing == (0.5, 0.5)
@@ -36,11 +37,11 @@ def test_image_and_labels_become_a_sample(tmp_path):
 def test_labels_beyond_16_bits_are_kept(tmp_path):
     labels = np.full((4, 5), 70_000, np.uint32)
     sample = load(_item(tmp_path, np.ones((4, 5), np.uint8), labels))
-    assert sample.truth["instance-labels"].array.max() == 70_000
+    assert sample.volume("instance-labels").array.max() == 70_000
 
 
 def test_without_labels_there_is_no_truth(tmp_path):
-    assert load(_item(tmp_path, np.ones((4, 5), np.uint8))).truth == {}
+    assert set(load(_item(tmp_path, np.ones((4, 5), np.uint8))).sockets) == {"microscopy-image"}
 
 
 def test_conditions_are_measured_where_there_are_labels_and_the_user_has_the_last_word(tmp_path):
@@ -49,19 +50,19 @@ def test_conditions_are_measured_where_there_are_labels_and_the_user_has_the_las
     assert set(load(item).conditions) == {"objects", "signal / noise"}
     said = replace(item, conditions={"objects": 5.0, "group": "x"})
     assert load(said).conditions["objects"] == 5.0
-    assert load(replace(said, labels=None)).conditions == said.conditions
+    assert load(replace(said, files={})).conditions == said.conditions
 
 
 def test_the_users_voxel_size_replaces_the_files(tmp_path):
     sample = load(_item(tmp_path, np.ones((3, 4, 5), np.uint8)), (1.5, 0.2, 0.2))
-    assert sample.inputs["microscopy-image"].spacing == (1.5, 0.2, 0.2)
+    assert sample.volume("microscopy-image").spacing == (1.5, 0.2, 0.2)
 
 
 def test_the_users_voxel_size_is_no_assumption(tmp_path):
     Image.fromarray(np.zeros((4, 5), np.uint8)).save(tmp_path / "a.png")
-    item = Item("a", tmp_path / "a.png", None)
-    assert load(item).inputs["microscopy-image"].spacing_is_assumed
-    assert not load(item, (0.3, 0.3)).inputs["microscopy-image"].spacing_is_assumed
+    item = Item("a", tmp_path / "a.png")
+    assert load(item).volume("microscopy-image").spacing_is_assumed
+    assert not load(item, (0.3, 0.3)).volume("microscopy-image").spacing_is_assumed
 
 
 def _float_labels(folder):
@@ -97,7 +98,7 @@ def _complex(folder):
 def _colour(folder):
     """image.tif: expected a grey image, found a colour image of shape (4, 5, 3); give one channel"""
     tifffile.imwrite(folder / "image.tif", np.zeros((4, 5, 3), np.uint8), photometric="rgb")
-    return Item("a", folder / "image.tif", None)
+    return Item("a", folder / "image.tif")
 
 
 @pytest.mark.parametrize(

@@ -37,12 +37,12 @@ def make(*changes, seed=0):
 
 def image_of(sample):
     """Return the image of a sample."""
-    return sample.inputs["microscopy-image"].array
+    return sample.volume("microscopy-image").array
 
 
 def labels_of(sample):
     """Return the labels of a sample."""
-    return sample.truth["instance-labels"].array
+    return sample.volume("instance-labels").array
 
 
 @pytest.fixture(scope="session")

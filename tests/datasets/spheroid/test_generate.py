@@ -6,7 +6,7 @@ from datasets.spheroid.parameters import parameters_from
 
 
 def test_image_and_labels_are_of_one_scene(sample):
-    image, labels = sample.inputs["microscopy-image"], sample.truth["instance-labels"]
+    image, labels = sample.volume("microscopy-image"), sample.volume("instance-labels")
     assert image.shape == labels.shape == (24, 96, 96)
     assert image.spacing == labels.spacing == (2.0, 0.5, 0.5)
     assert image.array.dtype == labels.array.dtype == np.uint16

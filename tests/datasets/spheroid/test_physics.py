@@ -40,7 +40,7 @@ def test_attenuation_length_is_found_in_the_image(simulation, length):
         {"optics": optics, "camera": {"photons": 1000}, "tissue": {"flattening": 1.0}},
     )
     labels, light = simulation.labels(case), simulation.image(case).astype(float) - 100
-    step, number = case.inputs["microscopy-image"].spacing, range(1, labels.max() + 1)
+    step, number = case.volume("microscopy-image").spacing, range(1, labels.max() + 1)
     radius = (case.metadata["tissue_volume_um3"] * 3 / 4 / np.pi) ** (1 / 3)
     place = [
         (grid - (n - 1) / 2) * s
@@ -98,7 +98,7 @@ def test_statistics_in_um_do_not_depend_on_the_voxel_size(simulation):
         lambda s: simulation.labels(s) > 0,
         lambda s: simulation.image(s).astype(float) - 100,
     ):
-        sums = [read(s).sum() * np.prod(s.inputs["microscopy-image"].spacing) for s in samples]
+        sums = [read(s).sum() * np.prod(s.volume("microscopy-image").spacing) for s in samples]
         assert sums[0] == pytest.approx(sums[1], rel=0.03)
 
 

@@ -160,7 +160,7 @@ def test_membranes_shine_at_the_borders_of_cells(simulation):
     cells = {"cells": {"enabled": True}, "output": {"channel": "membrane"}}
     sample = simulation.make(cells, {"camera": {"photons": 200}})
     image, labels = simulation.image(sample).astype(float), simulation.labels(sample)
-    assert sample.inputs["microscopy-image"].metadata["channel"] == "membrane"
+    assert sample.volume("microscopy-image").metadata["channel"] == "membrane"
     assert set(sample.companions) == {"nucleus-image", "nucleus-labels"}
     deep = ndimage.minimum_filter(labels, (1, 5, 5)) == ndimage.maximum_filter(labels, (1, 5, 5))
     edge = ndimage.minimum_filter(labels, (1, 3, 3)) != ndimage.maximum_filter(labels, (1, 3, 3))
