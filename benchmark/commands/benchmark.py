@@ -11,7 +11,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmark.containers.build import Device, ensure_images
+from benchmark.containers.build import ensure_images
+from benchmark.containers.images import Device
 from benchmark.catalog import ROOT, algorithms, pick
 from benchmark.results.controls import CONTROLS, broken_rulers
 from benchmark.data.dataset import Dataset, prepare

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image as Picture
 from rich.console import Console
 
-from benchmark.containers.build import Device, ensure_images
+from benchmark.containers.build import ensure_images
+from benchmark.containers.images import Device
 from benchmark.catalog import ROOT, algorithms, pick
 from benchmark.engines.choose import choose
 from benchmark.engines.docker import DockerEngine

@@ -1,95 +1,63 @@
-"""Build contexts for Docker: tar streams that depend on names and contents alone."""
+"""Pack Docker build contexts as tar streams that depend on names and contents alone."""
 
 import io
 import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeAlias
 
-FOLDER_MODE, FILE_MODE = (
-    0o755,
-    0o644,
-)  # whatever the host's umask: a container reads as another user
+Files: TypeAlias = Mapping[str, Path | bytes | None]
+
+# Fixed, independent of the host's umask: a container reads the files as another user.
+FOLDER_MODE, FILE_MODE = 0o755, 0o644
 
 
-def pack(files: Mapping[str, Path | bytes | None]) -> IO[bytes]:
-    """Return a build context as an uncompressed tar, to be read from its beginning.
+def by_name(paths: Iterable[Path], root: Path) -> dict[str, Path]:
+    """Return files by their names relative to a folder."""
+    return {path.relative_to(root).as_posix(): path for path in paths}
+
+
+def pack(files: Files) -> IO[bytes]:
+    """Return a build context as an uncompressed tar, positioned at its beginning.
 
     Parameters
     ----------
     files : mapping of str to Path, bytes or None
-        By name in the context: a file or its content; None for an empty folder. Folders on the way
-        to a file are added.
+        By name in the context: a file or its content; None for an empty folder. Parent folders
+        are added.
 
     Returns
     -------
     binary file
-        A temporary file that is gone once it is closed. Owner, time, mode and order are fixed, so
-        that equal contents give equal bytes and the builder finds its layers again.
+        A temporary file that is deleted when it is closed. Owner, time, mode and order are fixed:
+        equal contents give equal bytes, and the builder reuses its layers.
     """
     stream = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
     folders: set[str] = set()
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        for name in sorted(files):
+        for name, content in sorted(files.items(), key=lambda item: item[0]):
             parents = [parent.as_posix() for parent in reversed(Path(name).parents)][1:]
-            content = files[name]
             for folder in [*parents, name] if content is None else parents:
                 if folder not in folders:
                     folders.add(folder)
                     archive.addfile(_entry(folder, FOLDER_MODE, tarfile.DIRTYPE))
             if content is not None:
-                _add(archive, name, content)
+                with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as f:
+                    archive.addfile(_entry(name, FILE_MODE, tarfile.REGTYPE, _size(f)), f)
     stream.seek(0)
     return stream
 
 
-def tree(folder: Path, prefix: str) -> dict[str, Path | bytes | None]:
-    """Return all files below a folder by their names in a context.
-
-    Parameters
-    ----------
-    folder : Path
-        Caches and hidden entries in it are passed over; it need not exist.
-    prefix : str
-        Name of the folder in the context; it is there even if nothing is in it.
-
-    Returns
-    -------
-    dict of str to Path or None
-        As :func:`pack` takes it.
-    """
-    found: dict[str, Path | bytes | None] = {prefix: None}
-    found |= {f"{prefix}/{path.relative_to(folder).as_posix()}": path for path in _files(folder)}
-    return found
+def _size(stream: IO[bytes]) -> int:
+    """Return the number of bytes of an opened file; the position is its beginning afterwards."""
+    size = stream.seek(0, io.SEEK_END)
+    stream.seek(0)
+    return size
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """Yield the files below a folder without caches and hidden ones."""
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if path.name == "__pycache__" or path.name.startswith("."):
-            continue
-        if path.is_dir():
-            yield from _files(path)
-        else:
-            yield path
-
-
-def _add(archive: tarfile.TarFile, name: str, content: Path | bytes) -> None:
-    """Add a file."""
-    entry = _entry(name, FILE_MODE, tarfile.REGTYPE)
-    if isinstance(content, bytes):
-        entry.size = len(content)
-        archive.addfile(entry, io.BytesIO(content))
-        return
-    with content.open("rb") as source:
-        entry.size = content.stat().st_size
-        archive.addfile(entry, source)
-
-
-def _entry(name: str, mode: int, kind: bytes) -> tarfile.TarInfo:
-    """Return an entry that says nothing of the host."""
+def _entry(name: str, mode: int, kind: bytes, size: int = 0) -> tarfile.TarInfo:
+    """Return a tar entry without any property of the host: owner and time are zero."""
     entry = tarfile.TarInfo(name)
-    entry.mode, entry.type, entry.mtime = mode, kind, 0
-    entry.uid = entry.gid = 0
+    entry.mode, entry.type, entry.size = mode, kind, size
     return entry

@@ -1,7 +1,8 @@
 """Pick the engine: containers where a daemon answers, else plain processes; always say which."""
 
-from benchmark.containers.build import Device
-from benchmark.engines.docker import DockerEngine, find_docker
+from benchmark.containers.daemon import find_docker
+from benchmark.containers.images import Device
+from benchmark.engines.docker import DockerEngine
 from benchmark.engines.outcome import Engine
 from benchmark.engines.process import ProcessEngine
 from cytosuite.errors import InputError

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmark.containers.build import Device, image_tag
+from benchmark.containers.daemon import Client, daemon_errors
+from benchmark.containers.images import Device, image_tag
 from benchmark.engines.collect import Refused, empty, give, size, take
-from benchmark.engines.daemon import Client, daemon_errors, find_docker
 from benchmark.engines.hardening import Host, flags, owner_label
 from benchmark.engines.memory import Peak
 from benchmark.engines.outcome import Api, Limits, Outcome, StartError, Status
@@ -19,7 +19,7 @@ from benchmark.engines.sandbox import HEALTH, INVOKE, Sandbox, remove_orphans, s
 from cytosuite.errors import InputError
 from cytosuite.files import remove
 
-__all__ = ["DockerEngine", "DockerSession", "classify", "find_docker"]
+__all__ = ["DockerEngine", "DockerSession", "classify"]
 
 HEALTH_S = 300.0  # as on the platform
 ANSWERS = frozenset({0, 2, 3, 4})  # codes that only a living server gives

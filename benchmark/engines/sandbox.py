@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmark.engines.daemon import Client
+from benchmark.containers.daemon import Client
 from benchmark.engines.hardening import LOG_BYTES, RUN_LABEL, is_orphan, ulimits
 from benchmark.engines.memory import Group
 from benchmark.engines.outcome import Limits

@@ -6,15 +6,10 @@ from types import SimpleNamespace
 import pytest
 
 from benchmark.containers import build as module
-from benchmark.containers.build import (
-    build,
-    build_all,
-    build_base,
-    ensure_images,
-    image_state,
-    image_tag,
-    source_digest,
-)
+from benchmark.containers.base import build_base
+from benchmark.containers.build import build, build_all, ensure_images
+from benchmark.containers.images import image_digest, image_state, image_tag
+from benchmark.containers.sources import runtime_digest
 from cytosuite.errors import InputError
 
 docker_errors = pytest.importorskip("docker.errors")
@@ -31,9 +26,15 @@ license = "Apache-2.0"
 FILES = {
     "cytosuite/__init__.py": "",
     "cytosuite/container.py": "pass",
+    "cytosuite/segmentation/objects.py": "pass",
+    "cytosuite/metrics/metric.py": "pass",
+    "cytosuite/training/loop.py": "pass",
     "algorithms/__init__.py": "",
     "algorithms/thresholder/algorithm.toml": MANIFEST,
     "algorithms/thresholder/predict.py": "pass",
+    "algorithms/thresholder/README.md": "How it works.",
+    "algorithms/thresholder/training/losses.py": "pass",
+    "algorithms/thresholder/kernels/compiled.so": "machine code",
     "algorithms/other/predict.py": "pass",
     "weights/thresholder/small.json": "{}",
     "Dockerfile": "FROM base",
@@ -108,7 +109,9 @@ def daemon():
     "changed",
     [
         "cytosuite/container.py",
+        "cytosuite/segmentation/objects.py",
         "algorithms/thresholder/predict.py",
+        "algorithms/thresholder/Dockerfile",
         "algorithms/thresholder/more/new.py",
         "weights/thresholder/small.json",
         "weights/thresholder/new.safetensors",
@@ -117,17 +120,23 @@ def daemon():
         "docker/requirements-cpu.txt",
     ],
 )
-def test_whatever_goes_into_the_image_changes_the_digest(root, changed):
-    before = source_digest(root, "thresholder")
+def test_every_file_of_the_image_changes_the_digest(root, changed):
+    before = image_digest(root, "thresholder")
     (root / changed).parent.mkdir(exist_ok=True)
     (root / changed).write_text("changed")
-    assert source_digest(root, "thresholder") != before
+    assert image_digest(root, "thresholder") != before
 
 
 @pytest.mark.parametrize(
     "changed",
     [
         "algorithms/other/predict.py",
+        "algorithms/thresholder/README.md",
+        "algorithms/thresholder/training/losses.py",
+        "algorithms/thresholder/kernels/compiled.so",
+        "cytosuite/metrics/metric.py",
+        "cytosuite/metrics/labels/new.py",
+        "cytosuite/training/loop.py",
         "algorithms/thresholder/__pycache__/predict.pyc",
         "cytosuite/.swap",
         "docker/requirements-cuda.txt",
@@ -135,16 +144,18 @@ def test_whatever_goes_into_the_image_changes_the_digest(root, changed):
     ],
 )
 def test_nothing_else_changes_the_digest(root, changed):
-    before = source_digest(root, "thresholder")
+    before = image_digest(root, "thresholder")
+    runtime = runtime_digest(root, "thresholder")
     (root / changed).parent.mkdir(exist_ok=True)
     (root / changed).write_text("changed")
-    assert source_digest(root, "thresholder") == before
+    assert image_digest(root, "thresholder") == before
+    assert runtime_digest(root, "thresholder") == runtime
 
 
 def test_the_lock_that_counts_is_that_of_the_device(root):
-    before = source_digest(root, "thresholder", "cuda")
+    before = image_digest(root, "thresholder", "cuda")
     (root / "docker/requirements-cuda.txt").write_text("numpy==2")
-    assert source_digest(root, "thresholder", "cuda") != before
+    assert image_digest(root, "thresholder", "cuda") != before
 
 
 def test_tags_are_valid_and_tell_devices_apart():
@@ -165,6 +176,7 @@ def test_the_context_holds_this_algorithm_and_nothing_else(root, daemon):
     base, algorithm = daemon.builds
     assert set(algorithm["files"]) == {
         *("Dockerfile", "cytosuite", "cytosuite/__init__.py", "cytosuite/container.py"),
+        *("cytosuite/segmentation", "cytosuite/segmentation/objects.py"),
         *("algorithms", "algorithms/__init__.py", "algorithms/thresholder"),
         *("algorithms/thresholder/algorithm.toml", "algorithms/thresholder/predict.py"),
         *("weights", "weights/thresholder", "weights/thresholder/small.json"),
@@ -190,7 +202,7 @@ def test_a_dockerfile_in_the_folder_overrides(root, daemon):
     assert image_state(daemon, root, "thresholder") == "current"
 
 
-def test_what_is_current_is_not_built_again_unless_forced(root, daemon):
+def test_a_current_image_is_not_built_again_unless_forced(root, daemon):
     build(daemon, root, "thresholder")
     count = len(daemon.builds)
     lines = []

@@ -3,12 +3,13 @@ import tarfile
 
 import pytest
 
-from benchmark.containers.context import pack, tree
+from benchmark.containers.context import by_name, pack
+from cytosuite.files import visible_files
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """Return a folder with what a checkout holds."""
+    """Return a folder like a checkout, with caches and hidden files."""
     for name in ("b.py", "a/c.toml", "a/__pycache__/c.pyc", ".hidden", "a/.cache/x"):
         path = tmp_path / "source" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -16,13 +17,19 @@ def folder(tmp_path):
     return tmp_path / "source"
 
 
+def _named(folder, prefix):
+    return {
+        f"{prefix}/{name}": path for name, path in by_name(visible_files(folder), folder).items()
+    }
+
+
 def _read(files):
     with pack(files) as stream:
         return stream.read()
 
 
-def test_equal_contents_give_equal_bytes_whatever_the_host_says(folder):
-    files = tree(folder, "app")
+def test_equal_contents_give_equal_bytes_on_every_host(folder):
+    files = _named(folder, "app")
     before = _read(files)
     for path in folder.rglob("*.py"):
         os.utime(path, (1, 1))
@@ -33,27 +40,26 @@ def test_equal_contents_give_equal_bytes_whatever_the_host_says(folder):
 
 @pytest.mark.parametrize("change", ["content", "name"])
 def test_other_contents_and_names_give_other_bytes(folder, change):
-    before = _read(tree(folder, "app"))
+    before = _read(_named(folder, "app"))
     if change == "content":
         (folder / "b.py").write_text("b.pY")
     else:
         (folder / "b.py").rename(folder / "d.py")
-    assert _read(tree(folder, "app")) != before
+    assert _read(_named(folder, "app")) != before
 
 
 def test_caches_and_hidden_files_stay_out(folder):
-    assert set(tree(folder, "app")) == {"app", "app/b.py", "app/a/c.toml"}
+    assert set(_named(folder, "app")) == {"app/b.py", "app/a/c.toml"}
 
 
-def test_a_folder_that_does_not_exist_is_there_and_empty(tmp_path):
-    assert tree(tmp_path / "none", "weights/x") == {"weights/x": None}
+def test_an_empty_folder_is_a_folder_in_the_context(tmp_path):
     with pack({"weights/x": None}) as stream, tarfile.open(fileobj=stream) as archive:
         assert archive.getnames() == ["weights", "weights/x"]
         assert all(entry.isdir() for entry in archive)
 
 
 def test_every_user_may_read_everything(folder):
-    files = {**tree(folder, "app"), "Dockerfile": b"FROM x\n"}
+    files = {**_named(folder, "app"), "Dockerfile": b"FROM x\n"}
     with pack(files) as stream, tarfile.open(fileobj=stream) as archive:
         for entry in archive:
             assert entry.mode == (0o755 if entry.isdir() else 0o644)
@@ -62,8 +68,8 @@ def test_every_user_may_read_everything(folder):
         assert archive.extractfile("app/a/c.toml").read() == b"a/c.toml"
 
 
-def test_folders_come_before_what_is_in_them(folder):
-    with pack(tree(folder, "deep/app")) as stream, tarfile.open(fileobj=stream) as archive:
+def test_folders_come_before_their_files(folder):
+    with pack(_named(folder, "deep/app")) as stream, tarfile.open(fileobj=stream) as archive:
         names = archive.getnames()
     assert names.index("deep") < names.index("deep/app") < names.index("deep/app/a")
     assert len(names) == len(set(names))

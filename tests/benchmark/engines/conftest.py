@@ -6,9 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmark.containers.build import build_base
+from benchmark.containers.base import build_base
 from benchmark.containers.context import pack
-from benchmark.engines.docker import DockerEngine, find_docker
+from benchmark.containers.daemon import find_docker
+from benchmark.engines.docker import DockerEngine
 from benchmark.engines.hardening import RUN_LABEL, owner_label
 from benchmark.engines.outcome import Limits
 from cytosuite.errors import InputError

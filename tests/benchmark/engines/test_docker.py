@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark.containers.build import build, image_state, image_tag, source_digest
-from benchmark.engines.docker import Bounds, DockerEngine, classify, find_docker
+from benchmark.containers.build import build
+from benchmark.containers.daemon import find_docker
+from benchmark.containers.images import image_digest, image_state, image_tag
+from benchmark.engines.docker import Bounds, DockerEngine, classify
 from benchmark.engines.hardening import RUN_LABEL, owner_label
 from benchmark.engines.outcome import Limits, StartError
 from benchmark.engines.sandbox import remove_orphans
@@ -159,7 +161,7 @@ def test_the_image_of_an_algorithm_segments(client, base, tmp_path):
     assert tag == image_tag("watershed")
     assert image_state(client, ROOT, "watershed") == "current"
     labels = client.images.get(tag).labels
-    assert labels["org.cytosuite.source-digest"] == source_digest(ROOT, "watershed")
+    assert labels["org.cytosuite.source-digest"] == image_digest(ROOT, "watershed")
     assert labels["org.grand-challenge.api-method"] == "exec"
     z, y, x = np.mgrid[:16, :48, :48]
     image = np.full((16, 48, 48), 100, np.uint16)

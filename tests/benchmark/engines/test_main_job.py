@@ -9,8 +9,9 @@ import time
 
 import pytest
 
-from benchmark.containers.build import build, image_tag
 from benchmark.catalog import ROOT
+from benchmark.containers.build import build
+from benchmark.containers.images import image_tag
 from benchmark.engines.hardening import RUN_LABEL
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]

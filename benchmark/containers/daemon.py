@@ -1,4 +1,4 @@
-"""The one place that finds a Docker daemon, and that turns its errors into one line."""
+"""Find the Docker daemon, and turn its errors into one line."""
 
 import os
 import socket
@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from cytosuite.errors import InputError
 
-FIND_S = 5.0  # a daemon that hangs is none
+FIND_S = 5.0  # a daemon that does not answer within this time counts as missing
 CALL_S = 120.0
 
 Client: TypeAlias = Any  # docker.DockerClient: the SDK has no annotations, and is imported on use
@@ -60,12 +60,12 @@ def need_docker() -> Client:
 
 @contextmanager
 def daemon_errors(doing: str) -> Iterator[None]:
-    """Turn what the daemon refuses inside the block into an error of one line.
+    """Turn errors of the daemon inside the block into an `InputError` of one line.
 
     Parameters
     ----------
     doing : str
-        What was tried, for the message: ``build of cytosuite/base:cpu``.
+        The action, for the message: ``build of cytosuite/base:cpu``.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def daemon_errors(doing: str) -> Iterator[None]:
 
 
 def _unreachable(path: str) -> str:
-    """Return why nobody listens at a Unix socket, empty if somebody does."""
+    """Return why no connection to a Unix socket is possible, empty if it is."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(FIND_S)
         try:
@@ -93,6 +93,6 @@ def _unreachable(path: str) -> str:
 
 
 def _last(error: BaseException) -> str:
-    """Return what an error of the daemon says, as one line of bounded length."""
-    said = getattr(error, "explanation", None) or str(error) or type(error).__name__
-    return " ".join(str(said).split())[:300]
+    """Return the message of a daemon's error as one line of bounded length."""
+    message = getattr(error, "explanation", None) or str(error) or type(error).__name__
+    return " ".join(str(message).split())[:300]
