@@ -22,8 +22,8 @@ from benchmark.catalog import ROOT, algorithms, pick
 from benchmark.engines.choose import choose
 from benchmark.engines.docker import DockerEngine
 from benchmark.engines.outcome import Api, Engine, Limits, Outcome, Session, StartError
-from benchmark.pictures.preview import OUTLINE
-from benchmark.pictures.outlines import boundary
+from benchmark.pictures.planes import boundary
+from benchmark.pictures.sheet import OUTLINE
 from benchmark.run import own_record
 from benchmark.validate import BadOutput, check, survey
 from cytosuite.errors import InputError

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Pictures of volumes: planes of equal contrast, outlines and differences, as PNG."""

@@ -1,58 +1,112 @@
+import sys
+from subprocess import run
+
 import numpy as np
+import pytest
 from PIL import Image
 
-from benchmark.pictures.preview import OUTLINE, write_previews
-from cytosuite.tasks import TASKS
+from benchmark.pictures.preview import write_preview, write_result
+from benchmark.pictures.sheet import OUTLINE
 from cytosuite.volume import Volume
-from datasets.sample import Sample
-
-TASK = TASKS["segment"]
 
 
-def _sample(**more):
-    """Return a bright cube in the dark, with its label."""
+def cube():
+    """Return a bright cube in the dark, and its label."""
     image = np.zeros((10, 40, 40), np.uint16)
     image[3:7, 10:30, 10:30] = 1000
     volume = Volume(image, (2.0, 0.5, 0.5), "ZYX")
-    labels = volume.like((image > 0).astype(np.uint16))
-    return Sample({"microscopy-image": volume}, {"instance-labels": labels}, **more)
+    return volume, volume.like((image > 0).astype(np.uint16))
 
 
-def _pixels(path):
+def pixels(path):
     with Image.open(path) as picture:
         return np.asarray(picture.convert("RGB")).astype(int)
 
 
+def outline(path):
+    return (pixels(path) == OUTLINE).all(axis=2)
+
+
 def test_the_preview_shows_three_planes_and_the_outlines(tmp_path):
-    write_previews(tmp_path, "cube", _sample(), TASK)
-    pixels = _pixels(tmp_path / "preview.png")
-    half = len(pixels) // 2
-    outline = (pixels == OUTLINE).all(axis=2)
-    assert not outline[:half].any()
-    assert outline[half:].any()
-    white = (pixels[: half - 30] > 250).all(axis=2)
+    image, labels = cube()
+    write_preview(tmp_path, "cube", {"image": image}, labels, {})
+    found = pixels(tmp_path / "preview.png")
+    half = len(found) // 2
+    drawn = outline(tmp_path / "preview.png")
+    assert not drawn[:half].any()
+    assert drawn[half:].any()
+    white = (found[: half - 30] > 250).all(axis=2)
     columns = np.flatnonzero(white[40:].any(axis=0))
     assert np.count_nonzero(np.diff(columns) > 20) == 2  # three planes, apart
     assert not (tmp_path / "steps.png").exists()
 
 
 def test_planes_have_square_micrometres(tmp_path):
-    write_previews(tmp_path, "cube", _sample(), TASK)
-    first = _pixels(tmp_path / "preview.png")[26:386, 8:368]
+    image, labels = cube()
+    write_preview(tmp_path, "cube", {"image": image}, labels, {})
+    first = pixels(tmp_path / "preview.png")[26:386, 8:368]
     rows, columns = (np.flatnonzero((first > 250).all(axis=2).any(axis=a)) for a in (1, 0))
     assert np.ptp(rows) == np.ptp(columns)
     assert abs(np.ptp(rows) / 360 - 0.5) < 0.05  # 20 of 40 voxels
 
 
-def test_stages_make_a_strip(tmp_path):
-    sample = _sample()
-    stages = {f"step-{n}-x": sample.inputs["microscopy-image"] for n in (1, 2)}
-    write_previews(tmp_path, "cube", _sample(companions=stages), TASK)
-    assert (tmp_path / "steps.png").is_file()
+def test_stages_make_a_sheet_of_their_own(tmp_path):
+    image, _ = cube()
+    write_preview(tmp_path, "cube", {"image": image}, None, {"dye": image, "camera": image})
+    assert (
+        len(pixels(tmp_path / "steps.png"))
+        == 2 * len(pixels(tmp_path / "preview.png")) - 8  # one margin is shared
+    )
+
+
+def test_images_without_objects_have_no_outlines(tmp_path):
+    image, _ = cube()
+    write_preview(tmp_path, "cube", {"view": image, "second view": image}, None, {})
+    assert not outline(tmp_path / "preview.png").any()
+
+
+def test_labels_of_another_shape_or_alone_are_drawn_on_black(tmp_path):
+    image, labels = cube()
+    other = Volume(image.array[:5, :20, :20], image.spacing)
+    for name, volumes in {"other": {"image": other}, "alone": {}}.items():
+        write_preview(tmp_path / name, "cube", volumes, labels, {})
+        assert outline(tmp_path / name / "preview.png").any()
+
+
+@pytest.mark.parametrize("axes", ["YX", "CYX", "TZYX"])
+def test_images_of_any_axes_are_shown(tmp_path, axes):
+    array = np.arange(6 * 8 * 9 * 2, dtype=np.float32).reshape(2, 6, 8, 9)[(0,) * (4 - len(axes))]
+    spacing = (2.0, 0.5, 0.5)[3 - sum(axis in "ZYX" for axis in axes) :]
+    write_preview(tmp_path, "odd", {"image": Volume(array, spacing, axes)}, None, {})
+    assert (tmp_path / "preview.png").is_file()
+
+
+def test_a_case_without_images_has_no_preview(tmp_path):
+    write_preview(tmp_path, "numbers", {}, None, {})
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_empty_or_constant_image_is_shown_too(tmp_path):
     flat = Volume(np.full((4, 8, 8), 7, np.uint8), (1.0, 1.0, 1.0), "ZYX")
-    none = Sample({"microscopy-image": flat}, {"instance-labels": flat.like(flat.array * 0)})
-    write_previews(tmp_path, "flat", none, TASK)
+    write_preview(tmp_path, "flat", {"image": flat}, flat.like(flat.array * 0), {})
     assert (tmp_path / "preview.png").is_file()
+
+
+def test_a_result_stands_beside_its_image(tmp_path):
+    image, labels = cube()
+    write_result(tmp_path / "labels.png", image, labels, "labels")
+    drawn = outline(tmp_path / "labels.png")
+    assert drawn.shape == (40, 80)
+    assert not drawn[:, :40].any()
+    assert drawn[:, 40:].sum() == 4 * 19
+    write_result(tmp_path / "image.png", image, image.like(image.array * 3), "image")
+    both = pixels(tmp_path / "image.png")
+    np.testing.assert_array_equal(both[:, :40], both[:, 40:])  # each in its own contrast
+
+
+def test_pictures_load_no_plotting_library():
+    code = (
+        "import sys, benchmark.pictures.preview, benchmark.pictures.strip;"
+        "sys.exit({'matplotlib', 'jinja2'} & set(sys.modules) or None)"
+    )
+    run([sys.executable, "-c", code], check=True)

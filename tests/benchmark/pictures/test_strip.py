@@ -1,8 +1,8 @@
 import numpy as np
 from PIL import Image
 
+from benchmark.pictures.strip import strip
 from cytosuite.volume import Volume
-from datasets.calibration.picture import strip
 
 
 def stacks(level, count=2):
@@ -19,7 +19,7 @@ def halves(path):
 
 
 def lit(half):
-    return ((half > 60) & (half < 250)).sum()
+    return ((half > 40) & (half < 250)).sum()
 
 
 def test_contrast_is_equal_on_both_sides(tmp_path):

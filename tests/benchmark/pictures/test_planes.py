@@ -1,24 +1,24 @@
-import base64
-import io
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from PIL import Image
 from skimage.segmentation import find_boundaries
 
-from benchmark.pictures import outlines
-from benchmark.pictures.outlines import boundary, grey, layer_png, limits, matched, shrink, stretch
+from benchmark.pictures.planes import (
+    boundary,
+    cut_at,
+    grey,
+    limits,
+    planes,
+    shrink,
+    sizes,
+    spatial,
+    stretch,
+)
+from cytosuite.volume import Volume
 
 LABELS = arrays(np.uint16, st.tuples(*[st.integers(1, 12)] * 2), elements=st.integers(0, 3))
-
-
-def decode(address):
-    head, data = address.split(",")
-    assert head == "data:image/png;base64"
-    return Image.open(io.BytesIO(base64.b64decode(data)))
 
 
 @given(LABELS)
@@ -55,34 +55,6 @@ def test_boundary_of_a_square_is_its_rim():
 
 
 @given(LABELS)
-def test_everything_of_the_truth_is_found_by_the_truth(labels):
-    found, missed, right, extra = matched(labels, labels)
-    np.testing.assert_array_equal(found, right)
-    assert set(found) == set(np.unique(labels)) - {0}
-    assert missed.size == extra.size == 0
-
-
-@given(LABELS)
-def test_nothing_is_found_by_an_empty_output(labels):
-    found, missed, _, extra = matched(labels, np.zeros_like(labels))
-    assert found.size == extra.size == 0
-    assert set(missed) == set(np.unique(labels)) - {0}
-
-
-def test_exactly_half_is_no_match():
-    truth, guess = np.array([[1, 1, 1, 1]]), np.array([[0, 0, 5, 5]])
-    assert [list(ids) for ids in matched(truth, guess)] == [[], [1], [], [5]]
-    assert [list(ids) for ids in matched(truth, np.array([[0, 5, 5, 5]]))] == [[1], [], [5], []]
-
-
-def test_large_volumes_are_thinned(monkeypatch):
-    monkeypatch.setattr(outlines, "MATCH_VOXELS", 64)
-    truth = np.zeros((12, 12, 12), int)
-    truth[:6] = 1
-    assert list(matched(truth, truth)[0]) == [1]
-
-
-@given(LABELS)
 def test_stretching_by_a_whole_factor_repeats_pixels(labels):
     height, width = labels.shape
     expected = np.kron(labels, np.ones((3, 2), labels.dtype))
@@ -92,20 +64,20 @@ def test_stretching_by_a_whole_factor_repeats_pixels(labels):
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 def test_grey_runs_from_black_to_white(dtype):
     plane = np.arange(100, dtype=dtype).reshape(10, 10)
-    picture = grey(plane, 0.0, 99.0)
+    picture = grey(plane, (0.0, 99.0))
     assert picture.dtype == np.uint8
     assert (picture[0, 0], picture[-1, -1]) == (0, 255)
     assert (np.diff(picture.ravel().astype(int)) >= 0).all()
 
 
-def test_what_is_not_finite_is_drawn():
+def test_values_that_are_not_finite_are_drawn():
     plane = np.array([[np.nan, np.inf, -np.inf, 0.5]])
     assert limits(np.full(3, np.nan)) == (0.0, 1.0)
-    assert grey(plane, 0.0, 1.0).tolist() == [[0, 255, 0, 128]]
+    assert grey(plane, (0.0, 1.0)).tolist() == [[0, 255, 0, 128]]
 
 
 def test_a_flat_image_is_black():
-    assert grey(np.full((3, 3), 7), *limits(np.full((3, 3), 7))).max() == 0
+    assert grey(np.full((3, 3), 7), limits(np.full((3, 3), 7))).max() == 0
 
 
 def test_shrinks_but_never_grows():
@@ -114,10 +86,29 @@ def test_shrinks_but_never_grows():
     assert (shrink(plane, 10, 10) == 9).all()
 
 
-def test_a_layer_is_transparent_where_nothing_is_drawn():
-    colours = ((230, 159, 0), (240, 100, 190))
-    image = decode(layer_png(np.array([[0, 1], [2, 0]], np.uint8), colours)).convert("RGBA")
-    pixels = np.asarray(image)
-    assert pixels[..., 3].tolist() == [[0, 255], [255, 0]]
-    assert tuple(pixels[0, 1, :3]) == colours[0]
-    assert tuple(pixels[1, 0, :3]) == colours[1]
+def test_cuts_through_the_middle_unless_it_is_empty():
+    labels = np.zeros((9, 9, 9), int)
+    assert cut_at(labels.shape) == cut_at(labels.shape, labels) == (4, 4, 4)
+    labels[1:3, 4, 4] = 1
+    labels[2, 3:6, 4] = 1
+    assert cut_at(labels.shape, labels) == (2, 4, 4)
+
+
+def test_takes_the_middle_time_and_first_channel():
+    array = np.arange(3 * 2 * 4 * 5 * 6).reshape(3, 2, 4, 5, 6)
+    kept, spacing = spatial(Volume(array, (3.0, 2.0, 1.0), "TCZYX"))
+    np.testing.assert_array_equal(kept, array[1, 0])
+    assert spacing == (3.0, 2.0, 1.0)
+    assert spatial(Volume(array[0, 0, 0], (2.0, 1.0), "YX"))[0].shape == (1, 5, 6)
+
+
+def test_three_planes_of_a_volume_and_one_of_an_image():
+    array = np.arange(2 * 3 * 4).reshape(2, 3, 4)
+    assert [plane.shape for plane in planes(array, (1, 1, 2))] == [(3, 4), (2, 4), (3, 2)]
+    assert [plane[1, 0] for plane in planes(array, (1, 1, 2))] == [16, 16, 6]
+    assert len(planes(array[:1], (0, 1, 2))) == 1
+
+
+def test_micrometres_are_square_in_all_planes():
+    # 16 x 12 x 12 µm
+    assert sizes((8, 24, 24), (2.0, 0.5, 0.5), 120) == [(90, 90), (120, 90), (90, 120)]

@@ -1,0 +1,176 @@
+"""Planes of a volume for every picture: one cutter, one rule of contrast, one outline."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from cytosuite.volume import Volume
+
+CONTRAST = (5.0, 99.8)  # percentiles shown as black and white
+SAMPLE = 1_000_000  # values at most from which percentiles are taken
+PLANES = ("XY", "XZ", "YZ")
+
+Pixels = NDArray[Any]
+Grey = NDArray[np.uint8]
+Triple = tuple[int, int, int]
+
+
+def spatial(volume: Volume) -> tuple[Pixels, tuple[float, float, float]]:
+    """Return the (Z, Y, X) pixels and voxel size [µm]: middle time point, first channel.
+
+    Parameters
+    ----------
+    volume : Volume
+        Any axes; a 2D image becomes one plane, as thick as a pixel is high.
+    """
+    array = volume.array
+    if "T" in volume.axes:
+        array = array[array.shape[0] // 2]
+    if "C" in volume.axes:
+        array = array[0]
+    if "Z" in volume.axes:
+        z, y, x = volume.spacing
+        return array, (z, y, x)
+    return array[None], (volume.spacing[0], volume.spacing[0], volume.spacing[1])
+
+
+def cut_at(shape: tuple[int, ...], labels: Pixels | None = None) -> Triple:
+    """Return the plane to show along each axis: the middle one, or the fullest if that is empty.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the volume, (Z, Y, X).
+    labels : (Z, Y, X) integer array, optional
+        Objects in the volume, 0 = background; the middle without them.
+    """
+    cut = [size // 2 for size in shape]
+    if labels is not None:
+        for axis in range(3):
+            if not np.take(labels, cut[axis], axis).any():
+                others = tuple(other for other in range(3) if other != axis)
+                area = np.count_nonzero(labels, axis=others)
+                cut[axis] = int(np.argmax(area)) if area.any() else cut[axis]
+    return cut[0], cut[1], cut[2]
+
+
+def planes(array: Pixels, cut: Triple) -> list[Pixels]:
+    """Return views of the `PLANES` of a (Z, Y, X) array, the first alone if it has one plane.
+
+    Returns
+    -------
+    list of 2D arrays
+        (Y, X), (Z, X) and (Y, Z).
+    """
+    z, y, x = cut
+    found = [array[z], array[:, y, :], array[:, :, x].T]
+    return found[:1] if array.shape[0] == 1 else found
+
+
+def sizes(shape: Triple, spacing: tuple[float, float, float], side: int) -> list[tuple[int, int]]:
+    """Return height and width [px] of the `planes`, a µm being equally long in all of them.
+
+    Parameters
+    ----------
+    shape, spacing : tuple
+        Voxels and µm per voxel, z y x.
+    side : int
+        Length of the longest side that is shown.
+    """
+    extents = [size * um for size, um in zip(shape, spacing, strict=True)]
+    scale = side / max(extents[1:] if shape[0] == 1 else extents)
+    depth, height, width = (max(8, round(extent * scale)) for extent in extents)
+    return [(height, width), (depth, width), (height, depth)]
+
+
+def limits(array: NDArray[np.generic]) -> tuple[float, float]:
+    """Return the values shown as black and white: the `CONTRAST` percentiles of the finite ones.
+
+    Parameters
+    ----------
+    array : array
+        Any shape and real dtype; about `SAMPLE` of its values are looked at.
+
+    Returns
+    -------
+    low, high : float
+        (0, 1) when nothing is finite.
+    """
+    sample = np.asarray(array).ravel()[:: max(1, array.size // SAMPLE)].astype(np.float64)
+    sample = sample[np.isfinite(sample)]
+    if not sample.size:
+        return 0.0, 1.0
+    low, high = np.percentile(sample, CONTRAST)
+    return float(low), float(high)
+
+
+def shown(plane: NDArray[np.generic], limits: tuple[float, float]) -> NDArray[np.float64]:
+    """Return a plane in units of its contrast, 0 black and 1 white; not clipped, NaN is black."""
+    low, high = limits
+    values = np.nan_to_num(np.asarray(plane, dtype=np.float64), nan=low)
+    scaled: NDArray[np.float64] = (values - low) / (high - low if high > low else 1.0)
+    return scaled
+
+
+def grey(plane: NDArray[np.generic], limits: tuple[float, float]) -> Grey:
+    """Return a plane as grey values between the limits; NaN is black."""
+    result: Grey = np.rint(shown(plane, limits).clip(0, 1) * 255).astype(np.uint8)
+    return result
+
+
+def shrink(plane: Grey, height: int, width: int) -> Grey:
+    """Return a grey plane averaged down to at most this size; smaller axes stay as they are."""
+    size = (min(width, plane.shape[1]), min(height, plane.shape[0]))
+    if size == (plane.shape[1], plane.shape[0]):
+        return plane
+    return np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.BOX))
+
+
+def stretch(array: Pixels, height: int, width: int) -> Pixels:
+    """Return a 2D array at another size by its nearest pixels."""
+    rows = (np.arange(height) * array.shape[0]) // height
+    columns = (np.arange(width) * array.shape[1]) // width
+    result: Pixels = array[rows[:, None], columns[None, :]]
+    return result
+
+
+def boundary(labels: NDArray[np.integer], thickness: int = 1) -> NDArray[np.bool_]:
+    """Return the innermost pixels of each label that touch another label or the background.
+
+    Parameters
+    ----------
+    labels : (Y, X) integer array
+        0 = background.
+    thickness : int
+        Rings of pixels, from the edge inwards.
+
+    Returns
+    -------
+    (Y, X) bool array
+        Always within the labels; the border of the image is no edge.
+
+    Notes
+    -----
+    A pixel counts when one of its 4 neighbours has another label, as in `skimage.segmentation.
+    find_boundaries` with ``mode="inner", connectivity=1``, only faster as nothing is dilated.
+
+    Examples
+    --------
+    >>> boundary(np.array([[0, 1, 1, 1]])).astype(int)
+    array([[0, 1, 0, 0]])
+    """
+    edge = np.zeros(labels.shape, dtype=bool)
+    inside = labels
+    for _ in range(thickness):
+        ring = np.zeros(labels.shape, dtype=bool)
+        differs = inside[1:] != inside[:-1]
+        ring[1:] |= differs
+        ring[:-1] |= differs
+        differs = inside[:, 1:] != inside[:, :-1]
+        ring[:, 1:] |= differs
+        ring[:, :-1] |= differs
+        edge |= ring & (labels > 0)
+        inside = np.where(edge, 0, labels)
+    return edge
