@@ -7,7 +7,6 @@ the loopback device, port 4743, once the outputs of the case in ``/input`` are w
 """
 
 import argparse
-import http.client
 import importlib
 import os
 import signal
@@ -23,6 +22,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from cytosuite import __version__
+from cytosuite.client import PORT, request
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.files import write_json
 from cytosuite.interface import Mounts, read_case, write_outputs
@@ -32,7 +32,6 @@ from cytosuite.tasks import TASKS
 from cytosuite.weights import find_folder, open_model, read_cards
 
 COMMANDS = ("run", "serve", "health", "invoke")
-PORT = 4743
 OUT_OF_MEMORY = 4
 TERMINATED = 128 + signal.SIGTERM
 
@@ -180,27 +179,6 @@ def serve(algorithm: Algorithm, server_socket: socket.socket | None = None) -> N
     raise SystemExit(0)
 
 
-def request(method: str, path: str, timeout_s: float | None = None) -> int:
-    """Send one request to the server in this container.
-
-    Returns
-    -------
-    int
-        0 for a success; 1 when there is no server; otherwise the exit code that `run` would
-        have had.
-    """
-    connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=timeout_s)
-    try:
-        connection.request(method, path)
-        answer = connection.getresponse()
-        text = answer.read(200).decode(errors="replace")
-    except (OSError, http.client.HTTPException) as error:
-        return _say(f"no answer from the algorithm's server ({error})", 1)
-    if answer.status in {200, 201}:
-        return 0
-    return int(text) if text.isdigit() else 1
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Execute one of the container's commands and return its exit code."""
     parser = argparse.ArgumentParser(prog="cytosuite.container", description=__doc__)
@@ -211,9 +189,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--algorithm", default=os.environ.get("CYTOSUITE_ALGORITHM", ""))
     given = parser.parse_args(arguments)
     if given.command == "health":
-        return request("GET", "/health", timeout_s=10)
+        return _request("GET /health", 10.0)
     if given.command == "invoke":
-        return request("POST", "/invoke")
+        return _request("POST /invoke", None)
     signal.signal(signal.SIGTERM, _stop)
     mounts = Mounts.from_environment()
     mounts = Mounts(
@@ -232,6 +210,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         threading.Thread(target=_end_with_stdin, daemon=True).start()
         serve(algorithm, socket.socket(fileno=int(descriptor)))
     return _in_thread(algorithm)
+
+
+def _request(line: str, timeout_s: float | None) -> int:
+    """Send a request to the server in this container; one line on stderr if there is none."""
+    try:
+        return request(line, timeout_s=timeout_s)
+    except OSError as error:
+        return _say(f"no answer from the algorithm's server ({error})", 1)
 
 
 def _in_thread(algorithm: Algorithm) -> int:

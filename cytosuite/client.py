@@ -1,0 +1,69 @@
+"""Send one HTTP request to an algorithm's server.
+
+Engines also run this file alone inside a container, ``python3 -c <file> "POST /invoke" <seconds>``.
+So it uses plain sockets: every larger import would count as the algorithm's memory (250 MB with
+the library) and time (0.5 s a case).
+"""
+
+import socket
+import sys
+import time
+
+PORT = 4743
+ANSWER_BYTES = 65536
+
+
+def request(
+    line: str, port: int = PORT, timeout_s: float | None = None, patience_s: float = 0.0
+) -> int:
+    """Send a request on the loopback device and return the result as an exit code.
+
+    Parameters
+    ----------
+    line : str
+        Method and path: ``GET /health`` or ``POST /invoke``.
+    port : int
+        Of the server.
+    timeout_s : float, optional
+        Longest wait for the connection and for each part of the answer; no limit without it.
+    patience_s : float
+        Time during which a refused connection is tried again.
+
+    Returns
+    -------
+    int
+        0 for the status 200 or 201; else the number of one to three digits in the body of the
+        answer, 1 without one.
+
+    Raises
+    ------
+    OSError
+        If there is no server, or it ends without an answer.
+    """
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            server = socket.create_connection(("127.0.0.1", port), timeout_s)
+            break
+        except ConnectionRefusedError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(0.02)
+    answer = b""
+    with server:
+        server.sendall(f"{line} HTTP/1.0\r\nContent-Length: 0\r\n\r\n".encode())
+        while len(answer) < ANSWER_BYTES and (part := server.recv(4096)):
+            answer += part
+    head, end, body = answer.partition(b"\r\n\r\n")
+    if not end:
+        raise ConnectionError("the connection was closed without an answer")
+    if head.split()[1:2] in ([b"200"], [b"201"]):
+        return 0
+    return int(body) if body.isdigit() and len(body) < 4 else 1
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(request(sys.argv[1], patience_s=float(sys.argv[2])))
+    except OSError as error:
+        sys.exit(str(error))
