@@ -1,4 +1,4 @@
-"""Scores of instance labels: overlap, detection, surfaces."""
+"""Metrics of instance labels: overlap, detection, and distances of surfaces."""
 
 from cytosuite.metrics.labels.border import without_border
 from cytosuite.metrics.labels.ctc import (
@@ -14,19 +14,19 @@ from cytosuite.metrics.labels.ctc import (
 from cytosuite.metrics.labels.ctc_variants import det_without_penalty, op_csb, seg_of_slices
 from cytosuite.metrics.labels.detection import (
     count_error,
+    count_error_absolute,
     f1,
     f1_at,
-    found,
     precision,
     prediction_count,
     recall,
+    true_positives,
     truth_count,
 )
 from cytosuite.metrics.labels.instances import (
     ap50,
     ap75,
     average_precision,
-    count_error_absolute,
     mean_average_precision,
     panoptic_quality,
     recognition_quality,
@@ -34,7 +34,14 @@ from cytosuite.metrics.labels.instances import (
 )
 from cytosuite.metrics.labels.jaccard import aji, aji_plus, dice
 from cytosuite.metrics.labels.overlap import OVERLAP, Overlap, concatenate, overlap
-from cytosuite.metrics.labels.surfaces import SURFACES, assd, hausdorff, hd95
+from cytosuite.metrics.labels.surfaces import (
+    SURFACES,
+    assd,
+    hausdorff,
+    hd95,
+    surface_table,
+    surfaces,
+)
 
 __all__ = [
     "OVERLAP",
@@ -56,7 +63,6 @@ __all__ = [
     "dice",
     "f1",
     "f1_at",
-    "found",
     "hausdorff",
     "hd95",
     "matches",
@@ -74,6 +80,9 @@ __all__ = [
     "segmentation_quality",
     "splits",
     "spurious",
+    "surface_table",
+    "surfaces",
+    "true_positives",
     "truth_count",
     "without_border",
 ]

@@ -4,9 +4,17 @@ Both match in the same way: a predicted object matches an object of the truth if
 more than half of it, in integers ``2 |R n S| > |R|``. An object of the truth has at most one match;
 a predicted object may match several. Half exactly is no match, and the size of the predicted
 object does not matter.
+
+References
+----------
+Maška et al., A benchmark for comparison of cell tracking algorithms, Bioinformatics 30 (2014),
+doi:10.1093/bioinformatics/btu080 (SEG).
+Matula et al., Cell Tracking Accuracy Measurement Based on Comparison of Acyclic Oriented Graphs,
+PLOS ONE 10 (2015), doi:10.1371/journal.pone.0144959 (DET and its errors).
 """
 
 from dataclasses import dataclass
+from functools import partial
 from math import nan
 
 import numpy as np
@@ -15,6 +23,9 @@ from cytosuite.errors import InputError
 from cytosuite.metrics.labels.overlap import OVERLAP, Counts, Overlap
 from cytosuite.metrics.metric import metric
 
+MASKA = "10.1093/bioinformatics/btu080"
+MATULA = "10.1371/journal.pone.0144959"
+NO_OBJECT = "when the truth holds no object"
 SPLIT, MISSED, SPURIOUS = 5, 10, 1  # cost of repairing one such error by hand (Matula et al. 2015)
 
 
@@ -38,7 +49,7 @@ class CtcErrors:
 
 
 def matches(table: Overlap) -> Counts:
-    """Return which pairs match in the sense of the Cell Tracking Challenge.
+    """Return the pairs that match in the sense of the Cell Tracking Challenge.
 
     Parameters
     ----------
@@ -72,12 +83,7 @@ def ctc_errors(table: Overlap) -> CtcErrors:
     Returns
     -------
     CtcErrors
-        NS, FN and FP of the reference.
-
-    References
-    ----------
-    Matula et al., Cell Tracking Accuracy Measurement Based on Comparison of Acyclic Oriented
-    Graphs, PLOS ONE 10 (2015), doi:10.1371/journal.pone.0144959.
+        NS, FN and FP of Matula et al.
 
     Examples
     --------
@@ -143,38 +149,17 @@ def detection_accuracy(cells: int, errors: CtcErrors, *, penalize_spurious: bool
     return 1.0 - min(repair, from_scratch) / from_scratch
 
 
-@metric(
-    "SEG",
-    "Segmentation accuracy",
-    evidence=OVERLAP,
-    best=1.0,
-    worst=0.0,
-    reference="10.1093/bioinformatics/btu080",
-    undefined="when the truth holds no object",
-)
+accuracy = partial(metric, evidence=OVERLAP, best=1.0, worst=0.0, undefined=NO_OBJECT)
+errors = partial(metric, evidence=OVERLAP, best=0.0, reference=MATULA)
+
+
+@accuracy("SEG", "Segmentation accuracy", reference=MASKA)
 def seg(table: Overlap) -> float:
     """Return the mean Jaccard index of the cells with the predicted objects that match them.
 
-    Parameters
-    ----------
-    table : Overlap
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        In [0, 1]; NaN when the truth holds no object.
-
-    Notes
-    -----
     ``SEG = 1/N sum_R J(R)`` over the N objects R of the truth, with ``J = |R n S| / |R u S|`` for
     the S that covers more than half of R, and 0 where there is none. Spurious objects do not
     lower it. Published programs return 0 for a truth without objects; here it is undefined.
-
-    References
-    ----------
-    Maška et al., A benchmark for comparison of cell tracking algorithms, Bioinformatics 30
-    (2014), doi:10.1093/bioinformatics/btu080.
 
     Examples
     --------
@@ -190,40 +175,15 @@ def seg(table: Overlap) -> float:
     return float(jaccard.sum() / table.truth_sizes.size)
 
 
-@metric(
-    "DET",
-    "Detection accuracy",
-    evidence=OVERLAP,
-    best=1.0,
-    worst=0.0,
-    reference="10.1371/journal.pone.0144959",
-    undefined="when the truth holds no object",
-)
+@accuracy("DET", "Detection accuracy", reference=MATULA)
 def det(table: Overlap) -> float:
-    """Return the share of the work of drawing every cell which the prediction saves.
+    """Return the share of the work of drawing every cell that the prediction saves.
 
-    Parameters
-    ----------
-    table : Overlap
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        In [0, 1]; NaN when the truth holds no object.
-
-    Notes
-    -----
     ``DET = 1 - min(A, A0) / A0`` with ``A = 5 splits + 10 missed + 1 spurious`` and ``A0 = 10 N``,
     the cost of drawing all N cells by hand. A predicted object that matches m > 1 cells needs
     m - 1 splits. Published programs divide by zero for a truth without objects; here it is
     undefined. Challenge data sets give tracking markers as the truth of DET and whole cells as
     that of SEG; where only one truth exists it serves both.
-
-    References
-    ----------
-    Matula et al., Cell Tracking Accuracy Measurement Based on Comparison of Acyclic Oriented
-    Graphs, PLOS ONE 10 (2015), doi:10.1371/journal.pone.0144959.
 
     Examples
     --------
@@ -235,85 +195,19 @@ def det(table: Overlap) -> float:
     return detection_accuracy(table.truth_sizes.size, ctc_errors(table))
 
 
-@metric(
-    "splits",
-    "Splits needed",
-    evidence=OVERLAP,
-    best=0.0,
-    reference="10.1371/journal.pone.0144959",
-)
+@errors("splits", "Splits needed")
 def splits(table: Overlap) -> float:
-    """Return how many cuts separate the cells which share one predicted object (NS of DET).
-
-    Parameters
-    ----------
-    table : Overlap
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        At least 0, never undefined.
-
-    Examples
-    --------
-    >>> splits(np.array([1, 2, 3]), np.array([1, 1, 1]))
-    2.0
-    """
-    return float(ctc_errors(table).splits)
+    """Return the number of cuts that separate the cells under one predicted object (NS of DET)."""
+    return ctc_errors(table).splits
 
 
-@metric(
-    "missed",
-    "Cells missed",
-    evidence=OVERLAP,
-    best=0.0,
-    reference="10.1371/journal.pone.0144959",
-)
+@errors("missed", "Cells missed")
 def missed(table: Overlap) -> float:
-    """Return how many cells no predicted object covers by more than half (FN of DET).
-
-    Parameters
-    ----------
-    table : Overlap
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        At least 0, never undefined.
-
-    Examples
-    --------
-    >>> missed(np.array([1, 1, 2, 2]), np.array([1, 1, 2, 0]))
-    1.0
-    """
-    return float(ctc_errors(table).missed)
+    """Return the number of cells that no predicted object covers by more than half (FN of DET)."""
+    return ctc_errors(table).missed
 
 
-@metric(
-    "spurious",
-    "Spurious objects",
-    evidence=OVERLAP,
-    best=0.0,
-    reference="10.1371/journal.pone.0144959",
-)
+@errors("spurious", "Spurious objects")
 def spurious(table: Overlap) -> float:
-    """Return how many predicted objects match no cell (FP of DET).
-
-    Parameters
-    ----------
-    table : Overlap
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        At least 0, never undefined.
-
-    Examples
-    --------
-    >>> spurious(np.array([1, 1, 0, 0]), np.array([1, 1, 2, 3]))
-    2.0
-    """
-    return float(ctc_errors(table).spurious)
+    """Return the number of predicted objects that match no cell (FP of DET)."""
+    return ctc_errors(table).spurious

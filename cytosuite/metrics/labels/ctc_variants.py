@@ -1,40 +1,32 @@
-"""Scores of the Cell Tracking Challenge for special truths: sparse, or in slices; and OP_CSB."""
+"""Scores of the Cell Tracking Challenge for special truths: sparse, or in slices; and OP_CSB.
+
+References
+----------
+Maška et al., The Cell Tracking Challenge: 10 years of objective benchmarking, Nature Methods 20
+(2023), doi:10.1038/s41592-023-01879-y (OP_CSB).
+"""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from cytosuite.metrics.labels.ctc import ctc_errors, det, detection_accuracy, seg
-from cytosuite.metrics.labels.overlap import OVERLAP, Counts, Labels, Overlap, concatenate
-from cytosuite.metrics.metric import metric
-
-
-@metric(
-    "DET_NFP",
-    "Detection accuracy without penalty for spurious objects",
-    evidence=OVERLAP,
-    best=1.0,
-    worst=0.0,
-    reference="10.1371/journal.pone.0144959",
-    undefined="when the truth holds no object",
+from cytosuite.metrics.labels.ctc import (
+    MATULA,
+    accuracy,
+    ctc_errors,
+    det,
+    detection_accuracy,
+    seg,
 )
+from cytosuite.metrics.labels.overlap import Counts, Labels, Overlap, concatenate
+
+
+@accuracy("DET_NFP", "Detection accuracy without penalty for spurious objects", reference=MATULA)
 def det_without_penalty(table: Overlap) -> float:
     """Return the detection accuracy in which spurious objects cost nothing.
 
-    Parameters
-    ----------
-    table : Overlap
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        In [0, 1], at least `det`; NaN when the truth holds no object.
-
-    Notes
-    -----
-    For a truth that marks only some of the cells, where a predicted object beside them may well
-    be right: the option `penalize_extra_detections=0` of the official program.
+    For a truth that marks only some of the cells, where a further predicted object may well be
+    right: the option `penalize_extra_detections=0` of the official program. At least `det`.
 
     Examples
     --------
@@ -45,40 +37,13 @@ def det_without_penalty(table: Overlap) -> float:
     return detection_accuracy(table.truth_sizes.size, errors, penalize_spurious=False)
 
 
-@metric(
+@accuracy(
     "OP_CSB",
     "Overall performance in the segmentation benchmark",
-    evidence=OVERLAP,
-    best=1.0,
-    worst=0.0,
     reference="10.1038/s41592-023-01879-y",
-    undefined="when the truth holds no object",
 )
 def op_csb(table: Overlap) -> float:
-    """Return the mean of detection and segmentation accuracy.
-
-    Parameters
-    ----------
-    table : Overlap
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        ``(DET + SEG) / 2`` in [0, 1]; NaN when the truth holds no object.
-
-    References
-    ----------
-    Maška et al., The Cell Tracking Challenge: 10 years of objective benchmarking, Nature Methods
-    20 (2023), doi:10.1038/s41592-023-01879-y.
-
-    Examples
-    --------
-    Half of the second cell is not enough: to remove that and draw the cell is 11 of 20 points.
-
-    >>> op_csb(np.array([1, 1, 1, 1, 2, 2]), np.array([1, 1, 1, 0, 2, 0]))
-    0.4125
-    """
+    """Return the mean of detection and segmentation accuracy, ``(DET + SEG) / 2``."""
     return (det.of(table) + seg.of(table)) / 2
 
 
@@ -97,6 +62,7 @@ def stack(slices: Sequence[Overlap]) -> Overlap:
 
     Examples
     --------
+    >>> from cytosuite.metrics.labels.overlap import overlap
     >>> stack([overlap(np.array([1, 2]), np.array([7, 7]))] * 2).truth_sizes.tolist()
     [2, 2]
     """
@@ -143,15 +109,11 @@ def seg_of_slices(frames: Sequence[Sequence[Overlap]], *, stacked: bool = False)
     (py-ctcmetrics 1.3.3) stack the slices of a frame and count a label once, which gives another
     number for the same data: that is `stacked`.
 
-    References
-    ----------
-    Maška et al., A benchmark for comparison of cell tracking algorithms, Bioinformatics 30
-    (2014), doi:10.1093/bioinformatics/btu080.
-
     Examples
     --------
     Of one cell a slice of 4 voxels is found and one of 2 is not:
 
+    >>> from cytosuite.metrics.labels.overlap import overlap
     >>> cell = np.array([1, 1, 1, 1]), np.array([1, 1, 0, 0])
     >>> slices = [overlap(cell[0], cell[0]), overlap(cell[1], np.zeros(4, int))]
     >>> seg_of_slices([slices]), round(seg_of_slices([slices], stacked=True), 4)
@@ -163,7 +125,7 @@ def seg_of_slices(frames: Sequence[Sequence[Overlap]], *, stacked: bool = False)
 
 
 def _united(labels: Labels, sizes: Counts) -> tuple[Labels, Counts, Counts]:
-    """Return each label once, where each of the given ones went, and the summed sizes."""
+    """Return each label once, the position of each given one in them, and the summed sizes."""
     found, position = np.unique(labels, return_inverse=True)
     total = np.zeros(found.size, np.int64)
     np.add.at(total, position, sizes)

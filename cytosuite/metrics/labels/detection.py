@@ -1,17 +1,26 @@
-"""Objects found, objects right, and how many there are: scores at an overlap of one half."""
+"""F1, precision and recall of objects at an IoU of at least one half, and their numbers.
 
+References
+----------
+Everingham et al., The Pascal Visual Object Classes (VOC) Challenge, International Journal of
+Computer Vision 88 (2010), doi:10.1007/s11263-009-0275-4 (overlap criterion).
+"""
+
+from functools import partial
 from math import nan
 
 import numpy as np
 
 from cytosuite.errors import InputError
+from cytosuite.metrics.labels.ctc import NO_OBJECT
 from cytosuite.metrics.labels.overlap import OVERLAP, Overlap
 from cytosuite.metrics.metric import metric
 
 EVERINGHAM = "10.1007/s11263-009-0275-4"
+NOTHING = "when neither the truth nor the prediction holds an object"
 
 
-def found(table: Overlap, percent: int = 50) -> int:
+def true_positives(table: Overlap, percent: int = 50) -> int:
     """Count the pairs of one object of the truth and one predicted object that are the same.
 
     Parameters
@@ -44,7 +53,7 @@ def found(table: Overlap, percent: int = 50) -> int:
     Either half may stand for the whole, the other is in excess:
 
     >>> from cytosuite.metrics.labels.overlap import overlap
-    >>> found(overlap(np.array([1, 1, 1, 1]), np.array([1, 1, 2, 2])))
+    >>> true_positives(overlap(np.array([1, 1, 1, 1]), np.array([1, 1, 2, 2])))
     1
     """
     if percent != int(percent) or not 50 <= percent <= 100:
@@ -76,46 +85,27 @@ def f1_at(table: Overlap, percent: int) -> float:
 
     Examples
     --------
+    >>> from cytosuite.metrics.labels.overlap import overlap
     >>> table = overlap(np.array([1, 1, 1, 1, 2]), np.array([1, 1, 1, 0, 2]))
     >>> f1_at(table, 75), f1_at(table, 80)
     (1.0, 0.5)
     """
     objects = table.truth_sizes.size + table.prediction_sizes.size
-    return 2 * found(table, percent) / objects if objects else nan
+    return 2 * true_positives(table, percent) / objects if objects else nan
 
 
-@metric(
-    "F1",
-    "F1 at IoU 0.5",
-    evidence=OVERLAP,
-    best=1.0,
-    worst=0.0,
-    reference=EVERINGHAM,
-    undefined="when neither the truth nor the prediction holds an object",
-)
+overlap_share = partial(metric, evidence=OVERLAP, best=1.0, worst=0.0, reference=EVERINGHAM)
+count = partial(metric, evidence=OVERLAP)
+
+
+@overlap_share("F1", "F1 at IoU >= 0.5", undefined=NOTHING)
 def f1(table: Overlap) -> float:
     """Return the harmonic mean of precision and recall of objects, at an IoU of at least 0.5.
 
-    Parameters
-    ----------
-    table : Overlap
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        In [0, 1]; 0 when one of the two holds no object, NaN when neither does.
-
-    Notes
-    -----
     ``F1 = 2 TP / (N + P)`` with N objects in the truth, P in the prediction and TP pairs of a
-    largest one-to-one matching (see `found`). It is the same with truth and prediction exchanged.
-
-    References
-    ----------
-    Everingham et al., The Pascal Visual Object Classes (VOC) Challenge, International Journal of
-    Computer Vision 88 (2010), doi:10.1007/s11263-009-0275-4 (overlap criterion; there it is
-    strictly more than half, here half exactly counts).
+    largest one-to-one matching (see `true_positives`). It is the same with truth and prediction
+    exchanged, and 0 when one of the two holds no object. An IoU of one half exactly counts here
+    and in the metrics below; in Everingham et al., and in PQ and RQ, it does not.
 
     Examples
     --------
@@ -125,142 +115,59 @@ def f1(table: Overlap) -> float:
     return f1_at(table, 50)
 
 
-@metric(
-    "precision",
-    "Precision at IoU 0.5",
-    evidence=OVERLAP,
-    best=1.0,
-    worst=0.0,
-    reference=EVERINGHAM,
-    undefined="when the prediction holds no object",
+@overlap_share(
+    "precision", "Precision at IoU >= 0.5", undefined="when the prediction holds no object"
 )
 def precision(table: Overlap) -> float:
-    """Return the share of predicted objects that are a cell, at an IoU of at least 0.5.
-
-    Parameters
-    ----------
-    table : Overlap
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        ``TP / P`` in [0, 1]; NaN when the prediction holds no object. See `f1`.
+    """Return the share of predicted objects that are a cell, ``TP / P`` at an IoU of 0.5 or more.
 
     Examples
     --------
     >>> precision(np.array([1, 1, 0, 0]), np.array([1, 1, 2, 3])) == 1 / 3
     True
     """
-    return found(table) / table.prediction_sizes.size if table.prediction_sizes.size else nan
+    objects = table.prediction_sizes.size
+    return true_positives(table) / objects if objects else nan
 
 
-@metric(
-    "recall",
-    "Recall at IoU 0.5",
-    evidence=OVERLAP,
-    best=1.0,
-    worst=0.0,
-    reference=EVERINGHAM,
-    undefined="when the truth holds no object",
-)
+@overlap_share("recall", "Recall at IoU >= 0.5", undefined=NO_OBJECT)
 def recall(table: Overlap) -> float:
-    """Return the share of cells that were found as such, at an IoU of at least 0.5.
-
-    Parameters
-    ----------
-    table : Overlap
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        ``TP / N`` in [0, 1]; NaN when the truth holds no object. See `f1`.
+    """Return the share of cells found as such, ``TP / N`` at an IoU of 0.5 or more.
 
     Examples
     --------
     >>> recall(np.array([1, 1, 2, 2]), np.array([0, 1, 0, 0]))
     0.5
     """
-    return found(table) / table.truth_sizes.size if table.truth_sizes.size else nan
+    return true_positives(table) / table.truth_sizes.size if table.truth_sizes.size else nan
 
 
-@metric(
-    "truth_count",
-    "Cells in the truth",
-    evidence=OVERLAP,
-)
+@count("truth_count", "Cells in the truth")
 def truth_count(table: Overlap) -> float:
-    """Return the number of objects in the truth.
-
-    Parameters
-    ----------
-    table : Overlap
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        At least 0, never undefined.
-
-    Examples
-    --------
-    >>> truth_count(np.array([1, 2, 2, 0]), np.array([1, 1, 1, 1]))
-    2.0
-    """
-    return float(table.truth_sizes.size)
+    """Return the number N of objects in the truth."""
+    return table.truth_sizes.size
 
 
-@metric(
-    "prediction_count",
-    "Objects predicted",
-    evidence=OVERLAP,
-)
+@count("prediction_count", "Objects predicted")
 def prediction_count(table: Overlap) -> float:
-    """Return the number of objects in the prediction.
-
-    Parameters
-    ----------
-    table : Overlap
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        At least 0, never undefined.
-
-    Examples
-    --------
-    >>> prediction_count(np.array([1, 2, 2, 0]), np.array([1, 1, 1, 1]))
-    1.0
-    """
-    return float(table.prediction_sizes.size)
+    """Return the number P of objects in the prediction."""
+    return table.prediction_sizes.size
 
 
-@metric(
-    "count_error",
-    "Relative error of the count",
-    evidence=OVERLAP,
-    undefined="when the truth holds no object",
-)
+@count("count_error", "Relative error of the count", undefined=NO_OBJECT)
 def count_error(table: Overlap) -> float:
-    """Return how many objects too many the prediction holds, relative to the truth.
+    """Return the relative surplus of predicted objects, ``(P - N) / N``.
 
-    Parameters
-    ----------
-    table : Overlap
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        ``(P - N) / N``, at least -1, 0 for the right number, negative for too few; NaN when the
-        truth holds no object. Signed, so that it is no score: means of it may cancel.
-
-    Examples
-    --------
-    >>> count_error(np.array([1, 2, 2, 0]), np.array([1, 1, 1, 1]))
-    -0.5
+    Negative for too few. Signed, so that it is no score: means of it may cancel.
     """
     truth, prediction = table.truth_sizes.size, table.prediction_sizes.size
     return (prediction - truth) / truth if truth else nan
+
+
+@count("count_error_absolute", "Absolute error of the count")
+def count_error_absolute(table: Overlap) -> float:
+    """Return the number of predicted objects too many or too few, ``|P - N|``.
+
+    Its mean over cases does not cancel.
+    """
+    return abs(table.prediction_sizes.size - table.truth_sizes.size)

@@ -1,16 +1,23 @@
-"""Average precision and panoptic quality of instance labels, and the error of their count."""
+"""Average precision and panoptic quality of instance labels.
 
+References
+----------
+Caicedo et al., Nucleus segmentation across imaging experiments: the 2018 Data Science Bowl, Nature
+Methods 16 (2019), doi:10.1038/s41592-019-0612-7 (average precision).
+Kirillov et al., Panoptic Segmentation, CVPR (2019), doi:10.1109/CVPR.2019.00963.
+"""
+
+from functools import partial
 from math import nan
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.metrics.labels.detection import found
+from cytosuite.metrics.labels.detection import NOTHING, true_positives
 from cytosuite.metrics.labels.overlap import OVERLAP, Overlap
 from cytosuite.metrics.metric import metric
 
 PERCENTS = range(50, 100, 5)  # least IoU of the mean average precision, in hundredths
-NOTHING = "when neither the truth nor the prediction holds an object"
 
 CAICEDO = "10.1038/s41592-019-0612-7"
 KIRILLOV = "10.1109/CVPR.2019.00963"
@@ -39,47 +46,31 @@ def average_precision(table: Overlap, percent: int) -> float:
 
     Notes
     -----
-    TP is that of a largest one-to-one matching, see `found`; an IoU equal to the least one counts.
-    It is not the area under a precision-recall curve, which needs confidences; some programs
-    call it accuracy (StarDist) and return 0 where neither volume holds an object.
-
-    References
-    ----------
-    Caicedo et al., Nucleus segmentation across imaging experiments: the 2018 Data Science Bowl,
-    Nature Methods 16 (2019), doi:10.1038/s41592-019-0612-7.
+    TP is that of a largest one-to-one matching, see `true_positives`; an IoU equal to the least one
+    counts. It is not the area under a precision-recall curve, which needs confidences; some
+    programs call it accuracy (StarDist) and return 0 where neither volume holds an object.
 
     Examples
     --------
+    >>> from cytosuite.metrics.labels.overlap import overlap
     >>> table = overlap(np.array([1, 1, 1, 1, 2]), np.array([1, 1, 1, 0, 2]))
     >>> average_precision(table, 75), round(average_precision(table, 80), 4)
     (1.0, 0.3333)
     """
-    right = found(table, percent)
+    right = true_positives(table, percent)
     objects = table.truth_sizes.size + table.prediction_sizes.size - right
     return right / objects if objects else nan
 
 
-@metric(
-    "AP50",
-    "Average precision at IoU 0.5",
-    evidence=OVERLAP,
-    best=1.0,
-    worst=0.0,
-    reference=CAICEDO,
-    undefined=NOTHING,
+average = partial(
+    metric, evidence=OVERLAP, best=1.0, worst=0.0, undefined=NOTHING, reference=CAICEDO
 )
+panoptic = partial(average, reference=KIRILLOV)
+
+
+@average("AP50", "Average precision at IoU >= 0.5")
 def ap50(table: Overlap) -> float:
-    """Return the share of right objects among all true and predicted ones, at an IoU of 0.5.
-
-    Parameters
-    ----------
-    table : Overlap
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        In [0, 1] or NaN, see `average_precision`.
+    """Return the average precision at an IoU of at least 0.5.
 
     Examples
     --------
@@ -89,27 +80,9 @@ def ap50(table: Overlap) -> float:
     return average_precision(table, 50)
 
 
-@metric(
-    "AP75",
-    "Average precision at IoU 0.75",
-    evidence=OVERLAP,
-    best=1.0,
-    worst=0.0,
-    reference=CAICEDO,
-    undefined=NOTHING,
-)
+@average("AP75", "Average precision at IoU >= 0.75")
 def ap75(table: Overlap) -> float:
-    """Return the share of right objects among all true and predicted ones, at an IoU of 0.75.
-
-    Parameters
-    ----------
-    table : Overlap
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        In [0, 1] or NaN, see `average_precision`.
+    """Return the average precision at an IoU of at least 0.75.
 
     Examples
     --------
@@ -119,27 +92,9 @@ def ap75(table: Overlap) -> float:
     return average_precision(table, 75)
 
 
-@metric(
-    "mAP",
-    "Mean average precision at IoU 0.50 to 0.95",
-    evidence=OVERLAP,
-    best=1.0,
-    worst=0.0,
-    reference=CAICEDO,
-    undefined=NOTHING,
-)
+@average("mAP", "Mean average precision at IoU 0.50 to 0.95")
 def mean_average_precision(table: Overlap) -> float:
     """Return the mean of the average precisions at IoU 0.50, 0.55, ..., 0.95.
-
-    Parameters
-    ----------
-    table : Overlap
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        In [0, 1] or NaN, see `average_precision`.
 
     Examples
     --------
@@ -151,37 +106,13 @@ def mean_average_precision(table: Overlap) -> float:
     return sum(average_precision(table, percent) for percent in PERCENTS) / len(PERCENTS)
 
 
-@metric(
-    "PQ",
-    "Panoptic quality",
-    evidence=OVERLAP,
-    best=1.0,
-    worst=0.0,
-    reference=KIRILLOV,
-    undefined=NOTHING,
-)
+@panoptic("PQ", "Panoptic quality")
 def panoptic_quality(table: Overlap) -> float:
     """Return the summed IoU of matched objects over the mean number of objects.
 
-    Parameters
-    ----------
-    table : Overlap
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        In [0, 1]; 0 when nothing matches, NaN when neither volume holds an object.
-
-    Notes
-    -----
     ``PQ = sum IoU / (TP + FP/2 + FN/2) = SQ RQ``. Two objects match when their IoU is strictly
     more than 1/2, in integers ``2 |R n S| > |R u S|``: no matching has to be sought. StarDist 0.9
     and panoptica 2.1 take a half exactly for a match; MONAI 1.6 adds 1e-6 to the denominator.
-
-    References
-    ----------
-    Kirillov et al., Panoptic Segmentation, CVPR (2019), doi:10.1109/CVPR.2019.00963.
 
     Examples
     --------
@@ -192,27 +123,13 @@ def panoptic_quality(table: Overlap) -> float:
     return 2 * float(_matched_iou(table).sum()) / objects if objects else nan
 
 
-@metric(
-    "SQ",
-    "Segmentation quality: mean IoU of matched objects",
-    evidence=OVERLAP,
-    best=1.0,
-    worst=0.0,
-    reference=KIRILLOV,
-    undefined="when no objects match",
+@panoptic(
+    "SQ", "Segmentation quality: mean IoU of matched objects", undefined="when no objects match"
 )
 def segmentation_quality(table: Overlap) -> float:
     """Return the mean IoU of the matched objects, the first factor of PQ.
 
-    Parameters
-    ----------
-    table : Overlap
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        More than 1/2, at most 1; NaN when nothing matches (some programs return 0 there).
+    More than 1/2. Some programs return 0 where nothing matches.
 
     Examples
     --------
@@ -223,28 +140,11 @@ def segmentation_quality(table: Overlap) -> float:
     return float(iou.mean()) if iou.size else nan
 
 
-@metric(
-    "RQ",
-    "Recognition quality: F1 at IoU above 0.5",
-    evidence=OVERLAP,
-    best=1.0,
-    worst=0.0,
-    reference=KIRILLOV,
-    undefined=NOTHING,
-)
+@panoptic("RQ", "Recognition quality: F1 at IoU > 0.5")
 def recognition_quality(table: Overlap) -> float:
     """Return the share of matched objects, the second factor of PQ.
 
-    Parameters
-    ----------
-    table : Overlap
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        ``TP / (TP + FP/2 + FN/2)`` in [0, 1]; NaN when neither volume holds an object. It is `f1`
-        but for pairs with an IoU of 1/2 exactly, which do not match here.
+    ``TP / (TP + FP/2 + FN/2)``: `f1` but for pairs with an IoU of 1/2 exactly, which do not match.
 
     Examples
     --------
@@ -253,32 +153,6 @@ def recognition_quality(table: Overlap) -> float:
     """
     objects = table.truth_sizes.size + table.prediction_sizes.size
     return 2 * _matched_iou(table).size / objects if objects else nan
-
-
-@metric(
-    "count_error_absolute",
-    "Absolute error of the count",
-    evidence=OVERLAP,
-)
-def count_error_absolute(table: Overlap) -> float:
-    """Return how many objects too many or too few the prediction holds.
-
-    Parameters
-    ----------
-    table : Overlap
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        ``|P - N|``, at least 0, never undefined; its mean over cases does not cancel.
-
-    Examples
-    --------
-    >>> count_error_absolute(np.array([1, 2, 3, 0]), np.array([1, 1, 1, 1]))
-    2.0
-    """
-    return float(abs(table.prediction_sizes.size - table.truth_sizes.size))
 
 
 def _matched_iou(table: Overlap) -> NDArray[np.float64]:

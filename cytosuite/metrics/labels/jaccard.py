@@ -1,52 +1,36 @@
-"""Aggregated Jaccard indices of the objects, and the Dice coefficient of the foreground."""
+"""Aggregated Jaccard indices of the objects, and the Dice coefficient of the foreground.
 
+References
+----------
+Kumar et al., A Dataset and a Technique for Generalized Nuclear Segmentation for Computational
+Pathology, IEEE Transactions on Medical Imaging 36 (2017), doi:10.1109/TMI.2017.2677499 (AJI).
+Graham et al., HoVer-Net: Simultaneous segmentation and classification of nuclei in multi-tissue
+histology images, Medical Image Analysis 58 (2019), doi:10.1016/j.media.2019.101563 (AJI+).
+Dice, Measures of the Amount of Ecologic Association Between Species, Ecology 26 (1945),
+doi:10.2307/1932409.
+"""
+
+from functools import partial
 from math import nan
 
 import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
+from cytosuite.metrics.labels.detection import NOTHING
 from cytosuite.metrics.labels.overlap import BLOCK, OVERLAP, Counts, Overlap
 from cytosuite.metrics.metric import metric
 
-NOTHING = "when neither the truth nor the prediction holds an object"
-
-KUMAR = "10.1109/TMI.2017.2677499"
-DICE = "10.2307/1932409"
+shared_area = partial(metric, evidence=OVERLAP, best=1.0, worst=0.0, undefined=NOTHING)
 
 
-@metric(
-    "AJI",
-    "Aggregated Jaccard index",
-    evidence=OVERLAP,
-    best=1.0,
-    worst=0.0,
-    reference=KUMAR,
-    undefined=NOTHING,
-)
+@shared_area("AJI", "Aggregated Jaccard index", reference="10.1109/TMI.2017.2677499")
 def aji(table: Overlap) -> float:
     """Return the summed overlaps of all cells with their best partners over the summed unions.
 
-    Parameters
-    ----------
-    table : Overlap
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        In [0, 1]; NaN when neither volume holds an object.
-
-    Notes
-    -----
     The partner of a cell is the predicted object with the highest IoU of all that overlap with
     it, the one with the smaller label of two equal ones. An object may be the partner of several
     cells. Cells without one, and objects that are nobody's, add their voxels to the unions.
-
-    References
-    ----------
-    Kumar et al., A Dataset and a Technique for Generalized Nuclear Segmentation for Computational
-    Pathology, IEEE Transactions on Medical Imaging 36 (2017), doi:10.1109/TMI.2017.2677499.
 
     Examples
     --------
@@ -75,15 +59,11 @@ def aji_plus(table: Overlap) -> float:
     it, one of them. A pair with an IoU of at least 2/3 is in such a matching always, as what is
     left of its objects for others has less together; the others are matched as sparse graph.
 
-    References
-    ----------
-    Graham et al., HoVer-Net: Simultaneous segmentation and classification of nuclei in multi-tissue
-    histology images, Medical Image Analysis 58 (2019), doi:10.1016/j.media.2019.101563.
-
     Examples
     --------
     Two cells under one object: only one of them may have it.
 
+    >>> from cytosuite.metrics.labels.overlap import overlap
     >>> table = overlap(np.array([1, 1, 2, 2]), np.array([1, 1, 1, 1]))
     >>> aji.of(table), round(aji_plus(table), 4)
     (0.5, 0.3333)
@@ -108,33 +88,11 @@ def aji_plus(table: Overlap) -> float:
     return _aggregated(table, np.concatenate([sure, rest[partner[row] == column]]))
 
 
-@metric(
-    "Dice",
-    "Dice coefficient of the foreground",
-    evidence=OVERLAP,
-    best=1.0,
-    worst=0.0,
-    reference=DICE,
-    undefined=NOTHING,
-)
+@shared_area("Dice", "Dice coefficient of the foreground", reference="10.2307/1932409")
 def dice(table: Overlap) -> float:
-    """Return how well the foregrounds agree, whichever object a voxel belongs to.
+    """Return the agreement of the foregrounds, ``2 |A n B| / (|A| + |B|)``, whatever the objects.
 
-    Parameters
-    ----------
-    table : Overlap
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        ``2 |A n B| / (|A| + |B|)`` in [0, 1]; NaN when both are empty (other programs give 1, or
-        NaN whenever the truth is empty).
-
-    References
-    ----------
-    Dice, Measures of the Amount of Ecologic Association Between Species, Ecology 26 (1945),
-    doi:10.2307/1932409.
+    Other programs give 1 where both are empty, or NaN whenever the truth is empty.
 
     Examples
     --------

@@ -1,7 +1,15 @@
-"""Distances between the surfaces of matched objects in micrometres: ASSD, Hausdorff, HD95."""
+"""Distances between the surfaces of matched objects in micrometres: ASSD, Hausdorff, HD95.
+
+References
+----------
+Taha and Hanbury, Metrics for evaluating 3D medical image segmentation, BMC Medical Imaging 15
+(2015), doi:10.1186/s12880-015-0068-x (average distance; there the mean of the two directions, here,
+as in MONAI and MedPy, over both surfaces taken together).
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import dist, isfinite, nan
 from typing import Any, Literal
 
@@ -17,10 +25,9 @@ from cytosuite.metrics.metric import metric
 
 QUANTILE = 0.95  # of HD95, in each direction
 THREADS = 2
-UNDEFINED = "when no object of the truth has a match"
-TAHA = "10.1186/s12880-015-0068-x"
 
 Floats = NDArray[np.float64]
+Matching = Literal["iou", "ctc"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +57,7 @@ def surfaces(
     truth: NDArray[Any],
     prediction: NDArray[Any],
     spacing: Sequence[float],
-    matching: Literal["iou", "ctc"] = "iou",
+    matching: Matching = "iou",
 ) -> Surfaces:
     """Return the distances between the surfaces of all matched objects of two label volumes.
 
@@ -107,56 +114,62 @@ def surfaces(
     )
 
 
-def assd_of_objects(found: Surfaces) -> Floats:
-    """Return the average symmetric surface distance of each matched object.
+@dataclass(frozen=True, slots=True, eq=False)
+class SurfaceTable:
+    """Distances between the surfaces of each matched object and its partner, in µm.
 
     Parameters
     ----------
-    found : Surfaces
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    (M,) float64 array
-        In µm: the mean over the voxels of both surfaces taken together.
-
-    Examples
-    --------
-    >>> assd_of_objects(surfaces(np.array([[0, 1, 1, 1]]), np.array([[0, 0, 5, 5]]), (1, 0.5)))
-    array([0.1])
+    assd : (M,) float64 array
+        Average symmetric surface distance: the mean over the voxels of both surfaces together.
+    hausdorff, hd95 : (M,) float64 array
+        The largest distance and the 95 % quantile, linearly interpolated: the larger value of the
+        two directions.
     """
-    if not found.truth_labels.size:
-        return np.zeros(0)
-    total = np.add.reduceat(found.from_truth, found.truth_start[:-1])
-    total += np.add.reduceat(found.from_prediction, found.prediction_start[:-1])
-    mean: Floats = total / (np.diff(found.truth_start) + np.diff(found.prediction_start))
-    return mean
+
+    assd: Floats
+    hausdorff: Floats
+    hd95: Floats
 
 
-def hausdorff_of_objects(found: Surfaces, quantile: float = 1.0) -> Floats:
-    """Return the Hausdorff distance of each matched object, or a quantile of it.
-
-    Parameters
-    ----------
-    found : Surfaces
-        Of a truth and a prediction.
-    quantile : float
-        In [0, 1]: of the distances in each direction, linearly interpolated; 1 for the maximum.
-
-    Returns
-    -------
-    (M,) float64 array
-        In µm: the larger one of the two directions.
+def surface_table(
+    truth: NDArray[Any],
+    prediction: NDArray[Any],
+    spacing: Sequence[float],
+    matching: Matching = "iou",
+) -> SurfaceTable:
+    """Return the distances of each matched object, see `surfaces` for arguments and errors.
 
     Examples
     --------
-    >>> hausdorff_of_objects(surfaces(np.array([[0, 1, 1, 1]]), np.array([[0, 0, 5, 5]]), (1, 0.5)))
+    >>> surface_table(np.array([[0, 1, 1, 1]]), np.array([[0, 0, 5, 5]]), (1, 0.5)).hausdorff
     array([0.5])
     """
-    return np.maximum(
-        _quantiles(found.from_truth, found.truth_start, quantile),
-        _quantiles(found.from_prediction, found.prediction_start, quantile),
+    found = surfaces(truth, prediction, spacing, matching)
+    if not found.truth_labels.size:
+        return SurfaceTable(np.zeros(0), np.zeros(0), np.zeros(0))
+    sides = (found.from_truth, found.truth_start), (found.from_prediction, found.prediction_start)
+    total = sum(np.add.reduceat(side, start[:-1]) for side, start in sides)
+    return SurfaceTable(
+        assd=total / (np.diff(found.truth_start) + np.diff(found.prediction_start)),
+        hausdorff=np.maximum(*(_quantiles(*side, 1.0) for side in sides)),
+        hd95=np.maximum(*(_quantiles(*side, QUANTILE) for side in sides)),
     )
+
+
+def concatenate_surfaces(tables: Sequence[SurfaceTable]) -> SurfaceTable:
+    """Return the table of the objects of several volumes taken together.
+
+    Parameters
+    ----------
+    tables : sequence of SurfaceTable
+        One per volume; none gives an empty table.
+    """
+    columns = (
+        np.concatenate([np.zeros(0), *(getattr(table, name) for table in tables)])
+        for name in ("assd", "hausdorff", "hd95")
+    )
+    return SurfaceTable(*columns)
 
 
 def pooled_distances(found: Surfaces) -> tuple[float, float, float]:
@@ -190,101 +203,47 @@ def pooled_distances(found: Surfaces) -> tuple[float, float, float]:
     )
 
 
-SURFACES = Evidence(surfaces, ("truth", "prediction", "spacing"))
-
-
-@metric(
-    "ASSD",
-    "Average symmetric surface distance (µm)",
+SURFACES = Evidence(surface_table, ("truth", "prediction", "spacing"), pool=concatenate_surfaces)
+distance = partial(
+    metric,
     evidence=SURFACES,
     best=0.0,
-    reference=TAHA,
-    undefined=UNDEFINED,
+    reference="10.1186/s12880-015-0068-x",
+    undefined="when no object of the truth has a match",
 )
-def assd(found: Surfaces) -> float:
+
+
+@distance("ASSD", "Average symmetric surface distance (µm)")
+def assd(table: SurfaceTable) -> float:
     """Return the mean over matched objects of the average symmetric surface distance.
-
-    Parameters
-    ----------
-    found : Surfaces
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        In µm, at least 0; NaN when nothing matches. See `surfaces` and `assd_of_objects`.
-
-    References
-    ----------
-    Taha and Hanbury, Metrics for evaluating 3D medical image segmentation, BMC Medical Imaging 15
-    (2015), doi:10.1186/s12880-015-0068-x (average distance; there the mean of the two
-    directions, here, as in MONAI and MedPy, over both surfaces taken together).
 
     Examples
     --------
     >>> round(assd(np.array([[0, 1, 1, 1]]), np.array([[0, 0, 5, 5]]), spacing=(1, 0.5)), 9)
     0.1
     """
-    return _mean(assd_of_objects(found))
+    return _mean(table.assd)
 
 
-@metric(
-    "HD",
-    "Hausdorff distance (µm)",
-    evidence=SURFACES,
-    best=0.0,
-    reference=TAHA,
-    undefined=UNDEFINED,
-)
-def hausdorff(found: Surfaces) -> float:
-    """Return the mean over matched objects of the largest distance between their surfaces.
-
-    Parameters
-    ----------
-    found : Surfaces
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        In µm, at least 0; NaN when nothing matches. See `surfaces` and `hausdorff_of_objects`.
-
-    Examples
-    --------
-    >>> hausdorff(np.array([[0, 1, 1, 1]]), np.array([[0, 0, 5, 5]]), spacing=(1, 0.5))
-    0.5
-    """
-    return _mean(hausdorff_of_objects(found))
+@distance("HD", "Hausdorff distance (µm)")
+def hausdorff(table: SurfaceTable) -> float:
+    """Return the mean over matched objects of the largest distance between their surfaces."""
+    return _mean(table.hausdorff)
 
 
-@metric(
-    "HD95",
-    "95 % Hausdorff distance (µm)",
-    evidence=SURFACES,
-    best=0.0,
-    reference=TAHA,
-    undefined=UNDEFINED,
-)
-def hd95(found: Surfaces) -> float:
+@distance("HD95", "95 % Hausdorff distance (µm)")
+def hd95(table: SurfaceTable) -> float:
     """Return the mean over matched objects of the 95 % quantile of their surfaces' distances.
 
-    Parameters
-    ----------
-    found : Surfaces
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        In µm, at least 0; NaN when nothing matches. The larger quantile of the two directions,
-        as in MONAI; MedPy takes one quantile of both together.
+    The larger quantile of the two directions, as in MONAI; MedPy takes one quantile of both
+    together.
 
     Examples
     --------
     >>> round(hd95(np.array([[0, 1, 1, 1]]), np.array([[0, 0, 5, 5]]), spacing=(1, 0.5)), 9)
     0.45
     """
-    return _mean(hausdorff_of_objects(found, QUANTILE))
+    return _mean(table.hd95)
 
 
 def _checked(spacing: Sequence[float], axes: int) -> Floats:

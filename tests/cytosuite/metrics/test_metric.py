@@ -4,9 +4,9 @@ from math import isnan
 import numpy as np
 import pytest
 
+from cytosuite.errors import InputError
 from cytosuite.metrics import Overlap, metric, metrics_for, overlap
 from cytosuite.metrics.labels.ctc import ctc_errors, missed, seg
-from cytosuite.errors import InputError
 
 SEGMENT = [found for found in metrics_for("segment") if found.evidence is overlap]
 

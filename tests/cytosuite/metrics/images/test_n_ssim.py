@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cytosuite.errors import InputError
 from cytosuite.metrics.images.n_ssim import n_ssim, n_ssim_2d, n_ssim_tf10, triple
 from cytosuite.metrics.images.pair import percentile_normalised
 from cytosuite.metrics.images.ssim import ssim, ssim2d
-from cytosuite.errors import InputError
 
 VARIANTS = [n_ssim, n_ssim_2d, n_ssim_tf10]
 

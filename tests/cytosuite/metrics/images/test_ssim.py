@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cytosuite.errors import InputError
 from cytosuite.metrics.images import ssim_compare
 from cytosuite.metrics.images.pair import pair
 from cytosuite.metrics.images.ssim import mean_ssim, ssim, ssim2d, ssim_map
 from cytosuite.metrics.images.ssim_window import gaussian_window, sigmas_from_um
-from cytosuite.errors import InputError
 
 C1, C2 = 0.01**2, 0.03**2
 

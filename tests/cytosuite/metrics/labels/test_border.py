@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from cytosuite.errors import InputError
 from cytosuite.metrics.labels.border import without_border
 from cytosuite.metrics.labels.ctc import det
-from cytosuite.errors import InputError
 
 LABELS = arrays.arrays(np.uint16, (2, 7, 9), elements=st.integers(0, 6))
 quick = settings(max_examples=50, deadline=None)

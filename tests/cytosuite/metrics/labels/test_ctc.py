@@ -7,6 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from cytosuite.errors import InputError
 from cytosuite.metrics.labels.ctc import (
     CtcErrors,
     ctc_errors,
@@ -19,7 +20,6 @@ from cytosuite.metrics.labels.ctc import (
     spurious,
 )
 from cytosuite.metrics.labels.overlap import concatenate, overlap
-from cytosuite.errors import InputError
 
 # SEG, DET, splits, missed, spurious: by hand from the sizes in the builders' documentation
 BY_HAND = {

@@ -42,10 +42,6 @@ def test_accuracy_without_penalty_is_no_less(truth, prediction):
         assert det.of(table) <= det_without_penalty.of(table) <= 1
 
 
-def test_it_is_no_score_of_a_full_truth():
-    assert det_without_penalty.evidence is not overlap
-
-
 @given(LABELS, LABELS)
 @quick
 def test_overall_performance_is_the_mean(truth, prediction):

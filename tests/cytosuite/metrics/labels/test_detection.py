@@ -11,10 +11,10 @@ from cytosuite.metrics.labels.detection import (
     count_error,
     f1,
     f1_at,
-    found,
     precision,
     prediction_count,
     recall,
+    true_positives,
     truth_count,
 )
 from cytosuite.metrics.labels.overlap import concatenate, overlap
@@ -56,7 +56,7 @@ def test_scores_by_hand(situations, name):
 def test_an_overlap_of_half_exactly_counts(shared, pairs):
     truth, prediction = np.ones(100, np.uint8), np.zeros(100, np.uint8)
     prediction[:shared] = 7
-    assert found(overlap(truth, prediction)) == pairs
+    assert true_positives(overlap(truth, prediction)) == pairs
 
 
 @given(LABELS, LABELS)
@@ -66,13 +66,13 @@ def test_pairs_are_those_of_an_optimal_assignment(truth, prediction):
     assume(table.shared.size)
     same = np.zeros((table.truth_sizes.size, table.prediction_sizes.size))
     same[table.truth_index, table.prediction_index] = 2 * table.shared >= table.unions
-    assert found(table) == same[linear_sum_assignment(same, maximize=True)].sum()
+    assert true_positives(table) == same[linear_sum_assignment(same, maximize=True)].sum()
 
 
 @pytest.mark.parametrize(("shared", "pairs"), [(79, 0), (80, 1), (81, 1)])
 def test_other_overlaps_are_compared_in_integers(shared, pairs):
     table = overlap(np.ones(100, np.uint8), (np.arange(100) < shared).astype(np.uint8))
-    assert found(table, 80) == f1_at(table, 80) == pairs
+    assert true_positives(table, 80) == f1_at(table, 80) == pairs
 
 
 @given(LABELS, LABELS)

@@ -8,20 +8,19 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy.optimize import linear_sum_assignment
 
-from cytosuite.metrics.labels.detection import count_error, f1, f1_at
+from cytosuite.errors import InputError
+from cytosuite.metrics.labels.detection import count_error, count_error_absolute, f1, f1_at
 from cytosuite.metrics.labels.instances import (
     PERCENTS,
     ap50,
     ap75,
     average_precision,
-    count_error_absolute,
     mean_average_precision,
     panoptic_quality,
     recognition_quality,
     segmentation_quality,
 )
 from cytosuite.metrics.labels.overlap import concatenate, overlap
-from cytosuite.errors import InputError
 
 METRICS = (
     ap50,

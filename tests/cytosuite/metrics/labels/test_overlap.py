@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 import cytosuite.metrics
+from cytosuite.errors import InputError
 from cytosuite.metrics.labels import overlap_count
 from cytosuite.metrics.labels.overlap import Overlap, concatenate, overlap
 from cytosuite.metrics.labels.overlap_count import CHUNK, THREADED
-from cytosuite.errors import InputError
 
 INTEGERS = [np.dtype(f"{sign}int{bits}") for sign in ("", "u") for bits in (8, 16, 32, 64)]
 PAIRS = st.tuples(*[arrays.arrays(np.uint8, (3, 4, 5), elements=st.integers(0, 4))] * 2)

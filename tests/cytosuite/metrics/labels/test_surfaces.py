@@ -8,16 +8,17 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import ndimage
 
+from cytosuite.errors import InputError
 from cytosuite.metrics.labels.surfaces import (
+    SURFACES,
     assd,
-    assd_of_objects,
+    concatenate_surfaces,
     hausdorff,
-    hausdorff_of_objects,
     hd95,
     pooled_distances,
+    surface_table,
     surfaces,
 )
-from cytosuite.errors import InputError
 
 SPACING = (2.0, 0.5, 0.7)
 METRICS = (assd, hausdorff, hd95)
@@ -45,30 +46,28 @@ def balls(seed, shape=(16, 20, 24)):
 @given(VOLUMES, VOLUMES)
 @quick
 def test_distances_are_those_of_a_distance_transform_of_each_pair(truth, prediction):
-    found = surfaces(truth, prediction, SPACING)
+    found, table = surfaces(truth, prediction, SPACING), surface_table(truth, prediction, SPACING)
     for i, (t, p) in enumerate(zip(found.truth_labels, found.prediction_labels, strict=True)):
         expected = slowly(truth == t, prediction == p, SPACING)
         sides = (
             (found.from_truth, found.truth_start),
-            (
-                found.from_prediction,
-                found.prediction_start,
-            ),
+            (found.from_prediction, found.prediction_start),
         )
         for (side, start), distances in zip(sides, expected, strict=True):
             assert side[start[i] : start[i + 1]] == pytest.approx(np.sort(distances))
-        assert assd_of_objects(found)[i] == pytest.approx(np.concatenate(expected).mean())
-        assert hausdorff_of_objects(found)[i] == pytest.approx(max(map(np.max, expected)))
+        assert table.assd[i] == pytest.approx(np.concatenate(expected).mean())
+        assert table.hausdorff[i] == pytest.approx(max(map(np.max, expected)))
         quantile = max(float(np.quantile(side, 0.95)) for side in expected)
-        assert hausdorff_of_objects(found, 0.95)[i] == pytest.approx(quantile)
+        assert table.hd95[i] == pytest.approx(quantile)
 
 
 @given(VOLUMES, VOLUMES)
 @quick
 def test_exchanging_the_volumes_changes_nothing(truth, prediction):
-    one, other = surfaces(truth, prediction, SPACING), surfaces(prediction, truth, SPACING)
     for metric in METRICS:
-        assert metric.of(one) == pytest.approx(metric.of(other), nan_ok=True)
+        exchanged = metric(prediction, truth, SPACING)
+        assert metric(truth, prediction, SPACING) == pytest.approx(exchanged, nan_ok=True)
+    one, other = surfaces(truth, prediction, SPACING), surfaces(prediction, truth, SPACING)
     assert pooled_distances(one) == pytest.approx(pooled_distances(other), nan_ok=True)
 
 
@@ -95,9 +94,10 @@ def test_a_shifted_cell_by_hand(situations):
     found = surfaces(*situations.shifted(), spacing=(1, 1, 2))
     assert found.from_truth.size == found.from_prediction.size == 56
     # left face 2 µm away; inside each surface 4 x 4 of the partner's are covered by 1 at least
-    assert hausdorff.of(found) == 2.0
+    assert hausdorff(*situations.shifted(), spacing=(1, 1, 2)) == 2.0
     expected = slowly(*(labels > 0 for labels in situations.shifted()), (1, 1, 2))
-    assert assd.of(found) == pytest.approx(np.concatenate(expected).mean())
+    value = assd(*situations.shifted(), spacing=(1, 1, 2))
+    assert value == pytest.approx(np.concatenate(expected).mean())
 
 
 def test_spacing_is_that_of_z_y_x():
@@ -119,21 +119,23 @@ def test_touching_objects_have_a_surface_between_them(situations):
 def test_matching_by_iou_is_strict_and_that_of_the_challenge_may_share_objects(situations):
     halves = surfaces(*situations.split_in_halves(), (1, 1, 1))
     assert halves.truth_labels.size == 0
-    assert all(isnan(metric.of(halves)) for metric in METRICS)
+    assert all(isnan(metric(*situations.split_in_halves(), (1, 1, 1))) for metric in METRICS)
     assert all(map(isnan, pooled_distances(halves)))
     merged = surfaces(*situations.merged(), (1, 1, 1), matching="ctc")
     assert merged.truth_labels.tolist() == [3, 8]
     assert merged.prediction_labels.tolist() == [9, 9]
-    assert hausdorff_of_objects(merged).tolist() == [4, 4]
+    table = surface_table(*situations.merged(), (1, 1, 1), matching="ctc")
+    assert table.hausdorff.tolist() == [4, 4]
 
 
 def test_mean_weighs_objects_and_pooled_weighs_surface():
     truth, prediction = np.zeros((2, 12, 12), np.uint8)
     truth[1:9, 1:9] = prediction[1:9, 1:9] = 1
     truth[11, 0:3] = prediction[11, 0:2] = 2
-    found = surfaces(truth, prediction, (1, 1))
-    assert assd.of(found) == pytest.approx((0 + 1 / 5) / 2)
-    assert pooled_distances(found)[:2] == pytest.approx((1 / (28 + 28 + 5), 1.0))
+    assert assd(truth, prediction, (1, 1)) == pytest.approx((0 + 1 / 5) / 2)
+    assert pooled_distances(surfaces(truth, prediction, (1, 1)))[:2] == pytest.approx(
+        (1 / (28 + 28 + 5), 1.0)
+    )
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.uint64, ">u2"])
@@ -161,8 +163,8 @@ def test_agrees_with_monai(seed):
         )
         for percentile in (None, 95)
     )
-    found = surfaces(truth.astype(np.uint8), prediction.astype(np.uint8), SPACING)
-    ours = [metric.of(found) for metric in METRICS]
+    masks = truth.astype(np.uint8), prediction.astype(np.uint8)
+    ours = [metric(*masks, SPACING) for metric in METRICS]
     assert ours == pytest.approx([float(v) for v in (mean, largest, most)], rel=1e-5)
 
 
@@ -170,11 +172,21 @@ def test_agrees_with_monai(seed):
 def test_agrees_with_medpy(seed):
     binary = pytest.importorskip("medpy.metric.binary", reason="compared with where installed")
     truth, prediction = balls(seed)
-    found = surfaces(truth.astype(np.uint8), prediction.astype(np.uint8), SPACING)
-    assert assd.of(found) == pytest.approx(binary.assd(prediction, truth, SPACING))
-    assert hausdorff.of(found) == pytest.approx(binary.hd(prediction, truth, SPACING))
+    masks = truth.astype(np.uint8), prediction.astype(np.uint8)
+    found = surfaces(*masks, SPACING)
+    assert assd(*masks, SPACING) == pytest.approx(binary.assd(prediction, truth, SPACING))
+    assert hausdorff(*masks, SPACING) == pytest.approx(binary.hd(prediction, truth, SPACING))
     both = np.concatenate([found.from_truth, found.from_prediction])
     assert np.quantile(both, 0.95) == pytest.approx(binary.hd95(prediction, truth, SPACING))
+
+
+def test_pooled_objects_have_the_same_weight_in_whichever_volume(situations):
+    one, other = (case() for case in (situations.shifted, situations.touching))
+    tables = [SURFACES.gather(*case, SPACING) for case in (one, other)]
+    pooled = concatenate_surfaces(tables)
+    assert pooled.assd.tolist() == [*tables[0].assd, *tables[1].assd]
+    assert hausdorff.of(pooled) == pytest.approx((hausdorff(*one, SPACING) + 0 + 0) / 3)
+    assert isnan(assd.of(concatenate_surfaces([])))
 
 
 def test_diagonal_distance():

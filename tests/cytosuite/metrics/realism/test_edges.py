@@ -6,6 +6,7 @@ import pytest
 from scipy import ndimage
 from skimage import filters
 
+from cytosuite.errors import InputError
 from cytosuite.metrics.realism.edges import (
     PUBLISHED,
     EdgeSettings,
@@ -18,7 +19,6 @@ from cytosuite.metrics.realism.edges import (
     edge_strength,
 )
 from cytosuite.metrics.realism.regions import PIXEL_UM
-from cytosuite.errors import InputError
 from cytosuite.volume import Volume
 
 UNIT = (1.0, 1.0, 1.0)

@@ -5,6 +5,8 @@ import pytest
 from scipy.stats import wasserstein_distance
 from skimage.measure import regionprops
 
+from cytosuite.errors import InputError
+from cytosuite.metrics.metric import metrics_for
 from cytosuite.metrics.realism.features import (
     FEATURES,
     OTHER,
@@ -15,9 +17,7 @@ from cytosuite.metrics.realism.features import (
     object_features,
     pooled_features,
 )
-from cytosuite.metrics.metric import metrics_for
 from cytosuite.metrics.realism.scene import Scene
-from cytosuite.errors import InputError
 from cytosuite.volume import Volume
 
 UNIT = (1.0, 1.0, 1.0)

@@ -6,6 +6,7 @@ import pytest
 from scipy import ndimage
 from scipy.linalg import sqrtm
 
+from cytosuite.errors import InputError
 from cytosuite.metrics.metric import metrics_for
 from cytosuite.metrics.realism.patch_statistics import Extractor, statistics
 from cytosuite.metrics.realism.patches import (
@@ -17,7 +18,6 @@ from cytosuite.metrics.realism.patches import (
     patch_kid,
 )
 from cytosuite.metrics.realism.scene import Scene
-from cytosuite.errors import InputError
 from cytosuite.volume import Volume
 
 UNIT = (1.0, 1.0, 1.0)

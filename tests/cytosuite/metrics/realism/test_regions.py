@@ -5,6 +5,7 @@ import pytest
 from scipy import ndimage
 from scipy.stats import wasserstein_distance
 
+from cytosuite.errors import InputError
 from cytosuite.metrics.realism.regions import (
     REGIONS,
     THIRDS,
@@ -16,7 +17,6 @@ from cytosuite.metrics.realism.regions import (
     regions,
 )
 from cytosuite.metrics.realism.scene import Scene
-from cytosuite.errors import InputError
 from cytosuite.volume import Volume
 
 UNIT = (1.0, 1.0, 1.0)

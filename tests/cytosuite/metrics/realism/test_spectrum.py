@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from cytosuite.errors import InputError
 from cytosuite.metrics.metric import metrics_for
 from cytosuite.metrics.realism.spectrum import (
     axial_spectra,
@@ -12,7 +13,6 @@ from cytosuite.metrics.realism.spectrum import (
     lateral_spectrum_distance,
     power_lateral,
 )
-from cytosuite.errors import InputError
 from cytosuite.volume import Volume
 
 UNIT = (1.0, 1.0, 1.0)

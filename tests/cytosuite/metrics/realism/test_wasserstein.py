@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy.stats import wasserstein_distance
 
-from cytosuite.metrics.realism import wasserstein
+from cytosuite.errors import InputError
 from cytosuite.metrics.metric import metrics_for
+from cytosuite.metrics.realism import wasserstein
 from cytosuite.metrics.realism.wasserstein import transport, w1, w1_by_range, w1_by_std
 from cytosuite.metrics.realism.wasserstein_kernel import compiled, sort_bits
-from cytosuite.errors import InputError
 
 DTYPES = ["u1", "i1", "<u2", ">u2", "i2", "i4", "u4", "i8", "f2", "<f4", ">f4", "f8"]
 SAMPLES = arrays.arrays(np.uint8, st.integers(1, 40), elements=st.integers(0, 12))

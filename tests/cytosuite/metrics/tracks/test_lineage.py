@@ -4,8 +4,8 @@ import films
 import numpy as np
 import pytest
 
-from cytosuite.metrics.tracks.lineage import Lineage, Track, TrackedSequence, refuse, row_problems
 from cytosuite.errors import InputError
+from cytosuite.metrics.tracks.lineage import Lineage, Track, TrackedSequence, refuse, row_problems
 
 FAMILY = [Track(7, 0, 2), Track(3, 4, 5, 7), Track(9, 3, 3, 7), Track(4, 6, 6, 3)]
 

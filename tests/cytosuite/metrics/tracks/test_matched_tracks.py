@@ -5,9 +5,9 @@ import films
 import numpy as np
 import pytest
 
+from cytosuite.errors import InputError
 from cytosuite.metrics.tracks.lineage import Mask, Track, TrackedSequence
 from cytosuite.metrics.tracks.matched_tracks import check_sequence, longest_runs, match_tracks
-from cytosuite.errors import InputError
 
 
 class Watched:

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import tifffile
 
+from cytosuite.errors import InputError
 from cytosuite.metrics.tracks.lineage import Track, TrackedSequence
 from cytosuite.metrics.tracks.matched_tracks import match_tracks
 from cytosuite.metrics.tracks.track_folder import open_sequence, read_sequence, write_sequence
 from cytosuite.metrics.tracks.tracking import seg
-from cytosuite.errors import InputError
 
 
 def save(path, labels):

@@ -4,11 +4,11 @@ import films
 import numpy as np
 import pytest
 
+from cytosuite.errors import InputError
 from cytosuite.metrics import metrics_for
 from cytosuite.metrics.tracks.matched_tracks import match_tracks
 from cytosuite.metrics.tracks.track_folder import write_sequence
 from cytosuite.metrics.tracks.track_score import score_tracks
-from cytosuite.errors import InputError
 
 
 @pytest.fixture

@@ -9,7 +9,15 @@ import pytest
 from cytosuite.metrics import metrics_for
 from cytosuite.metrics.tracks.lineage import Track
 from cytosuite.metrics.tracks.matched_tracks import match_tracks
-from cytosuite.metrics.tracks.tracking import det, det_without_penalty, lnk, op_csb, op_ctb, seg, tra
+from cytosuite.metrics.tracks.tracking import (
+    det,
+    det_without_penalty,
+    lnk,
+    op_csb,
+    op_ctb,
+    seg,
+    tra,
+)
 from cytosuite.metrics.tracks.tracking_errors import TrackingErrors, aogm, tracking_errors
 
 TRACK = metrics_for("track")
