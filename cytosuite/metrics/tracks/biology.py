@@ -1,9 +1,17 @@
-"""How well tracks tell the biology: the biological measures of the Cell Tracking Challenge.
+"""Biological measures of the Cell Tracking Challenge: complete tracks, divisions, cell cycles.
 
 A predicted cell matches one of the truth uniquely if it covers more than half of it and does so
 for no other; all measures here but CCA ask for unique matches.
+
+References
+----------
+Ulman et al., An objective comparison of cell-tracking algorithms, Nature Methods 14 (2017),
+doi:10.1038/nmeth.4473 (CT, TF, CCA).
+Maška et al., The Cell Tracking Challenge: 10 years of objective benchmarking, Nature Methods 20
+(2023), doi:10.1038/s41592-023-01879-y (BIO, OP_CLB).
 """
 
+from functools import partial
 from math import isnan, nan
 
 import numpy as np
@@ -12,43 +20,21 @@ from cytosuite.metrics.metric import metric
 from cytosuite.metrics.tracks.branching import ULMAN, branching_correctness
 from cytosuite.metrics.tracks.lineage import Indices, Lineage
 from cytosuite.metrics.tracks.matched_tracks import MATCHED, MatchedTracks, longest_runs
-from cytosuite.metrics.tracks.tracking import lnk
+from cytosuite.metrics.tracks.tracking import MASKA_2023, lnk
 
-MASKA = "10.1038/s41592-023-01879-y"
+NO_TRACK = "when the truth holds no track"
 WITHIN = 2  # frames of BC in BIO and OP_CLB, the default of the challenge's Java program
 
+biological = partial(metric, evidence=MATCHED, best=1.0, worst=0.0, reference=ULMAN)
+overall = partial(biological, reference=MASKA_2023)
 
-@metric(
-    "CT",
-    "Complete tracks",
-    evidence=MATCHED,
-    best=1.0,
-    worst=0.0,
-    reference=ULMAN,
-    undefined="when the truth holds no track",
-)
+
+@biological("CT", "Complete tracks", undefined=NO_TRACK)
 def ct(tracks: MatchedTracks) -> float:
     """Return the share of tracks that were found from begin to end, as an F1 score.
 
-    Parameters
-    ----------
-    tracks : MatchedTracks
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        In [0, 1]; NaN when the truth holds no track.
-
-    Notes
-    -----
     ``CT = 2 C / (T + P)`` for T tracks in the truth, P predicted ones and C tracks of the truth
     with one predicted track of the same begin and end that matches it uniquely in every frame.
-
-    References
-    ----------
-    Ulman et al., An objective comparison of cell-tracking algorithms, Nature Methods 14 (2017),
-    doi:10.1038/nmeth.4473.
 
     Examples
     --------
@@ -66,43 +52,19 @@ def ct(tracks: MatchedTracks) -> float:
     return 2 * int(whole.sum()) / (number + tracks.prediction.labels.size) if number else nan
 
 
-@metric(
-    "TF",
-    "Track fractions",
-    evidence=MATCHED,
-    best=1.0,
-    worst=0.0,
-    reference=ULMAN,
-    undefined="when the truth holds no track",
-)
+@biological("TF", "Track fractions", undefined=NO_TRACK)
 def tf(tracks: MatchedTracks) -> float:
     """Return the mean fraction of a track that one predicted track follows uninterrupted.
 
-    Parameters
-    ----------
-    tracks : MatchedTracks
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        In [0, 1]; 0 when no track of the truth is followed anywhere, NaN when it holds none.
-
-    Notes
-    -----
     The fraction of a track is its longest run of frames in which one predicted track matches it
     uniquely, divided by its length. Tracks that are nowhere followed are left out of the mean, as
-    in the programs of the challenge; without any other the Java program divides by zero.
+    in the programs of the challenge; where none is followed the value is 0 (the Java program
+    divides by zero).
 
     The order is part of the definition: predicted tracks are visited by increasing label, and one
     that covers a track of the truth completely is used up, it does not count for tracks of higher
     labels; tracks of lower labels keep what it has given them. Renaming labels can thus change
     the value. Lengths are compared as integers; the Java program takes 0.999 for complete.
-
-    References
-    ----------
-    Ulman et al., An objective comparison of cell-tracking algorithms, Nature Methods 14 (2017),
-    doi:10.1038/nmeth.4473.
 
     Examples
     --------
@@ -129,37 +91,13 @@ def tf(tracks: MatchedTracks) -> float:
     return float(np.mean(fractions)) if fractions else 0.0
 
 
-@metric(
-    "CCA",
-    "Cell cycle accuracy",
-    evidence=MATCHED,
-    best=1.0,
-    worst=0.0,
-    reference=ULMAN,
-    undefined="when the truth holds no complete cell cycle",
-)
+@biological("CCA", "Cell cycle accuracy", undefined="when the truth holds no complete cell cycle")
 def cca(tracks: MatchedTracks) -> float:
-    """Return how alike the lengths of complete cell cycles are distributed.
+    """Return the agreement of the distributions of the lengths of complete cell cycles.
 
-    Parameters
-    ----------
-    tracks : MatchedTracks
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        In [0, 1]; 0 when the prediction holds no complete cell cycle, NaN when the truth does not.
-
-    Notes
-    -----
     ``CCA = 1 - max_t |F(t) - G(t)|`` with the cumulative distributions F and G of the number of
-    frames of tracks that begin and end with a division. Matches do not enter.
-
-    References
-    ----------
-    Ulman et al., An objective comparison of cell-tracking algorithms, Nature Methods 14 (2017),
-    doi:10.1038/nmeth.4473.
+    frames of tracks that begin and end with a division. Matches do not enter. It is 0 when the
+    prediction holds no complete cell cycle.
     """
     true, predicted = (np.sort(_cycles(graph)) for graph in (tracks.truth, tracks.prediction))
     if not true.size:
@@ -205,61 +143,19 @@ def biological_mean(tracks: MatchedTracks, within: int) -> float:
     return float(np.mean(defined)) if defined else nan
 
 
-@metric(
-    "BIO",
-    "Biological performance",
-    evidence=MATCHED,
-    best=1.0,
-    worst=0.0,
-    reference=MASKA,
-    undefined="when the truth holds no track",
-)
+@overall("BIO", "Biological performance", undefined=NO_TRACK)
 def bio(tracks: MatchedTracks) -> float:
     """Return the mean of those of CT, TF, BC(2) and CCA that are defined.
 
-    Parameters
-    ----------
-    tracks : MatchedTracks
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        `biological_mean` with ``within = 2``; NaN when the truth holds no track.
-
-    Notes
-    -----
     The number of frames of BC is chosen per data set in the publications; 2 is the default of
     the Java program of the challenge.
-
-    References
-    ----------
-    Maška et al., The Cell Tracking Challenge: 10 years of objective benchmarking, Nature Methods
-    20 (2023), doi:10.1038/s41592-023-01879-y.
     """
     return biological_mean(tracks, WITHIN)
 
 
-@metric(
-    "OP_CLB",
-    "Overall performance, linking benchmark",
-    evidence=MATCHED,
-    best=1.0,
-    worst=0.0,
-    reference=MASKA,
-    undefined="when LNK or BIO is undefined",
+@overall(
+    "OP_CLB", "Overall performance, linking benchmark", undefined="when LNK or BIO is undefined"
 )
 def op_clb(tracks: MatchedTracks) -> float:
-    """Return the mean of linking accuracy and biological performance, ``(LNK + BIO) / 2``.
-
-    Parameters
-    ----------
-    tracks : MatchedTracks
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        In [0, 1]; NaN when one of them is undefined.
-    """
+    """Return the mean of linking accuracy and biological performance, ``(LNK + BIO) / 2``."""
     return (lnk.of(tracks) + bio.of(tracks)) / 2

@@ -1,5 +1,12 @@
-"""Divisions: how many of them were found, at the right time, with the right daughters."""
+"""Divisions: how many of them were found, at the right time, with the right daughters.
 
+References
+----------
+Ulman et al., An objective comparison of cell-tracking algorithms, Nature Methods 14 (2017),
+doi:10.1038/nmeth.4473.
+"""
+
+from functools import partial
 from math import nan
 
 from cytosuite.metrics.metric import metric
@@ -34,11 +41,6 @@ def branching_correctness(tracks: MatchedTracks, within: int) -> float:
     and each takes the first true one that is not taken (py-ctcmetrics 1.3.3 lets several take the
     same one, and wants different daughters, which differs only where tracks are exchanged within
     those i frames).
-
-    References
-    ----------
-    Ulman et al., An objective comparison of cell-tracking algorithms, Nature Methods 14 (2017),
-    doi:10.1038/nmeth.4473.
     """
     divisions = tracks.truth.divisions()
     if not divisions:
@@ -89,101 +91,35 @@ def _same(tracks: MatchedTracks, true: int, predicted: int, frame: int) -> bool:
     return vertex >= 0 and other >= 0 and int(tracks.counterpart[vertex]) == other
 
 
-@metric(
-    "BC0",
-    "Branching correctness, in the very same frames",
+division = partial(
+    metric,
     evidence=MATCHED,
     best=1.0,
     worst=0.0,
     reference=ULMAN,
     undefined="when the truth holds no division",
 )
+
+
+@division("BC0", "Branching correctness, in the very same frames")
 def bc0(tracks: MatchedTracks) -> float:
-    """Return the F1 score of divisions found in the very same frames, BC(0).
-
-    Parameters
-    ----------
-    tracks : MatchedTracks
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        `branching_correctness` with ``within = 0``.
-    """
+    """Return the F1 score of divisions found in the very same frames, BC(0)."""
     return branching_correctness(tracks, 0)
 
 
-@metric(
-    "BC1",
-    "Branching correctness, at most one frame off",
-    evidence=MATCHED,
-    best=1.0,
-    worst=0.0,
-    reference=ULMAN,
-    undefined="when the truth holds no division",
-)
+@division("BC1", "Branching correctness, at most one frame off")
 def bc1(tracks: MatchedTracks) -> float:
-    """Return the F1 score of divisions found at most one frame off, BC(1).
-
-    Parameters
-    ----------
-    tracks : MatchedTracks
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        `branching_correctness` with ``within = 1``.
-    """
+    """Return the F1 score of divisions found at most one frame off, BC(1)."""
     return branching_correctness(tracks, 1)
 
 
-@metric(
-    "BC2",
-    "Branching correctness, at most two frames off",
-    evidence=MATCHED,
-    best=1.0,
-    worst=0.0,
-    reference=ULMAN,
-    undefined="when the truth holds no division",
-)
+@division("BC2", "Branching correctness, at most two frames off")
 def bc2(tracks: MatchedTracks) -> float:
-    """Return the F1 score of divisions found at most two frames off, BC(2).
-
-    Parameters
-    ----------
-    tracks : MatchedTracks
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        `branching_correctness` with ``within = 2``.
-    """
+    """Return the F1 score of divisions found at most two frames off, BC(2)."""
     return branching_correctness(tracks, 2)
 
 
-@metric(
-    "BC3",
-    "Branching correctness, at most three frames off",
-    evidence=MATCHED,
-    best=1.0,
-    worst=0.0,
-    reference=ULMAN,
-    undefined="when the truth holds no division",
-)
+@division("BC3", "Branching correctness, at most three frames off")
 def bc3(tracks: MatchedTracks) -> float:
-    """Return the F1 score of divisions found at most three frames off, BC(3).
-
-    Parameters
-    ----------
-    tracks : MatchedTracks
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        `branching_correctness` with ``within = 3``.
-    """
+    """Return the F1 score of divisions found at most three frames off, BC(3)."""
     return branching_correctness(tracks, 3)

@@ -2,7 +2,7 @@
 
 A cell in one frame is a vertex. A track is one label from a first to a last frame without a gap;
 a parent joins the end of one track to the begin of another, over any gap. So every vertex has at
-most one link that leads to it, which is all that has to be kept of the graph.
+most one link that leads to it, and only these links are kept.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -64,7 +64,7 @@ class Mask:
     planes : int, tuple of int or None
         The plane or planes of the frame that were drawn; None for the whole frame.
     name : str
-        What to call it in messages, for instance its file.
+        Name in messages, for instance its file.
     """
 
     frame: int
@@ -87,13 +87,13 @@ class TrackedSequence:
         Of a truth: the whole cells where they were drawn, whose labels need not be those of the
         tracks; empty if none were. None: `frames` show whole cells and serve for both.
     name : str
-        What to call it in messages, for instance its folder.
+        Name in messages, for instance its folder.
     table : str
-        What to call the list of its tracks.
+        Name of the list of its tracks in messages.
     frame_names : sequence of str
-        What to call its frames, one each.
+        Names of its frames in messages, one each.
     problems : sequence of str
-        What was found to be wrong before; no such sequence is scored.
+        Problems found before; a sequence with problems is not scored.
 
     Examples
     --------
@@ -110,7 +110,7 @@ class TrackedSequence:
     problems: Sequence[str] = ()
 
     def frame_name(self, frame: int) -> str:
-        """Return what to call a frame in messages."""
+        """Return the name of a frame in messages."""
         if frame < len(self.frame_names):
             return self.frame_names[frame]
         return f"{self.name} frame {frame}".strip()
@@ -143,7 +143,7 @@ class Lineage:
 
     @classmethod
     def of(cls, tracks: Sequence[Track]) -> "Lineage":
-        """Return the graph of tracks without problems; of others as much as can be told.
+        """Return the graph of tracks without problems; of others as much as is consistent.
 
         Parameters
         ----------
@@ -224,7 +224,7 @@ class Lineage:
 
 
 def row_problems(tracks: Sequence[Track], frames: int) -> Iterator[str]:
-    """Yield what is wrong with tracks, whatever the frames hold.
+    """Yield the problems of tracks that do not depend on the frames.
 
     Parameters
     ----------
@@ -265,15 +265,15 @@ def row_problems(tracks: Sequence[Track], frames: int) -> Iterator[str]:
             )
 
 
-def refuse(problems: Sequence[str], what: str = "nothing was scored") -> None:
+def refuse(problems: Sequence[str], outcome: str = "nothing was scored") -> None:
     """Raise one error for all problems, if there is any.
 
     Parameters
     ----------
     problems : sequence of str
         A short phrase each.
-    what : str
-        What was not done because of them.
+    outcome : str
+        The action left undone because of them.
 
     Raises
     ------
@@ -285,4 +285,4 @@ def refuse(problems: Sequence[str], what: str = "nothing was scored") -> None:
     shown = "; ".join(problems[:LISTED])
     more = f"; and {len(problems) - LISTED} more" if len(problems) > LISTED else ""
     number = "1 format error" if len(problems) == 1 else f"{len(problems)} format errors"
-    raise InputError(f"{number}, {what}: {shown}{more}")
+    raise InputError(f"{number}, {outcome}: {shown}{more}")

@@ -1,4 +1,4 @@
-"""Which tracked cell of a truth is covered by which one of a prediction, frame by frame."""
+"""Matches between the tracked cells of a truth and of a prediction, frame by frame."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Evidence
+from cytosuite.metrics.labels.ctc import matches
 from cytosuite.metrics.labels.overlap import Overlap, overlap
 from cytosuite.metrics.tracks.lineage import (
     Indices,
@@ -122,15 +123,15 @@ def match_tracks(truth: TrackedSequence, prediction: TrackedSequence) -> Matched
 MATCHED = Evidence(match_tracks, ("truth", "prediction"))
 
 
-def check_sequence(sequence: TrackedSequence, what: str = "nothing was read") -> None:
+def check_sequence(sequence: TrackedSequence, outcome: str = "nothing was read") -> None:
     """Read all frames of a sequence and refuse it if its labels contradict its tracks.
 
     Parameters
     ----------
     sequence : TrackedSequence
         The sequence; its masks are not read.
-    what : str
-        What is not done if it is refused, for the message.
+    outcome : str
+        The action left undone if it is refused, for the message.
 
     Raises
     ------
@@ -140,11 +141,11 @@ def check_sequence(sequence: TrackedSequence, what: str = "nothing was read") ->
     side = _Side(sequence, "sequence")
     for frame in range(len(sequence.frames)):
         side.read(frame, alone=True)
-    refuse(side.problems(), what)
+    refuse(side.problems(), outcome)
 
 
 def longest_runs(tracks: MatchedTracks) -> tuple[Indices, Indices, Indices]:
-    """Return how long predicted tracks follow tracks of the truth without interruption.
+    """Return the longest runs in which predicted tracks follow tracks of the truth.
 
     Parameters
     ----------
@@ -172,7 +173,7 @@ def longest_runs(tracks: MatchedTracks) -> tuple[Indices, Indices, Indices]:
 
 
 class _Side:
-    """One of the two sequences, and what was found in its frames so far."""
+    """One of the two sequences, with the problems found in its frames so far."""
 
     def __init__(self, sequence: TrackedSequence, role: str) -> None:
         self.sequence = sequence
@@ -191,7 +192,7 @@ class _Side:
         self.shape: tuple[int, ...] | None = None
 
     def read(self, frame: int, *, alone: bool = False) -> NDArray[Any] | None:
-        """Return the labels of a frame, None if they cannot be used; `alone`, place them."""
+        """Return the labels of a frame, None if they cannot be used; place them if `alone`."""
         if frame >= len(self.sequence.frames):
             return None
         name = self.sequence.frame_name(frame)
@@ -243,7 +244,7 @@ class _Side:
         self.seen[self.graph.first[there] + frame - self.graph.begins[there]] = True
 
     def problems(self) -> list[str]:
-        """Return all that is wrong, after the last frame."""
+        """Return all problems, after the last frame."""
         return [*self.found, *self._stray_labels(), *self._missing_labels()]
 
     def _stray_labels(self) -> Iterator[str]:
@@ -277,7 +278,7 @@ def _match_frame(
     match: Indices,
     jaccard: list[NDArray[np.float64]],
 ) -> list[str]:
-    """Enter the matches of one frame into `match` and `jaccard`, return what was wrong."""
+    """Enter the matches of one frame into `match` and `jaccard`, return the problems."""
     truth, prediction = (side.read(frame) for side in sides)
     if truth is None or prediction is None or truth.shape != prediction.shape:
         for side, labels in zip(sides, (truth, prediction), strict=True):
@@ -287,7 +288,7 @@ def _match_frame(
     table = overlap(truth, prediction)
     vertices = sides[0].place(table.truth_labels, frame)
     covering = sides[1].place(table.prediction_labels, frame)
-    matched = _matched(table)
+    matched = matches(table)
     if vertices is not None and covering is not None:
         match[vertices[table.truth_index[matched]]] = covering[table.prediction_index[matched]]
     if masks is None:
@@ -317,15 +318,9 @@ def _values(labels: NDArray[Any]) -> NDArray[np.uint64]:
     return np.unique(labels[labels != 0]).astype(np.uint64)
 
 
-def _matched(table: Overlap) -> Indices:
-    """Return the positions of the pairs whose predicted object covers most of the other."""
-    found: Indices = np.flatnonzero(2 * table.shared > table.truth_sizes[table.truth_index])
-    return found
-
-
 def _jaccard(table: Overlap) -> NDArray[np.float64]:
     """Return the Jaccard index of each object of the truth with its match, 0 without one."""
     values = np.zeros(table.truth_sizes.size)
-    matched = _matched(table)
-    values[table.truth_index[matched]] = table.shared[matched] / table.unions[matched]
+    matched = matches(table)
+    values[table.truth_index[matched]] = table.shared[matched] / table.unions_of(matched)
     return values

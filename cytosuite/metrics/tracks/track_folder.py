@@ -92,8 +92,8 @@ def open_sequence(folder: Path, *, stack_planes: bool = False) -> TrackedSequenc
     Returns
     -------
     TrackedSequence
-        What is wrong with its table and its list of files stands in `problems`, so that whoever
-        reads the frames can name that together with what is wrong in them.
+        Problems of its table and of its list of files stand in `problems`, so that one message can
+        name them together with those of the frames.
 
     Raises
     ------
@@ -183,7 +183,7 @@ def _short(path: Path, folder: Path) -> str:
 
 
 def _read_table(path: Path) -> tuple[list[Track], list[str]]:
-    """Return the tracks in a table and what is wrong with its rows."""
+    """Return the tracks in a table and the problems of its rows."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError:

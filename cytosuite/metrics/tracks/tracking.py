@@ -1,11 +1,27 @@
-"""How well cells are found, drawn and linked: technical measures of the Cell Tracking Challenge."""
+"""Technical measures of the Cell Tracking Challenge: how well cells are found, drawn and linked.
 
+References
+----------
+Matula et al., Cell Tracking Accuracy Measurement Based on Comparison of Acyclic Oriented Graphs,
+PLOS ONE 10 (2015), doi:10.1371/journal.pone.0144959 (TRA, DET).
+Maška et al., The Cell Tracking Challenge: 10 years of objective benchmarking, Nature Methods 20
+(2023), doi:10.1038/s41592-023-01879-y (LNK, OP_CSB, OP_CTB).
+Maška et al., A benchmark for comparison of cell tracking algorithms, Bioinformatics 30 (2014),
+doi:10.1093/bioinformatics/btu080 (SEG).
+"""
+
+from functools import partial
 from math import nan
 
-from cytosuite.metrics.labels.ctc import MISSED, SPURIOUS
+from cytosuite.metrics.labels.ctc import MASKA, MATULA, MISSED, SPURIOUS
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.tracks.matched_tracks import MATCHED, MatchedTracks
-from cytosuite.metrics.tracks.tracking_errors import ABSENT, MATULA, aogm, tracking_errors
+from cytosuite.metrics.tracks.tracking_errors import ABSENT, aogm, tracking_errors
+
+MASKA_2023 = "10.1038/s41592-023-01879-y"
+NO_CELL = "when the truth holds no cell"
+
+accuracy = partial(metric, evidence=MATCHED, best=1.0, worst=0.0)
 
 
 def _saved(cost: float, from_scratch: float) -> float:
@@ -13,30 +29,10 @@ def _saved(cost: float, from_scratch: float) -> float:
     return 1.0 - min(cost, from_scratch) / from_scratch if from_scratch else nan
 
 
-@metric(
-    "TRA",
-    "Tracking accuracy",
-    evidence=MATCHED,
-    best=1.0,
-    worst=0.0,
-    reference=MATULA,
-    undefined="when the truth holds no cell",
-)
+@accuracy("TRA", "Tracking accuracy", reference=MATULA, undefined=NO_CELL)
 def tra(tracks: MatchedTracks) -> float:
-    """Return the share of the work of drawing and linking all cells which the prediction saves.
+    """Return the share of the work of drawing and linking all cells that the prediction saves.
 
-    Parameters
-    ----------
-    tracks : MatchedTracks
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        In [0, 1]; NaN when the truth holds no cell in any frame.
-
-    Notes
-    -----
     ``TRA = 1 - min(A, A0) / A0`` with ``A = 5 NS + 10 FN + FP + ED + 1.5 EA + EC``, the `aogm`,
     and ``A0 = 10 V + 1.5 E`` for the V cells and E links of the truth. Links are those within a
     track, from each frame to the next, and those from the end of a parent to the begin of its
@@ -45,11 +41,6 @@ def tra(tracks: MatchedTracks) -> float:
 
     A parent link counts as such also where a track has one child only, as after a gap; the
     program traccuracy 0.4.3 sees it at divisions only.
-
-    References
-    ----------
-    Matula et al., Cell Tracking Accuracy Measurement Based on Comparison of Acyclic Oriented
-    Graphs, PLOS ONE 10 (2015), doi:10.1371/journal.pone.0144959.
 
     Examples
     --------
@@ -67,36 +58,11 @@ def tra(tracks: MatchedTracks) -> float:
     return _saved(aogm.of(tracks), from_scratch)
 
 
-@metric(
-    "LNK",
-    "Linking accuracy",
-    evidence=MATCHED,
-    best=1.0,
-    worst=0.0,
-    reference="10.1038/s41592-023-01879-y",
-    undefined="when the truth holds no link",
-)
+@accuracy("LNK", "Linking accuracy", reference=MASKA_2023, undefined="when the truth holds no link")
 def lnk(tracks: MatchedTracks) -> float:
-    """Return the share of the work of linking all cells which the prediction saves.
+    """Return the share of the work of linking all cells that the prediction saves.
 
-    Parameters
-    ----------
-    tracks : MatchedTracks
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        In [0, 1]; NaN when the truth holds no link, as when it has a single frame.
-
-    Notes
-    -----
     ``LNK = 1 - min(A, A0) / A0`` with ``A = ED + 1.5 EA + EC`` and ``A0 = 1.5 E``, see `tra`.
-
-    References
-    ----------
-    Maška et al., The Cell Tracking Challenge: 10 years of objective benchmarking, Nature Methods
-    20 (2023), doi:10.1038/s41592-023-01879-y.
 
     Examples
     --------
@@ -110,37 +76,12 @@ def lnk(tracks: MatchedTracks) -> float:
     return _saved(tracking_errors(tracks).linking_cost, ABSENT * tracks.truth.links)
 
 
-@metric(
-    "DET",
-    "Detection accuracy",
-    evidence=MATCHED,
-    best=1.0,
-    worst=0.0,
-    reference=MATULA,
-    undefined="when the truth holds no cell",
-)
+@accuracy("DET", "Detection accuracy", reference=MATULA, undefined=NO_CELL)
 def det(tracks: MatchedTracks) -> float:
-    """Return the share of the work of drawing all cells of a sequence which the prediction saves.
+    """Return the share of the work of drawing all cells of a sequence that the prediction saves.
 
-    Parameters
-    ----------
-    tracks : MatchedTracks
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        In [0, 1]; NaN when the truth holds no cell in any frame.
-
-    Notes
-    -----
     ``DET = 1 - min(A, A0) / A0`` with ``A = 5 NS + 10 FN + FP`` and ``A0 = 10 V``, counted over
     all frames together. The markers of the tracks are the truth, not the masks of `seg`.
-
-    References
-    ----------
-    Matula et al., Cell Tracking Accuracy Measurement Based on Comparison of Acyclic Oriented
-    Graphs, PLOS ONE 10 (2015), doi:10.1371/journal.pone.0144959.
 
     Examples
     --------
@@ -155,30 +96,15 @@ def det(tracks: MatchedTracks) -> float:
     return _saved(tracking_errors(tracks).detection_cost, MISSED * tracks.truth.vertices)
 
 
-@metric(
+@accuracy(
     "DET_NFP",
     "Detection accuracy without penalty for spurious cells",
-    evidence=MATCHED,
-    best=1.0,
-    worst=0.0,
     reference=MATULA,
-    undefined="when the truth holds no cell",
+    undefined=NO_CELL,
 )
 def det_without_penalty(tracks: MatchedTracks) -> float:
     """Return the detection accuracy without a penalty for predicted cells that match nothing.
 
-    Parameters
-    ----------
-    tracks : MatchedTracks
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        In [0, 1]; NaN when the truth holds no cell in any frame.
-
-    Notes
-    -----
     `det` with ``A = 5 NS + 10 FN``, which the challenge uses for its sparsely annotated data sets
     (Fluo-N3DL-DRO, -TRIC, -TRIF).
 
@@ -196,41 +122,21 @@ def det_without_penalty(tracks: MatchedTracks) -> float:
     return _saved(cost, MISSED * tracks.truth.vertices)
 
 
-@metric(
+@accuracy(
     "SEG",
     "Segmentation accuracy",
-    evidence=MATCHED,
-    best=1.0,
-    worst=0.0,
-    reference="10.1093/bioinformatics/btu080",
+    reference=MASKA,
     undefined="when no whole cell is drawn in the truth",
 )
 def seg(tracks: MatchedTracks) -> float:
-    """Return the mean Jaccard index of the cells drawn as a whole with what covers them.
+    """Return the mean Jaccard index of the cells drawn as a whole with the objects over them.
 
-    Parameters
-    ----------
-    tracks : MatchedTracks
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        In [0, 1]; NaN when no whole cell is drawn in the truth.
-
-    Notes
-    -----
     The mean over all cells of all masks, of ``|R n S| / |R u S|`` for the S that covers more than
     half of R and 0 where there is none. Frames without a mask do not count, and spurious objects
     do not lower it. Where 3D frames are drawn in single planes, each plane is an image of its own:
     areas are those within the plane, and a cell in two planes counts twice, as in the Java
     program of the challenge; py-ctcmetrics stacks the planes of a frame and counts it once, which
     `cytosuite.metrics.tracks.track_folder.read_sequence` does by its option `stack_planes`.
-
-    References
-    ----------
-    Maška et al., A benchmark for comparison of cell tracking algorithms, Bioinformatics 30
-    (2014), doi:10.1093/bioinformatics/btu080.
 
     Examples
     --------
@@ -244,51 +150,23 @@ def seg(tracks: MatchedTracks) -> float:
     return float(tracks.jaccard.mean()) if tracks.jaccard.size else nan
 
 
-@metric(
+@accuracy(
     "OP_CSB",
     "Overall performance, segmentation benchmark",
-    evidence=MATCHED,
-    best=1.0,
-    worst=0.0,
-    reference="10.1038/s41592-023-01879-y",
+    reference=MASKA_2023,
     undefined="when SEG or DET is undefined",
 )
 def op_csb(tracks: MatchedTracks) -> float:
-    """Return the mean of segmentation and detection accuracy, ``(SEG + DET) / 2``.
-
-    Parameters
-    ----------
-    tracks : MatchedTracks
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        In [0, 1]; NaN when one of them is undefined.
-    """
+    """Return the mean of segmentation and detection accuracy, ``(SEG + DET) / 2``."""
     return (seg.of(tracks) + det.of(tracks)) / 2
 
 
-@metric(
+@accuracy(
     "OP_CTB",
     "Overall performance, tracking benchmark",
-    evidence=MATCHED,
-    best=1.0,
-    worst=0.0,
-    reference="10.1038/s41592-023-01879-y",
+    reference=MASKA_2023,
     undefined="when SEG or TRA is undefined",
 )
 def op_ctb(tracks: MatchedTracks) -> float:
-    """Return the mean of segmentation and tracking accuracy, ``(SEG + TRA) / 2``.
-
-    Parameters
-    ----------
-    tracks : MatchedTracks
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        In [0, 1]; NaN when one of them is undefined.
-    """
+    """Return the mean of segmentation and tracking accuracy, ``(SEG + TRA) / 2``."""
     return (seg.of(tracks) + tra.of(tracks)) / 2

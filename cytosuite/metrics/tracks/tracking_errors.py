@@ -1,18 +1,23 @@
 """The operations that turn a predicted graph of cells into that of the truth, and their cost.
 
-Each is weighted by the work it is to do it by hand (AOGM, Matula et al. 2015). The weights give
+Each is weighted by the work of doing it by hand (AOGM, Matula et al. 2015). The weights give
 the least cost of all ways to mend the graph while ``(m - 1) 5 <= 1 + 10 m``, which always holds.
+
+References
+----------
+Matula et al., Cell Tracking Accuracy Measurement Based on Comparison of Acyclic Oriented Graphs,
+PLOS ONE 10 (2015), doi:10.1371/journal.pone.0144959.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from cytosuite.metrics.labels.ctc import MISSED, SPLIT, SPURIOUS
+from cytosuite.metrics.labels.ctc import MATULA, MISSED, SPLIT, SPURIOUS
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.tracks.matched_tracks import MATCHED, MatchedTracks
 
-MATULA = "10.1371/journal.pone.0144959"
 EXTRA, ABSENT, WRONG = 1.0, 1.5, 1.0  # cost of deleting, adding and altering a link by hand
 
 
@@ -69,11 +74,6 @@ def tracking_errors(tracks: MatchedTracks) -> TrackingErrors:
     -------
     TrackingErrors
         The numbers NS, FN, FP, ED, EA, EC of the reference.
-
-    References
-    ----------
-    Matula et al., Cell Tracking Accuracy Measurement Based on Comparison of Acyclic Oriented
-    Graphs, PLOS ONE 10 (2015), doi:10.1371/journal.pone.0144959.
     """
     truth, prediction, one = tracks.truth, tracks.prediction, tracks.counterpart
     matched = int(np.count_nonzero(tracks.match >= 0))
@@ -94,26 +94,14 @@ def tracking_errors(tracks: MatchedTracks) -> TrackingErrors:
     )
 
 
-@metric(
-    "AOGM",
-    "Cost of mending the tracks",
-    evidence=MATCHED,
-    best=0.0,
-    reference=MATULA,
-)
+errors = partial(metric, evidence=MATCHED, best=0.0, reference=MATULA)
+
+
+@errors("AOGM", "Cost of mending the tracks")
 def aogm(tracks: MatchedTracks) -> float:
     """Return the cost of turning the predicted graph of cells into that of the truth.
 
-    Parameters
-    ----------
-    tracks : MatchedTracks
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        ``5 NS + 10 FN + FP + ED + 1.5 EA + EC``, at least 0, without an upper end, never
-        undefined. See `TrackingErrors` for the numbers.
+    ``5 NS + 10 FN + FP + ED + 1.5 EA + EC``, without an upper end; see `TrackingErrors`.
 
     Examples
     --------
@@ -124,143 +112,41 @@ def aogm(tracks: MatchedTracks) -> float:
     >>> aogm(truth, TrackedSequence([Track(1, 0, 0)], np.array([[1] * 4, [0] * 4])))
     11.5
     """
-    errors = tracking_errors(tracks)
-    return errors.detection_cost + errors.linking_cost
+    found = tracking_errors(tracks)
+    return found.detection_cost + found.linking_cost
 
 
-@metric(
-    "NS",
-    "Splits needed",
-    evidence=MATCHED,
-    best=0.0,
-    reference=MATULA,
-)
+@errors("NS", "Splits needed")
 def splits(tracks: MatchedTracks) -> float:
-    """Return how many cuts separate the cells of the truth which share one predicted cell.
-
-    Parameters
-    ----------
-    tracks : MatchedTracks
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        At least 0, never undefined; see `TrackingErrors`.
-    """
-    return float(tracking_errors(tracks).splits)
+    """Return the number of cuts that separate the cells of the truth under one predicted cell."""
+    return tracking_errors(tracks).splits
 
 
-@metric(
-    "FN",
-    "Cells missed",
-    evidence=MATCHED,
-    best=0.0,
-    reference=MATULA,
-)
+@errors("FN", "Cells missed")
 def missed(tracks: MatchedTracks) -> float:
-    """Return how many cells of the truth no predicted cell covers by more than half.
-
-    Parameters
-    ----------
-    tracks : MatchedTracks
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        At least 0, never undefined; see `TrackingErrors`.
-    """
-    return float(tracking_errors(tracks).missed)
+    """Return the number of cells of the truth that no predicted cell covers by more than half."""
+    return tracking_errors(tracks).missed
 
 
-@metric(
-    "FP",
-    "Spurious cells",
-    evidence=MATCHED,
-    best=0.0,
-    reference=MATULA,
-)
+@errors("FP", "Spurious cells")
 def spurious(tracks: MatchedTracks) -> float:
-    """Return how many predicted cells match no cell of the truth.
-
-    Parameters
-    ----------
-    tracks : MatchedTracks
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        At least 0, never undefined; see `TrackingErrors`.
-    """
-    return float(tracking_errors(tracks).spurious)
+    """Return the number of predicted cells that match no cell of the truth."""
+    return tracking_errors(tracks).spurious
 
 
-@metric(
-    "ED",
-    "Links to delete",
-    evidence=MATCHED,
-    best=0.0,
-    reference=MATULA,
-)
+@errors("ED", "Links to delete")
 def extra_links(tracks: MatchedTracks) -> float:
-    """Return how many predicted links join two unique cells which the truth does not join.
-
-    Parameters
-    ----------
-    tracks : MatchedTracks
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        At least 0, never undefined; see `TrackingErrors`.
-    """
-    return float(tracking_errors(tracks).extra_links)
+    """Return the number of predicted links between unique cells that the truth does not join."""
+    return tracking_errors(tracks).extra_links
 
 
-@metric(
-    "EA",
-    "Links to add",
-    evidence=MATCHED,
-    best=0.0,
-    reference=MATULA,
-)
+@errors("EA", "Links to add")
 def absent_links(tracks: MatchedTracks) -> float:
-    """Return how many links of the truth the prediction lacks.
-
-    Parameters
-    ----------
-    tracks : MatchedTracks
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        At least 0, never undefined; see `TrackingErrors`.
-    """
-    return float(tracking_errors(tracks).absent_links)
+    """Return the number of links of the truth that the prediction lacks."""
+    return tracking_errors(tracks).absent_links
 
 
-@metric(
-    "EC",
-    "Links to alter",
-    evidence=MATCHED,
-    best=0.0,
-    reference=MATULA,
-)
+@errors("EC", "Links to alter")
 def wrong_links(tracks: MatchedTracks) -> float:
-    """Return how many predicted links are of the other kind in the truth, track or parent link.
-
-    Parameters
-    ----------
-    tracks : MatchedTracks
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        At least 0, never undefined; see `TrackingErrors`.
-    """
-    return float(tracking_errors(tracks).wrong_links)
+    """Return the number of predicted links of the other kind in the truth, track or parent link."""
+    return tracking_errors(tracks).wrong_links

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cytosuite.errors import InputError
-from cytosuite.metrics import metrics_for
+from cytosuite.metrics import metrics_of
 from cytosuite.metrics.tracks.matched_tracks import match_tracks
 from cytosuite.metrics.tracks.track_folder import write_sequence
 from cytosuite.metrics.tracks.track_score import score_tracks
@@ -22,7 +22,7 @@ def folders(tmp_path):
 
 def test_scores_are_those_of_the_sequences(folders):
     tracks = match_tracks(films.simulate(2), films.corrupt(films.simulate(2), 2))
-    expected = {metric.name: metric.of(tracks) for metric in metrics_for("track")}
+    expected = {metric.name: metric.of(tracks) for metric in metrics_of("tracks")}
     assert score_tracks(*folders) == pytest.approx(expected, nan_ok=True, abs=1e-12)
 
 
@@ -34,7 +34,7 @@ def test_a_truth_scored_against_itself(folders):
     truth = films.simulate(2)
     write_sequence(folders[0].parent / "02_RES", truth.frames, truth.tracks)
     scores = score_tracks(folders[0], folders[0].parent / "02_RES")
-    best = {metric.name: metric.best for metric in metrics_for("track")}
+    best = {metric.name: metric.best for metric in metrics_of("tracks")}
     assert {name for name, value in scores.items() if value != best[name]} <= {"CCA"}
     assert scores["CCA"] == 1.0 or isnan(scores["CCA"])
 

@@ -6,7 +6,7 @@ import films
 import numpy as np
 import pytest
 
-from cytosuite.metrics import metrics_for
+from cytosuite.metrics import metrics_of
 from cytosuite.metrics.tracks.lineage import Track
 from cytosuite.metrics.tracks.matched_tracks import match_tracks
 from cytosuite.metrics.tracks.tracking import (
@@ -20,7 +20,7 @@ from cytosuite.metrics.tracks.tracking import (
 )
 from cytosuite.metrics.tracks.tracking_errors import TrackingErrors, aogm, tracking_errors
 
-TRACK = metrics_for("track")
+TRACK = metrics_of("tracks")
 NAMES = {metric.name: metric for metric in TRACK}
 SEEDS = range(12)
 
@@ -30,7 +30,7 @@ def errors(truth, found):
 
 
 def test_metrics_of_tracks_in_order():
-    scores = "OP_CLB OP_CTB CT TF CCA BIO BC0 BC1 BC2 BC3 TRA LNK DET DET_NFP SEG OP_CSB"
+    scores = "CT TF CCA BIO OP_CLB BC0 BC1 BC2 BC3 TRA LNK DET DET_NFP SEG OP_CSB OP_CTB"
     assert list(NAMES) == [*scores.split(), "AOGM", "NS", "FN", "FP", "ED", "EA", "EC"]
 
 

@@ -8,13 +8,13 @@ import films
 import numpy as np
 import pytest
 
-from cytosuite.metrics import metrics_for
+from cytosuite.metrics import metrics_of
 from cytosuite.metrics.tracks.matched_tracks import match_tracks
 from cytosuite.metrics.tracks.track_folder import write_sequence
 from cytosuite.metrics.tracks.tracking import det, lnk, tra
 from cytosuite.metrics.tracks.tracking_errors import aogm
 
-NAMES = {metric.name: metric for metric in metrics_for("track")}
+NAMES = {metric.name: metric for metric in metrics_of("tracks")}
 SEEDS = range(12)
 PEER = {
     **{name: f"AOGM_{name}" for name in ("NS", "FN", "FP", "ED", "EA", "EC")},
