@@ -1,7 +1,8 @@
-"""How much memory a container uses, read from its control group or asked of the daemon."""
+"""Measure the memory of a container, by its control group, and of a process, by ``/proc``."""
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,17 +19,17 @@ class Group:
     pid : int
         A process in the container, as the daemon numbers it.
     name : str
-        The container's id, which the group's path must bear: the daemon may count processes
-        elsewhere than we do.
+        The container's id. The path of the group must contain it: the daemon may run in another
+        process namespace, where the number means another process.
     root : Path
-        Where control groups are mounted.
+        Mount point of control groups.
     proc : Path
-        Where processes are.
+        Mount point of procfs.
 
     Notes
     -----
-    Used is what cannot be taken back at once: all pages less the page cache that was not used
-    lately (``inactive_file``), as ``docker stats`` counts. Pages of tmpfs and shared memory count.
+    Memory in use is all pages without the page cache that was not used recently
+    (``inactive_file``), as ``docker stats`` counts. Pages of tmpfs and shared memory count.
     """
 
     def __init__(
@@ -37,7 +38,7 @@ class Group:
         self.folder, self.version = _find(pid, name, root, proc)
 
     def used(self) -> int | None:
-        """Return the memory in use in bytes, None where it cannot be read (any more)."""
+        """Return the memory in use in bytes, None where it cannot be read."""
         if self.folder is None:
             return None
         name = "memory.current" if self.version == 2 else "memory.usage_in_bytes"
@@ -49,7 +50,7 @@ class Group:
             return None
 
     def kills(self) -> int | None:
-        """Return how many processes were killed for want of memory, None where not known."""
+        """Return the number of processes killed for lack of memory, None where not known."""
         if self.folder is None:
             return None
         name = "memory.events" if self.version == 2 else "memory.oom_control"
@@ -60,20 +61,20 @@ class Group:
 
 
 class Peak:
-    """Watch the largest of a number that changes while the block runs.
+    """Record the maximum of a changing number while the block runs.
 
     Parameters
     ----------
     read : callable
-        Gives the number now, or None where it is not known.
+        Returns the present number, or None where it is not known.
     poll_s : float
         Seconds between two readings.
 
     Notes
     -----
-    The files that hold the kernel's own peak vanish with the container, count the page cache and
-    never fall between cases; so the present use is read every 50 ms (some 60 µs each). What rises
-    and falls in between is missed.
+    The kernel's own peak vanishes with the container, contains the page cache and never falls
+    between cases; so the present use is read every 50 ms (some 60 µs each). A shorter rise is
+    missed.
     """
 
     def __init__(self, read: Callable[[], int | None], poll_s: float = POLL_S) -> None:
@@ -83,7 +84,7 @@ class Peak:
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> Self:
-        """Begin to watch."""
+        """Start reading."""
         self._thread.start()
         return self
 
@@ -93,12 +94,12 @@ class Peak:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Read once more and end."""
+        """Read once more and stop."""
         self._done.set()
         self._thread.join()
 
     def _watch(self) -> None:
-        """Keep the largest."""
+        """Keep the maximum of all readings."""
         while True:
             ended = self._done.is_set()
             found = self.read()
@@ -107,6 +108,20 @@ class Peak:
             if ended:
                 return
             self._done.wait(self.poll_s)
+
+
+def reset_peak(pid: int) -> None:
+    """Make the kernel record the peak memory of a process anew, where that is possible."""
+    with suppress(OSError):
+        Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def process_peak(pid: int) -> int | None:
+    """Return the peak resident memory of a process in bytes, None where it is not known."""
+    try:
+        return _field(Path(f"/proc/{pid}/status"), "VmHWM:") * 1024
+    except (OSError, ValueError):
+        return None
 
 
 def _find(pid: int, name: str, root: Path, proc: Path) -> tuple[Path | None, int]:
@@ -133,7 +148,7 @@ def _find(pid: int, name: str, root: Path, proc: Path) -> tuple[Path | None, int
 def _field(path: Path, name: str) -> int:
     """Return a number from a file of lines ``name number``."""
     for line in path.read_text().splitlines():
-        key, _, value = line.partition(" ")
-        if key == name:
-            return int(value)
+        fields = line.split()
+        if fields[:1] == [name]:
+            return int(fields[1])
     raise ValueError(f"{path} has no {name}")

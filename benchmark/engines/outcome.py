@@ -1,9 +1,10 @@
-"""What an engine is, and what it says of one case."""
+"""Engine, session and outcome: the interface between the runner and the ways to run algorithms."""
 
+import signal
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, get_args
+from typing import Literal, Protocol, TypeAlias, get_args
 
 from cytosuite.errors import CytosuiteError
 
@@ -18,34 +19,38 @@ Status = Literal[
     "engine error",
 ]
 Api = Literal["serve", "exec"]
+Ending: TypeAlias = tuple[Status, str]  # a status, and its reason in one line
 
 STATUSES: tuple[Status, ...] = get_args(Status)
-# Not the algorithm's doing, or perhaps not: such cases are tried again by the next run.
+# The algorithm may not be the cause: the next run tries such cases again.
 PASSING: frozenset[Status] = frozenset({"time-out", "killed", "engine error"})
+HEALTH_S = 300.0  # longest start of a server, as on the platform
+GRACE_S = 5  # between SIGTERM and SIGKILL, as on the platform
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 class StartError(CytosuiteError):
-    """An algorithm does not start: none of its cases can run, those of others can."""
+    """An algorithm does not start: its cases cannot run; other algorithms are not affected."""
 
     exit_code = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one case may use.
+    """Limits of the resources of one case.
 
     Parameters
     ----------
     memory_gib : float
-        Memory, in GiB.
+        Memory [GiB].
     timeout_s : float
-        Wall-clock seconds.
+        Wall-clock time [s].
     cpus : float
         Processor cores.
     pids : int
         Processes and threads.
     output_gib : float
-        All that is written to the output folder, in GiB.
+        Sum of all files in the output folder [GiB].
     """
 
     memory_gib: float = 8.0
@@ -54,10 +59,30 @@ class Limits:
     pids: int = 512
     output_gib: float = 4.0
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables that limit the threads of numerical libraries, at least one."""
+        return dict.fromkeys(THREADS, str(max(1, int(self.cpus))))
+
+    @property
+    def time_exceeded(self) -> Ending:
+        """Ending of a case that ran too long."""
+        return "time-out", f"time limit of {self.timeout_s:g} s exceeded"
+
+    @property
+    def memory_exceeded(self) -> Ending:
+        """Ending of a case that used too much memory."""
+        return "out of memory", f"memory limit of {self.memory_gib:g} GiB exceeded"
+
+    @property
+    def output_exceeded(self) -> Ending:
+        """Ending of a case that wrote too much."""
+        return "bad output", f"output limit of {self.output_gib:g} GiB exceeded"
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one case went, before its output is looked at.
+    """Result of running one case, before its output is validated.
 
     Parameters
     ----------
@@ -70,7 +95,7 @@ class Outcome:
     exit_code : int or None
         Of the process, None where it still runs.
     message : str
-        The reason: last line of stderr, or what the engine saw.
+        The reason: last line of stderr, or the limit that was exceeded.
     """
 
     status: Status
@@ -78,6 +103,41 @@ class Outcome:
     peak_memory: int | None
     exit_code: int | None
     message: str = ""
+
+
+def ending(code: int | None, line: str) -> Ending:
+    """Return status and reason of a program that has ended by itself.
+
+    Parameters
+    ----------
+    code : int or None
+        Exit code: 128 + n, or -n, if signal n ended the program; None if it is not known.
+    line : str
+        Last line of stderr.
+
+    Returns
+    -------
+    status : str
+        One of `STATUSES`.
+    message : str
+        Empty for ``ok``.
+
+    Examples
+    --------
+    >>> ending(137, "")
+    ('killed', 'ended by SIGKILL')
+    """
+    if code is None:
+        return "engine error", "the exit code is not known"
+    if code == 0:
+        return "ok", ""
+    if code == 4:  # the container caught a MemoryError
+        return "out of memory", line
+    number = -code if code < 0 else code - 128
+    if 0 < number < signal.NSIG:
+        known = number in set(signal.Signals)
+        return "killed", f"ended by {signal.Signals(number).name if known else f'signal {number}'}"
+    return "non-zero exit", line or f"exit code {code} without a message"
 
 
 class Session(Protocol):
@@ -93,9 +153,9 @@ class Session(Protocol):
         case_input : Path
             The case's input folder; it is not written to.
         output : Path
-            An empty folder of the runner in which the case's files land.
+            An empty folder of the runner for the output files of the case.
         log : Path
-            File for what the algorithm prints.
+            File to which the algorithm's stdout and stderr are added.
         """
 
 
@@ -105,7 +165,7 @@ class Engine(Protocol):
     name: str
 
     def identity(self, algorithm: str) -> str:
-        """Return what is run, so that a change of it makes results stale."""
+        """Return an identifier of the program that runs; a new one makes results stale."""
 
     def session(
         self, algorithm: str, workspace: Path, limits: Limits, api: Api
@@ -119,7 +179,7 @@ class Engine(Protocol):
         workspace : Path
             A folder for the engine's own use.
         limits : Limits
-            What one case may use.
+            Of each case.
         api : str
             ``serve``: start once, then case by case; ``exec``: one process per case.
         """

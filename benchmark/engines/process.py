@@ -1,6 +1,5 @@
-"""Run an algorithm as a plain process: the entry point of its container, without the walls."""
+"""Run an algorithm as a plain process: the entry point of its container, without isolation."""
 
-import http.client
 import os
 import signal
 import socket
@@ -8,20 +7,29 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeAlias
 
 from benchmark.catalog import ROOT
-from benchmark.engines.outcome import Api, Limits, Outcome, StartError, Status
+from benchmark.engines.memory import process_peak, reset_peak
+from benchmark.engines.outcome import (
+    GRACE_S,
+    HEALTH_S,
+    Api,
+    Ending,
+    Limits,
+    Outcome,
+    StartError,
+    ending,
+)
+from cytosuite.client import request
 from cytosuite.files import remove
 
 POLL_S = 0.02
-GRACE_S = 5.0
-HEALTH_S = 300.0
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+Process: TypeAlias = subprocess.Popen[bytes]
 
 
 class ProcessEngine:
@@ -30,7 +38,7 @@ class ProcessEngine:
     name = "process"
 
     def identity(self, algorithm: str) -> str:
-        """Return a constant: sources and weights are what is run, and are digested anyway."""
+        """Return a constant: sources and weights are digested in any case."""
         del algorithm
         return self.name
 
@@ -38,7 +46,13 @@ class ProcessEngine:
     def session(
         self, algorithm: str, workspace: Path, limits: Limits, api: Api
     ) -> Iterator["ProcessSession"]:
-        """Start an algorithm; see `benchmark.engines.outcome.Engine`."""
+        """Start an algorithm; see `benchmark.engines.outcome.Engine`.
+
+        Raises
+        ------
+        StartError
+            If the server ends, or is not ready after 300 s.
+        """
         remove(workspace)
         session = ProcessSession(algorithm, workspace, limits, api)
         try:
@@ -58,27 +72,24 @@ class ProcessSession:
     limits: Limits
     api: Api
     startup_seconds: float = 0.0
-    process: "subprocess.Popen[bytes] | None" = None
-    port: int = 0
+    process: Process | None = None
     listener: socket.socket | None = None
     log: IO[bytes] | None = field(default=None, repr=False)
 
     def start(self) -> None:
-        """Start the server and wait until it answers; nothing to do for one process per case."""
-        (self.workspace / "input").parent.mkdir(parents=True, exist_ok=True)
+        """Start the server and wait until it answers; with one process per case do nothing."""
+        self.workspace.mkdir(parents=True, exist_ok=True)
         if self.api == "exec":
             return
         begin = time.perf_counter()
-        # The runner binds the port, so that no other program can take it in between.
+        # The runner binds the port, so that no other program can take it.
         self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self.log = (self.workspace / "server.log").open("ab")
+        self.log = self._server_log.open("ab")
         self.process = self._launch("serve", self.log, self.listener)
-        while not self._healthy():
+        while self._ask("GET /health", 1.0) != 0:
             if self.process.poll() is not None or time.perf_counter() - begin > HEALTH_S:
-                reason = _last_line(self.workspace / "server.log", 0)
                 self.stop()
-                raise StartError(f"{self.algorithm} did not start: {reason}")
+                raise StartError(f"{self.algorithm} did not start: {_last_line(self._server_log)}")
             time.sleep(POLL_S)
         self.startup_seconds = time.perf_counter() - begin
 
@@ -99,35 +110,38 @@ class ProcessSession:
             (self.workspace / name).symlink_to(target.resolve(), target_is_directory=True)
         if self.api == "exec":
             with log.open("ab") as stream:
-                self.process = self._launch("run", stream, None)
-            outcome = self._watch(self.process, None, log, 0)
+                process = self.process = self._launch("run", stream, None)
+            outcome = self._watch(process, lambda: _exit_code(process), log, 0)
             self.stop()
             return outcome
         if self.process is None or self.process.poll() is not None:
             self.stop()
             self.start()
-        server_log = self.workspace / "server.log"
-        begin = server_log.stat().st_size
-        answer: list[int | None] = []
-        asking = threading.Thread(target=lambda: answer.append(self._invoke()), daemon=True)
-        process = self.process
-        assert process is not None
-        asking.start()
-        outcome = self._watch(process, (asking, answer), server_log, begin)
-        with server_log.open("rb") as source:
+        assert self.process is not None
+        begin = self._server_log.stat().st_size
+        outcome = self._watch(self.process, self._invoke(self.process), self._server_log, begin)
+        with self._server_log.open("rb") as source:
             source.seek(begin)
             log.write_bytes(source.read())
         return outcome
 
-    def _launch(
-        self, command: str, log: IO[bytes], listener: socket.socket | None
-    ) -> "subprocess.Popen[bytes]":
-        """Start the container's entry point."""
+    @property
+    def _server_log(self) -> Path:
+        """File with the output of the server for all cases."""
+        return self.workspace / "server.log"
+
+    def _launch(self, command: str, log: IO[bytes], listener: socket.socket | None) -> Process:
+        """Start the container's entry point; the variables stand for the container's mounts."""
         environment = {
             **os.environ,
-            **dict.fromkeys(THREADS, str(max(1, int(self.limits.cpus)))),
-            **_variables(self.algorithm, self.workspace),
+            **self.limits.environment,
+            "CYTOSUITE_ALGORITHM": self.algorithm,
+            "CYTOSUITE_INPUT": str(self.workspace / "input"),
+            "CYTOSUITE_OUTPUT": str(self.workspace / "output"),
+            "CYTOSUITE_MODEL": str(ROOT / "weights" / self.algorithm),
+            "CYTOSUITE_RECORD": str(self.workspace / "output" / "record.json"),
             "CYTOSUITE_MEMORY_GIB": f"{self.limits.memory_gib:g}",
+            "PYTHONUNBUFFERED": "1",
         }
         if listener is not None:
             environment["CYTOSUITE_LISTEN_FD"] = str(listener.fileno())
@@ -135,7 +149,7 @@ class ProcessSession:
             [sys.executable, "-m", "cytosuite.container", command],
             cwd=ROOT,
             env=environment,
-            # Held open by the runner: a server whose stdin ends has lost its runner, and ends.
+            # Held open by the runner: a server ends when its stdin ends, hence with the runner.
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -144,136 +158,82 @@ class ProcessSession:
         )
 
     def _watch(
-        self,
-        process: "subprocess.Popen[bytes]",
-        asking: tuple[threading.Thread, list[int | None]] | None,
-        log: Path,
-        log_begin: int,
+        self, process: Process, look: Callable[[], int | None], log: Path, log_begin: int
     ) -> Outcome:
-        """Wait for a case to end, within its limits."""
+        """Wait within the limits for a case to end; `look` waits briefly for its exit code."""
         begin = time.perf_counter()
-        limit = self.limits.memory_gib * 2**30
-        _reset_peak(process.pid)
+        reset_peak(process.pid)
         peak: int | None = None
-        broken: tuple[Status, str] | None = None
-        while True:
-            if asking is not None:
-                asking[0].join(POLL_S)
-                done = not asking[0].is_alive()
-            else:
-                done = _ended(process)
-            found = _peak_memory(process.pid)
+        exceeded: Ending | None = None
+        code: int | None = None
+        while code is None and exceeded is None:
+            code = look()
+            found = process_peak(process.pid)
             peak = max(peak or 0, found) if found is not None else peak
             seconds = time.perf_counter() - begin
-            if done:
-                break
-            if seconds > self.limits.timeout_s:
-                broken = "time-out", f"time limit of {self.limits.timeout_s:g} s exceeded"
-            elif peak is not None and peak > limit:
-                broken = "out of memory", f"memory limit of {self.limits.memory_gib:g} GiB exceeded"
-            if broken is not None:
-                _end(process)
-                return Outcome(broken[0], seconds, peak, process.returncode, broken[1])
-        code = process.poll() if asking is None else asking[1][0]
-        if code is None:  # no answer: the server is dying, or about to be found dead
-            _ended(process, GRACE_S)
-            code = process.poll()
-        status, message = _classify(code, _last_line(log, log_begin))
+            if code is None and seconds > self.limits.timeout_s:
+                exceeded = self.limits.time_exceeded
+            elif code is None and (peak or 0) > self.limits.memory_gib * 2**30:
+                exceeded = self.limits.memory_exceeded
+        if exceeded is not None:
+            _end(process)
+            code = process.returncode
+        status, message = exceeded or ending(code, _last_line(log, log_begin))
         return Outcome(status, seconds, peak, code, message)
 
-    def _healthy(self) -> bool:
-        """Return whether the server says that it is ready."""
-        return self._ask("GET", "/health", 1.0) == 0
+    def _invoke(self, process: Process) -> Callable[[], int | None]:
+        """Start the case in the server; return a function that waits briefly for its exit code."""
+        codes: list[int] = []
 
-    def _invoke(self) -> int | None:
-        """Return 0 once the case is done, else the exit code a run would have had."""
-        return self._ask("POST", "/invoke", None)
+        def ask() -> None:
+            """Wait for the answer, or without one for the end of the server."""
+            code = self._ask("POST /invoke", None)
+            codes.append(code if code is not None else _exit_code(process, GRACE_S) or 1)
 
-    def _ask(self, method: str, path: str, timeout_s: float | None) -> int | None:
-        """Send one request to the server; None when it does not answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)
+        asking = threading.Thread(target=ask, daemon=True)
+        asking.start()
+
+        def look() -> int | None:
+            """Return the exit code, None while the case runs."""
+            asking.join(POLL_S)
+            return codes[0] if codes else None
+
+        return look
+
+    def _ask(self, line: str, timeout_s: float | None) -> int | None:
+        """Send a request to the server; return an exit code, None if it does not answer."""
+        assert self.listener is not None
         try:
-            connection.request(method, path)
-            answer = connection.getresponse()
-            text = answer.read(200).decode(errors="replace")
-        except (OSError, http.client.HTTPException):
+            return request(line, self.listener.getsockname()[1], timeout_s)
+        except OSError:
             return None
-        finally:
-            connection.close()
-        if answer.status in {200, 201}:
-            return 0
-        return int(text) if text.isdigit() else 1
 
 
-def _variables(algorithm: str, workspace: Path) -> Mapping[str, str]:
-    """Return the variables that stand for a container's mounts."""
-    return {
-        "CYTOSUITE_ALGORITHM": algorithm,
-        "CYTOSUITE_INPUT": str(workspace / "input"),
-        "CYTOSUITE_OUTPUT": str(workspace / "output"),
-        "CYTOSUITE_MODEL": str(ROOT / "weights" / algorithm),
-        "CYTOSUITE_RECORD": str(workspace / "output" / "record.json"),
-        "PYTHONUNBUFFERED": "1",
-    }
-
-
-def _classify(code: int | None, line: str) -> tuple[Status, str]:
-    """Return the status that an exit code means, with the reason."""
-    if code == 0:
-        return "ok", ""
-    if code == 4:
-        return "out of memory", line
-    if code is not None and code < 0:
-        return "killed", f"ended by {signal.Signals(-code).name}"
-    return "non-zero exit", line or f"exit code {code} without a message"
-
-
-def _ended(process: "subprocess.Popen[bytes]", patience_s: float = POLL_S) -> bool:
-    """Wait a moment and return whether a process has ended."""
+def _exit_code(process: Process, patience_s: float = POLL_S) -> int | None:
+    """Wait briefly and return the exit code of a process, None while it runs."""
     try:
-        process.wait(patience_s)
+        return process.wait(patience_s)
     except subprocess.TimeoutExpired:
-        return False
-    return True
+        return None
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Ask a process and its children to end, then make them."""
-    for number, patience in ((signal.SIGTERM, GRACE_S), (signal.SIGKILL, GRACE_S)):
+def _end(process: Process) -> None:
+    """End a process and its children, by SIGKILL if SIGTERM does not suffice."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
         if process.poll() is not None:
             break
         try:
             os.killpg(process.pid, number)
-            process.wait(patience)
+            process.wait(GRACE_S)
         except (ProcessLookupError, subprocess.TimeoutExpired):
             continue
     if process.stdin is not None:
         process.stdin.close()
 
 
-def _reset_peak(pid: int) -> None:
-    """Let the kernel count the peak memory of a process anew, where it can."""
-    try:
-        Path(f"/proc/{pid}/clear_refs").write_text("5")
-    except OSError:
-        return
-
-
-def _peak_memory(pid: int) -> int | None:
-    """Return the peak resident memory of a process in bytes, None where that is not known."""
-    try:
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        return None
-    return None
-
-
-def _last_line(log: Path, begin: int) -> str:
+def _last_line(log: Path, begin: int = 0) -> str:
     """Return the last line that is not empty after a position in a log."""
     with log.open("rb") as stream:
         stream.seek(begin)
         text = stream.read().decode("utf-8", errors="replace")
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else ""
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")

@@ -24,7 +24,7 @@ def _sample(number, annotated):
     image = Volume((labels > 0).astype(np.uint16) * 100, (2.0, 0.5, 0.5), "ZYX", {"channel": "x"})
     truth = {"instance-labels": image.like(labels)} if annotated else {}
     said = {"squares": number, "all alike": "yes"} | ({"parity [2]": number % 2} if number else {})
-    return Sample({"microscopy-image": image}, truth, conditions=said)
+    return Sample({"microscopy-image": image} | truth, conditions=said)
 
 
 @pytest.fixture

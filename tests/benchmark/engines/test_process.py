@@ -9,6 +9,9 @@ from benchmark.engines import process
 from benchmark.engines.outcome import Limits, StartError
 from benchmark.engines.process import ProcessEngine
 from cytosuite.formats import read
+from cytosuite.tasks import TASKS
+
+SEGMENT = TASKS["segment"]
 
 PREDICT = """
 import os, signal, time
@@ -53,7 +56,9 @@ def predict(tmp_path, dataset):
         count += 1
         output = tmp_path / f"output{count}"
         output.mkdir()
-        return session.predict(dataset.cases[number].input, output, tmp_path / "log"), output
+        return session.predict(
+            dataset.cases[number].input(SEGMENT), output, tmp_path / "log"
+        ), output
 
     return predict
 
