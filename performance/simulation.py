@@ -31,8 +31,8 @@ from datasets.spheroid.parameters import Parameters, parameters_from
 
 STAGES = {
     "places": (grow, "_place"),
-    "painting": (light.Scene, "nuclei"),
-    "membranes": (light.Scene, "membranes"),
+    "painting": (light.Specimen, "nuclei"),
+    "membranes": (light.Specimen, "membranes"),
     "light": (generate, "expected_photons"),
     "labels": (generate, "annotate"),
     "camera": (generate, "_expose"),

@@ -1,49 +1,13 @@
 """Commands that make data: phantoms from stacks, recipes from real images or published files."""
 
-import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from cytosuite.errors import InputError
 
 Seed = Annotated[int, typer.Option(min=0, help="Of everything drawn.")]
-Cases = Annotated[int | None, typer.Option(min=1, help="How many cases to simulate.")]
-Settings = Annotated[
-    list[str] | None, typer.Option("--set", help="Parameters like camera.photons=5, repeatable.")
-]
-Workers = Annotated[int | None, typer.Option(min=1, help="Processes that simulate.")]
-Runs = Annotated[Path | None, typer.Option(help="Folder for all results.")]
-
-
-def simulate_command(
-    dataset: Annotated[str, typer.Argument(help="Name in datasets/, name/recipe or recipe.toml.")],
-    out: Annotated[Path | None, typer.Option(help="New folder for images/ and labels/.")] = None,
-    size: Annotated[str | None, typer.Option(help="mini, default or full.")] = None,
-    cases: Cases = None,
-    settings: Settings = None,
-    seed: Seed = 0,
-    workers: Workers = None,
-    runs: Runs = None,
-) -> None:
-    """Simulate annotated images, with a record and a preview of each."""
-    from benchmark.catalog import ROOT
-    from benchmark.commands.console import console
-    from benchmark.commands.console import settings as split
-    from benchmark.commands.simulate import Order, simulate
-
-    order = Order(
-        dataset,
-        size or None,
-        cases,
-        split(settings),
-        seed,
-        out,
-        workers or os.cpu_count() or 1,
-        (runs or ROOT / "runs").resolve(),
-    )
-    typer.echo(f"written: {simulate(order, console())}")
 
 
 def phantoms_command(
@@ -91,6 +55,7 @@ def calibrate_command(
     seed: Seed = 0,
 ) -> None:
     """Fit a simulated dataset to real images, and write the recipe with a comparison."""
+    from benchmark.pictures.strip import strip
     from datasets.calibration.calibrate import calibrate
 
     written = calibrate(
@@ -102,6 +67,7 @@ def calibrate_command(
         seed=seed,
         pattern=pattern,
         say=typer.echo,
+        draw_strip=strip,
     )
     typer.echo(f"written: {written}")
 
@@ -111,9 +77,9 @@ def migrate_command(
     out: Annotated[Path, typer.Option(help="Recipe to write.")] = Path("migrated.toml"),
 ) -> None:
     """Translate a parameter file of the published spheroid simulators into a recipe."""
-    from datasets.calibration.toml_text import to_toml
     from cytosuite.files import atomic
-    from datasets.spheroid.migrate import migrate
+    from datasets.calibration.toml_text import to_toml
+    from datasets.spheroid.migration.migrate import migrate
 
     found = migrate(parameters)
     if out.suffix != ".toml":
@@ -125,71 +91,3 @@ def migrate_command(
     for line in lines:
         typer.echo(line)
     typer.echo(f"written: {out}")
-
-
-def train_command(
-    algorithm: Annotated[str, typer.Argument(help="Name in algorithms/.")],
-    data: Annotated[str, typer.Argument(help="Name, name/recipe, recipe.toml, or folder.")],
-    name: Annotated[str, typer.Option(help="Of the model.")],
-    steps: Annotated[int | None, typer.Option(min=1, help="Batches.")] = None,
-    start: Annotated[Path | None, typer.Option("--from", help="Card to start from.")] = None,
-    settings: Annotated[Path | None, typer.Option(help="TOML file of the algorithm's own.")] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Of the CPU.")] = 1,
-    device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where to train.")] = "cpu",
-    cases: Cases = None,
-    seed: Seed = 0,
-    workers: Workers = None,
-) -> None:
-    """Train a model on simulated data, or fine-tune one on your own annotated folder."""
-    from benchmark.commands.console import console
-    from benchmark.commands.train import train
-
-    options = ["--seed", str(seed), "--threads", str(threads), "--device", device]
-    options += ["--steps", str(steps)] if steps else []
-    options += ["--from", str(start.resolve())] if start else []
-    options += ["--settings", str(settings.resolve())] if settings else []
-    card = train(
-        algorithm,
-        data,
-        name,
-        options=options,
-        cases=cases,
-        seed=seed,
-        workers=workers or os.cpu_count() or 1,
-        console=console(),
-    )
-    typer.echo(f"written: {card}")
-
-
-def segment_command(
-    images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
-    out: Annotated[Path, typer.Option(help="Folder for the labels.")],
-    algorithm: Annotated[str, typer.Option(help="Name in algorithms/.")] = "cellpose3d",
-    engine: Annotated[str, typer.Option(help="auto, docker or process.")] = "auto",
-    spacing: Annotated[str | None, typer.Option(help="µm per voxel: z,y,x.")] = None,
-    diameter: Annotated[float | None, typer.Option(help="Of a nucleus, µm; estimated.")] = None,
-    channel: Annotated[str | None, typer.Option(help="What is stained, like nucleus.")] = None,
-    memory: Annotated[float | None, typer.Option(min=0.1, help="GiB per image.")] = None,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds per image.")] = 3600.0,
-    preview: Annotated[bool, typer.Option(help="Write a picture with outlines.")] = True,
-    device: Annotated[Literal["cpu", "cuda"], typer.Option(envvar="DEVICE")] = "cpu",
-    base_image: Annotated[str | None, typer.Option(envvar="BASE_IMAGE")] = None,
-) -> None:
-    """Segment images: labels as TIFF, with a record and a picture of each."""
-    from benchmark.commands.console import console, numbers
-    from benchmark.commands.segment import Wish, segment
-
-    wish = Wish(
-        algorithm=algorithm,
-        engine=engine,
-        spacing=numbers(spacing),
-        diameter_um=diameter,
-        channel=channel,
-        memory_gib=memory,
-        timeout_s=timeout,
-        device=device,
-        base_image=base_image,
-        preview=preview,
-    )
-    results = segment(images, out, wish, console())
-    raise typer.Exit(1 if any(found.status == "failed" for found in results) else 0)

@@ -1,4 +1,4 @@
-"""From a folder of real images to a recipe of a simulator, with a record and a picture."""
+"""Calibrate a simulator to a folder of real images: a recipe, its record and a table."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from cytosuite.errors import InputError
 from cytosuite.files import atomic, digest, write_json
 from cytosuite.volume import Volume
-from datasets.calibration.compare import as_text, compare, facts_of, mean_scores
-from datasets.calibration.fit import Fit, Simulate, draw, fit
+from datasets.calibration.compare import Row, as_text, compare, facts_of, mean_scores
+from datasets.calibration.fit import Fit, Pair, Simulate, draw, fit, statistics_of
 from datasets.calibration.measure import Statistics, measure
-from datasets.calibration.picture import strip
 from datasets.calibration.simulator import simulator
 from datasets.calibration.start import Start, start
 from datasets.calibration.toml_text import to_toml
@@ -25,7 +24,7 @@ from datasets.folder.load import load
 
 Say = Callable[[str], None]
 Stacks = list[tuple[Volume, NDArray[np.integer]]]
-Drawn = tuple[list[tuple[Volume, Volume]], int]
+Draw = Callable[[Path, Stacks, Stacks], None]
 
 LABELS = "instance-labels"
 MARGIN = 0.25
@@ -34,7 +33,7 @@ GROWS = -0.002  # dimming per µm below which the objective is taken to be on th
 
 
 class Real(NamedTuple):
-    """Real stacks: names, images, given labels, digest of the files, and whether z is turned."""
+    """The real stacks; `turned` says whether z was turned over."""
 
     names: list[str]
     images: list[Volume]
@@ -55,6 +54,7 @@ def calibrate(
     pattern: str = "*",
     spacing: tuple[float, ...] | None = None,
     say: Say = lambda _: None,
+    draw_strip: Draw | None = None,
 ) -> Path:
     """Fit a simulator to a folder of real images and write the recipe.
 
@@ -65,17 +65,19 @@ def calibrate(
     real : Path
         Folder with ``images/`` and, better, ``labels/``; the images have one voxel size.
     out : Path
-        The recipe, ``.toml``. Beside it: ``.json``, what was measured, digest of the files, table
-        before and after; ``.md``, the table; ``.png``, real above simulated.
+        The recipe, ``.toml``. With the same stem: ``.json`` (measured statistics, digest of the
+        files, table before and after), ``.md`` (the table) and ``.png`` (see `draw_strip`).
     rounds, cases, seed : int
-        How often parameters are changed, stacks simulated each time, and the seed of all chance.
+        Number of rounds, stacks simulated in each, and the seed of all chance.
     pattern : str
-        Which images count, by name without suffix (``ix71_*``). With some annotated, only these;
-        with none, objects are found by threshold in real and simulated images alike.
+        Names of the images to use, without suffix (``ix71_*``). Where some are annotated, only
+        these; else objects are found by threshold in real and simulated images alike.
     spacing : tuple of float, optional
-        µm per voxel (z, y, x), in place of what the files say.
+        µm per voxel (z, y, x), in place of the values in the files.
     say : callable
-        Told how it goes.
+        Receives lines of progress.
+    draw_strip : callable, optional
+        Writes a picture of real above simulated stacks: path, real and simulated stacks.
 
     Returns
     -------
@@ -93,24 +95,28 @@ def calibrate(
     found = _read(real, pattern, spacing)
     measured = found.statistics
     begin = start(measured, found.images, MARGIN)
-    _introduce(found, begin, say)
+    say(f"{len(found.names)} stacks, {measured.annotated} annotated")
+    for note in (*measured.notes, *begin.notes):
+        say(f"note: {note}")
     effort = {"rounds": rounds, "cases": cases, "seed": seed}
     fitted = fit(measured, begin, simulate, **effort, margin=MARGIN, say=say)
     count = max(cases, len(found.names))
     seeds = range(seed + HELD_OUT, seed + HELD_OUT + count)
-    before, after = _defaults(simulate, begin, seeds), draw(simulate, fitted.parameters, seeds)
-    if after[1]:
-        say(f"note: {after[1]} of {count} draws from the recipe were refused; lower its gap_um")
-    return _write(
-        dataset, real, out, found, begin, fitted, _plain(before), _plain(after), seed, say
-    )
-
-
-def _introduce(real: Real, begin: Start, say: Say) -> None:
-    """Say what a fit works with."""
-    say(f"{len(real.names)} stacks, {real.statistics.annotated} annotated")
-    for note in (*real.statistics.notes, *begin.notes):
-        say(f"note: {note}")
+    before = _defaults(simulate, begin, seeds)
+    after, refused = draw(simulate, fitted.parameters, seeds)
+    if refused:
+        say(f"note: {refused} of {count} draws from the recipe were refused; lower its gap_um")
+    earlier = statistics_of(measured, before, None) if before else None
+    later = statistics_of(measured, after, begin.fixed["camera.offset"])
+    rows = compare(measured, earlier, later)
+    _write(dataset, real.resolve().name, out, found, begin, fitted, later, rows, seed)
+    if draw_strip is not None:
+        stacks = [(image, labels.array) for image, labels in after]
+        draw_strip(out.with_suffix(".png"), _shown(found), stacks)
+    first, last = mean_scores(rows)
+    say(f"likeness to the real stacks: {first:.2f} before, {last:.2f} after")
+    say(f"recipe: {out}")
+    return out
 
 
 def _read(folder: Path, pattern: str, spacing: tuple[float, ...] | None) -> Real:
@@ -151,7 +157,7 @@ def _read(folder: Path, pattern: str, spacing: tuple[float, ...] | None) -> Real
     return Real(names, images, labels, digest(files, folder), turned, measured)
 
 
-def _defaults(simulate: Simulate, begin: Start, seeds: Sequence[int]) -> Drawn:
+def _defaults(simulate: Simulate, begin: Start, seeds: Sequence[int]) -> list[Pair]:
     """Return stacks of the simulator's defaults with the real voxels, none if these are refused."""
     image = {
         name.removeprefix("image."): value
@@ -160,41 +166,24 @@ def _defaults(simulate: Simulate, begin: Start, seeds: Sequence[int]) -> Drawn:
     }
     for tissue in ({}, {"n_nuclei": [10, 40]}, {"outline": "fill", "n_nuclei": "auto"}):
         try:
-            return draw(simulate, {"image": image, "tissue": tissue}, seeds)
+            return draw(simulate, {"image": image, "tissue": tissue}, seeds)[0]
         except InputError:
             continue
-    return [], len(seeds)
-
-
-def _plain(drawn: Drawn) -> Stacks:
-    """Return stacks with their labels as arrays."""
-    return [(image, labels.array) for image, labels in drawn[0]]
-
-
-def _measured(stacks: Stacks, annotated: int, dark: float | None = None) -> Statistics:
-    """Return the statistics of simulated stacks, by their labels if the real ones have any."""
-    labels = [labels for _, labels in stacks] if annotated else None
-    return measure([image for image, _ in stacks], labels, dark=dark)
+    return []
 
 
 def _write(
     dataset: str,
-    folder: Path,
+    name: str,
     out: Path,
     real: Real,
     begin: Start,
     fitted: Fit,
-    before: Stacks,
-    after: Stacks,
+    later: Statistics,
+    rows: Sequence[Row],
     seed: int,
-    say: Say,
-) -> Path:
-    """Write recipe, record, table and picture."""
-    earlier = _measured(before, real.statistics.annotated) if before else None
-    later = _measured(after, real.statistics.annotated, begin.fixed["camera.offset"])
-    rows = compare(real.statistics, earlier, later)
-    first, last = mean_scores(rows)
-    name = folder.resolve().name
+) -> None:
+    """Write recipe, record and table; `name` is that of the folder of real images."""
     recipe = {
         "dataset": dataset,
         "title": f"Like {name}",
@@ -225,18 +214,14 @@ def _write(
         *(f"Note: {note}" for note in notes),
     ]
     comments = {f"parameters.{key}": text for key, text in fitted.comments.items()}
-    strip(out.with_suffix(".png"), _shown(real), after)
     write_json(out.with_suffix(".json"), record)
     with atomic(out.with_suffix(".md")) as temporary:
         temporary.write_text(as_text(rows) + "\n", encoding="utf-8")
     with atomic(out) as temporary:
         temporary.write_text(to_toml(recipe, comments, head), encoding="utf-8")
-    say(f"likeness to the real stacks: {first:.2f} before, {last:.2f} after")
-    say(f"recipe: {out}")
-    return out
 
 
-def _shown(real: Real) -> Sequence[tuple[Volume, NDArray[np.integer]]]:
+def _shown(real: Real) -> Stacks:
     """Return real stacks with labels, found by threshold where none are given."""
     return [
         (image, segment(image) if labels is None else labels)

@@ -1,4 +1,4 @@
-"""Real against simulated images: a table of scores, before and after a calibration."""
+"""Compare real with simulated images before and after a calibration: a table of scores."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -28,7 +28,7 @@ class Row:
     name : str
         Of the property.
     meaning : str
-        In words, with the unit.
+        Description with the unit.
     real, before, after : tuple of float
         10 %, 50 % and 90 % quantiles; NaN where there is nothing.
     score_before, score_after : float
@@ -44,7 +44,7 @@ class Row:
     score_after: float
 
     def facts(self) -> dict[str, object]:
-        """Return the row for JSON, None for what is not a number."""
+        """Return the row for JSON, with None in place of NaN."""
         values = asdict(self)
         return {
             key: [_json(part) for part in value] if isinstance(value, tuple) else _json(value)
@@ -53,7 +53,7 @@ class Row:
 
 
 def similarity(real: Floats, simulated: Floats) -> float:
-    """Return how alike two samples of positive numbers are.
+    """Return the similarity of two samples of positive numbers.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def similarity(real: Floats, simulated: Floats) -> float:
 
 
 def compare(real: Statistics, before: Statistics | None, after: Statistics) -> list[Row]:
-    """Return how alike real and simulated images are, property by property.
+    """Return the similarity of real and simulated images, property by property.
 
     Parameters
     ----------
@@ -114,12 +114,7 @@ def compare(real: Statistics, before: Statistics | None, after: Statistics) -> l
 
 
 def mean_scores(rows: Sequence[Row]) -> tuple[float, float]:
-    """Return the mean of the scores before and after, over rows that have both or only the latter.
-
-    Parameters
-    ----------
-    rows : sequence of Row
-    """
+    """Return the mean scores before and after, over rows that have both or only the latter."""
     shared = [r for r in rows if isfinite(r.score_after)]
     both = [r for r in shared if isfinite(r.score_before)]
     before = float(np.mean([r.score_before for r in both])) if both else nan
@@ -127,12 +122,7 @@ def mean_scores(rows: Sequence[Row]) -> tuple[float, float]:
 
 
 def as_text(rows: Sequence[Row]) -> str:
-    """Return the rows as a Markdown table: quantiles 10 / 50 / 90 % and scores.
-
-    Parameters
-    ----------
-    rows : sequence of Row
-    """
+    """Return the rows as a Markdown table: quantiles 10 / 50 / 90 % and scores."""
     lines = ["| property | real | before | after | score before | score after |"]
     lines.append("|---|---|---|---|---|---|")
     for row in rows:
@@ -143,12 +133,7 @@ def as_text(rows: Sequence[Row]) -> str:
 
 
 def facts_of(statistics: Statistics) -> Mapping[str, object]:
-    """Return the medians and ranges of what was measured, for JSON.
-
-    Parameters
-    ----------
-    statistics : Statistics
-    """
+    """Return the 10 %, 50 % and 90 % quantiles of all statistics, for JSON."""
     return {
         "stacks": len(statistics.volumes["objects"]),
         "annotated": statistics.annotated,
@@ -181,7 +166,7 @@ def _quantiles(values: Floats) -> tuple[float, float, float]:
 
 
 def _json(value: object) -> object:
-    """Return a value that JSON has a word for."""
+    """Return a number with 5 digits, None in place of NaN."""
     if isinstance(value, float):
         return float(f"{value:.5g}") if isfinite(value) else None
     return value

@@ -2,8 +2,8 @@
 
 In the first half of the rounds each simulated stack stands for one real stack: it differs from the
 middle of all in each parameter as that real stack does in the statistic the parameter moves. In
-the second half stacks are drawn from the ranges that become the recipe. What both sides differ by,
-damped, is what a knob is turned by: simulated moments, with the same measuring code on both sides
+the second half stacks are drawn from the ranges that become the recipe. A knob is turned by the
+damped difference between both sides: simulated moments, with the same measuring code on both sides
 and the same seeds in every round.
 
 References
@@ -24,7 +24,8 @@ from datasets.calibration.knobs import KNOBS, Knob, nested, of_parameters
 from datasets.calibration.measure import VOLUME_STATISTICS, Statistics, measure
 from datasets.calibration.start import Start
 
-Simulate = Callable[[Mapping[str, Any], int], list[tuple[Volume, Volume]]]
+Pair = tuple[Volume, Volume]  # image and labels
+Simulate = Callable[[Mapping[str, Any], int], list[Pair]]
 Values = dict[str, float]
 
 DAMPING = 0.7
@@ -37,7 +38,7 @@ WIDER, TRIES = 1.12, 6  # tissue in which nuclei find no room is tried again so 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """What came of a fit.
+    """Result of a fit.
 
     Parameters
     ----------
@@ -46,7 +47,7 @@ class Fit:
     comments : dict of str to str
         Where each value comes from, by dotted name below ``parameters``.
     misfits : tuple of dict of str to float
-        For each round and parameter, what was missing of the real statistic, on its scale.
+        For each round and parameter: real minus simulated statistic, on its scale.
     """
 
     parameters: dict[str, dict[str, Any]]
@@ -76,12 +77,12 @@ def fit(
     simulate : callable
         ``simulate(parameters, seed)`` returns stacks with their labels.
     rounds, cases, seed : int
-        How often knobs are turned (the round with the smallest misfit counts), stacks simulated
-        in a round, and the seed of the first.
+        Number of rounds (that with the smallest misfit counts), stacks simulated in a round, and
+        the seed of the first.
     margin : float
         Share by which ranges go beyond the 10 % and 90 % quantiles of the real stacks.
     say : callable
-        Told in a line how each round went.
+        Receives a line per round.
 
     Raises
     ------
@@ -117,7 +118,7 @@ def fit(
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """What stays the same from round to round."""
+    """Constants of all rounds."""
 
     real: Statistics
     begin: Start
@@ -128,12 +129,13 @@ class _Task:
 
 
 def _pairs(task: _Task, knobs: Sequence[Knob], places: Values) -> tuple[Values, int]:
-    """Return what stacks that stand for single real ones lack, in the median of the pairs."""
+    """Return real minus simulated statistics, in the median over pairs of stacks."""
     real = task.real
     lacks: dict[str, list[float]] = {knob.parameter: [] for knob in knobs}
     for case, model in enumerate(_models(real, task.cases)):
         values = _of_model(knobs, places, real, model)
-        found = _measured(task, _simulated(task, values, task.seed + 1000 * case))
+        stacks = _simulated(task, values, task.seed + 1000 * case)
+        found = statistics_of(real, stacks, task.begin.fixed.get("camera.offset"))
         for knob in knobs:
             own = knob.seen_at(float(real.volumes[knob.statistic][model]))
             lacks[knob.parameter].append(own - knob.seen_at(found.median(knob.statistic)))
@@ -142,11 +144,11 @@ def _pairs(task: _Task, knobs: Sequence[Knob], places: Values) -> tuple[Values, 
 
 
 def _drawn(task: _Task, knobs: Sequence[Knob], places: Values) -> tuple[Values, int]:
-    """Return what stacks drawn from the recipe lack, and how many were refused."""
+    """Return real minus drawn statistics, and the number of refused draws."""
     parameters = _result(task, knobs, places, ()).parameters
     seeds = [task.seed + 1000 * case for case in range(max(task.cases, FEWEST))]
     stacks, refused = draw(task.simulate, parameters, seeds)
-    found = _measured(task, stacks)
+    found = statistics_of(task.real, stacks, task.begin.fixed.get("camera.offset"))
     missing = {knob.parameter: _middle(knob, task.real) - _middle(knob, found) for knob in knobs}
     return missing, refused
 
@@ -166,7 +168,7 @@ def _middle(knob: Knob, statistics: Statistics) -> float:
 
 def draw(
     simulate: Simulate, parameters: Mapping[str, Any], seeds: Sequence[int]
-) -> tuple[list[tuple[Volume, Volume]], int]:
+) -> tuple[list[Pair], int]:
     """Return stacks drawn from one recipe, without those for which the nuclei found no room.
 
     Parameters
@@ -187,7 +189,7 @@ def draw(
     InputError
         If all are refused: the simulator's last reason.
     """
-    stacks: list[tuple[Volume, Volume]] = []
+    stacks: list[Pair] = []
     refused = 0
     for seed in seeds:
         try:
@@ -199,10 +201,19 @@ def draw(
     return stacks, refused
 
 
-def _measured(task: _Task, stacks: Sequence[tuple[Volume, Volume]]) -> Statistics:
-    """Return the statistics of simulated stacks; labels only count where real ones had some."""
-    labels = [truth.array for _, truth in stacks] if task.real.annotated else None
-    dark = task.begin.fixed.get("camera.offset")
+def statistics_of(real: Statistics, stacks: Sequence[Pair], dark: float | None) -> Statistics:
+    """Return the statistics of simulated stacks.
+
+    Parameters
+    ----------
+    real : Statistics
+        Of the real stacks: simulated labels are used only if some of these were annotated.
+    stacks : sequence of (Volume, Volume)
+        Images with labels.
+    dark : float or None
+        Counts in the dark, see `datasets.calibration.measure.measure`.
+    """
+    labels = [truth.array for _, truth in stacks] if real.annotated else None
     return measure([image for image, _ in stacks], labels, dark=dark)
 
 
@@ -216,7 +227,7 @@ def _tuned(begin: Start) -> tuple[Knob, ...]:
 
 
 def _models(real: Statistics, cases: int) -> list[int]:
-    """Return which real stacks the simulated ones stand for, from few objects to many."""
+    """Return the real stacks that simulated ones stand for, from few objects to many."""
     order = np.argsort(real.volumes["objects"], kind="stable")
     chosen = (np.arange(cases) + 0.5) / cases * len(order)
     return [int(order[int(place)]) for place in chosen]
@@ -251,7 +262,7 @@ def _nuclear_volume(values: Values) -> float:
     return float(values["tissue.n_nuclei"] * pi / 6 * values["nucleus.diameter_um"] ** 3 * spread)
 
 
-def _simulated(task: _Task, values: Values, seed: int) -> list[tuple[Volume, Volume]]:
+def _simulated(task: _Task, values: Values, seed: int) -> list[Pair]:
     """Return simulated stacks; tissue that is too tight for its nuclei is made wider."""
     for attempt in range(TRIES):
         if attempt and "tissue.width_um" in values:
@@ -265,7 +276,7 @@ def _simulated(task: _Task, values: Values, seed: int) -> list[tuple[Volume, Vol
 
 
 def _known(knobs: Sequence[Knob], missing: Values) -> list[tuple[Knob, float]]:
-    """Return knobs with what is missing, where that can be told."""
+    """Return the knobs of known misfit, each with its misfit."""
     return [(k, missing[k.parameter]) for k in knobs if isfinite(missing[k.parameter])]
 
 

@@ -1,4 +1,4 @@
-"""Which parameter of the spheroid simulator moves which statistic of its images.
+"""Knobs: pairs of a parameter of the spheroid simulator and the statistic that it moves.
 
 A knob is turned by the difference of real and simulated statistic over its response, both on the
 scale on which they depend on each other about linearly.
@@ -35,8 +35,8 @@ class Knob:
     ranged : bool
         Whether the parameter is a range: stacks then differ in it as the real ones do.
     widest : float
-        Largest half-width of the range, on the logarithmic scale: what differs between stacks of
-        one microscope beyond it is mostly the uncertainty of the statistic.
+        Largest half-width of the range, on the logarithmic scale: larger differences between
+        stacks of one microscope are mostly the uncertainty of the statistic.
     """
 
     parameter: str
@@ -77,13 +77,7 @@ KNOBS = (
     Knob("nucleus.axis_spread", "flatness", 1.2, 0.02, 0.4, "plain", "plain", 0.1, ranged=False),
     Knob("nucleus.brightness_spread", "brightness_spread", 1.0, 0.1, 1.2),
     Knob(
-        "nucleus.chromatin_contrast",
-        "texture",
-        0.5,
-        0.05,
-        0.9,
-        scale="plain",
-        seen="plain",
+        *("nucleus.chromatin_contrast", "texture", 0.5, 0.05, 0.9, "plain", "plain"),
         step=0.15,
         widest=0.5,
     ),
@@ -102,7 +96,7 @@ KNOBS = (
 
 
 def on_scale(scale: Scale, value: float) -> float:
-    """Return the place of a value on a scale; NaN for what has no place there.
+    """Return the place of a value on a scale; NaN where it has none.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Numbers that tell how images look, measured on real and on simulated stacks by the same code."""
+"""Measure the look of real and of simulated stacks, by the same code."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,8 +26,8 @@ CORE = 0.4  # of the largest distance to the border: deeper voxels are the core 
 LEAST_PAIRS = 30  # pairs of voxels in a core below which structure cannot be told from noise
 FEW = 4  # objects below which a stack has no spread or trend of its own
 
-# Name, and what it is. One value per stack; NaN where it cannot be told. What lies between objects
-# (halo, glow) is looked for nearer to them where they are narrower than 12 µm.
+# Descriptions by name. One value per stack, NaN where it cannot be measured. Light between objects
+# (halo, glow) is measured nearer to them where they are narrower than 12 µm.
 VOLUME_STATISTICS = {
     "objects": "objects in the stack",
     "offset": "counts in the dark, from photon transfer",
@@ -55,7 +55,7 @@ VOLUME_STATISTICS = {
     "edge_xy_um": "10-90 % width of the mean edge across, µm",
     "label_level": "height at which labels end on the lateral edge, 0 to 1",
     "halo": "light 2 to 6 µm outside of objects / inside",
-    "glow": "light between objects, 5 µm and more beside them in the plane / inside",
+    "glow": "light between objects, 5 µm and more from them in the plane / inside",
 }
 OBJECT_STATISTICS = {
     "volume_um3": "volume, µm³",
@@ -74,7 +74,7 @@ OBJECT_STATISTICS = {
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """What was measured on a set of stacks.
+    """Statistics of a set of stacks.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ class Statistics:
     inside, outside : (M,) float array
         Grey values in and out of objects, evenly sampled.
     notes : tuple of str
-        What could not be told, and why.
+        What could not be measured, and why.
     """
 
     annotated: int
@@ -113,7 +113,7 @@ def measure(
     *,
     dark: float | None = None,
 ) -> Statistics:
-    """Return how a set of stacks looks.
+    """Return the statistics of a set of stacks.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ def _sampled(values: NDArray[np.generic]) -> Floats:
 
 
 def _measure(scene: Scene, dark: float | None) -> tuple[dict[str, float], dict[str, Floats], str]:
-    """Return the statistics of a stack, those of its objects, and what could not be told."""
+    """Return the statistics of a stack and of its objects, and a note on missing ones."""
     array = scene.image.array
     free = array[scene.labels == 0]
     background = float(np.median(free)) if free.size else nan
@@ -249,7 +249,7 @@ def _lateral_ratio(mask: NDArray[np.bool_], spacing: tuple[float, ...]) -> float
 
 
 def _texture(above: Floats, mask: NDArray[np.bool_], spacing: tuple[float, ...]) -> float:
-    """Return the structure in the core of an object, from what neighbouring planes share."""
+    """Return the structure in the core of an object, from the covariance of adjacent planes."""
     padded = np.pad(mask, 1)
     depth = ndimage.distance_transform_edt(padded, sampling=spacing)[1:-1, 1:-1, 1:-1]
     core = depth >= CORE * depth.max()
@@ -263,18 +263,9 @@ def _texture(above: Floats, mask: NDArray[np.bool_], spacing: tuple[float, ...])
 
 
 def _summary(table: dict[str, Floats]) -> dict[str, float]:
-    """Return what the objects of a stack have in common, and how they differ."""
-    names = (
-        "signal",
-        "snr",
-        "contrast",
-        "texture",
-        "volume_um3",
-        "elongation",
-        "flatness",
-        "neighbour_um",
-    )
-    row = {name: _median(table[name]) for name in names}
+    """Return the medians over the objects of a stack, their spread, and the trend along z."""
+    shape = ("volume_um3", "elongation", "flatness", "neighbour_um")
+    row = {name: _median(table[name]) for name in ("signal", "snr", "contrast", "texture", *shape)}
     row["objects"] = float(len(table["signal"]))
     sizes = np.log(table["volume_um3"][np.isfinite(table["volume_um3"])]) / 3
     if sizes.size >= FEW:
@@ -327,7 +318,7 @@ def _surroundings(scene: Scene, scale: float, offset: float) -> dict[str, float]
 def _between(
     objects: NDArray[np.bool_], spacing: tuple[float, ...], reach_um: float
 ) -> NDArray[np.bool_]:
-    """Return voxels beside objects in the plane, within the ellipsoid that spans all objects."""
+    """Return voxels near objects in the plane, within the ellipsoid that spans all objects."""
     places = np.nonzero(objects)
     distance: NDArray[np.float64] = np.zeros(objects.shape)
     for axis, found in enumerate(places):

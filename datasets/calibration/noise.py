@@ -1,8 +1,8 @@
-"""Noise of a detector, read off its images: offset, gain, multiplication, read noise, correlation.
+"""Estimate the noise of a detector from its images: offset, gain, multiplication, read noise.
 
 Neighbouring voxels differ by noise and by structure. A second difference along y and x removes the
-latter up to slopes and saddles; what is left tells the noise, and its level is read from the planes
-above and below, which have noise of their own.
+latter up to slopes and saddles; the rest is noise. Its level is read from the planes above and
+below, which have independent noise.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ LEAST_EXCESS = 0.15  # below it no multiplication can be told from none
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """What noise says of a detector; NaN where it cannot be told.
+    """Properties of a detector estimated from noise; NaN where that is not possible.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class Noise:
     correlation : float
         Of neighbours along y and x in the dark part; 0 for an untouched image.
     note : str
-        Why something cannot be told, else empty.
+        Why a value is missing or uncertain, else empty.
     """
 
     slope: float
@@ -60,7 +60,7 @@ class Noise:
 
 
 def noise_of(image: Volume) -> Noise:
-    """Return what the noise of a stack says of the detector.
+    """Return the properties of the detector, estimated from the noise of a stack.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Mean brightness across the border of objects: width of edges, and where labels end on them."""
+"""Mean brightness across the border of objects: width of edges, and height at which labels end."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,10 +38,6 @@ class Edge:
 
 def edges(scene: Scene) -> tuple[Edge, Edge]:
     """Return the edges of the objects of a stack along z, and within planes.
-
-    Parameters
-    ----------
-    scene : Scene
 
     Returns
     -------

@@ -1,19 +1,16 @@
 """Simulators as a calibration calls them: parameters and a seed in, stacks with labels out."""
 
-import importlib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from benchmark.catalog import dataset_manifests, pick
 from cytosuite.errors import InputError
-from cytosuite.volume import Volume
-from datasets.calibration.fit import Simulate
+from datasets.calibration.fit import Pair, Simulate
 
 
 def simulator(dataset: str) -> Simulate:
-    """Return a function that simulates one stack.
+    """Return a function that simulates one stack with its labels.
 
     Parameters
     ----------
@@ -24,17 +21,15 @@ def simulator(dataset: str) -> Simulate:
     Raises
     ------
     InputError
-        If there is no such dataset.
+        If the dataset is another one.
     """
-    known = {name: m for name, m in dataset_manifests().items() if m.kind == "simulated"}
-    pick("dataset to calibrate", [dataset], known)
     if dataset != "spheroid":
-        raise InputError(f"{dataset}: only spheroid can be calibrated")
-    module = importlib.import_module(f"datasets.{dataset}.generate")
+        raise InputError(f"dataset to calibrate: expected spheroid, found {dataset!r}")
+    from datasets.spheroid.generate import generate  # the calibration itself needs no simulator
 
-    def simulate(parameters: Mapping[str, Any], seed: int) -> list[tuple[Volume, Volume]]:
+    def simulate(parameters: Mapping[str, Any], seed: int) -> list[Pair]:
         """Return one stack with its labels."""
-        sample = module.generate(np.random.default_rng(seed), dict(parameters))
+        sample = generate(np.random.default_rng(seed), parameters)
         return [(sample.volume("microscopy-image"), sample.volume("instance-labels"))]
 
     return simulate

@@ -1,4 +1,4 @@
-"""First estimates of the spheroid's parameters, straight from what was measured."""
+"""First estimates of the spheroid's parameters from the measured statistics."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,18 +20,18 @@ SOFTEST, STEPS = 1.5, 151  # sensor blur that correlation is looked up for, voxe
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where a fit begins.
+    """First values of a fit.
 
     Parameters
     ----------
     fixed : dict of str to value
-        Parameters by dotted name that are read off directly and stay.
+        Parameters by dotted name that are measured directly and not fitted.
     centres : dict of str to float
         Parameters that are fitted, at their first value.
     sources : dict of str to str
-        Where the fixed ones come from, in words.
+        Sources of the fixed ones.
     notes : tuple of str
-        What could not be measured.
+        Values that could not be measured.
     """
 
     fixed: dict[str, Any]
@@ -51,10 +51,6 @@ def start(real: Statistics, volumes: Sequence[Volume], margin: float) -> Start:
         The real stacks.
     margin : float
         Share by which measured ranges are widened.
-
-    Returns
-    -------
-    Start
     """
     fixed, sources, notes = _detector(real, volumes, margin)
     shapes = np.array([volume.shape for volume in volumes])
@@ -100,7 +96,7 @@ def start(real: Statistics, volumes: Sequence[Volume], margin: float) -> Start:
 
 
 def _light(real: Statistics, camera: Mapping[str, Any]) -> dict[str, float]:
-    """Return first estimates of what does not depend on lengths."""
+    """Return first estimates of the parameters that do not depend on lengths."""
     gain, offset = float(camera["camera.gain"]), float(camera["camera.offset"])
     return {
         "camera.photons": 1.5 * _or(real.median("signal"), 20 * gain) / gain,
@@ -117,7 +113,7 @@ def _light(real: Statistics, camera: Mapping[str, Any]) -> dict[str, float]:
 
 
 def sensor_blur(correlation: float) -> tuple[float, float]:
-    """Return the lateral Gaussian that makes white noise correlated, and what it leaves of it.
+    """Return the lateral Gaussian that gives white noise a correlation, and the noise left by it.
 
     Parameters
     ----------
@@ -155,7 +151,7 @@ def sensor_blur(correlation: float) -> tuple[float, float]:
 def _detector(
     real: Statistics, volumes: Sequence[Volume], margin: float
 ) -> tuple[dict[str, Any], dict[str, str], list[str]]:
-    """Return the parameters of the camera that are read off directly."""
+    """Return the parameters of the camera that are measured directly."""
     notes: list[str] = []
     gain, offset, excess = (real.median(name) for name in ("gain", "offset", "excess"))
     correlation = _or(real.median("noise_correlation"), 0.0)
@@ -191,7 +187,7 @@ def _detector(
 
 
 def _visibility(real: Statistics, camera: Mapping[str, Any]) -> float:
-    """Return the faintest light that was annotated, in the noise by which labels are dropped."""
+    """Return the faintest annotated light relative to the noise, see `labels.visibility`."""
     signal = real.objects["signal"][np.isfinite(real.objects["signal"])]
     if not signal.size:
         return 0.0

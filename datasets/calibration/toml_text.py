@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tomlkit
-from tomlkit.items import Item, Table
 
 from cytosuite.errors import InputError
 
@@ -47,66 +46,26 @@ def to_toml(
         document.add(tomlkit.comment(line))
     if head:
         document.add(tomlkit.nl())
-    _fill(document, recipe, "", comments or {})
+    document.update(_native(recipe, "", comments or {}))
     return tomlkit.dumps(document).lstrip("\n")
 
 
-def _fill(
-    table: tomlkit.TOMLDocument | Table,
-    values: Mapping[str, Any],
-    prefix: str,
-    comments: Mapping[str, str],
-) -> None:
-    """Add values to a table, plain ones first."""
-    later = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping) or _is_tables(value):
-            later[key] = value
-            continue
-        item = _plain(value, prefix + key)
-        if comments.get(prefix + key):
-            item.comment(comments[prefix + key])
-        table.add(key, item)
-    for key, value in later.items():
-        if isinstance(value, Mapping):
-            only_tables = bool(value) and all(
-                isinstance(part, Mapping) or _is_tables(part) for part in value.values()
-            )
-            inner = tomlkit.table(is_super_table=only_tables)
-            _fill(inner, value, f"{prefix}{key}.", comments)
-            table.add(key, inner)
-            continue
-        tables = tomlkit.aot()
-        for part in value:
-            inner = tomlkit.table()
-            _fill(inner, part, f"{prefix}{key}.", comments)
-            tables.append(inner)
-        table.add(key, tables)
-
-
-def _is_tables(value: object) -> bool:
-    """Return whether a value is an array of tables."""
-    return (
-        isinstance(value, list | tuple)
-        and bool(value)
-        and all(isinstance(part, Mapping) for part in value)
-    )
-
-
-def _plain(value: object, name: str) -> Item:
-    """Return a value as an item of TOML."""
-    native = _native(value)
-    try:
-        item: Item = tomlkit.item(native)
-    except (TypeError, ValueError):
-        raise InputError(f"{name}: {value!r} has no form in TOML") from None
-    return item
-
-
-def _native(value: object) -> Any:  # noqa: ANN401 - whatever a recipe contains
-    """Return Python's own numbers and lists for those of NumPy, and for tuples."""
+def _native(value: object, name: str, comments: Mapping[str, str]) -> Any:  # noqa: ANN401
+    """Return a value as Python's own types with comments, tables after plain values."""
     if hasattr(value, "tolist"):
         value = value.tolist()
+    if isinstance(value, Mapping):
+        dot = "." if name else ""
+        parts = {key: _native(part, f"{name}{dot}{key}", comments) for key, part in value.items()}
+        return dict(sorted(parts.items(), key=lambda item: _is_table(item[1])))
     if isinstance(value, list | tuple):
-        return [_native(part) for part in value]
-    return value
+        value = [_native(part, name, {}) for part in value]
+    elif not isinstance(value, str | bool | int | float):
+        raise InputError(f"{name}: {value!r} has no form in TOML")
+    return tomlkit.item(value).comment(comments[name]) if comments.get(name) else value
+
+
+def _is_table(value: object) -> bool:
+    """Return whether a value is a table or an array of tables."""
+    some = value[:1] if isinstance(value, list) else [value]
+    return any(isinstance(part, dict) for part in some)

@@ -1,4 +1,4 @@
-"""Objects of a stack that nobody has annotated, by a plain rule."""
+"""Objects of a stack without annotation, by threshold and distance."""
 
 import numpy as np
 from numpy.typing import NDArray

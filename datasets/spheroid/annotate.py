@@ -13,7 +13,7 @@ from datasets.physics.bodies import volumes_um3
 from datasets.physics.grid import Grid
 from datasets.physics.psf import Gaussian, Psf
 from datasets.physics.shapes import Nuclei
-from datasets.spheroid.light import Scene
+from datasets.spheroid.light import Specimen
 
 Image = NDArray[np.float32]
 Label = NDArray[np.uint16]
@@ -40,47 +40,51 @@ class Truth:
     levels: Image | None = None
 
 
-def annotate(scene: Scene, spread: Psf, photons: Image) -> Truth:
+def annotate(specimen: Specimen, spread: Psf, photons: Image) -> Truth:
     """Return the labels of a spheroid on the voxels of the detector.
 
     Parameters
     ----------
-    scene : Scene
+    specimen : Specimen
     spread : Psf
         By which visible labels are widened.
     photons : (Z, Y, X) float32 array
         Expected in the channel of the nuclei: decides which of them can be seen.
     """
-    parameters, spheroid, wanted = scene.parameters, scene.spheroid, scene.parameters.labels
+    parameters, spheroid, wanted = (
+        specimen.parameters,
+        specimen.spheroid,
+        specimen.parameters.labels,
+    )
     detector = Grid(parameters.image.shape, parameters.image.spacing_um)
-    drawn, levels = _nuclei(scene, spread, detector)
+    drawn, levels = _nuclei(specimen, spread, detector)
     found, kept = labels.tidy(drawn, wanted.min_voxels)
     if wanted.visibility > 0:
         seen = labels.visibility(
-            found, photons, read_noise=scene.drawn["read_noise"], level=wanted.visibility
+            found, photons, read_noise=specimen.drawn["read_noise"], level=wanted.visibility
         )
         found, kept = labels.drop(found, seen), kept[seen]
     around = None
-    if scene.cells is not None:
-        around = cells.label_cells(scene.cells, detector, scene.outside)
+    if specimen.cells is not None:
+        around = cells.label_cells(specimen.cells, detector, specimen.outside)
         around, _ = labels.tidy(around, wanted.min_voxels)
     if levels is not None:
         levels *= found > 0
     return Truth(found, around, spheroid.kinds[kept - 1], levels)
 
 
-def _nuclei(scene: Scene, spread: Psf, detector: Grid) -> tuple[Label, Image | None]:
+def _nuclei(specimen: Specimen, spread: Psf, detector: Grid) -> tuple[Label, Image | None]:
     """Return the labels of the nuclei in the wanted style, by their numbers, and levels."""
-    centres = np.concatenate(scene.spheroid.centres_um)
-    style, level = scene.parameters.labels.style, scene.drawn["level"]
+    centres = np.concatenate(specimen.spheroid.centres_um)
+    style, level = specimen.parameters.labels.style, specimen.drawn["level"]
     if style == "shape":
-        return bodies.label(scene.spheroid.nuclei, centres, detector), None
+        return bodies.label(specimen.spheroid.nuclei, centres, detector), None
     blur, margin = _blur(spread, detector), _margin(spread, detector)
     if style == "visible":
         return labels.visible(
-            scene.spheroid.nuclei, centres, detector, blur, level=level, margin_um=margin
+            specimen.spheroid.nuclei, centres, detector, blur, level=level, margin_um=margin
         )
-    found = bodies.label(scene.spheroid.nuclei, centres, detector)
+    found = bodies.label(specimen.spheroid.nuclei, centres, detector)
     return labels.widen(found, detector.spacing, blur, level=level, margin_um=margin), None
 
 
@@ -122,12 +126,12 @@ def _means(objects: Label, photons: Image) -> NDArray[np.float64]:
     return np.asarray(sums / np.maximum(sizes, 1))
 
 
-def describe(scene: Scene, truth: Truth, photons: Image) -> dict[str, Scalar]:
+def describe(specimen: Specimen, truth: Truth, photons: Image) -> dict[str, Scalar]:
     """Return what came of the drawn values.
 
     Parameters
     ----------
-    scene : Scene
+    specimen : Specimen
     truth : Truth
     photons : (Z, Y, X) float32 array
         Expected photons per voxel in the channel of the nuclei.
@@ -140,9 +144,9 @@ def describe(scene: Scene, truth: Truth, photons: Image) -> dict[str, Scalar]:
         `snr`: median over nuclei of (mean - background) / sqrt(mean + read noise²), in photons
         per voxel, where the background is the mean of the unlabelled voxels.
     """
-    spheroid, room = scene.spheroid, scene.spheroid.outline
+    spheroid, room = specimen.spheroid, specimen.spheroid.outline
     means = _means(truth.nuclei, photons)
-    noise = np.sqrt(means[1:] + scene.drawn["read_noise"] ** 2)
+    noise = np.sqrt(means[1:] + specimen.drawn["read_noise"] ** 2)
     snr = (means[1:] - means[0]) / noise
     low, high = room.living.box_um
     drawn = [part for part in spheroid.parts if isinstance(part, Nuclei)]

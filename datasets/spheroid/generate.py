@@ -14,7 +14,7 @@ from datasets.spheroid.annotate import Truth, annotate, describe
 from datasets.spheroid.checks import check
 from datasets.spheroid.draw import draw_values
 from datasets.spheroid.grow import grow
-from datasets.spheroid.light import Scene, expected_photons, grid_for, point_spread
+from datasets.spheroid.light import Specimen, expected_photons, grid_for, point_spread
 from datasets.spheroid.parameters import Parameters, parameters_from
 
 __all__ = ["Parameters", "check", "generate"]
@@ -61,10 +61,10 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
     spheroid = grow(for_tissue, parameters, drawn)
     spread = point_spread(parameters, drawn)
     grid = grid_for(parameters, spread)
-    scene = Scene(spheroid, parameters, drawn)
-    scene.draw_chromatin(for_chromatin, grid)
+    specimen = Specimen(spheroid, parameters, drawn)
+    specimen.draw_chromatin(for_chromatin, grid)
     if parameters.cells.enabled:
-        scene.grow_cells(for_cells)
+        specimen.grow_cells(for_cells)
     steps: dict[str, Image] = {}
 
     def keep(name: str, image: Image) -> None:
@@ -73,24 +73,26 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
 
     watch = keep if parameters.output.steps else None
     nuclear = parameters.output.channel == "nucleus"
-    light = expected_photons(scene, scene.nuclei, grid, spread, watch if nuclear else None)
-    truth = annotate(scene, spread, light)
-    gain = _gain(scene, light, truth.nuclei)
+    light = expected_photons(specimen, specimen.nuclei, grid, spread, watch if nuclear else None)
+    truth = annotate(specimen, spread, light)
+    gain = _gain(specimen, light, truth.nuclei)
     found = {"gain": gain, "offset": parameters.camera.offset}
-    metadata: dict[str, Scalar] = {**drawn, **describe(scene, truth, light), **found}
-    images = {"nucleus": _expose(for_camera, light, scene, gain)}
+    metadata: dict[str, Scalar] = {**drawn, **describe(specimen, truth, light), **found}
+    images = {"nucleus": _expose(for_camera, light, specimen, gain)}
     if truth.cells is not None:
-        light = expected_photons(scene, scene.membranes, grid, spread, None if nuclear else watch)
-        gain = _gain(scene, light, truth.cells)
-        images["membrane"] = _expose(for_second, light, scene, gain)
-    return _sample(scene, truth, images, steps, metadata)
+        light = expected_photons(
+            specimen, specimen.membranes, grid, spread, None if nuclear else watch
+        )
+        gain = _gain(specimen, light, truth.cells)
+        images["membrane"] = _expose(for_second, light, specimen, gain)
+    return _sample(specimen, truth, images, steps, metadata)
 
 
 def _expose(
-    rng: np.random.Generator, light: Image, scene: Scene, gain: float
+    rng: np.random.Generator, light: Image, specimen: Specimen, gain: float
 ) -> NDArray[np.unsignedinteger]:
     """Return the counts of a channel."""
-    wanted, drawn = scene.parameters.camera, scene.drawn
+    wanted, drawn = specimen.parameters.camera, specimen.drawn
     return camera.expose(
         rng,
         light,
@@ -105,23 +107,23 @@ def _expose(
     )
 
 
-def _gain(scene: Scene, light: Image, objects: NDArray[np.uint16]) -> float:
+def _gain(specimen: Specimen, light: Image, objects: NDArray[np.uint16]) -> float:
     """Return the counts per photon, as they are given or by the exposure."""
-    wanted = scene.parameters.camera
+    wanted = specimen.parameters.camera
     if wanted.exposure <= 0:
         return wanted.gain
     return camera.gain_for_exposure(light, objects, wanted.exposure, wanted.offset, wanted.bits)
 
 
 def _sample(
-    scene: Scene,
+    specimen: Specimen,
     truth: Truth,
     images: Mapping[str, NDArray[np.unsignedinteger]],
     steps: Mapping[str, Image],
     metadata: Mapping[str, Scalar],
 ) -> Sample:
     """Return inputs, truth and what belongs beside them."""
-    spacing, channel = scene.parameters.image.spacing_um, scene.parameters.output.channel
+    spacing, channel = specimen.parameters.image.spacing_um, specimen.parameters.output.channel
 
     def volume(array: NDArray[Any], **facts: Scalar) -> Volume:
         """Return an array with the detector's voxel size."""
@@ -134,7 +136,7 @@ def _sample(
     beside = labelled[other]
     if beside is not None:
         companions["cell-labels" if other == "membrane" else "nucleus-labels"] = volume(beside)
-    if scene.parameters.kinds:
+    if specimen.parameters.kinds:
         companions["cell-kinds"] = volume(labels.type_map(truth.nuclei, truth.kinds))
     for number, (name, image) in enumerate(steps.items(), start=1):
         companions[f"step-{number}-{name}"] = volume(image)
@@ -144,7 +146,7 @@ def _sample(
             companions["visible-level"] = volume(truth.levels)
     main = labelled[channel]
     assert main is not None  # cells are simulated where their channel is shown
-    density: dict[str, Scalar] = {"density [%]": 100 * scene.spheroid.volume_fraction}
+    density: dict[str, Scalar] = {"density [%]": 100 * specimen.spheroid.volume_fraction}
     return Sample(
         sockets={"microscopy-image": seen[channel], "instance-labels": volume(main)},
         metadata=metadata,

@@ -24,7 +24,7 @@ PSF_DEPTHS = 4  # of a computed point spread function that changes with depth
 
 
 @dataclass(slots=True)
-class Scene:
+class Specimen:
     """What shines, on any slab of the simulation grid.
 
     Parameters
@@ -173,7 +173,7 @@ def _um(values: tuple[float, ...]) -> str:
 
 
 def expected_photons(
-    scene: Scene,
+    specimen: Specimen,
     paint: Callable[[Grid], Image],
     grid: Grid,
     spread: Psf,
@@ -183,9 +183,9 @@ def expected_photons(
 
     Parameters
     ----------
-    scene : Scene
+    specimen : Specimen
     paint : callable
-        The channel: `scene.nuclei` or `scene.membranes`.
+        The channel: `specimen.nuclei` or `specimen.membranes`.
     grid : Grid
         Of the simulation.
     spread : Psf
@@ -197,7 +197,7 @@ def expected_photons(
     (Z, Y, X) float32 array
         At least `background_photons` everywhere.
     """
-    parameters, drawn = scene.parameters, scene.drawn
+    parameters, drawn = specimen.parameters, specimen.drawn
     detector = Grid(parameters.image.shape, parameters.image.spacing_um)
     law = Attenuation(
         parameters.optics.attenuation,
@@ -205,11 +205,11 @@ def expected_photons(
         parameters.optics.attenuation_delay_um,
         parameters.optics.attenuation_floor,
     )
-    room = scene.spheroid.outline
+    room = specimen.spheroid.outline
     above = room.living.above_um(grid)
     if room.core is not None:
         above += np.float32(drawn["core_tissue"]) * room.core.above_um(grid)
-    photons = render(paint, scene.share, grid, detector, spread, law, above, watch=watch)
+    photons = render(paint, specimen.share, grid, detector, spread, law, above, watch=watch)
     photons *= np.float32(drawn["photons"])
     photons += np.float32(drawn["background_photons"])
     return photons

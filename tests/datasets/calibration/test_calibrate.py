@@ -39,7 +39,14 @@ def toy_simulator(monkeypatch, toy):
 
 def test_a_folder_becomes_a_recipe(folder, tmp_path, toy_simulator):
     lines = []
-    out = calibrate("spheroid", folder, tmp_path / "mine.toml", rounds=4, cases=2, say=lines.append)
+    path, stacks = tmp_path / "mine.toml", []
+
+    def draw_strip(picture, real, simulated):
+        assert picture == path.with_suffix(".png")
+        stacks.extend([real, simulated])
+
+    settings = {"rounds": 4, "cases": 2, "say": lines.append, "draw_strip": draw_strip}
+    out = calibrate("spheroid", folder, path, **settings)
     recipe = read_recipe(out)
     assert recipe.dataset == "spheroid"
     assert np.mean(recipe.parameters["nucleus"]["diameter_um"]) == pytest.approx(10, rel=0.15)
@@ -51,7 +58,9 @@ def test_a_folder_becomes_a_recipe(folder, tmp_path, toy_simulator):
     assert len(record["sha256"]) == 64
     assert record["real"]["annotated"] == 2
     assert record["table"][0]["name"] == "grey_inside"
-    assert out.with_suffix(".png").is_file()
+    assert len(stacks) == 2
+    assert {len(side) for side in stacks} == {2}
+    assert not out.with_suffix(".png").exists()  # the caller draws it
     assert out.with_suffix(".md").read_text().startswith("| property |")
     assert any(line.startswith("likeness") for line in lines)
 
@@ -60,7 +69,7 @@ def test_same_seed_same_files(folder, tmp_path, toy_simulator):
     outs = [tmp_path / name / "mine.toml" for name in ("a", "b")]
     for out in outs:
         calibrate("spheroid", folder, out, rounds=2, cases=1, seed=3)
-    for suffix in (".toml", ".json", ".md", ".png"):
+    for suffix in (".toml", ".json", ".md"):
         first, second = (out.with_suffix(suffix).read_bytes() for out in outs)
         assert first == second
 

@@ -6,9 +6,9 @@ import pytest
 from cytosuite.errors import InputError
 from cytosuite.formats import write
 from cytosuite.volume import Volume
-from datasets.spheroid.migrate import migrate
+from datasets.spheroid.migration.migrate import migrate
+from datasets.spheroid.migration.published import EXPECTED, Published
 from datasets.spheroid.parameters import parameters_from
-from datasets.spheroid.published import EXPECTED, Published
 
 FIRST = {
     "output_path": "./out/",

@@ -1,7 +1,7 @@
 """Optics and camera of the published spheroid simulators in units of ours: µm and photons."""
 
 from datasets.physics.optics import published
-from datasets.spheroid.published import Log, Published, Recipe, Version, tidy
+from datasets.spheroid.migration.published import Log, Published, Recipe, Version, tidy
 
 SCALE = 255  # grey values of the published images, always 8 bits
 NO_SHOT_NOISE = 1e4  # photons per grey value: shot noise of 0.16 grey values at full scale

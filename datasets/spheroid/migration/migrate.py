@@ -16,8 +16,16 @@ from cytosuite.errors import InputError
 from cytosuite.files import read_json
 from cytosuite.formats import header
 from cytosuite.manifest import parse
-from datasets.spheroid.migrate_light import camera_of, optics_of
-from datasets.spheroid.published import EXPECTED, Log, Published, Recipe, Version, tidy, version_of
+from datasets.spheroid.migration.light import camera_of, optics_of
+from datasets.spheroid.migration.published import (
+    EXPECTED,
+    Log,
+    Published,
+    Recipe,
+    Version,
+    tidy,
+    version_of,
+)
 
 DOI = {1: "10.1371/journal.pone.0283828", 2: "10.1038/s42003-025-07469-2"}
 MOST_PLACES = 20000  # that a recipe may ask to be tried

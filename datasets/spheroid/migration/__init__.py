@@ -1,0 +1,1 @@
+"""Recipes from the parameter files of the published spheroid simulators."""
