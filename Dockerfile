@@ -15,7 +15,7 @@ WORKDIR /opt/app
 # kernels, for a CPU that every machine has. All of it readable under any user.
 ENV NUMBA_CPU_NAME=generic NUMBA_CACHE_DIR=
 RUN python3 -m compileall -q --invalidation-mode unchecked-hash /opt/app \
-    && if [ -f "algorithms/${ALGORITHM}/warm.py" ]; then python3 -m "algorithms.${ALGORITHM}.warm"; fi \
+    && if [ -f "algorithms/${ALGORITHM}/_kernels.py" ]; then python3 -m cytosuite.kernels "algorithms.${ALGORITHM}._kernels"; fi \
     && chmod -R a+rX /opt/app
 USER 1000:1000
 # The exec form does not expand build arguments: the entry point reads the environment.

@@ -21,7 +21,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from algorithms.cellpose3d.dynamics import follow, smooth_flow
+from algorithms.cellpose3d.dynamics import smooth_flow
 from algorithms.cellpose3d.flows import flow_targets
 from algorithms.cellpose3d.instances import instances
 from algorithms.cellpose3d.quality import Limits, Predicted, control

@@ -1,18 +1,19 @@
 """Compiled loops of inference: blurring, following the flow, and climbing the density.
 
 Every signature is given, so that one compilation, made when the image is built, serves all. No
-sum is reordered: results are the same bits on every machine and in `dynamics_torch`.
+sum is reordered: results are the same bits on every machine and in `follow_torch`.
 """
 
+from pathlib import Path
 from typing import TypeAlias, cast
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from algorithms.cellpose3d.warm import use
+from cytosuite.kernels import FOLDER, use
 
-use()  # before the first loop is compiled
+use(Path(__file__).with_name(FOLDER))
 
 Floats: TypeAlias = NDArray[np.float32]
 Bools: TypeAlias = NDArray[np.bool_]
@@ -31,7 +32,7 @@ _CLIMB = "int64(float32[:, :, ::1], int64[::1], int64[::1], float64[::1], float6
 
 @njit("boolean[:, ::1](boolean[:, ::1], int64, int64)", cache=True, nogil=True)
 def _reached(rows: Bools, along_z: int, along_y: int) -> Bools:
-    """Return the rows (Z, Y) within some rows of those that hold something."""
+    """Return the rows (Z, Y) within a distance of those that hold something."""
     reached = np.zeros_like(rows)
     for z in range(rows.shape[0]):
         for y in range(rows.shape[1]):
@@ -51,9 +52,9 @@ def blur(
     Parameters
     ----------
     values : (Z, Y, X) float32 array
-        What is blurred.
+        Voxels to blur.
     rows : (Z, Y) bool array
-        Which rows hold anything; the others are passed over.
+        Rows that hold anything; the others are passed over.
     spare : (Z, Y, X) float32 array
         Room to work in.
     out : (Z, Y, X) float32 array
@@ -185,7 +186,7 @@ def climb(
     distance: float,
     basins: NDArray[np.uint32],
 ) -> int:
-    """Write to which peak each start leads, going to the densest neighbour again and again.
+    """Write the peak that each start leads to, over the densest neighbour again and again.
 
     Parameters
     ----------

@@ -31,7 +31,7 @@ class Assembly:
     def __init__(self, shape: tuple[int, ...]) -> None:
         self._labels: NDArray[np.uint16] | NDArray[np.uint32] = np.zeros(shape, np.uint16)
         self._lent = np.zeros(1, np.int64)  # voxels of each number if it was lent, else 0
-        self._takers: dict[int, Counter[int]] = {}  # of lent numbers: who took how much
+        self._takers: dict[int, Counter[int]] = {}  # voxels of a lent number by their new owner
 
     def add(self, part: NDArray[np.integer], owned: NDArray[np.bool_], box: Box, core: Box) -> None:
         """Write the objects of one block.
@@ -41,11 +41,11 @@ class Assembly:
         part : (Z, Y, X) integer array
             The objects in `box`, 1..n, 0 = background.
         owned : (n + 1,) bool array
-            Which of them the block owns.
+            Mask of those that the block owns.
         box : tuple of slice
-            What the block sees.
+            Voxels in the block.
         core : tuple of slice
-            Those of its voxels that lie in no other core.
+            Voxels in its core; cores do not overlap.
         """
         owned = np.append(False, owned[1:])
         self._write(part, owned[part], box, lent=False)
@@ -66,7 +66,7 @@ class Assembly:
             Their number n.
         pieces : int
             How many of them were lent and never claimed: parts of objects larger than a margin,
-            or on which neighbours did not agree.
+            or objects that neighbouring blocks saw differently.
         """
         owner = np.arange(self._lent.size)
         for number, takers in self._takers.items():
@@ -88,7 +88,7 @@ class Assembly:
     def _write(
         self, part: NDArray[np.integer], mask: NDArray[np.bool_], box: Box, *, lent: bool
     ) -> None:
-        """Write the objects under a mask where nobody owns the voxels."""
+        """Write the objects under a mask, except in voxels that are owned."""
         names, held = part[mask], self._labels[box][mask].astype(np.int64)
         is_owned = (held > 0) & (self._lent[held] == 0)
         sizes = np.bincount(names)
@@ -99,7 +99,7 @@ class Assembly:
         again = known[names] & is_owned
         name, holder, voxels = _pairs(names[again], held[again])
         order = np.argsort(voxels, kind="stable")
-        number[name[order]] = holder[order]  # the last assignment stays: who holds most of it
+        number[name[order]] = holder[order]  # the last assignment stays: the holder of most of it
         self._lent = np.append(self._lent, sizes[new] if lent else np.zeros_like(new))
         if self._lent.size - 1 > np.iinfo(self._labels.dtype).max:
             self._labels = self._labels.astype(np.uint32)
@@ -113,7 +113,7 @@ class Assembly:
 def _pairs(
     first: NDArray[np.integer], second: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return the different pairs of numbers at the same place, and how often each occurs."""
+    """Return the different pairs of numbers at the same place, and the voxels of each."""
     base = int(second.max(initial=0)) + 1
     pairs, counts = np.unique(first.astype(np.int64) * base + second, return_counts=True)
     return pairs // base, pairs % base, counts

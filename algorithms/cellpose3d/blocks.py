@@ -1,10 +1,8 @@
-"""Blocks of a volume whose fields do not fit into memory, and which objects belong to each."""
+"""Blocks of a volume with more fields than the memory holds, and the objects that belong to each."""
 
-import os
 from collections.abc import Callable, Sequence
 from itertools import product
 from math import ceil, inf, prod
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,30 +10,30 @@ from numpy.typing import NDArray
 
 from algorithms.cellpose3d.rescale import interpolate, labels_to_image, stencils, within
 from cytosuite.errors import InputError
+from cytosuite.memory import free_gib
 from cytosuite.tiling import Box, Tile, fit, least, plan
 
 if TYPE_CHECKING:
     from algorithms.cellpose3d.parameters import Parameters
 
 AGREEMENT = 2  # voxels by which neighbouring blocks may differ about the centre of an object
-SAMPLE = 2**24  # voxels that the numbers of a whole volume are measured on, where it has more
-BRICK = (8, 64, 64)  # voxels of the pieces such a sample is made of
+SAMPLE = 2**24  # voxels that statistics are taken from, where a volume has more
+BRICK = (8, 64, 64)  # voxels of a piece of such a sample
 _TILE_BYTES = 180  # per voxel of a tile, within the network (136 measured)
 _VOXEL_BYTES = 64  # per working voxel of a block, from the image to the labels
-_HELD_BYTES = 28  # of them those that stay until the labels are on the grid of the image
+_HELD_BYTES = 28  # of these bytes, those held until labels are on the grid of the image
 _IMAGE_BYTES = 28  # per voxel of the image within a block, where that has another grid
 _LABEL_BYTES = 4  # per voxel of the image
 _SMALL = (64, 192, 192)  # tile where memory is short: more voxels are computed, in a quarter of it
-_LATER = 2**28  # bytes of libraries that are loaded on first use
 _SHARE = 3  # a tile may take this part of the memory
-_AXIAL = 1.5  # nuclei look longer along z by this
+_AXIAL = 1.5  # factor by which nuclei look longer along z
 _REACH = 3.0  # standard deviations of a Gaussian
 
 
 def margin_of(
     spacing: Sequence[float], diameter_um: float, parameters: "Parameters"
 ) -> tuple[int, ...]:
-    """Return how far a block looks beyond its core.
+    """Return the margin that a block sees around its core.
 
     Parameters
     ----------
@@ -49,9 +47,9 @@ def margin_of(
     Returns
     -------
     tuple of int
-        Voxels z, y, x: a nucleus whose centre lies on the core's border, then its neighbour with
-        what seeds are smoothed over, or the surroundings that its threshold depends on where
-        they reach farther; what flow and intensities are smoothed over; and the halo.
+        Voxels z, y, x: a nucleus with its centre on the core's border; then its neighbour and the
+        smoothing of seeds, or the surroundings that its threshold depends on where these reach
+        farther; the smoothing of flow and intensities; and the halo.
     """
     seeds = parameters.seed_distance_um + _REACH * parameters.seed_smoothing_um
     surroundings = _REACH * parameters.local_um if parameters.local_weight > 0 else 0.0
@@ -92,7 +90,7 @@ def plan_blocks(
     Returns
     -------
     list of Tile
-        ``input`` is what a block sees, ``output`` its core; a single one where that fits.
+        ``input`` is a block with its margin, ``output`` its core; one block where that fits.
 
     Raises
     ------
@@ -136,12 +134,12 @@ def tile_within(tile: Sequence[int]) -> tuple[int, ...]:
 def memory_gib(
     block: Sequence[int], shape: Sequence[int], image_shape: Sequence[int], tile: Sequence[int]
 ) -> float:
-    """Return about how much memory labels take beside their image, in GiB.
+    """Return the estimated memory of a prediction on top of the image's, in GiB.
 
     Parameters
     ----------
     block : sequence of int
-        Working voxels whose fields are held at once; of the whole, or of a block.
+        Working voxels of the fields held at once: of the whole, or of a block.
     shape, image_shape : sequence of int
         Of the working grid and of the image.
     tile : sequence of int
@@ -160,29 +158,8 @@ def memory_gib(
     return float((held + prod(image_shape) * _LABEL_BYTES) / 2**30)
 
 
-def free_gib() -> float | None:
-    """Return the memory that this process can still get, None where that is not known."""
-    found = []
-    try:
-        if given := os.environ.get("CYTOSUITE_MEMORY_GIB"):  # a limit that others watch over
-            used = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-            found.append(int(float(given) * 2**30) - used - _LATER)
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        found += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")]
-        group = Path("/sys/fs/cgroup")
-        limit = (group / "memory.max").read_text().strip()
-        if limit != "max":
-            used = int((group / "memory.current").read_text())
-            kinds = dict(map(str.split, (group / "memory.stat").read_text().splitlines()))
-            # What was read from files and lies idle makes room when it is needed.
-            found.append(int(limit) - used + int(kinds.get("inactive_file", 0)) - _LATER)
-    except (OSError, ValueError):
-        pass
-    return min(found) / 2**30 if found else None
-
-
 def owned(labels: NDArray[np.integer], block: Tile, shape: Sequence[int]) -> NDArray[np.bool_]:
-    """Return which objects of a block belong to it.
+    """Return a mask of the objects that belong to a block.
 
     Parameters
     ----------
@@ -196,8 +173,8 @@ def owned(labels: NDArray[np.integer], block: Tile, shape: Sequence[int]) -> NDA
     Returns
     -------
     (n + 1,) bool array
-        Those whose centre of mass lies in the core, or nearly so, and which do not touch the
-        face of an inner margin, beyond which they might go on.
+        Objects with their centre of mass in the core, or nearly so, that do not touch the face of
+        an inner margin, beyond which they might go on.
     """
     voxels = np.nonzero(labels)
     names = labels[voxels]
@@ -218,7 +195,7 @@ def in_core(
     shape: Sequence[int],
     slack: float = 0.0,
 ) -> NDArray[np.bool_]:
-    """Return which centres lie in the core of a block.
+    """Return a mask of the centres that lie in the core of a block.
 
     Parameters
     ----------
@@ -227,7 +204,7 @@ def in_core(
     block : Tile
         The block.
     shape : sequence of int
-        Of the volume; beyond its border is still its outermost block.
+        Of the volume; beyond its border the outermost block goes on.
     slack : float
         Voxels by which the core is grown towards its neighbours.
 
@@ -258,7 +235,7 @@ def to_image(
     labels : (Z', Y', X') integer array
         Objects in ``block.input``.
     margin : (Z', Y', X') float32 array
-        How far a voxel is above the thresholds of the foreground.
+        Height above the thresholds of the foreground, relative.
     block : Tile
         The block.
     shape, image_shape : sequence of int
@@ -269,7 +246,7 @@ def to_image(
     labels : (Z, Y, X) integer array
         See `labels_to_image`; the same as from all blocks at once.
     box, core : tuple of slice
-        What of the image the block sees, and what lies in its core.
+        Voxels of the image in the block, and in its core.
     """
     if tuple(shape) == tuple(image_shape):
         return labels, block.input, block.output
@@ -283,20 +260,20 @@ def to_image(
 
 
 def sample(read: Callable[[Box], NDArray[np.float32]], shape: Sequence[int]) -> NDArray[np.float32]:
-    """Return what numbers of a whole volume can be measured on.
+    """Return the voxels from which the statistics of a whole volume are taken.
 
     Parameters
     ----------
     read : callable
-        Gives the values in a box.
+        Returns the values in a box.
     shape : sequence of int
         Of the volume.
 
     Returns
     -------
     (Z', Y', X') float32 array
-        The volume itself up to 2^24 voxels; else about so many, in pieces of 8 x 64 x 64
-        that lie evenly in the volume, one behind the other along z.
+        The volume itself up to 2^24 voxels; else about so many, in pieces of 8 x 64 x 64 that lie
+        evenly in the volume, stacked along z.
     """
     if prod(shape) <= SAMPLE:
         return read(tuple(slice(0, n) for n in shape))

@@ -1,4 +1,4 @@
-"""Following the flow: where every voxel of the foreground comes to rest."""
+"""Following the flow with compiled loops: where every voxel of the foreground comes to rest."""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from cytosuite.errors import InputError
 
 _TRUNCATE = 3.0  # standard deviations
-_POINTS_BYTES = 2**29  # what points on a GPU take beside the flow
 _LEAST_WEIGHT = 0.02  # of the foreground within reach: about two standard deviations outside
 
 
@@ -64,55 +63,6 @@ def smooth_flow(
     return result
 
 
-def follow(
-    flow: NDArray[np.float32],
-    mask: NDArray[np.bool_],
-    *,
-    steps: int,
-    step_size: float,
-    tolerance: float = 0.01,
-) -> NDArray[np.float32]:
-    """Return where the voxels of the foreground end when they follow the flow.
-
-    Parameters
-    ----------
-    flow : (3, Z, Y, X) float32 array
-        Direction of motion in voxels per step, interpolated linearly.
-    mask : (Z, Y, X) bool array
-        The foreground: the voxels that move.
-    steps : int
-        At most so many steps.
-    step_size : float
-        Factor on the flow; 1 or less lets points come to rest in a flow of slope 1 or less.
-    tolerance : float
-        A point that moved less than this many voxels along every axis rests.
-
-    Returns
-    -------
-    (N, 3) float32 array
-        z, y, x in voxels, one row per voxel of the foreground, in the order of memory.
-
-    Raises
-    ------
-    InputError
-        If the shapes disagree, a value of the flow is not finite or a number is out of range.
-
-    Notes
-    -----
-    A point stays where there is foreground or flow. One that would leave slides along the border,
-    so that voxels of a bent object come round the bend. Points do not see each other. Where there
-    is a GPU with room for it, the flow is followed there, by the same sums.
-    """
-    device = _device(flow.nbytes)
-    if device is not None:
-        from algorithms.cellpose3d.dynamics_torch import follow_torch
-
-        return follow_torch(
-            flow, mask, steps=steps, step_size=step_size, tolerance=tolerance, device=device
-        )
-    return follow_compiled(flow, mask, steps=steps, step_size=step_size, tolerance=tolerance)
-
-
 def follow_compiled(
     flow: NDArray[np.float32],
     mask: NDArray[np.bool_],
@@ -121,45 +71,16 @@ def follow_compiled(
     step_size: float,
     tolerance: float = 0.01,
 ) -> NDArray[np.float32]:
-    """Return where the voxels of the foreground end, by a compiled loop.
+    """Return the end points of the foreground's voxels, by a compiled loop.
 
-    Parameters
-    ----------
-    flow, mask, steps, step_size, tolerance
-        As of :func:`follow`.
-
-    Returns
-    -------
-    (N, 3) float32 array
-        As from :func:`follow`.
-
-    Raises
-    ------
-    InputError
-        As of :func:`follow`.
+    Parameters, result and errors as of `algorithms.cellpose3d.follow.follow`.
     """
     from algorithms.cellpose3d._kernels import track  # its compiler takes long to import
 
     domain, points = start(flow, mask, steps, step_size, tolerance)
-    track(
-        np.ascontiguousarray(flow, np.float32),
-        domain,
-        points,
-        steps,
-        step_size,
-        tolerance,
-    )
+    flow = np.ascontiguousarray(flow, np.float32)
+    track(flow, domain, points, steps, step_size, tolerance)
     return points
-
-
-def _device(size: int) -> str | None:
-    """Return the GPU that has room for a flow of so many bytes, None without one."""
-    import torch
-
-    if not torch.cuda.is_available():
-        return None
-    free, _ = torch.cuda.mem_get_info()
-    return "cuda" if 4 * size // 3 + _POINTS_BYTES < free else None
 
 
 def start(
@@ -169,24 +90,24 @@ def start(
     step_size: float,
     tolerance: float,
 ) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-    """Return where points may be, and where they start; refuse numbers out of range.
+    """Return the domain and the starts of points; refuse numbers out of range.
 
     Parameters
     ----------
     flow, mask, steps, step_size, tolerance
-        As of :func:`follow`.
+        As of `algorithms.cellpose3d.follow.follow`.
 
     Returns
     -------
     domain : (Z, Y, X) bool array
-        Foreground, or flow that is not 0.
+        Foreground, or flow that is not 0: points stay within.
     points : (N, 3) float32 array
         The voxels of the foreground.
 
     Raises
     ------
     InputError
-        As of :func:`follow`.
+        As of `algorithms.cellpose3d.follow.follow`.
     """
     check_flow(flow, mask)
     if steps < 0 or not (math.isfinite(step_size) and step_size > 0) or not tolerance >= 0:
@@ -214,7 +135,7 @@ def check_flow(flow: NDArray[np.float32], mask: NDArray[np.bool_]) -> None:
     Raises
     ------
     InputError
-        With what was found.
+        With shapes and types, or the number of values that are not finite.
     """
     if mask.ndim != 3 or mask.dtype != bool or flow.shape != (3, *mask.shape):
         raise InputError(

@@ -1,4 +1,4 @@
-"""How far nuclei extend: a threshold on the image itself, beside what the network says."""
+"""The extent of nuclei: a threshold on the image itself, in addition to the network's level."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from cytosuite.segmentation.objects import own_level
 
 Image = NDArray[np.float32]
 
-_SAMPLE = 2_000_000  # voxels the numbers of an image come from; larger ones are thinned evenly
-_SLAB = 16_000_000  # voxels smoothed at a time for that
+_SAMPLE = 2_000_000  # voxels for the statistics of an image; larger ones are thinned evenly
+_SLAB = 16_000_000  # of these, voxels smoothed at a time
 _REACH = 4.0  # standard deviations after which a Gaussian ends
 
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """What is known of an image as a whole, in its unit.
+    """Statistics of a whole image, in its unit.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def _slabs(image: Image, spacing: Sequence[float], parameters: Parameters) -> It
 def thresholds(
     signal: Image, spacing: Sequence[float], whole: Whole, parameters: Parameters
 ) -> Image:
-    """Return from which intensity a voxel is foreground: more where the surroundings are bright.
+    """Return the least intensity of foreground: higher in bright surroundings.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def above(signal: Image, level: Image) -> Image:
 def own_margin(
     labels: NDArray[np.uint32], signal: Image, level: Image, parameters: Parameters
 ) -> Image:
-    """Return how far a voxel is above what its own object asks for; -1 outside of objects.
+    """Return the relative height above the threshold of the own object; -1 outside of objects.
 
     Parameters
     ----------

@@ -1,6 +1,4 @@
-"""The network over a whole image, tile by tile: level and flow of every voxel."""
-
-from __future__ import annotations
+"""Level and flow of every voxel of an image, as the network predicts them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cytosuite.tiling import fit, paste, plan
+from cytosuite.network import predict_tiles
 
 CHANNELS = 4
 EMPTY_BLOCK = (4, 8, 8)  # voxels, about a small nucleus
@@ -19,16 +17,16 @@ EMPTY_BELOW = 0.04  # normalised, a quarter of the background's standard deviati
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """What a network says of an image.
+    """Level and flow of an image.
 
     Parameters
     ----------
     level : (Z, Y, X) float32 array
-        In [0, 1]: brightness relative to the peak of the own nucleus; 0 where nothing is.
+        In [0, 1]: brightness relative to the peak of the own nucleus; 0 in the background.
     flow : (3, Z, Y, X) float32 array
         In [-1, 1]: motion along z, y, x towards the centre of the own nucleus.
     tiles, skipped : int
-        How many tiles there were, and how many of them were empty.
+        Number of tiles, and of those that were empty.
     """
 
     level: NDArray[np.float32]
@@ -54,40 +52,21 @@ def predict_fields(
         Normalised intensities, background near 0.
     network : callable
         (1, 1, Z, Y, X) float32 tensor to (1, >= 4, Z, Y, X): logit of the level, flow z, y, x.
-    multiple : sequence of int
-        Sides the network takes are multiples of these.
-    tile : sequence of int
-        Its volume is the largest that one pass may have.
-    halo : sequence of int
-        Voxels at inner faces whose answer is thrown away.
-    device : str
-        Where the network lies.
-
-    Notes
-    -----
-    A tile in which no block of 4 x 8 x 8 voxels has a mean above 0.04 (a quarter of the
-    background's standard deviation) is not given to the network: level and flow are 0 there. An
-    axis shorter than its multiple is extended at both ends by its border values.
+    multiple, tile, halo, device
+        As of `cytosuite.network.predict_tiles`. A tile that `is_empty` has level and flow 0.
     """
-    before = [max(0, step - size) // 2 for size, step in zip(image.shape, multiple, strict=True)]
-    after = [
-        max(0, step - size) - lower
-        for size, step, lower in zip(image.shape, multiple, before, strict=True)
-    ]
-    thick = np.pad(image, list(zip(before, after, strict=True)), mode="edge")
-    size = fit(thick.shape, tile, halo, multiple)
-    tiles = plan(thick.shape, size, halo, multiple=multiple)
-    whole = np.zeros((CHANNELS, *thick.shape), np.float32)
-    skipped = 0
-    for piece in tiles:
-        part = thick[piece.input]
-        if is_empty(part):
-            skipped += 1
-            continue
-        paste(whole, piece, _answer(part, network, multiple, device))
-    inside = tuple(slice(low, low + n) for low, n in zip(before, image.shape, strict=True))
-    whole = whole[(slice(None), *inside)]
-    return Fields(whole[0], whole[1:], len(tiles), skipped)
+    found = predict_tiles(
+        image[None],
+        network,
+        channels=CHANNELS,
+        multiple=multiple,
+        tile=tile,
+        halo=halo,
+        activate=_activate,
+        skip=lambda part: is_empty(part[0]),
+        device=device,
+    )
+    return Fields(found.values[0], found.values[1:], found.tiles, found.skipped)
 
 
 def is_empty(part: NDArray[np.float32]) -> bool:
@@ -96,7 +75,8 @@ def is_empty(part: NDArray[np.float32]) -> bool:
     Parameters
     ----------
     part : (Z, Y, X) float32 array
-        Blocks are of 4 x 8 x 8 voxels; those at the end may be smaller.
+        Blocks have 4 x 8 x 8 voxels, fewer at the end; a mean above 0.04, a quarter of the
+        background's standard deviation, is brighter.
     """
     sums: NDArray[np.float32] = part
     count: NDArray[np.float32] = np.ones((1, 1, 1), np.float32)
@@ -108,21 +88,7 @@ def is_empty(part: NDArray[np.float32]) -> bool:
     return bool((sums <= EMPTY_BELOW * count).all())
 
 
-def _answer(
-    part: NDArray[np.float32],
-    network: Callable[[Tensor], Tensor],
-    multiple: Sequence[int],
-    device: str,
-) -> NDArray[np.float32]:
-    """Return level and flow of one tile, extended at its end to what the network takes."""
-    padding = [(0, -size % step) for size, step in zip(part.shape, multiple, strict=True)]
-    given = torch.from_numpy(np.pad(part, padding, mode="edge"))[None, None].to(device)
-    # Deterministic kernels, and float32 as on the CPU.
-    with (
-        torch.inference_mode(),
-        torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False),
-    ):
-        fields = network(given)[0, :CHANNELS].float()
-        fields[0] = torch.sigmoid(fields[0])
-        answer: NDArray[np.float32] = fields.cpu().numpy()
-    return answer
+def _activate(fields: Tensor) -> Tensor:
+    """Return fields with the level in place of its logit."""
+    fields[0] = torch.sigmoid(fields[0])
+    return fields

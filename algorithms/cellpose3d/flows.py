@@ -1,40 +1,33 @@
-"""Targets of the flow: for every voxel of an object, where its centre lies."""
+"""Targets of the flow: for every voxel of an object, the direction to its centre."""
 
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
 
-FlowKind: TypeAlias = Literal["size", "published", "heat"]
-
-KINDS = ("size", "published", "heat")
 _LEAST_HALF_EXTENT = 2.0  # voxels; below, the flow of a single voxel would be a step
-_PUBLISHED_LENGTH = 5.0  # voxels
 
 
-def flow_targets(labels: NDArray[Any], kind: FlowKind = "size") -> NDArray[np.float32]:
+def flow_targets(labels: NDArray[Any]) -> NDArray[np.float32]:
     """Return the direction to the centre of the own object, per voxel and axis.
 
     Parameters
     ----------
     labels : (Z, Y, X) integer array
         Objects, 0 = background; numbers may have gaps. A flat image is (1, Y, X).
-    kind : {"size", "published", "heat"}
-        ``size``: ``tanh(2 (c - p) / h)`` with the half extent `h` of the object along each axis,
-        at least 2 voxels. ``published``: ``tanh((c - p) / 5)``. ``heat``: unit vectors up the
-        heat that spreads from the centre within the object.
 
     Returns
     -------
     (3, Z, Y, X) float32 array
-        Along z, y and x, in [-1, 1], pointing to the centre; 0 in the background.
+        Along z, y and x: ``tanh(2 (c - p) / h)`` with the centre `c` and the half extent `h` of
+        the object along each axis, at least 2 voxels; 0 in the background.
 
     Raises
     ------
     InputError
-        If `labels` is no volume of whole numbers, or `kind` is unknown.
+        If `labels` is no volume of whole numbers.
 
     Notes
     -----
@@ -42,10 +35,14 @@ def flow_targets(labels: NDArray[Any], kind: FlowKind = "size") -> NDArray[np.fl
 
     References
     ----------
-    Eschweiler, Smith, Stegmaier, ICIP 2022, 191, arXiv:2105.00794 (tanh of the distance);
-    Stringer et al., Nature Methods 18 (2021) 100, doi:10.1038/s41592-020-01018-x (heat).
+    Eschweiler, Smith, Stegmaier, ICIP 2022, 191, arXiv:2105.00794 (tanh of the distance, there of
+    a fixed length).
     """
-    _check(labels, kind)
+    if labels.ndim != 3 or labels.dtype.kind not in "iu":
+        raise InputError(
+            "flow targets need a (Z, Y, X) array of whole numbers, found "
+            f"{labels.dtype} of shape {labels.shape}"
+        )
     flow = np.zeros((3, *labels.shape), np.float32)
     inside = np.flatnonzero(labels)
     if inside.size == 0:
@@ -53,36 +50,14 @@ def flow_targets(labels: NDArray[Any], kind: FlowKind = "size") -> NDArray[np.fl
     number = _consecutive(labels.ravel()[inside])
     voxels = [axis.astype(np.int32) for axis in np.unravel_index(inside, labels.shape)]
     centres = _centres(labels.shape, inside, number, voxels)
-    if kind == "heat":
-        from algorithms.cellpose3d._heat_kernel import spread  # its compiler takes long to import
-
-        low, high = _bounds(number, voxels)
-        numbers = np.zeros(labels.size, np.int32)
-        numbers[inside] = number + 1
-        spread(numbers.reshape(labels.shape), np.rint(centres).astype(np.int64), low, high, flow)
-        return flow
-    if kind == "size":
-        low, high = _bounds(number, voxels)
-        scale = 2 / np.maximum((high - low + 1) / 2, _LEAST_HALF_EXTENT)
-    else:
-        scale = np.full(centres.shape, 1 / _PUBLISHED_LENGTH)
+    low, high = _bounds(number, voxels)
+    scale = 2 / np.maximum((high - low + 1) / 2, _LEAST_HALF_EXTENT)
     for channel, voxel, centre, factor in zip(flow, voxels, centres, scale, strict=True):
         away = centre.astype(np.float32)[number]
         away -= voxel
         away *= factor.astype(np.float32)[number]
         channel.ravel()[inside] = np.tanh(away, out=away)
     return flow
-
-
-def _check(labels: NDArray[Any], kind: str) -> None:
-    """Refuse what is no label volume, and an unknown kind."""
-    if labels.ndim != 3 or labels.dtype.kind not in "iu":
-        raise InputError(
-            "flow targets need a (Z, Y, X) array of whole numbers, found "
-            f"{labels.dtype} of shape {labels.shape}"
-        )
-    if kind not in KINDS:
-        raise InputError(f"the kind of flow must be one of {', '.join(KINDS)}, found {kind!r}")
 
 
 def _consecutive(values: NDArray[Any]) -> NDArray[np.int64]:
@@ -122,7 +97,7 @@ def _centres(
 
 def _bounds(
     number: NDArray[np.int64], voxels: list[NDArray[np.int32]]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Return the lowest and the highest voxel of each object along each axis, both (3, N)."""
     size = int(number.max()) + 1
     low = np.full((3, size), np.iinfo(np.int32).max, np.int32)
@@ -130,4 +105,4 @@ def _bounds(
     for axis in range(3):
         np.minimum.at(low[axis], number, voxels[axis])
         np.maximum.at(high[axis], number, voxels[axis])
-    return low.astype(np.int64), high.astype(np.int64)
+    return low, high

@@ -1,4 +1,4 @@
-"""From where the voxels came to rest to one label per object."""
+"""One label per object: the voxels that came to rest at the same place."""
 
 import math
 from collections.abc import Sequence
@@ -20,12 +20,12 @@ def instances(
     sigma_um: float,
     distance_um: float,
 ) -> NDArray[np.uint32]:
-    """Return the objects: the voxels that came to rest at the same place.
+    """Return the objects as labels of the voxels that came to rest at the same place.
 
     Parameters
     ----------
     ends : (N, 3) float32 array
-        Where each voxel of the foreground came to rest (z, y, x in voxels), in memory order.
+        End point (z, y, x in voxels) of each voxel of the foreground, in memory order.
     mask : (Z, Y, X) bool array
         The foreground; a flat image is (1, Y, X).
     spacing : sequence of float
@@ -47,7 +47,7 @@ def instances(
 
     Notes
     -----
-    From each point's voxel the way goes to the densest of the 26 neighbours until a peak is
+    From each point's voxel a path climbs to the densest of the 26 neighbours until a peak is
     reached: a watershed of the density by steepest ascent, linear in the points.
     """
     count = int(np.count_nonzero(mask))

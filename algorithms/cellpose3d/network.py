@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from cytosuite.errors import InputError
-from cytosuite.training.tools import put_tensors, tensors_of
+from cytosuite.network import put_tensors, tensors_of
 
 FIELDS = 4  # level, flow along z, y, x
 AUXILIARY = 1  # heat of the centre: helps training, dropped afterwards
@@ -111,12 +111,12 @@ def build(arguments: Mapping[str, Any], *, auxiliary: bool = True) -> FlowNet:
         )
     outputs = FIELDS + AUXILIARY if auxiliary else FIELDS
     network = FlowNet(widths, fold, outputs)
-    cast(Any, network).to(memory_format=torch.channels_last_3d)  # whatever torch declares
+    cast(Any, network).to(memory_format=torch.channels_last_3d)  # torch does not declare it
     return network
 
 
 def multiple_of(arguments: Mapping[str, Any]) -> tuple[int, int, int]:
-    """Return what the sides of an image must be multiples of, z, y, x.
+    """Return the numbers that the sides of an image must be multiples of, z, y, x.
 
     Parameters
     ----------
@@ -134,14 +134,14 @@ def multiple_of(arguments: Mapping[str, Any]) -> tuple[int, int, int]:
 
 
 def load(arguments: Mapping[str, Any], path: Path) -> FlowNet:
-    """Return a trained network for inference: without auxiliary channels, in evaluation mode.
+    """Return a trained network for inference: without auxiliary channel, in evaluation mode.
 
     Parameters
     ----------
     arguments : mapping
         Those of `build`.
     path : Path
-        Weights in safetensors, whose digest has been verified.
+        Verified weights in safetensors.
 
     Raises
     ------
@@ -149,26 +149,9 @@ def load(arguments: Mapping[str, Any], path: Path) -> FlowNet:
         If the weights do not fit the arguments.
     """
     network = build(arguments, auxiliary=False)
-    load_weights(network, path)
-    return network.eval()
-
-
-def load_weights(network: FlowNet, path: Path) -> None:
-    """Put weights from a file into a network; of more output channels the first are taken.
-
-    Parameters
-    ----------
-    network : FlowNet
-    path : Path
-        Weights in safetensors, of any precision.
-
-    Raises
-    ------
-    InputError
-        If they do not fit.
-    """
     found = load_file(path)
     for name, value in tensors_of(network).items():
         if name.startswith("core.output_block.") and name in found:
             found[name] = found[name][: len(value)]
     put_tensors(network, found, path)
+    return network.eval()

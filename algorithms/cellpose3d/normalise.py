@@ -1,4 +1,4 @@
-"""Intensities in units of the background's noise: what the network sees, in training and after."""
+"""Intensities in units of the background's noise: the network's input, in training and after."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -78,7 +78,7 @@ def normalise(image: NDArray[Any], statistics: Statistics) -> NDArray[np.float32
     Notes
     -----
     The inverse hyperbolic sine is linear in the noise and logarithmic in the signal, so that dim
-    nuclei beside bright ones keep their contrast.
+    nuclei next to bright ones keep their contrast.
     """
     scale = 1 / (_NOISE_UNITS * statistics.sd)
     values = np.asarray(image, np.float32) - np.float32(statistics.background)

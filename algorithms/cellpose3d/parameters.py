@@ -1,4 +1,4 @@
-"""What a model card says about inference: the network, its tiles, and how fields become labels."""
+"""Parameters of a model card: the network, its tiles, and the way from fields to labels."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ Halo = Annotated[int, Field(ge=0)]
 class Parameters(Described):
     """``parameters`` of a model card; lengths in µm are at the scale of the training.
 
-    An image whose nuclei are half as large as those of the training is worked on with voxels half
-    as large, and every length and volume here is halved with them.
+    For an image with nuclei half as large as those of the training, voxels of the working grid are
+    half as large, and every length here is halved with them.
     """
 
     network: dict[str, Any] = Field(description="Arguments of the network's constructor.")
@@ -41,19 +41,19 @@ class Parameters(Described):
         0.8, ge=0, description="Standard deviation of the smoothing before that threshold, µm."
     )
     axial_elongation: Positive = Field(
-        1.0, description="How much longer nuclei look along z: smoothing and seeds follow."
+        1.0, description="Length of nuclei along z over that across: smoothing and seeds follow."
     )
     local_um: float = Field(
         10.0, ge=0, description="Standard deviation of the surroundings that raise it, µm."
     )
     local_weight: float = Field(
-        0.0, ge=0, lt=1, description="How much their brightness counts in the threshold."
+        0.0, ge=0, lt=1, description="Weight of their brightness in the threshold."
     )
     own_weight: float = Field(
-        0.0, ge=0, lt=1, description="How much its own mean counts in where an object ends."
+        0.0, ge=0, lt=1, description="Weight of its own mean in the threshold of an object."
     )
-    own_factor: Positive = Field(1.0, description="Factor on where an object ends.")
-    steps: int = Field(100, ge=1, description="How often points follow the flow, at most.")
+    own_factor: Positive = Field(1.0, description="Factor on that threshold.")
+    steps: int = Field(100, ge=1, description="Largest number of steps along the flow.")
     step_size: float = Field(0.7, gt=0, le=1, description="Factor on the flow, voxels per step.")
     flow_smoothing: float = Field(
         1.0, ge=0, description="Standard deviation of the smoothing of the flow, voxels."
@@ -77,18 +77,18 @@ class Parameters(Described):
         inf, ge=1, description="Largest ratio of longest to shortest axis."
     )
     diameter: Literal["trained", "estimated"] = Field(
-        "estimated", description="Which size the nuclei have that no user gives the size of."
+        "estimated", description="Default nucleus diameter when the user gives none."
     )
     diameter_tolerance: float = Field(
         1.6, ge=1, description="An estimate within this factor of the training's changes nothing."
     )
     rescale_tolerance: float = Field(
-        0.2, ge=0, description="|ln| of the voxel size over the training's that is left alone."
+        0.2, ge=0, description="Largest |ln| of the voxel size over the training's without rescaling."
     )
 
     @model_validator(mode="after")
     def _tile_holds_a_voxel(self) -> Self:
-        """Refuse tiles that the network cannot take, or of which nothing is kept."""
+        """Refuse tiles that the network cannot take, or that are all halo."""
         try:
             multiple = multiple_of(self.network)
         except (KeyError, TypeError, ValueError):
@@ -113,7 +113,7 @@ def parameters_of(card: ModelCard) -> Parameters:
 
 
 def trained_size(card: ModelCard) -> tuple[tuple[float, float, float], float]:
-    """Return what a network was trained on.
+    """Return voxel size and nucleus diameter of the images a network was trained on.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def trained_size(card: ModelCard) -> tuple[tuple[float, float, float], float]:
     Raises
     ------
     InputError
-        If the card does not say it.
+        If the card does not give them.
     """
     spacing, diameter = card.describes.get("spacing"), card.describes.get("diameter_um")
     if not isinstance(spacing, tuple) or len(spacing) != 3 or min(spacing) <= 0:

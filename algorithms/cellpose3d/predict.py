@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from algorithms.cellpose3d import blocks, warm
+from algorithms.cellpose3d import blocks
 from algorithms.cellpose3d.assembly import Assembly
 from algorithms.cellpose3d.extent import Whole, measure
 from algorithms.cellpose3d.fields import predict_fields
@@ -20,12 +20,10 @@ from algorithms.cellpose3d.parameters import Parameters, parameters_of, trained_
 from algorithms.cellpose3d.rescale import to_working, working_shape
 from algorithms.cellpose3d.scale import Scale, choose_scale
 from algorithms.cellpose3d.segment import Found, segment
-from cytosuite.errors import ModelError
 from cytosuite.interface import image_of
+from cytosuite.network import device, load_once
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy as np
     from numpy.typing import NDArray
 
@@ -39,7 +37,7 @@ ROWS = 200  # of the table of removed objects that travel with the labels
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """What holds for all blocks of an image."""
+    """Facts and parameters that hold for all blocks of an image."""
 
     image_shape: tuple[int, ...]
     shape: tuple[int, ...]  # of the working grid
@@ -51,8 +49,8 @@ class _Job:
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
-    """What there is to say of one block."""
+class _Notes:
+    """Facts about one block for the metadata of the labels."""
 
     tiles: int
     skipped: int
@@ -75,8 +73,8 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     -------
     mapping of str to Volume
         ``instance-labels``: of the same shape, spacing and axes, 0 = background, uint16, or
-        uint32 from 65536 nuclei on. Its metadata say what was chosen and what was removed, in
-        keys that begin with ``cellpose3d_``.
+        uint32 from 65536 nuclei on. Metadata keys that begin with ``cellpose3d_`` give the choices
+        that were made and the objects that were removed.
 
     Raises
     ------
@@ -88,11 +86,7 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     """
     volume = image_of(inputs)
     parameters, trained = parameters_of(model.card), trained_size(model.card)
-    if model.weights is None:
-        raise ModelError(f"card {model.card.name}: it names no weights; train the model first")
-    network = _network(
-        model.weights, str(model.card.sha256), json.dumps(parameters.network, sort_keys=True)
-    )
+    network = load_once(model, parameters.network, load)
     image = volume.array if volume.array.ndim == 3 else volume.array[None]
     scale = choose_scale(
         image,
@@ -102,27 +96,27 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
         diameter_tolerance=parameters.diameter_tolerance,
         rescale_tolerance=parameters.rescale_tolerance,
     )
-    job, assembly, told = _segmented(image, scale, trained[1], parameters, network)
+    job, assembly, notes = _segmented(image, scale, trained[1], parameters, network)
     labels, objects, pieces = assembly.finish()
-    notes: dict[str, Scalar] = {
+    facts: dict[str, Scalar] = {
         "diameter_um": round(scale.ratio * trained[1], 3),
         "diameter_source": scale.source,
         "working_shape": " x ".join(map(str, job.shape)),
         "working_spacing_um": " x ".join(f"{step * scale.ratio:.4g}" for step in job.spacing),
         "objects": objects,
-        **_notes(told),
+        **_together(notes),
     }
     if pieces:
-        notes["pieces"] = pieces
-    said = {f"cellpose3d_{key}": value for key, value in notes.items()}
+        facts["pieces"] = pieces
+    own = {f"cellpose3d_{key}": value for key, value in facts.items()}
     result = volume.like(labels.reshape(volume.shape))
-    return {"instance-labels": replace(result, metadata={**volume.metadata, **said})}
+    return {"instance-labels": replace(result, metadata={**volume.metadata, **own})}
 
 
 def _segmented(
     image: NDArray[Any], scale: Scale, diameter_um: float, parameters: Parameters, network: Network
-) -> tuple[_Job, Assembly, list[_Told]]:
-    """Return the objects of an image, worked on as a whole or in as few blocks as fit."""
+) -> tuple[_Job, Assembly, list[_Notes]]:
+    """Return the objects of an image, predicted as a whole or in as few blocks as fit."""
     tile = blocks.tile_within(parameters.tile)
     parameters = parameters.model_copy(update={"tile": tile})
     shape = working_shape(image.shape, scale.factor)
@@ -142,12 +136,12 @@ def _segmented(
     whole = measure(seen, spacing, parameters) if parameters.li else None
     job = _Job(image.shape, shape, spacing, parameters, network, statistics_of(seen), whole)
     assembly = Assembly(image.shape)
-    told = [_add(assembly, block, seen if one else read(block.input), job) for block in planned]
-    return job, assembly, told
+    notes = [_add(assembly, block, seen if one else read(block.input), job) for block in planned]
+    return job, assembly, notes
 
 
-def _add(assembly: Assembly, block: Tile, working: NDArray[np.float32], job: _Job) -> _Told:
-    """Add the objects of one block; what that took of memory is free again afterwards."""
+def _add(assembly: Assembly, block: Tile, working: NDArray[np.float32], job: _Job) -> _Notes:
+    """Add the objects of one block; its fields leave the memory on return."""
     parameters = job.parameters
     fields = predict_fields(
         normalise(working, job.statistics),
@@ -155,17 +149,17 @@ def _add(assembly: Assembly, block: Tile, working: NDArray[np.float32], job: _Jo
         multiple=multiple_of(parameters.network),
         tile=parameters.tile,
         halo=parameters.halo,
-        device="cuda" if torch.cuda.is_available() else "cpu",
+        device=device(),
     )
     found = segment(fields, working, job.spacing, parameters, job.whole)
     owned = blocks.owned(found.labels, block, job.shape)
     part, box, core = blocks.to_image(found.labels, found.margin, block, job.shape, job.image_shape)
     assembly.add(part, owned, box, core)
-    return _Told(fields.tiles, fields.skipped, found.li, _removed(found, block, job))
+    return _Notes(fields.tiles, fields.skipped, found.li, _removed(found, block, job))
 
 
 def _removed(found: Found, block: Tile, job: _Job) -> list[dict[str, Any]]:
-    """Return which objects in the core of a block were removed, where in the image and why."""
+    """Return reason, value, limit and place of the objects removed in the core of a block."""
     steps = [new / old for old, new in zip(job.shape, job.image_shape, strict=True)]
     corner = [span.start for span in block.input]
     here = blocks.in_core(found.centres, block, job.shape)
@@ -174,31 +168,22 @@ def _removed(found: Found, block: Tile, job: _Job) -> list[dict[str, Any]]:
         if inside:
             place = zip(centre, corner, steps, strict=True)
             voxel = [round((c + start + 0.5) * step - 0.5) for c, start, step in place]
-            told = {"reason": row.reason, "value": round(row.value, 4), "limit": row.limit}
-            table.append({**told, "voxel": voxel})
+            facts = {"reason": row.reason, "value": round(row.value, 4), "limit": row.limit}
+            table.append({**facts, "voxel": voxel})
     return table
 
 
-def _notes(told: list[_Told]) -> dict[str, Scalar]:
-    """Return what there is to say of all blocks together."""
-    removed = [row for block in told for row in block.removed]
-    notes: dict[str, Scalar] = {
-        "blocks": len(told),
-        "tiles": sum(block.tiles for block in told),
-        "tiles_skipped": sum(block.skipped for block in told),
+def _together(notes: list[_Notes]) -> dict[str, Scalar]:
+    """Return the facts about all blocks together."""
+    removed = [row for block in notes for row in block.removed]
+    facts: dict[str, Scalar] = {
+        "blocks": len(notes),
+        "tiles": sum(block.tiles for block in notes),
+        "tiles_skipped": sum(block.skipped for block in notes),
         "removed": len(removed),
     }
-    if told[0].li is not None:
-        notes["li_threshold"] = round(told[0].li, 4)
+    if notes[0].li is not None:
+        facts["li_threshold"] = round(notes[0].li, 4)
     if removed:
-        notes["removed_table"] = json.dumps(removed[:ROWS])
-    return notes
-
-
-@lru_cache(maxsize=4)
-def _network(path: Path, sha256: str, arguments: str) -> Network:
-    """Return a network with its weights, on the GPU where there is one; loaded once."""
-    del sha256  # altered weights under the same name are another network
-    warm.use()
-    network = load(json.loads(arguments), path)
-    return network.cuda() if torch.cuda.is_available() else network
+        facts["removed_table"] = json.dumps(removed[:ROWS])
+    return facts

@@ -1,4 +1,4 @@
-"""Quality control: which objects stay, which go, and why."""
+"""Quality control: objects beyond a limit are removed, with the reason."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from algorithms.cellpose3d.flows import FlowKind, flow_targets
+from algorithms.cellpose3d.flows import flow_targets
 from cytosuite.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What an object must keep to; the defaults remove nothing.
+    """Limits that objects must keep to; the defaults remove nothing.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class Limits:
     max_elongation: float = np.inf
 
     def __post_init__(self) -> None:
-        """Refuse limits which nothing can keep to."""
+        """Refuse limits that no object can keep to."""
         for name, value in asdict(self).items():
             if not value >= 0:
                 raise InputError(f"the limit {name} must not be negative, found {value}")
@@ -61,24 +61,21 @@ class Removal:
 
 @dataclass(frozen=True, slots=True)
 class Predicted:
-    """What the network and the image say, as far as limits need it.
+    """Fields that limits are compared with, as far as limits need them.
 
     Parameters
     ----------
     flow : (3, Z, Y, X) float32 array, optional
-        Needed for `max_flow_error`; the kind of targets it was trained on is `kind`.
+        Needed for `max_flow_error`.
     level : (Z, Y, X) float array, optional
         Needed for `min_level`.
     contrast : (Z, Y, X) float array, optional
         Needed for `min_contrast`.
-    kind : {"size", "published", "heat"}
-        Of the flow.
     """
 
     flow: NDArray[np.float32] | None = None
     level: NDArray[np.float32] | None = None
     contrast: NDArray[np.float32] | None = None
-    kind: FlowKind = "size"
 
 
 def control(
@@ -87,7 +84,7 @@ def control(
     limits: Limits,
     predicted: Predicted | None = None,
 ) -> tuple[NDArray[np.uint32], list[Removal]]:
-    """Return the objects that keep to the limits, and what was removed and why.
+    """Return the objects that keep to the limits, and the removed ones with the reason.
 
     Parameters
     ----------
@@ -96,7 +93,7 @@ def control(
     spacing : sequence of float
         µm per voxel along z, y, x.
     limits : Limits
-        What to keep to.
+        Of objects.
     predicted : Predicted, optional
         The predictions that the limits need.
 
@@ -111,7 +108,7 @@ def control(
     Raises
     ------
     InputError
-        If a limit is set whose field is missing, or a shape differs.
+        If a limit is set and its field is missing, or a shape differs.
     """
     inside = np.flatnonzero(labels)
     names, number = np.unique(labels.ravel()[inside], return_inverse=True)
@@ -159,30 +156,6 @@ def elongation(
     return np.asarray(np.sqrt(squares[:, -1] / squares[:, 0]), np.float64)
 
 
-def record(removed: Sequence[Removal]) -> dict[str, Any]:
-    """Return the removals as plain values for the record of a run.
-
-    Parameters
-    ----------
-    removed : sequence of Removal
-        As from :func:`control`.
-
-    Returns
-    -------
-    dict
-        ``count``, ``reasons`` (number by reason) and ``objects`` (one dict per removal).
-
-    Examples
-    --------
-    >>> record([Removal(3, "min_volume_um3", 8.0, 20.0)])["reasons"]
-    {'min_volume_um3': 1}
-    """
-    reasons: dict[str, int] = {}
-    for row in removed:
-        reasons[row.reason] = reasons.get(row.reason, 0) + 1
-    return {"count": len(removed), "reasons": reasons, "objects": [asdict(row) for row in removed]}
-
-
 def _measure(
     labels: NDArray[np.uint32],
     inside: NDArray[np.int64],
@@ -191,7 +164,7 @@ def _measure(
     limits: Limits,
     predicted: Predicted,
 ) -> dict[str, NDArray[np.float64]]:
-    """Return what is limited, one value per object, by the name of the limit."""
+    """Return the measured values, one per object, by the name of the limit."""
     count = np.bincount(number).astype(np.float64)
 
     def mean(field: NDArray[Any] | None, name: str) -> NDArray[np.float64]:
@@ -220,7 +193,7 @@ def _flow_error(labels: NDArray[np.uint32], predicted: Predicted) -> NDArray[np.
     """Return the mean over the axes of the absolute error of the flow, None without a flow."""
     if predicted.flow is None or predicted.flow.shape != (3, *labels.shape):
         return None
-    error = flow_targets(labels, predicted.kind)
+    error = flow_targets(labels)
     error -= predicted.flow
     result: NDArray[np.float32] = np.abs(error, out=error).mean(axis=0)
     return result

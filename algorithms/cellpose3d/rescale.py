@@ -1,4 +1,4 @@
-"""Between the voxels of an image and those of the grid it is worked on, in whole or in parts."""
+"""Images and labels between the grid of an image and its working grid, whole or in parts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _TRUNCATE = 3.0  # standard deviations of the Gaussian against aliasing
 
 @dataclass(frozen=True, slots=True)
 class Stencil:
-    """Where voxels of one grid lie on another over the same box, along one axis.
+    """Places of the voxels of one grid on another over the same box, along one axis.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class Stencil:
     weight: NDArray[np.float32]
 
     def of(self, part: slice, start: int = 0) -> "Stencil":
-        """Return that of a part of the voxels, on a grid that is cut off before `start`."""
+        """Return the stencil of a part of the voxels, on a grid that begins at `start`."""
         return Stencil(self.low[part] - start, self.high[part] - start, self.weight[part])
 
 
@@ -123,7 +123,7 @@ def interpolate(image: NDArray[np.float32], grid: Sequence[Stencil]) -> NDArray[
 
 
 def stencils(old: Sequence[int], new: Sequence[int]) -> list[Stencil]:
-    """Return where the voxels of a new grid lie on an old one over the same box.
+    """Return the places of the voxels of a new grid on an old one over the same box.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ def stencils(old: Sequence[int], new: Sequence[int]) -> list[Stencil]:
 
 
 def within(grid: Sequence[Stencil], part: Box) -> tuple[Box, list[Stencil]]:
-    """Return which voxels of a new grid lie between voxels of a part of the old, and where.
+    """Return the voxels of a new grid that lie between voxels of a part of the old.
 
     Parameters
     ----------
@@ -187,8 +187,8 @@ def labels_to_image(
     foreground : (Z, Y, X) bool array
         On the image's grid: the level, interpolated, above its threshold.
     grid : sequence of Stencil, optional
-        Where the voxels of `foreground` lie on the working grid, per axis; over the same box
-        where it is not given.
+        Places of the voxels of `foreground` on the working grid, per axis; over the same box
+        without it.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""On which grid an image is worked on: that on which nuclei have the size of the training."""
+"""The working grid of an image, on which nuclei have the size of the training."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ from cytosuite.volume import Volume
 
 _RANGE = 5.0  # diameters from a fifth of the expected one to five times
 _SCALES = 15
-_SLICES, _PIXELS = 12, 3_000_000  # so many slices, and pixels in them, suffice for a typical size
-_FAINTEST = 0.05  # answer of a blob as bright as the background's noise, normalised
+_SLICES, _PIXELS = 12, 3_000_000  # slices, and pixels in them, that suffice for a typical size
+_FAINTEST = 0.05  # response of a blob as bright as the background's noise, normalised
 _SPREAD = 0.8  # of ln diameter about the expected one
 _STRONG = 0.7  # blobs weaker than this part of the strongest do not count
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """On which grid an image is worked on, and why.
+    """The working grid of an image, and its reason.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def factors(
     *,
     tolerance: float = 0.0,
 ) -> tuple[float, ...]:
-    """Return how many voxels of the working grid make one voxel of the image, per axis.
+    """Return the number of working voxels per voxel of the image, per axis.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def factors(
     trained_spacing : sequence of float
         µm per voxel of the images that the network was trained on, z y x.
     tolerance : float
-        Largest ``|ln factor|`` that is left alone: the image is used as it is where all axes are
+        Largest ``|ln factor|`` without rescaling: the image is used as it is where all axes are
         within it.
 
     Returns
@@ -143,7 +143,7 @@ def estimate_diameter(
     spacing : sequence of float
         µm per voxel, z y x.
     expected_um : float
-        Where to look: from a fifth of it to five times.
+        Diameters from a fifth of it to five times are looked for.
 
     Returns
     -------
@@ -153,8 +153,8 @@ def estimate_diameter(
     Notes
     -----
     Maxima in scale and place of the scale-normalised Laplacian of Gaussian in each slice; a disc
-    of radius r answers most at sigma = r / sqrt(2). The result is the median over blobs, weighted
-    with strength and diameter; the smallest scale, at which noise answers most, and the largest
+    of radius r responds most at sigma = r / sqrt(2). The result is the median over blobs, weighted
+    with strength and diameter; the smallest scale, at which noise responds most, and the largest
     do not count.
 
     References
@@ -184,7 +184,7 @@ def estimate_diameter(
 
 
 def _typical(image: NDArray[Any]) -> NDArray[Any]:
-    """Return as many slices, evenly chosen, as suffice for a typical size."""
+    """Return evenly chosen slices that suffice for a typical size."""
     count = min(_SLICES, max(1, _PIXELS // (image.shape[1] * image.shape[2])))
     places = np.linspace(0, image.shape[0] - 1, count + 2)[1:-1]
     return np.asarray(image[np.unique(places.round().astype(int))])
@@ -198,8 +198,8 @@ def _laplacian(
     smooth = ndimage.gaussian_filter(slices, sigma, mode="nearest", truncate=3.0)
     total = np.zeros_like(slices)
     for axis in (1, 2):
-        # Differences, as a truncated kernel of derivatives answers to a constant too.
+        # Differences, as a truncated kernel of derivatives responds to a constant too.
         inner, values = np.moveaxis(total, axis, 0)[1:-1], np.moveaxis(smooth, axis, 0)
         inner += np.float32(sigma[axis] ** 2) * (2 * values[1:-1] - values[:-2] - values[2:])
-    total[:, [0, -1]] = total[:, :, [0, -1]] = 0  # nothing is known beyond the border
+    total[:, [0, -1]] = total[:, :, [0, -1]] = 0  # no neighbours beyond the border
     return total

@@ -1,4 +1,4 @@
-"""From level and flow to objects: foreground, following the flow, quality control."""
+"""Objects from level and flow: foreground, following the flow, quality control."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from algorithms.cellpose3d.dynamics import follow, smooth_flow
+from algorithms.cellpose3d.dynamics import smooth_flow
 from algorithms.cellpose3d.extent import (
     Whole,
     above,
@@ -18,6 +18,7 @@ from algorithms.cellpose3d.extent import (
     thresholds,
 )
 from algorithms.cellpose3d.fields import Fields
+from algorithms.cellpose3d.follow import follow
 from algorithms.cellpose3d.instances import instances
 from algorithms.cellpose3d.parameters import Parameters
 from algorithms.cellpose3d.quality import Limits, Predicted, Removal, control
@@ -33,11 +34,11 @@ class Found:
     labels : (Z, Y, X) uint32 array
         1..n without gaps, 0 = background.
     margin : (Z, Y, X) float32 array
-        How far a voxel is above the thresholds of the foreground; positive in objects only.
+        Height above the thresholds of the foreground, relative; positive in objects only.
     removed : list of Removal
-        What quality control took out.
+        Objects that quality control removed.
     centres : list of (float, float, float)
-        Where these were, z y x in voxels.
+        Centres of these, z y x in voxels.
     li : float or None
         The threshold on the smoothed intensities, None where it was not asked for.
     """
@@ -56,12 +57,12 @@ def segment(
     parameters: Parameters,
     whole: Whole | None = None,
 ) -> Found:
-    """Return the objects that level, flow and intensities tell of.
+    """Return the objects that level, flow and intensities show.
 
     Parameters
     ----------
     fields : Fields
-        What the network said of `image`.
+        Prediction of the network for `image`.
     image : (Z, Y, X) float32 array
         Intensities, not normalised, for the image's own threshold.
     spacing : sequence of float
@@ -69,7 +70,7 @@ def segment(
     parameters : Parameters
         Thresholds and lengths.
     whole : Whole, optional
-        What `measure` found, where `image` is a part of what it was measured in.
+        From `measure` on the whole image, where `image` is a part of it.
 
     Returns
     -------
@@ -103,7 +104,7 @@ def segment(
 def _followed(
     fields: Fields, mask: NDArray[np.bool_], spacing: Sequence[float], parameters: Parameters
 ) -> NDArray[np.uint32]:
-    """Return the voxels of the foreground by where the flow leads them."""
+    """Return the foreground split by the places to which the flow leads."""
     flow = smooth_flow(fields.flow, mask, (parameters.flow_smoothing,) * 3)
     ends = follow(flow, mask, steps=parameters.steps, step_size=parameters.step_size)
     return instances(
@@ -119,7 +120,7 @@ def _followed(
 def _limits(
     parameters: Parameters, shape: Sequence[int], spacing: Sequence[float], contrast: bool
 ) -> Limits:
-    """Return what objects must keep to; contrast counts where it is known."""
+    """Return the limits of objects; contrast counts where it is known."""
     return Limits(
         min_volume_um3=_within(parameters.min_volume_um3, shape, spacing),
         max_volume_um3=_within(parameters.max_volume_um3, shape, spacing),
@@ -131,7 +132,7 @@ def _limits(
 
 
 def _within(volume_um3: float, shape: Sequence[int], spacing: Sequence[float]) -> float:
-    """Return what of a ball of this volume lies in the image, if that is a single slice."""
+    """Return the part of a ball of this volume that lies in an image of a single slice."""
     if shape[0] > 1 or not 0 < volume_um3 < inf:
         return volume_um3
     radius = (volume_um3 * 3 / (4 * pi)) ** (1 / 3)

@@ -1,12 +1,68 @@
-"""Following the flow on a graphics card, or where nothing may be compiled."""
+"""Following the flow, on a GPU where there is one: where every voxel comes to rest."""
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from algorithms.cellpose3d.dynamics import start
+from algorithms.cellpose3d.dynamics import follow_compiled, start
 
 _CHUNK = 1 << 20  # points at once: about 300 MB of temporary arrays
+_POINTS_BYTES = 2**29  # of points on a GPU, on top of the flow
+
+
+def follow(
+    flow: NDArray[np.float32],
+    mask: NDArray[np.bool_],
+    *,
+    steps: int,
+    step_size: float,
+    tolerance: float = 0.01,
+) -> NDArray[np.float32]:
+    """Return the places where the voxels of the foreground end when they follow the flow.
+
+    Parameters
+    ----------
+    flow : (3, Z, Y, X) float32 array
+        Direction of motion in voxels per step, interpolated linearly.
+    mask : (Z, Y, X) bool array
+        The foreground: the voxels that move.
+    steps : int
+        Largest number of steps.
+    step_size : float
+        Factor on the flow; 1 or less lets points come to rest in a flow of slope 1 or less.
+    tolerance : float
+        A point that moved less than this many voxels along every axis rests.
+
+    Returns
+    -------
+    (N, 3) float32 array
+        z, y, x in voxels, one row per voxel of the foreground, in the order of memory.
+
+    Raises
+    ------
+    InputError
+        If the shapes disagree, a value of the flow is not finite or a number is out of range.
+
+    Notes
+    -----
+    A point stays where there is foreground or flow. One that would leave slides along the border,
+    so that voxels of a bent object come round the bend. Points do not see each other. Where there
+    is a GPU with room for it, the flow is followed there, by the same sums.
+    """
+    device = _device(flow.nbytes)
+    if device is None:
+        return follow_compiled(flow, mask, steps=steps, step_size=step_size, tolerance=tolerance)
+    return follow_torch(
+        flow, mask, steps=steps, step_size=step_size, tolerance=tolerance, device=device
+    )
+
+
+def _device(size: int) -> str | None:
+    """Return the GPU that has room for a flow of so many bytes, None without one."""
+    if not torch.cuda.is_available():
+        return None
+    free, _ = torch.cuda.mem_get_info()
+    return "cuda" if 4 * size // 3 + _POINTS_BYTES < free else None
 
 
 def follow_torch(
@@ -18,24 +74,14 @@ def follow_torch(
     tolerance: float = 0.01,
     device: str = "cpu",
 ) -> NDArray[np.float32]:
-    """Return where the voxels of the foreground end when they follow the flow.
+    """Return the end points as `follow_compiled` does, by the same sums in the same order.
 
     Parameters
     ----------
     flow, mask, steps, step_size, tolerance
-        As of :func:`algorithms.cellpose3d.dynamics.follow`.
+        As of `follow`.
     device : str
         Such as ``cpu`` or ``cuda``.
-
-    Returns
-    -------
-    (N, 3) float32 array
-        The same as from the compiled loop, which does the same sums in the same order.
-
-    Raises
-    ------
-    InputError
-        As of :func:`algorithms.cellpose3d.dynamics.follow`.
     """
     domain, points = start(flow, mask, steps, step_size, tolerance)
     fields = torch.from_numpy(np.ascontiguousarray(flow, np.float32)).to(device).flatten(1)

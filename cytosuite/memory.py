@@ -1,0 +1,31 @@
+"""Memory that this process can still get."""
+
+import os
+from pathlib import Path
+
+_LATER = 2**28  # bytes of libraries that are loaded on first use
+
+
+def free_gib() -> float | None:
+    """Return the memory in GiB that this process can still get, None where that is not known.
+
+    The smallest counts of: the free memory of the machine, the rest of the container's limit, and
+    the rest of ``CYTOSUITE_MEMORY_GIB``, a limit that the caller of this process watches over.
+    """
+    found = []
+    try:
+        if given := os.environ.get("CYTOSUITE_MEMORY_GIB"):
+            used = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+            found.append(int(float(given) * 2**30) - used - _LATER)
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        found += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")]
+        group = Path("/sys/fs/cgroup")
+        limit = (group / "memory.max").read_text().strip()
+        if limit != "max":
+            used = int((group / "memory.current").read_text())
+            kinds = dict(map(str.split, (group / "memory.stat").read_text().splitlines()))
+            # Idle pages of files make room when memory is needed.
+            found.append(int(limit) - used + int(kinds.get("inactive_file", 0)) - _LATER)
+    except (OSError, ValueError):
+        pass  # not this kind of system: the limits read so far count
+    return min(found) / 2**30 if found else None

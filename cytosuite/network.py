@@ -1,0 +1,209 @@
+"""Networks at run time: weights are read once, images are predicted in tiles."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from cytosuite.errors import InputError, ModelError
+from cytosuite.tiling import fit, paste, plan
+from cytosuite.weights import Model
+
+Image = NDArray[np.float32]
+Load = Callable[[Mapping[str, Any], Path], nn.Module]
+
+
+class Predicted(NamedTuple):
+    """The answer of a network for an image.
+
+    Parameters
+    ----------
+    values : (C, Z, Y, X) float32 array
+        0 in tiles that were skipped.
+    tiles, skipped : int
+        Number of tiles, and of those that the network was not asked for.
+    """
+
+    values: Image
+    tiles: int
+    skipped: int
+
+
+def device() -> str:
+    """Return ``cuda`` where a GPU is found, else ``cpu``."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def load_once(model: Model, arguments: Mapping[str, Any], load: Load) -> nn.Module:
+    """Return the network of a model on `device`; it stays in memory for further cases.
+
+    Parameters
+    ----------
+    model : Model
+        Card and verified weights.
+    arguments : mapping
+        Of the network's constructor, as JSON can hold them.
+    load : callable
+        Returns the network from its arguments and the path of its weights, in evaluation mode.
+
+    Raises
+    ------
+    ModelError
+        If the model has no weights.
+    """
+    if model.weights is None:
+        raise ModelError(f"card {model.card.name}: it names no weights; train the model first")
+    text = json.dumps(arguments, sort_keys=True)
+    return _loaded(load, model.weights, str(model.card.sha256), text)
+
+
+@lru_cache(maxsize=4)
+def _loaded(load: Load, path: Path, sha256: str, arguments: str) -> nn.Module:
+    """Return a network with its weights."""
+    del sha256  # altered weights under the same name are another network
+    return load(json.loads(arguments), path).to(device())
+
+
+def predict_tiles(
+    image: Image,
+    network: Callable[[Tensor], Tensor],
+    *,
+    channels: int,
+    multiple: Sequence[int],
+    tile: Sequence[int],
+    halo: Sequence[int],
+    blend: int = 0,
+    activate: Callable[[Tensor], Tensor] | None = None,
+    skip: Callable[[Image], bool] | None = None,
+    device: str = "cpu",
+) -> Predicted:
+    """Return the answer of a network for an image of any size.
+
+    Parameters
+    ----------
+    image : (C, Z, Y, X) float32 array
+        Input channels.
+    network : callable
+        Takes a (1, C, Z, Y, X) float32 tensor and returns one of the same size.
+    channels : int
+        Number of its output channels that are kept, the first ones.
+    multiple : sequence of int
+        Sides that the network takes are multiples of these, z y x.
+    tile : sequence of int
+        Voxels z y x; their product is the limit of one pass, see `cytosuite.tiling.fit`.
+    halo : sequence of int
+        Voxels at inner faces of a tile that are thrown away.
+    blend : int
+        Voxels over which neighbouring tiles are blended, even; 0 for none.
+    activate : callable, optional
+        Applied to the (C, Z, Y, X) tensor of a tile.
+    skip : callable, optional
+        Says for the input of a tile whether it is empty: the network is not asked.
+    device : str
+        Device of the network.
+
+    Notes
+    -----
+    An axis shorter than its multiple is extended at both ends by its border values. Kernels are
+    deterministic and compute in float32, on a GPU too.
+    """
+    shape = image.shape[1:]
+    short = [max(0, step - size) for size, step in zip(shape, multiple, strict=True)]
+    before = [missing // 2 for missing in short]
+    padding = [(low, missing - low) for low, missing in zip(before, short, strict=True)]
+    thick = np.pad(image, [(0, 0), *padding], mode="edge")
+    size = fit(thick.shape[1:], tile, [width + blend // 2 for width in halo], multiple)
+    tiles = plan(thick.shape[1:], size, halo, multiple=multiple, blend=blend)
+    values = np.zeros((channels, *thick.shape[1:]), np.float32)
+    skipped = 0
+    for piece in tiles:
+        part = thick[(slice(None), *piece.input)]
+        if skip is not None and skip(part):
+            skipped += 1
+            continue
+        paste(values, piece, _answer(part, network, channels, multiple, activate, device))
+    inside = tuple(slice(low, low + n) for low, n in zip(before, shape, strict=True))
+    return Predicted(values[(slice(None), *inside)], len(tiles), skipped)
+
+
+def _answer(
+    part: Image,
+    network: Callable[[Tensor], Tensor],
+    channels: int,
+    multiple: Sequence[int],
+    activate: Callable[[Tensor], Tensor] | None,
+    device: str,
+) -> Image:
+    """Return the answer for one tile, extended at its end to sizes that the network takes."""
+    padding = [(0, -size % step) for size, step in zip(part.shape[1:], multiple, strict=True)]
+    given = torch.from_numpy(np.pad(part, [(0, 0), *padding], mode="edge"))[None].to(device)
+    # Deterministic kernels, and float32 as on the CPU.
+    with (
+        torch.inference_mode(),
+        torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False),
+    ):
+        answer = network(given)[0, :channels].float()
+        answer = answer if activate is None else activate(answer)
+        values: Image = answer.cpu().numpy()
+    return values
+
+
+def tensors_of(network: nn.Module) -> dict[str, Tensor]:
+    """Return the weights and buffers of a network by name, each once.
+
+    Unlike ``state_dict`` it names a tensor once where modules share it, under its first name.
+    """
+    found: dict[str, Tensor] = dict(network.named_parameters())
+    return found | dict(network.named_buffers())
+
+
+@torch.no_grad()
+def put_tensors(network: nn.Module, tensors: Mapping[str, Tensor], where: Path) -> None:
+    """Write weights and buffers into a network, by the names of `tensors_of`.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Changed in place.
+    tensors : mapping
+        By name, of any precision. Counters of batches may be missing.
+    where : Path
+        Named as the place of a mistake.
+
+    Raises
+    ------
+    InputError
+        If a name is missing or unknown, or a shape differs.
+    """
+    own = {k: v for k, v in tensors_of(network).items() if v.is_floating_point() or k in tensors}
+    odd = sorted(own.keys() ^ tensors.keys())
+    odd += [k for k in own if k in tensors and own[k].shape != tensors[k].shape]
+    if odd:
+        raise InputError(f"{where}: these weights are not of this network ({odd[0]} differs)")
+    for name, value in own.items():
+        value.copy_(tensors[name])
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Write the weights in a file into a network.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Changed in place.
+    path : Path
+        Weights in safetensors, of any precision.
+
+    Raises
+    ------
+    InputError
+        If they are not of this network.
+    """
+    put_tensors(network, load_file(path), path)
