@@ -10,9 +10,8 @@ import typer
 
 from benchmark.commands import making
 from benchmark.commands.console import console, names, numbers
-from benchmark.commands.console import settings as split
-from benchmark.commands.making import Cases, Runs, Seed, Settings, Workers
-from cytosuite.errors import CytosuiteError, InputError
+from benchmark.commands.options import ApplyOptions, BenchmarkOptions, SimulateOptions, takes
+from cytosuite.errors import CytosuiteError
 
 app = typer.Typer(
     name="cytosuite",
@@ -29,50 +28,42 @@ BaseImage = Annotated[
 
 
 @app.command("benchmark")
-def benchmark_command(
-    dataset: Annotated[str, typer.Argument(help="Name, name/recipe, recipe.toml, or folder.")],
-    size: Annotated[str | None, typer.Option(help="mini, default or full.")] = None,
-    algorithm: Annotated[str | None, typer.Option(help="Names, comma-separated.")] = None,
-    engine: Annotated[str, typer.Option(help="auto, docker or process.")] = "auto",
-    api: Annotated[
-        Literal["serve", "exec"], typer.Option(help="Server, or run per case.")
-    ] = "serve",
-    seed: Seed = 0,
-    spacing: Annotated[str | None, typer.Option(help="µm per voxel: z,y,x.")] = None,
-    cases: Cases = None,
-    settings: Settings = None,
-    run: Annotated[str | None, typer.Option(help="Name of the run's folder.")] = None,
-    retry: Annotated[bool, typer.Option(help="Run failed cases again.")] = False,
-    workers: Workers = None,
-    memory: Annotated[float | None, typer.Option(min=0.1, help="GiB per case.")] = None,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds per case.")] = 3600.0,
-    runs: Runs = None,
-    device: Device = "cpu",
-    base_image: BaseImage = None,
-) -> None:
+@takes(BenchmarkOptions)
+def benchmark_command(options: BenchmarkOptions) -> None:
     """Generate or read a dataset, run the algorithms on it, score them and write a report."""
-    from benchmark.commands.benchmark import Options, benchmark
+    from benchmark.commands.benchmark import benchmark
 
-    optional = {"workers": workers, "runs": runs and runs.resolve()}
-    options = Options(
-        dataset=dataset,
-        size=size or None,
-        algorithms=names(algorithm),
-        engine=engine,
-        api=api,
-        seed=seed,
-        spacing=numbers(spacing),
-        cases=cases,
-        settings=split(settings),
-        run=_run_folder(run),
-        retry=retry,
-        memory_gib=memory,
-        timeout_s=timeout,
-        device=device,
-        base_image=base_image,
-        **{key: value for key, value in optional.items() if value is not None},  # type: ignore[arg-type]
-    )
     raise typer.Exit(benchmark(options, console()))
+
+
+@app.command("apply")
+@takes(ApplyOptions)
+def apply_command(options: ApplyOptions) -> None:
+    """Run an algorithm on images: outputs as TIFF, with a record and a picture of each."""
+    from benchmark.commands.apply import apply
+
+    results = apply(options, console())
+    raise typer.Exit(1 if any(found.status == "failed" for found in results) else 0)
+
+
+@app.command("segment")
+@takes(ApplyOptions)
+def segment_command(options: ApplyOptions) -> None:
+    """Segment images: labels as TIFF, with a record and a picture of each."""
+    from benchmark.catalog import algorithms, pick
+
+    known = [name for name, found in algorithms().items() if found.task == "segment"]
+    pick("algorithm for the task segment", [options.algorithm], known)
+    apply_command.__wrapped__(options)
+
+
+@app.command("simulate")
+@takes(SimulateOptions)
+def simulate_command(options: SimulateOptions) -> None:
+    """Simulate annotated images, with a record and a preview of each."""
+    from benchmark.commands.simulate import simulate
+
+    typer.echo(f"written: {simulate(options, console())}")
 
 
 @app.command("build")
@@ -82,8 +73,8 @@ def build_command(
     base_image: BaseImage = None,
 ) -> None:
     """Build the containers of all or some algorithms."""
-    from benchmark.containers.build import build_all
     from benchmark.catalog import ROOT, algorithms, pick
+    from benchmark.containers.build import build_all
 
     chosen = pick("algorithm", names(algorithm), algorithms())
     say = partial(console().print, highlight=False, markup=False)
@@ -144,23 +135,11 @@ def score_command(
 
 
 for name, command in (
-    ("simulate", making.simulate_command),
     ("phantoms", making.phantoms_command),
     ("calibrate", making.calibrate_command),
     ("migrate", making.migrate_command),
-    ("train", making.train_command),
-    ("segment", making.segment_command),
 ):
     app.command(name)(command)
-
-
-def _run_folder(name: str | None) -> str | None:
-    """Refuse a run's name that would lead out of the folder for runs."""
-    if not name:
-        return None
-    if Path(name).name != name or name.startswith(".") or name == "datasets":
-        raise InputError(f"RUN must be a plain folder name, found {name!r}")
-    return name
 
 
 def main() -> None:

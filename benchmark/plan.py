@@ -1,17 +1,17 @@
-"""What has to run: jobs, their keys, and the cases whose results are missing."""
+"""Plan of a run: jobs, their keys, and the cases whose results are missing."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 from benchmark.catalog import ROOT
+from benchmark.containers.sources import runtime_digest
 from benchmark.data.dataset import Case, Dataset
-from benchmark.engines.outcome import PASSING, STATUSES, Engine
-from cytosuite.errors import InputError
-from cytosuite.files import digest, read_json, remove
+from benchmark.engines.outcome import PASSING, Engine
+from benchmark.record import read_record
+from cytosuite.files import remove
 from cytosuite.manifest import AlgorithmManifest
 
 
@@ -22,7 +22,7 @@ class Job:
     Parameters
     ----------
     algorithm : AlgorithmManifest
-        What runs.
+        The algorithm.
     key : str
         Digest of all that decides its outputs: a result with another key is stale.
     folder : Path
@@ -55,14 +55,14 @@ def plan(
     dataset : Dataset
         On disk.
     chosen : sequence of AlgorithmManifest
-        Algorithms of the dataset's task.
+        Algorithms of one task.
     engine : Engine
-        What will run them; it counts in the key, ``serve`` or ``exec`` do not: both must give
-        the same.
+        The engine that will run them; it counts in the key, ``serve`` or ``exec`` do not: both
+        must give the same.
     run_folder : Path
         Where results lie.
     retry : bool
-        Whether to run again what failed in the algorithm.
+        Whether to run again the cases that failed in the algorithm.
 
     Notes
     -----
@@ -72,7 +72,7 @@ def plan(
     jobs = []
     for algorithm in chosen:
         folder = run_folder / algorithm.name
-        key = job_key(dataset, algorithm.name, engine)
+        key = job_key(dataset.fingerprint, algorithm.name, engine)
         for leftover in folder.glob(".*.part"):
             remove(leftover)
         missing = tuple(
@@ -82,34 +82,32 @@ def plan(
     return jobs
 
 
-def job_key(dataset: Dataset, algorithm: str, engine: Engine) -> str:
-    """Return the digest of dataset, sources, weights and engine that decide the outputs."""
-    sources = [ROOT / "cytosuite", ROOT / "algorithms" / algorithm, ROOT / "weights" / algorithm]
+def job_key(fingerprint: str, algorithm: str, engine: Engine) -> str:
+    """Return the digest of all that decides outputs: data, run-time sources, weights, engine.
+
+    Parameters
+    ----------
+    fingerprint : str
+        Of the data.
+    algorithm : str
+        Its name.
+    engine : Engine
+        The engine that runs it.
+    """
     content = {
-        "dataset": dataset.fingerprint,
-        "source": digest(sources, ROOT),
+        "dataset": fingerprint,
+        "source": runtime_digest(ROOT, algorithm),
         "engine": engine.name,
         "identity": engine.identity(algorithm),
     }
     return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def read_record(folder: Path) -> Mapping[str, Any] | None:
-    """Return the record of a case, None where there is none that can be read."""
-    try:
-        record = read_json(folder / "record.json")
-    except InputError:
-        return None
-    if not isinstance(record, dict) or record.get("status") not in STATUSES:
-        return None
-    return record
-
-
 def _is_done(folder: Path, key: str, retry: bool) -> bool:
     """Return whether a case's result can be left as it is."""
     record = read_record(folder)
-    if record is None or record.get("key") != key:
+    if record is None or record.key != key:
         return False
-    if record["status"] == "ok":
-        return (folder / str(record["output"])).is_file()
-    return record["status"] not in PASSING and not retry
+    if record.ok:
+        return all((folder / path).is_file() for path in record.outputs.values())
+    return record.status not in PASSING and not retry

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from benchmark.engines.outcome import STATUSES, Status
 from cytosuite.errors import InputError
@@ -24,6 +24,14 @@ class Selection(BaseModel):
     fallback: bool = False
     broken: tuple[str, ...] = ()
     sources: dict[str, str] = {}
+
+    @classmethod
+    def of(cls, reported: Mapping[str, Any]) -> "Selection":
+        """Return the choice in a container's report; an empty one if that makes no sense."""
+        try:
+            return cls.model_validate(dict(reported))
+        except ValidationError:
+            return cls()
 
 
 class Record(BaseModel):
@@ -72,12 +80,12 @@ def container_report(path: Path) -> Mapping[str, Any]:
     try:
         if path.is_symlink() or path.stat().st_size > LIMIT_BYTES:
             return {}
-        found = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
+        found = json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse_constant)
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
 
-def _refuse(constant: str) -> None:
+def refuse_constant(constant: str) -> None:
     """Refuse NaN and infinities, which are no JSON."""
     raise ValueError(constant)

@@ -1,24 +1,22 @@
 """Run jobs case by case; every case ends as a whole result with a record, or not at all."""
 
 import fcntl
-import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from benchmark.data.dataset import Case, Dataset
+from benchmark.data.dataset import Case
 from benchmark.engines.outcome import Api, Engine, Limits, Outcome, Session, StartError
 from benchmark.plan import Job
+from benchmark.record import Record, Selection, container_report
 from benchmark.validate import BadOutput, check, survey
 from cytosuite.errors import InputError
-from cytosuite.files import atomic, write_json
-from cytosuite.formats import read
+from cytosuite.files import atomic
+from cytosuite.formats import header
+from cytosuite.tasks import Task
 
-RECORD_BYTES = 100_000
-SELECTION = ("cost", "terms", "fallback", "broken", "sources")
 Report = Callable[[str, str, str], None]  # algorithm, case, status
 
 
@@ -42,19 +40,17 @@ def claimed(run_folder: Path) -> Iterator[None]:
         yield
 
 
-def run_job(
-    job: Job, dataset: Dataset, engine: Engine, limits: Limits, api: Api, report: Report
-) -> None:
+def run_job(job: Job, task: Task, engine: Engine, limits: Limits, api: Api, report: Report) -> None:
     """Run the missing cases of a job.
 
     Parameters
     ----------
     job : Job
         Algorithm and cases.
-    dataset : Dataset
-        Where the cases lie.
+    task : Task
+        Its inputs are given to the algorithm, its outputs are kept.
     engine : Engine
-        What runs them.
+        Runs them.
     limits : Limits
         For each case.
     api : str
@@ -75,48 +71,54 @@ def run_job(
     try:
         with engine.session(name, job.folder / ".session", limits, api) as session:
             while pending:
-                status = _run_case(job, pending[0], dataset, session, limits)
+                status = _run_case(job, pending[0], task, session, limits)
                 report(name, pending.pop(0).name, status)
     except StartError as error:
         failed = Outcome("non-zero exit", 0.0, None, None, str(error))
         for case in pending:
             with atomic(job.folder / case.name) as temporary:
                 temporary.mkdir()
-                _finish(job, case, temporary, failed, 0.0, None)
+                _finish(job, case, temporary, failed, 0.0, {})
             report(name, case.name, failed.status)
 
 
-def _run_case(job: Job, case: Case, dataset: Dataset, session: Session, limits: Limits) -> str:
-    """Run one case, look at its output and keep what is valid; return its status."""
+def _run_case(job: Job, case: Case, task: Task, session: Session, limits: Limits) -> str:
+    """Run one case, look at its outputs and keep the valid ones; return its status."""
     with atomic(job.folder / case.name) as temporary:
         raw = temporary / "raw"
         raw.mkdir(parents=True)
         log = temporary / "log.txt"
         log.touch()
-        outcome = session.predict(case.input, raw, log)
-        output = None
+        outcome = session.predict(case.input(task), raw, log)
+        outputs: dict[str, str] = {}
         if outcome.status == "ok":
             try:
-                output = _keep(raw, temporary, case, dataset, limits)
+                outputs = _keep(raw, temporary, case, task, limits)
             except BadOutput as finding:
                 outcome = replace(outcome, status=finding.status, message=str(finding))
-        _finish(job, case, temporary, outcome, session.startup_seconds, output)
+        _finish(job, case, temporary, outcome, session.startup_seconds, outputs)
         return outcome.status
 
 
-def _keep(raw: Path, folder: Path, case: Case, dataset: Dataset, limits: Limits) -> str:
-    """Copy the valid output of a case beside its record and return its relative path.
+def _keep(raw: Path, folder: Path, case: Case, task: Task, limits: Limits) -> dict[str, str]:
+    """Copy the valid outputs of a case beside its record and return their relative paths.
 
     A copy belongs to the user who runs the benchmark, whoever the container ran as.
     """
     survey(raw, int(limits.output_gib * 2**30))
-    image = read(case.image(dataset.task))
-    kept = ""
-    for socket in dataset.task.outputs:
-        source, _ = check(raw, socket, image)
-        kept = f"output/{socket.relative_path}/{case.name}{source.suffix.lower()}"
-        (folder / kept).parent.mkdir(parents=True)
-        shutil.copyfile(source, folder / kept)
+    main = case.main(task)
+    geometry = None if main is None else header(main)
+    kept = {}
+    for socket in task.outputs:
+        source = check(raw, socket, geometry)
+        if source is None:
+            continue
+        place = f"output/{socket.relative_path}"
+        if socket.kind != "json":
+            place += f"/{case.name}{source.suffix.lower()}"
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, folder / place)
+        kept[socket.slug] = place
     return kept
 
 
@@ -126,46 +128,25 @@ def _finish(
     folder: Path,
     outcome: Outcome,
     startup_seconds: float,
-    output: str | None,
+    outputs: Mapping[str, str],
 ) -> None:
-    """Write the record of a case and remove what the container left."""
-    said = own_record(folder / "raw" / "record.json")
-    inside = said.get("seconds")
+    """Write the record of a case and remove the container's own files."""
+    reported = container_report(folder / "raw" / "record.json")
+    inside = reported.get("seconds")
     shutil.rmtree(folder / "raw", ignore_errors=True)
-    record = {
-        "algorithm": job.algorithm.name,
-        "version": job.algorithm.version,
-        "case": case.name,
-        "key": job.key,
-        "status": outcome.status,
-        "message": outcome.message,
-        "exit_code": outcome.exit_code,
-        "seconds": round(outcome.seconds, 4),
-        "inside_seconds": inside if isinstance(inside, int | float) else None,
-        "startup_seconds": round(startup_seconds, 4),
-        "peak_memory": outcome.peak_memory,
-        "output": output,
-        "model": str(said.get("model", "")),
-        "selection": {
-            key: said[key]
-            for key in ("cost", "terms", "fallback", "broken", "sources")
-            if key in said
-        },
-    }
-    write_json(folder / "record.json", record)
-
-
-def own_record(path: Path) -> Mapping[str, Any]:
-    """Return what the algorithm says of its choice of model; nothing if that is not plain JSON."""
-    try:
-        if path.is_symlink() or path.stat().st_size > RECORD_BYTES:
-            return {}
-        found = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _refuse(constant: str) -> None:
-    """Refuse NaN and infinities, which are no JSON."""
-    raise ValueError(constant)
+    Record(
+        algorithm=job.algorithm.name,
+        version=job.algorithm.version,
+        case=case.name,
+        key=job.key,
+        status=outcome.status,
+        message=outcome.message,
+        exit_code=outcome.exit_code,
+        seconds=round(outcome.seconds, 4),
+        inside_seconds=inside if isinstance(inside, int | float) else None,
+        startup_seconds=round(startup_seconds, 4),
+        peak_memory=outcome.peak_memory,
+        outputs=dict(outputs),
+        model=str(reported.get("model", "")),
+        selection=Selection.of(reported),
+    ).write(folder)

@@ -1,31 +1,36 @@
-"""Look at what a container wrote as at a stranger's files: nothing is trusted, all is bounded."""
+"""Check the files of a container as a stranger's: nothing is trusted, all is bounded."""
 
+import json
 import os
 import stat
+from math import prod
 from pathlib import Path
 
 import numpy as np
 
 from benchmark.engines.outcome import Status
+from benchmark.record import refuse_constant
 from cytosuite.errors import InputError
 from cytosuite.formats import header, read
 from cytosuite.interface import IMAGE_SUFFIXES
 from cytosuite.tasks import Socket
-from cytosuite.volume import Volume
+from cytosuite.volume import Header, Volume
 
 ENTRIES = 1000
+JSON_BYTES = 16 * 2**20
 SPACING_TOLERANCE = 1e-3
+VOXELS = 2**31  # of an output whose size no input bounds
 
 
 class BadOutput(Exception):  # noqa: N818 - it is a finding, not an error of ours
-    """What is wrong with an output, in one line.
+    """A defect of an output, in one line.
 
     Parameters
     ----------
     status : str
         ``bad output`` or ``missing output``.
     reason : str
-        What was expected and found.
+        Expectation and finding.
     """
 
     def __init__(self, status: Status, reason: str) -> None:
@@ -39,7 +44,7 @@ def survey(folder: Path, limit_bytes: int) -> None:
     Parameters
     ----------
     folder : Path
-        What the container wrote. Only names and sizes are looked at; no link is followed.
+        Output of the container. Only names and sizes are read; no link is followed.
     limit_bytes : int
         Bound for the sum of the sizes.
 
@@ -70,33 +75,34 @@ def survey(folder: Path, limit_bytes: int) -> None:
                     raise BadOutput("bad output", f"more than {ENTRIES} files of output")
 
 
-def check(folder: Path, socket: Socket, image: Volume) -> tuple[Path, Volume]:
-    """Return the one valid image of an output socket.
+def check(folder: Path, socket: Socket, geometry: Header | None) -> Path | None:
+    """Return the one valid file of an output socket, None where an optional one has none.
 
     Parameters
     ----------
     folder : Path
         The output folder, already surveyed.
     socket : Socket
-        What it must hold.
-    image : Volume
-        The input whose geometry it must have.
-
-    Returns
-    -------
-    path : Path
-        The file.
-    volume : Volume
-        Its content: labels as unsigned integers.
+        The output.
+    geometry : Header or None
+        Of the main input: images and labels must have its shape and voxel size.
 
     Raises
     ------
     BadOutput
         If there is not exactly one file, it cannot be read, its shape, spacing or dtype is
-        wrong, or a value is not finite, integral and non-negative where it must be.
+        wrong, or a value is not finite or negative where that is not allowed.
+
+    Notes
+    -----
+    Only signed labels and floats are decoded, since a header cannot tell their values.
     """
     place = folder / socket.relative_path
+    if socket.kind == "json":
+        return _check_json(place, folder, socket)
     files = sorted(place.iterdir()) if place.is_dir() else []
+    if not files and socket.optional:
+        return None
     if not files:
         raise BadOutput("missing output", f"{socket.relative_path}: expected one image, found none")
     if len(files) > 1:
@@ -108,34 +114,58 @@ def check(folder: Path, socket: Socket, image: Volume) -> tuple[Path, Volume]:
     if path.suffix.lower() not in IMAGE_SUFFIXES:
         raise BadOutput("bad output", f"{where}: expected {', '.join(IMAGE_SUFFIXES)}")
     try:
-        # Shape and dtype first: a small file can claim any number of voxels.
-        shape, dtype = header(path)
-        if shape != image.shape:
-            raise BadOutput("bad output", f"{where}: expected shape {image.shape}, found {shape}")
-        if dtype.kind not in ("ui" if socket.kind == "labels" else "uif"):
-            expected = "integers" if socket.kind == "labels" else "numbers"
-            raise BadOutput("bad output", f"{where}: expected {expected}, found dtype {dtype}")
-        volume = read(path)
+        found = header(path)
+        _check_header(found, geometry, socket, str(where))
+        if found.dtype.kind in ("i" if socket.kind == "labels" else "f"):
+            _check_values(read(path), socket, str(where))
     except InputError as error:
         reason = str(error).replace(str(path), str(where))
         raise BadOutput("bad output", reason) from None
-    _check_values(volume, image, socket, str(where))
-    return path, volume
+    return path
 
 
-def _check_values(volume: Volume, image: Volume, socket: Socket, where: str) -> None:
-    """Refuse another geometry, and values that are not finite or, as labels, negative."""
-    array = volume.array
-    if volume.shape != image.shape:
+def _check_json(path: Path, folder: Path, socket: Socket) -> Path | None:
+    """Return a file with a JSON object of bounded size."""
+    if not path.is_file():
+        if socket.optional:
+            return None
+        raise BadOutput("missing output", f"{socket.relative_path}: expected a JSON object")
+    if path.stat().st_size > JSON_BYTES:
+        raise BadOutput("bad output", f"{socket.relative_path}: more than {JSON_BYTES} bytes")
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse_constant)
+    except (UnicodeDecodeError, ValueError, RecursionError) as error:
+        reason = f"{socket.relative_path}: expected JSON, found {error}"
+        raise BadOutput("bad output", reason.replace(str(folder), "")) from None
+    if not isinstance(value, dict):
+        raise BadOutput("bad output", f"{socket.relative_path}: expected a JSON object")
+    return path
+
+
+def _check_header(found: Header, wanted: Header | None, socket: Socket, where: str) -> None:
+    """Refuse another shape, voxel size or kind of numbers."""
+    if wanted is not None and found.shape != wanted.shape:
         raise BadOutput(
-            "bad output", f"{where}: expected shape {image.shape}, found {volume.shape}"
+            "bad output", f"{where}: expected shape {wanted.shape}, found {found.shape}"
         )
-    ratio = np.array(volume.spacing) / np.array(image.spacing)
+    if found.dtype.kind not in ("ui" if socket.kind == "labels" else "uif"):
+        expected = "integers" if socket.kind == "labels" else "numbers"
+        raise BadOutput("bad output", f"{where}: expected {expected}, found dtype {found.dtype}")
+    if wanted is None:
+        if prod(found.shape) > VOXELS:
+            raise BadOutput("bad output", f"{where}: more than {VOXELS} voxels")
+        return
+    ratio = np.array(found.spacing) / np.array(wanted.spacing)
     if np.abs(ratio - 1).max() > SPACING_TOLERANCE:
         raise BadOutput(
-            "bad output", f"{where}: expected spacing {image.spacing}, found {volume.spacing}"
+            "bad output", f"{where}: expected spacing {wanted.spacing}, found {found.spacing}"
         )
+
+
+def _check_values(volume: Volume, socket: Socket, where: str) -> None:
+    """Refuse values that are not finite or, as labels, negative."""
+    array = volume.array
+    if socket.kind == "labels" and array.size and array.min() < 0:
+        raise BadOutput("bad output", f"{where}: expected labels >= 0, found {array.min()}")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise BadOutput("bad output", f"{where}: expected finite values, found NaN or infinity")
-    if socket.kind == "labels" and array.dtype.kind == "i" and array.size and array.min() < 0:
-        raise BadOutput("bad output", f"{where}: expected labels >= 0, found {array.min()}")

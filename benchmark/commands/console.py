@@ -1,8 +1,9 @@
-"""What the commands share: where to write, and how to read lists from options."""
+"""Console of the commands, and parsers of options with several values."""
 
 import re
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 
 from rich.console import Console
 
@@ -10,7 +11,7 @@ from cytosuite.errors import InputError
 
 
 def console() -> Console:
-    """Return where to write: as wide as the terminal, wide enough for tables in a log."""
+    """Return the console: as wide as the terminal, wide enough for tables in a log."""
     return Console() if sys.stdout.isatty() else Console(width=120)
 
 
@@ -45,3 +46,18 @@ def settings(texts: Iterable[str] | None) -> list[str]:
     """
     between = re.compile(r"\s+(?=[a-z_]+(?:\.[a-z_]+)+\s*=)")
     return [part.strip() for text in texts or [] for part in between.split(text) if part.strip()]
+
+
+def plain_name(text: str | None) -> str | None:
+    """Return the name of a run's folder, None without one.
+
+    Raises
+    ------
+    InputError
+        If it would lead out of the folder for runs.
+    """
+    if not text:
+        return None
+    if Path(text).name != text or text.startswith(".") or text == "datasets":
+        raise InputError(f"RUN must be a plain folder name, found {text!r}")
+    return text

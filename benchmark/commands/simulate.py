@@ -1,63 +1,30 @@
-"""Annotated images without a benchmark: simulate a dataset and lay it out as plain folders."""
+"""Annotated images without a benchmark: a dataset laid out as plain folders."""
 
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
 
-from benchmark.catalog import ROOT
-from benchmark.data.dataset import Dataset, prepare
-from benchmark.commands.progress import progress
+from benchmark.commands.data import make, start_engine
+from benchmark.commands.options import RunOptions, SimulateOptions
+from benchmark.data.dataset import Dataset
 from benchmark.data.recipe import recipe
 from cytosuite.errors import InputError
 from cytosuite.files import atomic
+from cytosuite.tasks import ACQUISITION, LABELS, TASKS
+
+FOLDERS = {LABELS.slug: "labels"}  # of sockets that have another name in plain folders
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What a user wants simulated.
-
-    Parameters
-    ----------
-    dataset : str
-        Name in ``datasets/``, one of its recipes, or the path of a recipe.
-    size : str or None
-        Size of the dataset.
-    cases : int or None
-        How many; as size or recipe says without it.
-    settings : sequence of str
-        Parameters like ``camera.photons=5``.
-    seed : int
-        Of the simulation.
-    out : Path or None
-        Folder for plain ``images/`` and ``labels/``; without it the cases stay where a benchmark
-        would look for them.
-    workers : int
-        Processes; what is written does not depend on it.
-    runs : Path
-        Folder for everything that is generated.
-    """
-
-    dataset: str
-    size: str | None = None
-    cases: int | None = None
-    settings: Sequence[str] = ()
-    seed: int = 0
-    out: Path | None = None
-    workers: int = 1
-    runs: Path = field(default=ROOT / "runs")
-
-
-def simulate(order: Order, console: Console) -> Path:
-    """Simulate a dataset and return the folder where it lies.
+def simulate(options: SimulateOptions, console: Console) -> Path:
+    """Simulate a dataset and return its folder.
 
     Parameters
     ----------
-    order : Order
+    options : SimulateOptions
+        Dataset and folder. Without a folder the cases stay where a benchmark looks for them.
     console : Console
-        Where to show progress.
+        Shows progress.
 
     Raises
     ------
@@ -65,30 +32,31 @@ def simulate(order: Order, console: Console) -> Path:
         If the dataset is not a simulated one, a parameter is not allowed, or the folder to write
         exists and is not empty.
     """
-    made = recipe(order.dataset, order.size, order.seed, None, order.cases, order.settings)
+    made = recipe(options.request())
     if made.seed is None:
-        raise InputError(f"{order.dataset}: a folder of images cannot be simulated; name a dataset")
-    if order.out is not None and order.out.exists() and any(order.out.iterdir()):
-        raise InputError(f"{order.out}: the folder is not empty; name a new one")
-    with progress(console, f"simulating {made.name} ({made.size})") as step:
-        dataset = prepare(made, order.runs / "datasets", order.workers, step)
-    if order.out is None:
-        return dataset.home / "cases"
-    return _lay_out(dataset, order.out)
+        raise InputError(
+            f"{options.dataset}: a folder of images cannot be simulated; name a dataset"
+        )
+    if options.out is not None and options.out.exists() and any(options.out.iterdir()):
+        raise InputError(f"{options.out}: the folder is not empty; name a new one")
+    run = RunOptions()
+    engine = start_engine(run, made.through, console) if made.through else None
+    dataset = make(made, options, run, engine, console)
+    return dataset.home / "cases" if options.out is None else _lay_out(dataset, options.out)
 
 
 def _lay_out(dataset: Dataset, out: Path) -> Path:
-    """Copy cases into one folder per kind of file, which a benchmark reads as well."""
-    task = dataset.task
-    slug = task.outputs[0].relative_path
+    """Copy cases into one folder per socket, which a benchmark reads as well."""
+    main = TASKS[dataset.task].inputs[0].slug
     with atomic(out) as temporary:
         for case in dataset.cases:
-            name = f"{case.name}.tif"
-            wanted = {"images": case.image(task), "labels": case.folder / "truth" / slug / name}
-            beside = sorted((case.folder / "companions").glob(f"*/{name}"))
-            wanted |= {path.parent.name: path for path in beside}
-            for folder, path in wanted.items():
-                _copy(path, temporary / folder / name)
+            for slug in case.facts()["sockets"]:
+                path = case.socket(slug)
+                if path is not None and slug != ACQUISITION.slug:
+                    folder = "images" if slug == main else FOLDERS.get(slug, slug)
+                    _copy(path, temporary / folder / f"{case.name}{path.suffix}")
+            for path in sorted((case.folder / "companions").glob(f"*/{case.name}.tif")):
+                _copy(path, temporary / path.parent.name / path.name)
             _copy(case.folder / "case.json", temporary / "records" / f"{case.name}.json")
             for picture in sorted(case.folder.glob("*.png")):
                 _copy(picture, temporary / "previews" / f"{case.name}_{picture.name}")

@@ -8,8 +8,8 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmark.catalog import ROOT, algorithms, pick
-from benchmark.data.dataset import prepare
 from benchmark.commands.progress import progress
+from benchmark.data.dataset import prepare
 from benchmark.data.recipe import recipe
 from cytosuite.errors import CytosuiteError, InputError
 

@@ -3,70 +3,133 @@
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from benchmark.pictures.preview import write_previews
 from benchmark.data.recipe import Recipe
 from cytosuite.files import atomic, read_json, remove, write_json
 from cytosuite.formats import write
-from cytosuite.interface import write_case
-from cytosuite.tasks import TASKS, Task
-from cytosuite.volume import Scalar
+from cytosuite.interface import acquisition, write_case
+from cytosuite.manifest import AlgorithmManifest
+from cytosuite.tasks import ACQUISITION, LABELS, Task
+from cytosuite.volume import Scalar, Volume
 from datasets.sample import Sample
 
 Progress = Callable[[int, int], None]
+STAGE = "step-"  # names of companions that are stages of the image
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One case on disk: ``input/`` is what a container sees, ``truth/`` stays with the runner."""
+    """One case on disk: its sockets, of which an algorithm sees the inputs of its task alone."""
 
     name: str
     folder: Path
 
-    @property
-    def input(self) -> Path:
-        """The folder that becomes ``/input``."""
-        return self.folder / "input"
+    def path(self, slug: str) -> Path:
+        """Return the place of an image or label socket."""
+        return self.folder / "sockets" / "images" / slug / f"{self.name}.tif"
 
-    def image(self, task: Task) -> Path:
-        """Return the main input image."""
-        return self.input / task.main_input.relative_path / f"{self.name}.tif"
+    def socket(self, slug: str) -> Path | None:
+        """Return the file of a socket, None where the case does not hold it."""
+        value = self.folder / "sockets" / f"{slug}.json"
+        return next((path for path in (self.path(slug), value) if path.is_file()), None)
 
-    def truth(self, task: Task) -> Path | None:
-        """Return the true output, None where the case is not annotated."""
-        path = self.folder / "truth" / task.outputs[0].relative_path / f"{self.name}.tif"
-        return path if path.is_file() else None
+    def inputs(self, task: Task) -> dict[str, Path]:
+        """Return the input images and labels that a case holds for a task, the main one first."""
+        found = {s.slug: self.socket(s.slug) for s in task.inputs if s.kind != "json"}
+        return {slug: path for slug, path in found.items() if path is not None}
+
+    def main(self, task: Task) -> Path | None:
+        """Return the main input: the first image or labels of the task that the case holds."""
+        return next(iter(self.inputs(task).values()), None)
+
+    def truth(self, task: Task) -> dict[str, Path]:
+        """Return the true outputs by slug; empty where the case is not annotated."""
+        found = {socket.slug: self.socket(socket.slug) for socket in task.outputs}
+        return {slug: path for slug, path in found.items() if path is not None}
+
+    def input(self, task: Task) -> Path:
+        """Return the folder that becomes ``/input``, with links to the inputs of the task."""
+        folder = self.folder / "inputs" / task.name
+        if not (folder / "inputs.json").is_file():
+            found = {socket.slug: self.socket(socket.slug) for socket in task.inputs}
+            given = {slug: path for slug, path in found.items() if path is not None}
+            with atomic(folder) as temporary:
+                write_case(temporary, task, self.name, given)
+        return folder
+
+    def facts(self) -> dict[str, Any]:
+        """Return the content of ``case.json``."""
+        found: dict[str, Any] = read_json(self.folder / "case.json")
+        return found
 
     def conditions(self) -> dict[str, Scalar]:
-        """Return the facts by which results are broken down, as the dataset said them."""
-        said: dict[str, Scalar] = read_json(self.folder / "case.json")["conditions"]
-        return said
+        """Return the facts by which results are broken down, as the dataset states them."""
+        found: dict[str, Scalar] = self.facts()["conditions"]
+        return found
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Dataset:
-    """A dataset that lies whole on disk."""
+    """A dataset that lies whole on disk.
+
+    Parameters
+    ----------
+    name, title, size : str
+        Of the recipe; the size is ``own`` for a user's folder.
+    task : str
+        The task that runs where the user names none.
+    fingerprint : str
+        Digest of all that makes it.
+    seed : int or None
+        Of the simulation; None for given images.
+    home : Path
+        Its folder.
+    cases : tuple of Case
+    notes : tuple of str
+        Sentences that a reader of the scores must know.
+    reference : tuple of Path
+        Real images that unpaired outputs are compared with.
+    reference_labels : mapping of Path to Path
+        Labels of the reference images, where there are any.
+    """
 
     name: str
     title: str
     size: str
-    task: Task
+    task: str
     fingerprint: str
     seed: int | None
     home: Path
     cases: tuple[Case, ...]
-    notes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    reference: tuple[Path, ...] = ()
+    reference_labels: Mapping[Path, Path] | None = None
 
-    def facts(self) -> dict[str, Any]:
-        """Return what ``dataset.json`` says of it."""
+    @cached_property
+    def offers(self) -> frozenset[str]:
+        """Slugs of the sockets that every case holds."""
+        held = [frozenset(case.facts()["sockets"]) for case in self.cases]
+        return frozenset.intersection(*held) if held else frozenset()
+
+    def serves(self, task: Task, algorithm: AlgorithmManifest | None = None) -> bool:
+        """Return whether every case holds the inputs of a task, and those an algorithm needs."""
+        images = {socket.slug for socket in task.inputs if socket.kind != "json"}
+        needed = {socket.slug for socket in task.inputs if not socket.optional}
+        needed |= set(algorithm.needs if algorithm is not None else ())
+        return needed <= self.offers and (not images or bool(images & self.offers))
+
+    def summary(self) -> dict[str, Any]:
+        """Return the content of ``dataset.json``."""
         return {
             "name": self.name,
             "size": self.size,
-            "task": self.task.name,
+            "task": self.task,
             "seed": self.seed,
             "fingerprint": self.fingerprint,
+            "offers": sorted(self.offers),
             "cases": [case.name for case in self.cases],
             "notes": list(self.notes),
         }
@@ -82,7 +145,7 @@ def prepare(recipe: Recipe, folder: Path, workers: int, progress: Progress) -> D
     folder : Path
         Where datasets lie; this one gets a folder named after it and its fingerprint.
     workers : int
-        Processes; what is written does not depend on it.
+        Processes; the written bytes do not depend on it.
     progress : callable
         Called with the numbers of cases done and in all.
 
@@ -109,12 +172,57 @@ def prepare(recipe: Recipe, folder: Path, workers: int, progress: Progress) -> D
     ]
     done = len(made.cases) - len(missing)
     progress(done, len(made.cases))
-    for _ in _make_all(missing, made.task, workers, recipe.record):
+    for _ in _make_all(missing, workers, recipe.record):
         done += 1
         progress(done, len(made.cases))
     made = replace(made, notes=made.notes + _assumptions(made.cases))
-    write_json(facts, made.facts())
+    write_json(facts, made.summary())
     return made
+
+
+def make_case(case: Case, maker: Callable[[], Sample], record: Mapping[str, Any]) -> None:
+    """Make one case and give it its name once it is whole.
+
+    Parameters
+    ----------
+    case : Case
+        Name and final folder.
+    maker : callable
+        Returns the sample.
+    record : mapping
+        How a simulated case is made: kept in ``case.json``; with it come preview pictures.
+
+    Raises
+    ------
+    InputError
+        If the sample cannot be made.
+    """
+    sample = maker()
+    volumes = {slug: v for slug, v in sample.sockets.items() if isinstance(v, Volume)}
+    with atomic(case.folder) as temporary:
+        part = Case(case.name, temporary)
+        for slug, volume in volumes.items():
+            write(part.path(slug), volume)
+        values = {slug: v for slug, v in sample.sockets.items() if not isinstance(v, Volume)}
+        first = next(iter(volumes.values()), None)
+        if first is not None:
+            values.setdefault(ACQUISITION.slug, acquisition(first))
+        for slug, value in values.items():
+            write_json(temporary / "sockets" / f"{slug}.json", value)
+        for name, volume in sample.companions.items():
+            write(temporary / "companions" / name / f"{case.name}.tif", volume)
+        facts = {
+            "sockets": sorted([*volumes, *values]),
+            "spacing_assumed": first is not None and first.spacing_is_assumed,
+            "conditions": dict(sample.conditions),
+            "metadata": dict(sample.metadata),
+        }
+        write_json(temporary / "case.json", facts | ({"recipe": dict(record)} if record else {}))
+        if record:
+            from benchmark.pictures.preview import write_preview  # Pillow: for simulations alone
+
+            stages = {n: v for n, v in sample.companions.items() if n.startswith(STAGE)}
+            write_preview(temporary, case.name, volumes, volumes.get(LABELS.slug), stages)
 
 
 def _expected(recipe: Recipe, folder: Path) -> Dataset:
@@ -124,29 +232,28 @@ def _expected(recipe: Recipe, folder: Path) -> Dataset:
         recipe.name,
         recipe.title,
         recipe.size,
-        TASKS[recipe.task],
+        recipe.task,
         recipe.fingerprint,
         recipe.seed,
         home,
         tuple(Case(name, home / "cases" / name) for name, _ in recipe.makers),
         recipe.notes,
+        tuple(recipe.reference),
+        {image: labels for image, labels in recipe.reference.items() if labels is not None},
     )
 
 
 def _make_all(
-    missing: list[tuple[Case, Callable[[], Sample]]],
-    task: Task,
-    workers: int,
-    record: Mapping[str, Any],
+    missing: list[tuple[Case, Callable[[], Sample]]], workers: int, record: Mapping[str, Any]
 ) -> Iterator[None]:
     """Make cases, in this process if one worker is enough."""
     if workers <= 1 or len(missing) <= 1:
         for case, maker in missing:
-            _make(case, maker, task.name, record)
+            make_case(case, maker, record)
             yield
         return
     with ProcessPoolExecutor(min(workers, len(missing))) as pool:
-        futures = [pool.submit(_make, case, maker, task.name, record) for case, maker in missing]
+        futures = [pool.submit(make_case, case, maker, record) for case, maker in missing]
         try:
             for future in as_completed(futures):
                 future.result()
@@ -156,33 +263,9 @@ def _make_all(
             raise
 
 
-def _make(
-    case: Case, maker: Callable[[], Sample], task_name: str, record: Mapping[str, Any]
-) -> None:
-    """Make one case and give it its name once it is whole."""
-    sample = maker()
-    task = TASKS[task_name]
-    with atomic(case.folder) as temporary:
-        write_case(temporary / "input", task, case.name, sample.inputs)
-        for slug, volume in sample.truth.items():
-            write(temporary / "truth" / "images" / slug / f"{case.name}.tif", volume)
-        for slug, volume in sample.companions.items():
-            write(temporary / "companions" / slug / f"{case.name}.tif", volume)
-        image = sample.inputs[task.main_input.slug]
-        facts = {
-            "spacing_assumed": image.spacing_is_assumed,
-            "conditions": dict(sample.conditions),
-            "metadata": dict(sample.metadata),
-        }
-        write_json(temporary / "case.json", facts | {"recipe": dict(record)} if record else facts)
-        if record:
-            write_previews(temporary, case.name, sample, task)
-
-
 def _assumptions(cases: tuple[Case, ...]) -> tuple[str, ...]:
-    """Return what had to be assumed of the images."""
-    facts = [read_json(case.folder / "case.json") for case in cases]
-    assumed = sum(fact["spacing_assumed"] for fact in facts)
+    """Return a note on images without a voxel size."""
+    assumed = sum(case.facts()["spacing_assumed"] for case in cases)
     if not assumed:
         return ()
     images = f"{assumed} of {len(cases)} images give no voxel size"

@@ -1,4 +1,4 @@
-"""How a dataset is made, before it is: the names of its cases and a way to make each."""
+"""Recipes: the names of a dataset's cases and a way to make each, before any is made."""
 
 import importlib
 import json
@@ -14,21 +14,38 @@ import numpy as np
 from pydantic import BaseModel
 
 from benchmark.catalog import ROOT, dataset_manifests, pick
+from benchmark.data.request import DataRequest
 from benchmark.data.simulated import Simulated, files, simulated, sources
 from cytosuite.errors import InputError
 from cytosuite.files import digest
-from cytosuite.manifest import DatasetManifest
+from cytosuite.tasks import LABELS
 from datasets.folder.collect import Item, collect
 from datasets.folder.load import load
 from datasets.sample import Sample
 
-# The modules that decide what lies on disk.
+# The modules that decide the bytes on disk.
 WRITERS = tuple(ROOT / "cytosuite" / f"{name}.py" for name in ("formats", "interface", "tiff"))
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What makes a dataset, before it is made: names of the cases, and a way to make each."""
+    """A dataset before it is made: names of the cases, and a way to make each.
+
+    Parameters
+    ----------
+    name, title, size, task, seed, fingerprint, notes
+        As of `benchmark.data.dataset.Dataset`.
+    makers : tuple of (str, callable)
+        Name of each case and a function that returns its sample.
+    record : mapping
+        How a simulated case is made; empty for given images.
+    changed : bool
+        Whether the user's own settings differ from those of size or recipe.
+    through : tuple of str
+        Algorithms that each case passes, one after the other.
+    reference : mapping of Path to Path or None
+        Real images, and their labels where there are any.
+    """
 
     name: str
     title: str
@@ -40,72 +57,60 @@ class Recipe:
     notes: tuple[str, ...] = ()
     record: Mapping[str, Any] = field(default_factory=dict)
     changed: bool = False
+    through: tuple[str, ...] = ()
+    reference: Mapping[Path, Path | None] = field(default_factory=dict)
 
 
-def recipe(
-    wanted: str,
-    size: str | None,
-    seed: int,
-    spacing: tuple[float, ...] | None = None,
-    cases: int | None = None,
-    settings: Sequence[str] = (),
-) -> Recipe:
+def recipe(wanted: DataRequest) -> Recipe:
     """Return how a dataset is made.
-
-    Parameters
-    ----------
-    wanted : str
-        A name in ``datasets/``, one of its recipes (``spheroid/mouse_embryo``), the path of a
-        recipe (``.toml``), or that of a folder with images.
-    size : str, optional
-        One of the sizes in the manifest, ``default`` without it; for simulated datasets only.
-    seed : int
-        Of the simulation.
-    spacing : tuple of float, optional
-        Voxel size in µm for images in a folder.
-    cases : int, optional
-        How many cases to simulate, as size or recipe says without it.
-    settings : sequence of str
-        Parameters of the simulation like ``camera.photons=5``.
 
     Raises
     ------
     InputError
-        If there is no such dataset, folder, size or recipe, or what is in it is not usable.
+        If there is no such dataset, folder, size or recipe, or its content is not usable.
     """
-    found = simulated(wanted, size, cases, settings)
+    name = wanted.dataset
+    found = simulated(name, wanted.size, wanted.cases, wanted.settings)
     if found is not None:
-        if spacing is not None:
-            raise InputError(f"SPACING: {wanted} is simulated and knows its voxel size")
-        return _simulated_recipe(found, seed, changed=bool(cases or settings))
+        if wanted.spacing is not None:
+            raise InputError(f"SPACING: {name} is simulated and knows its voxel size")
+        return _simulated_recipe(found, wanted)
     manifests = dataset_manifests()
-    if os.sep not in wanted and not Path(wanted).exists():
+    if os.sep not in name and not Path(name).exists():
         names = [name for name, manifest in manifests.items() if manifest.kind == "simulated"]
         try:
-            pick("dataset", [wanted], names)
+            pick("dataset", [name], names)
         except InputError as error:
             raise InputError(f"{error}; or give the path of a folder with images") from None
-    for name, value in (("SIZE", size), ("CASES", cases), ("SET", " ".join(settings) or None)):
+    given = {"SIZE": wanted.size, "CASES": wanted.cases, "SET": " ".join(wanted.settings) or None}
+    for option, value in given.items():
         if value is not None:
-            raise InputError(f"{name}={value}: a folder has the size it has; leave {name} out")
-    return _folder_recipe(Path(wanted), manifests["folder"], spacing)
+            raise InputError(f"{option}={value}: a folder has the size it has; leave {option} out")
+    return _folder_recipe(wanted)
 
 
-def _simulated_recipe(made: Simulated, seed: int, *, changed: bool) -> Recipe:
+def folder_makers(
+    items: Sequence[Item], spacing: tuple[float, ...] | None
+) -> tuple[tuple[str, Callable[[], Sample]], ...]:
+    """Return name and maker of each image of a user."""
+    return tuple((item.name, partial(load, item, spacing)) for item in items)
+
+
+def _simulated_recipe(made: Simulated, wanted: DataRequest) -> Recipe:
     """Return the recipe of a generated dataset, as it comes or with a user's own settings."""
     name, parameters = made.manifest.name, made.parameters
     record = {
         "dataset": name,
         "version": made.manifest.version,
         "size": made.size,
-        "seed": seed,
+        "seed": wanted.seed,
         "parameters": parameters.model_dump(mode="json"),
         "files": files(parameters),
         "source": sources(name),
         "numpy": np.__version__,
     }
     content = record | {"cases": made.cases, "writers": digest(WRITERS, ROOT)}
-    streams = np.random.SeedSequence(seed).spawn(made.cases)
+    streams = np.random.SeedSequence(wanted.seed).spawn(made.cases)
     width = max(2, len(str(made.cases)))
     makers = tuple(
         (f"{name}_{number:0{width}d}", partial(_simulate, name, stream, parameters))
@@ -116,11 +121,13 @@ def _simulated_recipe(made: Simulated, seed: int, *, changed: bool) -> Recipe:
         made.title,
         made.size,
         made.manifest.task,
-        seed,
+        wanted.seed,
         _fingerprint(content),
         makers,
         record=record,
-        changed=changed,
+        changed=bool(wanted.cases or wanted.settings),
+        through=(*made.through, *wanted.through),
+        reference=_reference(wanted.reference or made.reference),
     )
 
 
@@ -133,38 +140,40 @@ def _simulate(name: str, stream: np.random.SeedSequence, parameters: BaseModel) 
     return sample
 
 
-def _folder_recipe(
-    folder: Path, manifest: DatasetManifest, spacing: tuple[float, ...] | None
-) -> Recipe:
+def _folder_recipe(wanted: DataRequest) -> Recipe:
     """Return the recipe that copies a user's images into cases."""
-    found = collect(folder)
-    files = [path for item in found.items for path in (item.image, item.labels) if path]
+    folder, manifest = Path(wanted.dataset), dataset_manifests()["folder"]
+    found = collect(folder, wanted.task)
+    paths = [path for item in found.items for path in (item.image, *item.files.values())]
     content: dict[str, Any] = {
         "source": digest(
             [ROOT / "datasets" / "folder", ROOT / "datasets" / "conditions.py", *WRITERS], ROOT
         ),
-        "files": digest(files, folder),
-        "pairs": [[item.name, item.labels is not None] for item in found.items],
+        "files": digest(paths, folder),
+        "sockets": [[item.name, item.socket, *item.files] for item in found.items],
         "conditions": [dict(item.conditions) for item in found.items],
-        "spacing": spacing,
+        "spacing": wanted.spacing,
     }
     name = folder.resolve().name or "folder"
-    makers = tuple((item.name, partial(_load, item, spacing)) for item in found.items)
     return Recipe(
         name,
         f"{manifest.title}: {name}",
         "own",
-        manifest.task,
+        wanted.task or manifest.task,
         None,
         _fingerprint(content),
-        makers,
+        folder_makers(found.items, wanted.spacing),
         found.notes,
+        through=tuple(wanted.through),
+        reference=_reference(wanted.reference),
     )
 
 
-def _load(item: Item, spacing: tuple[float, ...] | None) -> Sample:
-    """Load one of a user's images."""
-    return load(item, spacing)
+def _reference(folder: Path | None) -> dict[Path, Path | None]:
+    """Return the real images of a reference set, each with its labels where there are any."""
+    if folder is None:
+        return {}
+    return {item.image: item.files.get(LABELS.slug) for item in collect(folder).items}
 
 
 def _fingerprint(content: dict[str, Any]) -> str:

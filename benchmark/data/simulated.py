@@ -1,4 +1,4 @@
-"""How a simulated dataset is made: a size or a recipe, and a user's own settings."""
+"""Parameters of a simulated dataset: a size or a recipe, and a user's own settings."""
 
 import importlib
 import tomllib
@@ -13,21 +13,25 @@ from cytosuite.errors import InputError
 from cytosuite.files import digest
 from cytosuite.manifest import DatasetManifest, parse, read_recipe
 
+BYSTANDERS = {"calibration", "migration"}  # rooms that no simulation imports
+
 
 class Simulated(NamedTuple):
-    """What a simulated dataset is made with."""
+    """Parameters of a simulated dataset, the algorithms its cases pass, its reference images."""
 
     manifest: DatasetManifest
     title: str
     size: str
     cases: int
     parameters: BaseModel
+    through: tuple[str, ...] = ()
+    reference: Path | None = None
 
 
 def simulated(
     wanted: str, size: str | None, cases: int | None = None, settings: Sequence[str] = ()
 ) -> Simulated | None:
-    """Return what a simulated dataset is made with.
+    """Return the parameters of a simulated dataset.
 
     Parameters
     ----------
@@ -64,8 +68,16 @@ def simulated(
         pick("simulated dataset", [found.dataset], manifests)
         manifest = manifests[found.dataset]
         values = merged(merged(manifest.parameters, found.parameters), own)
-        parameters = _checked(path, values, manifest.name, path.resolve().parent)
-        return Simulated(manifest, found.title, path.stem, cases or found.cases, parameters)
+        home = path.resolve().parent
+        return Simulated(
+            manifest,
+            found.title,
+            path.stem,
+            cases or found.cases,
+            _checked(path, values, manifest.name, home),
+            found.through,
+            home / found.reference if found.reference else None,
+        )
     if wanted not in manifests:
         return None
     manifest, size = manifests[wanted], size or "default"
@@ -79,11 +91,18 @@ def simulated(
 
 
 def sources(name: str) -> str:
-    """Return the digest of the code that simulates a dataset: its folder and what all share."""
+    """Return the digest of the code that simulates a dataset: its folder and the shared ones."""
     folder = ROOT / "datasets"
-    rooms = [path for path in folder.iterdir() if path.is_dir() and path.name != name]
-    shared = [path for path in rooms if not (path / "dataset.toml").exists()]
-    modules = [path for room in (*shared, folder / name) for path in room.rglob("*.py")]
+    shared = [
+        path.parent for path in folder.glob("*/__init__.py") if path.parent.name not in BYSTANDERS
+    ]
+    rooms = [path for path in shared if not (path / "dataset.toml").exists()]
+    modules = [
+        path
+        for room in (*rooms, folder / name)
+        for path in room.rglob("*.py")
+        if not BYSTANDERS & set(path.relative_to(room).parts)
+    ]
     return digest([*folder.glob("*.py"), *modules], ROOT)
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from benchmark.catalog import algorithms
 from benchmark.data.dataset import prepare
-from benchmark.engines.outcome import Limits, Outcome, StartError
 from benchmark.data.recipe import Recipe
+from benchmark.engines.outcome import Limits, Outcome, StartError
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume
 from datasets.sample import Sample

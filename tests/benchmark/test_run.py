@@ -10,6 +10,9 @@ from benchmark.engines.outcome import Outcome
 from benchmark.plan import plan
 from benchmark.run import claimed, run_job
 from cytosuite.errors import InputError
+from cytosuite.tasks import TASKS
+
+SEGMENT = TASKS["segment"]
 
 
 @pytest.fixture
@@ -19,7 +22,7 @@ def run(tmp_path, watershed, fakes):
     def run(dataset, engine, **options):
         (job,) = plan(dataset, [watershed], engine, tmp_path / "run", **options)
         seen = {}
-        run_job(job, dataset, engine, fakes.limits, "serve", lambda a, c, s: seen.update({c: s}))
+        run_job(job, SEGMENT, engine, fakes.limits, "serve", lambda a, c, s: seen.update({c: s}))
         return seen
 
     return run
@@ -37,7 +40,7 @@ def test_every_case_ends_as_a_result_with_a_record(tmp_path, run, dataset, engin
     assert record["startup_seconds"] == 0.5
     assert record["peak_memory"] == 10**6
     folder = tmp_path / "run" / "watershed" / "case_2"
-    assert (folder / record["output"]).is_file()
+    assert (folder / record["outputs"]["instance-labels"]).is_file()
     assert (folder / "log.txt").read_text() == "a line of the log\n"
     assert sorted(path.name for path in folder.iterdir()) == ["log.txt", "output", "record.json"]
 
@@ -51,7 +54,7 @@ def test_run_again_runs_nothing(run, dataset, engine):
 def test_a_lost_output_is_made_again(tmp_path, run, dataset, engine):
     run(dataset, engine)
     record = _record(tmp_path, "case_2")
-    (tmp_path / "run" / "watershed" / "case_2" / record["output"]).unlink()
+    (tmp_path / "run" / "watershed" / "case_2" / record["outputs"]["instance-labels"]).unlink()
     assert run(dataset, engine) == {"case_2": "ok"}
 
 
@@ -94,7 +97,7 @@ def test_a_failed_case_does_not_stop_the_others(tmp_path, run, dataset, fakes):
     seen = run(dataset, fakes.Engine(behave))
     assert seen == {"case_1": "ok", "case_2": "out of memory", "case_3": "ok"}
     record = _record(tmp_path, "case_2")
-    assert (record["message"], record["exit_code"], record["output"]) == ("too big", 137, None)
+    assert (record["message"], record["exit_code"], record["outputs"]) == ("too big", 137, {})
 
 
 def test_bad_outputs_are_not_kept(tmp_path, run, dataset, fakes):
@@ -145,7 +148,8 @@ def test_the_chosen_model_is_recorded(tmp_path, run, dataset, fakes):
     run(dataset, fakes.Engine(behave))
     record = _record(tmp_path, "case_1")
     assert record["model"] == "nuclei"
-    assert record["selection"] == {"cost": 1.5, "fallback": True}
+    assert (record["selection"]["cost"], record["selection"]["fallback"]) == (1.5, True)
+    assert "other" not in record["selection"]
 
 
 def test_an_algorithm_that_does_not_start_fails_all_its_cases(tmp_path, run, dataset, engine):

@@ -8,11 +8,11 @@ import tifffile
 from benchmark.validate import BadOutput, check, survey
 from cytosuite.formats import write
 from cytosuite.tasks import Socket
-from cytosuite.volume import Volume
+from cytosuite.volume import Header, Volume
 
 LABELS = Socket("instance-labels", "labels", "Labels")
 IMAGE = Socket("image", "image", "Image")
-INPUT = Volume(np.zeros((3, 4, 5), np.uint16), (2.0, 0.5, 0.5))
+INPUT = Header((3, 4, 5), np.dtype(np.uint16), (2.0, 0.5, 0.5), "ZYX")
 LIMIT = 10**6
 
 
@@ -34,14 +34,12 @@ def _labels(dtype=np.uint16):
 def test_a_valid_output_is_returned(tmp_path, name, dtype):
     path = _put(tmp_path, _labels(dtype), name)
     survey(tmp_path, LIMIT)
-    found, volume = check(tmp_path, LABELS, INPUT)
-    assert found == path
-    np.testing.assert_array_equal(volume.array, _labels())
+    assert check(tmp_path, LABELS, INPUT) == path
 
 
 def test_an_image_socket_takes_real_numbers(tmp_path):
     _put(tmp_path, _labels(np.float32), socket=IMAGE)
-    assert check(tmp_path, IMAGE, INPUT)[1].array.dtype == np.float32
+    assert check(tmp_path, IMAGE, INPUT).is_file()
 
 
 def _nothing(folder):

@@ -6,10 +6,19 @@ import numpy as np
 import pytest
 import tifffile
 
+from benchmark.data import recipe as module
 from benchmark.data.dataset import prepare
-from benchmark.data.recipe import recipe
+from benchmark.data.request import DataRequest
 from cytosuite.errors import InputError
 from cytosuite.interface import read_case
+from cytosuite.tasks import TASKS
+
+SEGMENT = TASKS["segment"]
+
+
+def recipe(dataset, size=None, seed=0, spacing=None):
+    """Return how a dataset is made."""
+    return module.recipe(DataRequest(dataset, size, seed, spacing=spacing))
 
 
 def _silent(done, total):
@@ -69,18 +78,20 @@ def test_a_whole_dataset_is_not_touched(tmp_path):
 def test_a_case_is_a_valid_input_and_keeps_its_truth_outside(tmp_path):
     dataset = prepare(recipe("spheroid", "mini", 0), tmp_path, 2, _silent)
     case = dataset.cases[0]
-    found = read_case(case.input, dataset.task)
+    found = read_case(case.input(SEGMENT), SEGMENT)
     assert found.name == "spheroid_01"
     assert found.volumes["microscopy-image"].metadata["channel"] == "nucleus"
-    assert case.truth(dataset.task).is_file()
-    inside = [path.name for path in case.input.rglob("*") if path.is_file()]
+    assert case.truth(SEGMENT)["instance-labels"].is_file()
+    inside = [path.name for path in case.input(SEGMENT).rglob("*") if path.is_file()]
     assert sorted(inside) == ["acquisition-metadata.json", "inputs.json", "spheroid_01.tif"]
-    assert "n_nuclei" not in (case.input / "acquisition-metadata.json").read_text()
+    assert "n_nuclei" not in (case.input(SEGMENT) / "acquisition-metadata.json").read_text()
 
 
 def test_a_case_says_its_conditions_and_a_container_does_not_see_them(dataset):
     assert [case.conditions()["squares"] for case in dataset.cases] == [1, 2, 3]
-    inside = [path.read_bytes() for path in dataset.cases[0].input.rglob("*") if path.is_file()]
+    inside = [
+        path.read_bytes() for path in dataset.cases[0].input(SEGMENT).rglob("*") if path.is_file()
+    ]
     assert not any(b"squares" in content for content in inside)
 
 
@@ -97,8 +108,8 @@ def own(tmp_path):
 def test_a_folder_becomes_cases(tmp_path, own):
     dataset = prepare(recipe(str(own), None, 0), tmp_path / "runs", 1, _silent)
     assert [case.name for case in dataset.cases] == ["a", "b"]
-    assert dataset.cases[0].truth(dataset.task).is_file()
-    assert dataset.cases[1].truth(dataset.task) is None
+    assert dataset.cases[0].truth(SEGMENT)["instance-labels"].is_file()
+    assert dataset.cases[1].truth(SEGMENT) == {}
     assert dataset.notes[0] == "1 of 2 images have no labels and are not scored."
     assert "2 of 2 images give no voxel size: 1 µm was assumed" in dataset.notes[1]
     again = prepare(recipe(str(own), None, 0), tmp_path / "runs", 1, _silent)

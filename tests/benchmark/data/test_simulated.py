@@ -4,6 +4,7 @@ import tifffile
 
 from benchmark.catalog import recipes
 from benchmark.data.recipe import recipe
+from benchmark.data.request import DataRequest
 from benchmark.data.simulated import files, merged, simulated
 from cytosuite.errors import InputError
 
@@ -52,12 +53,12 @@ def test_settings_win_over_recipe_and_size(mine):
 
 
 def test_a_changed_setting_is_another_dataset():
-    plain = recipe("spheroid", "mini", 0)
-    other = recipe("spheroid", "mini", 0, settings=["camera.gain=7"])
+    plain = recipe(DataRequest("spheroid", "mini"))
+    other = recipe(DataRequest("spheroid", "mini", settings=["camera.gain=7"]))
     assert plain.fingerprint != other.fingerprint
     assert not plain.changed
     assert other.changed
-    assert recipe("spheroid", "mini", 0, cases=2).makers[1][0] == "spheroid_02"
+    assert recipe(DataRequest("spheroid", "mini", cases=2)).makers[1][0] == "spheroid_02"
 
 
 def test_files_of_a_recipe_count_from_its_folder_and_with_their_content(mine):
@@ -77,7 +78,7 @@ def test_files_of_a_recipe_count_from_its_folder_and_with_their_content(mine):
 def test_all_recipes_that_come_along_can_be_simulated():
     assert recipes()
     for name in recipes():
-        found = recipe(name, None, 0)
+        found = recipe(DataRequest(name))
         assert found.size == name.split("/")[1]
 
 

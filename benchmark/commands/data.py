@@ -1,0 +1,83 @@
+"""Datasets for the commands: made with progress, and sent through the algorithms of a chain."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from rich.console import Console
+
+from benchmark.catalog import ROOT, algorithms
+from benchmark.commands.options import DataOptions, RunOptions
+from benchmark.commands.progress import progress
+from benchmark.containers.build import ensure_images
+from benchmark.data.chain import links, through
+from benchmark.data.dataset import Dataset, prepare
+from benchmark.data.recipe import Recipe
+from benchmark.engines.choose import choose
+from benchmark.engines.docker import DockerEngine
+from benchmark.engines.outcome import Engine
+
+
+def start_engine(options: RunOptions, needed: Sequence[str], console: Console) -> Engine:
+    """Return the engine, with the images of the needed algorithms built where it uses any.
+
+    Raises
+    ------
+    InputError
+        If the engine cannot be used, an image is stale or cannot be built.
+    """
+    engine, sentence = choose(options.engine, options.device)
+    say = partial(console.print, highlight=False, markup=False)
+    say(sentence)
+    if isinstance(engine, DockerEngine):
+        build = (say, options.device, options.base_image)
+        ensure_images(engine.client, ROOT, list(dict.fromkeys(needed)), *build)
+    return engine
+
+
+def make(
+    recipe: Recipe,
+    data: DataOptions,
+    run: RunOptions,
+    engine: Engine | None,
+    console: Console,
+    *,
+    retry: bool = False,
+) -> Dataset:
+    """Return a dataset on disk, passed through the algorithms of its chain.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        How it is made.
+    data, run : options
+        Workers, folder, limits.
+    engine : Engine or None
+        Runs the chain; None for a recipe without one.
+    console : Console
+        Shows the progress.
+    retry : bool
+        Whether a chain runs failed cases again.
+
+    Raises
+    ------
+    InputError
+        If a case cannot be made, or fails in the chain.
+    """
+    verb = "generating" if recipe.seed is not None else "reading"
+    with progress(console, f"{verb} {recipe.name} ({recipe.size})") as step:
+        dataset = prepare(recipe, data.folder / "datasets", data.processes, step)
+    for name in links(recipe.through):
+        assert engine is not None
+        total, done = len(dataset.cases), 0
+        with progress(console, f"through {name}") as step:
+
+            def report(algorithm: str, case: str, status: str) -> None:
+                """Count one more case."""
+                nonlocal done
+                done += 1
+                step(done, total, f"{algorithm}, {case}: {status}")  # noqa: B023 - called within
+
+            limits = run.limits(algorithms()[name])
+            options = {"api": run.api, "retry": retry, "report": report}
+            dataset = through(dataset, name, engine, limits, **options)  # type: ignore[arg-type]
+    return dataset

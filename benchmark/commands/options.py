@@ -1,0 +1,175 @@
+"""Options of the commands, each declared once: name, type, default, help, parser."""
+
+import inspect
+import os
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_args, get_type_hints
+
+import typer
+
+from benchmark.catalog import ROOT
+from benchmark.commands.console import names, numbers, plain_name, settings
+from benchmark.containers.build import Device
+from benchmark.data.request import DataRequest
+from benchmark.engines.outcome import Api, Limits
+from cytosuite.manifest import AlgorithmManifest
+
+Options = TypeVar("Options")
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Marks an option that is typed as one text, or as several, and parsed."""
+
+    parse: Callable[[Any], Any]
+    help: str
+    name: str = ""
+    repeatable: bool = False
+
+
+def takes(options: type[Options]) -> Callable[[Callable[[Options], None]], Callable[..., None]]:
+    """Return a decorator: a function of one dataclass becomes a command with an option per field.
+
+    Parameters
+    ----------
+    options : type
+        A dataclass whose fields are annotated with `typer.Option`, `typer.Argument` or `Text`.
+    """
+    hints = get_type_hints(options, include_extras=True)
+    texts: dict[str, Text] = {}
+    parameters = []
+    for field in fields(options):  # type: ignore[arg-type]
+        hint = hints[field.name]
+        text = next((mark for mark in get_args(hint)[1:] if isinstance(mark, Text)), None)
+        default: Any = None if field.default is MISSING else field.default
+        if text is not None:
+            texts[field.name], default = text, None
+            kind = list[str] | None if text.repeatable else str | None
+            flags = [text.name] if text.name else []
+            hint = Annotated[kind, typer.Option(*flags, help=text.help)]
+        elif field.default is MISSING and field.default_factory is MISSING:
+            default = inspect.Parameter.empty
+        parameters.append(
+            inspect.Parameter(
+                field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint
+            )
+        )
+
+    def decorate(function: Callable[[Options], None]) -> Callable[..., None]:
+        """Return the command."""
+
+        @wraps(function)
+        def command(**given: Any) -> None:  # noqa: ANN401 - as the fields say
+            """Parse the texts, and call the function."""
+            parsed = {n: texts[n].parse(v) if n in texts else v for n, v in given.items()}
+            function(options(**parsed))
+
+        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        command.__annotations__ = {p.name: p.annotation for p in parameters}
+        return command
+
+    return decorate
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """A dataset as a user asks for it, and where it is made."""
+
+    dataset: Annotated[
+        str, typer.Argument(help="Name, name/recipe, recipe.toml, or folder of images.")
+    ]
+    size: Annotated[str | None, typer.Option(help="mini, default or full.")] = None
+    cases: Annotated[int | None, typer.Option(min=1, help="How many cases to simulate.")] = None
+    settings: Annotated[
+        list[str],
+        Text(settings, "Parameters like camera.photons=5, repeatable.", "--set", repeatable=True),
+    ] = ()  # type: ignore[assignment]
+    seed: Annotated[int, typer.Option(min=0, help="Of everything drawn.")] = 0
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that simulate; one per core.")
+    ] = None
+    runs: Annotated[Path | None, typer.Option(help="Folder for all results.")] = None
+
+    def request(self, **more: Any) -> DataRequest:  # noqa: ANN401 - fields of the request
+        """Return the wanted dataset."""
+        wanted = (self.dataset, self.size or None, self.seed, self.cases, tuple(self.settings))
+        return DataRequest(*wanted, **more)
+
+    @property
+    def processes(self) -> int:
+        """Number of processes that make cases."""
+        return self.workers or os.cpu_count() or 1
+
+    @property
+    def folder(self) -> Path:
+        """Folder for everything that is generated."""
+        return self.runs.resolve() if self.runs else ROOT / "runs"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """Engine, limits and containers of a run."""
+
+    engine: Annotated[str, typer.Option(help="auto, docker or process.")] = "auto"
+    api: Annotated[Api, typer.Option(help="serve: started once; exec: a process per case.")] = (
+        "serve"
+    )
+    memory: Annotated[
+        float | None, typer.Option(min=0.1, help="GiB per case; the algorithm's own without it.")
+    ] = None
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds per case.")] = 3600.0
+    device: Annotated[Device, typer.Option(envvar="DEVICE", help="Which torch.")] = "cpu"
+    base_image: Annotated[
+        str | None, typer.Option(envvar="BASE_IMAGE", help="Image with Python 3.11 to build upon.")
+    ] = None
+    spacing: Annotated[
+        tuple[float, ...] | None, Text(numbers, "µm per voxel of your images: z,y,x.")
+    ] = None
+
+    def limits(self, algorithm: AlgorithmManifest) -> Limits:
+        """Return the limits of one case of an algorithm."""
+        return Limits(
+            memory_gib=self.memory or algorithm.resources.memory_gib,
+            timeout_s=self.timeout,
+            cpus=float(os.cpu_count() or 1),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkOptions(RunOptions, DataOptions):
+    """Options of the main job."""
+
+    task: Annotated[
+        str | None, typer.Option(help="segment, enhance, ...; the dataset's own without it.")
+    ] = None
+    algorithm: Annotated[list[str], Text(names, "Names, comma-separated.")] = ()  # type: ignore[assignment]
+    through: Annotated[list[str], Text(names, "Algorithms that the images pass before.")] = ()  # type: ignore[assignment]
+    reference: Annotated[
+        Path | None, typer.Option(help="Folder of real images for unpaired outputs.")
+    ] = None
+    run: Annotated[str | None, Text(plain_name, "Name of the run's folder.")] = None
+    retry: Annotated[bool, typer.Option(help="Run failed cases again.")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulateOptions(DataOptions):
+    """Options of a simulation without a benchmark."""
+
+    out: Annotated[Path | None, typer.Option(help="New folder for images/ and labels/.")] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApplyOptions(RunOptions):
+    """Options of an algorithm on images without scores."""
+
+    images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")]
+    out: Annotated[Path, typer.Option(help="Folder for the results.")]
+    algorithm: Annotated[str, typer.Option(help="Name in algorithms/.")] = "cellpose3d"
+    diameter: Annotated[
+        float | None, typer.Option(help="Of a nucleus, µm; estimated without it.")
+    ] = None
+    channel: Annotated[str | None, typer.Option(help="Stain, like nucleus.")] = None
+    preview: Annotated[bool, typer.Option(help="Write a picture of each.")] = True

@@ -1,0 +1,142 @@
+"""Chains: a dataset whose images went through algorithms, with labels and conditions kept."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from benchmark.catalog import algorithms, pick
+from benchmark.data.dataset import STAGE, Case, Dataset
+from benchmark.engines.outcome import Api, Engine, Limits
+from benchmark.plan import Job, job_key, plan
+from benchmark.record import read_record
+from benchmark.run import Report, claimed, run_job
+from cytosuite.errors import InputError
+from cytosuite.files import atomic, write_json
+from cytosuite.formats import read, write
+from cytosuite.tasks import TASKS, Task
+
+
+def links(names: tuple[str, ...]) -> list[str]:
+    """Return the algorithms of a chain, all of which must exist.
+
+    Raises
+    ------
+    InputError
+        If there is no such algorithm.
+    """
+    return pick("algorithm for a chain", names, algorithms()) if names else []
+
+
+def through(
+    dataset: Dataset,
+    name: str,
+    engine: Engine,
+    limits: Limits,
+    *,
+    api: Api = "serve",
+    retry: bool = False,
+    report: Report = lambda *_: None,
+) -> Dataset:
+    """Return a dataset whose cases went through an algorithm.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        On disk, with all inputs of the algorithm.
+    name : str
+        The algorithm.
+    engine, limits, api
+        As for any run.
+    retry : bool
+        Whether to run again the cases that failed in the algorithm.
+    report : callable
+        Called with algorithm, case and status after each case.
+
+    Returns
+    -------
+    Dataset
+        Its cases hold the outputs as the sockets that these become (`Socket.becomes`), and all
+        other sockets, metadata and conditions of the given cases; ``through`` in ``case.json``
+        names the algorithm, its version, model and key, after those of earlier links.
+
+    Raises
+    ------
+    InputError
+        If the dataset lacks an input, or a case fails: a dataset must be whole.
+
+    Notes
+    -----
+    The key of the job is the new fingerprint, so that data, sources, weights and engine decide
+    together whether the outputs are found again. Sockets that stay are links to the given
+    dataset. Companions that are stages of the former image are left out.
+    """
+    manifest = algorithms()[name]
+    task = TASKS[manifest.task]
+    if not dataset.serves(task, manifest):
+        raise InputError(
+            f"through {name}: expected the inputs of the task {task.name} in every case of "
+            f"{dataset.name}, found {', '.join(sorted(dataset.offers))}"
+        )
+    key = job_key(dataset.fingerprint, name, engine)
+    home = dataset.home.with_name(f"{dataset.name}-{name}-{key[:12]}")
+    made = replace(
+        dataset,
+        name=f"{dataset.name}-{name}",
+        title=f"{dataset.title}, through {manifest.title}",
+        fingerprint=key,
+        home=home,
+        cases=tuple(Case(case.name, home / "cases" / case.name) for case in dataset.cases),
+    )
+    if (home / "dataset.json").is_file():
+        return made
+    with claimed(home / "results"):
+        (job,) = plan(dataset, [manifest], engine, home / "results", retry=retry)
+        run_job(job, task, engine, limits, api, report)
+        for old, new in zip(dataset.cases, made.cases, strict=True):
+            if not new.folder.is_dir():
+                _make(old, new, job, task)
+    write_json(home / "dataset.json", made.summary())
+    return made
+
+
+def _make(old: Case, new: Case, job: Job, task: Task) -> None:
+    """Make one case of the outputs of a link and of the sockets that stay."""
+    record = read_record(job.folder / old.name)
+    if record is None or not record.ok:
+        reason = "it has no result" if record is None else f"{record.status}: {record.message}"
+        raise InputError(
+            f"through {job.algorithm.name}: {old.name} failed ({reason}); RETRY=1 runs it again"
+        )
+    facts = old.facts()
+    outputs = {s.becomes or s.slug: record.outputs.get(s.slug) for s in task.outputs}
+    files = {slug: job.folder / old.name / path for slug, path in outputs.items() if path}
+    kept = {slug: old.socket(slug) for slug in facts["sockets"] if slug not in files}
+    with atomic(new.folder) as temporary:
+        for slug, path in {**kept, **files}.items():
+            if path is None:
+                continue
+            if path.suffix == ".json":
+                _link(temporary / "sockets" / f"{slug}.json", path)
+            elif path.suffix == ".tif":
+                _link(Case(new.name, temporary).path(slug), path)
+            else:
+                write(Case(new.name, temporary).path(slug), read(path))
+        for folder in sorted((old.folder / "companions").glob("*")):
+            if not folder.name.startswith(STAGE):
+                _link(temporary / "companions" / folder.name, folder)
+        link = {
+            "algorithm": record.algorithm,
+            "version": record.version,
+            "model": record.model,
+            "key": record.key,
+            "selection": record.selection.model_dump(mode="json"),
+        }
+        facts["sockets"] = sorted({*facts["sockets"], *files})
+        facts["through"] = [*facts.get("through", []), link]
+        write_json(temporary / "case.json", facts)
+
+
+def _link(path: Path, target: Path) -> None:
+    """Make a relative link."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(os.path.relpath(target.resolve(), path.parent.resolve()))
