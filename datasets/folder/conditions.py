@@ -1,4 +1,4 @@
-"""What a user says of each image: a table beside the images, by which results are broken down."""
+"""Read the table of conditions that a user gives for the images of a folder."""
 
 import csv
 from collections.abc import Collection, Mapping
@@ -41,7 +41,7 @@ def read_conditions(path: Path, cases: Mapping[str, str]) -> dict[str, dict[str,
         raise InputError(f"{path}: expected a table with commas in UTF-8, found {error}") from None
     columns = [column.strip() for column in head]
     _check_head(path, columns)
-    said: dict[str, dict[str, str]] = {}
+    found: dict[str, dict[str, str]] = {}
     for row in rows:
         if len(row) > len(columns):
             raise InputError(
@@ -53,13 +53,13 @@ def read_conditions(path: Path, cases: Mapping[str, str]) -> dict[str, dict[str,
         if name not in cases:
             example = next(iter(cases), "")
             raise InputError(f"{path}: no image is named {name!r}; expected for example {example}")
-        if cases[name] in said:
+        if cases[name] in found:
             raise InputError(f"{path}: {name!r} has two rows; keep one")
-        said[cases[name]] = {column: cell for column, cell in cells.items() if cell}
-    numbers = {column for column in columns if _all_numbers(said.values(), column)}
+        found[cases[name]] = {column: cell for column, cell in cells.items() if cell}
+    numbers = {column for column in columns if _all_numbers(found.values(), column)}
     return {
         case: {key: float(cell) if key in numbers else cell for key, cell in cells.items()}
-        for case, cells in said.items()
+        for case, cells in found.items()
     }
 
 

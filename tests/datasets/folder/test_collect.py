@@ -5,6 +5,7 @@ import pytest
 import tifffile
 
 from cytosuite.errors import InputError
+from cytosuite.tasks import TASKS
 from datasets.folder.collect import collect
 
 
@@ -97,6 +98,66 @@ def test_names_become_safe_folder_names(tmp_path):
     assert "a_b_1_" in _pairs(collect(tmp_path))
 
 
+VIEW = "fluorescence-lightsheet-3d-microscopy"
+
+
+def _sockets(found):
+    return [
+        (item.socket, {slug: path.name for slug, path in item.files.items()})
+        for item in found.items
+    ]
+
+
+def test_folders_named_like_sockets_are_matched_by_name(tmp_path):
+    _touch(tmp_path, "images/a.tif", "labels/a.tif", "enhanced-image/a.tiff", "notes/a.tif")
+    (tmp_path / "acquisition-metadata").mkdir()
+    (tmp_path / "acquisition-metadata" / "a.json").write_text("{}")
+    found = collect(tmp_path)
+    files = {
+        "acquisition-metadata": "a.json",
+        "instance-labels": "a.tif",
+        "enhanced-image": "a.tiff",
+    }
+    assert _sockets(found) == [("microscopy-image", files)]
+    assert found.notes == ()
+
+
+@pytest.mark.parametrize(
+    "folder", [f"fused-{VIEW}", f"second-{VIEW}", "fused-fluorescence-lightsheet-3D-microscopy"]
+)
+def test_images_are_the_view_where_views_are_fused(tmp_path, folder):
+    found = collect(_touch(tmp_path, "images/a.tif", f"{folder}/a.tif"))
+    assert _sockets(found) == [(VIEW, {folder.replace("3D", "3d"): "a.tif"})]
+
+
+def test_images_are_the_main_input_of_a_named_task(tmp_path):
+    _touch(tmp_path, "images/a.tif", "labels/a.tif")
+    slugs = {task: collect(tmp_path, task).items[0].socket for task in TASKS}
+    assert slugs == {
+        "segment": "microscopy-image",
+        "enhance": "microscopy-image",
+        "synthesise": "structure-sketch",
+        "fuse": VIEW,
+    }
+
+
+def test_images_beside_sketches_are_images(tmp_path):
+    _touch(tmp_path, "images/a.tif", "structure-sketch/a.tif")
+    assert _sockets(collect(tmp_path)) == [("microscopy-image", {"structure-sketch": "a.tif"})]
+
+
+def test_the_main_input_needs_no_folder_called_images(tmp_path):
+    _touch(tmp_path, "structure-sketch/a.tif", "synthetic-image/a.tif")
+    assert _sockets(collect(tmp_path)) == [("structure-sketch", {"synthetic-image": "a.tif"})]
+    _touch(tmp_path / "labelled", "labels/a.tif")
+    assert _sockets(collect(tmp_path / "labelled", "synthesise")) == [("instance-labels", {})]
+
+
+def test_missing_outputs_are_noted_as_not_scored(tmp_path):
+    _touch(tmp_path, "images/a.tif", "images/b.tif", "enhanced-image/a.tif")
+    assert collect(tmp_path).notes == ("1 of 2 images have no enhanced-image and are not scored.",)
+
+
 def _nothing(folder):
     """no such folder"""
     return folder / "nothing"
@@ -123,6 +184,11 @@ def _strangers(folder):
     return _touch(folder, "images/a.tif", "labels/mask_a.tif")
 
 
+def _other_sockets(folder):
+    """enhanced-image: no file is named like an image; expected for example a.tif, found b.tif"""
+    return _touch(folder, "images/a.tif", "enhanced-image/b.tif")
+
+
 def _other_frames(folder):
     """frame1.tif: expected frames named t000.tif, t001.tif, ..."""
     return _touch(folder, "01/frame1.tif")
@@ -142,7 +208,17 @@ def _no_frames(folder):
 
 @pytest.mark.parametrize(
     "mistake",
-    [_nothing, _empty, _no_images, _twins, _strangers, _other_frames, _which_frame, _no_frames],
+    [
+        _nothing,
+        _empty,
+        _no_images,
+        _twins,
+        _strangers,
+        _other_sockets,
+        _other_frames,
+        _which_frame,
+        _no_frames,
+    ],
 )
 def test_explains(tmp_path, mistake):
     with pytest.raises(InputError, match=re.escape(mistake.__doc__)):

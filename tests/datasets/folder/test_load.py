@@ -65,6 +65,62 @@ def test_the_users_voxel_size_is_no_assumption(tmp_path):
     assert not load(item, (0.3, 0.3)).volume("microscopy-image").spacing_is_assumed
 
 
+def _with(folder, slug, array, socket="microscopy-image"):
+    item = _item(folder, np.ones((4, 5), np.uint8))
+    path = folder / f"{slug}.tif"
+    tifffile.imwrite(path, array)
+    return replace(item, files={slug: path}, socket=socket)
+
+
+def test_true_images_have_the_geometry_of_the_main_image(tmp_path):
+    sample = load(_with(tmp_path, "enhanced-image", np.full((4, 5), 0.5, np.float32)))
+    truth = sample.volume("enhanced-image")
+    assert truth.array.dtype == np.float32
+    assert truth.spacing == (0.5, 0.5)
+    assert sample.conditions == {}
+
+
+def test_further_inputs_may_have_another_shape(tmp_path):
+    sample = load(_with(tmp_path, "structure-sketch", np.zeros((8, 9), np.uint8)))
+    assert sample.volume("structure-sketch").shape == (8, 9)
+
+
+def test_labels_may_be_the_main_input(tmp_path):
+    item = replace(_item(tmp_path, np.full((4, 5), 3, np.int32)), socket="instance-labels")
+    sample = load(item)
+    assert set(sample.sockets) == {"instance-labels"}
+    assert sample.volume("instance-labels").array.dtype == np.uint16
+
+
+def test_json_sockets_are_objects(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text('{"channel": "nucleus"}')
+    item = replace(_item(tmp_path, np.ones((4, 5), np.uint8)), files={"acquisition-metadata": path})
+    assert load(item).sockets["acquisition-metadata"] == {"channel": "nucleus"}
+    path.write_text("[1]")
+    with pytest.raises(InputError, match="expected a JSON object, found list"):
+        load(item)
+
+
+def test_the_users_metadata_replace_the_files(tmp_path):
+    item = _item(tmp_path, np.ones((4, 5), np.uint8))
+    image = load(item, metadata={"channel": "nucleus", "diameter_um": 8.0}).volume(
+        "microscopy-image"
+    )
+    assert image.metadata["channel"] == "nucleus"
+    assert image.metadata["diameter_um"] == 8.0
+
+
+def _other_truth(folder):
+    """enhanced-image.tif: enhanced-image must have the image's shape (4, 5), found (5, 5)"""
+    return _with(folder, "enhanced-image", np.ones((5, 5), np.uint8))
+
+
+def _float_main_labels(folder):
+    """image.tif: labels must be integers, found dtype float32; save them as 16- or 32-bit integers"""
+    return replace(_item(folder, np.ones((4, 5), np.float32)), socket="instance-labels")
+
+
 def _float_labels(folder):
     """labels.tif: labels must be integers, found dtype float32; save them as 16- or 32-bit integers"""
     return _item(folder, np.ones((4, 5), np.uint8), np.ones((4, 5), np.float32))
@@ -102,7 +158,18 @@ def _colour(folder):
 
 
 @pytest.mark.parametrize(
-    "mistake", [_float_labels, _other_shape, _negative, _time_series, _nan, _complex, _colour]
+    "mistake",
+    [
+        _other_truth,
+        _float_main_labels,
+        _float_labels,
+        _other_shape,
+        _negative,
+        _time_series,
+        _nan,
+        _complex,
+        _colour,
+    ],
 )
 def test_explains(tmp_path, mistake):
     with pytest.raises(InputError, match=re.escape(mistake.__doc__)):
