@@ -1,6 +1,17 @@
-"""Voxel-by-voxel differences of two images: PSNR, NRMSE, mean absolute error, correlation."""
+"""Voxel-by-voxel differences of two images: PSNR, NRMSE, mean absolute error, correlation.
+
+References
+----------
+van der Walt et al., scikit-image: image processing in Python, PeerJ 2 (2014),
+doi:10.7717/peerj.453 (the three variants of NRMSE).
+Pearson, Note on regression and inheritance in the case of two parents, Proceedings of the Royal
+Society of London 58 (1895), doi:10.1098/rspl.1895.0041.
+Willmott, Matsuura, Advantages of the mean absolute error (MAE) over the root mean square error
+(RMSE) in assessing average model performance, Climate Research 30 (2005), doi:10.3354/cr030079.
+"""
 
 from dataclasses import dataclass, field
+from functools import partial
 from math import inf, log10, nan, sqrt
 from weakref import WeakKeyDictionary
 
@@ -71,30 +82,13 @@ def _sums(images: ImagePair) -> _Sums:
     return _known[images]
 
 
-@metric(
-    "PSNR",
-    "Peak signal-to-noise ratio",
-    evidence=PAIR,
-    worst=0.0,
-)
+@metric("PSNR", "Peak signal-to-noise ratio (dB)", evidence=PAIR, worst=0.0)
 def psnr(images: ImagePair) -> float:
-    """Return the peak signal-to-noise ratio in decibels.
+    """Return the peak signal-to-noise ratio in decibels, ``10 log10(L^2 / MSE)``.
 
-    Parameters
-    ----------
-    images : ImagePair
-        Of any shape.
-
-    Returns
-    -------
-    float
-        Positive infinity for equal images, which belongs in no mean: leave it out and count it.
-        Negative where the root mean square error exceeds the data range. Never undefined.
-
-    Notes
-    -----
-    ``10 log10(L^2 / MSE)`` with the data range L, which scikit-image, MONAI and torchmetrics
-    define alike where they are given L.
+    With the data range L, which scikit-image, MONAI and torchmetrics define alike where they are
+    given L. Positive infinity for equal images, which belongs in no mean: leave it out and count
+    it. Negative where the root mean square error exceeds the data range.
 
     Examples
     --------
@@ -110,37 +104,20 @@ def _nrmse(images: ImagePair, scale: float) -> float:
     return sqrt(_sums(images).mean_squared) / scale if scale else nan
 
 
-@metric(
+error = partial(metric, evidence=PAIR, best=0.0, reference="10.7717/peerj.453")
+
+
+@error(
     "NRMSE",
     "Root mean square error, relative to that of the truth",
-    evidence=PAIR,
-    best=0.0,
-    reference="10.7717/peerj.453",
     undefined="when the truth is 0 everywhere",
 )
 def nrmse(images: ImagePair) -> float:
     """Return the root mean square error divided by the root mean square of the truth.
 
-    Parameters
-    ----------
-    images : ImagePair
-        Of any shape.
-
-    Returns
-    -------
-    float
-        At least 0; 1 for a prediction of zeros, NaN when the truth is zero everywhere.
-
-    Notes
-    -----
     ``sqrt(mean((t - p)^2)) / sqrt(mean(t^2))``: ``normalization="euclidean"`` of scikit-image, its
-    default, which returns infinity where this is undefined. It depends on the black level of the
-    camera; `nrmse_range` does not.
-
-    References
-    ----------
-    van der Walt et al., scikit-image: image processing in Python, PeerJ 2 (2014),
-    doi:10.7717/peerj.453 (definition of the three variants).
+    default, which returns infinity where this is undefined. It is 1 for a prediction of zeros. It
+    depends on the black level of the camera; `nrmse_range` does not.
 
     Examples
     --------
@@ -151,27 +128,15 @@ def nrmse(images: ImagePair) -> float:
     return _nrmse(images, sqrt(sums.truth_squares / sums.voxels))
 
 
-@metric(
+@error(
     "NRMSE_range",
     "Root mean square error, relative to the range of the truth",
-    evidence=PAIR,
-    best=0.0,
-    reference="10.7717/peerj.453",
     undefined="when the truth is constant",
 )
 def nrmse_range(images: ImagePair) -> float:
     """Return the root mean square error divided by the range of the truth.
 
-    Parameters
-    ----------
-    images : ImagePair
-        Of any shape.
-
-    Returns
-    -------
-    float
-        ``sqrt(mean((t - p)^2)) / (max t - min t)``, at least 0; NaN when the truth is constant. One
-        hot voxel of the truth lowers it. See `nrmse`.
+    ``sqrt(mean((t - p)^2)) / (max t - min t)``. One hot voxel of the truth lowers it.
 
     Examples
     --------
@@ -182,27 +147,16 @@ def nrmse_range(images: ImagePair) -> float:
     return _nrmse(images, sums.highest[0] - sums.lowest[0])
 
 
-@metric(
+@error(
     "NRMSE_mean",
     "Root mean square error, relative to the mean of the truth",
-    evidence=PAIR,
-    best=0.0,
-    reference="10.7717/peerj.453",
     undefined="when the mean of the truth is 0",
 )
 def nrmse_mean(images: ImagePair) -> float:
     """Return the root mean square error divided by the mean of the truth.
 
-    Parameters
-    ----------
-    images : ImagePair
-        Of any shape, of grey values that are not negative: their mean must mean something.
-
-    Returns
-    -------
-    float
-        ``sqrt(mean((t - p)^2)) / mean(t)``, of the sign of the mean; NaN when that is 0. See
-        `nrmse`.
+    ``sqrt(mean((t - p)^2)) / mean(t)``, of the sign of the mean: for grey values that are not
+    negative.
 
     Examples
     --------
@@ -224,21 +178,7 @@ def nrmse_mean(images: ImagePair) -> float:
 def pearson(images: ImagePair) -> float:
     """Return the correlation of the grey values of the two images.
 
-    Parameters
-    ----------
-    images : ImagePair
-        Of any shape.
-
-    Returns
-    -------
-    float
-        In [-1, 1], the same whatever the gain and offset of either image; NaN when one of them is
-        constant. The data range does not matter.
-
-    References
-    ----------
-    Pearson, Note on regression and inheritance in the case of two parents, Proceedings of the Royal
-    Society of London 58 (1895), doi:10.1098/rspl.1895.0041.
+    The same whatever the gain and offset of either image, and whatever the data range.
 
     Examples
     --------
@@ -253,32 +193,12 @@ def pearson(images: ImagePair) -> float:
     return min(1.0, max(-1.0, value))
 
 
-@metric(
-    "MAE",
-    "Mean absolute error, relative to the data range",
-    evidence=PAIR,
-    best=0.0,
-    reference="10.3354/cr030079",
-)
+@error("MAE", "Mean absolute error, relative to the data range", reference="10.3354/cr030079")
 def mae(images: ImagePair) -> float:
-    """Return the mean absolute difference, in units of the data range.
+    """Return the mean absolute difference in units of the data range, ``mean(|t - p|) / L``.
 
-    Parameters
-    ----------
-    images : ImagePair
-        Of any shape.
-
-    Returns
-    -------
-    float
-        ``mean(|t - p|) / L``, at least 0; never undefined. Grey values of different cameras become
-        comparable by L; give 1 for the difference in grey values.
-
-    References
-    ----------
-    Willmott, Matsuura, Advantages of the mean absolute error (MAE) over the root mean square error
-    (RMSE) in assessing average model performance, Climate Research 30 (2005),
-    doi:10.3354/cr030079.
+    Grey values of different cameras become comparable by L; give 1 for the difference in grey
+    values.
 
     Examples
     --------

@@ -1,6 +1,14 @@
-"""N_SSIM of the Fuse My Cells challenge: how much of the lost similarity a prediction restores."""
+"""N_SSIM of the Fuse My Cells challenge: the share of the lost similarity that is restored.
+
+References
+----------
+Fuse My Cells challenge, IEEE International Symposium on Biomedical Imaging 2025, evaluation
+metrics.
+Wang et al. (2004), doi:10.1109/TIP.2003.819861, for the similarity.
+"""
 
 from dataclasses import dataclass
+from functools import partial
 from math import nan
 
 from cytosuite.metrics.evidence import Evidence
@@ -11,14 +19,11 @@ from cytosuite.metrics.metric import metric
 
 LOW, HIGH = 2.0, 99.8  # percentiles that become 0 and 1
 SAME = 1e-12  # similarities closer to 1 than this are those of equal volumes
-WANG = "10.1109/TIP.2003.819861"  # of the similarity; N_SSIM itself has no publication
-UNDEFINED = "when the input equals the truth"
-WORST = 0.0  # that of the input itself; a prediction can be worse than that
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageTriple:
-    """Truth, prediction and what it was predicted from, each with its own normalisation.
+    """Truth, prediction and input, each with its own normalisation.
 
     Parameters
     ----------
@@ -45,7 +50,7 @@ def triple(truth: Real, prediction: Real, image: Real) -> ImageTriple:
     truth : real array (Z, Y, X) or (Y, X)
         The fused volume.
     prediction : real array of the same shape
-        What was predicted of it.
+        The volume predicted.
     image : real array of the same shape
         The single view from which it was predicted.
 
@@ -108,44 +113,30 @@ def restored(images: ImageTriple, window: Window, data_range: float = 1.0) -> fl
 
 
 TRIPLE = Evidence(triple, ("truth", "prediction", "image"))
-
-
-@metric(
-    "N_SSIM",
-    "Structural similarity restored",
+restoration = partial(
+    metric,
     evidence=TRIPLE,
     best=1.0,
-    worst=WORST,
-    reference=WANG,
-    undefined=UNDEFINED,
+    worst=0.0,  # that of the input itself; a prediction can be worse than that
+    reference="10.1109/TIP.2003.819861",  # of the similarity; N_SSIM itself has no publication
+    undefined="when the input equals the truth",
+    tolerance=1e-6,
+    neutral=0.0,
 )
+
+
+@restoration("N_SSIM", "Structural similarity restored")
 def n_ssim(images: ImageTriple) -> float:
     """Return the part of the structural similarity lost in the input that a prediction restores.
 
-    Parameters
-    ----------
-    images : ImageTriple
-        Truth, prediction and input.
-
-    Returns
-    -------
-    float
-        At most 1, for a prediction equal to the truth; 0 for the input itself, negative without
-        lower end for a worse one (so report the median beside the mean); NaN when the input
-        equals the truth.
-
-    Notes
-    -----
     ``(SSIM(prediction, truth) - SSIM(input, truth)) / (1 - SSIM(input, truth))``, each volume
     scaled by its own percentiles 2 and 99.8, not clipped, and L = 1 although 2.2 % of the values
-    lie outside [0, 1]. The challenge does not state which SSIM it takes: this is that of `ssim`, in
-    three dimensions; `n_ssim_2d` and `n_ssim_tf10` are others in use. The challenge averages nuclei
-    and membranes apart. Where the percentiles are equal the volume is used as it is.
+    lie outside [0, 1]. It is 1 for a prediction equal to the truth, 0 for the input itself,
+    negative without lower end for a worse one: report the median with the mean.
 
-    References
-    ----------
-    Fuse My Cells challenge, IEEE International Symposium on Biomedical Imaging 2025, evaluation
-    metrics. Wang et al. (2004), doi:10.1109/TIP.2003.819861, for the similarity.
+    The challenge does not state which SSIM it takes: this is that of `ssim`, in three dimensions;
+    `n_ssim_2d` and `n_ssim_tf10` are others in use. The challenge averages nuclei and membranes
+    apart. Where the percentiles are equal the volume is used as it is.
 
     Examples
     --------
@@ -158,27 +149,11 @@ def n_ssim(images: ImageTriple) -> float:
     return restored(images, gaussian_window(images.truth.shape))
 
 
-@metric(
-    "n_ssim_2d",
-    "Structural similarity restored, slice by slice",
-    evidence=TRIPLE,
-    best=1.0,
-    worst=WORST,
-    reference=WANG,
-    undefined=UNDEFINED,
-)
+@restoration("n_ssim_2d", "Structural similarity restored, slice by slice")
 def n_ssim_2d(images: ImageTriple) -> float:
     """Return N_SSIM with the similarity in two dimensions, averaged over the slices.
 
-    Parameters
-    ----------
-    images : ImageTriple
-        Truth, prediction and input; normalised as volumes, not slice by slice.
-
-    Returns
-    -------
-    float
-        At most 1; see `n_ssim`.
+    The volumes are normalised as volumes, not slice by slice.
 
     Examples
     --------
@@ -191,33 +166,15 @@ def n_ssim_2d(images: ImageTriple) -> float:
     return restored(images, gaussian_window(images.truth.shape, sigma=flat))
 
 
-@metric(
-    "n_ssim_tf10",
-    "Structural similarity restored, as tf.image.ssim with max_val 10 reads a volume",
-    evidence=TRIPLE,
-    best=1.0,
-    worst=WORST,
-    reference=WANG,
-    undefined=UNDEFINED,
+@restoration(
+    "n_ssim_tf10", "Structural similarity restored, as tf.image.ssim with max_val 10 reads a volume"
 )
 def n_ssim_tf10(images: ImageTriple) -> float:
     """Return N_SSIM with windows along Z and Y only, and L = 10.
 
-    Parameters
-    ----------
-    images : ImageTriple
-        Truth, prediction and input, of shape (Z, Y, X) with at least 11 slices.
-
-    Returns
-    -------
-    float
-        At most 1; see `n_ssim`.
-
-    Notes
-    -----
-    ``tf.image.ssim(truth, prediction, max_val=10)`` takes a volume for an image of height Z and
-    width Y with X channels: two-dimensional SSIM per channel, averaged. Some participants of the
-    challenge measured so; the wide range L makes it less sensitive.
+    ``tf.image.ssim(truth, prediction, max_val=10)`` takes a volume for an image of height Z, at
+    least 11, and width Y with X channels: two-dimensional SSIM per channel, averaged. Some
+    participants of the challenge measured so; the wide range L makes it less sensitive.
 
     Examples
     --------

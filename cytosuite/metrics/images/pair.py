@@ -26,23 +26,14 @@ class ImagePair:
         (Z, Y, X) or (Y, X), as they were given: no copies, of any memory layout.
     data_range : float
         L, the range of grey values that counts as 1: above 0.
-    spacing : tuple of float or None
-        Voxel size in µm along the axes, where it matters.
     """
 
     truth: Real
     prediction: Real
     data_range: float
-    spacing: tuple[float, ...] | None = None
 
 
-def pair(
-    truth: Real,
-    prediction: Real,
-    *,
-    data_range: float,
-    spacing: tuple[float, ...] | None = None,
-) -> ImagePair:
+def pair(truth: Real, prediction: Real, *, data_range: float) -> ImagePair:
     """Check two images once, so that every score of them can rely on it.
 
     Parameters
@@ -53,8 +44,6 @@ def pair(
     data_range : float
         L, the range of grey values that counts as 1. It has no default: 65535 for a uint16 image
         that uses a few hundred grey values makes every prediction look perfect.
-    spacing : tuple of float, optional
-        Voxel size in µm along the axes of the arrays.
 
     Returns
     -------
@@ -65,7 +54,7 @@ def pair(
     ------
     InputError
         If the shapes differ, an image is empty, not real, or has NaN or infinite voxels, or the
-        range or a spacing is not a positive finite number.
+        range is not a positive finite number.
 
     Examples
     --------
@@ -73,15 +62,13 @@ def pair(
     1.0
     """
     images = checked({"truth": truth, "prediction": prediction})
-    range_ = _positive("data_range", data_range)
-    if spacing is not None:
-        spacing = tuple(_positive("spacing", value) for value in spacing)
-        if len(spacing) != images[0].ndim:
-            raise InputError(
-                f"spacing: one number in µm per axis is needed, found {spacing} for images of "
-                f"shape {images[0].shape}; give them in the order of the axes"
-            )
-    return ImagePair(images[0], images[1], range_, spacing)
+    if isinstance(data_range, bool) or not isinstance(data_range, (int, float, np.number)):
+        raise InputError(f"data_range must be a positive number, found {data_range!r}")
+    if not (isfinite(data_range) and data_range > 0):
+        raise InputError(
+            f"data_range must be a positive finite number, found {data_range}; state it"
+        )
+    return ImagePair(images[0], images[1], float(data_range))
 
 
 PAIR = Evidence(pair, ("truth", "prediction", "data_range"))
@@ -210,8 +197,7 @@ def percentiles(volume: Real, ranks: tuple[float, ...]) -> tuple[float, ...]:
     Returns
     -------
     tuple of float
-        As `numpy.percentile` of the values in double precision. Integers of 8 and 16 bits and
-        float32 are counted, not sorted, nor copied.
+        As `numpy.percentile` of the values in double precision; of a copy in their own dtype.
 
     Examples
     --------
@@ -219,13 +205,13 @@ def percentiles(volume: Real, ranks: tuple[float, ...]) -> tuple[float, ...]:
     (2.0, 3.0)
     """
     places = [rank / 100 * (volume.size - 1) for rank in ranks]
-    wanted = sorted({int(place) + step for place in places for step in (0, 1)})
-    wanted = [min(place, volume.size - 1) for place in wanted]
-    values = dict(zip(wanted, _ordered(volume, wanted), strict=True))
+    wanted = {min(int(place) + step, volume.size - 1) for place in places for step in (0, 1)}
+    values = volume.flatten()
+    values.partition(sorted(wanted))
     found = []
     for place in places:
-        below = values[int(place)]
-        above = values[min(int(place) + 1, volume.size - 1)]
+        below = float(values[int(place)])
+        above = float(values[min(int(place) + 1, volume.size - 1)])
         found.append(below + (above - below) * (place - int(place)))
     return tuple(found)
 
@@ -265,60 +251,6 @@ def chunks(*images: Real, dtype: Any = None, size: int = CHUNK) -> Iterator[tupl
         yield piece if isinstance(piece, tuple) else (piece,)
 
 
-def _ordered(volume: Real, places: list[int]) -> list[float]:
-    """Return the values at some places of the sorted voxels."""
-    dtype = volume.dtype
-    if dtype.kind in ("b", "u", "i") and dtype.itemsize <= 2:
-        lowest = 0 if dtype.kind in ("b", "u") else int(np.iinfo(dtype).min)
-        counts = np.zeros(1 << (8 * dtype.itemsize), np.int64)
-        for (piece,) in chunks(volume, dtype=np.int64, size=1 << 20):
-            counts += np.bincount(piece - lowest, minlength=counts.size)
-        found = np.searchsorted(np.cumsum(counts), places, side="right")
-        return [float(value + lowest) for value in found]
-    if dtype.kind == "f" and dtype.itemsize <= 4:
-        return _ordered_float32(volume, places)
-    values = np.array(volume, np.float64).ravel()
-    values.partition(places)
-    return [float(values[place]) for place in places]
-
-
-def _ordered_float32(volume: Real, places: list[int]) -> list[float]:
-    """Return values of the sorted voxels by counting the upper, then the lower half of their bits.
-
-    The bits of a floating number, those of negative ones inverted, are ordered as the numbers are.
-    """
-    from cytosuite.metrics.images import pair_kernel as kernel  # its compiler takes long to import
-
-    upper = np.zeros(1 << 16, np.int64)
-    for (piece,) in chunks(volume, dtype=np.float32):
-        kernel.count_upper(piece.view(np.uint32), upper)
-    ends = np.cumsum(upper)
-    bins = np.searchsorted(ends, places, side="right")
-    wanted, row_of = np.unique(bins, return_inverse=True)
-    rows = np.full(1 << 16, -1, np.int16)
-    rows[wanted] = np.arange(wanted.size)
-    lower = np.zeros((wanted.size, 1 << 16), np.int64)
-    for (piece,) in chunks(volume, dtype=np.float32):
-        kernel.count_lower(piece.view(np.uint32), rows, lower)
-    values = []
-    for place, found, row in zip(places, bins, row_of, strict=True):
-        rest = place - int(ends[found] - upper[found])
-        last = int(np.searchsorted(np.cumsum(lower[row]), rest, side="right"))
-        key = int(found) << 16 | last
-        bits = key ^ 0x80000000 if key & 0x80000000 else key ^ 0xFFFFFFFF
-        values.append(float(np.array(bits, np.uint32).view(np.float32)))
-    return values
-
-
 def _is_finite(array: Real) -> bool:
-    """Return whether no voxel is NaN or infinite: the extremes of each piece tell."""
+    """Return whether no voxel is NaN or infinite, from the extremes of each piece."""
     return all(isfinite(piece.min()) and isfinite(piece.max()) for (piece,) in chunks(array))
-
-
-def _positive(name: str, value: float) -> float:
-    """Return a number if it is positive and finite."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
-        raise InputError(f"{name} must be a positive number, found {value!r}")
-    if not (isfinite(value) and value > 0):
-        raise InputError(f"{name} must be a positive finite number, found {value}; state it")
-    return float(value)

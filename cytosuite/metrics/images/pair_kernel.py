@@ -1,9 +1,4 @@
-"""Compiled loops over the voxels of image pairs: sums of differences, counts of float32 values.
-
-The bits of a floating number, all of them inverted where it is negative and the first where it is
-not, are ordered as the numbers are: a key. Counting the upper halves of the keys, then the lower
-halves of those with one upper half, finds any value of the sorted voxels without sorting.
-"""
+"""Compiled loop over the voxels of an image pair: sums of values and of differences."""
 
 from typing import TypeAlias
 
@@ -12,12 +7,6 @@ from numba import njit
 from numpy.typing import NDArray
 
 Floats: TypeAlias = NDArray[np.float64]
-Counts: TypeAlias = NDArray[np.int64]
-Bits: TypeAlias = NDArray[np.uint32]
-
-SIGN = np.uint32(0x80000000)
-ALL = np.uint32(0xFFFFFFFF)
-HALF = np.uint32(16)
 
 
 @njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nnan", "nsz"})
@@ -55,41 +44,3 @@ def tally(t: Floats, p: Floats, out: Floats) -> None:
     out[0], out[1], out[2], out[3], out[4] = squared, absolute, squares, mean_t, mean_p
     out[5], out[6], out[7] = var_t, var_p, product
     out[8], out[9], out[10], out[11] = low_t, high_t, low_p, high_p
-
-
-@njit(cache=True, nogil=True)
-def count_upper(bits: Bits, counts: Counts) -> None:
-    """Count the upper halves of the keys.
-
-    Parameters
-    ----------
-    bits : (N,) uint32 array
-        Of float32 values.
-    counts : (65536,) int64 array
-        Is added to.
-    """
-    for i in range(bits.size):
-        value = bits[i]
-        key = value ^ ALL if value & SIGN else value | SIGN
-        counts[key >> HALF] += 1
-
-
-@njit(cache=True, nogil=True)
-def count_lower(bits: Bits, rows: NDArray[np.int16], counts: Counts) -> None:
-    """Count the lower halves of the keys that have certain upper halves.
-
-    Parameters
-    ----------
-    bits : (N,) uint32 array
-        Of float32 values.
-    rows : (65536,) int16 array
-        For each upper half the row of `counts`, negative if it is not wanted.
-    counts : (R, 65536) int64 array
-        Is added to.
-    """
-    for i in range(bits.size):
-        value = bits[i]
-        key = value ^ ALL if value & SIGN else value | SIGN
-        row = rows[key >> HALF]
-        if row >= 0:
-            counts[row, key & np.uint32(0xFFFF)] += 1

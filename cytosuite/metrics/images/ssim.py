@@ -1,4 +1,12 @@
-"""Structural similarity (SSIM) of images: Gaussian window, no padding, double precision."""
+"""Structural similarity (SSIM) of images: Gaussian window, no padding, double precision.
+
+References
+----------
+Wang, Bovik, Sheikh, Simoncelli, Image quality assessment: from error visibility to structural
+similarity, IEEE Transactions on Image Processing 13 (2004), doi:10.1109/TIP.2003.819861.
+"""
+
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,8 +15,6 @@ from cytosuite.metrics.images.pair import PAIR, ImagePair
 from cytosuite.metrics.images.ssim_compare import compare, values_shape
 from cytosuite.metrics.images.ssim_window import SIGMA, Window, gaussian_window
 from cytosuite.metrics.metric import metric
-
-WANG = "10.1109/TIP.2003.819861"
 
 
 def mean_ssim(images: ImagePair, window: Window | None = None) -> float:
@@ -19,7 +25,7 @@ def mean_ssim(images: ImagePair, window: Window | None = None) -> float:
     images : ImagePair
         Of shape (Z, Y, X) or (Y, X).
     window : Window, optional
-        As from `gaussian_window`, by default that of 11 voxels along each axis.
+        From `gaussian_window`, by default that of 11 voxels along each axis, or `uniform_window`.
 
     Returns
     -------
@@ -33,6 +39,7 @@ def mean_ssim(images: ImagePair, window: Window | None = None) -> float:
 
     Examples
     --------
+    >>> from cytosuite.metrics.images.pair import pair
     >>> images = pair(np.zeros((8, 8)), np.ones((8, 8)), data_range=1.0)
     >>> round(mean_ssim(images, gaussian_window((8, 8), shrink=True)), 6)
     0.0001
@@ -49,7 +56,7 @@ def ssim_map(images: ImagePair, window: Window | None = None) -> NDArray[np.floa
     images : ImagePair
         Of shape (Z, Y, X) or (Y, X).
     window : Window, optional
-        As from `gaussian_window`, by default that of 11 voxels along each axis.
+        As in `mean_ssim`.
 
     Returns
     -------
@@ -64,6 +71,7 @@ def ssim_map(images: ImagePair, window: Window | None = None) -> NDArray[np.floa
 
     Examples
     --------
+    >>> from cytosuite.metrics.images.pair import pair
     >>> image = np.arange(195.0).reshape(13, 15)
     >>> found = ssim_map(pair(image, image, data_range=100.0))
     >>> found.shape, found.min().item()
@@ -75,41 +83,24 @@ def ssim_map(images: ImagePair, window: Window | None = None) -> NDArray[np.floa
     return out if images.truth.ndim == 3 else out[0]
 
 
-@metric(
-    "SSIM",
-    "Structural similarity",
-    evidence=PAIR,
-    best=1.0,
-    worst=-1.0,
-    reference=WANG,
+similarity = partial(
+    metric, evidence=PAIR, best=1.0, worst=-1.0, reference="10.1109/TIP.2003.819861", tolerance=1e-6
 )
+
+
+@similarity("SSIM", "Structural similarity")
 def ssim(images: ImagePair) -> float:
     """Return the mean structural similarity, of volumes in three dimensions.
 
-    Parameters
-    ----------
-    images : ImagePair
-        Of shape (Z, Y, X), or (Y, X) or one slice for SSIM in two dimensions.
-
-    Returns
-    -------
-    float
-        In [-1, 1]: 1 for equal images, negative for inverted structure; never undefined.
-
-    Notes
-    -----
-    Per window, with means mu, population variances and covariance sigma under its weights,
+    Of images (Z, Y, X), or (Y, X) or one slice for SSIM in two dimensions. It is 1 for equal
+    images, negative for inverted structure. Per window, with means mu, population variances and
+    covariance sigma under its weights,
     ``(2 mu_x mu_y + C1)(2 sigma_xy + C2) / ((mu_x^2 + mu_y^2 + C1)(sigma_x^2 + sigma_y^2 + C2))``,
     ``C1 = (0.01 L)^2``, ``C2 = (0.03 L)^2``; the mean over all windows within the volume. The
     weights are a Gaussian of 1.5 voxels cut to 11 along each axis, whatever the voxel size: see
-    `mean_ssim` for another window. No window reaches over the border, nothing is padded, as in the
-    reference; programs that pad, or take the sample covariance, get other numbers. Two constant
-    images a and b have ``(2ab + C1) / (a^2 + b^2 + C1)``.
-
-    References
-    ----------
-    Wang, Bovik, Sheikh, Simoncelli, Image quality assessment: from error visibility to structural
-    similarity, IEEE Transactions on Image Processing 13 (2004), doi:10.1109/TIP.2003.819861.
+    `mean_ssim` for other windows, such as that of scikit-image. No window reaches over the border,
+    nothing is padded, as in the reference; programs that pad, or take the sample covariance, get
+    other numbers. Two constant images a and b have ``(2ab + C1) / (a^2 + b^2 + C1)``.
 
     Examples
     --------
@@ -120,26 +111,11 @@ def ssim(images: ImagePair) -> float:
     return mean_ssim(images)
 
 
-@metric(
-    "SSIM2D",
-    "Structural similarity slice by slice",
-    evidence=PAIR,
-    best=1.0,
-    worst=-1.0,
-    reference=WANG,
-)
+@similarity("SSIM2D", "Structural similarity slice by slice")
 def ssim2d(images: ImagePair) -> float:
     """Return the structural similarity of each slice in two dimensions, averaged over the slices.
 
-    Parameters
-    ----------
-    images : ImagePair
-        Of shape (Z, Y, X) or (Y, X).
-
-    Returns
-    -------
-    float
-        In [-1, 1], another number than `ssim` of the volume; never undefined.
+    Another number than `ssim` of the volume.
 
     Examples
     --------

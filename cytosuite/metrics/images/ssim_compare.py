@@ -26,7 +26,7 @@ AS_IT_IS: Scale = (1.0, 0.0)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Work:
-    """What the columns of one comparison have in common."""
+    """Volumes, window and scales that the columns of one comparison share."""
 
     volumes: tuple[Real, Real]
     window: Window
@@ -72,6 +72,7 @@ def compare(
     -----
     There is a thread per processor; each needs 4 MB, more for a longer window along Z, whatever
     the size of the volume. A constant near the values is taken from both before they are squared.
+    Sample variances, all larger by one factor, are compared by a C2 smaller by that factor.
     """
     volumes = (_as_volume(truth), _as_volume(prediction))
     centre = scales[0][0] * _middle(volumes[0]) + scales[0][1]
@@ -79,7 +80,7 @@ def compare(
         volumes,
         window,
         (_in_units(scales[0], data_range, centre), _in_units(scales[1], data_range, centre)),
-        (2 * K1**2, 2 * K2**2, 2 * centre / data_range),
+        (2 * K1**2, 2 * K2**2 * window.shrinkage, 2 * centre / data_range),
         out,
     )
     shape = values_shape(volumes[0].shape, window)

@@ -1,4 +1,4 @@
-"""The sliding window of the structural similarity: Gaussian weights along each axis."""
+"""The sliding window of the structural similarity: Gaussian or uniform weights along each axis."""
 
 from dataclasses import dataclass
 
@@ -20,9 +20,13 @@ class Window:
     ----------
     weights : three float64 arrays
         From the centre outwards; the centre and twice the others sum to 1.
+    shrinkage : float
+        Population variance over the variance that is compared: 1, or ``(N - 1) / N`` for the
+        sample variance of N voxels.
     """
 
     weights: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
+    shrinkage: float = 1.0
 
     @property
     def radii(self) -> tuple[int, int, int]:
@@ -75,6 +79,49 @@ def gaussian_window(
     for axis, width in enumerate(sigmas):
         weights.append(_half(shape, axis, width, shrink))
     return Window((weights[0], weights[1], weights[2]))
+
+
+def uniform_window(
+    shape: tuple[int, ...], *, size: int = 7, sample_covariance: bool = True
+) -> Window:
+    """Return the window of equal weights for images of a shape.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (Z, Y, X) or (Y, X). A volume of one slice has the window of an image.
+    size : int
+        Voxels along each axis, odd and at least 3.
+    sample_covariance : bool
+        Whether variances and covariance are divided by N - 1, for the N voxels of the window.
+
+    Returns
+    -------
+    Window
+        With the defaults that of `skimage.metrics.structural_similarity`, whose mean is that of
+        the windows within the image too.
+
+    Raises
+    ------
+    InputError
+        If the size is even or below 3, or larger than an axis.
+
+    Examples
+    --------
+    >>> uniform_window((32, 64, 64)).radii
+    (3, 3, 3)
+    """
+    axes = [1] * (3 - len(shape)) + list(shape)
+    sizes = [1 if length == 1 and axis == 0 else size for axis, length in enumerate(axes)]
+    fits = len(axes) == 3 and all(n <= length for n, length in zip(sizes, axes, strict=True))
+    if not fits or len(shape) < 2 or size < 3 or size % 2 == 0:
+        raise InputError(
+            f"SSIM: a window of an odd number of voxels, at least 3, within images (Z, Y, X) or "
+            f"(Y, X) is needed, found size {size} for shape {shape}"
+        )
+    z, y, x = (np.full(length // 2 + 1, 1 / length) for length in sizes)
+    voxels = sizes[0] * sizes[1] * sizes[2]
+    return Window((z, y, x), (voxels - 1) / voxels if sample_covariance else 1.0)
 
 
 def sigmas_from_um(sigma_um: float, spacing: tuple[float, ...]) -> tuple[float, ...]:

@@ -18,10 +18,10 @@ def image(dtype="f4", shape=(3, 4, 5)):
 
 def test_keeps_the_arrays_as_they_are():
     truth, prediction = image("u2"), image("f8")[::1]
-    images = pair(truth, prediction, data_range=255, spacing=(1, 0.5, 0.5))
+    images = pair(truth, prediction, data_range=255)
     assert images.truth is truth
     assert images.prediction is prediction
-    assert (images.data_range, images.spacing) == (255.0, (1.0, 0.5, 0.5))
+    assert images.data_range == 255.0
 
 
 @pytest.mark.parametrize("dtype", REAL)
@@ -80,16 +80,6 @@ def _infinite_range(arguments):
 def _range_in_words(arguments):
     """data_range must be a positive number, found '255'"""
     arguments["data_range"] = "255"
-
-
-def _flat_spacing(arguments):
-    """spacing must be a positive finite number, found -1.0"""
-    arguments["spacing"] = (-1.0, 1.0, 1.0)
-
-
-def _short_spacing(arguments):
-    """spacing: one number in µm per axis is needed, found (0.5, 0.5) for images of shape (3, 4, 5)"""
-    arguments["spacing"] = (0.5, 0.5)
 
 
 MISTAKES = [value for name, value in globals().items() if name.startswith("_") and callable(value)]

@@ -10,7 +10,7 @@ from cytosuite.errors import InputError
 from cytosuite.metrics.images import ssim_compare
 from cytosuite.metrics.images.pair import pair
 from cytosuite.metrics.images.ssim import mean_ssim, ssim, ssim2d, ssim_map
-from cytosuite.metrics.images.ssim_window import gaussian_window, sigmas_from_um
+from cytosuite.metrics.images.ssim_window import gaussian_window, sigmas_from_um, uniform_window
 
 C1, C2 = 0.01**2, 0.03**2
 
@@ -256,6 +256,22 @@ def test_agrees_with_scikit_image(shape):
     assert ssim.of(checked) == pytest.approx(mean, abs=1e-12)
     inside = full[(slice(5, -5),) * len(shape)]
     np.testing.assert_allclose(ssim_map(checked), inside, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(13, 17, 160), (9, 8, 7), (21, 150)])
+@pytest.mark.parametrize("sample", [True, False])
+def test_uniform_window_agrees_with_the_defaults_of_scikit_image(shape, sample):
+    module = pytest.importorskip("skimage.metrics", reason="scikit-image is not installed")
+    truth, prediction = images(shape)
+    options = {} if sample else {"use_sample_covariance": False}
+    mean, full = module.structural_similarity(
+        truth, prediction, data_range=0.8, full=True, **options
+    )
+    window = uniform_window(shape, sample_covariance=sample)
+    checked = pair(truth, prediction, data_range=0.8)
+    assert mean_ssim(checked, window) == pytest.approx(mean, abs=1e-12)
+    inside = full[(slice(3, -3),) * len(shape)]
+    np.testing.assert_allclose(ssim_map(checked, window), inside, rtol=0, atol=1e-12)
 
 
 def _tensors(*arrays):

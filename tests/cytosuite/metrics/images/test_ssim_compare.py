@@ -86,7 +86,7 @@ def test_shape_of_the_values():
 
 
 def test_memory_does_not_grow_with_the_volume():
-    from cytosuite.metrics import ssim_kernel as kernel
+    from cytosuite.metrics.images import ssim_kernel as kernel
 
     mib = sum(buffer.nbytes for buffer in kernel.workspace((5, 5, 5))) / 2**20
     assert mib < 4

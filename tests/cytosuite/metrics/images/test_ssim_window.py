@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cytosuite.metrics.images.ssim_window import gaussian_window, sigmas_from_um
+from cytosuite.errors import InputError
+from cytosuite.metrics.images.ssim_window import gaussian_window, sigmas_from_um, uniform_window
 
 
 @given(st.floats(0, 17))
@@ -36,3 +37,19 @@ def test_window_in_micrometres_depends_on_the_ratio_only(sigma, factor):
 def test_one_slice_is_an_image_whatever_sigma():
     for sigma in (0.5, (3.0, 1.5, 1.5)):
         assert gaussian_window((1, 50, 50), sigma=sigma).radii[0] == 0
+
+
+def test_uniform_window_has_equal_weights_and_the_variance_of_a_sample():
+    window = uniform_window((9, 9, 9), size=5)
+    assert window.radii == (2, 2, 2)
+    for half in window.weights:
+        assert half.tolist() == [0.2] * 3
+    assert window.shrinkage == 124 / 125
+    assert uniform_window((9, 9), sample_covariance=False).shrinkage == 1
+    assert uniform_window((1, 9, 9)).radii == uniform_window((9, 9)).radii == (0, 3, 3)
+
+
+@pytest.mark.parametrize(("shape", "size"), [((9, 9), 4), ((9, 9), 1), ((9, 6), 7), ((9,), 3)])
+def test_impossible_uniform_windows_are_refused(shape, size):
+    with pytest.raises(InputError, match="a window of an odd number of voxels"):
+        uniform_window(shape, size=size)
