@@ -10,6 +10,7 @@ import sys
 import time
 
 PORT = 4743
+HEALTH, INVOKE = "GET /health", "POST /invoke"
 ANSWER_BYTES = 65536
 
 
@@ -21,7 +22,7 @@ def request(
     Parameters
     ----------
     line : str
-        Method and path: ``GET /health`` or ``POST /invoke``.
+        Method and path: `HEALTH` or `INVOKE`.
     port : int
         Of the server.
     timeout_s : float, optional

@@ -22,7 +22,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from cytosuite import __version__
-from cytosuite.client import PORT, request
+from cytosuite.client import HEALTH, INVOKE, PORT, request
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.files import write_json
 from cytosuite.interface import Mounts, read_case, write_outputs
@@ -189,9 +189,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--algorithm", default=os.environ.get("CYTOSUITE_ALGORITHM", ""))
     given = parser.parse_args(arguments)
     if given.command == "health":
-        return _request("GET /health", 10.0)
+        return _request(HEALTH, 10.0)
     if given.command == "invoke":
-        return _request("POST /invoke", None)
+        return _request(INVOKE, None)
     signal.signal(signal.SIGTERM, _stop)
     mounts = Mounts.from_environment()
     mounts = Mounts(

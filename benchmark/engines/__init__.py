@@ -1,1 +1,1 @@
-"""Engines run one algorithm on cases, one case at a time."""
+"""Engines: run an algorithm case by case, as a process or in containers."""

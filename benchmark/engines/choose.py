@@ -1,4 +1,4 @@
-"""Pick the engine: containers where a daemon answers, else plain processes; always say which."""
+"""Choose the engine: containers where a Docker daemon answers, else plain processes."""
 
 from benchmark.containers.daemon import find_docker
 from benchmark.containers.images import Device
@@ -9,7 +9,7 @@ from cytosuite.errors import InputError
 
 
 def choose(wanted: str, device: Device = "cpu") -> tuple[Engine, str]:
-    """Return an engine and one sentence that says which, and why.
+    """Return an engine, and the reason for it in one sentence.
 
     Parameters
     ----------

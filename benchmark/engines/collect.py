@@ -1,4 +1,4 @@
-"""Take over what an untrusted container wrote, without ever following one of its links."""
+"""Copy the output of an untrusted container without following any of its links."""
 
 import os
 import stat
@@ -10,8 +10,8 @@ ENTRIES, DEPTH = 1000, 16
 CHUNK = 2**20
 
 
-class Refused(Exception):  # noqa: N818 - it is a finding, not an error of ours
-    """What is wrong with the files, in one line."""
+class Refused(Exception):  # noqa: N818 - a finding about the output, not a failure of this program
+    """Reason in one line why an output is refused."""
 
 
 def take(source: Path, target: Path, limit_bytes: int) -> int:
@@ -20,11 +20,11 @@ def take(source: Path, target: Path, limit_bytes: int) -> int:
     Parameters
     ----------
     source : Path
-        What the container wrote.
+        The container's output folder.
     target : Path
         An empty folder. Files and folders in it get the plain modes of this process.
     limit_bytes : int
-        Bound for the sum of the sizes.
+        Limit for the sum of the sizes.
 
     Returns
     -------
@@ -39,8 +39,8 @@ def take(source: Path, target: Path, limit_bytes: int) -> int:
 
     Notes
     -----
-    Every entry is opened relative to its opened folder and not through a link, so nothing that
-    changes meanwhile leads out of `source`.
+    Every entry is opened relative to its opened folder and never through a link, so that no
+    change during the copy leads out of `source`.
     """
     counts = {"entries": 0, "bytes": 0, "files": 0}
     handle = os.open(source, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -57,7 +57,7 @@ def give(source: Path, target: Path) -> None:
     Parameters
     ----------
     source : Path
-        Folder of the case. A link in it is read as what it points to: it is the user's own.
+        Folder of the case. Links in it are followed: they are the user's own.
     target : Path
         An empty folder.
     """
@@ -75,20 +75,18 @@ def give(source: Path, target: Path) -> None:
 
 
 def empty(folder: Path) -> None:
-    """Remove everything in a folder, however deep and whatever its modes; the folder stays.
+    """Remove all entries of a folder, of any depth and mode; the folder stays.
 
     Raises
     ------
     OSError
-        If something cannot be removed.
+        If an entry cannot be removed.
     """
     entries = [str(entry) for entry in folder.iterdir()]
     for start in range(0, len(entries), 500):
         part = entries[start : start + 500]
         done = subprocess.run(["rm", "-rf", "--", *part], capture_output=True, check=False)
-        if (
-            done.returncode
-        ):  # a folder without write permission: of the same user, hence to be mended
+        if done.returncode:  # a folder without write permission
             subprocess.run(["chmod", "-R", "u+rwX", "--", *part], capture_output=True, check=False)
             subprocess.run(["rm", "-rf", "--", *part], capture_output=True, check=False)
     if left := next(folder.iterdir(), None):
@@ -96,12 +94,12 @@ def empty(folder: Path) -> None:
 
 
 def size(folder: Path, enough: int) -> int:
-    """Return the bytes that the files below a folder take on the disk.
+    """Return the space that the files below a folder occupy on the disk [bytes].
 
     Parameters
     ----------
     folder : Path
-        What the container writes to; entries that vanish meanwhile count as nothing.
+        Output folder of a running container; entries that vanish during the count are ignored.
     enough : int
         Counting ends once the sum exceeds this, or after 100000 entries.
     """
@@ -178,6 +176,6 @@ def _open(entry: str, folder: int, where: Path, flag: int) -> int:
 
 
 def _kind(mode: int) -> str:
-    """Return in a word what an entry is."""
+    """Return the kind of an entry in words."""
     kinds = {stat.S_IFLNK: "a link", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
     return kinds.get(stat.S_IFMT(mode), "a device")

@@ -1,4 +1,4 @@
-"""The flags under which an untrusted container runs: pure functions of limits and host."""
+"""Flags for untrusted containers: pure functions of limits and host."""
 
 import math
 import os
@@ -12,25 +12,23 @@ from benchmark.engines.outcome import Limits
 from cytosuite.errors import InputError
 
 RUN_LABEL = "org.cytosuite.run"
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-FILES, PROCESSES = 16384, 16384  # podman needs them; `pids_limit` is what bounds processes
+FILES, PROCESSES = 16384, 16384  # required by podman; `pids_limit` limits processes
 LOG_BYTES = 10 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """What the daemon can enforce, and who runs the benchmark.
+    """Abilities of the daemon, and the user who runs the benchmark.
 
     Parameters
     ----------
     rootless : bool
-        Whether the daemon runs as the user: root in a container is then that user.
+        Whether the daemon runs as the user: root in a container is then this user.
     cpus : frozenset of int
         Processors this process may use.
     can : frozenset of str
-        Of ``CpuCfsQuota``, ``CPUSet``, ``MemoryLimit``, ``SwapLimit``, ``PidsLimit``: what the
-        kernel lets the daemon do; a limit it cannot enforce is not asked for, since it would refuse
-        the container.
+        The limits that the daemon can enforce, of ``CpuCfsQuota``, ``CPUSet``, ``MemoryLimit``,
+        ``SwapLimit``, ``PidsLimit``. It refuses a container with any other limit.
     uid, gid : int
         Of this process.
     sudo : tuple of int or None
@@ -46,7 +44,7 @@ class Host:
 
     @classmethod
     def of(cls, info: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> "Host":
-        """Return the host as the daemon's ``info`` and this process tell it."""
+        """Return the host, from the daemon's ``info`` and this process."""
         security = [str(option) for option in info.get("SecurityOptions") or ()]
         names = ("CpuCfsQuota", "CPUSet", "MemoryLimit", "SwapLimit", "PidsLimit")
         sudo = environment.get("SUDO_UID"), environment.get("SUDO_GID")
@@ -61,7 +59,7 @@ class Host:
 
 
 def container_user(host: Host) -> str | None:
-    """Return the user a container runs as, None for the image's own.
+    """Return the user of a container, None for the user of the image.
 
     Parameters
     ----------
@@ -71,9 +69,9 @@ def container_user(host: Host) -> str | None:
     Returns
     -------
     str or None
-        ``0:0`` under a rootless daemon, where that is the user outside; else the user who runs the
-        benchmark, also through ``sudo``, so that the files are theirs; for root itself the image's
-        own user, never root.
+        ``0:0`` under a rootless daemon, where this is the user outside; else the user who runs the
+        benchmark, also through ``sudo``, so that this user owns the files; for root itself the
+        user of the image, never root.
 
     Examples
     --------
@@ -97,14 +95,14 @@ def pick_cpus(available: Collection[int], cpus: float, offset: int) -> str:
     available : collection of int
         Processors this process may use.
     cpus : float
-        How many the container may keep busy; rounded up.
+        Number of processors for the container; rounded up.
     offset : int
-        Runners side by side give different ones and so share the machine evenly.
+        Runners at the same time pass different numbers and so share the machine evenly.
 
     Returns
     -------
     str
-        Comma-separated and ascending; all that are available if fewer are.
+        Comma-separated and ascending; all available ones if these are fewer.
 
     Examples
     --------
@@ -118,16 +116,16 @@ def pick_cpus(available: Collection[int], cpus: float, offset: int) -> str:
 
 
 def flags(limits: Limits, host: Host, owner: str) -> dict[str, Any]:
-    """Return what the SDK's ``containers.create`` is given to keep a container within bounds.
+    """Return the arguments of the SDK's ``containers.create`` that limit a container.
 
     Parameters
     ----------
     limits : Limits
-        What one case may use.
+        Of one case.
     host : Host
-        What can be enforced.
+        Abilities of the daemon, and the user.
     owner : str
-        Value of the label by which what an ended runner left is found; see `owner_label`.
+        Value of the label by which containers of an ended runner are found; see `owner_label`.
 
     Returns
     -------
@@ -143,7 +141,6 @@ def flags(limits: Limits, host: Host, owner: str) -> dict[str, Any]:
         if not getattr(limits, name) > 0:
             raise InputError(f"limit {name} must be positive, found {getattr(limits, name)!r}")
     memory = int(limits.memory_gib * 2**30)
-    threads = str(max(1, math.floor(limits.cpus)))
     chosen: dict[str, Any] = {
         "network_mode": "none",
         "read_only": True,
@@ -154,7 +151,11 @@ def flags(limits: Limits, host: Host, owner: str) -> dict[str, Any]:
         "ipc_mode": "private",
         "shm_size": memory // 2,  # as on the platform; its pages count as memory
         "hostname": "container",
-        "environment": {"HOME": "/tmp", **dict.fromkeys(THREADS, threads)},
+        "environment": {
+            "HOME": "/tmp",
+            "CYTOSUITE_RECORD": "/output/record.json",
+            **limits.environment,
+        },
         "labels": {RUN_LABEL: owner},
         "stop_signal": "SIGTERM",
         **_enforceable(limits, host, memory),
@@ -169,12 +170,12 @@ def ulimits(limits: Limits) -> list[tuple[str, int]]:
 
     Notes
     -----
-    ``fsize`` bounds one file, in bytes. The numbers of files and processes are given because podman
-    needs them, not above this process's own hard limits, which it could not exceed.
+    ``fsize`` limits the size of one file [bytes]. Podman requires the numbers of files and
+    processes; they cannot exceed the hard limits of this process.
     """
 
     def at_most(wanted: int, which: int) -> int:
-        """Return a limit that this machine allows."""
+        """Return a limit within the hard limit of this process."""
         hard = resource.getrlimit(which)[1]
         return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
 
@@ -187,12 +188,12 @@ def ulimits(limits: Limits) -> list[tuple[str, int]]:
 
 
 def owner_label() -> str:
-    """Return a name of this process that no later one on this machine bears."""
+    """Return an identifier of this process, unique on this machine also after its end."""
     return f"{os.uname().nodename}:{os.getpid()}:{_birth(os.getpid())}"
 
 
 def is_orphan(label: str) -> bool:
-    """Return whether the process that a label names ran on this machine and has ended.
+    """Return whether the process of a label ran on this machine and has ended.
 
     Parameters
     ----------
@@ -226,7 +227,7 @@ def _enforceable(limits: Limits, host: Host, memory: int) -> dict[str, Any]:
 
 
 def _birth(pid: int) -> str:
-    """Return when a process was started, in ticks since boot; empty if there is none."""
+    """Return the start of a process in ticks since boot; empty if there is no such process."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -25,7 +25,7 @@ from benchmark.engines.outcome import (
     StartError,
     ending,
 )
-from cytosuite.client import request
+from cytosuite.client import HEALTH, INVOKE, request
 from cytosuite.files import remove
 
 POLL_S = 0.02
@@ -86,7 +86,7 @@ class ProcessSession:
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.log = self._server_log.open("ab")
         self.process = self._launch("serve", self.log, self.listener)
-        while self._ask("GET /health", 1.0) != 0:
+        while self._ask(HEALTH, 1.0) != 0:
             if self.process.poll() is not None or time.perf_counter() - begin > HEALTH_S:
                 self.stop()
                 raise StartError(f"{self.algorithm} did not start: {_last_line(self._server_log)}")
@@ -187,7 +187,7 @@ class ProcessSession:
 
         def ask() -> None:
             """Wait for the answer, or without one for the end of the server."""
-            code = self._ask("POST /invoke", None)
+            code = self._ask(INVOKE, None)
             codes.append(code if code is not None else _exit_code(process, GRACE_S) or 1)
 
         asking = threading.Thread(target=ask, daemon=True)

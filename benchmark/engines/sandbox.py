@@ -1,6 +1,7 @@
-"""One container, kept within bounds: started, asked, looked at, ended, always removed."""
+"""One container within limits: start it, send requests, observe it, end it, always remove it."""
 
 import contextlib
+import inspect
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -11,38 +12,15 @@ from typing import Any
 from benchmark.containers.daemon import Client
 from benchmark.engines.hardening import LOG_BYTES, RUN_LABEL, is_orphan, ulimits
 from benchmark.engines.memory import Group
-from benchmark.engines.outcome import Limits
+from benchmark.engines.outcome import GRACE_S, Limits
+from cytosuite import client as http
 
-GRACE_S = 5  # between SIGTERM and SIGKILL, as on the platform
 QUICK_S, SLOW_S, QUICK_FOR_S = 0.02, 0.1, 2.0
-# One HTTP request to the algorithm's server, from inside the container: exit code 0 for 200 and
-# 201, else the number in the body, 1 without one. Sockets alone: whatever a client imports would
-# count as the algorithm's memory (250 MB with the library) and time (0.5 s a case).
-CLIENT = """
-import socket, sys, time
-request, patience = sys.argv[1], time.monotonic() + float(sys.argv[2])
-while True:
-    try:
-        server = socket.create_connection(("127.0.0.1", 4743))
-        break
-    except ConnectionRefusedError:
-        if time.monotonic() > patience:
-            sys.exit(1)
-        time.sleep(0.02)
-server.sendall(f"{request} HTTP/1.0\\r\\nContent-Length: 0\\r\\n\\r\\n".encode())
-answer = b""
-while len(answer) < 65536 and (part := server.recv(4096)):
-    answer += part
-head, _, body = answer.partition(b"\\r\\n\\r\\n")
-done = head.split()[1:2] in ([b"200"], [b"201"])
-sys.exit(0 if done else int(body) if body.isdigit() and len(body) < 4 else 1)
-"""
-HEALTH, INVOKE = "GET /health", "POST /invoke"
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What the daemon knows of a container."""
+    """State of a container, as the daemon reports it."""
 
     running: bool
     exit_code: int
@@ -51,22 +29,23 @@ class State:
 
 
 class Sandbox:
-    """A container that was created with all its bounds; see `sandbox`."""
+    """A container that was created with all its limits; see `sandbox`."""
 
     def __init__(self, client: Client, container: Any) -> None:  # noqa: ANN401 - of the SDK
         self.client = client
         self.container = container
         self._group: Group | None = None
+        self._kills = 0
         self._seen: dict[bool, tuple[str, int]] = {}
         self._streams = ExitStack()
 
     def start(self) -> None:
-        """Start it."""
+        """Start the container."""
         self.container.start()
         self._group = Group(self.state().pid, self.container.id)
 
     def state(self) -> State:
-        """Return what the daemon knows of it now."""
+        """Return its present state."""
         found = self.client.api.inspect_container(self.container.id)["State"]
         return State(
             running=bool(found["Running"]),
@@ -80,16 +59,26 @@ class Sandbox:
         state = self.state()
         return None if state.running else state.exit_code
 
-    def ask(self, request: str, patience_s: float = 0.0) -> Callable[[], int | None]:
-        """Send a request to the server and return a function that gives the answer, None before.
+    def ask(self, line: str, patience_s: float = 0.0) -> Callable[[], int | None]:
+        """Send a request to the server from inside the container, which has no network.
 
-        A server that does not listen yet is waited for this long. The answer is 0, or the exit
-        code a run would have had.
+        Parameters
+        ----------
+        line : str
+            Method and path, see `cytosuite.client.request`.
+        patience_s : float
+            How long to wait for a server that does not listen yet.
+
+        Returns
+        -------
+        callable
+            Returns the answer as an exit code, None before there is one.
         """
-        command = ["python3", "-I", "-S", "-c", CLIENT, request, str(patience_s)]
+        source = inspect.getsource(http)
+        command = ["python3", "-I", "-S", "-c", source, line, str(patience_s)]
         made = self.client.api.exec_create(self.container.id, command)["Id"]
-        # Attached but never read: podman does not tell the end of a detached program, and reading
-        # would run into the connection's time limit when an algorithm is silent for long.
+        # Attached but never read: podman does not report the end of a detached program, and reading
+        # would exceed the connection's time limit when an algorithm prints nothing for long.
         stream = self._streams.enter_context(closing(_Attached(self.client, made)))
 
         def code() -> int | None:
@@ -107,11 +96,12 @@ class Sandbox:
         self._streams.close()
 
     def end(self) -> None:
-        """Send SIGTERM, and SIGKILL 5 s later."""
+        """End the container: SIGTERM, and SIGKILL 5 s later."""
         self.container.stop(timeout=GRACE_S)
 
     def used(self) -> int | None:
-        """Return the memory in use in bytes; from the daemon where the host's files do not tell."""
+        """Return the memory in use in bytes, from the daemon if no control group is found."""
+        self.kills()
         if self._group is not None and self._group.folder is not None:
             return self._group.used()
         from docker.errors import DockerException
@@ -127,16 +117,21 @@ class Sandbox:
         return max(0, int(memory["usage"]) - int(cache)) if "usage" in memory else None
 
     def kills(self) -> int:
-        """Return how many processes were killed for want of memory so far, as far as known."""
-        return (self._group.kills() if self._group is not None else None) or 0
+        """Return how many processes were killed for lack of memory so far, as far as known.
 
-    def said(self) -> tuple[str, str]:
-        """Return what it wrote since the last call: all of it, and the last line of stderr.
+        The count is not readable once the container has ended; the last one read is kept.
+        """
+        found = self._group.kills() if self._group is not None else None
+        self._kills = max(self._kills, found or 0)
+        return self._kills
+
+    def new_log(self) -> tuple[str, str]:
+        """Return the output since the last call: all of it, and the last line of stderr.
 
         Returns
         -------
         text : str
-            stdout and stderr as they came, UTF-8 with replacement, without NUL.
+            stdout and stderr in order of time, UTF-8 with replacement, without NUL.
         line : str
             The last line of stderr that is not empty.
         """
@@ -146,8 +141,8 @@ class Sandbox:
     def _read(self, *, stdout: bool) -> list[str]:
         """Return the lines of stderr, or of both streams, that were written since the last call.
 
-        The daemon selects by seconds and podman's time stamps have no more, so the lines of the
-        last stamp are counted.
+        The daemon selects by whole seconds, the resolution of podman's time stamps; so the lines of
+        the last time stamp are counted.
         """
         last, count = self._seen.get(stdout, ("", 0))
         since = {"since": _seconds(last)} if last else {}
@@ -175,7 +170,7 @@ class _Attached:
         self._stream = client.api.exec_start(made, socket=True)
 
     def close(self) -> None:
-        """Close it by way of the answer which the SDK hangs on it; twice is as good as once."""
+        """Close the HTTP answer that holds the connection; a second call does nothing."""
         answer = getattr(self._stream, "_response", None)
         (self._stream if answer is None else answer).close()
 
@@ -189,7 +184,7 @@ def sandbox(
     limits: Limits,
     chosen: Mapping[str, Any],
 ) -> Iterator[Sandbox]:
-    """Create a container, start it, and remove it when the block ends, however it ends.
+    """Create and start a container; remove it when the block ends, also after an error.
 
     Parameters
     ----------
@@ -200,11 +195,11 @@ def sandbox(
     command : sequence of str
         Arguments of the image's entry point.
     folders : mapping of str to Path
-        By mount point; all but ``/output`` are read-only.
+        Folders of the host by mount point; all but ``/output`` are read-only.
     limits : Limits
-        What it may use.
+        Of the container.
     chosen : mapping
-        As from `benchmark.engines.hardening.flags`; the environment is added to.
+        Flags from `benchmark.engines.hardening.flags`.
 
     Yields
     ------
@@ -217,8 +212,6 @@ def sandbox(
         Mount(point, str(path.resolve()), type="bind", read_only=point != "/output")
         for point, path in folders.items()
     ]
-    given = dict(chosen)
-    given["environment"] = {**chosen["environment"], "CYTOSUITE_RECORD": "/output/record.json"}
     container = client.containers.create(
         image,
         list(command),
@@ -227,7 +220,7 @@ def sandbox(
         log_config=LogConfig(
             type="json-file", config={"max-size": str(LOG_BYTES), "max-file": "1"}
         ),
-        **given,
+        **chosen,
     )
     box = Sandbox(client, container)
     try:
@@ -238,33 +231,36 @@ def sandbox(
         _remove(container)
 
 
-def watch(finished: Callable[[], bool], broken: Callable[[float], bool], begin: float) -> bool:
-    """Wait until something has finished or a bound is broken.
+def watch(
+    look: Callable[[], int | None], exceeded: Callable[[float], bool], begin: float
+) -> int | None:
+    """Wait until a number is known, and return it.
 
     Parameters
     ----------
-    finished : callable
-        Whether it has.
-    broken : callable
-        Whether a bound is broken; gets the seconds since `begin`.
+    look : callable
+        Returns the number, None before it is known. It is called every 20 ms, after 2 s every
+        100 ms.
+    exceeded : callable
+        Returns whether a limit is exceeded, given the seconds since `begin`.
     begin : float
         As `time.perf_counter` counts.
 
     Returns
     -------
-    bool
-        Whether it finished within its bounds. It is looked at every 20 ms, after 2 s every 100 ms.
+    int or None
+        None once a limit is exceeded.
     """
-    while not finished():
+    while (found := look()) is None:
         seconds = time.perf_counter() - begin
-        if broken(seconds):
-            return False
+        if exceeded(seconds):
+            return None
         time.sleep(QUICK_S if seconds < QUICK_FOR_S else SLOW_S)
-    return True
+    return found
 
 
 def remove_orphans(client: Client) -> int:
-    """Remove containers whose runner on this machine was killed; return how many."""
+    """Remove containers that killed runners on this machine left; return their number."""
     found = client.containers.list(
         all=True, filters={"label": RUN_LABEL}, sparse=True, ignore_removed=True
     )
@@ -275,7 +271,7 @@ def remove_orphans(client: Client) -> int:
 
 
 def _remove(container: Any) -> None:  # noqa: ANN401 - of the SDK
-    """Kill and remove a container; what a failing daemon keeps, a later runner removes."""
+    """Kill and remove a container; if the daemon fails, a later runner removes it."""
     from docker.errors import DockerException
     from requests import RequestException
 

@@ -10,53 +10,26 @@ import pytest
 from benchmark.containers.build import build
 from benchmark.containers.daemon import find_docker
 from benchmark.containers.images import image_digest, image_state, image_tag
-from benchmark.engines.docker import Bounds, DockerEngine, classify
+from benchmark.engines.docker import DockerEngine
+from benchmark.engines.docker_session import Bounds
 from benchmark.engines.hardening import RUN_LABEL, owner_label
 from benchmark.engines.outcome import Limits, StartError
 from benchmark.engines.sandbox import remove_orphans
 from cytosuite.errors import InputError
 
 ROOT = Path(__file__).parents[3]
-QUIET = {"oom_killed": False, "reason": None, "line": "", "memory_gib": 8.0}
 
 
-def test_an_exit_code_of_0_is_well():
-    assert classify(0, **QUIET) == ("ok", "")
-
-
-@pytest.mark.parametrize(
-    ("code", "changes", "expected"),
-    [
-        (0, {"oom_killed": True}, ("out of memory", "memory limit of 8 GiB exceeded")),
-        (137, {"oom_killed": True}, ("out of memory", "memory limit of 8 GiB exceeded")),
-        (143, {"reason": ("time-out", "late")}, ("time-out", "late")),
-        (137, {}, ("killed", "ended by SIGKILL")),
-        (139, {}, ("killed", "ended by SIGSEGV")),
-        (4, {"line": "no room"}, ("out of memory", "no room")),
-        (2, {"line": "bad image"}, ("non-zero exit", "bad image")),
-        (1, {}, ("non-zero exit", "exit code 1 without a message")),
-        (None, {}, ("engine error", "the daemon gave no exit code")),
-    ],
-)
-def test_an_end_is_named_by_its_cause(code, changes, expected):
-    assert classify(code, **QUIET | changes) == expected
-
-
-def test_want_of_memory_explains_a_time_out():
-    status, _ = classify(143, **QUIET | {"oom_killed": True, "reason": ("time-out", "late")})
-    assert status == "out of memory"
-
-
-def test_bounds_are_broken_by_time_and_by_size(tmp_path):
+def test_time_and_size_are_limited(tmp_path):
     bounds = Bounds(Limits(timeout_s=10, output_gib=2**-20), tmp_path)
-    assert not bounds.broken(0.1)
+    assert not bounds.exceed(0.1)
     (tmp_path / "large").write_bytes(bytes(5000))
-    assert not bounds.broken(0.2)  # sizes are looked at once a second
-    assert bounds.broken(1.5)
-    assert bounds.reason == ("bad output", "output limit of 9.53674e-07 GiB exceeded")
+    assert not bounds.exceed(0.2)  # the size is determined once a second
+    assert bounds.exceed(1.5)
+    assert bounds.exceeded == ("bad output", "output limit of 9.53674e-07 GiB exceeded")
     late = Bounds(Limits(timeout_s=10), tmp_path)
-    assert late.broken(10.1)
-    assert late.reason == ("time-out", "time limit of 10 s exceeded")
+    assert late.exceed(10.1)
+    assert late.exceeded == ("time-out", "time limit of 10 s exceeded")
 
 
 def test_without_a_daemon_the_reason_comes_at_once(monkeypatch, tmp_path):
@@ -87,7 +60,7 @@ class TestWithDaemon:
 
     def test_a_server_without_room_says_why(self, client, puppet, tmp_path, monkeypatch):
         # Whether it is killed or crawls at its limit is the kernel's choice; both must end.
-        monkeypatch.setattr("benchmark.engines.docker.HEALTH_S", 10.0)
+        monkeypatch.setattr("benchmark.engines.docker_session.HEALTH_S", 10.0)
         engine = DockerEngine(client, image=lambda *_: puppet)
         session = engine.session("puppet", tmp_path / "s", Limits(memory_gib=0.0065), "serve")
         reason = "(memory limit of 0.0065 GiB exceeded|not ready after 10 s)"
@@ -126,7 +99,7 @@ class TestWithDaemon:
         logs = [act(f"print('case {i}', flush=True)", str(i)).log.read_text() for i in range(3)]
         assert logs == ["case 0\n", "case 1\n", "case 2\n"]
 
-    def test_what_a_killed_runner_left_is_removed(self, client, puppet):
+    def test_containers_of_a_killed_runner_are_removed(self, client, puppet):
         orphan = client.containers.create(puppet, labels={RUN_LABEL: _label_of_a_dead_process()})
         assert remove_orphans(client) >= 1
         assert orphan.id not in {found.id for found in client.containers.list(all=True)}

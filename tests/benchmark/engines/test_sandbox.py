@@ -39,32 +39,39 @@ def test_each_line_is_given_once_and_in_order(log):
     for number in range(12):
         log.write(number // 5, f"line {number}")
         if number % 2:
-            given.append(box.said()[0])
+            given.append(box.new_log()[0])
     assert "".join(given) == "".join(f"line {number}\n" for number in range(12))
-    assert box.said() == ("", "")
+    assert box.new_log() == ("", "")
 
 
-def test_the_last_line_of_stderr_is_told_apart(log):
+def test_the_last_line_of_stderr_is_given_apart(log):
     box = Sandbox(SimpleNamespace(), log)
     log.write(0, "warning", error=True)
     log.write(0, "done")
-    assert box.said() == ("warning\ndone\n", "warning")
+    assert box.new_log() == ("warning\ndone\n", "warning")
     log.write(0, "more")
-    assert box.said() == ("more\n", "")
+    assert box.new_log() == ("more\n", "")
 
 
-def test_what_is_no_text_becomes_text(log):
+def test_bytes_that_are_no_text_are_replaced(log):
     box = Sandbox(SimpleNamespace(), log)
     log.write(0, "a\0b\udcff", error=True)
-    assert box.said() == ("ab\ufffd\n", "ab\ufffd")
+    assert box.new_log() == ("ab\ufffd\n", "ab\ufffd")
 
 
-def test_waiting_ends_with_what_is_waited_for():
-    answers = iter([False, False, True])
-    assert watch(lambda: next(answers), lambda seconds: False, time.perf_counter())
+def test_waiting_ends_with_the_number():
+    answers = iter([None, None, 0])
+    assert watch(lambda: next(answers), lambda seconds: False, time.perf_counter()) == 0
 
 
-def test_waiting_ends_with_a_broken_bound():
+def test_waiting_ends_when_a_limit_is_exceeded():
     begin = time.perf_counter()
-    assert not watch(lambda: False, lambda seconds: seconds > 0.05, begin)
+    assert watch(lambda: None, lambda seconds: seconds > 0.05, begin) is None
     assert time.perf_counter() - begin < 1
+
+
+def test_kills_are_remembered_after_the_container_has_ended():
+    box = Sandbox(SimpleNamespace(), SimpleNamespace(id="x"))
+    counts = iter([1, 3, None])
+    box._group = SimpleNamespace(kills=lambda: next(counts))
+    assert [box.kills() for _ in range(3)] == [1, 3, 3]
