@@ -1,44 +1,73 @@
-"""The controls: a perfect and an empty answer, which check the ruler before it measures others."""
+"""Controls: answers with a known score, which check the metrics before they measure algorithms."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
+from dataclasses import replace
 from math import isclose, isfinite
-from types import MappingProxyType
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from benchmark.results.facts import Reader
 from cytosuite.metrics import Metric
+from cytosuite.metrics.boards import Control
 
-Labels = NDArray[Any]
-CONTROLS: Mapping[str, Callable[[Labels], Labels]] = MappingProxyType(
-    {"oracle": lambda truth: truth, "blank": np.zeros_like}
-)
+CONTROLS: tuple[Control, ...] = get_args(Control)
+
+
+def answer(control: Control, truth: Reader | None, image: Reader | None) -> Reader | None:
+    """Return the answer of a control to one case, None where it has none.
+
+    Parameters
+    ----------
+    control : str
+        ``oracle``: the truth; ``blank``: zeros like the truth; ``identity``: the main input, if
+        its shape is that of the truth; ``real`` answers to no single case.
+    truth, image : Reader or None
+        The true output and the main input, where the case has them.
+    """
+    if control == "oracle":
+        return truth
+    if control == "blank" and truth is not None:
+        return lambda: replace(truth(), array=np.zeros_like(truth().array))
+    if control == "identity" and image is not None:
+        fits = truth is None or truth().shape == image().shape
+        return image if fits else None
+    return None
 
 
 def broken_rulers(scores: pd.DataFrame, metrics: Iterable[Metric[Any]]) -> list[str]:
-    """Return one line for each metric that does not give the oracle its best value.
+    """Return a sentence for each metric that gives a control another value than it must.
 
     Parameters
     ----------
     scores : DataFrame
-        The long table, with rows of the control ``oracle``.
+        The long table, with rows of the controls.
     metrics : iterable of Metric
-        Those that have a best value are looked at; undefined values are passed over.
+        Of single cases. Those that compare with the truth give the ``oracle`` their best value,
+        those with a neutral value give it to ``identity``. Undefined values are passed over.
     """
     found = []
-    oracle = scores[scores["algorithm"] == "oracle"]
     for metric in metrics:
-        if metric.best is None:
+        if metric.scope == "set":
             continue
-        for case, value in oracle.loc[
-            oracle["metric"] == metric.name, ["case", "value"]
-        ].to_numpy():
-            if isfinite(value) and not isclose(value, metric.best, abs_tol=1e-9):
-                found.append(
-                    f"{metric.name} gives the truth itself {value:g} instead of {metric.best:g} "
-                    f"on {case}: the metric is wrong, no score of this run can be trusted"
-                )
-                break
+        if metric.best is not None and "truth" in metric.evidence.needs:
+            found += _missed(scores, metric, "oracle", "the truth itself", metric.best)
+        if metric.neutral is not None:
+            found += _missed(scores, metric, "identity", "the unchanged input", metric.neutral)
     return found
+
+
+def _missed(
+    scores: pd.DataFrame, metric: Metric[Any], control: str, words: str, expected: float
+) -> list[str]:
+    """Return a sentence on the first case in which a control misses its value, if there is one."""
+    rows = scores[(scores["algorithm"] == control) & (scores["metric"] == metric.name)]
+    for case, value in rows[["case", "value"]].to_numpy():
+        if isfinite(value) and not isclose(value, expected, rel_tol=0, abs_tol=metric.tolerance):
+            sentence = (
+                f"{metric.name} gives {words} {value:g} instead of {expected:g} "
+                f"on {case}: the metric is wrong, no score of this run can be trusted"
+            )
+            return [sentence]
+    return []

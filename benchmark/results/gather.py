@@ -1,31 +1,27 @@
-"""Gather what the report shows from a run."""
+"""Gather the results of a run: scores, ranks, files, logs and provenance."""
 
 import os
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from math import nan
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from benchmark.catalog import ROOT
-from benchmark.results.controls import CONTROLS
-from benchmark.data.dataset import Dataset
+from benchmark.data.dataset import Case, Dataset
 from benchmark.plan import Job
+from benchmark.results.conditions import by_condition
+from benchmark.results.controls import CONTROLS, broken_rulers
 from benchmark.results.ranking import leaderboard
-from benchmark.report.content import (
-    AlgorithmInfo,
-    CasePicture,
-    Failure,
-    MetricInfo,
-    ReportContent,
-    SelectionNote,
-)
-from benchmark.results.score import Scores, by_condition
+from benchmark.results.results import CaseFiles, Matches, Results
+from benchmark.results.score import Scores
 from cytosuite import __version__
+from cytosuite.metrics.labels import OVERLAP, Overlap, matches
+from cytosuite.tasks import LABELS, Task
 
 LOG_LINES = 30
 LOG_BYTES = 20_000
@@ -33,81 +29,123 @@ PACKAGES = ("numpy", "scipy", "scikit-image", "SimpleITK", "tifffile")
 
 
 @dataclass(frozen=True, slots=True)
-class Conditions:
-    """Under which conditions a run was made, for its provenance."""
+class RunFacts:
+    """Engine, api, command and limits of a run, and sentences on it for the reader."""
 
     engine: str
     api: str
     command: str
     limits: str
+    notes: tuple[str, ...] = ()
 
 
 def gather(
-    dataset: Dataset, jobs: Sequence[Job], scores: Scores, conditions: Conditions
-) -> ReportContent:
-    """Return everything the report shows.
+    dataset: Dataset,
+    task: Task,
+    jobs: Sequence[Job],
+    scores: Scores,
+    facts: RunFacts,
+) -> Results:
+    """Return everything that a report shows.
 
     Parameters
     ----------
     dataset : Dataset
-        What was run on.
+        The dataset of the run.
+    task : Task
+        Of the algorithms.
     jobs : sequence of Job
-        What ran.
+        Algorithms and the folders of their results.
     scores : Scores
-        What was measured.
-    conditions : Conditions
-        How it was run.
+        Of these jobs.
+    facts : RunFacts
+        Of the run.
     """
-    standings = leaderboard(scores.table, scores.pooled, scores.metrics, tuple(CONTROLS))
-    return ReportContent(
+    folders = {job.algorithm.name: job.folder for job in jobs}
+    return Results(
         title=f"{dataset.title} · {dataset.size}" if dataset.seed is not None else dataset.title,
         dataset=dataset.name,
+        task=task,
         generated=datetime.now(UTC).isoformat(timespec="seconds"),
-        command=conditions.command,
-        provenance=_provenance(dataset, jobs, conditions),
-        standings=standings,
-        metrics=[
-            MetricInfo(
-                metric.name,
-                metric.title,
-                metric.description,
-                metric.best,
-                metric.worst,
-                metric.reference,
-                metric.primary,
-            )
-            for metric in scores.metrics
-        ],
+        command=facts.command,
+        provenance=_provenance(dataset, jobs, facts),
+        algorithms=[job.algorithm for job in jobs],
+        metrics=scores.metrics,
+        primary=scores.primary,
+        standings=leaderboard(
+            scores.table, scores.pooled, scores.metrics, scores.primary, CONTROLS
+        ),
         scores=scores.table,
-        failures=_failures(jobs, scores),
-        selections=_selections(scores),
-        algorithms=_algorithms(jobs, scores),
-        notes=_notes(dataset),
-        pictures=_pictures(dataset, jobs, scores),
+        records=scores.records,
+        logs={
+            (name, case): _tail(folders[name] / case)
+            for (name, case), record in scores.records.items()
+            if not record.ok
+        },
+        cases=[_files(case, task) for case in dataset.cases],
+        outputs={
+            (name, case): {
+                slug: folders[name] / case / path for slug, path in record.outputs.items()
+            }
+            for (name, case), record in scores.records.items()
+            if record.ok
+        },
+        matches={
+            key: match(evidence[OVERLAP])
+            for key, evidence in scores.evidence.items()
+            if OVERLAP in evidence
+        },
+        reference=dataset.reference,
         conditions=by_condition(dataset, scores),
+        notes=[*_unscored(task, scores), *dataset.notes, *facts.notes, *scores.notes],
+        broken=broken_rulers(scores.table, scores.metrics),
     )
 
 
-def _notes(dataset: Dataset) -> list[str]:
-    """Return the sentences a reader must see first."""
-    notes = list(dataset.notes)
-    if all(case.truth(dataset.task) is None for case in dataset.cases):
-        notes.insert(
-            0,
+def match(table: Overlap) -> Matches:
+    """Return the matched and unmatched objects of an overlap table.
+
+    Parameters
+    ----------
+    table : Overlap
+        Of one truth and one answer; a match covers more than half of the true object.
+    """
+    pairs = matches(table)
+    missed = np.delete(table.truth_labels, table.truth_index[pairs])
+    extra = np.delete(table.prediction_labels, table.prediction_index[pairs])
+    return Matches(
+        tuple(missed.tolist()),
+        tuple(extra.tolist()),
+        true=table.truth_labels.size,
+        found=pairs.size,
+        predicted=table.prediction_labels.size,
+    )
+
+
+def _unscored(task: Task, scores: Scores) -> list[str]:
+    """Return the sentence that a reader must see first where nothing can be ranked."""
+    kinds = {socket.kind for socket in task.outputs}
+    if scores.primary:
+        return []
+    sentence = "The outputs are no images or labels: the algorithms ran, but nothing is scored."
+    if "labels" in kinds:
+        sentence = (
             "There are no labels: the algorithms ran and their objects are counted and shown, "
-            "but SEG, DET, F1 and the other scores are not possible.",
+            "but SEG, DET, F1 and the other scores are not possible."
         )
-    return notes
+    elif "image" in kinds:
+        sentence = (
+            "There is no truth and no reference set: the algorithms ran and their outputs are "
+            "shown, but scores are not possible."
+        )
+    return [sentence]
 
 
-def _failures(jobs: Sequence[Job], scores: Scores) -> list[Failure]:
-    """Return the cases that failed, with the end of their logs."""
-    folders = {job.algorithm.name: job.folder for job in jobs}
-    return [
-        Failure(name, case, record["status"], str(record["message"]), _tail(folders[name] / case))
-        for (name, case), record in scores.records.items()
-        if record["status"] != "ok"
-    ]
+def _files(case: Case, task: Task) -> CaseFiles:
+    """Return the files of a case."""
+    return CaseFiles(
+        case.name, case.main(task), case.inputs(task), case.truth(task), case.socket(LABELS.slug)
+    )
 
 
 def _tail(folder: Path) -> str:
@@ -121,77 +159,13 @@ def _tail(folder: Path) -> str:
     return "\n".join(text.splitlines()[-LOG_LINES:])
 
 
-def _selections(scores: Scores) -> list[SelectionNote]:
-    """Return which model was chosen for each case."""
-    notes = []
-    for (name, case), record in scores.records.items():
-        if not record["model"]:
-            continue
-        said: Mapping[str, Any] = record["selection"]
-        broken = said.get("broken") or ()
-        cost = said.get("cost")
-        notes.append(
-            SelectionNote(
-                name,
-                case,
-                record["model"],
-                float(cost) if isinstance(cost, int | float) else nan,
-                bool(said.get("fallback")),
-                f"no model has this {', '.join(map(str, broken))}" if broken else "",
-            )
-        )
-    return notes
-
-
-def _algorithms(jobs: Sequence[Job], scores: Scores) -> list[AlgorithmInfo]:
-    """Return what there is to say of the algorithms."""
-    found = []
-    for job in jobs:
-        manifest = job.algorithm
-        startup = [
-            float(record["startup_seconds"])
-            for (name, _), record in scores.records.items()
-            if name == manifest.name and record["startup_seconds"]
-        ]
-        found.append(
-            AlgorithmInfo(
-                manifest.name,
-                manifest.version,
-                manifest.title,
-                manifest.description,
-                manifest.license,
-                manifest.references,
-                min(startup) if startup else None,
-            )
-        )
-    return found
-
-
-def _pictures(dataset: Dataset, jobs: Sequence[Job], scores: Scores) -> list[CasePicture]:
-    """Return the files of each case, for the report to draw."""
-    return [
-        CasePicture(
-            case.name,
-            case.image(dataset.task),
-            case.truth(dataset.task),
-            {
-                job.algorithm.name: job.folder / case.name / str(record["output"])
-                for job in jobs
-                if (record := scores.records.get((job.algorithm.name, case.name))) is not None
-                and record["status"] == "ok"
-            },
-        )
-        for case in dataset.cases
-    ]
-
-
-def _provenance(dataset: Dataset, jobs: Sequence[Job], conditions: Conditions) -> dict[str, str]:
-    """Return what one needs to repeat or doubt the run."""
+def _provenance(dataset: Dataset, jobs: Sequence[Job], facts: RunFacts) -> dict[str, str]:
+    """Return the facts that one needs to repeat or doubt the run."""
     found = {
         "dataset": f"{dataset.name} ({dataset.size}), fingerprint {dataset.fingerprint[:16]}",
         "seed": "none (given images)" if dataset.seed is None else str(dataset.seed),
-        "engine": f"{conditions.engine}, api {conditions.api}",
-        "limits": conditions.limits,
+        "engine": f"{facts.engine}, api {facts.api}",
+        "limits": facts.limits,
         "cytosuite": f"{__version__} {revision()}".strip(),
         "python": platform.python_version(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",

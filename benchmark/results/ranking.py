@@ -4,8 +4,10 @@ Notes
 -----
 Aggregate, then rank: in each primary metric the algorithms are ranked by their means over
 cases, ties share the best rank (1, 1, 3), a mean that is undefined comes last. `rank` is the
-mean of these ranks, the scoring method "mean" of grand-challenge.org. Failed cases keep their
-place in the mean, since leaving them out would reward failing on what is hard.
+mean of these ranks, the scoring method "mean" of grand-challenge.org. Failed cases are in the mean
+with the worst value, since leaving them out would reward failing on hard ones. A metric without a
+worst value ranks by the number of cases without a value first, then by the mean of the others: a
+case lacks its value if it failed, or if it is undefined while another algorithm has a value.
 
 The interval is the percentile bootstrap over cases. The same drawn cases serve all algorithms
 and metrics, so that intervals are not blurred by different draws. It says how the mean would
@@ -33,8 +35,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from cytosuite.metrics import Metric
 from cytosuite.errors import InputError
+from cytosuite.metrics import Metric
 
 COLUMNS = (
     "dataset",
@@ -66,9 +68,9 @@ class Summary:
     metric : str
         Name of the metric.
     mean : float
-        Mean over the `n` cases; NaN if there is none.
+        Mean over the `n` cases, NaN if there is none; for a metric of the whole set its value.
     low, high : float
-        Ends of the 95 % interval of the mean; NaN with fewer than `FEWEST` cases.
+        Ends of the 95 % interval of the mean; NaN with fewer than `FEWEST` cases, or of a set.
     pooled : float
         The value of all cases taken as one, every object having the same weight; NaN if not given.
     n : int
@@ -126,6 +128,7 @@ def leaderboard(
     scores: pd.DataFrame,
     pooled: Mapping[tuple[str, str], float],
     metrics: Sequence[Metric[Any]],
+    primary: Collection[str],
     controls: Collection[str],
     seed: int = 0,
 ) -> list[Standing]:
@@ -137,13 +140,16 @@ def leaderboard(
         One row per dataset, case, algorithm and metric with the columns `COLUMNS`. ``status`` is
         ``ok`` or the kind of failure; ``value`` of a failed case is the worst of the metric, NaN
         if it has none; NaN with status ``ok`` means undefined. ``seconds`` and ``peak_memory``
-        (bytes) may be NaN.
+        (bytes) may be NaN. ``case`` is empty for a metric of the whole set, ``metric`` for a case
+        without scores.
     pooled : mapping of (algorithm, metric) to float
         Values of all cases taken as one.
     metrics : sequence of Metric
-        What to summarise, in this order.
+        Metrics of the summaries, in this order.
+    primary : collection of str
+        Names of the metrics to rank by.
     controls : collection of str
-        Algorithms that are not ranked.
+        Answers that are not ranked.
     seed : int
         Of the bootstrap.
 
@@ -161,24 +167,20 @@ def leaderboard(
     _check(scores)
     if scores.empty:
         return []
-    cases = pd.MultiIndex.from_frame(scores[CASE].drop_duplicates()).sort_values()
-    draws = _draws(len(cases), seed)
-    names = sorted(scores["algorithm"].unique())
-    rows = {name: scores[scores["algorithm"] == name] for name in names}
-    summaries = {
-        name: {
-            m.name: _summary(rows[name], m, pooled.get((name, m.name), nan), cases, draws)
-            for m in metrics
-        }
-        for name in names
-    }
-    ranks = _ranks(
-        {name: summaries[name] for name in names if name not in controls},
-        [metric for metric in metrics if metric.primary],
-    )
+    table = _Table(scores)
+    draws = _draws(max(table.cases, 1), seed)
+    summaries = {metric.name: _summaries(table, metric, pooled, draws) for metric in metrics}
+    ranks = _ranks(table, controls, [metric for metric in metrics if metric.name in primary])
+    rows = scores[scores["case"] != ""]
     standings = [
-        _standing(name, name in controls, ranks.get(name), summaries[name], rows[name])
-        for name in names
+        _standing(
+            name,
+            name in controls,
+            ranks.get(name),
+            {metric: found[name] for metric, found in summaries.items()},
+            rows[rows["algorithm"] == name],
+        )
+        for name in table.names
     ]
     return sorted(standings, key=lambda s: (inf if s.rank is None else s.rank, s.algorithm))
 
@@ -241,19 +243,70 @@ def _draws(cases: int, seed: int) -> Floats:
     return rng.multinomial(cases, share, size=DRAWS).astype(np.float64)
 
 
-def _summary(
-    rows: pd.DataFrame, metric: Metric[Any], pooled: float, cases: pd.MultiIndex, draws: Floats
-) -> Summary:
-    """Return mean, interval and counts of one metric from the rows of one algorithm."""
-    own = rows[rows["metric"] == metric.name].set_index(CASE)
-    ran = (own["status"] == "ok").to_numpy(dtype=np.bool_)
-    undefined = ~np.isfinite(own["value"].to_numpy(dtype=np.float64)) & ran
-    values = own["value"].reindex(cases).to_numpy(dtype=np.float64)
-    defined = np.isfinite(values)
-    n = int(defined.sum())
-    mean = float(values[defined].mean()) if n else nan
-    low, high = _interval(values, defined, draws) if n >= FEWEST else (nan, nan)
-    return Summary(metric.name, mean, low, high, pooled, n, int(undefined.sum()), int((~ran).sum()))
+class _Table:
+    """The long table as arrays over cases, by algorithm and metric.
+
+    A metric of the whole set has one column per dataset, whose case is ``""``.
+    """
+
+    def __init__(self, scores: pd.DataFrame) -> None:
+        cases = pd.MultiIndex.from_frame(scores[CASE].drop_duplicates()).sort_values()
+        self.names = sorted(scores["algorithm"].unique())
+        self._of_set = cases.get_level_values("case") == ""
+        self._metrics = pd.Index(scores["metric"].unique())
+        place = (
+            pd.Index(self.names).get_indexer(scores["algorithm"]),
+            self._metrics.get_indexer(scores["metric"]),
+            cases.get_indexer(pd.MultiIndex.from_frame(scores[CASE])),
+        )
+        shape = (len(self.names), len(self._metrics), len(cases))
+        self._values = np.full(shape, nan)
+        self._values[place] = scores["value"]
+        self._given, self._failed = np.zeros(shape, bool), np.zeros(shape, bool)
+        self._given[place] = True
+        self._failed[place] = scores["status"] != "ok"
+
+    @property
+    def cases(self) -> int:
+        """Number of cases."""
+        return int((~self._of_set).sum())
+
+    def of(self, metric: Metric[Any]) -> tuple[Floats, NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return values (NaN: none), whether there is a row and whether it is of a failure.
+
+        Each has the shape (algorithms, columns).
+        """
+        columns = self._of_set if metric.scope == "set" else ~self._of_set
+        if metric.name not in self._metrics:
+            shape = (len(self.names), int(columns.sum()))
+            return np.full(shape, nan), np.zeros(shape, bool), np.zeros(shape, bool)
+        place = self._metrics.get_loc(metric.name)
+        values, given, failed = (
+            found[:, place, columns] for found in (self._values, self._given, self._failed)
+        )
+        return values, given, failed
+
+
+def _summaries(
+    table: _Table, metric: Metric[Any], pooled: Mapping[tuple[str, str], float], draws: Floats
+) -> dict[str, Summary]:
+    """Return mean, interval and counts of one metric for each algorithm."""
+    found = {}
+    for name, values, given, failed in zip(table.names, *table.of(metric), strict=True):
+        defined = np.isfinite(values)
+        n = int(defined.sum())
+        mean = float(values[defined].mean()) if n else nan
+        wide = n >= FEWEST and metric.scope == "case"
+        found[name] = Summary(
+            metric.name,
+            mean,
+            *(_interval(values, defined, draws) if wide else (nan, nan)),
+            pooled.get((name, metric.name), nan),
+            n,
+            undefined=int((given & ~failed & ~defined).sum()),
+            failed=int(failed.sum()),
+        )
+    return found
 
 
 def _interval(values: Floats, defined: NDArray[np.bool_], draws: Floats) -> tuple[float, float]:
@@ -266,21 +319,32 @@ def _interval(values: Floats, defined: NDArray[np.bool_], draws: Floats) -> tupl
 
 
 def _ranks(
-    summaries: Mapping[str, Mapping[str, Summary]], primary: Sequence[Metric[Any]]
+    table: _Table, controls: Collection[str], primary: Sequence[Metric[Any]]
 ) -> dict[str, float]:
     """Return the mean over the primary metrics of each algorithm's rank."""
-    if not primary or not summaries:
-        return {}
-    per_metric = []
+    ranked = [n for n, name in enumerate(table.names) if name not in controls]
+    total = np.zeros(len(ranked))
     for metric in primary:
-        means = pd.Series({name: own[metric.name].mean for name, own in summaries.items()})
-        per_metric.append(
-            means.round(DIGITS).rank(
-                method="min", ascending=not metric.higher_is_better, na_option="bottom"
-            )
-        )
-    mean = pd.concat(per_metric, axis=1).mean(axis=1)
-    return {name: float(mean[name]) for name in summaries}
+        values, given, failed = table.of(metric)
+        keys = _keys(metric, values[ranked], given[ranked], failed[ranked])
+        total += [1 + sum(other < key for other in keys) for key in keys]
+    if not primary:
+        return {}
+    return {table.names[n]: float(t / len(primary)) for n, t in zip(ranked, total, strict=True)}
+
+
+def _keys(
+    metric: Metric[Any], values: Floats, given: NDArray[np.bool_], failed: NDArray[np.bool_]
+) -> list[tuple[int, float]]:
+    """Return the number of missing values and the mean of each algorithm, the lower the better."""
+    known = np.isfinite(values)
+    missing = np.zeros(len(values), np.int64)
+    if metric.worst is None:
+        missing = (given & ~known & (failed | known.any(axis=0))).sum(axis=1)
+    sign = -1.0 if metric.higher_is_better else 1.0
+    means = [own[at].mean() if at.any() else nan for own, at in zip(values, known, strict=True)]
+    order = [inf if np.isnan(mean) else sign * round(mean, DIGITS) for mean in means]
+    return [(int(lost), mean) for lost, mean in zip(missing, order, strict=True)]
 
 
 def _standing(

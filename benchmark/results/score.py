@@ -1,243 +1,164 @@
-"""Score what ran: a long table of values, pooled values, and both apart by condition."""
+"""Score the results of a run: a long table of values, and pooled values."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from benchmark.results.controls import CONTROLS
-from benchmark.data.dataset import Case, Dataset
-from cytosuite.metrics import Metric, Overlap, concatenate, metrics_for, overlap
-from cytosuite.metrics.labels.detection import prediction_count
-from benchmark.plan import Job, read_record
-from benchmark.results.ranking import COLUMNS, pooled_interval
-from benchmark.results import groups
-from benchmark.report.content import Condition, Group, Pooled
-from cytosuite.formats import read
-from cytosuite.volume import Scalar
-
-TOGETHER = 0.5  # rank correlation of two conditions from which the report names it
+from benchmark.data.dataset import Dataset
+from benchmark.plan import Job
+from benchmark.record import Record
+from benchmark.results.answers import (
+    Scored,
+    main_output,
+    reference_halves,
+    score_case,
+    score_sets,
+)
+from benchmark.results.ranking import COLUMNS
+from cytosuite.metrics import Metric, board_metrics
+from cytosuite.metrics.boards import BOARDS
+from cytosuite.metrics.evidence import Evidence
+from cytosuite.tasks import Task
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What a run measured.
+    """Values of all metrics of a run.
 
     Parameters
     ----------
     table : DataFrame
-        One row per case, algorithm and metric, with the columns `COLUMNS`.
+        One row per case, answer and metric, with the columns `COLUMNS`. ``case`` is empty for a
+        metric of the whole set, ``metric`` for a case on which nothing can be scored.
     pooled : mapping of (algorithm, metric) to float
-        The metric of all annotated cases taken as one.
+        The metric of all cases taken as one, where their evidence can be pooled.
     metrics : tuple of Metric
-        Those that could be computed.
-    records : mapping of (algorithm, case) to mapping
-        What the runner wrote about each case.
-    tables : mapping of str to mapping of str to Overlap
-        By algorithm and annotated case: what every metric is computed from.
+        Those whose evidence could be gathered, primary ones first.
+    primary : tuple of str
+        Names of those to rank by.
+    records : mapping of (algorithm, case) to Record
+        How each case went.
+    evidence : mapping of (algorithm, case) to mapping of Evidence to object
+        Evidence that can be pooled; of a failed case that of an empty answer.
+    notes : tuple of str
+        Sentences on how values were obtained, and on those that could not be.
     """
 
     table: pd.DataFrame
     pooled: Mapping[tuple[str, str], float]
     metrics: tuple[Metric[Any], ...]
-    records: Mapping[tuple[str, str], Mapping[str, Any]]
-    tables: Mapping[str, Mapping[str, Overlap]]
+    primary: tuple[str, ...]
+    records: Mapping[tuple[str, str], Record]
+    evidence: Mapping[tuple[str, str], Mapping[Evidence[Any], Any]]
+    notes: tuple[str, ...] = ()
 
 
-def score(dataset: Dataset, jobs: Sequence[Job]) -> Scores:
-    """Return the scores of all cases that have a record.
+def score(dataset: Dataset, task: Task, jobs: Sequence[Job]) -> Scores:
+    """Return the scores of controls and algorithms on all cases that have a record.
 
     Parameters
     ----------
     dataset : Dataset
-        With the truth, where there is one.
+        With true outputs, labels or a reference set, where there are any.
+    task : Task
+        Its board names the metrics and controls, which apply to its first output that is an image
+        or labels.
     jobs : sequence of Job
-        Whose results to read.
+        Their results.
 
     Returns
     -------
     Scores
-        A case that failed has the metric's worst value; in pooled values it counts as an empty
-        prediction. Cases without truth have the number of predicted objects only. The controls
-        `oracle` and `blank` are scored on every annotated case.
+        A failed case has the metric's worst value, NaN without one; among pooled label scores it
+        counts as an empty answer. A metric of the whole set has its worst value, or NaN, with one
+        failed case. Of label outputs without a truth the objects are counted.
 
     Notes
     -----
-    Truth and predictions of one case are in memory at a time.
+    The volumes of one case are in memory at a time; for metrics of the whole set the reference
+    images and the outputs of one algorithm. An output that cannot be decoded makes its case a
+    failed one, also in its record.
     """
-    # Those of the overlap table, which every case has; others are for `cytosuite score`.
-    metrics = tuple(m for m in metrics_for(dataset.task.name) if m.evidence is overlap)
-    annotated = any(case.truth(dataset.task) is not None for case in dataset.cases)
-    rows: list[dict[str, Any]] = []
-    tables: dict[str, dict[str, Overlap]] = {}
-    records: dict[tuple[str, str], Mapping[str, Any]] = {}
-    for case in dataset.cases:
-        truth = _truth(dataset, case)
-        if truth is not None:
-            for name, control in CONTROLS.items():
-                table = overlap(truth, control(truth))
-                tables.setdefault(name, {})[case.name] = table
-                rows += _rows(dataset, case, name, metrics, table, {})
-        for job in jobs:
-            record = read_record(job.folder / case.name)
-            if record is None or record["key"] != job.key:
-                continue
-            name = job.algorithm.name
-            records[name, case.name] = record
-            prediction = _prediction(job, case, record)
-            if truth is None:
-                rows += _rows_without_truth(dataset, case, name, prediction, record)
-                continue
-            table = overlap(truth, np.zeros_like(truth) if prediction is None else prediction)
-            tables.setdefault(name, {})[case.name] = table
-            rows += _rows(dataset, case, name, metrics, table, record)
-    pooled = {
-        (name, metric.name): metric.of(concatenate(list(found.values())))
-        for name, found in tables.items()
-        for metric in metrics
+    metrics = board_metrics(task.name) if main_output(task) else ()
+    found = [one for case in dataset.cases for one in score_case(case, task, metrics, jobs)]
+    records = {(one.algorithm, one.case): one.record for one in found if one.record is not None}
+    found += score_sets(dataset, task, metrics, jobs, records)
+    known = {m for one in found for m in one.metrics if m.evidence not in one.refused}
+    shown = tuple(metric for metric in metrics if metric in known)
+    rows = [row for one in found for row in _rows(dataset.name, one, shown)]
+    return Scores(
+        pd.DataFrame(rows, columns=list(COLUMNS)),
+        _pooled(found, shown),
+        shown,
+        tuple(m.name for m in shown if m.name in BOARDS[task.name].primary),
+        records,
+        {(one.algorithm, one.case): one.evidence for one in found if one.evidence},
+        _notes(dataset, found, shown),
+    )
+
+
+def _rows(dataset: str, one: Scored, shown: Sequence[Metric[Any]]) -> list[dict[str, Any]]:
+    """Return a row per metric; a case without any has one row without a metric."""
+    names = [metric.name for metric in shown if metric in one.metrics]
+    row = {
+        "dataset": dataset,
+        "case": one.case,
+        "algorithm": one.algorithm,
+        "model": "" if one.record is None else one.record.model,
+        "status": one.status,
+        "seconds": nan if one.record is None else one.record.seconds,
+        "peak_memory": None if one.record is None else one.record.peak_memory,
     }
-    long = pd.DataFrame(rows, columns=list(COLUMNS))
-    shown = metrics if annotated else (prediction_count,)
-    return Scores(long, pooled, shown, records, tables)
-
-
-def by_condition(dataset: Dataset, scores: Scores) -> list[Condition]:
-    """Return the pooled scores apart by each condition that divides the annotated cases.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        Whose cases say their conditions.
-    scores : Scores
-        Of `score`.
-
-    Returns
-    -------
-    list of Condition
-        In the order in which cases name them; one that is the same in all cases is left out.
-
-    Notes
-    -----
-    A group is scored as the whole dataset is: the metric of its cases' concatenated tables, in
-    which every object has the same weight and a failed case is an empty prediction.
-    """
-    cases = [case for case in dataset.cases if case.name in scores.tables.get("oracle", {})]
-    said = {case.name: case.conditions() for case in cases}
-    names = dict.fromkeys(key for known in said.values() for key in known)
-    values = {
-        name: {case: known[name] for case, known in said.items() if name in known} for name in names
-    }
-    divided = {name: parts for name in names if len(parts := groups.divide(values[name])) > 1}
+    nothing = [""] if one.case else []
     return [
-        Condition(
-            *groups.named(name),
-            groups.is_number(values[name]),
-            [_group(label, own, scores) for label, own in parts],
-            len(said) - len(values[name]),
-            _goes_with(name, {other: values[other] for other in divided}),
+        {**row, "metric": name, "value": one.values.get(name, nan)} for name in names or nothing
+    ]
+
+
+def _pooled(found: Sequence[Scored], shown: Sequence[Metric[Any]]) -> dict[tuple[str, str], float]:
+    """Return the pooled values of each answer, where no evidence of its cases was refused."""
+    tables: dict[tuple[str, Evidence[Any]], list[Any]] = {}
+    refused = {(one.algorithm, each) for one in found for each in one.refused}
+    for one in found:
+        for each, table in one.evidence.items():
+            tables.setdefault((one.algorithm, each), []).append(table)
+    pooled = {}
+    for (algorithm, each), own in tables.items():
+        if each.pool is not None and (algorithm, each) not in refused:
+            whole = each.pool(own)
+            for metric in shown:
+                if metric.evidence is each:
+                    pooled[algorithm, metric.name] = metric.of(whole)
+    return pooled
+
+
+def _notes(
+    dataset: Dataset, found: Sequence[Scored], shown: Sequence[Metric[Any]]
+) -> tuple[str, ...]:
+    """Return sentences on data range and reference set, and on refused evidence."""
+    notes = []
+    if any("data_range" in metric.evidence.needs for metric in shown):
+        notes.append(
+            "The data range of the image metrics is that of the true image of each case: its "
+            "largest minus its smallest grey value."
         )
-        for name, parts in divided.items()
-    ]
-
-
-def _goes_with(name: str, values: Mapping[str, Mapping[str, Scalar]]) -> dict[str, float]:
-    """Return the conditions whose rank correlation with one of them is `TOGETHER` or more."""
-    found = {
-        groups.named(other)[0]: groups.correlation(values[name], values[other])
-        for other in values
-        if other != name
-    }
-    return {other: value for other, value in found.items() if abs(value) >= TOGETHER}
-
-
-def _group(label: str, cases: Sequence[str], scores: Scores) -> Group:
-    """Return the pooled scores of some cases."""
-    found, failed = {}, {}
-    for name, tables in scores.tables.items():
-        own = [tables[case] for case in cases if case in tables]
-        lost = [case for case in cases if _failed(scores, name, case)]
-        if lost:
-            failed[name] = len(lost)
-        whole = concatenate(own)
-        left_out = [concatenate(own[:n] + own[n + 1 :]) for n in range(len(own))]
-        for metric in scores.metrics:
-            found[name, metric.name] = _pooled(metric, whole, left_out)
-    objects = sum(scores.tables["oracle"][case].truth_sizes.size for case in cases)
-    return Group(label, cases, objects, found, failed)
-
-
-def _failed(scores: Scores, algorithm: str, case: str) -> bool:
-    """Return whether an algorithm did not finish a case."""
-    return bool(scores.records.get((algorithm, case), {}).get("status", "ok") != "ok")
-
-
-def _pooled(metric: Metric[Any], whole: Overlap, left_out: Sequence[Overlap]) -> Pooled:
-    """Return a pooled value; numbers without two ends, such as counts, have no interval."""
-    value = metric.of(whole)
-    if metric.best is None or metric.worst is None:
-        return Pooled(value, nan, nan)
-    least, most = sorted((metric.best, metric.worst))
-    low, high = pooled_interval(value, [metric.of(table) for table in left_out])
-    return Pooled(value, max(low, least), min(high, most))  # NaN, as the first, stays NaN
-
-
-def _truth(dataset: Dataset, case: Case) -> NDArray[Any] | None:
-    """Return the true labels of a case, None where it has none."""
-    path = case.truth(dataset.task)
-    return None if path is None else read(path).array
-
-
-def _prediction(job: Job, case: Case, record: Mapping[str, Any]) -> NDArray[Any] | None:
-    """Return the predicted labels of a case, None where it failed."""
-    if record["status"] != "ok":
-        return None
-    return read(job.folder / case.name / str(record["output"])).array
-
-
-def _rows(
-    dataset: Dataset,
-    case: Case,
-    algorithm: str,
-    metrics: Sequence[Metric[Any]],
-    table: Overlap,
-    record: Mapping[str, Any],
-) -> list[dict[str, Any]]:
-    """Return one row per metric; a failed case has the worst value."""
-    failed = record.get("status", "ok") != "ok"
-    return [
-        _row(dataset, case, algorithm, metric.name, record)
-        | {"value": (nan if metric.worst is None else metric.worst) if failed else metric.of(table)}
-        for metric in metrics
-    ]
-
-
-def _rows_without_truth(
-    dataset: Dataset,
-    case: Case,
-    algorithm: str,
-    prediction: NDArray[Any] | None,
-    record: Mapping[str, Any],
-) -> list[dict[str, Any]]:
-    """Return the number of objects, which needs no truth."""
-    value = nan if prediction is None else float(np.count_nonzero(np.unique(prediction)))
-    return [_row(dataset, case, algorithm, prediction_count.name, record) | {"value": value}]
-
-
-def _row(
-    dataset: Dataset, case: Case, algorithm: str, metric: str, record: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return a row of the long table without its value."""
-    return {
-        "dataset": dataset.name,
-        "case": case.name,
-        "algorithm": algorithm,
-        "model": record.get("model", ""),
-        "metric": metric,
-        "status": record.get("status", "ok"),
-        "seconds": record.get("seconds", nan),
-        "peak_memory": record.get("peak_memory"),
-    }
+    if any(metric.scope == "set" for metric in shown):
+        reference, rest = reference_halves(dataset)
+        notes.append(
+            f"Metrics of the whole set compare the outputs with {len(reference.images)} real "
+            f"images"
+            + (f"; the control real is {len(rest.images)} others." if rest.images else ".")
+        )
+    refused = [(one, each) for one in found for each in one.refused]
+    for each in dict.fromkeys(each for _, each in refused):
+        answers = [one for one, other in refused if other is each]
+        names = ", ".join(m.name for m in answers[0].metrics if m.evidence is each)
+        first = answers[0]
+        notes.append(
+            f"Not computed for {len(answers)} answers: {names}; the first is {first.algorithm} on "
+            f"{first.case or 'the whole set'}: {first.refused[each]}"
+        )
+    return tuple(notes)

@@ -1,9 +1,9 @@
 """Score files, folders and Cell Tracking Challenge layouts without running anything."""
 
-import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from math import isfinite, nan
 from pathlib import Path
 from typing import Any
@@ -13,20 +13,28 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmark.catalog import pick
-from cytosuite.metrics import Metric, concatenate, metrics_for, overlap
-from cytosuite.metrics.labels.border import without_border
-from cytosuite.metrics.realism.scene import Scene
-from cytosuite.metrics.tracks.track_score import score_tracks
+from benchmark.results.facts import ImageSet, Reader, case_facts, once, set_facts
 from cytosuite.errors import InputError
-from cytosuite.formats import READERS, read
+from cytosuite.formats import READERS
+from cytosuite.metrics import Metric, metrics_of
+from cytosuite.metrics.evidence import Evidence, Facts, gather
+from cytosuite.metrics.labels import without_border
+from cytosuite.metrics.tracks.track_score import score_tracks
 
-PAIRED = ("segment", "enhance", "synthesise")
+PAIRED = ("labels", "images", "realism")  # families of metrics that compare files
+LACKS = {
+    "real": "--truth-labels: the objects in the images",
+    "synthetic": "--prediction-labels: the objects in the images",
+}
 FRAME = re.compile(r"(?:man_seg|man_track|mask)(\d{3,})")
 
 
+Metrics = Sequence[Metric[Any]]
+
+
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What to score.
+class ScoreRequest:
+    """Files to score, and how.
 
     Parameters
     ----------
@@ -91,12 +99,12 @@ class FileScores:
         }
 
 
-def score_files(wish: Wish) -> FileScores:
+def score_files(request: ScoreRequest) -> FileScores:
     """Return the scores of files on disk.
 
     Parameters
     ----------
-    wish : Wish
+    request : ScoreRequest
         What to score.
 
     Raises
@@ -104,41 +112,54 @@ def score_files(wish: Wish) -> FileScores:
     InputError
         If files do not fit together, a metric is unknown, or one needs what was not given.
     """
-    sequences = _sequences(wish.truth, wish.prediction)
+    sequences = _sequences(request.truth, request.prediction)
     if sequences:
-        if wish.border:
+        if request.border:
             raise InputError(
                 "--border: objects cannot be left out of tracks; leave the option out, or score "
                 "the SEG folder against the masks"
             )
-        return _tracks(sequences, wish.metrics)
-    metrics = _metrics(wish.metrics)
+        return _tracks(sequences, request.metrics)
+    metrics = _metrics(request.metrics)
     scores = FileScores()
     if each := [metric for metric in metrics if metric.scope == "case"]:
-        _score_pairs(each, wish, scores)
+        _score_pairs(each, request, scores)
     if sets := [metric for metric in metrics if metric.scope == "set"]:
-        _score_sets(sets, wish, scores)
+        facts = set_facts(
+            _side(request.truth, request.truth_labels),
+            _side(request.prediction, request.prediction_labels),
+        )
+        evidence = _gathered(sets, facts)
+        for metric in sets:
+            scores.aggregates[metric.name] = {"set": metric.of(evidence[metric.evidence])}
     return scores
 
 
-def _score_pairs(each: Sequence[Metric[Any]], wish: Wish, scores: FileScores) -> None:
+def _score_pairs(metrics: Metrics, request: ScoreRequest, scores: FileScores) -> None:
     """Add the metrics that compare a prediction with its own truth."""
-    pairs = _pairs(wish.truth, wish.prediction)
-    images = dict(_pairs(wish.truth, wish.image)) if wish.image else {}
+    pairs = _pairs(request.truth, request.prediction)
+    images = dict(_pairs(request.truth, request.image)) if request.image else {}
     scores.failed = [truth.stem for truth, found in pairs if found is None]
-    evidence: dict[str, list[Any]] = {}
+    parts: dict[Evidence[Any], list[Any]] = {}
     for truth, prediction in pairs:
-        values = dict.fromkeys((m.name for m in each), nan)
-        values |= {m.name: m.worst for m in each if prediction is None and m.worst is not None}
-        if prediction is not None:
-            given = _given(wish, truth, prediction, images.get(truth))
-            for metric, gathered in _gather(each, given):
-                values[metric.name] = metric.of(gathered)
-                if metric.evidence is overlap:
-                    evidence.setdefault(metric.name, []).append(gathered)
+        if prediction is None:
+            values = {m.name: nan if m.worst is None else m.worst for m in metrics}
+        else:
+            found = _gathered(metrics, _facts(request, truth, prediction, images.get(truth)))
+            values = {m.name: m.of(found[m.evidence]) for m in metrics}
+            for evidence, part in found.items():
+                parts.setdefault(evidence, []).append(part)
         scores.cases[truth.stem] = values
-    for metric in each:
-        scores.aggregates[metric.name] = _aggregate(metric, scores, evidence.get(metric.name, []))
+    for metric in metrics:
+        total = _mean([case[metric.name] for case in scores.cases.values()]) | {
+            "failed": len(scores.failed)
+        }
+        if metric.worst is None:
+            total["undefined"] -= len(scores.failed)
+        pool = metric.evidence.pool
+        if pool is not None and not scores.failed:
+            total["pooled"] = metric.of(pool(parts[metric.evidence]))
+        scores.aggregates[metric.name] = total
 
 
 def show(scores: FileScores, console: Console) -> None:
@@ -173,10 +194,10 @@ def show(scores: FileScores, console: Console) -> None:
 
 
 def _metrics(names: Sequence[str]) -> list[Metric[Any]]:
-    """Return the metrics asked for, whatever their case; the label scores without a wish."""
-    known = {metric.name: metric for task in PAIRED for metric in metrics_for(task)}
+    """Return metrics by name in any case; without names all of labels that need no voxel size."""
     if not names:
-        return [metric for metric in known.values() if metric.evidence is overlap]
+        return [m for m in metrics_of("labels") if "spacing" not in m.evidence.needs]
+    known = {m.name: m for family in PAIRED for m in metrics_of(family)}
     exact = {name.lower(): name for name in known}
     wanted = [exact.get(name.lower(), name) for name in names]
     return [known[name] for name in pick("metric", wanted, known)]
@@ -192,7 +213,7 @@ def _sequences(truth: Path, prediction: Path) -> list[tuple[str, Path, Path]]:
 
 def _tracks(sequences: Sequence[tuple[str, Path, Path]], names: Sequence[str]) -> FileScores:
     """Return the scores of tracking results, one case per sequence."""
-    known = {metric.name.lower(): metric.name for metric in metrics_for("track")}
+    known = {metric.name.lower(): metric.name for metric in metrics_of("tracks")}
     wanted = [known.get(name.lower(), name) for name in names]
     scores = FileScores()
     for name, truth, result in sequences:
@@ -236,60 +257,31 @@ def _key(path: Path) -> str:
     return match[1] if match else path.stem
 
 
-def _given(
-    wish: Wish, truth: Path, prediction: Path, image: Path | None
-) -> dict[str, Callable[[], Any]]:
-    """Return what evidence may ask for by the names of its parameters, read when asked."""
-    reference = read(truth)
-    spacing = wish.spacing or reference.spacing
-    volume = read(prediction)
-    if wish.border:
-        reference, volume = (
-            found.like(without_border(found.array, wish.border)) for found in (reference, volume)
-        )
-    found: dict[str, Callable[[], Any]] = {
-        "truth": lambda: reference.array,
-        "prediction": lambda: volume.array,
-        "spacing": lambda: spacing,
-    }
-    if wish.data_range is not None:
-        found["data_range"] = lambda: wish.data_range
+def _facts(request: ScoreRequest, truth: Path, prediction: Path, image: Path | None) -> Facts:
+    """Return the facts about a truth and its prediction."""
+    paths = {"truth": truth, "prediction": prediction}
+    readers = {name: _reader(path, request.border) for name, path in paths.items()}
     if image is not None:
-        found["image"] = lambda: read(image).array
-    return found
+        readers["image"] = once(image)
+    data_range = request.data_range
+    return case_facts(readers, None if data_range is None else lambda: data_range, request.spacing)
 
 
-def _gather(
-    metrics: Sequence[Metric[Any]], given: Mapping[str, Callable[[], Any]]
-) -> list[tuple[Metric[Any], Any]]:
-    """Return each metric with its evidence, gathered once for all that share it."""
-    gathered: dict[Callable[..., Any], Any] = {}
+def _reader(path: Path, border: int) -> Reader:
+    """Return a reader of labels without objects at the border, or of any file without one."""
+    volume = once(path)
+    if not border:
+        return volume
+    return cache(lambda: volume().like(without_border(volume().array, border)))
+
+
+def _gathered(metrics: Metrics, facts: Facts) -> dict[Evidence[Any], Any]:
+    """Return the evidence of metrics, refused with the option that one lacks."""
     for metric in metrics:
-        if metric.evidence not in gathered:
-            gathered[metric.evidence] = _call(metric, given)
-    return [(metric, gathered[metric.evidence]) for metric in metrics]
-
-
-def _call(metric: Metric[Any], given: Mapping[str, Callable[[], Any]]) -> Any:  # noqa: ANN401
-    """Return the evidence of a metric, or say which option it lacks."""
-    parameters = inspect.signature(metric.evidence).parameters
-    for name, parameter in parameters.items():
-        if parameter.default is parameter.empty and name not in given:
-            option = f"--{name.replace('_', '-')}"
-            raise InputError(f"metric {metric.name} needs {option}; give it or leave it out")
-    return metric.evidence(**{name: given[name]() for name in parameters if name in given})
-
-
-def _aggregate(
-    metric: Metric[Any], scores: FileScores, evidence: Sequence[Any]
-) -> dict[str, float]:
-    """Return a metric over all cases; pooled only where every case has its table."""
-    values = [case[metric.name] for case in scores.cases.values()]
-    found = _mean(values) | {"failed": len(scores.failed)}
-    found["undefined"] -= sum(metric.worst is None for _ in scores.failed)
-    if evidence and not scores.failed:
-        found["pooled"] = metric.of(concatenate(evidence))
-    return found
+        for fact in metric.evidence.missing(facts):
+            lack = LACKS.get(fact, f"--{fact.replace('_', '-')}; give it or leave it out")
+            raise InputError(f"metric {metric.name} needs {lack}")
+    return gather((metric.evidence for metric in metrics), facts)
 
 
 def _mean(values: Sequence[float]) -> dict[str, float]:
@@ -299,32 +291,13 @@ def _mean(values: Sequence[float]) -> dict[str, float]:
     return {"mean": mean, "n": len(defined), "undefined": len(values) - len(defined)}
 
 
-def _score_sets(metrics: Sequence[Metric[Any]], wish: Wish, scores: FileScores) -> None:
-    """Add the metrics that compare two sets of images, whatever their names and numbers."""
-    sides = {
-        "real": (_files(wish.truth), wish.truth_labels, "--truth-labels"),
-        "synthetic": (_files(wish.prediction), wish.prediction_labels, "--prediction-labels"),
-    }
-    gathered: dict[Callable[..., Any], Any] = {}
-    for metric in metrics:
-        if metric.evidence not in gathered:
-            wanted = str(inspect.signature(metric.evidence).parameters["real"].annotation)
-            given = {name: _side(metric, wanted, *side) for name, side in sides.items()}
-            gathered[metric.evidence] = metric.evidence(**given)
-        scores.aggregates[metric.name] = {"set": metric.of(gathered[metric.evidence])}
-
-
-def _side(
-    metric: Metric[Any], wanted: str, files: Sequence[Path], labels: Path | None, option: str
-) -> list[Any]:
-    """Return one set of images as the evidence wants it: with labels, as arrays, or as volumes."""
-    if "Scene" in wanted:
-        if labels is None:
-            raise InputError(f"metric {metric.name} needs {option}: the objects in the images")
-        known = {path.stem: path for path in _files(labels)}
-        missing = [path.name for path in files if path.stem not in known]
-        if missing:
-            raise InputError(f"{labels}: no labels for {missing[0]} ({len(missing)} are missing)")
-        return [Scene(read(path), read(known[path.stem]).array) for path in files]
-    volumes = [read(path) for path in files]
-    return [volume.array for volume in volumes] if "ndarray" in wanted else list(volumes)
+def _side(path: Path, labels: Path | None) -> ImageSet:
+    """Return one set of images, with the labels of the same names."""
+    files = _files(path)
+    if labels is None:
+        return ImageSet([once(file) for file in files])
+    known = {path.stem: path for path in _files(labels)}
+    missing = [file.name for file in files if file.stem not in known]
+    if missing:
+        raise InputError(f"{labels}: no labels for {missing[0]} ({len(missing)} are missing)")
+    return ImageSet([once(file) for file in files], [once(known[file.stem]) for file in files])

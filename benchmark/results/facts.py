@@ -1,0 +1,90 @@
+"""Facts about cases and sets of images, each file decoded once and only when a metric needs it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from cytosuite.formats import read
+from cytosuite.metrics.evidence import Facts
+from cytosuite.metrics.realism.scene import Scene
+from cytosuite.volume import Volume
+
+Reader = Callable[[], Volume]
+
+
+def once(path: Path) -> Reader:
+    """Return a reader of a file that decodes it on first use and keeps the volume."""
+    return cache(lambda: read(path))
+
+
+def case_facts(
+    readers: Mapping[str, Reader],
+    data_range: Callable[[], float] | None,
+    spacing: tuple[float, ...] | None = None,
+) -> Facts:
+    """Return the facts about one case.
+
+    Parameters
+    ----------
+    readers : mapping of str to Reader
+        Of ``truth``, ``prediction``, ``image`` and ``labels``, where they are known.
+    data_range : callable or None
+        Returns the grey values that count as 1; None where they are not known.
+    spacing : tuple of float, optional
+        µm per voxel; without it that of the truth, else of the image.
+    """
+
+    def array(reader: Reader) -> Callable[[], Any]:
+        """Return a source of the pixels of a volume."""
+        return lambda: reader().array
+
+    sources = {name: array(reader) for name, reader in readers.items()}
+    measured = readers.get("truth", readers.get("image"))
+    if spacing is not None:
+        sources["spacing"] = lambda: spacing
+    elif measured is not None:
+        sources["spacing"] = lambda: measured().spacing
+    if data_range is not None:
+        sources["data_range"] = data_range
+    return Facts(sources)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSet:
+    """Images without an order.
+
+    Parameters
+    ----------
+    images : sequence of Reader
+        One or more.
+    labels : sequence of Reader
+        Labels of the objects in each image; empty where they are not known.
+    """
+
+    images: Sequence[Reader]
+    labels: Sequence[Reader] = ()
+
+    def volumes(self) -> list[Volume]:
+        """Return the images."""
+        return [image() for image in self.images]
+
+    def arrays(self) -> list[Any]:
+        """Return the pixels of the images."""
+        return [image().array for image in self.images]
+
+    def scenes(self) -> list[Scene]:
+        """Return the images with their labels."""
+        pairs = zip(self.images, self.labels, strict=True)
+        return [Scene(image(), labels().array) for image, labels in pairs]
+
+
+def set_facts(real: ImageSet, synthetic: ImageSet) -> Facts:
+    """Return the facts about two sets of images, in each form in which metrics take them."""
+    sources: dict[str, Callable[[], Any]] = {}
+    for name, images in (("real", real), ("synthetic", synthetic)):
+        sources |= {f"{name}:arrays": images.arrays, f"{name}:volumes": images.volumes}
+        if images.labels:
+            sources[f"{name}:scenes"] = images.scenes
+    return Facts(sources)
