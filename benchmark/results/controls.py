@@ -15,7 +15,7 @@ from cytosuite.metrics.boards import Control
 CONTROLS: tuple[Control, ...] = get_args(Control)
 
 
-def answer(control: Control, truth: Reader | None, image: Reader | None) -> Reader | None:
+def control_answer(control: Control, truth: Reader | None, image: Reader | None) -> Reader | None:
     """Return the answer of a control to one case, None where it has none.
 
     Parameters

@@ -10,14 +10,10 @@ import pandas as pd
 from benchmark.data.dataset import Dataset
 from benchmark.plan import Job
 from benchmark.record import Record
-from benchmark.results.answers import (
-    Scored,
-    main_output,
-    reference_halves,
-    score_case,
-    score_sets,
-)
+from benchmark.results.answers import Answer, Metrics, main_output
+from benchmark.results.cases import score_case
 from benchmark.results.ranking import COLUMNS
+from benchmark.results.sets import reference_halves, score_sets
 from cytosuite.metrics import Metric, board_metrics
 from cytosuite.metrics.boards import BOARDS
 from cytosuite.metrics.evidence import Evidence
@@ -100,7 +96,7 @@ def score(dataset: Dataset, task: Task, jobs: Sequence[Job]) -> Scores:
     )
 
 
-def _rows(dataset: str, one: Scored, shown: Sequence[Metric[Any]]) -> list[dict[str, Any]]:
+def _rows(dataset: str, one: Answer, shown: Metrics) -> list[dict[str, Any]]:
     """Return a row per metric; a case without any has one row without a metric."""
     names = [metric.name for metric in shown if metric in one.metrics]
     row = {
@@ -118,7 +114,7 @@ def _rows(dataset: str, one: Scored, shown: Sequence[Metric[Any]]) -> list[dict[
     ]
 
 
-def _pooled(found: Sequence[Scored], shown: Sequence[Metric[Any]]) -> dict[tuple[str, str], float]:
+def _pooled(found: Sequence[Answer], shown: Metrics) -> dict[tuple[str, str], float]:
     """Return the pooled values of each answer, where no evidence of its cases was refused."""
     tables: dict[tuple[str, Evidence[Any]], list[Any]] = {}
     refused = {(one.algorithm, each) for one in found for each in one.refused}
@@ -135,9 +131,7 @@ def _pooled(found: Sequence[Scored], shown: Sequence[Metric[Any]]) -> dict[tuple
     return pooled
 
 
-def _notes(
-    dataset: Dataset, found: Sequence[Scored], shown: Sequence[Metric[Any]]
-) -> tuple[str, ...]:
+def _notes(dataset: Dataset, found: Sequence[Answer], shown: Metrics) -> tuple[str, ...]:
     """Return sentences on data range and reference set, and on refused evidence."""
     notes = []
     if any("data_range" in metric.evidence.needs for metric in shown):
