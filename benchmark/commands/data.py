@@ -8,7 +8,7 @@ from rich.console import Console
 from benchmark.catalog import ROOT, algorithms
 from benchmark.commands.options import DataOptions, RunOptions
 from benchmark.commands.progress import progress
-from benchmark.containers.build import ensure_images
+from benchmark.containers.build import Builder
 from benchmark.data.chain import links, through
 from benchmark.data.dataset import Dataset, prepare
 from benchmark.data.recipe import Recipe
@@ -29,8 +29,7 @@ def start_engine(options: RunOptions, needed: Sequence[str], console: Console) -
     say = partial(console.print, highlight=False, markup=False)
     say(sentence)
     if isinstance(engine, DockerEngine):
-        build = (say, options.device, options.base_image)
-        ensure_images(engine.client, ROOT, list(dict.fromkeys(needed)), *build)
+        Builder(engine.client, ROOT, options.device, options.base_image, say).ensure(needed)
     return engine
 
 

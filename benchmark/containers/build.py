@@ -1,147 +1,246 @@
-"""Build the images of the algorithms."""
+"""Build the images of the algorithms, and the base image that they share."""
 
+import re
 import subprocess
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, Literal
 
-from benchmark.containers.base import build_base
-from benchmark.containers.builder import Say, quiet, remove_untagged, run_build
-from benchmark.containers.context import Files, by_name
-from benchmark.containers.daemon import Client, need_docker
+from benchmark.containers.context import Files, by_name, pack
+from benchmark.containers.daemon import Client, daemon_errors
 from benchmark.containers.images import (
-    SOURCE_LABEL,
+    BASE_FILE,
     Device,
     dockerfile,
     image_digest,
-    image_state,
     image_tag,
+    lock,
 )
 from benchmark.containers.sources import runtime_files
 from cytosuite.errors import InputError
+from cytosuite.files import digest, visible_files
 from cytosuite.manifest import read_algorithm
 
 ALGORITHM_LABEL = "org.cytosuite.algorithm"
+SOURCE_LABEL = "org.cytosuite.source-digest"
+INPUTS_LABEL = "org.cytosuite.base-inputs"
+FROM_LABEL = "org.cytosuite.base-image"
+STAGE_LABEL = "org.cytosuite.stage=packages"
+STEP = re.compile(r"Step (\d+)/(\d+) ?: ((?:COPY|RUN).{0,50})", re.IGNORECASE)
+NO_REASON = ("Step ", " --->", "Removing intermediate", "STEP ", "-->")
+BUILD_S = 3600  # a step of a build may print nothing for minutes
 
 
-def build(
-    client: Client,
-    root: Path,
-    algorithm: str,
-    *,
-    device: Device = "cpu",
-    base_image: str | None = None,
-    force: bool = False,
-    say: Say = quiet,
-) -> str:
-    """Build the image of an algorithm, and the base image before it if necessary.
+@dataclass(frozen=True, slots=True)
+class Builder:
+    """Build images on a Docker daemon; no build has a network.
+
+    All methods raise an `InputError` if the daemon or a build fails.
 
     Parameters
     ----------
     client : docker.DockerClient
-        Of the daemon that builds; the build has no network.
+        Of the daemon.
     root : Path
-        The checkout. A Dockerfile in the algorithm's folder is used instead of the common one.
-    algorithm : str
-        Its name.
+        The checkout; the builder's whole output is written to ``runs/build`` in it.
     device : str
-        ``cpu`` or ``cuda``.
+        ``cpu`` or ``cuda``: decides the locked packages.
     base_image : str, optional
-        See `benchmark.containers.base.build_base`.
-    force : bool
-        Build even if the image is current.
+        Image with Python 3.11 to build the base upon. Without it, any base of the same lock and
+        Dockerfile is used; if there is none, the default of ``docker/base.Dockerfile``.
     say : callable
-        Gets short lines of progress; the builder's whole output is in ``runs/build``.
-
-    Returns
-    -------
-    str
-        The tag.
-
-    Raises
-    ------
-    InputError
-        If there is no such algorithm, or the daemon or the build fails.
+        Gets short lines of progress.
     """
-    manifest = read_algorithm(root / "algorithms" / algorithm / "algorithm.toml")
-    tag = image_tag(algorithm, device)
-    if not force and image_state(client, root, algorithm, device) == "current":
-        say(f"{tag} is current")
+
+    client: Client
+    root: Path
+    device: Device = "cpu"
+    base_image: str | None = None
+    say: Callable[[str], None] = print
+
+    def state(self, algorithm: str) -> Literal["missing", "stale", "current"]:
+        """Return whether an algorithm's image exists; stale if built from other sources."""
+        labels = self._labels(image_tag(algorithm, self.device))
+        if labels is None:
+            return "missing"
+        wanted = image_digest(self.root, algorithm, self.device)
+        return "current" if labels.get(SOURCE_LABEL) == wanted else "stale"
+
+    def ensure(self, algorithms: Iterable[str]) -> None:
+        """Build missing images; refuse stale ones, with the command that builds them anew."""
+        states = {name: self.state(name) for name in algorithms}
+        if stale := [name for name, state in states.items() if state == "stale"]:
+            raise InputError(
+                f"built from other sources than the checkout's: image of {', '.join(stale)}; run "
+                f"`make {' '.join(f'build-{name}' for name in stale)}`"
+            )
+        for name, state in states.items():
+            if state == "missing":
+                self.build(name)
+
+    def build(self, algorithm: str, *, force: bool = False) -> str:
+        """Build the image of an algorithm, and the base before it if necessary.
+
+        Parameters
+        ----------
+        algorithm : str
+            Its name. A Dockerfile in its folder is used instead of the common one.
+        force : bool
+            Build even if the image is current.
+
+        Returns
+        -------
+        str
+            The tag.
+        """
+        root, tag = self.root, image_tag(algorithm, self.device)
+        manifest = read_algorithm(root / "algorithms" / algorithm / "algorithm.toml")
+        if not force and self.state(algorithm) == "current":
+            self.say(f"{tag} is current")
+            return tag
+        revision, created = _commit(root)
+        arguments = {
+            "BASE": self.base(),
+            "ALGORITHM": algorithm,
+            "VERSION": manifest.version,
+            "REVISION": revision,
+            "CREATED": created,
+        }
+        files: Files = {
+            "Dockerfile": dockerfile(root, algorithm),
+            f"weights/{algorithm}": None,  # the Dockerfile copies it, also without weights
+            **by_name(runtime_files(root, algorithm), root),
+        }
+        source = image_digest(root, algorithm, self.device)
+        self._run(tag, files, arguments, {SOURCE_LABEL: source, ALGORITHM_LABEL: algorithm})
+        self._remove_untagged(f"{ALGORITHM_LABEL}={algorithm}")
+        self.say(f"{tag} is built")
         return tag
-    base = build_base(client, root, device=device, base_image=base_image, say=say)
-    revision, created = _commit(root)
-    arguments = {
-        "BASE": base,
-        "ALGORITHM": algorithm,
-        "VERSION": manifest.version,
-        "REVISION": revision,
-        "CREATED": created,
-    }
-    files: Files = {
-        "Dockerfile": dockerfile(root, algorithm),
-        f"weights/{algorithm}": None,  # the Dockerfile copies it, also without weights
-        **by_name(runtime_files(root, algorithm), root),
-    }
-    labels = {SOURCE_LABEL: image_digest(root, algorithm, device), ALGORITHM_LABEL: algorithm}
-    run_build(client, root, tag, files, arguments, labels, say)
-    remove_untagged(client, f"{ALGORITHM_LABEL}={algorithm}")
-    say(f"{tag} is built")
-    return tag
+
+    def base(self) -> str:
+        """Build the base image, unless one of the same inputs exists.
+
+        Returns
+        -------
+        str
+            The tag, which names the inputs; ``cytosuite/base:<device>`` is the same image.
+        """
+        root, device = self.root, self.device
+        inputs = digest([root / BASE_FILE, lock(root, device)], root)
+        wanted = [f"{INPUTS_LABEL}={inputs}"]
+        wanted += [f"{FROM_LABEL}={self.base_image}"] if self.base_image else []
+        with daemon_errors("search for the base image"):
+            for image in self.client.images.list(filters={"label": wanted}):
+                for tag in image.tags:
+                    if f"/{tag}".rpartition("/cytosuite/")[2].startswith(f"base:{device}-"):
+                        image.tag("cytosuite/base", device)
+                        return str(tag)
+        text = (root / BASE_FILE).read_text(encoding="utf-8")
+        start = self.base_image or re.findall(r"^ARG BASE_IMAGE=(\S+)", text, re.MULTILINE)[0]
+        self._need(start)
+        self._collect_wheels()
+        tag = f"cytosuite/base:{device}-{inputs[:12]}"
+        wheels = visible_files(root / "docker" / "wheelhouse" / device)
+        files = by_name([lock(root, device), *wheels], root / "docker")
+        files["Dockerfile"] = root / BASE_FILE
+        arguments = {"BASE_IMAGE": start, "DEVICE": device}
+        self._run(tag, files, arguments, {INPUTS_LABEL: inputs, FROM_LABEL: start})
+        with daemon_errors(f"tag of {tag}"):
+            self.client.images.get(tag).tag("cytosuite/base", device)
+        self._remove_untagged(STAGE_LABEL)
+        self.say(f"{tag} is built")
+        return tag
+
+    def _run(
+        self, tag: str, files: Files, arguments: Mapping[str, str], labels: Mapping[str, str]
+    ) -> None:
+        """Run one build: its output goes to a log, its steps to `say`."""
+        name = re.sub(r"[^a-z0-9._-]+", "-", tag.removeprefix("cytosuite/"))
+        log = self.root / "runs" / "build" / f"{name}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with daemon_errors(f"build of {tag}"), closing(pack(files)) as context:
+            answer = self.client.api.build(
+                fileobj=context,
+                custom_context=True,
+                tag=tag,
+                buildargs=dict(arguments),
+                labels=dict(labels),
+                network_mode="none",
+                rm=True,
+                forcerm=True,
+                decode=True,
+                timeout=BUILD_S,
+            )
+            with log.open("w", encoding="utf-8") as stream:
+                for line in _lines(answer, tag, log):
+                    stream.write(line)
+                    if step := STEP.match(line):
+                        self.say(f"{tag}: step {step[1]} of {step[2]}: {step[3]}")
+
+    def _remove_untagged(self, label: str) -> None:
+        """Remove the images with a label that have lost their tag to a newer build."""
+        with daemon_errors("removal of the images before this one"):
+            self.client.images.prune(filters={"dangling": True, "label": label})
+
+    def _labels(self, tag: str) -> Mapping[str, str] | None:
+        """Return the labels of an image, None if there is no image of this tag."""
+        from docker.errors import ImageNotFound
+
+        with daemon_errors(f"look at {tag}"):
+            try:
+                return dict(self.client.images.get(tag).labels)
+            except ImageNotFound:
+                return None
+
+    def _need(self, tag: str) -> None:
+        """Pull an image unless the daemon has it."""
+        if self._labels(tag) is not None:
+            return
+        self.say(f"pulling {tag}")
+        try:
+            with daemon_errors(f"pull of {tag}"):
+                self.client.images.pull(tag)
+        except InputError as error:
+            raise InputError(
+                f"{error}; without an image registry make a base with "
+                "docker/bootstrap_base.sh cytosuite/debian:bookworm and give it as BASE_IMAGE"
+            ) from None
+
+    def _collect_wheels(self) -> None:
+        """Fill the wheelhouse of the device."""
+        self.say(f"collecting wheels into docker/wheelhouse/{self.device}")
+        script = str(self.root / "docker" / "wheelhouse.py")
+        command = [sys.executable, script, "--device", self.device]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            lines = [line for line in done.stderr.splitlines() if line.strip()]
+            raise InputError(
+                lines[-1] if lines else f"docker/wheelhouse.py: exit {done.returncode}"
+            )
 
 
-def build_all(
-    root: Path,
-    names: Iterable[str],
-    device: Device,
-    say: Say,
-    base_image: str | None = None,
-) -> None:
-    """Build the images of these algorithms that are not current, see :func:`build`.
-
-    Raises
-    ------
-    InputError
-        If no daemon answers, or a build fails.
-    """
-    client = need_docker()
-    for name in names:
-        build(client, root, name, device=device, base_image=base_image, say=say)
-
-
-def ensure_images(
-    client: Client,
-    root: Path,
-    names: Iterable[str],
-    say: Say,
-    device: Device = "cpu",
-    base_image: str | None = None,
-) -> None:
-    """Build missing images; refuse stale ones.
-
-    Raises
-    ------
-    InputError
-        If an image is stale, with the command that builds it anew, or a build fails.
-    """
-    states = {name: image_state(client, root, name, device) for name in names}
-    if stale := [name for name, state in states.items() if state == "stale"]:
-        raise InputError(
-            f"built from other sources than the checkout's: image of {', '.join(stale)}; run "
-            f"`make {' '.join(f'build-{name}' for name in stale)}`"
-        )
-    for name, state in states.items():
-        if state == "missing":
-            build(client, root, name, device=device, base_image=base_image, say=say)
+def _lines(answer: Iterable[Mapping[str, Any]], tag: str, log: Path) -> Iterator[str]:
+    """Yield the builder's output; raise its error as an `InputError`."""
+    last = ""
+    for message in answer:
+        if "error" in message:
+            yield f"{message['error']}\n"
+            reason = " ".join(str(message["error"]).split())[:200]
+            raise InputError(f"build of {tag} failed: {last or reason}; all of it is in {log}")
+        text = str(message.get("stream", ""))
+        if text.strip() and not text.startswith(NO_REASON):
+            last = " ".join(text.split())[:200]
+        yield text
 
 
 def _commit(root: Path) -> tuple[str, str]:
     """Return hash and time of the checkout's commit; unknown and now outside git."""
-    done = subprocess.run(
-        ["git", "-C", str(root), "log", "-1", "--format=%H %cI"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = ["git", "-C", str(root), "log", "-1", "--format=%H %cI"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     revision, _, created = done.stdout.strip().partition(" ")
     if done.returncode or not created:
         return "unknown", datetime.now(UTC).isoformat(timespec="seconds")

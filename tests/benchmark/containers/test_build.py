@@ -1,14 +1,13 @@
 import re
 import tarfile
-from pathlib import Path
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
-from benchmark.containers import build as module
-from benchmark.containers.base import build_base
-from benchmark.containers.build import build, build_all, ensure_images
-from benchmark.containers.images import image_digest, image_state, image_tag
+from benchmark.containers.build import Builder
+from benchmark.containers.daemon import need_docker
+from benchmark.containers.images import image_digest, image_tag
 from benchmark.containers.sources import runtime_digest
 from cytosuite.errors import InputError
 
@@ -105,6 +104,12 @@ def daemon():
     return made
 
 
+@pytest.fixture
+def builder(root, daemon):
+    """Return a builder of the small checkout."""
+    return Builder(daemon, root)
+
+
 @pytest.mark.parametrize(
     "changed",
     [
@@ -163,16 +168,16 @@ def test_tags_are_valid_and_tell_devices_apart():
     assert image_tag("view_fusion", "cuda") == image_tag("view_fusion") + "-cuda"
 
 
-def test_an_image_is_missing_then_current_then_stale(root, daemon):
-    assert image_state(daemon, root, "thresholder") == "missing"
-    build(daemon, root, "thresholder")
-    assert image_state(daemon, root, "thresholder") == "current"
+def test_an_image_is_missing_then_current_then_stale(builder, root):
+    assert builder.state("thresholder") == "missing"
+    builder.build("thresholder")
+    assert builder.state("thresholder") == "current"
     (root / "algorithms/thresholder/predict.py").write_text("changed")
-    assert image_state(daemon, root, "thresholder") == "stale"
+    assert builder.state("thresholder") == "stale"
 
 
-def test_the_context_holds_this_algorithm_and_nothing_else(root, daemon):
-    build(daemon, root, "thresholder")
+def test_the_context_holds_this_algorithm_and_nothing_else(builder, daemon):
+    builder.build("thresholder")
     base, algorithm = daemon.builds
     assert set(algorithm["files"]) == {
         *("Dockerfile", "cytosuite", "cytosuite/__init__.py", "cytosuite/container.py"),
@@ -188,67 +193,67 @@ def test_the_context_holds_this_algorithm_and_nothing_else(root, daemon):
     assert all(build["network_mode"] == "none" for build in daemon.builds)
 
 
-def test_an_algorithm_without_weights_has_an_empty_folder(root, daemon):
+def test_an_algorithm_without_weights_has_an_empty_folder(builder, root, daemon):
     (root / "weights/thresholder/small.json").unlink()
     (root / "weights/thresholder").rmdir()
-    build(daemon, root, "thresholder")
+    builder.build("thresholder")
     assert daemon.builds[-1]["files"]["weights/thresholder"] is None
 
 
-def test_a_dockerfile_in_the_folder_overrides(root, daemon):
+def test_a_dockerfile_in_the_folder_overrides(builder, root, daemon):
     (root / "algorithms/thresholder/Dockerfile").write_text("FROM own")
-    build(daemon, root, "thresholder")
+    builder.build("thresholder")
     assert daemon.builds[-1]["files"]["Dockerfile"] == b"FROM own"
-    assert image_state(daemon, root, "thresholder") == "current"
+    assert builder.state("thresholder") == "current"
 
 
-def test_a_current_image_is_not_built_again_unless_forced(root, daemon):
-    build(daemon, root, "thresholder")
+def test_a_current_image_is_not_built_again_unless_forced(builder, daemon):
+    builder.build("thresholder")
     count = len(daemon.builds)
     lines = []
-    build(daemon, root, "thresholder", say=lines.append)
+    replace(builder, say=lines.append).build("thresholder")
     assert len(daemon.builds) == count
     assert lines == [f"{image_tag('thresholder')} is current"]
-    build(daemon, root, "thresholder", force=True)
+    builder.build("thresholder", force=True)
     assert len(daemon.builds) == count + 1
 
 
-def test_the_base_is_built_once_for_all_algorithms(root, daemon):
-    first = build_base(daemon, root)
-    assert build_base(daemon, root) == build_base(daemon, root, base_image="some:image") == first
+def test_the_base_is_built_once_for_all_algorithms(builder, daemon):
+    first = builder.base()
+    assert builder.base() == replace(builder, base_image="some:image").base() == first
     assert len(daemon.builds) == 1
     assert daemon.stock["cytosuite/base:cpu"] == daemon.stock[first]
 
 
 @pytest.mark.parametrize("changed", ["docker/base.Dockerfile", "docker/requirements-cpu.txt"])
-def test_the_base_is_built_anew_when_its_inputs_change(root, daemon, changed):
-    first = build_base(daemon, root)
+def test_the_base_is_built_anew_when_its_inputs_change(builder, root, changed):
+    first = builder.base()
     (root / changed).write_text((root / changed).read_text() + "\n# changed")
-    assert build_base(daemon, root) != first
+    assert builder.base() != first
 
 
-def test_the_base_is_built_anew_on_another_image(root, daemon):
-    build_base(daemon, root)
+def test_the_base_is_built_anew_on_another_image(builder, daemon):
+    builder.base()
     daemon.stock["other:image"] = {}
-    build_base(daemon, root, base_image="other:image")
+    replace(builder, base_image="other:image").base()
     assert daemon.builds[-1]["buildargs"]["BASE_IMAGE"] == "other:image"
 
 
-def test_progress_is_short_and_the_whole_is_in_a_log(root, daemon):
+def test_progress_is_short_and_the_whole_is_in_a_log(builder, root):
     lines = []
-    build(daemon, root, "thresholder", say=lines.append)
+    replace(builder, say=lines.append).build("thresholder")
     tag = image_tag("thresholder")
     assert lines[-2:] == [f"{tag}: step 2 of 2: RUN y", f"{tag} is built"]
     logs = sorted((root / "runs/build").iterdir())
     assert [log.read_text() for log in logs] == ["Step 1/2 : FROM x\nStep 2/2 : RUN y\n"] * 2
 
 
-def test_missing_images_are_built_and_stale_ones_refused(root, daemon):
-    ensure_images(daemon, root, ["thresholder"], lambda line: None)
-    assert image_state(daemon, root, "thresholder") == "current"
+def test_missing_images_are_built_and_stale_ones_refused(builder, root):
+    builder.ensure(["thresholder", "thresholder"])
+    assert builder.state("thresholder") == "current"
     (root / "algorithms/thresholder/predict.py").write_text("changed")
     with pytest.raises(InputError, match="run `make build-thresholder`"):
-        ensure_images(daemon, root, ["thresholder"], lambda line: None)
+        builder.ensure(["thresholder", "thresholder"])
 
 
 def _no_registry(root, daemon):
@@ -279,23 +284,14 @@ def _no_manifest(root, daemon):
 
 
 @pytest.mark.parametrize("mistake", [_no_registry, _failing_step, _no_wheels, _no_manifest])
-def test_explains(root, daemon, mistake):
+def test_explains(builder, root, daemon, mistake):
     mistake(root, daemon)
     with pytest.raises(InputError, match=re.escape(mistake.__doc__)) as found:
-        build(daemon, root, "thresholder")
+        builder.build("thresholder")
     assert "\n" not in str(found.value)
 
 
-def test_build_all_needs_a_daemon(root, monkeypatch):
+def test_without_a_daemon_the_reason_and_the_remedy_are_given(root, monkeypatch):
     monkeypatch.setenv("DOCKER_HOST", f"unix://{root}/none.sock")
     with pytest.raises(InputError, match="no Docker daemon answers .*start_daemon.sh"):
-        build_all(root, ["thresholder"], "cpu", lambda line: None)
-
-
-def test_build_all_builds_each(root, daemon, monkeypatch):
-    monkeypatch.setattr(module, "need_docker", lambda: daemon)
-    build_all(root, ["thresholder"], "cpu", lambda line: None)
-    assert [Path(build["tag"]).name.split(":")[0] for build in daemon.builds] == [
-        "base",
-        "thresholder",
-    ]
+        need_docker()

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmark.containers.base import build_base
+from benchmark.containers.build import Builder
 from benchmark.containers.context import pack
 from benchmark.containers.daemon import find_docker
 from benchmark.engines.docker import DockerEngine
@@ -40,7 +40,7 @@ def base(client):
     """Return the tag of the base image, built if it is not there."""
     made = any(BOOTSTRAPPED in image.tags for image in client.images.list())
     try:
-        return build_base(client, ROOT, base_image=BOOTSTRAPPED if made else None)
+        return Builder(client, ROOT, base_image=BOOTSTRAPPED if made else None).base()
     except InputError as error:
         pytest.skip(f"no base image: {error}")
 

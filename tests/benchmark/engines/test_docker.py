@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark.containers.build import build
+from benchmark.containers.build import Builder
 from benchmark.containers.daemon import find_docker
-from benchmark.containers.images import image_digest, image_state, image_tag
+from benchmark.containers.images import image_digest, image_tag
 from benchmark.engines.docker import DockerEngine
 from benchmark.engines.docker_session import Bounds
 from benchmark.engines.hardening import RUN_LABEL, owner_label
@@ -130,9 +130,10 @@ def test_the_image_of_an_algorithm_segments(client, base, tmp_path):
     from cytosuite.volume import Volume
 
     lines = []
-    tag = build(client, ROOT, "watershed", base_image=None, say=lines.append)
+    builder = Builder(client, ROOT, say=lines.append)
+    tag = builder.build("watershed")
     assert tag == image_tag("watershed")
-    assert image_state(client, ROOT, "watershed") == "current"
+    assert builder.state("watershed") == "current"
     labels = client.images.get(tag).labels
     assert labels["org.cytosuite.source-digest"] == image_digest(ROOT, "watershed")
     assert labels["org.grand-challenge.api-method"] == "exec"

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from benchmark.catalog import ROOT
-from benchmark.containers.build import build
+from benchmark.containers.build import Builder
 from benchmark.containers.images import image_tag
 from benchmark.engines.hardening import RUN_LABEL
 
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.slow]
 @pytest.fixture(scope="session")
 def watershed_image(client, base):
     """Return the current image of the watershed algorithm, built if need be."""
-    return build(client, ROOT, "watershed")
+    return Builder(client, ROOT).build("watershed")
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_containers_and_processes_give_the_same_bits(tmp_path, benchmark):
 def test_a_network_runs_in_its_container_and_reads_its_compiled_kernels(
     tmp_path, benchmark, client, base
 ):
-    tag = build(client, ROOT, "cellpose3d")
+    tag = Builder(client, ROOT).build("cellpose3d")
     code = "from algorithms.cellpose3d import warm; print(warm.use())"
     said = client.containers.run(
         tag, ["-c", code], entrypoint="python3", read_only=True, tmpfs={"/tmp": ""}, remove=True
