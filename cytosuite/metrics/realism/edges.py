@@ -1,12 +1,20 @@
-"""How fast edges fade with depth, in real and in synthetic stacks.
+"""Strength of edges by depth in real and in synthetic stacks.
 
 The curve of Bruch et al. (2023) with lengths in µm: stacks of any size and voxel size compare.
+
+References
+----------
+Bruch et al., Synthesis of large scale 3D microscopic images of 3D cell cultures for training and
+benchmarking, PLOS ONE 18 (2023), doi:10.1371/journal.pone.0283828. There, lengths are in voxels,
+the image is cropped (by the rest along one axis for both, an empty image where that is 0), and a
+stack without a tile that qualifies is an error.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
-from math import nan
+from math import inf, nan
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,11 +54,14 @@ class EdgeSettings:
         Of the strengths of a tile in a plane, in [0, 1].
     white : float or None
         Grey value that counts as 1. None: the largest of the dtype for integers, 1 for floats.
+    range_um : tuple of two floats or None
+        First and last depth below the strongest plane at which two curves are compared; None for
+        all the depth that both have.
 
     Raises
     ------
     InputError
-        If a length is not positive or the quantile is outside [0, 1].
+        If a length is not positive, the quantile is outside [0, 1] or the range is empty.
     """
 
     tile_um: float = 100 * PIXEL_UM
@@ -60,6 +71,7 @@ class EdgeSettings:
     pixel_um: float = PIXEL_UM
     quantile: float = 0.95
     white: float | None = None
+    range_um: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         """Refuse settings without meaning."""
@@ -68,6 +80,8 @@ class EdgeSettings:
                 raise InputError(f"{name} must be a positive length, found {getattr(self, name)}")
         if not 0 <= self.quantile <= 1:
             raise InputError(f"quantile must be in [0, 1], found {self.quantile}")
+        if self.range_um is not None and not 0 <= self.range_um[0] <= self.range_um[1]:
+            raise InputError(f"range_um must be 0 <= first <= last, found {self.range_um}")
 
 
 PUBLISHED = EdgeSettings()
@@ -156,7 +170,7 @@ def edge_strength(image: Volume, settings: EdgeSettings = PUBLISHED) -> Floats:
 def edge_curve(
     images: Volume | Sequence[Volume], settings: EdgeSettings = PUBLISHED
 ) -> tuple[Floats, Floats]:
-    """Return how strong edges are at each depth below the plane where they are strongest.
+    """Return the strength of edges at each depth below the plane where they are strongest.
 
     Parameters
     ----------
@@ -177,13 +191,6 @@ def edge_curve(
     A tile's curve begins in the plane of its own maximum and goes to the last plane; one of n
     planes is n times their distance deep. Tiles of stacks with other distances of planes are
     interpolated linearly.
-
-    References
-    ----------
-    Bruch et al., Synthesis of large scale 3D microscopic images of 3D cell cultures for training
-    and benchmarking, PLOS ONE 18 (2023), doi:10.1371/journal.pone.0283828. There, lengths are in
-    voxels, the image is cropped (by the rest along one axis for both, an empty image where that is
-    0), and a stack without a tile that qualifies is an error.
     """
     volumes = members(images)
     curves: list[tuple[float, Floats]] = []
@@ -223,8 +230,8 @@ def edge_curves(
     Returns
     -------
     EdgeCurves
-        At the depths of the real curve, the synthetic one interpolated linearly; empty if no tile
-        of a side qualifies.
+        At the depths of the real curve within the range of the settings, the synthetic one
+        interpolated linearly; empty if no tile of a side qualifies.
 
     Raises
     ------
@@ -235,38 +242,27 @@ def edge_curves(
     other_depth, other = edge_curve(synthetic, settings)
     if not (depth.size and other_depth.size):
         return EdgeCurves(np.zeros(0), np.zeros(0), np.zeros(0))
-    depth = depth[depth <= other_depth[-1] * (1 + 1e-9)]
-    return EdgeCurves(depth, strength[: depth.size], np.interp(depth, other_depth, other))
+    first, last = settings.range_um or (0.0, inf)
+    common = (depth >= first) & (depth <= min(last, other_depth[-1]) * (1 + 1e-9))
+    return EdgeCurves(depth[common], strength[common], np.interp(depth[common], other_depth, other))
 
 
 EDGES = Evidence(edge_curves, ("real", "synthetic"), form="volumes")
-
-
-@metric(
-    "edge_degradation",
-    "Difference of edge strength by depth",
+degradation = partial(
+    metric,
     evidence=EDGES,
     best=0.0,
     reference=BRUCH,
     undefined="when no tile of a side is deep and rich enough",
 )
+
+
+@degradation("edge_degradation", "Difference of edge strength by depth")
 def edge_degradation(curves: EdgeCurves) -> float:
     """Return the mean absolute difference of edge strength over the common depth.
 
-    Parameters
-    ----------
-    curves : EdgeCurves
-        Of real and synthetic stacks, see `edge_curves`.
-
-    Returns
-    -------
-    float
-        At least 0, grey value (0 to 1) per `EdgeSettings.pixel_um`; NaN where undefined.
-
-    References
-    ----------
-    Bruch et al. (2023), doi:10.1371/journal.pone.0283828 (curves and thirds; the single number is
-    our summary).
+    Grey value (0 to 1) per `EdgeSettings.pixel_um`. The curves and their thirds are published, the
+    single number is our summary.
 
     Examples
     --------
@@ -276,105 +272,28 @@ def edge_degradation(curves: EdgeCurves) -> float:
     return curves.difference()
 
 
-@metric(
-    "edge_degradation_upper",
-    "Difference of edge strength, upper third",
-    evidence=EDGES,
-    best=0.0,
-    reference=BRUCH,
-    undefined="when no tile of a side is deep and rich enough",
-)
+@degradation("edge_degradation_upper", "Difference of edge strength, upper third")
 def edge_degradation_upper(curves: EdgeCurves) -> float:
     """Return `edge_degradation` of the upper third of the common depth.
-
-    Parameters
-    ----------
-    curves : EdgeCurves
-        Of real and synthetic stacks.
-
-    Returns
-    -------
-    float
-        At least 0; NaN where undefined.
-
-    References
-    ----------
-    Bruch et al. (2023), doi:10.1371/journal.pone.0283828.
 
     Examples
     --------
     >>> curves = EdgeCurves(np.arange(3.0), np.zeros(3), np.array([0.25, 0.5, 1.0]))
-    >>> edge_degradation_upper.of(curves)
-    0.25
+    >>> [third.of(curves) for third in (edge_degradation_upper, edge_degradation_lower)]
+    [0.25, 1.0]
     """
     return curves.difference(0)
 
 
-@metric(
-    "edge_degradation_middle",
-    "Difference of edge strength, middle third",
-    evidence=EDGES,
-    best=0.0,
-    reference=BRUCH,
-    undefined="when no tile of a side is deep and rich enough",
-)
+@degradation("edge_degradation_middle", "Difference of edge strength, middle third")
 def edge_degradation_middle(curves: EdgeCurves) -> float:
-    """Return `edge_degradation` of the middle third of the common depth.
-
-    Parameters
-    ----------
-    curves : EdgeCurves
-        Of real and synthetic stacks.
-
-    Returns
-    -------
-    float
-        At least 0; NaN where undefined.
-
-    References
-    ----------
-    Bruch et al. (2023), doi:10.1371/journal.pone.0283828.
-
-    Examples
-    --------
-    >>> curves = EdgeCurves(np.arange(3.0), np.zeros(3), np.array([0.25, 0.5, 1.0]))
-    >>> edge_degradation_middle.of(curves)
-    0.5
-    """
+    """Return `edge_degradation` of the middle third of the common depth."""
     return curves.difference(1)
 
 
-@metric(
-    "edge_degradation_lower",
-    "Difference of edge strength, lower third",
-    evidence=EDGES,
-    best=0.0,
-    reference=BRUCH,
-    undefined="when no tile of a side is deep and rich enough",
-)
+@degradation("edge_degradation_lower", "Difference of edge strength, lower third")
 def edge_degradation_lower(curves: EdgeCurves) -> float:
-    """Return `edge_degradation` of the lower third of the common depth.
-
-    Parameters
-    ----------
-    curves : EdgeCurves
-        Of real and synthetic stacks.
-
-    Returns
-    -------
-    float
-        At least 0; NaN where undefined.
-
-    References
-    ----------
-    Bruch et al. (2023), doi:10.1371/journal.pone.0283828.
-
-    Examples
-    --------
-    >>> curves = EdgeCurves(np.arange(3.0), np.zeros(3), np.array([0.25, 0.5, 1.0]))
-    >>> edge_degradation_lower.of(curves)
-    1.0
-    """
+    """Return `edge_degradation` of the lower third of the common depth."""
     return curves.difference(2)
 
 

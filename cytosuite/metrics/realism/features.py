@@ -1,4 +1,4 @@
-"""How the objects of synthetic stacks differ from real ones: size, shape, brightness, crowding.
+"""Differences of synthetic objects from real ones: size, shape, brightness, crowding.
 
 Per object eight numbers in physical units, per number the distance of the two distributions.
 """
@@ -31,7 +31,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class FeatureDistance:
-    """How far the distributions of one feature are apart.
+    """Distance of the distributions of one feature.
 
     Parameters
     ----------
@@ -66,7 +66,8 @@ def object_features(scene: Scene, *, cut_objects: bool = False) -> dict[str, NDA
     scene : Scene
         A stack and its labels; an object in several pieces is one object.
     cut_objects : bool
-        Whether objects that touch a face of the stack have shape features too, of what is seen.
+        Whether objects that touch a face of the stack have shape features too, of their visible
+        part.
 
     Returns
     -------
@@ -143,7 +144,7 @@ def feature_distances(
     draws: int = 1000,
     seed: int = 0,
 ) -> dict[str, FeatureDistance]:
-    """Return how far real and synthetic objects are apart in every feature.
+    """Return the distance of real and synthetic objects in every feature.
 
     Parameters
     ----------
@@ -178,7 +179,7 @@ def feature_distances(
 def distance_of(
     real: Floats, synthetic: Floats, *, draws: int = 1000, seed: int = 0
 ) -> FeatureDistance:
-    """Return how far two samples of a feature are apart, with a bootstrap interval.
+    """Return the distance of two samples of a feature, with a bootstrap interval.
 
     Parameters
     ----------
@@ -240,25 +241,8 @@ FEATURE_DISTANCES = Evidence(feature_distances, ("real", "synthetic"), form="sce
 def feature_distance(distances: dict[str, FeatureDistance]) -> float:
     """Return the mean distance over the features of objects, in real standard deviations.
 
-    Parameters
-    ----------
-    distances : dict of str to FeatureDistance
-        Of real and synthetic scenes, see `feature_distances`.
-
-    Returns
-    -------
-    float
-        At least 0; mean over the features that are defined, NaN if none is.
-
-    Notes
-    -----
-    ``W1(real, synthetic) / std(real)`` per feature. Diameter and volume tell the same on two
-    scales, both count.
-
-    References
-    ----------
-    Panaretos and Zemel, Statistical aspects of Wasserstein distances, Annual Review of Statistics
-    and Its Application 6 (2019), doi:10.1146/annurev-statistics-030718-104938.
+    ``W1(real, synthetic) / std(real)`` per feature, mean over the features that are defined.
+    Diameter and volume are one size on two scales, both count.
 
     Examples
     --------
@@ -310,7 +294,7 @@ def _shape(mask: NDArray[np.bool_], voxels: NDArray[np.int64], spacing: Floats) 
 def _measured(
     scene: Scene, dense: NDArray[np.int32], count: int, cut_objects: bool
 ) -> tuple[NDArray[np.bool_], Floats]:
-    """Return which objects touch a face, and the features of all, in the order of `FEATURES`."""
+    """Return the objects that touch a face, and the features of all, in the order of `FEATURES`."""
     spacing = np.asarray(scene.image.spacing)
     rows = np.full((count, len(FEATURES)), nan)
     centres = np.zeros((count, 3))

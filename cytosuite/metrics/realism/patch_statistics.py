@@ -1,9 +1,7 @@
 """Numbers that describe the texture of a patch, in physical units."""
 
-import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -13,7 +11,6 @@ from scipy import ndimage
 
 from cytosuite.errors import InputError
 
-VERSION = 1  # of the definitions below: raised when a value changes
 LEAST = 1e-6  # added to shares before their logarithm, so that nothing counts as minus infinity
 
 Floats = NDArray[np.float64]
@@ -21,7 +18,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Extractor:
-    """What is measured of a patch.
+    """Settings of the numbers that describe a patch.
 
     Parameters
     ----------
@@ -82,12 +79,6 @@ class Extractor:
             *(f"grains_{size:g}" for size in self.openings_um),
         )
 
-    @property
-    def identity(self) -> str:
-        """Hash of these settings and of the version of the definitions, 16 hexadecimal digits."""
-        text = json.dumps({"version": VERSION, **asdict(self)}, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
-
     def shape(self, spacing: Sequence[float]) -> tuple[int, int, int]:
         """Return the size of a patch in voxels, at least 2 along each axis.
 
@@ -112,7 +103,7 @@ def statistics(patches: NDArray[Any], spacing: Sequence[float], extractor: Extra
     spacing : sequence of 3 floats
         Voxel size z, y, x in µm.
     extractor : Extractor
-        What is measured.
+        Settings of the numbers.
 
     Returns
     -------
@@ -159,7 +150,7 @@ def _bands(
 
 
 def _grains(grey: Floats, steps: Floats, sizes: Sequence[float]) -> list[Floats]:
-    """Return which share of the light above the minimum each opening takes away."""
+    """Return the share of the light above the minimum that each opening takes away."""
     floor = grey.min(axis=(1, 2, 3), keepdims=True)
     light = (grey - floor).mean(axis=(1, 2, 3))
     safe = np.where(light > 0, light, 1.0)

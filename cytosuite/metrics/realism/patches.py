@@ -1,7 +1,13 @@
-"""How far small pieces of synthetic stacks are from pieces of real ones, in texture and light.
+"""Distance of small pieces of synthetic stacks from pieces of real ones, in texture and light.
 
 Kernel (KID) and Fréchet (FID) distances of hand-made numbers per patch: nothing is downloaded, and
-every number has a meaning. Values compare only within one extractor: its hash goes with them.
+every number has a meaning. Values compare only where the `Extractor` is the same.
+
+References
+----------
+Binkowski et al., Demystifying MMD GANs, ICLR (2018), doi:10.48550/arXiv.1801.01401 (KID).
+Heusel et al., GANs trained by a two time-scale update rule converge to a local Nash equilibrium,
+NeurIPS (2017), doi:10.48550/arXiv.1706.08500 (FID; there, of a network's features).
 """
 
 from collections.abc import Sequence
@@ -19,8 +25,6 @@ from cytosuite.metrics.realism.patch_statistics import Extractor, statistics
 from cytosuite.metrics.realism.scene import Scene
 from cytosuite.metrics.realism.wasserstein import members
 
-BINKOWSKI = "10.48550/arXiv.1801.01401"
-HEUSEL = "10.48550/arXiv.1706.08500"
 PER_DIMENSION = 5  # patches of each side per number, below which no covariance is estimated
 
 Floats = NDArray[np.float64]
@@ -28,7 +32,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PatchFeatures:
-    """What describes the patches of both sides, and how they were drawn.
+    """Numbers that describe the patches of both sides.
 
     Parameters
     ----------
@@ -37,21 +41,12 @@ class PatchFeatures:
         deviation (over 1 where that is 0). No rows where a side cannot be drawn from.
     real_volume, synthetic_volume : (N,) and (M,) int64 array
         Place, in its set, of the stack a patch is from.
-    extractor : str
-        Hash of what was measured, see `Extractor.identity`.
-    foreground : float
-        Share of the patches centred on an object.
-    seed : int
-        Of the places.
     """
 
     real: Floats
     synthetic: Floats
     real_volume: NDArray[np.int64]
     synthetic_volume: NDArray[np.int64]
-    extractor: str
-    foreground: float
-    seed: int
 
 
 def patch_features(
@@ -71,7 +66,7 @@ def patch_features(
         Stacks with labels, their grey values in one unit. Voxel sizes should be alike: a finer
         stack holds frequencies which a coarser one cannot.
     extractor : Extractor, optional
-        What is measured; see there for the numbers and why. The default suits nuclei.
+        Numbers measured per patch; see there for why. The default suits nuclei.
     patches : int
         How many per side, spread evenly over its stacks.
     foreground : float
@@ -106,8 +101,7 @@ def patch_features(
         spread = first.std(axis=0)
         centre, scale = first.mean(axis=0), np.where(spread > 0, spread, 1.0)
         first, second = (first - centre) / scale, (second - centre) / scale
-    identity = extractor.identity
-    return PatchFeatures(first, second, first_volume, second_volume, identity, foreground, seed)
+    return PatchFeatures(first, second, first_volume, second_volume)
 
 
 PATCHES = Evidence(patch_features, ("real", "synthetic"), form="scenes")
@@ -118,38 +112,22 @@ PATCHES = Evidence(patch_features, ("real", "synthetic"), form="scenes")
     "Kernel distance of patch statistics",
     evidence=PATCHES,
     best=0.0,
-    reference=BINKOWSKI,
+    reference="10.48550/arXiv.1801.01401",
     undefined="when a side has fewer than 2 patches, or no object to draw them from",
 )
 def patch_kid(features: PatchFeatures) -> float:
     """Return the unbiased squared maximum mean discrepancy of the patches' numbers.
 
-    Parameters
-    ----------
-    features : PatchFeatures
-        Of real and synthetic patches, see `patch_features`.
-
-    Returns
-    -------
-    float
-        0 on average for patches of one kind, and then negative half of the time; without upper
-        end.
-
-    Notes
-    -----
     ``sum_{i != j} k(x_i, x_j) / (N (N - 1)) + sum_{i != j} k(y_i, y_j) / (M (M - 1))
     - 2 mean k(x_i, y_j)`` with ``k(x, y) = (x . y / D + 1)**3``, of all patches: the mean over
-    subsets, which large sets need, estimates the same with more noise. See `kid_interval`.
-
-    References
-    ----------
-    Binkowski et al., Demystifying MMD GANs, ICLR (2018), doi:10.48550/arXiv.1801.01401.
+    subsets, which large sets need, estimates the same with more noise. It is 0 on average for
+    patches of one kind, and then negative half of the time. See `kid_interval`.
 
     Examples
     --------
     >>> none = np.zeros(2, int)
     >>> x, y = np.array([[0.0], [1.0]]), np.array([[0.0], [2.0]])
-    >>> patch_kid.of(PatchFeatures(x, y, none, none, "", 0.5, 0))
+    >>> patch_kid.of(PatchFeatures(x, y, none, none))
     -13.0
     """
     kernel = _Kernel(features)
@@ -162,32 +140,18 @@ def patch_kid(features: PatchFeatures) -> float:
     "Fréchet distance of patch statistics",
     evidence=PATCHES,
     best=0.0,
-    reference=HEUSEL,
+    reference="10.48550/arXiv.1706.08500",
     undefined="when a side has fewer than 5 patches per number that describes them",
 )
 def patch_fid(features: PatchFeatures) -> float:
     """Return the Fréchet distance of the patches' numbers, taken as normally distributed.
 
-    Parameters
-    ----------
-    features : PatchFeatures
-        Of real and synthetic patches, see `patch_features`.
-
-    Returns
-    -------
-    float
-        At least 0, above it for patches of one kind too: the estimate is biased upwards by few
-        patches. NaN below 5 patches per dimension on a side.
-
-    References
-    ----------
-    Heusel et al., GANs trained by a two time-scale update rule converge to a local Nash
-    equilibrium, NeurIPS (2017), doi:10.48550/arXiv.1706.08500. There, of a network's features.
+    Above 0 for patches of one kind too: the estimate is biased upwards by few patches.
 
     Examples
     --------
     >>> none, x = np.zeros(5, int), np.arange(5.0)[:, None]
-    >>> round(patch_fid.of(PatchFeatures(x, x + 3, none, none, "", 0.5, 0)), 9)
+    >>> round(patch_fid.of(PatchFeatures(x, x + 3, none, none)), 9)
     9.0
     """
     least = PER_DIMENSION * features.real.shape[1]

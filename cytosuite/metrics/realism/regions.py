@@ -1,11 +1,17 @@
-"""How alike the grey values of nuclei, of the gaps between them and of the outside are, by depth.
+"""Similarity of the grey values of objects, of the gaps between them and of the outside, by depth.
 
 The score of Bruch et al. (2023) per plane and region, with lengths in µm and without its losses at
 the borders of the image.
+
+References
+----------
+Bruch et al., Synthesis of large scale 3D microscopic images of 3D cell cultures for training and
+benchmarking, PLOS ONE 18 (2023), doi:10.1371/journal.pone.0283828.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import nan
 from typing import Any
 
@@ -67,7 +73,7 @@ def regions(
     closing_um: float = CLOSING_UM,
     margin_um: float = MARGIN_UM,
 ) -> dict[str, Mask]:
-    """Return where the objects are, the gaps between them, and the outside of their cluster.
+    """Return the masks of the objects, the gaps between them, and the outside of their cluster.
 
     Parameters
     ----------
@@ -78,7 +84,7 @@ def regions(
     closing_um : float
         Radius of the ball that closes the gaps, in µm.
     margin_um : float
-        What is left out along the borders of the two background regions, in µm.
+        Width left out along the borders of the two background regions, in µm.
 
     Returns
     -------
@@ -96,11 +102,6 @@ def regions(
     (here the lateral size times the steps is the radius), the image padded along z only: 15 pixels
     along its lateral border and the first and last 2 planes were lost from the background.
 
-    References
-    ----------
-    Bruch et al., Synthesis of large scale 3D microscopic images of 3D cell cultures for training
-    and benchmarking, PLOS ONE 18 (2023), doi:10.1371/journal.pone.0283828.
-
     Examples
     --------
     >>> parts = regions(np.array([[[0, 0, 1, 0, 2, 0, 0]]]), (1, 1, 1), closing_um=1, margin_um=0)
@@ -108,11 +109,11 @@ def regions(
     ([[[0, 0, 0, 1, 0, 0, 0]]], [[[1, 1, 0, 0, 0, 1, 1]]])
     """
     inside = labels != 0
-    closed = ~_dilated(~_dilated(inside, spacing, closing_um), spacing, closing_um)
+    closed = ~dilated(~dilated(inside, spacing, closing_um), spacing, closing_um)
     return {
         "fg_inner": inside,
-        "bg_inner": ~_dilated(~(closed & ~inside), spacing, margin_um),
-        "bg_outer": ~_dilated(closed, spacing, margin_um),
+        "bg_inner": ~dilated(~(closed & ~inside), spacing, margin_um),
+        "bg_outer": ~dilated(closed, spacing, margin_um),
     }
 
 
@@ -123,7 +124,7 @@ def region_scores(
     closing_um: float = CLOSING_UM,
     margin_um: float = MARGIN_UM,
 ) -> RegionScores:
-    """Return how alike real and synthetic grey values are, per plane and region.
+    """Return the similarity of real and synthetic grey values, per plane and region.
 
     Parameters
     ----------
@@ -147,10 +148,6 @@ def region_scores(
     A plane at relative depth ``t = (z + 1/2) / Z`` is compared to the plane that holds depth t of
     each synthetic stack, several of them taken as one sample. Stacks of one depth are compared
     plane by plane, as published; there, a shallower synthetic stack is an error.
-
-    References
-    ----------
-    Bruch et al. (2023), doi:10.1371/journal.pone.0283828.
     """
     masked = [
         [
@@ -174,34 +171,19 @@ def region_scores(
 
 
 REGION_SCORES = Evidence(region_scores, ("real", "synthetic"), form="scenes")
+similarity = partial(metric, evidence=REGION_SCORES, best=1.0, worst=0.0, reference=BRUCH)
 
 
-@metric(
+@similarity(
     "region_similarity",
     "Similarity of intensities by plane and region",
-    evidence=REGION_SCORES,
-    best=1.0,
-    worst=0.0,
-    reference=BRUCH,
     undefined="when no region holds voxels in a plane of both the real and the synthetic stacks",
 )
 def region_similarity(scores: RegionScores) -> float:
     """Return the mean similarity of the grey values over planes, then over regions.
 
-    Parameters
-    ----------
-    scores : RegionScores
-        Of real and synthetic scenes, see `region_scores`.
-
-    Returns
-    -------
-    float
-        At most 1, 0 as far off as black images, possibly negative. Regions without a defined plane
-        (a single object has no gaps) are left out; NaN if that leaves none.
-
-    References
-    ----------
-    Bruch et al. (2023), doi:10.1371/journal.pone.0283828 (the score of one plane in one region).
+    1 for equal histograms, 0 as far off as black images, possibly negative: see `region_scores`.
+    Regions without a defined plane (a single object has no gaps) are left out.
 
     Examples
     --------
@@ -216,31 +198,13 @@ def region_similarity(scores: RegionScores) -> float:
     return float(np.mean(means)) if means else nan
 
 
-@metric(
+@similarity(
     "object_similarity",
     "Similarity of intensities inside objects",
-    evidence=REGION_SCORES,
-    best=1.0,
-    worst=0.0,
-    reference=BRUCH,
     undefined="when no plane holds an object in both the real and the synthetic stacks",
 )
 def object_similarity(scores: RegionScores) -> float:
     """Return the mean similarity of the grey values inside the objects, see `region_scores`.
-
-    Parameters
-    ----------
-    scores : RegionScores
-        Of real and synthetic scenes.
-
-    Returns
-    -------
-    float
-        At most 1, 0 as far off as a black image, possibly negative; NaN without a defined plane.
-
-    References
-    ----------
-    Bruch et al. (2023), doi:10.1371/journal.pone.0283828.
 
     Examples
     --------
@@ -251,73 +215,23 @@ def object_similarity(scores: RegionScores) -> float:
     return scores.mean("fg_inner")
 
 
-@metric(
+@similarity(
     "gap_similarity",
     "Similarity of intensities between objects",
-    evidence=REGION_SCORES,
-    best=1.0,
-    worst=0.0,
-    reference=BRUCH,
     undefined="when no plane holds a gap between objects in both real and synthetic stacks",
 )
 def gap_similarity(scores: RegionScores) -> float:
-    """Return the mean similarity of the grey values between the objects, see `region_scores`.
-
-    Parameters
-    ----------
-    scores : RegionScores
-        Of real and synthetic scenes.
-
-    Returns
-    -------
-    float
-        At most 1, 0 as far off as a black image, possibly negative; NaN without a defined plane.
-
-    References
-    ----------
-    Bruch et al. (2023), doi:10.1371/journal.pone.0283828.
-
-    Examples
-    --------
-    >>> planes = RegionScores(np.array([0.25, 0.75]), {"bg_inner": np.array([0.5, nan])})
-    >>> gap_similarity.of(planes)
-    0.5
-    """
+    """Return the mean similarity of the grey values between the objects, see `region_scores`."""
     return scores.mean("bg_inner")
 
 
-@metric(
+@similarity(
     "outside_similarity",
     "Similarity of intensities outside the objects' cluster",
-    evidence=REGION_SCORES,
-    best=1.0,
-    worst=0.0,
-    reference=BRUCH,
     undefined="when no plane reaches outside the cluster in both real and synthetic stacks",
 )
 def outside_similarity(scores: RegionScores) -> float:
-    """Return the mean similarity of the grey values outside the cluster, see `region_scores`.
-
-    Parameters
-    ----------
-    scores : RegionScores
-        Of real and synthetic scenes.
-
-    Returns
-    -------
-    float
-        At most 1, 0 as far off as a black image, possibly negative; NaN without a defined plane.
-
-    References
-    ----------
-    Bruch et al. (2023), doi:10.1371/journal.pone.0283828.
-
-    Examples
-    --------
-    >>> planes = RegionScores(np.array([0.25, 0.75]), {"bg_outer": np.array([0.5, nan])})
-    >>> outside_similarity.of(planes)
-    0.5
-    """
+    """Return the mean similarity of the grey values outside the cluster, see `region_scores`."""
     return scores.mean("bg_outer")
 
 
@@ -337,8 +251,18 @@ def _score(real: NDArray[Any], synthetic: list[NDArray[Any]]) -> float:
     return 1.0 - w1(real, synthetic) / float(weight)
 
 
-def _dilated(mask: Mask, spacing: Sequence[float], radius_um: float) -> Mask:
-    """Return the voxels whose centre is at most a radius from that of a voxel of the mask."""
+def dilated(mask: Mask, spacing: Sequence[float], radius_um: float) -> Mask:
+    """Return the voxels with their centre at most a radius from that of a voxel of the mask.
+
+    Parameters
+    ----------
+    mask : (Z, Y, X) or (Y, X) bool array
+        To be dilated by a ball; an empty one stays empty.
+    spacing : sequence of float
+        Voxel size along each axis in µm.
+    radius_um : float
+        Radius of the ball in µm.
+    """
     if not mask.any():
         return np.zeros_like(mask)
     distance = ndimage.distance_transform_edt(~mask, sampling=spacing)

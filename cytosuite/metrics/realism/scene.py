@@ -1,4 +1,4 @@
-"""A stack with its objects: what is compared where images are not paired."""
+"""A stack with its objects, compared where images are not paired."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -32,7 +32,7 @@ class Scene:
     labels: NDArray[Any]
 
     def __post_init__(self) -> None:
-        """Refuse what no score can be computed of."""
+        """Refuse images and labels without a score."""
         stack(self.image)
         if self.labels.dtype.kind not in "biu" or (self.labels.size and self.labels.min() < 0):
             raise InputError(

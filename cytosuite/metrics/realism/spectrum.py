@@ -1,9 +1,14 @@
-"""How the variation of an image is shared out over spatial frequencies, in cycles per µm.
+"""Power spectra of real and synthetic stacks over spatial frequencies, in cycles per µm.
 
 Blur removes fine structure, noise adds it: both change the spectrum where histograms hardly move.
+
+References
+----------
+Gray and Markel, Distance measures for speech processing, IEEE Transactions on Acoustics, Speech and
+Signal Processing 24 (1976), doi:10.1109/TASSP.1976.1162849 (log-spectral distance).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import nan
 
@@ -16,7 +21,6 @@ from cytosuite.metrics.realism.scene import stack
 from cytosuite.metrics.realism.wasserstein import members
 from cytosuite.volume import Volume
 
-GRAY = "10.1109/TASSP.1976.1162849"
 FLOOR = 1e-12  # share of the mean density: below it a band counts as empty
 COLUMNS = 1 << 14  # columns along z looked at together
 
@@ -149,11 +153,7 @@ def lateral_spectra(
     Each side is divided by its mean over the bands: contrast as such is left to other metrics, the
     spectrum says at which sizes it lies. Bands are the same on both sides, whatever the voxels.
     """
-    sides = members(real), members(synthetic)
-    edges = _edges(sides, (1, 2))
-    if not edges.size:
-        return _empty()
-    return _relative(edges, *(_mean([power_lateral(v, edges) for v in side]) for side in sides))
+    return _spectra(real, synthetic, (1, 2), power_lateral)
 
 
 def axial_spectra(real: Volume | Sequence[Volume], synthetic: Volume | Sequence[Volume]) -> Spectra:
@@ -174,15 +174,12 @@ def axial_spectra(real: Volume | Sequence[Volume], synthetic: Volume | Sequence[
     InputError
         If an image is no finite ZYX stack.
     """
-    sides = members(real), members(synthetic)
-    edges = _edges(sides, (0,))
-    if not edges.size:
-        return _empty()
-    return _relative(edges, *(_mean([power_axial(v, edges) for v in side]) for side in sides))
+    return _spectra(real, synthetic, (0,), power_axial)
 
 
 LATERAL = Evidence(lateral_spectra, ("real", "synthetic"), form="volumes")
 AXIAL = Evidence(axial_spectra, ("real", "synthetic"), form="volumes")
+GRAY = "10.1109/TASSP.1976.1162849"
 
 
 @metric(
@@ -194,27 +191,10 @@ AXIAL = Evidence(axial_spectra, ("real", "synthetic"), form="volumes")
     undefined="when a side is constant or narrower than 4 pixels",
 )
 def lateral_spectrum_distance(spectra: Spectra) -> float:
-    """Return by how many dB the spectra of the planes differ.
+    """Return the difference of the spectra of the planes in dB.
 
-    Parameters
-    ----------
-    spectra : Spectra
-        Of real and synthetic stacks, see `lateral_spectra`.
-
-    Returns
-    -------
-    float
-        At least 0; NaN where undefined.
-
-    Notes
-    -----
     ``sqrt(mean over bands of (10 log10(real / synthetic))**2)``, every band of equal width and
     weight. Densities below 1e-12 of the mean count as that.
-
-    References
-    ----------
-    Gray and Markel, Distance measures for speech processing, IEEE Transactions on Acoustics, Speech
-    and Signal Processing 24 (1976), doi:10.1109/TASSP.1976.1162849.
 
     Examples
     --------
@@ -234,28 +214,7 @@ def lateral_spectrum_distance(spectra: Spectra) -> float:
     undefined="when a side is constant along z or has fewer than 4 planes",
 )
 def axial_spectrum_distance(spectra: Spectra) -> float:
-    """Return by how many dB the spectra along z differ, see `lateral_spectrum_distance`.
-
-    Parameters
-    ----------
-    spectra : Spectra
-        Of real and synthetic stacks, see `axial_spectra`.
-
-    Returns
-    -------
-    float
-        At least 0; NaN where undefined.
-
-    References
-    ----------
-    Gray and Markel (1976), doi:10.1109/TASSP.1976.1162849.
-
-    Examples
-    --------
-    >>> tenth = Spectra(np.array([1.0]), np.array([1.0]), np.array([0.1]))
-    >>> axial_spectrum_distance.of(tenth)
-    10.0
-    """
+    """Return the difference of the spectra along z in dB, see `lateral_spectrum_distance`."""
     return spectra.distance
 
 
@@ -263,6 +222,20 @@ def _hann(size: int) -> Floats:
     """Return a Hann window without zeros at its ends."""
     window: Floats = np.sin(np.pi * (np.arange(size) + 0.5) / max(size, 1)) ** 2
     return window
+
+
+def _spectra(
+    real: Volume | Sequence[Volume],
+    synthetic: Volume | Sequence[Volume],
+    axes: tuple[int, ...],
+    power: Callable[[Volume, Floats], Floats],
+) -> Spectra:
+    """Return the spectra of both sides in the bands that all images resolve along some axes."""
+    sides = members(real), members(synthetic)
+    edges = _edges(sides, axes)
+    if not edges.size:
+        return _empty()
+    return _relative(edges, *(_mean([power(v, edges) for v in side]) for side in sides))
 
 
 def _edges(sides: Sequence[list[Volume]], axes: tuple[int, ...]) -> Floats:
@@ -311,5 +284,5 @@ def _relative(edges: Floats, real: Floats, synthetic: Floats) -> Spectra:
 
 
 def _empty() -> Spectra:
-    """Return what stands for no spectrum."""
+    """Return spectra without bands."""
     return Spectra(np.zeros(0), np.zeros(0), np.zeros(0))

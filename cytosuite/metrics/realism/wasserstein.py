@@ -1,7 +1,12 @@
-"""How far the grey values of one set of images are from those of another, without pairing them.
+"""Wasserstein distance of the grey values of two sets of images, without pairing them.
 
 The first Wasserstein distance is the work of moving one histogram onto the other: the mean number
 of grey values by which a voxel must change. It is computed exactly, not from a coarse histogram.
+
+References
+----------
+Panaretos and Zemel, Statistical aspects of Wasserstein distances, Annual Review of Statistics and
+Its Application 6 (2019), doi:10.1146/annurev-statistics-030718-104938.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,14 +22,6 @@ from numpy.typing import NDArray
 from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.metric import metric
-from cytosuite.metrics.realism.wasserstein_kernel import (
-    compiled,
-    count,
-    gather,
-    merge,
-    sort_bits,
-    tally,
-)
 
 CHUNK = 1 << 18  # voxels looked at together
 SMALL = 1 << 15  # voxels of both sides up to which sorting is the quickest
@@ -32,13 +29,15 @@ BINS = 1 << 16  # of a value range: their counts and sums stay in the cache
 
 Image = TypeVar("Image")
 Floats = NDArray[np.float64]
+Weights = float | NDArray[Any]
 
 PANARETOS = "10.1146/annurev-statistics-030718-104938"
+CONSTANT = "when images hold no voxel, or the real ones are constant"
 
 
 @dataclass(frozen=True, slots=True)
 class Transport:
-    """The distance of two samples of grey values, and what it may be compared with.
+    """The distance of two samples of grey values, with spread and range of the real one.
 
     Parameters
     ----------
@@ -92,7 +91,11 @@ def members(images: Image | Sequence[Image]) -> list[Image]:
 
 
 def transport(
-    real: NDArray[Any] | Sequence[NDArray[Any]], synthetic: NDArray[Any] | Sequence[NDArray[Any]]
+    real: NDArray[Any] | Sequence[NDArray[Any]],
+    synthetic: NDArray[Any] | Sequence[NDArray[Any]],
+    *,
+    real_weights: Weights | Sequence[Weights] | None = None,
+    synthetic_weights: Weights | Sequence[Weights] | None = None,
 ) -> Transport:
     """Return the exact first Wasserstein distance of all grey values of two sets of images.
 
@@ -101,6 +104,9 @@ def transport(
     real, synthetic : array of integers or floats, or list of arrays
         Any shapes, sizes and memory layouts; memory-mapped files are read piece by piece. Grey
         values of both must be in one unit: nothing is normalised here.
+    real_weights, synthetic_weights : float or array, or list of them, optional
+        Weight of every voxel, per image: one number, or an array of the shape of the image; one
+        weight for all by default. Numbers ``1 / image.size`` give every image the same weight.
 
     Returns
     -------
@@ -110,7 +116,7 @@ def transport(
     Raises
     ------
     InputError
-        If a value is NaN or infinite, or a dtype is no real number.
+        If a value is NaN or infinite, a dtype is no real number, or weights do not suit the images.
 
     Notes
     -----
@@ -121,14 +127,9 @@ def transport(
     - Other dtypes: counts and sums of the values in 65 536 bins. Where ``F_real - F_synthetic``
       cannot change its sign within a bin, count and sum give its integral there exactly; the
       values of the other bins, as a rule very few, are gathered and sorted.
-    - Small samples are sorted.
+    - Small samples, and all with weights, are sorted.
 
     All three agree up to rounding in float64. Integers beyond 2**53 are rounded to it.
-
-    References
-    ----------
-    Panaretos and Zemel, Statistical aspects of Wasserstein distances, Annual Review of Statistics
-    and Its Application 6 (2019), doi:10.1146/annurev-statistics-030718-104938.
 
     Examples
     --------
@@ -139,6 +140,10 @@ def transport(
     first, second = sides
     if not (first.size and second.size):
         return Transport(nan, first.size, second.size, nan, nan)
+    if real_weights is not None or synthetic_weights is not None:
+        masses = _masses(first, real_weights), _masses(second, synthetic_weights)
+        distance, std = _by_weights(sides, masses)
+        return Transport(distance, first.size, second.size, std, first.high - first.low)
     values = first.size + second.size
     dtypes = {array.dtype for side in sides for array in side.arrays}
     low, high = min(first.low, second.low), max(first.high, second.high)
@@ -153,28 +158,18 @@ def transport(
 
 
 TRANSPORT = Evidence(transport, ("real", "synthetic"))
+distance = partial(metric, evidence=TRANSPORT, best=0.0, reference=PANARETOS)
 
 
-@metric(
+@distance(
     "W1",
     "Wasserstein distance of intensities",
-    evidence=TRANSPORT,
-    best=0.0,
-    reference=PANARETOS,
     undefined="when the real or the synthetic images hold no voxel",
 )
 def w1(moved: Transport) -> float:
     """Return the first Wasserstein distance of the grey values, in grey values.
 
-    Parameters
-    ----------
-    moved : Transport
-        Of real and synthetic images, see `transport`.
-
-    Returns
-    -------
-    float
-        At least 0, 0 for equal histograms. It says nothing on where the grey values lie.
+    0 for equal histograms, wherever in the images the grey values lie.
 
     Examples
     --------
@@ -184,27 +179,16 @@ def w1(moved: Transport) -> float:
     return moved.distance
 
 
-@metric(
+@distance(
     "W1_by_std",
     "Wasserstein distance of intensities / standard deviation of the real ones",
-    evidence=TRANSPORT,
-    best=0.0,
-    reference=PANARETOS,
-    undefined="when images hold no voxel, or the real ones are constant",
+    undefined=CONSTANT,
 )
 def w1_by_std(moved: Transport) -> float:
     """Return the distance of the grey values in standard deviations of the real ones.
 
-    Parameters
-    ----------
-    moved : Transport
-        Of real and synthetic images, see `transport`.
-
-    Returns
-    -------
-    float
-        At least 0; unchanged if one factor is applied to all images, so that data of different
-        microscopes can be compared. NaN if the real images are constant.
+    Unchanged if one factor is applied to all images, so that data of different microscopes can be
+    compared.
 
     Examples
     --------
@@ -214,27 +198,16 @@ def w1_by_std(moved: Transport) -> float:
     return moved.distance / moved.real_std if moved.real_std > 0 else nan
 
 
-@metric(
+@distance(
     "W1_by_range",
     "Wasserstein distance of intensities / range of the real ones",
-    evidence=TRANSPORT,
-    best=0.0,
-    reference=PANARETOS,
-    undefined="when images hold no voxel, or the real ones are constant",
+    undefined=CONSTANT,
 )
 def w1_by_range(moved: Transport) -> float:
     """Return the distance of the grey values as a share of the range of the real ones.
 
-    Parameters
-    ----------
-    moved : Transport
-        Of real and synthetic images, see `transport`.
-
-    Returns
-    -------
-    float
-        At least 0. The range hangs on the two most extreme voxels: a single hot one changes it,
-        where `w1_by_std` hardly moves. NaN if the real images are constant.
+    The range depends on the two most extreme voxels: a single hot one changes it, where
+    `w1_by_std` hardly moves.
 
     Examples
     --------
@@ -324,16 +297,49 @@ def _by_sorting(first: _Sample, second: _Sample) -> tuple[float, float]:
     return sorted_distance(a, b), float(np.square(a - first.mean).sum())
 
 
+def _masses(sample: _Sample, weights: Weights | Sequence[Weights] | None) -> Floats:
+    """Return the share of each voxel in the weight of its sample."""
+    given = [1.0] * len(sample.arrays) if weights is None else members(weights)
+    found = [np.asarray(weight, np.float64) for weight in given]
+    shapes = [array.shape for array in sample.arrays]
+    wrong = [w.shape for w, shape in zip(found, shapes, strict=False) if w.shape not in ((), shape)]
+    if wrong or len(found) != len(shapes):
+        raise InputError(
+            "weights: one number per image, or an array of its shape, is needed, found "
+            f"{[weight.shape for weight in found]} for images of {shapes}"
+        )
+    pairs = zip(found, shapes, strict=True)
+    mass = np.concatenate([np.broadcast_to(weight, shape).ravel() for weight, shape in pairs])
+    total = float(mass.sum())
+    if not (isfinite(total) and total > 0 and mass.min() >= 0):
+        raise InputError(f"weights must be at least 0 and not all 0, found a sum of {total}")
+    shares: Floats = mass / total
+    return shares
+
+
+def _by_weights(
+    sides: tuple[_Sample, _Sample], masses: tuple[Floats, Floats]
+) -> tuple[float, float]:
+    """Return the distance of two weighted samples, and the standard deviation of the first."""
+    values = [np.concatenate([np.ravel(x).astype(np.float64) for x in s.arrays]) for s in sides]
+    merged = np.concatenate(values)
+    order = np.argsort(merged, kind="stable")
+    share = np.cumsum(np.concatenate([masses[0], -masses[1]])[order])[:-1]
+    deviations = values[0] - values[0] @ masses[0]
+    return float(np.abs(share) @ np.diff(merged[order])), sqrt(deviations**2 @ masses[0])
+
+
 def _by_histograms(first: _Sample, second: _Sample, low: int, high: int) -> tuple[float, float]:
     """Return the same as `_by_sorting` from one count per grey value."""
-    kernel = compiled(count)
+    from cytosuite.metrics.realism import wasserstein_kernel as kernel  # imports its compiler
+
     counts = np.zeros((2, high - low + 1), np.int64)
 
     def fill(side: _Sample, row: NDArray[np.int64]) -> None:
         """Count one side."""
         for array in side.arrays:
             for chunk in _chunks(array):
-                kernel(chunk, low, row)
+                kernel.count(chunk, low, row)
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(fill, (first, second), counts))
@@ -344,14 +350,16 @@ def _by_histograms(first: _Sample, second: _Sample, low: int, high: int) -> tupl
 
 def _by_bins(first: _Sample, second: _Sample, low: float, high: float) -> tuple[float, float]:
     """Return the same as `_by_sorting`, sorting only where the shares cross."""
-    kernel, scale = compiled(tally), (BINS - 1) / (high - low)
+    from cytosuite.metrics.realism import wasserstein_kernel as kernel
+
+    scale = (BINS - 1) / (high - low)
     counts, sums = np.zeros((2, BINS), np.int64), np.zeros((2, BINS))
 
     def fill(side: _Sample, count: NDArray[Any], total: NDArray[Any]) -> float:
         """Count one side into its bins; return its sum of squares."""
         centre = side.mean - low
         chunks = (chunk for array in side.arrays for chunk in _chunks(array))
-        return float(sum(kernel(chunk, low, scale, centre, count, total) for chunk in chunks))
+        return float(sum(kernel.tally(chunk, low, scale, centre, count, total) for chunk in chunks))
 
     with ThreadPoolExecutor(2) as pool:
         squares, _ = pool.map(fill, (first, second), counts, sums)
@@ -368,7 +376,7 @@ def _by_bins(first: _Sample, second: _Sample, low: float, high: float) -> tuple[
     gather_values = partial(_gathered, low=low, scale=scale, crossing=crossing)
     with ThreadPoolExecutor(2) as pool:
         pieces = list(pool.map(gather_values, (first, second), amounts))
-    rest = compiled(merge)(*pieces, low, counts, edges, np.flatnonzero(crossing))
+    rest = kernel.merge(pieces[0], pieces[1], low, counts, edges, np.flatnonzero(crossing))
     return float(whole + rest), squares
 
 
@@ -376,15 +384,13 @@ def _gathered(
     side: _Sample, size: int, low: float, scale: float, crossing: NDArray[np.bool_]
 ) -> NDArray[Any]:
     """Return all values of some bins in ascending order."""
+    from cytosuite.metrics.realism import wasserstein_kernel as kernel
+
     single = all(array.dtype == np.float32 for array in side.arrays)
     values = np.empty(size, np.float32 if single else np.float64)
     done = 0
     for array in side.arrays if size else []:
         for chunk in _chunks(array):
-            done = compiled(gather)(chunk, low, scale, crossing, values, done)
-    if single:
-        bits = values.view(np.uint32)
-        ordered: NDArray[Any] = compiled(sort_bits)(bits, np.empty_like(bits)).view(np.float32)
-        return ordered
+            done = kernel.gather(chunk, low, scale, crossing, values, done)
     values.sort()
     return values

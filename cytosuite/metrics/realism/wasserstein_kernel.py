@@ -1,41 +1,16 @@
-"""The loops over all voxels behind the Wasserstein distance.
+"""Compiled loops over all voxels behind the Wasserstein distance."""
 
-They are ordinary functions; the compiler, slow to import, is looked for when one is first needed.
-"""
-
-from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
-SIGN, ALL = np.uint32(1 << 31), np.uint32((1 << 32) - 1)
 
-
-@cache
-def compiled(kernel: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a loop of this module in machine code.
-
-    Parameters
-    ----------
-    kernel : callable
-        One of the functions below.
-
-    Returns
-    -------
-    callable
-        The same, compiled when first called with arrays of a dtype.
-    """
-    from numba import njit
-
-    fast: Callable[..., Any] = njit(cache=True, nogil=True)(kernel)
-    return fast
-
-
+@njit(cache=True, nogil=True)
 def count(values: NDArray[Any], low: int, counts: Counts) -> None:
     """Count every grey value.
 
@@ -52,6 +27,7 @@ def count(values: NDArray[Any], low: int, counts: Counts) -> None:
         counts[np.int64(values[i]) - low] += 1
 
 
+@njit(cache=True, nogil=True)
 def tally(
     values: NDArray[Any], low: float, scale: float, centre: float, counts: Counts, sums: Floats
 ) -> float:
@@ -85,6 +61,7 @@ def tally(
     return squares
 
 
+@njit(cache=True, nogil=True)
 def gather(
     values: NDArray[Any],
     low: float,
@@ -118,41 +95,7 @@ def gather(
     return done
 
 
-def sort_bits(keys: NDArray[np.uint32], spare: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """Sort float32 numbers by their bits, in three passes over 11 of them each.
-
-    Parameters
-    ----------
-    keys, spare : (N,) uint32 array
-        The bits of the numbers, none of them NaN, and room for as many. Both are overwritten.
-
-    Returns
-    -------
-    (N,) uint32 array
-        One of the two, with the bits of the numbers in ascending order.
-    """
-    counts = np.zeros((3, 2048), np.int64)
-    for i in range(keys.size):
-        key = keys[i] ^ (ALL if keys[i] & SIGN else SIGN)  # ascending as the numbers are
-        keys[i] = key
-        for digit in range(3):
-            counts[digit, (key >> (11 * digit)) & 2047] += 1
-    for digit in range(3):
-        start = 0
-        for value in range(2048):
-            size = counts[digit, value]
-            counts[digit, value] = start
-            start += size
-        for i in range(keys.size):
-            value = (keys[i] >> (11 * digit)) & 2047
-            spare[counts[digit, value]] = keys[i]
-            counts[digit, value] += 1
-        keys, spare = spare, keys
-    for i in range(keys.size):
-        keys[i] ^= SIGN if keys[i] & SIGN else ALL
-    return keys
-
-
+@njit(cache=True, nogil=True)
 def merge(
     a: NDArray[Any], b: NDArray[Any], low: float, counts: Counts, edges: Floats, bins: Counts
 ) -> float:

@@ -128,6 +128,17 @@ def test_the_common_depth_is_that_of_the_shallower_side():
     assert edge_degradation.of(curves) == pytest.approx(0, abs=1e-12)
 
 
+def test_the_range_of_depth_is_a_setting():
+    one, other = bright_at_the_top(depth=12), bright_at_the_top(depth=12, fade=0.8)
+    whole = edge_curves(one, other, SMALL)
+    part = edge_curves(one, other, replace(SMALL, range_um=(2.0, 5.0)))
+    assert part.depth_um.tolist() == [2, 3, 4, 5]
+    assert part.synthetic.tolist() == whole.synthetic[2:6].tolist()
+    beyond = edge_curves(one, other, replace(SMALL, range_um=(0.0, 99.0)))
+    assert edge_degradation.of(beyond) == edge_degradation.of(whole)
+    assert isnan(edge_degradation(one, other, replace(SMALL, range_um=(50.0, 60.0))))
+
+
 def test_thirds():
     one, other = bright_at_the_top(depth=9, fade=0.95), bright_at_the_top(depth=9, fade=0.95)
     other.array[6:] *= 0.5
@@ -191,6 +202,8 @@ def test_refuses_nan_axes_and_settings():
         EdgeSettings(tile_um=-1.0)
     with pytest.raises(InputError, match=r"^quantile must be in \[0, 1\], found 95"):
         EdgeSettings(quantile=95)
+    with pytest.raises(InputError, match=r"^range_um must be 0 <= first <= last, found \(5, 2\)"):
+        EdgeSettings(range_um=(5, 2))
 
 
 def test_the_published_numbers_in_pixels_and_planes():

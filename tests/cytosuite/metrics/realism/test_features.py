@@ -6,7 +6,7 @@ from scipy.stats import wasserstein_distance
 from skimage.measure import regionprops
 
 from cytosuite.errors import InputError
-from cytosuite.metrics.metric import metrics_for
+from cytosuite.metrics.metric import metrics_of
 from cytosuite.metrics.realism.features import (
     FEATURES,
     OTHER,
@@ -233,6 +233,6 @@ def test_refuses_an_empty_set_and_negative_draws():
 
 
 def test_is_listed_as_a_distance_of_sets():
-    assert feature_distance in metrics_for("synthesise")
+    assert feature_distance in metrics_of("realism")
     assert (feature_distance.best, feature_distance.worst) == (0.0, None)
     assert feature_distance.scope == "set"

@@ -7,7 +7,7 @@ from scipy import ndimage
 from scipy.linalg import sqrtm
 
 from cytosuite.errors import InputError
-from cytosuite.metrics.metric import metrics_for
+from cytosuite.metrics.metric import metrics_of
 from cytosuite.metrics.realism.patch_statistics import Extractor, statistics
 from cytosuite.metrics.realism.patches import (
     PatchFeatures,
@@ -44,9 +44,7 @@ def features(real, synthetic, real_volume=None, synthetic_volume=None):
         np.zeros(len(rows), np.int64) if volume is None else np.asarray(volume)
         for rows, volume in ((real, real_volume), (synthetic, synthetic_volume))
     ]
-    return PatchFeatures(
-        np.asarray(real, float), np.asarray(synthetic, float), *volumes, "", 0.5, 0
-    )
+    return PatchFeatures(np.asarray(real, float), np.asarray(synthetic, float), *volumes)
 
 
 def kid_by_loops(x, y):
@@ -183,19 +181,6 @@ def test_grains_are_taken_away_by_the_opening_of_their_size():
     assert (rows["grains_3"], rows["grains_5"]) == pytest.approx((0.0, 1.0))
 
 
-def test_the_hash_tells_extractors_apart():
-    assert EXTRACTOR.identity == replace(EXTRACTOR).identity
-    assert len(EXTRACTOR.identity) == 16
-    others = [
-        Extractor(),
-        replace(EXTRACTOR, bands=(0.1, 0.2, 0.35)),
-        replace(EXTRACTOR, openings_um=(3.0,)),
-        replace(EXTRACTOR, patch_um=(8.0, 8.0, 9.0)),
-    ]
-    assert len({e.identity for e in [EXTRACTOR, *others]}) == 5
-    assert patch_features(blobs(), blobs(), **SMALL).extractor == EXTRACTOR.identity
-
-
 def test_real_patches_are_standardised():
     found = patch_features(blobs(), blobs(1), **SMALL)
     assert found.real.mean(axis=0) == pytest.approx(np.zeros(found.real.shape[1]), abs=1e-9)
@@ -268,5 +253,5 @@ def test_refuses_small_stacks_and_wrong_numbers():
 
 def test_are_listed_as_distances_of_sets():
     for metric in (patch_kid, patch_fid):
-        assert metric in metrics_for("synthesise")
+        assert metric in metrics_of("realism")
         assert (metric.best, metric.worst, metric.scope) == (0.0, None, "set")

@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from cytosuite.errors import InputError
-from cytosuite.metrics.metric import metrics_for
+from cytosuite.metrics.metric import metrics_of
 from cytosuite.metrics.realism.spectrum import (
     axial_spectra,
     axial_spectrum_distance,
@@ -163,5 +163,5 @@ def test_refuses_nan_and_planes():
 
 def test_both_are_listed_as_distances_of_sets():
     for metric in (lateral_spectrum_distance, axial_spectrum_distance):
-        assert metric in metrics_for("synthesise")
+        assert metric in metrics_of("realism")
         assert (metric.best, metric.worst, metric.scope) == (0.0, None, "set")

@@ -8,10 +8,9 @@ from hypothesis.extra import numpy as arrays
 from scipy.stats import wasserstein_distance
 
 from cytosuite.errors import InputError
-from cytosuite.metrics.metric import metrics_for
+from cytosuite.metrics.metric import metrics_of
 from cytosuite.metrics.realism import wasserstein
 from cytosuite.metrics.realism.wasserstein import transport, w1, w1_by_range, w1_by_std
-from cytosuite.metrics.realism.wasserstein_kernel import compiled, sort_bits
 
 DTYPES = ["u1", "i1", "<u2", ">u2", "i2", "i4", "u4", "i8", "f2", "<f4", ">f4", "f8"]
 SAMPLES = arrays.arrays(np.uint8, st.integers(1, 40), elements=st.integers(0, 12))
@@ -155,18 +154,34 @@ def test_scaled_distances_do_not_depend_on_the_unit():
 
 def test_distances_are_better_the_lower_and_of_sets():
     for metric in (w1, w1_by_std, w1_by_range):
-        assert metric in metrics_for("synthesise")
+        assert metric in metrics_of("realism")
         assert (metric.best, metric.worst, metric.scope) == (0.0, None, "set")
         assert metric.higher_is_better is False
 
 
-def test_numbers_are_sorted_by_their_bits():
-    values = np.random.default_rng(0).normal(0, 1, 3000).astype(np.float32)
-    values[:9] = [0, -0.0, 1e38, -1e38, 1e-45, -1e-45, 5, 5, -5]
-    bits = values.copy().view(np.uint32)
-    found = compiled(sort_bits)(bits, np.empty_like(bits)).view(np.float32)
-    assert np.array_equal(found, np.sort(values))
-    assert compiled(sort_bits)(bits[:0], bits[:0]).size == 0
+@quick
+@given(SAMPLES, SAMPLES, st.randoms(use_true_random=False))
+def test_weights_are_those_of_scipy(a, b, random):
+    u, v = (np.array([random.randint(1, 9) / 4 for _ in x]) for x in (a, b))
+    found = transport(a, b, real_weights=u, synthetic_weights=v)
+    expected = wasserstein_distance(a.astype(float), b.astype(float), u, v)
+    assert found.distance == pytest.approx(expected, abs=1e-12)
+    mean = np.average(a, weights=u)
+    assert found.real_std == pytest.approx(np.average((a - mean) ** 2, weights=u) ** 0.5, abs=1e-12)
+
+
+def test_weights_per_image_give_images_of_any_size_the_same_say():
+    small, large, other = np.full((2, 2), 4.0), np.full((30, 10), 8.0), np.zeros(5)
+    assert w1([small, large], other) == pytest.approx((4 * 4 + 300 * 8) / 304)
+    alike = {"real_weights": [1 / small.size, 1 / large.size]}
+    assert w1([small, large], other, **alike) == pytest.approx(6)
+    assert w1(small, large, real_weights=2.0, synthetic_weights=[np.ones((30, 10))]) == 4
+
+
+@pytest.mark.parametrize("weights", [[1.0], [1.0, np.ones(3)], [0.0, 0.0], [1.0, -1.0], [1.0, nan]])
+def test_refuses_weights_that_do_not_suit_the_images(weights):
+    with pytest.raises(InputError, match="^weights"):
+        w1([np.ones(2), np.zeros(2)], np.ones(2), real_weights=weights)
 
 
 def test_negative_floats_whose_shares_cross(way):
