@@ -9,28 +9,34 @@ DEVICE ?= cpu
 option = $(if $($(1)),$(2) "$($(1))")
 SIMULATION = $(call option,SIZE,--size) $(call option,CASES,--cases) $(call option,SET,--set) \
 	$(call option,SEED,--seed)
-OPTIONS = $(SIMULATION) $(call option,ALGORITHM,--algorithm) $(call option,API,--api) \
-	$(call option,SPACING,--spacing) $(call option,RUN,--run) $(call option,MEMORY,--memory) \
-	$(call option,TIMEOUT,--timeout) $(if $(RETRY),--retry)
+LIMITS = $(call option,SPACING,--spacing) $(call option,API,--api) $(call option,MEMORY,--memory) \
+	$(call option,TIMEOUT,--timeout)
+OPTIONS = $(SIMULATION) $(LIMITS) $(call option,TASK,--task) $(call option,ALGORITHM,--algorithm) \
+	$(call option,THROUGH,--through) $(call option,REFERENCE,--reference) $(call option,RUN,--run) \
+	$(if $(RETRY),--retry)
 
 # Networks run in containers; only as plain processes they need torch in the virtual environment.
 DOCKER = docker info >/dev/null 2>&1
 NETWORKS = $(if $(filter docker,$(ENGINE)),,$(shell [ "$(ENGINE)" = auto ] && $(DOCKER) || echo .venv/.networks))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup benchmark segment train simulate list build-all peers test test-fast lint format clean
+.PHONY: help setup benchmark segment apply train simulate list build-all peers test test-fast lint format clean
 
 ##@ Use
 help: ## Show this help.
 	@awk -F ':.*## ' '/^##@ /{printf "\n%s\n", substr($$0, 5)} /^[a-z%-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@printf '\nVariables of benchmark:\n  DATASET=spheroid | spheroid/<recipe> | <recipe.toml> | <folder>   SIZE=mini|default|full\n  ENGINE=auto|docker|process  ALGORITHM=<names>  API=serve|exec  SPACING=z,y,x (um)  RUN=<name>\n  MEMORY=<GiB>  TIMEOUT=<s>  RETRY=1 (run failed cases again)\nVariables of segment: IMAGES="a.tif folder"  OUT=<folder>\nVariables of train: NAME=<model>  STEPS=<n>  FROM=<card>  SETTINGS=<toml>\nVariables of simulated data: SEED=0  CASES=<n>  SET="camera.photons=5 ..."  OUT=<new folder>\nVariables of build: DEVICE=cpu|cuda  BASE_IMAGE=<image with Python 3.11>\n'
+	@printf '\nVariables of benchmark:\n  DATASET=spheroid | spheroid/<recipe> | <recipe.toml> | <folder>   SIZE=mini|default|full\n  TASK=segment|enhance|synthesise|fuse  ALGORITHM=<names>  THROUGH=<names>  REFERENCE=<folder>\n  ENGINE=auto|docker|process  API=serve|exec  SPACING=z,y,x (um)  RUN=<name>\n  MEMORY=<GiB>  TIMEOUT=<s>  RETRY=1 (run failed cases again)\nVariables of segment and apply: IMAGES="a.tif folder"  OUT=<folder>\nVariables of train: NAME=<model>  STEPS=<n>  FROM=<card>  SETTINGS=<toml>\nVariables of simulated data: SEED=0  CASES=<n>  SET="camera.photons=5 ..."  OUT=<new folder>\nVariables of build: DEVICE=cpu|cuda  BASE_IMAGE=<image with Python 3.11>\n'
 
 benchmark: .venv/.benchmark $(NETWORKS) ## Generate or read DATASET, run the algorithms, score them, write a report.
 	@$(BIN)/cytosuite benchmark "$(or $(DATASET),spheroid)" --engine "$(ENGINE)" $(OPTIONS)
 
 segment: .venv/.benchmark $(NETWORKS) ## Segment the images IMAGES (files or folders) into the folder OUT.
 	@$(BIN)/cytosuite segment $(IMAGES) --out "$(or $(OUT),segmented)" --engine "$(ENGINE)" \
-		$(call option,SPACING,--spacing) $(call option,ALGORITHM,--algorithm)
+		$(LIMITS) $(call option,ALGORITHM,--algorithm)
+
+apply: .venv/.benchmark $(NETWORKS) ## Run ALGORITHM, of any task, on IMAGES into the folder OUT.
+	@$(BIN)/cytosuite apply $(IMAGES) --out "$(or $(OUT),applied)" --engine "$(ENGINE)" \
+		$(LIMITS) --algorithm "$(ALGORITHM)"
 
 train: .venv/.benchmark .venv/.networks ## Train ALGORITHM on DATASET as the model NAME.
 	@$(BIN)/cytosuite train "$(ALGORITHM)" "$(DATASET)" --name "$(NAME)" $(call option,STEPS,--steps) \

@@ -3,15 +3,21 @@
 import sys
 from functools import partial
 from json import dumps
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from benchmark.commands import making
-from benchmark.commands.console import console, names, numbers
-from benchmark.commands.options import ApplyOptions, BenchmarkOptions, SimulateOptions, takes
+from benchmark.commands.console import console, names
+from benchmark.commands.options import (
+    ApplyOptions,
+    BenchmarkOptions,
+    ScoreOptions,
+    SimulateOptions,
+    takes,
+)
 from cytosuite.errors import CytosuiteError
+from cytosuite.files import write_json
 
 app = typer.Typer(
     name="cytosuite",
@@ -74,11 +80,14 @@ def build_command(
 ) -> None:
     """Build the containers of all or some algorithms."""
     from benchmark.catalog import ROOT, algorithms, pick
-    from benchmark.containers.build import build_all
+    from benchmark.containers.build import Builder
+    from benchmark.containers.daemon import need_docker
 
     chosen = pick("algorithm", names(algorithm), algorithms())
     say = partial(console().print, highlight=False, markup=False)
-    build_all(ROOT, chosen, device, say, base_image)
+    builder = Builder(need_docker(), ROOT, device, base_image, say)
+    for name in chosen:
+        builder.build(name)
 
 
 @app.command("list")
@@ -97,40 +106,18 @@ def list_command() -> None:
 
 
 @app.command("score")
-def score_command(
-    truth: Annotated[Path, typer.Option(help="File, folder, or 01_GT.")],
-    prediction: Annotated[Path, typer.Option(help="File, folder, or 01_RES.")],
-    metrics: Annotated[str | None, typer.Option(help="Names, comma-separated.")] = None,
-    image: Annotated[Path | None, typer.Option(help="Input images, for N_SSIM.")] = None,
-    spacing: Annotated[str | None, typer.Option(help="µm per voxel: z,y,x.")] = None,
-    data_range: Annotated[float | None, typer.Option(help="For image metrics.")] = None,
-    border: Annotated[int, typer.Option(min=0, help="Pixels to leave out at the border.")] = 0,
-    truth_labels: Annotated[Path | None, typer.Option(help="Objects in truth images.")] = None,
-    prediction_labels: Annotated[Path | None, typer.Option(help="In predicted ones.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Write the scores here, - for stdout.")] = None,
-) -> None:
+@takes(ScoreOptions)
+def score_command(options: ScoreOptions) -> None:
     """Score predictions on disk: files, folders, or Cell Tracking Challenge layouts."""
-    from benchmark.results.score_files import Wish, score_files, show
-    from cytosuite.files import write_json
+    from benchmark.results.score_files import score_files, show
 
-    wish = Wish(
-        truth,
-        prediction,
-        names(metrics),
-        image,
-        numbers(spacing),
-        data_range,
-        border,
-        truth_labels,
-        prediction_labels,
-    )
-    scores = score_files(wish)
-    if json is not None and str(json) == "-":
+    scores = score_files(options.request())
+    if str(options.json) == "-":
         typer.echo(dumps(scores.as_json(), indent=2))
     else:
         show(scores, console())
-        if json is not None:
-            write_json(json, scores.as_json())
+        if options.json is not None:
+            write_json(options.json, scores.as_json())
     raise typer.Exit(1 if scores.failed else 0)
 
 

@@ -5,27 +5,69 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+# Every algorithm or dataset has one of its own.
+PER_FOLDER = {"Parameters", "Settings"}
 PACKAGES = ("cytosuite", "algorithms", "datasets", "benchmark")
+# Rooms and the rooms they may import from; the longest name that fits counts.
 ALLOWED = {
     "cytosuite": {"cytosuite"},
+    "cytosuite.metrics": {"cytosuite", "cytosuite.metrics"},
+    "cytosuite.training": {"cytosuite", "cytosuite.metrics", "cytosuite.training"},
+    "datasets": {"cytosuite", "cytosuite.metrics", "datasets"},
     "algorithms": {"cytosuite", "algorithms"},
-    "datasets": {"cytosuite", "datasets"},
-    "benchmark": {"cytosuite", "datasets", "benchmark"},
+    "algorithms.training": {
+        "cytosuite",
+        "cytosuite.metrics",
+        "cytosuite.training",
+        "algorithms",
+        "algorithms.training",
+    },
+    "benchmark": {"cytosuite", "cytosuite.metrics", "datasets", "benchmark"},
 }
 SOURCES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
 
 
-def _imports(path):
-    for node in ast.walk(ast.parse(path.read_text())):
+def _module(path):
+    """Return the dotted name of a file."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {_module(path): path for path in SOURCES}
+
+
+def _imports(path, *, everywhere=True):
+    """Yield the imported modules; with `everywhere` those within functions too."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree) if everywhere else _at_import(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                yield full if full in MODULES else node.module
+
+
+def _at_import(tree):
+    """Yield the statements that run when a module is imported."""
+    for node in tree.body:
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        yield from ast.walk(node) if not isinstance(node, ast.FunctionDef | ast.ClassDef) else ()
+
+
+def _room(module):
+    """Return the room of a module."""
+    parts = module.split(".")
+    if parts[0] == "algorithms":
+        return "algorithms.training" if "training" in parts else "algorithms"
+    return next((r for r in (".".join(parts[:2]), parts[0]) if r in ALLOWED), None)
 
 
 def _name(path):
@@ -34,9 +76,51 @@ def _name(path):
 
 @pytest.mark.parametrize("path", SOURCES, ids=_name)
 def test_imports_go_one_way(path):
-    package = _name(path).split("/")[0]
-    ours = {name.split(".")[0] for name in _imports(path)} & set(PACKAGES)
-    assert ours <= ALLOWED[package]
+    ours = {name for name in _imports(path) if name.split(".")[0] in PACKAGES}
+    assert {_room(name) for name in ours} <= ALLOWED[_room(_module(path))]
+
+
+def test_there_is_no_circle_of_imports():
+    graph = {
+        name: {i for i in _imports(path) if i in MODULES and i != name}
+        for name, path in MODULES.items()
+    }
+    with pytest.raises(StopIteration):
+        circle = next(_circles(graph))
+        pytest.fail(" -> ".join(circle))
+
+
+def _circles(graph):
+    """Yield the circles of a graph."""
+    done = set()
+
+    def visit(name, way):
+        if name in way:
+            yield [*way[way.index(name) :], name]
+        elif name not in done:
+            for other in sorted(graph[name]):
+                yield from visit(other, [*way, name])
+            done.add(name)
+
+    for start in graph:
+        yield from visit(start, [])
+
+
+@pytest.mark.parametrize("module", ["benchmark.data.dataset", "benchmark.commands.options"])
+def test_data_and_options_load_no_report(module):
+    heavy = "{'jinja2', 'matplotlib', 'torch', 'pandas'}"
+    code = f"import sys, {module}; sys.exit(bool({heavy} & set(sys.modules)))"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
+
+
+def test_one_name_is_one_class():
+    names = Counter(
+        node.name
+        for path in SOURCES
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    )
+    assert {name for name, times in names.items() if times > 1} <= PER_FOLDER
 
 
 @pytest.mark.parametrize("path", [p for p in SOURCES if "benchmark" in p.parts], ids=_name)

@@ -36,12 +36,12 @@ def names(text: str | None) -> list[str]:
     return [name.strip() for name in (text or "").split(",") if name.strip()]
 
 
-def settings(texts: Iterable[str] | None) -> list[str]:
+def pairs(texts: Iterable[str] | None) -> list[str]:
     """Return settings of parameters, also where several stand in one text.
 
     Examples
     --------
-    >>> settings(["image.shape=[9, 50, 50] camera.bits=8", "output.steps=true"])
+    >>> pairs(["image.shape=[9, 50, 50] camera.bits=8", "output.steps=true"])
     ['image.shape=[9, 50, 50]', 'camera.bits=8', 'output.steps=true']
     """
     between = re.compile(r"\s+(?=[a-z_]+(?:\.[a-z_]+)+\s*=)")

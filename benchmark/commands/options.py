@@ -6,16 +6,19 @@ from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_type_hints
 
 import typer
 
 from benchmark.catalog import ROOT
-from benchmark.commands.console import names, numbers, plain_name, settings
-from benchmark.containers.build import Device
+from benchmark.commands.console import names, numbers, pairs, plain_name
+from benchmark.containers.images import Device
 from benchmark.data.request import DataRequest
 from benchmark.engines.outcome import Api, Limits
 from cytosuite.manifest import AlgorithmManifest
+
+if TYPE_CHECKING:
+    from benchmark.results.score_files import ScoreRequest
 
 Options = TypeVar("Options")
 
@@ -85,7 +88,7 @@ class DataOptions:
     cases: Annotated[int | None, typer.Option(min=1, help="How many cases to simulate.")] = None
     settings: Annotated[
         list[str],
-        Text(settings, "Parameters like camera.photons=5, repeatable.", "--set", repeatable=True),
+        Text(pairs, "Parameters like camera.photons=5, repeatable.", "--set", repeatable=True),
     ] = ()  # type: ignore[assignment]
     seed: Annotated[int, typer.Option(min=0, help="Of everything drawn.")] = 0
     workers: Annotated[
@@ -173,3 +176,27 @@ class ApplyOptions(RunOptions):
     ] = None
     channel: Annotated[str | None, typer.Option(help="Stain, like nucleus.")] = None
     preview: Annotated[bool, typer.Option(help="Write a picture of each.")] = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreOptions:
+    """Options of a scoring of files; their meaning is that of `ScoreRequest`."""
+
+    truth: Annotated[Path, typer.Option(help="File, folder, or 01_GT.")]
+    prediction: Annotated[Path, typer.Option(help="File, folder, or 01_RES.")]
+    metrics: Annotated[list[str], Text(names, "Names, comma-separated.")] = ()  # type: ignore[assignment]
+    image: Annotated[Path | None, typer.Option(help="Input images, for N_SSIM.")] = None
+    spacing: Annotated[tuple[float, ...] | None, Text(numbers, "µm per voxel: z,y,x.")] = None
+    data_range: Annotated[float | None, typer.Option(help="For image metrics.")] = None
+    border: Annotated[int, typer.Option(min=0, help="Pixels to leave out at the border.")] = 0
+    truth_labels: Annotated[Path | None, typer.Option(help="Objects in truth images.")] = None
+    prediction_labels: Annotated[Path | None, typer.Option(help="In predicted ones.")] = None
+    json: Annotated[Path | None, typer.Option(help="Write the scores here, - for stdout.")] = None
+
+    def request(self) -> "ScoreRequest":
+        """Return the files to score."""
+        from benchmark.results.score_files import ScoreRequest  # loads pandas
+
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        del given["json"]
+        return ScoreRequest(**given)

@@ -45,12 +45,10 @@ def through(
         On disk, with all inputs of the algorithm.
     name : str
         The algorithm.
-    engine, limits, api
-        As for any run.
+    engine, limits, api, report
+        As for `benchmark.run.run_job`.
     retry : bool
         Whether to run again the cases that failed in the algorithm.
-    report : callable
-        Called with algorithm, case and status after each case.
 
     Returns
     -------
@@ -77,26 +75,31 @@ def through(
             f"through {name}: expected the inputs of the task {task.name} in every case of "
             f"{dataset.name}, found {', '.join(sorted(dataset.offers))}"
         )
-    key = job_key(dataset.fingerprint, name, engine)
-    home = dataset.home.with_name(f"{dataset.name}-{name}-{key[:12]}")
-    made = replace(
-        dataset,
-        name=f"{dataset.name}-{name}",
-        title=f"{dataset.title}, through {manifest.title}",
-        fingerprint=key,
-        home=home,
-        cases=tuple(Case(case.name, home / "cases" / case.name) for case in dataset.cases),
-    )
-    if (home / "dataset.json").is_file():
+    made = _expected(dataset, name, job_key(dataset.fingerprint, name, engine))
+    if (made.home / "dataset.json").is_file():
         return made
-    with claimed(home / "results"):
-        (job,) = plan(dataset, [manifest], engine, home / "results", retry=retry)
+    results = made.home / "results"
+    with claimed(results):
+        (job,) = plan(dataset, [manifest], engine, results, retry=retry)
         run_job(job, task, engine, limits, api, report)
         for old, new in zip(dataset.cases, made.cases, strict=True):
             if not new.folder.is_dir():
                 _make(old, new, job, task)
-    write_json(home / "dataset.json", made.summary())
+    write_json(made.home / "dataset.json", made.summary())
     return made
+
+
+def _expected(dataset: Dataset, name: str, key: str) -> Dataset:
+    """Return the dataset behind a link as it will lie on disk."""
+    home = dataset.home.with_name(f"{dataset.name}-{name}-{key[:12]}")
+    return replace(
+        dataset,
+        name=f"{dataset.name}-{name}",
+        title=f"{dataset.title}, through {name}",
+        fingerprint=key,
+        home=home,
+        cases=tuple(Case(case.name, home / "cases" / case.name) for case in dataset.cases),
+    )
 
 
 def _make(old: Case, new: Case, job: Job, task: Task) -> None:

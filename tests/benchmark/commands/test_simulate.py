@@ -6,7 +6,8 @@ import tifffile
 from PIL import Image
 from rich.console import Console
 
-from benchmark.commands.simulate import Order, simulate
+from benchmark.commands.options import SimulateOptions
+from benchmark.commands.simulate import simulate
 from cytosuite.errors import InputError
 from cytosuite.files import read_json
 
@@ -18,9 +19,11 @@ SMALL = (
 )
 
 
-def _order(tmp_path, **options):
-    """Return an order of two small cases."""
-    return Order("spheroid", "mini", 2, SMALL + options.pop("more", ()), runs=tmp_path, **options)
+def _options(tmp_path, **options):
+    """Return the options of two small cases."""
+    settings = SMALL + options.pop("more", ())
+    fixed = {"dataset": "spheroid", "size": "mini", "cases": 2, "settings": settings}
+    return SimulateOptions(**fixed, runs=tmp_path, workers=1, **options)
 
 
 def _quiet():
@@ -28,7 +31,7 @@ def _quiet():
 
 
 def test_plain_folders_with_image_labels_record_and_preview(tmp_path):
-    out = simulate(_order(tmp_path, out=tmp_path / "data"), _quiet())
+    out = simulate(_options(tmp_path, out=tmp_path / "data"), _quiet())
     assert sorted(path.name for path in out.iterdir()) == [
         "dataset.json",
         "images",
@@ -49,23 +52,23 @@ def test_plain_folders_with_image_labels_record_and_preview(tmp_path):
 
 def test_stages_and_cells_lie_in_folders_of_their_own(tmp_path):
     more = ("output.steps=true", "cells.enabled=true")
-    out = simulate(_order(tmp_path, out=tmp_path / "data", more=more), _quiet())
+    out = simulate(_options(tmp_path, out=tmp_path / "data", more=more), _quiet())
     found = {path.name for path in out.iterdir()}
     assert {"membrane-image", "cell-labels", "step-1-dye", "step-3-light"} <= found
     assert (out / "previews" / "spheroid_01_steps.png").is_file()
 
 
 def test_without_a_folder_the_cases_lie_where_a_benchmark_looks(tmp_path):
-    cases = simulate(_order(tmp_path), _quiet())
+    cases = simulate(_options(tmp_path), _quiet())
     assert cases.parent.parent == tmp_path / "datasets"
-    assert (cases / "spheroid_01" / "truth").is_dir()
+    assert (cases / "spheroid_01" / "sockets").is_dir()
 
 
 def test_a_folder_that_is_not_empty_is_left_as_it_is(tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "mine.txt").write_text("precious")
     with pytest.raises(InputError, match="the folder is not empty"):
-        simulate(_order(tmp_path, out=tmp_path / "data"), _quiet())
+        simulate(_options(tmp_path, out=tmp_path / "data"), _quiet())
     assert (tmp_path / "data" / "mine.txt").read_text() == "precious"
 
 
@@ -73,4 +76,4 @@ def test_a_folder_of_images_is_not_simulated(tmp_path):
     (tmp_path / "images").mkdir()
     tifffile.imwrite(tmp_path / "images" / "a.tif", np.zeros((8, 8), np.uint8))
     with pytest.raises(InputError, match="cannot be simulated"):
-        simulate(Order(str(tmp_path)), _quiet())
+        simulate(SimulateOptions(dataset=str(tmp_path)), _quiet())

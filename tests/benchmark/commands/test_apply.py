@@ -7,14 +7,20 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from benchmark.commands import segment as module
+from benchmark.commands import data as module
+from benchmark.commands.apply import apply
+from benchmark.commands.options import ApplyOptions
 from benchmark.engines.outcome import Outcome
-from benchmark.commands.segment import Wish, segment
+from benchmark.pictures.sheet import OUTLINE
 from cytosuite.errors import InputError
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume
 
-WISH = Wish(algorithm="watershed")
+
+def segment(images, out, console=None, **options):
+    """Segment images by the watershed."""
+    given = {"algorithm": "watershed"} | options
+    return apply(ApplyOptions(images=images, out=out, **given), console)
 
 
 @pytest.fixture
@@ -40,12 +46,12 @@ def use(monkeypatch):
 
 
 def labels_of(result):
-    return read(result.labels).array
+    return read(result.output).array
 
 
 def test_labels_record_and_picture_of_every_image(images, tmp_path, engine, use):
     use(engine)
-    results = segment([images], tmp_path / "out", WISH)
+    results = segment([images], tmp_path / "out")
     assert [result.status for result in results] == ["written", "written"]
     assert [int(len(np.unique(labels_of(r))) - 1) for r in results] == [1, 2]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(
@@ -58,29 +64,29 @@ def test_labels_record_and_picture_of_every_image(images, tmp_path, engine, use)
     assert record["seconds"] == 0.25
     with Image.open(tmp_path / "out" / "two.png") as picture:
         assert picture.size == (48, 24)
-        assert module.OUTLINE in {colour for _, colour in picture.getcolors()}
+        assert OUTLINE in {colour for _, colour in picture.getcolors()}
 
 
 def test_labels_keep_the_voxel_size(images, tmp_path, engine, use):
     use(engine)
-    (result,) = segment([images / "one.tif"], tmp_path / "out", WISH)
-    assert read(result.labels).spacing == (2.0, 0.5, 0.5)
+    (result,) = segment([images / "one.tif"], tmp_path / "out")
+    assert read(result.output).spacing == (2.0, 0.5, 0.5)
 
 
 def test_what_is_there_under_the_same_key_is_left(images, tmp_path, engine, use):
     use(engine)
     out = tmp_path / "out"
-    segment([images], out, WISH)
+    segment([images], out)
     before = (out / "one.tif").stat().st_mtime_ns
-    assert {r.status for r in segment([images], out, WISH)} == {"there already"}
+    assert {r.status for r in segment([images], out)} == {"there already"}
     assert engine.calls == ["one", "two"]
     assert (out / "one.tif").stat().st_mtime_ns == before
     (out / "two.tif").unlink()
     (out / "one.json").write_text("{}")
-    segment([images], out, WISH)
+    segment([images], out)
     assert engine.calls == ["one", "two", "one", "two"]
-    segment([images / "one.tif"], out, Wish(algorithm="watershed", diameter_um=9.0))
-    segment([images / "two.tif"], out, Wish(algorithm="watershed", spacing=(1.0, 1.0, 1.0)))
+    segment([images / "one.tif"], out, diameter=9.0)
+    segment([images / "two.tif"], out, spacing=(1.0, 1.0, 1.0))
     assert engine.calls[4:] == ["one", "two"]
 
 
@@ -92,8 +98,8 @@ def test_the_algorithm_is_told_what_the_user_knows(images, tmp_path, fakes, use)
         fakes.perfect(image, output)
 
     use(fakes.Engine(look))
-    wish = Wish(algorithm="watershed", spacing=(3.0, 1.0, 1.0), diameter_um=9.0, channel="nucleus")
-    segment([images / "one.tif"], tmp_path / "out", wish)
+    facts = {"spacing": (3.0, 1.0, 1.0), "diameter": 9.0, "channel": "nucleus"}
+    segment([images / "one.tif"], tmp_path / "out", **facts)
     assert seen[0].spacing == (3.0, 1.0, 1.0)
     assert (seen[0].metadata["diameter_um"], seen[0].metadata["channel"]) == (9.0, "nucleus")
 
@@ -107,11 +113,11 @@ def test_choices_and_removals_of_the_algorithm_stand_in_the_record(images, tmp_p
         write(output / "images" / "instance-labels" / "any.tif", labels)
 
     use(fakes.Engine(talk))
-    (result,) = segment([images / "one.tif"], tmp_path / "out", WISH)
+    (result,) = segment([images / "one.tif"], tmp_path / "out")
     record = json.loads((tmp_path / "out" / "one.json").read_text())
     assert record["notes"] == {"tau": 0.3}
     assert record["removed"] == [{"reason": "small"}]
-    assert "watershed_tau" not in read(result.labels).metadata
+    assert "watershed_tau" not in read(result.output).metadata
 
 
 def test_a_failure_is_one_line_and_stops_no_other(images, tmp_path, fakes, use):
@@ -123,7 +129,7 @@ def test_a_failure_is_one_line_and_stops_no_other(images, tmp_path, fakes, use):
     use(fakes.Engine(behave))
     (images / "broken.tif").write_bytes(b"no image")
     out, said = tmp_path / "out", Console(record=True, file=StringIO())
-    results = segment([images], out, WISH, said)
+    results = segment([images], out, said)
     status = {result.image.stem: (result.status, result.message) for result in results}
     assert status["broken"][0] == status["one"][0] == "failed"
     assert status["one"][1] == "non-zero exit: no idea"
@@ -136,32 +142,30 @@ def test_a_failure_is_one_line_and_stops_no_other(images, tmp_path, fakes, use):
 
 def test_old_labels_do_not_outlive_a_failure(images, tmp_path, fakes, engine, use):
     use(engine)
-    segment([images], tmp_path / "out", WISH)
+    segment([images], tmp_path / "out")
     use(fakes.Engine(lambda image, output: Outcome("killed", 0.1, None, None, "x"), identity="2"))
-    results = segment([images], tmp_path / "out", WISH)
+    results = segment([images], tmp_path / "out")
     assert {result.status for result in results} == {"failed"}
     assert not list((tmp_path / "out").iterdir())
 
 
 def test_bad_output_is_a_failure(images, tmp_path, fakes, use):
     use(fakes.Engine(lambda image, output: None))
-    results = segment([images], tmp_path / "out", WISH)
+    results = segment([images], tmp_path / "out")
     assert {result.message.split(":")[0] for result in results} == {"missing output"}
 
 
 def test_an_algorithm_that_does_not_start_fails_all(images, tmp_path, engine, use):
     use(engine).starts = False
-    results = segment([images], tmp_path / "out", WISH)
-    assert [r.message for r in results] == ["watershed did not start: no reason"] * 2
+    results = segment([images], tmp_path / "out")
+    assert [r.message for r in results] == ["non-zero exit: watershed did not start: no reason"] * 2
 
 
 def test_a_flat_image_and_no_picture(tmp_path, fakes, use):
     use(fakes.Engine(lambda image, output: fakes.write_labels(image, output, image.array)))
     flat = Volume(np.eye(9, dtype=np.uint16), (1.0, 1.0), "YX", {"spacing_source": "assumed"})
     write(tmp_path / "flat.tif", flat)
-    (result,) = segment(
-        [tmp_path / "flat.tif"], tmp_path / "out", Wish(algorithm="watershed", preview=False)
-    )
+    (result,) = segment([tmp_path / "flat.tif"], tmp_path / "out", preview=False)
     assert result.message.startswith("1 objects")
     assert not (tmp_path / "out" / "flat.png").exists()
     assert json.loads((tmp_path / "out" / "flat.json").read_text())["spacing_assumed"] is True
@@ -169,39 +173,39 @@ def test_a_flat_image_and_no_picture(tmp_path, fakes, use):
 
 @pytest.mark.slow
 def test_with_a_real_process(images, tmp_path):
-    (result, _) = segment([images], tmp_path / "out", Wish(algorithm="watershed", engine="process"))
+    (result, _) = segment([images], tmp_path / "out", engine="process")
     assert result.status == "written"
     assert json.loads((tmp_path / "out" / "one.json").read_text())["model"]
 
 
 def _nothing(images):
-    """nothing to segment: give image files, or folders of them"""
-    return [], images.parent / "out", WISH
+    """no image is given: name image files, or folders of them"""
+    return [], images.parent / "out", {}
 
 
 def _no_file(images):
     """three.tif: no such file or folder"""
-    return [images / "three.tif"], images.parent / "out", WISH
+    return [images / "three.tif"], images.parent / "out", {}
 
 
 def _twins(images):
     """images need different names, found"""
-    return [images, images / "one.tif"], images.parent / "out", WISH
+    return [images, images / "one.tif"], images.parent / "out", {}
 
 
 def _onto_itself(images):
     """one.tif; name another folder"""
-    return [images / "one.tif"], images, WISH
+    return [images / "one.tif"], images, {}
 
 
 def _no_algorithm(images):
-    """no algorithm for the task segment called 'watershd'; did you mean 'watershed'?"""
-    return [images], images.parent / "out", Wish(algorithm="watershd")
+    """no algorithm called 'watershd'; did you mean 'watershed'?"""
+    return [images], images.parent / "out", {"algorithm": "watershd"}
 
 
 def _no_diameter(images):
     """diameter must be a positive number of µm, found 0"""
-    return [images], images.parent / "out", Wish(algorithm="watershed", diameter_um=0)
+    return [images], images.parent / "out", {"diameter": 0}
 
 
 @pytest.mark.parametrize(
@@ -210,4 +214,5 @@ def _no_diameter(images):
 def test_explains(images, engine, use, mistake):
     use(engine)
     with pytest.raises(InputError, match=re.escape(mistake.__doc__)):
-        segment(*mistake(images))
+        images, out, options = mistake(images)
+        segment(images, out, **options)

@@ -1,0 +1,296 @@
+"""A small checkout with toys of every task, made as a new user would: folders, and one entry per new task."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+LEFT_OUT = shutil.ignore_patterns("*.pyc", "kernels", "runs")
+
+ALGORITHM = """
+name = "{name}"
+version = "0.1.0"
+title = "Toy: {name}"
+description = "A toy of the task {task}."
+task = "{task}"
+needs = {needs}
+authors = ["cytosuite developers"]
+license = "Apache-2.0"
+"""
+HEAD = """
+import numpy as np
+from scipy import ndimage
+from cytosuite.errors import InputError
+"""
+PREDICT = {
+    "toy_threshold": (
+        "segment",
+        """
+def predict(inputs, model):
+    image = inputs["microscopy-image"]
+    labels, _ = ndimage.label(image.array > image.array.mean() + 2 * image.array.std())
+    return {"instance-labels": image.like(labels.astype(np.uint16))}
+""",
+    ),
+    "toy_smooth": (
+        "enhance",
+        """
+def predict(inputs, model):
+    image = inputs["microscopy-image"]
+    smooth = ndimage.gaussian_filter(image.array.astype(np.float32), 0.7)
+    return {"enhanced-image": image.like(smooth)}
+""",
+    ),
+    "toy_wreck": (
+        "enhance",
+        """
+def predict(inputs, model):
+    image = inputs["microscopy-image"]
+    return {"enhanced-image": image.like(ndimage.uniform_filter(image.array.astype(np.float32), 9))}
+""",
+    ),
+    "toy_fails": (
+        "enhance",
+        """
+def predict(inputs, model):
+    image = inputs["microscopy-image"]
+    if image.metadata["number"] == 2:
+        raise InputError("the second image is not to my taste")
+    smooth = ndimage.gaussian_filter(image.array.astype(np.float32), 0.7)
+    return {"enhanced-image": image.like(smooth)}
+""",
+    ),
+    "toy_paint": (
+        "synthesise",
+        """
+def predict(inputs, model):
+    sketch = inputs["structure-sketch"]
+    light = ndimage.gaussian_filter(100.0 + 50.0 * (sketch.array > 0), 1.0)
+    return {"synthetic-image": sketch.like(light.astype(np.float32))}
+""",
+    ),
+    "toy_colour": (
+        "synthesise",
+        """
+def predict(inputs, model):
+    labels = inputs["instance-labels"]
+    return {"synthetic-image": labels.like(np.float32(120) * (labels.array > 0))}
+""",
+    ),
+    "toy_mean": (
+        "fuse",
+        """
+def predict(inputs, model):
+    one = inputs["fluorescence-lightsheet-3d-microscopy"]
+    two = inputs["second-fluorescence-lightsheet-3d-microscopy"]
+    mean = (one.array.astype(np.float32) + two.array) / 2
+    return {"fused-fluorescence-lightsheet-3d-microscopy": one.like(mean)}
+""",
+    ),
+    "toy_tally": (
+        "tally",
+        """
+def predict(inputs, model):
+    counts = inputs["cell-counts"]["counts"]
+    return {"cell-summary": {"total": sum(counts), "model": model.card.name}}
+""",
+    ),
+}
+NEEDS = {
+    "toy_paint": '["structure-sketch"]',
+    "toy_colour": '["instance-labels"]',
+    "toy_mean": '["second-fluorescence-lightsheet-3d-microscopy"]',
+}
+DATASET = """
+name = "{name}"
+version = "0.1.0"
+title = "Toy: {name}"
+description = "A toy dataset."
+task = "{task}"
+offers = {offers}
+kind = "simulated"
+
+[sizes.mini]
+cases = 3
+
+[sizes.default]
+cases = 3
+
+[sizes.full]
+cases = 3
+"""
+GENERATE = """
+import numpy as np
+from pydantic import BaseModel
+from scipy import ndimage
+from cytosuite.volume import Volume
+from datasets.sample import Sample
+
+class Parameters(BaseModel):
+    noise: float = 8.0
+
+def cells(rng, parameters):
+    grid = np.stack(np.indices((12, 40, 40)), axis=-1) * (2.0, 1.0, 1.0)
+    labels = np.zeros((12, 40, 40), np.uint16)
+    for number in range(1, 5):
+        centre = np.array([12.0, 10.0 + 20 * (number % 2), 10.0 + 20 * (number // 3)]) + rng.normal(0, 1, 3)
+        labels[((grid - centre) ** 2).sum(-1) < 30] = number
+    clean = ndimage.gaussian_filter(100.0 + 60.0 * (labels > 0), (0.7, 1.2, 1.2)).astype(np.float32)
+    noisy = (clean + rng.normal(0, parameters.noise, clean.shape)).astype(np.float32)
+    return labels, clean, noisy
+
+def volume(array, **facts):
+    return Volume(array, (2.0, 1.0, 1.0), "ZYX", {"number": int(facts.pop("number", 0)), **facts})
+
+def number_of(rng):
+    return int(rng.bit_generator.seed_seq.spawn_key[-1]) + 1
+"""
+SAMPLES = {
+    "toy_cells": (
+        "segment",
+        ["microscopy-image", "instance-labels"],
+        """
+    labels, clean, noisy = cells(rng, parameters)
+    image = volume(noisy, number=number_of(rng), channel="nucleus")
+    return Sample({"microscopy-image": image, "instance-labels": image.like(labels)})
+""",
+    ),
+    "toy_bare": (
+        "segment",
+        ["microscopy-image"],
+        """
+    image = volume(cells(rng, parameters)[2], number=number_of(rng), channel="nucleus")
+    return Sample({"microscopy-image": image})
+""",
+    ),
+    "toy_pairs": (
+        "enhance",
+        ["microscopy-image", "enhanced-image"],
+        """
+    labels, clean, noisy = cells(rng, parameters)
+    image = volume(noisy, number=number_of(rng))
+    return Sample({"microscopy-image": image, "enhanced-image": image.like(clean)})
+""",
+    ),
+    "toy_sketches": (
+        "synthesise",
+        ["structure-sketch", "instance-labels"],
+        """
+    labels, clean, noisy = cells(rng, parameters)
+    sketch = volume((labels > 0).astype(np.uint8), number=number_of(rng))
+    return Sample({"structure-sketch": sketch, "instance-labels": sketch.like(labels)})
+""",
+    ),
+    "toy_views": (
+        "fuse",
+        [
+            "fluorescence-lightsheet-3d-microscopy",
+            "second-fluorescence-lightsheet-3d-microscopy",
+            "fused-fluorescence-lightsheet-3d-microscopy",
+        ],
+        """
+    labels, clean, noisy = cells(rng, parameters)
+    view = volume(noisy, number=number_of(rng))
+    other = view.like((clean + rng.normal(0, parameters.noise, clean.shape)).astype(np.float32))
+    name = "fluorescence-lightsheet-3d-microscopy"
+    return Sample({name: view, f"second-{name}": other, f"fused-{name}": view.like(clean)})
+""",
+    ),
+    "toy_counts": (
+        "tally",
+        ["cell-counts"],
+        """
+    return Sample({"cell-counts": {"counts": [int(n) for n in rng.integers(1, 9, 4)]}})
+""",
+    ),
+}
+TALLY = """
+
+TASKS = MappingProxyType(
+    {
+        **TASKS,
+        "tally": Task(
+            "tally",
+            "Tally of cells",
+            (Socket("cell-counts", "json", "Counts of cells"),),
+            (Socket("cell-summary", "json", "Summary"),),
+        ),
+    }
+)
+"""
+BOARD = """
+
+BOARDS = MappingProxyType({**BOARDS, "tally": Board((), (), ())})
+"""
+
+
+def build(folder: Path, *, algorithms=(), datasets=(), tally=False) -> Path:
+    """Return a checkout in a new folder with some of the toys, and the watershed."""
+    for room in ("cytosuite", "benchmark", "docker"):
+        shutil.copytree(ROOT / room, folder / room, ignore=LEFT_OUT)
+    shutil.copytree(ROOT / "datasets", folder / "datasets", ignore=LEFT_OUT)
+    shutil.copy(ROOT / "Dockerfile", folder)
+    (folder / "algorithms").mkdir()
+    shutil.copy(ROOT / "algorithms" / "__init__.py", folder / "algorithms")
+    if not tally:
+        for room in ("algorithms", "weights"):
+            place = Path(room) / "watershed"
+            shutil.copytree(ROOT / place, folder / place, ignore=LEFT_OUT)
+    for name in algorithms:
+        _algorithm(folder, name)
+    for name in datasets:
+        _dataset(folder, name)
+    if tally:
+        for path, text in (("cytosuite/tasks.py", TALLY), ("cytosuite/metrics/boards.py", BOARD)):
+            with (folder / path).open("a") as stream:
+                stream.write(text)
+    return folder
+
+
+def _algorithm(folder, name):
+    """Add an algorithm: manifest, function, model card."""
+    task, source = PREDICT[name]
+    home = folder / "algorithms" / name
+    home.mkdir()
+    needs = NEEDS.get(name, "[]")
+    (home / "algorithm.toml").write_text(ALGORITHM.format(name=name, task=task, needs=needs))
+    (home / "predict.py").write_text(HEAD + source)
+    (home / "__init__.py").write_text('"""A toy."""\n')
+    card = {
+        "name": "plain",
+        "version": "0.1.0",
+        "algorithm": name,
+        "task": task,
+        "description": "A toy.",
+        "authors": "cytosuite developers",
+        "license": "Apache-2.0",
+        "describes": {},
+    }
+    (folder / "weights" / name).mkdir(parents=True)
+    (folder / "weights" / name / "plain.json").write_text(json.dumps(card))
+
+
+def _dataset(folder, name):
+    """Add a dataset: manifest and generator."""
+    task, offers, source = SAMPLES[name]
+    home = folder / "datasets" / name
+    home.mkdir()
+    (home / "dataset.toml").write_text(DATASET.format(name=name, task=task, offers=offers))
+    (home / "generate.py").write_text(f"{GENERATE}\n\ndef generate(rng, parameters):{source}")
+    (home / "__init__.py").write_text('"""A toy."""\n')
+
+
+def command(house, *words, timeout=300):
+    """Run a command in a house and return the finished process."""
+    return subprocess.run(
+        [sys.executable, "-m", "benchmark", *map(str, words)],
+        cwd=house,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
