@@ -8,9 +8,8 @@ from scipy import ndimage
 
 from cytosuite.errors import InputError
 from datasets.phantoms import geometry
-from datasets.phantoms.geometry import Spacing
 from datasets.phantoms.library import MARGIN, Phantom, cut, from_mask
-from datasets.physics.grid import Array, Image
+from datasets.physics.grid import Array, Image, Triple
 
 WAVES = 16  # plane waves summed to warp a nucleus
 MOST_SHIFT = (2 * WAVES) ** 0.5  # largest shift of a warp against its root mean square
@@ -196,7 +195,7 @@ def _altered(
     light: Image,
     inside: NDArray[np.bool_],
     limits: Alteration,
-    spacing: Spacing,
+    spacing: Triple,
 ) -> Image:
     """Return intensities blurred or sharpened, and with another contrast."""
     width = rng.uniform(0, limits.blur_um)

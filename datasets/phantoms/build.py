@@ -15,9 +15,9 @@ from cytosuite.volume import Volume
 from datasets.folder.collect import collect
 from datasets.phantoms.augment import Alteration, augment
 from datasets.phantoms.extract import Extraction, extract
-from datasets.phantoms.geometry import Spacing
 from datasets.phantoms.library import Phantom, write_phantom
 from datasets.phantoms.procedural import draw_library
+from datasets.physics.grid import Triple
 
 RECORD = "library.json"
 
@@ -36,7 +36,7 @@ class Cutting:
         See `extract`.
     """
 
-    spacing_um: Spacing | None = None
+    spacing_um: Triple | None = None
     margin_um: float = 3.0
     min_voxels: int = 100
     smooth_um: float = 0.0
@@ -125,7 +125,7 @@ def extract_to(
 
 
 def draw_to(
-    folder: Path, count: int, *, spacing_um: Spacing = (0.5, 0.25, 0.25), seed: int = 0
+    folder: Path, count: int, *, spacing_um: Triple = (0.5, 0.25, 0.25), seed: int = 0
 ) -> Summary:
     """Write a library of drawn nuclei, for which nothing has to be downloaded.
 

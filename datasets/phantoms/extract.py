@@ -10,9 +10,9 @@ from scipy import ndimage
 
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
-from datasets.phantoms.geometry import Spacing, largest_piece
+from datasets.phantoms.geometry import largest_piece
 from datasets.phantoms.library import Phantom, from_mask
-from datasets.physics.grid import Image
+from datasets.physics.grid import Image, Triple
 
 FEW = 64  # unlabelled voxels beside a nucleus: with fewer their median says little
 
@@ -135,7 +135,7 @@ def _with_background(found: Found, local: float | None, stack: Callable[[], floa
     return replace(found, background=local, background_from="surroundings")
 
 
-def _relative(cuts: list[Cut], spacing: Spacing) -> tuple[Phantom, ...]:
+def _relative(cuts: list[Cut], spacing: Triple) -> tuple[Phantom, ...]:
     """Return phantoms with intensities relative to the median nucleus."""
     if not cuts:
         return ()
@@ -151,7 +151,7 @@ def _relative(cuts: list[Cut], spacing: Spacing) -> tuple[Phantom, ...]:
     )
 
 
-def _smoothed(above: Image, mask: NDArray[np.bool_], spacing: Spacing, smooth_um: float) -> Image:
+def _smoothed(above: Image, mask: NDArray[np.bool_], spacing: Triple, smooth_um: float) -> Image:
     """Return an image averaged with Gaussian weights over the voxels of a mask alone."""
     if smooth_um <= 0:
         return above

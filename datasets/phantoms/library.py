@@ -17,8 +17,7 @@ from cytosuite.errors import InputError
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume
 from datasets.phantoms import geometry
-from datasets.phantoms.geometry import Spacing
-from datasets.physics.grid import Array, Image
+from datasets.physics.grid import Array, Image, Triple
 
 SUFFIXES = (".tif", ".tiff")
 LABEL = "_label"
@@ -45,7 +44,7 @@ class Phantom:
     name: str
     intensity: Image
     distance: Image
-    spacing: Spacing
+    spacing: Triple
     volume_ratio: float = 1.0
 
     @cached_property
@@ -106,7 +105,7 @@ def cut(
     name: str,
     intensity: Image,
     distance: Image,
-    spacing: Spacing,
+    spacing: Triple,
     volume_ratio: float = 1.0,
 ) -> Phantom:
     """Return the phantom of a field of distances, cropped, with nothing outside of it.
@@ -147,7 +146,7 @@ def from_mask(
     name: str,
     intensity: Image,
     mask: NDArray[np.bool_],
-    spacing: Spacing,
+    spacing: Triple,
     volume_um3: float | None = None,
     volume_ratio: float = 1.0,
 ) -> Phantom:
@@ -163,7 +162,7 @@ def from_mask(
     return cut(name, extended, distance, spacing, volume_ratio)
 
 
-def read_library(folder: Path, spacing_um: Spacing | None = None) -> tuple[Phantom, ...]:
+def read_library(folder: Path, spacing_um: Triple | None = None) -> tuple[Phantom, ...]:
     """Return the phantoms in a folder, sorted by name.
 
     Parameters
@@ -241,7 +240,7 @@ def write_phantom(folder: Path, name: str, phantom: Phantom) -> None:
     write(folder / f"{name}.tif", Volume(phantom.intensity, phantom.spacing, "ZYX", known))
 
 
-def _read_pair(name: str, image: Path, label: Path, spacing: Spacing | None) -> Phantom:
+def _read_pair(name: str, image: Path, label: Path, spacing: Triple | None) -> Phantom:
     """Return the phantom in two files."""
     grey, marked = read(image), read(label)
     if grey.axes != "ZYX" or grey.shape != marked.shape:

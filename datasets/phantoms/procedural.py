@@ -3,11 +3,10 @@
 import numpy as np
 from scipy import ndimage
 
-from datasets.phantoms.geometry import Spacing
 from datasets.phantoms.library import Phantom, from_mask
 from datasets.physics.bodies import Bodies
 from datasets.physics.dye import chromatin_tile
-from datasets.physics.grid import Grid, Image
+from datasets.physics.grid import Grid, Image, Triple
 from datasets.physics.mitosis import divide
 from datasets.physics.shapes import draw_nuclei
 
@@ -17,7 +16,7 @@ EDGE = 3  # voxels of background around the box of a nucleus
 def draw_library(
     rng: np.random.Generator,
     count: int,
-    spacing_um: Spacing,
+    spacing_um: Triple,
     *,
     diameter_um: float = 9.0,
     diameter_spread: float = 0.08,
@@ -59,7 +58,7 @@ def draw_library(
     return render(nuclei, spacing_um, tile)
 
 
-def render(bodies: Bodies, spacing_um: Spacing, tile: Image) -> list[Phantom]:
+def render(bodies: Bodies, spacing_um: Triple, tile: Image) -> list[Phantom]:
     """Return a phantom named ``drawn_<number>`` of each body of a population.
 
     Parameters

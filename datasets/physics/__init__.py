@@ -1,1 +1,1 @@
-"""Physics of the simulations: shapes and what glows in them, tissue, light, camera, labels."""
+"""Physics of the simulations: shapes and their dye, tissue, light, camera, labels."""

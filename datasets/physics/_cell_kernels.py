@@ -1,4 +1,4 @@
-"""Compiled loops of `cells`: which nucleus owns a voxel, and how near its border is.
+"""Compiled loops of `cells`: the nucleus that owns a voxel, and the distance to its border.
 
 All is float32 and no sum is reordered, so that a voxel has the same bits in any block or slab.
 """
@@ -25,7 +25,7 @@ CELL = np.dtype(VECTORS + [(name, np.float32, ()) for name in NUMBERS], align=Tr
 
 
 class Table(NamedTuple):
-    """The cells as the loops need them; few arrays, as they go from function to function.
+    """The cells in a few arrays, as the loops need them.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def key(s: float, weight: float, radius: float, softness: float, inverse: float)
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def steepest(value: float, inverse: float) -> float:
-    """Return how much the keys of two cells change per µm against each other, at most.
+    """Return the largest change per µm of the difference between the keys of two cells.
 
     The power grows with the square of the distance, and so do its slopes with its root.
     """
@@ -229,7 +229,7 @@ def _width(slope: Floats, spacing: Floats) -> float:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _stain(table: Table, i: int, waves: Floats, at: int) -> float:
-    """Return how bright the membrane of a cell is at a point."""
+    """Return the brightness of the membrane of a cell at a point."""
     level, unevenness = ZERO, table.look[4]
     bright: float = table.cells[i].brightness
     if unevenness == ZERO:

@@ -1,20 +1,17 @@
-"""What is placed in a tissue and painted on a grid: populations of bodies.
+"""Populations of bodies that are packed in a tissue and painted on a grid.
 
 A population is drawn from a generator (`datasets.physics.shapes`) or from stored voxels
 (`datasets.phantoms`); packing knows it as ellipsoids, painting as patches.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.physics.grid import Grid
-
-Array = NDArray[np.float64]
-Image = NDArray[np.float32]
+from datasets.physics.grid import Array, Grid, Image
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +45,7 @@ class Patch:
 
 
 class Bodies(Protocol):
-    """A population of bodies: ellipsoids to whoever packs them, patches to whoever paints them."""
+    """A population of bodies: ellipsoids for packing, patches for painting."""
 
     @property
     def semi_axes_um(self) -> Array:
@@ -123,17 +120,13 @@ class Mixture:
         for part, start in zip(self.parts, self.starts(), strict=False):
             own = centres_um[start : start + len(part)]
             for patch in part.patches(own, grid, rim_um):
-                yield Patch(
-                    patch.index + start, patch.box, patch.inside, patch.position, patch.distance
-                )
+                yield replace(patch, index=patch.index + start)
 
     def density(self, patch: Patch, grid: Grid, tile: Image) -> Image:
         """Return the dye (n,) in the voxels of a patch, with `brightness` and soft rim."""
         starts = self.starts()
         part = int(np.searchsorted(starts, patch.index, side="right")) - 1
-        own = Patch(
-            patch.index - starts[part], patch.box, patch.inside, patch.position, patch.distance
-        )
+        own = replace(patch, index=patch.index - starts[part])
         return self.parts[part].density(own, grid, tile)
 
 

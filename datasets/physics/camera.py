@@ -1,4 +1,4 @@
-"""The detector: voxels that integrate over their volume, photons, electronics, whole numbers.
+"""Model the detector: voxels that integrate over their volume, photons, electronics, rounding.
 
 Counts are ``gain (S + Normal(0, read noise)) + offset + |Normal(0, half-normal)|`` with a Poisson
 number S of photons, which multiplication spreads; their variance grows with their mean at the slope
@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite.errors import InputError
+from datasets.physics.grid import Image
 
-Image = NDArray[np.float32]
 Counts = NDArray[np.uint8] | NDArray[np.uint16]
 
 BITS = (8, 12, 16)
@@ -52,8 +52,8 @@ def area_average(
     Returns
     -------
     (z, y, x) float32 array
-        Voxels of the image which are cut by a border count with the share inside. What lies
-        outside of the image counts as 0. Memory: that of the result along z, times three.
+        Voxels of the image which are cut by a border count with the share inside; outside of the
+        image is 0. Memory: that of the result along z, times three.
     """
     for axis in range(image.ndim):
         ratio = out_spacing[axis] / spacing[axis]
@@ -82,26 +82,12 @@ def _average_axis(image: Image, axis: int, size: int, ratio: float, start: float
     return result
 
 
-def expose(
-    rng: np.random.Generator,
-    photons: Image,
-    *,
-    gain: float = 1.0,
-    offset: float = 100.0,
-    read_noise: float = 0.0,
-    excess: float = 0.0,
-    half_normal: float = 0.0,
-    averaging: int = 1,
-    sensor_blur: float = 0.0,
-    bits: int = 16,
-) -> Counts:
-    """Return the counts of a detector that catches light.
+@dataclass(frozen=True, slots=True)
+class Detector:
+    """A detector that turns light into counts.
 
     Parameters
     ----------
-    rng : numpy Generator
-    photons : (Z, Y, X) float32 array
-        Expected number of detected photons per voxel and acquisition.
     gain : float
         Counts per photon.
     offset : float
@@ -121,23 +107,92 @@ def expose(
     bits : int
         8, 12 or 16: counts are rounded and clipped once, to 0 .. 2**bits - 1.
 
-    Returns
-    -------
-    (Z, Y, X) array
-        uint8 for 8 bits, else uint16. Planes are drawn in turn: a stack given in pieces to one
-        generator has the same bytes. Memory: the result and some planes.
-
     Raises
     ------
     InputError
-        If a value is out of its range, or `photons` holds negative or not finite numbers.
+        If a value is out of its range.
     """
-    top = full_scale(bits)
-    detector = _Detector(gain, offset, read_noise, excess, half_normal, averaging, sensor_blur)
-    result = np.empty(photons.shape, np.uint8 if bits == 8 else np.uint16)
-    for plane, out in zip(photons, result, strict=True):
-        out[...] = np.rint(detector.counts(rng, plane)).clip(0, top)
-    return result
+
+    gain: float = 1.0
+    offset: float = 100.0
+    read_noise: float = 0.0
+    excess: float = 0.0
+    half_normal: float = 0.0
+    averaging: int = 1
+    sensor_blur: float = 0.0
+    bits: int = 16
+
+    def __post_init__(self) -> None:
+        """Refuse values that no detector has."""
+        full_scale(self.bits)
+        if not (isfinite(self.gain) and self.gain > 0):
+            raise InputError(f"camera: gain must be a positive number, found {self.gain:g}")
+        if self.averaging < 1 or int(self.averaging) != self.averaging:
+            raise InputError(
+                f"camera: averaging must be a whole number from 1 on, found {self.averaging}"
+            )
+        for name in ("offset", "read_noise", "excess", "half_normal", "sensor_blur"):
+            value = getattr(self, name)
+            if not (isfinite(value) and value >= 0):
+                raise InputError(f"camera: {name} must be a number from 0 on, found {value:g}")
+
+    def expose(self, rng: np.random.Generator, photons: Image) -> Counts:
+        """Return the counts for some light.
+
+        Parameters
+        ----------
+        rng : numpy Generator
+        photons : (Z, Y, X) float32 array
+            Expected number of detected photons per voxel and acquisition.
+
+        Returns
+        -------
+        (Z, Y, X) array
+            uint8 for 8 bits, else uint16. Planes are drawn in turn: a stack given in pieces to
+            one generator has the same bytes. Memory: the result and some planes.
+
+        Raises
+        ------
+        InputError
+            If `photons` holds negative or not finite numbers.
+        """
+        result = np.empty(photons.shape, np.uint8 if self.bits == 8 else np.uint16)
+        for plane, out in zip(photons, result, strict=True):
+            out[...] = np.rint(self._counts(rng, plane)).clip(0, full_scale(self.bits))
+        return result
+
+    def _counts(self, rng: np.random.Generator, plane: Image) -> Image:
+        """Return the counts of a plane, not yet rounded."""
+        signal = self._detected(rng, plane)
+        if self.read_noise > 0:
+            noise = rng.standard_normal(plane.shape, dtype=np.float32)
+            signal += noise * np.float32(self.read_noise / sqrt(self.averaging))
+        signal *= np.float32(self.gain)
+        if self.half_normal > 0:
+            for _ in range(self.averaging):
+                noise = np.abs(rng.standard_normal(plane.shape, dtype=np.float32))
+                signal += noise * np.float32(self.half_normal / self.averaging)
+        if self.sensor_blur > 0:
+            signal = ndimage.gaussian_filter(signal, self.sensor_blur, mode="reflect")
+        signal += np.float32(self.offset)
+        return signal
+
+    def _detected(self, rng: np.random.Generator, plane: Image) -> Image:
+        """Return the mean signal of repeated acquisitions of a plane, in photons."""
+        low, high = float(plane.min(initial=0)), float(plane.max(initial=0))
+        if not (low >= 0 and high <= MOST_PHOTONS):  # NaN fails too
+            raise InputError(
+                f"camera: photons per voxel must lie in 0 .. {MOST_PHOTONS:.0e}, found {low:g} to "
+                f"{high:g}"
+            )
+        # The sum of Poisson numbers is Poisson, and Gamma(N / excess, excess) after N electrons
+        # adds up alike: repeats need no loop here.
+        signal = rng.poisson(plane * np.float64(self.averaging)).astype(np.float32)
+        if self.excess > 0:
+            signal = rng.standard_gamma(signal * np.float32(1 / self.excess), dtype=np.float32)
+            signal *= np.float32(self.excess)
+        signal *= np.float32(1 / self.averaging)
+        return signal
 
 
 def gain_for_exposure(
@@ -194,62 +249,3 @@ def full_scale(bits: int) -> int:
     if bits not in BITS:
         raise InputError(f"camera: bits must be 8, 12 or 16, found {bits!r}")
     return int(2**bits - 1)
-
-
-@dataclass(frozen=True, slots=True)
-class _Detector:
-    """A detector, see `expose`."""
-
-    gain: float
-    offset: float
-    read_noise: float
-    excess: float
-    half_normal: float
-    averaging: int
-    sensor_blur: float
-
-    def __post_init__(self) -> None:
-        """Refuse values that no detector has."""
-        if not (isfinite(self.gain) and self.gain > 0):
-            raise InputError(f"camera: gain must be a positive number, found {self.gain:g}")
-        if self.averaging < 1 or int(self.averaging) != self.averaging:
-            raise InputError(
-                f"camera: averaging must be a whole number from 1 on, found {self.averaging}"
-            )
-        for name in ("offset", "read_noise", "excess", "half_normal", "sensor_blur"):
-            value = getattr(self, name)
-            if not (isfinite(value) and value >= 0):
-                raise InputError(f"camera: {name} must be a number from 0 on, found {value:g}")
-
-    def counts(self, rng: np.random.Generator, plane: Image) -> Image:
-        """Return the counts of a plane, not yet rounded."""
-        signal = self._detected(rng, plane)
-        if self.read_noise > 0:
-            noise = rng.standard_normal(plane.shape, dtype=np.float32)
-            signal += noise * np.float32(self.read_noise / sqrt(self.averaging))
-        signal *= np.float32(self.gain)
-        if self.half_normal > 0:
-            for _ in range(self.averaging):
-                noise = np.abs(rng.standard_normal(plane.shape, dtype=np.float32))
-                signal += noise * np.float32(self.half_normal / self.averaging)
-        if self.sensor_blur > 0:
-            signal = ndimage.gaussian_filter(signal, self.sensor_blur, mode="reflect")
-        signal += np.float32(self.offset)
-        return signal
-
-    def _detected(self, rng: np.random.Generator, plane: Image) -> Image:
-        """Return the mean signal of repeated acquisitions of a plane, in photons."""
-        low, high = float(plane.min(initial=0)), float(plane.max(initial=0))
-        if not (low >= 0 and high <= MOST_PHOTONS):  # NaN fails too
-            raise InputError(
-                f"camera: photons per voxel must lie in 0 .. {MOST_PHOTONS:.0e}, found {low:g} to "
-                f"{high:g}"
-            )
-        # The sum of Poisson numbers is Poisson, and Gamma(N / excess, excess) after N electrons
-        # adds up alike: repeats need no loop here.
-        signal = rng.poisson(plane * np.float64(self.averaging)).astype(np.float32)
-        if self.excess > 0:
-            signal = rng.standard_gamma(signal * np.float32(1 / self.excess), dtype=np.float32)
-            signal *= np.float32(self.excess)
-        signal *= np.float32(1 / self.averaging)
-        return signal

@@ -1,4 +1,4 @@
-"""Cells around nuclei: who owns a point of the tissue, and where membranes run.
+"""Cells around nuclei: the owner of each point of the tissue, and the membranes between them.
 
 Nuclei are placed by mechanics (`packing`); the tissue between them is shared out by a
 weighted Laguerre diagram of their ellipsoids. Like a simulation of the cells on a lattice or by
@@ -47,7 +47,7 @@ Outside = Callable[[Grid], Image]  # signed distance (Z, Y, X) in µm from the t
 WAVES = 6
 LIGHTEST, HEAVIEST = -2.0, 0.9  # weights in units of the softness; 1 would open a nucleus to others
 VOXELS = 250  # per cell on the grid on which volumes are relaxed
-BLOCK_UM = 3.0  # edge of what shares a list of candidates
+BLOCK_UM = 3.0  # edge of the blocks that share a list of candidates
 NO_LABELS, NO_IMAGE = np.zeros((0, 0, 0), np.uint16), np.zeros((0, 0, 0), np.float32)
 
 
@@ -177,7 +177,7 @@ def _relax(cells: Cells, outside: Outside, bounds: Grid, wanted: Array, rounds: 
 
 
 def _table(cells: Cells, brightness: float | Array, look: tuple[float, ...]) -> "Table":
-    """Return what the compiled loops need to know of cells."""
+    """Return the cells as the compiled loops need them."""
     from datasets.physics._cell_kernels import CELL, Table
 
     smallest, largest = cells.semi_axes_um.min(axis=1), cells.semi_axes_um.max(axis=1)
@@ -228,7 +228,7 @@ def _fill(
 
 
 def _block(grid: Grid) -> tuple[int, int, int]:
-    """Return how many voxels share a list of candidates: as few as makes long rows possible."""
+    """Return the voxels that share a list of candidates: few, in long rows."""
     z, y, x = (round(BLOCK_UM / step) for step in grid.spacing)
     return max(z, 1), max(y, 1), max(min(16, 4 * x), 4 * ((x + 3) // 4), 4)
 
@@ -293,21 +293,3 @@ def paint_membranes(
     look = (*grid.spacing, thickness_um, unevenness, reach)
     _fill(cells, grid, outside, image=out, brightness=brightness, look=look)
     return out
-
-
-def inside_own_cell(nucleus_labels: Labels, cell_labels: Labels) -> float:
-    """Return the share of the nuclei's voxels that lie in the cell of the same number.
-
-    Parameters
-    ----------
-    nucleus_labels, cell_labels : (Z, Y, X) uint16 arrays
-
-    Returns
-    -------
-    float
-        1 if there is no nucleus.
-    """
-    nucleus = nucleus_labels > 0
-    total = np.count_nonzero(nucleus)
-    own = np.count_nonzero(nucleus & (nucleus_labels == cell_labels))
-    return own / total if total else 1.0

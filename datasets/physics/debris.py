@@ -1,4 +1,4 @@
-"""What shines beside nuclei and is not labelled: fragments of dying ones, small bodies, glow."""
+"""Light that is not labelled: fragments of dying nuclei, small bodies, diffuse glow."""
 
 from dataclasses import dataclass, replace
 

@@ -9,9 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, special
 
-Array = NDArray[np.float64]
-Image = NDArray[np.float32]
-Triple = tuple[float, float, float]
+from datasets.physics.grid import Array, Image, Triple
 
 STEPS = 24  # of Newton's method; 12 suffice but for points next to a plane of symmetry
 BLUR = 0.8  # of a voxel: makes the shares of tissue in neighbouring voxels one smooth edge
@@ -90,7 +88,7 @@ def first_order(level: Image, spacing: Triple) -> Image:
 
 
 def from_shares(shares: Image, spacing: Triple) -> Image:
-    """Return the distance to the surface of what fills a share of each voxel.
+    """Return the distance to the surface of a body from the share of each voxel that it fills.
 
     Parameters
     ----------

@@ -68,7 +68,7 @@ BALL = ball()
 
 @dataclass(frozen=True, slots=True)
 class Texture:
-    """How the dye is spread in one nucleus.
+    """Distribution of the dye in one nucleus.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def chromatin(
     noises cross zero, a patchy rim and dark nucleoli in patchy bright shells, scaled to its mean,
     times the share of the voxel inside the surface.
     """
-    from datasets.physics import nucleus_kernel  # compiled on first use: importing this stays quick
+    from datasets.physics import nucleus_kernel  # compiled on first use
 
     begin = np.array([span.start for span in patch.box]) + grid.first
     starts = np.stack([begin + offset, begin + offset + np.array(tile.shape) // 2])

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Image = NDArray[np.float32]
+Triple = tuple[float, float, float]  # z, y, x
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +23,13 @@ class Grid:
     origin : tuple of float
         Position in µm of the outer corner of the first voxel.
     first : tuple of int
-        Index of the first voxel in the grid this one is a part of: what is drawn per voxel of the
-        whole (chromatin noise) then continues from slab to slab.
+        Index of the first voxel in the grid this one is a part of: noise drawn per voxel of the
+        whole (chromatin) then continues from slab to slab.
     """
 
     shape: tuple[int, int, int]
-    spacing: tuple[float, float, float]
-    origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    spacing: Triple
+    origin: Triple = (0.0, 0.0, 0.0)
     first: tuple[int, int, int] = (0, 0, 0)
 
     @property
@@ -37,7 +38,7 @@ class Grid:
         return float(np.prod(self.spacing) ** (1 / 3))
 
     @property
-    def size_um(self) -> tuple[float, float, float]:
+    def size_um(self) -> Triple:
         """Extent in µm along z, y, x."""
         z, y, x = (n * step for n, step in zip(self.shape, self.spacing, strict=True))
         return z, y, x

@@ -1,4 +1,4 @@
-"""Ellipsoids as packing sees them: whether two overlap, whether one crosses a surface.
+"""Ellipsoids of bodies, for packing: tests of overlap and of crossing a surface.
 
 Notes
 -----
@@ -19,15 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
+from datasets.physics.grid import Array
 from datasets.physics.region import Region
 
-Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Hulls:
-    """Ellipsoids as the relaxation and random placement see them.
+    """Ellipsoids as relaxation and random placement use them.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class Hulls:
         return np.asarray(s * (1 - s) / determinant * cofactors)
 
     def outside_um(self, centres_um: Array, region: Region) -> tuple[Array, Array]:
-        """Return how far (N,) each ellipsoid crosses the surface and its normals (N, 3) there.
+        """Return the depth (N,) by which ellipsoids cross the surface, and the normals (N, 3).
 
         An ellipsoid lies inside where its centre is at least ``h = sqrt(nᵀ A n)`` deep, half its
         width along the normal ``n``; exact for a flat surface and for balls. Where the surface is
@@ -102,7 +102,7 @@ def hulls(semi_axes_um: Array, rotations: Array) -> Hulls:
 
 
 def shrinkage(max_overlap: float) -> float:
-    """Return how much smaller than the bodies the ellipsoids are that may only touch.
+    """Return the factor that shrinks bodies to ellipsoids that may only touch.
 
     Parameters
     ----------

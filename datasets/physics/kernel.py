@@ -3,11 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-Image = NDArray[np.float32]
-Triple = tuple[float, float, float]
+from datasets.physics.grid import Array, Image, Triple
 
 KEPT = 0.999  # of the light is inside the box that is used
 ROUNDS = 20  # of moving the borders until the centroid is kept
@@ -39,7 +36,7 @@ class Kernel:
     def half_um(self, share: float) -> Triple:
         """Return half the size of the box around the point that holds a share of the light, µm.
 
-        Along each axis a third of what is left out, at most.
+        Along each axis, at most a third of the rest is outside.
         """
         z, y, x = (self._half(axis, (1 - share) / 3) for axis in range(3))
         return z, y, x
@@ -87,7 +84,7 @@ def _rebinned(image: Array, axis: int, offsets: Array, step: float, edges: Array
     wanted = float((profile * offsets)[inside].sum() / profile[inside].sum())
     shift = 0.0
     summed = np.concatenate([[0.0], np.cumsum(profile)])
-    for _ in range(20):
+    for _ in range(ROUNDS):
         bins = np.diff(np.interp(edges + shift, borders, summed))
         shift += float((bins * middles).sum() / bins.sum()) - wanted
     cumulated = np.concatenate([np.zeros((1, *light.shape[1:])), np.cumsum(light, axis=0)])

@@ -1,9 +1,8 @@
-"""The labels that annotators would draw: what is seen of each nucleus, in one piece, numbered.
+"""Labels as annotators draw them: the visible part of each nucleus, in one piece, numbered.
 
-True shapes (`bodies.label`) are not what people draw: they follow the image, which is
-longer along the axis of the microscope by the reach of its point spread function, and they leave
-out what the noise hides. Labels widened by the point spread function were published by Bruch et al.
-(2023).
+People do not draw the true shapes (`bodies.label`): they follow the image, which is longer along
+the axis of the microscope by the reach of its point spread function, and they leave out nuclei that
+the noise hides. Labels widened by the point spread function were published by Bruch et al. (2023).
 
 References
 ----------
@@ -20,11 +19,10 @@ from scipy import ndimage
 
 from cytosuite.errors import InputError
 from datasets.physics.bodies import Bodies, Patch, extents_um
-from datasets.physics.grid import Array, Grid, Image
+from datasets.physics.grid import Array, Grid, Image, Triple
 
 Labels = NDArray[np.uint16]
 Numbers = NDArray[np.int64]
-Triple = tuple[float, float, float]
 Box = tuple[slice, slice, slice]
 Blur = Callable[[Image, Triple, float], Image]  # of an image, its spacing, and the depth, in µm
 
@@ -73,7 +71,7 @@ def tidy(labels: Labels, min_voxels: int) -> tuple[Labels, Numbers]:
 
 @dataclass(frozen=True, slots=True)
 class _Canvas:
-    """A label image, and how strongly each voxel is claimed so far."""
+    """A label image, and the strength of the claim to each voxel so far."""
 
     labels: Labels
     claim: Image
@@ -114,7 +112,7 @@ def visible(
     level: float,
     margin_um: Triple,
 ) -> tuple[Labels, Image]:
-    """Return labels of what is seen of each nucleus, painted alone and evenly, when blurred.
+    """Return labels of the visible part of each nucleus, painted alone and evenly, then blurred.
 
     Parameters
     ----------
@@ -167,7 +165,7 @@ def visible(
 
 
 def _share(patch: Patch, radius: float) -> Image:
-    """Return how much of each voxel of its box a body of a mean radius in voxels fills, about."""
+    """Return the approximate share of each voxel that a body fills; its radius is in voxels."""
     share = np.zeros(patch.shape, np.float32)
     soft = (1 - patch.distance) * np.float32(radius) + np.float32(0.5)
     share.reshape(-1)[patch.inside] = np.clip(soft, 0, 1)
@@ -260,7 +258,7 @@ def visibility(
     read_noise : float
         Standard deviation in photons.
     level : float
-        0 keeps all, 1 is the usual limit of what people see.
+        0 keeps all, 1 is the usual limit of visibility for people.
 
     Returns
     -------

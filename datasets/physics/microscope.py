@@ -7,14 +7,11 @@ from itertools import pairwise
 
 import numpy as np
 import scipy.signal
-from numpy.typing import NDArray
 from scipy.special import j0
 
 from cytosuite.errors import InputError
+from datasets.physics.grid import Array, Image
 from datasets.physics.psf import Sampled, centred
-
-Array = NDArray[np.float64]
-Image = NDArray[np.float32]
 
 MICROSCOPES = ("widefield", "confocal", "lightsheet")
 AXIAL = 3.0  # distances from focus to first axial zero that are computed on each side of it
@@ -34,7 +31,7 @@ def _legendre(count: int) -> tuple[Array, Array]:
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """What the wave from a point in the sample passes on its way.
+    """An objective: aperture and refractive indices on the way of the light.
 
     Parameters
     ----------

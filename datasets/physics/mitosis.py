@@ -75,7 +75,7 @@ def divide(
 
 
 def _shifts(rng: np.random.Generator, thickness: Array, width: Array, bend: Array) -> Array:
-    """Return how far (n,) plates are moved out of the middle, in units of the long axis."""
+    """Return the shifts (n,) of plates out of the middle, in units of the long axis."""
     across = width[:, None] * np.hypot(SPHERE[1], SPHERE[2])
     curve = bend[:, None] * (SPHERE[1] ** 2 + SPHERE[2] ** 2 - 0.4)
     along = thickness[:, None] * (SPHERE[0] - curve)

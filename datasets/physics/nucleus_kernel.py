@@ -1,8 +1,8 @@
-"""Compiled loops over the voxels of one nucleus: where its surface is, and the dye inside.
+"""Compiled loops over the voxels of one nucleus: its surface, and the dye inside.
 
 All is float32 and without fused or reordered sums, so that a voxel gets the same value whichever
 slab it is computed in. Cosine and exponential are short polynomials: the compiler makes vector
-instructions of them. Compiling takes about 8 s once; the code is kept beside this file, or in the
+instructions of them. Compiling takes about 8 s once; the code is kept next to this file, or in the
 user's cache folder where that cannot be written (`NUMBA_CACHE_DIR` names another).
 """
 
@@ -96,7 +96,7 @@ def add_waves(z: Floats, y: Floats, x: Floats, waves: Floats, out: Floats) -> No
 
 @compiled
 def measure(sphere: Floats, waves: Floats, roughness: np.float32) -> tuple[float, float, float]:
-    """Return what turns waves into a surface that keeps the volume.
+    """Return the numbers that turn waves into a surface of the same volume.
 
     Parameters
     ----------
@@ -364,7 +364,7 @@ def dye(
 
 @compiled
 def _depth(position: Floats, distance: Floats, semi_axes: Floats) -> Floats:
-    """Return about how deep below the surface each position (3, n) lies, in µm."""
+    """Return the approximate depth in µm of each position (3, n) below the surface."""
     depth = np.empty(distance.size, np.float32)
     a, b, c = ONE / semi_axes[0], ONE / semi_axes[1], ONE / semi_axes[2]
     for i in range(distance.size):

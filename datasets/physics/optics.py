@@ -12,17 +12,15 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
-
-Image = NDArray[np.float32]
+from datasets.physics.grid import Image
 
 REACH = 4.0  # standard deviations of a Gaussian beyond which its light is left out of account
 LAWS = ("exponential", "power", "none")
-POWER = -6  # of the published laws
 
 
 @dataclass(frozen=True, slots=True)
 class Attenuation:
-    """How much light is left under a depth of tissue.
+    """Law of the loss of light under a depth of tissue.
 
     Parameters
     ----------
@@ -31,8 +29,8 @@ class Attenuation:
     length_um : float
         Attenuation length, for excitation and emission together.
     delay_um : float
-        Tissue that does not dim yet: `d` is what lies deeper. Negative: as if so much tissue lay
-        above the first.
+        Tissue that does not dim: `d` counts from this depth on. Negative: additional tissue above
+        the first.
     floor : float
         Added to the law at any depth, in [0, 1].
 
@@ -91,57 +89,6 @@ class Attenuation:
             share += np.float32(self.floor)
             np.minimum(share, 1, out=share)
         return np.asarray(share, np.float32)
-
-
-def published(
-    name: str, voxel_um: float, factor_b: float = 150.0, slices: float = 100.0
-) -> Attenuation:
-    """Return one of the published laws of depth, which are given in voxels, in µm.
-
-    Parameters
-    ----------
-    name : {"fOld", "f1", "f2", "f2p", "f3", "f3p", "None"}
-    voxel_um : float
-        Height of the voxels of the tissue mask, in which the laws count depth.
-    factor_b : float
-        The length of ``f2p`` and ``f3p``, in these voxels.
-    slices : float
-        The length of ``fOld`` and ``f1``: slices of the simulation with the appended ones.
-
-    Raises
-    ------
-    InputError
-        If there is no such law.
-
-    Notes
-    -----
-    With `d` in voxels: ``fOld = (d / slices + 1)^-6 + 0.2``, ``f1 = ((d + 5) / slices + 1)^-6``,
-    ``f2 = (d / 150 + 1)^-6``, ``f2p = (d / b + 1)^-6``, ``f3 = ((d - 10) / 200 + 1)^-6``,
-    ``f3p = ((d - 10) / b + 1)^-6``, ``None = 1``, clipped to [0, 1].
-
-    References
-    ----------
-    Bruch et al., PLOS ONE 18 (2023), doi:10.1371/journal.pone.0283828.
-
-    Examples
-    --------
-    >>> published("f3", voxel_um=2.0)
-    Attenuation(law='power', length_um=400.0, delay_um=20.0, floor=0.0)
-    """
-    laws = {
-        "fOld": (slices, 0, 0.2),
-        "f1": (slices, -5, 0.0),
-        "f2": (150, 0, 0.0),
-        "f2p": (factor_b, 0, 0.0),
-        "f3": (200, 10, 0.0),
-        "f3p": (factor_b, 10, 0.0),
-    }
-    if name == "None":
-        return Attenuation("none")
-    if name not in laws:
-        raise InputError(f"the published attenuations are {', '.join(laws)}, None; found {name!r}")
-    length, delay, floor = laws[name]
-    return Attenuation("power", length * voxel_um, delay * voxel_um, floor)
 
 
 def attenuate(
@@ -206,7 +153,8 @@ def convolve(image: Image, kernel: NDArray[np.floating]) -> Image:
     spread = np.roll(spread, [-(size // 2) for size in kernel.shape], axis=(0, 1, 2))
     spectrum = scipy.fft.rfftn(image, shape, workers=1)
     spectrum *= scipy.fft.rfftn(spread, workers=1)
-    return _cropped(spectrum, shape, image.shape)
+    result = scipy.fft.irfftn(spectrum, shape, workers=1, overwrite_x=True)
+    return np.asarray(result[tuple(slice(size) for size in image.shape)], np.float32)  # a view
 
 
 def padded_shape(shape: Sequence[int], reach: Sequence[int]) -> tuple[int, ...]:
@@ -215,11 +163,3 @@ def padded_shape(shape: Sequence[int], reach: Sequence[int]) -> tuple[int, ...]:
         scipy.fft.next_fast_len(size + extra, real=True)
         for size, extra in zip(shape, reach, strict=True)
     )
-
-
-def _cropped(
-    spectrum: NDArray[np.complexfloating], padded: Sequence[int], shape: Sequence[int]
-) -> Image:
-    """Return the inverse transform without its padding."""
-    image = scipy.fft.irfftn(spectrum, padded, workers=1, overwrite_x=True)
-    return np.asarray(image[tuple(slice(size) for size in shape)], np.float32)  # a view

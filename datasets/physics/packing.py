@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from cytosuite.errors import InputError
+from datasets.physics.grid import Array
 from datasets.physics.hulls import Hulls, check_room, closeness, hulls, shrinkage
 from datasets.physics.region import Region
 
-Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 
 ROUNDS = 2000
@@ -117,7 +117,7 @@ def _relax(
 def _homes(
     count: int, region: Region, groups: Sequence[tuple[Index, Region]]
 ) -> list[tuple[Index, Region]]:
-    """Return the groups that have members, and what is in none of them with `region`."""
+    """Return the groups that have members, and all others with `region`."""
     rest = np.ones(count, bool)
     for chosen, _ in groups:
         rest[chosen] = False

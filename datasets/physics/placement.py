@@ -1,8 +1,7 @@
 """Places in tissue without relaxation: sparse nuclei one after the other, balls of subcultures.
 
-Random sequential placement puts each body where chance has it, if it is free there. Such tissue
-is looser than `packing` makes it: above a volume fraction of 0.2 to 0.3, most trials fail
-and no patience helps.
+Random sequential placement puts each body at a random position if it is free there. The tissue is
+looser than that of `packing`: above a volume fraction of 0.2 to 0.3, most trials fail.
 
 References
 ----------
@@ -17,11 +16,11 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from cytosuite.errors import InputError
+from datasets.physics.grid import Array
 from datasets.physics.hulls import Hulls, check_room, hulls, shrinkage, too_large
 from datasets.physics.region import Region
 from datasets.physics.tissue import ellipsoid
 
-Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 
 TRIALS = 512  # positions tried at once, at most
@@ -31,7 +30,7 @@ PATIENCE = 2000  # positions tried for a ball
 
 
 def count_for(region: Region, volume_fraction: float, mean_volume_um3: float) -> int:
-    """Return how many nuclei give a region a volume fraction, at least 1.
+    """Return the number of nuclei that gives a region a volume fraction, at least 1.
 
     Parameters
     ----------
@@ -75,8 +74,8 @@ def scatter(
 
     Notes
     -----
-    Each trial takes the next ellipsoid in line to a new position; who fails goes to the end of the
-    line. Trials are made in batches, with the result they have one by one.
+    Each trial takes the next ellipsoid in line to a new position; one that fails goes to the end of
+    the line. Trials are made in batches, with the result they have one by one.
     """
     whole = hulls(semi_axes_um + gap_um / 2, rotations)
     shrunk = hulls(semi_axes_um * shrinkage(max_overlap) + gap_um / 2, rotations)
@@ -187,8 +186,8 @@ def subcultures(
     Returns
     -------
     list of Region
-        In the order of `diameters_um`; what of a ball would lie outside of the tissue, at most a
-        tenth, is cut off.
+        In the order of `diameters_um`; the part of a ball outside of the tissue, at most a tenth,
+        is cut off.
 
     Raises
     ------
@@ -218,7 +217,7 @@ def subcultures(
         else:
             raise InputError(
                 f"no place for a subculture of {2 * across[index]:.0f} µm in tissue of "
-                f"{region.volume_um3:.0f} µm³ beside {len(placed)} of {len(across)}; lower the "
+                f"{region.volume_um3:.0f} µm³ after {len(placed)} of {len(across)}; lower the "
                 "diameters or the number of subcultures, or make the tissue larger"
             )
     balls = []

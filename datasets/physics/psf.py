@@ -1,7 +1,7 @@
 """Point spread functions: Gaussian with haze, or stacks of measured or computed light.
 
-Each may change with depth. What `render` does with them: light emitted at a depth is
-spread by the point spread function of that depth.
+Each may change with depth: `render` spreads the light emitted at a depth by the point spread
+function of that depth.
 """
 
 from collections.abc import Sequence
@@ -16,11 +16,9 @@ from scipy import ndimage
 from cytosuite import formats
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
-from datasets.physics.kernel import Kernel, Triple
+from datasets.physics.grid import Array, Image, Triple
+from datasets.physics.kernel import Kernel
 from datasets.physics.optics import REACH
-
-Array = NDArray[np.float64]
-Image = NDArray[np.float32]
 
 HAZE_REACH = 1.0  # standard deviations of the haze from which light is let in from outside
 MARGIN = 0.99  # of the light of a stack decides from how far light is let in from outside
@@ -30,22 +28,37 @@ SPOT = 0.5  # of the brightest voxel: the core of a bead
 
 @dataclass(frozen=True, slots=True)
 class Gaussian:
-    """A Gaussian, part of whose light goes into a second, wider one.
+    """A Gaussian with a wider one, the haze of scattered light.
 
     Parameters
     ----------
     sigma_um, haze_sigma_um : tuple of float
         Standard deviations along z, y, x.
     haze : float
-        Share of the light in the second, in [0, 1].
+        Share of the light in the haze, in [0, 1].
     growth : float
-        Relative increase of `sigma_um` per 100 µm below the first plane of the image.
+        Relative increase of `sigma_um` per 100 µm below the first plane of the image: 0.5 is half
+        as wide again at 100 µm. The haze does not grow.
+
+    Raises
+    ------
+    InputError
+        If a width is not finite and at least 0, or the haze not a share.
     """
 
     sigma_um: Triple
     haze: float = 0.0
     haze_sigma_um: Triple = (0.0, 0.0, 0.0)
     growth: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse widths, shares and growths that are none."""
+        _triple(self.sigma_um, "psf_sigma_um")
+        _triple(self.haze_sigma_um, "haze_sigma_um")
+        if not 0 <= self.haze <= 1:
+            raise InputError(f"haze must be a share of the light in [0, 1], found {self.haze}")
+        if not np.isfinite(self.growth):
+            raise InputError(f"psf_growth must be a number per 100 µm, found {self.growth}")
 
     def sigma_at(self, axis: int, depth_um: NDArray[np.floating]) -> Array:
         """Return the standard deviation along an axis, µm, at depths below the first plane."""
@@ -116,38 +129,6 @@ class Sampled:
 Psf = Gaussian | Sampled
 
 
-def gaussian(
-    sigma_um: Sequence[float],
-    *,
-    haze: float = 0.0,
-    haze_sigma_um: Sequence[float] = (0.0, 0.0, 0.0),
-    growth: float = 0.0,
-) -> Gaussian:
-    """Return a Gaussian point spread function, with a wide haze if wanted.
-
-    Parameters
-    ----------
-    sigma_um, haze_sigma_um : sequence of float
-        Standard deviations along z, y, x.
-    haze : float
-        Share of the light in the haze (scattered light).
-    growth : float
-        Relative increase of `sigma_um` per 100 µm below the first plane: 0.5 is half as wide again
-        at 100 µm. The haze does not grow.
-
-    Raises
-    ------
-    InputError
-        If a width is not finite and at least 0, or the haze not a share.
-    """
-    narrow, wide = _triple(sigma_um, "psf_sigma_um"), _triple(haze_sigma_um, "haze_sigma_um")
-    if not 0 <= haze <= 1:
-        raise InputError(f"haze must be a share of the light in [0, 1], found {haze}")
-    if not np.isfinite(growth):
-        raise InputError(f"psf_growth must be a number per 100 µm, found {growth}")
-    return Gaussian(narrow, float(haze), wide, float(growth))
-
-
 def _triple(values: Sequence[float], name: str) -> Triple:
     """Return three finite widths in µm that are not negative."""
     if len(values) != 3 or not all(np.isfinite(value) and value >= 0 for value in values):
@@ -169,7 +150,7 @@ def measured(
         One bead each, ZYX, from the front of the sample to its back, the side of the objective
         at z = 0.
     spacing_um : sequence of float, optional
-        Voxel size along z, y, x, in place of what the files say.
+        Voxel size along z, y, x, in place of the values in the files.
     depths_um : sequence of float, optional
         Depth of each bead below the first plane of the image, rising. None: evenly from the first
         plane to the last.
@@ -182,8 +163,8 @@ def measured(
 
     Notes
     -----
-    The background is the median of the outermost voxels; what is less than `NOISE` standard
-    deviations above it in the smoothed image is dark. The point is at the centroid of the
+    The background is the median of the outermost voxels; voxels less than `NOISE` standard
+    deviations above it in the smoothed image are dark. The point is at the centroid of the
     brightest core.
     """
     if not stacks:
@@ -240,7 +221,7 @@ def centred(light: Image, smooth: Image, spacing: Triple, name: str) -> Kernel:
     light : (z, y, x) float array
         Without background, of any sum above 0.
     smooth : (z, y, x) float array
-        In which the core is what is brighter than `SPOT` of the maximum.
+        The core are its voxels brighter than `SPOT` of the maximum.
     spacing : tuple of float
         µm per voxel.
     name : str
@@ -255,14 +236,14 @@ def centred(light: Image, smooth: Image, spacing: Triple, name: str) -> Kernel:
     boxes = ndimage.find_objects(spots)
     number = int(spots.flat[int(smooth.argmax())])
     core = boxes[number - 1]
-    beside = [
+    others = [
         box
         for box in boxes  # above one another: the lobes of an aberrated bead
         if any(box[a].stop < core[a].start or box[a].start > core[a].stop for a in (1, 2))
     ]
-    if beside:
+    if others:
         raise InputError(
-            f"{name}: a point spread function needs one bead, found {len(beside) + 1} bright "
+            f"{name}: a point spread function needs one bead, found {len(others) + 1} bright "
             "spots; crop the stack to one of them"
         )
     inside = ndimage.center_of_mass(np.where(spots[core] == number, light[core], 0))

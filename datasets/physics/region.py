@@ -1,7 +1,7 @@
 """A volume in space, given by the signed distance to its surface on a coarse grid.
 
-Whoever packs nuclei asks for distances and normals at points, whoever images the tissue for the
-distance on the voxels of a grid; neither needs to know the shape.
+Packing asks for distances and normals at points, imaging for the distance on the voxels of a grid;
+neither needs to know the shape.
 """
 
 from collections.abc import Iterator
@@ -12,11 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite.errors import InputError
-from datasets.physics.grid import Grid
-
-Array = NDArray[np.float64]
-Image = NDArray[np.float32]
-Triple = tuple[float, float, float]
+from datasets.physics.grid import Array, Grid, Image, Triple
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +38,7 @@ class Region:
         if not (self.distance < 0).any():
             raise InputError(
                 "a region of tissue is empty: no sample of its grid lies inside; make it larger "
-                "than what is taken away from it"
+                "than the part that is taken away"
             )
 
     @property
@@ -128,7 +124,7 @@ class Region:
         return image
 
     def above_um(self, grid: Grid) -> Image:
-        """Return how much of the region (Y, X) lies above the first plane of a grid, in µm.
+        """Return the height (Y, X) in µm of the region above the first plane of a grid.
 
         Parameters
         ----------
@@ -150,11 +146,11 @@ class Region:
         return total
 
     def minus(self, other: "Region") -> "Region":
-        """Return what of this region lies outside of another, on the samples of this one."""
+        """Return the part of this region outside of another, on the samples of this one."""
         return replace(self, distance=np.maximum(self.distance, -other.on(self.grid)))
 
     def intersect(self, other: "Region") -> "Region":
-        """Return what of this region lies inside another, on the samples of this one."""
+        """Return the part of this region inside another, on the samples of this one."""
         return replace(self, distance=np.maximum(self.distance, other.on(self.grid)))
 
     def scaled(self, factor: float, about_um: Triple | None = None) -> "Region":

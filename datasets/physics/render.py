@@ -1,7 +1,7 @@
 """The image before the camera: painted, dimmed, blurred and sampled slab by slab.
 
 Each slab is dimmed by the tissue above it, whose depth is carried on to the next, and its light is
-spread over all planes of the detector in reach: slabs overlap in the result, not in what is drawn.
+spread over all planes of the detector in reach: slabs overlap in the result, not in the dye.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,22 +10,21 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.physics.grid import Grid
+from datasets.physics.grid import Grid, Image
 from datasets.physics.optics import Attenuation, attenuate
 from datasets.physics.psf import Gaussian, Psf
 from datasets.physics.spread_gaussian import GaussianSpread
 from datasets.physics.spread_sampled import SampledSpread, add_means
 
-Image = NDArray[np.float32]
 Paint = Callable[[Grid], Image]
 Watch = Callable[[str, Image], None]
 
-MAX_BYTES = 256 * 2**20  # for a slab and what is computed from it, the result not counted
+MAX_BYTES = 256 * 2**20  # for a slab and all computed from it, the result not counted
 STEPS = ("dye", "attenuated", "light")  # that can be watched
 
 
 class Spread(Protocol):
-    """How the light of simulated planes reaches the detector."""
+    """The way of light from simulated planes to the detector."""
 
     def slab_bytes(self, planes: int) -> int:
         """Return the memory needed for a slab of so many planes, besides the light itself."""
@@ -35,10 +34,10 @@ class Spread(Protocol):
         """Planes of a slab below which most of the work would be for its borders."""
 
     def add(self, light: Image, start: int, out: Image) -> None:
-        """Add the light (n, Y, X) of the planes from `start` on to what the detector sees."""
+        """Add the light (n, Y, X) of the planes from `start` on to the image `out`."""
 
     def finish(self, out: Image) -> None:
-        """Add what was put off until all planes are known."""
+        """Add the light that needs all planes."""
 
 
 def spread_of(psf: Psf, grid: Grid, detector: Grid) -> Spread:
@@ -155,7 +154,7 @@ def slabs(grid: Grid, spread: Spread, max_bytes: int) -> list[tuple[int, int]]:
     grid : Grid
     spread : Spread
     max_bytes : int
-        For the dye and tissue of a slab and what the spread needs, not for the result, nor for
+        For the dye and tissue of a slab and the memory of the spread, not for the result, nor for
         painting. Only this and the sizes decide the thickness, so that a result is the same on
         every machine; a slab is never thinner than a plane or a sampled point spread function,
         even if the bound is exceeded.

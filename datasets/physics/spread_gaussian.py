@@ -1,16 +1,12 @@
 """Light spread by a Gaussian from simulated planes into the voxels of the detector."""
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array, eye_array
 from scipy.special import erf
 
-from datasets.physics.grid import Grid
+from datasets.physics.grid import Array, Grid, Image
 from datasets.physics.optics import REACH
 from datasets.physics.psf import Gaussian
-
-Array = NDArray[np.float64]
-Image = NDArray[np.float32]
 
 FINE = 2.0  # steps of the grid of the haze in one of its standard deviations
 
@@ -105,7 +101,7 @@ class GaussianSpread:
         return 1
 
     def add(self, light: Image, start: int, out: Image) -> None:
-        """Add the light (n, Y, X) of the planes from `start` on to what the detector sees."""
+        """Add the light (n, Y, X) of the planes from `start` on to the image `out`."""
         planes, (_, y, x) = len(light), self._detector.shape
         narrow = np.empty((planes, x, y), np.float32)
         for index, plane in enumerate(light):
@@ -173,7 +169,7 @@ class _Haze:
         self._coarse += up.tocsc()[:, start : start + len(light)].tocsr() @ seen
 
     def finish(self, out: Image) -> None:
-        """Add the collected light to what the detector sees."""
+        """Add the collected light to the image `out`."""
         up, rows, columns = self._back
         for index in range(len(out)):
             seen = (up[[index]] @ self._coarse).reshape(columns.shape[1], rows.shape[1])

@@ -6,12 +6,11 @@ from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
 from datasets.physics.camera import area_average
-from datasets.physics.grid import Grid
+from datasets.physics.grid import Grid, Image
 from datasets.physics.optics import padded_shape
 from datasets.physics.psf import Sampled
 from datasets.physics.spread_gaussian import axis_um
 
-Image = NDArray[np.float32]
 Spectrum = NDArray[np.complex64]
 
 
@@ -65,7 +64,7 @@ class SampledSpread:
         return 2 * self._reach[0] + 1
 
     def add(self, light: Image, start: int, out: Image) -> None:
-        """Add the light (n, Y, X) of the planes from `start` on to what the detector sees."""
+        """Add the light (n, Y, X) of the planes from `start` on to the image `out`."""
         whole = tuple(n + 2 * r for n, r in zip(light.shape, self._reach, strict=True))
         shape = padded_shape(whole, (0, 0, 0))
         weights = self._weights[:, start : start + len(light)]
@@ -89,7 +88,7 @@ class SampledSpread:
         add_means(np.asarray(spread, np.float32), around, self._detector, out)
 
     def finish(self, out: Image) -> None:
-        """Nothing was put off."""
+        """All light is added already."""
 
     def _transfer(self, index: int, shape: tuple[int, ...]) -> Spectrum:
         """Return the transform of a kernel whose first voxel is `reach` before the point."""
@@ -110,7 +109,7 @@ class SampledSpread:
 
 
 def add_means(image: Image, grid: Grid, detector: Grid, out: Image) -> None:
-    """Add the means of an image over the voxels of a detector to what the detector sees.
+    """Add the means of an image over the voxels of a detector to the image `out`.
 
     Parameters
     ----------

@@ -1,20 +1,13 @@
 """Outlines of tissue: ellipsoids, irregular bodies, shells, a full field, masks from files."""
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
 from datasets.physics import distance as signed
-from datasets.physics.grid import Grid
+from datasets.physics.grid import Array, Grid, Image, Triple
 from datasets.physics.region import Region
-
-__all__ = ["Region", "ball", "ellipsoid", "fill", "from_mask", "irregular", "shell"]
-
-Array = NDArray[np.float64]
-Image = NDArray[np.float32]
-Triple = tuple[float, float, float]
 
 SAMPLES = 64  # along each axis
 MARGIN = 4  # samples beyond the surface
@@ -39,11 +32,6 @@ def ellipsoid(centre_um: Triple, semi_axes_um: Triple) -> Region:
     half = SAMPLES // 2
     z, y, x = (axis / (half - MARGIN) for axis in semi_axes_um)
     return _centred(signed.to_ellipsoid(half, (z, y, x), semi_axes_um), (z, y, x), centre_um)
-
-
-def ball(centre_um: Triple, radius_um: float) -> Region:
-    """Return a ball of tissue."""
-    return ellipsoid(centre_um, (radius_um, radius_um, radius_um))
 
 
 def irregular(
@@ -130,7 +118,7 @@ def from_mask(mask: Volume, centre_um: Triple) -> Region:
     Parameters
     ----------
     mask : Volume
-        (Z, Y, X), any type; what is not zero is tissue.
+        (Z, Y, X), any type; tissue is not 0.
     centre_um : tuple of float
         Where the middle of the box around the tissue is put.
 
@@ -151,7 +139,7 @@ def from_mask(mask: Volume, centre_um: Triple) -> Region:
     tissue = tissue[boxes[0]]
     blocks = [-(-size // (SAMPLES - 2 * MARGIN)) for size in tissue.shape]
     filled = [-size % block for size, block in zip(tissue.shape, blocks, strict=True)]
-    # Equal borders of whole blocks, and what is missing to whole blocks shared between both ends.
+    # Equal borders of whole blocks; voxels missing to whole blocks are shared between both ends.
     edges = [
         (MARGIN * block + rest // 2, MARGIN * block + rest - rest // 2)
         for block, rest in zip(blocks, filled, strict=True)

@@ -10,14 +10,12 @@ from scipy import ndimage
 from cytosuite.volume import Scalar
 from datasets.physics import bodies, cells, labels, optics
 from datasets.physics.bodies import volumes_um3
-from datasets.physics.grid import Grid
+from datasets.physics.grid import Grid, Image, Triple
 from datasets.physics.psf import Gaussian, Psf
 from datasets.physics.shapes import Nuclei
 from datasets.spheroid.light import Specimen
 
-Image = NDArray[np.float32]
 Label = NDArray[np.uint16]
-Triple = tuple[float, float, float]
 
 
 @dataclass(frozen=True, slots=True)

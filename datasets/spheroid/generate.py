@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 
 from cytosuite.volume import Scalar, Volume
 from datasets.conditions import measured
-from datasets.physics import camera, labels
+from datasets.physics import labels
+from datasets.physics.camera import Detector, gain_for_exposure
+from datasets.physics.grid import Image
 from datasets.sample import Sample
 from datasets.spheroid.annotate import Truth, annotate, describe
 from datasets.spheroid.checks import check
@@ -19,7 +21,6 @@ from datasets.spheroid.parameters import Parameters, parameters_from
 
 __all__ = ["Parameters", "check", "generate"]
 
-Image = NDArray[np.float32]
 
 STUDY = "simulated-spheroid"
 
@@ -41,7 +42,7 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
         Sockets ``microscopy-image`` and ``instance-labels``, both (Z, Y, X) with the
         detector's voxel size: of the nuclei or, as `output.channel` says, of the cells. Companions:
         the other channel and its labels, kinds of cells, stages, where a recipe has them.
-        Metadata: drawn values and what came of them. Conditions: density, signal / noise, objects.
+        Metadata: drawn and measured values. Conditions: density, signal / noise, objects.
 
     Raises
     ------
@@ -93,18 +94,15 @@ def _expose(
 ) -> NDArray[np.unsignedinteger]:
     """Return the counts of a channel."""
     wanted, drawn = specimen.parameters.camera, specimen.drawn
-    return camera.expose(
-        rng,
-        light,
+    detector = Detector(
         gain=gain,
         offset=wanted.offset,
-        read_noise=drawn["read_noise"],
-        excess=drawn["excess"],
         half_normal=wanted.half_normal,
         averaging=wanted.averaging,
-        sensor_blur=drawn["sensor_blur"],
         bits=wanted.bits,
+        **{name: drawn[name] for name in ("read_noise", "excess", "sensor_blur")},
     )
+    return detector.expose(rng, light)
 
 
 def _gain(specimen: Specimen, light: Image, objects: NDArray[np.uint16]) -> float:
@@ -112,7 +110,7 @@ def _gain(specimen: Specimen, light: Image, objects: NDArray[np.uint16]) -> floa
     wanted = specimen.parameters.camera
     if wanted.exposure <= 0:
         return wanted.gain
-    return camera.gain_for_exposure(light, objects, wanted.exposure, wanted.offset, wanted.bits)
+    return gain_for_exposure(light, objects, wanted.exposure, wanted.offset, wanted.bits)
 
 
 def _sample(
@@ -122,7 +120,7 @@ def _sample(
     steps: Mapping[str, Image],
     metadata: Mapping[str, Scalar],
 ) -> Sample:
-    """Return inputs, truth and what belongs beside them."""
+    """Return all images and labels of the case."""
     spacing, channel = specimen.parameters.image.spacing_um, specimen.parameters.output.channel
 
     def volume(array: NDArray[Any], **facts: Scalar) -> Volume:
@@ -130,12 +128,10 @@ def _sample(
         return Volume(array, spacing, "ZYX", facts)
 
     seen = {name: volume(image, channel=name, study=STUDY) for name, image in images.items()}
-    labelled = {"nucleus": truth.nuclei, "membrane": truth.cells}
     companions = {f"{name}-image": found for name, found in seen.items() if name != channel}
-    other = "membrane" if channel == "nucleus" else "nucleus"
-    beside = labelled[other]
-    if beside is not None:
-        companions["cell-labels" if other == "membrane" else "nucleus-labels"] = volume(beside)
+    name, other = ("cell", truth.cells) if channel == "nucleus" else ("nucleus", truth.nuclei)
+    if other is not None:
+        companions[f"{name}-labels"] = volume(other)
     if specimen.parameters.kinds:
         companions["cell-kinds"] = volume(labels.type_map(truth.nuclei, truth.kinds))
     for number, (name, image) in enumerate(steps.items(), start=1):
@@ -144,7 +140,7 @@ def _sample(
         companions[f"step-{len(steps) + 1}-counts"] = seen[channel]
         if truth.levels is not None:
             companions["visible-level"] = volume(truth.levels)
-    main = labelled[channel]
+    main = truth.nuclei if channel == "nucleus" else truth.cells
     assert main is not None  # cells are simulated where their channel is shown
     density: dict[str, Scalar] = {"density [%]": 100 * specimen.spheroid.volume_fraction}
     return Sample(

@@ -9,6 +9,7 @@ import numpy as np
 from cytosuite.errors import InputError
 from datasets.physics import debris, mitosis
 from datasets.physics.bodies import Bodies, Mixture
+from datasets.physics.grid import Array
 from datasets.physics.packing import pack
 from datasets.physics.placement import count_for, scatter, subcultures
 from datasets.physics.region import Region
@@ -24,7 +25,7 @@ from datasets.spheroid.populate import (
     shares,
     typical_volume,
 )
-from datasets.spheroid.spheroid import Array, Ellipsoids, Numbers, Spheroid
+from datasets.spheroid.spheroid import Ellipsoids, Numbers, Spheroid
 
 LOOSEN = 0.93  # a volume fraction that cannot be packed is tried again this much lower
 FEW = (0.15, 0.015)  # and below 10 nuclei as low as this, plus that for each nucleus

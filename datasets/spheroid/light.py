@@ -10,15 +10,13 @@ from numpy.typing import NDArray
 from cytosuite.errors import InputError
 from datasets.physics import bodies, debris, dye, microscope, psf
 from datasets.physics.cells import Cells, grow_cells, paint_membranes
-from datasets.physics.grid import Grid
+from datasets.physics.grid import Grid, Image
 from datasets.physics.optics import Attenuation
 from datasets.physics.psf import Psf
 from datasets.physics.render import Watch, render, simulation_grid
 from datasets.spheroid.draw import Drawn
 from datasets.spheroid.parameters import Parameters
 from datasets.spheroid.spheroid import Spheroid
-
-Image = NDArray[np.float32]
 
 PSF_DEPTHS = 4  # of a computed point spread function that changes with depth
 
@@ -139,7 +137,7 @@ def point_spread(parameters: Parameters, drawn: Drawn) -> Psf:
             depths_um=(0.0,) if matched else np.linspace(0.0, depth, PSF_DEPTHS).tolist(),
         )
     lateral = drawn["psf_sigma_xy_um"]
-    return psf.gaussian(
+    return psf.Gaussian(
         (drawn["psf_sigma_z_um"], lateral, lateral),
         haze=drawn["haze"],
         haze_sigma_um=optics.haze_sigma_um,

@@ -8,13 +8,12 @@ import numpy as np
 from cytosuite.errors import InputError
 from cytosuite.formats import read
 from datasets.physics import tissue
+from datasets.physics.grid import Triple
 from datasets.physics.region import Region
 from datasets.spheroid.checks import spheroid_semi_axes
 from datasets.spheroid.draw import Drawn
 from datasets.spheroid.parameters import Parameters
 from datasets.spheroid.sections import Tissue
-
-Triple = tuple[float, float, float]
 
 BEYOND = 1.5  # nuclear diameters by which tissue that fills the image goes on outside
 

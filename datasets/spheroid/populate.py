@@ -13,13 +13,13 @@ from datasets.phantoms.library import Phantom, read_library
 from datasets.phantoms.stored import StoredNuclei, draw_stored
 from datasets.physics import shapes
 from datasets.physics.bodies import Bodies, volumes_um3
+from datasets.physics.grid import Triple
 from datasets.physics.shapes import Nuclei
 from datasets.spheroid.draw import Drawn, of_kind
 from datasets.spheroid.parameters import Parameters
 from datasets.spheroid.sections import Kind
 
 Library = tuple[Phantom, ...]
-Triple = tuple[float, float, float]
 
 DRAWN = (  # once per case and kind
     "diameter_um",

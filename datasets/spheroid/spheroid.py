@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from datasets.physics.bodies import Bodies, Mixture
 from datasets.physics.debris import Blobs
+from datasets.physics.grid import Array
 from datasets.physics.shapes import Nuclei
 from datasets.spheroid.outline import Outline
 
-Array = NDArray[np.float64]
 Numbers = NDArray[np.int64]
 
 

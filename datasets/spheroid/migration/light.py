@@ -1,25 +1,15 @@
-"""Optics and camera of the published spheroid simulators in units of ours: µm and photons."""
+"""Translate optics and camera of the published simulators into our units: µm and photons."""
 
-from datasets.physics.optics import published
-from datasets.spheroid.migration.published import Log, Published, Recipe, Version, tidy
+from datasets.spheroid.migration.published import Published, Recipe, Remarks, Version, tidy
 
 SCALE = 255  # grey values of the published images, always 8 bits
 NO_SHOT_NOISE = 1e4  # photons per grey value: shot noise of 0.16 grey values at full scale
 LENGTHS = {"f2": 150.0, "f3": 200.0}  # attenuation laws with a fixed length, voxels
+DELAYS = {"f1": -5, "f3": 10, "f3p": 10}  # and those with a delay, voxels
 
 
-def optics_of(old: Published, image: Recipe, version: Version, log: Log) -> Recipe:
-    """Return attenuation and blur in our sections.
-
-    Parameters
-    ----------
-    old : Published
-    image : dict
-        The section `image` of the recipe.
-    version : str
-    log : Log
-        Takes what is said of the translation.
-    """
+def optics_of(old: Published, image: Recipe, version: Version, log: Remarks) -> Recipe:
+    """Return attenuation and blur; `image` is the section of the new recipe."""
     optics: Recipe = {"cytoplasm": 0.0, "haze": 0.0}
     log.notes.append("optics: cytoplasm and haze are 0, the published simulation has none")
     optics |= _attenuation(old, image, version, log)
@@ -38,27 +28,32 @@ def optics_of(old: Published, image: Recipe, version: Version, log: Log) -> Reci
     return optics
 
 
-def _attenuation(old: Published, image: Recipe, version: Version, log: Log) -> Recipe:
-    """Return the law of dimming; published lengths count output voxels along z."""
+def _attenuation(old: Published, image: Recipe, version: Version, log: Remarks) -> Recipe:
+    """Return the law of dimming; published lengths count output voxels along z.
+
+    The laws, clipped to [0, 1], of depth d in voxels: ``fOld = (d / slices + 1)^-6 + 0.2``,
+    ``f1 = ((d + 5) / slices + 1)^-6``, ``f2 = (d / 150 + 1)^-6``, ``f2p = (d / b + 1)^-6``,
+    ``f3 = ((d - 10) / 200 + 1)^-6``, ``f3p = ((d - 10) / b + 1)^-6``, ``None = 1`` (Bruch et al.,
+    PLoS ONE 18 (2023), doi:10.1371/journal.pone.0283828).
+    """
     law, size = old.brightness_red_fuction, old.px_size_desired
     if law is None or law == "None":
         return {} if law is None else {"attenuation": "none"}
+    by_slices = law in ("f1", "fOld")
     voxels = LENGTHS.get(law, old.brightness_red_factor_b)
-    if law in ("f1", "fOld"):
-        voxels = _simulated_slices(old, image)
+    voxels = _simulated_slices(old, image) if by_slices else voxels
     if not (voxels and size):
         log.untranslated.append(
             f"brightness_red_fuction: {law} needs the voxel size and "
-            + ("the height of the stack" if law in ("f1", "fOld") else "brightness_red_factor_b")
+            + ("the height of the stack" if by_slices else "brightness_red_factor_b")
             + ", which the file does not give; optics.attenuation keeps our default"
         )
         return {}
-    found = published(law, size[0], factor_b=voxels, slices=voxels)
-    made: Recipe = {"attenuation": found.law, "attenuation_um": tidy(found.length_um)}
-    if found.delay_um:
-        made["attenuation_delay_um"] = tidy(found.delay_um)
-    if found.floor:
-        made["attenuation_floor"] = found.floor
+    made: Recipe = {"attenuation": "power", "attenuation_um": tidy(voxels * size[0])}
+    if law in DELAYS:
+        made["attenuation_delay_um"] = tidy(DELAYS[law] * size[0])
+    if law == "fOld":
+        made["attenuation_floor"] = 0.2
     if version == "first version":
         log.notes.append(
             "brightness_red_fuction: the brightest voxel was stretched back to its old value after "
@@ -76,16 +71,8 @@ def _simulated_slices(old: Published, image: Recipe) -> float | None:
     return float(slices + round(30 * finest[0] / old.px_size_sim_img[0]))
 
 
-def camera_of(old: Published, version: Version, log: Log) -> Recipe:
-    """Return the detector, from grey values to photons.
-
-    Parameters
-    ----------
-    old : Published
-    version : str
-    log : Log
-        Takes what is said of the translation.
-    """
+def camera_of(old: Published, version: Version, log: Remarks) -> Recipe:
+    """Return the camera, from grey values to photons."""
     factor = old.noise_poisson_factor
     camera: Recipe = {"bits": 8, "background_photons": 0.0}
     exposure = old.exposure_percentage or (1.0 if version == "first version" else None)

@@ -1,7 +1,7 @@
 """Read the parameter files of the published spheroid simulators as recipes of ours.
 
-The published programs count in voxels and grey values; a recipe says µm and photons. Whatever has
-no counterpart is named, nothing is left out in silence.
+The published programs count in voxels and grey values, recipes in µm and photons. Keys without
+counterpart are listed.
 
 References
 ----------
@@ -19,9 +19,10 @@ from cytosuite.manifest import parse
 from datasets.spheroid.migration.light import camera_of, optics_of
 from datasets.spheroid.migration.published import (
     EXPECTED,
-    Log,
+    MACHINE,
     Published,
     Recipe,
+    Remarks,
     Version,
     tidy,
     version_of,
@@ -33,16 +34,16 @@ MOST_PLACES = 20000  # that a recipe may ask to be tried
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """A recipe made from a published parameter file, and what a reader must know of it.
+    """A recipe made from a published parameter file, with remarks for the reader.
 
     Parameters
     ----------
     recipe : dict
         ``dataset``, ``title``, ``description``, ``cases``, ``references`` and ``parameters``.
     untranslated : tuple of str
-        One line per key without counterpart: which, and why.
+        One line per key without counterpart, with the reason.
     notes : tuple of str
-        One line per value whose meaning changed, or that is not in the file.
+        One line per value that changed its meaning or is not in the file.
     """
 
     recipe: Recipe
@@ -61,7 +62,7 @@ def migrate(path: Path) -> Migration:
     Returns
     -------
     Migration
-        Keys that the file lacks keep the defaults of ours and are named. Paths of masks,
+        Keys that the file lacks keep our defaults and are listed. Paths of masks,
         phantoms and point spread functions are taken over as they stand.
 
     Raises
@@ -78,7 +79,7 @@ def migrate(path: Path) -> Migration:
             "with keys like input_spheroid_mask), found none of its keys"
         )
     old = parse(path, {key: value for key, value in values.items() if key in known}, Published)
-    log = Log()
+    log = Remarks()
     log.untranslated += [f"{key}: not a published key" for key in values if key not in known]
     version = version_of(values)
     log.notes += [
@@ -105,11 +106,13 @@ def migrate(path: Path) -> Migration:
         "references": [DOI[1 if version == "first version" else 2]],
         "parameters": {name: section for name, section in parameters.items() if section},
     }
-    _name_machine_settings(old, log)
+    log.untranslated += [
+        f"{key}: {why}" for key, why in MACHINE.items() if getattr(old, key) is not None
+    ]
     return Migration(recipe, tuple(log.untranslated), tuple(log.notes))
 
 
-def _image(old: Published, folder: Path, version: Version, log: Log) -> Recipe:
+def _image(old: Published, folder: Path, version: Version, log: Remarks) -> Recipe:
     """Return the field of view: voxels of the output, and how much finer it is simulated."""
     image: Recipe = {}
     out, fine = old.px_size_desired, old.px_size_sim_img
@@ -142,7 +145,7 @@ def _image(old: Published, folder: Path, version: Version, log: Log) -> Recipe:
     return image
 
 
-def _shape_of_masks(old: Published, folder: Path, image: Recipe, log: Log) -> None:
+def _shape_of_masks(old: Published, folder: Path, image: Recipe, log: Remarks) -> None:
     """Take the shape of the first mask, as the published programs do without another."""
     assert old.input_spheroid_mask
     first = old.input_spheroid_mask[0]
@@ -165,8 +168,8 @@ def _shape_of_masks(old: Published, folder: Path, image: Recipe, log: Log) -> No
         )
 
 
-def _tissue(old: Published, log: Log) -> Recipe:
-    """Return where nuclei are put: at random places in a mask until there is no room."""
+def _tissue(old: Published, log: Remarks) -> Recipe:
+    """Return the arrangement of nuclei: at random places in a mask until there is no room."""
     tissue: Recipe = {"arrangement": "random", "n_nuclei": "auto"}
     if old.input_spheroid_mask:
         tissue |= {"outline": "file", "masks": list(old.input_spheroid_mask)}
@@ -197,7 +200,7 @@ def _tissue(old: Published, log: Log) -> Recipe:
     return tissue
 
 
-def _nuclei(old: Published, log: Log) -> Recipe:
+def _nuclei(old: Published, log: Remarks) -> Recipe:
     """Return the sources of nuclei: one folder, kinds from several, clusters of another kind."""
     folders = old.input_phantom_folders or (
         (old.input_phantom_folder,) if old.input_phantom_folder else ()
@@ -235,7 +238,7 @@ def _nuclei(old: Published, log: Log) -> Recipe:
     return made
 
 
-def _subcultures(old: Published, log: Log) -> list[Recipe]:
+def _subcultures(old: Published, log: Remarks) -> list[Recipe]:
     """Return the balls that hold another kind of nuclei."""
     if not (old.num_of_subcultures and old.input_subculture_folder):
         if old.num_of_subcultures:
@@ -258,8 +261,8 @@ def _subcultures(old: Published, log: Log) -> list[Recipe]:
     return [cluster]
 
 
-def _cells(old: Published, log: Log) -> Recipe:
-    """Return what stands for nuclei placed into simulated cells."""
+def _cells(old: Published, log: Remarks) -> Recipe:
+    """Return cells around nuclei in place of nuclei put into given cells."""
     if old.volume_ratio_phantom is None:
         return {}
     log.untranslated.append(
@@ -267,14 +270,6 @@ def _cells(old: Published, log: Log) -> Recipe:
         "nucleus; here cells are grown around packed nuclei, and masks say only where tissue is"
     )
     return {"cells": {"enabled": True}}
-
-
-def _name_machine_settings(old: Published, log: Log) -> None:
-    """Name the keys that say where and on what the published program runs."""
-    if old.output_path is not None:
-        log.untranslated.append("output_path: where results go is not part of a recipe")
-    if old.use_gpu_conv is not None:
-        log.untranslated.append("use_gpu_conv: convolutions run on the CPU")
 
 
 def _text(values: list[float]) -> str:

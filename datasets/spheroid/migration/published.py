@@ -1,4 +1,4 @@
-"""The parameter files of the published spheroid simulators: which keys there are, and of what kind.
+"""The keys of the parameter files of the published spheroid simulators, with their types.
 
 References
 ----------
@@ -92,40 +92,25 @@ SUBCULTURES = (
     "subculture_min_dist",
     "px_size_subculture_phantoms",
 )
-COMMON = (
-    "num_of_images",
-    "input_spheroid_mask",
-    "generated_image_shape",
-    "max_overlap",
-    "px_size_phantom_img",
-    "px_size_sim_img",
-    "px_size_desired",
-    "paths_psf",
-    "brightness_red_fuction",
-    "brightness_red_factor_b",
-    "dc_baseline",
-    "noise_gauss",
-    "noise_gauss_absolute",
-    "noise_poisson_factor",
-    "num_of_acquisition_iterations",
+MACHINE = {
+    "output_path": "where results go is not part of a recipe",
+    "use_gpu_conv": "convolutions run on the CPU",
+}
+FIRST = ("input_phantom_folder", "min_dist", "break_criterion")
+COMMON = tuple(
+    name
+    for name in Published.model_fields
+    if name not in {*MACHINE, *FIRST, *SECOND, *FRAGMENTS, *CELLS, *SUBCULTURES}
 )
 EXPECTED: dict[Version, tuple[str, ...]] = {
-    "first version": (
-        *("input_phantom_folder", "min_dist", "break_criterion"),
-        *(COMMON + SUBCULTURES),
-    ),
+    "first version": (*FIRST, *COMMON, *SUBCULTURES),
     "second version": ("min_dist", *SECOND, *FRAGMENTS, *COMMON, *SUBCULTURES),
     "second version with simulated cells": (*SECOND, *CELLS, *COMMON),
 }
 
 
 def version_of(values: Mapping[str, Any]) -> Version:
-    """Return which of the published programs a file belongs to, by the keys it alone has.
-
-    Parameters
-    ----------
-    values : mapping
-        Content of a parameter file.
+    """Return the published program that a parameter file belongs to, by the keys it alone has.
 
     Examples
     --------
@@ -140,8 +125,8 @@ def version_of(values: Mapping[str, Any]) -> Version:
 
 
 @dataclass(slots=True)
-class Log:
-    """What is said of the translation, collected on the way."""
+class Remarks:
+    """Remarks on a translation, collected on the way."""
 
     untranslated: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

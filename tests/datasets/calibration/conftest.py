@@ -29,7 +29,7 @@ def simulate(parameters, seed):
     wanted = parameters["camera"]
     light *= np.exp(rng.uniform(*np.log(np.broadcast_to(wanted["photons"], 2)))).astype(np.float32)
     light += np.float32(rng.uniform(*np.broadcast_to(wanted["background_photons"], 2)))
-    counts = camera.expose(rng, light, gain=wanted["gain"], offset=wanted["offset"])
+    counts = camera.Detector(wanted["gain"], wanted["offset"]).expose(rng, light)
     return [(Volume(counts, SPACING), Volume(labels, SPACING))]
 
 

@@ -20,7 +20,7 @@ def scene(background=0.3, bright=40):
 
 
 def seen(rng, light, **settings):
-    return noise_of(Volume(camera.expose(rng, light, **settings), (1, 1, 1)))
+    return noise_of(Volume(camera.Detector(**settings).expose(rng, light), (1, 1, 1)))
 
 
 def test_gain_and_offset_of_a_quiet_camera(rng):

@@ -5,6 +5,10 @@ from cytosuite.errors import InputError
 from datasets.physics import camera
 
 
+def expose(rng, photons, **settings):
+    return camera.Detector(**settings).expose(rng, photons)
+
+
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
@@ -43,9 +47,7 @@ def test_average_sees_darkness_outside():
 def test_variance_grows_with_the_mean_at_the_slope_of_the_gain(rng):
     levels = np.array([2.0, 10.0, 40.0, 150.0])
     stacks = [
-        camera.expose(
-            rng, np.full((20, 50, 50), n, np.float32), gain=3.0, offset=200, read_noise=1.5
-        )
+        expose(rng, np.full((20, 50, 50), n, np.float32), gain=3.0, offset=200, read_noise=1.5)
         for n in levels
     ]
     means = [stack.mean() for stack in stacks]
@@ -58,27 +60,27 @@ def test_variance_grows_with_the_mean_at_the_slope_of_the_gain(rng):
 
 
 def test_offset_is_not_light(rng):
-    dark = camera.expose(rng, np.zeros((8, 8, 8), np.float32), offset=123.4)
+    dark = expose(rng, np.zeros((8, 8, 8), np.float32), offset=123.4)
     assert (dark == 123).all()
     assert dark.dtype == np.uint16
 
 
 def test_counts_are_rounded_not_truncated(rng):
-    dark = camera.expose(rng, np.zeros((30, 50, 50), np.float32), offset=100, read_noise=4)
+    dark = expose(rng, np.zeros((30, 50, 50), np.float32), offset=100, read_noise=4)
     assert dark.mean() == pytest.approx(100, abs=0.08)
 
 
 def test_counts_stay_within_sixteen_bits(rng):
     light = np.full((2, 2, 2), 1e6, np.float32)
-    assert (camera.expose(rng, light) == 65535).all()
-    dark = camera.expose(rng, 0 * light, offset=0, read_noise=50)
+    assert (expose(rng, light) == 65535).all()
+    dark = expose(rng, 0 * light, offset=0, read_noise=50)
     assert dark.max() < 1000  # negative noise does not wrap to the top
 
 
 def test_chance_comes_from_the_generator_alone():
     light = np.full((4, 4, 4), 9, np.float32)
     first, same, other = (
-        camera.expose(np.random.default_rng(seed), light, read_noise=1) for seed in (1, 1, 2)
+        expose(np.random.default_rng(seed), light, read_noise=1) for seed in (1, 1, 2)
     )
     assert (first == same).all()
     assert (first != other).any()
@@ -92,40 +94,40 @@ def flat(photons, shape=(20, 60, 60)):
 
 
 def transfer_slope(rng, **settings):
-    stacks = [camera.expose(rng, flat(n), **settings) for n in LEVELS]
+    stacks = [expose(rng, flat(n), **settings) for n in LEVELS]
     return np.polyfit([s.mean() for s in stacks], [s.var() for s in stacks], 1)[0]
 
 
 @pytest.mark.parametrize(("excess", "factor"), [(0.0, 1.0), (0.5, 1.5), (1.0, 2.0)])
 def test_multiplication_adds_variance_and_keeps_the_mean(rng, excess, factor):
     assert transfer_slope(rng, gain=3.0, excess=excess) == pytest.approx(3 * factor, rel=0.04)
-    counts = camera.expose(rng, flat(9), gain=5, offset=0, excess=excess)
+    counts = expose(rng, flat(9), gain=5, offset=0, excess=excess)
     assert counts.mean() == pytest.approx(45, rel=0.01)
 
 
 def test_multiplied_darkness_stays_dark(rng):
-    assert (camera.expose(rng, flat(0), gain=8, offset=50, excess=1.0) == 50).all()
+    assert (expose(rng, flat(0), gain=8, offset=50, excess=1.0) == 50).all()
 
 
 def test_averaging_divides_the_variance(rng):
     noise = {"gain": 10.0, "read_noise": 2.0, "excess": 0.3, "half_normal": 20.0}
     single, mean_of_four = (
-        camera.expose(rng, flat(50), averaging=n, **noise).astype(float) for n in (1, 4)
+        expose(rng, flat(50), averaging=n, **noise).astype(float) for n in (1, 4)
     )
     assert mean_of_four.var() == pytest.approx(single.var() / 4, rel=0.04)
     assert mean_of_four.mean() == pytest.approx(single.mean(), rel=0.002)
 
 
 def test_half_normal_noise_raises_the_mean(rng):
-    counts = camera.expose(rng, flat(0), offset=100, half_normal=30)
+    counts = expose(rng, flat(0), offset=100, half_normal=30)
     assert counts.mean() - 100 == pytest.approx(30 * np.sqrt(2 / np.pi), rel=0.01)
     assert counts.std() == pytest.approx(30 * np.sqrt(1 - 2 / np.pi), rel=0.02)
     assert counts.min() >= 100
 
 
 def test_sensor_blur_correlates_neighbours_within_planes_only(rng):
-    sharp = camera.expose(rng, flat(400), gain=4).astype(float)
-    soft = camera.expose(rng, flat(400), gain=4, sensor_blur=0.8).astype(float)
+    sharp = expose(rng, flat(400), gain=4).astype(float)
+    soft = expose(rng, flat(400), gain=4, sensor_blur=0.8).astype(float)
     assert soft.mean() == pytest.approx(sharp.mean(), rel=0.002)
     assert soft.var() < 0.3 * sharp.var()
     noise = soft - soft.mean()
@@ -135,22 +137,22 @@ def test_sensor_blur_correlates_neighbours_within_planes_only(rng):
 
 @pytest.mark.parametrize(("bits", "top"), [(8, 255), (12, 4095), (16, 65535)])
 def test_counts_fill_the_scale_of_the_detector_and_no_more(rng, bits, top):
-    counts = camera.expose(rng, flat(1e6, (2, 3, 3)), bits=bits)
+    counts = expose(rng, flat(1e6, (2, 3, 3)), bits=bits)
     assert (counts == top).all()
     assert counts.dtype == (np.uint8 if bits == 8 else np.uint16)
 
 
 def test_eight_bits_round_once(rng):
-    counts = camera.expose(rng, flat(30), gain=0.7, offset=10, read_noise=3, averaging=3, bits=8)
+    counts = expose(rng, flat(30), gain=0.7, offset=10, read_noise=3, averaging=3, bits=8)
     assert counts.mean() == pytest.approx(0.7 * 30 + 10, abs=0.03)
 
 
 def test_a_stack_in_pieces_has_the_same_bytes(rng):
     light = rng.random((7, 5, 9), dtype=np.float32) * 40
     every = {"gain": 2.0, "read_noise": 1.0, "excess": 0.5, "half_normal": 3.0, "averaging": 2}
-    whole = camera.expose(np.random.default_rng(3), light, sensor_blur=0.5, **every)
+    whole = expose(np.random.default_rng(3), light, sensor_blur=0.5, **every)
     one = np.random.default_rng(3)
-    pieces = [camera.expose(one, part, sensor_blur=0.5, **every) for part in (light[:3], light[3:])]
+    pieces = [expose(one, part, sensor_blur=0.5, **every) for part in (light[:3], light[3:])]
     assert (np.concatenate(pieces) == whole).all()
 
 
@@ -182,7 +184,7 @@ def test_exposure_without_labels_takes_all_light():
 )
 def test_impossible_detectors_are_refused_in_one_line(rng, settings, text):
     with pytest.raises(InputError) as error:
-        camera.expose(rng, flat(1, (1, 2, 2)), **settings)
+        expose(rng, flat(1, (1, 2, 2)), **settings)
     assert text in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -190,7 +192,7 @@ def test_impossible_detectors_are_refused_in_one_line(rng, settings, text):
 @pytest.mark.parametrize("light", [-1.0, np.nan, np.inf])
 def test_impossible_light_is_refused(rng, light):
     with pytest.raises(InputError, match="photons per voxel must lie in 0"):
-        camera.expose(rng, flat(light, (1, 2, 2)))
+        expose(rng, flat(light, (1, 2, 2)))
 
 
 @pytest.mark.parametrize(("exposure", "offset"), [(0, 0), (-0.5, 0), (0.3, 100)])

@@ -7,7 +7,12 @@ from hypothesis import strategies as st
 
 from cytosuite.errors import InputError
 from datasets.physics.hulls import check_room, closeness, hulls, shrinkage
-from datasets.physics.tissue import ball, fill
+from datasets.physics.tissue import ellipsoid, fill
+
+
+def ball(centre, radius):
+    return ellipsoid(centre, (radius,) * 3)
+
 
 EYE = np.eye(3)[None]
 AXES = st.tuples(*[st.floats(2, 8)] * 3)

@@ -85,20 +85,17 @@ DEPTHS = np.array([0, 3, 12, 60, 400])  # voxels
 
 
 @pytest.mark.parametrize(
-    ("name", "formula"),
+    ("values", "formula"),
     [
-        ("fOld", lambda d: (d / 90 + 1.0) ** -6 + 0.2),
-        ("f1", lambda d: ((d + 5) / 90 + 1.0) ** -6),
-        ("f2", lambda d: (d / 150 + 1.0) ** -6),
-        ("f2p", lambda d: (d / 70 + 1.0) ** -6),
-        ("f3", lambda d: ((d - 10) / 200 + 1.0) ** -6),
-        ("f3p", lambda d: ((d - 10) / 70 + 1.0) ** -6),
-        ("None", lambda d: np.ones(len(d))),
+        ((90, 0, 0.2), lambda d: (d / 90 + 1.0) ** -6 + 0.2),
+        ((90, -5, 0.0), lambda d: ((d + 5) / 90 + 1.0) ** -6),
+        ((150, 0, 0.0), lambda d: (d / 150 + 1.0) ** -6),
+        ((200, 10, 0.0), lambda d: ((d - 10) / 200 + 1.0) ** -6),
     ],
 )
-def test_published_attenuation_is_its_formula_in_voxels(name, formula):
-    law = optics.published(name, voxel_um=1.5, factor_b=70, slices=90)
-    factor = law.factor(DEPTHS * 1.5)
+def test_power_laws_are_the_published_formulas(values, formula):
+    length, delay, floor = values
+    factor = optics.Attenuation("power", length, delay, floor).factor(DEPTHS)
     assert factor == pytest.approx(formula(DEPTHS).clip(0, 1), rel=1e-5)
     assert factor.dtype == np.float32
 
@@ -118,11 +115,6 @@ def _unknown_law():
     optics.Attenuation("linear")
 
 
-def _unknown_name():
-    """the published attenuations are fOld, f1, f2, f2p, f3, f3p, None; found 'f4'"""
-    optics.published("f4", 1.0)
-
-
 def _no_length():
     """attenuation length must be above 0 µm, found 0"""
     optics.Attenuation("power", 0)
@@ -133,7 +125,7 @@ def _large_floor():
     optics.Attenuation("power", 10.0, floor=1.5)
 
 
-@pytest.mark.parametrize("mistake", [_unknown_law, _unknown_name, _no_length, _large_floor])
+@pytest.mark.parametrize("mistake", [_unknown_law, _no_length, _large_floor])
 def test_attenuation_explains(mistake):
     with pytest.raises(InputError, match=re.escape(mistake.__doc__)):
         mistake()

@@ -8,7 +8,11 @@ from hypothesis import strategies as st
 from cytosuite.errors import InputError
 from datasets.physics.packing import pack
 from datasets.physics.shapes import SPHERE, draw_nuclei
-from datasets.physics.tissue import ball, ellipsoid, irregular, shell
+from datasets.physics.tissue import ellipsoid, irregular, shell
+
+
+def ball(centre, radius):
+    return ellipsoid(centre, (radius,) * 3)
 
 
 def _population(count, **options):

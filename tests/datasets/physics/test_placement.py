@@ -9,7 +9,12 @@ from cytosuite.errors import InputError
 from datasets.physics.hulls import hulls
 from datasets.physics.placement import count_for, scatter, subcultures
 from datasets.physics.shapes import SPHERE, draw_nuclei
-from datasets.physics.tissue import ball, ellipsoid, shell
+from datasets.physics.tissue import ellipsoid, shell
+
+
+def ball(centre, radius):
+    return ellipsoid(centre, (radius,) * 3)
+
 
 BALL = ball((5, 10, 15), 40)
 
@@ -142,7 +147,7 @@ def test_subcultures_lie_apart_in_the_tissue():
 
 def test_explains_subcultures_that_have_no_place():
     message = (
-        r"no place for a subculture of 50 µm in tissue of 268\d\d\d µm³ beside \d of 9; lower the "
+        r"no place for a subculture of 50 µm in tissue of 268\d\d\d µm³ after \d of 9; lower the "
         "diameters or the number of subcultures, or make the tissue larger"
     )
     with pytest.raises(InputError, match=message):

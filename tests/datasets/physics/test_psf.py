@@ -60,15 +60,15 @@ def test_one_stack_holds_at_every_depth():
 
 
 def test_gaussian_grows_with_depth_below_the_first_plane():
-    grown = psf.gaussian((2, 1, 1), growth=0.5)
+    grown = psf.Gaussian((2, 1, 1), growth=0.5)
     assert grown.sigma_at(0, np.array([-50.0, 0, 100])).tolist() == [2, 2, 3]
     assert grown.reach_um(100.0) == (12, 6, 6)
 
 
 def test_reach_holds_the_gaussian_but_only_a_part_of_the_haze():
-    hazy = psf.gaussian((1, 1, 1), haze=0.1, haze_sigma_um=(9, 2, 2))
+    hazy = psf.Gaussian((1, 1, 1), haze=0.1, haze_sigma_um=(9, 2, 2))
     assert hazy.reach_um(0.0) == (9, 4, 4)
-    assert psf.gaussian((1, 1, 1), haze_sigma_um=(9, 9, 9)).reach_um(0.0) == (4, 4, 4)
+    assert psf.Gaussian((1, 1, 1), haze_sigma_um=(9, 9, 9)).reach_um(0.0) == (4, 4, 4)
 
 
 def test_reach_of_stacks_is_the_widest():
@@ -115,12 +115,12 @@ def _falling_depths():
 
 def _negative_width():
     """psf_sigma_um must be three widths in µm (z, y, x), found [1, -1, 1]"""
-    psf.gaussian((1, -1, 1))
+    psf.Gaussian((1, -1, 1))
 
 
 def _much_haze():
     """haze must be a share of the light in [0, 1], found 2"""
-    psf.gaussian((1, 1, 1), haze=2)
+    psf.Gaussian((1, 1, 1), haze=2)
 
 
 MISTAKES = [_no_stack, _unknown_size, _flat, _dark, _two_beads, _zero_size, _falling_depths]

@@ -8,7 +8,12 @@ from hypothesis import strategies as st
 from cytosuite.errors import InputError
 from datasets.physics.grid import Grid
 from datasets.physics.region import Region
-from datasets.physics.tissue import ball, ellipsoid
+from datasets.physics.tissue import ellipsoid
+
+
+def ball(centre, radius):
+    return ellipsoid(centre, (radius,) * 3)
+
 
 BALL = ball((10, 20, 30), 25)
 BOX = Grid((30, 44, 52), (2.0, 1.3, 1.1), (-25.0, -10.0, 0.0))

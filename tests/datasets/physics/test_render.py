@@ -11,7 +11,7 @@ from datasets.physics.render import render, simulation_grid, slabs, spread_of
 
 DETECTOR = Grid((16, 24, 26), (2.0, 0.6, 0.6))
 NONE = Attenuation("none")
-NARROW = psf.gaussian((1.0, 0.4, 0.4))
+NARROW = psf.Gaussian((1.0, 0.4, 0.4))
 
 
 def _of(image):
@@ -46,7 +46,7 @@ def test_attenuation_length_is_recovered_from_even_light(law):
     grid = simulation_grid(DETECTOR, (2, 1, 1), (8.0, 2.0, 2.0))
     tissue = lambda slab: np.ones(slab.shape, np.float32)  # noqa: E731
     attenuation = Attenuation(law, 20.0)
-    out = render(_even, tissue, grid, DETECTOR, psf.gaussian((0.1, 0.1, 0.1)), attenuation)
+    out = render(_even, tissue, grid, DETECTOR, psf.Gaussian((0.1, 0.1, 0.1)), attenuation)
     depth = DETECTOR.centres(0) - grid.origin[0]
     inside = out[:, 12, 12]
     if law == "exponential":
@@ -68,7 +68,7 @@ def test_width_is_recovered_from_a_bead(step):
     sigma = (1.5, 0.6, 0.6)
     light = np.zeros((31, 31, 31), np.float32)
     light[15, 15, 15] = 1
-    out = render(_of(light), _even, detector, detector, psf.gaussian(sigma), NONE)
+    out = render(_of(light), _even, detector, detector, psf.Gaussian(sigma), NONE)
     for axis in range(3):
         profile = out.sum(axis=tuple({0, 1, 2} - {axis}), dtype=np.float64)
         position = (np.arange(31) - 15) * step[axis]
@@ -78,7 +78,7 @@ def test_width_is_recovered_from_a_bead(step):
 
 @pytest.mark.parametrize(
     "shape_of_light",
-    [NARROW, psf.gaussian((1, 0.4, 0.4), haze=0.4, haze_sigma_um=(2, 1, 1)), _sampled()],
+    [NARROW, psf.Gaussian((1, 0.4, 0.4), haze=0.4, haze_sigma_um=(2, 1, 1)), _sampled()],
 )
 def test_light_in_the_middle_is_kept(shape_of_light):
     grid, light, _ = _scene(shape_of_light)
@@ -102,7 +102,7 @@ def test_light_from_outside_of_the_image_comes_in():
 
 @pytest.mark.parametrize(
     "shape_of_light",
-    [psf.gaussian((1.5, 0.6, 0.6), haze=0.3, haze_sigma_um=(6, 3, 3), growth=0.5), _sampled()],
+    [psf.Gaussian((1.5, 0.6, 0.6), haze=0.3, haze_sigma_um=(6, 3, 3), growth=0.5), _sampled()],
 )
 @pytest.mark.parametrize("max_bytes", [1, 400_000])
 def test_does_not_depend_on_the_slabs(shape_of_light, max_bytes):

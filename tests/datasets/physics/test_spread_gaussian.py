@@ -58,23 +58,23 @@ def test_haze_by_way_of_a_coarse_grid_is_exact_to_a_thousandth():
     for voxel in np.random.default_rng(0).integers(8, FINE.shape, (9, 3)) - 4:
         light[tuple(voxel)] = 1
     sigma = (6.0, 3.0, 2.5)
-    hazy = _spread(psf.gaussian((1, 1, 1), haze=1.0, haze_sigma_um=sigma), light)
-    direct = _spread(psf.gaussian(sigma), light)
+    hazy = _spread(psf.Gaussian((1, 1, 1), haze=1.0, haze_sigma_um=sigma), light)
+    direct = _spread(psf.Gaussian(sigma), light)
     assert np.abs(hazy - direct).max() < 1e-3 * direct.max()
 
 
 @pytest.mark.parametrize("sigma", [(0.9, 0.3, 0.3), (0.0, 3.0, 0.0)])
 def test_haze_narrower_than_the_grid_is_spread_directly(sigma):
     light = np.random.default_rng(0).random(FINE.shape, dtype=np.float32)
-    hazy = _spread(psf.gaussian((1, 1, 1), haze=1.0, haze_sigma_um=sigma), light)
-    direct = _spread(psf.gaussian(sigma), light)
+    hazy = _spread(psf.Gaussian((1, 1, 1), haze=1.0, haze_sigma_um=sigma), light)
+    direct = _spread(psf.Gaussian(sigma), light)
     assert np.abs(hazy - direct).max() < 1e-3 * direct.max()
 
 
 def test_dark_stays_exactly_dark():
     light = np.zeros(FINE.shape, np.float32)
     light[20, 30, 30] = 1
-    out = _spread(psf.gaussian((0.5, 0.3, 0.3)), light)
+    out = _spread(psf.Gaussian((0.5, 0.3, 0.3)), light)
     assert out.min() == 0
     assert (out > 0).sum() < 200
 
@@ -82,7 +82,7 @@ def test_dark_stays_exactly_dark():
 def test_growth_widens_light_from_below_only():
     light = np.zeros(FINE.shape, np.float32)
     light[[14, 30], 30, 30] = 1  # 5.9 and 26.7 µm below the first plane
-    grown = psf.gaussian((1.0, 0.5, 0.5), growth=2.0)
+    grown = psf.Gaussian((1.0, 0.5, 0.5), growth=2.0)
     out = _spread(grown, light).sum(axis=1, dtype=np.float64)  # (Z, X)
     axis = axis_um(DETECTOR, 2)[0]
     for row, depth in ((2, 5.85), (11, 26.65)):
