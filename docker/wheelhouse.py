@@ -1,9 +1,9 @@
-"""Collect the locked wheels of the containers into ``docker/wheelhouse/<device>`` on the host.
+"""Download the locked wheels of the containers to ``docker/wheelhouse/<device>`` on the host.
 
-Run ``python3 docker/wheelhouse.py --device cpu``. Only the standard library and pip are used.
-Whatever Python runs it, the wheels are those of CPython 3.11 on linux/amd64, so that the image is
-built without a network. Wheels that are there already are left alone; the folder is complete when
-the program ends with exit code 0.
+Run ``python3 docker/wheelhouse.py --device cpu``; it needs only the standard library and pip. The
+wheels are those of CPython 3.11 on linux/amd64, independent of the running Python; with them an
+image is built without a network. Present wheels are kept. The folder is complete when the program
+ends with exit code 0.
 """
 
 import argparse
@@ -31,22 +31,12 @@ class WheelhouseError(Exception):
 
 
 def locked(text: str) -> dict[str, str]:
-    """Return the versions of a lock by normalised name.
-
-    Parameters
-    ----------
-    text : str
-        Lines ``name==version``; blank lines and lines beginning with ``#`` are left out.
-
-    Returns
-    -------
-    dict of str to str
-        Version by lower-case name with single hyphens (PEP 503), in the order of the text.
+    """Return the versions in a lock of lines ``name==version`` by normalised name (PEP 503).
 
     Raises
     ------
     WheelhouseError
-        If another line stands in the text.
+        If a line is neither a requirement, blank nor a comment.
 
     Examples
     --------
@@ -63,19 +53,7 @@ def locked(text: str) -> dict[str, str]:
 
 
 def missing(versions: dict[str, str], names: Iterable[str]) -> list[str]:
-    """Return the requirements for which no wheel is there, as ``name==version``.
-
-    Parameters
-    ----------
-    versions : dict of str to str
-        As from :func:`locked`.
-    names : iterable of str
-        File names of the wheels that are there.
-
-    Returns
-    -------
-    list of str
-        In the order of `versions`.
+    """Return as ``name==version`` the locked versions without a wheel among file names.
 
     Examples
     --------
@@ -91,35 +69,17 @@ def missing(versions: dict[str, str], names: Iterable[str]) -> list[str]:
 def wheel(name: str) -> tuple[str, str]:
     """Return the normalised distribution name and the version in a wheel's file name.
 
-    Parameters
-    ----------
-    name : str
-        For example ``torch-2.13.0%2Bcpu-cp311-cp311-linux_x86_64.whl``.
-
-    Returns
-    -------
-    tuple of str
-        Name and version; the version keeps its local part (``+cpu``).
+    Examples
+    --------
+    >>> wheel("Foo_Bar-2.13.0%2Bcpu-cp311-cp311-linux_x86_64.whl")
+    ('foo-bar', '2.13.0+cpu')
     """
     parts = name.replace("%2B", "+").split("-")
     return _normalised(parts[0]), parts[1] if len(parts) > 1 else ""
 
 
 def command(requirements: Sequence[str], folder: Path) -> list[str]:
-    """Return the pip command that collects wheels for the containers' Python and platform.
-
-    Parameters
-    ----------
-    requirements : sequence of str
-        Such as ``numpy==2.4.6``.
-    folder : Path
-        Where the wheels go.
-
-    Returns
-    -------
-    list of str
-        The command line; the index is whatever pip is configured to use.
-    """
+    """Return the pip command that downloads wheels for the containers' Python into a folder."""
     options = ["--only-binary=:all:", "--no-deps", "--python-version=3.11", "--implementation=cp"]
     options += ["--abi=cp311", "--abi=abi3", "--abi=none"]
     options += [f"--platform={platform}" for platform in PLATFORMS]
@@ -127,14 +87,14 @@ def command(requirements: Sequence[str], folder: Path) -> list[str]:
 
 
 def collect(device: str, here: Path = HERE) -> int:
-    """Download what the lock of a device names and the folder lacks; remove other versions.
+    """Download the wheels that the lock of a device names; remove other versions.
 
     Parameters
     ----------
     device : str
-        ``cpu`` or ``cuda``: which lock.
+        ``cpu`` or ``cuda``.
     here : Path
-        Folder that holds the locks and gets ``wheelhouse/<device>``.
+        Folder of the locks; the wheels are in ``wheelhouse/<device>`` below it.
 
     Returns
     -------
@@ -144,7 +104,7 @@ def collect(device: str, here: Path = HERE) -> int:
     Raises
     ------
     WheelhouseError
-        If pip fails, or a wheel is still missing, with what to do about it.
+        If pip fails, or a wheel is still missing, with the remedy.
     """
     lock = here / f"requirements-{device}.txt"
     versions = locked(lock.read_text("utf-8")) | locked(PIP)
@@ -168,18 +128,7 @@ def collect(device: str, here: Path = HERE) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code: 0 complete, 1 not.
-
-    Parameters
-    ----------
-    arguments : sequence of str, optional
-        Instead of those of the process.
-
-    Returns
-    -------
-    int
-        The exit code.
-    """
+    """Run the command line and return its exit code: 0 complete, 1 not."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     try:

@@ -59,19 +59,10 @@ class Host:
 
 
 def container_user(host: Host) -> str | None:
-    """Return the user of a container, None for the user of the image.
+    """Return the user of a container as ``uid:gid``, None for the user of the image.
 
-    Parameters
-    ----------
-    host : Host
-        Who runs the benchmark.
-
-    Returns
-    -------
-    str or None
-        ``0:0`` under a rootless daemon, where this is the user outside; else the user who runs the
-        benchmark, also through ``sudo``, so that this user owns the files; for root itself the
-        user of the image, never root.
+    It is the user who runs the benchmark, also through ``sudo``, who then owns the output; for root
+    itself the user of the image, never root. Under a rootless daemon root is the user outside.
 
     Examples
     --------
@@ -88,21 +79,16 @@ def container_user(host: Host) -> str | None:
 
 
 def pick_cpus(available: Collection[int], cpus: float, offset: int) -> str:
-    """Return the processors for a container, as Docker's ``cpuset`` reads them.
+    """Return the processors of a container as Docker's ``cpuset``, ascending.
 
     Parameters
     ----------
     available : collection of int
         Processors this process may use.
     cpus : float
-        Number of processors for the container; rounded up.
+        Number of processors for the container, rounded up; at most all available ones.
     offset : int
         Runners at the same time pass different numbers and so share the machine evenly.
-
-    Returns
-    -------
-    str
-        Comma-separated and ascending; all available ones if these are fewer.
 
     Examples
     --------
@@ -193,12 +179,7 @@ def owner_label() -> str:
 
 
 def is_orphan(label: str) -> bool:
-    """Return whether the process of a label ran on this machine and has ended.
-
-    Parameters
-    ----------
-    label : str
-        As from :func:`owner_label`.
+    """Return whether the process of an :func:`owner_label` ran on this machine and has ended.
 
     Examples
     --------

@@ -5,13 +5,25 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 POLL_S = 0.05
 CGROUP = Path("/sys/fs/cgroup")
 
 
-class Group:
+class GroupFiles(NamedTuple):
+    """Names of the files of a memory control group, and of the field with its idle page cache."""
+
+    used: str
+    events: str
+    cache: str
+
+
+VERSION_1 = GroupFiles("memory.usage_in_bytes", "memory.oom_control", "total_inactive_file")
+VERSION_2 = GroupFiles("memory.current", "memory.events", "inactive_file")
+
+
+class MemoryGroup:
     """The memory control group of a process.
 
     Parameters
@@ -35,17 +47,15 @@ class Group:
     def __init__(
         self, pid: int, name: str, root: Path = CGROUP, proc: Path = Path("/proc")
     ) -> None:
-        self.folder, self.version = _find(pid, name, root, proc)
+        self.folder, self._files = _find(pid, name, root, proc)
 
     def used(self) -> int | None:
         """Return the memory in use in bytes, None where it cannot be read."""
         if self.folder is None:
             return None
-        name = "memory.current" if self.version == 2 else "memory.usage_in_bytes"
-        cache = "inactive_file" if self.version == 2 else "total_inactive_file"
         try:
-            total = int((self.folder / name).read_text())
-            return max(0, total - _field(self.folder / "memory.stat", cache))
+            total = int((self.folder / self._files.used).read_text())
+            return max(0, total - _field(self.folder / "memory.stat", self._files.cache))
         except (OSError, ValueError):
             return None
 
@@ -53,9 +63,8 @@ class Group:
         """Return the number of processes killed for lack of memory, None where not known."""
         if self.folder is None:
             return None
-        name = "memory.events" if self.version == 2 else "memory.oom_control"
         try:
-            return _field(self.folder / name, "oom_kill")
+            return _field(self.folder / self._files.events, "oom_kill")
         except (OSError, ValueError):
             return None
 
@@ -124,25 +133,22 @@ def process_peak(pid: int) -> int | None:
         return None
 
 
-def _find(pid: int, name: str, root: Path, proc: Path) -> tuple[Path | None, int]:
-    """Return the folder of a process's memory group and the version of the interface."""
+def _find(pid: int, name: str, root: Path, proc: Path) -> tuple[Path | None, GroupFiles]:
+    """Return the folder of a process's memory group, None without it, and its file names."""
     try:
         lines = (proc / str(pid) / "cgroup").read_text().splitlines()
     except OSError:
-        return None, 0
+        lines = []
     unified = None
     for line in lines:
         _, controllers, path = line.split(":", 2)
-        if name not in path:
-            continue
-        if "memory" in controllers.split(","):
+        if name in path and "memory" in controllers.split(","):
             folder = root / "memory" / path.lstrip("/")
-            return (folder, 1) if (folder / "memory.stat").is_file() else (None, 0)
-        if not controllers:
+            return (folder if (folder / "memory.stat").is_file() else None), VERSION_1
+        if name in path and not controllers:
             unified = root / path.lstrip("/")
-    if unified is not None and (unified / "memory.stat").is_file():
-        return unified, 2
-    return None, 0
+    found = unified is not None and (unified / "memory.stat").is_file()
+    return (unified if found else None), VERSION_2
 
 
 def _field(path: Path, name: str) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmark.containers.daemon import Client
 from benchmark.engines.hardening import LOG_BYTES, RUN_LABEL, is_orphan, ulimits
-from benchmark.engines.memory import Group
+from benchmark.engines.memory import MemoryGroup
 from benchmark.engines.outcome import GRACE_S, Limits
 from cytosuite import client as http
 
@@ -19,7 +19,7 @@ QUICK_S, SLOW_S, QUICK_FOR_S = 0.02, 0.1, 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class ContainerState:
     """State of a container, as the daemon reports it."""
 
     running: bool
@@ -34,7 +34,7 @@ class Sandbox:
     def __init__(self, client: Client, container: Any) -> None:  # noqa: ANN401 - of the SDK
         self.client = client
         self.container = container
-        self._group: Group | None = None
+        self._group: MemoryGroup | None = None
         self._kills = 0
         self._seen: dict[bool, tuple[str, int]] = {}
         self._streams = ExitStack()
@@ -42,12 +42,12 @@ class Sandbox:
     def start(self) -> None:
         """Start the container."""
         self.container.start()
-        self._group = Group(self.state().pid, self.container.id)
+        self._group = MemoryGroup(self.state().pid, self.container.id)
 
-    def state(self) -> State:
+    def state(self) -> ContainerState:
         """Return its present state."""
         found = self.client.api.inspect_container(self.container.id)["State"]
-        return State(
+        return ContainerState(
             running=bool(found["Running"]),
             exit_code=int(found["ExitCode"]),
             oom_killed=bool(found.get("OOMKilled", False)),

@@ -1,9 +1,14 @@
-"""What the recipes promise, read from their text: no daemon is needed."""
+"""Properties of the Dockerfiles, read from their text: no daemon is needed."""
 
 import re
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+
+from benchmark.catalog import algorithms
+from benchmark.containers.sources import runtime_files
+from cytosuite.files import visible_files
 
 ROOT = Path(__file__).parents[2]
 BOTH = ["Dockerfile", "docker/base.Dockerfile"]
@@ -73,11 +78,33 @@ def test_what_changes_with_every_commit_comes_last():
     assert words.index(("ARG", "REVISION")) > last_layer
 
 
-def test_only_sources_are_sent_to_a_build_by_hand():
+def _ignored(name, patterns):
+    """Return whether a line of .dockerignore excludes a file or one of its folders."""
+    parts = name.split("/")
+    paths = ["/".join(parts[: n + 1]) for n in range(len(parts))]
+    return any(
+        fnmatch(path.rsplit("/", 1)[-1], pattern[3:])
+        if pattern.startswith("**/")
+        else path.count("/") == pattern.count("/") and fnmatch(path, pattern)
+        for path in paths
+        for pattern in patterns
+    )
+
+
+@pytest.mark.parametrize("algorithm", sorted(algorithms()))
+def test_a_build_by_hand_contains_the_same_files_as_make(algorithm):
     lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line[:1] != "#"]
-    assert lines[0] == "*"
-    assert {line for line in lines if line.startswith("!")} == {
-        "!cytosuite",
-        "!algorithms",
-        "!weights",
-    }
+    assert lines[:4] == ["*", "!cytosuite", "!algorithms", "!weights"]
+    copied = (
+        "cytosuite",
+        "algorithms/__init__.py",
+        f"algorithms/{algorithm}",
+        f"weights/{algorithm}",
+    )
+    for source in copied:
+        assert (
+            f"COPY {source}".replace(algorithm, "${ALGORITHM}") in (ROOT / "Dockerfile").read_text()
+        )
+    files = {file for source in copied for file in visible_files(ROOT / source)}
+    sent = {file for file in files if not _ignored(file.relative_to(ROOT).as_posix(), lines[4:])}
+    assert sent == set(runtime_files(ROOT, algorithm))

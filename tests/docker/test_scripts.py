@@ -1,4 +1,4 @@
-"""The shell scripts: what they say when something is missing, and that they work with a daemon."""
+"""The shell scripts: their messages when a program is missing, and their work with a daemon."""
 
 import os
 import subprocess

@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from benchmark.engines.memory import Group, Peak
+from benchmark.engines.memory import MemoryGroup, Peak
 
 NAME = "ab12"
 
@@ -30,26 +30,26 @@ def version_2(tmp_path):
 
 
 def test_idle_cache_does_not_count(version_1):
-    group = Group(7, NAME, version_1 / "cgroup", version_1 / "proc")
+    group = MemoryGroup(7, NAME, version_1 / "cgroup", version_1 / "proc")
     assert (group.used(), group.kills()) == (800, 3)
 
 
 def test_both_versions_of_control_groups_are_read(version_2):
-    group = Group(7, NAME, version_2 / "cgroup", version_2 / "proc")
+    group = MemoryGroup(7, NAME, version_2 / "cgroup", version_2 / "proc")
     assert (group.used(), group.kills()) == (600, 1)
 
 
 def test_a_process_of_that_number_outside_the_container_is_not_read(version_2):
-    group = Group(7, "cd34", version_2 / "cgroup", version_2 / "proc")
+    group = MemoryGroup(7, "cd34", version_2 / "cgroup", version_2 / "proc")
     assert (group.used(), group.kills()) == (None, None)
 
 
 def test_what_has_vanished_is_not_known(version_1):
-    group = Group(7, NAME, version_1 / "cgroup", version_1 / "proc")
+    group = MemoryGroup(7, NAME, version_1 / "cgroup", version_1 / "proc")
     for path in (version_1 / "cgroup/memory/docker" / NAME).iterdir():
         path.unlink()
     assert (group.used(), group.kills()) == (None, None)
-    assert Group(8, NAME, version_1 / "cgroup", version_1 / "proc").used() is None
+    assert MemoryGroup(8, NAME, version_1 / "cgroup", version_1 / "proc").used() is None
 
 
 def test_the_peak_is_the_largest_of_all_readings():
