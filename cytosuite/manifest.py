@@ -149,7 +149,7 @@ def read_algorithm(path: Path) -> AlgorithmManifest:
     InputError
         If the file is missing, is not TOML, or a key or value is wrong.
     """
-    return _named(path, parse(path, _toml(path), AlgorithmManifest))
+    return _named(path, parse(path, read_toml(path), AlgorithmManifest))
 
 
 def read_dataset(path: Path) -> DatasetManifest:
@@ -165,7 +165,7 @@ def read_dataset(path: Path) -> DatasetManifest:
     InputError
         If the file is missing, is not TOML, or a key or value is wrong.
     """
-    return _named(path, parse(path, _toml(path), DatasetManifest))
+    return _named(path, parse(path, read_toml(path), DatasetManifest))
 
 
 def read_recipe(path: Path) -> DatasetRecipe:
@@ -176,7 +176,7 @@ def read_recipe(path: Path) -> DatasetRecipe:
     InputError
         If the file is missing, is not TOML, or a key or value is wrong.
     """
-    return parse(path, _toml(path), DatasetRecipe)
+    return parse(path, read_toml(path), DatasetRecipe)
 
 
 def read_card(path: Path) -> ModelCard:
@@ -253,8 +253,14 @@ def _known_keys(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str
     return list(model.model_fields)
 
 
-def _toml(path: Path) -> dict[str, Any]:
-    """Return the content of a TOML file."""
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the content of a TOML file.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or is not TOML.
+    """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Blocks of a volume with more fields than the memory holds, and the objects that belong to each."""
+"""Blocks of a volume too large for the memory, and the objects that belong to each."""
 
 from collections.abc import Callable, Sequence
 from itertools import product

@@ -8,7 +8,12 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from algorithms.cellpose3d.parameters import Parameters
-from cytosuite.segmentation.foreground import background_and_noise, li_threshold, sigmas, threshold_map
+from cytosuite.segmentation.foreground import (
+    background_and_noise,
+    li_threshold,
+    sigmas,
+    threshold_map,
+)
 from cytosuite.segmentation.objects import own_level
 
 Image = NDArray[np.float32]

@@ -83,7 +83,9 @@ class Parameters(Described):
         1.6, ge=1, description="An estimate within this factor of the training's changes nothing."
     )
     rescale_tolerance: float = Field(
-        0.2, ge=0, description="Largest |ln| of the voxel size over the training's without rescaling."
+        0.2,
+        ge=0,
+        description="Largest |ln| of voxel size over the training's without rescaling.",
     )
 
     @model_validator(mode="after")

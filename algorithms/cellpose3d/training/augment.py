@@ -10,11 +10,11 @@ from cytosuite.manifest import Described
 
 Image = NDArray[np.float32]
 
-FLOW = slice(1, 4)  # channels of a target: level, flow along z, y, x, then what is auxiliary
+FLOW = slice(1, 4)  # channels of a target: level, flow along z, y, x, then auxiliary ones
 
 
 class AugmentRanges(Described):
-    """How far a normalised image may be altered."""
+    """Ranges of the changes to a normalised image."""
 
     brightness: tuple[float, float] = Field((0.8, 1.25), description="factor, uniform")
     noise: float = Field(0.06, ge=0, description="standard deviation of Gaussian noise added")
@@ -57,7 +57,7 @@ def turn_image(image: Image, turn: Turn) -> Image:
 
 
 def turn_target(target: Image, turn: Turn) -> Image:
-    """Return a turned target: its flow points to where the centre went.
+    """Return a turned target, with its flow turned along.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ Range = tuple[float, float]
 
 
 class CameraRanges(Described):
-    """What cameras are drawn from; wide ranges train better than measured ones."""
+    """Ranges from which cameras are drawn; wide ones train better than measured ones."""
 
     photons: Range = Field((2.5, 45.0), description="per voxel of a median nucleus, log-uniform")
     haze: Range = Field((0.05, 2.0), description="photons per voxel everywhere, uniform")
@@ -73,7 +73,7 @@ def draw_camera(rng: np.random.Generator, ranges: CameraRanges) -> Camera:
     Parameters
     ----------
     rng : numpy Generator
-        Seven numbers are taken from it, whatever comes out.
+        Always seven numbers are taken from it.
     ranges : CameraRanges
     """
     low, high = np.log(ranges.photons)
@@ -85,7 +85,7 @@ def draw_camera(rng: np.random.Generator, ranges: CameraRanges) -> Camera:
 
 
 def expose(rng: np.random.Generator, light: Image, camera: Camera) -> Image:
-    """Return what a camera makes of expected light.
+    """Return the image of expected light in a camera.
 
     Parameters
     ----------
@@ -117,17 +117,17 @@ def expose(rng: np.random.Generator, light: Image, camera: Camera) -> Image:
 
 
 def visible(own: Image, rest: Image, camera: Camera, ranges: CameraRanges) -> NDArray[np.bool_]:
-    """Return which nuclei an annotator could see.
+    """Return a mask of the nuclei that an annotator could see.
 
     Parameters
     ----------
     own, rest : (N + 1,) float32 arrays
-        Mean light at each label: its own, and that of everything else. The first is the
-        background's and never visible.
+        Mean light at each label: its own, and that of everything else. The first entry is that of
+        the background, which is never visible.
     camera : Camera
     ranges : CameraRanges
-        How many times the faintest signal, and which share of the other light, a nucleus must
-        have.
+        A nucleus must have `visibility` times the faintest signal, and the share `contrast` of
+        the other light.
 
     Returns
     -------

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from algorithms.cellpose3d.flows import FlowKind, flow_targets
+from algorithms.cellpose3d.flows import flow_targets
 from algorithms.cellpose3d.normalise import normalise, statistics_of
 from algorithms.cellpose3d.training.stray import USUAL, StrayRanges, own_light, tails
 from cytosuite.errors import InputError
@@ -29,7 +29,7 @@ Channel = Literal["nucleus", "membrane"]
 
 
 class Files(NamedTuple):
-    """Where a case lies; real nuclei have no level, that of cells is made from their labels."""
+    """Files of a case; real nuclei have no level, that of cells is made from their labels."""
 
     name: str
     image: Path
@@ -101,7 +101,7 @@ def find_cases(folder: Path, channel: Channel = "nucleus") -> list[Files]:
         A simulated dataset (``cases/<case>/companions/step-3-light/...``), the plain folders
         that ``cytosuite simulate --out`` writes, or real ones: ``images/`` and ``labels/``.
     channel : {"nucleus", "membrane"}
-        What the images show: nuclei, or cells by their membranes.
+        The images show nuclei, or cells by their membranes.
 
     Raises
     ------
@@ -139,8 +139,8 @@ def _simulated(name: str, companions: Path, truth: Path, channel: Channel) -> Fi
     """Return the files of a simulated case, all of which must be there."""
     light, hint = sorted(companions.glob(f"step-*-light/{name}.tif")), _HINT[channel]
     labels = truth / f"{name}.tif"
-    # The labels that are not scored stand beside the others: where these are the nuclei's, the
-    # light is that of the membranes.
+    # Labels that are not scored are companions: where these are the nuclei's, the light is that of
+    # the membranes.
     shown = "membrane" if (companions / "nucleus-labels" / f"{name}.tif").is_file() else "nucleus"
     level = companions / "visible-level" / f"{name}.tif" if channel == "nucleus" else None
     if not light:
@@ -156,39 +156,27 @@ def _simulated(name: str, companions: Path, truth: Path, channel: Channel) -> Fi
     return Files(name, light[0], labels, level, simulated=True, channel=channel)
 
 
-def load_cases(
-    files: Sequence[Files], patch: Sequence[int], kind: FlowKind, stray: StrayRanges = USUAL
-) -> list[Case]:
-    """Return volumes with their targets.
+def load_case(files: Files, patch: Sequence[int], stray: StrayRanges = USUAL) -> Case:
+    """Return one volume with its targets.
 
     Parameters
     ----------
-    files : sequence of Files
+    files : Files
         From `find_cases`.
     patch : sequence of int
         Size of the patches that will be drawn, z y x.
-    kind : str
-        Which flow to aim at, see `algorithms.cellpose3d.flows.flow_targets`.
     stray : StrayRanges
         Of the light from out of focus.
 
     Raises
     ------
     InputError
-        If a file cannot be read, or the shapes of a case differ.
+        If a file cannot be read, or the shapes differ.
     """
-    return [load_case(names, patch, kind, stray) for names in files]
-
-
-def load_case(
-    files: Files, patch: Sequence[int], kind: FlowKind, stray: StrayRanges = USUAL
-) -> Case:
-    """Return one volume with its targets; parameters as in `load_cases`."""
     volume, image, labels, level = _arrays(files)
     image, labels, level = (_padded(a, patch) for a in (image, labels, level))
     labels = np.where(level > 0, labels, 0).astype(np.uint16)
-    sized = flow_targets(labels, "size")
-    flow = sized if kind == "size" else flow_targets(labels, kind)
+    flow = flow_targets(labels)
     diameters = _diameters(labels, level) * volume.spacing[-1]
     bright = 1 - level if files.channel == "membrane" else level
     means = _means(image, labels, bright)
@@ -204,7 +192,7 @@ def load_case(
         image=image.astype(np.float16),
         labels=labels,
         level=np.rint(level * np.float32(SHARE_UNIT)).astype(np.uint8),
-        heat=np.rint(centre_heat(sized, labels > 0) * SHARE_UNIT).astype(np.uint8),
+        heat=np.rint(centre_heat(flow, labels > 0) * SHARE_UNIT).astype(np.uint8),
         flow=np.rint(flow * FLOW_UNIT).astype(np.int8),
         tails=spread.astype(np.float16),
         own=own,
@@ -250,12 +238,12 @@ def level_within_cells(labels: NDArray[np.integer]) -> NDArray[np.float32]:
     Returns
     -------
     (Z, Y, X) float32 array
-        Share of voxels without another label beside them, blurred by a Gaussian of one voxel; 0
+        Share of voxels without another label next to them, blurred by a Gaussian of one voxel; 0
         in the background. Between two thick cells it falls to 0.375.
     """
-    beside = ndimage.generate_binary_structure(labels.ndim, 1)
+    touching = ndimage.generate_binary_structure(labels.ndim, 1)
     least, most = (
-        extreme(labels, footprint=beside, mode="nearest")
+        extreme(labels, footprint=touching, mode="nearest")
         for extreme in (ndimage.minimum_filter, ndimage.maximum_filter)
     )
     inner = (least == most) & (labels > 0)
@@ -264,7 +252,7 @@ def level_within_cells(labels: NDArray[np.integer]) -> NDArray[np.float32]:
 
 
 def centre_heat(flow: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return how near the centre of its object a voxel is, from the size-aware flow.
+    """Return the closeness of each voxel to the centre of its object, from the flow.
 
     Parameters
     ----------
@@ -310,7 +298,7 @@ def _centres(labels: NDArray[np.uint16], weight: NDArray[Any]) -> NDArray[np.int
 def _weighted(
     labels: NDArray[np.uint16], weight: NDArray[Any]
 ) -> tuple[NDArray[np.uint16], NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-    """Return label, weight and place of each labelled voxel, and the sums by label, 1 for none."""
+    """Return label, weight and index of labelled voxels, and the weights' sums by label, not 0."""
     inside = np.flatnonzero(labels)
     own, shares = labels.ravel()[inside], weight.ravel()[inside].astype(np.float64)
     total = np.bincount(own, shares, int(own.max(initial=0)) + 1)

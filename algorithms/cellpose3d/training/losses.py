@@ -1,4 +1,4 @@
-"""What is asked of the network: the level at any threshold, the flow inside, the centres."""
+"""Losses of the network: the level at any threshold, the flow inside, the centres."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ _SHARPNESS = 3.0  # of the step from "below" to "above a threshold", per unit of
 
 
 class LossWeights(Described):
-    """How much each part counts, and where the level is asked for."""
+    """Weights of the parts of the loss, and thresholds of the level."""
 
     flow: float = Field(2.0, ge=0, description="weight of the flow; that of the level is 1")
     heat: float = Field(4.0, ge=0, description="weight of the centre's heat")
@@ -42,7 +42,7 @@ def losses(prediction: Tensor, target: Tensor, thresholds: Tensor, weights: Loss
     target : (N, 5, Z, Y, X) float32 tensor
         Level in 0..1, flow, heat in 0..1; the foreground is where the level is above 0.
     thresholds : (T,) tensor
-        Levels in (0, 1) at which the prediction is held against the target.
+        Levels in (0, 1) at which the prediction is compared with the target.
     weights : LossWeights
     """
     level = level_loss(prediction[:, 0], target[:, 0], thresholds)
@@ -52,7 +52,7 @@ def losses(prediction: Tensor, target: Tensor, thresholds: Tensor, weights: Loss
 
 
 def level_loss(logit: Tensor, level: Tensor, thresholds: Tensor) -> Tensor:
-    """Return how badly a level answers "is it above the threshold?", averaged over thresholds.
+    """Return the loss of a level as the answer to "is it above the threshold?", over thresholds.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def level_loss(logit: Tensor, level: Tensor, thresholds: Tensor) -> Tensor:
     Notes
     -----
     A cumulative link model: the probability of a level above t is taken as
-    ``sigmoid(3 (logit - log(t / (1 - t))))``, and is fitted to what is the case by cross entropy
+    ``sigmoid(3 (logit - log(t / (1 - t))))``, and is fitted to the true answer by cross entropy
     and soft Dice. Cutting the predicted level at t then asks whether that is more likely than
     not, the best decision for every t at once. A mean, as squared errors teach it, would be too
     high for small t where it is doubtful that there is a nucleus.
@@ -100,15 +100,8 @@ def flow_loss(flow: Tensor, wanted: Tensor, inside: Tensor) -> Tensor:
     return error / (3 * inside.sum()).clamp(min=1)
 
 
-def draw_thresholds(generator: torch.Generator, weights: LossWeights) -> Tensor:
-    """Return the thresholds of one step.
-
-    Parameters
-    ----------
-    generator : torch Generator
-        On the CPU.
-    weights : LossWeights
-    """
+def draw_thresholds(weights: LossWeights) -> Tensor:
+    """Return the thresholds of one step, drawn with torch's generator of the CPU."""
     low, high = torch.log(torch.tensor(weights.thresholds))
-    share = torch.rand(weights.per_step, generator=generator)
+    share = torch.rand(weights.per_step)
     return torch.exp(low + (high - low) * share)

@@ -1,13 +1,13 @@
-"""Patches for training: a random place, camera and symmetry for each, from its number alone."""
+"""Patches for training: a random place, camera and symmetry for each, by its number alone."""
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from algorithms.cellpose3d.normalise import normalise, statistics_of
 from algorithms.cellpose3d.training.augment import (
     AugmentRanges,
     alter,
@@ -15,9 +15,8 @@ from algorithms.cellpose3d.training.augment import (
     turn_image,
     turn_target,
 )
-from algorithms.cellpose3d.training.camera import CameraRanges, draw_camera, expose, visible
+from algorithms.cellpose3d.training.camera import Camera, CameraRanges, draw_camera, expose, visible
 from algorithms.cellpose3d.training.cases import FLOW_UNIT, SHARE_UNIT, Case
-from algorithms.cellpose3d.normalise import normalise, statistics_of
 from algorithms.cellpose3d.training.stray import StrayRanges, draw_weights
 from cytosuite.manifest import Described
 
@@ -29,7 +28,7 @@ _SLICES = 4  # slices of a volume that stand for its background
 
 
 class Patches(Described):
-    """How patches are drawn."""
+    """Ranges from which patches are drawn."""
 
     shape: tuple[int, int, int] = Field((32, 64, 64), description="voxels along z, y, x")
     batch: int = Field(2, ge=1, description="patches per step")
@@ -87,10 +86,7 @@ def draw_patch(
     box = _place(rng, case, settings)
     level = case.level[box]
     if case.simulated:
-        camera = draw_camera(rng, settings.camera)
-        weights = draw_weights(rng, settings.stray)
-        rest = case.rest + weights @ case.wide
-        seen = visible(case.own, rest, camera, settings.camera)
+        camera, weights, seen = _view(rng, case, settings)
         level = level * seen[case.labels[box]]
         planes = np.sort(rng.integers(0, case.shape[0], _SLICES))
         whole = expose(rng, _light(case, planes, weights), camera)
@@ -109,6 +105,36 @@ def draw_patch(
     return alter(rng, turn_image(image, turn), settings.augment), turn_target(target, turn)
 
 
+def draw_image(
+    rng: np.random.Generator, case: Case, settings: Patches
+) -> tuple[Image, NDArray[np.uint16]]:
+    """Return the image (Z, Y, X) of a whole case and the labels visible in it.
+
+    Parameters
+    ----------
+    rng : numpy Generator
+    case : Case
+        A simulated one is seen by a random camera; the intensities of a real one are linear again.
+    settings : Patches
+    """
+    if not case.simulated:
+        return np.sinh(2 * case.image.astype(np.float32)), case.labels
+    camera, weights, seen = _view(rng, case, settings)
+    everything = (slice(None), slice(None), slice(None))
+    labels = np.where(seen[case.labels], case.labels, 0).astype(np.uint16)
+    return expose(rng, _light(case, everything, weights), camera), labels
+
+
+def _view(
+    rng: np.random.Generator, case: Case, settings: Patches
+) -> tuple[Camera, Image, NDArray[np.bool_]]:
+    """Return a camera, the weights of stray light, and a mask of the labels visible with both."""
+    camera = draw_camera(rng, settings.camera)
+    weights = draw_weights(rng, settings.stray)
+    rest = case.rest + weights @ case.wide
+    return camera, weights, visible(case.own, rest, camera, settings.camera)
+
+
 def _light(case: Case, where: Slices | NDArray[np.integer], weights: Image) -> Image:
     """Return the light of a part of a case, with stray light."""
     light = case.image[where].astype(np.float32)
@@ -119,7 +145,7 @@ def _light(case: Case, where: Slices | NDArray[np.integer], weights: Image) -> I
 
 
 def _place(rng: np.random.Generator, case: Case, settings: Patches) -> Slices:
-    """Return where a patch lies: around some place near a nucleus, or anywhere."""
+    """Return the voxels of a patch: around some place near a nucleus, or anywhere."""
     size = np.array(settings.shape, np.int64)
     room = np.array(case.shape, np.int64) - size
     near = rng.random() < settings.near
@@ -131,32 +157,3 @@ def _place(rng: np.random.Generator, case: Case, settings: Patches) -> Slices:
         corner = np.clip(centre - size // 2 + shift, 0, room)
     z, y, x = (slice(int(c), int(c + s)) for c, s in zip(corner, size, strict=True))
     return z, y, x
-
-
-def ahead(
-    draw: Callable[[int], Batch], first: int, stop: int, workers: int
-) -> Iterator[tuple[int, Batch]]:
-    """Yield steps with their batches in order, drawn in the background.
-
-    Parameters
-    ----------
-    draw : callable
-        Returns the batch of a step; must not depend on when it is called.
-    first, stop : int
-        Steps from `first` to `stop - 1`.
-    workers : int
-        Threads that draw; 0: each batch is drawn when it is wanted.
-    """
-    if workers < 1:
-        for step in range(first, stop):
-            yield step, draw(step)
-        return
-    with ThreadPoolExecutor(workers, "patches") as pool:
-        waiting: list[Future[Batch]] = []
-        try:
-            for step in range(first, stop):
-                while len(waiting) < 2 * workers and step + len(waiting) < stop:
-                    waiting.append(pool.submit(draw, step + len(waiting)))
-                yield step, waiting.pop(0).result()
-        finally:
-            pool.shutdown(cancel_futures=True)

@@ -1,4 +1,4 @@
-"""Light from out of focus: how much of what is seen at a nucleus is its own, and more of the rest.
+"""Light from out of focus: added to volumes, and the share of a nucleus' own light in them.
 
 A point spread function has wide, faint tails. Where many nuclei lie above each other these add up
 to a haze that a network takes for dim nuclei, unless it has met it in training without a label.
@@ -21,7 +21,7 @@ _LEAST = 0.02  # share of the light at a nucleus that counts as its own
 
 
 class StrayRanges(Described):
-    """What stray light is drawn from; widths are in lateral diameters of a typical nucleus."""
+    """Ranges of stray light; widths are in lateral diameters of a typical nucleus."""
 
     weight: Range = Field(
         (0.0, 0.7), description="light of each tail, relative to that of the sharp image"
@@ -39,7 +39,7 @@ USUAL = StrayRanges()
 def tails(
     light: Image, spacing: tuple[float, ...], diameter_um: float, ranges: StrayRanges, name: str
 ) -> Image:
-    """Return the light of a volume as its two tails alone would show it.
+    """Return the two tails of the light of a volume.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def tails(
     Returns
     -------
     (2, Z, Y, X) float32 array
-        Near and far; what leaves the volume is lost.
+        Near and far; light that leaves the volume is lost.
     """
     rng = np.random.default_rng(crc32(name.encode()))
     z, y, x = light.shape
@@ -77,12 +77,12 @@ def tails(
 
 
 def draw_weights(rng: np.random.Generator, ranges: StrayRanges) -> Image:
-    """Return how much of each tail is added.
+    """Return the weights with which the tails are added.
 
     Parameters
     ----------
     rng : numpy Generator
-        Four numbers are taken from it, whatever comes out.
+        Always four numbers are taken from it.
     ranges : StrayRanges
 
     Returns
@@ -96,7 +96,7 @@ def draw_weights(rng: np.random.Generator, ranges: StrayRanges) -> Image:
 def own_light(
     light: Image, labels: NDArray[np.uint16], level: NDArray[np.floating], means: Image
 ) -> Image:
-    """Return how much of the light at each nucleus is its own.
+    """Return the light at each nucleus that is its own.
 
     Parameters
     ----------

@@ -1,0 +1,94 @@
+"""The state of a training on disk: whole or absent, bound to its data, settings and parent."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+
+from cytosuite.errors import InputError
+from cytosuite.files import atomic, digest, read_json
+from cytosuite.manifest import read_card
+from cytosuite.training.parts import Best, State
+from cytosuite.training.settings import TrainingSettings
+
+Origin = dict[str, Any]
+Data = Mapping[str, Sequence[Path]]
+
+_BINDING = ("data", "settings", "parent")  # another version of the code may finish a training
+
+
+def origin(
+    data: Data, settings: TrainingSettings, code: Sequence[Path], parent: Path | None
+) -> Origin:
+    """Return everything that the result of a training depends on.
+
+    Parameters
+    ----------
+    data : mapping of str to sequence of Path
+        Folders by role: the fingerprint in ``dataset.json`` or, without it, a digest of the files.
+    settings : TrainingSettings
+        All but the entries for the card count.
+    code : sequence of Path
+        Folders with the code of the training.
+    parent : Path or None
+        Card of the model to start from.
+    """
+    found: Origin = {
+        "data": {role: [_fingerprint(path) for path in paths] for role, paths in data.items()},
+        "settings": settings.model_dump(mode="json", exclude={"card"}),
+        "source": digest([path for folder in code for path in folder.rglob("*.py")], Path("/")),
+    }
+    if parent is not None:
+        found["parent"] = {"name": parent.stem, "sha256": read_card(parent).sha256}
+    return found
+
+
+def save(state: State, path: Path, made_from: Origin) -> None:
+    """Write a checkpoint with its `origin`, whole or not at all."""
+    content = {
+        "origin": made_from,
+        "modules": {name: module.state_dict() for name, module in state.modules.items()},
+        "optimisers": {name: part.state_dict() for name, part in state.optimisers.items()},
+        "average": state.average.state_dict(),
+        "best": None if state.best is None else tuple(state.best),
+        "step": state.step,
+        "seconds": state.seconds,
+    }
+    with atomic(path) as temporary:
+        torch.save(content, temporary)
+
+
+def restore(state: State, path: Path, made_from: Origin) -> None:
+    """Read a checkpoint into a state, which then goes on as if it had never stopped.
+
+    Raises
+    ------
+    InputError
+        If the file is no checkpoint, or one of a training with another `origin`.
+    """
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+        old = found["origin"]
+    except (OSError, EOFError, RuntimeError, KeyError, TypeError, UnpicklingError) as error:
+        line = str(error).splitlines()[0]
+        raise InputError(f"{path}: cannot be read as a checkpoint ({line}); remove it") from None
+    if differs := [key for key in _BINDING if old.get(key) != made_from.get(key)]:
+        raise InputError(
+            f"{path}: this checkpoint was made with another {' and '.join(differs)}; give the "
+            "same, or --restart to begin anew"
+        )
+    for name, module in state.modules.items():
+        module.load_state_dict(found["modules"][name])
+    for name, optimiser in state.optimisers.items():
+        optimiser.load_state_dict(found["optimisers"][name])
+    state.average.load_state_dict(found["average"])
+    state.best = None if found["best"] is None else Best(*found["best"])
+    state.step, state.seconds = found["step"], found["seconds"]
+
+
+def _fingerprint(folder: Path) -> str:
+    """Return the fingerprint of a dataset, or a digest of the files in a plain folder."""
+    facts = folder / "dataset.json"
+    return str(read_json(facts)["fingerprint"]) if facts.is_file() else digest([folder], folder)

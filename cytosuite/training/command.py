@@ -1,0 +1,116 @@
+"""Train a network: ``python -m cytosuite.training.command ALGORITHM --data DIR --name NAME``."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cytosuite.errors import CytosuiteError, InputError
+from cytosuite.training.loop import DRAWERS, train
+from cytosuite.training.parts import Training
+from cytosuite.training.publish import ALGORITHMS
+from cytosuite.training.settings import read_settings
+
+
+def training_of(algorithm: str) -> Training[Any, Any]:
+    """Return the training of an algorithm, ``TRAINING`` in its ``training/train.py``.
+
+    Raises
+    ------
+    InputError
+        If there is no such algorithm, or it is not trained.
+    """
+    name = f"algorithms.{algorithm}.training.train"
+    try:
+        found: Training[Any, Any] = import_module(name).TRAINING
+    except ModuleNotFoundError as error:
+        if not name.startswith(str(error.name)):
+            raise
+        raise InputError(f"algorithms/{algorithm}: no algorithm that is trained here") from None
+    return found
+
+
+def by_role(given: Sequence[str], roles: Sequence[str]) -> dict[str, list[Path]]:
+    """Return folders by role.
+
+    Parameters
+    ----------
+    given : sequence of str
+        ``folder``, of the first role, or ``role=folder``.
+    roles : sequence of str
+        Of the training.
+
+    Raises
+    ------
+    InputError
+        If a role is unknown.
+
+    Examples
+    --------
+    >>> by_role(["a", "real=b", "real=c"], ("simulated", "real"))
+    {'simulated': [PosixPath('a')], 'real': [PosixPath('b'), PosixPath('c')]}
+    """
+    found: dict[str, list[Path]] = {}
+    for text in given:
+        role, sign, folder = text.partition("=")
+        if sign and role not in roles:
+            raise InputError(f"--data {text}: expected a role among {', '.join(roles)}")
+        found.setdefault(role if sign else roles[0], []).append(Path(folder if sign else text))
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train as the command line asks for, and return the exit code."""
+    parser = argparse.ArgumentParser(prog="cytosuite.training.command", description=__doc__)
+    parser.add_argument("algorithm", help="name in algorithms/")
+    parser.add_argument("--data", action="append", required=True, help="folder, or role=folder")
+    parser.add_argument("--name", required=True, help="of the model")
+    parser.add_argument("--out", type=Path, help="its folder (default weights/<algorithm>)")
+    parser.add_argument("--settings", type=Path, help="TOML file (default the algorithm's)")
+    parser.add_argument("--work", type=Path, help="folder for log and checkpoint")
+    parser.add_argument("--from", type=Path, dest="parent", help="card of a model to start from")
+    parser.add_argument("--steps", type=int, help="batches")
+    parser.add_argument("--seed", type=int, help="of everything random")
+    parser.add_argument("--learning-rate", type=float, help="highest rate")
+    parser.add_argument("--threads", type=int, default=1, help="of the CPU")
+    parser.add_argument("--device", choices=sorted(DRAWERS), default="cpu")
+    parser.add_argument("--restart", action="store_true", help="ignore an earlier checkpoint")
+    given = parser.parse_args(arguments)
+    changes = {"steps": given.steps, "seed": given.seed, "learning_rate": given.learning_rate}
+    try:
+        if given.threads < 1:
+            raise InputError(f"--threads must be 1 or more, found {given.threads}")
+        torch.set_num_threads(given.threads)
+        training = training_of(given.algorithm)
+        default = ALGORITHMS / given.algorithm / "training" / training.default
+        settings = read_settings(given.settings or default, training.settings)
+        card = train(
+            training,
+            settings.with_schedule(**changes),
+            by_role(given.data, training.roles),
+            (given.out or Path("weights") / given.algorithm) / f"{given.name}.json",
+            work=given.work or Path("runs") / "training" / given.name,
+            resume=not given.restart,
+            parent=given.parent,
+            device=given.device,
+            say=_say,
+        )
+    except CytosuiteError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    _say(f"written: {card}")
+    return 0
+
+
+def _say(line: str) -> None:
+    """Show a line at once."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

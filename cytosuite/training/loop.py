@@ -1,0 +1,244 @@
+"""The training loop, from the data to the published model."""
+
+import time
+from collections.abc import Callable
+from copy import deepcopy
+from functools import partial
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cytosuite.errors import CytosuiteError, InputError
+from cytosuite.manifest import read_card
+from cytosuite.metrics import Metric
+from cytosuite.network import load_weights, tensors_of
+from cytosuite.training.checkpoint import Data, Origin, origin, restore, save
+from cytosuite.training.parts import (
+    Arrays,
+    Best,
+    Case,
+    Cases,
+    State,
+    Tensors,
+    Training,
+    follow,
+    precision,
+)
+from cytosuite.training.progress import Log, ahead, line, polite_interrupt
+from cytosuite.training.publish import ALGORITHMS, publish
+from cytosuite.training.settings import Settings
+from cytosuite.training.validate import hold_out, metric_named, score
+from cytosuite.weights import open_model
+
+Say = Callable[[str], None]
+
+DRAWERS = {"cpu": 0, "cuda": 8}  # threads: a GPU waits for batches, a CPU has none to spare
+
+
+class StoppedError(CytosuiteError):
+    """The training was interrupted and can be resumed."""
+
+    exit_code = 130
+
+
+def train(
+    training: Training[Settings, Case],
+    settings: Settings,
+    data: Data,
+    card: Path,
+    *,
+    work: Path,
+    resume: bool = True,
+    parent: Path | None = None,
+    device: str = "cpu",
+    say: Say = lambda _: None,
+) -> Path:
+    """Train a network, and return the path of its card.
+
+    Parameters
+    ----------
+    training : Training
+        The part that depends on the network.
+    settings : TrainingSettings
+    data : mapping of str to sequence of Path
+        Folders by role.
+    card : Path
+        ``<name>.json`` of the new model; its weights lie next to it.
+    work : Path
+        Folder for ``log.csv``, ``validation.csv`` and ``checkpoint.pt``.
+    resume : bool
+        Whether to go on from the checkpoint, if there is one.
+    parent : Path, optional
+        Card of a model to start from.
+    device : {"cpu", "cuda"}
+    say : callable
+        Receives lines for the user.
+
+    Raises
+    ------
+    InputError
+        If the data, the parent, the validation or the checkpoint do not fit.
+    StoppedError
+        After Ctrl-C, once the checkpoint is written.
+    DivergedError
+        If a gradient is not finite.
+
+    Notes
+    -----
+    On a CPU with one thread the weights depend on data, settings, parent and kind of processor
+    alone, also after an interruption.
+    """
+    code = [ALGORITHMS / training.algorithm, Path(__file__).parents[1]]
+    made_from = origin(data, settings, code, parent)
+    state = begin(training, settings, parent, device)
+    if resume and (work / "checkpoint.pt").is_file():
+        restore(state, work / "checkpoint.pt", made_from)
+        say(f"resumed after step {state.step} of {settings.schedule.steps}")
+    cases, held = _load(training, settings, data, say)
+    weights = sum(weight.numel() for weight in state.average.parameters())
+    say(f"{weights:,} weights, {precision(device)} on {device}")
+    _run(training, settings, state, cases, held, work, made_from, say)
+    return publish(training, settings, state, cases, card, made_from)
+
+
+def begin(
+    training: Training[Settings, Case], settings: Settings, parent: Path | None, device: str
+) -> State:
+    """Return new networks, or one with a parent's weights, and their optimisers.
+
+    Parameters and errors as of `train`.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("device cuda: no GPU was found here; use the device cpu")
+    torch.manual_seed(settings.schedule.seed)
+    modules, optimisers = training.build(settings)
+    network = modules[training.published]
+    if parent is not None:
+        made_for, arguments = read_card(parent), settings.network.model_dump(mode="json")
+        if (found := made_for.parameters.get("network")) != arguments:
+            raise InputError(
+                f"{parent}: expected the network {arguments}, found {found}; change [network] in "
+                "the settings"
+            )
+        weights = open_model(parent.parent, made_for).weights
+        if weights is None:
+            raise InputError(f"{parent}: this model has no weights to start from")
+        load_weights(network, weights)
+    average = deepcopy(network).eval()
+    for module in (*modules.values(), average):
+        module.to(device)
+    for optimiser in optimisers.values():
+        for group in optimiser.param_groups:
+            group["initial_lr"] = group["lr"]
+    return State(modules, optimisers, average, device, settings.schedule.clip)
+
+
+def _load(
+    training: Training[Settings, Case], settings: Settings, data: Data, say: Say
+) -> tuple[Cases[Case], Cases[Case]]:
+    """Return the cases to train on and those held out, both by role."""
+    found: dict[str, list[Case]] = {}
+    for role in training.roles:
+        if role not in data:
+            raise InputError(
+                f"data: {training.algorithm} learns from {' and '.join(training.roles)}, found "
+                f"{' and '.join(data) or 'none'}; give each as role=folder"
+            )
+        say(f"reading {', '.join(str(folder) for folder in data[role])}")
+        found[role] = [
+            case for folder in data[role] for case in training.load(folder, role, settings)
+        ]
+    validation = settings.validation
+    cases, held = hold_out(found, validation.cases if validation.every else 0)
+    for role, kept in cases.items():
+        say(f"{role}: {len(kept)} cases to train on, {len(held[role])} held out")
+    return cases, held
+
+
+def _run(
+    training: Training[Settings, Case],
+    settings: Settings,
+    state: State,
+    cases: Cases[Case],
+    held: Cases[Case],
+    work: Path,
+    made_from: Origin,
+    say: Say,
+) -> None:
+    """Take the steps that are left: report, validate, save, and stop when the user asks to."""
+    schedule, every = settings.schedule, settings.validation.every
+    metric = metric_named(settings.validation.metric) if every else None
+    first, before, began = state.step, state.seconds, time.perf_counter()
+    log, scores = (Log(work / name, after=first) for name in ("log.csv", "validation.csv"))
+    draw = partial(training.batch, cases, settings)
+    recent: list[Tensor] = []
+    with polite_interrupt() as asked:
+        for step, batch in ahead(draw, first, schedule.steps, DRAWERS[state.device]):
+            losses = take_step(training, settings, state, batch)
+            recent.append(torch.stack(list(losses.values())).detach())
+            state.seconds = before + time.perf_counter() - began
+            last = state.step == schedule.steps
+            if state.step % schedule.report == 0 or last:
+                means = dict(zip(losses, torch.stack(recent).mean(0).tolist(), strict=True))
+                recent.clear()
+                costs = {"rate": schedule.rate(step), "seconds": state.seconds}
+                log.add(state.step, means | costs)
+                pace = (state.seconds - before) / (state.step - first)
+                say(line(state.step, schedule.steps, means, pace))
+            if metric is not None and (state.step % every == 0 or last):
+                value = _validate(training, settings, state, held, metric)
+                scores.add(state.step, {metric.name: value})
+                say(f"{metric.name} {value:.4g} of held-out cases")
+            if state.step % schedule.checkpoint == 0 or last or asked.is_set():
+                save(state, work / "checkpoint.pt", made_from)
+            if asked.is_set() and not last:
+                raise StoppedError(
+                    f"stopped after step {state.step}; the same command goes on from there"
+                )
+
+
+def take_step(
+    training: Training[Settings, Case], settings: Settings, state: State, batch: Arrays
+) -> Tensors:
+    """Take one step of all optimisers, which changes the state, and return the losses before it.
+
+    Raises
+    ------
+    DivergedError
+        If a gradient is not finite.
+    """
+    schedule = settings.schedule
+    # A stream of random numbers per step: a resumed training draws the same ones.
+    torch.manual_seed(schedule.seed * 1_000_003 + state.step)
+    for optimiser in state.optimisers.values():
+        for group in optimiser.param_groups:
+            group["lr"] = group["initial_lr"] * schedule.rate(state.step)
+    for module in state.modules.values():
+        module.train()
+    tensors = {name: torch.from_numpy(array).to(state.device) for name, array in batch.items()}
+    losses = training.step(state, tensors, settings)
+    follow(state.average, state.modules[training.published], schedule.average, state.step)
+    state.step += 1
+    return losses
+
+
+def _validate(
+    training: Training[Settings, Case],
+    settings: Settings,
+    state: State,
+    held: Cases[Case],
+    metric: Metric[Any],
+) -> float:
+    """Return the score of the held-out cases; keep the weights if they are the best so far."""
+    if training.validate is None:
+        raise InputError(f"validation.every: {training.algorithm} has no validation; leave it out")
+    value = score(metric, training.validate(state, held, settings))
+    sign = 1 if metric.higher_is_better else -1
+    # NaN, where the metric is undefined, is never the better one.
+    if sign * value > (sign * state.best.score if state.best else -inf):
+        weights = {name: tensor.clone() for name, tensor in tensors_of(state.average).items()}
+        state.best = Best(value, state.step, weights)
+    return value

@@ -1,0 +1,169 @@
+"""The parts that a network brings to its training, and the state that a step changes."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar, cast
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from cytosuite.errors import CytosuiteError
+from cytosuite.metrics.evidence import Facts
+from cytosuite.network import tensors_of
+from cytosuite.training.settings import Settings
+
+Case = TypeVar("Case")
+Cases: TypeAlias = Mapping[str, Sequence[Case]]  # by role
+Arrays: TypeAlias = Mapping[str, NDArray[Any]]
+Tensors: TypeAlias = Mapping[str, Tensor]
+Parts: TypeAlias = tuple[dict[str, nn.Module], dict[str, torch.optim.Optimizer]]
+
+
+class DivergedError(CytosuiteError):
+    """The training has left the range of numbers and cannot go on."""
+
+    exit_code = 1
+
+
+class Best(NamedTuple):
+    """Score and step of the best validation so far, and the published weights at that step."""
+
+    score: float
+    step: int
+    weights: dict[str, Tensor]
+
+
+@dataclass(slots=True)
+class State:
+    """Everything that a step changes.
+
+    Parameters
+    ----------
+    modules, optimisers : dict
+        From `Training.build`.
+    average : nn.Module
+        Moving average of the module that is published.
+    device : str
+    clip : float
+        Largest norm of the gradient of an optimiser.
+    step : int
+        Steps taken.
+    seconds : float
+        Time of these steps, without interruptions.
+    best : Best or None
+        None before the first validation.
+    """
+
+    modules: dict[str, nn.Module]
+    optimisers: dict[str, torch.optim.Optimizer]
+    average: nn.Module
+    device: str
+    clip: float
+    step: int = 0
+    seconds: float = 0.0
+    best: Best | None = None
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Return a context in which networks compute in the `precision` of the device."""
+        kind = precision(self.device)
+        return torch.autocast(self.device, kind, enabled=kind != torch.float32)
+
+    def update(self, optimiser: str, loss: Tensor) -> None:
+        """Take one step of an optimiser, given by its name, against the gradient of a loss.
+
+        Raises
+        ------
+        DivergedError
+            If the gradient is not finite; the weights are as they were.
+        """
+        chosen = self.optimisers[optimiser]
+        chosen.zero_grad()
+        cast(Any, loss).backward()
+        weights = [weight for group in chosen.param_groups for weight in group["params"]]
+        norm = torch.nn.utils.clip_grad_norm_(weights, self.clip)
+        if not torch.isfinite(norm):
+            raise DivergedError(
+                f"step {self.step + 1}: the gradient is not finite; lower "
+                "schedule.learning_rate and give --restart"
+            )
+        chosen.step()
+
+
+@dataclass(frozen=True, slots=True)
+class Training(Generic[Settings, Case]):
+    """The part of a training that depends on the network.
+
+    Parameters
+    ----------
+    algorithm : str
+        Folder in ``algorithms/``.
+    settings : type
+        Pydantic model of its settings: `TrainingSettings` with further keys.
+    load : callable
+        ``load(folder, role, settings)`` returns the cases in a folder.
+    build : callable
+        ``build(settings)`` returns new modules and their optimisers, both by name. Rates of the
+        optimisers are relative to the schedule's; memory of earlier batches is a module's buffer.
+    batch : callable
+        ``batch(cases, settings, step)`` returns the arrays of a step by name, from its number
+        alone.
+    step : callable
+        ``step(state, batch, settings)`` calls `State.update` for each optimiser and returns the
+        losses, scalars by name.
+    describe : callable
+        ``describe(cases, settings)`` returns measured entries of the card's ``describes``.
+    validate : callable, optional
+        ``validate(state, cases, settings)`` yields the facts about each held-out case, or about
+        the set of all, with predictions of ``state.average``.
+    roles : tuple of str
+        Roles of data, such as simulated and real; a folder without a role has the first.
+    published : str
+        Name of the module that is averaged and published.
+    default : str
+        File of its settings in ``algorithms/<name>/training/``.
+    """
+
+    algorithm: str
+    settings: type[Settings]
+    load: Callable[[Path, str, Settings], Sequence[Case]]
+    build: Callable[[Settings], Parts]
+    batch: Callable[[Cases[Case], Settings, int], Arrays]
+    step: Callable[[State, Tensors, Settings], Tensors]
+    describe: Callable[[Cases[Case], Settings], Mapping[str, Any]]
+    validate: Callable[[State, Cases[Case], Settings], Iterable[Facts]] | None = None
+    roles: tuple[str, ...] = ("images",)
+    published: str = "network"
+    default: str = "train.toml"
+
+
+def precision(device: str) -> torch.dtype:
+    """Return bfloat16 where the processor computes with it, else float32."""
+    if device == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    fast: bool = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return torch.bfloat16 if fast else torch.float32
+
+
+@torch.no_grad()
+def follow(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
+    """Move an average of a network's weights and buffers one step towards them.
+
+    Parameters
+    ----------
+    average, network : nn.Module
+        Of one architecture; `average` is changed in place.
+    decay : float
+        Share of the average that stays; less in the first steps, when it is still young.
+    step : int
+        From 0.
+    """
+    share = 1 - min(decay, (1 + step) / (10 + step))
+    news = tensors_of(network)
+    for name, kept in tensors_of(average).items():
+        if kept.is_floating_point():
+            kept.lerp_(news[name], share)
+        else:
+            kept.copy_(news[name])

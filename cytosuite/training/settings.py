@@ -1,0 +1,121 @@
+"""Settings that all trainings share, read from a TOML file."""
+
+from math import cos, pi
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar
+
+from pydantic import Field, model_validator
+
+from cytosuite.manifest import Described, parse, read_toml
+
+_FIRST = 1 / 25  # rate of the first step, relative to the highest
+_LAST = 1e-4
+
+
+class Schedule(Described):
+    """Length and speed of a training."""
+
+    steps: int = Field(1500, ge=1, description="batches")
+    learning_rate: float = Field(2e-3, gt=0, description="highest rate of the optimisers")
+    warm_up: float = Field(0.1, ge=0, lt=1, description="share of the steps with a rising rate")
+    fall: Literal["cosine", "linear", "none"] = Field("cosine", description="of the rate after")
+    weight_decay: float = Field(1e-3, ge=0, description="of the optimisers")
+    clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
+    average: float = Field(0.995, ge=0, lt=1, description="decay of the averaged weights")
+    seed: int = Field(0, ge=0, description="of weights, batches and steps")
+    report: int = Field(25, ge=1, description="steps between two lines of the log")
+    checkpoint: int = Field(200, ge=1, description="steps between two checkpoints")
+
+    def rate(self, step: int) -> float:
+        """Return the learning rate of a step: up along a cosine, then down.
+
+        Parameters
+        ----------
+        step : int
+            From 0 to `steps` - 1.
+
+        References
+        ----------
+        Smith and Topin, SPIE 11006 (2019), doi:10.1117/12.2520589 (one cycle: two cosines).
+
+        Examples
+        --------
+        >>> schedule = Schedule(steps=11, learning_rate=1.0, warm_up=0.5)
+        >>> [round(schedule.rate(step), 3) for step in (0, 5, 10)]
+        [0.04, 1.0, 0.0]
+        """
+        place, rise = step / max(1, self.steps - 1), max(self.warm_up, 1e-9)
+        if place < rise:
+            return self.learning_rate * (_FIRST + (1 - _FIRST) * (1 - cos(pi * place / rise)) / 2)
+        passed = (place - rise) / max(1e-9, 1 - rise)
+        left = {"cosine": (1 + cos(pi * passed)) / 2, "linear": 1 - passed, "none": 1.0}[self.fall]
+        return self.learning_rate * (_LAST + (1 - _LAST) * left)
+
+
+class Validation(Described):
+    """Scoring of held-out cases in the course of a training."""
+
+    every: int = Field(0, ge=0, description="steps between two validations; 0 for none")
+    metric: str = Field("", description="name of a metric, such as SEG")
+    cases: float = Field(0, ge=0, description="held out of each role: a share, or a number from 1")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        """Refuse a validation without metric or cases."""
+        if self.every and not (self.metric and self.cases):
+            raise ValueError("validation needs every, metric and cases together")
+        return self
+
+
+class Card(Described):
+    """Entries of the new model's card that the training does not measure."""
+
+    version: str = Field("0.1.0", description="of the model")
+    description: str = Field(description="Purpose of the model.")
+    authors: str = Field(description="Makers of the model.")
+    license: str = Field(description="SPDX identifier.")
+    describes: dict[str, str | float | tuple[float, ...]] = Field(
+        description="its images; missing entries are measured"
+    )
+    parameters: dict[str, Any] = Field({}, description="of the inference")
+
+
+class TrainingSettings(Described):
+    """Settings of any training; a network adds its own."""
+
+    network: Described
+    schedule: Schedule = Schedule()
+    validation: Validation = Validation()
+    card: Card
+
+    def with_schedule(self, **changes: float | None) -> Self:
+        """Return settings with another schedule; entries that are None stay.
+
+        Raises
+        ------
+        InputError
+            If a value is not allowed.
+        """
+        given = {key: value for key, value in changes.items() if value is not None}
+        schedule = parse("schedule", {**self.schedule.model_dump(), **given}, Schedule)
+        return self.model_copy(update={"schedule": schedule})
+
+
+Settings = TypeVar("Settings", bound=TrainingSettings)
+
+
+def read_settings(path: Path, model: type[Settings]) -> Settings:
+    """Return the settings in a TOML file.
+
+    Parameters
+    ----------
+    path : Path
+    model : type
+        The settings of a network.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is not TOML, or a key or value is wrong.
+    """
+    return parse(path, read_toml(path), model)
