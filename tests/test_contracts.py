@@ -7,8 +7,11 @@ import pytest
 
 from benchmark.catalog import ROOT, algorithms, dataset_manifests
 from benchmark.data.dataset import prepare
-from cytosuite.metrics import metrics_for, overlap
 from benchmark.data.recipe import recipe
+from benchmark.data.request import DataRequest
+from cytosuite.metrics import metrics_of
+from cytosuite.metrics.boards import BOARDS
+from cytosuite.metrics.labels.overlap import OVERLAP, overlap
 from cytosuite.select import describe, select
 from cytosuite.tasks import TASKS
 from cytosuite.volume import Volume
@@ -18,7 +21,7 @@ ALGORITHMS = algorithms()
 DATASETS = dataset_manifests()
 SEGMENTERS = [name for name, found in ALGORITHMS.items() if found.task == "segment"]
 SIMULATED = [name for name, found in DATASETS.items() if found.kind == "simulated"]
-METRICS = {m.name: m for m in metrics_for("segment") if m.evidence is overlap}
+METRICS = {m.name: m for m in metrics_of("labels") if m.evidence is OVERLAP}
 
 
 def _ball(axes, dtype=np.uint16):
@@ -88,24 +91,30 @@ def test_every_segmenter_repeats_itself(name):
 
 
 @pytest.mark.parametrize("name", SIMULATED)
-def test_every_simulated_dataset_gives_what_its_task_needs(name, tmp_path):
-    task = TASKS[DATASETS[name].task]
-    made = recipe(name, "mini", 0)
+def test_every_simulated_dataset_offers_what_its_manifest_says(name, tmp_path):
+    manifest = DATASETS[name]
+    made = recipe(DataRequest(name, "mini"))
     sample = made.makers[0][1]()
-    assert task.main_input.slug in sample.inputs
-    assert set(sample.truth) == {socket.slug for socket in task.outputs}
-    image = sample.inputs[task.main_input.slug]
-    for volume in sample.truth.values():
-        assert (volume.shape, volume.spacing) == (image.shape, image.spacing)
+    assert set(sample.sockets) == set(manifest.offers)
+    volumes = [value for value in sample.sockets.values() if isinstance(value, Volume)]
+    assert len({(volume.shape[-2:], volume.spacing[-2:]) for volume in volumes}) <= 1
     dataset = prepare(made, tmp_path, 2, lambda done, total: None)
-    assert len(dataset.cases) == DATASETS[name].sizes["mini"].cases
+    assert len(dataset.cases) == manifest.sizes["mini"].cases
+    assert dataset.serves(TASKS[manifest.task])
+
+
+def test_every_task_has_a_board_of_metrics_that_exist():
+    assert set(BOARDS) == set(TASKS)
+    for board in BOARDS.values():
+        known = {metric.name for family in board.families for metric in metrics_of(family)}
+        assert set(board.primary) <= known
 
 
 @pytest.mark.parametrize("name", SIMULATED)
 def test_every_size_is_valid_and_has_the_usual_names(name):
     assert {"mini", "default", "full"} <= set(DATASETS[name].sizes)
     for size in DATASETS[name].sizes:
-        assert recipe(name, size, 0).makers
+        assert recipe(DataRequest(name, size)).makers
 
 
 @pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
