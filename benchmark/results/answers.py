@@ -25,15 +25,15 @@ class Answer:
     metrics : sequence of Metric
         Those whose needs are met.
     values : mapping of str to float
-        By name of the metric; NaN where it is undefined, absent where its evidence is refused.
+        By name of the metric; NaN where it is undefined.
     status : str
         ``ok``, or the failure.
     record : Record or None
         Of the runner; None for controls and sets.
     evidence : mapping of Evidence to object
         Evidence that can be pooled.
-    refused : mapping of Evidence to str
-        Why evidence could not be gathered.
+    refused : mapping of str to str
+        By name of the metric, why there is no value: the images do not suit it.
     """
 
     algorithm: str
@@ -43,7 +43,7 @@ class Answer:
     status: str = "ok"
     record: Record | None = None
     evidence: Mapping[Evidence[Any], Any] = field(default_factory=dict)
-    refused: Mapping[Evidence[Any], str] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
 
 
 def main_output(task: Task) -> Socket | None:
@@ -69,17 +69,17 @@ def measure(
         Of the case or set; each evidence is gathered once.
     """
     evidence: dict[Evidence[Any], Any] = {}
-    refused: dict[Evidence[Any], str] = {}
-    for each in dict.fromkeys(metric.evidence for metric in metrics):
-        try:
-            evidence |= gather([each], facts)
-        except InputError as error:
-            refused[each] = str(error)
-    values = {}
+    values: dict[str, float] = {}
+    refused: dict[str, str] = {}
     for metric in metrics:
-        if status != "ok":
-            values[metric.name] = nan if metric.worst is None else metric.worst
-        elif metric.evidence in evidence:
-            values[metric.name] = metric.of(evidence[metric.evidence])
+        try:
+            if metric.evidence not in evidence:
+                evidence |= gather([metric.evidence], facts)
+            if status != "ok":
+                values[metric.name] = nan if metric.worst is None else metric.worst
+            elif metric.evidence in evidence:
+                values[metric.name] = metric.of(evidence[metric.evidence])
+        except InputError as error:
+            refused[metric.name] = str(error)
     kept = {each: table for each, table in evidence.items() if each.pool is not None}
     return Answer(algorithm, case, metrics, values, status, record, kept, refused)

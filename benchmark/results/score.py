@@ -1,5 +1,6 @@
 """Score the results of a run: a long table of values, and pooled values."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
@@ -82,7 +83,7 @@ def score(dataset: Dataset, task: Task, jobs: Sequence[Job]) -> Scores:
     found = [one for case in dataset.cases for one in score_case(case, task, metrics, jobs)]
     records = {(one.algorithm, one.case): one.record for one in found if one.record is not None}
     found += score_sets(dataset, task, metrics, jobs, records)
-    known = {m for one in found for m in one.metrics if m.evidence not in one.refused}
+    known = {m for one in found for m in one.metrics if m.name not in one.refused}
     shown = tuple(metric for metric in metrics if metric in known)
     rows = [row for one in found for row in _rows(dataset.name, one, shown)]
     return Scores(
@@ -115,19 +116,20 @@ def _rows(dataset: str, one: Answer, shown: Metrics) -> list[dict[str, Any]]:
 
 
 def _pooled(found: Sequence[Answer], shown: Metrics) -> dict[tuple[str, str], float]:
-    """Return the pooled values of each answer, where no evidence of its cases was refused."""
+    """Return the pooled values of each answer, where no case was refused."""
     tables: dict[tuple[str, Evidence[Any]], list[Any]] = {}
-    refused = {(one.algorithm, each) for one in found for each in one.refused}
+    refused = {(one.algorithm, name) for one in found for name in one.refused}
     for one in found:
-        for each, table in one.evidence.items():
-            tables.setdefault((one.algorithm, each), []).append(table)
+        for evidence, table in one.evidence.items():
+            tables.setdefault((one.algorithm, evidence), []).append(table)
     pooled = {}
-    for (algorithm, each), own in tables.items():
-        if each.pool is not None and (algorithm, each) not in refused:
-            whole = each.pool(own)
+    for (algorithm, evidence), own in tables.items():
+        if evidence.pool is not None:
+            whole = evidence.pool(own)
             for metric in shown:
-                if metric.evidence is each:
-                    pooled[algorithm, metric.name] = metric.of(whole)
+                key = algorithm, metric.name
+                if metric.evidence is evidence and key not in refused:
+                    pooled[key] = metric.of(whole)
     return pooled
 
 
@@ -146,13 +148,15 @@ def _notes(dataset: Dataset, found: Sequence[Answer], shown: Metrics) -> tuple[s
             f"images"
             + (f"; the control real is {len(rest.images)} others." if rest.images else ".")
         )
-    refused = [(one, each) for one in found for each in one.refused]
-    for each in dict.fromkeys(each for _, each in refused):
-        answers = [one for one, other in refused if other is each]
-        names = ", ".join(m.name for m in answers[0].metrics if m.evidence is each)
-        first = answers[0]
+    refused: dict[tuple[str, str, str], list[str]] = {}
+    counts = Counter(name for one in found for name in one.refused)
+    for name in counts:
+        first = next(one for one in found if name in one.refused)
+        key = (first.algorithm, first.case or "the whole set", first.refused[name])
+        refused.setdefault(key, []).append(name)
+    for (algorithm, case, reason), names in refused.items():
         notes.append(
-            f"Not computed for {len(answers)} answers: {names}; the first is {first.algorithm} on "
-            f"{first.case or 'the whole set'}: {first.refused[each]}"
+            f"Not computed for {counts[names[0]]} answers: {', '.join(names)}; the first is "
+            f"{algorithm} on {case}: {reason}"
         )
     return tuple(notes)

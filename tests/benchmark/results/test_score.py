@@ -3,169 +3,190 @@ from math import isnan
 import numpy as np
 import pytest
 
-from benchmark.results.controls import broken_rulers
-from benchmark.engines.outcome import Outcome
-from cytosuite.metrics import metric, overlap
-from benchmark.plan import plan
+from benchmark.record import read_record
+from benchmark.results import facts
+from benchmark.results.conditions import by_condition
 from benchmark.results.ranking import COLUMNS
-from benchmark.run import run_job
-from benchmark.results.score import by_condition, score
+from benchmark.results.score import score
+from cytosuite.metrics.labels import OVERLAP
+from cytosuite.tasks import TASKS
+
+SEGMENT = TASKS["segment"]
 
 
-@pytest.fixture
-def scored(tmp_path, watershed, fakes):
-    """Return a function that runs an algorithm on a dataset and scores it."""
-
-    def scored(dataset, behave):
-        engine = fakes.Engine(behave)
-        (job,) = plan(dataset, [watershed], engine, tmp_path / "run")
-        run_job(job, dataset, engine, fakes.limits, "serve", lambda *_: None)
-        return score(dataset, [job])
-
-    return scored
+def perfect(image):
+    """Segment the squares exactly."""
+    rows = np.arange(image.shape[1])[None, :, None] // 4
+    return ((image.array > 0) * rows).astype(np.uint16)
 
 
-def _values(found, algorithm, name):
-    table = found.table
-    rows = table[(table["algorithm"] == algorithm) & (table["metric"] == name)]
-    return dict(zip(rows["case"], rows["value"], strict=True))
+def first_only(image):
+    """Segment the first object of a case alone."""
+    labels = np.zeros(image.shape, np.uint16)
+    labels[1:3, 4:7, 5:9] = 1
+    return labels
 
 
-def test_a_perfect_algorithm_equals_the_oracle(scored, dataset, fakes):
-    found = scored(dataset, fakes.perfect)
+def slow_on_three(image):
+    """Fail on the case with three objects."""
+    return "time-out" if image.array.sum() == 3 * 100 * 24 else perfect(image)
+
+
+def test_a_perfect_algorithm_equals_the_oracle(scored, dataset, values):
+    found = scored(dataset, SEGMENT, ours=perfect)
     assert tuple(found.table.columns) == COLUMNS
+    assert found.primary == ("SEG", "DET")
     for name in ("SEG", "DET", "F1"):
-        assert _values(found, "watershed", name) == _values(found, "oracle", name)
-        assert set(_values(found, "oracle", name).values()) == {1.0}
-        assert set(_values(found, "blank", name).values()) == {0.0}
+        assert values(found, "ours", name) == values(found, "oracle", name)
+        assert set(values(found, "oracle", name).values()) == {1.0}
+        assert set(values(found, "blank", name).values()) == {0.0}
     assert found.pooled["oracle", "SEG"] == 1.0
-    assert broken_rulers(found.table, found.metrics) == []
+    assert found.notes == ()
 
 
-def test_a_failed_case_has_the_worst_value_and_counts_as_empty_when_pooled(scored, dataset, fakes):
-    def behave(image, output):
-        if image.array.sum() == 3 * 100 * 24:
-            return Outcome("time-out", 9.0, None, None, "slow")
-        return fakes.perfect(image, output)
+def test_distances_between_surfaces_are_in_micrometres_of_the_truth(scored, dataset, values):
+    def moved(image):
+        return np.roll(perfect(image), 1, axis=2)  # by a voxel of 0.5 µm
 
-    found = scored(dataset, behave)
-    assert _values(found, "watershed", "SEG") == {"case_1": 1.0, "case_2": 1.0, "case_3": 0.0}
-    assert found.pooled["watershed", "SEG"] == pytest.approx(3 / 6)
-    assert isnan(_values(found, "watershed", "missed")["case_3"])
-    assert found.pooled["watershed", "missed"] == 3
+    found = scored(dataset, SEGMENT, ours=moved)
+    assert set(values(found, "ours", "HD").values()) == {0.5}
+    assert found.pooled["ours", "HD"] == 0.5
+    assert set(values(found, "oracle", "ASSD").values()) == {0.0}
+
+
+def test_a_failed_case_has_the_worst_value_and_counts_as_empty_when_pooled(scored, dataset, values):
+    found = scored(dataset, SEGMENT, ours=slow_on_three)
+    assert values(found, "ours", "SEG") == {"case_1": 1.0, "case_2": 1.0, "case_3": 0.0}
+    assert found.pooled["ours", "SEG"] == pytest.approx(3 / 6)
+    assert isnan(values(found, "ours", "missed")["case_3"])
+    assert found.pooled["ours", "missed"] == 3
     failed = found.table[found.table["status"] == "time-out"]
     assert set(failed["case"]) == {"case_3"}
 
 
-def test_pooled_values_count_objects_and_not_cases(scored, dataset, fakes):
-    def behave(image, output):
-        labels = np.zeros(image.shape, np.uint16)
-        labels[1:3, 4:7, 5:9] = 1  # only the first object of each case
-        fakes.write_labels(image, output, labels)
-
-    found = scored(dataset, behave)
-    values = _values(found, "watershed", "SEG")
-    assert values == pytest.approx({"case_1": 1.0, "case_2": 1 / 2, "case_3": 1 / 3})
-    assert found.pooled["watershed", "SEG"] == pytest.approx(3 / 6)
+def test_pooled_values_count_objects_and_not_cases(scored, dataset, values):
+    found = scored(dataset, SEGMENT, ours=first_only)
+    expected = {"case_1": 1.0, "case_2": 1 / 2, "case_3": 1 / 3}
+    assert values(found, "ours", "SEG") == pytest.approx(expected)
+    assert found.pooled["ours", "SEG"] == pytest.approx(3 / 6)
 
 
-def _first_only(fakes):
-    def behave(image, output):
-        labels = np.zeros(image.shape, np.uint16)
-        labels[1:3, 4:7, 5:9] = 1  # the first object of a case
-        fakes.write_labels(image, output, labels)
+def test_without_truth_only_objects_are_counted(scored, make_dataset, values):
+    found = scored(make_dataset(1, 3, annotated=False), SEGMENT, ours=perfect)
+    assert [metric.name for metric in found.metrics] == ["prediction_count"]
+    assert values(found, "ours", "prediction_count") == {"case_1": 1.0, "case_3": 3.0}
+    assert set(found.table["algorithm"]) == {"ours"}
+    assert (found.primary, found.evidence) == ((), {})
 
-    return behave
+
+def test_stale_records_are_not_scored(answers, dataset):
+    (job,) = answers(dataset, SEGMENT, ours=perfect)
+    (other,) = answers(dataset, SEGMENT, ours=perfect)
+    stale = score(dataset, SEGMENT, [other.__class__(job.algorithm, "other", job.folder, (), 0)])
+    assert stale.records == {}
+    assert set(stale.table["algorithm"]) == {"oracle", "blank"}
 
 
-def test_the_objects_of_a_group_are_pooled(scored, dataset, fakes):
-    found = by_condition(dataset, scored(dataset, _first_only(fakes)))
-    squares, parity = found  # what is alike in all cases divides none
+def test_an_output_that_cannot_be_decoded_makes_its_case_a_failed_one(answers, dataset, values):
+    (job,) = answers(dataset, SEGMENT, ours=perfect)
+    path = job.folder / "case_2" / "output.tif"
+    path.write_bytes(path.read_bytes()[:-200])
+    found = score(dataset, SEGMENT, [job])
+    record = found.records["ours", "case_2"]
+    assert (record.status, record.outputs) == ("bad output", {})
+    assert record.message.startswith("output.tif: ")
+    assert read_record(job.folder / "case_2") == record
+    assert values(found, "ours", "SEG") == {"case_1": 1.0, "case_2": 0.0, "case_3": 1.0}
+
+
+def test_an_output_of_another_shape_makes_its_case_a_failed_one(scored, dataset):
+    found = scored(dataset, SEGMENT, ours=lambda image: perfect(image)[1:])
+    assert {record.status for record in found.records.values()} == {"bad output"}
+    assert (
+        "expected shape (4, 24, 24), found (3, 24, 24)" in found.records["ours", "case_1"].message
+    )
+
+
+def test_each_file_is_decoded_once(answers, dataset, monkeypatch):
+    jobs = answers(dataset, SEGMENT, one=perfect, two=first_only)
+    read, opened = facts.read, []
+
+    def counted(path):
+        opened.append(path)
+        return read(path)
+
+    for module in ("facts", "cases"):
+        monkeypatch.setattr(f"benchmark.results.{module}.read", counted)
+    score(dataset, SEGMENT, jobs)
+    truths = [case.truth(SEGMENT)["instance-labels"] for case in dataset.cases]
+    outputs = [job.folder / case.name / "output.tif" for case in dataset.cases for job in jobs]
+    assert sorted(opened) == sorted(truths + outputs)  # no input: no metric of labels needs it
+
+
+def test_evidence_is_kept_for_pooling(scored, dataset):
+    found = scored(dataset, SEGMENT, ours=slow_on_three)
+    tables = [found.evidence["ours", case.name][OVERLAP] for case in dataset.cases]
+    assert [table.truth_sizes.size for table in tables] == [1, 2, 3]
+    assert tables[2].prediction_sizes.size == 0  # the failed case: an empty answer
+
+
+def test_the_objects_of_a_group_are_pooled(scored, dataset):
+    found = by_condition(dataset, scored(dataset, SEGMENT, ours=first_only))
+    squares, parity = found  # a fact that is alike in all cases divides none
     assert (squares.name, squares.unit, squares.ordered) == ("squares", "", True)
     assert [(g.label, g.cases, g.objects) for g in squares.groups] == [
         ("below 3", ["case_1", "case_2"], 3),
         ("3 or more", ["case_3"], 3),
     ]
-    seg = [group.scores["watershed", "SEG"].value for group in squares.groups]
+    seg = [group.scores["ours", "SEG"].value for group in squares.groups]
     assert seg == pytest.approx([2 / 3, 1 / 3])
     assert (parity.name, parity.unit) == ("parity", "2")
     assert [len(group.cases) for group in parity.groups] == [1, 2]
     assert {group.scores["oracle", "DET"].value for group in parity.groups} == {1.0}
 
 
-def test_a_group_of_all_cases_has_the_score_of_the_dataset(scored, make_dataset, fakes):
+def test_a_group_of_all_cases_has_the_score_of_the_dataset(scored, make_dataset):
     dataset = make_dataset(0, 1, 2, 3, 4)  # the parity of none is not known
-    found = scored(dataset, _first_only(fakes))
+    found = scored(dataset, SEGMENT, ours=first_only)
     parity = by_condition(dataset, found)[1]
     assert parity.unknown == 1
     odd, even = parity.groups[1], parity.groups[0]
-    whole = found.pooled["watershed", "SEG"]
-    sums = [group.scores["watershed", "SEG"].value * group.objects for group in (odd, even)]
+    sums = [group.scores["ours", "SEG"].value * group.objects for group in (odd, even)]
+    whole = found.pooled["ours", "SEG"]
     assert sum(sums) / (odd.objects + even.objects) == pytest.approx(whole)
 
 
-def test_failed_cases_of_a_group_are_counted_and_empty(scored, dataset, fakes):
-    def behave(image, output):
-        if image.array.sum() == 3 * 100 * 24:
-            return Outcome("time-out", 9.0, None, None, "slow")
-        return fakes.perfect(image, output)
-
-    few, many = by_condition(dataset, scored(dataset, behave))[0].groups
-    assert (few.failed, many.failed) == ({}, {"watershed": 1})
-    assert many.scores["watershed", "SEG"].value == 0.0
+def test_failed_cases_of_a_group_are_counted_and_empty(scored, dataset):
+    few, many = by_condition(dataset, scored(dataset, SEGMENT, ours=slow_on_three))[0].groups
+    assert (few.failed, many.failed) == ({}, {"ours": 1})
+    assert many.scores["ours", "SEG"].value == 0.0
 
 
-def test_intervals_need_three_cases_and_stay_in_the_range(scored, make_dataset, fakes):
+def test_intervals_need_three_cases_and_stay_in_the_range(scored, make_dataset):
     dataset = make_dataset(1, 2, 3, 4, 5)
-    groups = by_condition(dataset, scored(dataset, _first_only(fakes)))[0].groups
+    groups = by_condition(dataset, scored(dataset, SEGMENT, ours=first_only))[0].groups
     assert [len(group.cases) for group in groups] == [2, 3]
     for group, known in zip(groups, (False, True), strict=True):
-        score = group.scores["watershed", "SEG"]
-        assert isnan(score.low) is not known
-        assert not known or 0.0 <= score.low < score.value < score.high <= 1.0
-        assert isnan(group.scores["watershed", "missed"].low)  # a count has no upper end
+        found = group.scores["ours", "SEG"]
+        assert isnan(found.low) is not known
+        assert not known or 0.0 <= found.low < found.value < found.high <= 1.0
+        assert isnan(group.scores["ours", "missed"].low)  # a count has no upper end
 
 
-def test_conditions_that_rise_together_are_named(scored, make_dataset, fakes):
+def test_conditions_that_rise_together_are_named(scored, make_dataset):
     dataset = make_dataset(2, 3, 5)  # the odd ones are the larger ones
-    squares, parity = by_condition(dataset, scored(dataset, fakes.perfect))
+    squares, parity = by_condition(dataset, scored(dataset, SEGMENT, ours=perfect))
     # Ranks 1, 2, 3 and 1, 2.5, 2.5: 1.5 / sqrt(2 * 1.5)
     assert squares.goes_with == {"parity": pytest.approx(np.sqrt(3) / 2)}
     assert parity.goes_with == {"squares": pytest.approx(np.sqrt(3) / 2)}
 
 
-def test_conditions_that_hardly_rise_together_are_not_named(scored, make_dataset, fakes):
+def test_conditions_that_hardly_rise_together_are_not_named(scored, make_dataset):
     dataset = make_dataset(2, 3, 4, 5)  # rank correlation 0.45
-    squares, _ = by_condition(dataset, scored(dataset, fakes.perfect))
+    squares, _ = by_condition(dataset, scored(dataset, SEGMENT, ours=perfect))
     assert squares.goes_with == {}
 
 
-def test_without_truth_there_is_nothing_to_break_down(scored, make_dataset, fakes):
+def test_without_truth_there_is_nothing_to_break_down(scored, make_dataset):
     dataset = make_dataset(1, 3, annotated=False)
-    assert by_condition(dataset, scored(dataset, fakes.perfect)) == []
-
-
-def test_without_truth_only_objects_are_counted(scored, make_dataset, fakes):
-    found = scored(make_dataset(1, 3, annotated=False), fakes.perfect)
-    assert [metric.name for metric in found.metrics] == ["prediction_count"]
-    assert _values(found, "watershed", "prediction_count") == {"case_1": 1.0, "case_3": 3.0}
-    assert set(found.table["algorithm"]) == {"watershed"}
-
-
-def test_a_broken_ruler_is_found(scored, dataset, fakes):
-    found = scored(dataset, fakes.perfect)
-
-    @metric(evidence=overlap, task="segment", title="Wrong", name="SEG", best=0.9)
-    def wrong(table):
-        """Return a wrong value."""
-
-    (line,) = broken_rulers(found.table, [wrong])
-    assert line.startswith("SEG gives the truth itself 1 instead of 0.9 on case_1: ")
-
-
-def test_stale_records_are_not_scored(tmp_path, watershed, dataset, fakes):
-    engine = fakes.Engine(fakes.perfect)
-    (job,) = plan(dataset, [watershed], engine, tmp_path / "run")
-    run_job(job, dataset, engine, fakes.limits, "serve", lambda *_: None)
-    (other,) = plan(dataset, [watershed], fakes.Engine(fakes.perfect, "2"), job.folder.parent)
-    assert score(dataset, [other]).records == {}
+    assert by_condition(dataset, scored(dataset, SEGMENT, ours=perfect)) == []
