@@ -53,13 +53,13 @@ def dataset_of(tmp_path):
     def made(cases=3, reference=0, labelled=True, real=image, **sockets):
         sockets = {slug.replace("_", "-"): array for slug, array in sockets.items()}
         makers = tuple((f"c{n}", partial(sample, sockets, n)) for n in range(cases))
-        real = {}
+        paths = {}
         for n in range(reference):
             path, drawn = tmp_path / "real" / f"r{n}.tif", tmp_path / "drawn" / f"r{n}.tif"
             write(path, volume(real(100 + n)))
             write(drawn, volume(labels(100 + n)))
-            real[path] = drawn if labelled else None
-        recipe = Recipe("toy", "Toys", "tiny", "segment", 0, "f" * 64, makers, reference=real)
+            paths[path] = drawn if labelled else None
+        recipe = Recipe("toy", "Toys", "tiny", "segment", 0, "f" * 64, makers, reference=paths)
         return prepare(recipe, tmp_path / "datasets", 1, lambda done, total: None)
 
     return made

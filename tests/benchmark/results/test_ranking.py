@@ -4,11 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cytosuite.metrics import metrics_for
 from benchmark.results.ranking import COLUMNS, leaderboard, pooled_interval
 from cytosuite.errors import InputError
+from cytosuite.metrics import board_metrics
 
-SEGMENT = metrics_for("segment")
+SEGMENT = board_metrics("segment")
+ENHANCE = board_metrics("enhance")
+PRIMARY = ("SEG", "DET")
 
 
 def table(**values):
@@ -37,7 +39,7 @@ def ranks(standings):
 
 
 def board(scores, pooled=None, controls=(), **arguments):
-    return leaderboard(scores, pooled or {}, SEGMENT, controls, **arguments)
+    return leaderboard(scores, pooled or {}, SEGMENT, PRIMARY, controls, **arguments)
 
 
 def test_best_mean_comes_first():
@@ -137,10 +139,10 @@ def test_order_of_the_rows_does_not_matter():
     scores = scores[scores["metric"] != "DET"]
     metrics = [metric for metric in SEGMENT if metric.name == "SEG"]
     shuffled = scores.sample(frac=1, random_state=3)
-    assert leaderboard(shuffled, {}, metrics, ()) != []
+    assert leaderboard(shuffled, {}, metrics, PRIMARY, ()) != []
     for one, other in zip(
-        leaderboard(scores, {("a", "SEG"): 0.5, ("b", "SEG"): 0.4}, metrics, ()),
-        leaderboard(shuffled, {("a", "SEG"): 0.5, ("b", "SEG"): 0.4}, metrics, ()),
+        leaderboard(scores, {("a", "SEG"): 0.5, ("b", "SEG"): 0.4}, metrics, PRIMARY, ()),
+        leaderboard(shuffled, {("a", "SEG"): 0.5, ("b", "SEG"): 0.4}, metrics, PRIMARY, ()),
         strict=True,
     ):
         assert one == other
@@ -171,8 +173,60 @@ def test_unknown_time_and_memory_are_none():
 
 
 def test_nothing_is_ranked_without_a_primary_metric():
-    metrics = [metric for metric in SEGMENT if not metric.primary]
-    assert ranks(leaderboard(table(b=[0.5], a=[0.1]), {}, metrics, ())) == {"a": None, "b": None}
+    assert ranks(leaderboard(table(b=[0.5], a=[0.1]), {}, SEGMENT, (), ())) == {
+        "a": None,
+        "b": None,
+    }
+
+
+def open_ended(**values):
+    """Return values of a metric with a best value alone; None is a failed case, NaN undefined."""
+    scores = table(**values)
+    scores = scores[scores["metric"] == "SEG"].assign(metric="MAE")
+    scores.loc[scores["status"] != "ok", "value"] = nan
+    return scores
+
+
+def by_mae(scores):
+    return leaderboard(scores, {}, ENHANCE, ("MAE",), {"oracle"})
+
+
+def test_a_metric_with_one_end_ranks_by_its_mean():
+    assert ranks(by_mae(open_ended(a=[0.3, 0.2], b=[0.1, 0.2]))) == {"b": 1, "a": 2}
+
+
+def test_failing_on_hard_cases_is_not_rewarded_where_no_worst_value_exists():
+    scores = open_ended(failed=[0.1, None, 0.1], fair=[0.5, 0.9, 0.5], bad=[0.6, 0.9, 0.6])
+    assert ranks(by_mae(scores)) == {"fair": 1, "bad": 2, "failed": 3}
+
+
+def test_a_value_that_others_have_is_missed_and_one_that_none_has_is_not():
+    scores = open_ended(a=[0.1, nan, nan], b=[0.9, 0.9, nan], oracle=[0.0, 0.0, 0.0])
+    assert ranks(by_mae(scores)) == {"b": 1, "a": 2, "oracle": None}
+    scores = open_ended(a=[0.1, 0.1, nan], b=[0.9, 0.9, nan], oracle=[0.0, 0.0, 0.0])
+    assert ranks(by_mae(scores)) == {"a": 1, "b": 2, "oracle": None}
+
+
+def test_a_metric_of_the_set_has_one_value_and_no_interval():
+    cases = table(a=[0.5] * 7, b=[0.4] * 7)
+    of_set = cases[(cases["case"] == "000") & (cases["metric"] == "SEG")]
+    of_set = of_set.assign(case="", metric="W1_by_std", value=[0.3, 0.2], seconds=nan)
+    scores = pd.concat([cases.assign(metric=cases["metric"].replace("SEG", "SSIM")), of_set])
+    found = leaderboard(scores, {}, ENHANCE, ("W1_by_std",), ())
+    assert [(s.algorithm, s.rank, s.cases) for s in found] == [("b", 1, 7), ("a", 2, 7)]
+    summary = found[0].summaries["W1_by_std"]
+    assert (summary.mean, summary.n) == (0.2, 1)
+    assert isnan(summary.low)
+    assert found[0].summaries["SSIM"].low == 0.4  # the set is no case of the bootstrap
+
+
+def test_a_failed_set_ranks_last():
+    rows = table(a=[0.5], b=[None])
+    rows = rows[rows["metric"] == "SEG"].assign(case="", metric="W1_by_std")
+    rows.loc[rows["algorithm"] == "b", "value"] = nan
+    found = leaderboard(rows, {}, ENHANCE, ("W1_by_std",), ())
+    assert ranks(found) == {"a": 1, "b": 2}
+    assert found[1].summaries["W1_by_std"].failed == 1
 
 
 def test_an_empty_table_gives_an_empty_leaderboard():

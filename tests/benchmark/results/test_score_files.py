@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from benchmark.catalog import ROOT
-from cytosuite.metrics.tracks.lineage import Track
-from cytosuite.metrics.tracks.track_folder import write_sequence
-from benchmark.results.score_files import Wish, score_files
+from benchmark.results.score_files import ScoreRequest, score_files
 from cytosuite.errors import InputError
 from cytosuite.formats import write
+from cytosuite.metrics.tracks.lineage import Track
+from cytosuite.metrics.tracks.track_folder import write_sequence
 from cytosuite.volume import Volume
 
 
@@ -42,13 +42,15 @@ def folders(tmp_path):
 
 def test_two_files(tmp_path):
     truth = _write(tmp_path / "t.tif", _labels((0, 0, 0), (2, 6, 6)))
-    found = score_files(Wish(truth, _write(tmp_path / "p.tif", _labels((0, 0, 0))), ["seg", "det"]))
+    found = score_files(
+        ScoreRequest(truth, _write(tmp_path / "p.tif", _labels((0, 0, 0))), ["seg", "det"])
+    )
     assert found.cases == {"t": {"SEG": 0.5, "DET": 0.5}}
     assert found.failed == []
 
 
 def test_folders_are_matched_by_name_and_a_missing_prediction_has_the_worst_value(folders):
-    found = score_files(Wish(*folders, ["SEG", "DET"]))
+    found = score_files(ScoreRequest(*folders, ["SEG", "DET"]))
     assert found.cases == {
         "a": {"SEG": 1.0, "DET": 1.0},
         "b": {"SEG": 0.5, "DET": 0.5},
@@ -63,7 +65,7 @@ def test_masks_of_the_challenge_are_matched_by_their_frame(tmp_path):
     for number in range(2):
         _write(tmp_path / "01_GT" / "SEG" / f"man_seg00{number}.tif", two)
         _write(tmp_path / "01_RES" / f"mask00{number}.tif", two)
-    found = score_files(Wish(tmp_path / "01_GT" / "SEG", tmp_path / "01_RES", ["SEG"]))
+    found = score_files(ScoreRequest(tmp_path / "01_GT" / "SEG", tmp_path / "01_RES", ["SEG"]))
     assert set(found.cases) == {"man_seg000", "man_seg001"}
     assert found.aggregates["SEG"]["pooled"] == 1.0
 
@@ -72,21 +74,21 @@ def test_pooled_values_weigh_objects_alike(folders, tmp_path):
     truth, prediction = folders
     _write(truth / "c.tif", _labels((0, 0, 0), (0, 0, 6), (0, 6, 0), (0, 6, 6)))
     _write(prediction / "c.tif", _labels())
-    found = score_files(Wish(truth, prediction, ["SEG"]))
+    found = score_files(ScoreRequest(truth, prediction, ["SEG"]))
     assert found.aggregates["SEG"]["mean"] == pytest.approx((1 + 0.5 + 0) / 3)
     assert found.aggregates["SEG"]["pooled"] == pytest.approx(3 / 8)
 
 
 def test_undefined_values_are_counted_and_left_out_of_json(tmp_path):
     truth = _write(tmp_path / "t.tif", _labels())
-    found = score_files(Wish(truth, truth, ["SEG"]))
+    found = score_files(ScoreRequest(truth, truth, ["SEG"]))
     assert found.aggregates["SEG"]["undefined"] == 1
     assert found.as_json()["case"] == {"t": {}}
     json.dumps(found.as_json(), allow_nan=False)
 
 
-def test_without_a_wish_all_label_scores_are_given(folders):
-    names = set(score_files(Wish(*folders)).aggregates)
+def test_without_names_all_label_scores_are_given(folders):
+    names = set(score_files(ScoreRequest(*folders)).aggregates)
     assert {"SEG", "DET", "F1", "AP50", "PQ", "AJI"} <= names
     assert not {"SSIM", "TRA"} & names
 
@@ -94,8 +96,8 @@ def test_without_a_wish_all_label_scores_are_given(folders):
 def test_the_border_can_be_left_out(tmp_path):
     truth = _write(tmp_path / "t.tif", _labels((0, 0, 0), (0, 5, 5)))
     prediction = _write(tmp_path / "p.tif", _labels((0, 5, 5)))
-    assert score_files(Wish(truth, prediction, ["SEG"])).cases["t"]["SEG"] == 0.5
-    assert score_files(Wish(truth, prediction, ["SEG"], border=4)).cases["t"]["SEG"] == 1.0
+    assert score_files(ScoreRequest(truth, prediction, ["SEG"])).cases["t"]["SEG"] == 0.5
+    assert score_files(ScoreRequest(truth, prediction, ["SEG"], border=4)).cases["t"]["SEG"] == 1.0
 
 
 def test_distances_between_surfaces_are_in_micrometres_of_the_file(tmp_path):
@@ -103,8 +105,10 @@ def test_distances_between_surfaces_are_in_micrometres_of_the_file(tmp_path):
     cube[1:5, 2:8, 2:8] = 1
     truth = _write(tmp_path / "t.tif", cube)
     prediction = _write(tmp_path / "p.tif", np.roll(cube, 1, axis=2))
-    small = score_files(Wish(truth, prediction, ["ASSD"])).cases["t"]["ASSD"]
-    large = score_files(Wish(truth, prediction, ["ASSD"], spacing=(4.0, 1.0, 1.0))).cases["t"]
+    small = score_files(ScoreRequest(truth, prediction, ["ASSD"])).cases["t"]["ASSD"]
+    large = score_files(ScoreRequest(truth, prediction, ["ASSD"], spacing=(4.0, 1.0, 1.0))).cases[
+        "t"
+    ]
     assert large["ASSD"] == pytest.approx(2 * small)
     assert small > 0
 
@@ -124,8 +128,8 @@ def images(tmp_path):
 
 def test_image_metrics(images):
     truth, prediction, image = images
-    wish = Wish(truth, prediction, ["ssim", "psnr", "n_ssim"], image, data_range=1.0)
-    values = score_files(wish).cases["t"]
+    request = ScoreRequest(truth, prediction, ["ssim", "psnr", "n_ssim"], image, data_range=1.0)
+    values = score_files(request).cases["t"]
     assert 0.5 < values["SSIM"] < 1
     assert values["PSNR"] == pytest.approx(20, abs=0.5)
     assert 0 < values["N_SSIM"] < 1
@@ -136,7 +140,7 @@ def test_sets_of_images_need_no_pairs(tmp_path, images):
         noise = np.random.default_rng(number).random((8, 16, 16)).astype(np.float32)
         _write(tmp_path / "real" / f"{number}.tif", noise)
         _write(tmp_path / "fake" / f"other{number}.tif", noise + 0.25)
-    found = score_files(Wish(tmp_path / "real", tmp_path / "fake", ["W1"]))
+    found = score_files(ScoreRequest(tmp_path / "real", tmp_path / "fake", ["W1"]))
     assert found.aggregates["W1"]["set"] == pytest.approx(0.25, abs=1e-6)
     assert found.cases == {}
 
@@ -146,12 +150,12 @@ def test_metrics_of_objects_need_their_labels(tmp_path):
     noise = np.random.default_rng(0).random(labels.shape).astype(np.float32)
     _write(tmp_path / "images" / "a.tif", noise + labels)
     _write(tmp_path / "labels" / "a.tif", labels)
-    wish = Wish(tmp_path / "images", tmp_path / "images", ["object_similarity"])
+    request = ScoreRequest(tmp_path / "images", tmp_path / "images", ["object_similarity"])
     with pytest.raises(InputError, match="object_similarity needs --truth-labels"):
-        score_files(wish)
+        score_files(request)
     folder = tmp_path / "labels"
-    wish = replace(wish, truth_labels=folder, prediction_labels=folder)
-    assert score_files(wish).aggregates["object_similarity"]["set"] == pytest.approx(1.0)
+    request = replace(request, truth_labels=folder, prediction_labels=folder)
+    assert score_files(request).aggregates["object_similarity"]["set"] == pytest.approx(1.0)
 
 
 @pytest.fixture
@@ -165,11 +169,11 @@ def tracks(tmp_path):
 
 
 def test_tracks_are_scored_by_sequence(tracks):
-    for wish in (
-        Wish(tracks / "01_GT", tracks / "01_RES", ["tra", "LNK"]),
-        Wish(tracks, tracks, ["TRA", "LNK"]),
+    for request in (
+        ScoreRequest(tracks / "01_GT", tracks / "01_RES", ["tra", "LNK"]),
+        ScoreRequest(tracks, tracks, ["TRA", "LNK"]),
     ):
-        found = score_files(wish)
+        found = score_files(request)
         assert found.cases == {"01": {"TRA": 1.0, "LNK": 1.0}}
         assert found.aggregates["TRA"]["mean"] == 1.0
 
@@ -197,34 +201,34 @@ def test_the_command_prints_a_table_and_writes_json(folders, tmp_path):
 
 def _unknown_metric(truth, prediction):
     """no metric called 'SEGG'; did you mean 'SEG'?"""
-    return Wish(truth, prediction, ["SEGG"])
+    return ScoreRequest(truth, prediction, ["SEGG"])
 
 
 def _missing(truth, prediction):
     """nothing: no such file or folder"""
-    return Wish(truth / "nothing", prediction)
+    return ScoreRequest(truth / "nothing", prediction)
 
 
 def _file_and_folder(truth, prediction):
     """expected two files or two folders"""
-    return Wish(truth / "a.tif", prediction)
+    return ScoreRequest(truth / "a.tif", prediction)
 
 
 def _strangers(truth, prediction):
     """no file is named like one in"""
     for path in prediction.iterdir():
         path.rename(prediction / f"result_{path.name}")
-    return Wish(truth, prediction)
+    return ScoreRequest(truth, prediction)
 
 
 def _no_range(truth, prediction):
     """metric SSIM needs --data-range; give it or leave it out"""
-    return Wish(truth, prediction, ["SSIM"])
+    return ScoreRequest(truth, prediction, ["SSIM"])
 
 
 def _no_input(truth, prediction):
     """metric N_SSIM needs --image; give it or leave it out"""
-    return Wish(truth, prediction, ["N_SSIM"], data_range=1.0)
+    return ScoreRequest(truth, prediction, ["N_SSIM"], data_range=1.0)
 
 
 @pytest.mark.parametrize(
@@ -237,4 +241,4 @@ def test_explains(folders, mistake):
 
 def test_a_border_is_refused_for_tracks(tracks):
     with pytest.raises(InputError, match="objects cannot be left out of tracks"):
-        score_files(Wish(tracks, tracks, border=2))
+        score_files(ScoreRequest(tracks, tracks, border=2))
