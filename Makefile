@@ -25,7 +25,7 @@ NETWORKS = $(if $(filter docker,$(ENGINE)),,$(shell [ "$(ENGINE)" = auto ] && $(
 ##@ Use
 help: ## Show this help.
 	@awk -F ':.*## ' '/^##@ /{printf "\n%s\n", substr($$0, 5)} /^[a-z%-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@printf '\nVariables of benchmark:\n  DATASET=spheroid | spheroid/<recipe> | <recipe.toml> | <folder>   SIZE=mini|default|full\n  TASK=segment|enhance|synthesise|fuse  ALGORITHM=<names>  THROUGH=<names>  REFERENCE=<folder>\n  ENGINE=auto|docker|process  API=serve|exec  SPACING=z,y,x (um)  RUN=<name>\n  MEMORY=<GiB>  TIMEOUT=<s>  RETRY=1 (run failed cases again)\nVariables of segment and apply: IMAGES="a.tif folder"  OUT=<folder>\nVariables of train: NAME=<model>  STEPS=<n>  FROM=<card>  SETTINGS=<toml>\nVariables of simulated data: SEED=0  CASES=<n>  SET="camera.photons=5 ..."  OUT=<new folder>\nVariables of build: DEVICE=cpu|cuda  BASE_IMAGE=<image with Python 3.11>\n'
+	@printf '\nVariables of benchmark:\n  DATASET=spheroid | spheroid/<recipe> | <recipe.toml> | <folder>   SIZE=mini|default|full\n  TASK=segment|enhance|synthesise|fuse  ALGORITHM=<names>  THROUGH=<names>  REFERENCE=<folder>\n  ENGINE=auto|docker|process  API=serve|exec  SPACING=z,y,x (um)  RUN=<name>\n  MEMORY=<GiB>  TIMEOUT=<s>  RETRY=1 (run failed cases again)\nVariables of segment and apply: IMAGES="a.tif folder"  OUT=<folder>\nVariables of train: NAME=<model>  DATA=<role>=<more data>  STEPS=<n>  FROM=<card>  SETTINGS=<toml>\nVariables of simulated data: SEED=0  CASES=<n>  SET="camera.photons=5 ..."  OUT=<new folder>\nVariables of build: DEVICE=cpu|cuda  BASE_IMAGE=<image with Python 3.11>\n'
 
 benchmark: .venv/.benchmark $(NETWORKS) ## Generate or read DATASET, run the algorithms, score them, write a report.
 	@$(BIN)/cytosuite benchmark "$(or $(DATASET),spheroid)" --engine "$(ENGINE)" $(OPTIONS)
@@ -39,7 +39,7 @@ apply: .venv/.benchmark $(NETWORKS) ## Run ALGORITHM, of any task, on IMAGES int
 		$(LIMITS) --algorithm "$(ALGORITHM)"
 
 train: .venv/.benchmark .venv/.networks ## Train ALGORITHM on DATASET as the model NAME.
-	@$(BIN)/cytosuite train "$(ALGORITHM)" "$(DATASET)" --name "$(NAME)" $(call option,STEPS,--steps) \
+	@$(BIN)/cytosuite train "$(ALGORITHM)" "$(DATASET)" --name "$(NAME)" $(call option,DATA,--data) $(call option,STEPS,--steps) \
 		$(call option,CASES,--cases) $(call option,SEED,--seed) $(call option,FROM,--from) $(call option,SETTINGS,--settings)
 
 simulate: .venv/.benchmark ## Simulate annotated images of DATASET into the new folder OUT.

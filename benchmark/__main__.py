@@ -14,6 +14,7 @@ from benchmark.commands.options import (
     BenchmarkOptions,
     ScoreOptions,
     SimulateOptions,
+    TrainOptions,
     takes,
 )
 from cytosuite.errors import CytosuiteError
@@ -70,6 +71,15 @@ def simulate_command(options: SimulateOptions) -> None:
     from benchmark.commands.simulate import simulate
 
     typer.echo(f"written: {simulate(options, console())}")
+
+
+@app.command("train")
+@takes(TrainOptions)
+def train_command(options: TrainOptions) -> None:
+    """Train a model on simulated data, or fine-tune one on your own annotated folder."""
+    from benchmark.commands.train import train
+
+    typer.echo(f"written: {train(options, console())}")
 
 
 @app.command("build")

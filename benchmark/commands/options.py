@@ -179,6 +179,36 @@ class ApplyOptions(RunOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """Options of a training; those of the training itself are `passed` on."""
+
+    algorithm: Annotated[str, typer.Argument(help="Name in algorithms/.")]
+    dataset: Annotated[str, typer.Argument(help="Name, name/recipe, recipe.toml, or folder.")]
+    name: Annotated[str, typer.Option(help="Of the model.")]
+    data: Annotated[
+        list[str],
+        Text(lambda given: given or (), "More data: role=dataset.", "--data", repeatable=True),
+    ] = ()  # type: ignore[assignment]
+    steps: Annotated[int | None, typer.Option(min=1, help="Batches.")] = None
+    start: Annotated[Path | None, typer.Option("--from", help="Card to start from.")] = None
+    settings: Annotated[Path | None, typer.Option(help="TOML file of the training.")] = None
+    threads: Annotated[int, typer.Option(min=1, help="Of the CPU.")] = 1
+    device: Annotated[Device, typer.Option(help="Where to train.")] = "cpu"
+    cases: Annotated[int | None, typer.Option(min=1, help="How many cases to simulate.")] = None
+    seed: Annotated[int, typer.Option(min=0, help="Of everything drawn.")] = 0
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes that simulate.")] = None
+    runs: Annotated[Path | None, typer.Option(help="Folder for simulated data.")] = None
+
+    @property
+    def passed(self) -> list[str]:
+        """Options as words for the command of the training."""
+        words = ["--seed", str(self.seed), "--threads", str(self.threads), "--device", self.device]
+        words += ["--steps", str(self.steps)] if self.steps else []
+        words += ["--from", str(self.start.resolve())] if self.start else []
+        return words + (["--settings", str(self.settings.resolve())] if self.settings else [])
+
+
+@dataclass(frozen=True, kw_only=True)
 class ScoreOptions:
     """Options of a scoring of files; their meaning is that of `ScoreRequest`."""
 

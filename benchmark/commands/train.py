@@ -1,78 +1,72 @@
-"""Train an algorithm: make its data, then run its own training script on it."""
+"""Train an algorithm: make its data, then run its training as a process of its own."""
 
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from benchmark.catalog import ROOT, algorithms, pick
-from benchmark.commands.progress import progress
-from benchmark.data.dataset import prepare
+from benchmark.commands.data import make, start_engine
+from benchmark.commands.options import DataOptions, RunOptions, TrainOptions
 from benchmark.data.recipe import recipe
 from cytosuite.errors import CytosuiteError, InputError
 
 
 class TrainingError(CytosuiteError):
-    """The training script did not come to an end."""
+    """The training did not come to an end."""
 
     exit_code = 1
 
 
-def train(
-    algorithm: str,
-    data: str,
-    name: str,
-    *,
-    options: Sequence[str] = (),
-    cases: int | None = None,
-    seed: int = 0,
-    workers: int = 1,
-    runs: Path = ROOT / "runs",
-    console: Console,
-) -> Path:
-    """Return the card of a model that was trained on simulated or annotated data.
+def train(options: TrainOptions, console: Console) -> Path:
+    """Train a model on simulated or annotated data, and return its card.
 
     Parameters
     ----------
-    algorithm : str
-        Name in ``algorithms/``; it needs a ``train.py``.
-    data : str
-        A simulated dataset or recipe, or a folder with ``images/`` and ``labels/``.
-    name : str
-        Of the model; its card and weights go to ``weights/<algorithm>/``.
-    options : sequence of str
-        Passed on to the script.
-    cases, seed : int
-        Of the simulation.
-    workers : int
-        Processes that simulate.
-    runs : Path
-        Folder for everything that is generated.
+    options : TrainOptions
+        Algorithm, datasets by role, name of the model.
     console : Console
-        Where to show progress.
+        Shows progress.
 
     Raises
     ------
     InputError
         If there is no such algorithm or dataset, or the algorithm is not trained.
     TrainingError
-        If the script fails.
+        If the training fails.
     """
-    known = [found for found in algorithms() if (ROOT / "algorithms" / found / "train.py").exists()]
-    pick("algorithm that is trained", [algorithm], known)
-    made = recipe(data, None, seed, None, cases)
-    folder = Path(data)
-    if made.seed is not None:
-        with progress(console, f"simulating {made.name} ({made.size})") as step:
-            folder = prepare(made, runs / "datasets", workers, step).home
-    out = ROOT / "weights" / algorithm
-    command = [sys.executable, "-m", f"algorithms.{algorithm}.train"]
-    command += ["--data", str(folder.resolve()), "--name", name, "--out", str(out), *options]
+    name, home = options.algorithm, ROOT / "algorithms"
+    known = [each for each in algorithms() if (home / each / "training" / "train.py").is_file()]
+    pick("algorithm that is trained", [name], known)
+    out = ROOT / "weights" / name
+    command = [sys.executable, "-m", "cytosuite.training.command", name]
+    for text in (options.dataset, *options.data):
+        command += ["--data", _folder(text, options, console)]
+    command += ["--name", options.name, "--out", str(out), *options.passed]
     code = subprocess.run(command, cwd=ROOT, check=False).returncode
     if code == InputError.exit_code:
-        raise InputError(f"{algorithm}: the training script refused its input, see above")
+        raise InputError(f"{name}: the training refused its input, see above")
     if code:
-        raise TrainingError(f"{algorithm}: the training script ended with code {code}, see above")
-    return out / f"{name}.json"
+        raise TrainingError(f"{name}: the training ended with code {code}, see above")
+    return out / f"{options.name}.json"
+
+
+def _folder(text: str, options: TrainOptions, console: Console) -> str:
+    """Return ``folder`` or ``role=folder`` of a dataset, which is made where it is simulated."""
+    role, sign, dataset = text.rpartition("=")
+    given = bool(sign) and Path(dataset).is_dir()  # its cases are not simulated, others' are
+    data = DataOptions(
+        dataset=dataset,
+        cases=None if given else options.cases,
+        seed=options.seed,
+        workers=options.workers,
+        runs=options.runs,
+    )
+    made = recipe(data.request())
+    folder = Path(dataset)
+    if made.seed is not None:
+        run = RunOptions()
+        engine = start_engine(run, made.through, console) if made.through else None
+        folder = make(made, data, run, engine, console).home
+    return f"{role}{sign}{folder.resolve()}"

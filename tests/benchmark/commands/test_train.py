@@ -1,4 +1,5 @@
 import io
+import subprocess
 import sys
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from benchmark.commands import train as training
+from benchmark.commands.options import TrainOptions
 from cytosuite.errors import InputError
 from cytosuite.formats import write
 from cytosuite.volume import Volume
@@ -21,45 +23,63 @@ def folder(tmp_path):
     return tmp_path / "mine"
 
 
-def _train(monkeypatch, code, algorithm="cellpose3d", data="spheroid", **options):
-    """Train with a script that ends with a code; return the card and the script's arguments."""
+def _train(monkeypatch, code, dataset="spheroid", algorithm="cellpose3d", **options):
+    """Train with a process that ends with a code; return the card and the process's arguments."""
     calls = []
 
     class Done:
         returncode = code
 
     monkeypatch.setattr(training.subprocess, "run", lambda words, **_: calls.append(words) or Done)
-    card = training.train(algorithm, data, "mine", console=Console(file=io.StringIO()), **options)
+    wanted = TrainOptions(algorithm=algorithm, dataset=str(dataset), name="mine", **options)
+    card = training.train(wanted, Console(file=io.StringIO()))
     return card, calls[0]
 
 
-def test_the_script_gets_the_users_own_folder(monkeypatch, folder):
-    card, words = _train(monkeypatch, 0, data=str(folder), options=["--steps", "3"])
-    assert words[:3] == [sys.executable, "-m", "algorithms.cellpose3d.training.train"]
-    assert words[words.index("--data") + 1] == str(folder)
+def _given(words):
+    """Return the data of a training's command."""
+    return [words[place + 1] for place, word in enumerate(words) if word == "--data"]
+
+
+def test_the_training_gets_the_users_own_folder(monkeypatch, folder):
+    card, words = _train(monkeypatch, 0, folder, steps=3)
+    assert words[:4] == [sys.executable, "-m", "cytosuite.training.command", "cellpose3d"]
+    assert _given(words) == [str(folder)]
     assert words[-2:] == ["--steps", "3"]
     assert card.parts[-3:] == ("weights", "cellpose3d", "mine.json")
 
 
-def test_simulated_data_are_made_first(monkeypatch, tmp_path):
+def test_simulated_data_are_made_first_and_roles_are_kept(monkeypatch, tmp_path, folder):
     recipe = tmp_path / "small.toml"
     recipe.write_text(
         'dataset = "spheroid"\ntitle = "Small"\n[parameters]\n'
         "image = { shape = [16, 64, 64], spacing_um = [2, 0.5, 0.5] }\ntissue = { n_nuclei = 4 }\n"
+        "[parameters.output]\nsteps = true\n"
     )
-    _, words = _train(monkeypatch, 0, data=str(recipe), cases=2, runs=tmp_path / "runs")
-    home = words[words.index("--data") + 1]
-    assert home.startswith(str(tmp_path / "runs" / "datasets"))
+    more = [f"real={folder}"]
+    runs = tmp_path / "runs"
+    _, words = _train(
+        monkeypatch, 0, f"simulated={recipe}", data=more, cases=2, runs=runs, workers=1
+    )
+    simulated, real = _given(words)
+    assert simulated.startswith(f"simulated={runs / 'datasets'}")
+    assert real == f"real={folder}"
 
 
 @pytest.mark.parametrize(
     ("code", "error"), [(2, InputError), (1, training.TrainingError), (-9, training.TrainingError)]
 )
-def test_a_script_that_fails_is_told(monkeypatch, folder, code, error):
+def test_a_training_that_fails_is_an_error(monkeypatch, folder, code, error):
     with pytest.raises(error, match="see above"):
-        _train(monkeypatch, code, data=str(folder))
+        _train(monkeypatch, code, folder)
 
 
-def test_an_algorithm_without_a_script_is_refused(monkeypatch, folder):
+def test_an_algorithm_without_a_training_is_refused(monkeypatch, folder):
     with pytest.raises(InputError, match="no algorithm that is trained called 'watershed'"):
-        _train(monkeypatch, 0, algorithm="watershed", data=str(folder))
+        _train(monkeypatch, 0, folder, algorithm="watershed")
+
+
+def test_the_commands_import_no_torch():
+    code = "import sys, benchmark.commands.train, benchmark.__main__; print('torch' in sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert ended.stdout.strip() == "False"
