@@ -12,7 +12,7 @@ SECOND_DIFFERENCE = sqrt(6.0)  # noise of a - 2 b + c relative to that of one vo
 
 
 def measured(image: NDArray[Any], labels: NDArray[np.integer[Any]]) -> dict[str, Scalar]:
-    """Return how many objects an image has and how far they stand out of the noise.
+    """Return the number of objects of an image and their signal-to-noise ratio.
 
     Parameters
     ----------

@@ -17,8 +17,8 @@ class Sample:
     ----------
     sockets : mapping of str to Volume, or to a mapping for JSON sockets
         Everything that a task may take in or compare with, by the slug of the socket
-        (`cytosuite.tasks`): a task sees its inputs alone; what has the slug of its output is its
-        truth.
+        (`cytosuite.tasks`): an algorithm sees the inputs of its task alone; the volume with the
+        slug of its output is the truth.
     metadata : mapping of str to str, int or float
         Physical truth of the case, as flat scalars: drawn parameters with their unit in the name
         (``attenuation_um``) and measured results (``n_nuclei``, ``snr``).

@@ -22,7 +22,7 @@ from cytosuite.errors import InputError
 from cytosuite.volume import Volume
 from datasets.calibration.knobs import KNOBS, Knob, nested, of_parameters
 from datasets.calibration.measure import VOLUME_STATISTICS, Statistics, measure
-from datasets.calibration.start import Start
+from datasets.calibration.start import Start, short
 
 Pair = tuple[Volume, Volume]  # image and labels
 Simulate = Callable[[Mapping[str, Any], int], list[Pair]]
@@ -303,7 +303,7 @@ def _result(task: _Task, knobs: Sequence[Knob], places: Values, misfits: tuple[V
         if knob.ranged:
             values[name] = _range(knob, real, places[name], margin)
         else:
-            values[name] = _short(knob.value(places[name]))
+            values[name] = short(knob.value(places[name]))
         meaning = VOLUME_STATISTICS[knob.statistic].split(",")[0]
         median = real.median(knob.statistic)
         comments[name] = (
@@ -319,8 +319,8 @@ def _result(task: _Task, knobs: Sequence[Knob], places: Values, misfits: tuple[V
         ]
         low, high = (float(np.quantile(dense, share)) for share in (0.1, 0.9))
         values["tissue.volume_fraction"] = [
-            _short(max(low / (1 + margin), 0.005)),
-            _short(min(high * (1 + margin), 0.45)),
+            short(max(low / (1 + margin), 0.005)),
+            short(min(high * (1 + margin), 0.45)),
         ]
         # Large nuclei are few and small ones many: numbers of their own would not fit the tissue.
         values["tissue.n_nuclei"] = "auto"
@@ -335,13 +335,8 @@ def _range(knob: Knob, real: Statistics, place: float, margin: float) -> list[fl
     ends = [knob.value(place + float(np.quantile(shifts, share))) for share in (0.1, 0.9)]
     low, high = min(ends), max(ends)
     if low <= 0:
-        return [_short(max(low, knob.low)), _short(min(high + margin * (high - low), knob.high))]
+        return [short(max(low, knob.low)), short(min(high + margin * (high - low), knob.high))]
     middle, half = log(low * high) / 2, log(high / low) / 2
     half = min(max(half * (1 + margin), LEAST), knob.widest)
     limits = (float(np.exp(middle - half)), float(np.exp(middle + half)))
-    return [_short(max(limits[0], knob.low)), _short(min(limits[1], knob.high))]
-
-
-def _short(value: float) -> float:
-    """Return a number with 4 digits."""
-    return float(f"{value:.4g}")
+    return [short(max(limits[0], knob.low)), short(min(limits[1], knob.high))]

@@ -173,12 +173,12 @@ def _detector(
         notes.append("gain and offset are rough: photon transfer cannot be read off these images")
     read = [_or(real.quantile("read_counts", q), 0.0) / gain for q in (0.1, 0.5, 0.9)]
     fixed |= {
-        "camera.gain": _short(gain),
-        "camera.offset": _short(max(offset, 0.0)),
+        "camera.gain": short(gain),
+        "camera.offset": short(max(offset, 0.0)),
         "camera.excess": round(_or(excess, 0.0), 2),
         "camera.read_noise": [
-            _short(read[0] / (1 + margin)),
-            _short(max(read[2], 1.2 * read[1]) * (1 + margin)),
+            short(read[0] / (1 + margin)),
+            short(max(read[2], 1.2 * read[1]) * (1 + margin)),
         ],
     }
     names = ("gain", "offset", "excess", "read_noise")
@@ -203,6 +203,6 @@ def _or(value: float, otherwise: float) -> float:
     return float(value) if isfinite(value) else otherwise
 
 
-def _short(value: float) -> float:
+def short(value: float) -> float:
     """Return a number with 4 digits."""
     return float(f"{value:.4g}")

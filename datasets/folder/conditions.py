@@ -64,7 +64,7 @@ def read_conditions(path: Path, cases: Mapping[str, str]) -> dict[str, dict[str,
 
 
 def _check_head(path: Path, columns: list[str]) -> None:
-    """Refuse a head without ``name``, or with columns that cannot be told apart."""
+    """Refuse a head without ``name``, or with columns of the same name."""
     if NAME not in columns:
         raise InputError(
             f"{path}: the first line must have the column {NAME!r}, separated by commas, "

@@ -1,4 +1,4 @@
-"""Read one case of a user's folder, and refuse what no algorithm or metric can use."""
+"""Read one case of a user's folder, and refuse files that no algorithm or metric can use."""
 
 from collections.abc import Mapping
 from dataclasses import replace

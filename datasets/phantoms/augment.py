@@ -21,7 +21,7 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Alteration:
-    """How far a nucleus may be altered.
+    """Limits of the alteration of a nucleus.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class Alteration:
         Largest angle in degrees about z, either way.
     tilt : float, optional
         Largest angle in degrees by which z is tilted. Without it 180 for nearly cubic voxels,
-        else ``atan(lateral / axial step)``: what lies within one slice stays in it.
+        else ``atan(lateral / axial step)``: structures within one slice stay in it.
     mirror : bool
         Whether each axis is mirrored with probability one half.
     scale : tuple of float
@@ -58,7 +58,7 @@ class Alteration:
     gamma: Range = (0.5, 1.5)
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be drawn or would tear a nucleus."""
+        """Refuse limits that cannot be drawn or would tear a nucleus."""
         for name in ("scale", "contrast", "gamma"):
             low, high = getattr(self, name)
             if not 0 < low <= high:
@@ -142,7 +142,7 @@ def _draw_transform(rng: np.random.Generator, limits: Alteration, phantom: Phant
 def _positions(phantom: Phantom, transform: Array, pad_um: float) -> Array:
     """Return voxel centres (3, z, y, x) in µm from the centroid of the copy, as many as it needs.
 
-    They continue the phantom's own raster: what is not moved is not interpolated.
+    They continue the phantom's own raster: voxels that do not move are not interpolated.
     """
     spacing = np.asarray(phantom.spacing)
     points = phantom.surface_um @ transform.T

@@ -1,7 +1,8 @@
 """Write a library of phantoms, cut from annotated stacks or drawn, with a record of them."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -22,16 +23,17 @@ from datasets.physics.grid import Triple
 RECORD = "library.json"
 
 Pairs = list[tuple[str, Path, Path]]
+Facts = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
 class Cutting:
-    """How nuclei are cut out.
+    """Options of cutting nuclei out.
 
     Parameters
     ----------
     spacing_um : tuple of float, optional
-        µm per voxel (z, y, x), in place of what the image files say.
+        µm per voxel (z, y, x), in place of the values in the image files.
     margin_um, min_voxels, smooth_um : float, int, float
         See `extract`.
     """
@@ -43,8 +45,8 @@ class Cutting:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
-    """What was written.
+class LibrarySummary:
+    """Numbers of a new library.
 
     Parameters
     ----------
@@ -75,7 +77,7 @@ def extract_to(
     augment_copies: int = 0,
     alteration: Alteration | None = None,
     seed: int = 0,
-) -> Summary:
+) -> LibrarySummary:
     """Cut the nuclei out of annotated stacks and write them as a library.
 
     Parameters
@@ -88,11 +90,11 @@ def extract_to(
     cutting, alteration : Cutting, Alteration, optional
         How nuclei are cut out, and how far copies of them are altered.
     augment_copies, seed : int
-        Altered copies written beside each nucleus; seed of the alterations.
+        Altered copies of each nucleus; seed of the alterations.
 
     Returns
     -------
-    Summary
+    LibrarySummary
         Its numbers, with digests of the sources, parameters, and volume and brightness of each
         phantom, are in ``library.json``.
 
@@ -101,33 +103,30 @@ def extract_to(
     InputError
         If the folder is not empty, no pair is found, or a stack cannot be used.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder}: expected an empty or a new folder for the phantoms")
     if augment_copies < 0:
         raise InputError(f"augment_copies: expected 0 or more, found {augment_copies}")
     cutting, alteration = cutting or Cutting(), alteration or Alteration()
     rng = np.random.default_rng(seed)
-    sources, found, entries = [], [], []
-    with atomic(folder) as temporary:
-        temporary.mkdir()
+    sources: list[Facts] = []
+    found: list[Extraction] = []
+    entries: list[Facts] = []
+    with _new_library(folder) as temporary:
         for name, image, labels in _pairs(image_path, labels_path):
             found.append(_cut(image, labels, cutting))
             sources.append(_source(name, image, labels, found[-1]))
-            for phantom in _copied(rng, name, found[-1].phantoms, augment_copies, alteration):
-                write_phantom(temporary, phantom.name, phantom)
-                entries.append(_entry(phantom, name))
+            copied = _copied(rng, name, found[-1].phantoms, augment_copies, alteration)
+            entries += [_written(temporary, phantom, name) for phantom in copied]
         summary = _summary(folder, image_path, found, len(entries))
         settings = {"augment_copies": augment_copies, "alteration": asdict(alteration)}
         parameters = {"cutting": asdict(cutting), **settings}
-        record = {"seed": seed, "parameters": parameters, "sources": sources, "phantoms": entries}
-        write_json(temporary / RECORD, record)
+        _write_record(temporary, seed, parameters, sources, entries)
     return summary
 
 
 def draw_to(
     folder: Path, count: int, *, spacing_um: Triple = (0.5, 0.25, 0.25), seed: int = 0
-) -> Summary:
-    """Write a library of drawn nuclei, for which nothing has to be downloaded.
+) -> LibrarySummary:
+    """Write a library of drawn nuclei, without any download.
 
     Parameters
     ----------
@@ -143,19 +142,37 @@ def draw_to(
     InputError
         If the folder is not empty.
     """
+    with _new_library(folder) as temporary:
+        phantoms = draw_library(
+            np.random.default_rng(seed), count, spacing_um, mitotic_fraction=0.03
+        )
+        entries = [_written(temporary, phantom, "drawn") for phantom in phantoms]
+        parameters = {"count": count, "spacing_um": list(spacing_um)}
+        _write_record(temporary, seed, parameters, [], entries)
+    median = float(np.median([phantom.volume_um3 for phantom in phantoms]))
+    return LibrarySummary(folder, 0, len(phantoms), 0, {}, median)
+
+
+@contextmanager
+def _new_library(folder: Path) -> Iterator[Path]:
+    """Give a folder that becomes `folder` once it is whole, and refuse one with content."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder}: expected an empty or a new folder for the phantoms")
-    phantoms = draw_library(np.random.default_rng(seed), count, spacing_um, mitotic_fraction=0.03)
     with atomic(folder) as temporary:
         temporary.mkdir()
-        for phantom in phantoms:
-            write_phantom(temporary, phantom.name, phantom)
-        entries = [_entry(phantom, "drawn") for phantom in phantoms]
-        parameters = {"count": count, "spacing_um": list(spacing_um)}
-        record = {"seed": seed, "parameters": parameters, "sources": [], "phantoms": entries}
-        write_json(temporary / RECORD, record)
-    median = float(np.median([phantom.volume_um3 for phantom in phantoms]))
-    return Summary(folder, 0, len(phantoms), 0, {}, median)
+        yield temporary
+
+
+def _write_record(
+    folder: Path,
+    seed: int,
+    parameters: Mapping[str, object],
+    sources: Sequence[Facts],
+    phantoms: Sequence[Facts],
+) -> None:
+    """Write ``library.json``."""
+    record = {"seed": seed, "parameters": parameters, "sources": sources, "phantoms": phantoms}
+    write_json(folder / RECORD, record)
 
 
 def _copied(
@@ -173,7 +190,7 @@ def _copied(
             yield augment(rng, phantom, alteration, f"{name}_copy_{copy + 1:02d}")
 
 
-def _summary(folder: Path, source: Path, found: list[Extraction], written: int) -> Summary:
+def _summary(folder: Path, source: Path, found: list[Extraction], written: int) -> LibrarySummary:
     """Return the numbers of a library, or refuse one without a nucleus."""
     phantoms = [phantom for extraction in found for phantom in extraction.phantoms]
     skipped = Counter(item.skipped for extraction in found for item in extraction.skipped)
@@ -182,7 +199,7 @@ def _summary(folder: Path, source: Path, found: list[Extraction], written: int) 
         raise InputError(
             f"{source}: expected nuclei to cut out, found none ({reasons or 'no label'})"
         )
-    return Summary(
+    return LibrarySummary(
         folder=folder,
         stacks=len(found),
         nuclei=len(phantoms),
@@ -207,11 +224,8 @@ def _cut(image: Path, labels: Path, cutting: Cutting) -> Extraction:
 def _pairs(image_path: Path, labels_path: Path | None) -> Pairs:
     """Return name, image and labels of each stack."""
     if labels_path is None:
-        found = [
-            (item.name, item.image, item.files[LABELS.slug])
-            for item in collect(image_path).items
-            if LABELS.slug in item.files
-        ]
+        items = [item for item in collect(image_path).items if LABELS.slug in item.files]
+        found = [(item.name, item.image, item.files[LABELS.slug]) for item in items]
     elif image_path.is_dir():
         if not labels_path.is_dir():
             raise InputError(f"{labels_path}: expected a folder of labels as images is one")
@@ -236,8 +250,8 @@ def _readable(path: Path) -> bool:
     return path.suffix.lower() in READERS and not path.name.startswith(".")
 
 
-def _source(name: str, image: Path, labels: Path, extraction: Extraction) -> dict[str, object]:
-    """Return what is recorded of a stack."""
+def _source(name: str, image: Path, labels: Path, extraction: Extraction) -> Facts:
+    """Return the record of a stack."""
     return {
         "name": name,
         "image": {"file": image.name, "sha256": digest([image], image.parent)},
@@ -246,8 +260,9 @@ def _source(name: str, image: Path, labels: Path, extraction: Extraction) -> dic
     }
 
 
-def _entry(phantom: Phantom, source: str) -> dict[str, object]:
-    """Return what is recorded of a phantom."""
+def _written(folder: Path, phantom: Phantom, source: str) -> Facts:
+    """Write a phantom and return its record."""
+    write_phantom(folder, phantom.name, phantom)
     return {
         "name": phantom.name,
         "source": source,

@@ -14,15 +14,15 @@ from datasets.phantoms.geometry import largest_piece
 from datasets.phantoms.library import Phantom, from_mask
 from datasets.physics.grid import Image, Triple
 
-FEW = 64  # unlabelled voxels beside a nucleus: with fewer their median says little
+FEW = 64  # unlabelled voxels near a nucleus below which their median is too uncertain
 
 Box = tuple[slice, ...]
 Cut = tuple[int, Image, NDArray[np.bool_]]  # label, light above the background, mask
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What became of one labelled object.
+class CutObject:
+    """Outcome for one labelled object.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class Found:
     background : float
         Grey value that was taken off.
     background_from : str
-        ``"surroundings"`` or, where too few voxels beside it are unlabelled, ``"stack"``.
+        ``"surroundings"`` or, where too few voxels near it are unlabelled, ``"stack"``.
     """
 
     label: int
@@ -47,21 +47,21 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """The phantoms of a stack and what became of each of its objects.
+    """The phantoms of a stack and the outcome for each of its objects.
 
     Parameters
     ----------
     phantoms : tuple of Phantom
         Named ``nucleus_<label>``, by rising label.
-    objects : tuple of Found
+    objects : tuple of CutObject
         One for each label, kept or skipped.
     """
 
     phantoms: tuple[Phantom, ...]
-    objects: tuple[Found, ...]
+    objects: tuple[CutObject, ...]
 
     @property
-    def skipped(self) -> tuple[Found, ...]:
+    def skipped(self) -> tuple[CutObject, ...]:
         """The objects that are no phantoms."""
         return tuple(found for found in self.objects if found.skipped)
 
@@ -110,12 +110,12 @@ def extract(
     margin = [int(np.ceil(margin_um / step)) for step in (z, y, x)]
     stack = cache(lambda: _most_frequent(grey[marked == 0]))  # rarely needed
     cuts: list[Cut] = []
-    objects: list[Found] = []
+    objects: list[CutObject] = []
     for label, box in enumerate(ndimage.find_objects(marked), start=1):
         if box is None:
             continue
         mask = largest_piece(marked[box] == label)
-        found = Found(label, int(np.count_nonzero(mask)))
+        found = CutObject(label, int(np.count_nonzero(mask)))
         found = replace(found, skipped=_unfit(box, marked.shape, found.voxels, min_voxels))
         if not found.skipped:
             found = _with_background(found, _beside(grey, marked, box, margin), stack)
@@ -128,8 +128,10 @@ def extract(
     return Extraction(_relative(cuts, (z, y, x)), tuple(objects))
 
 
-def _with_background(found: Found, local: float | None, stack: Callable[[], float]) -> Found:
-    """Return what was found with the background of its surroundings, or of the stack."""
+def _with_background(
+    found: CutObject, local: float | None, stack: Callable[[], float]
+) -> CutObject:
+    """Return an object with the background of its surroundings, or of the stack."""
     if local is None:
         return replace(found, background=stack(), background_from="stack")
     return replace(found, background=local, background_from="surroundings")

@@ -194,7 +194,7 @@ def _level(values: NDArray[np.floating], cells: float, width: float) -> float:
 
 
 def _carried(mask: NDArray[np.bool_], height: Array, normal: Array, spacing: Triple) -> Array:
-    """Return how far the voxels of a mask lie outside of a surface that is known beside it.
+    """Return the distance of the voxels of a mask to a surface that is known next to it.
 
     Parameters
     ----------

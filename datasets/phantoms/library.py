@@ -2,7 +2,7 @@
 
 The published form is ``<name>.tif`` (uint8 grey values) and ``<name>_label.tif`` (nonzero is
 nucleus), cropped to the nucleus and without voxel size. Ours are the same two files with float32
-intensities relative to the median nucleus, and voxel size, volume and brightness beside them.
+intensities relative to the median nucleus, and with voxel size, volume and brightness.
 """
 
 from dataclasses import dataclass
@@ -154,7 +154,7 @@ def from_mask(
     wide = 2 * MARGIN  # the surface may move by part of a voxel
     padded = np.pad(mask, wide)
     distance = geometry.signed_distance(padded, spacing, volume_um3)
-    # A voxel that the smoothed surface gains takes the intensity beside it.
+    # A voxel that the smoothed surface gains takes the intensity next to it.
     nearest = ndimage.distance_transform_edt(
         ~padded, spacing, return_distances=False, return_indices=True
     )
@@ -170,7 +170,7 @@ def read_library(folder: Path, spacing_um: Triple | None = None) -> tuple[Phanto
     folder : Path
         Pairs ``<name>.tif`` and ``<name>_label.tif`` (or ``.tiff``), ours or published ones.
     spacing_um : tuple of float, optional
-        µm per voxel, in place of what the files say; needed where they say nothing.
+        µm per voxel, in place of the values in the files; needed where they give none.
 
     Raises
     ------
@@ -183,7 +183,7 @@ def read_library(folder: Path, spacing_um: Triple | None = None) -> tuple[Phanto
     Of each label image the largest connected piece of one nonzero value is kept: published
     crops hold parts of neighbours as well. Grey values of the published form are taken relative
     to the median of the unlabelled voxels of the box and scaled to a mean of 1, as they were
-    stretched one by one and say nothing of brightness.
+    stretched one by one and do not tell the brightness.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder of phantoms")
@@ -200,7 +200,9 @@ def read_library(folder: Path, spacing_um: Triple | None = None) -> tuple[Phanto
             raise InputError(f"{files[name]}: expected its label {name}{LABEL}.tif, found none")
     for name in files:
         if name.endswith(LABEL) and name.removesuffix(LABEL) not in files:
-            raise InputError(f"{files[name]}: expected its image beside it, found none")
+            raise InputError(
+                f"{files[name]}: expected its image {name.removesuffix(LABEL)}.tif, found none"
+            )
     return tuple(
         _read_pair(name, files[name], files[name + LABEL], spacing_um) for name in sorted(names)
     )

@@ -11,6 +11,7 @@ from datasets.physics.mitosis import divide
 from datasets.physics.shapes import draw_nuclei
 
 EDGE = 3  # voxels of background around the box of a nucleus
+CHROMATIN_UM = 0.6
 
 
 def draw_library(
@@ -19,10 +20,6 @@ def draw_library(
     spacing_um: Triple,
     *,
     diameter_um: float = 9.0,
-    diameter_spread: float = 0.08,
-    brightness_spread: float = 0.25,
-    chromatin_um: float = 0.6,
-    contrast: float = 0.3,
     mitotic_fraction: float = 0.0,
 ) -> list[Phantom]:
     """Return phantoms of drawn nuclei, see `datasets.physics.shapes.draw_nuclei`.
@@ -32,29 +29,16 @@ def draw_library(
     rng, count : numpy Generator, int
         Source of randomness; number of phantoms.
     spacing_um : tuple of float
-        µm per voxel at which they are stored; finer than what they are painted on later.
+        µm per voxel at which they are stored; finer than the grid on which they are painted.
     diameter_um : float
-        Median diameter in µm of the sphere of the same volume.
-    diameter_spread, brightness_spread, contrast : float
-        Standard deviations of the logarithms: of the diameter and of the brightness between
-        nuclei, of the chromatin density within one.
-    chromatin_um : float
-        Size of a chromatin clump, see `datasets.physics.dye.chromatin_tile`.
+        Median diameter of the sphere of the same volume.
     mitotic_fraction : float
         Probability of mitosis; a pair of daughters makes two phantoms of the `count`.
     """
-    nuclei = draw_nuclei(
-        rng,
-        count,
-        diameter_um=diameter_um,
-        diameter_spread=diameter_spread,
-        brightness_spread=brightness_spread,
-        contrast=contrast,
-        mitotic_fraction=mitotic_fraction,
-    )
+    nuclei = draw_nuclei(rng, count, diameter_um=diameter_um, mitotic_fraction=mitotic_fraction)
     nuclei, _, _ = divide(rng, nuclei, np.zeros((count, 3)))
     nuclei = nuclei.take(np.arange(count))
-    tile = chromatin_tile(rng, Grid((1, 1, 1), spacing_um), chromatin_um)
+    tile = chromatin_tile(rng, Grid((1, 1, 1), spacing_um), CHROMATIN_UM)
     return render(nuclei, spacing_um, tile)
 
 

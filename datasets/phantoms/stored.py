@@ -1,7 +1,7 @@
 """A population of nuclei from a library of stored ones, each turned, mirrored and scaled."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ class StoredNuclei:
     Parameters
     ----------
     library : tuple of Phantom
-        What is placed, by reference.
+        The stored nuclei.
     which : (N,) int array
         Number in the library of each nucleus.
     transforms : (N, 3, 3) float array
@@ -48,25 +48,11 @@ class StoredNuclei:
 
     def take(self, chosen: NDArray[np.integer] | NDArray[np.bool_]) -> "StoredNuclei":
         """Return the chosen nuclei: their numbers, in any order and number, or a mask (N,)."""
-        return StoredNuclei(
-            self.library,
-            self.which[chosen],
-            self.transforms[chosen],
-            self.semi_axes_um[chosen],
-            self.rotations[chosen],
-            self.brightness[chosen],
-        )
+        own = fields(self)[1:]  # one value per nucleus; the library stays
+        return replace(self, **{field.name: getattr(self, field.name)[chosen] for field in own})
 
     def patches(self, centres_um: Array, grid: Grid, rim_um: float = 0.0) -> Iterator[Patch]:
-        """Yield each nucleus that touches a grid, in the voxels of its own box.
-
-        Parameters
-        ----------
-        centres_um : (N, 3) float array
-            Where their centroids lie.
-        grid : Grid
-        rim_um : float
-            Also yield voxels this far outside the surface.
+        """Yield each nucleus that touches a grid, see `datasets.physics.bodies.Bodies`.
 
         Notes
         -----
@@ -115,19 +101,11 @@ class StoredNuclei:
     def density(self, patch: Patch, grid: Grid, tile: Image) -> Image:
         """Return the dye (n,) in the voxels of a patch: the stored one, not that of the tile.
 
-        Parameters
-        ----------
-        patch : Patch
-            The n voxels in and near the nucleus.
-        grid : Grid
-            Where its voxels are larger than the phantom's, these are averaged.
-        tile : (z, y, x) float32 array
-            Not used: chromatin is stored.
-
         Returns
         -------
         (n,) float32 array
-            Mean `brightness` within the surface, times the share of the voxel inside of it.
+            Mean `brightness` within the surface, times the share of the voxel inside of it. Where
+            voxels are larger than the phantom's, these are averaged.
         """
         from datasets.phantoms import _kernels
 
@@ -150,7 +128,7 @@ class StoredNuclei:
         return density
 
     def _phantom(self, i: int) -> Phantom:
-        """Return what a nucleus is a copy of."""
+        """Return the phantom of a nucleus."""
         return self.library[int(self.which[i])]
 
     def _scale(self, i: int) -> float:
@@ -185,8 +163,8 @@ def draw_stored(
         Median diameter of the library after scaling, of spheres of the same volume; without it
         nuclei are as large as stored.
     diameter_spread, brightness_spread : float
-        Standard deviations of the logarithms of what is drawn in addition to the differences
-        within the library.
+        Standard deviations of the logarithms, in addition to the differences within the
+        library.
     tilt : float
         Largest angle in degrees by which z is tilted; turns about z are free. Stacks smeared
         along z (by depth blur) keep that direction with 0; 180 allows any rotation.

@@ -63,7 +63,16 @@ class Bodies(Protocol):
         """Return the number of bodies."""
 
     def patches(self, centres_um: Array, grid: Grid, rim_um: float = 0.0) -> Iterator[Patch]:
-        """Yield each body that touches a grid, also voxels `rim_um` outside of its surface."""
+        """Yield each body that touches a grid, in the voxels of its own box.
+
+        Parameters
+        ----------
+        centres_um : (N, 3) float array
+            Centroids of the bodies.
+        grid : Grid
+        rim_um : float
+            Also yield voxels this far outside of the surface.
+        """
 
     def density(self, patch: Patch, grid: Grid, tile: Image) -> Image:
         """Return the dye (n,) in the voxels of a patch, with `brightness` and soft rim."""

@@ -52,8 +52,8 @@ NO_LABELS, NO_IMAGE = np.zeros((0, 0, 0), np.uint16), np.zeros((0, 0, 0), np.flo
 
 
 @dataclass(frozen=True, slots=True)
-class Cells:
-    """Cells, each around one nucleus.
+class Tessellation:
+    """Cells, each around one nucleus: a weighted Laguerre diagram.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def grow_cells(
     wrinkle_um: float = 0.0,
     wavelength_um: float = 6.0,
     rounds: int = 12,
-) -> Cells:
+) -> Tessellation:
     """Return cells around nuclei with volumes near wanted ones.
 
     Parameters
@@ -134,7 +134,7 @@ def grow_cells(
     directions = rng.normal(size=(WAVES, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     lengths = wavelength_um * rng.uniform(1, 2, (WAVES, 1))
-    cells = Cells(
+    cells = Tessellation(
         centres_um=centres_um,
         semi_axes_um=semi_axes_um,
         rotations=rotations,
@@ -147,7 +147,9 @@ def grow_cells(
     return _relax(cells, outside, bounds, wanted, rounds) if count else cells
 
 
-def _relax(cells: Cells, outside: Outside, bounds: Grid, wanted: Array, rounds: int) -> Cells:
+def _relax(
+    cells: Tessellation, outside: Outside, bounds: Grid, wanted: Array, rounds: int
+) -> Tessellation:
     """Return the cells with weights that bring their volumes near `wanted` ones (any unit)."""
     nucleus = 4 / 3 * np.pi * float(cells.semi_axes_um.prod(axis=1).mean())
     step = (2.5 * nucleus / VOXELS) ** (1 / 3)
@@ -176,7 +178,7 @@ def _relax(cells: Cells, outside: Outside, bounds: Grid, wanted: Array, rounds: 
     return replace(cells, weights_um=smooth.weights_um)
 
 
-def _table(cells: Cells, brightness: float | Array, look: tuple[float, ...]) -> "Table":
+def _table(cells: Tessellation, brightness: float | Array, look: tuple[float, ...]) -> "Table":
     """Return the cells as the compiled loops need them."""
     from datasets.physics._cell_kernels import CELL, Table
 
@@ -200,7 +202,7 @@ def _table(cells: Cells, brightness: float | Array, look: tuple[float, ...]) -> 
 
 
 def _fill(
-    cells: Cells,
+    cells: Tessellation,
     grid: Grid,
     outside: Outside,
     labels: Labels = NO_LABELS,
@@ -233,12 +235,12 @@ def _block(grid: Grid) -> tuple[int, int, int]:
     return max(z, 1), max(y, 1), max(min(16, 4 * x), 4 * ((x + 3) // 4), 4)
 
 
-def label_cells(cells: Cells, grid: Grid, outside: Outside) -> Labels:
+def label_cells(cells: Tessellation, grid: Grid, outside: Outside) -> Labels:
     """Return the label image of the cells.
 
     Parameters
     ----------
-    cells : Cells
+    cells : Tessellation
     grid : Grid
         Voxels whose centres lie in the tissue are labelled.
     outside : callable
@@ -255,7 +257,7 @@ def label_cells(cells: Cells, grid: Grid, outside: Outside) -> Labels:
 
 
 def paint_membranes(
-    cells: Cells,
+    cells: Tessellation,
     grid: Grid,
     outside: Outside,
     *,
@@ -268,7 +270,7 @@ def paint_membranes(
 
     Parameters
     ----------
-    cells : Cells
+    cells : Tessellation
     grid : Grid
         That of `out`.
     outside : callable

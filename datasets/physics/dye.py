@@ -1,12 +1,8 @@
-"""The fluorescent dye in nuclei: chromatin, nucleoli, brightness."""
-
-from dataclasses import dataclass
+"""Noise of the chromatin, and evenly spread points."""
 
 import numpy as np
 import scipy.fft
-from numpy.typing import NDArray
 
-from datasets.physics.bodies import Patch
 from datasets.physics.grid import Array, Grid, Image
 
 
@@ -64,87 +60,3 @@ def fibonacci_sphere(points: int = 256) -> Array:
 
 
 BALL = ball()
-
-
-@dataclass(frozen=True, slots=True)
-class Texture:
-    """Distribution of the dye in one nucleus.
-
-    Parameters
-    ----------
-    contrast : float
-        Standard deviation of the logarithm of the density of clumps.
-    threads : float
-        Share of the dye that lies in threads, 0 to 1.
-    rim : float
-        How much denser the dye is just below the surface.
-    rim_um : float
-        Thickness of that layer.
-    """
-
-    contrast: float = 0.3
-    threads: float = 0.0
-    rim: float = 0.0
-    rim_um: float = 0.45
-
-
-def chromatin(
-    patch: Patch,
-    grid: Grid,
-    tile: Image,
-    texture: Texture,
-    *,
-    brightness: float,
-    semi_axes_um: Array,
-    nucleoli: Array,
-    offset: NDArray[np.int64],
-) -> Image:
-    """Return the density of the dye in a nucleus, 1 on average in a median one.
-
-    Parameters
-    ----------
-    patch : Patch
-        The n voxels in and near the nucleus.
-    grid : Grid
-        On which the patch lies.
-    tile : (z, y, x) float32 array
-        Chromatin noise at the spacing of `grid`, see `chromatin_tile`.
-    texture : Texture
-    brightness : float
-        Mean over the nucleus, relative to the median nucleus.
-    semi_axes_um : (3,) float array
-    nucleoli : (M, 4) float array
-        Centre and radius in units of the semi-axes; radius 0: none.
-    offset : (3,) int array
-        Where in the tile the noise is cut from.
-
-    Returns
-    -------
-    (n,) float32 array
-
-    Notes
-    -----
-    With contrast `c` and two independent cuts `t`, `u` of the noise, the density is the product of
-    clumps ``exp(c t - c² / 2)``, threads ``1 - a + 3 a exp(-t² - u²)``, which are dense where both
-    noises cross zero, a patchy rim and dark nucleoli in patchy bright shells, scaled to its mean,
-    times the share of the voxel inside the surface.
-    """
-    from datasets.physics import nucleus_kernel  # compiled on first use
-
-    begin = np.array([span.start for span in patch.box]) + grid.first
-    starts = np.stack([begin + offset, begin + offset + np.array(tile.shape) // 2])
-    kind = (texture.contrast, texture.threads, texture.rim, texture.rim_um)
-    return nucleus_kernel.dye(
-        np.array(patch.shape),
-        patch.inside,
-        patch.position,
-        patch.distance,
-        tile,
-        starts,
-        semi_axes_um.astype(np.float32),
-        nucleoli.astype(np.float32),
-        BALL,
-        np.array(kind, np.float32),
-        np.float32(brightness),
-        np.float32(grid.voxel_um),
-    )

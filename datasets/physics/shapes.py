@@ -24,7 +24,8 @@ SPHERE = dye.fibonacci_sphere()
 # One value per phase.
 CONTRAST = (1.0, 1.0, 0.8, 0.8, 0.3)  # times that of the nucleus
 THREADS = (0.0, 2.2, 1.2, 1.2, 0.0)  # times the contrast
-RIM = (0.7, 0.3, 0.0, 0.0, 0.0)
+RIM = (0.7, 0.3, 0.0, 0.0, 0.0)  # how much denser the dye is just below the surface
+RIM_UM = 0.45  # thickness of that layer
 ROUGHNESS = (1.0, 1.0, 1.6, 1.6, 1.0)  # times that of the population
 
 FLAT = (1.6, 2.5)  # longest to shortest axis of a flat nucleus
@@ -87,18 +88,8 @@ class Nuclei:
         return Nuclei(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
     def patches(self, centres_um: Array, grid: Grid, rim_um: float = 0.0) -> Iterator[Patch]:
-        """Yield each nucleus that touches a grid, in the voxels of its own box.
+        """Yield each nucleus that touches a grid, see `datasets.physics.bodies.Bodies`.
 
-        Parameters
-        ----------
-        centres_um : (N, 3) float array
-            Where they lie.
-        grid : Grid
-        rim_um : float
-            Also yield voxels this far outside the surface.
-
-        Notes
-        -----
         The cost is that of the nuclei, not of the grid: about 0.05 ms for 5,000 voxels.
         """
         from datasets.physics import nucleus_kernel  # compiled on first use
@@ -129,20 +120,34 @@ class Nuclei:
             yield Patch(index, box, *found)
 
     def density(self, patch: Patch, grid: Grid, tile: Image) -> Image:
-        """Return the dye (n,) in the voxels of a patch, see `datasets.physics.dye.chromatin`."""
-        i = patch.index
-        phase, contrast = int(self.phase[i]), float(self.contrast[i])
+        """Return the dye (n,) in the voxels of a patch, 1 on average in a median nucleus.
+
+        Notes
+        -----
+        With contrast `c` and two independent cuts `t`, `u` of the noise in `tile`, the density is
+        the product of clumps ``exp(c t - c² / 2)``, threads ``1 - a + 3 a exp(-t² - u²)``, which
+        are dense where both noises cross zero, a patchy rim and dark nucleoli in patchy bright
+        shells, scaled to the mean `brightness`, times the share of the voxel inside the surface.
+        """
+        from datasets.physics import nucleus_kernel  # compiled on first use
+
+        i, phase = patch.index, int(self.phase[patch.index])
+        contrast = float(self.contrast[i])
         threads = min(THREADS[phase] * contrast, 0.8)
-        texture = dye.Texture(CONTRAST[phase] * contrast, threads, RIM[phase])
-        return dye.chromatin(
-            patch,
-            grid,
+        begin = np.array([span.start for span in patch.box]) + grid.first + self.offsets[i]
+        return nucleus_kernel.dye(
+            np.array(patch.shape),
+            patch.inside,
+            patch.position,
+            patch.distance,
             tile,
-            texture,
-            brightness=float(self.brightness[i]),
-            semi_axes_um=self.semi_axes_um[i],
-            nucleoli=self.nucleoli[i],
-            offset=self.offsets[i],
+            np.stack([begin, begin + np.array(tile.shape) // 2]),
+            self.semi_axes_um[i].astype(np.float32),
+            self.nucleoli[i].astype(np.float32),
+            dye.BALL,
+            np.array((CONTRAST[phase] * contrast, threads, RIM[phase], RIM_UM), np.float32),
+            np.float32(self.brightness[i]),
+            np.float32(grid.voxel_um),
         )
 
 

@@ -1,4 +1,4 @@
-"""The truth of a spheroid: labels of nuclei and cells, kinds of cells, and numbers about them."""
+"""The truth of a spheroid: labels of nuclei and cells, kinds of cells, and facts about them."""
 
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,7 +20,7 @@ Label = NDArray[np.uint16]
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What is known of a case.
+    """The true labels of a case.
 
     Parameters
     ----------
@@ -87,13 +87,13 @@ def _nuclei(specimen: Specimen, spread: Psf, detector: Grid) -> tuple[Label, Ima
 
 
 def _margin(spread: Psf, detector: Grid) -> Triple:
-    """Return how far the blur of a nucleus is followed, µm; a haze has no visible border."""
+    """Return the reach in µm of the blur of a nucleus; a haze has no visible border."""
     narrow = replace(spread, haze=0.0) if isinstance(spread, Gaussian) else spread
     return narrow.reach_um(detector.size_um[0])
 
 
 def _blur(spread: Psf, detector: Grid) -> labels.Blur:
-    """Return what blurs a small image on the detector's voxels as at one depth, without haze."""
+    """Return a function that blurs a small image as at one depth, without haze."""
     if isinstance(spread, Gaussian):
         return partial(_gaussian, spread)
     own, last = spread.resampled(detector.spacing), detector.size_um[0]
@@ -125,7 +125,7 @@ def _means(objects: Label, photons: Image) -> NDArray[np.float64]:
 
 
 def describe(specimen: Specimen, truth: Truth, photons: Image) -> dict[str, Scalar]:
-    """Return what came of the drawn values.
+    """Return measured facts of a case.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Parameters that are right on their own and contradict each other."""
+"""Refuse parameters that are valid one by one and contradict each other."""
 
 from math import exp, pi, prod
 
@@ -15,7 +15,7 @@ def check(parameters: Parameters) -> Parameters:
     Raises
     ------
     InputError
-        One line that names the first contradiction and what to change.
+        One line that names the first contradiction and the remedy.
     """
     _check_size(parameters)
     _check_names(parameters)
@@ -55,7 +55,7 @@ def _check_size(parameters: Parameters) -> None:
 
 
 def _check_names(parameters: Parameters) -> None:
-    """Refuse kinds of cells which cannot be told apart, or found, or never appear."""
+    """Refuse kinds of cells with equal or unknown names, or without any share."""
     names = [kind.name for kind in parameters.all_kinds()]
     if len(set(names)) < len(names):
         raise InputError(f"{WHERE}: kinds must have different names, found {', '.join(names)}")

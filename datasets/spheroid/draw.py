@@ -24,11 +24,6 @@ PER_OBJECT = {  # ranges from which every single object draws
 def draw_values(rng: np.random.Generator, parameters: Parameters) -> Drawn:
     """Return one value from each range of the parameters that holds for a whole case.
 
-    Parameters
-    ----------
-    rng : numpy Generator
-    parameters : Parameters
-
     Returns
     -------
     dict of str to float
@@ -55,15 +50,5 @@ def draw_values(rng: np.random.Generator, parameters: Parameters) -> Drawn:
 
 
 def of_kind(drawn: Drawn, parameters: Parameters, kind: Kind, name: str) -> float:
-    """Return the value drawn for a kind of cells.
-
-    Parameters
-    ----------
-    drawn : dict
-        Of `draw_values`.
-    parameters : Parameters
-    kind : Kind
-    name : str
-        Of a range in `datasets.spheroid.parameters.Nucleus`.
-    """
+    """Return the value drawn for a kind of cells and a range of its `Nucleus` section."""
     return drawn[f"{kind.name}_{name}" if parameters.kinds else name]

@@ -1,4 +1,4 @@
-"""Nuclei find their places in the tissue; some divide, some die."""
+"""Grow a spheroid: nuclei at their places in the tissue, of which some divide and some die."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -42,14 +42,14 @@ def grow(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Sphe
     ----------
     rng : numpy Generator
     parameters : Parameters
-    drawn : mapping
-        Of `datasets.spheroid.draw.draw_values`.
+    drawn : dict of str to float
+        Values of this case, see `datasets.spheroid.draw.draw_values`.
 
     Raises
     ------
     InputError
-        If the nuclei cannot even be packed at the lower end of `volume_fraction` (or of what a few
-        can fill); what was drawn is lowered towards it in steps of `LOOSEN`.
+        If the nuclei cannot even be packed at the lower end of `volume_fraction` (or of a few
+        nuclei); the drawn value is lowered towards it in steps of `LOOSEN`.
     """
     stored = libraries(parameters)
     for_outline, for_nuclei, for_places, for_changes, for_debris = rng.spawn(5)
@@ -69,14 +69,14 @@ def grow(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Sphe
         fraction = max(fraction * LOOSEN, least)
     found = [_aligned(p, c, parameters, room.living) for p, c in zip(found, centres, strict=True)]
     parts, places, owners, dying = _change(for_changes, found, centres)
-    beside = _beside(for_debris, parameters, drawn, room, dying)
+    others = _debris(for_debris, parameters, drawn, room, dying)
     return Spheroid(
         parts=parts,
         centres_um=places,
         owners=owners,
         ellipsoids=_ellipsoids(found, centres),
-        beside=tuple(bodies for bodies, _ in beside),
-        beside_um=tuple(points for _, points in beside),
+        debris=tuple(bodies for bodies, _ in others),
+        debris_um=tuple(points for _, points in others),
         blobs=_blobs(for_debris, parameters, drawn, room),
         outline=room,
         volume_fraction=sum(p.volume_um3 for p in found) / room.living.volume_um3,
@@ -84,7 +84,7 @@ def grow(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Sphe
 
 
 def _least_fraction(parameters: Parameters, drawn: Drawn) -> float:
-    """Return to what the volume fraction may be lowered.
+    """Return the lowest volume fraction that is tried.
 
     A few nuclei cannot fill a ball, however they lie: one of them at most half of it and only when
     it is round, and each has half a gap to the surface.
@@ -233,7 +233,7 @@ def _change(
     return tuple(parts), tuple(places), np.concatenate(owners), dying
 
 
-def _beside(
+def _debris(
     rng: np.random.Generator,
     parameters: Parameters,
     drawn: Drawn,
@@ -284,5 +284,5 @@ def _blobs(
 
 
 def _around(room: Outline) -> Region:
-    """Return the tissue and a little of what surrounds it."""
+    """Return the tissue and a little of its surroundings."""
     return room.living.scaled(AROUND, room.centre_um)

@@ -1,4 +1,4 @@
-"""From a spheroid to the photons that are expected in each voxel of the detector."""
+"""Compute the photons expected in each voxel of the detector from a spheroid."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
 from datasets.physics import bodies, debris, dye, microscope, psf
-from datasets.physics.cells import Cells, grow_cells, paint_membranes
+from datasets.physics.cells import Tessellation, grow_cells, paint_membranes
 from datasets.physics.grid import Grid, Image
 from datasets.physics.optics import Attenuation
 from datasets.physics.psf import Psf
@@ -23,14 +23,14 @@ PSF_DEPTHS = 4  # of a computed point spread function that changes with depth
 
 @dataclass(slots=True)
 class Specimen:
-    """What shines, on any slab of the simulation grid.
+    """A spheroid as it shines, on any slab of the simulation grid.
 
     Parameters
     ----------
     spheroid : Spheroid
     parameters : Parameters
     drawn : mapping
-    cells : Cells or None
+    cells : Tessellation or None
     stain : (N,) float array
         Brightness of each cell's membrane.
     """
@@ -38,7 +38,7 @@ class Specimen:
     spheroid: Spheroid
     parameters: Parameters
     drawn: Drawn
-    cells: Cells | None = None
+    cells: Tessellation | None = None
     stain: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     _tiles: dict[float, Image] = field(default_factory=dict)
     _share: tuple[Grid, Image] | None = None
@@ -92,7 +92,7 @@ class Specimen:
         ):
             bodies.paint(part, points, grid, self._tiles[kind.chromatin_um], image)
         tile = self._tiles[kinds[0].chromatin_um]
-        for found, points in zip(self.spheroid.beside, self.spheroid.beside_um, strict=True):
+        for found, points in zip(self.spheroid.debris, self.spheroid.debris_um, strict=True):
             bodies.paint(found, points, grid, tile, image)
         return image
 
@@ -188,7 +188,7 @@ def expected_photons(
         Of the simulation.
     spread : Psf
     watch : callable, optional
-        Is shown the image after each stage, see `datasets.physics.render.render`.
+        Receives the image after each stage, see `datasets.physics.render.render`.
 
     Returns
     -------

@@ -20,7 +20,7 @@ BEYOND = 1.5  # nuclear diameters by which tissue that fills the image goes on o
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """Where cells live.
+    """The tissue that holds the cells.
 
     Parameters
     ----------

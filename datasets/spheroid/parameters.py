@@ -45,7 +45,7 @@ class Parameters(Section):
     @model_validator(mode="before")
     @classmethod
     def _kinds_inherit(cls, values: Any) -> Any:  # noqa: ANN401  (whatever a recipe contains)
-        """Give each kind what `nucleus` says where it says nothing itself."""
+        """Fill the keys that a kind does not give from `nucleus`."""
         if not isinstance(values, Mapping) or not isinstance(values.get("nucleus"), Mapping):
             return values
         kinds = values.get("kinds", ())
@@ -64,9 +64,9 @@ class Parameters(Section):
         several kinds.
         """
         found: list[tuple[str, float, float]] = []
-        for section in (self.image, self.tissue, self.cells, self.debris, self.optics):
+        fixed = (self.image, self.tissue, self.cells, self.debris, self.optics)
+        for section in (*fixed, self.camera, self.labels):
             found += _ranges(section)
-        found += [*_ranges(self.camera), *_ranges(self.labels)]
         for kind in self.all_kinds():
             prefix = f"{kind.name}_" if self.kinds else ""
             found += [(prefix + name, low, high) for name, low, high in _ranges(kind)]
@@ -93,7 +93,7 @@ def parameters_from(values: Mapping[str, Any]) -> Parameters:
     Parameters
     ----------
     values : mapping
-        Sections of `Parameters`; what is not given keeps its default.
+        Sections of `Parameters`; missing values keep their defaults.
 
     Raises
     ------

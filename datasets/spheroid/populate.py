@@ -1,4 +1,4 @@
-"""Which nuclei a spheroid has: of each kind, the living and the dying."""
+"""The nuclei of a spheroid: of each kind, the living and the dying."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -104,7 +104,7 @@ def typical_volume(kind: Kind, drawn_diameter_um: float, library: Library) -> fl
 
 
 def shares(rng: np.random.Generator, parameters: Parameters, count: int) -> list[int]:
-    """Return how many of `count` nuclei are of each kind, by chance."""
+    """Return the random number of nuclei of each kind among `count`."""
     weights = np.array([kind.share for kind in parameters.all_kinds()])
     found: list[int] = rng.multinomial(count, weights / weights.sum()).tolist()
     return found

@@ -1,4 +1,4 @@
-"""The sections of a recipe: what a simulated spheroid is made of, in physical units."""
+"""The sections of a recipe for a simulated spheroid, in physical units."""
 
 from typing import Literal
 
@@ -41,7 +41,7 @@ class Image(Section):
 
 
 class Tissue(Section):
-    """Where cells are, how many, how close."""
+    """Outline of the tissue, number and density of nuclei."""
 
     outline: OutlineNames = Field(
         ("ellipsoid",),
@@ -106,7 +106,7 @@ class Tissue(Section):
 
 
 class Nucleus(Section):
-    """What a nucleus looks like."""
+    """Size, shape and dye of nuclei."""
 
     diameter_um: PositiveRange = Field(
         (8.0, 10.0), description="median diameter of a case: of the sphere of equal volume, µm"
@@ -123,7 +123,7 @@ class Nucleus(Section):
     flat_along_surface: bool = Field(
         False,
         description="turn flat nuclei near the surface of the tissue along it, after they were "
-        "placed; they may then overlap their neighbours, whose labels take what is theirs",
+        "placed; they may then overlap their neighbours, which keep their own labels",
     )
     roughness: RoughRange = Field(
         (0.04, 0.04), description="r.m.s. displacement of the surface relative to radius"
@@ -194,7 +194,7 @@ class Cells(Section):
 
 
 class Debris(Section):
-    """What glows without being a nucleus; never labelled."""
+    """Bodies that glow and are no nuclei; never labelled."""
 
     fragments: CountRange = Field((5, 15), description="pieces of a dying nucleus")
     fragment_share: Share = Field(0.05, gt=0, description="their volume / the nucleus' volume")
@@ -295,7 +295,7 @@ class Camera(Section):
 
 
 class Labels(Section):
-    """What counts as the truth."""
+    """The true labels."""
 
     style: Literal["shape", "widened", "visible"] = Field(
         "shape",
@@ -310,10 +310,10 @@ class Labels(Section):
 
 
 class Output(Section):
-    """What is written."""
+    """The written images."""
 
     channel: Literal["nucleus", "membrane"] = Field(
-        "nucleus", description="what algorithms see and are scored by; the other stands beside it"
+        "nucleus", description="channel that algorithms see and are scored by; the other is added"
     )
     steps: bool = Field(
         False,

@@ -1,4 +1,4 @@
-"""What a simulated spheroid is: nuclei at their places, and what glows beside them."""
+"""A simulated spheroid: nuclei at their places, and other bodies that glow."""
 
 from dataclasses import dataclass
 
@@ -33,7 +33,7 @@ class Ellipsoids:
 
 @dataclass(frozen=True, slots=True)
 class Spheroid:
-    """Everything there is to see, in µm from the corner of the image.
+    """All bodies of a spheroid, in µm from the corner of the image.
 
     Parameters
     ----------
@@ -44,9 +44,9 @@ class Spheroid:
     owners : (N,) int array
         Of all nuclei in turn: the number of the ellipsoid each comes from.
     ellipsoids : Ellipsoids
-    beside : Nuclei
+    debris : tuple of Nuclei
         Fragments and other bodies, which are not labelled.
-    beside_um : (M, 3) float array
+    debris_um : tuple of (M, 3) float arrays
         Their centres.
     blobs : Blobs
     outline : Outline
@@ -58,8 +58,8 @@ class Spheroid:
     centres_um: tuple[Array, ...]
     owners: Numbers
     ellipsoids: Ellipsoids
-    beside: tuple[Nuclei, ...]
-    beside_um: tuple[Array, ...]
+    debris: tuple[Nuclei, ...]
+    debris_um: tuple[Array, ...]
     blobs: Blobs
     outline: Outline
     volume_fraction: float

@@ -129,7 +129,7 @@ def _dark(folder):
     [
         (_empty, "expected pairs <name>.tif and <name>_label.tif, found none"),
         (_only_image, "a.tif: expected its label a_label.tif, found none"),
-        (_only_label, "a_label.tif: expected its image beside it, found none"),
+        (_only_label, "a_label.tif: expected its image a.tif, found none"),
         (_other_shape, "a_label.tif: expected a 3D label of the image's shape (8, 12, 12), found"),
         (_empty_label, "a_label.tif: expected a nucleus (nonzero voxels), found an empty label"),
         (_dark, "a.tif: expected a nucleus brighter than its surroundings, found none"),
