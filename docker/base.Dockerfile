@@ -10,8 +10,8 @@ ARG DEVICE=cpu
 COPY wheelhouse/${DEVICE}/ /wheelhouse/
 COPY requirements-${DEVICE}.txt /requirements.txt
 # pip comes from the wheelhouse, so that a base without pip serves as well; `check` finds a lock that is not closed.
-# The root is read-only at run time: what is not compiled here would be compiled again in every container. The
-# bytecode does not look at the source's time, which a copy may change. One RUN, or the packages are stored twice.
+# The root is read-only at run time: modules not compiled here would be compiled again in every container. The
+# bytecode ignores the source's time, which a copy may change. One RUN, or the packages are stored twice.
 RUN set -e; export PYTHONPATH=/opt/python PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1; \
     pip="python3 $(echo /wheelhouse/pip-*.whl)/pip"; \
     $pip install --quiet --no-index --no-deps --no-compile --no-cache-dir --find-links /wheelhouse \

@@ -1,10 +1,10 @@
-"""Measure what the runner adds to a case: time on top of the algorithm's own, and memory.
+"""Measure the time that the runner adds to a case, and its memory.
 
 Usage: python performance/runner.py [docker|process] [repeats]
 
-Per case three times are taken: inside the container (reading, prediction, writing, as the
-algorithm records it), the engine's call (handing in, asking, waiting, taking out), and the whole
-of the runner (the call, validation, copying, records).
+Per case three times are measured: inside the container (reading, prediction, writing, as the
+algorithm records it), of the engine's call (copying the input, request, waiting, copying the
+output), and of the whole runner (the call, validation, copying, records).
 """
 
 import json
@@ -20,11 +20,13 @@ from pathlib import Path
 
 from benchmark.catalog import algorithms
 from benchmark.data.dataset import prepare
+from benchmark.data.recipe import recipe
+from benchmark.data.request import DataRequest
 from benchmark.engines.choose import choose
 from benchmark.engines.outcome import Limits
 from benchmark.plan import plan
-from benchmark.data.recipe import recipe
 from benchmark.run import run_job
+from cytosuite.tasks import TASKS
 
 
 def main() -> None:
@@ -37,7 +39,9 @@ def main() -> None:
     for size in ("mini", "default"):
         rows = []
         with tempfile.TemporaryDirectory() as folder:
-            dataset = prepare(recipe("spheroid", size, 0), Path(folder), 2, lambda *_: None)
+            dataset = prepare(
+                recipe(DataRequest("spheroid", size)), Path(folder), 2, lambda *_: None
+            )
             for number in range(repeats):
                 run = Path(folder) / f"run{number}"
                 (job,) = plan(dataset, [manifest], engine, run)
@@ -46,8 +50,8 @@ def main() -> None:
                 def stamp(*_: str, stamps: list[float] = stamps) -> None:
                     stamps.append(time.perf_counter())
 
-                run_job(job, dataset, engine, Limits(), "serve", stamp)
-                # The first case bears the start of the algorithm: begin with the second.
+                run_job(job, TASKS["segment"], engine, Limits(), "serve", stamp)
+                # The first case contains the start of the algorithm: begin with the second.
                 whole = [after - before for before, after in pairwise(stamps)]
                 for case, seconds in zip(dataset.cases[1:], whole, strict=True):
                     record = json.loads((job.folder / case.name / "record.json").read_text())
