@@ -13,7 +13,9 @@ from algorithms.cellpose3d.flows import flow_targets
 from algorithms.cellpose3d.normalise import normalise, statistics_of
 from algorithms.cellpose3d.training.stray import USUAL, StrayRanges, own_light, tails
 from cytosuite.errors import InputError
+from cytosuite.files import read_json
 from cytosuite.formats import read
+from cytosuite.tasks import IMAGE, LABELS
 from cytosuite.volume import Volume
 
 FLOW_UNIT, SHARE_UNIT = 127, 255  # whole numbers that stand for 1
@@ -98,8 +100,9 @@ def find_cases(folder: Path, channel: Channel = "nucleus") -> list[Files]:
     Parameters
     ----------
     folder : Path
-        A simulated dataset (``cases/<case>/companions/step-3-light/...``), the plain folders
-        that ``cytosuite simulate --out`` writes, or real ones: ``images/`` and ``labels/``.
+        A simulated dataset (``cases/<case>/companions/step-3-light/...``; after a chain its
+        images count like real ones), the plain folders that ``cytosuite simulate --out`` writes,
+        or real ones: ``images/`` and ``labels/``.
     channel : {"nucleus", "membrane"}
         The images show nuclei, or cells by their membranes.
 
@@ -111,19 +114,26 @@ def find_cases(folder: Path, channel: Channel = "nucleus") -> list[Files]:
     if (folder / "cases").is_dir():
         found = []
         for case in sorted(path for path in (folder / "cases").iterdir() if path.is_dir()):
-            truth = case / "truth" / "images" / "instance-labels"
-            found.append(_simulated(case.name, case / "companions", truth, channel))
+            sockets = case / "sockets" / "images"
+            labels, facts = sockets / LABELS.slug, case / "case.json"
+            if facts.is_file() and read_json(facts).get("through"):
+                # Another algorithm made the image: no light of the simulation belongs to it.
+                image = sockets / IMAGE.slug / f"{case.name}.tif"
+                own = labels / f"{case.name}.tif"
+                found.append(Files(case.name, image, own, None, channel=channel))
+            else:
+                found.append(_simulated(case.name, case / "companions", labels, channel))
     elif any(folder.glob("step-*-light")):
         names = [path.stem for path in _images(folder / "labels")]
         found = [_simulated(name, folder, folder / "labels", channel) for name in names]
     else:
-        labels = {path.stem: path for path in _images(folder / "labels")}
+        named = {path.stem: path for path in _images(folder / "labels")}
         images = _images(folder / "images")
-        missing = [path.name for path in images if path.stem not in labels]
+        missing = [path.name for path in images if path.stem not in named]
         if missing:
             raise InputError(f"{folder}/labels: expected one file per image, {missing[0]} has none")
         found = [
-            Files(path.stem, path, labels[path.stem], None, channel=channel) for path in images
+            Files(path.stem, path, named[path.stem], None, channel=channel) for path in images
         ]
     if not found:
         raise InputError(f"{folder}: expected cases/, or images/ and labels/, found no volume")

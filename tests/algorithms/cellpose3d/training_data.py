@@ -31,7 +31,7 @@ def simulated_folder(folder, cases=2):
         home = folder / "cases" / name
         places = ("companions/step-3-light", "companions/visible-level")
         for place, array in zip(
-            (*places, "truth/images/instance-labels"), scene(number), strict=True
+            (*places, "sockets/images/instance-labels"), scene(number), strict=True
         ):
             write(home / place / f"{name}.tif", Volume(array, SPACING))
     (folder / "dataset.json").write_text(json.dumps({"fingerprint": "f" * 64}))
