@@ -1,0 +1,27 @@
+"""Imports go one way: the core, containers, engines."""
+
+import ast
+
+from benchmark.catalog import ROOT
+
+ROOMS = ("containers", "engines")
+MODULES = {
+    f"benchmark.{room}.{path.stem}": path
+    for room in ROOMS
+    for path in (ROOT / "benchmark" / room).glob("*.py")
+}
+
+
+def _imports(path):
+    found = [
+        node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)
+    ]
+    return {node.module for node in found if node.module.startswith("benchmark.")}
+
+
+def test_containers_import_no_engine_and_engines_no_report():
+    for name, path in MODULES.items():
+        rooms = {module.split(".")[1] for module in _imports(path)}
+        assert rooms <= (
+            {"containers"} if ".containers." in name else {"containers", "engines", "catalog"}
+        )
