@@ -1,4 +1,4 @@
-"""Metrics of labels, tracks, images and realism: ``from cytosuite.metrics import seg, ssim, w1``."""
+"""Metrics of labels, images, realism and tracks: ``from cytosuite.metrics import seg, ssim``."""
 
 from importlib import import_module
 from typing import Any

@@ -10,7 +10,7 @@ Control = Literal["oracle", "blank", "identity", "real"]
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """What the results of a task are judged by.
+    """Metrics and controls by which the results of a task are judged.
 
     Parameters
     ----------
@@ -19,7 +19,7 @@ class Board:
     primary : tuple of str
         Names of the metrics that algorithms are ranked by, where their evidence is known.
     controls : tuple of str
-        Answers scored beside the algorithms: ``oracle``, the truth; ``blank``, zeros;
+        Answers scored together with the algorithms: ``oracle``, the truth; ``blank``, zeros;
         ``identity``, the main input; ``real``, one half of the reference set against the other.
     """
 

@@ -92,7 +92,7 @@ class Facts:
 
 
 def gather(evidence: Iterable[Evidence[Any]], facts: Facts) -> dict[Evidence[Any], Any]:
-    """Return each evidence whose needs are met, gathered once.
+    """Return each evidence that the facts are sufficient for, gathered once.
 
     Parameters
     ----------

@@ -125,9 +125,9 @@ class Metric(Generic[T]):
     @property
     def family(self) -> str:
         """Folder of `cytosuite.metrics` that the metric is defined in; empty outside of it."""
-        package = __name__.rpartition(".")[0]
-        module = self.function.__module__
-        return module.removeprefix(f"{package}.").split(".")[0] if package in module else ""
+        package, module = __name__.rpartition(".")[0] + ".", self.function.__module__
+        inside = module.startswith(package)
+        return module.removeprefix(package).split(".")[0] if inside else ""
 
     @property
     def scope(self) -> Scope:

@@ -1,41 +1,46 @@
-"""The table of all metrics, made from the metrics themselves."""
+"""Tables of all metrics and boards, made from their declarations."""
 
-from cytosuite.metrics.metric import metrics_for
+from cytosuite.metrics.boards import BOARDS
+from cytosuite.metrics.metric import Metric, metrics_of
 
-TASKS = {
-    "segment": "Segmentation",
-    "track": "Tracks",
-    "enhance": "Image quality, paired",
-    "synthesise": "Realism, unpaired sets",
+FAMILIES = {
+    "labels": "Instance labels",
+    "images": "Images with a paired truth",
+    "realism": "Images without a paired truth",
+    "tracks": "Tracks",
 }
-HEAD = """\
-# Metrics
-
-Each works alone on arrays (`from cytosuite.metrics.labels.ctc import seg; seg(truth, prediction)`) and on
-files (`cytosuite score`); those of overlap tables stand in every report of a segmentation.
-Undefined values are NaN: left out of means and counted. What each definition decides where sources
-disagree stands in its docstring (`help(seg)`). The tables are made from the metrics themselves, and
-a test compares them:
-`python -c "from cytosuite.metrics.reference import reference as r; print(r(), end='')"`.
-"""
 
 
 def reference() -> str:
-    """Return ``cytosuite/metrics/README.md``: name, range, undefined cases and source of each.
+    """Return the tables of ``cytosuite/metrics/README.md``: boards, then metrics by family.
 
     Examples
     --------
-    >>> "| `SEG` | Segmentation accuracy | 1 | 0 |" in reference()
+    >>> "| `SEG` | Segmentation accuracy | truth, prediction | 1 | 0 |" in reference()
     True
     """
-    lines = [HEAD]
-    for task, title in TASKS.items():
-        lines += [f"## {title}", "", "| name | what it is | best | worst | undefined | source |"]
-        lines.append("|---|---|---|---|---|---|")
-        for metric in metrics_for(task):
-            ends = ("" if end is None else f"{end:g}" for end in (metric.best, metric.worst))
-            source = f"doi:{metric.reference}" if metric.reference else ""
-            cells = (f"`{metric.name}`", metric.title, *ends, metric.undefined, source)
-            lines.append(f"| {' | '.join(cells)} |")
-        lines.append("")
-    return "\n".join(lines)
+    lines = [
+        "## Boards",
+        "",
+        "| task | primary metrics | families | controls |",
+        "|---|---|---|---|",
+    ]
+    for task, board in BOARDS.items():
+        primary = ", ".join(f"`{name}`" for name in board.primary)
+        families, controls = (", ".join(names) for names in (board.families, board.controls))
+        lines.append(f"| {task} | {primary} | {families} | {controls} |")
+    for family, title in FAMILIES.items():
+        lines += ["", f"## {title}: `{family}`", ""]
+        lines.append("| name | title | needs | best | worst | undefined | source |")
+        lines.append("|---|---|---|---|---|---|---|")
+        lines += [_row(metric) for metric in metrics_of(family)]
+    return "\n".join([*lines, ""])
+
+
+def _row(metric: Metric[object]) -> str:
+    """Return the row of a metric."""
+    ends = ("" if end is None else f"{end:g}" for end in (metric.best, metric.worst))
+    source = f"doi:{metric.reference}" if metric.reference else ""
+    needs = ", ".join(metric.evidence.needs)
+    cells = (f"`{metric.name}`", metric.title, needs, *ends, metric.undefined, source)
+    return f"| {' | '.join(cells)} |"

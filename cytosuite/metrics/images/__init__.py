@@ -9,7 +9,7 @@ from cytosuite.metrics.images.n_ssim import (
     n_ssim_tf10,
     triple,
 )
-from cytosuite.metrics.images.pair import PAIR, ImagePair, pair, percentile_normalised, percentiles
+from cytosuite.metrics.images.pair import PAIR, ImagePair, pair, percentiles
 from cytosuite.metrics.images.ssim import mean_ssim, ssim, ssim2d, ssim_map
 from cytosuite.metrics.images.ssim_window import gaussian_window, sigmas_from_um, uniform_window
 
@@ -29,7 +29,6 @@ __all__ = [
     "nrmse_range",
     "pair",
     "pearson",
-    "percentile_normalised",
     "percentiles",
     "psnr",
     "sigmas_from_um",

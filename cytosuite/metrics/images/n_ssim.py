@@ -58,7 +58,7 @@ def triple(truth: Real, prediction: Real, image: Real) -> ImageTriple:
     -------
     ImageTriple
         The volumes as they are, nothing copied, with ``(I - p2) / (p99.8 - p2)`` of each: the
-        percentiles of all its voxels, nothing clipped. See `percentile_normalised`.
+        percentiles of all its voxels, nothing clipped.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Two images of one scene to compare voxel by voxel, and their normalisation by percentiles."""
+"""Two images of one scene to compare voxel by voxel, and percentiles of their grey values."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -113,75 +113,6 @@ def checked(images: dict[str, Real]) -> tuple[Real, ...]:
                 "them, for instance with numpy.nan_to_num, where they mean something"
             )
     return tuple(arrays.values())
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Normalised:
-    """An image scaled by its percentiles, and these.
-
-    Parameters
-    ----------
-    image : floating array
-        ``(I - low) / (high - low)``, not clipped; the image itself where they are equal.
-    low, high : float
-        Grey values of the two percentiles.
-    """
-
-    image: Real
-    low: float
-    high: float
-
-    @property
-    def unchanged(self) -> bool:
-        """Whether the percentiles are equal, so that nothing could be scaled."""
-        return self.low == self.high
-
-
-def percentile_normalised(volume: Real, low: float = 2.0, high: float = 99.8) -> Normalised:
-    """Return an image scaled so that two of its percentiles become 0 and 1.
-
-    Parameters
-    ----------
-    volume : real array
-        Grey values, finite.
-    low, high : float
-        Percentiles in [0, 100], of all voxels, interpolated linearly.
-
-    Returns
-    -------
-    Normalised
-        The scaled image as float32, as float64 for integers and floats that float32 cannot hold;
-        values below the one and above the other percentile lie outside [0, 1]. An image with
-        equal percentiles is given back as it is: see its `unchanged`.
-
-    Raises
-    ------
-    InputError
-        If the volume is empty, not real or not finite, or not ``0 <= low < high <= 100``.
-
-    References
-    ----------
-    Fuse My Cells challenge, IEEE International Symposium on Biomedical Imaging 2025 (percentiles 2
-    and 99.8, without clipping).
-
-    Examples
-    --------
-    >>> found = percentile_normalised(np.arange(101, dtype=np.uint8), 10, 60)
-    >>> found.low, found.high, found.image[[0, 10, 60, 100]].tolist()
-    (10.0, 60.0, [-0.20000000298023224, 0.0, 1.0, 1.7999999523162842])
-    >>> percentile_normalised(np.full(5, 7)).unchanged
-    True
-    """
-    (array,) = checked({"volume": volume})
-    if not 0 <= low < high <= 100:
-        raise InputError(f"percentiles must be 0 <= low < high <= 100, found {low} and {high}")
-    bottom, top = percentiles(array, (low, high))
-    if bottom == top:
-        return Normalised(array, bottom, top)
-    kind = np.result_type(array.dtype, np.float32)
-    image = np.subtract(array, kind.type(bottom), dtype=kind)
-    image /= kind.type(top - bottom)
-    return Normalised(image, bottom, top)
 
 
 def percentiles(volume: Real, ranks: tuple[float, ...]) -> tuple[float, ...]:

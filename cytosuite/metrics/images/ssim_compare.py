@@ -93,7 +93,7 @@ def compare(
 
 
 def values_shape(shape: tuple[int, ...], window: Window) -> tuple[int, ...]:
-    """Return how many windows lie within a volume along Z, Y, X.
+    """Return the number of windows within a volume along Z, Y, X.
 
     Parameters
     ----------
@@ -234,5 +234,5 @@ def _parts(length: int, longest: int) -> list[slice]:
 
 
 def _processors() -> int:
-    """Return how many processors this process may use."""
+    """Return the number of processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -243,7 +243,7 @@ def advance(
     scales : two tuples (gain, offset)
         ``gain * value + offset`` is compared.
     constants : tuple of three float
-        ``2 C1, 2 C2``, and what to add to the sum of two values for its true mean.
+        ``2 C1, 2 C2``, and the number to add to the sum of two values for its true mean.
     weights : tuple of three float64 arrays
         Of the window along Z, Y, X, from its centre outwards.
     work : tuple of float64 arrays

@@ -98,8 +98,8 @@ def uniform_window(
     Returns
     -------
     Window
-        With the defaults that of `skimage.metrics.structural_similarity`, whose mean is that of
-        the windows within the image too.
+        With the defaults that of `skimage.metrics.structural_similarity`, which averages over the
+        windows within the image too.
 
     Raises
     ------

@@ -4,14 +4,15 @@ from cytosuite.metrics.labels.border import without_border
 from cytosuite.metrics.labels.ctc import (
     ctc_errors,
     det,
+    det_without_penalty,
     detection_accuracy,
     matches,
     missed,
+    op_csb,
     seg,
     splits,
     spurious,
 )
-from cytosuite.metrics.labels.ctc_variants import det_without_penalty, op_csb, seg_of_slices
 from cytosuite.metrics.labels.detection import (
     count_error,
     count_error_absolute,
@@ -76,7 +77,6 @@ __all__ = [
     "recall",
     "recognition_quality",
     "seg",
-    "seg_of_slices",
     "segmentation_quality",
     "splits",
     "spurious",

@@ -1,4 +1,4 @@
-"""Leave out the objects at the lateral border, as published annotations do."""
+"""Removal of the objects at the lateral border, which published annotations leave out."""
 
 from typing import Any, TypeVar
 
@@ -35,8 +35,8 @@ def without_border(labels: NDArray[Label], pixels: int) -> NDArray[Label]:
     -----
     The field of interest of the Cell Tracking Challenge: its annotations leave out the objects of
     which no voxel is at least E pixels from each lateral side (E = 25 or 50 for most of its 2D
-    data sets, 0 for simulated ones). Its programs score what they are given: the border is to be
-    removed from truth and prediction alike before. In a volume an object stays if it reaches the
+    data sets, 0 for simulated ones). Its programs score the volumes as they are: remove the border
+    from truth and prediction alike before. In a volume an object stays if it reaches the
     inside in any plane; in a sequence each frame is to be given on its own, as an object may
     leave the field while it moves.
 

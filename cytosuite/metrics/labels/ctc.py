@@ -11,6 +11,8 @@ Maška et al., A benchmark for comparison of cell tracking algorithms, Bioinform
 doi:10.1093/bioinformatics/btu080 (SEG).
 Matula et al., Cell Tracking Accuracy Measurement Based on Comparison of Acyclic Oriented Graphs,
 PLOS ONE 10 (2015), doi:10.1371/journal.pone.0144959 (DET and its errors).
+Maška et al., The Cell Tracking Challenge: 10 years of objective benchmarking, Nature Methods 20
+(2023), doi:10.1038/s41592-023-01879-y (OP_CSB).
 """
 
 from dataclasses import dataclass
@@ -25,6 +27,7 @@ from cytosuite.metrics.metric import metric
 
 MASKA = "10.1093/bioinformatics/btu080"
 MATULA = "10.1371/journal.pone.0144959"
+MASKA_2023 = "10.1038/s41592-023-01879-y"
 NO_OBJECT = "when the truth holds no object"
 SPLIT, MISSED, SPURIOUS = 5, 10, 1  # cost of repairing one such error by hand (Matula et al. 2015)
 
@@ -59,7 +62,7 @@ def matches(table: Overlap) -> Counts:
     Returns
     -------
     (M,) int64 array
-        Positions of the pairs whose predicted object covers more than half of the other, ascending.
+        Positions of the pairs in which the predicted object covers more than half of the other.
 
     Examples
     --------
@@ -193,6 +196,32 @@ def det(table: Overlap) -> float:
     0.6667
     """
     return detection_accuracy(table.truth_sizes.size, ctc_errors(table))
+
+
+@accuracy("DET_NFP", "Detection accuracy without penalty for spurious objects", reference=MATULA)
+def det_without_penalty(table: Overlap) -> float:
+    """Return the detection accuracy in which spurious objects cost nothing.
+
+    For a truth that marks only some of the cells, where a further predicted object may well be
+    right: the option `penalize_extra_detections=0` of the official program. At least `det`.
+
+    Examples
+    --------
+    >>> det_without_penalty(np.array([1, 0, 0]), np.array([1, 2, 3]))
+    1.0
+    """
+    found = ctc_errors(table)
+    return detection_accuracy(table.truth_sizes.size, found, penalize_spurious=False)
+
+
+@accuracy(
+    "OP_CSB",
+    "Overall performance in the segmentation benchmark",
+    reference=MASKA_2023,
+)
+def op_csb(table: Overlap) -> float:
+    """Return the mean of detection and segmentation accuracy, ``(DET + SEG) / 2``."""
+    return (det.of(table) + seg.of(table)) / 2
 
 
 @errors("splits", "Splits needed")

@@ -56,8 +56,8 @@ def aji_plus(table: Overlap) -> float:
     Notes
     -----
     Partners are those of the one-to-one matching with the largest sum of IoU; where several have
-    it, one of them. A pair with an IoU of at least 2/3 is in such a matching always, as what is
-    left of its objects for others has less together; the others are matched as sparse graph.
+    it, one of them. A pair with an IoU of at least 2/3 is in every such matching, as other partners
+    share too little with the rest of its objects; the others are matched as a sparse graph.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""Which object of the truth shares how many voxels with which object of the prediction.
+"""The overlap table: the voxels that each object of a truth shares with each predicted object.
 
-Every score of instance labels is computed from this one sparse table, so that the two volumes are
-read once, and the score of a whole set of volumes is the score of their concatenated tables.
+Most scores of instance labels are computed from this one sparse table, so that the two volumes
+are read once, and the score of a whole set of volumes is the score of their concatenated tables.
 """
 
 from collections.abc import Sequence
@@ -120,9 +120,10 @@ def overlap(truth: NDArray[Any], prediction: NDArray[Any]) -> Overlap:
     -----
     Neighbouring voxels mostly have the same pair of labels: runs are counted, in hash tables of
     the pairs that occur, by two threads. Where these are so many that the tables would take more
-    than half of the memory of the inputs, the pairs of all voxels are sorted instead. What is
-    needed beside the inputs is a few MiB as a rule, for volumes of noise three times the inputs
-    with 16 bits per label and less with more; never a table of all truth by all predicted objects.
+    than half of the memory of the inputs, the pairs of all voxels are sorted instead. The
+    memory above that of the inputs is a few MiB as a rule, for volumes of noise three times the
+    inputs with 16 bits per label and less with more; never a table of all true by all predicted
+    objects.
 
     Examples
     --------

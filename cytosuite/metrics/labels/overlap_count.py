@@ -1,4 +1,4 @@
-"""How the voxels of two label volumes are counted: hashed where pairs are few, sorted in noise."""
+"""Counts of the voxels of two label volumes: hashed where pairs are few, sorted in noise."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -133,7 +133,7 @@ def _chunks(truth: Array, prediction: Array, dtype: np.dtype[Any]) -> Iterator[t
         flags=["external_loop", "buffered", "zerosize_ok"],
         op_flags=[["readonly"], ["readonly"]],
         op_dtypes=[dtype, dtype],
-        casting="unsafe",  # negative labels become the largest ones and are refused as such
+        casting="unsafe",  # negative labels become the largest ones and are refused then
         buffersize=CHUNK,
     )
     for piece in pieces:
@@ -259,7 +259,7 @@ def _keys(
 
 
 def _numbering(labels: Labels, dtype: np.dtype[Any]) -> Callable[[Array], Array]:
-    """Return what turns labels into 1, 2, ... in ascending order, and background into 0."""
+    """Return a function from labels to 1, 2, ... in ascending order, and from background to 0."""
     if not labels.size or int(labels[-1]) < DIRECT:
         table = np.zeros(int(labels[-1]) + 1 if labels.size else 1, dtype)
         table[labels] = np.arange(1, labels.size + 1, dtype=dtype)

@@ -19,7 +19,7 @@ Counts: TypeAlias = NDArray[np.int64]
 
 @njit(cache=True, nogil=True)
 def _slot(t: Any, p: Any, keys_t: Unsigned, keys_p: Unsigned, voxels: Counts) -> Any:  # noqa: ANN401
-    """Return where the pair of labels is, or the free slot where it belongs."""
+    """Return the slot of a pair of labels, or the free slot where it belongs."""
     mask = np.uint64(voxels.size - 1)
     mixed = np.uint64(t) * np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ (mixed >> np.uint64(32))) + np.uint64(p)
@@ -108,7 +108,7 @@ def add_table(
     keys_p: Unsigned,
     voxels: Counts,
 ) -> int:
-    """Add one hash table to another, which must have room; return how many slots that takes."""
+    """Add one hash table to another, which must have room; return the slots newly in use."""
     taken = 0
     for i in range(from_voxels.size):
         if from_voxels[i] != 0:
@@ -122,7 +122,7 @@ def add_table(
 
 @njit(cache=True, nogil=True)
 def count_sorted(keys: Unsigned, low: np.unsignedinteger[Any]) -> tuple[int, int]:
-    """Return how many distinct keys name two objects, and how often the most frequent occurs.
+    """Return the number of distinct keys of two objects, and the count of the most frequent one.
 
     Parameters
     ----------
@@ -177,6 +177,6 @@ def squeeze_sorted(
         prediction_sizes[p] += j - i
         if t != 0 and p != 0:
             truth_index[written], shared[written] = t - 1, j - i
-            keys[written] = p - 1  # behind what is still to be read
+            keys[written] = p - 1  # behind the elements still to be read
             written += 1
         i = j

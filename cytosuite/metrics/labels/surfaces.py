@@ -84,11 +84,11 @@ def surfaces(
     Notes
     -----
     The surface of an object are its voxels with a neighbour across a face that is not of it: the
-    mask minus its erosion. What lies outside the volume counts as background, so that objects cut
+    mask minus its erosion. The outside of the volume counts as background, so that objects cut
     by its border have a surface there. Distances are between voxel centres. The surfaces of all
     objects are searched in one tree with the number of the pair as a further axis, along which
     the pairs are farther from each other than any two voxels. Objects without a match have no
-    distance: read these scores beside one that counts them, such as F1.
+    distance: read these scores together with one that counts them, as F1 does.
 
     Examples
     --------

@@ -44,7 +44,7 @@ class EdgeSettings:
     smoothing_um : float
         Standard deviation of the lateral Gaussian; published 3 pixels.
     least_depth_um : float
-        Tiles whose curve is shorter are left out; published 50 planes.
+        Tiles with a shorter curve are left out; published 50 planes.
     least_strength : float
         Tiles without an edge of this strength are left out; published 0.026, tuned to the grey
         values of one data set.

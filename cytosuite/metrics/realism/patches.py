@@ -70,7 +70,7 @@ def patch_features(
     patches : int
         How many per side, spread evenly over its stacks.
     foreground : float
-        Share of patches whose centre is drawn from the objects, in [0, 1], the same on both sides:
+        Share of patches centred on a voxel of an object, in [0, 1], the same on both sides:
         otherwise a difference in the number of cells would pass as one of texture.
     seed : int
         Of the places, which are drawn independently on the two sides. Patches that would reach

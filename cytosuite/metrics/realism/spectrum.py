@@ -150,7 +150,7 @@ def lateral_spectra(
 
     Notes
     -----
-    Each side is divided by its mean over the bands: contrast as such is left to other metrics, the
+    Each side is divided by its mean over the bands: contrast itself is left to other metrics, the
     spectrum says at which sizes it lies. Bands are the same on both sides, whatever the voxels.
     """
     return _spectra(real, synthetic, (1, 2), power_lateral)

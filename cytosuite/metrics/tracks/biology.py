@@ -16,11 +16,12 @@ from math import isnan, nan
 
 import numpy as np
 
+from cytosuite.metrics.labels.ctc import MASKA_2023
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.tracks.branching import ULMAN, branching_correctness
 from cytosuite.metrics.tracks.lineage import Indices, Lineage
 from cytosuite.metrics.tracks.matched_tracks import MATCHED, MatchedTracks, longest_runs
-from cytosuite.metrics.tracks.tracking import MASKA_2023, lnk
+from cytosuite.metrics.tracks.tracking import lnk
 
 NO_TRACK = "when the truth holds no track"
 WITHIN = 2  # frames of BC in BIO and OP_CLB, the default of the challenge's Java program

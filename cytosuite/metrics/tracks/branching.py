@@ -67,7 +67,7 @@ def _same_division(
     true: tuple[int, Indices],
     predicted: tuple[int, Indices],
 ) -> bool:
-    """Whether a predicted mother and her daughters are those of the truth."""
+    """Return whether a predicted mother and her daughters are those of the truth."""
     if true[1].size != predicted[1].size:
         return False
     graphs = tracks.truth, tracks.prediction
@@ -76,7 +76,7 @@ def _same_division(
         return False
 
     def begins_alike(daughter: int, other: int) -> bool:
-        """Whether two daughters begin close in time and are the same cell from then on."""
+        """Return whether two daughters begin close in time and are the same cell from then on."""
         begins = int(tracks.truth.begins[daughter]), int(tracks.prediction.begins[other])
         near = abs(begins[0] - begins[1]) <= within
         return near and _same(tracks, daughter, other, max(begins))
@@ -85,7 +85,7 @@ def _same_division(
 
 
 def _same(tracks: MatchedTracks, true: int, predicted: int, frame: int) -> bool:
-    """Whether two tracks match uniquely in a frame."""
+    """Return whether two tracks match uniquely in a frame."""
     vertex = tracks.prediction.vertex(predicted, frame)
     other = tracks.truth.vertex(true, frame)
     return vertex >= 0 and other >= 0 and int(tracks.counterpart[vertex]) == other

@@ -84,8 +84,8 @@ class TrackedSequence:
     frames : Frames
         (T,) label arrays of one shape, read one at a time.
     masks : sequence of Mask or None
-        Of a truth: the whole cells where they were drawn, whose labels need not be those of the
-        tracks; empty if none were. None: `frames` show whole cells and serve for both.
+        Of a truth: the whole cells where they were drawn, with labels that may differ from those of
+        the tracks; empty if none were. None: `frames` show whole cells and serve for both.
     name : str
         Name in messages, for instance its folder.
     table : str
@@ -118,7 +118,7 @@ class TrackedSequence:
 
 @dataclass(frozen=True, eq=False)
 class Lineage:
-    """Tracks as a graph whose vertices are numbered track by track, frame by frame.
+    """Tracks as a graph with vertices numbered track by track, frame by frame.
 
     Parameters
     ----------

@@ -259,7 +259,7 @@ class _Side:
             yield f"{self.sequence.frame_name(frames[0])}: label {label} {reason}{more}"
 
     def _missing_labels(self) -> Iterator[str]:
-        """Yield a phrase for each track whose label some of its frames do not hold."""
+        """Yield a phrase for each track with frames that do not hold its label."""
         absent = np.flatnonzero(~self.seen)
         tracks, place, counts = np.unique(
             self.graph.track_of[absent], return_index=True, return_counts=True

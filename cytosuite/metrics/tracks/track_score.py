@@ -25,7 +25,7 @@ def score_tracks(
     result_folder : Path
         A result, such as ``01_RES``.
     names : sequence of str
-        Names of metrics of the task ``track``, such as ``TRA``; none for all.
+        Names of metrics of tracks, such as ``TRA``; none for all.
     stack_planes : bool
         Whether the planes drawn in one frame of a truth are one image for SEG.
 

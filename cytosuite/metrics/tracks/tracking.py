@@ -13,12 +13,11 @@ doi:10.1093/bioinformatics/btu080 (SEG).
 from functools import partial
 from math import nan
 
-from cytosuite.metrics.labels.ctc import MASKA, MATULA, MISSED, SPURIOUS
+from cytosuite.metrics.labels.ctc import MASKA, MASKA_2023, MATULA, MISSED, SPURIOUS
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.tracks.matched_tracks import MATCHED, MatchedTracks
 from cytosuite.metrics.tracks.tracking_errors import ABSENT, aogm, tracking_errors
 
-MASKA_2023 = "10.1038/s41592-023-01879-y"
 NO_CELL = "when the truth holds no cell"
 
 accuracy = partial(metric, evidence=MATCHED, best=1.0, worst=0.0)

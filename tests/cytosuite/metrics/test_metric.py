@@ -1,36 +1,84 @@
 import pickle
+import pydoc
+import subprocess
+import sys
+from importlib import import_module
 from math import isnan
 
 import numpy as np
 import pytest
 
+from cytosuite import metrics
 from cytosuite.errors import InputError
-from cytosuite.metrics import Overlap, metric, metrics_for, overlap
+from cytosuite.metrics import (
+    FAMILIES,
+    OVERLAP,
+    Overlap,
+    board_metrics,
+    metric,
+    metrics_of,
+    overlap,
+)
+from cytosuite.metrics.boards import BOARDS, Board
 from cytosuite.metrics.labels.ctc import ctc_errors, missed, seg
+from cytosuite.metrics.labels.surfaces import hausdorff
+from cytosuite.metrics.metric import Metric
 
-SEGMENT = [found for found in metrics_for("segment") if found.evidence is overlap]
+LABELS = [found for found in metrics_of("labels") if found.evidence is OVERLAP]
+ALL = [found for family in FAMILIES for found in metrics_of(family)]
 
 
-def test_metrics_are_found_in_the_package_in_order():
-    names = [found.name for found in metrics_for("segment")]
+def test_metrics_are_found_in_their_family_in_order():
+    names = [found.name for found in metrics_of("labels")]
     assert names[:2] == ["SEG", "DET"]
-    kinds = [(not m.primary, m.worst is None, m.best is None) for m in metrics_for("segment")]
+    kinds = [(m.worst is None, m.best is None) for m in metrics_of("labels")]
     assert kinds == sorted(kinds)
     assert {"F1", "AP50", "PQ", "AJI", "Dice", "splits", "ASSD", "truth_count"} <= set(names)
+    assert {found.family for found in metrics_of("labels")} == {"labels"}
 
 
-def test_a_task_without_metrics_has_none():
-    assert metrics_for("nothing") == ()
+@pytest.mark.parametrize("task", BOARDS)
+def test_boards_show_their_families_primary_metrics_first(task):
+    board, found = BOARDS[task], board_metrics(task)
+    assert tuple(metric.name for metric in found[: len(board.primary)]) == board.primary
+    assert {metric.family for metric in found} == set(board.families)
+    assert len(found) == sum(len(metrics_of(family)) for family in board.families)
+    assert all(metric.higher_is_better is not None for metric in found[: len(board.primary)])
 
 
-@pytest.mark.parametrize("found", SEGMENT, ids=lambda found: found.name)
-class TestEveryMetric:
-    def test_says_what_it_is(self, found):
+def test_an_unknown_board_is_an_error():
+    with pytest.raises(InputError, match="^task track: no board, expected one of segment, enhance"):
+        board_metrics("track")
+
+
+def test_a_name_used_twice_on_a_board_is_an_error(monkeypatch):
+    board = Board(("labels", "tracks"), ("SEG",), ("oracle",))
+    module = import_module("cytosuite.metrics.metric")
+    monkeypatch.setattr(module, "BOARDS", {"follow": board})
+    with pytest.raises(InputError, match="^metrics of task follow: the name '.*' is used twice"):
+        board_metrics("follow")
+
+
+@pytest.mark.parametrize("found", ALL, ids=lambda found: f"{found.family}-{found.name}")
+class TestEveryMetricOfAllFamilies:
+    def test_is_a_public_name_of_its_family(self, found):
+        package = import_module(f"cytosuite.metrics.{found.family}")
+        assert found.__name__ in package.__all__
+        assert getattr(package, found.__name__) is found
+
+    def test_is_described(self, found):
         assert found.description.startswith("Return ")
         assert found.description.endswith(".")
         assert found.title
-        assert found.best is None or found.reference.startswith("10.")
+        assert found.undefined == "" or found.undefined.startswith("when ")
+        assert 0 < found.tolerance <= 1e-6
 
+    def test_survives_the_way_to_another_process(self, found):
+        assert pickle.loads(pickle.dumps(found)) is found
+
+
+@pytest.mark.parametrize("found", LABELS, ids=lambda found: found.name)
+class TestEveryMetricOfTheOverlap:
     def test_is_best_where_all_is_right(self, found, situations):
         if found.best is not None:
             assert found(*situations.perfect()) == found.best
@@ -40,7 +88,7 @@ class TestEveryMetric:
         if found.worst is not None:
             assert value == found.worst or (isnan(value) and found.undefined)
 
-    def test_never_fails_and_is_undefined_only_where_it_says_so(self, found, situation):
+    def test_never_fails_and_is_undefined_only_where_it_states_so(self, found, situation):
         value = found(*situation)
         assert isinstance(value, float)
         assert not isnan(value) or found.undefined.startswith("when ")
@@ -49,8 +97,21 @@ class TestEveryMetric:
         value = found.of(overlap(*situations.merged()))
         assert found(*situations.merged()) == pytest.approx(value, nan_ok=True)
 
-    def test_survives_the_way_to_another_process(self, found):
-        assert pickle.loads(pickle.dumps(found)) is found
+
+def test_metrics_are_names_of_the_package_and_labels_come_first():
+    assert metrics.seg is seg
+    assert metrics.tracks.seg is not seg
+    assert metrics.ssim(np.ones((11, 11)), np.ones((11, 11)), data_range=1.0) == 1
+    with pytest.raises(AttributeError, match="module 'cytosuite.metrics' has no attribute 'iou'"):
+        metrics.iou  # noqa: B018
+
+
+def test_importing_the_package_loads_no_family():
+    code = "import sys, cytosuite.metrics as m; m.seg if len(sys.argv) > 1 else None; "
+    code += "print(any(name in sys.modules for name in ('numba', 'scipy')))"
+    for more, loaded in (([], "False"), (["seg"], "True")):
+        command = [sys.executable, "-c", code, *more]
+        assert subprocess.run(command, capture_output=True, text=True).stdout.strip() == loaded
 
 
 def test_keeps_name_and_documentation_of_the_function():
@@ -59,15 +120,24 @@ def test_keeps_name_and_documentation_of_the_function():
     assert seg.__module__ == ctc_errors.__module__
 
 
+def test_help_shows_formula_arguments_range_and_source():
+    text = pydoc.plain(pydoc.render_doc(seg))
+    for part in ("SEG = 1/N sum_R J(R)", "overlap`: truth, prediction", "best 1, worst 0"):
+        assert part in text
+    assert "NaN when the truth holds no object" in text
+    assert "doi:10.1093/bioinformatics/btu080" in text
+    assert "truth, prediction, spacing, matching" in hausdorff.__doc__
+
+
 def test_cannot_be_changed():
     with pytest.raises(AttributeError):
         seg.best = 2.0
 
 
-def declare(**arguments):
+def declare(**arguments) -> Metric:
     """Return a metric made of a function that counts pairs."""
 
-    @metric(evidence=overlap, task="segment", title="Pairs", **arguments)
+    @metric("pairs", "Pairs", evidence=OVERLAP, **arguments)
     def pairs(table: Overlap) -> float:
         """Return the number of overlapping pairs."""
         return table.shared.size
@@ -93,14 +163,10 @@ def test_value_is_a_float_whatever_the_function_returns():
     assert isinstance(declare()(np.ones(2, int), np.ones(2, int)), float)
 
 
-def test_name_is_that_of_the_function_by_default():
-    assert (declare().name, declare(name="PAIRS").name) == ("pairs", "PAIRS")
-
-
-def test_a_primary_metric_needs_both_ends():
-    with pytest.raises(InputError, match=r"^metric pairs: a primary metric needs best and worst"):
-        declare(best=1.0, primary=True)
-
-
 def test_an_error_count_is_better_the_lower():
     assert missed.higher_is_better is False
+
+
+def test_a_metric_made_elsewhere_has_no_family():
+    assert declare().family == ""
+    assert (declare().scope, declare().neutral) == ("case", None)

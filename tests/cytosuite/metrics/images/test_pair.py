@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from cytosuite.errors import InputError
-from cytosuite.metrics.images.pair import chunks, pair, percentile_normalised, percentiles
+from cytosuite.metrics.images.pair import chunks, pair, percentiles
 
 REAL = ["?", "u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8", ">u2", ">f4", "g"]
 
@@ -128,50 +128,6 @@ def test_percentiles_of_floats_between_and_beyond():
     values = np.array([-3.4e38, -1e-40, -0.0, 0.0, 1e-40, 1.5, 3.4e38], np.float32)
     for k in range(7):
         assert percentiles(values, (100 * k / 6,))[0] == pytest.approx(float(values[k]), rel=1e-6)
-
-
-def test_normalised_is_not_clipped():
-    found = percentile_normalised(np.arange(1001, dtype=np.uint16))
-    assert found.image.dtype == np.float32
-    assert (found.low, found.high) == pytest.approx((20.0, 998.0))
-    assert found.image.min() == pytest.approx(-20 / 978)
-    assert found.image.max() == pytest.approx(980 / 978)
-    assert not found.unchanged
-
-
-@pytest.mark.parametrize(
-    ("dtype", "expected"), [("u1", "f4"), ("f4", "f4"), ("i4", "f8"), ("f8", "f8")]
-)
-def test_normalised_holds_what_the_type_held(dtype, expected):
-    assert percentile_normalised(image(dtype)).image.dtype == expected
-
-
-def test_normalised_does_not_wrap_below_the_low_percentile():
-    values = np.array([0] + [60000] * 98 + [65535], np.uint16)
-    assert percentile_normalised(values, 10, 100).image[0] == pytest.approx(-60000 / 5535)
-
-
-def test_a_constant_volume_is_left_as_it_is():
-    flat = np.full((2, 3), 7, np.uint16)
-    found = percentile_normalised(flat)
-    assert found.unchanged
-    assert found.image is flat
-
-
-@given(st.floats(0.1, 100), st.floats(-100, 100))
-@settings(max_examples=25, deadline=None)
-def test_normalised_does_not_depend_on_gain_and_offset(gain, offset):
-    values = image("f8")
-    expected = percentile_normalised(values).image
-    np.testing.assert_allclose(
-        percentile_normalised(gain * values + offset).image, expected, atol=1e-9
-    )
-
-
-@pytest.mark.parametrize("limits", [(50, 50), (-1, 50), (2, 101), (99.8, 2)])
-def test_percentiles_out_of_order_are_refused(limits):
-    with pytest.raises(InputError, match="percentiles must be 0 <= low < high <= 100, found"):
-        percentile_normalised(image(), *limits)
 
 
 def test_chunks_pair_voxels_whatever_the_layouts():

@@ -1,4 +1,4 @@
-from math import isnan
+from math import isnan, nan
 
 import numpy as np
 import pytest
@@ -12,9 +12,11 @@ from cytosuite.metrics.labels.ctc import (
     CtcErrors,
     ctc_errors,
     det,
+    det_without_penalty,
     detection_accuracy,
     matches,
     missed,
+    op_csb,
     seg,
     splits,
     spurious,
@@ -233,3 +235,37 @@ def test_an_object_that_fills_the_volume_counts(tmp_path):
     prediction = np.ones_like(truth)
     assert (seg(truth, prediction), det(truth, prediction)) == (0.25, 1.0)
     assert peer(tmp_path, truth, prediction)[0] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("perfect", 1),
+        ("spurious", 1),
+        ("split", 1),
+        ("missed", 1 / 2),
+        ("merged", 1 - 5 / 20),
+        ("split_in_halves", 0),
+        ("nothing_predicted", 0),
+        ("nothing_to_find", nan),
+        ("empty", nan),
+    ],
+)
+def test_accuracy_without_penalty_by_hand(situations, name, value):
+    found = det_without_penalty(*situations.ALL[name]())
+    assert found == pytest.approx(value, nan_ok=True)
+
+
+@given(LABELS, LABELS)
+@quick
+def test_accuracy_without_penalty_is_no_less(truth, prediction):
+    table = overlap(truth, prediction)
+    if truth.any():
+        assert det.of(table) <= det_without_penalty.of(table) <= 1
+
+
+@given(LABELS, LABELS)
+@quick
+def test_overall_performance_is_the_mean(truth, prediction):
+    expected = (det(truth, prediction) + seg(truth, prediction)) / 2
+    assert op_csb(truth, prediction) == pytest.approx(expected, nan_ok=True)
