@@ -4,37 +4,25 @@ import json
 import tempfile
 from pathlib import Path
 
-from benchmark.report import conditions, html, markdown
-from benchmark.report.content import (
-    AlgorithmInfo,
-    CasePicture,
-    Failure,
-    MetricInfo,
-    ReportContent,
-    SelectionNote,
-)
-from benchmark.report.tables import platform_metrics, tidy
+from benchmark.report import files, markdown, page
+from benchmark.report.index import index
+from benchmark.report.section import views
+from benchmark.results.results import Results
 
-__all__ = [
-    "AlgorithmInfo",
-    "CasePicture",
-    "Failure",
-    "MetricInfo",
-    "ReportContent",
-    "SelectionNote",
-    "write_report",
-]
+__all__ = ["write_report"]
+
+FILES = ("scores.csv", "by_condition.csv", "metrics.json", "report.md", "index.html")
 
 
-def write_report(content: ReportContent, folder: Path) -> Path:
+def write_report(results: Results, folder: Path) -> Path:
     """Write `index.html`, `report.md`, `scores.csv` and `metrics.json` and return the first.
 
-    Where the cases differ in a condition, `by_condition.csv` stands beside them.
+    Where the cases differ in a condition, `by_condition.csv` is written too.
 
     Parameters
     ----------
-    content : ReportContent
-        What the benchmark found.
+    results : Results
+        The results of a run.
     folder : Path
         Where to write; made if missing. Files of these names are replaced, others are left alone.
 
@@ -50,20 +38,27 @@ def write_report(content: ReportContent, folder: Path) -> Path:
 
     Notes
     -----
-    All are written beside the folder first and moved when the last is whole: a report that is cut
-    short leaves the previous one as it was. The page moves last.
+    All are written to a temporary folder first and moved when the last is whole: a report that is
+    cut short leaves the previous one as it was. The page moves last.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    metrics = json.dumps(platform_metrics(content), indent=2, allow_nan=False, ensure_ascii=False)
+    indexed = index(results)
+    layout = files.platform_metrics(indexed)
+    texts = {
+        "metrics.json": json.dumps(layout, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    }
+    shown = views(indexed)
+    texts["report.md"] = markdown.render(indexed, shown)
+    texts["index.html"] = page.render(indexed, shown)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as name:
         parts = Path(name)
-        tidy(content.scores).to_csv(parts / "scores.csv", index=False)
-        if content.conditions:
-            conditions.table(content).to_csv(parts / "by_condition.csv", index=False)
-        (parts / "metrics.json").write_text(metrics + "\n", encoding="utf-8")
-        (parts / "report.md").write_text(markdown.render(content), encoding="utf-8")
-        (parts / "index.html").write_text(html.render(content), encoding="utf-8")
-        for file in ("scores.csv", "by_condition.csv", "metrics.json", "report.md", "index.html"):
+        results.scores.to_csv(parts / "scores.csv", index=False)
+        if results.conditions:
+            table = files.by_condition(results.conditions)
+            table.to_csv(parts / "by_condition.csv", index=False)
+        for file, text in texts.items():
+            (parts / file).write_text(text, encoding="utf-8")
+        for file in FILES:
             if (parts / file).exists():
                 (parts / file).replace(folder / file)
             else:

@@ -1,21 +1,16 @@
 """A figure of scores over the groups of a condition: a line per algorithm, inline SVG."""
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from markupsafe import Markup
 
-from benchmark.report.content import Pooled
 from benchmark.report.figures import Scale
-from benchmark.report.tables import finite
-from benchmark.report.wording import number
+from benchmark.report.wording import known, number
+from benchmark.results.results import Pooled
 
-LOW, HIGH = (
-    210.0,
-    320.0,
-)  # px: height of a figure of few algorithms, of one of more than have colours
+LOW, HIGH = 210.0, 320.0  # px: height with few algorithms, and with more than have colours
 TOP, BOTTOM = 10.0, 26.0  # px above the best and below the worst value
 LEFT = 9.0  # % of the width for the numbers of the axis
 STEP = 1.7  # % between algorithms whose intervals would cover each other
@@ -53,7 +48,7 @@ def colour(place: int) -> str:
 
 
 def key(place: int) -> Markup:
-    """Return the mark of an algorithm by itself, to stand beside its name."""
+    """Return the mark of an algorithm by itself, to stand before its name."""
     return Markup(
         '<svg class="fig key-mark {}" aria-hidden="true" width="14" height="14" '
         'viewBox="-7 -7 14 14">{}</svg>'
@@ -85,13 +80,13 @@ def curves(scale: Scale, labels: Sequence[str], lines: Sequence[Curve], joined: 
         parts.append(
             _curve(scale, height, line, list(zip(places, labels, line.scores, strict=True)), joined)
         )
-    said = "; ".join(_said(line, labels) for line in lines[: len(SHAPES)])
+    words = "; ".join(_words(line, labels) for line in lines[: len(SHAPES)])
     return Markup(
         '<svg class="fig curves" role="img" aria-label="{}" width="100%" height="{:g}">{}</svg>'
-    ).format(said, height, Markup("").join(parts))
+    ).format(words, height, Markup("").join(parts))
 
 
-def _said(line: Curve, labels: Sequence[str]) -> str:
+def _words(line: Curve, labels: Sequence[str]) -> str:
     """Return the scores of an algorithm in words."""
     pairs = zip(labels, line.scores, strict=True)
     return f"{line.name}: " + ", ".join(f"{label} {number(at.value)}" for label, at in pairs)
@@ -130,18 +125,18 @@ def _curve(
     scores: Sequence[tuple[float, str, Pooled]],
     joined: bool,
 ) -> Markup:
-    """Return line, intervals and marks of one algorithm; what is undefined is left out."""
+    """Return line, intervals and marks of one algorithm; undefined scores are left out."""
     points = [
-        (at, _y(scale, height, value), label, score)
+        (at, _y(scale, height, score.value), label, score)
         for at, label, score in scores
-        if (value := finite(score.value)) is not None
+        if known(score.value)
     ]
     parts = []
     if joined:
         way = Markup('<line class="way" x1="{:.2f}%" y1="{:.1f}" x2="{:.2f}%" y2="{:.1f}"/>')
         parts += [way.format(a[0], a[1], b[0], b[1]) for a, b in pairwise(points)]
     for at, down, label, score in points:
-        if line.place < len(SHAPES) and math.isfinite(score.low) and math.isfinite(score.high):
+        if line.place < len(SHAPES) and known(score.low) and known(score.high):
             reach = Markup(
                 '<line class="reach" x1="{0:.2f}%" x2="{0:.2f}%" y1="{1:.1f}" y2="{2:.1f}"/>'
             )

@@ -6,12 +6,12 @@ Positions are percentages of the width, so that a figure fills its cell without 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
-from benchmark.report.content import MetricInfo
-from benchmark.report.tables import finite
-from benchmark.report.wording import number
+from benchmark.report.wording import known, number
+from cytosuite.metrics import Metric
 
 LANES = 7
 LANE_STEP = 5.0  # px between the lanes of a strip
@@ -26,15 +26,15 @@ class Scale:
     ----------
     low, high : float
         The values at its left and right end.
-    best : float or None
-        The better end, or None when neither is.
+    rising : bool or None
+        Whether larger values are better; None when neither end is.
     log : bool
         Whether equal ratios take equal lengths; `low` is positive then.
     """
 
     low: float
     high: float
-    best: float | None = None
+    rising: bool | None = None
     log: bool = False
 
     def position(self, value: float) -> float:
@@ -51,11 +51,11 @@ class Scale:
         return min(max((at - low) / (high - low), 0.0), 1.0) if high > low else 0.5
 
     def goodness(self, value: float) -> float | None:
-        """Return 1 for a value at the best end, 0 at the other, None where neither is better."""
-        if self.best is None:
+        """Return 1 for a value at the better end, 0 at the other, None without one or for NaN."""
+        if self.rising is None or math.isnan(value):
             return None
         at = self.position(value)
-        return at if self.best >= self.high else 1.0 - at
+        return at if self.rising else 1.0 - at
 
     def ticks(self) -> list[float]:
         """Return round values along the axis, the ends among them when they are round."""
@@ -71,15 +71,14 @@ class Scale:
         return [n * step for n in range(first, last + 1)]
 
 
-def scale_of(metric: MetricInfo, seen: Iterable[float]) -> Scale:
+def scale_of(metric: Metric[Any], seen: Iterable[float]) -> Scale:
     """Return the axis of a metric: its own range, or that of the values where it is unbounded."""
-    best, worst = finite(metric.best), finite(metric.worst)
-    ends = [end for end in (best, worst) if end is not None]
-    pool = ends if len(ends) == 2 else [*ends, *seen]
+    ends = [end for end in (metric.best, metric.worst) if end is not None and known(end)]
+    pool = ends if len(ends) == 2 else [*ends, *(value for value in seen if known(value))]
     low, high = (min(pool), max(pool)) if pool else (0.0, 1.0)
     if high <= low:
         low, high = low - 0.5, high + 0.5
-    return Scale(low, high, best)
+    return Scale(low, high, metric.higher_is_better)
 
 
 def scale_of_times(seen: Iterable[float]) -> Scale:
@@ -94,43 +93,50 @@ def scale_of_times(seen: Iterable[float]) -> Scale:
 
 @dataclass(frozen=True, slots=True)
 class Dot:
-    """A case in a strip: its number, its name, its value, and whether it failed."""
+    """A case in a strip: its place, its escaped name, its value, and whether it failed."""
 
-    index: int
-    case: str
+    place: int
+    name: Markup
     value: float
     failed: bool = False
 
 
-def _svg(kind: str, height: float, label: str, parts: Iterable[Markup]) -> Markup:
-    """Return an SVG element that fills its cell's width."""
+def _svg(kind: str, height: float, label: str, parts: Iterable[str]) -> Markup:
+    """Return an SVG element that fills its cell's width; parts are safe, the label is escaped."""
     return Markup(
-        '<svg class="fig {}" role="img" aria-label="{}" width="100%" height="{:g}">{}</svg>'
-    ).format(kind, label, height, Markup("").join(parts))
+        f'<svg class="fig {kind}" role="img" aria-label="{escape(label)}" width="100%" '
+        f'height="{height:g}">{"".join(parts)}</svg>'
+    )
 
 
 def _percent(scale: Scale, value: float) -> str:
-    """Return a value's place on the axis as a percentage."""
+    """Return the place of a value on the axis as a percentage."""
     return f"{100 * scale.position(value):.2f}%"
 
 
-def _grid(scale: Scale, height: float) -> list[Markup]:
+def _grid(scale: Scale, height: float) -> list[str]:
     """Return the faint lines of an axis."""
-    line = Markup('<line class="grid" x1="{0}" x2="{0}" y1="0" y2="{1:g}"/>')
-    return [line.format(_percent(scale, tick), height) for tick in scale.ticks()]
+    places = [_percent(scale, tick) for tick in scale.ticks()]
+    return [f'<line class="grid" x1="{x}" x2="{x}" y1="0" y2="{height:g}"/>' for x in places]
 
 
 def axis(scale: Scale) -> Markup:
     """Return the numbers of an axis as a figure of its own, to stand over or under others."""
-    text = Markup('<text x="{}" y="12" text-anchor="middle">{}</text>')
-    parts = [text.format(_percent(scale, tick), f"{tick:.3g}") for tick in scale.ticks()]
+    parts = [
+        f'<text x="{_percent(scale, tick)}" y="12" text-anchor="middle">{tick:.3g}</text>'
+        for tick in scale.ticks()
+    ]
     return Markup(
-        '<svg class="fig axis" aria-hidden="true" width="100%" height="16">{}</svg>'
-    ).format(Markup("").join(parts))
+        f'<svg class="fig axis" aria-hidden="true" width="100%" height="16">{"".join(parts)}</svg>'
+    )
 
 
 def whisker(
-    scale: Scale, mean: object, low: object = None, high: object = None, pooled: object = None
+    scale: Scale,
+    mean: float,
+    low: float = math.nan,
+    high: float = math.nan,
+    pooled: float = math.nan,
 ) -> Markup:
     """Return a mean as a dot, its interval as a line and the pooled value as a diamond.
 
@@ -138,30 +144,26 @@ def whisker(
     ----------
     scale : Scale
         The axis of the metric.
-    mean, low, high, pooled : float or None
-        Values; what is None or not finite is not drawn.
+    mean, low, high, pooled : float
+        Values; those that are not finite are not drawn.
     """
-    middle, start, end, all_in_one = (finite(value) for value in (mean, low, high, pooled))
     parts = _grid(scale, 28)
-    row = 14 if all_in_one is None else 10
-    label = "not defined" if middle is None else f"mean {number(middle)}"
-    if start is not None and end is not None:
-        ends = _percent(scale, start), _percent(scale, end)
-        parts.append(
-            Markup('<line class="ci" x1="{0}" x2="{1}" y1="{2}" y2="{2}"/>').format(*ends, row)
-        )
-        cap = Markup('<line class="cap" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>')
+    row = 10 if known(pooled) else 14
+    label = f"mean {number(mean)}" if known(mean) else "not defined"
+    if known(low) and known(high):
+        ends = _percent(scale, low), _percent(scale, high)
+        parts.append(f'<line class="ci" x1="{ends[0]}" x2="{ends[1]}" y1="{row}" y2="{row}"/>')
+        cap = '<line class="cap" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>'
         parts += [cap.format(at, row - 5, row + 5) for at in ends]
-        label += f", 95 % interval {number(start)} to {number(end)}"
-    if all_in_one is not None:
-        diamond = Markup(
-            '<svg x="{}" y="23" overflow="visible"><path class="pooled" d="{}"/></svg>'
+        label += f", 95 % interval {number(low)} to {number(high)}"
+    if known(pooled):
+        parts.append(
+            f'<svg x="{_percent(scale, pooled)}" y="23" overflow="visible">'
+            '<path class="pooled" d="M-4 0L0-4L4 0L0 4Z"/></svg>'
         )
-        parts.append(diamond.format(_percent(scale, all_in_one), "M-4 0L0-4L4 0L0 4Z"))
-        label += f", pooled {number(all_in_one)}"
-    if middle is not None:
-        dot = Markup('<circle class="mean" cx="{}" cy="{}" r="5.5"/>')
-        parts.append(dot.format(_percent(scale, middle), row))
+        label += f", pooled {number(pooled)}"
+    if known(mean):
+        parts.append(f'<circle class="mean" cx="{_percent(scale, mean)}" cy="{row}" r="5.5"/>')
     return _svg("whisker", 28, label, parts)
 
 
@@ -204,9 +206,9 @@ def strip(scale: Scale, dots: Sequence[Dot], unit: str = "") -> Markup:
     scale : Scale
         The axis.
     dots : sequence of Dot
-        The cases.
+        The cases, with finite values.
     unit : str
-        What follows a value in its tooltip.
+        Unit of the values, for the tooltip.
     """
     half = LANE_STEP * (LANES // 2) + 6
     parts = _grid(scale, 2 * half)
@@ -214,19 +216,19 @@ def strip(scale: Scale, dots: Sequence[Dot], unit: str = "") -> Markup:
         return _svg("strip", 2 * half, "no values", parts)
     ordered = sorted(dot.value for dot in dots)
     median = (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
-    line = Markup('<line class="median" x1="{0}" x2="{0}" y1="2" y2="{1:g}"/>')
-    parts.append(line.format(_percent(scale, median), 2 * half - 2))
-    places = lanes([100 * scale.position(dot.value) for dot in dots])
-    good = Markup('<circle cx="{}" cy="{:g}" r="4" data-case="{}"><title>{}</title></circle>')
-    cross = Markup(
-        '<svg x="{}" y="{:g}" overflow="visible" data-case="{}"><title>{}</title>'
-        '<path class="bad" d="M-4-4L4 4M-4 4L4-4"/></svg>'
-    )
-    for dot, lane in zip(dots, places, strict=True):
-        text = f"{dot.case}: {number(dot.value, 3)}{unit}{' (failed)' if dot.failed else ''}"
-        shape = cross if dot.failed else good
-        at = _percent(scale, dot.value)
-        parts.append(shape.format(at, half + LANE_STEP * lane, dot.index, text))
+    middle = _percent(scale, median)
+    parts.append(f'<line class="median" x1="{middle}" x2="{middle}" y1="2" y2="{2 * half - 2:g}"/>')
+    places = [100 * scale.position(dot.value) for dot in dots]
+    for dot, at, lane in zip(dots, places, lanes(places), strict=True):
+        y = f"{half + LANE_STEP * lane:g}"
+        failed = " (failed)" if dot.failed else ""
+        text = f"<title>{dot.name}: {number(dot.value, 3)}{unit}{failed}</title>"
+        parts.append(
+            f'<svg x="{at:.2f}%" y="{y}" overflow="visible" data-case="{dot.place}">{text}'
+            '<path class="bad" d="M-4-4L4 4M-4 4L4-4"/></svg>'
+            if dot.failed
+            else f'<circle cx="{at:.2f}%" cy="{y}" r="4" data-case="{dot.place}">{text}</circle>'
+        )
     label = (
         f"{len(dots)} cases, median {number(median)}, {number(ordered[0])} to {number(ordered[-1])}"
     )
@@ -234,7 +236,7 @@ def strip(scale: Scale, dots: Sequence[Dot], unit: str = "") -> Markup:
 
 
 def heat(goodness: float | None) -> str:
-    """Return a CSS background for a value: orange below the middle of the range, blue above.
+    """Return a CSS style for a value: orange below the middle of the range, blue above.
 
     Parameters
     ----------
@@ -249,10 +251,10 @@ def heat(goodness: float | None) -> str:
     Examples
     --------
     >>> heat(1.0), heat(0.5)
-    ('color-mix(in srgb, var(--good) 55%, transparent)', '')
+    ('background:color-mix(in srgb, var(--good) 55%, transparent)', '')
     """
     if goodness is None or abs(goodness - 0.5) < 0.01:
         return ""
     strength = round(110 * abs(goodness - 0.5))
     hue = "good" if goodness > 0.5 else "poor"
-    return f"color-mix(in srgb, var(--{hue}) {strength}%, transparent)"
+    return f"background:color-mix(in srgb, var(--{hue}) {strength}%, transparent)"

@@ -1,144 +1,252 @@
-"""A small run of two algorithms over cases of 8 x 24 x 24 voxels, and its report."""
+"""Small runs of two algorithms for every task, over cases of 8 x 24 x 24 voxels."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from benchmark.record import Record, Selection
 from benchmark.results.ranking import COLUMNS, Standing, Summary
-from benchmark.report import (
-    AlgorithmInfo,
-    CasePicture,
-    Failure,
-    MetricInfo,
-    ReportContent,
-    SelectionNote,
-)
-from benchmark.report.content import Condition, Group, Pooled
+from benchmark.results.results import CaseFiles, Condition, Group, Matches, Pooled, Results
 from cytosuite.formats import write
+from cytosuite.manifest import AlgorithmManifest
+from cytosuite.metrics import board_metrics
+from cytosuite.metrics.boards import BOARDS
+from cytosuite.tasks import TASKS, Socket, Task
 from cytosuite.volume import Volume
 
-METRICS = (
-    MetricInfo(
-        "SEG", "Segmentation accuracy", "Overlap.", 1.0, 0.0, "10.1093/bioinformatics/btu080", True
-    ),
-    MetricInfo("DET", "Detection accuracy", "Finding.", 1.0, 0.0, "", True),
-    MetricInfo("AP@0.5", "Average precision", "Both.", 1.0, 0.0),
-    MetricInfo("missed", "Cells missed", "Count.", 0.0, None),
-    MetricInfo("truth_count", "Cells in the truth", "Count.", None, None),
+SHOWN = {
+    "segment": ("SEG", "DET", "AP50", "missed", "truth_count"),
+    "enhance": ("W1_by_std", "lateral_spectrum_distance", "patch_KID"),
+    "synthesise": ("W1_by_std", "lateral_spectrum_distance"),
+    "fuse": ("SSIM", "N_SSIM", "PSNR", "NRMSE"),
+}
+COUNT = Task(
+    "count",
+    "Counting of cells",
+    (Socket("microscopy-image", "image", "Microscopy image"),),
+    (Socket("cell-count", "json", "Number of cells"),),
 )
+
+
+def metrics_of(task):
+    """Return the metrics of a fake run, in the order of its board."""
+    if task not in SHOWN:
+        return ()
+    found = {metric.name: metric for metric in board_metrics(task)}
+    return tuple(found[name] for name in SHOWN[task])
 
 
 def volumes(folder, shape=(8, 24, 24)):
-    """Write an image with two balls, their labels, and a prediction that has one of them."""
+    """Write an image with two balls, their labels, labels of one ball, and a brighter image."""
     labels = np.zeros(shape, np.uint16)
     labels[..., 4:12, 4:12] = 1
     labels[..., 14:20, 14:20] = 2
     guess = np.where(labels == 1, 7, 0).astype(np.uint16)
     image = (np.random.default_rng(0).poisson(20, shape) + 50 * (labels > 0)).astype(np.uint16)
+    clear = (image * 2).astype(np.float32)
+    sharp = clear + 20 * (labels == 1) - 20 * (labels == 2)
     axes, spacing = ("ZYX", (2.0, 0.5, 0.5)) if len(shape) == 3 else ("YX", (0.5, 0.5))
     paths = {}
-    for name, array in {"image": image, "truth": labels, "guess": guess}.items():
+    for name, array in {
+        "image": image,
+        "labels": labels,
+        "guess": guess,
+        "clear": clear,
+        "sharp": sharp,
+    }.items():
         paths[name] = folder / f"{name}-{len(shape)}.tif"
         if not paths[name].exists():
             write(paths[name], Volume(array, spacing, axes))
     return paths
 
 
-def rows_of(cases, name, base, failed):
+def rows_of(task, cases, name, base, failed):
     """Return the rows of one algorithm; a failed case has the worst value where there is one."""
     rows = []
+    metrics = metrics_of(task)
     for n, case in enumerate(cases):
-        bad = (name, case) in failed
-        good = base + 0.01 * n
-        values = {"SEG": good, "DET": good, "AP@0.5": math.nan if n == 0 else good}
-        values |= {"missed": 1.0, "truth_count": 2.0}
-        for metric in METRICS:
-            value = values[metric.name]
-            if bad:
+        status = "time-out" if (name, case) in failed else "ok"
+        for metric in (metric for metric in metrics if metric.scope == "case"):
+            value = {"missed": 1.0, "truth_count": 2.0}.get(metric.name, base + 0.01 * n)
+            if metric.name == "AP50" and n == 0:
+                value = math.nan
+            if metric.name == "PSNR" and name == "oracle":
+                value = math.inf
+            if status != "ok":
                 value = math.nan if metric.worst is None else metric.worst
-            status = "time-out" if bad else "ok"
             rows.append(("set", case, name, "m", metric.name, value, status, 1.5 + n, 3e8))
-    return rows
+    return rows + [
+        ("set", "", name, "", metric.name, base, "ok", math.nan, math.nan)
+        for metric in metrics
+        if metric.scope == "set"
+    ]
 
 
-def standing(rows, name, rank, control=False):
+def standing(task, scores, name, rank, cases, failed=0, control=False):
     """Return the leaderboard's line from the rows of one algorithm."""
-    mine = rows[rows["algorithm"] == name]
+    mine = scores[scores["algorithm"] == name]
     summaries = {}
-    for metric in METRICS:
+    for metric in metrics_of(task):
         values = mine.loc[mine["metric"] == metric.name, "value"].dropna()
         mean = values.mean() if len(values) else math.nan
+        reach = math.nan if metric.scope == "set" else 0.05
+        pooled = mean if metric.family == "labels" else math.nan
+        lost = int(((mine["metric"] == metric.name) & (mine["status"] != "ok")).sum())
         summaries[metric.name] = Summary(
-            metric.name, mean, mean - 0.05, mean + 0.05, mean, len(values), 0, 0
+            metric.name, mean, mean - reach, mean + reach, pooled, len(values), 0, lost
         )
-    cases = mine.drop_duplicates("case")
-    failed = int((cases["status"] != "ok").sum())
-    return Standing(name, control, rank, summaries, len(cases), failed, 2.0, 10**9)
+    return Standing(name, control, rank, summaries, cases, failed, 2.0, 10**9)
+
+
+def records_of(cases, algorithms, failed):
+    """Return how each case went."""
+    records = {}
+    for name in algorithms:
+        for n, case in enumerate(cases):
+            bad = (name, case) in failed
+            first = name == algorithms[0] and n == 0
+            records[name, case] = Record(
+                algorithm=name,
+                version="1.0.0",
+                case=case,
+                key="k",
+                status="time-out" if bad else "ok",
+                message="too slow" if bad else "",
+                seconds=1.5 + n,
+                startup_seconds=3.0,
+                peak_memory=3 * 10**8,
+                model="card" if first else "",
+                selection=Selection(cost=4.2, fallback=True, broken=("channel",))
+                if first
+                else Selection(),
+            )
+    return records
+
+
+def files_of(task, paths, name, annotated):
+    """Return the files of a case for a task."""
+    sockets = [s for s in task.inputs if s.kind != "json"]
+    kinds = {"image": paths["image"], "labels": paths["labels"]}
+    inputs = {socket.slug: kinds[socket.kind] for socket in sockets}
+    truth = {}
+    if annotated and task.outputs[0].kind != "json":
+        kind = task.outputs[0].kind
+        truth = {task.outputs[0].slug: paths["labels" if kind == "labels" else "clear"]}
+    return CaseFiles(name, next(iter(inputs.values())), inputs, truth)
 
 
 @pytest.fixture
 def make(tmp_path):
-    """Return a function that makes the content of a report."""
+    """Return a function that makes the results of a run."""
 
-    def content(cases=("a", "b", "c"), algorithms=("good", "fair"), failed=(), shape=(8, 24, 24)):
+    def results(
+        cases=("a", "b", "c"),
+        algorithms=("good", "fair"),
+        failed=(),
+        shape=(8, 24, 24),
+        task="segment",
+    ):
         paths = volumes(tmp_path, shape)
+        task = COUNT if task == "count" else TASKS[task]
+        board = BOARDS.get(task.name)
+        unpaired = task.name in ("enhance", "synthesise")
         names = [(name, 0.8 - 0.2 * n) for n, name in enumerate(algorithms)]
-        rows = [row for name, base in names for row in rows_of(cases, name, base, failed)]
-        rows += [
-            ("set", case, "oracle", "", metric.name, metric.best, "ok", None, None)
-            for case in cases
-            for metric in METRICS
+        rows = [
+            row for name, base in names for row in rows_of(task.name, cases, name, base, failed)
         ]
+        controls = (
+            [] if board is None else [c for c in board.controls if not (unpaired and c == "oracle")]
+        )
+        for control in controls:
+            rows += rows_of(task.name, cases, control, float(control == "oracle"), ())
         scores = pd.DataFrame(rows, columns=list(COLUMNS))
-        standings = [standing(scores, name, float(n + 1)) for n, (name, _) in enumerate(names)]
-        pictures = [
-            CasePicture(
-                case,
-                paths["image"],
-                paths["truth"],
-                {name: paths["guess"] for name in algorithms if (name, case) not in failed},
+        standings = [
+            standing(
+                task.name,
+                scores,
+                name,
+                float(n + 1) if board else None,
+                len(cases),
+                sum(who == name for who, _ in failed),
             )
-            for case in cases
+            for n, (name, _) in enumerate(names)
         ]
-        return ReportContent(
+        output = task.outputs[0]
+        made = {"labels": paths["guess"], "image": paths["sharp"], "json": paths["image"]}
+        done = [(n, c) for n in algorithms for c in cases if (n, c) not in failed]
+        labels = output.kind == "labels"
+        return Results(
             title="A run",
             dataset="set",
+            task=task,
             generated="2026-02-03T10:11:12+00:00",
             command="make benchmark DATASET=set",
             provenance={"engine": "process", "seed": "7"},
-            standings=[*standings, standing(scores, "oracle", None, control=True)],
-            metrics=METRICS,
+            algorithms=[manifest(name, task) for name in algorithms],
+            metrics=metrics_of(task.name),
+            primary=[] if board is None else [m for m in board.primary if m in SHOWN[task.name]],
+            standings=[
+                *standings,
+                *(standing(task.name, scores, c, None, len(cases), control=True) for c in controls),
+            ],
             scores=scores,
-            failures=[Failure(name, case, "time-out", "too slow", "log") for name, case in failed],
-            selections=[SelectionNote("good", cases[0], "card", 4.2, True, "no such channel")],
-            algorithms=[AlgorithmInfo("good", "1.0", "Good one", startup_seconds=3.0)],
+            records=records_of(cases, algorithms, failed),
+            logs=dict.fromkeys(failed, "the end of the log"),
+            cases=[files_of(task, paths, name, not unpaired) for name in cases],
+            outputs={pair: {output.slug: made[output.kind]} for pair in done},
+            matches={
+                pair: Matches((2,), (), 2, 1, 1) for pair in done + [("oracle", c) for c in cases]
+            }
+            if labels
+            else {},
+            reference=[paths["image"]] if unpaired else [],
             notes=["A note."],
-            pictures=pictures,
         )
 
-    return content
+    return results
+
+
+def manifest(name, task):
+    """Return the manifest of an algorithm; its name is not checked."""
+    return AlgorithmManifest.model_construct(
+        name=name,
+        version="1.0.0",
+        title=f"{name} one",
+        description="",
+        task=task.name,
+        authors=(),
+        license="MIT",
+        references=(),
+    )
 
 
 @pytest.fixture
 def conditions():
     """Return a function that makes a number and a word as conditions of a run."""
 
-    def group(label, algorithms, fall, failed=0):
+    def group(label, algorithms, metrics, fall, failed=0):
         scores = {
             (name, metric.name): Pooled(value, value - 0.04, value + 0.04)
-            for metric in METRICS
+            for metric in metrics
             for n, name in enumerate(algorithms)
             for value in [0.8 - 0.1 * n * fall]
         }
-        scores |= {("oracle", metric.name): Pooled(1.0, 1.0, 1.0) for metric in METRICS}
-        return Group(label, ["a", "b"], 12, scores, {algorithms[-1]: failed} if failed else {})
+        scores |= {("oracle", metric.name): Pooled(1.0, 1.0, 1.0) for metric in metrics}
+        objects = 12 if metrics[0].family == "labels" else 0
+        return Group(label, ["a", "b"], objects, scores, {algorithms[-1]: failed} if failed else {})
 
-    def make(algorithms=("good", "fair")):
-        density = [group("below 20", algorithms, 1), group("20 or more", algorithms, 4, failed=1)]
-        drug = [group("none", algorithms, -1), group("<b>taxol", algorithms, 1)]
+    def make(algorithms=("good", "fair"), task="segment"):
+        metrics = metrics_of(task)
+        density = [
+            group("below 20", algorithms, metrics, 1),
+            group("20 or more", algorithms, metrics, 4, failed=1),
+        ]
+        drug = [
+            group("none", algorithms, metrics, -1),
+            group("<b>taxol", algorithms, metrics, 1),
+        ]
         return [
             Condition("density", "%", True, density, goes_with={"objects": 0.8125}),
             Condition("drug", "", False, drug, unknown=2),
@@ -149,11 +257,13 @@ def conditions():
 
 @pytest.fixture
 def empty():
-    """Return the content of a run without algorithms, cases and measures."""
-    return ReportContent("Empty", "set", "2026-02-03", "", {}, [], [], pd.DataFrame())
+    """Return the results of a run without algorithms, cases and measures."""
+    scores = pd.DataFrame(columns=list(COLUMNS))
+    task = TASKS["segment"]
+    return Results("Empty", "set", task, "2026-02-03", "", {}, [], [], [], [], scores)
 
 
 @pytest.fixture
-def nowhere():
+def nowhere(tmp_path):
     """Return a path at which there is nothing."""
-    return Path("nowhere") / "missing.tif"
+    return tmp_path / "nowhere" / "missing.tif"

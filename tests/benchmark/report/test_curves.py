@@ -3,11 +3,11 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from benchmark.report.content import Pooled
 from benchmark.report.curves import HIGH, LOW, SHAPES, Curve, colour, curves, key
 from benchmark.report.figures import Scale
+from benchmark.results.results import Pooled
 
-UNIT = Scale(0.0, 1.0, best=1.0)
+UNIT = Scale(0.0, 1.0, rising=True)
 LABELS = ["low", "middle", "high"]
 
 
@@ -35,7 +35,7 @@ def test_a_line_leads_through_ranges_but_not_through_words():
     assert of(draw(line(0, 0.2, 0.5, 0.6), joined=False), "way") == []
 
 
-def test_what_is_undefined_is_left_out():
+def test_undefined_scores_are_left_out():
     tree = draw(
         Curve(0, "a", [Pooled(math.nan, math.nan, math.nan), Pooled(0.5, math.nan, math.nan)]),
         labels=LABELS[:2],

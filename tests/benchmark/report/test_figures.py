@@ -5,8 +5,8 @@ from xml.etree import ElementTree as ET
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markupsafe import escape
 
-from benchmark.report import MetricInfo
 from benchmark.report.figures import (
     DOT,
     LANES,
@@ -20,8 +20,10 @@ from benchmark.report.figures import (
     strip,
     whisker,
 )
+from cytosuite.metrics import metrics_of
 
-UNIT = Scale(0.0, 1.0, best=1.0)
+UNIT = Scale(0.0, 1.0, rising=True)
+METRICS = {metric.name: metric for metric in (*metrics_of("labels"), *metrics_of("images"))}
 REALS = st.floats(-1e6, 1e6)
 
 
@@ -44,17 +46,29 @@ def test_ticks_are_few_and_on_the_axis(low, ratio):
 
 
 def test_goodness_follows_the_better_end():
-    errors = Scale(0.0, 10.0, best=0.0)
+    errors = Scale(0.0, 10.0, rising=False)
     assert (errors.goodness(0.0), errors.goodness(10.0)) == (1.0, 0.0)
     assert UNIT.goodness(1.0) == 1.0
     assert Scale(0.0, 1.0).goodness(0.5) is None
 
 
 def test_a_metric_without_end_takes_that_of_its_values():
-    distance = MetricInfo("W1", "distance", "", best=0.0, worst=None)
-    assert scale_of(distance, [3.0, 8.0]) == Scale(0.0, 8.0, 0.0)
+    distance, ratio, count = (METRICS[name] for name in ("ASSD", "PSNR", "truth_count"))
+    assert scale_of(METRICS["SEG"], [0.3]) == Scale(0.0, 1.0, True)
+    assert scale_of(distance, [3.0, math.nan, 8.0]) == Scale(0.0, 8.0, False)
+    assert scale_of(ratio, [30.0, math.inf]) == Scale(0.0, 30.0, True)
     assert scale_of(distance, []).low < 0.0 < scale_of(distance, []).high
-    assert scale_of(MetricInfo("n", "count", "", None, None), []) == Scale(0.0, 1.0)
+    assert scale_of(count, []) == Scale(0.0, 1.0, None)
+
+
+@given(st.sampled_from(sorted(METRICS)), st.lists(st.floats(0, 100), min_size=2))
+def test_better_values_are_never_less_good(name, values):
+    metric = METRICS[name]
+    goodness = [scale_of(metric, values).goodness(value) for value in sorted(values)]
+    if metric.higher_is_better is None:
+        assert set(goodness) == {None}
+    else:
+        assert goodness == sorted(goodness, reverse=not metric.higher_is_better)
 
 
 def test_times_far_apart_get_a_logarithmic_axis():
@@ -83,8 +97,8 @@ def test_whisker_shows_interval_and_pooled_value():
     assert 'cx="80.00%"' in drawing
 
 
-@pytest.mark.parametrize("missing", [None, math.nan, math.inf])
-def test_whisker_leaves_out_what_is_undefined(missing):
+@pytest.mark.parametrize("missing", [math.nan, math.inf])
+def test_whisker_leaves_out_undefined_values(missing):
     drawing = str(whisker(UNIT, missing, missing, missing, missing))
     assert "<circle" not in drawing
     assert "nan" not in drawing
@@ -92,7 +106,7 @@ def test_whisker_leaves_out_what_is_undefined(missing):
 
 
 def test_strip_escapes_names_and_crosses_failures():
-    dots = [Dot(0, '"><script>', 0.5), Dot(1, "b", 0.0, failed=True)]
+    dots = [Dot(0, escape('"><script>'), 0.5), Dot(1, escape("b"), 0.0, failed=True)]
     tree = ET.fromstring(str(strip(UNIT, dots)))
     titles = [title.text for title in tree.iter("title")]
     assert titles == ['"><script>: 0.500', "b: 0.000 (failed)"]

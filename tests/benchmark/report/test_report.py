@@ -6,7 +6,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from benchmark.report import AlgorithmInfo, Failure, MetricInfo, html, markdown, write_report
+from benchmark.report import markdown, page, write_report
+from benchmark.report.index import index
+from benchmark.report.section import table, views
+from cytosuite.manifest import AlgorithmManifest
 
 VOID = {"meta", "link", "img", "input", "br"}
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
@@ -41,17 +44,27 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
 
-def page(content):
-    return Page(html.render(content))
+def html(results):
+    indexed = index(results)
+    return page.render(indexed, views(indexed))
+
+
+def text_of(results):
+    indexed = index(results)
+    return markdown.render(indexed, views(indexed))
+
+
+def shown(results):
+    return Page(html(results))
 
 
 def test_is_self_contained(make):
-    text = html.render(make(failed=[("fair", "b")]))
-    shown = Page(text)
-    assert {attributes["src"][:22] for attributes in shown.all("img")} == {"data:image/png;base64,"}
-    assert not [tag for tag, _ in shown.elements if tag in {"link", "iframe", "object", "base"}]
-    assert all("src" not in attributes for attributes in shown.all("script"))
-    links = [attributes["href"] for attributes in shown.all("a")]
+    text = html(make(failed=[("fair", "b")]))
+    found = Page(text)
+    assert {attributes["src"][:22] for attributes in found.all("img")} == {"data:image/png;base64,"}
+    assert not [tag for tag, _ in found.elements if tag in {"link", "iframe", "object", "base"}]
+    assert all("src" not in attributes for attributes in found.all("script"))
+    links = [attributes["href"] for attributes in found.all("a")]
     assert all(link.startswith(("#", "https://doi.org/10.")) for link in links)
     style = "".join(re.findall(r"<style>(.*?)</style>", text, re.S))
     assert "url(" not in style
@@ -59,51 +72,61 @@ def test_is_self_contained(make):
 
 
 def test_forbids_the_network(make):
-    policy = next(a["content"] for a in page(make()).all("meta") if "http-equiv" in a)
+    policy = next(a["content"] for a in shown(make()).all("meta") if "http-equiv" in a)
     assert policy == (
         "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
     )
 
 
 def test_every_link_inside_the_page_has_its_target(make, conditions):
-    shown = page(replace(make(failed=[("fair", "b")]), conditions=conditions()))
-    identifiers = [a["id"] for _, a in shown.elements if "id" in a]
+    found = shown(replace(make(failed=[("fair", "b")]), conditions=conditions()))
+    identifiers = [a["id"] for _, a in found.elements if "id" in a]
     assert len(identifiers) == len(set(identifiers))
-    inside = {a["href"][1:] for a in shown.all("a") if a["href"].startswith("#")}
+    inside = {a["href"][1:] for a in found.all("a") if a["href"].startswith("#")}
     assert inside <= set(identifiers)
 
 
 def test_is_accessible(make, conditions):
-    shown = page(replace(make(), conditions=conditions()))
-    assert shown.all("html")[0]["lang"] == "en"
-    assert all(attributes.get("alt") for attributes in shown.all("img"))
-    assert all("scope" in attributes for attributes in shown.all("th"))
-    drawings = [a for a in shown.all("svg") if "fig" in a.get("class", "")]
+    found = shown(replace(make(), conditions=conditions()))
+    assert found.all("html")[0]["lang"] == "en"
+    assert all(attributes.get("alt") for attributes in found.all("img"))
+    assert all("scope" in attributes for attributes in found.all("th"))
+    drawings = [a for a in found.all("svg") if "fig" in a.get("class", "")]
     assert all(a.get("aria-label") or a.get("aria-hidden") for a in drawings)
-    assert len(shown.all("h1")) == 1
+    assert len(found.all("h1")) == 1
 
 
 def test_names_and_logs_cannot_become_code(make):
-    content = make(cases=(EVIL, "b"), algorithms=(EVIL, "fair"))
-    failure = Failure(EVIL, EVIL, EVIL, EVIL, EVIL)
-    info = AlgorithmInfo(EVIL, EVIL, EVIL, EVIL, EVIL, ["javascript:alert(1)", EVIL])
-    metric = MetricInfo("SEG", EVIL, EVIL, 1.0, 0.0, "javascript:alert(1)", True)
-    content = replace(
-        content,
+    results = make(cases=(EVIL, "b"), algorithms=(EVIL, "fair"), failed=[(EVIL, EVIL)])
+    info = AlgorithmManifest.model_construct(
+        name=EVIL, version=EVIL, title=EVIL, description=EVIL, license=EVIL,
+        references=("javascript:alert(1)", EVIL),
+    )  # fmt: skip
+    metric = replace(
+        results.metrics[0], title=EVIL, undefined=EVIL, reference="javascript:alert(1)"
+    )
+    records = {
+        key: record.model_copy(update={"message": EVIL, "model": EVIL})
+        for key, record in results.records.items()
+    }
+    results = replace(
+        results,
         title=EVIL,
         command=EVIL,
         provenance={EVIL: EVIL},
-        failures=[failure],
+        records=records,
+        logs=dict.fromkeys(records, EVIL),
         algorithms=[info],
-        metrics=[metric, *content.metrics[1:]],
+        metrics=[metric, *results.metrics[1:]],
         notes=[EVIL],
+        broken=[EVIL],
     )
-    shown = page(content)
-    assert len(shown.all("script")) == 1
-    assert not [a for _, a in shown.elements if any(name.startswith("on") for name in a)]
-    assert not [a for a in shown.all("a") if a["href"].startswith("javascript")]
-    assert EVIL in "".join(shown.text)
-    prose = re.sub(r"^```sh$.*?^```$", "", markdown.render(content), flags=re.S | re.M)
+    found = shown(results)
+    assert len(found.all("script")) == 1
+    assert not [a for _, a in found.elements if any(name.startswith("on") for name in a)]
+    assert not [a for a in found.all("a") if a["href"].startswith("javascript")]
+    assert EVIL in "".join(found.text)
+    prose = re.sub(r"^```sh$.*?^```$", "", text_of(results), flags=re.S | re.M)
     assert not re.search(r"(?<!\\)<", prose)
 
 
@@ -120,19 +143,24 @@ def test_names_and_logs_cannot_become_code(make):
     ids=["plain", "one", "long names", "many", "all failed", "flat"],
 )
 def test_renders(make, arguments):
-    content = make(**arguments)
-    assert "Leaderboard" in "".join(page(content).text)
-    assert "## Leaderboard" in markdown.render(content)
+    results = make(**arguments)
+    assert "Leaderboard" in "".join(shown(results).text)
+    assert "## Leaderboard" in text_of(results)
 
 
 def test_renders_without_measures(make):
-    content = make()
-    standings = [replace(entry, summaries={}, rank=None) for entry in content.standings]
-    pictures = [replace(picture, truth=None) for picture in content.pictures]
+    results = make()
+    standings = [replace(entry, summaries={}, rank=None) for entry in results.standings]
+    cases = [replace(case, truth={}) for case in results.cases]
     bare = replace(
-        content, metrics=[], standings=standings, scores=content.scores[:0], pictures=pictures
+        results,
+        metrics=[],
+        standings=standings,
+        scores=results.scores[:0],
+        cases=cases,
+        matches={},
     )
-    text = "".join(page(bare).text)
+    text = "".join(shown(bare).text)
     assert "A note." in text
     assert "What the measures mean" not in text
 
@@ -142,22 +170,16 @@ def test_renders_an_empty_run(empty, tmp_path):
 
 
 def test_a_broken_ruler_is_announced(make):
-    content = make()
-    wrong = [
-        replace(entry, summaries={"SEG": replace(entry.summaries["SEG"], mean=0.97)})
-        if entry.control
-        else entry
-        for entry in content.standings
-    ]
-    text = "".join(page(replace(content, standings=wrong)).text)
-    assert "The truth itself scores 0.9700 in SEG instead of 1" in text
-    assert "Ruler broken" not in "".join(page(content).text)
+    results = replace(make(), broken=["SEG gives the truth itself 0.97 instead of 1."])
+    assert "Ruler broken. SEG gives the truth itself 0.97" in "".join(shown(results).text)
+    assert "> SEG gives the truth itself" in text_of(results)
+    assert "Ruler broken" not in "".join(shown(make()).text)
 
 
 def test_says_which_cases_have_no_picture(make, nowhere):
-    content = make(cases=tuple(f"case{n:02d}" for n in range(30)))
-    lost = replace(content.pictures[29], image=nowhere)
-    text = "".join(page(replace(content, pictures=[*content.pictures[:29], lost])).text)
+    results = make(cases=tuple(f"case{n:02d}" for n in range(30)))
+    lost = replace(results.cases[29], inputs={"microscopy-image": nowhere})
+    text = "".join(shown(replace(results, cases=[*results.cases[:29], lost])).text)
     assert "6 cases without pictures" in text
     assert "No picture of case29" in text
 
@@ -181,11 +203,11 @@ def test_writes_four_files_and_nothing_else(make, tmp_path):
 
 
 def test_the_files_say_the_same(make, tmp_path):
-    content = make()
-    write_report(content, tmp_path / "report")
+    results = make()
+    write_report(results, tmp_path / "report")
     with (tmp_path / "report" / "scores.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == len(content.scores)
+    assert len(rows) == len(results.scores)
     layout = json.loads((tmp_path / "report" / "metrics.json").read_text())
     from_table = {
         row["case"]: float(row["value"])
@@ -200,10 +222,10 @@ def test_a_failed_report_leaves_the_old_one(make, tmp_path, monkeypatch):
     write_report(make(), folder)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
 
-    def fail(_):
+    def fail(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr(html, "render", fail)
+    monkeypatch.setattr(page, "render", fail)
     with pytest.raises(OSError, match="disk full"):
         write_report(make(algorithms=("other",)), folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
@@ -211,7 +233,7 @@ def test_a_failed_report_leaves_the_old_one(make, tmp_path, monkeypatch):
 
 
 def test_markdown_has_a_table_with_every_algorithm(make):
-    lines = markdown.render(make(failed=[("fair", "b")])).splitlines()
+    lines = text_of(make(failed=[("fair", "b")])).splitlines()
     board = [line for line in lines if line.startswith("|")]
     assert board[0].startswith("| rank | algorithm | SEG (95 % interval; pooled)")
     assert any(line.startswith("| 1 | good | 0.81") for line in board)
@@ -220,5 +242,5 @@ def test_markdown_has_a_table_with_every_algorithm(make):
 
 
 def test_markdown_keeps_bars_and_line_breaks_in_their_cell():
-    (_, _, line) = markdown.table(["a"], [["x|y\nz"]])
+    (_, _, line) = table(["a"], [["x|y\nz"]])
     assert line == r"| x\|y z |"

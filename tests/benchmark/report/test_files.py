@@ -2,21 +2,21 @@ import json
 import math
 from dataclasses import replace
 
-import pandas as pd
 import pytest
 
-from benchmark.results.ranking import COLUMNS
-from benchmark.report import Failure, MetricInfo
-from benchmark.report.tables import (
-    aggregate,
-    algorithm_metrics,
-    attempts,
-    case_names,
-    found_share,
-    platform_metrics,
-    tidy,
-)
+from benchmark.record import Record
+from benchmark.report import files
+from benchmark.report.files import aggregate
+from benchmark.report.index import index
 from cytosuite.errors import InputError
+
+
+def platform_metrics(results):
+    return files.platform_metrics(index(results))
+
+
+def algorithm_metrics(results, name):
+    return files.algorithm_metrics(index(results), name)
 
 
 def leaves(tree):
@@ -46,8 +46,8 @@ def test_one_algorithm_is_the_plain_layout(make):
 
 def test_undefined_values_are_left_out_and_not_counted(make):
     layout = platform_metrics(make(algorithms=("good",)))
-    assert "AP@0_5" not in layout["case"]["a"]
-    assert layout["aggregates"]["AP@0_5"]["n"] == 2
+    assert "AP50" not in layout["case"]["a"]
+    assert layout["aggregates"]["AP50"]["n"] == 2
     assert layout["aggregates"]["SEG"]["n"] == 3
 
 
@@ -59,9 +59,13 @@ def test_failed_cases_are_named_and_count_with_the_worst(make):
 
 
 def test_a_failure_without_scores_is_named(make):
-    content = make()
-    lost = Failure("good", "z", "engine error", "gone")
-    layout = algorithm_metrics(replace(content, failures=[lost]), "good")
+    results = make()
+    lost = Record(
+        algorithm="good", version="1", case="z", key="k", status="engine error", message="gone"
+    )
+    layout = algorithm_metrics(
+        replace(results, records={**results.records, ("good", "z"): lost}), "good"
+    )
     assert layout["failed"] == ["z"]
     assert layout["case"]["z"] == {}
 
@@ -71,7 +75,7 @@ def test_no_name_holds_a_dot(make):
 
 
 def test_refuses_names_that_fall_together(make):
-    twins = [MetricInfo(name, "", "", 1.0, 0.0) for name in ("AP.5", "AP_5")]
+    twins = [replace(make().metrics[0], name=name) for name in ("AP.5", "AP_5")]
     with pytest.raises(InputError, match="must differ once dots are written as _"):
         platform_metrics(replace(make(), metrics=twins))
 
@@ -86,26 +90,18 @@ def test_aggregates():
 
 def test_an_empty_run(empty):
     assert platform_metrics(empty) == {"case": {}, "aggregates": {}, "failed": []}
-    assert list(tidy(empty.scores).columns) == list(COLUMNS)
-    assert case_names(empty) == []
-    assert attempts(empty).empty
 
 
-def test_cases_keep_their_order_and_stand_once(make):
-    assert case_names(make(cases=("c", "a", "b"))) == ["c", "a", "b"]
+def test_scores_of_a_whole_set_belong_to_no_case(make):
+    layout = algorithm_metrics(make(task="enhance"), "good")
+    assert layout["aggregates"]["W1_by_std"] == {"set": 0.8}
+    assert layout["case"] == {"a": {}, "b": {}, "c": {}}
 
 
-def test_scores_of_a_whole_set_are_no_case(make):
-    content = make()
-    row = dict.fromkeys(COLUMNS) | {"case": "", "algorithm": "good", "metric": "KID"}
-    scores = pd.concat([content.scores.astype(object), pd.DataFrame([row]).astype(object)])
-    assert case_names(replace(content, scores=scores)) == ["a", "b", "c"]
-
-
-def test_the_share_found_counts_failed_cases_as_missed(make):
-    # 3 cases of 2 cells, 1 of each missed
-    assert found_share(make(), "good") == pytest.approx(0.5)
-    assert found_share(make(failed=[("good", "a")]), "good") == pytest.approx(1 - 4 / 6)
-    content = make()
-    kept = content.scores[content.scores["metric"] != "missed"]
-    assert found_share(replace(content, scores=kept), "good") is None
+def test_infinite_values_are_left_out(make):
+    results = make(task="fuse", algorithms=("good",))
+    scores = results.scores.copy()
+    scores.loc[(scores["metric"] == "PSNR") & (scores["case"] == "a"), "value"] = math.inf
+    layout = algorithm_metrics(replace(results, scores=scores), "good")
+    assert layout["aggregates"]["PSNR"]["n"] == 2
+    assert "PSNR" not in layout["case"]["a"]

@@ -1,0 +1,166 @@
+"""Cases cut into planes: each volume is read once, and one at a time."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from benchmark.pictures.planes import Pixels, Triple, cut_at, limits, planes, spatial
+from benchmark.results.results import CaseFiles, Matches, Results
+from cytosuite.errors import CytosuiteError, InputError
+from cytosuite.formats import read
+from cytosuite.tasks import Kind, Socket, Task
+
+LOGGER = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Slices:
+    """Planes of one volume.
+
+    Parameters
+    ----------
+    title : str
+        What it is, for readers.
+    kind : {"image", "labels"}
+        Whether it is shown as grey values or as outlines.
+    planes : list of 2D arrays
+        (Y, X), and for a volume of several planes (Z, X) and (Y, Z).
+    shape, cut : tuple of int
+        Voxels of the volume, and the index of each plane, z y x.
+    spacing : tuple of float
+        Extent of a voxel, z y x, in `unit`.
+    unit : {"µm", "px"}
+        ``"px"`` where the voxel size is not known.
+    limits : tuple of float
+        Values shown as black and white.
+    objects : int or None
+        Number of labels, where it was counted.
+    """
+
+    title: str
+    kind: Kind
+    planes: list[Pixels]
+    shape: Triple
+    cut: Triple
+    spacing: tuple[float, float, float]
+    unit: Literal["µm", "px"]
+    limits: tuple[float, float]
+    objects: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CutCase:
+    """Planes of all volumes of a case.
+
+    Parameters
+    ----------
+    name : str
+        Name of the case.
+    inputs : list of Slices
+        The main one first.
+    truth, neighbour : Slices or None
+        The true output; without one, a real image to compare with.
+    outputs : list of Slices or None
+        Of each algorithm; None without a valid output.
+    matches : list of Matches or None
+        Objects found and missed by each algorithm, where they are known.
+    """
+
+    name: str
+    inputs: list[Slices]
+    truth: Slices | None
+    neighbour: Slices | None
+    outputs: list[Slices | None]
+    matches: list[Matches | None]
+
+
+def pictured(task: Task) -> Socket | None:
+    """Return the output that is pictured: the first that is an image or labels."""
+    return next((socket for socket in task.outputs if socket.kind != "json"), None)
+
+
+def cut_case(
+    results: Results, case: CaseFiles, algorithms: Sequence[str], neighbour: Path | None = None
+) -> CutCase:
+    """Read the volumes of a case and keep their planes.
+
+    Parameters
+    ----------
+    results : Results
+        Task, outputs and matches.
+    case : CaseFiles
+        The case, with one input at least.
+    algorithms : sequence of str
+        Those whose outputs are read.
+    neighbour : Path, optional
+        A real image, read where there is no truth.
+
+    Raises
+    ------
+    InputError
+        If an input or the truth cannot be read, or they differ in shape.
+    """
+    output = pictured(results.task)
+    if output is None:
+        raise InputError(f"{case.name}: the task {results.task.name} has no pictures")
+    sockets = {socket.slug: socket for socket in results.task.inputs}
+    true = case.truth.get(output.slug)
+    truth = None if true is None else _slices(true, "Truth", output.kind)
+    at = truth.cut if truth is not None and output.kind == "labels" else None
+    inputs = []
+    for slug, file in case.inputs.items():
+        title = "Input" if len(case.inputs) == 1 else sockets[slug].title
+        inputs.append(_slices(file, title, sockets[slug].kind, at))
+    main = inputs[0]
+    if truth is not None and truth.shape != main.shape:
+        raise InputError(
+            f"{true}: expected the shape {main.shape} of the image, found {truth.shape}"
+        )
+    made = [results.outputs.get((name, case.name), {}).get(output.slug) for name in algorithms]
+    outputs = [_output(path, output.kind, at, main.shape, truth is None) for path in made]
+    real = None
+    if output.kind == "image" and truth is None and neighbour is not None:
+        real = _slices(neighbour, f"Real image {neighbour.stem}", "image")
+    matches = [results.matches.get((name, case.name)) for name in algorithms]
+    return CutCase(case.name, inputs, truth, real, outputs, matches)
+
+
+def _slices(
+    path: Path, title: str, kind: Kind, cut: Triple | None = None, count: bool = False
+) -> Slices:
+    """Read a volume and keep copies of its planes, so that the volume itself can go."""
+    volume = read(path)
+    array, spacing = spatial(volume)
+    depth, height, width = array.shape
+    labels = kind == "labels"
+    if cut is None or any(at >= size for at, size in zip(cut, array.shape, strict=True)):
+        cut = cut_at(array.shape, array if labels else None)
+    return Slices(
+        title,
+        kind,
+        [plane.copy() for plane in planes(array, cut)],
+        (depth, height, width),
+        cut,
+        spacing,
+        "px" if volume.spacing_is_assumed else "µm",
+        (0.0, 1.0) if labels else limits(array),
+        int(np.count_nonzero(np.unique(array))) if labels and count else None,
+    )
+
+
+def _output(
+    path: Path | None, kind: Kind, cut: Triple | None, shape: Triple, count: bool
+) -> Slices | None:
+    """Return the planes of an output, None when there is none that fits the input."""
+    if path is None:
+        return None
+    try:
+        found = _slices(path, "Output", kind, cut, count)
+    except (CytosuiteError, OSError) as error:
+        LOGGER.warning("%s: not drawn: %s", path, error)
+        return None
+    return found if found.shape == shape else None

@@ -1,0 +1,292 @@
+"""Pictures of cases for a page: planes with outlines as layers, images with their differences."""
+
+import logging
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from benchmark.pictures.cut import CutCase, Slices, cut_case, pictured
+from benchmark.pictures.planes import PLANES, boundary, grey, shown, shrink, sizes, stretch
+from benchmark.pictures.png import (
+    ORANGE,
+    PINK,
+    SKY,
+    WHITE,
+    Colour,
+    difference_png,
+    grey_png,
+    layer_png,
+)
+from benchmark.results.results import CaseFiles, Results
+from cytosuite.errors import CytosuiteError
+from cytosuite.tasks import Kind
+
+LOGGER = logging.getLogger(__name__)
+
+SIDES = (420, 300, 210)  # px of the longest side; the next one where a case takes too many bytes
+CASES: Mapping[Kind, int] = {"labels": 24, "image": 12}  # pictured at most, by kind of output
+ALGORITHMS: Mapping[Kind, int] = {"labels": 6, "image": 3}
+PICTURE_BYTES = 10_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A transparent drawing over a plane: CSS classes that switch it, and its data address."""
+
+    classes: str
+    source: str
+    alt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One plane: name, size in px, PNG, drawings, and where the other two planes cross it."""
+
+    plane: str
+    width: int
+    height: int
+    source: str
+    layers: list[Layer]
+    crossing: tuple[float, float]  # % from the left, % from the top
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Planes of one volume.
+
+    Parameters
+    ----------
+    title : str
+        Heading; empty for outlines, which have one row.
+    classes : str
+        CSS class ``a<n>`` of the algorithm that it belongs to; empty for all.
+    panels : list of Panel
+        One, or three.
+    where : str
+        Position of the planes in words; empty for one plane.
+    bar_percent, bar_text : float, str
+        Length of the scale bar in % of the first panel's width, and in words.
+    """
+
+    title: str
+    classes: str
+    panels: list[Panel]
+    where: str
+    bar_percent: float
+    bar_text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CaseView:
+    """A pictured case: its rows, and a sentence on the output of each algorithm by its name."""
+
+    case: str
+    rows: list[Row]
+    counts: Mapping[str, str]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all its pictures."""
+        panels = [panel for row in self.rows for panel in row.panels]
+        drawings = [layer.source for panel in panels for layer in panel.layers]
+        return sum(map(len, (*drawings, *(panel.source for panel in panels))))
+
+
+def choose(goodness: Mapping[str, float | None], limit: int) -> list[str]:
+    """Return the cases to picture, worst first: a third worst, a third best, the rest between.
+
+    Parameters
+    ----------
+    goodness : mapping of str to float or None
+        A number per case that grows with quality; None (no score, for example failed) is worst.
+    limit : int
+        Most cases.
+
+    Examples
+    --------
+    >>> choose({"a": 0.9, "b": 0.1, "c": None}, 24)
+    ['c', 'b', 'a']
+    """
+    order = sorted(goodness, key=lambda case: -math.inf if (g := goodness[case]) is None else g)
+    if len(order) <= limit:
+        return order
+    ends = limit // 3
+    middle = order[ends : len(order) - ends]
+    wanted = limit - 2 * ends
+    between = [middle[(2 * n + 1) * len(middle) // (2 * wanted)] for n in range(wanted)]
+    return [*order[:ends], *between, *order[len(order) - ends :]]
+
+
+def draw_all(
+    results: Results,
+    cases: Sequence[CaseFiles],
+    algorithms: Sequence[str],
+    limit: int = PICTURE_BYTES,
+) -> Iterator[CaseView | str]:
+    """Yield a view of each case, one at a time, or a sentence why there is none.
+
+    Parameters
+    ----------
+    results : Results
+        Of the run.
+    cases : sequence of CaseFiles
+        The cases to draw.
+    algorithms : sequence of str
+        Those whose outputs are drawn; the n-th one's drawings carry the CSS class ``a<n>``.
+    limit : int
+        Bytes that all views together may take; each case has an equal share of the rest.
+    """
+    left, real = limit, results.reference
+    for index, files in enumerate(cases):
+        share = left // (len(cases) - index)
+        neighbour = real[index * len(real) // len(cases)] if real else None
+        try:
+            case = cut_case(results, files, algorithms, neighbour)
+        except (CytosuiteError, OSError) as error:
+            LOGGER.warning("%s: no picture: %s", files.name, error)
+            yield f"{files.name}: {error}"
+            continue
+        output = pictured(results.task)
+        for side in SIDES:
+            view = draw(case, algorithms, "image" if output is None else output.kind, side)
+            if view.size <= share:
+                break
+        if view.size > left:
+            yield f"{files.name}: it would make the report too large."
+            continue
+        left -= view.size
+        yield view
+
+
+def draw(case: CutCase, algorithms: Sequence[str], kind: Kind, side: int = SIDES[0]) -> CaseView:
+    """Return the planes of one case: outlines over the input, or images beside each other.
+
+    Parameters
+    ----------
+    case : CutCase
+        Its planes.
+    algorithms : sequence of str
+        The names of its outputs, in the same order.
+    kind : {"labels", "image"}
+        Kind of the outputs.
+    side : int
+        Length of the longest side of a panel in px.
+    """
+    if kind == "labels":
+        rows = [_outlined(case, algorithms, side)]
+    else:
+        rows = [_row(slices, side) for slices in case.inputs]
+        beside = case.truth or case.neighbour
+        rows += [_row(beside, side)] if beside is not None else []
+        for n, output in enumerate(case.outputs):
+            rows += [] if output is None else _output(case, output, f"a{n}", side)
+    counts = {name: _count(case, n) for n, name in enumerate(algorithms)}
+    return CaseView(case.name, rows, counts)
+
+
+def scale_bar(width: float, unit: str) -> tuple[float, str]:
+    """Return the length of a scale bar in % of an image's width, and its text.
+
+    Parameters
+    ----------
+    width : float
+        Width of the image in `unit`.
+    unit : str
+        ``"µm"``, or ``"px"`` where the voxel size is unknown.
+
+    Examples
+    --------
+    >>> scale_bar(100.0, "µm")
+    (20.0, '20 µm')
+    """
+    power = 10 ** math.floor(math.log10(width / 4))
+    length = max(step * power for step in (1, 2, 5) if step * power <= width / 4)
+    return 100 * length / width, f"{length:g} {unit}"
+
+
+def _count(case: CutCase, n: int) -> str:
+    """Return how many objects an algorithm found, or that it has no output."""
+    output, match = case.outputs[n], case.matches[n]
+    if output is None:
+        return "no valid output"
+    if match is not None:
+        missed, extra = len(match.missed), len(match.extra)
+        return f"{match.found} of {match.true} found, {missed} missed, {extra} extra"
+    return "" if output.objects is None else f"{output.objects} objects"
+
+
+def _row(slices: Slices, side: int, classes: str = "") -> Row:
+    """Return the planes of a volume, without drawings, or outlines on black for labels."""
+    z, y, x = (100 * (at + 0.5) / n for at, n in zip(slices.cut, slices.shape, strict=True))
+    crossings = [(x, y), (x, z), (z, y)]
+    panels = []
+    for n, plane in enumerate(slices.planes):
+        rows, columns = sizes(slices.shape, slices.spacing, side)[n]
+        ground = np.zeros_like(plane) if slices.kind == "labels" else plane
+        source = grey_png(shrink(grey(ground, slices.limits), rows, columns))
+        panels.append(Panel(PLANES[n], columns, rows, source, [], crossings[n]))
+    if slices.kind == "labels":
+        _outline(panels, slices, [(None, SKY)], "labels", slices.title)
+    parts = zip("zyx", slices.cut, slices.shape, strict=True)
+    where = ", ".join(f"{axis} {at + 1} of {size}" for axis, at, size in parts)
+    percent, text = scale_bar(slices.shape[2] * slices.spacing[2], slices.unit)
+    return Row(slices.title, classes, panels, where if panels[1:] else "", percent, text)
+
+
+def _output(case: CutCase, output: Slices, classes: str, side: int) -> list[Row]:
+    """Return an output image, in the contrast of the truth, and its difference."""
+    base = case.truth or next((s for s in case.inputs[:1] if s.kind == "image"), None)
+    if case.truth is not None:
+        output = replace(output, limits=case.truth.limits)
+    row = _row(output, side, classes)
+    if base is None:
+        return [row]
+    panels = []
+    for panel, plane, other in zip(row.panels, output.planes, base.planes, strict=True):
+        change = shown(plane, output.limits) - shown(other, base.limits)
+        source = difference_png(change, panel.height, panel.width)
+        panels.append(replace(panel, source=source))
+    against = "truth" if case.truth is not None else "input"
+    return [row, replace(row, title=f"Output minus {against}", panels=panels)]
+
+
+def _outlined(case: CutCase, algorithms: Sequence[str], side: int) -> Row:
+    """Return the planes of the main input with the outlines of all label images as layers."""
+    row = replace(_row(case.inputs[0], side), title="")
+    if case.truth is not None:
+        _outline(row.panels, case.truth, [(None, SKY)], "truth", "outlines of the truth", 2)
+    for n, (name, output) in enumerate(zip(algorithms, case.outputs, strict=True)):
+        if output is None:
+            continue
+        match = case.matches[n]
+        colours: list[tuple[Sequence[int] | None, Colour]] = [(None, ORANGE)]
+        if match is not None:
+            colours.append((match.extra, PINK))
+            if case.truth is not None:
+                alt = f"objects missed by {name}"
+                missed = [(match.missed, WHITE)]
+                _outline(row.panels, case.truth, missed, f"truth missed a{n}", alt, 2)
+        _outline(row.panels, output, colours, f"guess a{n}", f"outlines of {name}")
+    return row
+
+
+def _outline(
+    panels: list[Panel],
+    labels: Slices,
+    groups: Sequence[tuple[Sequence[int] | None, Colour]],
+    classes: str,
+    alt: str,
+    thickness: int = 1,
+) -> None:
+    """Add outlines to each panel: a colour per group of ids (None: all), later groups on top."""
+    for panel, plane in zip(panels, labels.planes, strict=True):
+        large = stretch(plane, panel.height, panel.width)
+        edge = boundary(large, thickness)
+        codes = np.zeros(large.shape, dtype=np.uint8)
+        for code, (group, _) in enumerate(groups, start=1):
+            codes[edge if group is None else edge & np.isin(large, group)] = code
+        if codes.any():
+            drawn = layer_png(codes, tuple(colour for _, colour in groups))
+            panel.layers.append(Layer(classes, drawn, alt))

@@ -1,0 +1,76 @@
+"""Sections of a report: each computes a view of the results, and shows it as HTML and Markdown."""
+
+import pkgutil
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import Any, Generic, TypeVar
+
+from benchmark.report.index import Index
+
+V = TypeVar("V")
+SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~])")
+
+
+@dataclass(frozen=True)
+class Section(Generic[V]):
+    """A section of the report, the constant ``SECTION`` of a module in ``sections``.
+
+    Parameters
+    ----------
+    order : int
+        Its place: sections stand by ascending numbers.
+    link, title : str
+        Its name in the navigation, and its heading.
+    view : callable
+        Returns the values that it shows, None where there is nothing to show.
+    template : str
+        Jinja template of its HTML below the heading; it knows `view`, `index` and `views`, the
+        views of all sections by name.
+    markdown : callable
+        Returns the lines of its Markdown below the heading; none leave it out.
+    badge : callable
+        Returns a short text for the navigation.
+    """
+
+    order: int
+    link: str
+    title: str
+    view: Callable[[Index], V | None]
+    template: str
+    markdown: Callable[[Index, V], list[str]]
+    badge: Callable[[V], str] = lambda _: ""
+
+
+@cache
+def sections() -> dict[str, Section[Any]]:
+    """Return all sections by the name of their module, in their order."""
+    package = import_module("benchmark.report.sections")
+    names = [module.name for module in pkgutil.iter_modules(package.__path__)]
+    found = {name: import_module(f"{package.__name__}.{name}").SECTION for name in names}
+    return dict(sorted(found.items(), key=lambda pair: (pair[1].order, pair[0])))
+
+
+def views(index: Index) -> dict[str, Any]:
+    """Return the view of each section by its name, None where it has nothing to show."""
+    return {name: section.view(index) for name, section in sections().items()}
+
+
+def escape(text: object) -> str:
+    r"""Return text as one line that Markdown shows as it is.
+
+    Examples
+    --------
+    >>> escape("a|b <script>")
+    'a\\|b \\<script\\>'
+    """
+    return SPECIAL.sub(r"\\\1", " ".join(str(text).split()))
+
+
+def table(columns: Iterable[object], rows: Iterable[Iterable[object]]) -> list[str]:
+    """Return the lines of a Markdown table; its cells are escaped."""
+    heads = [escape(column) for column in columns]
+    lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
+    return lines + [f"| {' | '.join(escape(cell) for cell in row)} |" for row in rows]

@@ -1,0 +1,38 @@
+"""Measures: the definition, range and source of every metric in the report."""
+
+from typing import Any
+
+from benchmark.report.index import Index
+from benchmark.report.section import Section, table
+from benchmark.report.wording import direction
+from cytosuite.metrics import Metric
+
+
+def view(index: Index) -> list[tuple[Metric[Any], str]] | None:
+    """Return the metrics with their meaning; None without any."""
+    return [(metric, meaning(metric)) for metric in index.results.metrics] or None
+
+
+def meaning(metric: Metric[Any]) -> str:
+    """Return definition, range and undefined cases of a metric in words."""
+    text = metric.description.removeprefix("Return ").replace("`", "").rstrip(".")
+    undefined = f" Undefined {metric.undefined}." if metric.undefined else ""
+    return f"{text[:1].upper()}{text[1:]}; {direction(metric)}.{undefined}"
+
+
+def markdown(_: Index, metrics: list[tuple[Metric[Any], str]]) -> list[str]:
+    """Return the metrics as a table."""
+    rows = [(metric.name, metric.title, words, metric.reference) for metric, words in metrics]
+    return table(("name", "title", "meaning", "DOI"), rows)
+
+
+TEMPLATE = """
+<dl class="glossary">
+{% for metric, words in view %}
+<div><dt>{{ metric.name }} <span class="quiet">{{ metric.title }}</span></dt>
+<dd>{{ words }}{% if metric.reference %} {% if metric.reference|doi %}<a href="{{ metric.reference|doi }}" rel="noreferrer">doi:{{ metric.reference }}</a>{% else %}{{ metric.reference }}{% endif %}{% endif %}</dd></div>
+{% endfor %}
+</dl>
+"""  # noqa: E501 - HTML
+
+SECTION = Section(90, "Measures", "What the measures mean", view, TEMPLATE, markdown)

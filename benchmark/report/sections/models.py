@@ -1,0 +1,46 @@
+"""Models: the weights chosen for each case, and how well they fit it."""
+
+from benchmark.record import Record
+from benchmark.report.index import Index
+from benchmark.report.section import Section, table
+from benchmark.report.wording import number
+
+
+def view(index: Index) -> list[Record] | None:
+    """Return the records with a chosen model, fallbacks first; None without any."""
+    found = [record for record in index.results.records.values() if record.model]
+    return sorted(found, key=lambda record: not record.selection.fallback) or None
+
+
+def markdown(_: Index, records: list[Record]) -> list[str]:
+    """Return the chosen models as a table."""
+    heads = ("case", "algorithm", "model", "cost", "fallback", "no model has this")
+    return table(
+        heads,
+        [
+            (
+                record.case,
+                record.algorithm,
+                record.model,
+                number(record.selection.cost),
+                "fallback" if record.selection.fallback else "",
+                ", ".join(record.selection.broken),
+            )
+            for record in records
+        ],
+    )
+
+
+TEMPLATE = """
+{% set fallbacks = view|selectattr("selection.fallback")|map(attribute="case")|unique|list|length %}
+<p class="lead">Chosen by the metadata of each case: the smaller the cost, the closer the model's training data. {% if fallbacks %}<strong>{{ count(fallbacks, "case") }} had no model that fits</strong> and took the nearest.{% endif %}</p>
+<details class="more" {% if view|length <= 12 %}open{% endif %}><summary>{{ count(view|length, "choice") }}</summary>
+<div class="scroll" tabindex="0" role="region" aria-label="Models"><table class="plain sortable">
+  <thead><tr><th scope="col" data-sort="text">case</th><th scope="col" data-sort="text">algorithm</th><th scope="col" data-sort="text">model</th><th scope="col" data-sort="number">cost</th><th scope="col" data-sort="text">remark</th></tr></thead>
+  <tbody>{% for record in view %}
+  <tr><th scope="row"><span class="long">{{ record.case }}</span></th><td>{{ record.algorithm }}</td><td>{{ record.model }}</td><td data-key="{{ "" if record.selection.cost is none else record.selection.cost }}">{{ record.selection.cost|number }}</td><td>{% if record.selection.fallback %}<span class="badge">fallback</span> {% endif %}{% if record.selection.broken %}no model has this {{ record.selection.broken|join(", ") }}{% endif %}</td></tr>
+  {% endfor %}</tbody>
+</table></div></details>
+"""  # noqa: E501 - HTML
+
+SECTION = Section(80, "Models", "Which model was used", view, TEMPLATE, markdown)

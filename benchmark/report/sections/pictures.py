@@ -1,0 +1,201 @@
+"""Pictures of cases: outlines of labels over the input, or images and their differences."""
+
+from dataclasses import dataclass
+
+from benchmark.pictures.cut import pictured
+from benchmark.pictures.gallery import ALGORITHMS, CASES, CaseView, Row, choose, draw_all
+from benchmark.pictures.png import FULL
+from benchmark.report.index import Index
+from benchmark.report.section import Section, escape, table
+from benchmark.report.wording import count, joined, number
+
+SLICES = (
+    "Slices through the middle, or through the fullest plane where the middle is empty; "
+    "a µm is equally long in all three."
+)
+MATCHES = "A prediction matches an object when it covers more than half of it, in the whole image."
+
+
+@dataclass(frozen=True, slots=True)
+class Gallery:
+    """The pictured cases.
+
+    Parameters
+    ----------
+    views : list of CaseView
+        Worst case first.
+    names : list of str
+        Algorithms whose outputs are drawn.
+    chips : dict of (case, algorithm) to list of (metric, value)
+        Scores of a case as text.
+    outlines, truth, matches : bool
+        Whether outputs are outlines, and whether a truth and its matches are shown.
+    lead : str
+        Sentences that explain the pictures.
+    left_out, problems : list of str
+        Cases that are not shown, and sentences on those that could not be drawn.
+    """
+
+    views: list[CaseView]
+    names: list[str]
+    chips: dict[tuple[str, str], list[tuple[str, str]]]
+    outlines: bool
+    truth: bool
+    matches: bool
+    lead: str
+    left_out: list[str]
+    problems: list[str]
+
+    @property
+    def places(self) -> dict[str, CaseView]:
+        """The pictured cases by name."""
+        return {view.case: view for view in self.views}
+
+    @property
+    def typical(self) -> tuple[CaseView, Row] | None:
+        """The case in the middle of those shown, and its row to show alone: an output, if any."""
+        if not self.views:
+            return None
+        middle = self.views[len(self.views) // 2]
+        outputs = [row for row in middle.rows if row.title == "Output" and row.classes == "a0"]
+        return middle, [*outputs, *middle.rows][0]
+
+
+def view(index: Index) -> Gallery | None:
+    """Return the pictures of some cases; None for a task without images."""
+    output = pictured(index.results.task)
+    cases = {case.name: case for case in index.results.cases if case.inputs}
+    if output is None or not cases:
+        return None
+    names = [entry.algorithm for entry in index.ranked][: ALGORITHMS[output.kind]]
+    goodness = index.goodness(names[0]) if names else {}
+    judged = any(value is not None for value in goodness.values())
+    order = choose({name: goodness.get(name) for name in cases}, CASES[output.kind])
+    drawn = list(draw_all(index.results, [cases[name] for name in order], names))
+    views = [found for found in drawn if not isinstance(found, str)]
+    truth = any(output.slug in cases[name].truth for name in order)
+    matches = any(case in order for _, case in index.results.matches)
+    outlines = output.kind == "labels"
+    return Gallery(
+        views,
+        names,
+        {(view.case, name): _chips(index, view.case, name) for view in views for name in names},
+        outlines,
+        truth,
+        matches and outlines,
+        _lead(views, outlines, truth, judged, matches),
+        [name for name in cases if name not in order],
+        [found for found in drawn if isinstance(found, str)],
+    )
+
+
+def _chips(index: Index, case: str, name: str) -> list[tuple[str, str]]:
+    """Return the leaderboard's metrics of one case and algorithm as text."""
+    found = [(m.name, index.values.get((name, m.name), {}).get(case)) for m in index.board]
+    return [(metric, number(value)) for metric, value in found if value is not None]
+
+
+def _lead(views: list[CaseView], outlines: bool, truth: bool, judged: bool, matches: bool) -> str:
+    """Return the sentences that explain the pictures."""
+    found = ["Worst case first, by the scores of the best algorithm."] if judged else []
+    if any(row.where for view in views for row in view.rows):
+        found.append(SLICES)
+    if not outlines:
+        found.append(
+            "Outputs have the contrast of the truth."
+            if truth
+            else "Every image has its own contrast."
+        )
+        if any(row.title.startswith("Output minus") for view in views for row in view.rows):
+            base = "truth" if truth else "input"
+            found.append(
+                f"Differences are orange where the output is brighter than the {base} and blue "
+                f"where it is darker, in full colour from {100 * FULL:g} % of the contrast on."
+            )
+    elif truth and matches:
+        found.append(MATCHES)
+    return " ".join(found)
+
+
+def markdown(_: Index, gallery: Gallery) -> list[str]:
+    """Return the scores and counts of the pictured cases."""
+    lines = [f"Slices of {count(len(gallery.views), 'case')} are in index.html.", ""]
+    rows = [
+        [
+            view.case,
+            name,
+            joined(
+                [f"{metric} {value}" for metric, value in gallery.chips[view.case, name]] or [""]
+            ),
+            view.counts.get(name, ""),
+        ]
+        for view in gallery.views
+        for name in gallery.names
+    ]
+    lines += table(("case", "algorithm", "scores", "output"), rows) if rows else []
+    return lines + [f"\nNo picture of {escape(problem)}" for problem in gallery.problems]
+
+
+TEMPLATE = """
+{% from "macros.html" import plane %}
+{% set several = view.names|length > 1 %}
+{% if view.views %}
+<style>{% for name in view.names %}.page:has(#show-a{{ loop.index0 }}:checked) .a{{ loop.index0 }} { display: revert; }
+{% endfor %}</style>
+<div class="controls">
+  {% if view.outlines %}
+  {% if view.truth %}<label class="toggle"><input type="checkbox" id="show-truth" checked> <span class="key truth-key">truth</span></label>{% endif %}
+
+  <label class="toggle"><input type="checkbox" id="show-guess" checked> <span class="key right-key">prediction</span></label>
+  {% endif %}
+  {% if several %}
+  <fieldset><legend>of</legend>
+  {% for name in view.names %}
+  <label class="pick"><input type="radio" name="algorithm" id="show-a{{ loop.index0 }}" {% if loop.first %}checked{% endif %}> {{ name }}</label>
+  {% endfor %}
+  </fieldset>
+  {% elif view.names %}
+  <input type="radio" id="show-a0" checked hidden aria-label="{{ view.names[0] }}">
+  {% endif %}
+  <label class="gain needs-script">brightness <input type="range" id="gain" min="1" max="4" step="0.1" value="1"></label>
+</div>
+<p class="lead">{{ view.lead }}
+{% if view.outlines and view.truth %}<span class="keys"><span class="key truth-key">truth</span>{% if view.matches %}<span class="key missed-key">truth that was missed</span>{% endif %}<span class="key right-key">prediction</span>{% if view.matches %}<span class="key extra-key">prediction that matches nothing</span>{% endif %}</span> <span class="needs-script">Keys: <kbd>t</kbd> truth, <kbd>p</kbd> prediction.</span>{% endif %}</p>
+<div class="gallery">
+{% for shown in view.views %}
+<article class="case{% if not view.outlines %} images{% endif %}" tabindex="-1" id="case-{{ index.cases[shown.case] }}" data-case="{{ index.cases[shown.case] }}">
+  <header><h3 class="name">{{ shown.case }}</h3><button type="button" class="enlarge needs-script" aria-pressed="false" aria-label="Enlarge {{ shown.case }}">enlarge</button>
+  {% for name in view.names %}
+  <p class="result a{{ loop.index0 }}">{% if several %}<span class="name">{{ name }}</span>{% endif %}{% for metric, value in view.chips[(shown.case, name)] %} <span class="chip">{{ metric }} <b>{{ value }}</b></span>{% endfor %}{% if shown.counts[name] %} <span class="quiet">{{ shown.counts[name] }}</span>{% endif %}</p>
+  {% endfor %}
+  </header>
+  <div class="rows">
+  {% for row in shown.rows %}
+  {% set flat = row.panels|length == 1 %}
+  {% set first = row.panels[0] %}
+  <div class="row {{ row.classes }}">
+  {% if row.title %}<h4>{{ row.title }}</h4>{% endif %}
+  <div class="ortho{% if flat %} flat{% endif %}" style="{% if flat %}max-width:{{ first.width }}px{% else %}grid-template-columns:{{ first.width }}fr {{ row.panels[2].width }}fr;max-width:{{ first.width + row.panels[2].width + 6 }}px{% endif %}">
+    {% for panel in row.panels %}
+    {% call plane(panel, shown.case, row.title) %}
+    {% if not flat %}<span class="tag">{{ panel.plane|lower }}</span><i class="mark across" style="left:{{ '%.2f'|format(panel.crossing[0]) }}%"></i><i class="mark down" style="top:{{ '%.2f'|format(panel.crossing[1]) }}%"></i>{% endif %}
+    {% if loop.first %}<span class="bar-scale" style="width:{{ '%.2f'|format(row.bar_percent) }}%"><span>{{ row.bar_text }}</span></span>{% endif %}
+    {% endcall %}
+    {% endfor %}
+    {% if not flat %}<p class="where">{{ row.where }}</p>{% endif %}
+  </div>
+  </div>
+  {% endfor %}
+  </div>
+</article>
+{% endfor %}
+</div>
+{% endif %}
+{% if view.left_out %}
+<details class="more"><summary>{{ count(view.left_out|length, "case") }} without pictures: shown are the worst, the best and some in between</summary><p>{{ view.left_out|join(", ") }}</p></details>
+{% endif %}
+{% if index.ranked|length > view.names|length %}<p class="quiet">Outputs are drawn for the first {{ view.names|length }} algorithms of the leaderboard.</p>{% endif %}
+{% for problem in view.problems %}<p class="notice">No picture of {{ problem }}</p>{% endfor %}
+"""  # noqa: E501 - HTML
+
+SECTION = Section(20, "Pictures", "Pictures", view, TEMPLATE, markdown)

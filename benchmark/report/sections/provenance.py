@@ -1,0 +1,41 @@
+"""Provenance: the command, versions and machine of the run, and its algorithms."""
+
+from benchmark.report.index import Index
+from benchmark.report.section import Section, table
+
+
+def view(index: Index) -> dict[str, str]:
+    """Return the facts by which the run can be repeated or doubted."""
+    return {
+        "task": index.results.task.title,
+        **index.results.provenance,
+        "generated": index.results.generated,
+    }
+
+
+def markdown(index: Index, facts: dict[str, str]) -> list[str]:
+    """Return the facts as a table, and the command."""
+    command = index.results.command.replace("```", "` ` `")
+    return table(("fact", "value"), facts.items()) + (
+        ["", "```sh", command, "```"] if command else []
+    )
+
+
+TEMPLATE = """
+{% set results = index.results %}
+{% if results.command %}<pre class="command" tabindex="0">{{ results.command }}</pre>{% endif %}
+<dl class="provenance">
+{% for key, value in view.items() %}<div><dt>{{ key }}</dt><dd>{{ value }}</dd></div>{% endfor %}
+</dl>
+{% if results.algorithms %}
+<h3>Algorithms</h3>
+<dl class="glossary">
+{% for info in results.algorithms %}
+<div><dt>{{ info.name }} <span class="quiet">{{ info.version }}</span></dt>
+<dd>{{ info.title }}{% if info.description %}. {{ info.description }}{% endif %}{% if info.license %} <span class="quiet">{{ info.license }}.</span>{% endif %}{% for reference in info.references %} {% if reference|doi %}<a href="{{ reference|doi }}" rel="noreferrer">doi:{{ reference }}</a>{% else %}<span class="quiet">{{ reference }}</span>{% endif %}{% endfor %}</dd></div>
+{% endfor %}
+</dl>
+{% endif %}
+"""  # noqa: E501 - HTML
+
+SECTION = Section(100, "How it was made", "How it was made", view, TEMPLATE, markdown)

@@ -1,0 +1,62 @@
+"""Strips: the distribution of one quantity over the cases, a strip per algorithm."""
+
+from dataclasses import dataclass
+
+from markupsafe import Markup, escape
+
+from benchmark.report.figures import Dot, Scale, axis, strip
+from benchmark.report.index import Index
+from benchmark.report.wording import known
+
+
+@dataclass(frozen=True, slots=True)
+class Strips:
+    """A strip of cases per algorithm over one axis.
+
+    Parameters
+    ----------
+    title, hint : str
+        Heading, and the better end of the axis in words.
+    rows : list of (str, Markup)
+        Name and drawing of each algorithm.
+    axis : Markup
+        Drawing of the axis.
+    """
+
+    title: str
+    hint: str
+    rows: list[tuple[str, Markup]]
+    axis: Markup
+
+
+def strips(
+    index: Index,
+    title: str,
+    hint: str,
+    scale: Scale,
+    values: dict[str, dict[str, float]],
+    unit: str = "",
+) -> Strips:
+    """Return a quantity of every case and algorithm as dots.
+
+    Parameters
+    ----------
+    index : Index
+        The results.
+    title, hint, scale
+        As in `Strips`.
+    values : dict of str to dict of str to float
+        By algorithm and case; values that are not finite are left out.
+    unit : str
+        Unit of the values, for the tooltip.
+    """
+    names = {case: escape(case) for case in index.cases}
+    rows = []
+    for name, found in values.items():
+        dots = [
+            Dot(index.cases[case], names[case], value, bool(index.status(name, case)))
+            for case, value in found.items()
+            if known(value)
+        ]
+        rows.append((name, strip(scale, dots, unit)))
+    return Strips(title, hint, rows, axis(scale))

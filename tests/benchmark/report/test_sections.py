@@ -1,0 +1,165 @@
+"""Every sentence of the reports of all tasks, and the sections as modules."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from benchmark.report import markdown, page, section
+from benchmark.report.index import index
+from benchmark.report.section import sections, views
+
+TASKS = ("segment", "enhance", "synthesise", "fuse", "count")
+LEGEND = {
+    "oracle": "the truth handed in as the answer",
+    "blank": "an empty answer",
+    "identity": "the input handed in as the answer",
+    "real": "one half of the real images against the other",
+}
+PAIRED = ("truth", "oracle")
+UNPAIRED = ("real image", "compared with the real")
+LABELS = ("object", "overlap", "outlines", "an empty answer", "prediction", "missed")
+FOREIGN = {
+    "segment": (*UNPAIRED, "the input handed in", "brighter than"),
+    "enhance": PAIRED + LABELS,
+    "synthesise": PAIRED + LABELS,
+    "fuse": UNPAIRED + LABELS,
+    "count": ("oracle", *UNPAIRED, *LABELS, "mean over the cases", "95 %"),
+}
+
+
+def shown(results):
+    """Return the page without style, script and glossary, its text, and the Markdown."""
+    indexed = index(results)
+    found = views(indexed)
+    html = page.render(indexed, found)
+    html = re.sub(r"<(style|script)>.*?</\1>", "", html, flags=re.S)
+    prose = re.sub(r'<section id="measures">.*?</section>', "", html, flags=re.S)
+    text = " ".join(re.sub(r"<[^>]+>", " ", prose).split())
+    lines = markdown.render(indexed, found).split("## What the measures mean")[0]
+    return html, text, lines.replace("\\", "")
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("failed", [(), [("fair", "b")]], ids=["well", "failed"])
+def test_no_sentence_belongs_to_another_task(make, task, failed):
+    _, text, lines = shown(make(task=task, failed=failed))
+    for word in FOREIGN[task]:
+        for place in (text, lines):
+            assert word not in place, place[max(0, place.find(word) - 80) :][:160]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_legend_names_the_controls_that_are_there(make, task):
+    results = make(task=task)
+    _, text, lines = shown(results)
+    there = {entry.algorithm for entry in results.standings if entry.control}
+    for name, words in LEGEND.items():
+        for place in (text, lines):
+            assert (f"{name}, {words}" in place) == (name in there)
+    assert ("controls" in text) == bool(there)
+
+
+def test_means_and_sets_are_told_apart(make):
+    _, text, _ = shown(make(task="fuse"))
+    assert "Dots are means over the cases, failed ones included with the worst value; lines" in text
+    assert "diamonds" not in text
+    assert "diamonds the value of all cases pooled" in shown(make())[1]
+    _, text, _ = shown(make(task="enhance"))
+    assert "W1_by_std and lateral_spectrum_distance: one value for all outputs together" in text
+    assert "Dots are means" not in text
+    assert "mean over the cases, or one value for all outputs together" not in shown(make())[1]
+
+
+def test_values_of_a_whole_set_are_in_no_table_of_cases(make):
+    html, _, lines = shown(make(task="enhance"))
+    assert 'id="spread"' not in html
+    cases = re.search(r'<section id="cases">.*?</section>', html, re.S).group()
+    assert "W1_by_std" not in cases
+    assert "Blue is good" not in cases
+    assert "## Case by case" not in lines
+
+
+def test_a_metric_without_worst_value_is_explained_where_cases_failed(make):
+    results = replace(make(task="fuse", failed=[("fair", "b")]), primary=["NRMSE"])
+    sentence = "NRMSE: cases without a value are not in the mean; the more of them, the lower"
+    assert sentence in shown(results)[1]
+    assert "included with the worst value" not in shown(results)[1]
+    assert sentence not in shown(replace(make(task="fuse"), primary=["NRMSE"]))[1]
+
+
+def test_an_infinite_mean_is_shown_as_such(make):
+    html, text, _ = shown(replace(make(task="fuse"), primary=["PSNR"]))
+    assert "∞" in text
+    assert "inf" not in re.findall(r'data-key="(inf\w*)"', html)
+    assert 'data-key="Infinity"' in html
+
+
+@pytest.mark.parametrize(
+    ("task", "words"),
+    [
+        ("segment", "A prediction matches an object when it covers more than half of it"),
+        ("enhance", "Differences are orange where the output is brighter than the input"),
+        ("fuse", "Differences are orange where the output is brighter than the truth"),
+    ],
+)
+def test_pictures_are_explained(make, task, words):
+    assert words in shown(make(task=task))[1]
+
+
+def test_labels_as_input_have_no_difference(make):
+    results = make(task="synthesise")
+    labels = [
+        replace(case, inputs={"instance-labels": case.inputs["instance-labels"]})
+        for case in results.cases
+    ]
+    html, text, _ = shown(replace(results, cases=labels))
+    assert "Differences" not in text
+    assert 'class="layer labels"' in html
+
+
+def test_numbers_alone_have_no_pictures_and_no_scores(make):
+    html, text, _ = shown(make(task="count"))
+    for name in ("pictures", "spread", "conditions", "measures"):
+        assert f'id="{name}"' not in html
+        assert f'href="#{name}"' not in html
+    assert "good finished 3 of 3 cases" in text
+
+
+def test_a_case_that_did_not_run_is_named(make):
+    results = make(algorithms=("good",))
+    records = {key: record for key, record in results.records.items() if key[1] != "c"}
+    assert "did not run" in shown(replace(results, records=records))[1]
+
+
+def test_models_and_failures_have_their_reasons(make):
+    _, text, lines = shown(make(failed=[("fair", "b")]))
+    assert "1 case had no model that fits" in text
+    assert "fallback no model has this channel" in text
+    assert "the end of the log" in text
+    assert "| a | good | card | 4.20 | fallback | channel |" in lines
+
+
+def test_a_section_is_found_by_its_module(tmp_path, monkeypatch, make):
+    package = tmp_path / "benchmark_sections"
+    package.mkdir()
+    (package / "extra.py").write_text(
+        "from benchmark.report.section import Section\n"
+        "SECTION = Section(5, 'Extra', 'An extra', lambda index: 7,\n"
+        "    '<p>{{ view }} of {{ index.cases|length }}</p>', lambda index, view: [str(view)])\n"
+    )
+    import benchmark.report.sections as home
+
+    monkeypatch.setattr(home, "__path__", [*home.__path__, str(package)])
+    section.sections.cache_clear()
+    html, _, lines = shown(make())
+    section.sections.cache_clear()
+    assert html.index("<p>7 of 3</p>") < html.index('id="leaderboard"')
+    assert "## An extra\n\n7" in lines
+
+
+def test_sections_stand_in_their_order():
+    assert list(sections()) == [
+        "leaderboard", "pictures", "conditions", "spread", "cases", "cost", "failures", "models",
+        "measures", "provenance",
+    ]  # fmt: skip
