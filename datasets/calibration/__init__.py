@@ -1,1 +1,1 @@
-"""Fit a simulator's parameters to real images by what both look like to the same measurements."""
+"""Fit a simulator's parameters to real images by the same measurements on both."""

@@ -154,7 +154,7 @@ def _drawn(task: _Task, knobs: Sequence[Knob], places: Values) -> tuple[Values, 
 
 
 def _middle(knob: Knob, statistics: Statistics) -> float:
-    """Return where stacks lie on the scale of a statistic: half-way between mean and median.
+    """Return the middle of stacks on the scale of a statistic: half-way between mean and median.
 
     Ranges are drawn from evenly, and real stacks seldom lie even; by the median alone one end of
     a range would be far out.
@@ -169,13 +169,7 @@ def _middle(knob: Knob, statistics: Statistics) -> float:
 def draw(
     simulate: Simulate, parameters: Mapping[str, Any], seeds: Sequence[int]
 ) -> tuple[list[Pair], int]:
-    """Return stacks drawn from one recipe, without those for which the nuclei found no room.
-
-    Parameters
-    ----------
-    simulate : callable
-    parameters : mapping
-    seeds : sequence of int
+    """Return stacks drawn from one recipe, without those that have no room for their nuclei.
 
     Returns
     -------
@@ -234,7 +228,7 @@ def _models(real: Statistics, cases: int) -> list[int]:
 
 
 def _shift(knob: Knob, real: Statistics, model: int) -> float:
-    """Return how far a real stack is from the middle of all, on the scale of a parameter."""
+    """Return the distance of a real stack from the middle of all, on the scale of a parameter."""
     middle = knob.seen_at(real.median(knob.statistic))
     own = knob.seen_at(float(real.volumes[knob.statistic][model]))
     shift = (own - middle) / knob.response
@@ -293,7 +287,7 @@ def _in_words(known: Sequence[tuple[Knob, float]]) -> str:
 
 
 def _result(task: _Task, knobs: Sequence[Knob], places: Values, misfits: tuple[Values, ...]) -> Fit:
-    """Return the fitted parameters as ranges, with where they come from."""
+    """Return the fitted parameters as ranges, with their sources."""
     real, begin, margin = task.real, task.begin, task.margin
     values: dict[str, Any] = dict(begin.fixed)
     comments = dict(begin.sources)

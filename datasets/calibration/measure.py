@@ -125,10 +125,6 @@ def measure(
         Counts in the dark where they are known, as of simulated stacks: light in crowded stacks
         counts from there, else from the dark level by photon transfer.
 
-    Returns
-    -------
-    Statistics
-
     Raises
     ------
     InputError

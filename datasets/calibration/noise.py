@@ -187,7 +187,7 @@ def _half_squared_difference(
 
 
 def _read_noise(slope: float, zero: float, dark: float, lowest: float) -> float:
-    """Return the electronic noise in counts from where the lines of noise reach 0."""
+    """Return the electronic noise in counts from the zeros of the lines of noise."""
     root = LOWEST**2 - 4 * (zero - lowest) / slope
     if zero <= lowest and isfinite(dark):
         return sqrt(max(slope * (dark - zero), 0.0))

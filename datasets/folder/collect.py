@@ -89,7 +89,7 @@ def collect(folder: Path, task: str | None = None) -> Collection:
 
 
 def _names(items: Iterable[Item]) -> dict[str, str]:
-    """Return the case of each name by which one image, and no other, can be meant."""
+    """Return the case of each name that belongs to one image only."""
     given = [
         (text, item.name)
         for item in items

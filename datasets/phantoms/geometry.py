@@ -178,7 +178,7 @@ def _covered(distance: NDArray[np.floating], width: float) -> float:
 
 
 def _level(values: NDArray[np.floating], cells: float, width: float) -> float:
-    """Return the distance below which lie so many cells of a width, to parts of a cell."""
+    """Return the distance that has a number of cells of a width below it, to parts of a cell."""
     rank = min(int(cells), values.size - 1)
     about = float(np.partition(values, rank)[rank])
     near = values[abs(values - about) < 2 * width]

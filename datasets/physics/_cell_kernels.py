@@ -53,7 +53,7 @@ class Table(NamedTuple):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def distance(l0: float, l1: float, l2: float, a0: float, a1: float, a2: float) -> float:
-    """Return the `s` for which the ellipsoid of semi-axes ``a + s`` runs through a point, about.
+    """Return the approximate `s` for which the ellipsoid of semi-axes ``a + s`` meets a point.
 
     One Newton step from the distance along the ray to the centre; negative inside.
     """

@@ -195,7 +195,7 @@ def _compact(
 
 
 def _places(rng: np.random.Generator, radii: Array, semi_axes_um: Array) -> Array:
-    """Return places (P, 3) of spheres in an ellipsoid, each where it has most room of some tries.
+    """Return places (P, 3) of spheres in an ellipsoid, each that of some tries with most room.
 
     Parameters
     ----------

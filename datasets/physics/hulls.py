@@ -133,7 +133,7 @@ def shrinkage(max_overlap: float) -> float:
 
 
 def too_large(bodies: Hulls, region: Region) -> NDArray[np.bool_]:
-    """Return which bodies (N,), with their gaps, fit nowhere in a region.
+    """Return a mask (N,) of the bodies that, with their gaps, fit nowhere in a region.
 
     Those whose box is larger than the region's, or whose shortest axis than the region is thick.
     """

@@ -247,7 +247,7 @@ def widen(
 def visibility(
     labels: Labels, photons: Image, *, read_noise: float, level: float
 ) -> NDArray[np.bool_]:
-    """Return which objects stand out of the noise.
+    """Return a mask of the objects that stand out of the noise.
 
     Parameters
     ----------

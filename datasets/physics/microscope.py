@@ -64,7 +64,7 @@ class Objective:
         return 0.61 * wavelength_um / self.aperture
 
     def shift_um(self, depth_um: float) -> float:
-        """Return how far behind a point at this depth its marginal rays seem to come from."""
+        """Return the distance in µm from a point at this depth to the focus of its marginal rays."""
         squared = MARGINAL * self.aperture**2
         ratio = (self.index_immersion**2 - squared) / (self.index_sample**2 - squared)
         return float(depth_um * (self.index_sample / self.index_immersion * np.sqrt(ratio) - 1))
@@ -208,7 +208,7 @@ def _check(
 
 
 class _Planes:
-    """The voxels around a point in which its light is computed."""
+    """Voxels around a point, with the light that it sends there."""
 
     def __init__(self, objective: Objective, wavelength_um: float, depth_um: float) -> None:
         self._objective, self._depth_um = objective, depth_um

@@ -318,7 +318,7 @@ def dye(
     brightness: np.float32,
     voxel_um: np.float32,
 ) -> Floats:
-    """Return the density of the dye (n,) in the voxels of a nucleus, see `datasets.physics.dye`.
+    """Return the density of the dye (n,) in the voxels of a nucleus, see `datasets.physics.shapes`.
 
     Parameters
     ----------

@@ -155,7 +155,7 @@ def _separate(centres: Array, pairs: tuple[Index, Index], forms: Array) -> float
 
 
 def _draw_back(centres: Array, bodies: Hulls, homes: list[tuple[Index, Region]]) -> float:
-    """Move bodies into their regions in place; return how far one was out, in its radii."""
+    """Move bodies into their regions in place; return the largest excess, in radii."""
     worst = 0.0
     for chosen, home in homes:
         own = bodies.part(chosen)
@@ -168,7 +168,7 @@ def _draw_back(centres: Array, bodies: Hulls, homes: list[tuple[Index, Region]])
 def _free(
     rng: np.random.Generator, centres: Array, bodies: Hulls, homes: list[tuple[Index, Region]]
 ) -> bool:
-    """Move bodies from where the tissue is thinner than they are; return whether any was."""
+    """Move bodies out of too thin tissue; return whether any was moved."""
     moved = False
     for chosen, home in homes:
         excess, _ = bodies.part(chosen).outside_um(centres[chosen], home)

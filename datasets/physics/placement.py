@@ -108,7 +108,7 @@ def scatter(
 def _hit(
     bodies: Hulls, candidates: Index, points: Array, placed: Index, tree: cKDTree | None
 ) -> NDArray[np.bool_]:
-    """Return which candidates at points (n, 3) overlap what is placed, whose centres `tree` has."""
+    """Return a mask of the candidates at points (n, 3) that overlap placed bodies (`tree`)."""
     if tree is None or not len(candidates):
         return np.zeros(len(candidates), bool)
     distance, nearest = tree.query(points)

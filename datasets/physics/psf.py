@@ -66,7 +66,7 @@ class Gaussian:
         return np.asarray(self.sigma_um[axis] * np.maximum(1 + self.growth * depth / 100, 0))
 
     def reach_um(self, depth_um: float) -> Triple:
-        """Return from how far light is let in from outside of an image of this depth, µm.
+        """Return the distance in µm from which light enters an image of this depth.
 
         The whole reach of the narrow Gaussian at its widest, one standard deviation of the haze.
         """
@@ -97,7 +97,7 @@ class Sampled:
     depths_um: tuple[float, ...] | None = None
 
     def reach_um(self, depth_um: float) -> Triple:  # noqa: ARG002 - as of Gaussian
-        """Return from how far light is let in from outside of an image, µm."""
+        """Return the distance in µm from which light enters an image."""
         halves = [kernel.half_um(MARGIN) for kernel in self.kernels]
         z, y, x = (max(values) for values in zip(*halves, strict=True))
         return z, y, x
@@ -107,7 +107,7 @@ class Sampled:
         return replace(self, kernels=tuple(kernel.resampled(spacing) for kernel in self.kernels))
 
     def weights(self, depth_um: NDArray[np.floating], last_um: float) -> Image:
-        """Return how much each point spread function counts at depths below the first plane.
+        """Return the weights of the point spread functions at depths below the first plane.
 
         Parameters
         ----------

@@ -80,7 +80,7 @@ class Nuclei:
 
     @property
     def mitotic(self) -> NDArray[np.bool_]:
-        """Which (N,) are in any phase of mitosis."""
+        """Mask (N,) of the nuclei in any phase of mitosis."""
         return (self.phase >= PROPHASE) & (self.phase <= LATE)
 
     def take(self, chosen: NDArray[np.integer] | NDArray[np.bool_]) -> "Nuclei":

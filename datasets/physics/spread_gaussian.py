@@ -67,11 +67,6 @@ def axis_um(grid: Grid, axis: int) -> tuple[Array, float]:
 class GaussianSpread:
     """Spreads light by a Gaussian and its haze, one axis after the other, in closed form.
 
-    Parameters
-    ----------
-    psf : Gaussian
-    grid, detector : Grid
-
     Notes
     -----
     The mean over a detector voxel of the blurred light is a sum over few simulated voxels along

@@ -17,11 +17,6 @@ Spectrum = NDArray[np.complex64]
 class SampledSpread:
     """Spreads light by sampled point spread functions: convolution, then means over the detector.
 
-    Parameters
-    ----------
-    psf : Sampled
-    grid, detector : Grid
-
     Raises
     ------
     InputError

@@ -1,4 +1,4 @@
-"""Kinds of parameter values: numbers in bounds, ranges from which a case draws, sections."""
+"""Types of parameters: numbers in bounds, ranges from which a case draws, sections."""
 
 from typing import Annotated, Any, Literal, TypeVar
 

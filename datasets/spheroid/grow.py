@@ -163,28 +163,14 @@ def _place(
         taken[kind] += count
         rest = rest.minus(ball)
     homeless = np.setdiff1d(np.arange(len(bodies)), [i for home, _ in homes for i in home])
+    most, limit = tissue.max_overlap, tissue.break_criterion
     if tissue.arrangement == "packed":
-        centres = pack(
-            rng,
-            axes,
-            rotations,
-            rest,
-            gap_um=gap_um,
-            max_overlap=tissue.max_overlap,
-            groups=homes,
-        )
+        centres = pack(rng, axes, rotations, rest, gap_um=gap_um, max_overlap=most, groups=homes)
         return found, np.split(centres, starts[1:-1])
     centres, placed = np.zeros((len(bodies), 3)), np.zeros(len(bodies), bool)
     for members, region in [*homes, (homeless, rest)]:
-        points, chosen = scatter(
-            rng,
-            axes[members],
-            rotations[members],
-            region,
-            gap_um=gap_um,
-            max_overlap=tissue.max_overlap,
-            break_criterion=tissue.break_criterion,
-        )
+        own = (axes[members], rotations[members], region)
+        points, chosen = scatter(rng, *own, gap_um=gap_um, max_overlap=most, break_criterion=limit)
         centres[members[chosen]], placed[members[chosen]] = points, True
     spans = zip(found, starts[:-1], starts[1:], strict=True)
     kept = [population.take(np.flatnonzero(placed[a:b])) for population, a, b in spans]

@@ -21,17 +21,10 @@ from datasets.spheroid.sections import Kind
 
 Library = tuple[Phantom, ...]
 
-DRAWN = (  # once per case and kind
-    "diameter_um",
-    "chromatin_contrast",
-    "diameter_spread",
-    "axis_spread",
-    "flat_fraction",
-    "roughness",
-    "brightness_spread",
-    "mitotic_fraction",
-    "apoptotic_fraction",
-)
+# Values drawn once per case and kind; the first go to `draw_nuclei` by their names.
+SPREADS = ("diameter_spread", "axis_spread", "brightness_spread")
+SHAPE = ("diameter_um", *SPREADS, "flat_fraction", "roughness")
+DRAWN = (*SHAPE, "chromatin_contrast", "mitotic_fraction", "apoptotic_fraction")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,16 +150,11 @@ def _nuclei(
     return shapes.draw_nuclei(
         rng,
         count,
-        diameter_um=values["diameter_um"],
-        diameter_spread=values["diameter_spread"],
-        axis_spread=values["axis_spread"],
-        flat_fraction=values["flat_fraction"],
-        roughness=values["roughness"],
         brightness=kind.brightness,
-        brightness_spread=values["brightness_spread"],
         contrast=values["chromatin_contrast"],
         nucleoli=kind.nucleoli,
         mitotic_fraction=mitotic_fraction,
+        **{name: values[name] for name in SHAPE},
     )
 
 

@@ -113,7 +113,7 @@ def migrate(path: Path) -> Migration:
 
 
 def _image(old: Published, folder: Path, version: Version, log: Remarks) -> Recipe:
-    """Return the field of view: voxels of the output, and how much finer it is simulated."""
+    """Return the field of view: voxels of the output, and the oversampling of the simulation."""
     image: Recipe = {}
     out, fine = old.px_size_desired, old.px_size_sim_img
     if out:
