@@ -54,7 +54,7 @@ FEWEST = 6  # cases that an interval needs to mean something
 DRAWS = 2000  # bootstrap samples; an end of the interval varies by 1.5 % of its width
 ENDS = (2.5, 97.5)  # percentiles
 FEWEST_LEFT_OUT = 3  # cases of a pooled value with an interval
-DIGITS = 12  # of a mean in ranking: what differs by rounding only is a tie
+DIGITS = 12  # of a mean in ranking: means that differ by rounding alone are a tie
 
 Floats = NDArray[np.float64]
 
@@ -167,20 +167,33 @@ def leaderboard(
     _check(scores)
     if scores.empty:
         return []
-    table = _Table(scores)
-    draws = _draws(max(table.cases, 1), seed)
-    summaries = {metric.name: _summaries(table, metric, pooled, draws) for metric in metrics}
-    ranks = _ranks(table, controls, [metric for metric in metrics if metric.name in primary])
-    rows = scores[scores["case"] != ""]
+    names = sorted(scores["algorithm"].unique())
+    ranked = [name for name in names if name not in controls]
+    index = scores.assign(failed=scores["status"] != "ok")
+    index = index.set_index(["metric", "algorithm", *CASE])[["value", "failed"]].astype(np.float64)
+    wide = [index[column].unstack(CASE).sort_index(axis=1) for column in index]
+    single = scores[scores["case"] != ""]
+    draws = _draws(max(1, len(single[CASE].drop_duplicates())), seed)
+    summaries: dict[str, dict[str, Summary]] = {name: {} for name in names}
+    ranks = []
+    for metric in metrics:
+        values, failed = (_rows(table, metric, names) for table in wide)
+        for name, own, lost in zip(names, values, failed, strict=True):
+            whole = pooled.get((name, metric.name), nan)
+            summaries[name][metric.name] = _summary(metric, own, lost, whole, draws)
+        if metric.name in primary:
+            place = [names.index(name) for name in ranked]
+            ranks.append(_ranks(metric, values[place], failed[place]))
+    rank = {name: float(sum(own) / len(own)) for name, *own in zip(ranked, *ranks, strict=True) if own}
     standings = [
         _standing(
             name,
             name in controls,
-            ranks.get(name),
-            {metric: found[name] for metric, found in summaries.items()},
-            rows[rows["algorithm"] == name],
+            rank.get(name),
+            summaries[name],
+            single[single["algorithm"] == name],
         )
-        for name in table.names
+        for name in names
     ]
     return sorted(standings, key=lambda s: (inf if s.rank is None else s.rank, s.algorithm))
 
@@ -243,70 +256,25 @@ def _draws(cases: int, seed: int) -> Floats:
     return rng.multinomial(cases, share, size=DRAWS).astype(np.float64)
 
 
-class _Table:
-    """The long table as arrays over cases, by algorithm and metric.
-
-    A metric of the whole set has one column per dataset, whose case is ``""``.
-    """
-
-    def __init__(self, scores: pd.DataFrame) -> None:
-        cases = pd.MultiIndex.from_frame(scores[CASE].drop_duplicates()).sort_values()
-        self.names = sorted(scores["algorithm"].unique())
-        self._of_set = cases.get_level_values("case") == ""
-        self._metrics = pd.Index(scores["metric"].unique())
-        place = (
-            pd.Index(self.names).get_indexer(scores["algorithm"]),
-            self._metrics.get_indexer(scores["metric"]),
-            cases.get_indexer(pd.MultiIndex.from_frame(scores[CASE])),
-        )
-        shape = (len(self.names), len(self._metrics), len(cases))
-        self._values = np.full(shape, nan)
-        self._values[place] = scores["value"]
-        self._given, self._failed = np.zeros(shape, bool), np.zeros(shape, bool)
-        self._given[place] = True
-        self._failed[place] = scores["status"] != "ok"
-
-    @property
-    def cases(self) -> int:
-        """Number of cases."""
-        return int((~self._of_set).sum())
-
-    def of(self, metric: Metric[Any]) -> tuple[Floats, NDArray[np.bool_], NDArray[np.bool_]]:
-        """Return values (NaN: none), whether there is a row and whether it is of a failure.
-
-        Each has the shape (algorithms, columns).
-        """
-        columns = self._of_set if metric.scope == "set" else ~self._of_set
-        if metric.name not in self._metrics:
-            shape = (len(self.names), int(columns.sum()))
-            return np.full(shape, nan), np.zeros(shape, bool), np.zeros(shape, bool)
-        place = self._metrics.get_loc(metric.name)
-        values, given, failed = (
-            found[:, place, columns] for found in (self._values, self._given, self._failed)
-        )
-        return values, given, failed
-
-
-def _summaries(
-    table: _Table, metric: Metric[Any], pooled: Mapping[tuple[str, str], float], draws: Floats
-) -> dict[str, Summary]:
-    """Return mean, interval and counts of one metric for each algorithm."""
-    found = {}
-    for name, values, given, failed in zip(table.names, *table.of(metric), strict=True):
-        defined = np.isfinite(values)
-        n = int(defined.sum())
-        mean = float(values[defined].mean()) if n else nan
-        wide = n >= FEWEST and metric.scope == "case"
-        found[name] = Summary(
-            metric.name,
-            mean,
-            *(_interval(values, defined, draws) if wide else (nan, nan)),
-            pooled.get((name, metric.name), nan),
-            n,
-            undefined=int((given & ~failed & ~defined).sum()),
-            failed=int(failed.sum()),
-        )
+def _rows(table: pd.DataFrame, metric: Metric[Any], names: Sequence[str]) -> Floats:
+    """Return a metric's part of a table, (names, cases); NaN where the long table has no row."""
+    of_set = table.columns.get_level_values("case") == ""
+    rows = pd.MultiIndex.from_product([[metric.name], names])
+    found: Floats = table.loc[:, of_set == (metric.scope == "set")].reindex(rows).to_numpy()
     return found
+
+
+def _summary(
+    metric: Metric[Any], values: Floats, failed: Floats, pooled: float, draws: Floats
+) -> Summary:
+    """Return mean, interval and counts of one metric and one algorithm."""
+    defined = np.isfinite(values)
+    n = int(defined.sum())
+    mean = float(values[defined].mean()) if n else nan
+    wide = n >= FEWEST and metric.scope == "case"
+    low, high = _interval(values, defined, draws) if wide else (nan, nan)
+    counts = int((~defined & (failed == 0)).sum()), int((failed == 1).sum())
+    return Summary(metric.name, mean, low, high, pooled, n, *counts)
 
 
 def _interval(values: Floats, defined: NDArray[np.bool_], draws: Floats) -> tuple[float, float]:
@@ -318,33 +286,19 @@ def _interval(values: Floats, defined: NDArray[np.bool_], draws: Floats) -> tupl
     return float(low), float(high)
 
 
-def _ranks(
-    table: _Table, controls: Collection[str], primary: Sequence[Metric[Any]]
-) -> dict[str, float]:
-    """Return the mean over the primary metrics of each algorithm's rank."""
-    ranked = [n for n, name in enumerate(table.names) if name not in controls]
-    total = np.zeros(len(ranked))
-    for metric in primary:
-        values, given, failed = table.of(metric)
-        keys = _keys(metric, values[ranked], given[ranked], failed[ranked])
-        total += [1 + sum(other < key for other in keys) for key in keys]
-    if not primary:
-        return {}
-    return {table.names[n]: float(t / len(primary)) for n, t in zip(ranked, total, strict=True)}
-
-
-def _keys(
-    metric: Metric[Any], values: Floats, given: NDArray[np.bool_], failed: NDArray[np.bool_]
-) -> list[tuple[int, float]]:
-    """Return the number of missing values and the mean of each algorithm, the lower the better."""
+def _ranks(metric: Metric[Any], values: Floats, failed: Floats) -> list[int]:
+    """Return the rank of each algorithm in one metric; ties share the best."""
     known = np.isfinite(values)
-    missing = np.zeros(len(values), np.int64)
-    if metric.worst is None:
-        missing = (given & ~known & (failed | known.any(axis=0))).sum(axis=1)
+    missing = ~np.isnan(failed) & ~known & ((failed == 1) | known.any(axis=0))
     sign = -1.0 if metric.higher_is_better else 1.0
-    means = [own[at].mean() if at.any() else nan for own, at in zip(values, known, strict=True)]
-    order = [inf if np.isnan(mean) else sign * round(mean, DIGITS) for mean in means]
-    return [(int(lost), mean) for lost, mean in zip(missing, order, strict=True)]
+    keys = [
+        (
+            int(lost.sum()) if metric.worst is None else 0,
+            sign * round(own[at].mean(), DIGITS) if at.any() else inf,
+        )
+        for own, at, lost in zip(values, known, missing, strict=True)
+    ]
+    return [1 + sum(other < key for other in keys) for key in keys]
 
 
 def _standing(

@@ -130,7 +130,7 @@ class Results:
     title, dataset : str
         Heading, and the name of the dataset.
     task : Task
-        What the algorithms did.
+        Task of the algorithms.
     generated : str
         ISO 8601 time of making.
     command : str

@@ -1,4 +1,4 @@
-"""Score files, folders and Cell Tracking Challenge layouts without running anything."""
+"""Scores of files, folders and Cell Tracking Challenge layouts on disk."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -41,13 +41,13 @@ class ScoreRequest:
     truth, prediction : Path
         Two files; two folders whose files have the same names (``man_segTTT`` and ``maskTTT`` of
         the Cell Tracking Challenge are the same); or folders with tracks in its layout (``01_GT``
-        and ``01_RES``, or what holds them).
+        and ``01_RES``, or the folders that hold them).
     metrics : sequence of str
         Names in any case; none for all scores of label images (of tracks for that layout).
     image : Path or None
         The algorithm's input, for metrics that compare with it.
     spacing : tuple of float or None
-        µm per voxel in place of what the truth's file says.
+        µm per voxel in place of that in the truth's file.
     data_range : float or None
         Range of the intensities, which image metrics need.
     border : int
@@ -105,12 +105,12 @@ def score_files(request: ScoreRequest) -> FileScores:
     Parameters
     ----------
     request : ScoreRequest
-        What to score.
+        Files and metrics.
 
     Raises
     ------
     InputError
-        If files do not fit together, a metric is unknown, or one needs what was not given.
+        If files do not fit together, a metric is unknown, or one lacks an option.
     """
     sequences = _sequences(request.truth, request.prediction)
     if sequences:
@@ -163,14 +163,14 @@ def _score_pairs(metrics: Metrics, request: ScoreRequest, scores: FileScores) ->
 
 
 def show(scores: FileScores, console: Console) -> None:
-    """Print a table: a row per case, then mean and pooled values, then what is missing.
+    """Print a table: a row per case, then mean and pooled values, then the missing ones.
 
     Parameters
     ----------
     scores : FileScores
-        What to show.
+        Of `score_files`.
     console : Console
-        Where.
+        Shows the table.
     """
     names = list(scores.aggregates)
     table = Table(box=None, pad_edge=False)
@@ -252,7 +252,7 @@ def _pairs(truth: Path, other: Path) -> list[tuple[Path, Path | None]]:
 
 
 def _key(path: Path) -> str:
-    """Return what files of one case share: the stem, or a challenge's frame number."""
+    """Return the name that files of one case share: the stem, or a challenge's frame number."""
     match = FRAME.fullmatch(path.stem)
     return match[1] if match else path.stem
 
