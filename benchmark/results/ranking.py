@@ -184,7 +184,8 @@ def leaderboard(
         if metric.name in primary:
             place = [names.index(name) for name in ranked]
             ranks.append(_ranks(metric, values[place], failed[place]))
-    rank = {name: float(sum(own) / len(own)) for name, *own in zip(ranked, *ranks, strict=True) if own}
+    columns = zip(ranked, *ranks, strict=True)
+    rank = {name: float(sum(own) / len(own)) for name, *own in columns if own}
     standings = [
         _standing(
             name,
