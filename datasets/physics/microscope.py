@@ -64,7 +64,7 @@ class Objective:
         return 0.61 * wavelength_um / self.aperture
 
     def shift_um(self, depth_um: float) -> float:
-        """Return the distance in µm from a point at this depth to the focus of its marginal rays."""
+        """Return the distance in µm from a point at a depth to the focus of its marginal rays."""
         squared = MARGINAL * self.aperture**2
         ratio = (self.index_immersion**2 - squared) / (self.index_sample**2 - squared)
         return float(depth_um * (self.index_sample / self.index_immersion * np.sqrt(ratio) - 1))
