@@ -9,10 +9,11 @@ from typing import Literal
 import numpy as np
 
 from benchmark.pictures.planes import Pixels, Triple, cut_at, limits, planes, spatial
+from benchmark.results.answers import main_output
 from benchmark.results.results import CaseFiles, Matches, Results
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.formats import read
-from cytosuite.tasks import Kind, Socket, Task
+from cytosuite.tasks import Kind
 
 LOGGER = logging.getLogger(__name__)
 
@@ -78,11 +79,6 @@ class CutCase:
     matches: list[Matches | None]
 
 
-def pictured(task: Task) -> Socket | None:
-    """Return the output that is pictured: the first that is an image or labels."""
-    return next((socket for socket in task.outputs if socket.kind != "json"), None)
-
-
 def cut_case(
     results: Results, case: CaseFiles, algorithms: Sequence[str], neighbour: Path | None = None
 ) -> CutCase:
@@ -104,7 +100,7 @@ def cut_case(
     InputError
         If an input or the truth cannot be read, or they differ in shape.
     """
-    output = pictured(results.task)
+    output = main_output(results.task)
     if output is None:
         raise InputError(f"{case.name}: the task {results.task.name} has no pictures")
     sockets = {socket.slug: socket for socket in results.task.inputs}

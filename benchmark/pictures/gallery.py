@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from benchmark.pictures.cut import CutCase, Slices, cut_case, pictured
+from benchmark.pictures.cut import CutCase, Slices, cut_case
 from benchmark.pictures.planes import PLANES, boundary, grey, shown, shrink, sizes, stretch
 from benchmark.pictures.png import (
     ORANGE,
@@ -19,6 +19,7 @@ from benchmark.pictures.png import (
     grey_png,
     layer_png,
 )
+from benchmark.results.answers import main_output
 from benchmark.results.results import CaseFiles, Results
 from cytosuite.errors import CytosuiteError
 from cytosuite.tasks import Kind
@@ -41,7 +42,7 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
-class Panel:
+class PlaneView:
     """One plane: name, size in px, PNG, drawings, and where the other two planes cross it."""
 
     plane: str
@@ -53,7 +54,7 @@ class Panel:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class VolumeView:
     """Planes of one volume.
 
     Parameters
@@ -62,7 +63,7 @@ class Row:
         Heading; empty for outlines, which have one row.
     classes : str
         CSS class ``a<n>`` of the algorithm that it belongs to; empty for all.
-    panels : list of Panel
+    panels : list of PlaneView
         One, or three.
     where : str
         Position of the planes in words; empty for one plane.
@@ -72,7 +73,7 @@ class Row:
 
     title: str
     classes: str
-    panels: list[Panel]
+    panels: list[PlaneView]
     where: str
     bar_percent: float
     bar_text: str
@@ -83,7 +84,7 @@ class CaseView:
     """A pictured case: its rows, and a sentence on the output of each algorithm by its name."""
 
     case: str
-    rows: list[Row]
+    rows: list[VolumeView]
     counts: Mapping[str, str]
 
     @property
@@ -148,7 +149,7 @@ def draw_all(
             LOGGER.warning("%s: no picture: %s", files.name, error)
             yield f"{files.name}: {error}"
             continue
-        output = pictured(results.task)
+        output = main_output(results.task)
         for side in SIDES:
             view = draw(case, algorithms, "image" if output is None else output.kind, side)
             if view.size <= share:
@@ -217,7 +218,7 @@ def _count(case: CutCase, n: int) -> str:
     return "" if output.objects is None else f"{output.objects} objects"
 
 
-def _row(slices: Slices, side: int, classes: str = "") -> Row:
+def _row(slices: Slices, side: int, classes: str = "") -> VolumeView:
     """Return the planes of a volume, without drawings, or outlines on black for labels."""
     z, y, x = (100 * (at + 0.5) / n for at, n in zip(slices.cut, slices.shape, strict=True))
     crossings = [(x, y), (x, z), (z, y)]
@@ -226,16 +227,16 @@ def _row(slices: Slices, side: int, classes: str = "") -> Row:
         rows, columns = sizes(slices.shape, slices.spacing, side)[n]
         ground = np.zeros_like(plane) if slices.kind == "labels" else plane
         source = grey_png(shrink(grey(ground, slices.limits), rows, columns))
-        panels.append(Panel(PLANES[n], columns, rows, source, [], crossings[n]))
+        panels.append(PlaneView(PLANES[n], columns, rows, source, [], crossings[n]))
     if slices.kind == "labels":
         _outline(panels, slices, [(None, SKY)], "labels", slices.title)
     parts = zip("zyx", slices.cut, slices.shape, strict=True)
     where = ", ".join(f"{axis} {at + 1} of {size}" for axis, at, size in parts)
     percent, text = scale_bar(slices.shape[2] * slices.spacing[2], slices.unit)
-    return Row(slices.title, classes, panels, where if panels[1:] else "", percent, text)
+    return VolumeView(slices.title, classes, panels, where if panels[1:] else "", percent, text)
 
 
-def _output(case: CutCase, output: Slices, classes: str, side: int) -> list[Row]:
+def _output(case: CutCase, output: Slices, classes: str, side: int) -> list[VolumeView]:
     """Return an output image, in the contrast of the truth, and its difference."""
     base = case.truth or next((s for s in case.inputs[:1] if s.kind == "image"), None)
     if case.truth is not None:
@@ -252,7 +253,7 @@ def _output(case: CutCase, output: Slices, classes: str, side: int) -> list[Row]
     return [row, replace(row, title=f"Output minus {against}", panels=panels)]
 
 
-def _outlined(case: CutCase, algorithms: Sequence[str], side: int) -> Row:
+def _outlined(case: CutCase, algorithms: Sequence[str], side: int) -> VolumeView:
     """Return the planes of the main input with the outlines of all label images as layers."""
     row = replace(_row(case.inputs[0], side), title="")
     if case.truth is not None:
@@ -273,7 +274,7 @@ def _outlined(case: CutCase, algorithms: Sequence[str], side: int) -> Row:
 
 
 def _outline(
-    panels: list[Panel],
+    panels: list[PlaneView],
     labels: Slices,
     groups: Sequence[tuple[Sequence[int] | None, Colour]],
     classes: str,

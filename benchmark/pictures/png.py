@@ -11,7 +11,7 @@ from benchmark.pictures.planes import Grey, shrink
 
 Colour = tuple[int, int, int]  # red, green, blue, 0 to 255
 
-# After Okabe and Ito (2008): told apart on black by any kind of colour vision.
+# After Okabe and Ito (2008): distinct on black for any kind of colour vision.
 SKY: Colour = (86, 180, 233)
 ORANGE: Colour = (230, 159, 0)
 PINK: Colour = (240, 100, 190)

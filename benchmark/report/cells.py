@@ -5,7 +5,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from benchmark.report.figures import Scale, heat
+from benchmark.report.figures import Axis, heat
 from benchmark.report.wording import number
 from cytosuite.metrics import Metric
 
@@ -18,7 +18,7 @@ def cell(text: str, key: float | str = "", style: str = "", badge: str = "") -> 
     return Markup(f'<td data-key="{escape(end)}" style="{style}">{mark}{shown}</td>')
 
 
-def value(metric: Metric[Any], found: float | None, scale: Scale, badge: str = "") -> Markup:
+def value(metric: Metric[Any], found: float | None, axis: Axis, badge: str = "") -> Markup:
     """Return a value as a cell with its colour; without one it sorts last.
 
     A number without two ends, for example a count, shows no decimals where it is whole.
@@ -26,4 +26,4 @@ def value(metric: Metric[Any], found: float | None, scale: Scale, badge: str = "
     if found is None or math.isnan(found):
         return cell("" if badge else "-", badge=badge)
     whole = (metric.best is None or metric.worst is None) and float(found).is_integer()
-    return cell(number(found, 0 if whole else 2), found, heat(scale.goodness(found)), badge)
+    return cell(number(found, 0 if whole else 2), found, heat(axis.goodness(found)), badge)

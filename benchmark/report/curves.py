@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from markupsafe import Markup
 
-from benchmark.report.figures import Scale
+from benchmark.report.figures import Axis
 from benchmark.report.wording import known, number
 from benchmark.results.results import Pooled
 
@@ -16,7 +16,7 @@ LEFT = 9.0  # % of the width for the numbers of the axis
 STEP = 1.7  # % between algorithms whose intervals would cover each other
 WIDE = 5  # groups from which a figure has the width of the page
 LETTERS, LETTERS_WIDE = 62, 130  # of all labels below the axis together
-# Told apart by shape as well as by colour.
+# Distinct by shape as well as by colour.
 SHAPES = (
     "M-4.5 0A4.5 4.5 0 1 0 4.5 0A4.5 4.5 0 1 0-4.5 0Z",
     "M-4-4H4V4H-4Z",
@@ -55,12 +55,12 @@ def key(place: int) -> Markup:
     ).format(colour(place), _mark(place))
 
 
-def curves(scale: Scale, labels: Sequence[str], lines: Sequence[Curve], joined: bool) -> Markup:
+def curves(axis: Axis, labels: Sequence[str], lines: Sequence[Curve], joined: bool) -> Markup:
     """Return the scores over the groups, the best algorithms in front.
 
     Parameters
     ----------
-    scale : Scale
+    axis : Axis
         The axis of the metric, upwards.
     labels : sequence of str
         The groups, from left to right.
@@ -70,7 +70,7 @@ def curves(scale: Scale, labels: Sequence[str], lines: Sequence[Curve], joined: 
         Whether the groups follow each other, so that a line may lead from one to the next.
     """
     height = LOW if len(lines) <= len(SHAPES) else HIGH
-    parts = [*_axis(scale, height), *_labels(labels, height)]
+    parts = [*_axis(axis, height), *_labels(labels, height)]
     front = sum(line.place < len(SHAPES) for line in lines)
     room = (100 - LEFT) / max(len(labels), 1)
     step = min(STEP, 0.6 * room / max(front, 1))
@@ -78,7 +78,7 @@ def curves(scale: Scale, labels: Sequence[str], lines: Sequence[Curve], joined: 
         shift = step * (line.place - (front - 1) / 2) if line.place < len(SHAPES) else 0.0
         places = [LEFT + room * (n + 0.5) + shift for n in range(len(labels))]
         parts.append(
-            _curve(scale, height, line, list(zip(places, labels, line.scores, strict=True)), joined)
+            _curve(axis, height, line, list(zip(places, labels, line.scores, strict=True)), joined)
         )
     words = "; ".join(_words(line, labels) for line in lines[: len(SHAPES)])
     return Markup(
@@ -92,17 +92,17 @@ def _words(line: Curve, labels: Sequence[str]) -> str:
     return f"{line.name}: " + ", ".join(f"{label} {number(at.value)}" for label, at in pairs)
 
 
-def _y(scale: Scale, height: float, value: float) -> float:
+def _y(axis: Axis, height: float, value: float) -> float:
     """Return how many px below the top a value stands; larger ones stand higher."""
-    return TOP + (height - TOP - BOTTOM) * (1 - scale.position(value))
+    return TOP + (height - TOP - BOTTOM) * (1 - axis.position(value))
 
 
-def _axis(scale: Scale, height: float) -> Iterable[Markup]:
+def _axis(axis: Axis, height: float) -> Iterable[Markup]:
     """Return faint lines and their numbers."""
     line = Markup('<line class="grid" x1="{0:g}%" x2="100%" y1="{1:.1f}" y2="{1:.1f}"/>')
     text = Markup('<text class="tick" x="{:g}%" y="{:.1f}" text-anchor="end">{}</text>')
-    for tick in scale.ticks():
-        at = _y(scale, height, tick)
+    for tick in axis.ticks():
+        at = _y(axis, height, tick)
         yield line.format(LEFT, at)
         yield text.format(LEFT - 1.5, at + 4, f"{tick:.3g}")
 
@@ -119,7 +119,7 @@ def _labels(labels: Sequence[str], height: float) -> Iterable[Markup]:
 
 
 def _curve(
-    scale: Scale,
+    axis: Axis,
     height: float,
     line: Curve,
     scores: Sequence[tuple[float, str, Pooled]],
@@ -127,7 +127,7 @@ def _curve(
 ) -> Markup:
     """Return line, intervals and marks of one algorithm; undefined scores are left out."""
     points = [
-        (at, _y(scale, height, score.value), label, score)
+        (at, _y(axis, height, score.value), label, score)
         for at, label, score in scores
         if known(score.value)
     ]
@@ -141,7 +141,7 @@ def _curve(
                 '<line class="reach" x1="{0:.2f}%" x2="{0:.2f}%" y1="{1:.1f}" y2="{2:.1f}"/>'
             )
             parts.append(
-                reach.format(at, _y(scale, height, score.low), _y(scale, height, score.high))
+                reach.format(at, _y(axis, height, score.low), _y(axis, height, score.high))
             )
         spot = Markup('<svg x="{:.2f}%" y="{:.1f}" overflow="visible">{}<title>{}</title></svg>')
         text = f"{line.name}, {label}: {number(score.value, 3)}"

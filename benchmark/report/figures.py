@@ -19,7 +19,7 @@ DOT = 1.1  # % of the width a dot takes up
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
+class Axis:
     """A linear or logarithmic axis.
 
     Parameters
@@ -42,7 +42,7 @@ class Scale:
 
         Examples
         --------
-        >>> Scale(0.0, 2.0).position(0.5), Scale(1.0, 100.0, log=True).position(10.0)
+        >>> Axis(0.0, 2.0).position(0.5), Axis(1.0, 100.0, log=True).position(10.0)
         (0.25, 0.5)
         """
         low, high, at = self.low, self.high, value
@@ -71,24 +71,24 @@ class Scale:
         return [n * step for n in range(first, last + 1)]
 
 
-def scale_of(metric: Metric[Any], seen: Iterable[float]) -> Scale:
+def axis_of(metric: Metric[Any], seen: Iterable[float]) -> Axis:
     """Return the axis of a metric: its own range, or that of the values where it is unbounded."""
     ends = [end for end in (metric.best, metric.worst) if end is not None and known(end)]
     pool = ends if len(ends) == 2 else [*ends, *(value for value in seen if known(value))]
     low, high = (min(pool), max(pool)) if pool else (0.0, 1.0)
     if high <= low:
         low, high = low - 0.5, high + 0.5
-    return Scale(low, high, metric.higher_is_better)
+    return Axis(low, high, metric.higher_is_better)
 
 
-def scale_of_times(seen: Iterable[float]) -> Scale:
+def axis_of_times(seen: Iterable[float]) -> Axis:
     """Return an axis for durations or sizes: from 0, or logarithmic when they differ 30-fold."""
     pool = [value for value in seen if value > 0]
     if not pool:
-        return Scale(0.0, 1.0)
+        return Axis(0.0, 1.0)
     if max(pool) > 30 * min(pool):
-        return Scale(10 ** math.floor(math.log10(min(pool))), max(pool) * 1.1, log=True)
-    return Scale(0.0, max(pool) * 1.05)
+        return Axis(10 ** math.floor(math.log10(min(pool))), max(pool) * 1.1, log=True)
+    return Axis(0.0, max(pool) * 1.05)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,22 +109,22 @@ def _svg(kind: str, height: float, label: str, parts: Iterable[str]) -> Markup:
     )
 
 
-def _percent(scale: Scale, value: float) -> str:
+def _percent(axis: Axis, value: float) -> str:
     """Return the place of a value on the axis as a percentage."""
-    return f"{100 * scale.position(value):.2f}%"
+    return f"{100 * axis.position(value):.2f}%"
 
 
-def _grid(scale: Scale, height: float) -> list[str]:
+def _grid(axis: Axis, height: float) -> list[str]:
     """Return the faint lines of an axis."""
-    places = [_percent(scale, tick) for tick in scale.ticks()]
+    places = [_percent(axis, tick) for tick in axis.ticks()]
     return [f'<line class="grid" x1="{x}" x2="{x}" y1="0" y2="{height:g}"/>' for x in places]
 
 
-def axis(scale: Scale) -> Markup:
+def axis_figure(axis: Axis) -> Markup:
     """Return the numbers of an axis as a figure of its own, to stand over or under others."""
     parts = [
-        f'<text x="{_percent(scale, tick)}" y="12" text-anchor="middle">{tick:.3g}</text>'
-        for tick in scale.ticks()
+        f'<text x="{_percent(axis, tick)}" y="12" text-anchor="middle">{tick:.3g}</text>'
+        for tick in axis.ticks()
     ]
     return Markup(
         f'<svg class="fig axis" aria-hidden="true" width="100%" height="16">{"".join(parts)}</svg>'
@@ -132,7 +132,7 @@ def axis(scale: Scale) -> Markup:
 
 
 def whisker(
-    scale: Scale,
+    axis: Axis,
     mean: float,
     low: float = math.nan,
     high: float = math.nan,
@@ -142,28 +142,28 @@ def whisker(
 
     Parameters
     ----------
-    scale : Scale
+    axis : Axis
         The axis of the metric.
     mean, low, high, pooled : float
         Values; those that are not finite are not drawn.
     """
-    parts = _grid(scale, 28)
+    parts = _grid(axis, 28)
     row = 10 if known(pooled) else 14
     label = f"mean {number(mean)}" if known(mean) else "not defined"
     if known(low) and known(high):
-        ends = _percent(scale, low), _percent(scale, high)
+        ends = _percent(axis, low), _percent(axis, high)
         parts.append(f'<line class="ci" x1="{ends[0]}" x2="{ends[1]}" y1="{row}" y2="{row}"/>')
         cap = '<line class="cap" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>'
         parts += [cap.format(at, row - 5, row + 5) for at in ends]
         label += f", 95 % interval {number(low)} to {number(high)}"
     if known(pooled):
         parts.append(
-            f'<svg x="{_percent(scale, pooled)}" y="23" overflow="visible">'
+            f'<svg x="{_percent(axis, pooled)}" y="23" overflow="visible">'
             '<path class="pooled" d="M-4 0L0-4L4 0L0 4Z"/></svg>'
         )
         label += f", pooled {number(pooled)}"
     if known(mean):
-        parts.append(f'<circle class="mean" cx="{_percent(scale, mean)}" cy="{row}" r="5.5"/>')
+        parts.append(f'<circle class="mean" cx="{_percent(axis, mean)}" cy="{row}" r="5.5"/>')
     return _svg("whisker", 28, label, parts)
 
 
@@ -198,12 +198,12 @@ def lanes(positions: Sequence[float], width: float = DOT) -> list[int]:
     return chosen
 
 
-def strip(scale: Scale, dots: Sequence[Dot], unit: str = "") -> Markup:
+def strip(axis: Axis, dots: Sequence[Dot], unit: str = "") -> Markup:
     """Return all cases as dots along the axis, a line at their median, crosses for failed ones.
 
     Parameters
     ----------
-    scale : Scale
+    axis : Axis
         The axis.
     dots : sequence of Dot
         The cases, with finite values.
@@ -211,14 +211,14 @@ def strip(scale: Scale, dots: Sequence[Dot], unit: str = "") -> Markup:
         Unit of the values, for the tooltip.
     """
     half = LANE_STEP * (LANES // 2) + 6
-    parts = _grid(scale, 2 * half)
+    parts = _grid(axis, 2 * half)
     if not dots:
         return _svg("strip", 2 * half, "no values", parts)
     ordered = sorted(dot.value for dot in dots)
     median = (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
-    middle = _percent(scale, median)
+    middle = _percent(axis, median)
     parts.append(f'<line class="median" x1="{middle}" x2="{middle}" y1="2" y2="{2 * half - 2:g}"/>')
-    places = [100 * scale.position(dot.value) for dot in dots]
+    places = [100 * axis.position(dot.value) for dot in dots]
     for dot, at, lane in zip(dots, places, lanes(places), strict=True):
         y = f"{half + LANE_STEP * lane:g}"
         failed = " (failed)" if dot.failed else ""

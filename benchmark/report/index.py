@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmark.record import Record
-from benchmark.report.figures import Scale, scale_of
+from benchmark.report.figures import Axis, axis_of
 from benchmark.results.ranking import Standing, Summary
 from benchmark.results.results import Results
 from cytosuite.metrics import Metric
@@ -31,7 +31,7 @@ class Index:
         The defined values by case; infinite ones are among them.
     records : mapping of str to mapping of str to Record
         How each case went, by algorithm and case.
-    axes : mapping of str to Scale
+    axes : mapping of str to Axis
         Axis of each metric, wide enough for all values and intervals; with the better end.
     """
 
@@ -43,7 +43,7 @@ class Index:
     by_case: list[Metric[Any]]
     values: dict[tuple[str, str], dict[str, float]]
     records: dict[str, dict[str, Record]]
-    axes: dict[str, Scale]
+    axes: dict[str, Axis]
 
     def summary(self, entry: Standing, metric: Metric[Any]) -> Summary:
         """Return a metric of one standing, NaN where there is none."""
@@ -108,5 +108,5 @@ def index(results: Results) -> Index:
         [metric for metric in results.metrics if metric.scope == "case"],
         values,
         records,
-        {metric.name: scale_of(metric, seen[metric.name]) for metric in results.metrics},
+        {metric.name: axis_of(metric, seen[metric.name]) for metric in results.metrics},
     )

@@ -8,7 +8,7 @@ import jinja2
 from markupsafe import Markup
 
 from benchmark.report import wording
-from benchmark.report.figures import axis
+from benchmark.report.figures import axis_figure
 from benchmark.report.index import Index
 from benchmark.report.section import sections
 from benchmark.report.verdict import verdict
@@ -41,7 +41,9 @@ def render(index: Index, views: Mapping[str, Any]) -> str:
     environment.filters.update(
         number=wording.number, duration=wording.duration, doi=wording.doi_link
     )
-    environment.globals.update(count=wording.count, axis=axis, index=index, views=views)
+    environment.globals.update(
+        count=wording.count, axis_figure=axis_figure, index=index, views=views
+    )
     shown = {
         name: (section, Markup(environment.from_string(section.template).render(view=views[name])))
         for name, section in sections().items()

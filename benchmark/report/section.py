@@ -15,7 +15,7 @@ SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~])")
 
 
 @dataclass(frozen=True)
-class Section(Generic[V]):
+class ReportSection(Generic[V]):
     """A section of the report, the constant ``SECTION`` of a module in ``sections``.
 
     Parameters
@@ -45,7 +45,7 @@ class Section(Generic[V]):
 
 
 @cache
-def sections() -> dict[str, Section[Any]]:
+def sections() -> dict[str, ReportSection[Any]]:
     """Return all sections by the name of their module, in their order."""
     package = import_module("benchmark.report.sections")
     names = [module.name for module in pkgutil.iter_modules(package.__path__)]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from benchmark.report.figures import Dot, Scale, axis, strip
+from benchmark.report.figures import Axis, Dot, axis_figure, strip
 from benchmark.report.index import Index
 from benchmark.report.wording import known
 
@@ -33,7 +33,7 @@ def strips(
     index: Index,
     title: str,
     hint: str,
-    scale: Scale,
+    axis: Axis,
     values: dict[str, dict[str, float]],
     unit: str = "",
 ) -> Strips:
@@ -43,7 +43,7 @@ def strips(
     ----------
     index : Index
         The results.
-    title, hint, scale
+    title, hint, axis
         As in `Strips`.
     values : dict of str to dict of str to float
         By algorithm and case; values that are not finite are left out.
@@ -58,5 +58,5 @@ def strips(
             for case, value in found.items()
             if known(value)
         ]
-        rows.append((name, strip(scale, dots, unit)))
-    return Strips(title, hint, rows, axis(scale))
+        rows.append((name, strip(axis, dots, unit)))
+    return Strips(title, hint, rows, axis_figure(axis))

@@ -8,14 +8,14 @@ from markupsafe import Markup
 
 from benchmark.report.cells import cell, value
 from benchmark.report.index import Index
-from benchmark.report.section import Section, table
+from benchmark.report.section import ReportSection, table
 from benchmark.report.wording import duration, memory, number
 
 LISTED = 12  # cases at most in the Markdown
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class CaseTable:
     """A table with a row per case: title, names of the columns, rows of place, case and cells."""
 
     title: str
@@ -23,7 +23,7 @@ class Grid:
     rows: list[tuple[int, str, Markup]]
 
 
-def view(index: Index) -> list[Grid] | None:
+def view(index: Index) -> list[CaseTable] | None:
     """Return one table of all metrics for one algorithm, else one per metric."""
     names = [entry.algorithm for entry in index.ranked]
     if not names or not index.cases:
@@ -33,21 +33,21 @@ def view(index: Index) -> list[Grid] | None:
     badges = {name: {case: index.status(name, case) for case in index.cases} for name in names}
     grids = []
     for metric in index.by_case:
-        scale = index.axes[metric.name]
+        axis = index.axes[metric.name]
         columns = [(index.values.get((name, metric.name), {}), badges[name]) for name in names]
         rows = [
             (
                 place,
                 case,
-                _joined(value(metric, of.get(case), scale, badge[case]) for of, badge in columns),
+                _joined(value(metric, of.get(case), axis, badge[case]) for of, badge in columns),
             )
             for case, place in index.cases.items()
         ]
-        grids.append(Grid(metric.name, names, rows))
+        grids.append(CaseTable(metric.name, names, rows))
     return grids
 
 
-def _grid_of_one(index: Index, name: str) -> Grid:
+def _grid_of_one(index: Index, name: str) -> CaseTable:
     """Return all metrics, time and memory of one algorithm, a row per case."""
     rows = []
     for case, place in index.cases.items():
@@ -64,7 +64,7 @@ def _grid_of_one(index: Index, name: str) -> Grid:
             cells.append(cell("" if badge else "ok", badge or "ok", badge=badge))
         rows.append((place, case, _joined(cells)))
     columns = [metric.name for metric in index.by_case]
-    return Grid(name, [*columns, "time", "memory", "status"], rows)
+    return CaseTable(name, [*columns, "time", "memory", "status"], rows)
 
 
 def _joined(cells: Iterable[Markup]) -> Markup:
@@ -72,7 +72,7 @@ def _joined(cells: Iterable[Markup]) -> Markup:
     return Markup("").join(cells)
 
 
-def markdown(index: Index, _: list[Grid]) -> list[str]:
+def markdown(index: Index, _: list[CaseTable]) -> list[str]:
     """Return the leaderboard's metrics of the cases in which the best algorithm did worst."""
     metrics = [metric for metric in index.board if metric.scope == "case"]
     if not metrics:
@@ -120,4 +120,4 @@ TEMPLATE = """
 {% endfor %}
 """  # noqa: E501 - HTML
 
-SECTION = Section(50, "Cases", "Case by case", view, TEMPLATE, markdown)
+SECTION = ReportSection(50, "Cases", "Case by case", view, TEMPLATE, markdown)

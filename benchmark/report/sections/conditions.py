@@ -8,9 +8,9 @@ from markupsafe import Markup
 
 from benchmark.report.curves import WIDE, Curve, curves
 from benchmark.report.curves import key as mark_of
-from benchmark.report.figures import Scale, heat
+from benchmark.report.figures import Axis, heat
 from benchmark.report.index import Index
-from benchmark.report.section import Section, escape, table
+from benchmark.report.section import ReportSection, escape, table
 from benchmark.report.wording import count, interval, known, number
 from benchmark.results.results import Condition, Group, Pooled
 from cytosuite.metrics import Metric
@@ -28,7 +28,7 @@ BOTH = (
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
+class GroupScore:
     """A score in a table: value and interval as text, and whether it leads its column."""
 
     text: str
@@ -40,14 +40,14 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class GroupLine:
     """The scores of one algorithm or control, a column per group; controls have no mark."""
 
     name: str
     control: bool
     place: int
     mark: Markup
-    scores: list[Score]
+    scores: list[GroupScore]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Panel:
     wide: bool
     heads: list[tuple[str, list[str]]]
     figure: Markup
-    lines: list[Line]
+    lines: list[GroupLine]
     remarks: list[str]
 
 
@@ -140,9 +140,9 @@ def _tab(index: Index, metric: Metric[Any]) -> Tab:
     return Tab(metric, [_panel(index, c, metric, near) for c in index.results.conditions])
 
 
-def _near(index: Index, metric: Metric[Any]) -> Scale:
+def _near(index: Index, metric: Metric[Any]) -> Axis:
     """Return the part of an axis, in tenths, with the algorithms' scores and intervals."""
-    scale = index.axes[metric.name]
+    axis = index.axes[metric.name]
     names = [entry.algorithm for entry in index.ranked]
     ends = [
         end
@@ -152,11 +152,11 @@ def _near(index: Index, metric: Metric[Any]) -> Scale:
         for end in (score.value, score.low, score.high)
         if known(end)
     ]
-    tenth = (scale.high - scale.low) / 10
-    first = math.floor((min(ends, default=scale.low) - scale.low) / tenth + 1e-9)
-    last = math.ceil((max(ends, default=scale.high) - scale.low) / tenth - 1e-9)
+    tenth = (axis.high - axis.low) / 10
+    first = math.floor((min(ends, default=axis.low) - axis.low) / tenth + 1e-9)
+    last = math.ceil((max(ends, default=axis.high) - axis.low) / tenth - 1e-9)
     first = max(0, min(first, last - 2))
-    return replace(scale, low=scale.low + first * tenth, high=scale.low + last * tenth)
+    return replace(axis, low=axis.low + first * tenth, high=axis.low + last * tenth)
 
 
 def _pooled(group: Group, name: str, metric: Metric[Any]) -> Pooled:
@@ -164,7 +164,7 @@ def _pooled(group: Group, name: str, metric: Metric[Any]) -> Pooled:
     return group.scores.get((name, metric.name), UNKNOWN)
 
 
-def _panel(index: Index, condition: Condition, metric: Metric[Any], near: Scale) -> Panel:
+def _panel(index: Index, condition: Condition, metric: Metric[Any], near: Axis) -> Panel:
     """Return figure, upon the near axis, and table of one condition and metric."""
     names = [entry.algorithm for entry in index.ranked]
     better = min if metric.higher_is_better is False else max
@@ -174,7 +174,7 @@ def _panel(index: Index, condition: Condition, metric: Metric[Any], near: Scale)
         )
         for group in condition.groups
     ]
-    lines: list[Line] = []
+    lines: list[GroupLine] = []
     for place, entry in enumerate([*index.ranked, *index.controls]):
         found = [_pooled(group, entry.algorithm, metric) for group in condition.groups]
         failed = [group.failed.get(entry.algorithm, 0) for group in condition.groups]
@@ -184,7 +184,7 @@ def _panel(index: Index, condition: Condition, metric: Metric[Any], near: Scale)
             for score, best, lost in zip(found, top, failed, strict=True)
         ]
         mark = Markup("") if entry.control else mark_of(place)
-        lines.append(Line(entry.algorithm, entry.control, place, mark, scores))
+        lines.append(GroupLine(entry.algorithm, entry.control, place, mark, scores))
     drawn = [
         Curve(place, name, [_pooled(group, name, metric) for group in condition.groups])
         for place, name in enumerate(names)
@@ -197,12 +197,12 @@ def _panel(index: Index, condition: Condition, metric: Metric[Any], near: Scale)
 
 def _score(
     index: Index, metric: Metric[Any], score: Pooled, best: bool, failed: int, control: bool
-) -> Score:
+) -> GroupScore:
     """Return a score as a cell; a control has no colour and no interval."""
     reach = "" if control else interval(score.low, score.high)
     good = None if control else index.axes[metric.name].goodness(score.value)
     key = score.value if known(score.value) else ""
-    return Score(number(score.value), reach, key, heat(good), best, failed)
+    return GroupScore(number(score.value), reach, key, heat(good), best, failed)
 
 
 def markdown(index: Index, view: Breakdown) -> list[str]:
@@ -257,4 +257,4 @@ TEMPLATE = """
 {% endfor %}
 """  # noqa: E501 - HTML
 
-SECTION = Section(30, "By condition", "By condition", view, TEMPLATE, markdown)
+SECTION = ReportSection(30, "By condition", "By condition", view, TEMPLATE, markdown)

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from statistics import median
 
-from benchmark.report.figures import scale_of_times
+from benchmark.report.figures import axis_of_times
 from benchmark.report.index import Index
-from benchmark.report.section import Section, table
+from benchmark.report.section import ReportSection, table
 from benchmark.report.strips import Strips, strips
 from benchmark.report.wording import duration, memory
 
@@ -29,9 +29,9 @@ def view(index: Index) -> Cost | None:
     for field, title, factor, unit in QUANTITIES:
         values = _measured(index, field, factor)
         if any(values.values()):
-            scale = scale_of_times(value for found in values.values() for value in found.values())
-            hint = "logarithmic" if scale.log else "less is better"
-            figures.append(strips(index, title, hint, scale, values, unit))
+            axis = axis_of_times(value for found in values.values() for value in found.values())
+            hint = "logarithmic" if axis.log else "less is better"
+            figures.append(strips(index, title, hint, axis, values, unit))
     starts = {
         name: min(times)
         for name, found in index.records.items()
@@ -79,4 +79,4 @@ TEMPLATE = """
 {% if view.starts %}<p>Start of the algorithm, once per run: {% for name, seconds in view.starts.items() %}<span class="name">{{ name }}</span> {{ seconds|duration }}{{ ", " if not loop.last else "." }}{% endfor %}</p>{% endif %}
 """  # noqa: E501 - HTML
 
-SECTION = Section(60, "Time and memory", "Time and memory", view, TEMPLATE, markdown)
+SECTION = ReportSection(60, "Time and memory", "Time and memory", view, TEMPLATE, markdown)

@@ -2,7 +2,7 @@
 
 from benchmark.record import Record
 from benchmark.report.index import Index
-from benchmark.report.section import Section, table
+from benchmark.report.section import ReportSection, table
 
 
 def view(index: Index) -> list[Record] | None:
@@ -26,6 +26,6 @@ TEMPLATE = """
 {% endfor %}
 """  # noqa: E501 - HTML
 
-SECTION = Section(
+SECTION = ReportSection(
     70, "Failures", "Failures", view, TEMPLATE, markdown, lambda found: str(len(found))
 )

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from benchmark.report.cells import value
 from benchmark.report.figures import whisker
 from benchmark.report.index import Index
-from benchmark.report.section import Section, table
+from benchmark.report.section import ReportSection, table
 from benchmark.report.wording import duration, interval, joined, known, memory, number
 from benchmark.results.ranking import Standing
 from cytosuite.metrics import Metric
@@ -24,7 +24,7 @@ TOP = ("oracle", "real")  # controls that stand above the algorithms
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
+class BoardScore:
     """A metric of one standing: its figure, and its numbers in words."""
 
     metric: str
@@ -41,27 +41,27 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class BoardLine:
     """A line of the leaderboard; `place` is empty for controls and the unranked."""
 
     place: str
     entry: Standing
     title: str
-    scores: list[Score]
+    scores: list[BoardScore]
     seconds: str
     memory: str
 
 
 @dataclass(frozen=True, slots=True)
-class Board:
+class Leaderboard:
     """The leaderboard, the sentences above it, and the mean of every metric."""
 
     lead: str
-    lines: list[Line]
+    lines: list[BoardLine]
     means: list[tuple[Standing, list[Markup]]]
 
 
-def view(index: Index) -> Board:
+def view(index: Index) -> Leaderboard:
     """Return the leaderboard: the best controls on top, then the algorithms by rank."""
     top = [entry for entry in index.controls if entry.algorithm in TOP]
     low = [entry for entry in index.controls if entry.algorithm not in TOP]
@@ -74,23 +74,23 @@ def view(index: Index) -> Board:
         title = "control" if entry.control else titles.get(entry.algorithm, "")
         scores = [_score(index, entry, metric) for metric in index.board]
         seconds, size = duration(entry.median_seconds), memory(entry.peak_memory)
-        lines.append(Line(place, entry, title, scores, seconds, size))
+        lines.append(BoardLine(place, entry, title, scores, seconds, size))
     means = [
         (entry, [_mean(index, entry, metric) for metric in index.results.metrics])
         for entry in [*index.ranked, *index.controls]
     ]
-    return Board(" ".join(_lead(index)), lines, means)
+    return Leaderboard(" ".join(_lead(index)), lines, means)
 
 
-def _score(index: Index, entry: Standing, metric: Metric[Any]) -> Score:
+def _score(index: Index, entry: Standing, metric: Metric[Any]) -> BoardScore:
     """Return one metric of one standing; a control has no interval and no pooled value."""
-    found, scale = index.summary(entry, metric), index.axes[metric.name]
+    found, axis = index.summary(entry, metric), index.axes[metric.name]
     if entry.control:
-        return Score(metric.name, whisker(scale, found.mean), number(found.mean), "", "")
-    figure = whisker(scale, found.mean, found.low, found.high, found.pooled)
+        return BoardScore(metric.name, whisker(axis, found.mean), number(found.mean), "", "")
+    figure = whisker(axis, found.mean, found.low, found.high, found.pooled)
     pooled = number(found.pooled) if known(found.pooled) else ""
     reach = interval(found.low, found.high)
-    return Score(metric.name, figure, number(found.mean), reach, pooled)
+    return BoardScore(metric.name, figure, number(found.mean), reach, pooled)
 
 
 def _mean(index: Index, entry: Standing, metric: Metric[Any]) -> Markup:
@@ -132,7 +132,7 @@ def _lead(index: Index) -> list[str]:
     return sentences
 
 
-def markdown(index: Index, board: Board) -> list[str]:
+def markdown(index: Index, board: Leaderboard) -> list[str]:
     """Return the leaderboard as a table, and one of every metric."""
     if not board.lines:
         return ["Nothing has run yet."]
@@ -175,7 +175,7 @@ TEMPLATE = """
     <th scope="col" role="columnheader" class="num">#</th>
     <th scope="col" role="columnheader">Algorithm</th>
     {% for metric in index.board %}
-    <th scope="col" role="columnheader" class="metric"><abbr title="{{ metric.title }}">{{ metric.name }}</abbr><div class="score"><div class="track">{{ axis(index.axes[metric.name]) }}</div><div class="score-text"></div></div></th>
+    <th scope="col" role="columnheader" class="metric"><abbr title="{{ metric.title }}">{{ metric.name }}</abbr><div class="score"><div class="track">{{ axis_figure(index.axes[metric.name]) }}</div><div class="score-text"></div></div></th>
     {% endfor %}
     <th scope="col" role="columnheader" class="num">Failed</th>
     <th scope="col" role="columnheader" class="num">Time per case</th>
@@ -215,4 +215,4 @@ TEMPLATE = """
 {% endif %}
 """  # noqa: E501 - HTML
 
-SECTION = Section(10, "Leaderboard", "Leaderboard", view, TEMPLATE, markdown)
+SECTION = ReportSection(10, "Leaderboard", "Leaderboard", view, TEMPLATE, markdown)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from benchmark.report.index import Index
-from benchmark.report.section import Section, table
+from benchmark.report.section import ReportSection, table
 from benchmark.report.wording import direction
 from cytosuite.metrics import Metric
 
@@ -35,4 +35,4 @@ TEMPLATE = """
 </dl>
 """  # noqa: E501 - HTML
 
-SECTION = Section(90, "Measures", "What the measures mean", view, TEMPLATE, markdown)
+SECTION = ReportSection(90, "Measures", "What the measures mean", view, TEMPLATE, markdown)

@@ -2,7 +2,7 @@
 
 from benchmark.record import Record
 from benchmark.report.index import Index
-from benchmark.report.section import Section, table
+from benchmark.report.section import ReportSection, table
 from benchmark.report.wording import number
 
 
@@ -43,4 +43,4 @@ TEMPLATE = """
 </table></div></details>
 """  # noqa: E501 - HTML
 
-SECTION = Section(80, "Models", "Which model was used", view, TEMPLATE, markdown)
+SECTION = ReportSection(80, "Models", "Which model was used", view, TEMPLATE, markdown)

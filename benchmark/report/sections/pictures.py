@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from benchmark.pictures.cut import pictured
-from benchmark.pictures.gallery import ALGORITHMS, CASES, CaseView, Row, choose, draw_all
+from benchmark.pictures.gallery import ALGORITHMS, CASES, CaseView, VolumeView, choose, draw_all
 from benchmark.pictures.png import FULL
 from benchmark.report.index import Index
-from benchmark.report.section import Section, escape, table
+from benchmark.report.section import ReportSection, escape, table
 from benchmark.report.wording import count, joined, number
+from benchmark.results.answers import main_output
 
 SLICES = (
     "Slices through the middle, or through the fullest plane where the middle is empty; "
@@ -52,7 +52,7 @@ class Gallery:
         return {view.case: view for view in self.views}
 
     @property
-    def typical(self) -> tuple[CaseView, Row] | None:
+    def typical(self) -> tuple[CaseView, VolumeView] | None:
         """The case in the middle of those shown, and its row to show alone: an output, if any."""
         if not self.views:
             return None
@@ -63,7 +63,7 @@ class Gallery:
 
 def view(index: Index) -> Gallery | None:
     """Return the pictures of some cases; None for a task without images."""
-    output = pictured(index.results.task)
+    output = main_output(index.results.task)
     cases = {case.name: case for case in index.results.cases if case.inputs}
     if output is None or not cases:
         return None
@@ -198,4 +198,4 @@ TEMPLATE = """
 {% for problem in view.problems %}<p class="notice">No picture of {{ problem }}</p>{% endfor %}
 """  # noqa: E501 - HTML
 
-SECTION = Section(20, "Pictures", "Pictures", view, TEMPLATE, markdown)
+SECTION = ReportSection(20, "Pictures", "Pictures", view, TEMPLATE, markdown)

@@ -1,7 +1,7 @@
 """Provenance: the command, versions and machine of the run, and its algorithms."""
 
 from benchmark.report.index import Index
-from benchmark.report.section import Section, table
+from benchmark.report.section import ReportSection, table
 
 
 def view(index: Index) -> dict[str, str]:
@@ -38,4 +38,4 @@ TEMPLATE = """
 {% endif %}
 """  # noqa: E501 - HTML
 
-SECTION = Section(100, "How it was made", "How it was made", view, TEMPLATE, markdown)
+SECTION = ReportSection(100, "How it was made", "How it was made", view, TEMPLATE, markdown)

@@ -3,7 +3,7 @@
 from statistics import median
 
 from benchmark.report.index import Index
-from benchmark.report.section import Section, table
+from benchmark.report.section import ReportSection, table
 from benchmark.report.strips import Strips, strips
 from benchmark.report.wording import direction, number
 
@@ -47,4 +47,4 @@ TEMPLATE = """
 </div>
 """  # noqa: E501 - HTML
 
-SECTION = Section(40, "Spread", "Spread over the cases", view, TEMPLATE, markdown)
+SECTION = ReportSection(40, "Spread", "Spread over the cases", view, TEMPLATE, markdown)

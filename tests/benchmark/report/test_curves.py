@@ -4,10 +4,10 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from benchmark.report.curves import HIGH, LOW, SHAPES, Curve, colour, curves, key
-from benchmark.report.figures import Scale
+from benchmark.report.figures import Axis
 from benchmark.results.results import Pooled
 
-UNIT = Scale(0.0, 1.0, rising=True)
+UNIT = Axis(0.0, 1.0, rising=True)
 LABELS = ["low", "middle", "high"]
 
 

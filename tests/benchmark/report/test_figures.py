@@ -10,26 +10,26 @@ from markupsafe import escape
 from benchmark.report.figures import (
     DOT,
     LANES,
+    Axis,
     Dot,
-    Scale,
-    axis,
+    axis_figure,
+    axis_of,
+    axis_of_times,
     heat,
     lanes,
-    scale_of,
-    scale_of_times,
     strip,
     whisker,
 )
 from cytosuite.metrics import metrics_of
 
-UNIT = Scale(0.0, 1.0, rising=True)
+UNIT = Axis(0.0, 1.0, rising=True)
 METRICS = {metric.name: metric for metric in (*metrics_of("labels"), *metrics_of("images"))}
 REALS = st.floats(-1e6, 1e6)
 
 
 @given(REALS, REALS, REALS)
 def test_positions_lie_on_the_axis(low, high, value):
-    assert 0.0 <= Scale(min(low, high), max(low, high)).position(value) <= 1.0
+    assert 0.0 <= Axis(min(low, high), max(low, high)).position(value) <= 1.0
 
 
 @given(st.floats(0, 1), st.floats(0, 1))
@@ -39,32 +39,32 @@ def test_position_grows_with_value(a, b):
 
 @given(st.floats(1e-3, 1e3), st.floats(1.001, 1e4))
 def test_ticks_are_few_and_on_the_axis(low, ratio):
-    for scale in (Scale(low, low * ratio), Scale(low, low * ratio, log=True)):
-        ticks = scale.ticks()
+    for axis in (Axis(low, low * ratio), Axis(low, low * ratio, log=True)):
+        ticks = axis.ticks()
         assert len(ticks) <= 9
-        assert all(scale.low * 0.999 <= tick <= scale.high * 1.001 for tick in ticks)
+        assert all(axis.low * 0.999 <= tick <= axis.high * 1.001 for tick in ticks)
 
 
 def test_goodness_follows_the_better_end():
-    errors = Scale(0.0, 10.0, rising=False)
+    errors = Axis(0.0, 10.0, rising=False)
     assert (errors.goodness(0.0), errors.goodness(10.0)) == (1.0, 0.0)
     assert UNIT.goodness(1.0) == 1.0
-    assert Scale(0.0, 1.0).goodness(0.5) is None
+    assert Axis(0.0, 1.0).goodness(0.5) is None
 
 
 def test_a_metric_without_end_takes_that_of_its_values():
     distance, ratio, count = (METRICS[name] for name in ("ASSD", "PSNR", "truth_count"))
-    assert scale_of(METRICS["SEG"], [0.3]) == Scale(0.0, 1.0, True)
-    assert scale_of(distance, [3.0, math.nan, 8.0]) == Scale(0.0, 8.0, False)
-    assert scale_of(ratio, [30.0, math.inf]) == Scale(0.0, 30.0, True)
-    assert scale_of(distance, []).low < 0.0 < scale_of(distance, []).high
-    assert scale_of(count, []) == Scale(0.0, 1.0, None)
+    assert axis_of(METRICS["SEG"], [0.3]) == Axis(0.0, 1.0, True)
+    assert axis_of(distance, [3.0, math.nan, 8.0]) == Axis(0.0, 8.0, False)
+    assert axis_of(ratio, [30.0, math.inf]) == Axis(0.0, 30.0, True)
+    assert axis_of(distance, []).low < 0.0 < axis_of(distance, []).high
+    assert axis_of(count, []) == Axis(0.0, 1.0, None)
 
 
 @given(st.sampled_from(sorted(METRICS)), st.lists(st.floats(0, 100), min_size=2))
 def test_better_values_are_never_less_good(name, values):
     metric = METRICS[name]
-    goodness = [scale_of(metric, values).goodness(value) for value in sorted(values)]
+    goodness = [axis_of(metric, values).goodness(value) for value in sorted(values)]
     if metric.higher_is_better is None:
         assert set(goodness) == {None}
     else:
@@ -72,9 +72,9 @@ def test_better_values_are_never_less_good(name, values):
 
 
 def test_times_far_apart_get_a_logarithmic_axis():
-    assert scale_of_times([1.0, 2.0]).low == 0.0
-    assert scale_of_times([0.5, 100.0]).log
-    assert scale_of_times([]) == scale_of_times([0.0]) == Scale(0.0, 1.0)
+    assert axis_of_times([1.0, 2.0]).low == 0.0
+    assert axis_of_times([0.5, 100.0]).log
+    assert axis_of_times([]) == axis_of_times([0.0]) == Axis(0.0, 1.0)
 
 
 @given(st.lists(st.floats(0, 100), max_size=60))
@@ -114,7 +114,7 @@ def test_strip_escapes_names_and_crosses_failures():
 
 
 def test_drawings_are_well_formed():
-    for drawing in (axis(UNIT), strip(UNIT, []), whisker(UNIT, 0.5)):
+    for drawing in (axis_figure(UNIT), strip(UNIT, []), whisker(UNIT, 0.5)):
         ET.fromstring(str(drawing))
 
 

@@ -144,8 +144,8 @@ def test_a_section_is_found_by_its_module(tmp_path, monkeypatch, make):
     package = tmp_path / "benchmark_sections"
     package.mkdir()
     (package / "extra.py").write_text(
-        "from benchmark.report.section import Section\n"
-        "SECTION = Section(5, 'Extra', 'An extra', lambda index: 7,\n"
+        "from benchmark.report.section import ReportSection\n"
+        "SECTION = ReportSection(5, 'Extra', 'An extra', lambda index: 7,\n"
         "    '<p>{{ view }} of {{ index.cases|length }}</p>', lambda index, view: [str(view)])\n"
     )
     import benchmark.report.sections as home
