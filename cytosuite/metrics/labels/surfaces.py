@@ -10,7 +10,7 @@ as in MONAI and MedPy, over both surfaces taken together).
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import dist, isfinite, nan
+from math import dist, isfinite, nan, prod
 from typing import Any, Literal
 
 import numpy as np
@@ -101,16 +101,15 @@ def surfaces(
     step = _checked(spacing, truth.ndim)
     pairs = _matched(table, matching)
     rows, columns = table.truth_index[pairs], table.prediction_index[pairs]
-    apart = 2 * dist(np.zeros(truth.ndim), np.multiply(truth.shape, step)) + 1
-    own = _points(truth, table.truth_labels, rows, step)
-    other = _points(prediction, table.prediction_labels, columns, step)
+    own, own_start = _voxels(truth, table.truth_labels, rows)
+    other, other_start = _voxels(prediction, table.prediction_labels, columns)
     return Surfaces(
         truth_labels=table.truth_labels[rows],
         prediction_labels=table.prediction_labels[columns],
-        from_truth=_nearest(*own, *other, apart),
-        from_prediction=_nearest(*other, *own, apart),
-        truth_start=own[1],
-        prediction_start=other[1],
+        from_truth=_nearest(own, other, truth.shape, step),
+        from_prediction=_nearest(other, own, truth.shape, step),
+        truth_start=own_start,
+        prediction_start=other_start,
     )
 
 
@@ -268,10 +267,11 @@ def _matched(table: Overlap, matching: str) -> Counts:
     return above
 
 
-def _points(
-    labels: NDArray[Any], names: Labels, objects: Counts, step: Floats
-) -> tuple[Floats, Counts]:
-    """Return the surface voxels in µm of some objects, and where those of each begin."""
+def _voxels(labels: NDArray[Any], names: Labels, objects: Counts) -> tuple[Counts, Counts]:
+    """Return the surface voxels of some objects, ascending, and where those of each begin.
+
+    A voxel is its flat position plus the size of the volume for each object before its own.
+    """
     places = np.flatnonzero(_surface(labels))
     owner = np.searchsorted(names, labels.reshape(-1)[places].astype(np.uint64))
     wanted = np.zeros(names.size, bool)
@@ -283,8 +283,7 @@ def _points(
     start = np.concatenate([[0], np.cumsum(sizes[objects])])
     pair = np.repeat(np.arange(objects.size), sizes[objects])
     place = places[order[np.arange(pair.size) - start[pair] + begin[objects][pair]]]
-    points = np.stack(np.unravel_index(place, labels.shape), axis=1) * step
-    return points, start
+    return pair * labels.size + place, start
 
 
 def _surface(labels: NDArray[Any]) -> NDArray[np.bool_]:
@@ -300,17 +299,26 @@ def _surface(labels: NDArray[Any]) -> NDArray[np.bool_]:
     return edge
 
 
-def _nearest(
-    points: Floats, start: Counts, others: Floats, other_start: Counts, apart: float
-) -> Floats:
-    """Return the distance of each point from the nearest other of its pair, sorted in each pair."""
-    if not points.size:
-        return np.zeros(0)
-    pair, other_pair = (np.repeat(np.arange(s.size - 1), np.diff(s)) for s in (start, other_start))
-    tree = cKDTree(np.column_stack([other_pair * apart, others]), compact_nodes=False)
-    distance, _ = tree.query(np.column_stack([pair * apart, points]), workers=THREADS)
-    ordered: Floats = distance[np.lexsort((distance, pair))]
+def _nearest(voxels: Counts, others: Counts, shape: tuple[int, ...], step: Floats) -> Floats:
+    """Return the distance of each voxel from the nearest other of its pair, sorted in each pair.
+
+    Voxels on both surfaces, at distance 0, need no search.
+    """
+    distance = np.zeros(voxels.size)
+    near = np.minimum(np.searchsorted(others, voxels), others.size - 1)
+    away = np.flatnonzero(others[near] != voxels)
+    if away.size:
+        tree = cKDTree(_points(others, shape, step), compact_nodes=False)
+        distance[away], _ = tree.query(_points(voxels[away], shape, step), workers=THREADS)
+    ordered: Floats = distance[np.lexsort((distance, voxels // prod(shape)))]
     return ordered
+
+
+def _points(voxels: Counts, shape: tuple[int, ...], step: Floats) -> Floats:
+    """Return voxels as points in µm, the pair along a first axis with wide gaps."""
+    pair, place = np.divmod(voxels, prod(shape))
+    apart = 2 * dist(np.zeros(len(shape)), np.multiply(shape, step)) + 1
+    return np.column_stack([pair * apart, *(np.stack(np.unravel_index(place, shape)).T * step).T])
 
 
 def _quantiles(distances: Floats, start: Counts, quantile: float) -> Floats:
