@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from cytosuite.errors import InputError
+from cytosuite.errors import InputError, last_line
 from cytosuite.files import atomic, digest, read_json
 from cytosuite.manifest import read_card
 from cytosuite.training.parts import Best, State
@@ -72,8 +72,8 @@ def restore(state: State, path: Path, made_from: Origin) -> None:
         found = torch.load(path, map_location="cpu", weights_only=True)
         old = found["origin"]
     except (OSError, EOFError, RuntimeError, KeyError, TypeError, UnpicklingError) as error:
-        line = str(error).splitlines()[0]
-        raise InputError(f"{path}: cannot be read as a checkpoint ({line}); remove it") from None
+        reason = last_line(error)
+        raise InputError(f"{path}: cannot be read as a checkpoint ({reason}); remove it") from None
     if differs := [key for key in _BINDING if old.get(key) != made_from.get(key)]:
         raise InputError(
             f"{path}: this checkpoint was made with another {' and '.join(differs)}; give the "

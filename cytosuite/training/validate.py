@@ -47,18 +47,20 @@ def hold_out(cases: Cases[Case], amount: float) -> tuple[Cases[Case], Cases[Case
 
 
 def metric_named(name: str) -> Metric[Any]:
-    """Return a metric by its name.
+    """Return a metric by its name; the first family with it counts.
 
     Raises
     ------
     InputError
         If there is none, or neither end of its range is the better one.
     """
-    known = {metric.name: metric for family in FAMILIES for metric in metrics_of(family)}
-    ranking = [metric.name for metric in known.values() if metric.higher_is_better is not None]
+    ranking: dict[str, Metric[Any]] = {}
+    for metric in (metric for family in FAMILIES for metric in metrics_of(family)):
+        if metric.higher_is_better is not None:
+            ranking.setdefault(metric.name, metric)
     if name not in ranking:
         raise InputError(f"validation.metric: expected one of {', '.join(ranking)}, found {name!r}")
-    return known[name]
+    return ranking[name]
 
 
 def score(metric: Metric[Any], facts: Iterable[Facts]) -> float:

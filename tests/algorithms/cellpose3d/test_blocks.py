@@ -192,19 +192,6 @@ def test_explains_a_volume_of_which_no_block_fits(monkeypatch):
         plan_blocks(SHAPE, (60, 90, 99), MARGIN, multiple=MULTIPLE, tile=TILE)
 
 
-def test_idle_pages_of_files_count_as_free(monkeypatch):
-    told = {
-        "/proc/meminfo": f"MemTotal: 9 kB\nMemAvailable: {4 * 2**20} kB\n",
-        "/sys/fs/cgroup/memory.max": f"{3 * 2**30}\n",
-        "/sys/fs/cgroup/memory.current": f"{2 * 2**30}\n",
-        "/sys/fs/cgroup/memory.stat": f"anon 7\ninactive_file {2**29}\n",
-    }
-    monkeypatch.setattr(module.Path, "read_text", lambda path: told[str(path)])
-    assert module.free_gib() == 1.25  # a quarter is left for libraries
-    told["/sys/fs/cgroup/memory.max"] = "max\n"
-    assert module.free_gib() == 4.0
-
-
 @pytest.mark.parametrize(
     ("free", "expected"), [(None, (96, 320, 320)), (6.0, (96, 320, 320)), (2.0, (64, 192, 192))]
 )
@@ -212,13 +199,6 @@ def test_tiles_are_smaller_where_memory_is_short(free, expected, monkeypatch):
     monkeypatch.setattr(module, "free_gib", lambda: free)
     assert tile_within((96, 320, 320)) == expected
     assert tile_within((32, 64, 64)) == (32, 64, 64)
-
-
-def test_a_limit_that_others_watch_over_counts_less_what_is_used(monkeypatch):
-    before = module.free_gib()
-    monkeypatch.setenv("CYTOSUITE_MEMORY_GIB", "1.5")
-    assert 0 < module.free_gib() < 1.5
-    assert before is None or module.free_gib() < before
 
 
 def test_a_sample_of_a_small_volume_is_the_volume():

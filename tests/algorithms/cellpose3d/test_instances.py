@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from algorithms.cellpose3d.dynamics import follow, smooth_flow
-from algorithms.cellpose3d.flows import KINDS, flow_targets
+from algorithms.cellpose3d.dynamics import smooth_flow
+from algorithms.cellpose3d.flows import flow_targets
+from algorithms.cellpose3d.follow import follow
 from algorithms.cellpose3d.instances import instances, renumber
 from cytosuite.errors import InputError
 
@@ -27,8 +28,8 @@ def ellipsoids(shape, count, low, high, seed=0):
     return labels
 
 
-def segment(labels, kind="size", noise=0.0, sigma=1.0, spacing=(1, 1, 1), **lengths):
-    mask, flow = labels > 0, flow_targets(labels, kind)
+def segment(labels, noise=0.0, sigma=1.0, spacing=(1, 1, 1), **lengths):
+    mask, flow = labels > 0, flow_targets(labels)
     flow += np.random.default_rng(1).normal(0, noise, flow.shape).astype(np.float32)
     flow = smooth_flow(flow, mask, (sigma, sigma, sigma))
     ends = follow(flow, mask, steps=150, step_size=0.7)
@@ -45,11 +46,10 @@ def overlaps(truth, found):
     return np.array(best)
 
 
-@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("sigma", [0, 1])
-def test_perfect_flows_give_the_ellipsoids(kind, sigma):
+def test_perfect_flows_give_the_ellipsoids(sigma):
     truth = ellipsoids((32, 72, 72), 12, (5, 6, 6), (7, 10, 10))
-    found = segment(truth, kind, sigma=sigma)
+    found = segment(truth, sigma=sigma)
     assert found.dtype == np.uint32
     assert found.max() == truth.max()
     assert overlaps(truth, found).mean() >= 0.99
@@ -62,13 +62,12 @@ def test_noisy_flows_give_the_ellipsoids():
     assert overlaps(truth, found).mean() >= 0.97
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_spheres_that_touch_stay_apart(kind):
+def test_spheres_that_touch_stay_apart():
     z, y, x = np.ogrid[:20, :40, :40]
     truth = np.zeros((20, 40, 40), np.int32)
     for name, (b, c) in enumerate([(11, 11), (11, 28), (28, 11), (28, 28)], start=1):
         truth[(z - 9.5) ** 2 + (y - b) ** 2 + (x - c) ** 2 <= 8.6**2] = name
-    found = segment(truth, kind)
+    found = segment(truth)
     assert found.max() == 4
     assert overlaps(truth, found).min() >= 0.99
 
@@ -81,12 +80,11 @@ def test_tiny_cells_are_found():
     assert overlaps(truth, found).mean() >= 0.99
 
 
-@pytest.mark.parametrize("kind", ["size", "heat"])
-def test_a_bent_cell_is_one(kind):
+def test_a_bent_cell_is_one():
     y, x = np.ogrid[:40, :40]
     radius = np.hypot(y - 5, x - 20)
     truth = ((radius > 12) & (radius < 22) & (y > 8))[None].astype(np.int32)  # half a ring
-    found = segment(truth, kind, sigma_um=2.0)
+    found = segment(truth, sigma_um=2.0)
     np.testing.assert_array_equal(found, truth)
 
 

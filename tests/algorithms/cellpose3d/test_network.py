@@ -5,7 +5,7 @@ from safetensors.torch import save_file
 from algorithms.cellpose3d.network import build, load, multiple_of
 from algorithms.cellpose3d.training.settings import Network
 from cytosuite.errors import InputError
-from cytosuite.training.tools import tensors_of
+from cytosuite.network import tensors_of
 
 SMALL = {"widths": [4, 6, 8], "fold": 2}
 

@@ -9,10 +9,11 @@ from safetensors.torch import save_file
 from scipy import ndimage
 
 from algorithms.cellpose3d import predict as module
-from algorithms.cellpose3d.network import build, tensors_of
+from algorithms.cellpose3d.network import build
 from algorithms.cellpose3d.predict import predict
 from cytosuite.errors import InputError, ModelError
 from cytosuite.manifest import ModelCard
+from cytosuite.network import _loaded, tensors_of
 from cytosuite.tiling import plan
 from cytosuite.volume import Volume
 from cytosuite.weights import Model, open_model, read_cards
@@ -69,13 +70,13 @@ def model(tmp_path):
         return open_model(tmp_path, read_cards(tmp_path, "cellpose3d")[0])
 
     yield model
-    module._network.cache_clear()
+    _loaded.cache_clear()
 
 
 @pytest.fixture
 def fake(monkeypatch):
     """Put the stand-in in the place of the network."""
-    monkeypatch.setattr(module, "_network", lambda path, digest, arguments: uphill)
+    monkeypatch.setattr(module, "load_once", lambda model, arguments, load: uphill)
 
 
 def run(array, model, spacing=SPACING, axes="ZYX", **metadata):
@@ -129,7 +130,7 @@ def test_a_given_diameter_rescales_too(model, fake):
     assert volume.array.max() == 3
 
 
-def test_what_was_removed_is_said_with_place_and_reason(model, fake):
+def test_removed_objects_are_listed_with_place_and_reason(model, fake):
     volume = run(image(), model(min_volume_um3=1e6))
     table = json.loads(volume.metadata["cellpose3d_removed_table"])
     assert not volume.array.any()
@@ -264,8 +265,7 @@ def test_a_real_network_repeats_itself_and_is_loaded_once(model):
     tiny = model(tau=0.45, li=False)
     first, second = run(image(), tiny), run(image(), tiny)
     np.testing.assert_array_equal(first.array, second.array)
-    assert module._network.cache_info().misses == 1
-    assert module._network.cache_info().hits == 1
+    assert (_loaded.cache_info().misses, _loaded.cache_info().hits) == (1, 1)
 
 
 def test_explains_a_model_without_weights(model):

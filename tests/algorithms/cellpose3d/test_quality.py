@@ -1,10 +1,8 @@
-import json
-
 import numpy as np
 import pytest
 
 from algorithms.cellpose3d.flows import flow_targets
-from algorithms.cellpose3d.quality import Limits, Predicted, Removal, control, record
+from algorithms.cellpose3d.quality import Limits, Predicted, Removal, control
 from cytosuite.errors import InputError
 
 SPACING = (2.0, 1.0, 1.0)
@@ -75,13 +73,6 @@ def test_an_object_against_the_flow_is_removed():
     assert removed[0].value == pytest.approx(expected, rel=1e-5)
 
 
-def test_the_flow_is_compared_with_its_own_kind():
-    flow = flow_targets(three(), "published")
-    limits = Limits(max_flow_error=0.05)
-    assert control(three(), SPACING, limits, Predicted(flow=flow, kind="published"))[1] == []
-    assert control(three(), SPACING, limits, Predicted(flow=flow))[1] != []
-
-
 def test_elongation_is_that_of_a_cuboid_in_um():
     _, removed = control(three(), SPACING, Limits(max_elongation=3))
     assert removed == [Removal(9, "max_elongation", pytest.approx(12.0), 3.0)]
@@ -114,20 +105,6 @@ def test_an_object_is_named_once_with_the_first_reason():
         (6, "min_volume_um3"),
         (9, "min_volume_um3"),
     ]
-
-
-def test_the_record_is_plain():
-    _, removed = control(three(), SPACING, Limits(min_volume_um3=50))
-    found = json.loads(json.dumps(record(removed)))
-    assert found["count"] == 2
-    assert found["reasons"] == {"min_volume_um3": 2}
-    assert found["objects"][0] == {
-        "label": 6,
-        "reason": "min_volume_um3",
-        "value": 2.0,
-        "limit": 50.0,
-    }
-    assert record([]) == {"count": 0, "reasons": {}, "objects": []}
 
 
 def test_nothing_gives_nothing():

@@ -1,16 +1,16 @@
-"""Which of the models that come along is taken for which image."""
+"""The choice among the shipped models by the metadata of an image."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from algorithms.cellpose3d.training.checkpoint import HERE
 from cytosuite.manifest import read_algorithm, read_card
 from cytosuite.select import select
+from cytosuite.training.publish import ALGORITHMS
 
-ROOT = HERE.parent.parent
-CARDS = [read_card(path) for path in sorted((ROOT / "weights" / HERE.name).glob("*.json"))]
-POLICY = read_algorithm(HERE / "algorithm.toml").select
+WEIGHTS = ALGORITHMS.parent / "weights" / "cellpose3d"
+CARDS = [read_card(path) for path in sorted(WEIGHTS.glob("*.json"))]
+POLICY = read_algorithm(ALGORITHMS / "cellpose3d" / "algorithm.toml").select
 known = st.fixed_dictionaries(
     {"axes": st.just("ZYX")},
     optional={

@@ -3,6 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
+from algorithms.cellpose3d.flows import flow_targets
 from algorithms.cellpose3d.training.augment import (
     AugmentRanges,
     Turn,
@@ -11,7 +12,6 @@ from algorithms.cellpose3d.training.augment import (
     turn_image,
     turn_target,
 )
-from algorithms.cellpose3d.flows import flow_targets
 
 TURNS = [Turn(bits[:3], bits[3]) for bits in itertools.product((False, True), repeat=4)]
 
@@ -27,7 +27,7 @@ def labels():
 
 def _target(labels):
     heat = labels * 0.1
-    return np.concatenate([[labels > 0], flow_targets(labels, "size"), [heat]]).astype(np.float32)
+    return np.concatenate([[labels > 0], flow_targets(labels), [heat]]).astype(np.float32)
 
 
 @pytest.mark.parametrize("turn", TURNS, ids=str)

@@ -11,6 +11,7 @@ from training_data import (
     simulated_folder,
 )
 
+from algorithms.cellpose3d.flows import flow_targets
 from algorithms.cellpose3d.training.cases import (
     FLOW_UNIT,
     SHARE_UNIT,
@@ -19,9 +20,7 @@ from algorithms.cellpose3d.training.cases import (
     find_cases,
     level_within_cells,
     load_case,
-    load_cases,
 )
-from algorithms.cellpose3d.flows import flow_targets
 from cytosuite.errors import InputError
 
 PATCH = (8, 16, 16)
@@ -30,21 +29,21 @@ PATCH = (8, 16, 16)
 def test_a_simulated_case_keeps_its_fields_within_rounding(tmp_path):
     files = find_cases(simulated_folder(tmp_path))
     assert [names.name for names in files] == ["case_0", "case_1"]
-    case = load_cases(files, PATCH, "size")[1]
+    case = load_case(files[1], PATCH)
     light, level, labels = scene(1)
     assert case.simulated
     assert case.spacing == SPACING
     np.testing.assert_array_equal(case.labels, labels)
     np.testing.assert_allclose(case.level / SHARE_UNIT, level, atol=0.5 / SHARE_UNIT + 1e-6)
     np.testing.assert_allclose(
-        case.flow / FLOW_UNIT, flow_targets(labels, "size"), atol=0.5 / FLOW_UNIT + 1e-6
+        case.flow / FLOW_UNIT, flow_targets(labels), atol=0.5 / FLOW_UNIT + 1e-6
     )
     ratio = case.image / light
     assert ratio.std() < 1e-3 * ratio.mean()
 
 
 def test_light_is_in_units_of_the_median_nucleus(tmp_path):
-    case = load_case(find_cases(simulated_folder(tmp_path, 1))[0], PATCH, "size")
+    case = load_case(find_cases(simulated_folder(tmp_path, 1))[0], PATCH)
     light, level, labels = scene(0)
     means = [np.average(light[labels == k], weights=level[labels == k]) for k in (1, 2)]
     np.testing.assert_allclose(case.own + case.rest, [0, *(means / np.median(means))], rtol=1e-5)
@@ -52,21 +51,21 @@ def test_light_is_in_units_of_the_median_nucleus(tmp_path):
 
 
 def test_diameters_are_those_of_the_largest_slice(tmp_path):
-    case = load_case(find_cases(simulated_folder(tmp_path, 1))[0], PATCH, "size")
+    case = load_case(find_cases(simulated_folder(tmp_path, 1))[0], PATCH)
     # The level falls to 0.3 at sqrt(2 ln(1 / 0.3)) standard deviations of 3 voxels.
     expected = 2 * 3 * np.sqrt(2 * np.log(1 / 0.3)) * SPACING[1]
     np.testing.assert_allclose(case.diameters_um, expected, rtol=0.08)
 
 
 def test_plain_folders_of_a_simulation_are_read_alike(tmp_path):
-    (plain,) = load_cases(find_cases(plain_folder(tmp_path / "a")), PATCH, "size")
-    case = load_case(find_cases(simulated_folder(tmp_path / "b", 1))[0], PATCH, "size")
+    plain = load_case(find_cases(plain_folder(tmp_path / "a"))[0], PATCH)
+    case = load_case(find_cases(simulated_folder(tmp_path / "b", 1))[0], PATCH)
     assert plain.simulated
     np.testing.assert_array_equal(plain.image, case.image)
 
 
 def test_a_real_case_is_normalised_and_has_full_level_inside(tmp_path):
-    (case,) = load_cases(find_cases(real_folder(tmp_path)), PATCH, "size")
+    case = load_case(find_cases(real_folder(tmp_path))[0], PATCH)
     assert not case.simulated
     np.testing.assert_array_equal(case.level, SHARE_UNIT * (case.labels > 0))
     assert abs(np.median(case.image[case.labels == 0])) < 0.2
@@ -96,7 +95,7 @@ def test_the_level_of_cells_does_not_depend_on_their_numbers_and_is_0_outside():
 
 
 def test_light_is_in_units_of_the_median_membrane_and_every_cell_has_a_level(tmp_path):
-    (case,) = load_cases(find_cases(cells_folder(tmp_path), "membrane"), PATCH, "size")
+    case = load_case(find_cases(cells_folder(tmp_path), "membrane")[0], PATCH)
     assert case.simulated
     labels = case.labels
     np.testing.assert_array_equal(case.level, np.rint(255 * level_within_cells(labels)))
@@ -109,10 +108,10 @@ def test_light_is_in_units_of_the_median_membrane_and_every_cell_has_a_level(tmp
 def test_annotated_cells_get_a_level_that_tells_them_apart(tmp_path):
     cells = cells_folder(tmp_path / "a")
     (cells / "step-3-light").rename(cells / "images")
-    (case,) = load_cases(find_cases(cells, "membrane"), PATCH, "size")
+    case = load_case(find_cases(cells, "membrane")[0], PATCH)
     assert not case.simulated
     assert case.level[5, 14, 11] < 0.5 * case.level[5, 14, 4]
-    (nuclei,) = load_cases(find_cases(cells), PATCH, "size")
+    nuclei = load_case(find_cases(cells)[0], PATCH)
     assert nuclei.level[5, 14, 11] == SHARE_UNIT
 
 
@@ -128,7 +127,7 @@ def test_the_other_channel_is_refused(tmp_path):
 
 
 def test_small_volumes_are_padded_to_a_patch_without_new_nuclei(tmp_path):
-    case = load_case(find_cases(simulated_folder(tmp_path, 1))[0], (16, 32, 16), "size")
+    case = load_case(find_cases(simulated_folder(tmp_path, 1))[0], (16, 32, 16))
     assert case.shape == (16, 32, 24)
     assert not case.labels[SHAPE[0] :].any() or (case.labels[SHAPE[0] - 1] > 0).any()
     np.testing.assert_array_equal(case.image[:, 24:], np.repeat(case.image[:, 23:24], 8, axis=1))
@@ -137,7 +136,7 @@ def test_small_volumes_are_padded_to_a_patch_without_new_nuclei(tmp_path):
 def test_heat_peaks_at_the_centre_and_ends_within_the_object():
     labels = np.zeros((9, 13, 13), np.int32)
     labels[1:8, 2:11, 2:11] = 1
-    heat = centre_heat(flow_targets(labels, "size"), labels > 0)
+    heat = centre_heat(flow_targets(labels), labels > 0)
     assert np.unravel_index(heat.argmax(), heat.shape) == (4, 6, 6)
     assert heat.max() == pytest.approx(1)
     # A quarter of the half extent of 4.5 voxels is one standard deviation.
@@ -158,4 +157,4 @@ def test_mistakes_in_the_data_are_named(tmp_path):
         find_cases(tmp_path / "b")
     one = find_cases(simulated_folder(tmp_path / "c", 1))[0]
     with pytest.raises(InputError, match="whole numbers"):
-        load_case(Files("x", one.image, one.image, None), PATCH, "size")
+        load_case(Files("x", one.image, one.image, None), PATCH)

@@ -1,4 +1,3 @@
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -6,17 +5,22 @@ import pytest
 from training_data import real_folder, simulated_folder
 
 from algorithms.cellpose3d.training.camera import CameraRanges
-from algorithms.cellpose3d.training.cases import find_cases, load_cases
-from algorithms.cellpose3d.training.patches import Patches, _light, ahead, draw_batch, draw_patch
+from algorithms.cellpose3d.training.cases import find_cases, load_case
+from algorithms.cellpose3d.training.patches import (
+    Patches,
+    _light,
+    draw_batch,
+    draw_image,
+    draw_patch,
+)
 
 SMALL = Patches(shape=(8, 16, 16), batch=3)
 
 
 @pytest.fixture(scope="module")
 def cases(tmp_path_factory):
-    return load_cases(
-        find_cases(simulated_folder(tmp_path_factory.mktemp("data"))), SMALL.shape, "size"
-    )
+    files = find_cases(simulated_folder(tmp_path_factory.mktemp("data")))
+    return [load_case(each, SMALL.shape) for each in files]
 
 
 def _bytes(batch):
@@ -110,7 +114,7 @@ def test_the_background_is_near_zero_whatever_the_camera(cases):
 
 
 def test_a_real_case_meets_no_camera(tmp_path):
-    (case,) = load_cases(find_cases(real_folder(tmp_path)), SMALL.shape, "size")
+    case = load_case(find_cases(real_folder(tmp_path))[0], SMALL.shape)
     whole = Patches.model_validate(
         {"shape": case.shape, "augment": {"brightness": (1.0, 1.0), "noise": 0.0}}
     )
@@ -119,20 +123,21 @@ def test_a_real_case_meets_no_camera(tmp_path):
     assert target[0].sum() == (case.labels > 0).sum()
 
 
-@pytest.mark.parametrize("workers", [0, 1, 3])
-def test_steps_come_in_order_however_many_draw(cases, workers):
-    def draw(step):
-        time.sleep(0.002 * (step % 3))
-        return draw_batch(cases, SMALL, 0, step)
+def test_the_image_of_a_whole_case_shows_its_visible_nuclei(cases):
+    dim = CameraRanges(photons=(20, 20.001), haze=(1, 1.001), visibility=1e6)
+    settings = SMALL.model_copy(update={"camera": dim})
+    image, labels = draw_image(np.random.default_rng(0), cases[0], settings)
+    assert image.shape == labels.shape == cases[0].shape
+    assert image.dtype == np.float32
+    assert not labels.any()
+    bright = SMALL.model_copy(update={"camera": CameraRanges(visibility=0.0, contrast=0.0)})
+    image, labels = draw_image(np.random.default_rng(0), cases[0], bright)
+    np.testing.assert_array_equal(labels, cases[0].labels)
+    assert image[labels == 1].mean() > image[labels == 0].mean()
 
-    drawn = list(ahead(draw, 2, 9, workers))
-    assert [step for step, _ in drawn] == list(range(2, 9))
-    assert all(_bytes(batch) == _bytes(draw_batch(cases, SMALL, 0, k)) for k, batch in drawn)
 
-
-def test_an_error_while_drawing_is_not_swallowed():
-    def draw(step):
-        raise ValueError(f"at {step}")
-
-    with pytest.raises(ValueError, match="at 4"):
-        list(ahead(draw, 4, 9, 2))
+def test_the_image_of_a_real_case_is_linear_again(tmp_path):
+    case = load_case(find_cases(real_folder(tmp_path))[0], SMALL.shape)
+    image, labels = draw_image(np.random.default_rng(0), case, SMALL)
+    np.testing.assert_array_equal(labels, case.labels)
+    np.testing.assert_allclose(np.arcsinh(image) / 2, case.image.astype(np.float32), atol=1e-5)

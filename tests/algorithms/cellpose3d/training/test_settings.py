@@ -2,33 +2,51 @@ import tomllib
 
 import pytest
 
-from algorithms.cellpose3d.training.checkpoint import HERE
-from algorithms.cellpose3d.training.settings import Settings, read_settings
+from algorithms.cellpose3d.parameters import Parameters
+from algorithms.cellpose3d.training.settings import Settings
+from algorithms.cellpose3d.training.train import TRAINING
 from cytosuite.errors import InputError
+from cytosuite.training.publish import ALGORITHMS
+from cytosuite.training.settings import read_settings
 
-FILES = sorted(path.name for path in HERE.glob("train*.toml"))
+HERE = ALGORITHMS / "cellpose3d" / "training"
+FILES = sorted(path.name for path in HERE.glob("*.toml"))
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_card_describes_the_channel_that_was_trained_on(name):
-    settings = read_settings(HERE / name)
+def test_shipped_settings_describe_their_channel_and_validate_nothing(name):
+    settings = read_settings(HERE / name, Settings)
     assert settings.card.describes["channel"] == settings.channel
+    assert settings.validation.every == 0
+    Parameters(network=settings.network.arguments(), **settings.card.parameters)
 
 
-def test_nuclei_are_what_is_trained_on_where_nothing_is_said():
-    values = tomllib.loads((HERE / "train.toml").read_text())
+def test_nuclei_are_the_default_channel_and_embryos_the_default_settings():
+    assert TRAINING.default == "embryo.toml" in FILES
+    values = tomllib.loads((HERE / TRAINING.default).read_text())
     assert "channel" not in values
     assert Settings.model_validate(values).channel == "nucleus"
+    assert Settings.model_validate(values).patches.shape == (32, 64, 64)
 
 
 def test_no_cell_is_lost_for_a_dim_membrane():
-    camera = read_settings(HERE / "train_cells.toml").patches.camera
+    camera = read_settings(HERE / "cells.toml", Settings).patches.camera
     assert camera.visibility == camera.contrast == 0
 
 
-def test_other_channels_are_refused(tmp_path):
-    path = tmp_path / "t.toml"
-    text = (HERE / "train_cells.toml").read_text()
-    path.write_text(text.replace('channel = "membrane"', 'channel = "wall"', 1))
-    with pytest.raises(InputError, match=r"channel.*'nucleus' or 'membrane'.*wall"):
-        read_settings(path)
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('channel = "membrane"', 'channel = "wall"', "channel.*'nucleus' or 'membrane'.*wall"),
+        ("steps = 2800", "step = 2800", r"schedule\.step is not a known key; .*'steps'"),
+        ("[32, 64, 64]", "[32, 64, 72]", r"multiples of \[8, 16, 16\].*found \[32, 64, 72\]"),
+        ("[32, 64, 64]", "[16, 64, 64]", "at least 32 along z"),
+        ("[32, 64, 64]", "[32, 64, 80]", "as long in y as in x"),
+    ],
+)
+def test_explains_the_place_of_a_mistake(tmp_path, old, new, message):
+    path, text = tmp_path / "t.toml", (HERE / "cells.toml").read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(InputError, match=message):
+        read_settings(path, Settings)

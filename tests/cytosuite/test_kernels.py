@@ -1,0 +1,85 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from cytosuite import kernels
+
+MODULE = """
+from pathlib import Path
+from cytosuite.kernels import FOLDER, use
+found = use(Path(__file__).with_name(FOLDER))
+from numba import njit
+
+@njit("int64(int64)", cache=True)
+def twice(number):
+    return 2 * number
+"""
+COUNT = (
+    "import loops; print(loops.found, loops.twice(4), sum(loops.twice.stats.cache_hits.values()))"
+)
+
+
+def run(*words, folder, **environment):
+    """Run Python in a folder with the module `loops`; return its output."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA")}
+    paths = os.pathsep.join([str(folder), *filter(None, sys.path)])
+    given = clean | {"PYTHONPATH": paths, "NUMBA_CPU_NAME": "generic"} | environment
+    ended = subprocess.run(
+        [sys.executable, *words], env=given, cwd=folder, capture_output=True, check=True
+    )
+    return ended.stdout.decode().strip()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "loops.py").write_text(MODULE)
+    return tmp_path / "here"
+
+
+def test_kept_loops_are_used_without_writing_there(folder, tmp_path):
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    given = {"folder": folder, "TMPDIR": str(temporary)}
+    assert run("-m", "cytosuite.kernels", "loops", **given) == "loops: 2 files"
+    store = folder / "kernels"
+    before = {path: path.stat().st_mtime_ns for path in store.rglob("*")}
+    for path in [store, *before]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    assert run("-c", COUNT, **given) == "True 8 1"
+    assert {path: path.stat().st_mtime_ns for path in store.rglob("*")} == before
+    assert list(temporary.iterdir()) == []  # the copy is gone
+
+
+@pytest.mark.slow
+def test_the_loops_of_cellpose3d_are_kept(tmp_path):
+    code = f"from cytosuite.kernels import keep; from pathlib import Path; print(keep('algorithms.cellpose3d._kernels', Path({str(tmp_path / 'store')!r})))"
+    assert int(run("-c", code, folder=tmp_path)) == 10
+
+
+def test_without_a_store_nothing_changes(tmp_path, monkeypatch):
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    assert kernels.use(tmp_path / "missing") is False
+    assert "NUMBA_CACHE_DIR" not in os.environ
+
+
+def test_a_chosen_cache_is_left_alone(tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", "elsewhere")
+    assert kernels.use(tmp_path) is False
+    assert os.environ["NUMBA_CACHE_DIR"] == "elsewhere"
+
+
+def test_a_full_disk_is_no_error(tmp_path, monkeypatch):
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    assert kernels.use(tmp_path) is False
+
+
+def test_refuses_a_module_that_was_imported_and_one_that_is_not_there(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "algorithms.cellpose3d._kernels", object())
+    with pytest.raises(RuntimeError, match="imported before its cache was chosen"):
+        kernels.keep("algorithms.cellpose3d._kernels", tmp_path)
+    with pytest.raises(ModuleNotFoundError, match=r"no module algorithms\.nothing"):
+        kernels.keep("algorithms.nothing", tmp_path)

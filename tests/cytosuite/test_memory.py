@@ -1,0 +1,30 @@
+from cytosuite import memory
+
+
+def test_idle_pages_of_files_count_as_free(monkeypatch):
+    monkeypatch.delenv("CYTOSUITE_MEMORY_GIB", raising=False)
+    files = {
+        "/proc/meminfo": f"MemTotal: 9 kB\nMemAvailable: {4 * 2**20} kB\n",
+        "/sys/fs/cgroup/memory.max": f"{3 * 2**30}\n",
+        "/sys/fs/cgroup/memory.current": f"{2 * 2**30}\n",
+        "/sys/fs/cgroup/memory.stat": f"anon 7\ninactive_file {2**29}\n",
+    }
+    monkeypatch.setattr(memory.Path, "read_text", lambda path: files[str(path)])
+    assert memory.free_gib() == 1.25  # a quarter is left for libraries
+    files["/sys/fs/cgroup/memory.max"] = "max\n"
+    assert memory.free_gib() == 4.0
+
+
+def test_the_limit_of_the_caller_counts_less_the_memory_in_use(monkeypatch):
+    before = memory.free_gib()
+    monkeypatch.setenv("CYTOSUITE_MEMORY_GIB", "2.5")
+    assert memory.free_gib() < 2.5
+    assert before is None or memory.free_gib() <= before
+
+
+def test_nothing_is_known_on_another_system(monkeypatch):
+    def missing(path):
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(memory.Path, "read_text", missing)
+    assert memory.free_gib() is None

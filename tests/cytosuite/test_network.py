@@ -1,0 +1,140 @@
+import json
+from hashlib import sha256
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from cytosuite import network as module
+from cytosuite.errors import InputError, ModelError
+from cytosuite.manifest import ModelCard
+from cytosuite.network import load_once, load_weights, predict_tiles, put_tensors, tensors_of
+from cytosuite.weights import Model
+
+TILING = {"multiple": (4, 8, 8), "tile": (16, 32, 32), "halo": (2, 4, 4)}
+
+
+def _network(seed=0):
+    torch.manual_seed(seed)
+    return torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
+
+
+def _model(path, network, **card):
+    """Write the weights of a network, and return its model."""
+    tensors = {k: v.contiguous() for k, v in tensors_of(network).items() if v.is_floating_point()}
+    save_file(tensors, path)
+    given = {
+        "name": "m",
+        "version": "0.1.0",
+        "algorithm": "toy",
+        "task": "enhance",
+        "description": "A toy.",
+        "authors": "nobody",
+        "license": "Apache-2.0",
+        "describes": {},
+        "weights": path.name,
+        "sha256": sha256(path.read_bytes()).hexdigest(),
+    }
+    return Model(ModelCard.model_validate(given | card), path)
+
+
+def test_shared_tensors_are_named_once():
+    layer = torch.nn.Linear(2, 2)
+    assert sorted(tensors_of(torch.nn.Sequential(layer, layer))) == ["0.bias", "0.weight"]
+
+
+def test_written_weights_come_back_without_counters(tmp_path):
+    network, other = _network(0), _network(1)
+    _model(tmp_path / "w.safetensors", network)
+    load_weights(other, tmp_path / "w.safetensors")
+    for name, value in tensors_of(network).items():
+        assert torch.equal(tensors_of(other)[name], value)
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    tensors = tensors_of(_network())
+    with pytest.raises(InputError, match=r"1\.bias differs"):
+        put_tensors(_network(), {k: v for k, v in tensors.items() if k != "1.bias"}, tmp_path)
+    with pytest.raises(InputError, match=r"0\.weight differs"):
+        put_tensors(_network(), {**tensors, "0.weight": torch.zeros(4, 9)}, tmp_path)
+
+
+def test_a_network_is_loaded_once_until_weights_or_arguments_change(tmp_path):
+    calls = []
+
+    def load(arguments, path):
+        calls.append((json.dumps(arguments), path.name))
+        return _network()
+
+    module._loaded.cache_clear()
+    first = _model(tmp_path / "a.safetensors", _network(0))
+    second = _model(tmp_path / "a.safetensors", _network(1))
+    one = load_once(first, {"width": 1}, load)
+    assert load_once(first, {"width": 1}, load) is one
+    assert load_once(first, {"width": 2}, load) is not one
+    assert load_once(second, {"width": 1}, load) is not one
+    assert len(calls) == 3
+    module._loaded.cache_clear()
+
+
+def test_explains_a_model_without_weights(tmp_path):
+    card = _model(tmp_path / "a.safetensors", _network(), weights=None).card
+    with pytest.raises(ModelError, match="card m: it names no weights; train the model first"):
+        load_once(Model(card), {}, lambda arguments, path: _network())
+
+
+class Recorder:
+    """A network that returns sum and difference of two channels, and a third to drop."""
+
+    def __init__(self):
+        self.shapes = []
+
+    def __call__(self, image):
+        self.shapes.append(tuple(image.shape))
+        assert torch.is_inference_mode_enabled()
+        first, second = image[:, :1], image[:, 1:]
+        return torch.cat([first + second, first - second, 99 * first], 1)
+
+
+def image(shape=(2, 9, 50, 61)):
+    return np.random.default_rng(0).uniform(0.5, 1, shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("blend", [0, 4])
+def test_many_channels_in_and_out_over_all_tiles(blend):
+    values, network = image(), Recorder()
+    found = predict_tiles(
+        values, network, channels=2, blend=blend, activate=lambda t: 2 * t, **TILING
+    )
+    expected = 2 * np.stack([values[0] + values[1], values[0] - values[1]])
+    np.testing.assert_allclose(found.values, expected, rtol=1e-5 if blend else 0, atol=1e-6)
+    assert found.values.dtype == np.float32
+    assert found.tiles == len(network.shapes) > 1
+    for shape in network.shapes:
+        assert shape[:2] == (1, 2)
+        assert all(n % m == 0 for n, m in zip(shape[2:], TILING["multiple"], strict=True))
+        assert np.prod(shape[2:]) <= np.prod(TILING["tile"])
+
+
+def test_skipped_tiles_are_zero():
+    values, network = image((2, 16, 32, 200)), Recorder()
+    values[..., 100:] = 0
+    found = predict_tiles(values, network, channels=1, skip=lambda part: not part.any(), **TILING)
+    assert 0 < found.skipped < found.tiles
+    assert len(network.shapes) == found.tiles - found.skipped
+    assert not found.values[..., 100:].any()
+    assert found.values[..., :100].all()
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 40, 40), (2, 3, 7, 70), (2, 1, 1, 1)])
+def test_thin_axes_are_extended_on_both_sides(shape):
+    values = image(shape)
+    found = predict_tiles(values, Recorder(), channels=1, **TILING)
+    np.testing.assert_array_equal(found.values, (values[0] + values[1])[None])
+
+
+def test_the_device_is_the_gpu_where_there_is_one(monkeypatch):
+    for there, expected in ((True, "cuda"), (False, "cpu")):
+        monkeypatch.setattr("torch.cuda.is_available", lambda there=there: there)
+        assert module.device() == expected

@@ -1,0 +1,76 @@
+import copy
+
+import pytest
+import torch
+
+from cytosuite.errors import InputError
+from cytosuite.network import tensors_of
+from cytosuite.training.checkpoint import restore, save
+from cytosuite.training.parts import Best, State
+
+ORIGIN = {"data": {"images": ["a"]}, "settings": {"seed": 1}, "source": "b"}
+
+
+def _state(seed=0):
+    torch.manual_seed(seed)
+    layers = {
+        "flat": torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4)),
+        "deep": torch.nn.Conv3d(3, 5, 3).to(memory_format=torch.channels_last_3d),
+    }
+    optimisers = {
+        "adam": torch.optim.AdamW(layers["deep"].parameters(), fused=True),
+        "sgd": torch.optim.SGD(layers["flat"].parameters(), lr=0.1),  # has no state of its own
+    }
+    return State(layers, optimisers, copy.deepcopy(layers["deep"]), "cpu", 1e9)
+
+
+def _step(state):
+    deep, flat = state.modules["deep"], state.modules["flat"]
+    image = torch.ones(1, 3, 3, 3, 3) * torch.arange(3.0)
+    state.update("adam", deep(image).square().sum())
+    state.update("sgd", flat(torch.arange(12.0).view(4, 3)).square().sum())
+    state.step += 1
+
+
+def _tensors(state):
+    found = {f"average.{k}": v for k, v in tensors_of(state.average).items()}
+    for name, module in state.modules.items():
+        found |= {f"{name}.{k}": v for k, v in tensors_of(module).items()}
+    return found
+
+
+@pytest.mark.parametrize("best", [None, Best(0.5, 7, {"weight": torch.arange(3.0)})])
+def test_a_restored_state_goes_on_bit_by_bit(tmp_path, best):
+    path, first, second = tmp_path / "new" / "c.pt", _state(0), _state(5)
+    _step(first)
+    first.best, first.seconds = best, 2.5
+    save(first, path, ORIGIN)
+    restore(second, path, ORIGIN)
+    assert (second.step, second.seconds) == (1, 2.5)
+    assert (second.best is None) == (best is None)
+    if best is not None:
+        assert second.best[:2] == (0.5, 7)
+        assert torch.equal(second.best.weights["weight"], torch.arange(3.0))
+    _step(first)
+    _step(second)
+    for name, value in _tensors(first).items():
+        assert torch.equal(_tensors(second)[name], value), name
+
+
+def test_other_code_may_go_on_but_no_other_data_or_settings(tmp_path):
+    save(_state(), tmp_path / "c.pt", ORIGIN)
+    restore(_state(), tmp_path / "c.pt", {**ORIGIN, "source": "newer"})
+    for key in ("data", "settings", "parent"):
+        with pytest.raises(InputError, match=f"made with another {key}; give the same, or --rest"):
+            restore(_state(), tmp_path / "c.pt", {**ORIGIN, key: "other"})
+
+
+def test_explains_a_broken_checkpoint(tmp_path):
+    path = tmp_path / "c.pt"
+    for content in (b"", b"12345678 nonsense"):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=r"c\.pt: cannot be read as a checkpoint .*remove it"):
+            restore(_state(), path, ORIGIN)
+    torch.save({"step": 3}, path)
+    with pytest.raises(InputError, match="remove it"):
+        restore(_state(), path, ORIGIN)
