@@ -14,8 +14,18 @@ from typing import Any
 import numpy as np
 from side_by_side import Row, table
 
-from cytosuite.metrics.images import intensity, n_ssim, ssim
-from cytosuite.metrics.images.pair import pair, percentiles
+from cytosuite.metrics.images import (
+    mae,
+    n_ssim,
+    nrmse,
+    nrmse_mean,
+    nrmse_range,
+    pair,
+    pearson,
+    percentiles,
+    psnr,
+    ssim,
+)
 
 SHAPE = (64, 512, 512)
 TURNS = 5
@@ -44,9 +54,7 @@ def rows() -> list[Row]:
 
 def _similarity(truth: Any, prediction: Any) -> Programs:  # noqa: ANN401
     """Return the programs for the similarity, checking included."""
-    programs: Programs = {
-        "cytosuite": (lambda: ssim.ssim(truth, prediction, data_range=1.0), TURNS)
-    }
+    programs: Programs = {"cytosuite": (lambda: ssim(truth, prediction, data_range=1.0), TURNS)}
     theirs = _module("skimage.metrics")
     programs["scikit-image float32"] = (
         lambda: theirs.structural_similarity(
@@ -81,7 +89,7 @@ def _similarity_uint16(truth: Any, prediction: Any) -> Programs:  # noqa: ANN401
     theirs = _module("skimage.metrics")
     options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
     return {
-        "cytosuite": (lambda: ssim.ssim(t, p, data_range=1000), TURNS),
+        "cytosuite": (lambda: ssim(t, p, data_range=1000), TURNS),
         "scikit-image float64": (
             lambda: theirs.structural_similarity(t, p, data_range=1000, **options),
             2,
@@ -106,7 +114,7 @@ def _n_ssim(truth: Any, prediction: Any, image: Any) -> Programs:  # noqa: ANN40
         return float((after - before) / (1 - before))
 
     return {
-        "cytosuite": (lambda: n_ssim.n_ssim(truth, prediction, image), TURNS),
+        "cytosuite": (lambda: n_ssim(truth, prediction, image), TURNS),
         "NumPy and scikit-image": (composed, 2),
     }
 
@@ -123,7 +131,7 @@ def _psnr(truth: Any, prediction: Any) -> Programs:  # noqa: ANN401
     """Return the programs for one score, checking included."""
     theirs = _module("skimage.metrics")
     return {
-        "cytosuite": (lambda: intensity.psnr(truth, prediction, data_range=1.0), TURNS),
+        "cytosuite": (lambda: psnr(truth, prediction, data_range=1.0), TURNS),
         "scikit-image": (
             lambda: theirs.peak_signal_noise_ratio(truth, prediction, data_range=1.0),
             TURNS,
@@ -134,14 +142,7 @@ def _psnr(truth: Any, prediction: Any) -> Programs:  # noqa: ANN401
 def _all_intensity(truth: Any, prediction: Any) -> Programs:  # noqa: ANN401
     """Return the programs for all scores of differences."""
     theirs, stats = _module("skimage.metrics"), _module("scipy.stats")
-    scores = (
-        intensity.psnr,
-        intensity.nrmse,
-        intensity.nrmse_range,
-        intensity.nrmse_mean,
-        intensity.pearson,
-        intensity.mae,
-    )
+    scores = (psnr, nrmse, nrmse_range, nrmse_mean, pearson, mae)
 
     def ours() -> str:
         checked = pair(truth, prediction, data_range=1.0)

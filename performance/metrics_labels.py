@@ -20,9 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from side_by_side import Row, measure, table
 
-from cytosuite.metrics import metrics_for, overlap
-from cytosuite.metrics.labels.jaccard import aji_plus
-from cytosuite.metrics.labels.surfaces import assd
+from cytosuite.metrics import metrics_of
+from cytosuite.metrics.labels import OVERLAP, aji_plus, assd, overlap
 
 SHAPE = (64, 512, 512)
 FILLED = 0.35  # of the volume, before overlaps
@@ -54,7 +53,7 @@ def cells(count: int, dtype: type[np.integer[Any]] = np.uint16) -> Labels:
 def scores(truth: Labels, prediction: Labels) -> str:
     """Return all our scores of the overlap table, the first ones as text."""
     evidence = overlap(truth, prediction)
-    found = {m.name: m.of(evidence) for m in metrics_for("segment") if m.evidence is overlap}
+    found = {m.name: m.of(evidence) for m in metrics_of("labels") if m.evidence is OVERLAP}
     return ", ".join(f"{name} {found[name]:.6f}" for name in ("SEG", "DET", "AP50", "PQ"))
 
 

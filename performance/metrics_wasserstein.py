@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from cytosuite.metrics.realism.wasserstein import w1
+from cytosuite.metrics import w1
 from performance.side_by_side import Row, measure, table
 
 SHAPE = (64, 512, 512)
