@@ -6,10 +6,17 @@ from pathlib import Path
 
 import pytest
 
-_spec = spec_from_file_location("situations", Path(__file__).parent / "situations.py")
-_situations = module_from_spec(_spec)
-sys.modules["situations"] = _situations  # so that tests may also `import situations`
-_spec.loader.exec_module(_situations)
+
+def _shared(name):
+    """Make a module beside this one importable from every test."""
+    spec = spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
+    sys.modules[name] = module_from_spec(spec)
+    spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
+_situations = _shared("situations")
+_shared("house")
 
 
 @pytest.fixture
