@@ -83,8 +83,8 @@ def score(dataset: Dataset, task: Task, jobs: Sequence[Job]) -> Scores:
     found = [one for case in dataset.cases for one in score_case(case, task, metrics, jobs)]
     records = {(one.algorithm, one.case): one.record for one in found if one.record is not None}
     found += score_sets(dataset, task, metrics, jobs, records)
-    known = {m for one in found for m in one.metrics if m.name not in one.refused}
-    shown = tuple(metric for metric in metrics if metric in known)
+    known = {m.name for one in found for m in one.metrics if m.name not in one.refused}
+    shown = tuple(metric for metric in metrics if metric.name in known)
     rows = [row for one in found for row in _rows(dataset.name, one, shown)]
     return Scores(
         pd.DataFrame(rows, columns=list(COLUMNS)),
@@ -99,7 +99,8 @@ def score(dataset: Dataset, task: Task, jobs: Sequence[Job]) -> Scores:
 
 def _rows(dataset: str, one: Answer, shown: Metrics) -> list[dict[str, Any]]:
     """Return a row per metric; a case without any has one row without a metric."""
-    names = [metric.name for metric in shown if metric in one.metrics]
+    offered = {metric.name for metric in one.metrics}
+    names = [metric.name for metric in shown if metric.name in offered]
     row = {
         "dataset": dataset,
         "case": one.case,
@@ -143,10 +144,10 @@ def _notes(dataset: Dataset, found: Sequence[Answer], shown: Metrics) -> tuple[s
         )
     if any(metric.scope == "set" for metric in shown):
         reference, rest = reference_halves(dataset)
+        others = f"; the control real is the rest of them ({len(rest.images)})" * bool(rest.images)
         notes.append(
-            f"Metrics of the whole set compare the outputs with {len(reference.images)} real "
-            f"images"
-            + (f"; the control real is {len(rest.images)} others." if rest.images else ".")
+            "Metrics of the whole set compare the outputs with real images "
+            f"({len(reference.images)}){others}."
         )
     refused: dict[tuple[str, str, str], list[str]] = {}
     counts = Counter(name for one in found for name in one.refused)

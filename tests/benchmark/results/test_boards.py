@@ -105,8 +105,8 @@ def test_unpaired_images_are_compared_with_the_reference_set(scored, unpaired, v
     assert broken_rulers(found.table, found.metrics) == []
     assert "oracle" not in set(found.table["algorithm"])
     assert found.notes[-1] == (
-        "Metrics of the whole set compare the outputs with 2 real images; the control real is 2 "
-        "others."
+        "Metrics of the whole set compare the outputs with real images (2); the control real is "
+        "the rest of them (2)."
     )
 
 
@@ -137,7 +137,7 @@ def test_one_real_image_gives_no_control_and_images_without_labels_no_objects(
     names = {m.name for m in found.metrics}
     assert names >= {"W1", "lateral_spectrum_distance"}
     assert not names & {"feature_distance", "label_AUC"}
-    assert "2 others" not in found.notes[-1]
+    assert found.notes[-1].endswith("real images (1).")
 
 
 def test_images_are_made_from_labels(scored, dataset_of, values, toys):
