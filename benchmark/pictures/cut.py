@@ -86,10 +86,8 @@ def cut_case(
 
     Parameters
     ----------
-    results : Results
-        Task, outputs and matches.
-    case : CaseFiles
-        The case, with one input at least.
+    results, case
+        The run, and a case with one input at least.
     algorithms : sequence of str
         Those whose outputs are read.
     neighbour : Path, optional

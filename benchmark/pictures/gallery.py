@@ -55,21 +55,7 @@ class PlaneView:
 
 @dataclass(frozen=True, slots=True)
 class VolumeView:
-    """Planes of one volume.
-
-    Parameters
-    ----------
-    title : str
-        Heading; empty for outlines, which have one row.
-    classes : str
-        CSS class ``a<n>`` of the algorithm that it belongs to; empty for all.
-    panels : list of PlaneView
-        One, or three.
-    where : str
-        Position of the planes in words; empty for one plane.
-    bar_percent, bar_text : float, str
-        Length of the scale bar in % of the first panel's width, and in words.
-    """
+    """Planes of one volume: heading, CSS class ``a<n>`` of its algorithm, position, scale bar."""
 
     title: str
     classes: str
@@ -130,10 +116,8 @@ def draw_all(
 
     Parameters
     ----------
-    results : Results
-        Of the run.
-    cases : sequence of CaseFiles
-        The cases to draw.
+    results, cases
+        The run, and its cases to draw.
     algorithms : sequence of str
         Those whose outputs are drawn; the n-th one's drawings carry the CSS class ``a<n>``.
     limit : int
@@ -166,10 +150,8 @@ def draw(case: CutCase, algorithms: Sequence[str], kind: Kind, side: int = SIDES
 
     Parameters
     ----------
-    case : CutCase
-        Its planes.
-    algorithms : sequence of str
-        The names of its outputs, in the same order.
+    case, algorithms
+        The planes, and the names of their outputs in the same order.
     kind : {"labels", "image"}
         Kind of the outputs.
     side : int

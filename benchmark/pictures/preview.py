@@ -29,19 +29,20 @@ def write_preview(
     name : str
         Name of the case, for the caption.
     volumes : mapping of str to Volume
-        Images of the case by their captions, the main one first; may be empty.
+        Images of the case by their captions, the main one first; the labels may be among them.
     labels : Volume or None
         Objects, outlined upon the main image where they have its shape, alone otherwise.
     stages : mapping of str to Volume
         The image after each step of its making, by caption.
     """
     objects = None if labels is None else spatial(labels)[0]
+    images = {caption: volume for caption, volume in volumes.items() if volume is not labels}
     rows = [
         (f"{name}, {caption}: {_size(volume)}", _planes(volume, objects))
-        for caption, volume in volumes.items()
+        for caption, volume in images.items()
     ]
     if labels is not None:
-        main = next(iter(volumes.values()), labels)
+        main = next(iter(images.values()), labels)
         if main is labels or spatial(main)[0].shape != spatial(labels)[0].shape:
             main = labels.like(np.zeros_like(labels.array))
         amount = np.count_nonzero(np.unique(labels.array))

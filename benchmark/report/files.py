@@ -11,45 +11,30 @@ from benchmark.report.wording import known
 from benchmark.results.results import Condition
 from cytosuite.errors import InputError
 
-COLUMNS = (
-    "condition",
-    "unit",
-    "group",
-    "cases",
-    "objects",
-    "algorithm",
-    "failed",
-    "metric",
-    "pooled",
-    "low",
-    "high",
-)
-
 
 def by_condition(conditions: Sequence[Condition]) -> pd.DataFrame:
-    """Return every value by condition, group, algorithm and metric, with `COLUMNS`.
+    """Return every value by condition, group, algorithm and metric.
 
     ``low`` and ``high`` are the ends of the 95 % interval, NaN where there is none.
     """
-    rows = [
-        (
-            condition.name,
-            condition.unit,
-            group.label,
-            len(group.cases),
-            group.objects,
-            algorithm,
-            group.failed.get(algorithm, 0),
-            metric,
-            score.value,
-            score.low,
-            score.high,
-        )
+    return pd.DataFrame(
+        {
+            "condition": condition.name,
+            "unit": condition.unit,
+            "group": group.label,
+            "cases": len(group.cases),
+            "objects": group.objects,
+            "algorithm": algorithm,
+            "failed": group.failed.get(algorithm, 0),
+            "metric": metric,
+            "pooled": score.value,
+            "low": score.low,
+            "high": score.high,
+        }
         for condition in conditions
         for group in condition.groups
         for (algorithm, metric), score in group.scores.items()
-    ]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    )
 
 
 def json_name(metric: str) -> str:

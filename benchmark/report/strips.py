@@ -11,17 +11,7 @@ from benchmark.report.wording import known
 
 @dataclass(frozen=True, slots=True)
 class Strips:
-    """A strip of cases per algorithm over one axis.
-
-    Parameters
-    ----------
-    title, hint : str
-        Heading, and the better end of the axis in words.
-    rows : list of (str, Markup)
-        Name and drawing of each algorithm.
-    axis : Markup
-        Drawing of the axis.
-    """
+    """Heading, the better end in words, name and drawing of each algorithm, and the axis."""
 
     title: str
     hint: str
@@ -41,10 +31,6 @@ def strips(
 
     Parameters
     ----------
-    index : Index
-        The results.
-    title, hint, axis
-        As in `Strips`.
     values : dict of str to dict of str to float
         By algorithm and case; values that are not finite are left out.
     unit : str

@@ -75,7 +75,8 @@ def _phrases(index: Index) -> list[str]:
         if metric.name in index.results.primary
         and not math.isnan(mean := index.summary(best, metric).mean)
     ]
-    return sorted(phrases, key=lambda phrase: not phrase.startswith(("finds", "detects")))
+    found_first = sorted(phrases, key=lambda phrase: not phrase.startswith(("finds", "detects")))
+    return [*found_first[:1], *(p.replace("the objects", "them") for p in found_first[1:])]
 
 
 def _phrase(metric: Metric[Any], mean: float, found: float | None) -> str:

@@ -81,6 +81,14 @@ def test_images_of_any_axes_are_shown(tmp_path, axes):
     assert (tmp_path / "preview.png").is_file()
 
 
+def test_labels_among_the_images_are_not_shown_twice(tmp_path):
+    image, labels = cube()
+    write_preview(tmp_path / "both", "cube", {"image": image, "labels": labels}, labels, {})
+    write_preview(tmp_path / "image", "cube", {"image": image}, labels, {})
+    both, one = (pixels(tmp_path / name / "preview.png") for name in ("both", "image"))
+    np.testing.assert_array_equal(both, one)
+
+
 def test_a_case_without_images_has_no_preview(tmp_path):
     write_preview(tmp_path, "numbers", {}, None, {})
     assert not list(tmp_path.iterdir())

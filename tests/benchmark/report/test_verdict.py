@@ -14,7 +14,7 @@ def verdict(results):
 def test_names_the_best_and_says_what_it_reaches(make):
     assert verdict(make()) == (
         "Of 2 algorithms good ranks first: it finds 50 % of the objects (DET 0.81) and outlines "
-        "the objects with a mean overlap of 0.81 (SEG); none of its cases failed."
+        "them with a mean overlap of 0.81 (SEG); none of its cases failed."
     )
 
 
