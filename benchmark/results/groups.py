@@ -29,7 +29,7 @@ def named(condition: str) -> tuple[str, str]:
 
 
 def is_number(values: Mapping[str, Scalar]) -> bool:
-    """Return whether a condition is a number in every case that knows it."""
+    """Return whether a condition is a number in every case that has it."""
     return all(isinstance(value, int | float) for value in values.values())
 
 
@@ -68,7 +68,7 @@ def divide(values: Mapping[str, Scalar]) -> Groups:
 
 
 def correlation(one: Mapping[str, Scalar], other: Mapping[str, Scalar]) -> float:
-    """Return Spearman's rank correlation of two conditions over the cases that know both.
+    """Return Spearman's rank correlation of two conditions over the cases that have both.
 
     NaN where one of them is a word or the same in all cases.
 
