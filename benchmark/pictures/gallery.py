@@ -231,7 +231,7 @@ def _output(case: CutCase, output: Slices, classes: str, side: int) -> list[Volu
         change = shown(plane, output.limits) - shown(other, base.limits)
         source = difference_png(change, panel.height, panel.width)
         panels.append(replace(panel, source=source))
-    against = "truth" if case.truth is not None else "input"
+    against = base.title.lower()
     return [row, replace(row, title=f"Output minus {against}", panels=panels)]
 
 

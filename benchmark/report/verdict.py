@@ -5,6 +5,7 @@ from typing import Any
 
 from benchmark.report.index import Index
 from benchmark.report.wording import count, joined, known, number
+from benchmark.results.answers import main_output
 from cytosuite.metrics import Metric
 
 
@@ -22,7 +23,8 @@ def verdict(index: Index) -> str:
     if phrases:
         return f"{_subject(index)} {joined(phrases)}; {_failed(best.failed, cases)}."
     judged = index.results.reference or any(case.truth for case in index.results.cases)
-    reason = "no measure ranks them" if judged else "there is no truth to score them against"
+    bare = not judged and main_output(index.results.task) is not None
+    reason = "there is no truth to score them against" if bare else "no measure ranks them"
     return f"{_subject(index)} finished {cases - best.failed} of {count(cases, 'case')}; {reason}."
 
 

@@ -61,7 +61,7 @@ def test_nothing_has_run(empty):
 
 def test_outputs_that_no_measure_ranks(make):
     assert verdict(make(algorithms=("good",), task="count")) == (
-        "good finished 3 of 3 cases; there is no truth to score them against."
+        "good finished 3 of 3 cases; no measure ranks them."
     )
     assert verdict(replace(make(algorithms=("good",)), metrics=[])).endswith(
         "no measure ranks them."
