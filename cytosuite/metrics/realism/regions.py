@@ -263,8 +263,16 @@ def dilated(mask: Mask, spacing: Sequence[float], radius_um: float) -> Mask:
     radius_um : float
         Radius of the ball in µm.
     """
-    if not mask.any():
-        return np.zeros_like(mask)
-    distance = ndimage.distance_transform_edt(~mask, sampling=spacing)
-    near: Mask = distance <= radius_um * (1 + 1e-9)
+    if mask.ndim == 2:
+        flat: Mask = dilated(mask[np.newaxis], (1.0, *spacing), radius_um)[0]
+        return flat
+    near, limit = np.zeros_like(mask), radius_um * (1 + 1e-9)
+    reach = int(limit / spacing[0])
+    for z, plane in enumerate(mask):
+        if not plane.any():
+            continue
+        # a map of each plane serves those around it: several times faster than one of the volume
+        squared = ndimage.distance_transform_edt(~plane, sampling=spacing[1:]) ** 2
+        for other in range(max(z - reach, 0), min(z + reach + 1, len(mask))):
+            near[other] |= squared <= limit**2 - ((other - z) * spacing[0]) ** 2
     return near
