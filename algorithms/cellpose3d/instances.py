@@ -1,14 +1,11 @@
 """One label per object: the voxels that came to rest at the same place."""
 
-import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from algorithms.cellpose3d.dynamics import taps
-from cytosuite.errors import InputError
 from cytosuite.segmentation.objects import fill_holes, largest_pieces
 
 
@@ -40,18 +37,12 @@ def instances(
     (Z, Y, X) uint32 array
         1..n without gaps, in the order of their first voxels; each in one piece, without holes.
 
-    Raises
-    ------
-    InputError
-        If the number of points is not that of the voxels, or a length is out of range.
-
     Notes
     -----
     From each point's voxel a path climbs to the densest of the 26 neighbours until a peak is
     reached: a watershed of the density by steepest ascent, linear in the points.
     """
     count = int(np.count_nonzero(mask))
-    _check(ends, mask, spacing, (sigma_um, distance_um), count)
     labels = np.zeros(mask.shape, np.uint32)
     if count == 0:
         return labels
@@ -95,26 +86,3 @@ def renumber(labels: NDArray[np.uint32]) -> NDArray[np.uint32]:
     result = np.zeros(labels.shape, np.uint32)
     result.ravel()[inside] = number[values]
     return result
-
-
-def _check(
-    ends: NDArray[Any],
-    mask: NDArray[np.bool_],
-    spacing: Sequence[float],
-    lengths: Sequence[float],
-    count: int,
-) -> None:
-    """Refuse points that are not those of the foreground, and lengths out of range."""
-    if mask.ndim != 3 or mask.dtype != bool or ends.shape != (count, 3):
-        raise InputError(
-            f"expected a point (z, y, x) for each of the {count} voxels of a bool foreground "
-            f"(Z, Y, X), found points {ends.shape} and {mask.dtype} {mask.shape}"
-        )
-    if not (np.all(ends >= 0) and np.all(ends <= np.array(mask.shape) - 1)):
-        raise InputError(f"points must lie within the volume {mask.shape}, found some outside")
-    if len(spacing) != 3 or not all(math.isfinite(step) and step > 0 for step in spacing):
-        raise InputError(f"spacing must be 3 positive numbers in µm, found {list(spacing)}")
-    if not all(math.isfinite(length) and length >= 0 for length in lengths):
-        raise InputError(
-            f"sigma_um and distance_um must not be negative, found {lengths[0]} and {lengths[1]}"
-        )

@@ -2,20 +2,42 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import torch
 from monai.networks.nets.dynunet import DynUNet
+from pydantic import Field
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from cytosuite.errors import InputError
+from cytosuite.manifest import Described, parse
 from cytosuite.network import put_tensors, tensors_of
 
 FIELDS = 4  # level, flow along z, y, x
 AUXILIARY = 1  # heat of the centre: helps training, dropped afterwards
 _SLOPE = 0.1
 _KERNEL = 3
+
+
+class Network(Described):
+    """Arguments of the network, as a model card holds them."""
+
+    widths: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        min_length=3, description="channels of each level"
+    )
+    fold: int = Field(2, ge=1, description="pixels of y and x folded into channels")
+
+    @property
+    def multiple(self) -> tuple[int, int, int]:
+        """Numbers that the sides of an image must be multiples of, z, y, x.
+
+        Examples
+        --------
+        >>> Network(widths=(16, 32, 64, 96), fold=2).multiple
+        (8, 16, 16)
+        """
+        deep = 2 ** (len(self.widths) - 1)
+        return deep, deep * self.fold, deep * self.fold
 
 
 class FlowNet(nn.Module):
@@ -64,7 +86,7 @@ class FlowNet(nn.Module):
         Parameters
         ----------
         image : (N, 1, Z, Y, X) tensor
-            Sides must be multiples of `multiple_of`.
+            Sides must be multiples of `Network.multiple`.
 
         Returns
         -------
@@ -84,53 +106,12 @@ class FlowNet(nn.Module):
         return torch.cat([fields[:, :1], flow, fields[:, FIELDS:]], 1)
 
 
-def build(arguments: Mapping[str, Any], *, auxiliary: bool = True) -> FlowNet:
-    """Return a network with random weights.
-
-    Parameters
-    ----------
-    arguments : mapping
-        ``widths`` (list of int) and ``fold`` (int), as `FlowNet` takes them and a model card's
-        ``parameters.network`` holds them.
-    auxiliary : bool
-        Whether to have the channels that only training needs.
-
-    Raises
-    ------
-    InputError
-        If an argument is missing, unknown or not allowed.
-    """
-    if set(arguments) != {"widths", "fold"}:
-        raise InputError(f"network: expected the arguments widths and fold, found {[*arguments]}")
-    widths, fold = arguments["widths"], arguments["fold"]
-    numbers = [*widths, fold] if isinstance(widths, list | tuple) else []
-    if len(numbers) < 4 or not all(isinstance(n, int) and n > 0 for n in numbers):
-        raise InputError(
-            "network: widths must be three or more whole numbers and fold one, all from 1 on, "
-            f"found {dict(arguments)}"
-        )
+def build(arguments: Network, *, auxiliary: bool = True) -> FlowNet:
+    """Return a network with random weights; the auxiliary channel serves training alone."""
     outputs = FIELDS + AUXILIARY if auxiliary else FIELDS
-    network = FlowNet(widths, fold, outputs)
+    network = FlowNet(arguments.widths, arguments.fold, outputs)
     cast(Any, network).to(memory_format=torch.channels_last_3d)  # torch does not declare it
     return network
-
-
-def multiple_of(arguments: Mapping[str, Any]) -> tuple[int, int, int]:
-    """Return the numbers that the sides of an image must be multiples of, z, y, x.
-
-    Parameters
-    ----------
-    arguments : mapping
-        Those of `build`.
-
-    Examples
-    --------
-    >>> multiple_of({"widths": [16, 32, 64, 96], "fold": 2})
-    (8, 16, 16)
-    """
-    deep = 2 ** (len(arguments["widths"]) - 1)
-    plane = deep * int(arguments["fold"])
-    return deep, plane, plane
 
 
 def load(arguments: Mapping[str, Any], path: Path) -> FlowNet:
@@ -139,16 +120,16 @@ def load(arguments: Mapping[str, Any], path: Path) -> FlowNet:
     Parameters
     ----------
     arguments : mapping
-        Those of `build`.
+        Those of `Network`.
     path : Path
         Verified weights in safetensors.
 
     Raises
     ------
     InputError
-        If the weights do not fit the arguments.
+        If an argument is not allowed, or the weights do not fit.
     """
-    network = build(arguments, auxiliary=False)
+    network = build(parse("network", arguments, Network), auxiliary=False)
     found = load_file(path)
     for name, value in tensors_of(network).items():
         if name.startswith("core.output_block.") and name in found:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from algorithms.cellpose3d.network import multiple_of
+from algorithms.cellpose3d.network import Network
 from cytosuite.errors import InputError
 from cytosuite.manifest import Described, ModelCard, parse
 
@@ -26,7 +26,7 @@ class Parameters(Described):
     half as large, and every length here is halved with them.
     """
 
-    network: dict[str, Any] = Field(description="Arguments of the network's constructor.")
+    network: Network = Field(description="Arguments of the network.")
     tile: tuple[Size, Size, Size] = Field(
         (96, 320, 320),
         description="Voxels z, y, x; its volume bounds the memory, see `tiling.fit`.",
@@ -89,16 +89,18 @@ class Parameters(Described):
     )
 
     @model_validator(mode="after")
-    def _tile_holds_a_voxel(self) -> Self:
-        """Refuse tiles that the network cannot take, or that are all halo."""
-        try:
-            multiple = multiple_of(self.network)
-        except (KeyError, TypeError, ValueError):
-            raise ValueError(f"network must give widths and fold, found {self.network!r}") from None
+    def _nothing_is_impossible(self) -> Self:
+        """Refuse tiles that are all halo, and limits that no nucleus keeps to."""
+        multiple = self.network.multiple
         least = [2 * halo + step for halo, step in zip(self.halo, multiple, strict=True)]
         if any(size < needed for size, needed in zip(self.tile, least, strict=True)):
             raise ValueError(
                 f"tile must be at least {least} for this halo and network, found {list(self.tile)}"
+            )
+        if self.min_volume_um3 > self.max_volume_um3:
+            raise ValueError(
+                f"min_volume_um3 must not exceed max_volume_um3, found {self.min_volume_um3:g} and "
+                f"{self.max_volume_um3:g}"
             )
         return self
 

@@ -14,7 +14,7 @@ from algorithms.cellpose3d import blocks
 from algorithms.cellpose3d.assembly import Assembly
 from algorithms.cellpose3d.extent import Whole, measure
 from algorithms.cellpose3d.fields import predict_fields
-from algorithms.cellpose3d.network import load, multiple_of
+from algorithms.cellpose3d.network import load
 from algorithms.cellpose3d.normalise import Statistics, normalise, statistics_of
 from algorithms.cellpose3d.parameters import Parameters, parameters_of, trained_size
 from algorithms.cellpose3d.rescale import to_working, working_shape
@@ -86,7 +86,7 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     """
     volume = image_of(inputs)
     parameters, trained = parameters_of(model.card), trained_size(model.card)
-    network = load_once(model, parameters.network, load)
+    network = load_once(model, parameters.network.model_dump(mode="json"), load)
     image = volume.array if volume.array.ndim == 3 else volume.array[None]
     scale = choose_scale(
         image,
@@ -127,7 +127,7 @@ def _segmented(
         shape,
         image.shape,
         blocks.margin_of(spacing, diameter_um, parameters),
-        multiple=multiple_of(parameters.network),
+        multiple=parameters.network.multiple,
         tile=parameters.tile,
     )
     read = partial(to_working, image, scale.factor)
@@ -146,7 +146,7 @@ def _add(assembly: Assembly, block: Tile, working: NDArray[np.float32], job: _Jo
     fields = predict_fields(
         normalise(working, job.statistics),
         job.network,
-        multiple=multiple_of(parameters.network),
+        multiple=parameters.network.multiple,
         tile=parameters.tile,
         halo=parameters.halo,
         device=device(),

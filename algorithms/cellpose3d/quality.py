@@ -1,7 +1,7 @@
 """Quality control: objects beyond a limit are removed, with the reason."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,44 +9,6 @@ from numpy.typing import NDArray
 
 from algorithms.cellpose3d.flows import flow_targets
 from cytosuite.errors import InputError
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Limits that objects must keep to; the defaults remove nothing.
-
-    Parameters
-    ----------
-    min_volume_um3, max_volume_um3 : float
-        Volume in µm³.
-    min_level : float
-        Mean level of its voxels.
-    min_contrast : float
-        Mean contrast of its voxels.
-    max_flow_error : float
-        Mean of the absolute difference, over voxels and axes, between the predicted flow and
-        that of the object as it was found.
-    max_elongation : float
-        Ratio of the longest to the shortest axis of the ellipsoid of the same second moments.
-    """
-
-    min_volume_um3: float = 0.0
-    max_volume_um3: float = np.inf
-    min_level: float = 0.0
-    min_contrast: float = 0.0
-    max_flow_error: float = np.inf
-    max_elongation: float = np.inf
-
-    def __post_init__(self) -> None:
-        """Refuse limits that no object can keep to."""
-        for name, value in asdict(self).items():
-            if not value >= 0:
-                raise InputError(f"the limit {name} must not be negative, found {value}")
-        if self.min_volume_um3 > self.max_volume_um3:
-            raise InputError(
-                f"min_volume_um3 must not exceed max_volume_um3, found {self.min_volume_um3} and "
-                f"{self.max_volume_um3}"
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +43,7 @@ class Predicted:
 def control(
     labels: NDArray[np.uint32],
     spacing: Sequence[float],
-    limits: Limits,
+    limits: Mapping[str, float],
     predicted: Predicted | None = None,
 ) -> tuple[NDArray[np.uint32], list[Removal]]:
     """Return the objects that keep to the limits, and the removed ones with the reason.
@@ -92,8 +54,11 @@ def control(
         Objects, 0 = background; numbers may have gaps.
     spacing : sequence of float
         µm per voxel along z, y, x.
-    limits : Limits
-        Of objects.
+    limits : mapping of str to float
+        By name: ``min_volume_um3``, ``max_volume_um3``; ``min_level`` and ``min_contrast``, means
+        over the voxels; ``max_flow_error``, the mean absolute difference, over voxels and axes,
+        between the predicted flow and that of the object as it was found; ``max_elongation``, of
+        `elongation`. Those left out, and inf or 0, remove nothing.
     predicted : Predicted, optional
         The predictions that the limits need.
 
@@ -102,8 +67,7 @@ def control(
     labels : (Z, Y, X) uint32 array
         1..n without gaps, in the order of the numbers before.
     removed : list of Removal
-        One per removed object, by number; of several broken limits the first in the order
-        of :class:`Limits`.
+        One per removed object, by number; of several broken limits the first one given.
 
     Raises
     ------
@@ -161,7 +125,7 @@ def _measure(
     inside: NDArray[np.int64],
     number: NDArray[np.int64],
     spacing: Sequence[float],
-    limits: Limits,
+    limits: Mapping[str, float],
     predicted: Predicted,
 ) -> dict[str, NDArray[np.float64]]:
     """Return the measured values, one per object, by the name of the limit."""
@@ -177,13 +141,13 @@ def _measure(
 
     volume = count * float(np.prod(spacing))
     measured = {"min_volume_um3": volume, "max_volume_um3": volume}
-    if limits.min_level > 0:
+    if limits.get("min_level", 0) > 0:
         measured["min_level"] = mean(predicted.level, "min_level")
-    if limits.min_contrast > 0:
+    if limits.get("min_contrast", 0) > 0:
         measured["min_contrast"] = mean(predicted.contrast, "min_contrast")
-    if np.isfinite(limits.max_flow_error):
+    if np.isfinite(limits.get("max_flow_error", np.inf)):
         measured["max_flow_error"] = mean(_flow_error(labels, predicted), "max_flow_error")
-    if np.isfinite(limits.max_elongation):
+    if np.isfinite(limits.get("max_elongation", np.inf)):
         voxels = np.unravel_index(inside, labels.shape)
         measured["max_elongation"] = elongation(number, voxels, spacing)
     return measured
@@ -200,11 +164,11 @@ def _flow_error(labels: NDArray[np.uint32], predicted: Predicted) -> NDArray[np.
 
 
 def _broken(
-    names: NDArray[np.uint32], measured: dict[str, NDArray[np.float64]], limits: Limits
+    names: NDArray[np.uint32], measured: dict[str, NDArray[np.float64]], limits: Mapping[str, float]
 ) -> list[Removal]:
     """Return a row for each object that breaks a limit, the first one it breaks."""
     rows: dict[int, Removal] = {}
-    for reason, limit in asdict(limits).items():
+    for reason, limit in limits.items():
         values = measured.get(reason)
         if values is None:
             continue

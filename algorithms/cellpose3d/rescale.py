@@ -86,24 +86,6 @@ def to_working(
     return interpolate(values, found)
 
 
-def linear(image: NDArray[np.float32], shape: Sequence[int]) -> NDArray[np.float32]:
-    """Return an image interpolated linearly at the voxel centres of another grid on its box.
-
-    Parameters
-    ----------
-    image : float32 array
-        Any number of axes.
-    shape : sequence of int
-        Size of the new grid.
-
-    Returns
-    -------
-    float32 array
-        Of the new shape; beyond the outermost centres the border value holds.
-    """
-    return interpolate(image, stencils(image.shape, shape))
-
-
 def interpolate(image: NDArray[np.float32], grid: Sequence[Stencil]) -> NDArray[np.float32]:
     """Return an image interpolated linearly at given places.
 

@@ -21,7 +21,7 @@ from algorithms.cellpose3d.fields import Fields
 from algorithms.cellpose3d.follow import follow
 from algorithms.cellpose3d.instances import instances
 from algorithms.cellpose3d.parameters import Parameters
-from algorithms.cellpose3d.quality import Limits, Predicted, Removal, control
+from algorithms.cellpose3d.quality import Predicted, Removal, control
 from cytosuite.segmentation.objects import fill_holes, largest_pieces
 
 
@@ -119,16 +119,16 @@ def _followed(
 
 def _limits(
     parameters: Parameters, shape: Sequence[int], spacing: Sequence[float], contrast: bool
-) -> Limits:
+) -> dict[str, float]:
     """Return the limits of objects; contrast counts where it is known."""
-    return Limits(
-        min_volume_um3=_within(parameters.min_volume_um3, shape, spacing),
-        max_volume_um3=_within(parameters.max_volume_um3, shape, spacing),
-        min_level=parameters.min_level,
-        min_contrast=parameters.min_contrast if contrast else 0.0,
-        max_flow_error=parameters.max_flow_error,
-        max_elongation=parameters.max_elongation,
-    )
+    return {
+        "min_volume_um3": _within(parameters.min_volume_um3, shape, spacing),
+        "max_volume_um3": _within(parameters.max_volume_um3, shape, spacing),
+        "min_level": parameters.min_level,
+        "min_contrast": parameters.min_contrast if contrast else 0.0,
+        "max_flow_error": parameters.max_flow_error,
+        "max_elongation": parameters.max_elongation,
+    }
 
 
 def _within(volume_um3: float, shape: Sequence[int], spacing: Sequence[float]) -> float:

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 
 from cytosuite.errors import CytosuiteError, InputError
+from cytosuite.manifest import parse, read_toml
 from cytosuite.training.loop import DRAWERS, train
 from cytosuite.training.parts import Training
 from cytosuite.training.publish import ALGORITHMS
-from cytosuite.training.settings import read_settings
 
 
 def training_of(algorithm: str) -> Training[Any, Any]:
@@ -86,8 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise InputError(f"--threads must be 1 or more, found {given.threads}")
         torch.set_num_threads(given.threads)
         training = training_of(given.algorithm)
-        default = ALGORITHMS / given.algorithm / "training" / training.default
-        settings = read_settings(given.settings or default, training.settings)
+        path = given.settings or ALGORITHMS / given.algorithm / "training" / training.default
+        settings = parse(path, read_toml(path), training.settings)
         card = train(
             training,
             settings.with_schedule(**changes),

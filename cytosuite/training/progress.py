@@ -71,16 +71,7 @@ class Log:
 
 
 def line(step: int, steps: int, losses: Mapping[str, float], pace: float) -> str:
-    """Return the line that a user sees of the last steps.
-
-    Parameters
-    ----------
-    step, steps : int
-        Steps taken, and their final number.
-    losses : mapping of str to float
-        Means over the last steps.
-    pace : float
-        Seconds per step.
+    """Return the line that a user sees after a step, with seconds per step as the pace.
 
     Examples
     --------

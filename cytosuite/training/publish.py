@@ -30,9 +30,7 @@ def publish(
 
     Parameters
     ----------
-    training : Training
-    settings : TrainingSettings
-    state : State
+    training, settings, state
         The weights of the best validation are published or, without one, the average.
     cases : mapping of str to sequence
         Cases trained on, by role.

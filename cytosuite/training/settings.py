@@ -1,12 +1,11 @@
 """Settings that all trainings share, read from a TOML file."""
 
 from math import cos, pi
-from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
-from cytosuite.manifest import Described, parse, read_toml
+from cytosuite.manifest import Described, parse
 
 _FIRST = 1 / 25  # rate of the first step, relative to the highest
 _LAST = 1e-4
@@ -102,20 +101,3 @@ class TrainingSettings(Described):
 
 
 Settings = TypeVar("Settings", bound=TrainingSettings)
-
-
-def read_settings(path: Path, model: type[Settings]) -> Settings:
-    """Return the settings in a TOML file.
-
-    Parameters
-    ----------
-    path : Path
-    model : type
-        The settings of a network.
-
-    Raises
-    ------
-    InputError
-        If the file is missing, is not TOML, or a key or value is wrong.
-    """
-    return parse(path, read_toml(path), model)

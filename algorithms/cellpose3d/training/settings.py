@@ -1,14 +1,13 @@
 """Settings of Cellpose3D's training, read from a TOML file such as `embryo.toml`."""
 
-from typing import Any, Self
+from typing import Self
 
 from pydantic import Field, model_validator
 
-from algorithms.cellpose3d.network import multiple_of
+from algorithms.cellpose3d.network import Network
 from algorithms.cellpose3d.training.cases import Channel
 from algorithms.cellpose3d.training.losses import LossWeights
 from algorithms.cellpose3d.training.patches import Patches
-from cytosuite.manifest import Described
 from cytosuite.training.settings import TrainingSettings
 
 # At the network's coarsest level. At a depth of two voxels the gradient of a 3x3x3 convolution's
@@ -16,29 +15,18 @@ from cytosuite.training.settings import TrainingSettings
 _LEAST_DEPTH = 4
 
 
-class Network(Described):
-    """Arguments of the network's constructor."""
-
-    widths: tuple[int, ...] = Field((16, 32, 64, 96), description="channels of each level")
-    fold: int = Field(2, ge=1, description="pixels of y and x folded into channels")
-
-    def arguments(self) -> dict[str, Any]:
-        """Return the arguments as a card holds them."""
-        return self.model_dump(mode="json")
-
-
 class Settings(TrainingSettings):
     """All settings of a training."""
 
     channel: Channel = Field("nucleus", description="images show nuclei, or cells' membranes")
-    network: Network = Network()
+    network: Network = Network(widths=(16, 32, 64, 96))
     patches: Patches = Patches()
     loss: LossWeights = LossWeights()
 
     @model_validator(mode="after")
     def _patches_fit_the_network(self) -> Self:
         """Refuse patches that the network cannot halve as often as it has to."""
-        multiple = multiple_of(self.network.arguments())
+        multiple = self.network.multiple
         if any(side % unit for side, unit in zip(self.patches.shape, multiple, strict=True)):
             raise ValueError(
                 f"patches.shape must be multiples of {list(multiple)} for this network, "

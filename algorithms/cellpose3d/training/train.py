@@ -10,7 +10,6 @@ import torch
 
 from algorithms.cellpose3d.fields import predict_fields
 from algorithms.cellpose3d.network import build as build_network
-from algorithms.cellpose3d.network import multiple_of
 from algorithms.cellpose3d.normalise import normalise, statistics_of
 from algorithms.cellpose3d.parameters import Parameters
 from algorithms.cellpose3d.segment import segment
@@ -30,7 +29,7 @@ def load(folder: Path, role: str, settings: Settings) -> list[Case]:  # noqa: AR
 
 def build(settings: Settings) -> Parts:
     """Return a network with random weights, and its optimiser."""
-    network = build_network(settings.network.arguments())
+    network = build_network(settings.network)
     decay = settings.schedule.weight_decay
     adam = torch.optim.AdamW(network.parameters(), lr=1.0, weight_decay=decay, fused=True)
     return {"network": network}, {"adam": adam}
@@ -66,13 +65,13 @@ def validate(state: State, cases: Cases[Case], settings: Settings) -> Iterator[F
 
     The parameters of the inference are those for the card.
     """
-    parameters = Parameters(network=settings.network.arguments(), **settings.card.parameters)
+    parameters = Parameters(network=settings.network, **settings.card.parameters)
     for number, case in enumerate(cases["images"]):
         image, labels = draw_image(np.random.default_rng(number), case, settings.patches)
         fields = predict_fields(
             normalise(image, statistics_of(image)),
             state.average,
-            multiple=multiple_of(parameters.network),
+            multiple=parameters.network.multiple,
             tile=parameters.tile,
             halo=parameters.halo,
             device=state.device,

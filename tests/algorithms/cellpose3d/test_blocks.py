@@ -15,7 +15,7 @@ from algorithms.cellpose3d.blocks import (
 )
 from algorithms.cellpose3d.instances import renumber
 from algorithms.cellpose3d.parameters import Parameters
-from algorithms.cellpose3d.rescale import labels_to_image, linear
+from algorithms.cellpose3d.rescale import interpolate, labels_to_image, stencils
 from cytosuite.errors import InputError
 from cytosuite.tiling import plan
 
@@ -125,7 +125,8 @@ def test_labels_on_the_image_are_those_of_the_whole(image_shape):
     if image_shape == SHAPE:
         expected = labels
     else:
-        expected = labels_to_image(labels, linear(margin, image_shape) > 0)
+        seen = interpolate(margin, stencils(SHAPE, image_shape)) > 0
+        expected = labels_to_image(labels, seen)
     times = np.zeros(image_shape, int)
     for tile in cores():
         part, box, core = to_image(labels[tile.input], margin[tile.input], tile, SHAPE, image_shape)

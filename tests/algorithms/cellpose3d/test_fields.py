@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from algorithms.cellpose3d.fields import is_empty, predict_fields
-from algorithms.cellpose3d.network import build, multiple_of
+from algorithms.cellpose3d.network import Network, build
 
-SMALL = {"widths": [4, 4, 4], "fold": 2}
+SMALL = Network(widths=(4, 4, 4), fold=2)
 TILING = {"multiple": (4, 8, 8), "tile": (16, 32, 32), "halo": (2, 4, 4)}
 
 
@@ -81,7 +81,7 @@ def test_a_real_network_in_tiles_is_the_one_without():
     torch.manual_seed(0)
     network = build(SMALL, auxiliary=False).eval()
     values = image((16, 32, 160))
-    multiple = multiple_of(SMALL)
+    multiple = SMALL.multiple
     tiled = predict_fields(
         values, network, multiple=multiple, tile=(16, 32, 128), halo=(20, 48, 48)
     )
@@ -96,7 +96,7 @@ def test_a_real_network_in_tiles_is_the_one_without():
 def test_a_gpu_gives_the_same():
     torch.manual_seed(0)
     network = build(SMALL, auxiliary=False).eval()
-    arguments = TILING | {"multiple": multiple_of(SMALL)}
+    arguments = TILING | {"multiple": SMALL.multiple}
     cpu = predict_fields(image(), network, **arguments)
     gpu = predict_fields(image(), network.cuda(), **arguments, device="cuda")
     np.testing.assert_allclose(gpu.flow, cpu.flow, atol=1e-3)

@@ -5,7 +5,6 @@ from algorithms.cellpose3d.dynamics import smooth_flow
 from algorithms.cellpose3d.flows import flow_targets
 from algorithms.cellpose3d.follow import follow
 from algorithms.cellpose3d.instances import instances, renumber
-from cytosuite.errors import InputError
 
 
 def ellipsoids(shape, count, low, high, seed=0):
@@ -153,17 +152,3 @@ def test_the_same_points_give_the_same_bytes():
 def test_numbers_follow_the_first_voxels():
     labels = np.array([[[0, 9, 9, 2, 0, 5, 2]]], np.uint32)
     np.testing.assert_array_equal(renumber(labels), [[[0, 1, 1, 2, 0, 3, 2]]])
-
-
-def test_what_does_not_fit_is_refused():
-    mask, ends = np.ones((1, 2, 2), bool), np.zeros((4, 3), np.float32)
-    lengths = {"sigma_um": 1.0, "distance_um": 2.0}
-    with pytest.raises(InputError, match=r"each of the 4 voxels .* found points \(3, 3\)"):
-        instances(ends[:3], mask, (1, 1, 1), **lengths)
-    for value in (np.nan, -1, 2):
-        with pytest.raises(InputError, match=r"within the volume \(1, 2, 2\)"):
-            instances(np.full((4, 3), value, np.float32), mask, (1, 1, 1), **lengths)
-    with pytest.raises(InputError, match=r"3 positive numbers in µm, found \[1, 0, 1\]"):
-        instances(ends, mask, (1, 0, 1), **lengths)
-    with pytest.raises(InputError, match="must not be negative, found -1 and 2"):
-        instances(ends, mask, (1, 1, 1), sigma_um=-1, distance_um=2)

@@ -2,12 +2,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from algorithms.cellpose3d.network import build, load, multiple_of
-from algorithms.cellpose3d.training.settings import Network
+from algorithms.cellpose3d.network import Network, build, load
 from cytosuite.errors import InputError
 from cytosuite.network import tensors_of
 
-SMALL = {"widths": [4, 6, 8], "fold": 2}
+SMALL = Network(widths=(4, 6, 8), fold=2)
 
 
 def _image(z=8, y=16, x=24):
@@ -24,9 +23,9 @@ def test_five_fields_of_the_image_size_with_bounded_flow():
 
 @pytest.mark.parametrize("fold", [1, 2])
 def test_the_smallest_allowed_image_passes(fold):
-    arguments = {"widths": [4, 6, 8], "fold": fold}
+    arguments = Network(widths=(4, 6, 8), fold=fold)
     network = build(arguments).eval()
-    assert network(torch.zeros(1, 1, *multiple_of(arguments))).shape[2:] == multiple_of(arguments)
+    assert network(torch.zeros(1, 1, *arguments.multiple)).shape[2:] == arguments.multiple
 
 
 def test_folding_keeps_every_pixel_in_its_place():
@@ -40,7 +39,7 @@ def test_folding_keeps_every_pixel_in_its_place():
 
 
 def test_the_default_network_is_of_the_planned_size():
-    network = build(Network().arguments())
+    network = build(Network(widths=(16, 32, 64, 96)))
     assert 0.7e6 < sum(weight.numel() for weight in network.parameters()) < 1.3e6
     assert not any(isinstance(part, torch.nn.InstanceNorm3d) for part in network.modules())
     assert any(isinstance(part, torch.nn.BatchNorm3d) for part in network.modules())
@@ -62,7 +61,7 @@ def test_loaded_weights_give_the_same_fields_without_the_auxiliary_channel(tmp_p
     network = build(SMALL).eval()
     kept = {k: v.contiguous() for k, v in tensors_of(network).items() if v.is_floating_point()}
     save_file(kept, tmp_path / "w.safetensors")
-    loaded = load(SMALL, tmp_path / "w.safetensors")
+    loaded = load(SMALL.model_dump(), tmp_path / "w.safetensors")
     assert not loaded.training
     with torch.no_grad():
         fields = loaded(_image())
@@ -74,8 +73,8 @@ def test_loaded_weights_give_the_same_fields_without_the_auxiliary_channel(tmp_p
 
 @pytest.mark.parametrize(
     "arguments",
-    [{}, {"widths": [4, 8], "fold": 2}, {**SMALL, "depth": 3}, {"widths": [4, 0, 4], "fold": 2}],
+    [{}, {"widths": [4, 8]}, {"widths": [4, 6, 8], "depth": 3}, {"widths": [4, 0, 4], "fold": 2}],
 )
-def test_impossible_arguments_are_refused(arguments):
+def test_impossible_arguments_are_refused(arguments, tmp_path):
     with pytest.raises(InputError, match="network: "):
-        build(arguments)
+        load(arguments, tmp_path / "w.safetensors")

@@ -28,7 +28,8 @@ def test_a_network_is_all_a_card_must_give():
         ({"steps": 0}, "steps: input should be greater than or equal to 1, found 0"),
         ({"tile": [0, 64, 64]}, "tile.0: input should be greater than or equal to 1"),
         ({"halo": [8, 8]}, "halo.2 is missing"),
-        ({"network": {"widths": [4, 4, 4]}}, "network must give widths and fold, found"),
+        ({"network": {"fold": 2}}, "network.widths is missing"),
+        ({"min_volume_um3": 5, "max_volume_um3": 4}, "min_volume_um3 must not exceed max_volume"),
         ({"tile": [16, 64, 64]}, "tile must be at least [20, 56, 56] for this halo and network"),
     ],
 )
@@ -52,6 +53,6 @@ def test_the_size_of_the_training_is_read():
         ({"spacing": (1.0, 1.0, 1.0), "diameter_um": -1}, "found -1"),
     ],
 )
-def test_explains_a_card_that_does_not_say_what_it_was_trained_on(describes, message):
+def test_explains_a_card_without_the_size_of_its_training(describes, message):
     with pytest.raises(InputError, match=re.escape(message)):
         trained_size(card(**describes))

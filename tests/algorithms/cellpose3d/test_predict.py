@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from scipy import ndimage
 
 from algorithms.cellpose3d import predict as module
-from algorithms.cellpose3d.network import build
+from algorithms.cellpose3d.network import Network, build
 from algorithms.cellpose3d.predict import predict
 from cytosuite.errors import InputError, ModelError
 from cytosuite.manifest import ModelCard
@@ -47,7 +47,7 @@ def model(tmp_path):
 
     def model(**parameters):
         torch.manual_seed(0)
-        tensors = tensors_of(build(SMALL, auxiliary=False))
+        tensors = tensors_of(build(Network.model_validate(SMALL), auxiliary=False))
         weights = {
             key: value.contiguous() for key, value in tensors.items() if value.is_floating_point()
         }

@@ -4,7 +4,6 @@ import pytest
 from algorithms.cellpose3d.rescale import (
     interpolate,
     labels_to_image,
-    linear,
     stencils,
     to_working,
     within,
@@ -19,10 +18,15 @@ def ball(shape, spacing, centre, radius):
     return radius - np.sqrt(sum(part**2 for part in parts))
 
 
+def _linear(image, shape):
+    """Return an image interpolated linearly on another grid over its box."""
+    return interpolate(image, stencils(image.shape, shape))
+
+
 def test_linear_interpolation_by_hand():
     row = np.array([0, 4], np.float32)
-    np.testing.assert_allclose(linear(row, (4,)), [0, 1, 3, 4])
-    np.testing.assert_allclose(linear(np.array([0, 1, 2, 3], np.float32), (2,)), [0.5, 2.5])
+    np.testing.assert_allclose(_linear(row, (4,)), [0, 1, 3, 4])
+    np.testing.assert_allclose(_linear(np.array([0, 1, 2, 3], np.float32), (2,)), [0.5, 2.5])
 
 
 def test_a_gradient_stays_a_gradient_in_µm():
@@ -73,7 +77,7 @@ def test_labels_of_a_part_are_those_of_the_whole():
     coarse, margin = two_touching((2.0, 2.0, 2.0), (16, 16, 18))
     fine = (31, 40, 45)
     grid = stencils(coarse.shape, fine)
-    whole = labels_to_image(coarse, linear(margin, fine) > 0)
+    whole = labels_to_image(coarse, _linear(margin, fine) > 0)
     source = (slice(2, 15), slice(0, 16), slice(3, 14))
     target, places = within(grid, source)
     foreground = interpolate(margin[source], places) > 0
@@ -103,7 +107,7 @@ def test_labels_on_a_finer_grid_have_smooth_borders(times):
     coarse, margin = two_touching((2.0, 2.0, 2.0), (16, 16, 18))
     fine = tuple(times * n for n in coarse.shape)
     truth, _ = two_touching((2 / times,) * 3, fine)
-    found = labels_to_image(coarse, linear(margin, fine) > 0)
+    found = labels_to_image(coarse, _linear(margin, fine) > 0)
     nearest = np.kron(coarse, np.ones((times,) * 3, np.uint32))
     for label in (1, 2):
         assert iou(truth, found, label) > 0.92
@@ -113,7 +117,7 @@ def test_labels_on_a_finer_grid_have_smooth_borders(times):
 def test_labels_on_a_coarser_grid():
     fine, margin = two_touching((1.0, 1.0, 1.0), (32, 32, 36))
     truth, _ = two_touching((2.0, 2.0, 2.0), (16, 16, 18))
-    found = labels_to_image(fine, linear(margin, truth.shape) > 0)
+    found = labels_to_image(fine, _linear(margin, truth.shape) > 0)
     assert min(iou(truth, found, 1), iou(truth, found, 2)) > 0.9
 
 

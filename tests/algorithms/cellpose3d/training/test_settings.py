@@ -6,8 +6,8 @@ from algorithms.cellpose3d.parameters import Parameters
 from algorithms.cellpose3d.training.settings import Settings
 from algorithms.cellpose3d.training.train import TRAINING
 from cytosuite.errors import InputError
+from cytosuite.manifest import parse, read_toml
 from cytosuite.training.publish import ALGORITHMS
-from cytosuite.training.settings import read_settings
 
 HERE = ALGORITHMS / "cellpose3d" / "training"
 FILES = sorted(path.name for path in HERE.glob("*.toml"))
@@ -15,10 +15,10 @@ FILES = sorted(path.name for path in HERE.glob("*.toml"))
 
 @pytest.mark.parametrize("name", FILES)
 def test_shipped_settings_describe_their_channel_and_validate_nothing(name):
-    settings = read_settings(HERE / name, Settings)
+    settings = parse(HERE / name, read_toml(HERE / name), Settings)
     assert settings.card.describes["channel"] == settings.channel
     assert settings.validation.every == 0
-    Parameters(network=settings.network.arguments(), **settings.card.parameters)
+    Parameters(network=settings.network, **settings.card.parameters)
 
 
 def test_nuclei_are_the_default_channel_and_embryos_the_default_settings():
@@ -30,7 +30,7 @@ def test_nuclei_are_the_default_channel_and_embryos_the_default_settings():
 
 
 def test_no_cell_is_lost_for_a_dim_membrane():
-    camera = read_settings(HERE / "cells.toml", Settings).patches.camera
+    camera = parse(HERE / "cells.toml", read_toml(HERE / "cells.toml"), Settings).patches.camera
     assert camera.visibility == camera.contrast == 0
 
 
@@ -49,4 +49,4 @@ def test_explains_the_place_of_a_mistake(tmp_path, old, new, message):
     assert old in text
     path.write_text(text.replace(old, new, 1))
     with pytest.raises(InputError, match=message):
-        read_settings(path, Settings)
+        parse(path, read_toml(path), Settings)

@@ -10,11 +10,10 @@ from algorithms.cellpose3d.network import load as load_network
 from algorithms.cellpose3d.training.settings import Settings
 from algorithms.cellpose3d.training.train import TRAINING, load
 from cytosuite.errors import InputError
-from cytosuite.manifest import read_card
+from cytosuite.manifest import parse, read_card, read_toml
 from cytosuite.training.command import main
 from cytosuite.training.loop import begin, take_step, train
 from cytosuite.training.parts import DivergedError
-from cytosuite.training.settings import read_settings
 from cytosuite.weights import open_model
 
 TOML = """
@@ -50,7 +49,7 @@ def _one_thread():
 def settings(tmp_path):
     path = tmp_path / "train.toml"
     path.write_text(TOML)
-    return read_settings(path, Settings)
+    return parse(path, read_toml(path), Settings)
 
 
 @pytest.fixture
