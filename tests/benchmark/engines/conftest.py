@@ -1,4 +1,4 @@
-"""Images and sessions for tests with a Docker daemon; without one they are skipped."""
+"""Sessions for tests with a Docker daemon; without one they are skipped."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -6,43 +6,19 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmark.containers.build import Builder
 from benchmark.containers.context import pack
-from benchmark.containers.daemon import find_docker
 from benchmark.engines.docker import DockerEngine
 from benchmark.engines.hardening import RUN_LABEL, owner_label
 from benchmark.engines.outcome import Limits
-from cytosuite.errors import InputError
 from cytosuite.files import digest
 
 ROOT = Path(__file__).parents[3]
-BOOTSTRAPPED = "cytosuite/debian:bookworm"
 
 
 @pytest.fixture(scope="session")
 def tiny():
     """Return limits that a hostile program reaches soon."""
     return Limits(memory_gib=0.2, timeout_s=20.0, cpus=1.0, pids=64, output_gib=2 / 1024)
-
-
-@pytest.fixture(scope="session")
-def client():
-    """Return a client of the daemon."""
-    found = find_docker()
-    if isinstance(found, str):
-        pytest.skip(f"no Docker daemon: {found}")
-    yield found
-    found.close()
-
-
-@pytest.fixture(scope="session")
-def base(client):
-    """Return the tag of the base image, built if it is not there."""
-    made = any(BOOTSTRAPPED in image.tags for image in client.images.list())
-    try:
-        return Builder(client, ROOT, base_image=BOOTSTRAPPED if made else None).base()
-    except InputError as error:
-        pytest.skip(f"no base image: {error}")
 
 
 @pytest.fixture(scope="session")
