@@ -24,8 +24,7 @@ from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism.regions import BRUCH, PIXEL_UM
-from cytosuite.metrics.realism.scene import stack
-from cytosuite.metrics.realism.wasserstein import members
+from cytosuite.metrics.realism.scene import members, stack
 from cytosuite.volume import Volume
 
 PLANE_UM = 1.5001311  # distance of the planes the published numbers were chosen for

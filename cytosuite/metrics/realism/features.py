@@ -16,8 +16,8 @@ from scipy.spatial import ConvexHull, cKDTree
 from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.metric import metric
-from cytosuite.metrics.realism.scene import Scene
-from cytosuite.metrics.realism.wasserstein import PANARETOS, members, sorted_distance
+from cytosuite.metrics.realism.scene import Scene, members
+from cytosuite.metrics.realism.wasserstein import PANARETOS, sorted_distance
 
 SHAPE = ("volume_um3", "diameter_um", "elongation", "solidity")
 OTHER = ("mean_intensity", "cv_intensity", "neighbour_um", "depth_um")

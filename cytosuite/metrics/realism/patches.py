@@ -22,8 +22,7 @@ from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism.patch_statistics import Extractor, statistics
-from cytosuite.metrics.realism.scene import Scene
-from cytosuite.metrics.realism.wasserstein import members
+from cytosuite.metrics.realism.scene import Scene, members
 
 PER_DIMENSION = 5  # patches of each side per number, below which no covariance is estimated
 

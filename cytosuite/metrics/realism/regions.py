@@ -21,8 +21,8 @@ from scipy import ndimage
 
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.metric import metric
-from cytosuite.metrics.realism.scene import Scene
-from cytosuite.metrics.realism.wasserstein import members, w1
+from cytosuite.metrics.realism.scene import Scene, members
+from cytosuite.metrics.realism.wasserstein import w1
 
 BRUCH = "10.1371/journal.pone.0283828"
 REGIONS = ("fg_inner", "bg_inner", "bg_outer")

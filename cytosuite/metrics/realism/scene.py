@@ -1,13 +1,16 @@
-"""A stack with its objects, compared where images are not paired."""
+"""Images that are not paired: stacks, stacks with their objects, and sets of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
+
+Image = TypeVar("Image")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,3 +80,24 @@ def stack(image: Volume) -> NDArray[Any]:
                 "replace such voxels"
             )
     return array
+
+
+def members(images: Image | Sequence[Image]) -> list[Image]:
+    """Return the images of a set, or the only one.
+
+    Parameters
+    ----------
+    images : object, or list or tuple of them
+        One image, or several taken as one set.
+
+    Returns
+    -------
+    list
+        The images.
+
+    Examples
+    --------
+    >>> members("one"), members(["one", "other"])
+    (['one'], ['one', 'other'])
+    """
+    return list(images) if isinstance(images, list | tuple) else [images]  # type: ignore[list-item]

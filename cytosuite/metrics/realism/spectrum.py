@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.metric import metric
-from cytosuite.metrics.realism.scene import stack
-from cytosuite.metrics.realism.wasserstein import members
+from cytosuite.metrics.realism.scene import members, stack
 from cytosuite.volume import Volume
 
 FLOOR = 1e-12  # share of the mean density: below it a band counts as empty

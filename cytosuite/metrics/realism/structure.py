@@ -92,17 +92,7 @@ def structure(
     0.8333333333333334
     """
     prediction, image = checked({"prediction": prediction, "image": image})
-    labels, step = np.asarray(labels), tuple(float(value) for value in spacing)
-    if labels.dtype.kind not in "iu" or labels.shape != image.shape:
-        raise InputError(
-            f"labels must be integers of the shape of the image, {image.shape}, found "
-            f"{labels.dtype} of shape {labels.shape}"
-        )
-    if len(step) != image.ndim or min(*step, surround_um, smoothing_um) <= 0:
-        raise InputError(
-            f"spacing, surround_um and smoothing_um must be positive lengths in µm, found {step}, "
-            f"{surround_um} and {smoothing_um} for {image.ndim} axes"
-        )
+    labels, step = _checked(labels, image.shape, spacing, (surround_um, smoothing_um))
     inside = labels != 0
     near = dilated(inside, step, surround_um)
     around = near & ~inside
@@ -161,6 +151,27 @@ def structure_correlation(found: Structure) -> float:
     kept, lower where it was moved, removed or invented.
     """
     return found.correlation
+
+
+def _checked(
+    labels: NDArray[Any],
+    shape: tuple[int, ...],
+    spacing: Sequence[float],
+    lengths: tuple[float, float],
+) -> tuple[NDArray[Any], tuple[float, ...]]:
+    """Return labels and spacing as they are needed, refused unless they suit an image."""
+    labels, step = np.asarray(labels), tuple(float(value) for value in spacing)
+    if labels.dtype.kind not in "iu" or labels.shape != shape:
+        raise InputError(
+            f"labels must be integers of the shape of the image, {shape}, found "
+            f"{labels.dtype} of shape {labels.shape}"
+        )
+    if len(step) != len(shape) or min(*step, *lengths) <= 0:
+        raise InputError(
+            f"spacing, surround_um and smoothing_um must be positive lengths in µm, found {step}, "
+            f"{lengths[0]} and {lengths[1]} for {len(shape)} axes"
+        )
+    return labels, step
 
 
 def _brighter(inside: NDArray[Any], around: NDArray[Any]) -> float:

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from math import isfinite, nan, sqrt
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.metric import metric
+from cytosuite.metrics.realism.scene import members
 
 CHUNK = 1 << 18  # voxels looked at together
 SMALL = 1 << 15  # voxels of both sides up to which sorting is the quickest
 BINS = 1 << 16  # of a value range: their counts and sums stay in the cache
 
-Image = TypeVar("Image")
 Floats = NDArray[np.float64]
 Weights = float | NDArray[Any]
 
@@ -67,27 +67,6 @@ class _Sample:
     low: float
     high: float
     mean: float
-
-
-def members(images: Image | Sequence[Image]) -> list[Image]:
-    """Return the images of a set, or the only one.
-
-    Parameters
-    ----------
-    images : object, or list or tuple of them
-        One image, or several taken as one set.
-
-    Returns
-    -------
-    list
-        The images.
-
-    Examples
-    --------
-    >>> members("one"), members(["one", "other"])
-    (['one'], ['one', 'other'])
-    """
-    return list(images) if isinstance(images, list | tuple) else [images]  # type: ignore[list-item]
 
 
 def transport(
@@ -143,17 +122,8 @@ def transport(
     if real_weights is not None or synthetic_weights is not None:
         masses = _masses(first, real_weights), _masses(second, synthetic_weights)
         distance, std = _by_weights(sides, masses)
-        return Transport(distance, first.size, second.size, std, first.high - first.low)
-    values = first.size + second.size
-    dtypes = {array.dtype for side in sides for array in side.arrays}
-    low, high = min(first.low, second.low), max(first.high, second.high)
-    if values > SMALL and all(dtype.kind in "iu" and dtype.itemsize < 3 for dtype in dtypes):
-        distance, squares = _by_histograms(first, second, int(low), int(high))
-    elif values > SMALL and high > low and isfinite(BINS / (high - low)):
-        distance, squares = _by_bins(first, second, low, high)
     else:
-        distance, squares = _by_sorting(first, second)
-    std = sqrt(squares / first.size)
+        distance, std = _by_size(first, second)
     return Transport(distance, first.size, second.size, std, first.high - first.low)
 
 
@@ -286,6 +256,20 @@ def _chunks(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
         casting="same_kind",
         buffersize=CHUNK,
     )
+
+
+def _by_size(first: _Sample, second: _Sample) -> tuple[float, float]:
+    """Return the distance, and the standard deviation of the first sample, the quickest way."""
+    values = first.size + second.size
+    dtypes = {array.dtype for side in (first, second) for array in side.arrays}
+    low, high = min(first.low, second.low), max(first.high, second.high)
+    if values > SMALL and all(dtype.kind in "iu" and dtype.itemsize < 3 for dtype in dtypes):
+        distance, squares = _by_histograms(first, second, int(low), int(high))
+    elif values > SMALL and high > low and isfinite(BINS / (high - low)):
+        distance, squares = _by_bins(first, second, low, high)
+    else:
+        distance, squares = _by_sorting(first, second)
+    return distance, sqrt(squares / first.size)
 
 
 def _by_sorting(first: _Sample, second: _Sample) -> tuple[float, float]:
