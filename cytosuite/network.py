@@ -18,6 +18,7 @@ from cytosuite.weights import Model
 
 Image = NDArray[np.float32]
 Load = Callable[[Mapping[str, Any], Path], nn.Module]
+Forward = Callable[[Tensor], Tensor]
 
 
 class Predicted(NamedTuple):
@@ -73,14 +74,14 @@ def _loaded(load: Load, path: Path, sha256: str, arguments: str) -> nn.Module:
 
 def predict_tiles(
     image: Image,
-    network: Callable[[Tensor], Tensor],
+    network: Forward,
     *,
     channels: int,
     multiple: Sequence[int],
     tile: Sequence[int],
     halo: Sequence[int],
     blend: int = 0,
-    activate: Callable[[Tensor], Tensor] | None = None,
+    activate: Forward | None = None,
     skip: Callable[[Image], bool] | None = None,
     device: str = "cpu",
 ) -> Predicted:
@@ -135,10 +136,10 @@ def predict_tiles(
 
 def _answer(
     part: Image,
-    network: Callable[[Tensor], Tensor],
+    network: Forward,
     channels: int,
     multiple: Sequence[int],
-    activate: Callable[[Tensor], Tensor] | None,
+    activate: Forward | None,
     device: str,
 ) -> Image:
     """Return the answer for one tile, extended at its end to sizes that the network takes."""

@@ -179,31 +179,6 @@ def paste(target: NDArray[np.float32], tile: Tile, part: NDArray[np.float32]) ->
     target[place] += piece
 
 
-def stitch(
-    shape: Sequence[int], answers: Iterable[tuple[Tile, NDArray[np.float32]]], channels: int
-) -> NDArray[np.float32]:
-    """Return one field from the answers for all tiles.
-
-    Parameters
-    ----------
-    shape : sequence of int
-        Size of the image.
-    answers : iterable of (Tile, (C, ...) float32 array)
-        As for `paste`, in any order; they may come one by one.
-    channels : int
-        Number C of values per voxel.
-
-    Returns
-    -------
-    (C, ...) float32 array
-        Fields (levels, flows, probabilities) may be stitched; labels may not.
-    """
-    whole = np.zeros((channels, *shape), np.float32)
-    for tile, part in answers:
-        paste(whole, tile, part)
-    return whole
-
-
 @dataclass(frozen=True, slots=True)
 class _Span:
     """A tile along one axis: read [start, stop), answer for [first, last)."""

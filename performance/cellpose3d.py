@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 
 from algorithms.cellpose3d.dynamics import smooth_flow
 from algorithms.cellpose3d.flows import flow_targets
+from algorithms.cellpose3d.follow import follow
 from algorithms.cellpose3d.instances import instances
-from algorithms.cellpose3d.quality import Limits, Predicted, control
+from algorithms.cellpose3d.quality import Predicted, control
 
 VOXEL = (1.0, 1.0, 1.0)
 SMALL = ((32, 64, 64), 4)
@@ -35,7 +36,7 @@ SIZES = {
     "64x512x512, 400 cells": ((64, 512, 512), 400),
 }
 PEER = ((64, 512, 512), 400)
-STAGES = ("size flow", "published", "heat flow", "smooth", "follow", "instances")
+STAGES = ("flow", "smooth", "follow", "instances")
 
 
 @dataclass
@@ -93,21 +94,18 @@ def process(flow: NDArray[np.float32], mask: NDArray[np.bool_], clock: Clock) ->
 
 def quality(labels: NDArray[np.uint32], flow: NDArray[np.float32]) -> NDArray[np.uint32]:
     """Return the cells that keep to limits on volume and flow."""
-    limits = Limits(50, 1e5, max_flow_error=0.8)
+    limits = {"min_volume_um3": 50, "max_volume_um3": 1e5, "max_flow_error": 0.8}
     return control(labels, VOXEL, limits, Predicted(flow=flow))[0]
 
 
 def one_size(name: str, noise: float) -> dict[str, float]:
     """Return CPU seconds of each stage, the peak memory and the IoU."""
     labels = cells(*SMALL)
-    process(flow_targets(labels, "heat"), labels > 0, Clock({}))
+    process(flow_targets(labels), labels > 0, Clock({}))
     labels = cells(*SIZES[name])
     mask, clock = labels > 0, Clock({})
     for _ in range(3):
-        flow = clock.run("size flow", lambda: flow_targets(labels))
-        if not noise:
-            clock.run("published", lambda: flow_targets(labels, "published"))
-            clock.run("heat flow", lambda: flow_targets(labels, "heat"))
+        flow = clock.run("flow", lambda: flow_targets(labels))
     rng = np.random.default_rng(1)
     for channel in flow if noise else ():
         channel += rng.normal(0, noise, channel.shape).astype(np.float32)
@@ -159,7 +157,7 @@ def peer() -> None:
         return
     torch.set_num_threads(1)
     labels = cells(*PEER)
-    mask, flow, name = labels > 0, flow_targets(labels, "heat"), "x".join(map(str, PEER[0]))
+    mask, flow, name = labels > 0, flow_targets(labels), "x".join(map(str, PEER[0]))
     clock = Clock({})
     process(flow, mask, Clock({}))
     ours = process(flow, mask, clock)
@@ -172,7 +170,7 @@ def peer() -> None:
             scaled, np.where(mask, 1.0, -1.0), niter=200, do_3D=True, min_size=15
         ),
     )
-    print(f"\n{name}, {PEER[1]} cells, perfect heat flow, one thread; CPU seconds")
+    print(f"\n{name}, {PEER[1]} cells, perfect flow, one thread; CPU seconds")
     print(f"{'program':26}{'follow':>9}{'whole':>9}{'cells':>8}{'IoU':>8}")
     for title, own, whole, found in (
         ("ours", spent["follow"], sum(spent.values()), ours),

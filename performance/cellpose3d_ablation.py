@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from algorithms.cellpose3d import predict as inference
 from algorithms.cellpose3d.fields import Fields, predict_fields
-from algorithms.cellpose3d.predict import Network
+from cytosuite.manifest import read_card
 from cytosuite.metrics.labels.ctc import det, seg
 from cytosuite.metrics.labels.detection import f1_at
 from cytosuite.metrics.labels.overlap import Overlap, concatenate, overlap
-from cytosuite.manifest import read_card
+from cytosuite.network import Forward
 from cytosuite.volume import Volume
 from cytosuite.weights import Model, open_model
 from datasets.folder.collect import collect
@@ -57,7 +57,7 @@ class Memory:
     def __init__(self) -> None:
         self._known: dict[bytes, Fields] = {}
 
-    def __call__(self, image: Image, network: Network, **options: Any) -> Fields:  # noqa: ANN401
+    def __call__(self, image: Image, network: Forward, **options: Any) -> Fields:  # noqa: ANN401
         """Return what the network says of an image."""
         key = blake2b(image.tobytes() + str(id(network)).encode()).digest()
         if key not in self._known:

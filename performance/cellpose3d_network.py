@@ -21,14 +21,14 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from algorithms.cellpose3d.fields import Fields, predict_fields
-from algorithms.cellpose3d.network import load, multiple_of
+from algorithms.cellpose3d.network import load
 from algorithms.cellpose3d.normalise import normalise, statistics_of
 from algorithms.cellpose3d.parameters import parameters_of
 from algorithms.cellpose3d.segment import segment
-from cytosuite.metrics.labels.detection import f1_at
-from cytosuite.metrics.labels.overlap import overlap
 from cytosuite.formats import read
 from cytosuite.manifest import read_card
+from cytosuite.metrics.labels.detection import f1_at
+from cytosuite.metrics.labels.overlap import overlap
 from cytosuite.tiling import computed_ratio, fit, plan
 
 SPACING = (1.8, 0.8, 0.8)
@@ -58,9 +58,9 @@ def fields(
     """Return the fields of an image."""
     card = read_card(path)
     parameters = parameters_of(card)
-    network = load(parameters.network, path.parent / str(card.weights))
+    network = load(parameters.network.model_dump(), path.parent / str(card.weights))
     values = normalise(image, statistics_of(image))
-    multiple = multiple_of(parameters.network)
+    multiple = parameters.network.multiple
     return predict_fields(values, network, multiple=multiple, tile=tile, halo=halo, device="cpu")
 
 
@@ -90,7 +90,7 @@ def computed(
 def overhead(path: Path) -> None:
     """Print what the tiles of a card cost on images of several sizes."""
     parameters = parameters_of(read_card(path))
-    multiple = multiple_of(parameters.network)
+    multiple = parameters.network.multiple
     print("\n| image | computed / input |\n|---|---|")
     for shape in IMAGES:
         ratio = computed(shape, parameters.tile, parameters.halo, multiple)
@@ -101,7 +101,7 @@ def seams(path: Path, image: NDArray[np.float32]) -> None:
     """Print what a halo costs, and what is left of the border of tiles."""
     card = read_card(path)
     parameters = parameters_of(card)
-    multiple = multiple_of(parameters.network)
+    multiple = parameters.network.multiple
     whole = fields(image, path, WHOLE, NONE)
     labels = segment(whole, image, SPACING, parameters).labels
     print(f"\n| halo, tiles of {TILE} in {image.shape} | computed / input | largest, mean"

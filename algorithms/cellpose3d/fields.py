@@ -1,6 +1,6 @@
 """Level and flow of every voxel of an image, as the network predicts them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cytosuite.network import predict_tiles
+from cytosuite.network import Forward, predict_tiles
 
 CHANNELS = 4
 EMPTY_BLOCK = (4, 8, 8)  # voxels, about a small nucleus
@@ -37,7 +37,7 @@ class Fields:
 
 def predict_fields(
     image: NDArray[np.float32],
-    network: Callable[[Tensor], Tensor],
+    network: Forward,
     *,
     multiple: Sequence[int],
     tile: Sequence[int],

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
-
-import torch
 
 from algorithms.cellpose3d import blocks
 from algorithms.cellpose3d.assembly import Assembly
@@ -21,7 +19,7 @@ from algorithms.cellpose3d.rescale import to_working, working_shape
 from algorithms.cellpose3d.scale import Scale, choose_scale
 from algorithms.cellpose3d.segment import Found, segment
 from cytosuite.interface import image_of
-from cytosuite.network import device, load_once
+from cytosuite.network import Forward, device, load_once
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
     from cytosuite.volume import Scalar, Volume
     from cytosuite.weights import Model
 
-Network = Callable[[torch.Tensor], torch.Tensor]
 ROWS = 200  # of the table of removed objects that travel with the labels
 
 
@@ -43,7 +40,7 @@ class _Job:
     shape: tuple[int, ...]  # of the working grid
     spacing: tuple[float, ...]  # µm per working voxel at the scale of the training
     parameters: Parameters
-    network: Network
+    network: Forward
     statistics: Statistics
     whole: Whole | None
 
@@ -114,7 +111,7 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
 
 
 def _segmented(
-    image: NDArray[Any], scale: Scale, diameter_um: float, parameters: Parameters, network: Network
+    image: NDArray[Any], scale: Scale, diameter_um: float, parameters: Parameters, network: Forward
 ) -> tuple[_Job, Assembly, list[_Notes]]:
     """Return the objects of an image, predicted as a whole or in as few blocks as fit."""
     tile = blocks.tile_within(parameters.tile)
