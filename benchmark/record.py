@@ -1,4 +1,4 @@
-"""The record of one case of one algorithm: ``record.json`` beside its outputs."""
+"""The record of one case of one algorithm: ``record.json`` next to its outputs."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from cytosuite.files import read_json, write_json
 LIMIT_BYTES = 100_000
 
 
-class Selection(BaseModel):
+class ModelChoice(BaseModel):
     """The choice of a model, as the container reports it."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -26,7 +26,7 @@ class Selection(BaseModel):
     sources: dict[str, str] = {}
 
     @classmethod
-    def of(cls, reported: Mapping[str, Any]) -> "Selection":
+    def of(cls, reported: Mapping[str, Any]) -> "ModelChoice":
         """Return the choice in a container's report; an empty one if that makes no sense."""
         try:
             return cls.model_validate(dict(reported))
@@ -52,7 +52,7 @@ class Record(BaseModel):
     peak_memory: int | None = None
     outputs: dict[str, str] = {}  # relative path by slug of the output socket
     model: str = ""
-    selection: Selection = Selection()
+    selection: ModelChoice = ModelChoice()
 
     @property
     def ok(self) -> bool:

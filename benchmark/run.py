@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmark.data.dataset import Case
 from benchmark.engines.outcome import Api, Engine, Limits, Outcome, Session, StartError
 from benchmark.plan import Job
-from benchmark.record import Record, Selection, container_report
+from benchmark.record import ModelChoice, Record, container_report
 from benchmark.validate import BadOutput, check, survey
 from cytosuite.errors import InputError
 from cytosuite.files import atomic
@@ -148,5 +148,5 @@ def _finish(
         peak_memory=outcome.peak_memory,
         outputs=dict(outputs),
         model=str(reported.get("model", "")),
-        selection=Selection.of(reported),
+        selection=ModelChoice.of(reported),
     ).write(folder)

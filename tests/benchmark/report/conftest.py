@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.record import Record, Selection
+from benchmark.record import ModelChoice, Record
 from benchmark.results.ranking import COLUMNS, Standing, Summary
 from benchmark.results.results import CaseFiles, Condition, Group, Matches, Pooled, Results
 from cytosuite.formats import write
@@ -118,9 +118,9 @@ def records_of(cases, algorithms, failed):
                 startup_seconds=3.0,
                 peak_memory=3 * 10**8,
                 model="card" if first else "",
-                selection=Selection(cost=4.2, fallback=True, broken=("channel",))
+                selection=ModelChoice(cost=4.2, fallback=True, broken=("channel",))
                 if first
-                else Selection(),
+                else ModelChoice(),
             )
     return records
 
