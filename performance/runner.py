@@ -20,8 +20,7 @@ from pathlib import Path
 
 from benchmark.catalog import algorithms
 from benchmark.data.dataset import prepare
-from benchmark.data.recipe import recipe
-from benchmark.data.request import DataRequest
+from benchmark.data.recipe import DataRequest, recipe
 from benchmark.engines.choose import choose
 from benchmark.engines.outcome import Limits
 from benchmark.plan import plan

@@ -7,8 +7,7 @@ import pytest
 
 from benchmark.catalog import ROOT, algorithms, dataset_manifests
 from benchmark.data.dataset import prepare
-from benchmark.data.recipe import recipe
-from benchmark.data.request import DataRequest
+from benchmark.data.recipe import DataRequest, recipe
 from cytosuite.metrics import metrics_of
 from cytosuite.metrics.boards import BOARDS
 from cytosuite.metrics.labels.overlap import OVERLAP, overlap

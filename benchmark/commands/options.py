@@ -13,11 +13,11 @@ import typer
 from benchmark.catalog import ROOT
 from benchmark.commands.console import names, numbers, pairs, plain_name
 from benchmark.containers.images import Device
-from benchmark.data.request import DataRequest
 from benchmark.engines.outcome import Api, Limits
 from cytosuite.manifest import AlgorithmManifest
 
 if TYPE_CHECKING:
+    from benchmark.data.recipe import DataRequest
     from benchmark.results.score_files import ScoreRequest
 
 Options = TypeVar("Options")
@@ -96,8 +96,10 @@ class DataOptions:
     ] = None
     runs: Annotated[Path | None, typer.Option(help="Folder for all results.")] = None
 
-    def request(self, **more: Any) -> DataRequest:  # noqa: ANN401 - fields of the request
+    def request(self, **more: Any) -> "DataRequest":  # noqa: ANN401 - fields of the request
         """Return the wanted dataset."""
+        from benchmark.data.recipe import DataRequest  # loads the datasets
+
         wanted = (self.dataset, self.size or None, self.seed, self.cases, tuple(self.settings))
         return DataRequest(*wanted, **more)
 

@@ -14,7 +14,6 @@ import numpy as np
 from pydantic import BaseModel
 
 from benchmark.catalog import ROOT, dataset_manifests, pick
-from benchmark.data.request import DataRequest
 from benchmark.data.simulated import Simulated, files, simulated, sources
 from cytosuite.errors import InputError
 from cytosuite.files import digest
@@ -25,6 +24,44 @@ from datasets.sample import Sample
 
 # The modules that decide the bytes on disk.
 WRITERS = tuple(ROOT / "cytosuite" / f"{name}.py" for name in ("formats", "interface", "tiff"))
+
+
+@dataclass(frozen=True, slots=True)
+class DataRequest:
+    """A dataset as a user asks for it.
+
+    Parameters
+    ----------
+    dataset : str
+        A name in ``datasets/``, one of its recipes (``spheroid/mouse_embryo``), the path of a
+        recipe (``.toml``), or that of a folder with images.
+    size : str, optional
+        One of the sizes in the manifest, ``default`` without it; for simulated datasets only.
+    seed : int
+        Of the simulation.
+    cases : int, optional
+        How many cases to simulate, as size or recipe says without it.
+    settings : sequence of str
+        Parameters of the simulation like ``camera.photons=5``.
+    spacing : tuple of float, optional
+        Voxel size in µm (z, y, x) for images in a folder.
+    task : str, optional
+        Task for which a folder is read.
+    reference : Path, optional
+        Folder of real images that unpaired outputs are compared with, in place of the recipe's.
+    through : sequence of str
+        Algorithms that each case passes, after those of the recipe.
+    """
+
+    dataset: str
+    size: str | None = None
+    seed: int = 0
+    cases: int | None = None
+    settings: Sequence[str] = ()
+    spacing: tuple[float, ...] | None = None
+    task: str | None = None
+    reference: Path | None = None
+    through: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from PIL import Image
 
 from benchmark.__main__ import main
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def _cytosuite(*words, timeout=300, **environment):

@@ -8,7 +8,7 @@ import tifffile
 
 from benchmark.data import recipe as module
 from benchmark.data.dataset import prepare
-from benchmark.data.request import DataRequest
+from benchmark.data.recipe import DataRequest
 from cytosuite.errors import InputError
 from cytosuite.interface import read_case
 from cytosuite.tasks import TASKS

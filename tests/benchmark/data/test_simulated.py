@@ -3,8 +3,7 @@ import pytest
 import tifffile
 
 from benchmark.catalog import recipes
-from benchmark.data.recipe import recipe
-from benchmark.data.request import DataRequest
+from benchmark.data.recipe import DataRequest, recipe
 from benchmark.data.simulated import files, merged, simulated
 from cytosuite.errors import InputError
 
