@@ -23,6 +23,7 @@ from cytosuite.metrics.labels.ctc import det, seg
 from cytosuite.metrics.labels.detection import f1_at
 from cytosuite.metrics.labels.overlap import Overlap, concatenate, overlap
 from cytosuite.network import Forward
+from cytosuite.tasks import IMAGE, LABELS
 from cytosuite.volume import Volume
 from cytosuite.weights import Model, open_model
 from datasets.folder.collect import collect
@@ -73,7 +74,7 @@ def scores(
     changed = replace(model, card=model.card.model_copy(update={"parameters": given}))
     tables = []
     for image, labels in images.values():
-        found = inference.predict({"microscopy-image": image}, changed)["instance-labels"]
+        found = inference.predict({IMAGE.slug: image}, changed)[LABELS.slug]
         tables.append(overlap(labels.array, found.array))
     pooled = concatenate(tables)
     return [score(pooled) for score in SCORES.values()]
@@ -83,12 +84,9 @@ def main(folder: Path, cards: list[Path]) -> None:
     """Print a table, a row per variant."""
     images = {}
     for item in collect(folder).items:
-        if item.labels is not None:
-            sample = load(item, None)
-            images[item.name] = (
-                sample.volume("microscopy-image"),
-                sample.volume("instance-labels"),
-            )
+        if LABELS.slug in item.files:
+            sample = load(item)
+            images[item.name] = (sample.volume(IMAGE.slug), sample.volume(LABELS.slug))
     models = []
     for path in cards:
         card = read_card(path)
