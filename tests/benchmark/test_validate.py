@@ -172,3 +172,56 @@ def test_a_small_file_that_claims_many_voxels_is_not_decoded(tmp_path, monkeypat
     monkeypatch.setattr(tifffile.TiffPageSeries, "asarray", None)
     with pytest.raises(BadOutput, match=re.escape("found (200, 64, 64)")):
         check(tmp_path, LABELS, INPUT)
+
+
+SUMMARY = Socket("cell-summary", "json", "Summary")
+
+
+def test_a_json_output_is_an_object(tmp_path):
+    path = tmp_path / "cell-summary.json"
+    path.write_text('{"total": 3}')
+    assert check(tmp_path, SUMMARY, None) == path
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[1, 2]", "expected a JSON object"),
+        ('{"a": NaN}', "expected JSON, found NaN"),
+        ('{"a": ', "expected JSON, found Expecting value"),
+        ("[" * 100_000, "expected JSON, found"),
+        (" " * (16 * 2**20 + 1), "more than 16777216 bytes"),
+        (None, "missing output: cell-summary.json: expected a JSON object"),
+    ],
+)
+def test_a_json_output_is_not_trusted(tmp_path, content, message):
+    if content is not None:
+        (tmp_path / "cell-summary.json").write_text(content)
+    with pytest.raises(BadOutput) as caught:
+        check(tmp_path, SUMMARY, None)
+    assert message in f"{caught.value.status}: {caught.value}"
+
+
+def test_an_optional_output_may_be_absent(tmp_path):
+    assert check(tmp_path, Socket("a", "image", "A", optional=True), INPUT) is None
+    assert check(tmp_path, Socket("a", "json", "A", optional=True), INPUT) is None
+
+
+def test_unsigned_labels_are_not_decoded(tmp_path, monkeypatch):
+    def refuse(path):
+        raise AssertionError(f"{path} was decoded")
+
+    monkeypatch.setattr("benchmark.validate.read", refuse)
+    _put(tmp_path, _labels())
+    assert check(tmp_path, LABELS, INPUT)
+    with pytest.raises(AssertionError, match="was decoded"):
+        (tmp_path / LABELS.relative_path / "a.tif").unlink()
+        _put(tmp_path, _labels(np.int32))
+        check(tmp_path, LABELS, INPUT)
+
+
+def test_an_image_that_no_input_bounds_is_bounded(tmp_path, monkeypatch):
+    monkeypatch.setattr("benchmark.validate.VOXELS", 59)
+    _put(tmp_path, _labels(np.float32), socket=IMAGE)
+    with pytest.raises(BadOutput, match="more than 59 voxels"):
+        check(tmp_path, IMAGE, None)
