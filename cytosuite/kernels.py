@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
-FOLDER = "kernels"  # beside the module
+FOLDER = "kernels"  # next to the module
 
 
 def keep(name: str, store: Path | None = None) -> int:
@@ -24,9 +24,9 @@ def keep(name: str, store: Path | None = None) -> int:
     Parameters
     ----------
     name : str
-        Module of loops whose signatures are all given, such as ``algorithms.mine._kernels``.
+        Module of loops, each with its signature, such as ``algorithms.mine._kernels``.
     store : Path, optional
-        The folder, made where it is missing; ``kernels`` beside the module without it.
+        The folder, made where it is missing; ``kernels`` next to the module without it.
 
     Returns
     -------

@@ -21,7 +21,7 @@ Load = Callable[[Mapping[str, Any], Path], nn.Module]
 Forward = Callable[[Tensor], Tensor]
 
 
-class Predicted(NamedTuple):
+class Prediction(NamedTuple):
     """The answer of a network for an image.
 
     Parameters
@@ -84,7 +84,7 @@ def predict_tiles(
     activate: Forward | None = None,
     skip: Callable[[Image], bool] | None = None,
     device: str = "cpu",
-) -> Predicted:
+) -> Prediction:
     """Return the answer of a network for an image of any size.
 
     Parameters
@@ -131,7 +131,7 @@ def predict_tiles(
             continue
         paste(values, piece, _answer(part, network, channels, multiple, activate, device))
     inside = tuple(slice(low, low + n) for low, n in zip(before, shape, strict=True))
-    return Predicted(values[(slice(None), *inside)], len(tiles), skipped)
+    return Prediction(values[(slice(None), *inside)], len(tiles), skipped)
 
 
 def _answer(

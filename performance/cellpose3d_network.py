@@ -22,7 +22,7 @@ from scipy import ndimage
 
 from algorithms.cellpose3d.fields import Fields, predict_fields
 from algorithms.cellpose3d.network import load
-from algorithms.cellpose3d.normalise import normalise, statistics_of
+from algorithms.cellpose3d.normalise import background_of, normalise
 from algorithms.cellpose3d.parameters import parameters_of
 from algorithms.cellpose3d.segment import segment
 from cytosuite.formats import read
@@ -59,7 +59,7 @@ def fields(
     card = read_card(path)
     parameters = parameters_of(card)
     network = load(parameters.network.model_dump(), path.parent / str(card.weights))
-    values = normalise(image, statistics_of(image))
+    values = normalise(image, background_of(image))
     multiple = parameters.network.multiple
     return predict_fields(values, network, multiple=multiple, tile=tile, halo=halo, device="cpu")
 

@@ -60,7 +60,7 @@ def instances(
     reach = np.array([int(distance_um / step) for step in spacing])
     climb(density, flat, reach, np.asarray(spacing, np.float64), distance_um**2, basins)
     labels[mask] = basins[flat]
-    del density, basins, flat, nearest  # room for what follows
+    del density, basins, flat, nearest  # room for the next steps
     return renumber(fill_holes(largest_pieces(labels)))
 
 

@@ -14,22 +14,22 @@ _NOISE_UNITS = 3.0  # linear up to about this many standard deviations, logarith
 
 
 @dataclass(frozen=True, slots=True)
-class Statistics:
+class Background:
     """The background of an image.
 
     Parameters
     ----------
-    background : float
+    mean : float
         Its mean, in the image's unit.
     sd : float
         Its standard deviation, above 0.
     """
 
-    background: float
+    mean: float
     sd: float
 
 
-def statistics_of(image: NDArray[Any]) -> Statistics:
+def background_of(image: NDArray[Any]) -> Background:
     """Return the background of an image, from its dark percentiles.
 
     Parameters
@@ -39,36 +39,36 @@ def statistics_of(image: NDArray[Any]) -> Statistics:
 
     Returns
     -------
-    Statistics
+    Background
         Mean and standard deviation of the normal distribution that has the image's 5th and 30th
-        percentile. Where these are (nearly) equal, as in an image whose background was cut off,
+        percentile. Where these are (nearly) equal, as in an image with its background cut off,
         the deviation is 0.1 % of the range up to the 99.8th percentile; 1 in a constant image.
 
     Examples
     --------
     >>> noise = np.random.default_rng(0).normal(100.0, 5.0, 100_000)
-    >>> found = statistics_of(noise)
-    >>> round(found.background), round(found.sd)
+    >>> found = background_of(noise)
+    >>> round(found.mean), round(found.sd)
     (100, 5)
     """
     flat = image.reshape(-1)
     flat = flat[:: max(1, -(-flat.size // _SAMPLE))]
     low, high, top = (float(value) for value in np.percentile(flat, (LOW, HIGH, 99.8)))
     sd = (high - low) / (_HIGH_Z - _LOW_Z)
-    background = high - _HIGH_Z * sd
+    mean = high - _HIGH_Z * sd
     sd = max(sd, _QUIETEST * (top - low))
-    return Statistics(background, sd if sd > 0 else 1.0)
+    return Background(mean, sd if sd > 0 else 1.0)
 
 
-def normalise(image: NDArray[Any], statistics: Statistics) -> NDArray[np.float32]:
+def normalise(image: NDArray[Any], background: Background) -> NDArray[np.float32]:
     """Return ``0.5 asinh((image - background) / (3 sd))``.
 
     Parameters
     ----------
     image : array of numbers
         Any shape.
-    statistics : Statistics
-        Those of the whole image, also where only a part of it is given.
+    background : Background
+        That of the whole image, also where only a part of it is given.
 
     Returns
     -------
@@ -80,8 +80,8 @@ def normalise(image: NDArray[Any], statistics: Statistics) -> NDArray[np.float32
     The inverse hyperbolic sine is linear in the noise and logarithmic in the signal, so that dim
     nuclei next to bright ones keep their contrast.
     """
-    scale = 1 / (_NOISE_UNITS * statistics.sd)
-    values = np.asarray(image, np.float32) - np.float32(statistics.background)
+    scale = 1 / (_NOISE_UNITS * background.sd)
+    values = np.asarray(image, np.float32) - np.float32(background.mean)
     values *= np.float32(scale)
     np.arcsinh(values, out=values)
     values *= np.float32(0.5)

@@ -13,7 +13,7 @@ from algorithms.cellpose3d.assembly import Assembly
 from algorithms.cellpose3d.extent import Whole, measure
 from algorithms.cellpose3d.fields import predict_fields
 from algorithms.cellpose3d.network import load
-from algorithms.cellpose3d.normalise import Statistics, normalise, statistics_of
+from algorithms.cellpose3d.normalise import Background, background_of, normalise
 from algorithms.cellpose3d.parameters import Parameters, parameters_of, trained_size
 from algorithms.cellpose3d.rescale import to_working, working_shape
 from algorithms.cellpose3d.scale import Scale, choose_scale
@@ -41,7 +41,7 @@ class _Job:
     spacing: tuple[float, ...]  # µm per working voxel at the scale of the training
     parameters: Parameters
     network: Forward
-    statistics: Statistics
+    background: Background
     whole: Whole | None
 
 
@@ -131,7 +131,7 @@ def _segmented(
     one = len(planned) == 1
     seen = read(planned[0].input) if one else blocks.sample(read, shape)
     whole = measure(seen, spacing, parameters) if parameters.li else None
-    job = _Job(image.shape, shape, spacing, parameters, network, statistics_of(seen), whole)
+    job = _Job(image.shape, shape, spacing, parameters, network, background_of(seen), whole)
     assembly = Assembly(image.shape)
     notes = [_add(assembly, block, seen if one else read(block.input), job) for block in planned]
     return job, assembly, notes
@@ -141,7 +141,7 @@ def _add(assembly: Assembly, block: Tile, working: NDArray[np.float32], job: _Jo
     """Add the objects of one block; its fields leave the memory on return."""
     parameters = job.parameters
     fields = predict_fields(
-        normalise(working, job.statistics),
+        normalise(working, job.background),
         job.network,
         multiple=parameters.network.multiple,
         tile=parameters.tile,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from algorithms.cellpose3d.normalise import normalise, statistics_of
+from algorithms.cellpose3d.normalise import background_of, normalise
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
 
@@ -83,7 +83,7 @@ def choose_scale(
             raise InputError(f"diameter_um must be a positive number of µm, found {given!r}")
         ratio, source = given / diameter, "given"
     elif estimate or volume.spacing_is_assumed:
-        slices = normalise(_typical(image), statistics_of(image))
+        slices = normalise(_typical(image), background_of(image))
         found = estimate_diameter(slices, (voxel[0], *volume.spacing)[-3:], diameter)
         tolerated = 1.0 if volume.spacing_is_assumed else diameter_tolerance
         if found is not None and abs(log(found / diameter)) > log(tolerated):

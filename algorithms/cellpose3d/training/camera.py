@@ -32,7 +32,7 @@ class CameraRanges(Described):
 
 
 @dataclass(frozen=True, slots=True)
-class Camera:
+class DrawnCamera:
     """One detector.
 
     Parameters
@@ -67,7 +67,7 @@ class Camera:
         return np.asarray(self.read_noise + 0.5 + 0.3 * np.sqrt(around), np.float32)
 
 
-def draw_camera(rng: np.random.Generator, ranges: CameraRanges) -> Camera:
+def draw_camera(rng: np.random.Generator, ranges: CameraRanges) -> DrawnCamera:
     """Return a camera drawn from ranges.
 
     Parameters
@@ -81,10 +81,10 @@ def draw_camera(rng: np.random.Generator, ranges: CameraRanges) -> Camera:
     haze, read_noise = rng.uniform(*ranges.haze), rng.uniform(*ranges.read_noise)
     multiplies, resampled = rng.random(2) < (ranges.multiplying, ranges.resampled)
     blur = rng.uniform(*ranges.blur)
-    return Camera(photons, haze, read_noise, bool(multiplies), blur if resampled else 0.0)
+    return DrawnCamera(photons, haze, read_noise, bool(multiplies), blur if resampled else 0.0)
 
 
-def expose(rng: np.random.Generator, light: Image, camera: Camera) -> Image:
+def expose(rng: np.random.Generator, light: Image, camera: DrawnCamera) -> Image:
     """Return the image of expected light in a camera.
 
     Parameters
@@ -92,7 +92,7 @@ def expose(rng: np.random.Generator, light: Image, camera: Camera) -> Image:
     rng : numpy Generator
     light : (Z, Y, X) float32 array
         Not negative; 1 is the light of a median nucleus.
-    camera : Camera
+    camera : DrawnCamera
 
     Returns
     -------
@@ -116,7 +116,9 @@ def expose(rng: np.random.Generator, light: Image, camera: Camera) -> Image:
     return image
 
 
-def visible(own: Image, rest: Image, camera: Camera, ranges: CameraRanges) -> NDArray[np.bool_]:
+def visible(
+    own: Image, rest: Image, camera: DrawnCamera, ranges: CameraRanges
+) -> NDArray[np.bool_]:
     """Return a mask of the nuclei that an annotator could see.
 
     Parameters
@@ -124,7 +126,7 @@ def visible(own: Image, rest: Image, camera: Camera, ranges: CameraRanges) -> ND
     own, rest : (N + 1,) float32 arrays
         Mean light at each label: its own, and that of everything else. The first entry is that of
         the background, which is never visible.
-    camera : Camera
+    camera : DrawnCamera
     ranges : CameraRanges
         A nucleus must have `visibility` times the faintest signal, and the share `contrast` of
         the other light.

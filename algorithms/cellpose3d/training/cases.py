@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from algorithms.cellpose3d.flows import flow_targets
-from algorithms.cellpose3d.normalise import normalise, statistics_of
+from algorithms.cellpose3d.normalise import background_of, normalise
 from algorithms.cellpose3d.training.stray import USUAL, StrayRanges, own_light, tails
 from cytosuite.errors import InputError
 from cytosuite.files import read_json
@@ -42,7 +42,7 @@ class Files(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class TrainingCase:
     """One volume with its targets, padded to at least the size of a patch.
 
     Parameters
@@ -59,7 +59,7 @@ class Case:
         Its light from out of focus, near and far; of a real case 0.
     own, rest : (N + 1,) float32 array
         Mean light at each label that is its own and that is not, weighted by its level (at
-        membranes by what it lacks of 1); the first is the background's, 0.
+        membranes by its difference to 1); the first is the background's, 0.
     wide : (2, N + 1) float32 array
         The same of `tails`.
     centres : (N, 3) int array
@@ -164,7 +164,7 @@ def _simulated(name: str, companions: Path, truth: Path, channel: Channel) -> Fi
     return Files(name, light[0], labels, level, simulated=True, channel=channel)
 
 
-def load_case(files: Files, patch: Sequence[int], stray: StrayRanges = USUAL) -> Case:
+def load_case(files: Files, patch: Sequence[int], stray: StrayRanges = USUAL) -> TrainingCase:
     """Return one volume with its targets.
 
     Parameters
@@ -195,7 +195,7 @@ def load_case(files: Files, patch: Sequence[int], stray: StrayRanges = USUAL) ->
             typical = float(np.median(diameters))
             spread = tails(image, volume.spacing, typical, stray, files.name)
     own = own_light(image, labels, level, means)
-    return Case(
+    return TrainingCase(
         name=files.name,
         image=image.astype(np.float16),
         labels=labels,
@@ -231,7 +231,7 @@ def _arrays(files: Files) -> tuple[Volume, NDArray[np.float32], NDArray[Any], ND
     if not np.isfinite(image).all():
         raise InputError(f"{files.image}: the image must hold finite numbers only")
     if not files.simulated:
-        image = normalise(image, statistics_of(image))
+        image = normalise(image, background_of(image))
     return volume, image, labels, level
 
 

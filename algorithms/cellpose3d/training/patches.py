@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from algorithms.cellpose3d.normalise import normalise, statistics_of
+from algorithms.cellpose3d.normalise import background_of, normalise
 from algorithms.cellpose3d.training.augment import (
     AugmentRanges,
     alter,
@@ -15,8 +15,14 @@ from algorithms.cellpose3d.training.augment import (
     turn_image,
     turn_target,
 )
-from algorithms.cellpose3d.training.camera import Camera, CameraRanges, draw_camera, expose, visible
-from algorithms.cellpose3d.training.cases import FLOW_UNIT, SHARE_UNIT, Case
+from algorithms.cellpose3d.training.camera import (
+    CameraRanges,
+    DrawnCamera,
+    draw_camera,
+    expose,
+    visible,
+)
+from algorithms.cellpose3d.training.cases import FLOW_UNIT, SHARE_UNIT, TrainingCase
 from algorithms.cellpose3d.training.stray import StrayRanges, draw_weights
 from cytosuite.manifest import Described
 
@@ -53,12 +59,12 @@ class Batch(NamedTuple):
     target: Image
 
 
-def draw_batch(cases: Sequence[Case], settings: Patches, seed: int, step: int) -> Batch:
+def draw_batch(cases: Sequence[TrainingCase], settings: Patches, seed: int, step: int) -> Batch:
     """Return the patches of a step.
 
     Parameters
     ----------
-    cases : sequence of Case
+    cases : sequence of TrainingCase
     settings : Patches
     seed : int
         Of the training.
@@ -72,14 +78,14 @@ def draw_batch(cases: Sequence[Case], settings: Patches, seed: int, step: int) -
 
 
 def draw_patch(
-    rng: np.random.Generator, cases: Sequence[Case], settings: Patches
+    rng: np.random.Generator, cases: Sequence[TrainingCase], settings: Patches
 ) -> tuple[Image, Image]:
     """Return the image (Z, Y, X) and the target (5, Z, Y, X) of one patch.
 
     Parameters
     ----------
     rng : numpy Generator
-    cases : sequence of Case
+    cases : sequence of TrainingCase
     settings : Patches
     """
     case = cases[int(rng.integers(len(cases)))]
@@ -91,7 +97,7 @@ def draw_patch(
         planes = np.sort(rng.integers(0, case.shape[0], _SLICES))
         whole = expose(rng, _light(case, planes, weights), camera)
         image = expose(rng, _light(case, box, weights), camera)
-        image = normalise(image, statistics_of(whole))
+        image = normalise(image, background_of(whole))
     else:
         image = case.image[box].astype(np.float32)
     target = np.empty((CHANNELS, *settings.shape), np.float32)
@@ -106,14 +112,14 @@ def draw_patch(
 
 
 def draw_image(
-    rng: np.random.Generator, case: Case, settings: Patches
+    rng: np.random.Generator, case: TrainingCase, settings: Patches
 ) -> tuple[Image, NDArray[np.uint16]]:
     """Return the image (Z, Y, X) of a whole case and the labels visible in it.
 
     Parameters
     ----------
     rng : numpy Generator
-    case : Case
+    case : TrainingCase
         A simulated one is seen by a random camera; the intensities of a real one are linear again.
     settings : Patches
     """
@@ -126,8 +132,8 @@ def draw_image(
 
 
 def _view(
-    rng: np.random.Generator, case: Case, settings: Patches
-) -> tuple[Camera, Image, NDArray[np.bool_]]:
+    rng: np.random.Generator, case: TrainingCase, settings: Patches
+) -> tuple[DrawnCamera, Image, NDArray[np.bool_]]:
     """Return a camera, the weights of stray light, and a mask of the labels visible with both."""
     camera = draw_camera(rng, settings.camera)
     weights = draw_weights(rng, settings.stray)
@@ -135,7 +141,7 @@ def _view(
     return camera, weights, visible(case.own, rest, camera, settings.camera)
 
 
-def _light(case: Case, where: Slices | NDArray[np.integer], weights: Image) -> Image:
+def _light(case: TrainingCase, where: Slices | NDArray[np.integer], weights: Image) -> Image:
     """Return the light of a part of a case, with stray light."""
     light = case.image[where].astype(np.float32)
     for weight, tail in zip(weights, case.tails, strict=True):
@@ -144,7 +150,7 @@ def _light(case: Case, where: Slices | NDArray[np.integer], weights: Image) -> I
     return light
 
 
-def _place(rng: np.random.Generator, case: Case, settings: Patches) -> Slices:
+def _place(rng: np.random.Generator, case: TrainingCase, settings: Patches) -> Slices:
     """Return the voxels of a patch: around some place near a nucleus, or anywhere."""
     size = np.array(settings.shape, np.int64)
     room = np.array(case.shape, np.int64) - size

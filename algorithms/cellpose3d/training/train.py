@@ -10,10 +10,10 @@ import torch
 
 from algorithms.cellpose3d.fields import predict_fields
 from algorithms.cellpose3d.network import build as build_network
-from algorithms.cellpose3d.normalise import normalise, statistics_of
+from algorithms.cellpose3d.normalise import background_of, normalise
 from algorithms.cellpose3d.parameters import Parameters
 from algorithms.cellpose3d.segment import segment
-from algorithms.cellpose3d.training.cases import Case, find_cases, load_case
+from algorithms.cellpose3d.training.cases import TrainingCase, find_cases, load_case
 from algorithms.cellpose3d.training.losses import draw_thresholds, losses
 from algorithms.cellpose3d.training.patches import draw_batch, draw_image
 from algorithms.cellpose3d.training.settings import Settings
@@ -21,7 +21,7 @@ from cytosuite.metrics.evidence import Facts
 from cytosuite.training.parts import Arrays, Cases, Parts, State, Tensors, Training
 
 
-def load(folder: Path, role: str, settings: Settings) -> list[Case]:  # noqa: ARG001 - one role
+def load(folder: Path, role: str, settings: Settings) -> list[TrainingCase]:  # noqa: ARG001 - one role
     """Return the volumes in a folder with their targets, see `find_cases`."""
     shape, stray = settings.patches.shape, settings.patches.stray
     return [load_case(files, shape, stray) for files in find_cases(folder, settings.channel)]
@@ -35,7 +35,7 @@ def build(settings: Settings) -> Parts:
     return {"network": network}, {"adam": adam}
 
 
-def batch(cases: Cases[Case], settings: Settings, step: int) -> Arrays:
+def batch(cases: Cases[TrainingCase], settings: Settings, step: int) -> Arrays:
     """Return images (N, 1, Z, Y, X) and targets (N, 5, Z, Y, X) of a step, see `draw_batch`."""
     image, target = draw_batch(cases["images"], settings.patches, settings.schedule.seed, step)
     return {"image": image, "target": target}
@@ -51,7 +51,7 @@ def step(state: State, batch: Tensors, settings: Settings) -> Tensors:
     return found._asdict()
 
 
-def describe(cases: Cases[Case], settings: Settings) -> Mapping[str, Any]:  # noqa: ARG001
+def describe(cases: Cases[TrainingCase], settings: Settings) -> Mapping[str, Any]:  # noqa: ARG001
     """Return voxel size and typical lateral diameter of the nuclei, µm, of the median case."""
     diameters = np.concatenate([case.diameters_um for case in cases["images"]])
     return {
@@ -60,7 +60,7 @@ def describe(cases: Cases[Case], settings: Settings) -> Mapping[str, Any]:  # no
     }
 
 
-def validate(state: State, cases: Cases[Case], settings: Settings) -> Iterator[Facts]:
+def validate(state: State, cases: Cases[TrainingCase], settings: Settings) -> Iterator[Facts]:
     """Yield true and predicted labels of held-out cases; a simulated one has a camera of its own.
 
     The parameters of the inference are those for the card.
@@ -69,7 +69,7 @@ def validate(state: State, cases: Cases[Case], settings: Settings) -> Iterator[F
     for number, case in enumerate(cases["images"]):
         image, labels = draw_image(np.random.default_rng(number), case, settings.patches)
         fields = predict_fields(
-            normalise(image, statistics_of(image)),
+            normalise(image, background_of(image)),
             state.average,
             multiple=parameters.network.multiple,
             tile=parameters.tile,

@@ -3,9 +3,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from algorithms.cellpose3d.training.camera import Camera, CameraRanges, draw_camera, expose, visible
+from algorithms.cellpose3d.training.camera import (
+    CameraRanges,
+    DrawnCamera,
+    draw_camera,
+    expose,
+    visible,
+)
 
-PLAIN = Camera(photons=20.0, haze=1.0, read_noise=0.5, multiplies=False, blur=0.0)
+PLAIN = DrawnCamera(photons=20.0, haze=1.0, read_noise=0.5, multiplies=False, blur=0.0)
 LIGHT = np.full((4, 64, 64), 0.5, np.float32)
 
 
