@@ -1,4 +1,4 @@
-"""What there is in the checkout: algorithms, datasets, and where things lie."""
+"""Catalog of the checkout: its algorithms, datasets and recipes."""
 
 import difflib
 from collections.abc import Callable, Iterable
@@ -53,19 +53,19 @@ def recipes(root: Path = ROOT) -> dict[str, Path]:
 
 
 def pick(kind: str, names: Iterable[str], known: Iterable[str]) -> list[str]:
-    """Return the names asked for, all known ones if none was, or say what is close.
+    """Return the wanted names, all known ones if none is given.
 
     Parameters
     ----------
     kind : str
-        What they are, for the message.
+        Noun for the message.
     names, known : iterable of str
-        Asked for, and existing.
+        Wanted and existing ones.
 
     Raises
     ------
     InputError
-        If one does not exist.
+        If one does not exist; the message names the closest.
     """
     known = sorted(known)
     chosen = list(dict.fromkeys(names))

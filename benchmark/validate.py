@@ -19,7 +19,7 @@ from cytosuite.volume import Header, Volume
 ENTRIES = 1000
 JSON_BYTES = 16 * 2**20
 SPACING_TOLERANCE = 1e-3
-VOXELS = 2**31  # of an output whose size no input bounds
+VOXELS = 2**31  # of an output without an input that bounds its size
 
 
 class BadOutput(Exception):  # noqa: N818 - it is a finding, not an error of ours

@@ -142,7 +142,7 @@ def _metadata(options: ApplyOptions) -> dict[str, Scalar]:
 
 
 def _fingerprint(item: Item, options: ApplyOptions) -> str:
-    """Return the digest of an image, the files beside it, and the facts that the user gives."""
+    """Return the digest of an image, its further files, and the facts that the user gives."""
     files = {"main": item.image, **item.files}
     content = {
         "files": {slug: digest([path], path.parent) for slug, path in files.items()},

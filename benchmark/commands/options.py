@@ -39,7 +39,7 @@ def takes(options: type[Options]) -> Callable[[Callable[[Options], None]], Calla
     Parameters
     ----------
     options : type
-        A dataclass whose fields are annotated with `typer.Option`, `typer.Argument` or `Text`.
+        A dataclass with fields annotated by `typer.Option`, `typer.Argument` or `Text`.
     """
     hints = get_type_hints(options, include_extras=True)
     texts: dict[str, Text] = {}

@@ -36,7 +36,7 @@ def progress(console: Console, title: str) -> Iterator[Step]:
         Where to write. A terminal gets a bar; a file or pipe gets a line at most every few
         seconds, and one at the end.
     title : str
-        What is being done.
+        Name of the work.
     """
     if not console.is_terminal:
         yield _Lines(console, title)

@@ -1,4 +1,4 @@
-"""Chains: a dataset whose images went through algorithms, with labels and conditions kept."""
+"""Chains: datasets sent through algorithms, with labels and conditions kept."""
 
 import os
 from dataclasses import replace
@@ -37,7 +37,7 @@ def through(
     retry: bool = False,
     report: Report = lambda *_: None,
 ) -> Dataset:
-    """Return a dataset whose cases went through an algorithm.
+    """Send the cases of a dataset through an algorithm and return the new dataset.
 
     Parameters
     ----------

@@ -214,5 +214,5 @@ def _reference(folder: Path | None) -> dict[Path, Path | None]:
 
 
 def _fingerprint(content: dict[str, Any]) -> str:
-    """Return the digest of all that makes a dataset what it is."""
+    """Return the digest of all that decides a dataset."""
     return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
