@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from functools import cache
-from math import nan
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,6 @@ from benchmark.results.facts import Reader, case_facts, once
 from cytosuite.errors import InputError
 from cytosuite.formats import header, read
 from cytosuite.metrics.boards import BOARDS
-from cytosuite.metrics.labels import prediction_count
 from cytosuite.tasks import LABELS, Task
 
 
@@ -51,9 +49,6 @@ def score_case(case: Case, task: Task, metrics: Metrics, jobs: Sequence[Job]) ->
         if record is None or record.key != job.key:
             continue
         record, answer = _decoded(record, job.folder / case.name, case.main(task), task)
-        if labels and truth is None:
-            yield _counted(record, answer)
-            continue
         if labels and answer is None:
             answer = control_answer("blank", truth, image)
         known = readers if answer is None else {**readers, "prediction": answer}
@@ -107,12 +102,3 @@ def _decoded(
     record = record.model_copy(update=changes)
     record.write(folder)
     return record, None
-
-
-def _counted(record: Record, labels: Reader | None) -> Answer:
-    """Return the number of objects of label outputs, which needs no truth."""
-    values = {prediction_count.name: nan}
-    if labels is not None:
-        values = {prediction_count.name: prediction_count(labels().array, labels().array)}
-    name, case = record.algorithm, record.case
-    return Answer(name, case, [prediction_count], values, record.status, record)

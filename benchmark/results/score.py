@@ -31,7 +31,8 @@ class Scores:
         One row per case, answer and metric, with the columns `COLUMNS`. ``case`` is empty for a
         metric of the whole set, ``metric`` for a case on which nothing can be scored.
     pooled : mapping of (algorithm, metric) to float
-        The metric of all cases taken as one, where their evidence can be pooled.
+        The metric of all cases taken as one, where their evidence can be pooled; none where no
+        primary metric ranks.
     metrics : tuple of Metric
         Those whose evidence could be gathered, primary ones first.
     primary : tuple of str
@@ -85,12 +86,13 @@ def score(dataset: Dataset, task: Task, jobs: Sequence[Job]) -> Scores:
     found += score_sets(dataset, task, metrics, jobs, records)
     known = {m.name for one in found for m in one.metrics if m.name not in one.refused}
     shown = tuple(metric for metric in metrics if metric.name in known)
+    primary = tuple(m.name for m in shown if m.name in BOARDS[task.name].primary)
     rows = [row for one in found for row in _rows(dataset.name, one, shown)]
     return Scores(
         pd.DataFrame(rows, columns=list(COLUMNS)),
-        _pooled(found, shown),
+        _pooled(found, shown) if primary else {},
         shown,
-        tuple(m.name for m in shown if m.name in BOARDS[task.name].primary),
+        primary,
         records,
         {(one.algorithm, one.case): one.evidence for one in found if one.evidence},
         _notes(dataset, found, shown),

@@ -16,7 +16,7 @@ from benchmark.catalog import pick
 from benchmark.results.facts import ImageSet, Reader, case_facts, once, set_facts
 from cytosuite.errors import InputError
 from cytosuite.formats import READERS
-from cytosuite.metrics import Metric, metrics_of
+from cytosuite.metrics import Metric, board_metrics, metrics_of
 from cytosuite.metrics.evidence import Evidence, Facts, gather
 from cytosuite.metrics.labels import without_border
 from cytosuite.metrics.tracks.track_score import score_tracks
@@ -194,9 +194,9 @@ def show(scores: FileScores, console: Console) -> None:
 
 
 def _metrics(names: Sequence[str]) -> list[Metric[Any]]:
-    """Return metrics by name in any case; without names all of labels that need no voxel size."""
+    """Return metrics by name; without names those of segmentation that need no voxel size."""
     if not names:
-        return [m for m in metrics_of("labels") if "spacing" not in m.evidence.needs]
+        return [m for m in board_metrics("segment") if "spacing" not in m.evidence.needs]
     known = {m.name: m for family in PAIRED for m in metrics_of(family)}
     exact = {name.lower(): name for name in known}
     wanted = [exact.get(name.lower(), name) for name in names]

@@ -21,16 +21,19 @@ class Board:
     controls : tuple of str
         Answers scored together with the algorithms: ``oracle``, the truth; ``blank``, zeros;
         ``identity``, the main input; ``real``, one half of the reference set against the other.
+    without : tuple of str
+        Names of metrics of the families that are not shown: they suit another kind of truth.
     """
 
     families: tuple[str, ...]
     primary: tuple[str, ...]
     controls: tuple[Control, ...]
+    without: tuple[str, ...] = ()
 
 
 BOARDS: Mapping[str, Board] = MappingProxyType(
     {
-        "segment": Board(("labels",), ("SEG", "DET"), ("oracle", "blank")),
+        "segment": Board(("labels",), ("SEG", "DET"), ("oracle", "blank"), ("DET_NFP",)),
         "enhance": Board(
             ("images", "realism"),
             ("SSIM", "W1_by_std", "lateral_spectrum_distance", "label_AUC"),

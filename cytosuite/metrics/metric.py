@@ -256,7 +256,7 @@ def board_metrics(task: str) -> tuple[Metric[Any], ...]:
         raise InputError(f"task {task}: no board, expected one of {', '.join(BOARDS)}")
     board = BOARDS[task]
     place = {name: number for number, name in enumerate(board.primary)}
-    found = [metric for family in board.families for metric in metrics_of(family)]
+    found = [m for name in board.families for m in metrics_of(name) if m.name not in board.without]
     return _unique(sorted(found, key=lambda m: place.get(m.name, len(place))), f"task {task}")
 
 

@@ -203,7 +203,8 @@ def det_without_penalty(table: Overlap) -> float:
     """Return the detection accuracy in which spurious objects cost nothing.
 
     For a truth that marks only some of the cells, where a further predicted object may well be
-    right: the option `penalize_extra_detections=0` of the official program. At least `det`.
+    right: the option `penalize_extra_detections=0` of the official program. At least `det`. It is
+    on no board; `cytosuite score` gives it where it is named.
 
     Examples
     --------

@@ -8,12 +8,15 @@ Computer Vision 88 (2010), doi:10.1007/s11263-009-0275-4 (overlap criterion).
 
 from functools import partial
 from math import nan
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
+from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.labels.ctc import NO_OBJECT
-from cytosuite.metrics.labels.overlap import OVERLAP, Overlap
+from cytosuite.metrics.labels.overlap import OVERLAP, Overlap, overlap
 from cytosuite.metrics.metric import metric
 
 EVERINGHAM = "10.1007/s11263-009-0275-4"
@@ -94,6 +97,11 @@ def f1_at(table: Overlap, percent: int) -> float:
     return 2 * true_positives(table, percent) / objects if objects else nan
 
 
+def object_count(prediction: NDArray[Any]) -> int:
+    """Count the objects of a label volume, an integer array with 0 = background."""
+    return overlap(prediction, prediction).prediction_sizes.size
+
+
 overlap_share = partial(metric, evidence=OVERLAP, best=1.0, worst=0.0, reference=EVERINGHAM)
 count = partial(metric, evidence=OVERLAP)
 
@@ -148,10 +156,14 @@ def truth_count(table: Overlap) -> float:
     return table.truth_sizes.size
 
 
-@count("prediction_count", "Objects predicted")
-def prediction_count(table: Overlap) -> float:
-    """Return the number P of objects in the prediction."""
-    return table.prediction_sizes.size
+@metric(
+    "prediction_count",
+    "Objects predicted",
+    evidence=Evidence(object_count, ("prediction",), pool=sum),
+)
+def prediction_count(objects: int) -> float:
+    """Return the number P of objects in the prediction, which needs no truth."""
+    return objects
 
 
 @count("count_error", "Relative error of the count", undefined=NO_OBJECT)

@@ -76,7 +76,7 @@ def test_without_truth_only_objects_are_counted(scored, make_dataset, values):
     assert [metric.name for metric in found.metrics] == ["prediction_count"]
     assert values(found, "ours", "prediction_count") == {"case_1": 1.0, "case_3": 3.0}
     assert set(found.table["algorithm"]) == {"ours"}
-    assert (found.primary, found.evidence) == ((), {})
+    assert (found.primary, found.pooled) == ((), {})
 
 
 def test_stale_records_are_not_scored(answers, dataset):

@@ -90,7 +90,12 @@ def test_undefined_values_are_counted_and_left_out_of_json(tmp_path):
 def test_without_names_all_label_scores_are_given(folders):
     names = set(score_files(ScoreRequest(*folders)).aggregates)
     assert {"SEG", "DET", "F1", "AP50", "PQ", "AJI"} <= names
-    assert not {"SSIM", "TRA"} & names
+    assert not {"SSIM", "TRA", "DET_NFP"} & names
+
+
+def test_a_metric_on_no_board_is_given_by_name(folders):
+    found = score_files(ScoreRequest(*folders, ["det_nfp"]))
+    assert found.cases["b"] == {"DET_NFP": 0.5}
 
 
 def test_the_border_can_be_left_out(tmp_path):

@@ -117,5 +117,8 @@ def test_pooled_score_of_a_repeated_volume_is_its_score(truth, prediction):
 
 
 def test_counts(situations):
-    assert (truth_count(*situations.split()), prediction_count(*situations.split())) == (1, 2)
-    assert (truth_count(*situations.empty()), prediction_count(*situations.empty())) == (0, 0)
+    truth, prediction = situations.split()
+    assert (truth_count(truth, prediction), prediction_count(prediction)) == (1, 2)
+    truth, prediction = situations.empty()
+    assert (truth_count(truth, prediction), prediction_count(prediction)) == (0, 0)
+    assert prediction_count.of(prediction_count.evidence.pool([2, 3])) == 5
