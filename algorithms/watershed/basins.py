@@ -73,7 +73,7 @@ def saddles(
 def merge(
     labels: NDArray[np.int32], height: NDArray[np.float32], ratio: float
 ) -> NDArray[np.int32]:
-    """Return the basins with those joined that no deep saddle parts.
+    """Return the basins after joining those without a deep saddle between them.
 
     Parameters
     ----------
@@ -94,11 +94,11 @@ def merge(
     Highest saddles first, the joined basin keeps the higher peak: the persistence of a maximum,
     relative to its height, so that dim and bright nuclei are treated alike.
     """
-    peaks = peak_of(labels, height)
+    peaks = np.zeros(int(labels.max(initial=0)) + 1, np.float32)
+    np.maximum.at(peaks, labels.ravel(), height.ravel())
     pairs, passes = saddles(labels, height)
     order = np.argsort(-passes, kind="stable")
-    parent = list(range(peaks.size))
-    top = peaks.tolist()
+    parent, top = list(range(peaks.size)), peaks.tolist()
 
     def root(node: int) -> int:
         """Return the basin into which this one was merged."""
@@ -115,24 +115,3 @@ def merge(
     roots = np.array([root(node) for node in range(peaks.size)], np.int32)
     result: NDArray[np.int32] = roots[labels]
     return result
-
-
-def peak_of(labels: NDArray[np.int32], values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the largest value of each label; index 0 is the background's and zero.
-
-    Parameters
-    ----------
-    labels : int32 array
-        0 = background.
-    values : float array
-        Of the same shape.
-
-    Returns
-    -------
-    float array
-        One entry per label up to the largest.
-    """
-    inside = labels > 0
-    peaks = np.zeros(int(labels.max(initial=0)) + 1, np.float32)
-    np.maximum.at(peaks, labels[inside], values[inside])
-    return peaks

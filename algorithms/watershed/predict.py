@@ -9,8 +9,8 @@ import numpy as np
 
 from algorithms.watershed.parameters import Parameters
 from algorithms.watershed.segment import segment
-from cytosuite.errors import InputError
 from cytosuite.interface import image_of
+from cytosuite.manifest import parse
 
 if TYPE_CHECKING:
     from cytosuite.volume import Volume
@@ -30,20 +30,16 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     Returns
     -------
     mapping of str to Volume
-        ``instance-labels``: of the same shape, spacing and axes, 0 = background, uint16, or
-        uint32 from 65536 nuclei on.
+        ``instance-labels``: of the same shape, spacing and axes, 0 = background; uint16, from
+        65536 nuclei on uint32.
 
     Raises
     ------
     InputError
-        If the image is one that `image_of` refuses, or a parameter of the card is unknown or out
-        of bounds.
+        If `image_of` refuses the image, or a parameter of the card is unknown or out of bounds.
     """
     volume = image_of(inputs)
-    try:
-        parameters = Parameters(**model.card.parameters)
-    except TypeError as error:
-        raise InputError(f"card {model.card.name}: {error}") from error
+    parameters = parse(f"card {model.card.name}: parameters", model.card.parameters, Parameters)
     labels = segment(volume.array, volume.spacing, parameters)
     small = int(labels.max(initial=0)) <= np.iinfo(np.uint16).max
     return {"instance-labels": volume.like(labels.astype(np.uint16 if small else np.uint32))}

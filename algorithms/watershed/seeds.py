@@ -1,4 +1,4 @@
-"""The seed map: where in the foreground the middles of nuclei are."""
+"""The seed map, which is largest in the middles of nuclei."""
 
 from collections.abc import Sequence
 
@@ -12,16 +12,12 @@ _FLOOR = 1e-4  # where the response is not positive, this part of the largest ke
 
 
 def typical_radius(mask: NDArray[np.bool_], spacing: Sequence[float], elongation: float) -> float:
-    """Return the radius in µm of the balls or discs a foreground could be made of.
+    """Return the typical radius [µm] of balls or discs that make up a foreground.
 
     Parameters
     ----------
-    mask : bool array
-        The foreground.
-    spacing : sequence of float
-        µm per voxel.
-    elongation : float
-        How many times taller than wide nuclei look.
+    mask, spacing, elongation
+        As of `border_distance`.
 
     Returns
     -------
@@ -40,24 +36,22 @@ def border_distance(
 
     Parameters
     ----------
-    mask : bool array
+    mask : (Z, Y, X) or (Y, X) bool array
         The foreground.
     spacing : sequence of float
-        µm per voxel.
+        µm per voxel, one per axis.
     elongation : float
-        Distances along z are divided by it.
+        How many times taller than wide nuclei look: distances along z are divided by it.
 
     Returns
     -------
-    float array
+    float32 array
         In µm, 0 outside.
     """
     flattened = sigmas(1.0, [1.0] * mask.ndim, elongation)
     step = [size / factor for size, factor in zip(spacing, flattened, strict=True)]
-    distance: NDArray[np.float32] = ndimage.distance_transform_edt(mask, sampling=step).astype(
-        np.float32
-    )
-    return distance
+    distance: NDArray[np.float64] = ndimage.distance_transform_edt(mask, sampling=step)
+    return distance.astype(np.float32)
 
 
 def blob_response(
@@ -70,14 +64,12 @@ def blob_response(
 
     Parameters
     ----------
-    image : (Z, Y, X) or (Y, X) float array
+    image : (Z, Y, X) or (Y, X) float32 array
         Intensities.
-    spacing : sequence of float
-        µm per voxel.
+    spacing, elongation
+        As of `border_distance`.
     radii_um : sequence of float
-        Radii in y and x, in µm.
-    elongation : float
-        How many times taller than wide a nucleus looks.
+        Radii in y and x [µm], at least one.
 
     Returns
     -------
@@ -90,25 +82,22 @@ def blob_response(
     Lindeberg, International Journal of Computer Vision 30 (1998) 79,
     doi:10.1023/A:1008045108935.
     """
-    best: NDArray[np.float32] | None = None
+    best = np.full(image.shape, -np.inf, np.float32)
     for radius in radii_um:
         sigma = sigmas(radius / np.sqrt(image.ndim), spacing, elongation)
         blurred = ndimage.gaussian_filter(image, sigma, truncate=3.0)
         response = np.zeros_like(blurred)
         for axis, width in enumerate(sigma):
-            if image.shape[axis] == 1:
-                continue
-            response -= np.float32(width**2) * _second_difference(blurred, axis)
-        best = response if best is None else np.maximum(best, response, out=best)
-    assert best is not None
+            if image.shape[axis] > 1:
+                response -= np.float32(width**2) * _second_difference(blurred, axis)
+        np.maximum(best, response, out=best)
     return best
 
 
 def _second_difference(array: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
     """Return the second central difference along an axis, edges repeated."""
     result = np.empty_like(array)
-    a = np.moveaxis(array, axis, 0)
-    out = np.moveaxis(result, axis, 0)
+    a, out = np.moveaxis(array, axis, 0), np.moveaxis(result, axis, 0)
     out[1:-1] = a[2:] + a[:-2] - 2 * a[1:-1]
     out[0] = a[1] - a[0]
     out[-1] = a[-2] - a[-1]
@@ -127,20 +116,16 @@ def seed_map(
 
     Parameters
     ----------
-    response : float array
-        Blob response; what is not positive counts as a trifle of the largest.
-    mask : bool array
-        The foreground.
-    spacing : sequence of float
-        µm per voxel.
+    response : float32 array
+        Blob response; values below 0.0001 of the largest count as that much.
+    mask, spacing, elongation
+        As of `border_distance`.
     distance_weight : float
         Exponent of the distance, 0 leaves it out.
-    elongation : float
-        Distances along z are divided by it.
 
     Returns
     -------
-    float array
+    float32 array
         Positive in the foreground, 0 elsewhere.
     """
     floor = np.float32(_FLOOR * float(response.max(initial=0.0)))

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Steps that segmenters share: background, foreground, and objects from labels."""

@@ -1,6 +1,7 @@
 """Background, noise and the voxels that belong to nuclei."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +10,7 @@ from scipy import ndimage
 _BINS = 4096
 _MAD_TO_SD = 1.4826
 _DARKEST = 0.1  # the surroundings count as at least this part of the global threshold
-_WEAK_SMOOTHING = 0.05  # part of the noise in the residual below which it says nothing
+_WEAK_SMOOTHING = 0.05  # part of the noise in the residual that is too little to estimate it
 
 
 def sigmas(length_um: float, spacing: Sequence[float], elongation: float) -> tuple[float, ...]:
@@ -39,7 +40,7 @@ def sigmas(length_um: float, spacing: Sequence[float], elongation: float) -> tup
 
 
 def background_and_noise(signal: NDArray[np.float32]) -> tuple[float, float]:
-    """Return the level of the background and the standard deviation of what varies about it.
+    """Return the level of the background and its standard deviation.
 
     Parameters
     ----------
@@ -51,12 +52,10 @@ def background_and_noise(signal: NDArray[np.float32]) -> tuple[float, float]:
     background : float
         The half-sample mode of the intensities: the densest interval.
     spread : float
-        1.4826 times the median distance to the background of the values below it: nuclei, which
-        are brighter than the background, do not enter. 0 for a constant image.
+        1.4826 times the median distance to the background of the values below it: nuclei are
+        brighter and do not count. 0 for a constant image.
     """
-    values = signal.ravel()
-    step = max(1, values.size // 200_000)
-    values = np.sort(values[::step])
+    values = np.sort(signal.ravel()[:: max(1, signal.size // 200_000)])
     background = _half_sample_mode(values)
     below = values[values <= background]
     spread = _MAD_TO_SD * float(np.median(background - below)) if below.size else 0.0
@@ -80,7 +79,7 @@ def white_noise(
     Returns
     -------
     float
-        0 where the smoothing is too weak to tell, or no voxel is background.
+        0 where the smoothing is too weak for an estimate, or no voxel is background.
 
     Notes
     -----
@@ -136,8 +135,8 @@ def remove_background(
     -----
     The image is reduced to means of blocks of about a quarter of the radius, opened there with a
     box, smoothed, and enlarged again linearly: an approximation of the rolling ball
-    (Sternberg, Computer 16 (1983) 22, doi:10.1109/MC.1983.1654163) whose cost does not grow with
-    the radius.
+    (Sternberg, Computer 16 (1983) 22, doi:10.1109/MC.1983.1654163) at a cost that does not grow
+    with the radius.
     """
     small, block = _reduce(image, [radius_um / 4 / step for step in spacing])
     width = [
@@ -186,38 +185,29 @@ def _reduce(
     for axis, length in enumerate(block):
         if length > 1:
             starts = np.arange(0, image.shape[axis], length)
-            counts = np.diff(np.append(starts, image.shape[axis])).astype(np.float32)
-            shape = [1] * image.ndim
-            shape[axis] = -1
-            sums: NDArray[np.float32] = np.add.reduceat(small, starts, axis=axis)
-            small = sums / counts.reshape(shape)
+            counts: NDArray[Any] = np.diff(np.append(starts, image.shape[axis])).astype(np.float32)
+            sums: NDArray[Any] = np.add.reduceat(small, starts, axis=axis)
+            small = sums / np.expand_dims(counts, [i for i in range(image.ndim) if i != axis])
     return small, block
 
 
 def _restore(
     small: NDArray[np.float32], block: Sequence[int], shape: Sequence[int]
 ) -> NDArray[np.float32]:
-    """Return block means interpolated linearly to the full shape."""
-    for axis, length in enumerate(block):
-        small = _enlarge(small, axis, length, shape[axis])
+    """Return block means interpolated linearly from the blocks' centres to all voxels."""
+    for axis, (length, size) in enumerate(zip(block, shape, strict=True)):
+        if length == 1:
+            continue
+        starts = np.arange(0, size, length)
+        centres = (starts + np.minimum(starts + length, size) - 1) / 2
+        position = np.interp(np.arange(size), centres, np.arange(len(centres)))
+        low = np.minimum(position.astype(np.intp), max(len(centres) - 2, 0))
+        high = np.minimum(low + 1, len(centres) - 1)
+        others = [i for i in range(small.ndim) if i != axis]
+        weight: NDArray[Any] = np.expand_dims((position - low).astype(np.float32), others)
+        below, above = np.take(small, low, axis=axis), np.take(small, high, axis=axis)
+        small = below + weight * (above - below)
     return small
-
-
-def _enlarge(array: NDArray[np.float32], axis: int, block: int, size: int) -> NDArray[np.float32]:
-    """Return the array interpolated linearly along one axis from block centres to voxels."""
-    if block == 1:
-        return array
-    starts = np.arange(0, size, block)
-    centres = (starts + np.minimum(starts + block, size) - 1) / 2
-    position = np.interp(np.arange(size), centres, np.arange(len(centres)))
-    low = np.minimum(position.astype(np.intp), max(len(centres) - 2, 0))
-    high = np.minimum(low + 1, len(centres) - 1)
-    shape = [1] * array.ndim
-    shape[axis] = -1
-    weight = (position - low).astype(np.float32).reshape(shape)
-    below, above = np.take(array, low, axis=axis), np.take(array, high, axis=axis)
-    result: NDArray[np.float32] = below + weight * (above - below)
-    return result
 
 
 def li_threshold(values: NDArray[np.float32]) -> float:

@@ -1,4 +1,4 @@
-"""What makes of basins clean objects: extent, connectedness, holes, size and contrast."""
+"""Clean objects from labels: extent, connected pieces, holes, thin parts, numbers."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -9,38 +9,6 @@ from scipy import ndimage
 from skimage.measure import label as connected
 
 Label = TypeVar("Label", np.int32, np.uint32)
-
-
-def cut_at_own_level(
-    labels: NDArray[np.int32],
-    signal: NDArray[np.float32],
-    threshold: NDArray[np.float32],
-    *,
-    factor: float,
-    weight: float,
-) -> NDArray[np.int32]:
-    """Return the labels without the voxels that are dim for their object.
-
-    Parameters
-    ----------
-    labels : int32 array
-        Basins, 0 = background.
-    signal : float array
-        Smoothed intensities above the background.
-    threshold : float array
-        Threshold of each voxel.
-    factor, weight : float
-        A voxel stays where ``signal >= factor threshold^(1 - weight) mean^weight`` with the
-        mean of its object.
-
-    Returns
-    -------
-    int32 array
-        The labels, never larger than before.
-    """
-    level = own_level(labels, signal, threshold, factor=factor, weight=weight)
-    result: NDArray[np.int32] = np.where(signal >= level, labels, 0)
-    return result
 
 
 def own_level(
@@ -55,13 +23,19 @@ def own_level(
 
     Parameters
     ----------
-    labels, signal, threshold, factor, weight
-        As of `cut_at_own_level`.
+    labels : int32 or uint32 array
+        Objects, 0 = background.
+    signal : float32 array
+        Smoothed intensities above the background.
+    threshold : float32 array
+        Threshold of each voxel.
+    factor, weight : float
+        Of the formula.
 
     Returns
     -------
     float32 array
-        ``factor threshold^(1 - weight) mean^weight``.
+        ``factor threshold^(1 - weight) mean^weight`` with the mean of the object's intensities.
     """
     count = np.maximum(np.bincount(labels.ravel()), 1)
     mean = np.maximum(np.bincount(labels.ravel(), signal.ravel()) / count, 0)
@@ -102,7 +76,7 @@ def largest_pieces(labels: NDArray[Label]) -> NDArray[Label]:
 
 
 def fill_holes(labels: NDArray[Label]) -> NDArray[Label]:
-    """Return the labels with the enclosed background that touches one object only filled.
+    """Fill the holes of each object: enclosed background that touches this object only.
 
     Parameters
     ----------
@@ -112,8 +86,8 @@ def fill_holes(labels: NDArray[Label]) -> NDArray[Label]:
     Returns
     -------
     int32 or uint32 array
-        Of the same shape; background connected to the border of the image is no hole, where the
-        image is more than one voxel long.
+        Of the same shape. Background connected to the border of the image is no hole; borders of
+        axes of one voxel do not count.
     """
     holes, count = ndimage.label(labels == 0)
     enclosed = np.ones(count + 1, bool)
@@ -141,17 +115,6 @@ def fill_holes(labels: NDArray[Label]) -> NDArray[Label]:
     return result
 
 
-def _apart(labels: NDArray[np.int32], axes: Sequence[int]) -> NDArray[np.bool_]:
-    """Return the voxels of objects whose neighbours along some axes have the same label."""
-    inner: NDArray[np.bool_] = labels > 0
-    for axis in axes:
-        v, i = np.moveaxis(labels, axis, 0), np.moveaxis(inner, axis, 0)
-        differ = v[1:] != v[:-1]
-        i[1:] &= ~differ
-        i[:-1] &= ~differ
-    return inner
-
-
 def open_objects(
     labels: NDArray[np.int32], spacing: Sequence[float], radius_um: float
 ) -> NDArray[np.int32]:
@@ -173,12 +136,16 @@ def open_objects(
 
     Notes
     -----
-    Along an axis whose voxels are longer than the radius nothing is taken off.
+    Nothing is removed along an axis with voxels longer than the radius.
     """
     if radius_um <= 0:
         return labels
-    axes = [axis for axis, step in enumerate(spacing) if step <= radius_um]
-    inner = _apart(labels, axes)
+    inner = labels > 0  # the voxels between two of the same object along the axes opened
+    for axis in (axis for axis, step in enumerate(spacing) if step <= radius_um):
+        value, inside = np.moveaxis(labels, axis, 0), np.moveaxis(inner, axis, 0)
+        differ = value[1:] != value[:-1]
+        inside[1:] &= ~differ
+        inside[:-1] &= ~differ
     core = ndimage.distance_transform_edt(inner, sampling=spacing) > radius_um - min(spacing)
     if not core.any():
         return labels
@@ -191,23 +158,21 @@ def open_objects(
 
 
 def keep_by(labels: NDArray[np.int32], keep: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """Return the labels with the objects kept whose entry is true, numbered from 1.
+    """Return the labels of the objects to keep, numbered from 1.
 
     Parameters
     ----------
     labels : (Z, Y, X) or (Y, X) int32 array
         0 = background.
     keep : bool array
-        One entry per label from 0 to the largest; that of the background does not count.
+        One entry per label from 0 to the largest; the background's does not count.
 
     Returns
     -------
     int32 array
         1..n without gaps, in the order of the old numbers.
     """
-    keep = keep.copy()
-    keep[0] = False
     number = np.zeros(keep.size, np.int32)
-    number[keep] = np.arange(1, int(keep.sum()) + 1)
+    number[1:] = np.where(keep[1:], np.cumsum(keep[1:]), 0)
     result: NDArray[np.int32] = number[labels]
     return result

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from algorithms.watershed.basins import basins, merge, peak_of, saddles
+from algorithms.watershed.basins import basins, merge, saddles
 
 RIDGE = np.array([[1, 5, 9, 5, 3, 6, 8, 4, 1]], np.float32).repeat(3, axis=0)
 ALL = np.ones(RIDGE.shape, bool)
@@ -50,8 +50,3 @@ def test_chains_are_joined_in_the_order_of_their_saddles():
     height = np.array([[9, 7, 8, 2, 8, 7, 9]], np.float32)
     labels = np.array([[1, 1, 2, 2, 3, 3, 4]], np.int32)
     assert len(np.unique(merge(labels, height, 0.5))) == 2
-
-
-def test_peaks():
-    labels = np.array([0, 2, 2, 3], np.int32)
-    np.testing.assert_array_equal(peak_of(labels, np.array([9, 1, 4, 2], np.float32)), [0, 0, 4, 2])

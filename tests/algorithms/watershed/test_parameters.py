@@ -6,6 +6,7 @@ import pytest
 
 from algorithms.watershed.parameters import Parameters
 from cytosuite.errors import InputError
+from cytosuite.manifest import parse
 
 WEIGHTS = Path(__file__).parents[3] / "weights" / "watershed"
 CARDS = sorted(WEIGHTS.glob("*.json"))
@@ -36,21 +37,22 @@ def test_lists_become_tuples_so_that_equal_cards_are_equal():
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("smoothing_um", -1.0, r"smoothing_um must be in \[0, inf\], found -1.0"),
-        ("smoothing_um", math.nan, "smoothing_um must be in"),
-        ("smoothing_um", math.inf, "smoothing_um must be in"),
-        ("merge_ratio", 1.5, r"merge_ratio must be in \[0, 1\], found 1.5"),
-        ("minimum_size", "small", "minimum_size must be a number, found 'small'"),
-        ("minimum_size", True, "minimum_size must be a number, found True"),
-        ("passes", 1.5, "passes must be a whole number, found 1.5"),
-        ("radii_um", (), "radii_um must give at least one length"),
-        ("radii_um", (0.0,), r"radii_um must be positive numbers, found \[0.0\]"),
-        ("relative_radii", (-1.0,), "relative_radii must be positive numbers"),
+        ("smoothing_um", -1.0, "smoothing_um: .* greater than or equal to 0, found -1.0"),
+        ("smoothing_um", math.nan, "smoothing_um: .* finite number, found nan"),
+        ("smoothing_um", math.inf, "smoothing_um: .* finite number, found inf"),
+        ("merge_ratio", 1.5, "merge_ratio: .* less than or equal to 1, found 1.5"),
+        ("minimum_size", "small", "minimum_size: .* valid number, found 'small'"),
+        ("minimum_size", True, "minimum_size: .* valid number, found True"),
+        ("maximum_size", math.nan, "maximum_size: .* greater than or equal to 0, found nan"),
+        ("passes", 1.5, "passes: .* valid integer, found 1.5"),
+        ("radii_um", (), "radii_um: .* at least 1 item"),
+        ("radii_um", (0.0,), "radii_um.0: .* greater than 0, found 0.0"),
+        ("relative_radii", (-1.0,), "relative_radii.0: .* greater than 0"),
     ],
 )
 def test_refuses_values_out_of_bounds(name, value, message):
     with pytest.raises(InputError, match=message):
-        Parameters(**{name: value})
+        parse("card", {name: value}, Parameters)
 
 
 def test_no_upper_limit_of_the_size_is_allowed():

@@ -51,7 +51,7 @@ def test_explains_a_missing_image():
 
 
 def test_explains_an_unknown_parameter():
-    with pytest.raises(InputError, match=r"card test: .*'smothing_um'"):
+    with pytest.raises(InputError, match="card test: .*smothing_um is not .* 'smoothing_um'"):
         predict({"microscopy-image": Volume(image(), SPACING)}, model(smothing_um=1.0))
 
 

@@ -1,12 +1,10 @@
 import time
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from algorithms.watershed.parameters import Parameters
 from algorithms.watershed.segment import segment
-from cytosuite.errors import InputError
 
 NUCLEI = Parameters(
     smoothing_um=0.6,
@@ -40,7 +38,7 @@ def test_finds_one_nucleus_of_the_right_size():
     assert (labels > 0).sum() == pytest.approx(4 / 3 * np.pi * 5**3, rel=0.2)
 
 
-def test_parts_two_touching_nuclei():
+def test_separates_two_touching_nuclei():
     labels = segment(balls([(12, 24, 19), (12, 24, 28)], [60, 60]), (1.0, 1.0, 1.0), NUCLEI)
     sizes = np.bincount(labels.ravel())[1:]
     assert len(sizes) == 2
@@ -48,8 +46,8 @@ def test_parts_two_touching_nuclei():
     assert labels[12, 24, 19] != labels[12, 24, 28]
 
 
-def test_gives_a_dim_nucleus_beside_a_bright_one_its_own_extent():
-    parameters = replace(NUCLEI, threshold_factor=0.5)
+def test_gives_a_dim_nucleus_next_to_a_bright_one_its_own_extent():
+    parameters = NUCLEI.model_copy(update={"threshold_factor": 0.5})
     image = balls([(12, 24, 12), (12, 24, 34)], [100, 25])
     sizes = np.bincount(segment(image, (1.0, 1.0, 1.0), parameters).ravel())[1:]
     assert len(sizes) == 2
@@ -136,26 +134,13 @@ def test_the_image_is_not_changed():
     np.testing.assert_array_equal(image, TWO)
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_refuses_values_that_are_not_finite(bad):
-    image = TWO.copy()
-    image[3, 4, 5] = bad
-    with pytest.raises(InputError, match="finite numbers only"):
-        segment(image, (1.0, 1.0, 1.0), NUCLEI)
-
-
-@pytest.mark.parametrize("shape", [(4,), (2, 2, 2, 2), (0, 4, 4)])
-def test_refuses_other_dimensions(shape):
-    with pytest.raises(InputError, match=r"\(z, y, x\) or \(y, x\)"):
-        segment(np.zeros(shape), (1.0,) * len(shape), NUCLEI)
-
-
 @pytest.mark.slow
 def test_seventy_thousand_nuclei_in_minutes():
     tile = balls([(4, 4, 4)], [60], shape=(8, 8, 8), radius=2.5)
     image = np.tile(tile.astype(np.float32), (42, 41, 41))
     image += np.random.default_rng(1).normal(0, 1, image.shape).astype(np.float32)
-    parameters = replace(NUCLEI, radii_um=(2.5,), smoothing_um=0.5, minimum_size=10.0)
+    finer = {"radii_um": (2.5,), "smoothing_um": 0.5, "minimum_size": 10.0}
+    parameters = NUCLEI.model_copy(update=finer)
     start = time.perf_counter()
     labels = segment(image, (1.0, 1.0, 1.0), parameters)
     assert time.perf_counter() - start < 300

@@ -1,11 +1,11 @@
 import numpy as np
 
 from cytosuite.segmentation.objects import (
-    cut_at_own_level,
     fill_holes,
     keep_by,
     largest_pieces,
     open_objects,
+    own_level,
 )
 
 
@@ -15,20 +15,20 @@ def square(size=20, low=5, high=15):
     return labels
 
 
-def test_each_object_is_cut_at_a_fraction_of_its_own_mean():
+def test_the_level_is_a_fraction_of_the_own_mean_of_each_object():
     labels = np.array([[1, 1, 1, 2, 2, 2]], np.int32)
     signal = np.array([[100, 100, 40, 10, 10, 4]], np.float32)  # means 80 and 8
     one = np.ones(labels.shape, np.float32)
-    cut = cut_at_own_level(labels, signal, one, factor=0.6, weight=1.0)
-    np.testing.assert_array_equal(cut, [[1, 1, 0, 2, 2, 0]])
+    level = own_level(labels, signal, one, factor=0.6, weight=1.0)
+    np.testing.assert_array_equal(signal >= level, [[1, 1, 0, 1, 1, 0]])
 
 
 def test_without_weight_the_threshold_alone_counts():
     labels = np.array([[1, 1, 1, 2, 2, 2]], np.int32)
     signal = np.array([[100, 100, 40, 10, 10, 4]], np.float32)
     threshold = np.full(labels.shape, 20, np.float32)
-    cut = cut_at_own_level(labels, signal, threshold, factor=1.0, weight=0.0)
-    np.testing.assert_array_equal(cut, [[1, 1, 1, 0, 0, 0]])
+    level = own_level(labels, signal, threshold, factor=1.0, weight=0.0)
+    np.testing.assert_array_equal(level, threshold)
 
 
 def test_only_the_largest_piece_of_each_object_stays():
