@@ -1,5 +1,7 @@
 import csv
 import hashlib
+import os
+import signal
 
 import pytest
 import torch
@@ -12,7 +14,7 @@ from algorithms.cellpose3d.training.train import TRAINING, load
 from cytosuite.errors import InputError
 from cytosuite.manifest import parse, read_card, read_toml
 from cytosuite.training.command import main
-from cytosuite.training.loop import begin, take_step, train
+from cytosuite.training.loop import StoppedError, begin, take_step, train
 from cytosuite.training.parts import DivergedError
 from cytosuite.weights import open_model
 
@@ -100,6 +102,22 @@ def test_a_training_writes_weights_card_and_log(data, settings, tmp_path):
     assert rows[0] == ["step", "total", "level", "flow", "heat", "rate", "seconds"]
     assert [row[0] for row in rows[1:]] == ["2", "4", "6"]
     assert any("s/step" in line and "left" in line for line in lines)
+
+
+@pytest.mark.parametrize("at", [2, 4])
+def test_interrupted_and_resumed_is_as_uninterrupted(data, settings, tmp_path, at):
+    def press_ctrl_c(line):
+        if line.startswith(f"step {at}/"):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    whole = _train(settings, data, tmp_path / "a.json")
+    with pytest.raises(StoppedError, match=f"after step {at}"):
+        _train(settings, data, tmp_path / "b.json", say=press_ctrl_c)
+    assert not (tmp_path / "b.json").exists()
+    parts = _train(settings, data, tmp_path / "b.json")
+    assert read_card(whole).sha256 == read_card(parts).sha256
+    other = _train(settings.with_schedule(seed=1), data, tmp_path / "c.json")
+    assert read_card(whole).sha256 != read_card(other).sha256
 
 
 def test_fine_tuning_starts_from_the_parent_and_records_it(data, settings, tmp_path):
