@@ -9,7 +9,8 @@ from scipy import ndimage
 from cytosuite.errors import InputError
 from datasets.phantoms import geometry
 from datasets.phantoms.library import MARGIN, Phantom, cut, from_mask
-from datasets.physics.grid import Array, Image, Triple
+from datasets.physics.grid import Array, Image, Lengths
+from datasets.physics.labels import largest_piece
 
 WAVES = 16  # plane waves summed to warp a nucleus
 MOST_SHIFT = (2 * WAVES) ** 0.5  # largest shift of a warp against its root mean square
@@ -113,7 +114,7 @@ def augment(
     distance = _pull_distance(phantom, index) * np.float32(scale)
     inside = distance < 0
     light = _altered(rng, _pull(phantom.filled, index), inside, limits, phantom.spacing)
-    piece = geometry.largest_piece(inside)
+    piece = largest_piece(inside)
     share = np.count_nonzero(piece) / np.count_nonzero(inside)
     name = phantom.name if name is None else name
     if limits.scale[0] == limits.scale[1] and limits.warp_um == 0 and share == 1:
@@ -195,7 +196,7 @@ def _altered(
     light: Image,
     inside: NDArray[np.bool_],
     limits: Alteration,
-    spacing: Triple,
+    spacing: Lengths,
 ) -> Image:
     """Return intensities blurred or sharpened, and with another contrast."""
     width = rng.uniform(0, limits.blur_um)

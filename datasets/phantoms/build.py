@@ -18,7 +18,7 @@ from datasets.phantoms.augment import Alteration, augment
 from datasets.phantoms.extract import Extraction, extract
 from datasets.phantoms.library import Phantom, write_phantom
 from datasets.phantoms.procedural import draw_library
-from datasets.physics.grid import Triple
+from datasets.physics.grid import Lengths
 
 RECORD = "library.json"
 
@@ -38,7 +38,7 @@ class Cutting:
         See `extract`.
     """
 
-    spacing_um: Triple | None = None
+    spacing_um: Lengths | None = None
     margin_um: float = 3.0
     min_voxels: int = 100
     smooth_um: float = 0.0
@@ -124,7 +124,7 @@ def extract_to(
 
 
 def draw_to(
-    folder: Path, count: int, *, spacing_um: Triple = (0.5, 0.25, 0.25), seed: int = 0
+    folder: Path, count: int, *, spacing_um: Lengths = (0.5, 0.25, 0.25), seed: int = 0
 ) -> LibrarySummary:
     """Write a library of drawn nuclei, without any download.
 

@@ -10,9 +10,9 @@ from scipy import ndimage
 
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
-from datasets.phantoms.geometry import largest_piece
 from datasets.phantoms.library import Phantom, from_mask
-from datasets.physics.grid import Image, Triple
+from datasets.physics.grid import Image, Lengths
+from datasets.physics.labels import largest_piece
 
 FEW = 64  # unlabelled voxels near a nucleus below which their median is too uncertain
 
@@ -137,7 +137,7 @@ def _with_background(
     return replace(found, background=local, background_from="surroundings")
 
 
-def _relative(cuts: list[Cut], spacing: Triple) -> tuple[Phantom, ...]:
+def _relative(cuts: list[Cut], spacing: Lengths) -> tuple[Phantom, ...]:
     """Return phantoms with intensities relative to the median nucleus."""
     if not cuts:
         return ()
@@ -153,7 +153,7 @@ def _relative(cuts: list[Cut], spacing: Triple) -> tuple[Phantom, ...]:
     )
 
 
-def _smoothed(above: Image, mask: NDArray[np.bool_], spacing: Triple, smooth_um: float) -> Image:
+def _smoothed(above: Image, mask: NDArray[np.bool_], spacing: Lengths, smooth_um: float) -> Image:
     """Return an image averaged with Gaussian weights over the voxels of a mask alone."""
     if smooth_um <= 0:
         return above

@@ -6,14 +6,14 @@ from scipy import ndimage
 from scipy.optimize import brentq
 from scipy.special import ndtri
 
-from datasets.physics.grid import Array, Image, Triple
+from datasets.physics.grid import Array, Image, Lengths
 
 SMOOTHING = 0.8  # voxels: takes the stairs of a mask away, keeps its shape
 PARTS = 3  # sample points per voxel and axis when a volume is measured
 
 
 def signed_distance(
-    mask: NDArray[np.bool_], spacing: Triple, volume_um3: float | None = None
+    mask: NDArray[np.bool_], spacing: Lengths, volume_um3: float | None = None
 ) -> Image:
     """Return the distance in µm of each voxel centre to the surface of a mask, negative inside.
 
@@ -57,7 +57,7 @@ def signed_distance(
     return np.asarray(found - moved, np.float32)
 
 
-def enclosed_um3(distance: Image, spacing: Triple) -> float:
+def enclosed_um3(distance: Image, spacing: Lengths) -> float:
     """Return the volume in µm³ where a field (z, y, x), interpolated trilinearly, is negative."""
     near = distance[_around(distance < 2 * max(spacing))]
     voxel = float(np.prod(spacing))
@@ -83,15 +83,7 @@ def between_voxels(field: NDArray[np.floating]) -> NDArray[np.floating]:
     return values
 
 
-def largest_piece(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the largest piece of a mask (z, y, x) that is connected through faces."""
-    pieces, count = ndimage.label(mask)
-    if count < 2:
-        return mask
-    return np.asarray(pieces == 1 + np.bincount(pieces.ravel())[1:].argmax())
-
-
-def moments(inside: NDArray[np.bool_], spacing: Triple, volume: float) -> tuple[Array, Array]:
+def moments(inside: NDArray[np.bool_], spacing: Lengths, volume: float) -> tuple[Array, Array]:
     """Return centroid in µm from the first voxel's centre, and covariance scaled to a volume.
 
     Parameters
@@ -117,7 +109,7 @@ def moments(inside: NDArray[np.bool_], spacing: Triple, volume: float) -> tuple[
     return centroid, np.asarray(covariance * (volume / found) ** (2 / 3))
 
 
-def crossings_um(distance: Image, spacing: Triple) -> Array:
+def crossings_um(distance: Image, spacing: Lengths) -> Array:
     """Return points (n, 3) where the surface cuts the lines between neighbouring voxel centres.
 
     Parameters
@@ -193,7 +185,7 @@ def _level(values: NDArray[np.floating], cells: float, width: float) -> float:
     )
 
 
-def _carried(mask: NDArray[np.bool_], height: Array, normal: Array, spacing: Triple) -> Array:
+def _carried(mask: NDArray[np.bool_], height: Array, normal: Array, spacing: Lengths) -> Array:
     """Return the distance of the voxels of a mask to a surface that is known next to it.
 
     Parameters

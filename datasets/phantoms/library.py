@@ -17,7 +17,8 @@ from cytosuite.errors import InputError
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume
 from datasets.phantoms import geometry
-from datasets.physics.grid import Array, Image, Triple
+from datasets.physics.grid import Array, Image, Lengths
+from datasets.physics.labels import largest_piece
 
 SUFFIXES = (".tif", ".tiff")
 LABEL = "_label"
@@ -44,7 +45,7 @@ class Phantom:
     name: str
     intensity: Image
     distance: Image
-    spacing: Triple
+    spacing: Lengths
     volume_ratio: float = 1.0
 
     @cached_property
@@ -105,7 +106,7 @@ def cut(
     name: str,
     intensity: Image,
     distance: Image,
-    spacing: Triple,
+    spacing: Lengths,
     volume_ratio: float = 1.0,
 ) -> Phantom:
     """Return the phantom of a field of distances, cropped, with nothing outside of it.
@@ -146,7 +147,7 @@ def from_mask(
     name: str,
     intensity: Image,
     mask: NDArray[np.bool_],
-    spacing: Triple,
+    spacing: Lengths,
     volume_um3: float | None = None,
     volume_ratio: float = 1.0,
 ) -> Phantom:
@@ -162,7 +163,7 @@ def from_mask(
     return cut(name, extended, distance, spacing, volume_ratio)
 
 
-def read_library(folder: Path, spacing_um: Triple | None = None) -> tuple[Phantom, ...]:
+def read_library(folder: Path, spacing_um: Lengths | None = None) -> tuple[Phantom, ...]:
     """Return the phantoms in a folder, sorted by name.
 
     Parameters
@@ -242,7 +243,7 @@ def write_phantom(folder: Path, name: str, phantom: Phantom) -> None:
     write(folder / f"{name}.tif", Volume(phantom.intensity, phantom.spacing, "ZYX", known))
 
 
-def _read_pair(name: str, image: Path, label: Path, spacing: Triple | None) -> Phantom:
+def _read_pair(name: str, image: Path, label: Path, spacing: Lengths | None) -> Phantom:
     """Return the phantom in two files."""
     grey, marked = read(image), read(label)
     if grey.axes != "ZYX" or grey.shape != marked.shape:
@@ -281,7 +282,7 @@ def _largest_object(labels: NDArray[np.generic]) -> NDArray[np.bool_]:
     """Return the largest connected piece of one nonzero value."""
     best = np.zeros(labels.shape, np.bool_)
     for value in np.unique(labels[labels != 0]):
-        piece = geometry.largest_piece(labels == value)
+        piece = largest_piece(labels == value)
         if np.count_nonzero(piece) > np.count_nonzero(best):
             best = piece
     return best

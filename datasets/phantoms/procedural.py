@@ -6,7 +6,7 @@ from scipy import ndimage
 from datasets.phantoms.library import Phantom, from_mask
 from datasets.physics.bodies import Bodies
 from datasets.physics.dye import chromatin_tile
-from datasets.physics.grid import Grid, Image, Triple
+from datasets.physics.grid import Grid, Image, Lengths
 from datasets.physics.mitosis import divide
 from datasets.physics.shapes import draw_nuclei
 
@@ -17,7 +17,7 @@ CHROMATIN_UM = 0.6
 def draw_library(
     rng: np.random.Generator,
     count: int,
-    spacing_um: Triple,
+    spacing_um: Lengths,
     *,
     diameter_um: float = 9.0,
     mitotic_fraction: float = 0.0,
@@ -42,7 +42,7 @@ def draw_library(
     return render(nuclei, spacing_um, tile)
 
 
-def render(bodies: Bodies, spacing_um: Triple, tile: Image) -> list[Phantom]:
+def render(bodies: Bodies, spacing_um: Lengths, tile: Image) -> list[Phantom]:
     """Return a phantom named ``drawn_<number>`` of each body of a population.
 
     Parameters

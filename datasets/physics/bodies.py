@@ -11,7 +11,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.physics.grid import Array, Grid, Image
+from cytosuite.tiling import Box
+from datasets.physics.grid import Array, Grid, Image, Labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Patch:
     """
 
     index: int
-    box: tuple[slice, slice, slice]
+    box: Box
     inside: NDArray[np.int64]
     position: Image
     distance: Image
@@ -42,6 +43,12 @@ class Patch:
     def shape(self) -> tuple[int, ...]:
         """Size of the box in voxels."""
         return tuple(span.stop - span.start for span in self.box)
+
+    def on_box(self, values: Image, elsewhere: float = 0.0) -> Image:
+        """Return values (n,) of the voxels `inside` as an image of the box."""
+        image = np.full(self.shape, elsewhere, np.float32)
+        image.reshape(-1)[self.inside] = values
+        return image
 
 
 class Bodies(Protocol):
@@ -120,20 +127,20 @@ class Mixture:
         """Return the number of bodies."""
         return sum(map(len, self.parts))
 
-    def starts(self) -> list[int]:
+    def _starts(self) -> list[int]:
         """Return the number of the first body of each part, and the total."""
         return [0, *np.cumsum([len(part) for part in self.parts]).tolist()]
 
     def patches(self, centres_um: Array, grid: Grid, rim_um: float = 0.0) -> Iterator[Patch]:
         """Yield each body that touches a grid, also voxels `rim_um` outside of its surface."""
-        for part, start in zip(self.parts, self.starts(), strict=False):
+        for part, start in zip(self.parts, self._starts(), strict=False):
             own = centres_um[start : start + len(part)]
             for patch in part.patches(own, grid, rim_um):
                 yield replace(patch, index=patch.index + start)
 
     def density(self, patch: Patch, grid: Grid, tile: Image) -> Image:
         """Return the dye (n,) in the voxels of a patch, with `brightness` and soft rim."""
-        starts = self.starts()
+        starts = self._starts()
         part = int(np.searchsorted(starts, patch.index, side="right")) - 1
         own = replace(patch, index=patch.index - starts[part])
         return self.parts[part].density(own, grid, tile)
@@ -153,13 +160,12 @@ def paint(bodies: Bodies, centres_um: Array, grid: Grid, tile: Image, out: Image
         Changed in place and returned.
     """
     for patch in bodies.patches(centres_um, grid, grid.voxel_um / 2):
-        painted = np.zeros(patch.shape, np.float32)
-        painted.reshape(-1)[patch.inside] = bodies.density(patch, grid, tile)
+        painted = patch.on_box(bodies.density(patch, grid, tile))
         np.maximum(out[patch.box], painted, out=out[patch.box])
     return out
 
 
-def label(bodies: Bodies, centres_um: Array, grid: Grid) -> NDArray[np.uint16]:
+def label(bodies: Bodies, centres_um: Array, grid: Grid) -> Labels:
     """Return the label image of the bodies: number in the population + 1, 0 is background.
 
     Parameters
@@ -178,8 +184,7 @@ def label(bodies: Bodies, centres_um: Array, grid: Grid) -> NDArray[np.uint16]:
     labels = np.zeros(grid.shape, np.uint16)
     nearest = np.ones(grid.shape, np.float32)
     for patch in bodies.patches(centres_um, grid):
-        distance = np.ones(patch.shape, np.float32)
-        distance.reshape(-1)[patch.inside] = patch.distance
+        distance = patch.on_box(patch.distance, 1.0)
         closer = distance < nearest[patch.box]
         labels[patch.box][closer] = patch.index + 1
         nearest[patch.box][closer] = distance[closer]

@@ -55,10 +55,10 @@ def area_average(
         Voxels of the image which are cut by a border count with the share inside; outside of the
         image is 0. Memory: that of the result along z, times three.
     """
-    for axis in range(image.ndim):
+    for axis, size in enumerate(out_shape):
         ratio = out_spacing[axis] / spacing[axis]
         start = offset_um[axis] / spacing[axis]
-        image = _average_axis(image, axis, out_shape[axis], ratio, start)
+        image = _average_axis(image, axis, size, ratio, start)
     return image
 
 
@@ -70,15 +70,13 @@ def _average_axis(image: Image, axis: int, size: int, ratio: float, start: float
     terms = int((np.ceil(high) - first).max())
     form = [1] * image.ndim
     form[axis] = size
-    result: Image | None = None
-    for k in range(terms):
-        index = first + k
+    result = np.zeros((*image.shape[:axis], size, *image.shape[axis + 1 :]), np.float32)
+    for index in first + np.arange(terms)[:, None]:
         weight = (np.minimum(high, index + 1) - np.maximum(low, index)).clip(0) / ratio
         weight *= (index >= 0) & (index < image.shape[axis])
         taken = image.take(index.clip(0, image.shape[axis] - 1), axis)
         taken *= weight.astype(np.float32).reshape(form)
-        result = taken if result is None else np.add(result, taken, out=result)
-    assert result is not None  # an interval has at least one term
+        result += taken
     return result
 
 
@@ -163,22 +161,6 @@ class Detector:
 
     def _counts(self, rng: np.random.Generator, plane: Image) -> Image:
         """Return the counts of a plane, not yet rounded."""
-        signal = self._detected(rng, plane)
-        if self.read_noise > 0:
-            noise = rng.standard_normal(plane.shape, dtype=np.float32)
-            signal += noise * np.float32(self.read_noise / sqrt(self.averaging))
-        signal *= np.float32(self.gain)
-        if self.half_normal > 0:
-            for _ in range(self.averaging):
-                noise = np.abs(rng.standard_normal(plane.shape, dtype=np.float32))
-                signal += noise * np.float32(self.half_normal / self.averaging)
-        if self.sensor_blur > 0:
-            signal = ndimage.gaussian_filter(signal, self.sensor_blur, mode="reflect")
-        signal += np.float32(self.offset)
-        return signal
-
-    def _detected(self, rng: np.random.Generator, plane: Image) -> Image:
-        """Return the mean signal of repeated acquisitions of a plane, in photons."""
         low, high = float(plane.min(initial=0)), float(plane.max(initial=0))
         if not (low >= 0 and high <= MOST_PHOTONS):  # NaN fails too
             raise InputError(
@@ -192,6 +174,17 @@ class Detector:
             signal = rng.standard_gamma(signal * np.float32(1 / self.excess), dtype=np.float32)
             signal *= np.float32(self.excess)
         signal *= np.float32(1 / self.averaging)
+        if self.read_noise > 0:
+            noise = rng.standard_normal(plane.shape, dtype=np.float32)
+            signal += noise * np.float32(self.read_noise / sqrt(self.averaging))
+        signal *= np.float32(self.gain)
+        if self.half_normal > 0:
+            for _ in range(self.averaging):
+                noise = np.abs(rng.standard_normal(plane.shape, dtype=np.float32))
+                signal += noise * np.float32(self.half_normal / self.averaging)
+        if self.sensor_blur > 0:
+            signal = ndimage.gaussian_filter(signal, self.sensor_blur, mode="reflect")
+        signal += np.float32(self.offset)
         return signal
 
 
@@ -208,10 +201,8 @@ def gain_for_exposure(
         Voxels above 0 count; all voxels where none is labelled.
     exposure : float
         Share of full scale, above 0, at which the 99.99 % quantile of the light lands.
-    offset : float
-        Counts in the dark.
-    bits : int
-        8, 12 or 16.
+    offset, bits : float, int
+        See `Detector`.
 
     Returns
     -------

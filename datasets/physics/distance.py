@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, special
 
-from datasets.physics.grid import Array, Image, Triple
+from datasets.physics.grid import Array, Image, Lengths
 
 STEPS = 24  # of Newton's method; 12 suffice but for points next to a plane of symmetry
 BLUR = 0.8  # of a voxel: makes the shares of tissue in neighbouring voxels one smooth edge
 
 
-def to_ellipsoid(half: int, spacing: Triple, semi_axes: Triple) -> Image:
+def to_ellipsoid(half: int, spacing: Lengths, semi_axes: Lengths) -> Image:
     """Return the distance to an ellipsoid in the middle of a grid.
 
     Parameters
@@ -62,7 +62,7 @@ def to_ellipsoid(half: int, spacing: Triple, semi_axes: Triple) -> Image:
     return np.asarray(distance)
 
 
-def to_box(positions: tuple[Array, Array, Array], low: Triple, high: Triple) -> Image:
+def to_box(positions: tuple[Array, Array, Array], low: Lengths, high: Lengths) -> Image:
     """Return the distance (Z, Y, X) to a box with the corners `low` and `high` in µm.
 
     Parameters
@@ -81,13 +81,13 @@ def to_box(positions: tuple[Array, Array, Array], low: Triple, high: Triple) -> 
     return np.asarray(inside + np.sqrt(outside), np.float32)
 
 
-def first_order(level: Image, spacing: Triple) -> Image:
+def first_order(level: Image, spacing: Lengths) -> Image:
     """Return ``f / |∇f|``, the distance near the surface where a smooth function f is zero."""
     slope = np.sqrt(sum(part**2 for part in np.gradient(level, *spacing)))
     return np.asarray(level / np.maximum(slope, 1e-12), np.float32)
 
 
-def from_shares(shares: Image, spacing: Triple) -> Image:
+def from_shares(shares: Image, spacing: Lengths) -> Image:
     """Return the distance to the surface of a body from the share of each voxel that it fills.
 
     Parameters
@@ -114,7 +114,7 @@ def from_shares(shares: Image, spacing: Triple) -> Image:
     return np.asarray(-np.sqrt(variance) * special.ndtri(shares.clip(1e-5, 1 - 1e-5)), np.float32)
 
 
-def everywhere(near: Image, spacing: Triple) -> Image:
+def everywhere(near: Image, spacing: Lengths) -> Image:
     """Return the distance at all samples from one that holds only near its surface.
 
     Parameters

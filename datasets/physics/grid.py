@@ -1,13 +1,17 @@
 """Regular grids of voxels in space: the detector's, and the finer one of the simulation."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cytosuite.tiling import Box
+
 Array = NDArray[np.float64]
 Image = NDArray[np.float32]
-Triple = tuple[float, float, float]  # z, y, x
+Labels = NDArray[np.uint16]
+Lengths = tuple[float, ...]  # µm along z, y, x
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +31,10 @@ class Grid:
         whole (chromatin) then continues from slab to slab.
     """
 
-    shape: tuple[int, int, int]
-    spacing: Triple
-    origin: Triple = (0.0, 0.0, 0.0)
-    first: tuple[int, int, int] = (0, 0, 0)
+    shape: tuple[int, ...]
+    spacing: Lengths
+    origin: Lengths = (0.0, 0.0, 0.0)
+    first: tuple[int, ...] = (0, 0, 0)
 
     @property
     def voxel_um(self) -> float:
@@ -38,10 +42,9 @@ class Grid:
         return float(np.prod(self.spacing) ** (1 / 3))
 
     @property
-    def size_um(self) -> Triple:
+    def size_um(self) -> Lengths:
         """Extent in µm along z, y, x."""
-        z, y, x = (n * step for n, step in zip(self.shape, self.spacing, strict=True))
-        return z, y, x
+        return tuple(n * step for n, step in zip(self.shape, self.spacing, strict=True))
 
     def centres(self, axis: int, start: int = 0, stop: int | None = None) -> Image:
         """Return the positions in µm of the voxel centres `start` to `stop` along an axis."""
@@ -59,20 +62,22 @@ class Grid:
             first=(self.first[0] + start, *self.first[1:]),
         )
 
-    def box(self, centre: Array, reach: Array) -> tuple[slice, slice, slice] | None:
-        """Return the voxels whose centres lie within `reach` of `centre`, None if none do.
+    def wider(self, voxels: Sequence[int]) -> "Grid":
+        """Return the grid with more voxels on both sides of each axis."""
+        axes = zip(self.origin, self.spacing, voxels, strict=True)
+        return Grid(
+            tuple(n + 2 * more for n, more in zip(self.shape, voxels, strict=True)),
+            self.spacing,
+            tuple(start - more * step for start, step, more in axes),
+        )
 
-        Parameters
-        ----------
-        centre, reach : (3,) float array
-            µm.
-        """
-        spans = []
-        for axis in range(3):
-            low = (centre[axis] - reach[axis] - self.origin[axis]) / self.spacing[axis] - 0.5
-            high = (centre[axis] + reach[axis] - self.origin[axis]) / self.spacing[axis] - 0.5
-            start, stop = max(int(np.ceil(low)), 0), min(int(high) + 1, self.shape[axis])
-            if high < 0 or start >= stop:
-                return None
-            spans.append(slice(start, stop))
-        return spans[0], spans[1], spans[2]
+    def box(self, centre: Array, reach: Array) -> Box | None:
+        """Return the voxels with centres within `reach` (3,) of `centre` (3,), µm; None if none."""
+        low, high = (
+            (end - self.origin) / self.spacing - 0.5 for end in (centre - reach, centre + reach)
+        )
+        start = np.maximum(np.ceil(low), 0).astype(int)
+        stop = np.minimum(high.astype(int) + 1, self.shape)
+        if (high < 0).any() or (start >= stop).any():
+            return None
+        return tuple(map(slice, start.tolist(), stop.tolist()))

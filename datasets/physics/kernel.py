@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from datasets.physics.grid import Array, Image, Triple
+from datasets.physics.grid import Array, Image, Lengths
 
 KEPT = 0.999  # of the light is inside the box that is used
 ROUNDS = 20  # of moving the borders until the centroid is kept
@@ -25,15 +25,15 @@ class Kernel:
     """
 
     image: Image
-    spacing: Triple
-    centre: Triple
+    spacing: Lengths
+    centre: Lengths
 
     def offsets_um(self, axis: int) -> Array:
         """Return the positions of the voxels' middles along an axis, µm from the point."""
         steps = np.arange(self.image.shape[axis]) - self.centre[axis]
         return np.asarray(steps * self.spacing[axis], np.float64)
 
-    def half_um(self, share: float) -> Triple:
+    def half_um(self, share: float) -> Lengths:
         """Return half the size of the box around the point that holds a share of the light, µm.
 
         Along each axis, at most a third of the rest is outside.
@@ -49,7 +49,7 @@ class Kernel:
         held = np.cumsum(profile[order]) >= (1 - outside) * profile.sum()
         return float(distance[order][np.argmax(held)])
 
-    def resampled(self, spacing: Triple) -> "Kernel":
+    def resampled(self, spacing: Lengths) -> "Kernel":
         """Return the light at another voxel size: odd in size, the point in the middle voxel.
 
         Parameters

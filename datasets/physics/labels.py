@@ -9,8 +9,8 @@ References
 Bruch et al., PLOS ONE 18 (2023), doi:10.1371/journal.pone.0283828.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from typing import TypeVar
 
 import numpy as np
@@ -18,18 +18,26 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite.errors import InputError
-from datasets.physics.bodies import Bodies, Patch, extents_um
-from datasets.physics.grid import Array, Grid, Image, Triple
+from cytosuite.tiling import Box
+from datasets.physics.bodies import Bodies, extents_um
+from datasets.physics.grid import Array, Grid, Image, Labels, Lengths
 
-Labels = NDArray[np.uint16]
 Numbers = NDArray[np.int64]
-Box = tuple[slice, slice, slice]
-Blur = Callable[[Image, Triple, float], Image]  # of an image, its spacing, and the depth, in µm
+Blur = Callable[[Image, Lengths, float], Image]  # of an image, its spacing, and the depth, in µm
+Drawn = tuple[int, Box, Image, float, float]  # number, box, share of its voxels, depth, strength
 
 T = TypeVar("T", np.uint16, np.uint8)
 
 PEAK = 8  # brightest voxels whose mean is the peak of a nucleus
 SHELL = 3  # voxels around a nucleus in which its local background is measured
+
+
+def largest_piece(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the largest piece of a mask (z, y, x) that is connected through faces."""
+    pieces, count = ndimage.label(mask)
+    if count < 2:
+        return mask
+    return np.asarray(pieces == 1 + np.bincount(pieces.ravel())[1:].argmax())
 
 
 def tidy(labels: Labels, min_voxels: int) -> tuple[Labels, Numbers]:
@@ -52,55 +60,12 @@ def tidy(labels: Labels, min_voxels: int) -> tuple[Labels, Numbers]:
     result = np.zeros_like(labels)
     kept: list[int] = []
     for index, box in enumerate(ndimage.find_objects(labels), start=1):
-        if box is None:
-            continue
-        piece = labels[box] == index
-        if np.count_nonzero(piece) < min_voxels:
-            continue
-        numbers, count = ndimage.label(piece)
-        if count > 1:
-            sizes = np.bincount(numbers.ravel())
-            sizes[0] = 0
-            if sizes.max() < min_voxels:
-                continue
-            piece = numbers == sizes.argmax()
-        kept.append(index)
-        result[box][piece] = len(kept)
+        if box is not None:
+            piece = largest_piece(labels[box] == index)
+            if np.count_nonzero(piece) >= min_voxels:
+                kept.append(index)
+                result[box][piece] = len(kept)
     return result, np.array(kept, np.int64)
-
-
-@dataclass(frozen=True, slots=True)
-class _Canvas:
-    """A label image, and the strength of the claim to each voxel so far."""
-
-    labels: Labels
-    claim: Image
-
-    def enter(self, number: int, box: Box, relative: Image, level: float, strength: float) -> None:
-        """Label the voxels of a box above a level, unless another object claims them more."""
-        claim = relative * np.float32(strength)
-        wins = (relative >= level) & (claim > self.claim[box])
-        self.labels[box][wins] = number
-        self.claim[box][wins] = claim[wins]
-
-
-def _check_level(level: float) -> None:
-    """Refuse a level that is no share of the peak."""
-    if not 0 < level < 1:
-        raise InputError(f"level must be between 0 and 1, the share of the peak, found {level!r}")
-
-
-def _to_peak(image: Image) -> Image:
-    """Return a blurred object relative to the mean of its brightest voxels, at most 1."""
-    count = min(PEAK, image.size)
-    peak = float(np.partition(image, image.size - count, axis=None)[-count:].mean())
-    return np.minimum(image / np.float32(peak), np.float32(1)) if peak > 0 else image
-
-
-def _voxels(length_um: Triple, spacing: Triple) -> tuple[int, int, int]:
-    """Return lengths in voxels, rounded up."""
-    z, y, x = (int(np.ceil(a / step)) for a, step in zip(length_um, spacing, strict=True))
-    return z, y, x
 
 
 def visible(
@@ -110,7 +75,7 @@ def visible(
     blur: Blur,
     *,
     level: float,
-    margin_um: Triple,
+    margin_um: Lengths,
 ) -> tuple[Labels, Image]:
     """Return labels of the visible part of each nucleus, painted alone and evenly, then blurred.
 
@@ -142,59 +107,25 @@ def visible(
     InputError
         If the level is not in (0, 1).
     """
-    _check_level(level)
-    pad = _voxels(margin_um, grid.spacing)
     largest = 2 * float(extents_um(bodies).max(initial=0)) + np.asarray(margin_um)
-    more = _voxels((largest[0], largest[1], largest[2]), grid.spacing)
-    inner = tuple(slice(n, n + size) for n, size in zip(more, grid.shape, strict=True))
-    canvas = _Canvas(np.zeros(grid.shape, np.uint16), np.zeros(grid.shape, np.float32))
+    more = np.ceil(largest / grid.spacing).astype(int)
     radii = bodies.semi_axes_um.prod(axis=1) ** (1 / 3) / grid.voxel_um
     brightness = np.sqrt(bodies.brightness)
-    for patch in bodies.patches(centres_um, _grown(grid, more), grid.voxel_um / 2):
-        place = _common(patch.box, pad, inner)
-        if place is None:
-            continue
-        share = np.pad(_share(patch, radii[patch.index]), [(n, n) for n in pad])
-        seen = _to_peak(blur(share, grid.spacing, float(centres_um[patch.index, 0])))
-        box, cut = place
-        canvas.enter(patch.index + 1, box, seen[cut], level, float(brightness[patch.index]))
-    inverse = np.concatenate([[0], 1 / np.maximum(brightness, 1e-9)]).astype(np.float32)
-    levels = canvas.claim
-    levels *= inverse[canvas.labels]
-    return canvas.labels, np.minimum(levels, 1, out=levels)
 
+    def drawn() -> Iterator[Drawn]:
+        """Yield the nuclei that come near the image."""
+        for patch in bodies.patches(centres_um, grid.wider(more.tolist()), grid.voxel_um / 2):
+            i = patch.index
+            soft = (1 - patch.distance) * np.float32(radii[i]) + np.float32(0.5)
+            yield i + 1, patch.box, patch.on_box(soft.clip(0, 1)), centres_um[i, 0], brightness[i]
 
-def _share(patch: Patch, radius: float) -> Image:
-    """Return the approximate share of each voxel that a body fills; its radius is in voxels."""
-    share = np.zeros(patch.shape, np.float32)
-    soft = (1 - patch.distance) * np.float32(radius) + np.float32(0.5)
-    share.reshape(-1)[patch.inside] = np.clip(soft, 0, 1)
-    return share
-
-
-def _grown(grid: Grid, pad: tuple[int, int, int]) -> Grid:
-    """Return a grid with more voxels on all sides."""
-    z, y, x = (n + 2 * more for n, more in zip(grid.shape, pad, strict=True))
-    corner = [o - n * step for o, n, step in zip(grid.origin, pad, grid.spacing, strict=True)]
-    return Grid((z, y, x), grid.spacing, (corner[0], corner[1], corner[2]))
-
-
-def _common(
-    box: Box, pad: tuple[int, int, int], inner: tuple[slice, ...]
-) -> tuple[Box, Box] | None:
-    """Return the voxels that a padded box and the image share: of the image, and of the box."""
-    whole, part = [], []
-    for span, more, image in zip(box, pad, inner, strict=True):
-        start, stop = max(span.start - more, image.start), min(span.stop + more, image.stop)
-        if start >= stop:
-            return None
-        whole.append(slice(start - image.start, stop - image.start))
-        part.append(slice(start - span.start + more, stop - span.start + more))
-    return (whole[0], whole[1], whole[2]), (part[0], part[1], part[2])
+    labels, levels = _cut(drawn(), grid, blur, level, margin_um, more)
+    levels *= np.append(0, 1 / np.maximum(brightness, 1e-9)).astype(np.float32)[labels]
+    return labels, np.minimum(levels, 1, out=levels)
 
 
 def widen(
-    labels: Labels, spacing: Triple, blur: Blur, *, level: float = 0.25, margin_um: Triple
+    labels: Labels, spacing: Lengths, blur: Blur, *, level: float = 0.25, margin_um: Lengths
 ) -> Labels:
     """Return labels widened by the point spread function.
 
@@ -206,10 +137,8 @@ def widen(
         µm per voxel.
     blur : callable
         Blurs an image by the point spread function at a depth (middle of the object's box).
-    level : float
-        Share of the blurred object's peak at which it is cut, in (0, 1).
-    margin_um : tuple of float
-        How far the blur reaches along z, y, x.
+    level, margin_um : float, tuple of float
+        See `visible`; here all voxels of an object are equally bright.
 
     Returns
     -------
@@ -228,20 +157,57 @@ def widen(
     cut at an absolute value, so that objects thinner than the blur vanish; objects wider than it
     are cut alike.
     """
-    _check_level(level)
-    pad = _voxels(margin_um, spacing)
-    inner = tuple(slice(0, size) for size in labels.shape)
-    canvas = _Canvas(np.zeros_like(labels), np.zeros(labels.shape, np.float32))
-    for number, box in enumerate(ndimage.find_objects(labels), start=1):
-        if box is None:
+    drawn = (
+        (
+            number,
+            box,
+            (labels[box] == number).astype(np.float32),
+            (box[0].start + box[0].stop) / 2 * spacing[0],
+            1.0,
+        )
+        for number, box in enumerate(ndimage.find_objects(labels), start=1)
+        if box is not None
+    )
+    return _cut(drawn, Grid(labels.shape, spacing), blur, level, margin_um)[0]
+
+
+def _cut(
+    drawn: Iterable[Drawn],
+    grid: Grid,
+    blur: Blur,
+    level: float,
+    margin_um: Lengths,
+    beyond: Numbers | int = 0,
+) -> tuple[Labels, Image]:
+    """Return labels of objects above a share of their blurred peaks, and the claim to each voxel.
+
+    A claim is the share of the peak times the strength of the object; the strongest takes a voxel.
+    Boxes are counted from `beyond` voxels before the first one of the grid.
+    """
+    if not 0 < level < 1:
+        raise InputError(f"level must be between 0 and 1, the share of the peak, found {level!r}")
+    labels, claims = np.zeros(grid.shape, np.uint16), np.zeros(grid.shape, np.float32)
+    pad = np.ceil(np.divide(margin_um, grid.spacing)).astype(int)
+    for number, box, share, depth_um, strength in drawn:
+        low = np.array([span.start for span in box]) - pad - beyond
+        start, stop = low.clip(0), np.minimum(low + share.shape + 2 * pad, grid.shape)
+        if (start >= stop).any():
             continue
-        share = np.pad((labels[box] == number).astype(np.float32), [(n, n) for n in pad])
-        depth = (box[0].start + box[0].stop) / 2 * spacing[0]
-        seen = _to_peak(blur(share, spacing, depth))
-        place = _common(box, pad, inner)
-        if place is not None:
-            canvas.enter(number, place[0], seen[place[1]], level, 1.0)
-    return canvas.labels
+        seen = blur(np.pad(share, [(n, n) for n in pad]), grid.spacing, float(depth_um))
+        seen = _to_peak(seen)[tuple(map(slice, start - low, stop - low))]
+        place = tuple(map(slice, start, stop))
+        claim = seen * np.float32(strength)
+        wins = (seen >= level) & (claim > claims[place])
+        labels[place][wins] = number
+        claims[place][wins] = claim[wins]
+    return labels, claims
+
+
+def _to_peak(image: Image) -> Image:
+    """Return a blurred object relative to the mean of its brightest voxels, at most 1."""
+    count = min(PEAK, image.size)
+    peak = float(np.partition(image, image.size - count, axis=None)[-count:].mean())
+    return np.minimum(image / np.float32(peak), np.float32(1)) if peak > 0 else image
 
 
 def visibility(
@@ -269,7 +235,7 @@ def visibility(
         of the whole image where there is none.
     """
     free = labels == 0
-    general: float | None = None  # slow, and seldom needed
+    general = cache(lambda: float(np.median(photons[free])) if free.any() else 0.0)  # slow
     boxes = ndimage.find_objects(labels)
     seen = np.zeros(len(boxes), np.bool_)
     for index, box in enumerate(boxes):
@@ -277,9 +243,7 @@ def visibility(
             continue
         around = tuple(slice(max(span.start - SHELL, 0), span.stop + SHELL) for span in box)
         nearby = photons[around][free[around]]
-        if not nearby.size and general is None:
-            general = float(np.median(photons[free])) if free.any() else 0.0
-        background = float(np.median(nearby)) if nearby.size else general or 0.0
+        background = float(np.median(nearby)) if nearby.size else general()
         signal = float(photons[box][labels[box] == index + 1].mean()) - background
         limit = level * (read_noise + 0.5 + 0.3 * np.sqrt(max(background, 0.0)))
         seen[index] = signal >= limit if level > 0 else True
@@ -287,18 +251,9 @@ def visibility(
 
 
 def drop(labels: Labels, keep: NDArray[np.bool_]) -> Labels:
-    """Return labels without some of the objects, numbered without gaps.
+    """Return labels (Z, Y, X) with the objects 1 to M of a mask (M,), numbered without gaps.
 
-    Parameters
-    ----------
-    labels : (Z, Y, X) uint16 array
-    keep : (M,) bool array
-        For the objects 1 to M, which are all there are.
-
-    Raises
-    ------
-    InputError
-        If there are more objects than M.
+    Raises `InputError` if there are more objects than M.
     """
     return _lookup(labels, np.where(keep, np.cumsum(keep), 0), np.uint16)
 
@@ -309,8 +264,9 @@ def type_map(labels: Labels, kinds: NDArray[np.integer]) -> NDArray[np.uint8]:
     Parameters
     ----------
     labels : (Z, Y, X) uint16 array
+        Objects 1 to M.
     kinds : (M,) int array
-        0 to 254, of the objects 1 to M, which are all there are.
+        0 to 254.
 
     Returns
     -------

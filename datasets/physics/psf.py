@@ -16,7 +16,7 @@ from scipy import ndimage
 from cytosuite import formats
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
-from datasets.physics.grid import Array, Image, Triple
+from datasets.physics.grid import Array, Image, Lengths
 from datasets.physics.kernel import Kernel
 from datasets.physics.optics import REACH
 
@@ -46,9 +46,9 @@ class Gaussian:
         If a width is not finite and at least 0, or the haze not a share.
     """
 
-    sigma_um: Triple
+    sigma_um: Lengths
     haze: float = 0.0
-    haze_sigma_um: Triple = (0.0, 0.0, 0.0)
+    haze_sigma_um: Lengths = (0.0, 0.0, 0.0)
     growth: float = 0.0
 
     def __post_init__(self) -> None:
@@ -65,7 +65,7 @@ class Gaussian:
         depth = np.maximum(np.asarray(depth_um, np.float64), 0)
         return np.asarray(self.sigma_um[axis] * np.maximum(1 + self.growth * depth / 100, 0))
 
-    def reach_um(self, depth_um: float) -> Triple:
+    def reach_um(self, depth_um: float) -> Lengths:
         """Return the distance in µm from which light enters an image of this depth.
 
         The whole reach of the narrow Gaussian at its widest, one standard deviation of the haze.
@@ -96,13 +96,13 @@ class Sampled:
     kernels: tuple[Kernel, ...]
     depths_um: tuple[float, ...] | None = None
 
-    def reach_um(self, depth_um: float) -> Triple:  # noqa: ARG002 - as of Gaussian
+    def reach_um(self, depth_um: float) -> Lengths:  # noqa: ARG002 - as of Gaussian
         """Return the distance in µm from which light enters an image."""
         halves = [kernel.half_um(MARGIN) for kernel in self.kernels]
         z, y, x = (max(values) for values in zip(*halves, strict=True))
         return z, y, x
 
-    def resampled(self, spacing: Triple) -> "Sampled":
+    def resampled(self, spacing: Lengths) -> "Sampled":
         """Return the same at another voxel size, see `Kernel.resampled`."""
         return replace(self, kernels=tuple(kernel.resampled(spacing) for kernel in self.kernels))
 
@@ -129,7 +129,7 @@ class Sampled:
 Psf = Gaussian | Sampled
 
 
-def _triple(values: Sequence[float], name: str) -> Triple:
+def _triple(values: Sequence[float], name: str) -> Lengths:
     """Return three finite widths in µm that are not negative."""
     if len(values) != 3 or not all(np.isfinite(value) and value >= 0 for value in values):
         raise InputError(f"{name} must be three widths in µm (z, y, x), found {list(values)}")
@@ -213,7 +213,7 @@ def _without_background(values: Image) -> tuple[Image, Image]:
     return np.where(smooth > middle + NOISE * noise, above, 0).clip(0), smooth
 
 
-def centred(light: Image, smooth: Image, spacing: Triple, name: str) -> Kernel:
+def centred(light: Image, smooth: Image, spacing: Lengths, name: str) -> Kernel:
     """Return light as a point spread function around the centroid of its brightest core.
 
     Parameters

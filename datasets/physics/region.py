@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite.errors import InputError
-from datasets.physics.grid import Array, Grid, Image, Triple
+from datasets.physics.grid import Array, Grid, Image, Lengths
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,8 +30,8 @@ class Region:
     """
 
     distance: Image
-    spacing: Triple
-    origin: Triple
+    spacing: Lengths
+    origin: Lengths
 
     def __post_init__(self) -> None:
         """Refuse a region that holds nothing."""
@@ -153,7 +153,7 @@ class Region:
         """Return the part of this region inside another, on the samples of this one."""
         return replace(self, distance=np.maximum(self.distance, other.on(self.grid)))
 
-    def scaled(self, factor: float, about_um: Triple | None = None) -> "Region":
+    def scaled(self, factor: float, about_um: Lengths | None = None) -> "Region":
         """Return a copy with all lengths multiplied.
 
         Parameters

@@ -6,7 +6,7 @@ from scipy import ndimage
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
 from datasets.physics import distance as signed
-from datasets.physics.grid import Array, Grid, Image, Triple
+from datasets.physics.grid import Array, Grid, Image, Lengths
 from datasets.physics.region import Region
 
 SAMPLES = 64  # along each axis
@@ -15,7 +15,7 @@ DEGREES = (2, 3, 4)  # of the spherical harmonics in an irregular surface: bulge
 WAVES = 6  # of each degree, about random axes
 
 
-def ellipsoid(centre_um: Triple, semi_axes_um: Triple) -> Region:
+def ellipsoid(centre_um: Lengths, semi_axes_um: Lengths) -> Region:
     """Return an ellipsoid of tissue, axes along z, y, x.
 
     Parameters
@@ -35,7 +35,7 @@ def ellipsoid(centre_um: Triple, semi_axes_um: Triple) -> Region:
 
 
 def irregular(
-    rng: np.random.Generator, centre_um: Triple, semi_axes_um: Triple, bumps: float
+    rng: np.random.Generator, centre_um: Lengths, semi_axes_um: Lengths, bumps: float
 ) -> Region:
     """Return an ellipsoid with smooth bulges and dents and the same volume.
 
@@ -70,10 +70,10 @@ def irregular(
 
 
 def shell(
-    centre_um: Triple,
-    semi_axes_um: Triple,
+    centre_um: Lengths,
+    semi_axes_um: Lengths,
     core: float,
-    offset_um: Triple = (0.0, 0.0, 0.0),
+    offset_um: Lengths = (0.0, 0.0, 0.0),
 ) -> tuple[Region, Region]:
     """Return an ellipsoid of tissue around a cavity or a necrotic core, and that core.
 
@@ -92,7 +92,7 @@ def shell(
     return whole.minus(inner), whole.intersect(inner)
 
 
-def fill(grid_size_um: Triple, margin_um: float) -> Region:
+def fill(grid_size_um: Lengths, margin_um: float) -> Region:
     """Return tissue that goes on beyond the field of view on all sides.
 
     Parameters
@@ -112,7 +112,7 @@ def fill(grid_size_um: Triple, margin_um: float) -> Region:
     return Region(distance, grid.spacing, origin)
 
 
-def from_mask(mask: Volume, centre_um: Triple) -> Region:
+def from_mask(mask: Volume, centre_um: Lengths) -> Region:
     """Return the tissue of a mask.
 
     Parameters
@@ -155,7 +155,7 @@ def from_mask(mask: Volume, centre_um: Triple) -> Region:
     return _centred(distance, (z, y, x), (dz, dy, dx))
 
 
-def _centred(distance: Image, spacing: Triple, centre_um: Triple) -> Region:
+def _centred(distance: Image, spacing: Lengths, centre_um: Lengths) -> Region:
     """Return a region whose grid has its middle at a point."""
     z, y, x = (
         centre - size * step / 2

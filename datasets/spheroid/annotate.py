@@ -10,7 +10,7 @@ from scipy import ndimage
 from cytosuite.volume import Scalar
 from datasets.physics import bodies, cells, labels, optics
 from datasets.physics.bodies import volumes_um3
-from datasets.physics.grid import Grid, Image, Triple
+from datasets.physics.grid import Grid, Image, Lengths
 from datasets.physics.psf import Gaussian, Psf
 from datasets.physics.shapes import Nuclei
 from datasets.spheroid.light import Specimen
@@ -86,7 +86,7 @@ def _nuclei(specimen: Specimen, spread: Psf, detector: Grid) -> tuple[Label, Ima
     return labels.widen(found, detector.spacing, blur, level=level, margin_um=margin), None
 
 
-def _margin(spread: Psf, detector: Grid) -> Triple:
+def _margin(spread: Psf, detector: Grid) -> Lengths:
     """Return the reach in µm of the blur of a nucleus; a haze has no visible border."""
     narrow = replace(spread, haze=0.0) if isinstance(spread, Gaussian) else spread
     return narrow.reach_um(detector.size_um[0])
@@ -98,7 +98,7 @@ def _blur(spread: Psf, detector: Grid) -> labels.Blur:
         return partial(_gaussian, spread)
     own, last = spread.resampled(detector.spacing), detector.size_um[0]
 
-    def blur(image: Image, spacing: Triple, depth_um: float) -> Image:
+    def blur(image: Image, spacing: Lengths, depth_um: float) -> Image:
         """Return an image blurred by the stack that counts most at a depth."""
         del spacing  # that of the detector
         nearest = int(own.weights(np.array([depth_um]), last)[:, 0].argmax())
@@ -107,7 +107,7 @@ def _blur(spread: Psf, detector: Grid) -> labels.Blur:
     return blur
 
 
-def _gaussian(spread: Gaussian, image: Image, spacing: Triple, depth_um: float) -> Image:
+def _gaussian(spread: Gaussian, image: Image, spacing: Lengths, depth_um: float) -> Image:
     """Return an image blurred by a Gaussian as at a depth."""
     depth = np.array(depth_um)
     sigma = [float(spread.sigma_at(axis, depth)) / spacing[axis] for axis in range(3)]

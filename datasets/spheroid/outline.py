@@ -8,7 +8,7 @@ import numpy as np
 from cytosuite.errors import InputError
 from cytosuite.formats import read
 from datasets.physics import tissue
-from datasets.physics.grid import Triple
+from datasets.physics.grid import Lengths
 from datasets.physics.region import Region
 from datasets.spheroid.checks import spheroid_semi_axes
 from datasets.spheroid.draw import Drawn
@@ -36,7 +36,7 @@ class Outline:
 
     living: Region
     core: Region | None
-    centre_um: Triple
+    centre_um: Lengths
     fixed: bool
 
     def of_volume(self, volume_um3: float) -> "Outline":
@@ -98,7 +98,7 @@ def outline(
     return Outline(living, core, middle, fixed="width_um" in drawn)
 
 
-def _offset(rng: np.random.Generator, axes: Triple, drawn: Drawn) -> Triple:
+def _offset(rng: np.random.Generator, axes: Lengths, drawn: Drawn) -> Lengths:
     """Return the displacement of the core in a random direction."""
     direction = rng.normal(size=3)
     direction /= np.linalg.norm(direction)
@@ -107,7 +107,7 @@ def _offset(rng: np.random.Generator, axes: Triple, drawn: Drawn) -> Triple:
     return z, y, x
 
 
-def _mask(rng: np.random.Generator, wanted: Tissue, middle: Triple) -> Region:
+def _mask(rng: np.random.Generator, wanted: Tissue, middle: Lengths) -> Region:
     """Return one of the masks in files."""
     path = Path(wanted.masks[int(rng.integers(len(wanted.masks)))])
     volume = read(path)

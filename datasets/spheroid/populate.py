@@ -13,7 +13,7 @@ from datasets.phantoms.library import Phantom, read_library
 from datasets.phantoms.stored import StoredNuclei, draw_stored
 from datasets.physics import shapes
 from datasets.physics.bodies import Bodies, volumes_um3
-from datasets.physics.grid import Triple
+from datasets.physics.grid import Lengths
 from datasets.physics.shapes import Nuclei
 from datasets.spheroid.draw import Drawn, of_kind
 from datasets.spheroid.parameters import Parameters
@@ -84,7 +84,7 @@ def libraries(parameters: Parameters) -> list[Library]:
 
 
 @lru_cache(maxsize=8)
-def _library(folder: str, spacing_um: Triple | None) -> Library:
+def _library(folder: str, spacing_um: Lengths | None) -> Library:
     """Return the stored nuclei in a folder, read once per process: 18 ms each."""
     return read_library(Path(folder), spacing_um)
 

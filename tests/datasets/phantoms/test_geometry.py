@@ -52,14 +52,6 @@ def test_values_between_voxels_of_a_ramp_are_the_ramp():
     assert inner == pytest.approx(np.sort(expected))
 
 
-def test_largest_piece_is_connected_through_faces():
-    mask = np.zeros((6, 6, 6), bool)
-    mask[:3, :3, :3] = True
-    mask[3:5, 3:5, 3:5] = True  # touches by a corner only
-    assert np.count_nonzero(geometry.largest_piece(mask)) == 27
-    assert not geometry.largest_piece(np.zeros((3, 3, 3), bool)).any()
-
-
 def test_moments_of_a_box_are_exact():
     inside = np.zeros((9, 9, 9), bool)
     inside[1:5, 2:8, 3:6] = True  # 4 x 6 x 3 voxels

@@ -50,6 +50,14 @@ def test_tidy_keeps_the_largest_piece_and_says_who_is_left():
     assert result.dtype == np.uint16
 
 
+def test_largest_piece_is_connected_through_faces():
+    mask = np.zeros((6, 6, 6), bool)
+    mask[:3, :3, :3] = True
+    mask[3:5, 3:5, 3:5] = True  # touches by a corner only
+    assert np.count_nonzero(labels.largest_piece(mask)) == 27
+    assert not labels.largest_piece(np.zeros((3, 3, 3), bool)).any()
+
+
 def test_tidy_counts_the_largest_piece_only():
     result, kept = labels.tidy(_row(1, 0, 1, 0, 1), 2)
     assert not result.any()
