@@ -14,18 +14,8 @@ from typing import Any
 import numpy as np
 from side_by_side import Row, table
 
-from cytosuite.metrics.images import (
-    mae,
-    n_ssim,
-    nrmse,
-    nrmse_mean,
-    nrmse_range,
-    pair,
-    pearson,
-    percentiles,
-    psnr,
-    ssim,
-)
+from cytosuite.metrics import mae, n_ssim, nrmse, nrmse_mean, nrmse_range, pearson, psnr, ssim
+from cytosuite.metrics.images.pair import pair, percentiles
 
 SHAPE = (64, 512, 512)
 TURNS = 5

@@ -20,15 +20,17 @@ import numpy as np
 from numpy.typing import NDArray
 from side_by_side import Row, measure, table
 
-from cytosuite.metrics import metrics_of
-from cytosuite.metrics.labels import OVERLAP, aji_plus, assd, overlap
+from cytosuite.metrics import assd, metrics_of
+from cytosuite.metrics.labels.jaccard import aji_plus
+from cytosuite.metrics.labels.overlap import OVERLAP, overlap
 
 SHAPE = (64, 512, 512)
 FILLED = 0.35  # of the volume, before overlaps
 SPACING = (1.0, 0.25, 0.25)
 OURS = "cytosuite"
 COMPILE = (
-    "import numpy as np; from cytosuite.metrics import overlap; a = np.ones((2, 9), np.uint16)"
+    "import numpy as np; from cytosuite.metrics.labels.overlap import overlap; "
+    "a = np.ones((2, 9), np.uint16)"
 )
 
 Labels = NDArray[np.integer[Any]]

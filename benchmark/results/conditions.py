@@ -11,7 +11,7 @@ from benchmark.results.results import Condition, Group, Pooled
 from benchmark.results.score import Scores
 from cytosuite.metrics import Metric
 from cytosuite.metrics.evidence import Evidence
-from cytosuite.metrics.labels import OVERLAP
+from cytosuite.metrics.labels.overlap import OVERLAP
 from cytosuite.volume import Scalar
 
 TOGETHER = 0.5  # rank correlation of two conditions from which the report names it

@@ -20,7 +20,8 @@ from benchmark.results.ranking import leaderboard
 from benchmark.results.results import CaseFiles, Matches, Results
 from benchmark.results.score import Scores
 from cytosuite import __version__
-from cytosuite.metrics.labels import OVERLAP, Overlap, matches
+from cytosuite.metrics.labels.ctc import matches
+from cytosuite.metrics.labels.overlap import OVERLAP, Overlap
 from cytosuite.tasks import LABELS, Task
 
 LOG_LINES = 30

@@ -1,21 +1,16 @@
 """Metrics of labels, images, realism and tracks: ``from cytosuite.metrics import seg, ssim``."""
 
-from importlib import import_module
 from typing import Any
 
-from cytosuite.metrics.metric import Metric, board_metrics, metric, metrics_of
-
-FAMILIES = ("labels", "images", "realism", "tracks")
+from cytosuite.metrics.metric import FAMILIES, Metric, board_metrics, metric, metrics_of
 
 __all__ = ["FAMILIES", "Metric", "board_metrics", "metric", "metrics_of"]
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - metrics, their evidence and its parts
-    """Return a public name of a family, imported on first use; the first family with it counts."""
-    if name in FAMILIES:
-        return import_module(f"{__name__}.{name}")
+def __getattr__(name: str) -> Metric[Any]:
+    """Return the metric of a function's name, from the first family that has one."""
     for family in () if name.startswith("_") else FAMILIES:
-        package = import_module(f"{__name__}.{family}")
-        if name in package.__all__:
-            return getattr(package, name)
+        for found in metrics_of(family):
+            if found.function.__name__ == name:
+                return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -18,6 +18,13 @@ from cytosuite.metrics.evidence import Evidence, Scope
 
 T = TypeVar("T")
 
+FAMILIES = {
+    "labels": "Instance labels",
+    "images": "Images with a paired truth",
+    "realism": "Images without a paired truth",
+    "tracks": "Tracks",
+}
+
 
 @dataclass(frozen=True)
 class Metric(Generic[T]):
@@ -87,39 +94,15 @@ class Metric(Generic[T]):
         return "\n".join(lines)
 
     def __call__(self, *arguments: Any, **options: Any) -> float:  # noqa: ANN401 - the evidence's
-        """Return the value for a truth and a prediction.
+        """Return the value for the arguments of `evidence.gather`, NaN where it is undefined.
 
-        Parameters
-        ----------
-        *arguments, **options
-            Those of `evidence.gather`: for label metrics truth and prediction, integer arrays of
-            one shape.
-
-        Returns
-        -------
-        float
-            The value; NaN where it is undefined.
-
-        Raises
-        ------
-        InputError
-            If the evidence cannot be gathered from them.
+        For label metrics truth and prediction, integer arrays of one shape. An `InputError` is
+        raised if the evidence cannot be gathered from them.
         """
         return self.of(self.evidence.gather(*arguments, **options))
 
     def of(self, evidence: T) -> float:
-        """Return the value for evidence that was gathered before.
-
-        Parameters
-        ----------
-        evidence : object
-            Of one case, or of several pooled.
-
-        Returns
-        -------
-        float
-            The value; NaN where it is undefined.
-        """
+        """Return the value for evidence of one case, or of several pooled; NaN if undefined."""
         return float(self.function(evidence))
 
     @property
@@ -169,17 +152,8 @@ def metric(
 ) -> Callable[[Callable[[T], float]], Metric[T]]:
     """Return a decorator that makes a `Metric` of a function of some evidence.
 
-    Metrics that share most of these declare it once: ``score = partial(metric, evidence=...)``.
-
-    Parameters
-    ----------
-    name, title, evidence, best, worst, reference, undefined, tolerance, neutral
-        As in `Metric`.
-
-    Returns
-    -------
-    callable
-        The decorator.
+    The parameters are those of `Metric`. Metrics that share most of them declare these once:
+    ``score = partial(metric, evidence=...)``.
 
     Examples
     --------
@@ -191,13 +165,8 @@ def metric(
     >>> pairs.name, pairs.description
     ('pairs', 'Return the number of overlapping pairs.')
     """
-
-    def decorate(function: Callable[[T], float]) -> Metric[T]:
-        """Return the metric."""
-        ends = (best, worst, reference, undefined, tolerance, neutral)
-        return Metric(function, evidence, name, title, *ends)
-
-    return decorate
+    rest = (best, worst, reference, undefined, tolerance, neutral)
+    return lambda function: Metric(function, evidence, name, title, *rest)
 
 
 @cache
@@ -207,7 +176,7 @@ def metrics_of(family: str) -> tuple[Metric[Any], ...]:
     Parameters
     ----------
     family : str
-        Folder of `cytosuite.metrics`, such as ``labels``.
+        Folder of `cytosuite.metrics`, like ``labels``.
 
     Returns
     -------
@@ -235,7 +204,7 @@ def board_metrics(task: str) -> tuple[Metric[Any], ...]:
     Parameters
     ----------
     task : str
-        Name of the task, such as ``segment``.
+        Name of the task, like ``segment``.
 
     Returns
     -------

@@ -1,14 +1,9 @@
 """Tables of all metrics and boards, made from their declarations."""
 
-from cytosuite.metrics.boards import BOARDS
-from cytosuite.metrics.metric import Metric, metrics_of
+from typing import Any
 
-FAMILIES = {
-    "labels": "Instance labels",
-    "images": "Images with a paired truth",
-    "realism": "Images without a paired truth",
-    "tracks": "Tracks",
-}
+from cytosuite.metrics.boards import BOARDS
+from cytosuite.metrics.metric import FAMILIES, Metric, metrics_of
 
 
 def reference() -> str:
@@ -19,28 +14,30 @@ def reference() -> str:
     >>> "| `SEG` | Segmentation accuracy | truth, prediction | 1 | 0 |" in reference()
     True
     """
-    lines = [
-        "## Boards",
-        "",
-        "| task | primary metrics | families | controls |",
-        "|---|---|---|---|",
-    ]
+    lines = ["## Boards", "", *_header("task", "primary metrics", "families", "controls")]
     for task, board in BOARDS.items():
         primary = ", ".join(f"`{name}`" for name in board.primary)
-        families, controls = (", ".join(names) for names in (board.families, board.controls))
-        lines.append(f"| {task} | {primary} | {families} | {controls} |")
+        lines.append(_row(task, primary, ", ".join(board.families), ", ".join(board.controls)))
+    columns = ("name", "title", "needs", "best", "worst", "undefined", "source")
     for family, title in FAMILIES.items():
-        lines += ["", f"## {title}: `{family}`", ""]
-        lines.append("| name | title | needs | best | worst | undefined | source |")
-        lines.append("|---|---|---|---|---|---|---|")
-        lines += [_row(metric) for metric in metrics_of(family)]
+        lines += ["", f"## {title}: `{family}`", "", *_header(*columns)]
+        lines += [_row(*_cells(metric)) for metric in metrics_of(family)]
     return "\n".join([*lines, ""])
 
 
-def _row(metric: Metric[object]) -> str:
-    """Return the row of a metric."""
+def _cells(metric: Metric[Any]) -> tuple[str, ...]:
+    """Return the cells of a metric."""
     ends = ("" if end is None else f"{end:g}" for end in (metric.best, metric.worst))
     source = f"doi:{metric.reference}" if metric.reference else ""
     needs = ", ".join(metric.evidence.needs)
-    cells = (f"`{metric.name}`", metric.title, needs, *ends, metric.undefined, source)
+    return (f"`{metric.name}`", metric.title, needs, *ends, metric.undefined, source)
+
+
+def _header(*names: str) -> list[str]:
+    """Return the first two lines of a table."""
+    return [_row(*names), "|" + "---|" * len(names)]
+
+
+def _row(*cells: str) -> str:
+    """Return a line of a table."""
     return f"| {' | '.join(cells)} |"

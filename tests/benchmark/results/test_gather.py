@@ -6,7 +6,7 @@ import pytest
 from benchmark.results.gather import RunFacts, gather, match
 from benchmark.results.score import score
 from cytosuite.metrics import seg
-from cytosuite.metrics.labels import overlap
+from cytosuite.metrics.labels.overlap import overlap
 from cytosuite.tasks import TASKS
 
 SEGMENT, ENHANCE = TASKS["segment"], TASKS["enhance"]

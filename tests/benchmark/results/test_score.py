@@ -8,7 +8,7 @@ from benchmark.results import facts
 from benchmark.results.conditions import by_condition
 from benchmark.results.ranking import COLUMNS
 from benchmark.results.score import score
-from cytosuite.metrics.labels import OVERLAP
+from cytosuite.metrics.labels.overlap import OVERLAP
 from cytosuite.tasks import TASKS
 
 SEGMENT = TASKS["segment"]

@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
 
-from cytosuite.metrics import FAMILIES, metrics_of
+from cytosuite.metrics import FAMILIES, assd, dice, metrics_of, n_ssim, seg, ssim, w1
 from cytosuite.metrics.evidence import CASE_FACTS, SET_FACTS, Evidence, Facts, gather
-from cytosuite.metrics.images import n_ssim, pair, ssim, triple
-from cytosuite.metrics.labels import assd, dice, overlap, seg, surface_table
-from cytosuite.metrics.realism import Scene, w1
+from cytosuite.metrics.images.n_ssim import triple
+from cytosuite.metrics.images.pair import pair
+from cytosuite.metrics.labels.overlap import overlap
+from cytosuite.metrics.labels.surfaces import surface_table
+from cytosuite.metrics.realism.scene import Scene
 from cytosuite.volume import Volume
 
 TRUTH = np.zeros((12, 12, 12), np.uint16)
