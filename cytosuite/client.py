@@ -1,8 +1,8 @@
 """Send one HTTP request to an algorithm's server.
 
-Engines also run this file alone inside a container, ``python3 -c <file> "POST /invoke" <seconds>``.
-So it uses plain sockets: every larger import would count as the algorithm's memory (250 MB with
-the library) and time (0.5 s a case).
+Engines also run this file alone inside a container: ``python3 -c <file> "POST /invoke" <seconds>``.
+It uses plain sockets, because larger imports would count as the algorithm's memory (250 MB with the
+library) and time (0.5 s per case).
 """
 
 import socket

@@ -1,4 +1,4 @@
-"""What a container executes: one case (``run``), or a server for many (``serve``).
+"""Entry point of a container: one case (``run``), or a server for many (``serve``).
 
 Both obey the platform's two interfaces: ``run`` reads one case from ``/input``, writes
 ``/output`` and exits; ``serve`` answers ``GET /health`` with 200 and ``POST /invoke`` with 201 on
@@ -26,12 +26,12 @@ from cytosuite.client import HEALTH, INVOKE, PORT, request
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.files import write_json
 from cytosuite.interface import Mounts, read_case, write_outputs
-from cytosuite.manifest import AlgorithmManifest, read_algorithm
+from cytosuite.manifest import read_algorithm
 from cytosuite.select import describe, select
 from cytosuite.tasks import TASKS
 from cytosuite.weights import find_folder, open_model, read_cards
 
-COMMANDS = ("run", "serve", "health", "invoke")
+REQUESTS = {"health": (HEALTH, 10.0), "invoke": (INVOKE, None)}  # with the longest wait [s]
 OUT_OF_MEMORY = 4
 TERMINATED = 128 + signal.SIGTERM
 
@@ -44,12 +44,12 @@ class Algorithm:
     name : str
         Folder below ``algorithms``.
     mounts : Mounts
-        Where inputs, outputs and models lie.
+        Folders of inputs, outputs and models.
 
     Raises
     ------
     CytosuiteError
-        If there is no such algorithm, or no model for it.
+        If the algorithm or its model does not exist.
     """
 
     def __init__(self, name: str, mounts: Mounts) -> None:
@@ -61,9 +61,7 @@ class Algorithm:
                 raise
             raise InputError(f"algorithms/{name}: no such algorithm here") from None
         self.predict = module.predict
-        self.manifest: AlgorithmManifest = read_algorithm(
-            Path(str(module.__file__)).with_name("algorithm.toml")
-        )
+        self.manifest = read_algorithm(Path(str(module.__file__)).with_name("algorithm.toml"))
         self.folder = find_folder(mounts.models)
         self.cards = read_cards(self.folder, name)
 
@@ -78,7 +76,7 @@ class Algorithm:
         Raises
         ------
         CytosuiteError
-            If the case or the models are not as they should be.
+            If the case or a model is not valid.
         """
         start = time.perf_counter()
         task = TASKS[self.manifest.task]
@@ -110,12 +108,12 @@ class Algorithm:
 
 
 def attempt(algorithm: Algorithm) -> int:
-    """Run one case; say on stderr in one last line why it failed.
+    """Run one case; the last line on stderr is the reason of a failure.
 
     Returns
     -------
     int
-        0 well done, 2 bad input, 3 model missing or altered, 4 out of memory, 1 anything else.
+        0 without error, 2 bad input, 3 model missing or altered, 4 out of memory, 1 otherwise.
     """
     try:
         algorithm.run_case()
@@ -129,15 +127,15 @@ def attempt(algorithm: Algorithm) -> int:
     return 0
 
 
-def serve(algorithm: Algorithm, server_socket: socket.socket | None = None) -> NoReturn:
-    """Answer ``/health`` and ``/invoke`` on the loopback device until SIGTERM.
+def serve(algorithm: Algorithm, listener: socket.socket) -> NoReturn:
+    """Answer ``/health`` and ``/invoke`` until SIGTERM, one case at a time.
 
     Parameters
     ----------
     algorithm : Algorithm
-        What to invoke, one case at a time.
-    server_socket : socket, optional
-        An already bound socket to listen on; by default port 4743.
+        Loaded.
+    listener : socket
+        Bound to the loopback device.
     """
     busy = threading.Lock()
 
@@ -145,11 +143,11 @@ def serve(algorithm: Algorithm, server_socket: socket.socket | None = None) -> N
         """The two requests of the platform."""
 
         def do_GET(self) -> None:
-            """Say that the model is loaded."""
+            """Answer that the model is loaded."""
             self._answer(200 if self.path == "/health" else 404, "ok")
 
         def do_POST(self) -> None:
-            """Run the case that lies in the input folder."""
+            """Run the case in the input folder."""
             if self.path != "/invoke":
                 self._answer(404, "expected POST /invoke")
                 return
@@ -168,12 +166,8 @@ def serve(algorithm: Algorithm, server_socket: socket.socket | None = None) -> N
 
     server = ThreadingHTTPServer(("127.0.0.1", PORT), Handler, bind_and_activate=False)
     server.daemon_threads = True
-    if server_socket is not None:
-        server.socket.close()
-        server.socket = server_socket
-    else:
-        server.allow_reuse_address = True
-        server.server_bind()
+    server.socket.close()
+    server.socket = listener
     server.server_activate()
     server.serve_forever()
     raise SystemExit(0)
@@ -182,16 +176,18 @@ def serve(algorithm: Algorithm, server_socket: socket.socket | None = None) -> N
 def main(arguments: Sequence[str] | None = None) -> int:
     """Execute one of the container's commands and return its exit code."""
     parser = argparse.ArgumentParser(prog="cytosuite.container", description=__doc__)
-    parser.add_argument("command", choices=COMMANDS, nargs="?", default="run")
+    parser.add_argument("command", choices=("run", "serve", *REQUESTS), nargs="?", default="run")
     parser.add_argument("--input", type=Path, help="folder of the case (default /input)")
     parser.add_argument("--output", type=Path, help="folder for the results (default /output)")
     parser.add_argument("--model", type=Path, help="folder of the models")
     parser.add_argument("--algorithm", default=os.environ.get("CYTOSUITE_ALGORITHM", ""))
     given = parser.parse_args(arguments)
-    if given.command == "health":
-        return _request(HEALTH, 10.0)
-    if given.command == "invoke":
-        return _request(INVOKE, None)
+    if given.command in REQUESTS:
+        line, timeout_s = REQUESTS[given.command]
+        try:
+            return request(line, timeout_s=timeout_s)
+        except OSError as error:
+            return _say(f"no answer from the algorithm's server ({error})", 1)
     signal.signal(signal.SIGTERM, _stop)
     mounts = Mounts.from_environment()
     mounts = Mounts(
@@ -206,22 +202,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.command == "serve":
         descriptor = os.environ.get("CYTOSUITE_LISTEN_FD")
         if descriptor is None:
-            serve(algorithm)
+            serve(algorithm, socket.create_server(("127.0.0.1", PORT)))
         threading.Thread(target=_end_with_stdin, daemon=True).start()
         serve(algorithm, socket.socket(fileno=int(descriptor)))
     return _in_thread(algorithm)
 
 
-def _request(line: str, timeout_s: float | None) -> int:
-    """Send a request to the server in this container; one line on stderr if there is none."""
-    try:
-        return request(line, timeout_s=timeout_s)
-    except OSError as error:
-        return _say(f"no answer from the algorithm's server ({error})", 1)
-
-
 def _in_thread(algorithm: Algorithm) -> int:
-    """Run one case beside the main thread, which stays free to hear SIGTERM."""
+    """Run one case in another thread: the main thread stays free for SIGTERM."""
     codes: list[int] = []
     worker = threading.Thread(target=lambda: codes.append(attempt(algorithm)), daemon=True)
     worker.start()
@@ -230,13 +218,13 @@ def _in_thread(algorithm: Algorithm) -> int:
 
 
 def _end_with_stdin() -> None:
-    """End with the program that started this one: it holds the other end of stdin open."""
+    """End together with the program that started this one and holds stdin open."""
     sys.stdin.buffer.read()
     os._exit(TERMINATED)
 
 
 def _stop(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001
-    """End at once: files under their final names are whole, others are not there."""
+    """End at once: files under their final names are complete."""
     _say("stopped by SIGTERM before the case was done", TERMINATED)
     os._exit(TERMINATED)
 

@@ -1,17 +1,17 @@
-"""The errors a user can mend: one clear line each, and the exit code they end with."""
+"""Errors that a user can correct: one line each, and the exit code of the program."""
 
 
 class CytosuiteError(Exception):
     """Base of all errors that are shown as one line, without a traceback.
 
-    The message says what was expected, what was found, where, and what to do.
+    The message names the place, the expected and the found value, and the remedy.
     """
 
     exit_code = 2
 
 
 class InputError(CytosuiteError):
-    """A file, folder, key or value given by the user is not what it should be (exit code 2)."""
+    """A file, folder, key or value given by the user is wrong (exit code 2)."""
 
 
 class ModelError(CytosuiteError):
@@ -21,6 +21,6 @@ class ModelError(CytosuiteError):
 
 
 def last_line(error: Exception) -> str:
-    """Return the last line of another library's message, which is where the reason stands."""
+    """Return the last line of another library's message: it holds the reason."""
     lines = str(error).strip().splitlines()
     return lines[-1].strip() if lines else repr(error)

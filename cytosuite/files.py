@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: write under a temporary name, then rename."""
+"""Files that are either complete or absent, JSON, and digests."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from cytosuite.errors import InputError
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside `path` which becomes `path` when the block ends well.
+    """Yield a temporary name that becomes `path` when the block ends without an error.
 
     Parameters
     ----------
@@ -24,8 +24,8 @@ def atomic(path: Path) -> Iterator[Path]:
     Yields
     ------
     Path
-        A hidden name in the same folder, with the same suffix. What the block leaves there is
-        renamed; after an error it is removed and `path` is as it was.
+        A hidden name in the same folder, with the same suffix. After an error the file or folder
+        of this name is removed, and `path` is as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
@@ -53,14 +53,14 @@ def write_json(path: Path, value: object) -> None:
     Raises
     ------
     ValueError
-        If a number in it is not finite: JSON has no word for it.
+        If a number in it is not finite: JSON has none.
     """
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     with atomic(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def read_json(path: Path) -> Any:  # noqa: ANN401 - JSON is what it is
+def read_json(path: Path) -> Any:  # noqa: ANN401 - any JSON
     """Return the value in a JSON file.
 
     Raises

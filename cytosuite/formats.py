@@ -9,7 +9,7 @@ from cytosuite.errors import InputError, last_line
 from cytosuite.files import atomic
 from cytosuite.metaimage import metaimage_header, read_metaimage, write_metaimage
 from cytosuite.tiff import read_tiff, tiff_header, write_tiff
-from cytosuite.volume import Header, Volume
+from cytosuite.volume import SPATIAL, Header, Volume
 
 HDF5_NAMES = ("image", "raw", "data", "labels", "label")
 
@@ -67,12 +67,10 @@ def header(path: Path) -> Header:
     InputError
         If the file is cut or broken, of another kind, or a colour image.
     """
-    _reader(path)
-    if path.suffix.lower() in {".tif", ".tiff"}:
-        return tiff_header(path)
-    if path.suffix.lower() != ".mha":
+    reader = _reader(path)
+    if reader not in HEADERS:
         raise InputError(f"{path}: expected .tif, .tiff or .mha, found {path.suffix!r}")
-    return metaimage_header(path)
+    return HEADERS[reader](path)
 
 
 def _reader(path: Path) -> Callable[[Path], Volume]:
@@ -105,14 +103,11 @@ def _read_hdf5(path: Path) -> Volume:
         raise InputError(f"{path}: cannot be read as HDF5 ({last_line(error)})") from None
     axes = str(attributes.pop("axes", {2: "YX", 3: "ZYX"}.get(array.ndim, "?")))
     size = attributes.pop("spacing", attributes.pop("element_size_um", None))
-    metadata = {
-        key: value.item() if isinstance(value, np.generic) else value
-        for key, value in attributes.items()
-    }
-    metadata = {k: v for k, v in metadata.items() if isinstance(v, str | int | float)}
-    spatial = sum(axis in "ZYX" for axis in axes)
+    plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in attributes.items()}
+    metadata = {key: value for key, value in plain.items() if isinstance(value, str | int | float)}
     if size is None:
-        return Volume(array, (1.0,) * spatial, axes, {**metadata, "spacing_source": "assumed"})
+        size = (1.0,) * sum(axis in SPATIAL for axis in axes)
+        metadata["spacing_source"] = "assumed"
     return Volume(array, tuple(float(value) for value in size), axes, metadata)
 
 
@@ -159,10 +154,14 @@ READERS: dict[str, Callable[[Path], Volume]] = {
     ".jpg": _read_picture,
     ".jpeg": _read_picture,
 }
+HEADERS: dict[Callable[[Path], Volume], Callable[[Path], Header]] = {
+    read_tiff: tiff_header,
+    read_metaimage: metaimage_header,
+}
 WRITERS: dict[str, Callable[[Path, Volume, bool], None]] = {
-    ".tif": lambda path, volume, compress: write_tiff(path, volume, compress=compress),
-    ".tiff": lambda path, volume, compress: write_tiff(path, volume, compress=compress),
-    ".mha": lambda path, volume, compress: write_metaimage(path, volume, compress=compress),
+    ".tif": write_tiff,
+    ".tiff": write_tiff,
+    ".mha": write_metaimage,
     ".h5": _write_hdf5,
     ".hdf5": _write_hdf5,
 }

@@ -1,4 +1,4 @@
-"""One case in, one case out: ``/input`` and ``/output`` as the platform lays them out."""
+"""One case in, one case out: ``/input`` and ``/output`` in the layout of the platform."""
 
 import json
 import os
@@ -22,7 +22,7 @@ CHANNELS = {"nucleus": "nucleus", "nuclei": "nucleus", "membrane": "membrane"}
 
 @dataclass(frozen=True, slots=True)
 class Mounts:
-    """The three folders a container sees."""
+    """The folders of a container: one case, its results, and the places of models."""
 
     input: Path
     output: Path
@@ -32,8 +32,8 @@ class Mounts:
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Mounts":
         """Return the platform's folders, or those named by ``CYTOSUITE_INPUT/OUTPUT/MODEL``.
 
-        Models are looked for in ``CYTOSUITE_MODEL``, then ``/opt/ml/model`` (a mounted
-        tarball), then ``/opt/app/model`` (built into the image).
+        Places of models: ``CYTOSUITE_MODEL``, else ``/opt/ml/model`` (a mounted tarball) and
+        ``/opt/app/model`` (built into the image).
         """
         given = environment.get("CYTOSUITE_MODEL")
         return cls(
@@ -58,7 +58,7 @@ class Inputs:
     suffix : str
         Suffix of the main image's file: image outputs are of the same kind.
     sources : mapping of str to str
-        Where each metadata key came from.
+        Source of each metadata key: ``json``, ``file`` or ``name``.
     """
 
     volumes: Mapping[str, Volume]
@@ -69,7 +69,7 @@ class Inputs:
 
     @property
     def sockets(self) -> dict[str, Any]:
-        """All inputs by slug, as an algorithm gets them."""
+        """All inputs by slug: the argument of an algorithm."""
         return {**self.volumes, **self.values}
 
 
@@ -79,23 +79,22 @@ def read_case(folder: Path, task: Task) -> Inputs:
     Parameters
     ----------
     folder : Path
-        ``/input``: ``images/<slug>/<any name>``, ``<slug>.json``, and ``inputs.json``, which may
-        give a socket another path and holds the image's original name; without it the folders of
-        the task are read.
+        ``/input``: ``images/<slug>/<any name>``, ``<slug>.json``, and optionally ``inputs.json``,
+        which may give a socket another path and holds the image's original name.
     task : Task
         Its input sockets are read.
 
     Returns
     -------
     Inputs
-        Metadata come from the acquisition socket, else the file, else the original name, in this
-        order of precedence.
+        Metadata of the acquisition socket precede those of the file, these precede those of the
+        original name.
 
     Raises
     ------
     InputError
-        If a required socket is missing, or does not hold exactly one readable file; or if none of
-        several optional images is there.
+        If a required socket is missing, a socket does not hold exactly one readable file, or all
+        images are optional and none is there.
     """
     listed = _listed(folder)
     files: dict[str, Path] = {}
@@ -137,7 +136,7 @@ def write_outputs(folder: Path, task: Task, inputs: Inputs, outputs: Mapping[str
     Raises
     ------
     InputError
-        If the outputs are not those the task declares.
+        If a required output is missing, or one is not of the task.
     """
     known = {socket.slug: socket for socket in task.outputs}
     needed = {socket.slug for socket in task.outputs if not socket.optional}
@@ -165,9 +164,8 @@ def write_case(folder: Path, task: Task, name: str, sockets: Mapping[str, Any]) 
     name : str
         Stem of the image files.
     sockets : mapping of str to Volume, mapping or Path
-        Images and JSON objects by slug; others than those of the task are passed over. A file is
-        linked to, not copied. Acquisition metadata that are not given are those of the first
-        volume.
+        Images and JSON objects by slug; those of other tasks are ignored. Of a file, a relative
+        link is written. Acquisition metadata are by default those of the first volume.
     """
     given = dict(sockets)
     volumes = [value for value in sockets.values() if isinstance(value, Volume)]
@@ -194,13 +192,18 @@ def write_case(folder: Path, task: Task, name: str, sockets: Mapping[str, Any]) 
             write_json(path, entry["value"])
         else:
             entry["image"] = {"name": f"{name}.tif"}
-            _put_image(path / f"{name}.tif", value)
+            file = path / f"{name}.tif"
+            if isinstance(value, Volume):
+                write(file, value)
+            else:
+                path.mkdir(parents=True, exist_ok=True)
+                file.symlink_to(os.path.relpath(value.resolve(), path.resolve()))
         listed.append(entry)
     write_json(folder / "inputs.json", sorted(listed, key=lambda e: str(e["interface"]["slug"])))
 
 
 def acquisition(volume: Volume) -> dict[str, Scalar | list[float]]:
-    """Return an image's metadata with its voxel size, where that is known."""
+    """Return an image's metadata, with its voxel size [µm] where this is known."""
     found: dict[str, Scalar | list[float]] = dict(volume.metadata)
     if not volume.spacing_is_assumed:
         found["spacing"] = list(volume.spacing)
@@ -208,7 +211,7 @@ def acquisition(volume: Volume) -> dict[str, Scalar | list[float]]:
 
 
 def image_of(inputs: Mapping[str, Volume], slug: str = IMAGE.slug) -> Volume:
-    """Return an input image that is known to be finite and spatial.
+    """Return an input image after a check: spatial axes only, not empty, finite.
 
     Parameters
     ----------
@@ -239,17 +242,8 @@ def image_of(inputs: Mapping[str, Volume], slug: str = IMAGE.slug) -> Volume:
     return volume
 
 
-def _put_image(path: Path, image: Volume | Path) -> None:
-    """Write an image, or a relative link to its file."""
-    if isinstance(image, Volume):
-        write(path, image)
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.symlink_to(os.path.relpath(image.resolve(), path.parent.resolve()))
-
-
 def _listed(folder: Path) -> dict[str, dict[str, str]]:
-    """Return path and original name of each socket in ``inputs.json``, nothing without it."""
+    """Return path and original name of each socket in ``inputs.json``; empty without it."""
     path = folder / "inputs.json"
     if not path.is_file():
         return {}
@@ -298,7 +292,7 @@ def _value(path: Path, socket: Socket) -> dict[str, Any] | None:
 
 
 def _from_name(name: str) -> dict[str, Scalar]:
-    """Return the channel if the image's original name tells it."""
+    """Return the channel if the image's original name contains it."""
     words = re.split(r"[^a-z]+", name.lower())
     channels = [CHANNELS[word] for word in words if word in CHANNELS]
     return {"channel": channels[0]} if channels else {}

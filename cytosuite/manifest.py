@@ -1,11 +1,11 @@
-"""The files that describe algorithms, datasets and models, and the only parser of them."""
+"""Manifests of algorithms and datasets, recipes and model cards, and their parser."""
 
 import difflib
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from cytosuite.errors import InputError
 from cytosuite.files import read_json
@@ -16,28 +16,40 @@ Version = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
 Weight = Annotated[float, Field(ge=0.0)]
 
 
+def _known_task(name: str) -> str:
+    """Refuse a task that does not exist."""
+    if name not in TASKS:
+        near = difflib.get_close_matches(name, TASKS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"must be one of {', '.join(TASKS)}{hint}")
+    return name
+
+
+TaskName = Annotated[str, AfterValidator(_known_task)]
+
+
 class Described(BaseModel):
-    """Base of all models read from files: unknown keys are refused, values do not change."""
+    """Base of all models read from files: immutable, without unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Resources(Described):
-    """What one case needs at most."""
+    """Limits of the resources of one case."""
 
     memory_gib: float = Field(4.0, gt=0, description="Memory limit in GiB.")
     gpu: bool = Field(False, description="Whether a GPU is needed.")
 
 
 class SelectPolicy(BaseModel):
-    """How a model is chosen: what each key costs when image and model card differ."""
+    """Rules of the choice of a model: the cost of each key in which image and card differ."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
     __pydantic_extra__: dict[str, Literal["must"] | Weight]
 
     missing: Weight = Field(1.0, description="Cost of a key which the image does not give.")
     fallback: Literal["relax", "fail"] = Field(
-        "relax", description="What to do when no card passes every must: take the nearest, or fail."
+        "relax", description="When no card passes every must: take the nearest, or fail."
     )
 
     @property
@@ -52,18 +64,16 @@ class AlgorithmManifest(Described):
     name: Name = Field(description="The folder's name.")
     version: Version = Field(description="Version of the algorithm.")
     title: str = Field(description="Name for readers.")
-    description: str = Field(description="What it does, in one or two sentences.")
-    task: str = Field(description="One of the tasks in `cytosuite.tasks`.")
+    description: str = Field(description="Its method, in one or two sentences.")
+    task: TaskName = Field(description="One of the tasks in `cytosuite.tasks`.")
     needs: tuple[str, ...] = Field(
         (), description="Optional inputs of the task without which it cannot run."
     )
     authors: tuple[str, ...] = Field(description="Who wrote it.")
     license: str = Field(description="SPDX identifier.")
     references: tuple[str, ...] = Field((), description="DOIs of the publications behind it.")
-    resources: Resources = Field(Resources(), description="What one case needs at most.")
+    resources: Resources = Field(Resources(), description="Limits of one case.")
     select: SelectPolicy = Field(SelectPolicy(), description="How a model is chosen.")
-
-    _task = field_validator("task")(lambda value: _known_task(value))
 
 
 class DatasetSize(Described):
@@ -79,8 +89,8 @@ class DatasetManifest(Described):
     name: Name = Field(description="The folder's name.")
     version: Version = Field(description="Version of the dataset.")
     title: str = Field(description="Name for readers.")
-    description: str = Field(description="What it shows, in one or two sentences.")
-    task: str = Field(description="The task that runs where the user names none.")
+    description: str = Field(description="Its content, in one or two sentences.")
+    task: TaskName = Field(description="The task that runs where the user names none.")
     offers: tuple[str, ...] = Field(
         (), description="Slugs of the sockets that its cases hold; a folder offers what is in it."
     )
@@ -89,15 +99,13 @@ class DatasetManifest(Described):
     parameters: dict[str, Any] = Field({}, description="Parameters of every size.")
     sizes: dict[str, DatasetSize] = Field({}, description="The sizes a user can ask for.")
 
-    _task = field_validator("task")(lambda value: _known_task(value))
-
 
 class DatasetRecipe(Described):
     """``datasets/<name>/recipes/<recipe>.toml``, or a user's own: parameters with a purpose."""
 
     dataset: Name = Field(description="The simulated dataset it is for.")
     title: str = Field(description="Name for readers.")
-    description: str = Field("", description="What it shows, and where its numbers come from.")
+    description: str = Field("", description="Its content, and the source of its numbers.")
     references: tuple[str, ...] = Field((), description="DOIs of the publications behind it.")
     cases: int = Field(8, gt=0, description="How many cases.")
     through: tuple[Name, ...] = Field(
@@ -110,27 +118,27 @@ class DatasetRecipe(Described):
 
 
 class ModelCard(Described):
-    """``weights/<algorithm>/<model>.json``: what a model is, and what it was made for."""
+    """``weights/<algorithm>/<model>.json``: identity, purpose and scores of a model."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")] = Field(
         description="Name of the model: the file's name without suffix."
     )
     version: Version = Field(description="Version of the model.")
     algorithm: Name = Field(description="The algorithm it belongs to.")
-    task: str = Field(description="One of the tasks in `cytosuite.tasks`.")
-    description: str = Field(description="What it is for.")
+    task: TaskName = Field(description="One of the tasks in `cytosuite.tasks`.")
+    description: str = Field(description="Its purpose.")
     authors: str = Field(description="Who made it.")
     license: str = Field(description="SPDX identifier.")
     describes: dict[str, str | float | tuple[float, ...]] = Field(
         description="The images it was made for: compared with an image's metadata."
     )
     parameters: dict[str, Any] = Field({}, description="Tuned parameters of the algorithm.")
-    weights: str | None = Field(None, description="Name of the weights file beside the card.")
+    weights: str | None = Field(
+        None, description="Name of the weights file in the folder of the card."
+    )
     sha256: str | None = Field(None, description="SHA-256 of the weights file.")
     trained: dict[str, Any] = Field({}, description="Data, steps, seed, seconds, device.")
     scores: dict[str, dict[str, float]] = Field({}, description="Scores reached, by data set.")
-
-    _task = field_validator("task")(lambda value: _known_task(value))
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -147,73 +155,46 @@ def read_algorithm(path: Path) -> AlgorithmManifest:
     Raises
     ------
     InputError
-        If the file is missing, is not TOML, or a key or value is wrong.
+        If the file is missing, is not TOML, a key or value is wrong, or it has another name.
     """
     return _named(path, parse(path, read_toml(path), AlgorithmManifest))
 
 
 def read_dataset(path: Path) -> DatasetManifest:
-    """Return the manifest of a dataset.
-
-    Parameters
-    ----------
-    path : Path
-        ``dataset.toml``; its folder must have the dataset's name.
-
-    Raises
-    ------
-    InputError
-        If the file is missing, is not TOML, or a key or value is wrong.
-    """
+    """Return the manifest of a dataset, ``dataset.toml``; see `read_algorithm`."""
     return _named(path, parse(path, read_toml(path), DatasetManifest))
 
 
 def read_recipe(path: Path) -> DatasetRecipe:
-    """Return a recipe for a simulated dataset.
-
-    Raises
-    ------
-    InputError
-        If the file is missing, is not TOML, or a key or value is wrong.
-    """
+    """Return a recipe for a simulated dataset; see `read_algorithm`. It may have any name."""
     return parse(path, read_toml(path), DatasetRecipe)
 
 
 def read_card(path: Path) -> ModelCard:
-    """Return a model card.
-
-    Raises
-    ------
-    InputError
-        If the file is missing, is not JSON, a key or value is wrong, or its name is not the
-        file's.
-    """
-    card = parse(path, read_json(path), ModelCard)
-    if card.name != path.stem:
-        raise InputError(f"{path}: name must be the file's, {path.stem!r}, found {card.name!r}")
-    return card
+    """Return a model card, a JSON file of the model's name; see `read_algorithm`."""
+    return _named(path, parse(path, read_json(path), ModelCard))
 
 
 def parse(
     where: Path | str, value: object, model: type[Model], folder: Path | None = None
 ) -> Model:
-    """Return a validated model, or one line that names place, key, rule, value and remedy.
+    """Return a validated model.
 
     Parameters
     ----------
     where : Path or str
-        What to name as the place of a mistake.
+        Place of a mistake, for the message.
     value : object
-        What was read.
+        Content to validate.
     model : type
-        The pydantic model it must obey.
+        The pydantic model.
     folder : Path, optional
-        What relative paths in it count from; the current folder without it.
+        Start of relative paths in it; by default the current folder.
 
     Raises
     ------
     InputError
-        If it does not: the first mistake, and how many more there are.
+        At a mistake: place, key, rule, value and remedy of the first, and the number of others.
     """
     try:
         return model.model_validate(value, context={"folder": folder})
@@ -243,10 +224,8 @@ def _explain(mistake: Any, model: type[BaseModel]) -> str:  # noqa: ANN401 - pyd
 def _known_keys(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
     """Return the keys allowed at a place inside a model."""
     for part in path:
-        field = model.model_fields.get(str(part))
-        kinds = (
-            [] if field is None else [field.annotation, *getattr(field.annotation, "__args__", ())]
-        )
+        annotation = getattr(model.model_fields.get(str(part)), "annotation", None)
+        kinds = [annotation, *getattr(annotation, "__args__", ())]
         nested = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
         if nested:
             model = nested[0]
@@ -269,22 +248,13 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: expected TOML, found {error}") from None
 
 
-Named = TypeVar("Named", AlgorithmManifest, DatasetManifest)
+Named = TypeVar("Named", AlgorithmManifest, DatasetManifest, ModelCard)
 
 
-def _named(path: Path, manifest: Named) -> Named:
-    """Refuse a manifest whose name is not its folder's."""
-    if manifest.name != path.parent.name:
-        raise InputError(
-            f"{path}: name must be the folder's, {path.parent.name!r}, found {manifest.name!r}"
-        )
-    return manifest
-
-
-def _known_task(name: str) -> str:
-    """Refuse a task that does not exist."""
-    if name not in TASKS:
-        near = difflib.get_close_matches(name, TASKS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"must be one of {', '.join(TASKS)}{hint}")
-    return name
+def _named(path: Path, found: Named) -> Named:
+    """Refuse a card with another name than its file, a manifest with another than its folder."""
+    card = isinstance(found, ModelCard)
+    kind, name = ("file", path.stem) if card else ("folder", path.parent.name)
+    if found.name != name:
+        raise InputError(f"{path}: name must be the {kind}'s, {name!r}, found {found.name!r}")
+    return found

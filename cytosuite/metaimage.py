@@ -14,7 +14,7 @@ HEADER_BYTES = 65536  # a header is far shorter
 
 
 def _reader(path: Path) -> sitk.ImageFileReader:
-    """Return SimpleITK's reader of a file whose pixels lie in the file itself."""
+    """Return SimpleITK's reader of a file that holds its pixels itself."""
     with path.open("rb") as stream:
         head = stream.read(HEADER_BYTES)
     # A header may name any other file as its pixels; only LOCAL keeps reading in this one.
@@ -47,7 +47,7 @@ def read_metaimage(path: Path) -> Volume:
     ----------
     path : Path
         ``.mha`` with one channel and axes YX, ZYX or TZYX. Spacing in the file is in mm and
-        becomes µm; 1 mm on every axis is what programs write for "not known".
+        becomes µm; programs write 1 mm on every axis for "not known".
 
     Raises
     ------
@@ -72,13 +72,7 @@ def read_metaimage(path: Path) -> Volume:
 
 
 def metaimage_header(path: Path) -> Header:
-    """Return the geometry of a MetaImage without reading a pixel.
-
-    Raises
-    ------
-    InputError
-        If the file is broken, holds colours, or names another file as its pixels.
-    """
+    """Return the geometry of a MetaImage without reading a pixel; see `read_metaimage`."""
     reader = _reader(path)
     axes = _axes(path, reader)
     shape = tuple(int(size) for size in reversed(reader.GetSize()))
@@ -103,17 +97,10 @@ def _spacing(reader: sitk.ImageFileReader, axes: str) -> tuple[tuple[float, ...]
     return tuple(float(f"{size * UM_PER_MM:.12g}") for size in sizes), True
 
 
-def write_metaimage(path: Path, volume: Volume, *, compress: bool = True) -> None:
-    """Write a MetaImage; not atomically, see `cytosuite.formats.write`.
+def write_metaimage(path: Path, volume: Volume, compress: bool) -> None:
+    """Write a MetaImage: µm as mm, metadata as keys of the header.
 
-    Parameters
-    ----------
-    path : Path
-        The file, ``.mha``.
-    volume : Volume
-        Axes YX or ZYX. µm are stored as mm, metadata as keys of the header.
-    compress : bool
-        Whether to deflate the pixels.
+    See `cytosuite.formats.write`, which also makes it atomic.
 
     Raises
     ------

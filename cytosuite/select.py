@@ -1,4 +1,4 @@
-"""The choice of a model by an image's metadata: one cost, no rule language."""
+"""The choice of a model by an image's metadata: one cost, no language of rules."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Value = str | int | float | tuple[float, ...]
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The chosen card and why it was chosen.
+    """The chosen card with the terms of its cost.
 
     Parameters
     ----------
@@ -24,8 +24,6 @@ class Selection:
         Sum of `terms`.
     terms : mapping
         Cost of each key.
-    fallback : bool
-        Whether no card passed every ``must``, so that the nearest was taken all the same.
     broken : tuple of str
         The keys of ``must`` which the chosen card does not pass.
     """
@@ -33,8 +31,12 @@ class Selection:
     card: ModelCard
     cost: float
     terms: Mapping[str, float]
-    fallback: bool
     broken: tuple[str, ...] = ()
+
+    @property
+    def fallback(self) -> bool:
+        """Whether no card passes every ``must``: this one is the nearest."""
+        return bool(self.broken)
 
 
 def describe(
@@ -53,9 +55,8 @@ def describe(
     if volume is None:
         facts = {key: value for own in values.values() for key, value in own.items()}
         return {key: value for key, value in facts.items() if isinstance(value, str | int | float)}
-    found: dict[str, Value] = {**volume.metadata}
-    found["axes"] = volume.axes
-    found["shape"] = tuple(float(size) for size in volume.shape)
+    shape = tuple(float(size) for size in volume.shape)
+    found: dict[str, Value] = {**volume.metadata, "axes": volume.axes, "shape": shape}
     if not volume.spacing_is_assumed:
         found["spacing"] = volume.spacing
     found.pop("spacing_source", None)
@@ -72,9 +73,9 @@ def select(
     cards : sequence of ModelCard
         The models there are.
     metadata : mapping
-        What is known of the image, see `describe`.
+        Of the image, see `describe`.
     policy : SelectPolicy
-        What counts, and how much.
+        The keys that count, with their costs.
 
     Returns
     -------
@@ -107,7 +108,7 @@ def select(
 
 
 def _judge(card: ModelCard, metadata: Mapping[str, Value], policy: SelectPolicy) -> Selection:
-    """Return what choosing this card would cost."""
+    """Return this card with its cost."""
     terms: dict[str, float] = {}
     broken = []
     for key, weight in policy.keys.items():
@@ -120,7 +121,7 @@ def _judge(card: ModelCard, metadata: Mapping[str, Value], policy: SelectPolicy)
                 broken.append(key)
         else:
             terms[key] = weight * _distance(metadata[key], card.describes[key])
-    return Selection(card, sum(terms.values()), terms, bool(broken), tuple(broken))
+    return Selection(card, sum(terms.values()), terms, tuple(broken))
 
 
 def _distance(image: Value, card: Value) -> float:
@@ -136,7 +137,7 @@ def _distance(image: Value, card: Value) -> float:
 
 
 def _word(value: Value) -> str:
-    """Return a value as text, a number and its text alike: files keep study 2 in many ways."""
+    """Return a value as text, equal for a number and its text: files write study 2 in both ways."""
     try:
         return f"{float(value):g}"  # type: ignore[arg-type]
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""Tasks: the named inputs and outputs that algorithms of one kind share."""
+"""Tasks: the named inputs and outputs of algorithms of one kind."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ class Socket:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Named inputs and outputs that algorithms of one kind share.
+    """Named inputs and outputs of algorithms of one kind.
 
     The first image or labels among the inputs that a case holds is its main input: outputs have
     its geometry and name.
@@ -55,6 +55,11 @@ class Task:
     title: str
     inputs: tuple[Socket, ...]
     outputs: tuple[Socket, ...]
+
+    @property
+    def main_output(self) -> Socket | None:
+        """The first output that is an image or labels: metrics apply to it."""
+        return next((socket for socket in self.outputs if socket.kind != "json"), None)
 
 
 IMAGE = Socket("microscopy-image", "image", "Microscopy image")

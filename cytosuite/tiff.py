@@ -8,8 +8,9 @@ import json
 import logging
 import struct
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from logging.handlers import BufferingHandler
 from pathlib import Path
 from typing import Any
 
@@ -19,38 +20,15 @@ import tifffile
 from cytosuite.errors import InputError
 from cytosuite.volume import AXES, SPATIAL, Header, Scalar, Volume
 
-UM_PER = {
-    "nm": 1e-3,
-    "um": 1.0,
-    "µm": 1.0,
-    "μm": 1.0,
-    "\\u00b5m": 1.0,
-    "micron": 1.0,
-    "microns": 1.0,
-    "micrometer": 1.0,
-    "mm": 1e3,
-    "cm": 1e4,
-    "centimeter": 1e4,
-    "m": 1e6,
-    "inch": 25400.0,
-}
+UM_PER = {"nm": 1e-3, "mm": 1e3, "cm": 1e4, "centimeter": 1e4, "m": 1e6, "inch": 25400.0}
+UM_PER |= dict.fromkeys(("um", "µm", "μm", "\\u00b5m", "micron", "microns", "micrometer"), 1.0)
 # Keys that describe the array itself; they are not metadata of the scene.
 GEOMETRY = {"shape", "axes", "spacing", "voxel_size_um", "unit", "resolution", "imagej", "images"}
 GEOMETRY |= {"slices", "frames", "channels", "hyperstack", "mode", "loop", "min", "max"}
 GEOMETRY |= {f"physical{sep}size{sep}{axis}" for sep in ("", "_") for axis in "xyz"}
-# What tifffile raises for a cut or altered file depends on where it was cut.
-BROKEN: tuple[type[Exception], ...] = (
-    tifffile.TiffFileError,
-    ValueError,
-    OSError,
-    EOFError,
-    RuntimeError,
-    struct.error,
-    zlib.error,
-    IndexError,
-    KeyError,
-    TypeError,
-)
+# The error of tifffile for a cut or altered file depends on where it was cut.
+BROKEN: tuple[type[Exception], ...] = (tifffile.TiffFileError, struct.error, zlib.error)
+BROKEN += (ValueError, OSError, EOFError, RuntimeError, LookupError, TypeError)
 
 
 def read_tiff(path: Path) -> Volume:
@@ -74,13 +52,9 @@ def read_tiff(path: Path) -> Volume:
         If the file is cut or broken, or holds a colour image.
     """
     with _open(path) as file:
-        axes = _axes(path, file)
-        array = file.series[0].asarray()
-        keep = _kept(axes, array.shape)
-        spacing, metadata = _scene(file, "".join(axes[i] for i in keep))
-    array = array.reshape([n for i, n in enumerate(array.shape) if i in keep])
-    array = array.transpose([sorted(keep).index(i) for i in keep])
-    return Volume(array, spacing, "".join(axes[i] for i in keep), metadata)
+        found, order, metadata = _describe(path, file)
+        array = file.series[0].asarray().transpose(order).reshape(found.shape)
+    return Volume(array, found.spacing, found.axes, metadata)
 
 
 def tiff_header(path: Path) -> Header:
@@ -91,35 +65,23 @@ def tiff_header(path: Path) -> Header:
     InputError
         If the file is cut or broken, or holds a colour image.
     """
+    size = path.stat().st_size
     with _open(path) as file:
-        axes = _axes(path, file)
-        series = file.series[0]
-        _check_extent(path, series)
-        keep = _kept(axes, series.shape)
-        kept = "".join(axes[i] for i in keep)
-        shape = tuple(int(series.shape[i]) for i in keep)
-        return Header(shape, np.dtype(series.dtype), _scene(file, kept)[0], kept)
+        for page in file.series[0].pages:
+            for start, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+                if start + count > size:
+                    raise ValueError(f"pixels end at byte {start + count} of {size}")
+        return _describe(path, file)[0]
 
 
-def write_tiff(path: Path, volume: Volume, *, compress: bool = True) -> None:
+def write_tiff(path: Path, volume: Volume, compress: bool) -> None:
     """Write a volume as TIFF with resolution in pixels per centimetre and JSON metadata.
 
-    Parameters
-    ----------
-    path : Path
-        The file; not written atomically, see `cytosuite.formats.write`.
-    volume : Volume
-        The image. Spacing, axes and metadata are kept.
-    compress : bool
-        Whether to deflate (level 1: most of the gain for little of the time).
+    See `cytosuite.formats.write`, which also makes it atomic. Level 1 of the compression has most
+    of the gain for little of the time.
     """
     y, x = volume.spacing[-2:]
-    description = {
-        **volume.metadata,
-        "axes": volume.axes,
-        "spacing": list(volume.spacing),
-        "unit": "um",
-    }
+    geometry = {"axes": volume.axes, "spacing": list(volume.spacing), "unit": "um"}
     tifffile.imwrite(
         path,
         volume.array,
@@ -129,33 +91,22 @@ def write_tiff(path: Path, volume: Volume, *, compress: bool = True) -> None:
         compressionargs={"level": 1} if compress else None,
         resolution=(1e4 / x, 1e4 / y),
         resolutionunit="CENTIMETER",
-        metadata=description,
+        metadata={**volume.metadata, **geometry},
     )
-
-
-class _Complaints(logging.Handler):
-    """Collects what tifffile logs: it passes over missing pages with no more than a line."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.ERROR)
-        self.lines: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Keep the line."""
-        self.lines.append(record.getMessage())
 
 
 @contextmanager
 def _open(path: Path) -> Iterator[tifffile.TiffFile]:
-    """Open a TIFF file; whatever is wrong with it is one error of ours."""
-    logger, complaints = logging.getLogger("tifffile"), _Complaints()
+    """Open a TIFF file; raise an `InputError` for every defect that tifffile raises or logs."""
+    logger, complaints = logging.getLogger("tifffile"), BufferingHandler(2**20)
+    complaints.setLevel(logging.ERROR)  # a missing page is no more than a line of the log
     propagate, logger.propagate = logger.propagate, False
     logger.addHandler(complaints)
     try:
         # One file is one image: a series must not pull in other files which it names.
         with tifffile.TiffFile(path, _multifile=False) as file:
             yield file
-        reason = complaints.lines[0] if complaints.lines else ""
+        reason = complaints.buffer[0].getMessage() if complaints.buffer else ""
     except BROKEN as error:
         reason = str(error) or repr(error)
     finally:
@@ -184,35 +135,15 @@ def _axes(path: Path, file: tifffile.TiffFile) -> str:
     return axes
 
 
-def _kept(axes: str, shape: Sequence[int]) -> list[int]:
-    """Return the axes to keep in the order TCZYX: T and C of length one are dropped."""
-    keep = [i for i, axis in enumerate(axes) if axis not in "TC" or shape[i] > 1]
-    return sorted(keep, key=lambda i: AXES.index(axes[i]))
+def _describe(path: Path, file: tifffile.TiffFile) -> tuple[Header, list[int], dict[str, Scalar]]:
+    """Return the header, the stored axes in the order of the header, and the metadata.
 
-
-def _check_extent(path: Path, series: tifffile.TiffPageSeries) -> None:
-    """Refuse a file that ends before its pixels do."""
-    size = path.stat().st_size
-    for page in series.pages:
-        for start, count in zip(page.dataoffsets, page.databytecounts, strict=True):
-            if start + count > size:
-                raise ValueError(f"pixels end at byte {start + count} of {size}")
-
-
-def _description(file: tifffile.TiffFile) -> dict[str, Any]:
-    """Return the key-value metadata of the first page, whoever wrote it."""
-    page = file.pages[0]
-    try:
-        described = json.loads(page.description)
-    except (ValueError, TypeError):
-        described = None
-    if isinstance(described, dict):
-        return described
-    return dict(file.imagej_metadata or {})
-
-
-def _scene(file: tifffile.TiffFile, axes: str) -> tuple[tuple[float, ...], dict[str, Scalar]]:
-    """Return the voxel size, and the strings and numbers that describe the scene."""
+    T and C of length one are dropped: they come last in the order of the stored axes.
+    """
+    series, stored = file.series[0], _axes(path, file)
+    dropped = [i for i, axis in enumerate(stored) if axis in "TC" and series.shape[i] == 1]
+    keep = sorted(set(range(len(stored))) - set(dropped), key=lambda i: AXES.index(stored[i]))
+    axes = "".join(stored[i] for i in keep)
     found = _description(file)
     sizes = _physical_sizes(file, found)
     metadata: dict[str, Scalar] = {
@@ -226,13 +157,23 @@ def _scene(file: tifffile.TiffFile, axes: str) -> tuple[tuple[float, ...], dict[
     elif not all(axis in sizes for axis in spatial):
         # The plane's size is known, the step is not: cubic voxels are the plain guess.
         metadata["spacing_source"] = "assumed"
-    return tuple(sizes.get(axis, sizes.get("Y", 1.0)) for axis in spatial), metadata
+    spacing = tuple(sizes.get(axis, sizes.get("Y", 1.0)) for axis in spatial)
+    shape = tuple(int(series.shape[i]) for i in keep)
+    return Header(shape, np.dtype(series.dtype), spacing, axes), [*keep, *dropped], metadata
+
+
+def _description(file: tifffile.TiffFile) -> dict[str, Any]:
+    """Return the key-value metadata of the first page: JSON, else the text of ImageJ."""
+    try:
+        described = json.loads(file.pages[0].description)
+    except (ValueError, TypeError):
+        described = None
+    return described if isinstance(described, dict) else dict(file.imagej_metadata or {})
 
 
 def _physical_sizes(file: tifffile.TiffFile, found: Mapping[str, Any]) -> dict[str, float]:
     """Return µm per voxel of the axes for which the file gives one."""
-    sizes = _from_resolution(file, found)
-    sizes |= _from_ome(file)
+    sizes = _from_resolution(file, found) | _from_ome(file)
     lower = {key.lower().replace("_", ""): value for key, value in found.items()}
     unit = UM_PER.get(str(lower.get("unit", "um")).lower(), 1.0)
     for axis in SPATIAL:
@@ -253,22 +194,15 @@ def _physical_sizes(file: tifffile.TiffFile, found: Mapping[str, Any]) -> dict[s
 
 def _from_resolution(file: tifffile.TiffFile, found: Mapping[str, Any]) -> dict[str, float]:
     """Return the plane's pixel size by the resolution tags, if these carry a unit."""
-    page = file.pages[0]
-    unit = getattr(page.tags.get("ResolutionUnit"), "value", 1)
-    um = {2: UM_PER["inch"], 3: UM_PER["cm"]}.get(int(unit))
+    tags = file.pages[0].tags
+    unit = int(getattr(tags.get("ResolutionUnit"), "value", 1))
+    um = {2: UM_PER["inch"], 3: UM_PER["cm"]}.get(unit)
     if file.imagej_metadata and "unit" in found:
         um = UM_PER.get(str(found["unit"]).lower())
-    if um is None:
-        return {}
-    sizes = {}
-    for axis, name in (("X", "XResolution"), ("Y", "YResolution")):
-        tag = page.tags.get(name)
-        if tag is not None and tag.value[0] > 0 and tag.value[1] > 0:
-            sizes[axis] = um * tag.value[1] / tag.value[0]
-    # 72 or 96 dots per inch, and 1 pixel per unit, are what programs write for "not known".
-    if int(unit) == 2 and not file.imagej_metadata:
-        return {}
-    return sizes
+    elif unit == 2 and not file.imagej_metadata:
+        um = None  # programs write 72 or 96 dots per inch for "not known"
+    both = {axis: getattr(tags.get(f"{axis}Resolution"), "value", (0, 0)) for axis in "XY"}
+    return {axis: um * n[1] / n[0] for axis, n in both.items() if um is not None and min(n) > 0}
 
 
 def _from_ome(file: tifffile.TiffFile) -> dict[str, float]:

@@ -39,7 +39,7 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """An image, its axes, its voxel size in µm and what is known about it.
+    """An image with its axes, its voxel size in µm and its metadata.
 
     Parameters
     ----------
@@ -50,8 +50,8 @@ class Volume:
     axes : str
         Ordered subset of ``TCZYX`` that ends in ``YX``, one letter per dimension of `array`.
     metadata : mapping
-        What else is known (channel, study, ...): strings and numbers. The key
-        ``spacing_source`` is ``"assumed"`` where the file gave no voxel size.
+        Strings and numbers (channel, study, ...). The key ``spacing_source`` is ``"assumed"``
+        where the file gave no voxel size.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The models of an algorithm: cards, and weights whose digest is verified."""
+"""The models of an algorithm: cards, and weights with verified digests."""
 
 import hashlib
 from collections.abc import Sequence
@@ -30,13 +30,11 @@ def read_cards(folder: Path, algorithm: str) -> list[ModelCard]:
     Raises
     ------
     ModelError
-        If there is no folder, no card, or a card of another algorithm.
+        If a card is one of another algorithm.
     InputError
         If a card is not valid.
     """
     cards = [read_card(path) for path in sorted(folder.glob("*.json"))]
-    if not cards:
-        raise ModelError(f"{folder}: expected model cards (*.json) of {algorithm}, found none")
     for card in cards:
         if card.algorithm != algorithm:
             raise ModelError(
@@ -62,7 +60,7 @@ def find_folder(folders: Sequence[Path]) -> Path:
 
 
 def open_model(folder: Path, card: ModelCard) -> Model:
-    """Return a model whose weights, if any, are exactly those the card was written for.
+    """Return a model after verifying that its weights, if any, are those of its card.
 
     Raises
     ------

@@ -33,11 +33,6 @@ def test_another_algorithms_card_is_refused(tmp_path):
         read_cards(tmp_path, "watershed")
 
 
-def test_no_card_is_an_error(tmp_path):
-    with pytest.raises(ModelError, match="expected model cards"):
-        read_cards(tmp_path, "net")
-
-
 def test_the_first_folder_with_a_card_is_taken(tmp_path):
     for name in ("empty", "mounted", "built-in"):
         (tmp_path / name).mkdir()
