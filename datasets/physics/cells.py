@@ -33,15 +33,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
-from datasets.physics.grid import Array, Grid, Image
+from datasets.physics.grid import Array, Grid, Image, Labels
 
 if TYPE_CHECKING:
     from datasets.physics._cell_kernels import Table
 
-Labels = NDArray[np.uint16]
 Outside = Callable[[Grid], Image]  # signed distance (Z, Y, X) in µm from the tissue, inside < 0
 
 WAVES = 6
@@ -153,9 +151,9 @@ def _relax(
     """Return the cells with weights that bring their volumes near `wanted` ones (any unit)."""
     nucleus = 4 / 3 * np.pi * float(cells.semi_axes_um.prod(axis=1).mean())
     step = (2.5 * nucleus / VOXELS) ** (1 / 3)
-    z, y, x = (max(round(size / step), 1) for size in bounds.size_um)
-    spacing = tuple(size / n for size, n in zip(bounds.size_um, (z, y, x), strict=True))
-    grid = Grid((z, y, x), (spacing[0], spacing[1], spacing[2]), bounds.origin)
+    shape = tuple(max(round(size / step), 1) for size in bounds.size_um)
+    spacing = tuple(size / n for size, n in zip(bounds.size_um, shape, strict=True))
+    grid = Grid(shape, spacing, bounds.origin)
     distance = outside(grid)
     volume = float(np.prod(spacing)) * np.count_nonzero(distance < 0) / len(cells)
     wanted = wanted / wanted.mean() * volume
@@ -184,16 +182,16 @@ def _table(cells: Tessellation, brightness: float | Array, look: tuple[float, ..
 
     smallest, largest = cells.semi_axes_um.min(axis=1), cells.semi_axes_um.max(axis=1)
     ratio = largest / smallest
-    steepest = 1.1 * (ratio + 1) / (2 * np.sqrt(ratio))  # Kantorovich's inequality, and a margin
     radii = cells.semi_axes_um.prod(axis=1) ** (1 / 3)
     table = np.zeros(len(cells), CELL)
     table["centre"], table["axes"] = cells.centres_um, cells.semi_axes_um
     table["frame"] = np.swapaxes(cells.rotations, 1, 2)
     table["smallest"], table["largest"] = smallest, largest
-    table["steepest"] = steepest
+    # Kantorovich's inequality, and a margin
+    table["steepest"] = 1.1 * (ratio + 1) / (2 * np.sqrt(ratio))
     table["wrinkle"] = np.linalg.norm(cells.wrinkles, axis=2).sum(axis=1)
-    table["radius"] = radii
-    table["weight"], table["brightness"] = cells.weights_um, brightness
+    table["radius"], table["weight"] = radii, cells.weights_um
+    table["brightness"] = brightness
     softness = cells.softness_um
     scale = np.array([LIGHTEST * softness, HEAVIEST * softness, softness, 1 / radii.mean()])
     turns = np.concatenate([cells.wrinkles, cells.stain], axis=2).transpose(0, 2, 1)
@@ -215,24 +213,14 @@ def _fill(
 
     if not len(cells):
         return
-    phase = cells.waves[:, 2:] * grid.centres(2)
-    ripples = np.stack([np.cos(phase), np.sin(phase)]).astype(np.float32)
     positions = (grid.centres(0), grid.centres(1), grid.centres(2))
-    _cell_kernels.fill(
-        _table(cells, brightness, look),
-        positions,
-        ripples,
-        np.ascontiguousarray(outside(grid), np.float32),
-        _block(grid),
-        labels,
-        image,
-    )
-
-
-def _block(grid: Grid) -> tuple[int, int, int]:
-    """Return the voxels that share a list of candidates: few, in long rows."""
+    phase = cells.waves[:, 2:] * positions[2]
+    ripples = np.stack([np.cos(phase), np.sin(phase)]).astype(np.float32)
+    away = np.ascontiguousarray(outside(grid), np.float32)
     z, y, x = (round(BLOCK_UM / step) for step in grid.spacing)
-    return max(z, 1), max(y, 1), max(min(16, 4 * x), 4 * ((x + 3) // 4), 4)
+    block = max(z, 1), max(y, 1), max(min(16, 4 * x), 4 * ((x + 3) // 4), 4)  # long rows
+    table = _table(cells, brightness, look)
+    _cell_kernels.fill(table, positions, ripples, away, block, labels, image)
 
 
 def label_cells(cells: Tessellation, grid: Grid, outside: Outside) -> Labels:
@@ -270,11 +258,8 @@ def paint_membranes(
 
     Parameters
     ----------
-    cells : Tessellation
-    grid : Grid
-        That of `out`.
-    outside : callable
-        Signed distance from the tissue on a grid.
+    cells, grid, outside : Tessellation, Grid, callable
+        See `label_cells`.
     thickness_um : float
         Of the two membranes between two cells; at the surface of the tissue there is one.
     brightness : float or (N,) float array

@@ -17,10 +17,8 @@ REACH = 3.0  # standard deviations of a blob that are painted
 
 def fragments(
     rng: np.random.Generator,
-    semi_axes_um: Array,
-    rotations: Array,
+    nuclei: Nuclei,
     centres_um: Array,
-    brightness: Array,
     *,
     count: tuple[int, int] = (5, 15),
     share: float = 0.05,
@@ -31,10 +29,9 @@ def fragments(
     Parameters
     ----------
     rng : numpy Generator
-    semi_axes_um, rotations, centres_um : (D, 3), (D, 3, 3) and (D, 3) float arrays
-        The nuclei as ellipsoids; a piece lies inside of its own.
-    brightness : (D,) float array
-        Of the nuclei.
+    nuclei : Nuclei
+        D of them; a piece lies inside the ellipsoid of its own.
+    centres_um : (D, 3) float array
     count : tuple of int
         Range of the number of pieces of a nucleus.
     share : float
@@ -48,9 +45,9 @@ def fragments(
         P pieces, round and without structure, in the order of the nuclei.
     centres_um : (P, 3) float array
     """
-    radii, centres, bright = [], [], []
+    radii, centres, bright = [np.zeros(0)], [np.zeros((0, 3))], [np.zeros(0)]
     for axes, turn, centre, light in zip(
-        semi_axes_um, rotations, centres_um, brightness, strict=True
+        nuclei.semi_axes_um, nuclei.rotations, centres_um, nuclei.brightness, strict=True
     ):
         volumes = np.sort(np.exp(rng.normal(0.0, UNEVEN, rng.integers(*count, endpoint=True))))
         volumes *= share * axes.prod() / volumes.sum()
@@ -58,8 +55,6 @@ def fragments(
         radii.append(size)
         centres.append(centre + _places(rng, size, axes) @ turn.T)
         bright.append(np.full(len(size), light * rng.uniform(*factor)))
-    if not radii:
-        return _compact(rng, np.zeros(0), np.zeros(0), 0.0), np.zeros((0, 3))
     pieces = _compact(rng, np.concatenate(radii), np.concatenate(bright), 0.06)
     return pieces, np.concatenate(centres)
 
@@ -70,7 +65,6 @@ def bodies(
     *,
     diameter_um: Range,
     brightness: Range,
-    contrast: float = 0.3,
 ) -> Nuclei:
     """Return compact bodies like polar bodies or cell debris.
 
@@ -79,12 +73,9 @@ def bodies(
     rng, count : numpy Generator, int
     diameter_um, brightness : tuple of float
         Ranges, both drawn log-uniformly; brightness relative to the median nucleus.
-    contrast : float
-        See `datasets.physics.shapes.Nuclei`.
     """
     radii = _log_uniform(rng, diameter_um, count) / 2
-    light = _log_uniform(rng, brightness, count)
-    return _compact(rng, radii, light, 0.12, contrast)
+    return _compact(rng, radii, _log_uniform(rng, brightness, count), 0.12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +122,7 @@ def draw_blobs(
 
 
 def paint_blobs(blobs: Blobs, grid: Grid, out: Image) -> Image:
-    """Add blobs to an image.
-
-    Parameters
-    ----------
-    blobs : Blobs
-    grid : Grid
-    out : (Z, Y, X) float32 array
-        Changed in place and returned.
+    """Add blobs to an image `out` (Z, Y, X) on a grid, in place, and return it.
 
     Notes
     -----
@@ -169,11 +153,7 @@ def _log_uniform(rng: np.random.Generator, limits: Range, count: int) -> Array:
 
 
 def _compact(
-    rng: np.random.Generator,
-    radii: Array,
-    brightness: Array,
-    axis_spread: float,
-    contrast: float = 0.3,
+    rng: np.random.Generator, radii: Array, brightness: Array, axis_spread: float
 ) -> Nuclei:
     """Return round, smooth bodies of given radii (N,) in µm and brightness (N,)."""
     drawn = shapes.draw_nuclei(
@@ -183,7 +163,6 @@ def _compact(
         diameter_spread=0.0,
         axis_spread=axis_spread,
         brightness_spread=0.0,
-        contrast=contrast,
         nucleoli=0,
     )
     return replace(
@@ -195,14 +174,9 @@ def _compact(
 
 
 def _places(rng: np.random.Generator, radii: Array, semi_axes_um: Array) -> Array:
-    """Return places (P, 3) of spheres in an ellipsoid, each that of some tries with most room.
+    """Return places (P, 3) of spheres in an ellipsoid, the largest first.
 
-    Parameters
-    ----------
-    rng : numpy Generator
-    radii : (P,) float array
-        The largest first.
-    semi_axes_um : (3,) float array
+    Each is, of some tries, the one with most room.
     """
     places = np.zeros((len(radii), 3))
     for i, radius in enumerate(radii):

@@ -5,6 +5,8 @@ better than a mask does: linear interpolation errs by ``spacing² / (8 radius)``
 64 samples across 300 µm.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, special
@@ -40,37 +42,25 @@ def to_ellipsoid(half: int, spacing: Lengths, semi_axes: Lengths) -> Image:
     ----------
     Eberly, Robust computation of distance from a point to a hyperellipsoid (2011, revised 2020).
     """
-    axes = [np.float64(axis) for axis in semi_axes]
+    axes = np.reshape(semi_axes, (3, 1, 1, 1))
     ticks = [(np.arange(half) + 0.5) * step for step in spacing]
-    points = [points.ravel() for points in np.meshgrid(*ticks, indexing="ij")]
-    squares = [axis**2 for axis in axes]
-    t = np.max([a * p - s for a, p, s in zip(axes, points, squares, strict=True)], axis=0)
+    points = np.stack(np.meshgrid(*ticks, indexing="ij"))
+    squares = axes**2
+    t = (axes * points - squares).max(axis=0)
     for _ in range(STEPS):
-        value, slope = -np.ones_like(t), np.zeros_like(t)
-        for a, p, s in zip(axes, points, squares, strict=True):
-            share = 1 / (t + s)
-            term = (a * p * share) ** 2
-            value += term
-            slope += term * share
-        t += value / (2 * slope)
-    parts = [(p * t / (t + s)) ** 2 for p, s in zip(points, squares, strict=True)]
-    distance = (
-        np.copysign(np.sqrt(np.sum(parts, axis=0)), t).astype(np.float32).reshape(half, half, half)
-    )
+        share = 1 / (t + squares)
+        terms = (axes * points * share) ** 2
+        value = terms[0] - 1 + terms[1] + terms[2]
+        t += value / (2 * (terms * share).sum(axis=0))
+    parts = (points * t / (t + squares)) ** 2
+    distance = np.copysign(np.sqrt(parts.sum(axis=0)), t).astype(np.float32)
     for axis in range(3):
         distance = np.concatenate([np.flip(distance, axis), distance], axis)
     return np.asarray(distance)
 
 
-def to_box(positions: tuple[Array, Array, Array], low: Lengths, high: Lengths) -> Image:
-    """Return the distance (Z, Y, X) to a box with the corners `low` and `high` in µm.
-
-    Parameters
-    ----------
-    positions : tuple of (n,) float arrays
-        Of the samples along z, y, x.
-    low, high : tuple of float
-    """
+def to_box(positions: Sequence[Array], low: Lengths, high: Lengths) -> Image:
+    """Return the distance (Z, Y, X) at positions (n,) along z, y, x to a box with two corners."""
     z, y, x = (
         np.maximum(start - ticks, ticks - stop).astype(np.float32)
         for ticks, start, stop in zip(positions, low, high, strict=True)
@@ -95,6 +85,7 @@ def from_shares(shares: Image, spacing: Lengths) -> Image:
     shares : (Z, Y, X) float32 array
         From 0 to 1.
     spacing : tuple of float
+        µm per voxel.
 
     Returns
     -------

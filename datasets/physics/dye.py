@@ -27,10 +27,9 @@ def chromatin_tile(
     (z, y, x) float32 array
     """
     sizes = [scipy.fft.next_fast_len(int(np.ceil(tile_um / step))) for step in grid.spacing]
-    squared = np.zeros([1, 1, 1])
-    for axis, (size, step) in enumerate(zip(sizes, grid.spacing, strict=True)):
-        frequency = (scipy.fft.rfftfreq if axis == 2 else scipy.fft.fftfreq)(size, step)
-        squared = squared + np.expand_dims(frequency**2, [a for a in range(3) if a != axis])
+    transforms = (scipy.fft.fftfreq, scipy.fft.fftfreq, scipy.fft.rfftfreq)
+    waves = [f(n, step) for f, n, step in zip(transforms, sizes, grid.spacing, strict=True)]
+    squared = sum(part**2 for part in np.meshgrid(*waves, indexing="ij", sparse=True))
     exponent = -2 * np.pi**2 * squared * size_um**2
     band = np.exp(exponent) - np.exp(9 * exponent)
     noise = scipy.fft.rfftn(rng.standard_normal(sizes), workers=1) * band

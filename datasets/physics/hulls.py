@@ -135,7 +135,7 @@ def shrinkage(max_overlap: float) -> float:
 def too_large(bodies: Hulls, region: Region) -> NDArray[np.bool_]:
     """Return a mask (N,) of the bodies that, with their gaps, fit nowhere in a region.
 
-    Those whose box is larger than the region's, or whose shortest axis than the region is thick.
+    Their box is larger than the region's, or their shortest axis than the region is thick.
     """
     low, high = region.box_um
     extents = np.sqrt(np.einsum("nii->ni", bodies.matrices))
@@ -145,19 +145,7 @@ def too_large(bodies: Hulls, region: Region) -> NDArray[np.bool_]:
 
 
 def check_room(bodies: Hulls, region: Region) -> None:
-    """Refuse a body that fits nowhere in a region.
-
-    Parameters
-    ----------
-    bodies : Hulls
-        With their gaps.
-    region : Region
-
-    Raises
-    ------
-    InputError
-        If there is one, see `too_large`.
-    """
+    """Raise `InputError` if a body, with its gap, fits nowhere in a region, see `too_large`."""
     large = too_large(bodies, region)
     if large.any():
         low, high = region.box_um

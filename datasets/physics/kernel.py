@@ -38,8 +38,7 @@ class Kernel:
 
         Along each axis, at most a third of the rest is outside.
         """
-        z, y, x = (self._half(axis, (1 - share) / 3) for axis in range(3))
-        return z, y, x
+        return tuple(self._half(axis, (1 - share) / 3) for axis in range(3))
 
     def _half(self, axis: int, outside: float) -> float:
         """Return the distance along an axis beyond which at most this share of the light is."""
@@ -52,16 +51,8 @@ class Kernel:
     def resampled(self, spacing: Lengths) -> "Kernel":
         """Return the light at another voxel size: odd in size, the point in the middle voxel.
 
-        Parameters
-        ----------
-        spacing : tuple of float
-            µm per voxel of the result.
-
-        Returns
-        -------
-        Kernel
-            The box that holds at least `KEPT` of the light, of sum 1. Sum and centroid are kept;
-            each variance grows by that of a voxel, ``spacing² / 12``.
+        The box holds at least `KEPT` of the light, of sum 1. Sum and centroid are kept; each
+        variance grows by that of a voxel, ``spacing² / 12``.
         """
         halves = self.half_um(KEPT)
         image = self.image.astype(np.float64)
@@ -70,8 +61,8 @@ class Kernel:
             size = int(np.ceil(halves[axis] / spacing[axis] - 0.5 - 1e-9))
             edges = np.asarray((np.arange(-size, size + 2) - 0.5) * spacing[axis], np.float64)
             image = _rebinned(image, axis, offsets, step, edges)
-        z, y, x = (float(n // 2) for n in image.shape)
-        return Kernel((image / image.sum()).astype(np.float32), spacing, (z, y, x))
+        centre = tuple(float(n // 2) for n in image.shape)
+        return Kernel((image / image.sum()).astype(np.float32), spacing, centre)
 
 
 def _rebinned(image: Array, axis: int, offsets: Array, step: float, edges: Array) -> Array:

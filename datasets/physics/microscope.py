@@ -1,6 +1,6 @@
 """Point spread functions computed from the optics of a microscope."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from itertools import pairwise
@@ -21,12 +21,7 @@ WIDEST = 24.0  # Airy radii from the axis at most
 THROUGH = 0.99  # of the sample's index: aperture above which no light comes through
 MARGINAL = 0.75  # squared radius in the pupil of the rays whose focus is followed
 
-
-@cache
-def _legendre(count: int) -> tuple[Array, Array]:
-    """Return the nodes and weights of a quadrature; finding them takes longer than using them."""
-    nodes, weights = np.polynomial.legendre.leggauss(count)
-    return nodes, weights
+legendre = cache(np.polynomial.legendre.leggauss)  # nodes and weights of a quadrature: slow
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,23 +67,16 @@ class Objective:
     def intensity(
         self, wavelength_um: float, radii_um: Array, focus_um: Array, depth_um: float
     ) -> Array:
-        """Return the light of a point on a radius, with the focus at some distances behind it.
+        """Return the light (z, r) of a point: 1 at the focus without aberration.
 
         Parameters
         ----------
         wavelength_um : float
             In vacuum.
-        radii_um : (r,) float array
-            Distances from the axis.
-        focus_um : (z,) float array
-            Positions of the focus along z, from the point.
+        radii_um, focus_um : (r,) and (z,) float arrays
+            Distances from the axis, and of the focus along z, from the point.
         depth_um : float
             Of the point in the sample.
-
-        Returns
-        -------
-        (z, r) float array
-            1 at the focus without aberration.
 
         Notes
         -----
@@ -106,7 +94,7 @@ class Objective:
         squared = np.linspace(0, 1, 33) * self.aperture**2
         paths = self._paths(squared, focus_um[[0, -1]], depth_um)
         turns = k * (np.ptp(paths, axis=0).max() + self.aperture * radii_um[-1])
-        nodes, weights = _legendre(64 * (2 + int(turns / 96)))  # two per half turn, and some
+        nodes, weights = legendre(64 * (2 + int(turns / 96)))  # two per half turn, and some
         radius = (nodes + 1) / 2  # in the pupil
         phase = k * self._paths(radius**2 * self.aperture**2, focus_um, depth_um)
         bessel = j0(k * self.aperture * radii_um[:, None] * radius)  # (r, rays)
@@ -169,7 +157,8 @@ def physical(
     """
     excitation_um = emission_um if excitation_um is None else excitation_um
     objective = Objective(na, index_sample, index_immersion)
-    _check(microscope, objective, (emission_um, excitation_um, sheet_um), pinhole_airy)
+    lengths = {"emission_um": emission_um, "excitation_um": excitation_um, "sheet_um": sheet_um}
+    _check(microscope, objective, pinhole_airy, lengths)
     depths = tuple(float(depth) for depth in depths_um)
     if not depths or depths[0] < 0 or any(low >= high for low, high in pairwise(depths)):
         raise InputError(f"depths_um must rise from 0 µm or below it, found {list(depths)}")
@@ -189,14 +178,12 @@ def physical(
 
 
 def _check(
-    microscope: str, objective: Objective, lengths_um: Sequence[float], pinhole_airy: float
+    microscope: str, objective: Objective, pinhole_airy: float, lengths: Mapping[str, float]
 ) -> None:
     """Refuse a microscope that cannot be."""
     if microscope not in MICROSCOPES:
         raise InputError(f"microscope must be {', '.join(MICROSCOPES)}, found {microscope!r}")
-    names = ("emission_um", "excitation_um", "sheet_um")
-    values = {**asdict(objective), **dict(zip(names, lengths_um, strict=True))}
-    for name, value in values.items():
+    for name, value in {**asdict(objective), **lengths}.items():
         if not (np.isfinite(value) and value > 0):
             raise InputError(f"{name} of a microscope must be a number above 0, found {value}")
     if objective.na >= objective.index_immersion:

@@ -10,15 +10,12 @@ take 0.04 s at a volume fraction of 0.4 and 0.1 s at 0.5; memory: 0.2 kB per pai
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from cytosuite.errors import InputError
 from datasets.physics.grid import Array
-from datasets.physics.hulls import Hulls, check_room, closeness, hulls, shrinkage
+from datasets.physics.hulls import Hulls, Index, check_room, closeness, hulls, shrinkage
 from datasets.physics.region import Region
-
-Index = NDArray[np.intp]
 
 ROUNDS = 2000
 TOLERANCE = 0.02  # of the centre distance: how deep two ellipsoids may still overlap at the end
@@ -37,7 +34,7 @@ def pack(
     *,
     gap_um: float = 0.0,
     max_overlap: float = 0.0,
-    groups: Sequence[tuple[Index, Region]] | None = None,
+    groups: Sequence[tuple[Index, Region]] = (),
     rounds: int = ROUNDS,
 ) -> Array:
     """Return centres of ellipsoids that do not overlap and lie inside a region.
@@ -73,7 +70,8 @@ def pack(
     """
     whole = hulls(semi_axes_um + gap_um / 2, rotations)
     shrunk = hulls(semi_axes_um * shrinkage(max_overlap) + gap_um / 2, rotations)
-    homes = _homes(len(semi_axes_um), region, groups or ())
+    rest = np.setdiff1d(np.arange(len(semi_axes_um)), [i for home, _ in groups for i in home])
+    homes = [(np.asarray(home), room) for home, room in [(rest, region), *groups] if len(home)]
     centres = np.zeros(semi_axes_um.shape)
     for chosen, home in homes:
         check_room(whole.part(chosen), home)
@@ -112,17 +110,6 @@ def _relax(
                 break  # at this pace the rounds left do not suffice
             before, now = now, np.inf
     raise InputError(_explain(centres, shrunk, whole, homes, number))
-
-
-def _homes(
-    count: int, region: Region, groups: Sequence[tuple[Index, Region]]
-) -> list[tuple[Index, Region]]:
-    """Return the groups that have members, and all others with `region`."""
-    rest = np.ones(count, bool)
-    for chosen, _ in groups:
-        rest[chosen] = False
-    homes = [(np.flatnonzero(rest), region), *groups]
-    return [(np.asarray(chosen), home) for chosen, home in homes if len(chosen)]
 
 
 def _neighbours(centres: Array, bodies: Hulls) -> tuple[Index, Index]:

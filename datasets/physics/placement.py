@@ -17,11 +17,9 @@ from scipy.spatial import cKDTree
 
 from cytosuite.errors import InputError
 from datasets.physics.grid import Array
-from datasets.physics.hulls import Hulls, check_room, hulls, shrinkage, too_large
+from datasets.physics.hulls import Hulls, Index, check_room, hulls, shrinkage, too_large
 from datasets.physics.region import Region
 from datasets.physics.tissue import ellipsoid
-
-Index = NDArray[np.intp]
 
 TRIALS = 512  # positions tried at once, at most
 LEAST = 32  # and at least
@@ -30,16 +28,7 @@ PATIENCE = 2000  # positions tried for a ball
 
 
 def count_for(region: Region, volume_fraction: float, mean_volume_um3: float) -> int:
-    """Return the number of nuclei that gives a region a volume fraction, at least 1.
-
-    Parameters
-    ----------
-    region : Region
-    volume_fraction : float
-        Of the nuclei together.
-    mean_volume_um3 : float
-        Of one nucleus.
-    """
+    """Return the number of nuclei of a mean volume that fill a share of a region, at least 1."""
     return max(1, round(volume_fraction * region.volume_um3 / mean_volume_um3))
 
 
@@ -141,16 +130,9 @@ def _judge(
 ) -> tuple[list[int], int, int]:
     """Return the accepted trials, the number of trials made and the failures since the last.
 
-    Parameters
-    ----------
-    free : (n,) int array
-        Trials that hit nothing placed before the batch.
-    conflicts : list of list of int
-        For each of them, those before it that it overlaps.
-    limits : tuple of int
-        Trials in the batch, failures in a row before it, and how many in a row end it.
-    again : bool
-        Whether bodies are in the batch more than once, so that the first success ends it.
+    `free` (n,) are the trials that hit nothing placed before the batch, `conflicts` those of them
+    that each overlaps, `limits` the trials in the batch, the failures in a row before it, and how
+    many end it. Where bodies are in the batch `again` and again, the first success ends it.
     """
     trials, failures, limit = limits
     accepted: dict[int, int] = {}
@@ -220,7 +202,5 @@ def subcultures(
                 f"{region.volume_um3:.0f} µm³ after {len(placed)} of {len(across)}; lower the "
                 "diameters or the number of subcultures, or make the tissue larger"
             )
-    balls = []
-    for z, y, x, a, b, c in np.concatenate([centres, semi_axes], axis=1).tolist():
-        balls.append(ellipsoid((z, y, x), (a, b, c)).intersect(region))
-    return balls
+    balls = zip(map(tuple, centres), map(tuple, semi_axes), strict=True)
+    return [ellipsoid(centre, axes).intersect(region) for centre, axes in balls]

@@ -231,10 +231,8 @@ def _debris(
     found = [
         debris.fragments(
             rng,
-            nuclei.semi_axes_um,
-            nuclei.rotations,
+            nuclei,
             points,
-            nuclei.brightness,
             count=wanted.fragments,
             share=wanted.fragment_share,
             factor=wanted.fragment_brightness,

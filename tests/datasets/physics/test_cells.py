@@ -178,7 +178,7 @@ def test_slabs_and_blocks_give_the_same_bits(tissue, monkeypatch):
     slabs = [_both(grown, grid.slab(*span), tissue[2]) for span in pairwise(cuts)]
     for one, parts in zip(whole, zip(*slabs, strict=True), strict=True):
         np.testing.assert_array_equal(one, np.concatenate(parts))
-    monkeypatch.setattr(cells, "_block", lambda _: (9, 17, 23))
+    monkeypatch.setattr(cells, "BLOCK_UM", 9.0)
     for one, other in zip(whole, _both(grown, grid, tissue[2]), strict=True):
         np.testing.assert_array_equal(one, other)
 

@@ -13,12 +13,6 @@ def _dying(count=4, seed=0):
     return rng, nuclei, rng.uniform(10, 60, (count, 3))
 
 
-def _fragments(rng, nuclei, centres, **options):
-    return debris.fragments(
-        rng, nuclei.semi_axes_um, nuclei.rotations, centres, nuclei.brightness, **options
-    )
-
-
 def _blobs(centre=MIDDLE, sigma=(3.0, 2.0, 1.0), brightness=1.5):
     return debris.Blobs(np.array([centre]), np.array([sigma]), np.array([brightness]))
 
@@ -29,7 +23,7 @@ def _paint(blobs, grid):
 
 def test_pieces_fill_their_share_of_each_nucleus():
     rng, nuclei, centres = _dying(1)
-    pieces, places = _fragments(rng, nuclei, centres, share=0.08)
+    pieces, places = debris.fragments(rng, nuclei, centres, share=0.08)
     assert bodies.volumes_um3(pieces).sum() == pytest.approx(0.08 * bodies.volumes_um3(nuclei)[0])
     assert places.shape == (len(pieces), 3)
     assert (pieces.phase == shapes.FRAGMENT).all()
@@ -38,7 +32,7 @@ def test_pieces_fill_their_share_of_each_nucleus():
 
 def test_number_and_brightness_of_pieces_are_in_their_ranges():
     rng, nuclei, centres = _dying(60)
-    pieces, places = _fragments(rng, nuclei, centres, count=(2, 4), factor=(3, 10))
+    pieces, places = debris.fragments(rng, nuclei, centres, count=(2, 4), factor=(3, 10))
     near = np.linalg.norm(places[:, None] - centres, axis=2).argmin(axis=1)
     counts = np.bincount(near, minlength=60)
     assert counts.mean() == pytest.approx(3, abs=0.5)
@@ -49,7 +43,7 @@ def test_number_and_brightness_of_pieces_are_in_their_ranges():
 
 def test_pieces_lie_inside_of_their_nucleus():
     rng, nuclei, centres = _dying(1)
-    pieces, places = _fragments(rng, nuclei, centres, share=0.2)
+    pieces, places = debris.fragments(rng, nuclei, centres, share=0.2)
     local = (places - centres) @ nuclei.rotations[0] / nuclei.semi_axes_um[0]
     reach = pieces.semi_axes_um.max(axis=1) / nuclei.semi_axes_um.min()
     assert (np.linalg.norm(local, axis=1) + reach).max() <= 1
@@ -57,7 +51,7 @@ def test_pieces_lie_inside_of_their_nucleus():
 
 def test_pieces_are_uneven_and_hardly_overlap():
     rng, nuclei, centres = _dying(1)
-    pieces, places = _fragments(rng, nuclei, centres, count=(12, 12))
+    pieces, places = debris.fragments(rng, nuclei, centres, count=(12, 12))
     radii = pieces.semi_axes_um.prod(axis=1) ** (1 / 3)
     assert radii.max() > 1.4 * radii.min()
     distance = np.linalg.norm(places[:, None] - places, axis=2) + 1e9 * np.eye(12)
@@ -66,13 +60,13 @@ def test_pieces_are_uneven_and_hardly_overlap():
 
 def test_without_dying_nuclei_there_are_no_pieces():
     rng, nuclei, centres = _dying(1)
-    pieces, places = _fragments(rng, nuclei.take(np.zeros(0, int)), centres[:0])
+    pieces, places = debris.fragments(rng, nuclei.take(np.zeros(0, int)), centres[:0])
     assert len(pieces) == 0
     assert places.shape == (0, 3)
 
 
 def test_same_seed_gives_the_same_pieces():
-    one, other = (_fragments(*_dying(3, seed=2)) for _ in range(2))
+    one, other = (debris.fragments(*_dying(3, seed=2)) for _ in range(2))
     assert (one[1] == other[1]).all()
     assert (one[0].brightness == other[0].brightness).all()
 
