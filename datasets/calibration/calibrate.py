@@ -1,30 +1,25 @@
 """Calibrate a simulator to a folder of real images: a recipe, its record and a table."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
 from cytosuite.files import atomic, digest, write_json
 from cytosuite.volume import Volume
-from datasets.calibration.compare import Row, as_text, compare, facts_of, mean_scores
-from datasets.calibration.fit import Fit, Pair, Simulate, draw, fit, statistics_of
-from datasets.calibration.measure import Statistics, measure
-from datasets.calibration.simulator import simulator
+from datasets.calibration.compare import Row, as_text, compare, facts_of, for_json, mean_scores
+from datasets.calibration.fit import Fit, Simulate, Stack, draw, fit, statistics_of
+from datasets.calibration.knobs import nested
+from datasets.calibration.measure import Labels, StackStatistics, measure
 from datasets.calibration.start import Start, start
 from datasets.calibration.toml_text import to_toml
 from datasets.calibration.unannotated import segment
 from datasets.folder.collect import collect
 from datasets.folder.load import load
-
-Say = Callable[[str], None]
-Stacks = list[tuple[Volume, NDArray[np.integer]]]
-Draw = Callable[[Path, Stacks, Stacks], None]
 
 LABELS = "instance-labels"
 MARGIN = 0.25
@@ -33,14 +28,29 @@ GROWS = -0.002  # dimming per µm below which the objective is taken to be on th
 
 
 class Real(NamedTuple):
-    """The real stacks; `turned` says whether z was turned over."""
+    """The real stacks and what is measured in them; `turned` says whether z was turned over."""
 
+    folder: str
     names: list[str]
-    images: list[Volume]
-    labels: list[NDArray[np.integer] | None]
+    stacks: list[tuple[Volume, Labels | None]]
     digest: str
     turned: bool
-    statistics: Statistics
+    statistics: StackStatistics
+    begin: Start
+
+    @property
+    def notes(self) -> list[str]:
+        """Values that are missing or uncertain."""
+        return [*self.statistics.notes, *self.begin.notes]
+
+
+class Trial(NamedTuple):
+    """Stacks drawn from the fitted recipe with new seeds, and the comparison with the real ones."""
+
+    stacks: list[Stack]
+    refused: int
+    statistics: StackStatistics
+    rows: list[Row]
 
 
 def calibrate(
@@ -53,10 +63,10 @@ def calibrate(
     seed: int = 0,
     pattern: str = "*",
     spacing: tuple[float, ...] | None = None,
-    say: Say = lambda _: None,
-    draw_strip: Draw | None = None,
+    say: Callable[[str], None] = lambda _: None,
+    draw_strip: Callable[[Path, list[Stack], list[Stack]], None] = lambda *_: None,
 ) -> Path:
-    """Fit a simulator to a folder of real images and write the recipe.
+    """Fit a simulator to a folder of real images, write the recipe and return its path.
 
     Parameters
     ----------
@@ -76,13 +86,8 @@ def calibrate(
         µm per voxel (z, y, x), in place of the values in the files.
     say : callable
         Receives lines of progress.
-    draw_strip : callable, optional
+    draw_strip : callable
         Writes a picture of real above simulated stacks: path, real and simulated stacks.
-
-    Returns
-    -------
-    Path
-        `out`.
 
     Raises
     ------
@@ -91,32 +96,44 @@ def calibrate(
     """
     if out.suffix != ".toml":
         raise InputError(f"{out}: a recipe ends with .toml, found {out.suffix!r}")
-    simulate = simulator(dataset)
-    found = _read(real, pattern, spacing)
-    measured = found.statistics
-    begin = start(measured, found.images, MARGIN)
-    say(f"{len(found.names)} stacks, {measured.annotated} annotated")
-    for note in (*measured.notes, *begin.notes):
+    simulate, found = simulator(dataset), _read(real, pattern, spacing)
+    say(f"{len(found.stacks)} stacks, {found.statistics.annotated} annotated")
+    for note in found.notes:
         say(f"note: {note}")
     effort = {"rounds": rounds, "cases": cases, "seed": seed}
-    fitted = fit(measured, begin, simulate, **effort, margin=MARGIN, say=say)
-    count = max(cases, len(found.names))
-    seeds = range(seed + HELD_OUT, seed + HELD_OUT + count)
-    before = _defaults(simulate, begin, seeds)
-    after, refused = draw(simulate, fitted.parameters, seeds)
-    if refused:
-        say(f"note: {refused} of {count} draws from the recipe were refused; lower its gap_um")
-    earlier = statistics_of(measured, before, None) if before else None
-    later = statistics_of(measured, after, begin.fixed["camera.offset"])
-    rows = compare(measured, earlier, later)
-    _write(dataset, real.resolve().name, out, found, begin, fitted, later, rows, seed)
-    if draw_strip is not None:
-        stacks = [(image, labels.array) for image, labels in after]
-        draw_strip(out.with_suffix(".png"), _shown(found), stacks)
-    first, last = mean_scores(rows)
-    say(f"likeness to the real stacks: {first:.2f} before, {last:.2f} after")
+    fitted = fit(found.statistics, found.begin, simulate, **effort, margin=MARGIN, say=say)
+    trial = _try(simulate, found, fitted, seed + HELD_OUT, max(cases, len(found.stacks)), say)
+    _write(dataset, out, found, fitted, trial, seed)
+    draw_strip(out.with_suffix(".png"), [_labelled(*s) for s in found.stacks], trial.stacks)
+    say("likeness to the real stacks: {:.2f} before, {:.2f} after".format(*mean_scores(trial.rows)))
     say(f"recipe: {out}")
     return out
+
+
+def simulator(dataset: str) -> Simulate:
+    """Return a function that simulates one stack with its labels from parameters and a seed.
+
+    Parameters
+    ----------
+    dataset : str
+        Name of a simulated dataset; today ``spheroid`` alone has parameters that a calibration
+        knows.
+
+    Raises
+    ------
+    InputError
+        If the dataset is another one.
+    """
+    if dataset != "spheroid":
+        raise InputError(f"dataset to calibrate: expected spheroid, found {dataset!r}")
+    from datasets.spheroid.generate import generate  # the calibration itself needs no simulator
+
+    def simulate(parameters: Mapping[str, Any], seed: int) -> Stack:
+        """Return one stack with its labels."""
+        sample = generate(np.random.default_rng(seed), parameters)
+        return sample.volume("microscopy-image"), sample.volume(LABELS).array
+
+    return simulate
 
 
 def _read(folder: Path, pattern: str, spacing: tuple[float, ...] | None) -> Real:
@@ -126,9 +143,11 @@ def _read(folder: Path, pattern: str, spacing: tuple[float, ...] | None) -> Real
         raise InputError(f"{folder}: no image is named like {pattern!r}")
     annotated = [item for item in items if LABELS in item.files]
     items = annotated or items  # labels found by threshold are another ruler
-    samples = [load(item, spacing) for item in items]
-    images = [sample.volume("microscopy-image") for sample in samples]
-    for item, image in zip(items, images, strict=True):
+    stacks: list[tuple[Volume, Labels | None]] = []
+    for item in items:
+        sample = load(item, spacing)
+        image = sample.volume("microscopy-image")
+        stacks.append((image, sample.volume(LABELS).array if annotated else None))
         if image.axes != "ZYX" or min(image.shape) < 8:
             raise InputError(
                 f"{item.image}: a calibration needs 3D stacks of at least 8 voxels along each "
@@ -136,34 +155,50 @@ def _read(folder: Path, pattern: str, spacing: tuple[float, ...] | None) -> Real
             )
         if image.spacing_is_assumed:
             raise InputError(f"{item.image}: the file gives no voxel size; give it (spacing)")
-        if not np.allclose(image.spacing, images[0].spacing, rtol=0.02):
+        if not np.allclose(image.spacing, stacks[0][0].spacing, rtol=0.02):
             raise InputError(
                 f"{item.image}: voxels of {image.spacing} µm, those of {items[0].image.name} have "
-                f"{images[0].spacing}; calibrate one kind of images at a time (pattern)"
+                f"{stacks[0][0].spacing}; calibrate one kind of images at a time (pattern)"
             )
-    labels = [
-        sample.volume(LABELS).array if LABELS in sample.sockets else None for sample in samples
-    ]
-    files = [path for item in items for path in (item.image, *item.files.values())]
-    measured = measure(images, labels)
+    measured = measure(stacks)
     turned = measured.median("dimming") < GROWS
     if turned:
-        images = [replace(image, array=image.array[::-1]) for image in images]
-        labels = [None if label is None else label[::-1] for label in labels]
-        measured = measure(images, labels)
+        stacks = [
+            (replace(image, array=image.array[::-1]), None if labels is None else labels[::-1])
+            for image, labels in stacks
+        ]
+        measured = measure(stacks)
         note = "light grows along z: stacks were turned over, the objective at the first plane"
         measured = replace(measured, notes=(*measured.notes, note))
-    names = [item.name for item in items]
-    return Real(names, images, labels, digest(files, folder), turned, measured)
+    files = [path for item in items for path in (item.image, *item.files.values())]
+    return Real(
+        folder.resolve().name,
+        [item.name for item in items],
+        stacks,
+        digest(files, folder),
+        turned,
+        measured,
+        start(measured, [image for image, _ in stacks], MARGIN),
+    )
 
 
-def _defaults(simulate: Simulate, begin: Start, seeds: Sequence[int]) -> list[Pair]:
+def _try(
+    simulate: Simulate, real: Real, fitted: Fit, seed: int, count: int, say: Callable[[str], None]
+) -> Trial:
+    """Return stacks drawn from the recipe, compared with real ones as are those of the defaults."""
+    seeds = range(seed, seed + count)
+    before = _defaults(simulate, real.begin, seeds)
+    after, refused = draw(simulate, fitted.parameters, seeds)
+    if refused:
+        say(f"note: {refused} of {count} draws from the recipe were refused; lower its gap_um")
+    earlier = statistics_of(real.statistics, before, None) if before else None
+    later = statistics_of(real.statistics, after, real.begin.fixed["camera.offset"])
+    return Trial(after, refused, later, compare(real.statistics, earlier, later))
+
+
+def _defaults(simulate: Simulate, begin: Start, seeds: Sequence[int]) -> list[Stack]:
     """Return stacks of the simulator's defaults with the real voxels, none if these are refused."""
-    image = {
-        name.removeprefix("image."): value
-        for name, value in begin.fixed.items()
-        if name.startswith("image.")
-    }
+    image = nested(begin.fixed)["image"]
     for tissue in ({}, {"n_nuclei": [10, 40]}, {"outline": "fill", "n_nuclei": "auto"}):
         try:
             return draw(simulate, {"image": image, "tissue": tissue}, seeds)[0]
@@ -172,28 +207,23 @@ def _defaults(simulate: Simulate, begin: Start, seeds: Sequence[int]) -> list[Pa
     return []
 
 
-def _write(
-    dataset: str,
-    name: str,
-    out: Path,
-    real: Real,
-    begin: Start,
-    fitted: Fit,
-    later: Statistics,
-    rows: Sequence[Row],
-    seed: int,
-) -> None:
-    """Write recipe, record and table; `name` is that of the folder of real images."""
+def _labelled(image: Volume, labels: Labels | None) -> Stack:
+    """Return a stack with labels, found by threshold where none are given."""
+    return image, segment(image) if labels is None else labels
+
+
+def _write(dataset: str, out: Path, real: Real, fitted: Fit, trial: Trial, seed: int) -> None:
+    """Write recipe, record and table."""
+    count = len(real.names)
     recipe = {
         "dataset": dataset,
-        "title": f"Like {name}",
-        "description": f"Fitted to {len(real.names)} real stacks ({real.names[0]}, ...).",
+        "title": f"Like {real.folder}",
+        "description": f"Fitted to {count} real stacks ({real.names[0]}, ...).",
         "cases": 8,
         "parameters": fitted.parameters,
     }
-    notes = [*real.statistics.notes, *begin.notes]
     record = {
-        "folder": name,
+        "folder": real.folder,
         "files": real.names,
         "sha256": real.digest,
         "turned_over": real.turned,
@@ -203,27 +233,19 @@ def _write(
             {key: None if np.isnan(value) else value for key, value in row.items()}
             for row in fitted.misfits
         ],
-        "notes": notes,
-        "real": facts_of(real.statistics),
-        "simulated": facts_of(later),
-        "table": [row.facts() for row in rows],
+        "notes": real.notes,
+        "real": for_json(facts_of(real.statistics)),
+        "simulated": for_json(facts_of(trial.statistics)),
+        "table": [for_json(row._asdict()) for row in trial.rows],
     }
     head = [
-        f"Calibrated on {len(real.names)} stacks of {name}; comments: what was measured there,",
+        f"Calibrated on {count} stacks of {real.folder}; comments: what was measured there,",
         "median (10 % to 90 %) over stacks. Record, table and picture lie beside this file.",
-        *(f"Note: {note}" for note in notes),
+        *(f"Note: {note}" for note in real.notes),
     ]
     comments = {f"parameters.{key}": text for key, text in fitted.comments.items()}
     write_json(out.with_suffix(".json"), record)
     with atomic(out.with_suffix(".md")) as temporary:
-        temporary.write_text(as_text(rows) + "\n", encoding="utf-8")
+        temporary.write_text(as_text(trial.rows) + "\n", encoding="utf-8")
     with atomic(out) as temporary:
         temporary.write_text(to_toml(recipe, comments, head), encoding="utf-8")
-
-
-def _shown(real: Real) -> Stacks:
-    """Return real stacks with labels, found by threshold where none are given."""
-    return [
-        (image, segment(image) if labels is None else labels)
-        for image, labels in zip(real.images, real.labels, strict=True)
-    ]

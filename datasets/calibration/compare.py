@@ -1,16 +1,17 @@
 """Compare real with simulated images before and after a calibration: a table of scores."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from math import isfinite, nan
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.metrics.realism.wasserstein import transport
-from datasets.calibration.measure import OBJECT_STATISTICS, VOLUME_STATISTICS, Statistics
+from datasets.calibration.measure import OBJECT_STATISTICS, VOLUME_STATISTICS, StackStatistics
 
 Floats = NDArray[np.float64]
+Quantiles = tuple[float, float, float]  # 10 %, 50 % and 90 %; NaN where there is nothing
 
 COMPARED = (
     *("volume_um3", "height_um", "width_um", "elongation", "flatness"),
@@ -19,37 +20,16 @@ COMPARED = (
 PER_STACK = ("objects", "noise", "halo", "glow", "brightness_spread", "edge_z_um", "edge_xy_um")
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One property of images, real and simulated.
-
-    Parameters
-    ----------
-    name : str
-        Of the property.
-    meaning : str
-        Description with the unit.
-    real, before, after : tuple of float
-        10 %, 50 % and 90 % quantiles; NaN where there is nothing.
-    score_before, score_after : float
-        See `similarity`.
-    """
+class Row(NamedTuple):
+    """One property of images, real and simulated: meaning with unit, quantiles, `similarity`."""
 
     name: str
     meaning: str
-    real: tuple[float, float, float]
-    before: tuple[float, float, float]
-    after: tuple[float, float, float]
+    real: Quantiles
+    before: Quantiles
+    after: Quantiles
     score_before: float
     score_after: float
-
-    def facts(self) -> dict[str, object]:
-        """Return the row for JSON, with None in place of NaN."""
-        values = asdict(self)
-        return {
-            key: [_json(part) for part in value] if isinstance(value, tuple) else _json(value)
-            for key, value in values.items()
-        }
 
 
 def similarity(real: Floats, simulated: Floats) -> float:
@@ -83,12 +63,14 @@ def similarity(real: Floats, simulated: Floats) -> float:
     return 1 - transport(*sides).distance / scale if scale > 0 else nan
 
 
-def compare(real: Statistics, before: Statistics | None, after: Statistics) -> list[Row]:
+def compare(
+    real: StackStatistics, before: StackStatistics | None, after: StackStatistics
+) -> list[Row]:
     """Return the similarity of real and simulated images, property by property.
 
     Parameters
     ----------
-    real, before, after : Statistics
+    real, before, after : StackStatistics
         Measured by the same code; `before` may be missing.
 
     Returns
@@ -99,18 +81,30 @@ def compare(real: Statistics, before: Statistics | None, after: Statistics) -> l
     """
     dark = real.median("offset")
     dark = dark if isfinite(dark) else float(np.quantile(real.outside, 0.001))
-    sides = [real, before, after]
+    meanings = {
+        "grey_inside": "grey values in objects above dark, counts",
+        "grey_outside": "grey values in background above dark, counts",
+        **{name: f"per object: {OBJECT_STATISTICS[name]}" for name in COMPARED},
+        **{f"stack_{name}": f"per stack: {VOLUME_STATISTICS[name]}" for name in PER_STACK},
+    }
+    sides = [_samples(side, dark) if side else {} for side in (real, before, after)]
     rows = []
-    for name, words in (("inside", "objects"), ("outside", "background")):
-        values = [getattr(side, name) - dark if side else np.zeros(0) for side in sides]
-        rows.append(_row(f"grey_{name}", f"grey values in {words} above dark, counts", values))
-    for name in COMPARED:
-        values = [side.objects[name] if side else np.zeros(0) for side in sides]
-        rows.append(_row(name, f"per object: {OBJECT_STATISTICS[name]}", values))
-    for name in PER_STACK:
-        values = [side.volumes[name] if side else np.zeros(0) for side in sides]
-        rows.append(_row(f"stack_{name}", f"per stack: {VOLUME_STATISTICS[name]}", values))
+    for name, meaning in meanings.items():
+        values = [side.get(name, np.zeros(0)) for side in sides]
+        scores = [similarity(values[0], side) for side in values[1:]]
+        shown = [_quantiles(side) for side in values]
+        rows.append(Row(name, meaning, shown[0], shown[1], shown[2], *scores))
     return rows
+
+
+def _samples(side: StackStatistics, dark: float) -> dict[str, Floats]:
+    """Return the values of every property that is compared."""
+    return {
+        "grey_inside": side.inside - dark,
+        "grey_outside": side.outside - dark,
+        **side.objects,
+        **{f"stack_{name}": values for name, values in side.volumes.items()},
+    }
 
 
 def mean_scores(rows: Sequence[Row]) -> tuple[float, float]:
@@ -132,41 +126,35 @@ def as_text(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def facts_of(statistics: Statistics) -> Mapping[str, object]:
-    """Return the 10 %, 50 % and 90 % quantiles of all statistics, for JSON."""
+def facts_of(statistics: StackStatistics) -> dict[str, object]:
+    """Return the 10 %, 50 % and 90 % quantiles of all statistics."""
+    tables = {"per_stack": statistics.volumes, "per_object": statistics.objects}
     return {
         "stacks": len(statistics.volumes["objects"]),
         "annotated": statistics.annotated,
-        "notes": list(statistics.notes),
-        "per_stack": {
-            name: [_json(statistics.quantile(name, share)) for share in (0.1, 0.5, 0.9)]
-            for name in statistics.volumes
-        },
-        "per_object": {
-            name: [_json(value) for value in _quantiles(values)]
-            for name, values in statistics.objects.items()
+        "notes": statistics.notes,
+        **{
+            name: {key: _quantiles(values) for key, values in table.items()}
+            for name, table in tables.items()
         },
     }
 
 
-def _row(name: str, meaning: str, values: Sequence[Floats]) -> Row:
-    """Return a row from the values of the real images, before and after."""
-    real, before, after = (_quantiles(side) for side in values)
-    scores = [similarity(values[0], side) for side in values[1:]]
-    return Row(name, meaning, real, before, after, scores[0], scores[1])
+def for_json(value: object) -> object:
+    """Return nested values for JSON: numbers with 5 digits, None in place of NaN."""
+    if isinstance(value, Mapping):
+        return {key: for_json(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [for_json(part) for part in value]
+    if isinstance(value, float):
+        return float(f"{value:.5g}") if isfinite(value) else None
+    return value
 
 
-def _quantiles(values: Floats) -> tuple[float, float, float]:
+def _quantiles(values: Floats) -> Quantiles:
     """Return 10 %, 50 % and 90 % quantiles of finite values."""
     finite = values[np.isfinite(values)]
     if not finite.size:
         return nan, nan, nan
     low, middle, high = np.quantile(finite, [0.1, 0.5, 0.9])
     return float(low), float(middle), float(high)
-
-
-def _json(value: object) -> object:
-    """Return a number with 5 digits, None in place of NaN."""
-    if isinstance(value, float):
-        return float(f"{value:.5g}") if isfinite(value) else None
-    return value

@@ -13,19 +13,25 @@ McFadden, A method of simulated moments, Econometrica 57 (1989), doi:10.2307/191
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import isfinite, log, nan, pi
+from math import exp, inf, isfinite, log, nan, pi
 from typing import Any
 
 import numpy as np
 
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
-from datasets.calibration.knobs import KNOBS, Knob, nested, of_parameters
-from datasets.calibration.measure import VOLUME_STATISTICS, Statistics, measure
+from datasets.calibration.knobs import KNOBS, Knob, nested
+from datasets.calibration.measure import (
+    VOLUME_STATISTICS,
+    Labels,
+    StackStatistics,
+    finite_median,
+    measure,
+)
 from datasets.calibration.start import Start, short
 
-Pair = tuple[Volume, Volume]  # image and labels
-Simulate = Callable[[Mapping[str, Any], int], list[Pair]]
+Stack = tuple[Volume, Labels]  # image and labels
+Simulate = Callable[[Mapping[str, Any], int], Stack]
 Values = dict[str, float]
 
 DAMPING = 0.7
@@ -56,7 +62,7 @@ class Fit:
 
 
 def fit(
-    real: Statistics,
+    real: StackStatistics,
     begin: Start,
     simulate: Simulate,
     *,
@@ -70,12 +76,12 @@ def fit(
 
     Parameters
     ----------
-    real : Statistics
+    real : StackStatistics
         Of the real stacks.
     begin : Start
         First estimates; knobs without one stay out.
     simulate : callable
-        ``simulate(parameters, seed)`` returns stacks with their labels.
+        ``simulate(parameters, seed)`` returns a stack and its labels.
     rounds, cases, seed : int
         Number of rounds (that with the smallest misfit counts), stacks simulated in a round, and
         the seed of the first.
@@ -91,18 +97,17 @@ def fit(
     """
     if rounds < 1 or cases < 1:
         raise InputError(f"calibration: needs a round and a case, found {rounds} and {cases}")
-    knobs = _tuned(begin)
-    places = {knob.parameter: knob.place(begin.centres[knob.parameter]) for knob in knobs}
-    task = _Task(real, begin, simulate, cases, seed, margin)
+    task = _Task(real, begin, simulate, _knobs(begin), cases, seed, margin)
+    places = {knob.parameter: knob.place(begin.centres[knob.parameter]) for knob in task.knobs}
     paired = (rounds + 1) // 2
     misfits: list[Values] = []
-    best, least = dict(places), float("inf")
+    best, least = dict(places), inf
     for number in range(1, rounds + 1):
         if number == paired + 1:
-            least = float("inf")  # only now do misfits tell of the recipe
-        missing, refused = (_pairs if number <= paired else _drawn)(task, knobs, places)
+            least = inf  # only now do misfits tell of the recipe
+        missing, refused = (task.of_pairs if number <= paired else task.of_draws)(places)
         misfits.append(missing)
-        known = _known(knobs, missing)
+        known = [(k, m) for k in task.knobs if isfinite(m := missing[k.parameter])]
         total = float(np.mean([abs(m / k.response) / k.step for k, m in known] or [0.0]))
         say(f"round {number} of {rounds}: " + _in_words(known))
         if total + refused < least:
@@ -113,165 +118,17 @@ def fit(
             places[knob.parameter] = knob.place(knob.value(there + turn))
         if refused and "tissue.gap_um" in places:
             places["tissue.gap_um"] *= TIGHTER
-    return _result(task, knobs, best, tuple(misfits))
+    return task.result(best, tuple(misfits))
 
 
-@dataclass(frozen=True, slots=True)
-class _Task:
-    """Constants of all rounds."""
-
-    real: Statistics
-    begin: Start
-    simulate: Simulate
-    cases: int
-    seed: int
-    margin: float
-
-
-def _pairs(task: _Task, knobs: Sequence[Knob], places: Values) -> tuple[Values, int]:
-    """Return real minus simulated statistics, in the median over pairs of stacks."""
-    real = task.real
-    lacks: dict[str, list[float]] = {knob.parameter: [] for knob in knobs}
-    for case, model in enumerate(_models(real, task.cases)):
-        values = _of_model(knobs, places, real, model)
-        stacks = _simulated(task, values, task.seed + 1000 * case)
-        found = statistics_of(real, stacks, task.begin.fixed.get("camera.offset"))
-        for knob in knobs:
-            own = knob.seen_at(float(real.volumes[knob.statistic][model]))
-            lacks[knob.parameter].append(own - knob.seen_at(found.median(knob.statistic)))
-    finite = {name: [v for v in values if isfinite(v)] for name, values in lacks.items()}
-    return {name: float(np.median(v)) if v else nan for name, v in finite.items()}, 0
-
-
-def _drawn(task: _Task, knobs: Sequence[Knob], places: Values) -> tuple[Values, int]:
-    """Return real minus drawn statistics, and the number of refused draws."""
-    parameters = _result(task, knobs, places, ()).parameters
-    seeds = [task.seed + 1000 * case for case in range(max(task.cases, FEWEST))]
-    stacks, refused = draw(task.simulate, parameters, seeds)
-    found = statistics_of(task.real, stacks, task.begin.fixed.get("camera.offset"))
-    missing = {knob.parameter: _middle(knob, task.real) - _middle(knob, found) for knob in knobs}
-    return missing, refused
-
-
-def _middle(knob: Knob, statistics: Statistics) -> float:
-    """Return the middle of stacks on the scale of a statistic: half-way between mean and median.
-
-    Ranges are drawn from evenly, and real stacks seldom lie even; by the median alone one end of
-    a range would be far out.
-    """
-    places = [knob.seen_at(float(value)) for value in statistics.volumes[knob.statistic]]
-    finite = [place for place in places if isfinite(place)]
-    if not finite:
-        return nan
-    return float(np.median(finite) + np.mean(finite)) / 2
-
-
-def draw(
-    simulate: Simulate, parameters: Mapping[str, Any], seeds: Sequence[int]
-) -> tuple[list[Pair], int]:
-    """Return stacks drawn from one recipe, without those that have no room for their nuclei.
-
-    Returns
-    -------
-    stacks : list of (Volume, Volume)
-        Images with labels.
-    refused : int
-        Seeds that gave none.
-
-    Raises
-    ------
-    InputError
-        If all are refused: the simulator's last reason.
-    """
-    stacks: list[Pair] = []
-    refused = 0
-    for seed in seeds:
-        try:
-            stacks += simulate(parameters, seed)
-        except InputError:
-            refused += 1
-            if refused == len(seeds):
-                raise
-    return stacks, refused
-
-
-def statistics_of(real: Statistics, stacks: Sequence[Pair], dark: float | None) -> Statistics:
-    """Return the statistics of simulated stacks.
-
-    Parameters
-    ----------
-    real : Statistics
-        Of the real stacks: simulated labels are used only if some of these were annotated.
-    stacks : sequence of (Volume, Volume)
-        Images with labels.
-    dark : float or None
-        Counts in the dark, see `datasets.calibration.measure.measure`.
-    """
-    labels = [truth.array for _, truth in stacks] if real.annotated else None
-    return measure([image for image, _ in stacks], labels, dark=dark)
-
-
-def _tuned(begin: Start) -> tuple[Knob, ...]:
+def _knobs(begin: Start) -> tuple[Knob, ...]:
     """Return the knobs of the parameters to fit; those of photons count in the camera's gain."""
     gain = float(begin.fixed.get("camera.gain", 1.0))
     return tuple(
         replace(knob, response=gain) if knob.parameter == "camera.background_photons" else knob
-        for knob in of_parameters(KNOBS, begin.centres)
+        for knob in KNOBS
+        if knob.parameter in begin.centres
     )
-
-
-def _models(real: Statistics, cases: int) -> list[int]:
-    """Return the real stacks that simulated ones stand for, from few objects to many."""
-    order = np.argsort(real.volumes["objects"], kind="stable")
-    chosen = (np.arange(cases) + 0.5) / cases * len(order)
-    return [int(order[int(place)]) for place in chosen]
-
-
-def _shift(knob: Knob, real: Statistics, model: int) -> float:
-    """Return the distance of a real stack from the middle of all, on the scale of a parameter."""
-    middle = knob.seen_at(real.median(knob.statistic))
-    own = knob.seen_at(float(real.volumes[knob.statistic][model]))
-    shift = (own - middle) / knob.response
-    return shift if knob.ranged and isfinite(shift) else 0.0
-
-
-def _of_model(knobs: Sequence[Knob], places: Values, real: Statistics, model: int) -> Values:
-    """Return the parameters of the simulated stack that stands for a real one."""
-    values = {
-        knob.parameter: knob.value(places[knob.parameter] + _shift(knob, real, model))
-        for knob in knobs
-    }
-    if "tissue.n_nuclei" in values:
-        values["tissue.n_nuclei"] = max(round(values["tissue.n_nuclei"]), 1)
-        tightest = (_nuclear_volume(values) * 6 / (pi * DENSEST * values["tissue.flattening"])) ** (
-            1 / 3
-        )
-        values["tissue.width_um"] = max(values["tissue.width_um"], tightest)
-    return values
-
-
-def _nuclear_volume(values: Values) -> float:
-    """Return the volume of all nuclei in µm³."""
-    spread = np.exp(4.5 * values["nucleus.diameter_spread"] ** 2)
-    return float(values["tissue.n_nuclei"] * pi / 6 * values["nucleus.diameter_um"] ** 3 * spread)
-
-
-def _simulated(task: _Task, values: Values, seed: int) -> list[Pair]:
-    """Return simulated stacks; tissue that is too tight for its nuclei is made wider."""
-    for attempt in range(TRIES):
-        if attempt and "tissue.width_um" in values:
-            values = values | {"tissue.width_um": values["tissue.width_um"] * WIDER}
-        try:
-            return task.simulate(nested({**task.begin.fixed, **values}), seed)
-        except InputError:
-            if attempt == TRIES - 1 or "tissue.width_um" not in values:
-                raise
-    raise AssertionError  # the last attempt returns or raises
-
-
-def _known(knobs: Sequence[Knob], missing: Values) -> list[tuple[Knob, float]]:
-    """Return the knobs of known misfit, each with its misfit."""
-    return [(k, missing[k.parameter]) for k in knobs if isfinite(missing[k.parameter])]
 
 
 def _in_words(known: Sequence[tuple[Knob, float]]) -> str:
@@ -286,51 +143,187 @@ def _in_words(known: Sequence[tuple[Knob, float]]) -> str:
     return "missing " + ", ".join(words) if words else "nothing to compare"
 
 
-def _result(task: _Task, knobs: Sequence[Knob], places: Values, misfits: tuple[Values, ...]) -> Fit:
-    """Return the fitted parameters as ranges, with their sources."""
-    real, begin, margin = task.real, task.begin, task.margin
-    values: dict[str, Any] = dict(begin.fixed)
-    comments = dict(begin.sources)
-    for knob in knobs:
-        name = knob.parameter
-        low, high = real.quantile(knob.statistic, 0.1), real.quantile(knob.statistic, 0.9)
-        if knob.ranged:
-            values[name] = _range(knob, real, places[name], margin)
+def draw(
+    simulate: Simulate, parameters: Mapping[str, Any], seeds: Sequence[int]
+) -> tuple[list[Stack], int]:
+    """Return stacks drawn from one recipe, without those that have no room for their nuclei.
+
+    Returns
+    -------
+    stacks : list of (Volume, (Z, Y, X) integer array)
+        Images with labels.
+    refused : int
+        Seeds that gave none.
+
+    Raises
+    ------
+    InputError
+        If all are refused: the simulator's last reason.
+    """
+    stacks: list[Stack] = []
+    refused = 0
+    for seed in seeds:
+        try:
+            stacks.append(simulate(parameters, seed))
+        except InputError:
+            refused += 1
+            if refused == len(seeds):
+                raise
+    return stacks, refused
+
+
+def statistics_of(
+    real: StackStatistics, stacks: Sequence[Stack], dark: float | None
+) -> StackStatistics:
+    """Return the statistics of simulated stacks.
+
+    Parameters
+    ----------
+    real : StackStatistics
+        Of the real stacks: simulated labels are used only if some of these were annotated.
+    stacks : sequence of (Volume, (Z, Y, X) integer array)
+        Images with labels.
+    dark : float or None
+        Counts in the dark, see `datasets.calibration.measure.measure`.
+    """
+    return measure(stacks if real.annotated else [(image, None) for image, _ in stacks], dark=dark)
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """Everything that stays the same in all rounds."""
+
+    real: StackStatistics
+    begin: Start
+    simulate: Simulate
+    knobs: tuple[Knob, ...]
+    cases: int
+    seed: int
+    margin: float
+
+    def of_pairs(self, places: Values) -> tuple[Values, int]:
+        """Return real minus simulated statistics, in the median over pairs of stacks."""
+        order = np.argsort(self.real.volumes["objects"], kind="stable")
+        chosen = (np.arange(self.cases) + 0.5) / self.cases * len(order)  # few objects to many
+        missing = []
+        for case, index in enumerate(order[chosen.astype(int)]):
+            stack = self._simulated(self._like(places, index), self.seed + 1000 * case)
+            found = self._measured([stack])
+            missing.append(
+                [
+                    knob.seen_at(float(self.real.volumes[knob.statistic][index]))
+                    - knob.seen_at(found.median(knob.statistic))
+                    for knob in self.knobs
+                ]
+            )
+        medians = map(finite_median, np.array(missing).T)
+        return {knob.parameter: found for knob, found in zip(self.knobs, medians, strict=True)}, 0
+
+    def of_draws(self, places: Values) -> tuple[Values, int]:
+        """Return real minus drawn statistics, and the number of refused draws."""
+        seeds = [self.seed + 1000 * case for case in range(max(self.cases, FEWEST))]
+        stacks, refused = draw(self.simulate, self.result(places, ()).parameters, seeds)
+        found = self._measured(stacks)
+        missing = {k.parameter: _middle(k, self.real) - _middle(k, found) for k in self.knobs}
+        return missing, refused
+
+    def result(self, places: Values, misfits: tuple[Values, ...]) -> Fit:
+        """Return the fitted parameters as ranges, with their sources."""
+        values: dict[str, Any] = dict(self.begin.fixed)
+        comments = dict(self.begin.sources)
+        for knob in self.knobs:
+            name, place = knob.parameter, places[knob.parameter]
+            values[name] = self._range(knob, place) if knob.ranged else short(knob.value(place))
+            low, median, high = (self.real.quantile(knob.statistic, q) for q in (0.1, 0.5, 0.9))
+            meaning = VOLUME_STATISTICS[knob.statistic].split(",")[0]
+            comments[name] = (
+                f"{knob.statistic} {median:.3g} ({low:.3g} to {high:.3g}): {meaning}"
+                if isfinite(median)
+                else f"{knob.statistic} could not be measured: first estimate"
+            )
+        if "tissue.n_nuclei" in places:
+            rows = [self._like(places, index) for index in range(self._count)]
+            dense = [
+                _nuclear_volume(row)
+                / (pi / 6 * row["tissue.width_um"] ** 3 * row["tissue.flattening"])
+                for row in rows
+            ]
+            low, high = (float(np.quantile(dense, share)) for share in (0.1, 0.9))
+            values["tissue.volume_fraction"] = [
+                short(max(low / (1 + self.margin), 0.005)),
+                short(min(high * (1 + self.margin), 0.45)),
+            ]
+            # Large nuclei are few, small ones many: numbers of their own would not fit the tissue.
+            values["tissue.n_nuclei"] = "auto"
+            comments["tissue.volume_fraction"] = comments["tissue.n_nuclei"]
+            comments["tissue.n_nuclei"] = "follows from volume_fraction, width_um and diameter_um"
+        return Fit(nested(values), comments, misfits)
+
+    @property
+    def _count(self) -> int:
+        """Number of real stacks."""
+        return len(self.real.volumes["objects"])
+
+    def _measured(self, stacks: Sequence[Stack]) -> StackStatistics:
+        """Return the statistics of simulated stacks."""
+        return statistics_of(self.real, stacks, self.begin.fixed.get("camera.offset"))
+
+    def _simulated(self, values: Values, seed: int, tries: int = TRIES) -> Stack:
+        """Return a simulated stack; tissue that is too tight for its nuclei is made wider."""
+        try:
+            return self.simulate(nested({**self.begin.fixed, **values}), seed)
+        except InputError:
+            if tries == 1 or "tissue.width_um" not in values:
+                raise
+        wider = values | {"tissue.width_um": values["tissue.width_um"] * WIDER}
+        return self._simulated(wider, seed, tries - 1)
+
+    def _like(self, places: Values, index: int) -> Values:
+        """Return the parameters of the simulated stack that stands for a real one."""
+        values = {
+            knob.parameter: knob.value(places[knob.parameter] + self._shift(knob, index))
+            for knob in self.knobs
+        }
+        if "tissue.n_nuclei" in values:
+            values["tissue.n_nuclei"] = max(round(values["tissue.n_nuclei"]), 1)
+            ball = pi * DENSEST * values["tissue.flattening"]
+            tightest = (_nuclear_volume(values) * 6 / ball) ** (1 / 3)
+            values["tissue.width_um"] = max(values["tissue.width_um"], tightest)
+        return values
+
+    def _shift(self, knob: Knob, index: int) -> float:
+        """Return the distance of a real stack from the middle, on the scale of a parameter."""
+        middle = knob.seen_at(self.real.median(knob.statistic))
+        own = knob.seen_at(float(self.real.volumes[knob.statistic][index]))
+        shift = (own - middle) / knob.response
+        return shift if knob.ranged and isfinite(shift) else 0.0
+
+    def _range(self, knob: Knob, place: float) -> list[float]:
+        """Return the range of a parameter over the real stacks, widened by the margin."""
+        shifts = [self._shift(knob, index) for index in range(self._count)]
+        ends = [knob.value(place + float(np.quantile(shifts, share))) for share in (0.1, 0.9)]
+        low, high = min(ends), max(ends)
+        if low > 0:
+            middle, half = log(low * high) / 2, log(high / low) / 2
+            half = min(max(half * (1 + self.margin), LEAST), knob.widest)
+            low, high = exp(middle - half), exp(middle + half)
         else:
-            values[name] = short(knob.value(places[name]))
-        meaning = VOLUME_STATISTICS[knob.statistic].split(",")[0]
-        median = real.median(knob.statistic)
-        comments[name] = (
-            f"{knob.statistic} {median:.3g} ({low:.3g} to {high:.3g}): {meaning}"
-            if isfinite(median)
-            else f"{knob.statistic} could not be measured: first estimate"
-        )
-    if "tissue.n_nuclei" in places:
-        rows = [_of_model(knobs, places, real, m) for m in range(len(real.volumes["objects"]))]
-        dense = [
-            _nuclear_volume(row) / (pi / 6 * row["tissue.width_um"] ** 3 * row["tissue.flattening"])
-            for row in rows
-        ]
-        low, high = (float(np.quantile(dense, share)) for share in (0.1, 0.9))
-        values["tissue.volume_fraction"] = [
-            short(max(low / (1 + margin), 0.005)),
-            short(min(high * (1 + margin), 0.45)),
-        ]
-        # Large nuclei are few and small ones many: numbers of their own would not fit the tissue.
-        values["tissue.n_nuclei"] = "auto"
-        comments["tissue.volume_fraction"] = comments["tissue.n_nuclei"]
-        comments["tissue.n_nuclei"] = "follows from volume_fraction, width_um and diameter_um"
-    return Fit(nested(values), comments, misfits)
+            high += self.margin * (high - low)
+        return [short(max(low, knob.low)), short(min(high, knob.high))]
 
 
-def _range(knob: Knob, real: Statistics, place: float, margin: float) -> list[float]:
-    """Return the range of a parameter over the real stacks, widened by the margin."""
-    shifts = [_shift(knob, real, model) for model in range(len(real.volumes["objects"]))]
-    ends = [knob.value(place + float(np.quantile(shifts, share))) for share in (0.1, 0.9)]
-    low, high = min(ends), max(ends)
-    if low <= 0:
-        return [short(max(low, knob.low)), short(min(high + margin * (high - low), knob.high))]
-    middle, half = log(low * high) / 2, log(high / low) / 2
-    half = min(max(half * (1 + margin), LEAST), knob.widest)
-    limits = (float(np.exp(middle - half)), float(np.exp(middle + half)))
-    return [short(max(limits[0], knob.low)), short(min(limits[1], knob.high))]
+def _middle(knob: Knob, statistics: StackStatistics) -> float:
+    """Return the middle of stacks on the scale of a statistic: half-way between mean and median.
+
+    Ranges are drawn from evenly, and real stacks seldom lie even; by the median alone one end of
+    a range would be far out.
+    """
+    places = [knob.seen_at(float(value)) for value in statistics.volumes[knob.statistic]]
+    finite = [place for place in places if isfinite(place)]
+    return float(np.median(finite) + np.mean(finite)) / 2 if finite else nan
+
+
+def _nuclear_volume(values: Values) -> float:
+    """Return the volume of all nuclei in µm³."""
+    spread = np.exp(4.5 * values["nucleus.diameter_spread"] ** 2)
+    return float(values["tissue.n_nuclei"] * pi / 6 * values["nucleus.diameter_um"] ** 3 * spread)

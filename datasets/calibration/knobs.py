@@ -1,10 +1,10 @@
 """Knobs: pairs of a parameter of the spheroid simulator and the statistic that it moves.
 
-A knob is turned by the difference of real and simulated statistic over its response, both on the
-scale on which they depend on each other about linearly.
+A knob is turned by the difference of real and simulated statistic over its response, each on a
+scale on which one depends about linearly on the other.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import exp, isfinite, log, nan
 from typing import Any, Literal
@@ -57,12 +57,10 @@ class Knob:
     def value(self, place: float) -> float:
         """Return the value at a place on the parameter's scale, within its limits."""
         if self.scale == "log":
-            found = exp(min(place, 50.0))
+            place = exp(min(place, 50.0))
         elif self.scale == "inverse":
-            found = 1 / max(place, LONGEST)
-        else:
-            found = place
-        return min(max(found, self.low), self.high)
+            place = 1 / max(place, LONGEST)
+        return min(max(place, self.low), self.high)
 
     def seen_at(self, statistic: float) -> float:
         """Return the place of a statistic on its scale, NaN where it has none."""
@@ -103,12 +101,10 @@ def on_scale(scale: Scale, value: float) -> float:
     >>> on_scale("inverse", 50.0), on_scale("log", 0.0)
     (0.02, nan)
     """
-    if not isfinite(value):
+    if not isfinite(value) or (scale != "plain" and value <= 0):
         return nan
     if scale == "plain":
         return value
-    if value <= 0:
-        return nan
     return log(value) if scale == "log" else 1 / value
 
 
@@ -125,8 +121,3 @@ def nested(values: Mapping[str, object]) -> dict[str, dict[str, Any]]:
         section, _, key = name.partition(".")
         sections.setdefault(section, {})[key] = value
     return sections
-
-
-def of_parameters(knobs: Sequence[Knob], names: Mapping[str, object]) -> tuple[Knob, ...]:
-    """Return the knobs of the named parameters."""
-    return tuple(knob for knob in knobs if knob.parameter in names)

@@ -1,5 +1,6 @@
 """Measure the look of real and of simulated stacks, by the same code."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, nan
@@ -10,20 +11,21 @@ from scipy import ndimage
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.realism.features import object_features
-from cytosuite.metrics.realism.scene import Scene, stack
+from cytosuite.metrics.realism.scene import Scene
 from cytosuite.volume import Volume
 from datasets.calibration.noise import noise_of
 from datasets.calibration.profile import edges
 from datasets.calibration.unannotated import segment
 
 Floats = NDArray[np.float64]
+Labels = NDArray[np.integer]
 
 NEAR_UM, WIDE_UM, FAR_UM = 2.0, 6.0, 12.0  # from objects: edge | halo | between | far
 BESIDE_UM = 5.0  # from objects in the same plane, where the tissue itself shows
 NARROW_UM = 12.0  # width of objects below which these distances shrink with it
 SAMPLE = 20_000  # grey values kept of a stack, inside and outside of objects
 CORE = 0.4  # of the largest distance to the border: deeper voxels are the core of an object
-LEAST_PAIRS = 30  # pairs of voxels in a core below which structure cannot be told from noise
+LEAST_PAIRS = 30  # pairs of voxels in a core below which structure looks like noise
 FEW = 4  # objects below which a stack has no spread or trend of its own
 
 # Descriptions by name. One value per stack, NaN where it cannot be measured. Light between objects
@@ -73,7 +75,7 @@ OBJECT_STATISTICS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Statistics:
+class StackStatistics:
     """Statistics of a set of stacks.
 
     Parameters
@@ -87,7 +89,7 @@ class Statistics:
     inside, outside : (M,) float array
         Grey values in and out of objects, evenly sampled.
     notes : tuple of str
-        What could not be measured, and why.
+        Missing or uncertain values, with the reason.
     """
 
     annotated: int
@@ -108,19 +110,15 @@ class Statistics:
 
 
 def measure(
-    volumes: Sequence[Volume],
-    labels: Sequence[NDArray[np.integer] | None] | None = None,
-    *,
-    dark: float | None = None,
-) -> Statistics:
+    stacks: Sequence[tuple[Volume, Labels | None]], *, dark: float | None = None
+) -> StackStatistics:
     """Return the statistics of a set of stacks.
 
     Parameters
     ----------
-    volumes : sequence of Volume
-        Axes ZYX, of one kind and microscope.
-    labels : sequence of (Z, Y, X) integer array or None, optional
-        Objects of each stack, 0 = background; where there are none they are found by `segment`.
+    stacks : sequence of (Volume, (Z, Y, X) integer array or None)
+        Images with axes ZYX, of one kind and microscope, and the labels of their objects,
+        0 = background; without labels objects are found by `segment`.
     dark : float, optional
         Counts in the dark where they are known, as of simulated stacks: light in crowded stacks
         counts from there, else from the dark level by photon transfer.
@@ -130,36 +128,22 @@ def measure(
     InputError
         If there is no stack, a stack is not 3D, or labels do not fit.
     """
-    if not volumes:
+    if not stacks:
         raise InputError("calibration: expected at least one stack, found none")
-    given = list(labels) if labels is not None else [None] * len(volumes)
-    rows: list[dict[str, float]] = []
-    tables: list[dict[str, Floats]] = []
-    notes: dict[str, int] = {}
-    inside, outside = [], []
-    for volume, own in zip(volumes, given, strict=True):
-        stack(volume)
-        scene = Scene(volume, segment(volume) if own is None else own)
-        row, table, note = _measure(scene, dark)
-        rows.append(row)
-        tables.append(table)
-        if note:
-            notes[note] = notes.get(note, 0) + 1
-        inside.append(_sampled(volume.array[scene.labels > 0]))
-        outside.append(_sampled(volume.array[scene.labels == 0]))
-    annotated = sum(own is not None for own in given)
-    found = [f"{count} of {len(rows)} stacks: {note}" for note, count in notes.items()]
-    if annotated < len(rows):
-        found.append(f"{len(rows) - annotated} of {len(rows)} stacks: objects by threshold only")
-    return Statistics(
+    scenes = [Scene(image, segment(image) if own is None else own) for image, own in stacks]
+    rows, tables, remarks = zip(*(_measure(scene, dark) for scene in scenes), strict=True)
+    count, annotated = len(stacks), sum(own is not None for _, own in stacks)
+    repeated = Counter(filter(None, remarks)).items()
+    notes = [f"{times} of {count} stacks: {remark}" for remark, times in repeated]
+    if annotated < count:
+        notes.append(f"{count - annotated} of {count} stacks: objects by threshold only")
+    return StackStatistics(
         annotated=annotated,
         volumes={name: np.array([row[name] for row in rows]) for name in VOLUME_STATISTICS},
-        objects={
-            name: np.concatenate([table[name] for table in tables]) for name in OBJECT_STATISTICS
-        },
-        inside=np.concatenate(inside),
-        outside=np.concatenate(outside),
-        notes=tuple(found),
+        objects={name: np.concatenate([part[name] for part in tables]) for name in tables[0]},
+        inside=np.concatenate([_sampled(s.image.array[s.labels > 0]) for s in scenes]),
+        outside=np.concatenate([_sampled(s.image.array[s.labels == 0]) for s in scenes]),
+        notes=tuple(notes),
     )
 
 
@@ -170,30 +154,27 @@ def _sampled(values: NDArray[np.generic]) -> Floats:
 
 def _measure(scene: Scene, dark: float | None) -> tuple[dict[str, float], dict[str, Floats], str]:
     """Return the statistics of a stack and of its objects, and a note on missing ones."""
-    array = scene.image.array
-    free = array[scene.labels == 0]
+    free = scene.image.array[scene.labels == 0]
     background = float(np.median(free)) if free.size else nan
     noise = _spread(free - background) if free.size else nan
-    row = dict.fromkeys(VOLUME_STATISTICS, nan)
     detector = noise_of(scene.image)
-    row |= {
-        "offset": detector.offset,
-        "gain": detector.gain,
-        "excess": detector.excess,
-        "read_counts": detector.read_counts,
+    table, depth = _objects(scene, background, noise)
+    width = finite_median(table["width_um"])
+    scale = min(width / NARROW_UM, 1.0) if width > 0 else 1.0
+    axial, lateral = edges(scene)
+    row = {
+        **dict.fromkeys(VOLUME_STATISTICS, nan),
+        **{name: getattr(detector, name) for name in ("offset", "gain", "excess", "read_counts")},
         "noise_correlation": detector.correlation,
         "background": background,
         "noise": noise,
+        **_surroundings(scene, scale, detector.offset if dark is None else dark),
+        **_summary(table, depth),
+        "edge_z_um": axial.width_um,
+        "edge_xy_um": lateral.width_um,
+        "label_level": lateral.level,
     }
-    table = _objects(scene, background, noise)
-    width = _median(table["width_um"])
-    scale = min(width / NARROW_UM, 1.0) if width > 0 else 1.0
-    row |= _surroundings(scene, scale, detector.offset if dark is None else dark)
-    row |= _summary(table)
-    axial, lateral = edges(scene)
-    row |= {"edge_z_um": axial.width_um, "edge_xy_um": lateral.width_um}
-    row["label_level"] = lateral.level
-    return row, {name: table[name] for name in OBJECT_STATISTICS}, detector.note
+    return row, table, detector.note
 
 
 def _spread(values: Floats) -> float:
@@ -202,25 +183,24 @@ def _spread(values: Floats) -> float:
     return spread if spread > 0 else float(values.std())
 
 
-def _objects(scene: Scene, background: float, noise: float) -> dict[str, Floats]:
-    """Return the statistics of each object, and its depth."""
+def _objects(scene: Scene, background: float, noise: float) -> tuple[dict[str, Floats], Floats]:
+    """Return the statistics of each object, and its depth in µm."""
     above = Volume(scene.image.array.astype(np.float64) - background, scene.image.spacing)
     known = object_features(Scene(above, scene.labels))
-    whole = ~known["cut"]
-    signal, cv = known["mean_intensity"], known["cv_intensity"]
+    signal = known["mean_intensity"]
     extent = np.full((len(signal), 3), nan)
     flat, texture = np.full(len(signal), nan), np.full(len(signal), nan)
     boxes = ndimage.find_objects(scene.labels.astype(np.int32, copy=False))
-    for place, label in enumerate(known["label"]):
+    for place in np.flatnonzero(~known["cut"]):
+        label = known["label"][place]
         box = boxes[label - 1]
-        if whole[place]:
-            extent[place] = [part.stop - part.start for part in box]
-            mask = scene.labels[box] == label
-            flat[place] = _lateral_ratio(mask, scene.image.spacing)
-            texture[place] = _texture(above.array[box], mask, scene.image.spacing)
+        extent[place] = [part.stop - part.start for part in box]
+        mask = scene.labels[box] == label
+        flat[place] = _lateral_ratio(mask, scene.image.spacing)
+        texture[place] = _texture(above.array[box], mask, scene.image.spacing)
     extent *= scene.image.spacing
     width = extent[:, 1:].mean(axis=1)
-    return {
+    table = {
         "volume_um3": known["volume_um3"],
         "height_um": extent[:, 0],
         "width_um": width,
@@ -229,11 +209,11 @@ def _objects(scene: Scene, background: float, noise: float) -> dict[str, Floats]
         "flatness": flat,
         "signal": signal,
         "snr": signal / noise if noise > 0 else np.full(len(signal), nan),
-        "contrast": np.where(signal > 0, cv, nan),
+        "contrast": np.where(signal > 0, known["cv_intensity"], nan),
         "texture": texture,
         "neighbour_um": known["neighbour_um"],
-        "depth_um": known["depth_um"],
     }
+    return table, known["depth_um"]
 
 
 def _lateral_ratio(mask: NDArray[np.bool_], spacing: tuple[float, ...]) -> float:
@@ -258,17 +238,16 @@ def _texture(above: Floats, mask: NDArray[np.bool_], spacing: tuple[float, ...])
     return float(np.sqrt(max(shared, 0.0))) / mean if mean > 0 else nan
 
 
-def _summary(table: dict[str, Floats]) -> dict[str, float]:
+def _summary(table: dict[str, Floats], depth_um: Floats) -> dict[str, float]:
     """Return the medians over the objects of a stack, their spread, and the trend along z."""
-    shape = ("volume_um3", "elongation", "flatness", "neighbour_um")
-    row = {name: _median(table[name]) for name in ("signal", "snr", "contrast", "texture", *shape)}
+    row = {name: finite_median(table[name]) for name in table if name in VOLUME_STATISTICS}
     row["objects"] = float(len(table["signal"]))
     sizes = np.log(table["volume_um3"][np.isfinite(table["volume_um3"])]) / 3
     if sizes.size >= FEW:
         row["size_spread"] = _spread(sizes - np.median(sizes))
     bright = table["signal"] > 0
-    if bright.sum() > FEW and np.ptp(table["depth_um"][bright]) > 0:
-        depth, light = table["depth_um"][bright], np.log(table["signal"][bright])
+    if bright.sum() > FEW and np.ptp(depth_um[bright]) > 0:
+        depth, light = depth_um[bright], np.log(table["signal"][bright])
         trend = np.polyfit(depth, light, 1)
         rest = light - np.polyval(trend, depth)
         row["dimming"] = -float(trend[0])
@@ -281,32 +260,31 @@ def _surroundings(scene: Scene, scale: float, offset: float) -> dict[str, float]
 
     Light counts above the mean far from objects; where they leave no room, above the dark.
     """
-    spacing = scene.image.spacing
-    objects = scene.labels > 0
+    array, spacing, objects = scene.image.array, scene.image.spacing, scene.labels > 0
     if not objects.any():
         return {}
     distance = ndimage.distance_transform_edt(~objects, sampling=spacing)
-    array = scene.image.array
 
     def level(low: float, high: float) -> float:
         """Return the mean grey value at a distance from objects."""
         chosen = array[(distance >= low) & (distance < high)]
         return float(chosen.mean()) if chosen.size else nan
 
-    dark = level(FAR_UM, inf)
-    far = dark
-    if np.isnan(dark):  # no room so far from objects
-        dark = offset
-    inside = float(array[objects].mean()) - dark
-    places = np.nonzero(objects)
-    extent = [(np.ptp(axis) + 1) * step for axis, step in zip(places, spacing, strict=True)]
+    far = level(FAR_UM, inf)
+    dark = offset if np.isnan(far) else far
+    above = float(array[objects].mean()) - dark
+    inside = above if above > 0 else nan
     between = array[_between(objects, spacing, BESIDE_UM * scale)]
     glow = float(between.mean()) - dark if between.size >= 100 else nan
+    extent = [
+        float(np.ptp(axis) + 1) * step
+        for axis, step in zip(np.nonzero(objects), spacing, strict=True)
+    ]
     return {
         "far": far,
-        "halo": (level(NEAR_UM * scale, WIDE_UM * scale) - dark) / inside if inside > 0 else nan,
-        "glow": glow / inside if inside > 0 else nan,
-        "tissue_height_um": float(extent[0]),
+        "halo": (level(NEAR_UM * scale, WIDE_UM * scale) - dark) / inside,
+        "glow": glow / inside,
+        "tissue_height_um": extent[0],
         "tissue_width_um": float(np.mean(extent[1:])),
     }
 
@@ -315,21 +293,19 @@ def _between(
     objects: NDArray[np.bool_], spacing: tuple[float, ...], reach_um: float
 ) -> NDArray[np.bool_]:
     """Return voxels near objects in the plane, within the ellipsoid that spans all objects."""
-    places = np.nonzero(objects)
-    distance: NDArray[np.float64] = np.zeros(objects.shape)
-    for axis, found in enumerate(places):
-        middle, half = (found.min() + found.max()) / 2, (np.ptp(found) + 1) / 2
-        form = [1] * 3
-        form[axis] = -1
-        distance += (((np.arange(objects.shape[axis]) - middle) / half) ** 2).reshape(form)
+    grids = np.ogrid[tuple(map(slice, objects.shape))]
+    distance: Floats = sum(
+        ((grid - (found.min() + found.max()) / 2) / ((np.ptp(found) + 1) / 2)) ** 2
+        for grid, found in zip(grids, np.nonzero(objects), strict=True)
+    )
     flat = np.zeros(objects.shape, bool)
     for plane, out in zip(objects, flat, strict=True):
         if plane.any():
             out[:] = ndimage.distance_transform_edt(~plane, sampling=spacing[1:]) >= reach_um
-    return flat & (distance <= 0.8**2)
+    return np.asarray(flat & (distance <= 0.8**2))
 
 
-def _median(values: Floats) -> float:
+def finite_median(values: Floats) -> float:
     """Return the median of the finite values, NaN if there is none."""
     finite = values[np.isfinite(values)]
     return float(np.median(finite)) if finite.size else nan

@@ -24,8 +24,8 @@ LOWEST = 2.326  # standard deviations of a Gaussian that 1 % of values lie below
 CORRELATED = 0.12  # correlation of neighbours above which second differences miss noise
 ENOUGH = 2.0  # the variance must grow this much from the darkest to the brightest level
 SURE = 2.5  # standard errors by which something must differ from nothing
-SURE_OFFSET = 0.25  # error of the offset by third cumulants, relative to what it has to tell
-LEAST_EXCESS = 0.15  # below it no multiplication can be told from none
+SURE_OFFSET = 0.25  # largest error of the offset by third cumulants, relative to its distance
+LEAST_EXCESS = 0.15  # below it multiplication cannot be distinguished from none
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,10 @@ class Noise:
 
     Parameters
     ----------
+    correlation : float
+        Of neighbours along y and x in the dark part; 0 for an untouched image.
+    note : str
+        Why a value is missing or uncertain, else empty.
     slope : float
         Growth of the variance with the mean, counts: gain times (1 + excess).
     gain : float
@@ -44,19 +48,15 @@ class Noise:
         Counts in the dark.
     read_counts : float
         Standard deviation of the electronic noise in counts.
-    correlation : float
-        Of neighbours along y and x in the dark part; 0 for an untouched image.
-    note : str
-        Why a value is missing or uncertain, else empty.
     """
 
-    slope: float
-    gain: float
-    excess: float
-    offset: float
-    read_counts: float
     correlation: float
     note: str = ""
+    slope: float = nan
+    gain: float = nan
+    excess: float = nan
+    offset: float = nan
+    read_counts: float = nan
 
 
 def noise_of(image: Volume) -> Noise:
@@ -90,15 +90,13 @@ def noise_of(image: Volume) -> Noise:
     array = stack(image).astype(np.float64)
     correlation = neighbour_correlation(array)
     if min(array.shape[1:]) < 5 or array.shape[0] < 3:
-        return Noise(nan, nan, nan, nan, nan, correlation, "too few voxels for photon transfer")
+        return Noise(correlation, "too few voxels for photon transfer")
     mean, second, third, voxels = transfer_curve(array)
     if not (len(mean) > 3 and second.max() > ENOUGH * second[0] > 0):
-        note = "the noise hardly grows with the signal: no photon transfer"
-        return Noise(nan, nan, nan, nan, nan, correlation, note)
+        return Noise(correlation, "the noise hardly grows with the signal: no photon transfer")
     slope, zero, _, _ = _line(mean, second, voxels / second**2)
     if not slope > 0:
-        note = "the noise does not grow with the signal: no photon transfer"
-        return Noise(nan, nan, nan, nan, nan, correlation, note)
+        return Noise(correlation, "the noise does not grow with the signal: no photon transfer")
     steep, dark, steep_error, dark_error = _line(mean, third, voxels / second**3)
     ratio, error = steep / slope, steep_error / slope  # g (1 + 2e)
     excess = 0.0
@@ -106,17 +104,16 @@ def noise_of(image: Volume) -> Noise:
         excess = min((ratio - slope) / (2 * slope - ratio), 1.0) if ratio < 1.5 * slope else 1.0
     lowest = float(np.quantile(array, 0.01))
     sure = dark_error < SURE_OFFSET * abs(lowest - zero)
-    read = _read_noise(slope, zero, dark if sure else nan, lowest)
-    read = min(read, sqrt(second[0]))
+    read = min(_read_noise(slope, zero, dark if sure else nan, lowest), sqrt(second[0]))
     note = "noise is correlated: gain and read noise are lower limits"
     return Noise(
+        correlation,
+        note if correlation > CORRELATED else "",
         slope=slope,
         gain=slope / (1 + excess),
         excess=excess,
         offset=zero + read**2 / slope,
         read_counts=read,
-        correlation=correlation,
-        note=note if correlation > CORRELATED else "",
     )
 
 
@@ -133,7 +130,7 @@ def transfer_curve(array: Floats) -> tuple[Floats, Floats, Floats, Floats]:
         In ascending order of the mean. Levels are those of 5 x 5 voxels in the two neighbouring
         planes, so that noise does not choose its own level.
     """
-    inner = (slice(1, -1), slice(2, -2), slice(2, -2))
+    inner = np.s_[1:-1, 2:-2, 2:-2]
     around = ndimage.uniform_filter(array, (0, 5, 5))
     level = ((around[:-2] + around[2:]) / 2)[:, 2:-2, 2:-2].ravel()
     difference = ndimage.convolve1d(array, [1.0, -2.0, 1.0], axis=1)
@@ -171,19 +168,17 @@ def neighbour_correlation(array: Floats) -> float:
     for axis in (1, 2):
         near, far = (_half_squared_difference(array, dark, axis, lag) for lag in (1, 3))
         ratios.append(1 - near / far if far > 0 else nan)
-    found = float(np.mean(ratios))
-    return found if isfinite(found) else nan
+    return float(np.mean(ratios))
 
 
 def _half_squared_difference(
     array: Floats, chosen: NDArray[np.bool_], axis: int, lag: int
 ) -> float:
     """Return half the mean squared difference of voxels at a distance along an axis."""
-    size = array.shape[axis]
-    first = np.take(array, range(size - lag), axis)
-    second = np.take(array, range(lag, size), axis)
-    both = np.take(chosen, range(size - lag), axis) & np.take(chosen, range(lag, size), axis)
-    return float(np.square(second - first)[both].mean() / 2) if both.any() else nan
+    before = (slice(None),) * axis
+    first, second = (*before, slice(None, -lag)), (*before, slice(lag, None))
+    both = chosen[first] & chosen[second]
+    return float(np.square(array[second] - array[first])[both].mean() / 2) if both.any() else nan
 
 
 def _read_noise(slope: float, zero: float, dark: float, lowest: float) -> float:

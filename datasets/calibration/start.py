@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from cytosuite.volume import Volume
-from datasets.calibration.measure import Statistics
+from datasets.calibration.measure import StackStatistics
 from datasets.calibration.noise import CORRELATED
 
 SHRINK = 0.75  # a nucleus relative to its blurred outline
@@ -40,12 +40,12 @@ class Start:
     notes: tuple[str, ...]
 
 
-def start(real: Statistics, volumes: Sequence[Volume], margin: float) -> Start:
+def start(real: StackStatistics, volumes: Sequence[Volume], margin: float) -> Start:
     """Return first estimates.
 
     Parameters
     ----------
-    real : Statistics
+    real : StackStatistics
         Of the real stacks.
     volumes : sequence of Volume
         The real stacks.
@@ -95,7 +95,7 @@ def start(real: Statistics, volumes: Sequence[Volume], margin: float) -> Start:
     return Start(fixed, centres, sources, tuple(notes))
 
 
-def _light(real: Statistics, camera: Mapping[str, Any]) -> dict[str, float]:
+def _light(real: StackStatistics, camera: Mapping[str, Any]) -> dict[str, float]:
     """Return first estimates of the parameters that do not depend on lengths."""
     gain, offset = float(camera["camera.gain"]), float(camera["camera.offset"])
     return {
@@ -149,10 +149,10 @@ def sensor_blur(correlation: float) -> tuple[float, float]:
 
 
 def _detector(
-    real: Statistics, volumes: Sequence[Volume], margin: float
+    real: StackStatistics, volumes: Sequence[Volume], margin: float
 ) -> tuple[dict[str, Any], dict[str, str], list[str]]:
     """Return the parameters of the camera that are measured directly."""
-    notes: list[str] = []
+    notes = []
     gain, offset, excess = (real.median(name) for name in ("gain", "offset", "excess"))
     correlation = _or(real.median("noise_correlation"), 0.0)
     fixed: dict[str, Any] = {"camera.bits": 8 if volumes[0].array.dtype == np.uint8 else 16}
@@ -186,7 +186,7 @@ def _detector(
     return fixed, sources, notes
 
 
-def _visibility(real: Statistics, camera: Mapping[str, Any]) -> float:
+def _visibility(real: StackStatistics, camera: Mapping[str, Any]) -> float:
     """Return the faintest annotated light relative to the noise, see `labels.visibility`."""
     signal = real.objects["signal"][np.isfinite(real.objects["signal"])]
     if not signal.size:

@@ -16,7 +16,7 @@ def ball(shape, centre, radius):
 
 
 def simulate(parameters, seed):
-    """Return one stack of 8 balls; photons, background and diameter are drawn from their ranges."""
+    """Return a stack of 8 balls and its labels; photons, background and diameter are drawn from their ranges."""
     light, labels = np.zeros((30, 48, 48), np.float32), np.zeros((30, 48, 48), np.uint16)
     rng = np.random.default_rng(seed)
     radius = rng.uniform(*np.broadcast_to(parameters["nucleus"]["diameter_um"], 2)) / 2
@@ -30,7 +30,7 @@ def simulate(parameters, seed):
     light *= np.exp(rng.uniform(*np.log(np.broadcast_to(wanted["photons"], 2)))).astype(np.float32)
     light += np.float32(rng.uniform(*np.broadcast_to(wanted["background_photons"], 2)))
     counts = camera.Detector(wanted["gain"], wanted["offset"]).expose(rng, light)
-    return [(Volume(counts, SPACING), Volume(labels, SPACING))]
+    return Volume(counts, SPACING), labels
 
 
 @pytest.fixture(scope="session")

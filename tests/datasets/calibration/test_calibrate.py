@@ -9,8 +9,7 @@ from cytosuite.formats import write
 from cytosuite.manifest import read_recipe
 from cytosuite.volume import Volume
 from datasets.calibration import calibrate as module
-from datasets.calibration.calibrate import calibrate
-from datasets.calibration.simulator import simulator
+from datasets.calibration.calibrate import calibrate, simulator
 
 TRUE = {
     "nucleus": {"diameter_um": 10.0},
@@ -22,10 +21,10 @@ TRUE = {
 def folder(tmp_path, toy):
     """Three stacks of the toy microscope, two of them annotated."""
     for seed in range(3):
-        image, labels = toy(TRUE, seed)[0]
+        image, labels = toy(TRUE, seed)
         write(tmp_path / "real" / "images" / f"s{seed}.tif", image)
         if seed < 2:
-            write(tmp_path / "real" / "labels" / f"s{seed}.tif", labels)
+            write(tmp_path / "real" / "labels" / f"s{seed}.tif", Volume(labels, image.spacing))
     return tmp_path / "real"
 
 
@@ -101,7 +100,7 @@ def test_one_voxel_size_at_a_time(folder, tmp_path, toy_simulator):
 
 
 def test_voxel_sizes_must_be_known(tmp_path, toy, toy_simulator):
-    image, _ = toy(TRUE, 0)[0]
+    image, _ = toy(TRUE, 0)
     unknown = Volume(image.array, image.spacing, "ZYX", {"spacing_source": "assumed"})
     write(tmp_path / "images" / "a.tif", unknown)
     with pytest.raises(InputError, match="gives no voxel size"):
@@ -135,10 +134,10 @@ def test_the_spheroid_simulator_is_called_with_sections():
         "camera": {"photons": 30.0, "offset": 50.0},
     }
     first, same = (simulator("spheroid")(values, 4) for _ in range(2))
-    image, labels = first[0]
+    image, labels = first
     assert image.shape == labels.shape == (16, 48, 48)
-    assert labels.array.max() == 3
-    assert (image.array == same[0][0].array).all()
+    assert labels.max() == 3
+    assert (image.array == same[0].array).all()
 
 
 def test_written_recipes_hold_no_other_keys(folder, tmp_path, toy_simulator):

@@ -3,7 +3,14 @@ import json
 import numpy as np
 import pytest
 
-from datasets.calibration.compare import as_text, compare, facts_of, mean_scores, similarity
+from datasets.calibration.compare import (
+    as_text,
+    compare,
+    facts_of,
+    for_json,
+    mean_scores,
+    similarity,
+)
 from datasets.calibration.measure import measure
 
 
@@ -12,8 +19,7 @@ def stacks(toy, photons):
         "nucleus": {"diameter_um": 10.0},
         "camera": {"photons": photons, "background_photons": 0.5, "gain": 4.0, "offset": 100.0},
     }
-    found = [toy(values, seed)[0] for seed in range(2)]
-    return measure([image for image, _ in found], [labels.array for _, labels in found])
+    return measure([toy(values, seed) for seed in range(2)])
 
 
 @pytest.fixture
@@ -59,8 +65,9 @@ def test_text_has_a_row_for_each_property(three):
 
 
 def test_facts_are_json(three):
-    text = json.dumps([row.facts() for row in compare(three[0], None, three[2])], allow_nan=False)
+    rows = compare(three[0], None, three[2])
+    text = json.dumps(for_json(rows), allow_nan=False)
     assert "null" in text  # nothing before
-    facts = json.loads(json.dumps(facts_of(three[0]), allow_nan=False))
+    facts = json.loads(json.dumps(for_json(facts_of(three[0])), allow_nan=False))
     assert facts["stacks"] == facts["annotated"] == 2
     assert len(facts["per_stack"]["signal"]) == 3

@@ -1,6 +1,6 @@
 import pytest
 
-from datasets.calibration.knobs import KNOBS, Knob, nested, of_parameters, on_scale
+from datasets.calibration.knobs import KNOBS, Knob, nested, on_scale
 from datasets.calibration.measure import VOLUME_STATISTICS
 from datasets.spheroid.fields import is_range
 from datasets.spheroid.parameters import parameters_from
@@ -47,8 +47,3 @@ def test_longest_attenuation_is_none_at_all():
 
 def test_names_become_sections():
     assert nested({"a.x": 1, "b.y": 2, "a.z": 3}) == {"a": {"x": 1, "z": 3}, "b": {"y": 2}}
-
-
-def test_only_the_named_are_turned():
-    chosen = of_parameters(KNOBS, {"camera.photons": 1.0, "nothing.else": 2.0})
-    assert [knob.parameter for knob in chosen] == ["camera.photons"]

@@ -30,7 +30,7 @@ def boxes(signal=(50.0, 50.0, 50.0, 50.0, 50.0, 50.0), background=10.0):
 
 def measured(*args, **settings):
     image, labels = boxes(*args, **settings)
-    return measure([image], [labels])
+    return measure([(image, labels)])
 
 
 def test_hand_computed_sizes_and_light():
@@ -56,7 +56,7 @@ def test_hand_computed_sizes_and_light():
 
 def test_all_statistics_are_there_for_every_stack():
     image, labels = boxes()
-    found = measure([image, image], [labels, labels])
+    found = measure([(image, labels)] * 2)
     assert set(found.volumes) == set(VOLUME_STATISTICS)
     assert all(values.shape == (2,) for values in found.volumes.values())
     assert set(found.objects) == set(OBJECT_STATISTICS)
@@ -74,16 +74,16 @@ def test_dimming_and_spread_are_told_apart():
 
 def test_light_around_objects():
     image, labels = boxes()
-    near = measure([image], [labels]).volumes["halo"][0]
+    near = measure([(image, labels)]).volumes["halo"][0]
     image.array[:] += 5 * (np.abs(np.arange(40) - 19.5) < 8)[None, :, None]
-    lit = measure([image], [labels])
+    lit = measure([(image, labels)])
     assert lit.volumes["halo"][0] > near + 0.02
 
 
 def test_cut_objects_count_but_have_no_shape():
     image, labels = boxes()
     labels[:, 18:22, 55:59][:4] = 9  # at the first plane
-    found = measure([image], [labels])
+    found = measure([(image, labels)])
     assert found.median("objects") == 7
     assert np.isfinite(found.objects["volume_um3"]).sum() == 6
 
@@ -96,7 +96,7 @@ def test_texture_is_structure_and_not_noise():
     even = 100.0 * labels + rng.normal(0, 15, labels.shape)
     striped = even + stripes * labels
     found = [
-        measure([Volume(10 + image, (1, 1, 1))], [labels]).median("texture")
+        measure([(Volume(10 + image, (1, 1, 1)), labels)]).median("texture")
         for image in (even, striped)
     ]
     assert found[0] < 0.05  # the noise alone is 0.15
@@ -106,7 +106,7 @@ def test_texture_is_structure_and_not_noise():
 def test_crowded_stacks_have_no_far_level():
     labels = np.zeros((12, 24, 24), np.uint8)
     labels[2:10, 3:21, 3:21] = 1
-    found = measure([Volume(50.0 + 100 * labels, (1, 1, 1))], [labels])
+    found = measure([(Volume(50.0 + 100 * labels, (1, 1, 1)), labels)])
     assert np.isnan(found.median("far"))
     assert found.median("background") == 50
 
@@ -115,23 +115,23 @@ def test_noise_and_signal_to_noise():
     image, labels = boxes()
     rng = np.random.default_rng(0)
     noisy = Volume(image.array + rng.normal(0, 2, image.shape), SPACING)
-    found = measure([noisy], [labels])
+    found = measure([(noisy, labels)])
     assert found.median("noise") == pytest.approx(2, rel=0.02)
     assert found.median("snr") == pytest.approx(25, rel=0.03)
 
 
 def test_without_labels_objects_are_found_and_flagged():
     image, labels = boxes()
-    found = measure([image, image], [labels, None])
+    found = measure([(image, labels), (image, None)])
     assert found.annotated == 1
     assert found.volumes["objects"].tolist() == [6, 6]
     assert any("1 of 2 stacks: objects by threshold only" in note for note in found.notes)
-    assert measure([image]).annotated == 0
+    assert measure([(image, None)]).annotated == 0
 
 
 def test_empty_stacks_give_no_numbers():
     image, labels = boxes()
-    found = measure([image], [0 * labels])
+    found = measure([(image, 0 * labels)])
     assert found.median("objects") == 0
     assert np.isnan(found.median("signal"))
     assert np.isnan(found.median("halo"))
@@ -147,7 +147,7 @@ def test_grey_values_are_sampled_evenly():
 def test_measuring_does_not_change_the_images():
     image, labels = boxes()
     before = image.array.copy(), labels.copy()
-    measure([image], [labels])
+    measure([(image, labels)])
     assert (image.array == before[0]).all()
     assert (labels == before[1]).all()
 
@@ -157,6 +157,6 @@ def test_mistakes_are_named():
     with pytest.raises(InputError, match="at least one stack"):
         measure([])
     with pytest.raises(InputError, match="shape of their image"):
-        measure([image], [labels[1:]])
+        measure([(image, labels[1:])])
     with pytest.raises(InputError, match="ZYX stack"):
-        measure([Volume(image.array[0], (1, 1), "YX")])
+        measure([(Volume(image.array[0], (1, 1), "YX"), None)])

@@ -15,12 +15,11 @@ TOY = {
 
 @pytest.fixture
 def stacks(toy):
-    return [stack for seed in range(3) for stack in toy(TOY, seed)]
+    return [toy(TOY, seed) for seed in range(3)]
 
 
 def begin(stacks, margin=0.25):
-    images = [image for image, _ in stacks]
-    return start(measure(images, [labels.array for _, labels in stacks]), images, margin)
+    return start(measure(stacks), [image for image, _ in stacks], margin)
 
 
 def test_the_camera_is_read_off(stacks):
@@ -44,7 +43,7 @@ def test_geometry_is_that_of_the_stacks(stacks):
 
 def test_tissue_that_is_cut_on_all_sides_fills_the_image(stacks):
     inner = np.s_[8:-8, 10:-10, 10:-10]
-    cut = [tuple(Volume(v.array[inner], v.spacing) for v in stack) for stack in stacks]
+    cut = [(Volume(v.array[inner], v.spacing), labels[inner]) for v, labels in stacks]
     found = begin(cut)
     assert found.fixed["tissue.outline"] == "fill"
     assert found.fixed["tissue.n_nuclei"] == "auto"
@@ -69,7 +68,7 @@ def test_images_without_photon_transfer_get_a_rough_gain():
     labels = np.zeros((20, 30, 30), np.uint8)
     labels[5:12, 8:20, 8:20] = 1
     image = Volume(100 + 2.0 * labels + rng.normal(0, 3, labels.shape), (1, 1, 1))
-    found = begin([(image, Volume(labels, (1, 1, 1)))])
+    found = begin([(image, labels)])
     assert found.fixed["camera.gain"] > 0
     assert any("rough" in note for note in found.notes)
 
