@@ -22,7 +22,6 @@ from benchmark.report import write_report
 from benchmark.results.gather import RunFacts, gather
 from benchmark.results.ranking import Summary
 from benchmark.results.results import Results
-from benchmark.results.score import score
 from benchmark.run import claimed, run_job
 from cytosuite.errors import InputError
 from cytosuite.files import write_json
@@ -64,7 +63,7 @@ def benchmark(options: BenchmarkOptions, console: Console) -> int:
         jobs = plan(dataset, chosen, engine, folder, retry=options.retry)
         _write_run(folder, dataset, task, jobs, facts)
         _run(jobs, task, engine, options, console)
-        results = gather(dataset, task, jobs, score(dataset, task, jobs), facts)
+        results = gather(dataset, task, jobs, facts)
         index = write_report(results, folder / "report")
     return _conclude(results, index, console)
 

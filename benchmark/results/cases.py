@@ -1,21 +1,56 @@
 """Score controls and algorithms on one case."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
+from math import nan
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from benchmark.data.dataset import Case
 from benchmark.plan import Job
 from benchmark.record import Record, read_record
-from benchmark.results.answers import Answer, Metrics, main_output, measure
 from benchmark.results.controls import control_answer
 from benchmark.results.facts import Reader, case_facts, once
 from cytosuite.errors import InputError
 from cytosuite.formats import header, read
+from cytosuite.metrics import Metric
 from cytosuite.metrics.boards import BOARDS
+from cytosuite.metrics.evidence import Evidence, Facts, gather
 from cytosuite.tasks import LABELS, Task
+
+Metrics = Sequence[Metric[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Scores of one answer: the output of an algorithm or control for a case, or for the set.
+
+    Parameters
+    ----------
+    algorithm, case : str
+        Names; ``case`` is empty for the whole set.
+    values : mapping of str to float
+        By name of each metric whose needs are met; NaN where it is undefined or refused.
+    status : str
+        ``ok``, or the failure.
+    record : Record or None
+        Of the runner; None for controls and sets.
+    evidence : mapping of Evidence to object
+        Evidence that can be pooled.
+    refused : mapping of str to str
+        By name of the metric, why there is no value: the images do not suit it.
+    """
+
+    algorithm: str
+    case: str
+    values: Mapping[str, float]
+    status: str = "ok"
+    record: Record | None = None
+    evidence: Mapping[Evidence[Any], Any] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
 
 
 def score_case(case: Case, task: Task, metrics: Metrics, jobs: Sequence[Job]) -> Iterator[Answer]:
@@ -35,32 +70,70 @@ def score_case(case: Case, task: Task, metrics: Metrics, jobs: Sequence[Job]) ->
     readers = case_readers(case, task)
     truth, image = readers.get("truth"), readers.get("image")
     data_range = None if truth is None else cache(lambda: float(np.ptp(truth().array)))
-    possible = case_facts({**readers, "prediction": once(case.folder)}, data_range)
-    offered = [m for m in metrics if m.scope == "case" and not m.evidence.missing(possible)]
+
+    def facts(answer: Reader | None) -> Facts:
+        """Return the facts about the case and an answer to it."""
+        return case_facts(
+            readers if answer is None else {**readers, "prediction": answer}, data_range
+        )
+
+    known = facts(None)
+    offered = [
+        m for m in metrics if m.scope == "case" and {*m.evidence.missing(known)} <= {"prediction"}
+    ]
     for control in BOARDS[task.name].controls if offered else ():
         answer = control_answer(control, truth, image)
         if answer is not None:
-            facts = case_facts({**readers, "prediction": answer}, data_range)
-            yield measure(control, case.name, offered, facts)
-    output = main_output(task)
-    labels = output is not None and output.kind == "labels"
+            yield measure(control, case.name, offered, facts(answer))
     for job in jobs:
         record = read_record(job.folder / case.name)
-        if record is None or record.key != job.key:
-            continue
-        record, answer = _decoded(record, job.folder / case.name, case.main(task), task)
-        if labels and answer is None:
-            answer = control_answer("blank", truth, image)
-        known = readers if answer is None else {**readers, "prediction": answer}
-        facts = case_facts(known, data_range)
-        yield measure(job.algorithm.name, case.name, offered, facts, record.status, record)
+        if record is not None and record.key == job.key:
+            record, answer = _decoded(record, job.folder / case.name, case.main(task), task)
+            answer = answer or control_answer("blank", truth, image)
+            name = job.algorithm.name
+            yield measure(name, case.name, offered, facts(answer), record.status, record)
+
+
+def measure(
+    algorithm: str,
+    case: str,
+    metrics: Metrics,
+    facts: Facts,
+    status: str = "ok",
+    record: Record | None = None,
+) -> Answer:
+    """Return the scores of an answer; those of a failure are the worst ones, NaN without a worst.
+
+    Parameters
+    ----------
+    algorithm, case, status, record
+        As of `Answer`.
+    metrics : sequence of Metric
+        Those whose needs are met.
+    facts : Facts
+        Of the case or set; each evidence is gathered once, of a failure the one to be pooled.
+    """
+    evidence: dict[Evidence[Any], Any] = {}
+    values: dict[str, float] = {}
+    refused: dict[str, str] = {}
+    for metric in metrics:
+        each, failed = metric.evidence, status != "ok"
+        values[metric.name] = metric.worst if failed and metric.worst is not None else nan
+        try:
+            if each not in evidence and (each.pool or not failed):
+                evidence |= gather([each], facts)
+            if each in evidence and not failed:
+                values[metric.name] = metric.of(evidence[each])
+        except InputError as error:
+            refused[metric.name] = str(error)
+    kept = {each: table for each, table in evidence.items() if each.pool is not None}
+    return Answer(algorithm, case, values, status, record, kept, refused)
 
 
 def case_readers(case: Case, task: Task) -> dict[str, Reader]:
     """Return readers of truth, main input and labels of a case; a file has a single reader."""
-    output = main_output(task)
     paths = {
-        "truth": case.truth(task).get(output.slug) if output else None,
+        "truth": case.socket(task.main_output.slug) if task.main_output else None,
         "image": case.main(task),
         "labels": case.socket(LABELS.slug),
     }
@@ -70,10 +143,8 @@ def case_readers(case: Case, task: Task) -> dict[str, Reader]:
 
 def output_path(record: Record, folder: Path, task: Task) -> Path | None:
     """Return the file of the main output of a case, None where there is none."""
-    output = main_output(task)
-    if output is None or not record.ok or output.slug not in record.outputs:
-        return None
-    return folder / record.outputs[output.slug]
+    path = record.outputs.get(task.main_output.slug) if record.ok and task.main_output else None
+    return None if path is None else folder / path
 
 
 def _decoded(
@@ -87,17 +158,14 @@ def _decoded(
     path = output_path(record, folder, task)
     if path is None:
         return record, None
-    problem = ""
+    expected = None if image is None else header(image).shape
     try:
         volume = read(path)
+        if expected in (None, volume.shape):
+            return record, lambda: volume
+        problem = f"{path.name}: expected shape {expected}, found {volume.shape}"
     except InputError as error:
         problem = str(error).replace(str(path), path.name)
-    else:
-        expected = volume.shape if image is None else header(image).shape
-        if volume.shape != expected:
-            problem = f"{path.name}: expected shape {expected}, found {volume.shape}"
-    if not problem:
-        return record, lambda: volume
     changes = {"status": "bad output", "message": problem, "outputs": {}}
     record = record.model_copy(update=changes)
     record.write(folder)

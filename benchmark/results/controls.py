@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from math import isclose, isfinite
 from typing import Any, get_args
 
 import numpy as np
@@ -48,26 +47,18 @@ def broken_rulers(scores: pd.DataFrame, metrics: Iterable[Metric[Any]]) -> list[
         those with a neutral value give it to ``identity``. Undefined values are passed over.
     """
     found = []
-    for metric in metrics:
-        if metric.scope == "set":
-            continue
-        if metric.best is not None and "truth" in metric.evidence.needs:
-            found += _missed(scores, metric, "oracle", "the truth itself", metric.best)
-        if metric.neutral is not None:
-            found += _missed(scores, metric, "identity", "the unchanged input", metric.neutral)
+    for metric in (metric for metric in metrics if metric.scope == "case"):
+        own = scores[(scores["metric"] == metric.name) & np.isfinite(scores["value"])]
+        best = metric.best if "truth" in metric.evidence.needs else None
+        for control, words, expected in (
+            ("oracle", "the truth itself", best),
+            ("identity", "the unchanged input", metric.neutral),
+        ):
+            rows = own[own["algorithm"] == control] if expected is not None else own[:0]
+            missed = rows[(rows["value"] - expected).abs() > metric.tolerance]
+            found += [
+                f"{metric.name} gives {words} {value:g} instead of {expected:g} on {case}: the "
+                "metric is wrong, no score of this run can be trusted"
+                for case, value in missed[["case", "value"]][:1].to_numpy()
+            ]
     return found
-
-
-def _missed(
-    scores: pd.DataFrame, metric: Metric[Any], control: str, words: str, expected: float
-) -> list[str]:
-    """Return a sentence on the first case in which a control misses its value, if there is one."""
-    rows = scores[(scores["algorithm"] == control) & (scores["metric"] == metric.name)]
-    for case, value in rows[["case", "value"]].to_numpy():
-        if isfinite(value) and not isclose(value, expected, rel_tol=0, abs_tol=metric.tolerance):
-            sentence = (
-                f"{metric.name} gives {words} {value:g} instead of {expected:g} "
-                f"on {case}: the metric is wrong, no score of this run can be trusted"
-            )
-            return [sentence]
-    return []

@@ -21,7 +21,7 @@ def once(path: Path) -> Reader:
 
 def case_facts(
     readers: Mapping[str, Reader],
-    data_range: Callable[[], float] | None,
+    data_range: Callable[[], float] | None = None,
     spacing: tuple[float, ...] | None = None,
 ) -> Facts:
     """Return the facts about one case.
@@ -30,8 +30,8 @@ def case_facts(
     ----------
     readers : mapping of str to Reader
         Of ``truth``, ``prediction``, ``image`` and ``labels``, where they are known.
-    data_range : callable or None
-        Returns the grey values that count as 1; None where they are not known.
+    data_range : callable, optional
+        Returns the grey values that count as 1, where they are known.
     spacing : tuple of float, optional
         µm per voxel; without it that of the truth, else of the image.
     """
@@ -53,15 +53,7 @@ def case_facts(
 
 @dataclass(frozen=True, slots=True)
 class ImageSet:
-    """Images without an order.
-
-    Parameters
-    ----------
-    images : sequence of Reader
-        One or more.
-    labels : sequence of Reader
-        Labels of the objects in each image; empty where they are not known.
-    """
+    """Images without an order, and the labels of the objects in each, empty where not known."""
 
     images: Sequence[Reader]
     labels: Sequence[Reader] = ()
@@ -72,12 +64,12 @@ class ImageSet:
 
     def arrays(self) -> list[Any]:
         """Return the pixels of the images."""
-        return [image().array for image in self.images]
+        return [volume.array for volume in self.volumes()]
 
     def scenes(self) -> list[Scene]:
         """Return the images with their labels."""
-        pairs = zip(self.images, self.labels, strict=True)
-        return [Scene(image(), labels().array) for image, labels in pairs]
+        pairs = zip(self.volumes(), self.labels, strict=True)
+        return [Scene(volume, labels().array) for volume, labels in pairs]
 
 
 def set_facts(real: ImageSet, synthetic: ImageSet) -> Facts:

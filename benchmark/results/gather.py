@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.catalog import ROOT
-from benchmark.data.dataset import Case, Dataset
+from benchmark.data.dataset import Dataset
 from benchmark.plan import Job
 from benchmark.results.conditions import by_condition
 from benchmark.results.controls import CONTROLS, broken_rulers
 from benchmark.results.ranking import leaderboard
 from benchmark.results.results import CaseFiles, Matches, Results
-from benchmark.results.score import Scores
+from benchmark.results.score import score
 from cytosuite import __version__
 from cytosuite.metrics.labels.ctc import matches
 from cytosuite.metrics.labels.overlap import OVERLAP, Overlap
@@ -40,29 +40,22 @@ class RunFacts:
     notes: tuple[str, ...] = ()
 
 
-def gather(
-    dataset: Dataset,
-    task: Task,
-    jobs: Sequence[Job],
-    scores: Scores,
-    facts: RunFacts,
-) -> Results:
-    """Return everything that a report shows.
+def gather(dataset: Dataset, task: Task, jobs: Sequence[Job], facts: RunFacts) -> Results:
+    """Return everything that a report shows: the scores and all that belongs to them.
 
     Parameters
     ----------
-    dataset : Dataset
-        The dataset of the run.
-    task : Task
-        Of the algorithms.
-    jobs : sequence of Job
-        Algorithms and the folders of their results.
-    scores : Scores
-        Of these jobs.
+    dataset, task, jobs
+        As of `benchmark.results.score.score`.
     facts : RunFacts
         Of the run.
     """
-    folders = {job.algorithm.name: job.folder for job in jobs}
+    scores = score(dataset, task, jobs)
+    table, metrics, primary = scores.table, scores.metrics, scores.primary
+    places = {job.algorithm.name: job.folder for job in jobs}
+    folders = {(name, case): places[name] / case for name, case in scores.records}
+    done = {key: record for key, record in scores.records.items() if record.ok}
+    tables = {key: own[OVERLAP] for key, own in scores.evidence.items() if OVERLAP in own}
     return Results(
         title=f"{dataset.title} · {dataset.size}" if dataset.seed is not None else dataset.title,
         dataset=dataset.name,
@@ -71,35 +64,30 @@ def gather(
         command=facts.command,
         provenance=_provenance(dataset, jobs, facts),
         algorithms=[job.algorithm for job in jobs],
-        metrics=scores.metrics,
-        primary=scores.primary,
-        standings=leaderboard(
-            scores.table, scores.pooled, scores.metrics, scores.primary, CONTROLS
-        ),
-        scores=scores.table,
+        metrics=metrics,
+        primary=primary,
+        standings=leaderboard(table, scores.pooled, metrics, primary, CONTROLS),
+        scores=table,
         records=scores.records,
-        logs={
-            (name, case): _tail(folders[name] / case)
-            for (name, case), record in scores.records.items()
-            if not record.ok
-        },
-        cases=[_files(case, task) for case in dataset.cases],
+        logs={key: _tail(folder) for key, folder in folders.items() if key not in done},
+        cases=[
+            CaseFiles(c.name, c.main(task), c.inputs(task), c.truth(task), c.socket(LABELS.slug))
+            for c in dataset.cases
+        ],
         outputs={
-            (name, case): {
-                slug: folders[name] / case / path for slug, path in record.outputs.items()
-            }
-            for (name, case), record in scores.records.items()
-            if record.ok
+            key: {slug: folders[key] / path for slug, path in record.outputs.items()}
+            for key, record in done.items()
         },
-        matches={
-            key: match(evidence[OVERLAP])
-            for key, evidence in scores.evidence.items()
-            if OVERLAP in evidence
-        },
+        matches={key: match(own) for key, own in tables.items()},
         reference=dataset.reference,
         conditions=by_condition(dataset, scores),
-        notes=[*_unscored(task, scores), *dataset.notes, *facts.notes, *scores.notes],
-        broken=broken_rulers(scores.table, scores.metrics),
+        notes=[
+            *([] if primary else [_unscored(task)]),
+            *dataset.notes,
+            *facts.notes,
+            *scores.notes,
+        ],
+        broken=broken_rulers(table, metrics),
     )
 
 
@@ -123,29 +111,18 @@ def match(table: Overlap) -> Matches:
     )
 
 
-def _unscored(task: Task, scores: Scores) -> list[str]:
+def _unscored(task: Task) -> str:
     """Return the sentence that a reader must see first where nothing can be ranked."""
-    kinds = {socket.kind for socket in task.outputs}
-    if scores.primary:
-        return []
-    sentence = "The outputs are no images or labels: the algorithms ran, but nothing is scored."
-    if "labels" in kinds:
-        sentence = (
+    if task.main_output is None:
+        return "The outputs are no images or labels: the algorithms ran, but nothing is scored."
+    if task.main_output.kind == "labels":
+        return (
             "There are no labels: the algorithms ran and their objects are counted and shown, "
             "but SEG, DET, F1 and the other scores are not possible."
         )
-    elif "image" in kinds:
-        sentence = (
-            "There is no truth and no reference set: the algorithms ran and their outputs are "
-            "shown, but scores are not possible."
-        )
-    return [sentence]
-
-
-def _files(case: Case, task: Task) -> CaseFiles:
-    """Return the files of a case."""
-    return CaseFiles(
-        case.name, case.main(task), case.inputs(task), case.truth(task), case.socket(LABELS.slug)
+    return (
+        "There is no truth and no reference set: the algorithms ran and their outputs are "
+        "shown, but scores are not possible."
     )
 
 
@@ -162,22 +139,20 @@ def _tail(folder: Path) -> str:
 
 def _provenance(dataset: Dataset, jobs: Sequence[Job], facts: RunFacts) -> dict[str, str]:
     """Return the facts that one needs to repeat or doubt the run."""
-    found = {
+    return {
         "dataset": f"{dataset.name} ({dataset.size}), fingerprint {dataset.fingerprint[:16]}",
         "seed": "none (given images)" if dataset.seed is None else str(dataset.seed),
         "engine": f"{facts.engine}, api {facts.api}",
         "limits": facts.limits,
-        "cytosuite": f"{__version__} {revision()}".strip(),
+        "cytosuite": f"{__version__} {_revision()}".strip(),
         "python": platform.python_version(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
         **{package: version(package) for package in PACKAGES},
+        **{job.algorithm.name: f"{job.algorithm.version}, key {job.key[:16]}" for job in jobs},
     }
-    for job in jobs:
-        found[job.algorithm.name] = f"{job.algorithm.version}, key {job.key[:16]}"
-    return found
 
 
-def revision() -> str:
+def _revision() -> str:
     """Return the git revision of the checkout with ``+`` for changes, nothing outside of git."""
     command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty=+", "--abbrev=10"]
     try:

@@ -1,6 +1,5 @@
 """Score the results of a run: a long table of values, and pooled values."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
@@ -11,10 +10,9 @@ import pandas as pd
 from benchmark.data.dataset import Dataset
 from benchmark.plan import Job
 from benchmark.record import Record
-from benchmark.results.answers import Answer, Metrics, main_output
-from benchmark.results.cases import score_case
+from benchmark.results.cases import Answer, Metrics, score_case
 from benchmark.results.ranking import COLUMNS
-from benchmark.results.sets import reference_halves, score_sets
+from benchmark.results.sets import score_sets
 from cytosuite.metrics import Metric, board_metrics
 from cytosuite.metrics.boards import BOARDS
 from cytosuite.metrics.evidence import Evidence
@@ -62,8 +60,7 @@ def score(dataset: Dataset, task: Task, jobs: Sequence[Job]) -> Scores:
     dataset : Dataset
         With true outputs, labels or a reference set, where there are any.
     task : Task
-        Its board names the metrics and controls, which apply to its first output that is an image
-        or labels.
+        Its board names the metrics and controls, which apply to its main output.
     jobs : sequence of Job
         Their results.
 
@@ -80,11 +77,11 @@ def score(dataset: Dataset, task: Task, jobs: Sequence[Job]) -> Scores:
     images and the outputs of one algorithm. An output that cannot be decoded makes its case a
     failed one, also in its record.
     """
-    metrics = board_metrics(task.name) if main_output(task) else ()
+    metrics = board_metrics(task.name) if task.main_output else ()
     found = [one for case in dataset.cases for one in score_case(case, task, metrics, jobs)]
     records = {(one.algorithm, one.case): one.record for one in found if one.record is not None}
     found += score_sets(dataset, task, metrics, jobs, records)
-    known = {m.name for one in found for m in one.metrics if m.name not in one.refused}
+    known = {name for one in found for name in one.values if name not in one.refused}
     shown = tuple(metric for metric in metrics if metric.name in known)
     primary = tuple(m.name for m in shown if m.name in BOARDS[task.name].primary)
     rows = [row for one in found for row in _rows(dataset.name, one, shown)]
@@ -95,48 +92,38 @@ def score(dataset: Dataset, task: Task, jobs: Sequence[Job]) -> Scores:
         primary,
         records,
         {(one.algorithm, one.case): one.evidence for one in found if one.evidence},
-        _notes(dataset, found, shown),
+        tuple(_notes(dataset, found, shown)),
     )
 
 
-def _rows(dataset: str, one: Answer, shown: Metrics) -> list[dict[str, Any]]:
+def _rows(dataset: str, one: Answer, shown: Metrics) -> list[tuple[Any, ...]]:
     """Return a row per metric; a case without any has one row without a metric."""
-    offered = {metric.name for metric in one.metrics}
-    names = [metric.name for metric in shown if metric.name in offered]
-    row = {
-        "dataset": dataset,
-        "case": one.case,
-        "algorithm": one.algorithm,
-        "model": "" if one.record is None else one.record.model,
-        "status": one.status,
-        "seconds": nan if one.record is None else one.record.seconds,
-        "peak_memory": None if one.record is None else one.record.peak_memory,
-    }
-    nothing = [""] if one.case else []
-    return [
-        {**row, "metric": name, "value": one.values.get(name, nan)} for name in names or nothing
-    ]
+    record, nothing = one.record, [""] if one.case else []
+    model, seconds, memory = "", nan, None
+    if record is not None:
+        model, seconds, memory = record.model, record.seconds, record.peak_memory
+    names = [metric.name for metric in shown if metric.name in one.values] or nothing
+    front, back = (dataset, one.case, one.algorithm, model), (one.status, seconds, memory)
+    return [(*front, name, one.values.get(name, nan), *back) for name in names]
 
 
 def _pooled(found: Sequence[Answer], shown: Metrics) -> dict[tuple[str, str], float]:
     """Return the pooled values of each answer, where no case was refused."""
-    tables: dict[tuple[str, Evidence[Any]], list[Any]] = {}
-    refused = {(one.algorithm, name) for one in found for name in one.refused}
+    parts: dict[tuple[str, Evidence[Any]], list[Any]] = {}
     for one in found:
-        for evidence, table in one.evidence.items():
-            tables.setdefault((one.algorithm, evidence), []).append(table)
-    pooled = {}
-    for (algorithm, evidence), own in tables.items():
-        if evidence.pool is not None:
-            whole = evidence.pool(own)
-            for metric in shown:
-                key = algorithm, metric.name
-                if metric.evidence is evidence and key not in refused:
-                    pooled[key] = metric.of(whole)
-    return pooled
+        for each, part in one.evidence.items():
+            parts.setdefault((one.algorithm, each), []).append(part)
+    wholes = {key: key[1].pool(own) for key, own in parts.items() if key[1].pool}
+    refused = {(one.algorithm, name) for one in found for name in one.refused}
+    return {
+        (algorithm, metric.name): metric.of(whole)
+        for (algorithm, each), whole in wholes.items()
+        for metric in shown
+        if metric.evidence is each and (algorithm, metric.name) not in refused
+    }
 
 
-def _notes(dataset: Dataset, found: Sequence[Answer], shown: Metrics) -> tuple[str, ...]:
+def _notes(dataset: Dataset, found: Sequence[Answer], shown: Metrics) -> list[str]:
     """Return sentences on data range and reference set, and on refused evidence."""
     notes = []
     if any("data_range" in metric.evidence.needs for metric in shown):
@@ -145,21 +132,18 @@ def _notes(dataset: Dataset, found: Sequence[Answer], shown: Metrics) -> tuple[s
             "largest minus its smallest grey value."
         )
     if any(metric.scope == "set" for metric in shown):
-        reference, rest = reference_halves(dataset)
-        others = f"; the control real is the rest of them ({len(rest.images)})" * bool(rest.images)
-        notes.append(
-            "Metrics of the whole set compare the outputs with real images "
-            f"({len(reference.images)}){others}."
+        number = len(dataset.reference)
+        images = (
+            f"every second of the {number} real images; the others are the control real"
+            if number > 1
+            else "the only real image"
         )
-    refused: dict[tuple[str, str, str], list[str]] = {}
-    counts = Counter(name for one in found for name in one.refused)
-    for name in counts:
-        first = next(one for one in found if name in one.refused)
-        key = (first.algorithm, first.case or "the whole set", first.refused[name])
-        refused.setdefault(key, []).append(name)
-    for (algorithm, case, reason), names in refused.items():
-        notes.append(
-            f"Not computed for {counts[names[0]]} answers: {', '.join(names)}; the first is "
-            f"{algorithm} on {case}: {reason}"
-        )
-    return tuple(notes)
+        notes.append(f"Metrics of the whole set compare the outputs with {images}.")
+    refused: dict[str, list[str]] = {}
+    for name in dict.fromkeys(name for one in found for name in one.refused):
+        lost = [one for one in found if name in one.refused]
+        place = f"{lost[0].algorithm} on {lost[0].case or 'the whole set'}"
+        reason = f"{len(lost)} answers; the first is {place}: {lost[0].refused[name]}"
+        refused.setdefault(reason, []).append(name)
+    notes += [f"{', '.join(names)}: not computed for {why}" for why, names in refused.items()]
+    return notes

@@ -105,8 +105,8 @@ def test_unpaired_images_are_compared_with_the_reference_set(scored, unpaired, v
     assert broken_rulers(found.table, found.metrics) == []
     assert "oracle" not in set(found.table["algorithm"])
     assert found.notes[-1] == (
-        "Metrics of the whole set compare the outputs with real images (2); the control real is "
-        "the rest of them (2)."
+        "Metrics of the whole set compare the outputs with every second of the 4 real images; the "
+        "others are the control real."
     )
 
 
@@ -137,7 +137,7 @@ def test_one_real_image_gives_no_control_and_images_without_labels_no_objects(
     names = {m.name for m in found.metrics}
     assert names >= {"W1", "lateral_spectrum_distance"}
     assert not names & {"feature_distance", "label_AUC"}
-    assert found.notes[-1].endswith("real images (1).")
+    assert found.notes[-1].endswith("compare the outputs with the only real image.")
 
 
 def test_images_are_made_from_labels(scored, dataset_of, values, toys):
@@ -156,7 +156,9 @@ def test_refused_evidence_is_a_note_and_the_metric_is_left_out(scored, dataset_o
     found = scored(dataset, ENHANCE, halved=halve)
     assert "lateral_spectrum_distance" not in found.primary  # the images are no stacks
     assert "W1_by_std" in found.primary
-    assert any(n.startswith("Not computed for") and "lateral_spectrum" in n for n in found.notes)
+    (note,) = [note for note in found.notes if "not computed" in note]
+    assert "lateral_spectrum_distance" in note.split(": ")[0].split(", ")
+    assert "3 answers; the first is " in note
 
 
 def test_a_task_without_images_counts_its_cases(scored, dataset_of, answers, toys, monkeypatch):

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from benchmark.results.gather import RunFacts, gather, match
-from benchmark.results.score import score
 from cytosuite.metrics import seg
 from cytosuite.metrics.labels.overlap import overlap
 from cytosuite.tasks import TASKS
@@ -34,7 +33,7 @@ def test_found_and_missed_objects_are_all(size):
 
 def results(answers, dataset, task, **algorithms):
     jobs = answers(dataset, task, **algorithms)
-    return gather(dataset, task, jobs, score(dataset, task, jobs), FACTS)
+    return gather(dataset, task, jobs, FACTS)
 
 
 def test_results_of_a_segmentation(answers, dataset):
@@ -61,7 +60,7 @@ def test_results_of_a_segmentation(answers, dataset):
 def test_the_end_of_a_log_is_kept(answers, dataset):
     jobs = answers(dataset, SEGMENT, ours=lambda image: "killed")
     (jobs[0].folder / "case_1" / "log.txt").write_text("".join(f"line {n}\n" for n in range(100)))
-    logs = gather(dataset, SEGMENT, jobs, score(dataset, SEGMENT, jobs), FACTS).logs
+    logs = gather(dataset, SEGMENT, jobs, FACTS).logs
     assert logs["ours", "case_1"].splitlines()[::29] == ["line 70", "line 99"]
     assert logs["ours", "case_2"] == ""
 
