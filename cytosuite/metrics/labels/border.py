@@ -64,19 +64,8 @@ def without_border(labels: NDArray[Label], pixels: int) -> NDArray[Label]:
             f"the border must be at least 0 pixels wide and less than half of the {height} x "
             f"{width} image, found {pixels}"
         )
-    return _cleared(labels, pixels) if pixels else labels.copy()
-
-
-def _cleared(labels: NDArray[Label], pixels: int) -> NDArray[Label]:
-    """Return a copy without the objects that occur only in the four strips along the border."""
-    kept = labels.copy()
-    inside = np.unique(labels[..., pixels:-pixels, pixels:-pixels])
-    for strip in (
-        np.s_[..., :pixels, :],
-        np.s_[..., -pixels:, :],
-        np.s_[..., pixels:-pixels, :pixels],
-        np.s_[..., pixels:-pixels, -pixels:],
-    ):
-        part = kept[strip]
-        part[~np.isin(part, inside)] = 0
+    border = np.ones((height, width), bool)
+    border[pixels : height - pixels, pixels : width - pixels] = False
+    kept, outer = labels.copy(), labels[..., border]
+    kept[..., border] = np.where(np.isin(outer, labels[..., ~border]), outer, 0)
     return kept

@@ -24,19 +24,14 @@ NOTHING = "when neither the truth nor the prediction holds an object"
 
 
 def true_positives(table: Overlap, percent: int = 50) -> int:
-    """Count the pairs of one object of the truth and one predicted object that are the same.
+    """Count the true positives: a largest one-to-one matching of pairs with at least some IoU.
 
     Parameters
     ----------
     table : Overlap
         Of a truth and a prediction.
     percent : int
-        Least IoU of the two in hundredths, 50 to 100.
-
-    Returns
-    -------
-    int
-        True positives of a largest one-to-one matching of the pairs with at least that IoU.
+        The least IoU in hundredths, 50 to 100: 55 for 0.55, which no float is.
 
     Raises
     ------
@@ -72,19 +67,7 @@ def true_positives(table: Overlap, percent: int = 50) -> int:
 
 
 def f1_at(table: Overlap, percent: int) -> float:
-    """Return the harmonic mean of precision and recall of objects, at any least IoU from 0.5.
-
-    Parameters
-    ----------
-    table : Overlap
-        Of a truth and a prediction.
-    percent : int
-        Least IoU in hundredths, 50 to 100.
-
-    Returns
-    -------
-    float
-        In [0, 1]; 0 when one of the two holds no object, NaN when neither does. See `f1`.
+    """Return `f1` at a least IoU of `percent` hundredths, see `true_positives`.
 
     Examples
     --------

@@ -26,29 +26,10 @@ KIRILLOV = "10.1109/CVPR.2019.00963"
 def average_precision(table: Overlap, percent: int) -> float:
     """Return the share of right objects among all true and predicted ones, at a least IoU.
 
-    Parameters
-    ----------
-    table : Overlap
-        Of a truth and a prediction.
-    percent : int
-        Least IoU in hundredths, 50 to 100: 55 for 0.55, which no float is.
-
-    Returns
-    -------
-    float
-        ``TP / (TP + FP + FN)`` in [0, 1]; 0 when one of the two holds no object, NaN when neither
-        does.
-
-    Raises
-    ------
-    InputError
-        If `percent` is not an integer from 50 to 100.
-
-    Notes
-    -----
-    TP is that of a largest one-to-one matching, see `true_positives`; an IoU equal to the least one
-    counts. It is not the area under a precision-recall curve, which needs confidences; some
-    programs call it accuracy (StarDist) and return 0 where neither volume holds an object.
+    ``TP / (TP + FP + FN)`` in [0, 1], with `true_positives` at a least IoU of `percent` hundredths;
+    0 when one of the two holds no object, NaN when neither does. It is not the area under a
+    precision-recall curve, which needs confidences; some programs call it accuracy (StarDist) and
+    return 0 where neither volume holds an object.
 
     Examples
     --------

@@ -43,21 +43,10 @@ def aji(table: Overlap) -> float:
 def aji_plus(table: Overlap) -> float:
     """Return the aggregated Jaccard index with partners that are used only once.
 
-    Parameters
-    ----------
-    table : Overlap
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    float
-        In [0, 1]; NaN when neither volume holds an object.
-
-    Notes
-    -----
-    Partners are those of the one-to-one matching with the largest sum of IoU; where several have
-    it, one of them. A pair with an IoU of at least 2/3 is in every such matching, as other partners
-    share too little with the rest of its objects; the others are matched as a sparse graph.
+    In [0, 1]; NaN when neither volume holds an object. Partners are those of the one-to-one
+    matching with the largest sum of IoU; where several have it, one of them. A pair with an IoU
+    of at least 2/3 is in every such matching, as other partners share too little with the rest
+    of its objects; the others are matched as a sparse graph.
 
     Examples
     --------

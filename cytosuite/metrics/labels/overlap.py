@@ -5,8 +5,9 @@ are read once, and the score of a whole set of volumes is the score of their con
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -65,13 +66,7 @@ class Overlap:
         return self.unions_of(slice(None))
 
     def unions_of(self, pairs: Counts | slice) -> Counts:
-        """Return the voxels in either object of some of the pairs.
-
-        Parameters
-        ----------
-        pairs : (M,) int64 array or slice
-            Their positions.
-        """
+        """Return the voxels in either object of the pairs at some positions."""
         truth = self.truth_sizes[self.truth_index[pairs]]
         prediction = self.prediction_sizes[self.prediction_index[pairs]]
         union: Counts = truth + prediction - self.shared[pairs]
@@ -84,16 +79,12 @@ class Overlap:
         At most two per object of the truth. Every pair with an IoU of 1/2 or more is among them,
         and every match of the Cell Tracking Challenge.
         """
-        found = [
-            begin
-            + np.flatnonzero(
-                2 * self.shared[begin : begin + BLOCK]
-                >= self.truth_sizes[self.truth_index[begin : begin + BLOCK]]
-            )
-            for begin in range(0, self.shared.size, BLOCK)
-        ]
-        positions: Counts = np.concatenate([np.zeros(0, np.int64), *found])
-        return positions
+        found: list[Counts] = [np.zeros(0, np.int64)]
+        for begin in range(0, self.shared.size, BLOCK):
+            part = slice(begin, begin + BLOCK)
+            half = 2 * self.shared[part] >= self.truth_sizes[self.truth_index[part]]
+            found.append(begin + np.flatnonzero(half))
+        return np.concatenate(found)
 
 
 def overlap(truth: NDArray[Any], prediction: NDArray[Any]) -> Overlap:
@@ -150,17 +141,8 @@ def concatenate(tables: Sequence[Overlap]) -> Overlap:
     """Return the table of several volumes taken together, their objects kept apart.
 
     A score of the result is the pooled score of the set: every object has the same weight,
-    whichever volume it lies in.
-
-    Parameters
-    ----------
-    tables : sequence of Overlap
-        One per volume; none gives the table of an empty volume.
-
-    Returns
-    -------
-    Overlap
-        All objects and pairs; a label may occur once per volume.
+    whichever volume it lies in; a label may occur once per volume. Without tables it is that of an
+    empty volume.
 
     Examples
     --------
@@ -168,25 +150,14 @@ def concatenate(tables: Sequence[Overlap]) -> Overlap:
     >>> concatenate([one, one]).truth_sizes.tolist()
     [2, 2]
     """
-    if not tables:
-        nothing = np.zeros(0, np.uint8)
-        return overlap(nothing, nothing)
-    truth_start = np.cumsum([0] + [table.truth_sizes.size for table in tables])
-    prediction_start = np.cumsum([0] + [table.prediction_sizes.size for table in tables])
-    return Overlap(
-        truth_labels=np.concatenate([table.truth_labels for table in tables]),
-        truth_sizes=np.concatenate([table.truth_sizes for table in tables]),
-        prediction_labels=np.concatenate([table.prediction_labels for table in tables]),
-        prediction_sizes=np.concatenate([table.prediction_sizes for table in tables]),
-        truth_index=np.concatenate(
-            [t.truth_index + start for t, start in zip(tables, truth_start, strict=False)]
-        ),
-        prediction_index=np.concatenate(
-            [t.prediction_index + start for t, start in zip(tables, prediction_start, strict=False)]
-        ),
-        shared=np.concatenate([table.shared for table in tables]),
-        voxels=sum(table.voxels for table in tables),
-    )
+    tables = tables or [overlap(np.zeros(0, np.uint8), np.zeros(0, np.uint8))]
+    columns = {field.name: [getattr(t, field.name) for t in tables] for field in fields(Overlap)}
+    voxels = sum(columns.pop("voxels"))
+    for side in ("truth", "prediction"):
+        start = np.cumsum([0] + [sizes.size for sizes in columns[f"{side}_sizes"]])[:-1]
+        columns[f"{side}_index"] = list(map(add, columns[f"{side}_index"], start))
+    joined = {name: np.concatenate(parts) for name, parts in columns.items()}
+    return Overlap(**joined, voxels=voxels)
 
 
 OVERLAP = Evidence(overlap, ("truth", "prediction"), pool=concatenate)

@@ -26,32 +26,19 @@ Columns: TypeAlias = tuple[Labels, Counts, Labels, Counts, Counts, Counts, Count
 
 
 def count(truth: Array, prediction: Array) -> Columns:
-    """Return the columns of the overlap table of two volumes.
-
-    Parameters
-    ----------
-    truth, prediction : integer arrays of one shape
-        Labels, 0 = background.
-
-    Returns
-    -------
-    truth_labels, truth_sizes, prediction_labels, prediction_sizes, truth_index, \
-prediction_index, shared
-        As documented there.
+    """Return the columns of `Overlap`, in its order, of two label arrays of one shape.
 
     Raises
     ------
     InputError
         If a label is negative.
     """
-    width = max(truth.dtype.itemsize, prediction.dtype.itemsize, 2)
-    dtype = np.dtype(f"u{width}")
-    signed = truth.dtype.kind == "i", prediction.dtype.kind == "i"
+    dtype = np.dtype(f"u{max(truth.dtype.itemsize, prediction.dtype.itemsize, 2)}")
     pairs = _hashed(truth, prediction, dtype)
     if pairs is None:
         return _sorted(truth, prediction, dtype)
-    for name, labels, can_be in zip(("truth", "prediction"), pairs, signed, strict=False):
-        _refuse_negative(name, labels, can_be)
+    _refuse_negative("truth", pairs[0], truth.dtype.kind == "i")
+    _refuse_negative("prediction", pairs[1], prediction.dtype.kind == "i")
     return _columns(*pairs)
 
 
@@ -60,23 +47,17 @@ def _hashed(truth: Array, prediction: Array, dtype: np.dtype[Any]) -> Pairs | No
     slot = 2 * dtype.itemsize + 8
     most = max((truth.nbytes + prediction.nbytes) // SHARE // slot, 4 * SLOTS)
     if truth.size < THREADED:
-        found = [_count_slab(truth, prediction, dtype, most)]
+        table = _count_slab(truth, prediction, dtype, most)
     else:
-        flat = truth.flags.c_contiguous and prediction.flags.c_contiguous
-        whole = [array.reshape(-1) if flat else array for array in (truth, prediction)]
-        middle = whole[0].shape[0] // 2
-        parts = (slice(middle), slice(middle, None))
+        if truth.flags.c_contiguous and prediction.flags.c_contiguous:
+            truth, prediction = truth.reshape(-1), prediction.reshape(-1)
+        middle = truth.shape[0] // 2
         with ThreadPoolExecutor(2) as pool:
-            jobs = [
-                pool.submit(_count_slab, whole[0][part], whole[1][part], dtype, most)
-                for part in parts
-            ]
-            found = [job.result() for job in jobs]
-    table = found[0]
-    for other in found[1:]:
-        if table is None or other is None:
-            return None
-        table = _merged(table, other)
+            one, other = pool.map(
+                lambda part: _count_slab(truth[part], prediction[part], dtype, most),
+                (slice(middle), slice(middle, None)),
+            )
+        table = None if one is None or other is None else _merged(one, other)
     if table is None:
         return None
     used = np.flatnonzero(table[2])
@@ -94,9 +75,7 @@ def _count_slab(truth: Array, prediction: Array, dtype: np.dtype[Any], most: int
                 break
             if 2 * table[2].size > most:
                 return None
-            larger = _new_table(2 * table[2].size, dtype)
-            kernel.add_table(*table, *larger)
-            table = larger
+            table = _larger(table, 2 * table[2].size)
     return table
 
 
@@ -105,13 +84,18 @@ def _new_table(slots: int, dtype: np.dtype[Any]) -> Pairs:
     return np.empty(slots, dtype), np.empty(slots, dtype), np.zeros(slots, np.int64)
 
 
+def _larger(table: Pairs, slots: int) -> Pairs:
+    """Return a hash table with more slots."""
+    larger = _new_table(slots, table[0].dtype)
+    kernel.add_table(*table, *larger)
+    return larger
+
+
 def _merged(table: Pairs, other: Pairs) -> Pairs:
     """Return the sum of two hash tables."""
     used = sum(int(np.count_nonzero(one[2])) for one in (table, other))
     if 2 * used > table[2].size:
-        larger = _new_table(1 << (2 * used - 1).bit_length(), table[0].dtype)
-        kernel.add_table(*table, *larger)
-        table = larger
+        table = _larger(table, 1 << (2 * used - 1).bit_length())
     kernel.add_table(*other, *table)
     return table
 
@@ -138,7 +122,7 @@ def _chunks(truth: Array, prediction: Array, dtype: np.dtype[Any]) -> Iterator[t
     )
     for piece in pieces:
         t, p = (np.ascontiguousarray(array).view() for array in piece)
-        t.flags.writeable = p.flags.writeable = False
+        t.flags.writeable = p.flags.writeable = False  # one compiled version for all layouts
         yield t, p
 
 
@@ -159,15 +143,8 @@ def _columns(truth: Array, prediction: Array, voxels: Counts) -> Columns:
     both = np.flatnonzero((truth != 0) & (prediction != 0))
     key = truth_index[both] * np.int64(prediction_labels.size) + prediction_index[both]
     both = both[np.argsort(key)]
-    return (
-        truth_labels,
-        truth_sizes,
-        prediction_labels,
-        prediction_sizes,
-        truth_index[both],
-        prediction_index[both],
-        voxels[both],
-    )
+    objects = (truth_labels, truth_sizes, prediction_labels, prediction_sizes)
+    return (*objects, truth_index[both], prediction_index[both], voxels[both])
 
 
 def _objects(labels: Array, voxels: Counts) -> tuple[Labels, Counts, Counts]:
@@ -188,10 +165,7 @@ def _objects(labels: Array, voxels: Counts) -> tuple[Labels, Counts, Counts]:
 
 def _sorted(truth: Array, prediction: Array, dtype: np.dtype[Any]) -> Columns:
     """Return the columns by sorting one key per voxel, in the memory of the inputs' size."""
-    names = [
-        _distinct(name, array, dtype)
-        for name, array in (("truth", truth), ("prediction", prediction))
-    ]
+    names = [_distinct("truth", truth, dtype), _distinct("prediction", prediction, dtype)]
     bits = int(names[1].size).bit_length()
     wide = np.uint32 if bits + int(names[0].size).bit_length() <= 32 else np.uint64
     low = wide((1 << bits) - 1)
@@ -208,15 +182,8 @@ def _sorted(truth: Array, prediction: Array, dtype: np.dtype[Any]) -> Columns:
         prediction_index = prediction_index.view(np.int32)
     else:
         prediction_index = prediction_index.astype(narrow)
-    return (
-        names[0],
-        sizes[0][1:],
-        names[1],
-        sizes[1][1:],
-        truth_index,
-        prediction_index,
-        shared,
-    )
+    objects = (names[0], sizes[0][1:], names[1], sizes[1][1:])
+    return (*objects, truth_index, prediction_index, shared)
 
 
 def _distinct(name: str, array: Array, dtype: np.dtype[Any]) -> Labels:

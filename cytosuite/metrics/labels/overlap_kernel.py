@@ -51,21 +51,9 @@ def count_runs(
 ) -> tuple[int, int]:
     """Add the runs of equal pairs of labels to the hash table, until it is half full.
 
-    Parameters
-    ----------
-    truth, prediction : (N,) arrays of one unsigned dtype, N at least 1
-        Labels of the voxels; those that are background in both are left out.
-    begin : int
-        First voxel to count.
-    keys_t, keys_p, voxels : (S,) arrays
-        The table; changed.
-    used : int
-        Its slots in use.
-
-    Returns
-    -------
-    position, used : int
-        First voxel that was not counted (N when all were), and the slots in use now.
+    From voxel `begin` on, of (N,) arrays of one unsigned dtype, N at least 1; voxels that are
+    background in both are left out. Returns the first voxel that was not counted (N when all were)
+    and the slots of the table, (S,) arrays, in use now.
     """
     size = truth.size
     changed = np.zeros(BLOCK, np.bool_)
@@ -107,30 +95,21 @@ def add_table(
     keys_t: Unsigned,
     keys_p: Unsigned,
     voxels: Counts,
-) -> int:
-    """Add one hash table to another, which must have room; return the slots newly in use."""
-    taken = 0
+) -> None:
+    """Add one hash table to another, which must have room."""
     for i in range(from_voxels.size):
         if from_voxels[i] != 0:
             slot = _slot(from_t[i], from_p[i], keys_t, keys_p, voxels)
-            if voxels[slot] == 0:
-                keys_t[slot], keys_p[slot] = from_t[i], from_p[i]
-                taken += 1
+            keys_t[slot], keys_p[slot] = from_t[i], from_p[i]
             voxels[slot] += from_voxels[i]
-    return taken
 
 
 @njit(cache=True, nogil=True)
 def count_sorted(keys: Unsigned, low: np.unsignedinteger[Any]) -> tuple[int, int]:
     """Return the number of distinct keys of two objects, and the count of the most frequent one.
 
-    Parameters
-    ----------
-    keys : (K,) array
-        Ascending; number of the object of the truth in the high bits, of the predicted one in
-        those of `low`, 0 for background.
-    low : unsigned integer
-        Mask of the low bits.
+    The (K,) keys are ascending: number of the object of the truth in the high bits, of the
+    predicted one in those of the mask `low`, 0 for background.
     """
     pairs, most, i = 0, 0, 0
     while i < keys.size:
@@ -156,16 +135,9 @@ def squeeze_sorted(
 ) -> None:
     """Write each pair of objects once, its voxels, and the sizes of all objects.
 
-    Parameters
-    ----------
-    keys : (K,) array
-        As for `count_sorted`; its first P elements become positions of predicted objects.
-    bits, low : unsigned integers
-        Number of the low bits, and their mask.
-    truth_index, shared : (P,) arrays
-        Filled; P as `count_sorted` gives it.
-    truth_sizes, prediction_sizes : arrays of zeros
-        Filled; one element per object, the first for background.
+    With the keys of `count_sorted`, whose first P elements become positions of predicted objects,
+    and `bits` low bits. The (P,) index and shared voxels are filled, and the sizes, zero before,
+    one per object and the first for background.
     """
     written, i = 0, 0
     while i < keys.size:

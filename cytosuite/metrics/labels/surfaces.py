@@ -157,49 +157,12 @@ def surface_table(
 
 
 def concatenate_surfaces(tables: Sequence[SurfaceTable]) -> SurfaceTable:
-    """Return the table of the objects of several volumes taken together.
-
-    Parameters
-    ----------
-    tables : sequence of SurfaceTable
-        One per volume; none gives an empty table.
-    """
+    """Return the table of the objects of several volumes taken together; empty for none."""
     columns = (
         np.concatenate([np.zeros(0), *(getattr(table, name) for table in tables)])
         for name in ("assd", "hausdorff", "hd95")
     )
     return SurfaceTable(*columns)
-
-
-def pooled_distances(found: Surfaces) -> tuple[float, float, float]:
-    """Return ASSD, Hausdorff distance and HD95 of all matched objects taken as one.
-
-    Parameters
-    ----------
-    found : Surfaces
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    assd, hausdorff, hd95 : float
-        In µm; every surface voxel has the same weight, so that large objects count for more.
-        NaN when nothing matches.
-
-    Examples
-    --------
-    >>> found = surfaces(np.array([[0, 1, 1, 1]]), np.array([[0, 0, 5, 5]]), (1, 0.5))
-    >>> [round(value, 9) for value in pooled_distances(found)]
-    [0.1, 0.5, 0.45]
-    """
-    sides = (found.from_truth, found.from_prediction)
-    if not found.truth_labels.size:
-        return nan, nan, nan
-    total = sum(float(side.sum()) for side in sides)
-    return (
-        total / sum(side.size for side in sides),
-        max(float(side.max()) for side in sides),
-        max(float(np.quantile(side, QUANTILE)) for side in sides),
-    )
 
 
 SURFACES = Evidence(surface_table, ("truth", "prediction", "spacing"), pool=concatenate_surfaces)

@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-import cytosuite.metrics
 from cytosuite.errors import InputError
 from cytosuite.metrics.labels import overlap_count
 from cytosuite.metrics.labels.overlap import Overlap, concatenate, overlap
@@ -261,10 +260,6 @@ MISTAKES = [wrong_type, mask, negative, other_shape, not_a_number]
 def test_mistakes_are_named(mistake):
     with pytest.raises(InputError, match=f"^{re.escape(mistake.__doc__)}$"):
         overlap(*mistake())
-
-
-def test_is_offered_by_the_package():
-    assert cytosuite.metrics.labels.overlap is overlap
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32, np.int64])

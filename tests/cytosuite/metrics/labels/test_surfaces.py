@@ -15,7 +15,6 @@ from cytosuite.metrics.labels.surfaces import (
     concatenate_surfaces,
     hausdorff,
     hd95,
-    pooled_distances,
     surface_table,
     surfaces,
 )
@@ -67,8 +66,6 @@ def test_exchanging_the_volumes_changes_nothing(truth, prediction):
     for metric in METRICS:
         exchanged = metric(prediction, truth, SPACING)
         assert metric(truth, prediction, SPACING) == pytest.approx(exchanged, nan_ok=True)
-    one, other = surfaces(truth, prediction, SPACING), surfaces(prediction, truth, SPACING)
-    assert pooled_distances(one) == pytest.approx(pooled_distances(other), nan_ok=True)
 
 
 @given(VOLUMES, st.floats(0.01, 100))
@@ -120,7 +117,6 @@ def test_matching_by_iou_is_strict_and_that_of_the_challenge_may_share_objects(s
     halves = surfaces(*situations.split_in_halves(), (1, 1, 1))
     assert halves.truth_labels.size == 0
     assert all(isnan(metric(*situations.split_in_halves(), (1, 1, 1))) for metric in METRICS)
-    assert all(map(isnan, pooled_distances(halves)))
     merged = surfaces(*situations.merged(), (1, 1, 1), matching="ctc")
     assert merged.truth_labels.tolist() == [3, 8]
     assert merged.prediction_labels.tolist() == [9, 9]
@@ -128,14 +124,11 @@ def test_matching_by_iou_is_strict_and_that_of_the_challenge_may_share_objects(s
     assert table.hausdorff.tolist() == [4, 4]
 
 
-def test_mean_weighs_objects_and_pooled_weighs_surface():
+def test_every_object_has_the_same_weight_in_the_mean():
     truth, prediction = np.zeros((2, 12, 12), np.uint8)
     truth[1:9, 1:9] = prediction[1:9, 1:9] = 1
     truth[11, 0:3] = prediction[11, 0:2] = 2
     assert assd(truth, prediction, (1, 1)) == pytest.approx((0 + 1 / 5) / 2)
-    assert pooled_distances(surfaces(truth, prediction, (1, 1)))[:2] == pytest.approx(
-        (1 / (28 + 28 + 5), 1.0)
-    )
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.uint64, ">u2"])
