@@ -24,7 +24,8 @@ def phantoms_command(
 ) -> None:
     """Cut nuclei out of annotated stacks, or draw them, as a library to place in simulations."""
     from benchmark.commands.console import numbers
-    from datasets.phantoms.build import Cutting, draw_to, extract_to
+    from datasets.phantoms.build import draw_to, extract_to
+    from datasets.phantoms.extract import Cutting
 
     size = numbers(spacing)
     if size is not None and len(size) != 3:

@@ -1,7 +1,7 @@
 """Write a library of phantoms, cut from annotated stacks or drawn, with a record of them."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,10 +12,9 @@ from cytosuite.errors import InputError
 from cytosuite.files import atomic, digest, write_json
 from cytosuite.formats import READERS, read
 from cytosuite.tasks import LABELS
-from cytosuite.volume import Volume
 from datasets.folder.collect import collect
 from datasets.phantoms.augment import Alteration, augment
-from datasets.phantoms.extract import Extraction, extract
+from datasets.phantoms.extract import Cutting, Extraction, extract
 from datasets.phantoms.library import Phantom, write_phantom
 from datasets.phantoms.procedural import draw_library
 from datasets.physics.grid import Lengths
@@ -24,24 +23,6 @@ RECORD = "library.json"
 
 Pairs = list[tuple[str, Path, Path]]
 Facts = dict[str, object]
-
-
-@dataclass(frozen=True, slots=True)
-class Cutting:
-    """Options of cutting nuclei out.
-
-    Parameters
-    ----------
-    spacing_um : tuple of float, optional
-        µm per voxel (z, y, x), in place of the values in the image files.
-    margin_um, min_voxels, smooth_um : float, int, float
-        See `extract`.
-    """
-
-    spacing_um: Lengths | None = None
-    margin_um: float = 3.0
-    min_voxels: int = 100
-    smooth_um: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +94,24 @@ def extract_to(
     with _new_library(folder) as temporary:
         for name, image, labels in _pairs(image_path, labels_path):
             found.append(_cut(image, labels, cutting))
-            sources.append(_source(name, image, labels, found[-1]))
+            sources.append(
+                {
+                    "name": name,
+                    "image": {"file": image.name, "sha256": digest([image], image.parent)},
+                    "labels": {"file": labels.name, "sha256": digest([labels], labels.parent)},
+                    "objects": [asdict(item) for item in found[-1].objects],
+                }
+            )
             copied = _copied(rng, name, found[-1].phantoms, augment_copies, alteration)
             entries += [_written(temporary, phantom, name) for phantom in copied]
         summary = _summary(folder, image_path, found, len(entries))
-        settings = {"augment_copies": augment_copies, "alteration": asdict(alteration)}
-        parameters = {"cutting": asdict(cutting), **settings}
-        _write_record(temporary, seed, parameters, sources, entries)
+        parameters: Facts = {
+            "cutting": asdict(cutting),
+            "augment_copies": augment_copies,
+            "alteration": asdict(alteration),
+        }
+        record = {"seed": seed, "parameters": parameters, "sources": sources, "phantoms": entries}
+        write_json(temporary / RECORD, record)
     return summary
 
 
@@ -148,7 +140,8 @@ def draw_to(
         )
         entries = [_written(temporary, phantom, "drawn") for phantom in phantoms]
         parameters = {"count": count, "spacing_um": list(spacing_um)}
-        _write_record(temporary, seed, parameters, [], entries)
+        record = {"seed": seed, "parameters": parameters, "sources": [], "phantoms": entries}
+        write_json(temporary / RECORD, record)
     median = float(np.median([phantom.volume_um3 for phantom in phantoms]))
     return LibrarySummary(folder, 0, len(phantoms), 0, {}, median)
 
@@ -161,18 +154,6 @@ def _new_library(folder: Path) -> Iterator[Path]:
     with atomic(folder) as temporary:
         temporary.mkdir()
         yield temporary
-
-
-def _write_record(
-    folder: Path,
-    seed: int,
-    parameters: Mapping[str, object],
-    sources: Sequence[Facts],
-    phantoms: Sequence[Facts],
-) -> None:
-    """Write ``library.json``."""
-    record = {"seed": seed, "parameters": parameters, "sources": sources, "phantoms": phantoms}
-    write_json(folder / RECORD, record)
 
 
 def _copied(
@@ -211,12 +192,8 @@ def _summary(folder: Path, source: Path, found: list[Extraction], written: int) 
 
 def _cut(image: Path, labels: Path, cutting: Cutting) -> Extraction:
     """Return the nuclei of one stack; errors name its file."""
-    grey, marked = read(image), read(labels)
-    if cutting.spacing_um is not None and grey.axes == "ZYX":
-        grey = Volume(grey.array, cutting.spacing_um)
-    options = {k: v for k, v in asdict(cutting).items() if k != "spacing_um"}
     try:
-        return extract(grey, marked, **options)
+        return extract(read(image), read(labels), cutting)
     except InputError as error:
         raise InputError(f"{image}: {error}") from None
 
@@ -250,19 +227,9 @@ def _readable(path: Path) -> bool:
     return path.suffix.lower() in READERS and not path.name.startswith(".")
 
 
-def _source(name: str, image: Path, labels: Path, extraction: Extraction) -> Facts:
-    """Return the record of a stack."""
-    return {
-        "name": name,
-        "image": {"file": image.name, "sha256": digest([image], image.parent)},
-        "labels": {"file": labels.name, "sha256": digest([labels], labels.parent)},
-        "objects": [asdict(found) for found in extraction.objects],
-    }
-
-
 def _written(folder: Path, phantom: Phantom, source: str) -> Facts:
     """Write a phantom and return its record."""
-    write_phantom(folder, phantom.name, phantom)
+    write_phantom(folder, phantom)
     return {
         "name": phantom.name,
         "source": source,

@@ -1,6 +1,5 @@
 """Cut nuclei out of an annotated stack."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite.errors import InputError
+from cytosuite.tiling import Box
 from cytosuite.volume import Volume
 from datasets.phantoms.library import Phantom, from_mask
 from datasets.physics.grid import Image, Lengths
@@ -16,8 +16,29 @@ from datasets.physics.labels import largest_piece
 
 FEW = 64  # unlabelled voxels near a nucleus below which their median is too uncertain
 
-Box = tuple[slice, ...]
 Cut = tuple[int, Image, NDArray[np.bool_]]  # label, light above the background, mask
+
+
+@dataclass(frozen=True, slots=True)
+class Cutting:
+    """Options of cutting nuclei out.
+
+    Parameters
+    ----------
+    spacing_um : tuple of float, optional
+        µm per voxel (z, y, x), in place of the value in the image.
+    margin_um : float
+        Width around a nucleus' box in which the background is measured.
+    min_voxels : int
+        Smaller objects are skipped.
+    smooth_um : float
+        Sigma of a Gaussian within each nucleus, against noise that a simulated camera adds again.
+    """
+
+    spacing_um: Lengths | None = None
+    margin_um: float = 3.0
+    min_voxels: int = 100
+    smooth_um: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,26 +87,14 @@ class Extraction:
         return tuple(found for found in self.objects if found.skipped)
 
 
-def extract(
-    image: Volume,
-    labels: Volume,
-    *,
-    margin_um: float = 3.0,
-    min_voxels: int = 100,
-    smooth_um: float = 0.0,
-) -> Extraction:
+def extract(image: Volume, labels: Volume, cutting: Cutting | None = None) -> Extraction:
     """Return the nuclei of a stack that do not touch its border.
 
     Parameters
     ----------
     image, labels : Volume
         3D, with known voxel size; instances in the same shape, 0 is background.
-    margin_um : float
-        Width around a nucleus' box in which the background is measured.
-    min_voxels : int
-        Smaller objects are skipped.
-    smooth_um : float
-        Sigma of a Gaussian within each nucleus, against noise that a simulated camera adds again.
+    cutting : Cutting, optional
 
     Returns
     -------
@@ -105,9 +114,9 @@ def extract(
     64 of them, the most frequent value of all unlabelled voxels. Of an object in several pieces
     the largest is taken. Voxels outside of it, neighbours among them, are not kept.
     """
-    grey, marked = _checked(image, labels)
-    z, y, x = image.spacing
-    margin = [int(np.ceil(margin_um / step)) for step in (z, y, x)]
+    options = cutting or Cutting()
+    grey, marked, spacing = _checked(image, labels, options)
+    margin = [int(np.ceil(options.margin_um / step)) for step in spacing]
     stack = cache(lambda: _most_frequent(grey[marked == 0]))  # rarely needed
     cuts: list[Cut] = []
     objects: list[CutObject] = []
@@ -115,26 +124,19 @@ def extract(
         if box is None:
             continue
         mask = largest_piece(marked[box] == label)
-        found = CutObject(label, int(np.count_nonzero(mask)))
-        found = replace(found, skipped=_unfit(box, marked.shape, found.voxels, min_voxels))
+        voxels = int(np.count_nonzero(mask))
+        found = CutObject(label, voxels, _unfit(box, marked.shape, voxels, options.min_voxels))
         if not found.skipped:
-            found = _with_background(found, _beside(grey, marked, box, margin), stack)
-            above = np.asarray(grey[box] - found.background, np.float32)
+            local = _surroundings(grey, marked, box, margin)
+            level, source = (stack(), "stack") if local is None else (local, "surroundings")
+            found = replace(found, background=level, background_from=source)
+            above = np.asarray(grey[box] - level, np.float32)
             if above[mask].mean() > 0:
-                cuts.append((label, _smoothed(above, mask, (z, y, x), smooth_um), mask))
+                cuts.append((label, _smoothed(above, mask, spacing, options.smooth_um), mask))
             else:
                 found = replace(found, skipped="not brighter than its background")
         objects.append(found)
-    return Extraction(_relative(cuts, (z, y, x)), tuple(objects))
-
-
-def _with_background(
-    found: CutObject, local: float | None, stack: Callable[[], float]
-) -> CutObject:
-    """Return an object with the background of its surroundings, or of the stack."""
-    if local is None:
-        return replace(found, background=stack(), background_from="stack")
-    return replace(found, background=local, background_from="surroundings")
+    return Extraction(_relative(cuts, spacing), tuple(objects))
 
 
 def _relative(cuts: list[Cut], spacing: Lengths) -> tuple[Phantom, ...]:
@@ -170,7 +172,7 @@ def _unfit(box: Box, shape: tuple[int, ...], voxels: int, min_voxels: int) -> st
     return f"smaller than {min_voxels} voxels" if voxels < min_voxels else ""
 
 
-def _beside(
+def _surroundings(
     grey: NDArray[np.generic], marked: NDArray[np.integer], box: Box, margin: list[int]
 ) -> float | None:
     """Return the median of the unlabelled voxels around a box, None where these are few."""
@@ -191,17 +193,19 @@ def _most_frequent(values: NDArray[np.generic]) -> float:
     return float(edges[at] + edges[at + 1]) / 2
 
 
-def _checked(image: Volume, labels: Volume) -> tuple[NDArray[np.generic], NDArray[np.integer]]:
-    """Return the arrays of image and labels, or refuse them."""
+def _checked(
+    image: Volume, labels: Volume, cutting: Cutting
+) -> tuple[NDArray[np.generic], NDArray[np.integer], Lengths]:
+    """Return the arrays of image and labels and the voxel size, or refuse them."""
     if image.axes != "ZYX" or labels.shape != image.shape:
         raise InputError(
             f"phantoms are cut from 3D images with labels of the same shape, found an image of "
             f"shape {image.shape} and labels of shape {labels.shape}"
         )
-    if image.spacing_is_assumed:
+    if image.spacing_is_assumed and cutting.spacing_um is None:
         raise InputError("the image gives no voxel size; give its spacing in µm (z, y, x)")
     if labels.array.dtype.kind not in "ui":
         raise InputError(f"labels must be integers, found dtype {labels.array.dtype}")
     if image.array.dtype.kind == "f" and not np.isfinite(image.array).all():
         raise InputError("the image must hold finite intensities, found NaN or infinity")
-    return image.array, labels.array
+    return image.array, labels.array, cutting.spacing_um or image.spacing

@@ -5,7 +5,7 @@ nucleus), cropped to the nucleus and without voxel size. Ours are the same two f
 intensities relative to the median nucleus, and with voxel size, volume and brightness.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -102,13 +102,7 @@ class Phantom:
         return geometry.crossings_um(self.distance, self.spacing) - self.centre_um
 
 
-def cut(
-    name: str,
-    intensity: Image,
-    distance: Image,
-    spacing: Lengths,
-    volume_ratio: float = 1.0,
-) -> Phantom:
+def cut(name: str, intensity: Image, distance: Image, spacing: Lengths) -> Phantom:
     """Return the phantom of a field of distances, cropped, with nothing outside of it.
 
     Parameters
@@ -118,8 +112,6 @@ def cut(
         As in `Phantom`, with any surroundings.
     spacing : tuple of float
         µm per voxel.
-    volume_ratio : float
-        See `Phantom`.
 
     Raises
     ------
@@ -139,7 +131,6 @@ def cut(
         np.ascontiguousarray(kept, np.float32),
         np.ascontiguousarray(distance[box], np.float32),
         spacing,
-        volume_ratio,
     )
 
 
@@ -149,7 +140,6 @@ def from_mask(
     mask: NDArray[np.bool_],
     spacing: Lengths,
     volume_um3: float | None = None,
-    volume_ratio: float = 1.0,
 ) -> Phantom:
     """Return the phantom of a mask (z, y, x), see `cut` and `geometry.signed_distance`."""
     wide = 2 * MARGIN  # the surface may move by part of a voxel
@@ -160,7 +150,7 @@ def from_mask(
         ~padded, spacing, return_distances=False, return_indices=True
     )
     extended = np.pad(intensity, wide)[tuple(nearest)]
-    return cut(name, extended, distance, spacing, volume_ratio)
+    return cut(name, extended, distance, spacing)
 
 
 def read_library(folder: Path, spacing_um: Lengths | None = None) -> tuple[Phantom, ...]:
@@ -193,51 +183,41 @@ def read_library(folder: Path, spacing_um: Lengths | None = None) -> tuple[Phant
         for path in sorted(folder.iterdir())
         if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
     }
-    names = [name for name in files if not name.endswith(LABEL)]
-    if not files:
+    names = sorted({stem.removesuffix(LABEL) for stem in files})
+    if not names:
         raise InputError(f"{folder}: expected pairs <name>.tif and <name>{LABEL}.tif, found none")
     for name in names:
         if name + LABEL not in files:
             raise InputError(f"{files[name]}: expected its label {name}{LABEL}.tif, found none")
-    for name in files:
-        if name.endswith(LABEL) and name.removesuffix(LABEL) not in files:
-            raise InputError(
-                f"{files[name]}: expected its image {name.removesuffix(LABEL)}.tif, found none"
-            )
-    return tuple(
-        _read_pair(name, files[name], files[name + LABEL], spacing_um) for name in sorted(names)
-    )
+        if name not in files:
+            raise InputError(f"{files[name + LABEL]}: expected its image {name}.tif, found none")
+    return tuple(_read_pair(name, files[name], files[name + LABEL], spacing_um) for name in names)
 
 
-def write_phantom(folder: Path, name: str, phantom: Phantom) -> None:
+def write_phantom(folder: Path, phantom: Phantom) -> None:
     """Write a phantom as ``<name>.tif`` (float32) and ``<name>_label.tif`` (uint8, 0 and 1).
 
     Parameters
     ----------
     folder : Path
         Made if it is missing.
-    name : str
-        Without suffix; not ending in ``_label``.
     phantom : Phantom
         Voxel size, volume, brightness and volume ratio are kept in the files.
 
     Raises
     ------
     InputError
-        If the name is empty or ends in ``_label``.
+        If its name is empty or ends in ``_label``.
 
     Notes
     -----
     Only the mask of the surface is stored, and the volume to parts of a voxel: read again, the
     distances agree within a fraction of a voxel.
     """
+    name = phantom.name
     if not name or name.endswith(LABEL):
         raise InputError(f"phantom name: expected a name that does not end in {LABEL}: {name!r}")
-    known = {
-        "volume_um3": phantom.volume_um3,
-        "brightness": phantom.brightness,
-        "volume_ratio": phantom.volume_ratio,
-    }
+    known = {key: getattr(phantom, key) for key in ("volume_um3", "brightness", "volume_ratio")}
     label = phantom.inside.astype(np.uint8)
     write(folder / f"{name}{LABEL}.tif", Volume(label, phantom.spacing))
     write(folder / f"{name}.tif", Volume(phantom.intensity, phantom.spacing, "ZYX", known))
@@ -257,13 +237,13 @@ def _read_pair(name: str, image: Path, label: Path, spacing: Lengths | None) -> 
     mask = _largest_object(marked.array)
     if not mask.any():
         raise InputError(f"{label}: expected a nucleus (nonzero voxels), found an empty label")
-    z, y, x = grey.spacing if spacing is None else spacing
+    z, y, x = step = grey.spacing if spacing is None else spacing
     values = np.asarray(grey.array, np.float32)
     if "volume_um3" not in grey.metadata:
-        return from_mask(name, _relative(values, marked.array, mask, image), mask, (z, y, x))
+        return from_mask(name, _relative(values, marked.array, mask, image), mask, step)
     volume = float(grey.metadata["volume_um3"]) * z * y * x / float(np.prod(grey.spacing))
     ratio = float(grey.metadata.get("volume_ratio", 1.0))
-    return from_mask(name, values, mask, (z, y, x), volume, ratio)
+    return replace(from_mask(name, values, mask, step, volume), volume_ratio=ratio)
 
 
 def _relative(

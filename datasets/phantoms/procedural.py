@@ -60,14 +60,13 @@ def render(bodies: Bodies, spacing_um: Lengths, tile: Image) -> list[Phantom]:
     """
     phantoms = []
     reach = 2 * float(bodies.semi_axes_um.max(initial=0.0))
-    shape = [2 * int(np.ceil(reach / step) + EDGE) for step in spacing_um]
-    grid = Grid((shape[0], shape[1], shape[2]), spacing_um)
+    shape = tuple(2 * int(np.ceil(reach / step) + EDGE) for step in spacing_um)
+    grid = Grid(shape, spacing_um)
     middle = np.asarray(grid.size_um) / 2
     # All lie on one spot: each patch is painted in a box of its own.
     for patch in bodies.patches(np.tile(middle, (len(bodies), 1)), grid, grid.voxel_um):
-        light, distance = np.zeros(patch.shape, np.float32), np.full(patch.shape, 2, np.float32)
-        light.reshape(-1)[patch.inside] = bodies.density(patch, grid, tile)
-        distance.reshape(-1)[patch.inside] = patch.distance
+        light = patch.on_box(bodies.density(patch, grid, tile))
+        distance = patch.on_box(patch.distance, 2.0)
         radius = float(bodies.semi_axes_um[patch.index].prod() ** (1 / 3))
         core = distance < 1 - grid.voxel_um / (2 * radius)
         nearest = ndimage.distance_transform_edt(

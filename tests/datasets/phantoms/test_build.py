@@ -8,7 +8,8 @@ from cytosuite.errors import InputError
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 from datasets.phantoms.augment import Alteration
-from datasets.phantoms.build import Cutting, extract_to
+from datasets.phantoms.build import extract_to
+from datasets.phantoms.extract import Cutting
 from datasets.phantoms.library import read_library
 
 SPACING = (1.0, 0.5, 0.5)

@@ -7,7 +7,7 @@ import pytest
 from cytosuite.errors import InputError
 from cytosuite.formats import read
 from cytosuite.volume import Volume
-from datasets.phantoms.extract import extract
+from datasets.phantoms.extract import Cutting, extract
 
 SPACING = (1.0, 0.5, 0.5)
 BACKGROUND = 100
@@ -62,7 +62,7 @@ def test_a_neighbour_leaves_no_trace():
     image, labels = _stack(alone)
     crowded, both = _stack([*alone, ((4, 8, 16), (6, 8, 8), 900)])
     first = extract(image, labels).phantoms[0]
-    second = extract(crowded, both, min_voxels=10).phantoms[0]
+    second = extract(crowded, both, Cutting(min_voxels=10)).phantoms[0]
     assert np.array_equal(first.distance, second.distance)
     shape = first.intensity / first.brightness - second.intensity / second.brightness
     assert abs(shape).max() < 1e-5
@@ -78,7 +78,7 @@ def test_of_an_object_in_two_pieces_the_larger_is_taken():
 def test_without_surroundings_the_background_is_that_of_the_stack():
     image, labels = _stack([((4, 8, 8), (6, 8, 8), 50), ((4, 24, 24), (6, 8, 8), 50)])
     labels.array[2:12, 4:20, 4:20] += (labels.array == 0)[2:12, 4:20, 4:20] * np.uint16(3)
-    found = extract(image, labels, margin_um=0.5)
+    found = extract(image, labels, Cutting(margin_um=0.5))
     first = found.objects[0]
     assert first.background_from == "stack"
     assert first.background == pytest.approx(BACKGROUND, abs=0.5)
@@ -89,7 +89,7 @@ def test_smoothing_takes_noise_out_and_keeps_the_mean():
     image, labels = _stack([((4, 8, 8), (8, 12, 12), 50)])
     noise = np.random.default_rng(0).normal(0, 10, image.shape)
     image = Volume((image.array + noise).astype(np.float32), SPACING)
-    raw, smooth = (extract(image, labels, smooth_um=s).phantoms[0] for s in (0.0, 0.8))
+    raw, smooth = (extract(image, labels, Cutting(smooth_um=s)).phantoms[0] for s in (0.0, 0.8))
     assert smooth.intensity[smooth.inside].std() < 0.3 * raw.intensity[raw.inside].std()
     assert smooth.brightness == pytest.approx(raw.brightness)
 

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -48,7 +49,7 @@ def test_a_label_without_light_is_no_phantom():
 @pytest.mark.parametrize("spacing", [(0.5, 0.5, 0.5), (1.5, 0.6, 0.6)])
 def test_what_is_written_is_read_again(tmp_path, ellipsoid, spacing):
     phantom = ellipsoid((6.0, 4.0, 5.0), spacing, brightness=0.8, ramp=0.3)
-    write_phantom(tmp_path, "one", phantom)
+    write_phantom(tmp_path, replace(phantom, name="one"))
     (again,) = read_library(tmp_path)
     assert again.name == "one"
     assert again.spacing == spacing
@@ -81,7 +82,7 @@ def test_published_pairs_need_a_spacing_and_lose_background_and_stretch(tmp_path
 
 def test_a_given_spacing_takes_the_place_of_the_files(tmp_path, ellipsoid):
     phantom = ellipsoid()
-    write_phantom(tmp_path, "one", phantom)
+    write_phantom(tmp_path, replace(phantom, name="one"))
     (again,) = read_library(tmp_path, (1.0, 1.0, 1.0))
     assert again.volume_um3 == pytest.approx(8 * phantom.volume_um3, rel=2e-3)
 
@@ -150,4 +151,4 @@ def test_a_missing_folder_is_named(tmp_path):
 @pytest.mark.parametrize("name", ["", "a_label"])
 def test_names_that_could_not_be_read_again_are_refused(tmp_path, ellipsoid, name):
     with pytest.raises(InputError, match="expected a name that does not end in _label"):
-        write_phantom(tmp_path, name, ellipsoid())
+        write_phantom(tmp_path, replace(ellipsoid(), name=name))

@@ -285,7 +285,7 @@ def test_stored_nuclei_take_the_place_of_drawn_ones(simulation, tmp_path):
     from datasets.phantoms.procedural import draw_library
 
     for phantom in draw_library(np.random.default_rng(0), 3, (0.8, 0.4, 0.4), diameter_um=7.0):
-        write_phantom(tmp_path, phantom.name, phantom)
+        write_phantom(tmp_path, phantom)
     stored = {"nucleus": {"phantoms": str(tmp_path)}, "tissue": {"n_nuclei": 10}}
     sample = simulation.make(stored)
     assert sample.metadata["n_nuclei"] == 10
