@@ -1,7 +1,7 @@
 """Cases cut into planes: each volume is read once, and one at a time."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,11 +9,10 @@ from typing import Literal
 import numpy as np
 
 from benchmark.pictures.planes import Pixels, Triple, cut_at, limits, planes, spatial
-from benchmark.results.answers import main_output
 from benchmark.results.results import CaseFiles, Matches, Results
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.formats import read
-from cytosuite.tasks import Kind
+from cytosuite.tasks import Kind, Socket
 
 LOGGER = logging.getLogger(__name__)
 
@@ -25,7 +24,7 @@ class Slices:
     Parameters
     ----------
     title : str
-        What it is, for readers.
+        Its name for readers.
     kind : {"image", "labels"}
         Whether it is shown as grey values or as outlines.
     planes : list of 2D arrays
@@ -61,33 +60,36 @@ class CutCase:
     ----------
     name : str
         Name of the case.
-    inputs : list of Slices
-        The main one first.
-    truth, neighbour : Slices or None
-        The true output; without one, a real image to compare with.
-    outputs : list of Slices or None
-        Of each algorithm; None without a valid output.
-    matches : list of Matches or None
-        Objects found and missed by each algorithm, where they are known.
+    shown : list of Slices
+        The inputs, the main one first; then the truth, or a real image to compare with.
+    truth : Slices or None
+        The true output.
+    outputs : mapping of str to Slices or None
+        By algorithm; None without a valid output.
+    matches : mapping of str to Matches
+        Objects found and missed by an algorithm, where they are known.
     """
 
     name: str
-    inputs: list[Slices]
+    shown: list[Slices]
     truth: Slices | None
-    neighbour: Slices | None
-    outputs: list[Slices | None]
-    matches: list[Matches | None]
+    outputs: Mapping[str, Slices | None]
+    matches: Mapping[str, Matches]
 
 
 def cut_case(
-    results: Results, case: CaseFiles, algorithms: Sequence[str], neighbour: Path | None = None
+    results: Results,
+    output: Socket,
+    case: CaseFiles,
+    algorithms: Sequence[str],
+    neighbour: Path | None = None,
 ) -> CutCase:
     """Read the volumes of a case and keep their planes.
 
     Parameters
     ----------
-    results, case
-        The run, and a case with one input at least.
+    results, output, case
+        The run, the output to show, and a case with one input at least.
     algorithms : sequence of str
         Those whose outputs are read.
     neighbour : Path, optional
@@ -98,9 +100,6 @@ def cut_case(
     InputError
         If an input or the truth cannot be read, or they differ in shape.
     """
-    output = main_output(results.task)
-    if output is None:
-        raise InputError(f"{case.name}: the task {results.task.name} has no pictures")
     sockets = {socket.slug: socket for socket in results.task.inputs}
     true = case.truth.get(output.slug)
     truth = None if true is None else _slices(true, "Truth", output.kind)
@@ -109,18 +108,22 @@ def cut_case(
     for slug, file in case.inputs.items():
         title = "Input" if len(case.inputs) == 1 else sockets[slug].title
         inputs.append(_slices(file, title, sockets[slug].kind, at))
-    main = inputs[0]
-    if truth is not None and truth.shape != main.shape:
-        raise InputError(
-            f"{true}: expected the shape {main.shape} of the image, found {truth.shape}"
-        )
-    made = [results.outputs.get((name, case.name), {}).get(output.slug) for name in algorithms]
-    outputs = [_output(path, output.kind, at, main.shape, truth is None) for path in made]
-    real = None
+    shape = inputs[0].shape
+    if truth is not None and truth.shape != shape:
+        raise InputError(f"{true}: expected the shape {shape} of the image, found {truth.shape}")
+    outputs: dict[str, Slices | None] = {}
+    for name in algorithms:
+        path = results.outputs.get((name, case.name), {}).get(output.slug)
+        outputs[name] = _output(path, output.kind, at, shape, truth is None)
+    beside = [] if truth is None else [truth]
     if output.kind == "image" and truth is None and neighbour is not None:
-        real = _slices(neighbour, f"Real image {neighbour.stem}", "image")
-    matches = [results.matches.get((name, case.name)) for name in algorithms]
-    return CutCase(case.name, inputs, truth, real, outputs, matches)
+        beside = [_slices(neighbour, f"Real image {neighbour.stem}", "image")]
+    matches = {
+        name: results.matches[name, case.name]
+        for name in algorithms
+        if (name, case.name) in results.matches
+    }
+    return CutCase(case.name, inputs + beside, truth, outputs, matches)
 
 
 def _slices(
@@ -150,11 +153,9 @@ def _output(
     path: Path | None, kind: Kind, cut: Triple | None, shape: Triple, count: bool
 ) -> Slices | None:
     """Return the planes of an output, None when there is none that fits the input."""
-    if path is None:
-        return None
     try:
-        found = _slices(path, "Output", kind, cut, count)
+        found = None if path is None else _slices(path, "Output", kind, cut, count)
     except (CytosuiteError, OSError) as error:
         LOGGER.warning("%s: not drawn: %s", path, error)
         return None
-    return found if found.shape == shape else None
+    return found if found is not None and found.shape == shape else None

@@ -19,10 +19,9 @@ from benchmark.pictures.png import (
     grey_png,
     layer_png,
 )
-from benchmark.results.answers import main_output
 from benchmark.results.results import CaseFiles, Results
 from cytosuite.errors import CytosuiteError
-from cytosuite.tasks import Kind
+from cytosuite.tasks import Kind, Socket
 
 LOGGER = logging.getLogger(__name__)
 
@@ -30,6 +29,8 @@ SIDES = (420, 300, 210)  # px of the longest side; the next one where a case tak
 CASES: Mapping[Kind, int] = {"labels": 24, "image": 12}  # pictured at most, by kind of output
 ALGORITHMS: Mapping[Kind, int] = {"labels": 6, "image": 3}
 PICTURE_BYTES = 10_000_000
+
+Coloured = tuple[Sequence[int] | None, Colour]  # ids of labels (None: all) and their colour
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,8 @@ class PlaneView:
     """One plane: name, size in px, PNG, drawings, and where the other two planes cross it."""
 
     plane: str
-    width: int
     height: int
+    width: int
     source: str
     layers: list[Layer]
     crossing: tuple[float, float]  # % from the left, % from the top
@@ -108,6 +109,7 @@ def choose(goodness: Mapping[str, float | None], limit: int) -> list[str]:
 
 def draw_all(
     results: Results,
+    output: Socket,
     cases: Sequence[CaseFiles],
     algorithms: Sequence[str],
     limit: int = PICTURE_BYTES,
@@ -116,8 +118,8 @@ def draw_all(
 
     Parameters
     ----------
-    results, cases
-        The run, and its cases to draw.
+    results, output, cases
+        The run, the output to show, and the cases to draw.
     algorithms : sequence of str
         Those whose outputs are drawn; the n-th one's drawings carry the CSS class ``a<n>``.
     limit : int
@@ -128,14 +130,13 @@ def draw_all(
         share = left // (len(cases) - index)
         neighbour = real[index * len(real) // len(cases)] if real else None
         try:
-            case = cut_case(results, files, algorithms, neighbour)
+            case = cut_case(results, output, files, algorithms, neighbour)
         except (CytosuiteError, OSError) as error:
             LOGGER.warning("%s: no picture: %s", files.name, error)
             yield f"{files.name}: {error}"
             continue
-        output = main_output(results.task)
         for side in SIDES:
-            view = draw(case, algorithms, "image" if output is None else output.kind, side)
+            view = draw(case, output.kind, side)
             if view.size <= share:
                 break
         if view.size > left:
@@ -145,39 +146,29 @@ def draw_all(
         yield view
 
 
-def draw(case: CutCase, algorithms: Sequence[str], kind: Kind, side: int = SIDES[0]) -> CaseView:
+def draw(case: CutCase, kind: Kind, side: int = SIDES[0]) -> CaseView:
     """Return the planes of one case: outlines over the input, or images beside each other.
 
     Parameters
     ----------
-    case, algorithms
-        The planes, and the names of their outputs in the same order.
+    case : CutCase
+        The planes.
     kind : {"labels", "image"}
         Kind of the outputs.
     side : int
         Length of the longest side of a panel in px.
     """
     if kind == "labels":
-        rows = [_outlined(case, algorithms, side)]
+        rows = [_outlined(case, side)]
     else:
-        rows = [_row(slices, side) for slices in case.inputs]
-        beside = case.truth or case.neighbour
-        rows += [_row(beside, side)] if beside is not None else []
-        for n, output in enumerate(case.outputs):
+        rows = [_row(slices, side) for slices in case.shown]
+        for n, output in enumerate(case.outputs.values()):
             rows += [] if output is None else _output(case, output, f"a{n}", side)
-    counts = {name: _count(case, n) for n, name in enumerate(algorithms)}
-    return CaseView(case.name, rows, counts)
+    return CaseView(case.name, rows, {name: _count(case, name) for name in case.outputs})
 
 
 def scale_bar(width: float, unit: str) -> tuple[float, str]:
-    """Return the length of a scale bar in % of an image's width, and its text.
-
-    Parameters
-    ----------
-    width : float
-        Width of the image in `unit`.
-    unit : str
-        ``"µm"``, or ``"px"`` where the voxel size is unknown.
+    """Return the length of a scale bar in % of an image's width in `unit`, and its text.
 
     Examples
     --------
@@ -189,9 +180,9 @@ def scale_bar(width: float, unit: str) -> tuple[float, str]:
     return 100 * length / width, f"{length:g} {unit}"
 
 
-def _count(case: CutCase, n: int) -> str:
+def _count(case: CutCase, name: str) -> str:
     """Return how many objects an algorithm found, or that it has no output."""
-    output, match = case.outputs[n], case.matches[n]
+    output, match = case.outputs[name], case.matches.get(name)
     if output is None:
         return "no valid output"
     if match is not None:
@@ -203,67 +194,63 @@ def _count(case: CutCase, n: int) -> str:
 def _row(slices: Slices, side: int, classes: str = "") -> VolumeView:
     """Return the planes of a volume, without drawings, or outlines on black for labels."""
     z, y, x = (100 * (at + 0.5) / n for at, n in zip(slices.cut, slices.shape, strict=True))
+    boxes = sizes(slices.shape, slices.spacing, side)
     crossings = [(x, y), (x, z), (z, y)]
     panels = []
     for n, plane in enumerate(slices.planes):
-        rows, columns = sizes(slices.shape, slices.spacing, side)[n]
         ground = np.zeros_like(plane) if slices.kind == "labels" else plane
-        source = grey_png(shrink(grey(ground, slices.limits), rows, columns))
-        panels.append(PlaneView(PLANES[n], columns, rows, source, [], crossings[n]))
+        source = grey_png(shrink(grey(ground, slices.limits), *boxes[n]))
+        panels.append(PlaneView(PLANES[n], *boxes[n], source, [], crossings[n]))
     if slices.kind == "labels":
         _outline(panels, slices, [(None, SKY)], "labels", slices.title)
     parts = zip("zyx", slices.cut, slices.shape, strict=True)
     where = ", ".join(f"{axis} {at + 1} of {size}" for axis, at, size in parts)
-    percent, text = scale_bar(slices.shape[2] * slices.spacing[2], slices.unit)
-    return VolumeView(slices.title, classes, panels, where if panels[1:] else "", percent, text)
+    bar = scale_bar(slices.shape[2] * slices.spacing[2], slices.unit)
+    return VolumeView(slices.title, classes, panels, where if panels[1:] else "", *bar)
 
 
 def _output(case: CutCase, output: Slices, classes: str, side: int) -> list[VolumeView]:
     """Return an output image, in the contrast of the truth, and its difference."""
-    base = case.truth or next((s for s in case.inputs[:1] if s.kind == "image"), None)
+    base = case.truth or case.shown[0]
     if case.truth is not None:
         output = replace(output, limits=case.truth.limits)
     row = _row(output, side, classes)
-    if base is None:
+    if base.kind != "image":
         return [row]
     panels = []
     for panel, plane, other in zip(row.panels, output.planes, base.planes, strict=True):
         change = shown(plane, output.limits) - shown(other, base.limits)
-        source = difference_png(change, panel.height, panel.width)
-        panels.append(replace(panel, source=source))
-    against = base.title.lower()
-    return [row, replace(row, title=f"Output minus {against}", panels=panels)]
+        panels.append(replace(panel, source=difference_png(change, panel.height, panel.width)))
+    return [row, replace(row, title=f"Output minus {base.title.lower()}", panels=panels)]
 
 
-def _outlined(case: CutCase, algorithms: Sequence[str], side: int) -> VolumeView:
+def _outlined(case: CutCase, side: int) -> VolumeView:
     """Return the planes of the main input with the outlines of all label images as layers."""
-    row = replace(_row(case.inputs[0], side), title="")
+    row = replace(_row(case.shown[0], side), title="")
     if case.truth is not None:
         _outline(row.panels, case.truth, [(None, SKY)], "truth", "outlines of the truth", 2)
-    for n, (name, output) in enumerate(zip(algorithms, case.outputs, strict=True)):
+    for n, (name, output) in enumerate(case.outputs.items()):
+        match = case.matches.get(name)
         if output is None:
             continue
-        match = case.matches[n]
-        colours: list[tuple[Sequence[int] | None, Colour]] = [(None, ORANGE)]
-        if match is not None:
-            colours.append((match.extra, PINK))
-            if case.truth is not None:
-                alt = f"objects missed by {name}"
-                missed = [(match.missed, WHITE)]
-                _outline(row.panels, case.truth, missed, f"truth missed a{n}", alt, 2)
-        _outline(row.panels, output, colours, f"guess a{n}", f"outlines of {name}")
+        if match is not None and case.truth is not None:
+            missed, alt = [(match.missed, WHITE)], f"objects missed by {name}"
+            _outline(row.panels, case.truth, missed, f"truth missed a{n}", alt, 2)
+        groups: list[Coloured] = [(None, ORANGE)]
+        groups += [] if match is None else [(match.extra, PINK)]
+        _outline(row.panels, output, groups, f"guess a{n}", f"outlines of {name}")
     return row
 
 
 def _outline(
     panels: list[PlaneView],
     labels: Slices,
-    groups: Sequence[tuple[Sequence[int] | None, Colour]],
+    groups: Sequence[Coloured],
     classes: str,
     alt: str,
     thickness: int = 1,
 ) -> None:
-    """Add outlines to each panel: a colour per group of ids (None: all), later groups on top."""
+    """Add outlines of labels to each panel, later groups on top."""
     for panel, plane in zip(panels, labels.planes, strict=True):
         large = stretch(plane, panel.height, panel.width)
         edge = boundary(large, thickness)

@@ -161,16 +161,10 @@ def boundary(labels: NDArray[np.integer], thickness: int = 1) -> NDArray[np.bool
     >>> boundary(np.array([[0, 1, 1, 1]])).astype(int)
     array([[0, 1, 0, 0]])
     """
-    edge = np.zeros(labels.shape, dtype=bool)
     inside = labels
     for _ in range(thickness):
-        ring = np.zeros(labels.shape, dtype=bool)
-        differs = inside[1:] != inside[:-1]
-        ring[1:] |= differs
-        ring[:-1] |= differs
-        differs = inside[:, 1:] != inside[:, :-1]
-        ring[:, 1:] |= differs
-        ring[:, :-1] |= differs
-        edge |= ring & (labels > 0)
-        inside = np.where(edge, 0, labels)
-    return edge
+        padded = np.pad(inside, 1, mode="edge")
+        around = (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:])
+        inside = np.where(np.any([near != inside for near in around], axis=0), 0, inside)
+    result: NDArray[np.bool_] = inside != labels
+    return result

@@ -4,7 +4,7 @@ import json
 import tempfile
 from pathlib import Path
 
-from benchmark.report import files, markdown, page
+from benchmark.report import files, page
 from benchmark.report.index import index
 from benchmark.report.section import views
 from benchmark.results.results import Results
@@ -44,12 +44,12 @@ def write_report(results: Results, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     indexed = index(results)
     layout = files.platform_metrics(indexed)
-    texts = {
-        "metrics.json": json.dumps(layout, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
-    }
     shown = views(indexed)
-    texts["report.md"] = markdown.render(indexed, shown)
-    texts["index.html"] = page.render(indexed, shown)
+    texts = {
+        "metrics.json": json.dumps(layout, indent=2, allow_nan=False, ensure_ascii=False) + "\n",
+        "report.md": page.markdown(indexed, shown),
+        "index.html": page.html(indexed, shown),
+    }
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as name:
         parts = Path(name)
         results.scores.to_csv(parts / "scores.csv", index=False)

@@ -1,12 +1,12 @@
 """A figure of scores over the groups of a condition: a line per algorithm, inline SVG."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
-from benchmark.report.figures import Axis
+from benchmark.report.axis import Axis
+from benchmark.report.figures import svg
 from benchmark.report.wording import known, number
 from benchmark.results.results import Pooled
 
@@ -27,15 +27,6 @@ SHAPES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """The scores of one algorithm, one per group; `place` counts from 0 for the best."""
-
-    place: int
-    name: str
-    scores: Sequence[Pooled]
-
-
 def colour(place: int) -> str:
     """Return the class of an algorithm's marks: the first few have a colour, the rest are grey.
 
@@ -50,12 +41,14 @@ def colour(place: int) -> str:
 def key(place: int) -> Markup:
     """Return the mark of an algorithm by itself, to stand before its name."""
     return Markup(
-        '<svg class="fig key-mark {}" aria-hidden="true" width="14" height="14" '
-        'viewBox="-7 -7 14 14">{}</svg>'
-    ).format(colour(place), _mark(place))
+        f'<svg class="fig key-mark {colour(place)}" aria-hidden="true" width="14" height="14" '
+        f'viewBox="-7 -7 14 14">{_mark(place)}</svg>'
+    )
 
 
-def curves(axis: Axis, labels: Sequence[str], lines: Sequence[Curve], joined: bool) -> Markup:
+def curves(
+    axis: Axis, labels: Sequence[str], lines: Mapping[str, Sequence[Pooled]], joined: bool
+) -> Markup:
     """Return the scores over the groups, the best algorithms in front.
 
     Parameters
@@ -64,95 +57,73 @@ def curves(axis: Axis, labels: Sequence[str], lines: Sequence[Curve], joined: bo
         The axis of the metric, upwards.
     labels : sequence of str
         The groups, from left to right.
-    lines : sequence of Curve
-        The algorithms. Only the first few are coloured and have their intervals drawn.
+    lines : mapping of str to sequence of Pooled
+        Scores of each algorithm, the best first; undefined ones are left out. Only the first few
+        algorithms are coloured and have their intervals drawn.
     joined : bool
         Whether the groups follow each other, so that a line may lead from one to the next.
     """
     height = LOW if len(lines) <= len(SHAPES) else HIGH
-    parts = [*_axis(axis, height), *_labels(labels, height)]
-    front = sum(line.place < len(SHAPES) for line in lines)
     room = (100 - LEFT) / max(len(labels), 1)
+    front = min(len(lines), len(SHAPES))
     step = min(STEP, 0.6 * room / max(front, 1))
-    for line in sorted(lines, key=lambda line: -line.place):
-        shift = step * (line.place - (front - 1) / 2) if line.place < len(SHAPES) else 0.0
-        places = [LEFT + room * (n + 0.5) + shift for n in range(len(labels))]
-        parts.append(
-            _curve(axis, height, line, list(zip(places, labels, line.scores, strict=True)), joined)
-        )
-    words = "; ".join(_words(line, labels) for line in lines[: len(SHAPES)])
-    return Markup(
-        '<svg class="fig curves" role="img" aria-label="{}" width="100%" height="{:g}">{}</svg>'
-    ).format(words, height, Markup("").join(parts))
+
+    def y(value: float) -> float:
+        return TOP + (height - TOP - BOTTOM) * (1 - axis.position(value))
+
+    parts = [*_axis({y(tick): tick for tick in axis.ticks()}), *_labels(labels, height, room)]
+    for place, (name, scores) in reversed(list(enumerate(lines.items()))):
+        coloured = place < len(SHAPES)
+        shift = step * (place - (front - 1) / 2) if coloured else 0.0
+        points = [
+            (f"{LEFT + room * (n + 0.5) + shift:.2f}%", f"{y(score.value):.1f}", label, score)
+            for n, (label, score) in enumerate(zip(labels, scores, strict=True))
+            if known(score.value)
+        ]
+        parts.append(f'<g class="{colour(place)}" data-line="{place}">')
+        for a, b in pairwise(points) if joined else ():
+            parts.append(f'<line class="way" x1="{a[0]}" y1="{a[1]}" x2="{b[0]}" y2="{b[1]}"/>')
+        for x, down, label, score in points:
+            if coloured and known(score.low) and known(score.high):
+                ends = f'y1="{y(score.low):.1f}" y2="{y(score.high):.1f}"'
+                parts.append(f'<line class="reach" x1="{x}" x2="{x}" {ends}/>')
+            text = escape(f"{name}, {label}: {number(score.value, 3)}")
+            spot = f"{_mark(place)}<title>{text}</title>"
+            parts.append(f'<svg x="{x}" y="{down}" overflow="visible">{spot}</svg>')
+        parts.append("</g>")
+    return svg("curves", height, _words(labels, lines), parts)
 
 
-def _words(line: Curve, labels: Sequence[str]) -> str:
-    """Return the scores of an algorithm in words."""
-    pairs = zip(labels, line.scores, strict=True)
-    return f"{line.name}: " + ", ".join(f"{label} {number(at.value)}" for label, at in pairs)
+def _words(labels: Sequence[str], lines: Mapping[str, Sequence[Pooled]]) -> str:
+    """Return the scores of the first algorithms in words."""
+    shown = [
+        f"{name}: " + ", ".join(f"{a} {number(b.value)}" for a, b in zip(labels, of, strict=True))
+        for name, of in lines.items()
+    ]
+    return "; ".join(shown[: len(SHAPES)])
 
 
-def _y(axis: Axis, height: float, value: float) -> float:
-    """Return how many px below the top a value stands; larger ones stand higher."""
-    return TOP + (height - TOP - BOTTOM) * (1 - axis.position(value))
+def _axis(ticks: Mapping[float, float]) -> Iterable[str]:
+    """Return faint lines and their numbers, by px below the top."""
+    for y, tick in ticks.items():
+        yield f'<line class="grid" x1="{LEFT:g}%" x2="100%" y1="{y:.1f}" y2="{y:.1f}"/>'
+        place = f'x="{LEFT - 1.5:g}%" y="{y + 4:.1f}"'
+        yield f'<text class="tick" {place} text-anchor="end">{tick:.3g}</text>'
 
 
-def _axis(axis: Axis, height: float) -> Iterable[Markup]:
-    """Return faint lines and their numbers."""
-    line = Markup('<line class="grid" x1="{0:g}%" x2="100%" y1="{1:.1f}" y2="{1:.1f}"/>')
-    text = Markup('<text class="tick" x="{:g}%" y="{:.1f}" text-anchor="end">{}</text>')
-    for tick in axis.ticks():
-        at = _y(axis, height, tick)
-        yield line.format(LEFT, at)
-        yield text.format(LEFT - 1.5, at + 4, f"{tick:.3g}")
-
-
-def _labels(labels: Sequence[str], height: float) -> Iterable[Markup]:
+def _labels(labels: Sequence[str], height: float, room: float) -> Iterable[str]:
     """Return the names of the groups below their places, cut where there is no room."""
-    text = Markup('<text class="tick" x="{:.2f}%" y="{:g}" text-anchor="middle">{}{}</text>')
-    room = (100 - LEFT) / max(len(labels), 1)
     longest = (LETTERS if len(labels) < WIDE else LETTERS_WIDE) // max(len(labels), 1)
     for n, label in enumerate(labels):
-        short = label if len(label) <= longest else label[: longest - 1] + "…"
-        whole = Markup("<title>{}</title>").format(label) if short != label else ""
-        yield text.format(LEFT + room * (n + 0.5), height - 6, short, whole)
+        text = escape(label)
+        if len(label) > longest:
+            text = escape(label[: longest - 1] + "…") + Markup("<title>{}</title>").format(label)
+        place = f'x="{LEFT + room * (n + 0.5):.2f}%" y="{height - 6:g}"'
+        yield f'<text class="tick" {place} text-anchor="middle">{text}</text>'
 
 
-def _curve(
-    axis: Axis,
-    height: float,
-    line: Curve,
-    scores: Sequence[tuple[float, str, Pooled]],
-    joined: bool,
-) -> Markup:
-    """Return line, intervals and marks of one algorithm; undefined scores are left out."""
-    points = [
-        (at, _y(axis, height, score.value), label, score)
-        for at, label, score in scores
-        if known(score.value)
-    ]
-    parts = []
-    if joined:
-        way = Markup('<line class="way" x1="{:.2f}%" y1="{:.1f}" x2="{:.2f}%" y2="{:.1f}"/>')
-        parts += [way.format(a[0], a[1], b[0], b[1]) for a, b in pairwise(points)]
-    for at, down, label, score in points:
-        if line.place < len(SHAPES) and known(score.low) and known(score.high):
-            reach = Markup(
-                '<line class="reach" x1="{0:.2f}%" x2="{0:.2f}%" y1="{1:.1f}" y2="{2:.1f}"/>'
-            )
-            parts.append(
-                reach.format(at, _y(axis, height, score.low), _y(axis, height, score.high))
-            )
-        spot = Markup('<svg x="{:.2f}%" y="{:.1f}" overflow="visible">{}<title>{}</title></svg>')
-        text = f"{line.name}, {label}: {number(score.value, 3)}"
-        parts.append(spot.format(at, down, _mark(line.place), text))
-    return Markup('<g class="{}" data-line="{}">{}</g>').format(
-        colour(line.place), line.place, Markup("").join(parts)
-    )
-
-
-def _mark(place: int) -> Markup:
+def _mark(place: int) -> str:
     """Return the mark of an algorithm around its place."""
     if place < len(SHAPES):
-        return Markup('<path class="spot" d="{}"/>').format(SHAPES[place])
-    return Markup('<circle class="spot" r="2.6"/>')
+        return f'<path class="spot" d="{SHAPES[place]}"/>'
+    return '<circle class="spot" r="2.6"/>'

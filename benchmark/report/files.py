@@ -83,11 +83,11 @@ def algorithm_metrics(index: Index, algorithm: str) -> dict[str, Any]:
             "rename one"
         )
     (entry,) = (entry for entry in index.ranked if entry.algorithm == algorithm)
-    cases = index.records.get(algorithm, {})
+    cases = index.records[algorithm]
     by_case: dict[str, dict[str, float]] = {case: {} for case in cases}
     aggregates = {}
     for metric in index.results.metrics:
-        found = index.values.get((algorithm, metric.name), {})
+        found = index.values[algorithm, metric.name]
         finite = {case: value for case, value in found.items() if known(value)}
         summary = index.summary(entry, metric)
         if metric.scope == "set":
@@ -98,8 +98,7 @@ def algorithm_metrics(index: Index, algorithm: str) -> dict[str, Any]:
         aggregates[json_name(metric.name)] = aggregate(list(finite.values())) | pooled
         for case, value in finite.items():
             by_case.setdefault(case, {})[json_name(metric.name)] = value
-    failed = [case for case, record in cases.items() if not record.ok]
-    return {"case": by_case, "aggregates": aggregates, "failed": failed}
+    return {"case": by_case, "aggregates": aggregates, "failed": list(index.failed(algorithm))}
 
 
 def platform_metrics(index: Index) -> dict[str, Any]:

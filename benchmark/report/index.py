@@ -1,14 +1,18 @@
 """The results indexed for a report: every value, attempt and axis is looked up once."""
 
 import math
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 from benchmark.record import Record
-from benchmark.report.figures import Axis, axis_of
+from benchmark.report.axis import Axis, axis_of
 from benchmark.results.ranking import Standing, Summary
 from benchmark.results.results import Results
 from cytosuite.metrics import Metric
+
+UNKNOWN = Summary("", math.nan, math.nan, math.nan, math.nan, n=0, undefined=0, failed=0)
 
 
 @dataclass(frozen=True)
@@ -41,19 +45,20 @@ class Index:
     controls: list[Standing]
     board: list[Metric[Any]]
     by_case: list[Metric[Any]]
-    values: dict[tuple[str, str], dict[str, float]]
-    records: dict[str, dict[str, Record]]
+    values: defaultdict[tuple[str, str], dict[str, float]]
+    records: defaultdict[str, dict[str, Record]]
     axes: dict[str, Axis]
 
     def summary(self, entry: Standing, metric: Metric[Any]) -> Summary:
-        """Return a metric of one standing, NaN where there is none."""
-        nothing = Summary(metric.name, math.nan, math.nan, math.nan, math.nan, 0, 0, 0)
-        return entry.summaries.get(metric.name, nothing)
+        """Return a metric of one standing, NaN where there is none: a control has a mean alone."""
+        found = entry.summaries.get(metric.name, UNKNOWN)
+        alone = replace(found, low=math.nan, high=math.nan, pooled=math.nan)
+        return alone if entry.control else found
 
-    def status(self, algorithm: str, case: str) -> str:
-        """Return the failure of a case; empty if it went well or did not run."""
-        record = self.records.get(algorithm, {}).get(case)
-        return "" if record is None or record.ok else record.status
+    def failed(self, algorithm: str) -> dict[str, str]:
+        """Return the failure of each case that an algorithm did not finish."""
+        found = self.records[algorithm].items()
+        return {case: record.status for case, record in found if not record.ok}
 
     def goodness(self, algorithm: str) -> dict[str, float | None]:
         """Return the mean goodness of an algorithm in each case over the leaderboard's metrics.
@@ -63,45 +68,42 @@ class Index:
         dict of str to float or None
             0 (worst) to 1 (best); None where the case failed or no value is defined.
         """
-        metrics = [m for m in self.board if m.scope == "case"]
+        metrics = [metric for metric in self.board if metric.scope == "case"]
+        failed = self.failed(algorithm)
         found: dict[str, float | None] = {}
         for case in self.cases:
-            good = [
-                goodness
-                for metric in metrics
-                if (value := self.values.get((algorithm, metric.name), {}).get(case)) is not None
-                and (goodness := self.axes[metric.name].goodness(value)) is not None
-            ]
-            lost = bool(self.status(algorithm, case)) or not good
-            found[case] = None if lost else sum(good) / len(good)
+            each = (
+                self.axes[m.name].goodness(self.values[algorithm, m.name].get(case, math.nan))
+                for m in metrics
+            )
+            good = [goodness for goodness in each if goodness is not None]
+            found[case] = sum(good) / len(good) if good and case not in failed else None
         return found
 
 
 def index(results: Results) -> Index:
     """Return the results indexed, in one pass over the table of scores."""
-    values: dict[tuple[str, str], dict[str, float]] = {}
-    seen: dict[str, list[float]] = {metric.name: [] for metric in results.metrics}
+    values: defaultdict[tuple[str, str], dict[str, float]] = defaultdict(dict)
+    records: defaultdict[str, dict[str, Record]] = defaultdict(dict)
+    seen: defaultdict[str, list[float]] = defaultdict(list)
     columns = (results.scores[name].tolist() for name in ("algorithm", "case", "metric", "value"))
     for algorithm, case, metric, value in zip(*columns, strict=True):
-        if value is not None and not math.isnan(value):
-            seen.setdefault(metric, []).append(float(value))
+        if not math.isnan(value):
+            seen[metric].append(value)
             if case:
-                values.setdefault((algorithm, metric), {})[case] = float(value)
+                values[algorithm, metric][case] = value
     for standing in results.standings:
         for name, summary in standing.summaries.items():
-            seen.setdefault(name, []).extend((summary.mean, summary.low, summary.high))
-    records: dict[str, dict[str, Record]] = {}
+            seen[name] += (summary.mean, summary.low, summary.high)
     for (algorithm, case), record in results.records.items():
-        records.setdefault(algorithm, {})[case] = record
-    names = [case.name for case in results.cases]
-    names += [case for found in records.values() for case in found]
-    names += [case for found in values.values() for case in found]
+        records[algorithm][case] = record
+    cases = chain((case.name for case in results.cases), *records.values(), *values.values())
     ranked = [entry for entry in results.standings if not entry.control]
     by_name = {metric.name: metric for metric in results.metrics}
     primary = [by_name[name] for name in results.primary if name in by_name]
     return Index(
         results,
-        {case: place for place, case in enumerate(dict.fromkeys(names))},
+        {case: place for place, case in enumerate(dict.fromkeys(cases))},
         sorted(ranked, key=lambda entry: (entry.rank is None, entry.rank or 0.0)),
         [entry for entry in results.standings if entry.control],
         primary or list(results.metrics[:2]),

@@ -1,4 +1,4 @@
-"""The page: one file that carries its pictures, style and script, and asks the network nothing."""
+"""The report as text: one HTML file that asks the network nothing, and Markdown."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,16 +8,18 @@ import jinja2
 from markupsafe import Markup
 
 from benchmark.report import wording
-from benchmark.report.figures import axis_figure
+from benchmark.report.cells import value
+from benchmark.report.figures import axis_figure, strip, whisker
 from benchmark.report.index import Index
-from benchmark.report.section import sections
+from benchmark.report.section import escape, sections
 from benchmark.report.verdict import verdict
 
 FOLDER = Path(__file__).parent
+WORDS = ("count", "direction", "doi_link", "duration", "interval", "known", "memory", "number")
 
 
-def render(index: Index, views: Mapping[str, Any]) -> str:
-    """Return the report as one HTML page.
+def html(index: Index, views: Mapping[str, Any]) -> str:
+    """Return the report as one HTML page with its pictures, style and script.
 
     Parameters
     ----------
@@ -29,7 +31,7 @@ def render(index: Index, views: Mapping[str, Any]) -> str:
     Returns
     -------
     str
-        Self-contained HTML: everything from outside (names, messages, logs) is escaped.
+        Everything from outside (names, messages, logs) is escaped.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER),
@@ -38,22 +40,29 @@ def render(index: Index, views: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(
-        number=wording.number, duration=wording.duration, doi=wording.doi_link
-    )
-    environment.globals.update(
-        count=wording.count, axis_figure=axis_figure, index=index, views=views
-    )
+    environment.globals.update({name: getattr(wording, name) for name in WORDS})
+    environment.globals.update(axis_figure=axis_figure, strip=strip, value=value, whisker=whisker)
+    environment.globals.update(index=index, results=index.results, views=views)
+    environment.globals["long_names"] = {m.name: m.title for m in index.results.metrics}
     shown = {
         name: (section, Markup(environment.from_string(section.template).render(view=views[name])))
         for name, section in sections().items()
         if views[name] is not None
     }
     return environment.get_template("template.html").render(
-        results=index.results,
         verdict=verdict(index),
         sections=shown,
         style=Markup((FOLDER / "style.css").read_text(encoding="utf-8")),
         script=Markup((FOLDER / "script.js").read_text(encoding="utf-8")),
-        failures=sum(not record.ok for record in index.results.records.values()),
     )
+
+
+def markdown(index: Index, views: Mapping[str, Any]) -> str:
+    """Return the report as Markdown for a terminal or a pull request; see `html`."""
+    results = index.results
+    lines = [f"# {escape(results.title)}", "", f"**{escape(verdict(index))}**", ""]
+    lines += [f"> {escape(sentence)}\n" for sentence in [*results.broken, *results.notes]]
+    for name, section in sections().items():
+        shown = [] if views[name] is None else section.markdown(index, views[name])
+        lines += [f"## {section.title}", "", *shown, ""] if shown else []
+    return "\n".join(lines)

@@ -30,7 +30,7 @@ class ReportSection(Generic[V]):
         Jinja template of its HTML below the heading; it knows `view`, `index` and `views`, the
         views of all sections by name.
     markdown : callable
-        Returns the lines of its Markdown below the heading; none leave it out.
+        Returns the lines of its Markdown below the heading; without any it is on the page alone.
     badge : callable
         Returns a short text for the navigation.
     """
@@ -40,7 +40,7 @@ class ReportSection(Generic[V]):
     title: str
     view: Callable[[Index], V | None]
     template: str
-    markdown: Callable[[Index, V], list[str]]
+    markdown: Callable[[Index, V], list[str]] = lambda *_: []
     badge: Callable[[V], str] = lambda _: ""
 
 

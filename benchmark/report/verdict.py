@@ -5,7 +5,6 @@ from typing import Any
 
 from benchmark.report.index import Index
 from benchmark.report.wording import count, joined, known, number
-from benchmark.results.answers import main_output
 from cytosuite.metrics import Metric
 
 
@@ -23,7 +22,7 @@ def verdict(index: Index) -> str:
     if phrases:
         return f"{_subject(index)} {joined(phrases)}; {_failed(best.failed, cases)}."
     judged = index.results.reference or any(case.truth for case in index.results.cases)
-    bare = not judged and main_output(index.results.task) is not None
+    bare = not judged and index.results.task.main_output is not None
     reason = "there is no truth to score them against" if bare else "no measure ranks them"
     return f"{_subject(index)} finished {cases - best.failed} of {count(cases, 'case')}; {reason}."
 
@@ -41,9 +40,9 @@ def found_share(index: Index, algorithm: str) -> float | None:
     annotated = {case.name for case in index.results.cases if case.truth} | true.keys()
     if not sum(true.values()) or annotated - true.keys():
         return None
-    for case in annotated:
-        if (algorithm, case) not in matches and not index.status(algorithm, case):
-            return None
+    failed = index.failed(algorithm)
+    if any((algorithm, case) not in matches and case not in failed for case in annotated):
+        return None
     found = sum(match.found for (name, _), match in matches.items() if name == algorithm)
     return found / sum(true.values())
 

@@ -40,6 +40,18 @@ def interval(low: float, high: float) -> str:
     return f"{number(low)} to {number(high)}" if known(low) and known(high) and low < high else ""
 
 
+def estimate(value: float, low: float, high: float) -> str:
+    """Return a value with its interval in brackets as text.
+
+    Examples
+    --------
+    >>> estimate(0.75, 0.7, 0.82), estimate(1.0, math.nan, math.nan)
+    ('0.75 (0.70 to 0.82)', '1.00')
+    """
+    reach = interval(low, high)
+    return f"{number(value)} ({reach})" if reach else number(value)
+
+
 def duration(seconds: float | None) -> str:
     """Return a time as text in the unit that suits it.
 

@@ -18,7 +18,7 @@ def markdown(_: Index, failures: list[Record]) -> list[str]:
 
 TEMPLATE = """
 {% for failure in view %}
-{% set log = index.results.logs.get((failure.algorithm, failure.case), "") %}
+{% set log = results.logs.get((failure.algorithm, failure.case), "") %}
 <details class="failure"><summary><span class="badge">{{ failure.status }}</span> <span class="name">{{ failure.algorithm }}</span> on <span class="name">{{ failure.case }}</span></summary>
 <p>{{ failure.message }}</p>
 {% if log %}<pre tabindex="0">{{ log }}</pre>{% endif %}
@@ -26,6 +26,4 @@ TEMPLATE = """
 {% endfor %}
 """  # noqa: E501 - HTML
 
-SECTION = ReportSection(
-    70, "Failures", "Failures", view, TEMPLATE, markdown, lambda found: str(len(found))
-)
+SECTION = ReportSection(70, "Failures", "Failures", view, TEMPLATE, markdown, lambda v: str(len(v)))

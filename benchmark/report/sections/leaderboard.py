@@ -1,18 +1,11 @@
 """The leaderboard: means, intervals and pooled values of the primary metrics, and all means."""
 
-import math
 from dataclasses import dataclass
-from typing import Any
 
-from markupsafe import Markup
-
-from benchmark.report.cells import value
-from benchmark.report.figures import whisker
 from benchmark.report.index import Index
 from benchmark.report.section import ReportSection, table
-from benchmark.report.wording import duration, interval, joined, known, memory, number
-from benchmark.results.ranking import Standing
-from cytosuite.metrics import Metric
+from benchmark.report.wording import duration, estimate, joined, known, memory, number
+from benchmark.results.ranking import Standing, Summary
 
 CONTROLS = {
     "oracle": "the truth handed in as the answer",
@@ -24,41 +17,14 @@ TOP = ("oracle", "real")  # controls that stand above the algorithms
 
 
 @dataclass(frozen=True, slots=True)
-class BoardScore:
-    """A metric of one standing: its figure, and its numbers in words."""
-
-    metric: str
-    figure: Markup
-    mean: str
-    interval: str
-    pooled: str
-
-    @property
-    def text(self) -> str:
-        """Mean, interval and pooled value in one line."""
-        reach = f" ({self.interval})" if self.interval else ""
-        return self.mean + reach + (f"; {self.pooled}" if self.pooled else "")
-
-
-@dataclass(frozen=True, slots=True)
-class BoardLine:
-    """A line of the leaderboard; `place` is empty for controls and the unranked."""
-
-    place: str
-    entry: Standing
-    title: str
-    scores: list[BoardScore]
-    seconds: str
-    memory: str
-
-
-@dataclass(frozen=True, slots=True)
 class Leaderboard:
-    """The leaderboard, the sentences above it, and the mean of every metric."""
+    """The sentences above the leaderboard, and the place, standing and title of each line.
+
+    The place is empty for controls and the unranked.
+    """
 
     lead: str
-    lines: list[BoardLine]
-    means: list[tuple[Standing, list[Markup]]]
+    lines: list[tuple[str, Standing, str]]
 
 
 def view(index: Index) -> Leaderboard:
@@ -69,33 +35,10 @@ def view(index: Index) -> Leaderboard:
     ranks = [entry.rank for entry in index.ranked if entry.rank is not None]
     lines = []
     for entry in [*top, *index.ranked, *low]:
-        ranked = entry.rank is not None and not entry.control
-        place = str(1 + sum(rank < (entry.rank or 0) for rank in ranks)) if ranked else ""
+        place = "" if entry.rank is None else str(1 + sum(rank < entry.rank for rank in ranks))
         title = "control" if entry.control else titles.get(entry.algorithm, "")
-        scores = [_score(index, entry, metric) for metric in index.board]
-        seconds, size = duration(entry.median_seconds), memory(entry.peak_memory)
-        lines.append(BoardLine(place, entry, title, scores, seconds, size))
-    means = [
-        (entry, [_mean(index, entry, metric) for metric in index.results.metrics])
-        for entry in [*index.ranked, *index.controls]
-    ]
-    return Leaderboard(" ".join(_lead(index)), lines, means)
-
-
-def _score(index: Index, entry: Standing, metric: Metric[Any]) -> BoardScore:
-    """Return one metric of one standing; a control has no interval and no pooled value."""
-    found, axis = index.summary(entry, metric), index.axes[metric.name]
-    if entry.control:
-        return BoardScore(metric.name, whisker(axis, found.mean), number(found.mean), "", "")
-    figure = whisker(axis, found.mean, found.low, found.high, found.pooled)
-    pooled = number(found.pooled) if known(found.pooled) else ""
-    reach = interval(found.low, found.high)
-    return BoardScore(metric.name, figure, number(found.mean), reach, pooled)
-
-
-def _mean(index: Index, entry: Standing, metric: Metric[Any]) -> Markup:
-    """Return the mean of one metric as a cell."""
-    return value(metric, index.summary(entry, metric).mean, index.axes[metric.name])
+        lines.append((place, entry, title))
+    return Leaderboard(" ".join(_lead(index)), lines)
 
 
 def _lead(index: Index) -> list[str]:
@@ -119,15 +62,14 @@ def _lead(index: Index) -> list[str]:
             f"{joined(whole)}: one value for all outputs together, compared with the real images."
         )
     open_ended = [metric.name for metric in cases if metric.worst is None]
-    lost = any(s.failed or s.undefined for metric, s in found if metric.name in open_ended)
-    if open_ended and lost:
+    if any(s.failed or s.undefined for metric, s in found if metric.name in open_ended):
         sentences.append(
             f"{joined(open_ended)}: cases without a value are not in the mean; the more of them, "
             "the lower the rank."
         )
-    controls = [entry.algorithm for entry in index.controls]
+    controls = {entry.algorithm for entry in index.controls}
     if controls:
-        known_ones = [f"{name}, {CONTROLS[name]}" for name in CONTROLS if name in controls]
+        known_ones = [f"{name}, {words}" for name, words in CONTROLS.items() if name in controls]
         sentences.append(f"The grey rows are controls: {'; '.join(known_ones)}.")
     return sentences
 
@@ -136,35 +78,30 @@ def markdown(index: Index, board: Leaderboard) -> list[str]:
     """Return the leaderboard as a table, and one of every metric."""
     if not board.lines:
         return ["Nothing has run yet."]
-    heads = ["rank", "algorithm", *(f"{m.name} (95 % interval; pooled)" for m in index.board)]
-    rows = [
-        [
-            line.place,
-            f"{line.entry.algorithm} (control)" if line.entry.control else line.entry.algorithm,
-            *(score.text for score in line.scores),
-            "" if line.entry.control else f"{line.entry.failed} of {line.entry.cases}",
-            "" if line.entry.control else line.seconds,
-            "" if line.entry.control else line.memory,
-        ]
-        for line in board.lines
-    ]
-    lines = [*([board.lead, ""] if board.lead else [])]
-    lines += table([*heads, "failed", "time per case", "peak memory"], rows)
-    if index.results.metrics:
+    rows = []
+    for place, entry, _ in board.lines:
+        name = f"{entry.algorithm} (control)" if entry.control else entry.algorithm
+        scores = [_text(index.summary(entry, metric)) for metric in index.board]
+        took = (duration(entry.median_seconds), memory(entry.peak_memory))
+        costs = ("", "", "") if entry.control else (f"{entry.failed} of {entry.cases}", *took)
+        rows.append([place, name, *scores, *costs])
+    heads = [f"{metric.name} (95 % interval; pooled)" for metric in index.board]
+    heads = ["rank", "algorithm", *heads, "failed", "time per case", "peak memory"]
+    lines = [board.lead, "", *table(heads, rows)]
+    if metrics := index.results.metrics:
         every = [
-            [entry.algorithm, *(_pair(index, entry, m) for m in index.results.metrics)]
+            [entry.algorithm, *(_text(index.summary(entry, metric)) for metric in metrics)]
             for entry in index.ranked
         ]
-        lines += ["", "### Every measure", "", "Means; in brackets the pooled values.", ""]
-        lines += table(["algorithm", *(metric.name for metric in index.results.metrics)], every)
+        lines += ["", "### Every measure (95 % interval; pooled)", ""]
+        lines += table(["algorithm", *(metric.name for metric in metrics)], every)
     return lines
 
 
-def _pair(index: Index, entry: Standing, metric: Metric[Any]) -> str:
-    """Return mean and pooled value of one metric as text."""
-    found = index.summary(entry, metric)
-    pooled = "" if math.isnan(found.pooled) else f" ({number(found.pooled)})"
-    return number(found.mean) + pooled
+def _text(found: Summary) -> str:
+    """Return mean, interval and pooled value in one line."""
+    pooled = f"; {number(found.pooled)}" if known(found.pooled) else ""
+    return estimate(found.mean, found.low, found.high) + pooled
 
 
 TEMPLATE = """
@@ -182,31 +119,31 @@ TEMPLATE = """
     <th scope="col" role="columnheader" class="num">Peak memory</th>
   </tr></thead>
   <tbody role="rowgroup">
-  {% for line in view.lines %}
-  {% set entry = line.entry %}
-  <tr role="row" class="{% if entry.control %}control{% elif line.place == '1' %}first{% endif %}">
-    <td role="cell" class="place num">{{ line.place }}</td>
-    <th scope="row" role="rowheader"><span class="name">{{ entry.algorithm }}</span>{% if line.title and line.title != entry.algorithm %}<small>{{ line.title }}</small>{% endif %}</th>
-    {% for score in line.scores %}
-    <td role="cell" class="metric" data-label="{{ score.metric }}">
-      <div class="score"><div class="track">{{ score.figure }}</div>
-      <div class="score-text"><b>{{ score.mean }}</b>{% if score.interval %}<small>{{ score.interval }}</small>{% endif %}{% if score.pooled %}<small class="pooled-text">{{ score.pooled }}</small>{% endif %}</div></div>
+  {% for place, entry, title in view.lines %}
+  <tr role="row" class="{% if entry.control %}control{% elif place == '1' %}first{% endif %}">
+    <td role="cell" class="place num">{{ place }}</td>
+    <th scope="row" role="rowheader"><span class="name">{{ entry.algorithm }}</span>{% if title and title != entry.algorithm %}<small>{{ title }}</small>{% endif %}</th>
+    {% for metric in index.board %}
+    {% set found = index.summary(entry, metric) %}
+    <td role="cell" class="metric" data-label="{{ metric.name }}">
+      <div class="score"><div class="track">{{ whisker(index.axes[metric.name], found.mean, found.low, found.high, found.pooled) }}</div>
+      <div class="score-text"><b>{{ number(found.mean) }}</b>{% if interval(found.low, found.high) %}<small>{{ interval(found.low, found.high) }}</small>{% endif %}{% if known(found.pooled) %}<small class="pooled-text">{{ number(found.pooled) }}</small>{% endif %}</div></div>
     </td>
     {% endfor %}
     <td role="cell" class="num" data-label="Failed">{% if entry.control %}{% elif entry.failed %}<span class="badge">{{ entry.failed }} of {{ entry.cases }}</span>{% else %}0{% endif %}</td>
-    <td role="cell" class="num" data-label="Time per case">{{ "" if entry.control else line.seconds }}</td>
-    <td role="cell" class="num" data-label="Peak memory">{{ "" if entry.control else line.memory }}</td>
+    <td role="cell" class="num" data-label="Time per case">{{ "" if entry.control else duration(entry.median_seconds) }}</td>
+    <td role="cell" class="num" data-label="Peak memory">{{ "" if entry.control else memory(entry.peak_memory) }}</td>
   </tr>
   {% endfor %}
   </tbody>
 </table>
-{% set metrics = index.results.metrics %}
-{% if metrics|length > index.board|length %}
-<details class="more" {% if view.means|length <= 4 %}open{% endif %}><summary>Every measure: mean over the cases{% if index.by_case|length < metrics|length %}, or one value for all outputs together{% endif %}</summary>
+{% if results.metrics|length > index.board|length %}
+{% set standings = index.ranked + index.controls %}
+<details class="more" {% if standings|length <= 4 %}open{% endif %}><summary>Every measure: mean over the cases{% if index.by_case|length < results.metrics|length %}, or one value for all outputs together{% endif %}</summary>
 <div class="scroll" tabindex="0" role="region" aria-label="Every measure"><table class="heat sortable">
-  <thead><tr><th scope="col" data-sort="text">algorithm</th>{% for metric in metrics %}<th scope="col" data-sort="number" title="{{ metric.title }}">{{ metric.name }}</th>{% endfor %}</tr></thead>
-  <tbody>{% for entry, cells in view.means %}
-  <tr{% if entry.control %} class="control"{% endif %}><th scope="row"><span class="long">{{ entry.algorithm }}</span></th>{{ cells|join }}</tr>
+  <thead><tr><th scope="col" data-sort="text">algorithm</th>{% for metric in results.metrics %}<th scope="col" data-sort="number" title="{{ metric.title }}">{{ metric.name }}</th>{% endfor %}</tr></thead>
+  <tbody>{% for entry in standings %}
+  <tr{% if entry.control %} class="control"{% endif %}><th scope="row"><span class="long">{{ entry.algorithm }}</span></th>{% for metric in results.metrics %}{{ value(metric, index.summary(entry, metric).mean, index.axes[metric.name]) }}{% endfor %}</tr>
   {% endfor %}</tbody>
 </table></div></details>
 {% endif %}

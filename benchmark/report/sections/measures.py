@@ -30,7 +30,7 @@ TEMPLATE = """
 <dl class="glossary">
 {% for metric, words in view %}
 <div><dt>{{ metric.name }} <span class="quiet">{{ metric.title }}</span></dt>
-<dd>{{ words }}{% if metric.reference %} {% if metric.reference|doi %}<a href="{{ metric.reference|doi }}" rel="noreferrer">doi:{{ metric.reference }}</a>{% else %}{{ metric.reference }}{% endif %}{% endif %}</dd></div>
+<dd>{{ words }}{% if metric.reference %} {% if doi_link(metric.reference) %}<a href="{{ doi_link(metric.reference) }}" rel="noreferrer">doi:{{ metric.reference }}</a>{% else %}{{ metric.reference }}{% endif %}{% endif %}</dd></div>
 {% endfor %}
 </dl>
 """  # noqa: E501 - HTML

@@ -38,7 +38,7 @@ TEMPLATE = """
 <div class="scroll" tabindex="0" role="region" aria-label="Models"><table class="plain sortable">
   <thead><tr><th scope="col" data-sort="text">case</th><th scope="col" data-sort="text">algorithm</th><th scope="col" data-sort="text">model</th><th scope="col" data-sort="number">cost</th><th scope="col" data-sort="text">remark</th></tr></thead>
   <tbody>{% for record in view %}
-  <tr><th scope="row"><span class="long">{{ record.case }}</span></th><td>{{ record.algorithm }}</td><td>{{ record.model }}</td><td data-key="{{ "" if record.selection.cost is none else record.selection.cost }}">{{ record.selection.cost|number }}</td><td>{% if record.selection.fallback %}<span class="badge">fallback</span> {% endif %}{% if record.selection.broken %}no model has this {{ record.selection.broken|join(", ") }}{% endif %}</td></tr>
+  <tr><th scope="row"><span class="long">{{ record.case }}</span></th><td>{{ record.algorithm }}</td><td>{{ record.model }}</td><td data-key="{{ "" if record.selection.cost is none else record.selection.cost }}">{{ number(record.selection.cost) }}</td><td>{% if record.selection.fallback %}<span class="badge">fallback</span> {% endif %}{% if record.selection.broken %}no model has this {{ record.selection.broken|join(", ") }}{% endif %}</td></tr>
   {% endfor %}</tbody>
 </table></div></details>
 """  # noqa: E501 - HTML

@@ -5,15 +5,17 @@ from dataclasses import dataclass
 from benchmark.pictures.gallery import ALGORITHMS, CASES, CaseView, VolumeView, choose, draw_all
 from benchmark.pictures.png import FULL
 from benchmark.report.index import Index
-from benchmark.report.section import ReportSection, escape, table
-from benchmark.report.wording import count, joined, number
-from benchmark.results.answers import main_output
+from benchmark.report.section import ReportSection
 
 SLICES = (
     "Slices through the middle, or through the fullest plane where the middle is empty; "
     "a µm is equally long in all three."
 )
 MATCHES = "A prediction matches an object when it covers more than half of it, in the whole image."
+DIFFERENCES = (
+    "Differences are orange where the output is brighter than the {} and blue where it is darker, "
+    f"in full colour from {100 * FULL:g} % of the contrast on."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,33 +25,24 @@ class Gallery:
     Parameters
     ----------
     views : list of CaseView
-        Worst case first.
+        Worst case first, if they are judged.
     names : list of str
         Algorithms whose outputs are drawn.
-    chips : dict of (case, algorithm) to list of (metric, value)
-        Scores of a case as text.
-    outlines, truth, matches : bool
-        Whether outputs are outlines, and whether a truth and its matches are shown.
-    lead : str
-        Sentences that explain the pictures.
+    outlines, truth, matches, judged : bool
+        Whether outputs are outlines, whether a truth and its matches are shown, and whether the
+        best algorithm has scores by case.
     left_out, problems : list of str
         Cases that are not shown, and sentences on those that could not be drawn.
     """
 
     views: list[CaseView]
     names: list[str]
-    chips: dict[tuple[str, str], list[tuple[str, str]]]
     outlines: bool
     truth: bool
     matches: bool
-    lead: str
+    judged: bool
     left_out: list[str]
     problems: list[str]
-
-    @property
-    def places(self) -> dict[str, CaseView]:
-        """The pictured cases by name."""
-        return {view.case: view for view in self.views}
 
     @property
     def typical(self) -> tuple[CaseView, VolumeView] | None:
@@ -60,80 +53,42 @@ class Gallery:
         outputs = [row for row in middle.rows if row.title == "Output" and row.classes == "a0"]
         return middle, [*outputs, *middle.rows][0]
 
+    @property
+    def lead(self) -> str:
+        """The sentences that explain the pictures."""
+        rows = [row for view in self.views for row in view.rows]
+        found = ["Worst case first, by the scores of the best algorithm."] if self.judged else []
+        if any(row.where for row in rows):
+            found.append(SLICES)
+        if self.outlines:
+            return " ".join([*found, MATCHES] if self.truth and self.matches else found)
+        own = "Every image has its own contrast."
+        found.append("Outputs have the contrast of the truth." if self.truth else own)
+        if any(row.title.startswith("Output minus") for row in rows):
+            found.append(DIFFERENCES.format("truth" if self.truth else "input"))
+        return " ".join(found)
+
 
 def view(index: Index) -> Gallery | None:
     """Return the pictures of some cases; None for a task without images."""
-    output = main_output(index.results.task)
+    output = index.results.task.main_output
     cases = {case.name: case for case in index.results.cases if case.inputs}
     if output is None or not cases:
         return None
     names = [entry.algorithm for entry in index.ranked][: ALGORITHMS[output.kind]]
     goodness = index.goodness(names[0]) if names else {}
-    judged = any(value is not None for value in goodness.values())
     order = choose({name: goodness.get(name) for name in cases}, CASES[output.kind])
-    drawn = list(draw_all(index.results, [cases[name] for name in order], names))
-    views = [found for found in drawn if not isinstance(found, str)]
-    truth = any(output.slug in cases[name].truth for name in order)
-    matches = any(case in order for _, case in index.results.matches)
-    outlines = output.kind == "labels"
+    drawn = list(draw_all(index.results, output, [cases[name] for name in order], names))
     return Gallery(
-        views,
+        [found for found in drawn if not isinstance(found, str)],
         names,
-        {(view.case, name): _chips(index, view.case, name) for view in views for name in names},
-        outlines,
-        truth,
-        matches and outlines,
-        _lead(views, outlines, truth, judged, matches),
-        [name for name in cases if name not in order],
-        [found for found in drawn if isinstance(found, str)],
+        outlines=output.kind == "labels",
+        truth=any(output.slug in cases[name].truth for name in order),
+        matches=any(case in order for _, case in index.results.matches),
+        judged=any(value is not None for value in goodness.values()),
+        left_out=[name for name in cases if name not in order],
+        problems=[found for found in drawn if isinstance(found, str)],
     )
-
-
-def _chips(index: Index, case: str, name: str) -> list[tuple[str, str]]:
-    """Return the leaderboard's metrics of one case and algorithm as text."""
-    found = [(m.name, index.values.get((name, m.name), {}).get(case)) for m in index.board]
-    return [(metric, number(value)) for metric, value in found if value is not None]
-
-
-def _lead(views: list[CaseView], outlines: bool, truth: bool, judged: bool, matches: bool) -> str:
-    """Return the sentences that explain the pictures."""
-    found = ["Worst case first, by the scores of the best algorithm."] if judged else []
-    if any(row.where for view in views for row in view.rows):
-        found.append(SLICES)
-    if not outlines:
-        found.append(
-            "Outputs have the contrast of the truth."
-            if truth
-            else "Every image has its own contrast."
-        )
-        if any(row.title.startswith("Output minus") for view in views for row in view.rows):
-            base = "truth" if truth else "input"
-            found.append(
-                f"Differences are orange where the output is brighter than the {base} and blue "
-                f"where it is darker, in full colour from {100 * FULL:g} % of the contrast on."
-            )
-    elif truth and matches:
-        found.append(MATCHES)
-    return " ".join(found)
-
-
-def markdown(_: Index, gallery: Gallery) -> list[str]:
-    """Return the scores and counts of the pictured cases."""
-    lines = [f"Slices of {count(len(gallery.views), 'case')} are in index.html.", ""]
-    rows = [
-        [
-            view.case,
-            name,
-            joined(
-                [f"{metric} {value}" for metric, value in gallery.chips[view.case, name]] or [""]
-            ),
-            view.counts.get(name, ""),
-        ]
-        for view in gallery.views
-        for name in gallery.names
-    ]
-    lines += table(("case", "algorithm", "scores", "output"), rows) if rows else []
-    return lines + [f"\nNo picture of {escape(problem)}" for problem in gallery.problems]
 
 
 TEMPLATE = """
@@ -166,7 +121,7 @@ TEMPLATE = """
 <article class="case{% if not view.outlines %} images{% endif %}" tabindex="-1" id="case-{{ index.cases[shown.case] }}" data-case="{{ index.cases[shown.case] }}">
   <header><h3 class="name">{{ shown.case }}</h3><button type="button" class="enlarge needs-script" aria-pressed="false" aria-label="Enlarge {{ shown.case }}">enlarge</button>
   {% for name in view.names %}
-  <p class="result a{{ loop.index0 }}">{% if several %}<span class="name">{{ name }}</span>{% endif %}{% for metric, value in view.chips[(shown.case, name)] %} <span class="chip">{{ metric }} <b>{{ value }}</b></span>{% endfor %}{% if shown.counts[name] %} <span class="quiet">{{ shown.counts[name] }}</span>{% endif %}</p>
+  <p class="result a{{ loop.index0 }}">{% if several %}<span class="name">{{ name }}</span>{% endif %}{% for metric in index.board %}{% set score = index.values[name, metric.name].get(shown.case) %}{% if score is not none %} <span class="chip">{{ metric.name }} <b>{{ number(score) }}</b></span>{% endif %}{% endfor %}{% if shown.counts[name] %} <span class="quiet">{{ shown.counts[name] }}</span>{% endif %}</p>
   {% endfor %}
   </header>
   <div class="rows">
@@ -198,4 +153,4 @@ TEMPLATE = """
 {% for problem in view.problems %}<p class="notice">No picture of {{ problem }}</p>{% endfor %}
 """  # noqa: E501 - HTML
 
-SECTION = ReportSection(20, "Pictures", "Pictures", view, TEMPLATE, markdown)
+SECTION = ReportSection(20, "Pictures", "Pictures", view, TEMPLATE)

@@ -22,7 +22,6 @@ def markdown(index: Index, facts: dict[str, str]) -> list[str]:
 
 
 TEMPLATE = """
-{% set results = index.results %}
 {% if results.command %}<pre class="command" tabindex="0">{{ results.command }}</pre>{% endif %}
 <dl class="provenance">
 {% for key, value in view.items() %}<div><dt>{{ key }}</dt><dd>{{ value }}</dd></div>{% endfor %}
@@ -32,7 +31,7 @@ TEMPLATE = """
 <dl class="glossary">
 {% for info in results.algorithms %}
 <div><dt>{{ info.name }} <span class="quiet">{{ info.version }}</span></dt>
-<dd>{{ info.title }}{% if info.description %}. {{ info.description }}{% endif %}{% if info.license %} <span class="quiet">{{ info.license }}.</span>{% endif %}{% for reference in info.references %} {% if reference|doi %}<a href="{{ reference|doi }}" rel="noreferrer">doi:{{ reference }}</a>{% else %}<span class="quiet">{{ reference }}</span>{% endif %}{% endfor %}</dd></div>
+<dd>{{ info.title }}{% if info.description %}. {{ info.description }}{% endif %}{% if info.license %} <span class="quiet">{{ info.license }}.</span>{% endif %}{% for reference in info.references %} {% if doi_link(reference) %}<a href="{{ doi_link(reference) }}" rel="noreferrer">doi:{{ reference }}</a>{% else %}<span class="quiet">{{ reference }}</span>{% endif %}{% endfor %}</dd></div>
 {% endfor %}
 </dl>
 {% endif %}

@@ -24,8 +24,9 @@ TASKS = ["segment", "enhance", "synthesise", "fuse"]
 
 def drawn(results, neighbour=None, **options):
     """Return the view of the first case."""
-    kind = results.task.outputs[0].kind
-    return draw(cut_case(results, results.cases[0], NAMES, neighbour), NAMES, kind, **options)
+    output = results.task.main_output
+    case = cut_case(results, output, results.cases[0], NAMES, neighbour)
+    return draw(case, output.kind, **options)
 
 
 def decode(address):
@@ -164,13 +165,13 @@ def test_refuses_a_truth_of_another_shape(make, tmp_path):
     results = make()
     lost = replace(results.cases[0], truth={"instance-labels": other})
     with pytest.raises(InputError, match=r"expected the shape \(8, 24, 24\)"):
-        cut_case(results, lost, NAMES)
+        cut_case(results, results.task.main_output, lost, NAMES)
 
 
 def test_a_case_without_picture_has_a_reason(make, nowhere):
     results = make()
     lost = replace(results.cases[0], inputs={"microscopy-image": nowhere})
-    why, view = draw_all(results, [lost, results.cases[1]], NAMES)
+    why, view = draw_all(results, results.task.main_output, [lost, results.cases[1]], NAMES)
     assert why.startswith("a: ")
     assert "missing.tif" in why
     assert view.case == "b"
@@ -178,7 +179,7 @@ def test_a_case_without_picture_has_a_reason(make, nowhere):
 
 def test_keeps_within_its_bytes(make):
     results = make()
-    views = list(draw_all(results, results.cases, NAMES, limit=20_000))
+    views = list(draw_all(results, results.task.main_output, results.cases, NAMES, limit=20_000))
     found = [view for view in views if not isinstance(view, str)]
     assert sum(view.size for view in found) <= 20_000
     assert any("too large" in view for view in views if isinstance(view, str)) or len(found) == 3
@@ -206,7 +207,7 @@ def test_each_volume_is_read_once(make, monkeypatch, task):
         inputs[slug] = folder / f"{slug}.tif"
         inputs[slug].write_bytes(path.read_bytes())
     case = replace(files[0], inputs=inputs)
-    list(draw_all(replace(results, outputs=copies), [case], NAMES))
+    list(draw_all(replace(results, outputs=copies), results.task.main_output, [case], NAMES))
     assert set(times.values()) == {1}
     wanted = {*inputs.values(), *case.truth.values(), *results.reference}
     wanted |= {path for (_, name), made in copies.items() if name == "a" for path in made.values()}

@@ -5,21 +5,10 @@ from xml.etree import ElementTree as ET
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from markupsafe import escape
 
-from benchmark.report.figures import (
-    DOT,
-    LANES,
-    Axis,
-    Dot,
-    axis_figure,
-    axis_of,
-    axis_of_times,
-    heat,
-    lanes,
-    strip,
-    whisker,
-)
+from benchmark.report.axis import Axis, axis_of, axis_of_times
+from benchmark.report.cells import heat
+from benchmark.report.figures import DOT, LANES, axis_figure, lanes, strip, whisker
 from cytosuite.metrics import metrics_of
 
 UNIT = Axis(0.0, 1.0, rising=True)
@@ -106,15 +95,16 @@ def test_whisker_leaves_out_undefined_values(missing):
 
 
 def test_strip_escapes_names_and_crosses_failures():
-    dots = [Dot(0, escape('"><script>'), 0.5), Dot(1, escape("b"), 0.0, failed=True)]
-    tree = ET.fromstring(str(strip(UNIT, dots)))
+    values = {'"><script>': 0.5, "b": 0.0, "undefined": math.nan}
+    places = {name: place for place, name in enumerate(values)}
+    tree = ET.fromstring(str(strip(UNIT, values, places, failed={"b"})))
     titles = [title.text for title in tree.iter("title")]
     assert titles == ['"><script>: 0.500', "b: 0.000 (failed)"]
     assert len(list(tree.iter("circle"))) == 1
 
 
 def test_drawings_are_well_formed():
-    for drawing in (axis_figure(UNIT), strip(UNIT, []), whisker(UNIT, 0.5)):
+    for drawing in (axis_figure(UNIT), strip(UNIT, {}, {}), whisker(UNIT, 0.5, 0.4, 0.6, 0.5)):
         ET.fromstring(str(drawing))
 
 

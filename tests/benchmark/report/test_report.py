@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from benchmark.report import markdown, page, write_report
+from benchmark.report import page, write_report
 from benchmark.report.index import index
 from benchmark.report.section import table, views
 from cytosuite.manifest import AlgorithmManifest
@@ -46,12 +46,12 @@ class Page(HTMLParser):
 
 def html(results):
     indexed = index(results)
-    return page.render(indexed, views(indexed))
+    return page.html(indexed, views(indexed))
 
 
 def text_of(results):
     indexed = index(results)
-    return markdown.render(indexed, views(indexed))
+    return page.markdown(indexed, views(indexed))
 
 
 def shown(results):
@@ -225,7 +225,7 @@ def test_a_failed_report_leaves_the_old_one(make, tmp_path, monkeypatch):
     def fail(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr(page, "render", fail)
+    monkeypatch.setattr(page, "html", fail)
     with pytest.raises(OSError, match="disk full"):
         write_report(make(algorithms=("other",)), folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmark.report import markdown, page, section
+from benchmark.report import page, section
 from benchmark.report.index import index
 from benchmark.report.section import sections, views
 
@@ -32,11 +32,11 @@ def shown(results):
     """Return the page without style, script and glossary, its text, and the Markdown."""
     indexed = index(results)
     found = views(indexed)
-    html = page.render(indexed, found)
+    html = page.html(indexed, found)
     html = re.sub(r"<(style|script)>.*?</\1>", "", html, flags=re.S)
     prose = re.sub(r'<section id="measures">.*?</section>', "", html, flags=re.S)
     text = " ".join(re.sub(r"<[^>]+>", " ", prose).split())
-    lines = markdown.render(indexed, found).split("## What the measures mean")[0]
+    lines = page.markdown(indexed, found).split("## What the measures mean")[0]
     return html, text, lines.replace("\\", "")
 
 
