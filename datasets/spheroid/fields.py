@@ -2,22 +2,17 @@
 
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-)
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationInfo
+
+from cytosuite.manifest import Described
 
 Number = TypeVar("Number", int, float)
 
 
-class Section(BaseModel):
-    """Base of all sections: unknown keys are refused, values do not change."""
+class Section(Described):
+    """Base of all sections; the text below a field is its description."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
 
 def _pair(value: Any) -> Any:  # noqa: ANN401  (whatever a recipe contains)
@@ -55,20 +50,7 @@ Factor = Annotated[float, Field(ge=1, le=8)]
 Index = Annotated[float, Field(ge=1.0, le=2.0)]
 Triple = tuple[Positive, Positive, Positive]
 Auto = Literal["auto"]
-
-_BOTH = (BeforeValidator(_pair), AfterValidator(_ascending))
-PositiveRange = Annotated[tuple[Positive, Positive], *_BOTH]
-Range = Annotated[tuple[NotNegative, NotNegative], *_BOTH]
-ShareRange = Annotated[tuple[Share, Share], *_BOTH]
-OpenShareRange = Annotated[tuple[OpenShare, OpenShare], *_BOTH]
-SpreadRange = Annotated[tuple[Spread, Spread], *_BOTH]
-RoughRange = Annotated[tuple[Rough, Rough], *_BOTH]
-WideRange = Annotated[tuple[Wide, Wide], *_BOTH]
-FractionRange = Annotated[tuple[Fraction, Fraction], *_BOTH]
-CountRange = Annotated[tuple[Count, Count], *_BOTH]
-AnyCountRange = Annotated[tuple[NotNegativeCount, NotNegativeCount], *_BOTH]
-
-
+Range = Annotated[tuple[Number, Number], BeforeValidator(_pair), AfterValidator(_ascending)]
 Outline = Literal["ellipsoid", "shell", "irregular", "fill", "file"]
 OutlineNames = Annotated[
     tuple[Outline, ...],
