@@ -27,7 +27,7 @@ Miller, The jackknife - a review, Biometrika 61 (1974), doi:10.1093/biomet/61.1.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from math import inf, nan
+from math import inf, isnan, nan
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from cytosuite.errors import InputError
 from cytosuite.metrics import Metric
 
 COLUMNS = (
@@ -130,7 +129,6 @@ def leaderboard(
     metrics: Sequence[Metric[Any]],
     primary: Collection[str],
     controls: Collection[str],
-    seed: int = 0,
 ) -> list[Standing]:
     """Return the algorithms in the order of their ranks.
 
@@ -150,70 +148,46 @@ def leaderboard(
         Names of the metrics to rank by.
     controls : collection of str
         Answers that are not ranked.
-    seed : int
-        Of the bootstrap.
 
     Returns
     -------
     list of Standing
         Ranked algorithms by rank, equal ones by name, then the unranked by name. None for an
         empty table.
-
-    Raises
-    ------
-    InputError
-        If a column is missing or a score is given twice.
     """
-    _check(scores)
     if scores.empty:
         return []
     names = sorted(scores["algorithm"].unique())
-    ranked = [name for name in names if name not in controls]
-    index = scores.assign(failed=scores["status"] != "ok")
-    index = index.set_index(["metric", "algorithm", *CASE])[["value", "failed"]].astype(np.float64)
-    wide = [index[column].unstack(CASE).sort_index(axis=1) for column in index]
-    single = scores[scores["case"] != ""]
-    draws = _draws(max(1, len(single[CASE].drop_duplicates())), seed)
+    ranked = np.array([name not in controls for name in names])
+    cases = scores[scores["case"] != ""].drop_duplicates([*CASE, "algorithm"])
+    draws = _draws(max(1, len(cases[CASE].drop_duplicates())))
+    table = scores.assign(failed=scores["status"] != "ok")
+    table = table.set_index(["metric", "algorithm", *CASE])[["value", "failed"]].astype(float)
+    wide = [table[column].unstack(CASE).sort_index(axis=1) for column in table]
+    of_set = wide[0].columns.get_level_values("case") == ""
     summaries: dict[str, dict[str, Summary]] = {name: {} for name in names}
-    ranks = []
+    ranks = pd.DataFrame(index=[name for name in names if name not in controls])
     for metric in metrics:
-        values, failed = (_rows(table, metric, names) for table in wide)
+        rows = pd.MultiIndex.from_product([[metric.name], names])
+        columns = of_set == (metric.scope == "set")
+        values, failed = (part.loc[:, columns].reindex(rows).to_numpy() for part in wide)
         for name, own, lost in zip(names, values, failed, strict=True):
             whole = pooled.get((name, metric.name), nan)
             summaries[name][metric.name] = _summary(metric, own, lost, whole, draws)
         if metric.name in primary:
-            place = [names.index(name) for name in ranked]
-            ranks.append(_ranks(metric, values[place], failed[place]))
-    columns = zip(ranked, *ranks, strict=True)
-    rank = {name: float(sum(own) / len(own)) for name, *own in columns if own}
+            ranks[metric.name] = _ranks(metric, values[ranked], failed[ranked])
+    rank = ranks.mean(axis=1).dropna().to_dict()
     standings = [
         _standing(
             name,
             name in controls,
             rank.get(name),
             summaries[name],
-            single[single["algorithm"] == name],
+            cases[cases["algorithm"] == name],
         )
         for name in names
     ]
     return sorted(standings, key=lambda s: (inf if s.rank is None else s.rank, s.algorithm))
-
-
-def _check(scores: pd.DataFrame) -> None:
-    """Refuse a table without the columns, or with two values for one score."""
-    missing = [column for column in COLUMNS if column not in scores.columns]
-    if missing:
-        raise InputError(
-            f"scores: the columns {', '.join(COLUMNS)} are needed, missing {', '.join(missing)}"
-        )
-    key = [*CASE, "algorithm", "metric"]
-    twice = scores[scores.duplicated(key)]
-    if len(twice):
-        dataset, case, algorithm, metric = twice[key].iloc[0]
-        raise InputError(
-            f"scores: {metric} of {algorithm} on {dataset}/{case} is given more than once; "
-            "keep one row per dataset, case, algorithm and metric"
-        )
 
 
 def pooled_interval(value: float, left_out: Sequence[float]) -> tuple[float, float]:
@@ -250,55 +224,42 @@ def pooled_interval(value: float, left_out: Sequence[float]) -> tuple[float, flo
     return value - half, value + half
 
 
-def _draws(cases: int, seed: int) -> Floats:
+def _draws(cases: int) -> Floats:
     """Return how often each case is in each bootstrap sample, (DRAWS, cases)."""
-    rng = np.random.default_rng(seed)
-    share = np.full(cases, 1.0 / cases)
-    return rng.multinomial(cases, share, size=DRAWS).astype(np.float64)
-
-
-def _rows(table: pd.DataFrame, metric: Metric[Any], names: Sequence[str]) -> Floats:
-    """Return a metric's part of a table, (names, cases); NaN where the long table has no row."""
-    of_set = table.columns.get_level_values("case") == ""
-    rows = pd.MultiIndex.from_product([[metric.name], names])
-    found: Floats = table.loc[:, of_set == (metric.scope == "set")].reindex(rows).to_numpy()
-    return found
+    drawn = np.random.default_rng(0).multinomial(cases, np.full(cases, 1.0 / cases), size=DRAWS)
+    return drawn.astype(np.float64)
 
 
 def _summary(
     metric: Metric[Any], values: Floats, failed: Floats, pooled: float, draws: Floats
 ) -> Summary:
-    """Return mean, interval and counts of one metric and one algorithm."""
+    """Return mean, interval and counts of one metric and one algorithm.
+
+    Bootstrap samples without a defined case are left out.
+    """
     defined = np.isfinite(values)
     n = int(defined.sum())
     mean = float(values[defined].mean()) if n else nan
-    wide = n >= FEWEST and metric.scope == "case"
-    low, high = _interval(values, defined, draws) if wide else (nan, nan)
+    low, high = nan, nan
+    if n >= FEWEST and metric.scope == "case":
+        size, total = draws @ defined, draws @ np.where(defined, values, 0.0)
+        ends = np.percentile(total[size > 0] / size[size > 0], ENDS)
+        low, high = np.clip(ends, values[defined].min(), values[defined].max()).tolist()  # rounding
     counts = int((~defined & (failed == 0)).sum()), int((failed == 1).sum())
     return Summary(metric.name, mean, low, high, pooled, n, *counts)
-
-
-def _interval(values: Floats, defined: NDArray[np.bool_], draws: Floats) -> tuple[float, float]:
-    """Return the percentile interval of the mean; samples without a defined case are left out."""
-    size = draws @ defined
-    total = draws @ np.where(defined, values, 0.0)
-    ends = np.percentile(total[size > 0] / size[size > 0], ENDS)
-    low, high = np.clip(ends, values[defined].min(), values[defined].max())  # rounding
-    return float(low), float(high)
 
 
 def _ranks(metric: Metric[Any], values: Floats, failed: Floats) -> list[int]:
     """Return the rank of each algorithm in one metric; ties share the best."""
     known = np.isfinite(values)
     missing = ~np.isnan(failed) & ~known & ((failed == 1) | known.any(axis=0))
+    lost = missing.sum(axis=1) if metric.worst is None else np.zeros(len(values))
     sign = -1.0 if metric.higher_is_better else 1.0
-    keys = [
-        (
-            int(lost.sum()) if metric.worst is None else 0,
-            sign * round(own[at].mean(), DIGITS) if at.any() else inf,
-        )
-        for own, at, lost in zip(values, known, missing, strict=True)
+    means = [
+        sign * round(own[at].mean(), DIGITS) if at.any() else inf
+        for own, at in zip(values, known, strict=True)
     ]
+    keys = list(zip(lost.tolist(), means, strict=True))
     return [1 + sum(other < key for other in keys) for key in keys]
 
 
@@ -307,20 +268,19 @@ def _standing(
     control: bool,
     rank: float | None,
     summaries: Mapping[str, Summary],
-    rows: pd.DataFrame,
+    cases: pd.DataFrame,
 ) -> Standing:
-    """Return the line of one algorithm, its time and memory taken once per case."""
-    cases = rows.drop_duplicates(CASE)
+    """Return the line of one algorithm, from the rows of its cases."""
     ran = cases["status"] == "ok"
-    seconds = cases.loc[ran, "seconds"].dropna().astype(float)
-    memory = cases["peak_memory"].dropna()
+    seconds = float(cases.loc[ran, "seconds"].astype(float).median())
+    memory = float(cases["peak_memory"].astype(float).max())
     return Standing(
-        algorithm=name,
-        control=control,
-        rank=rank,
-        summaries=summaries,
+        name,
+        control,
+        rank,
+        summaries,
         cases=len(cases),
         failed=int((~ran).sum()),
-        median_seconds=float(seconds.median()) if len(seconds) else None,
-        peak_memory=int(memory.max()) if len(memory) else None,
+        median_seconds=None if isnan(seconds) else seconds,
+        peak_memory=None if isnan(memory) else int(memory),
     )
