@@ -6,7 +6,6 @@ function of that depth.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -72,11 +71,10 @@ class Gaussian:
         """
         depths = np.asarray([0.0, depth_um])
         wide = HAZE_REACH if self.haze > 0 else 0.0
-        z, y, x = (
+        return tuple(
             max(REACH * float(self.sigma_at(axis, depths).max()), wide * self.haze_sigma_um[axis])
             for axis in range(3)
         )
-        return z, y, x
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,32 +96,20 @@ class Sampled:
 
     def reach_um(self, depth_um: float) -> Lengths:  # noqa: ARG002 - as of Gaussian
         """Return the distance in µm from which light enters an image."""
-        halves = [kernel.half_um(MARGIN) for kernel in self.kernels]
-        z, y, x = (max(values) for values in zip(*halves, strict=True))
-        return z, y, x
+        return tuple(np.max([kernel.half_um(MARGIN) for kernel in self.kernels], axis=0).tolist())
 
     def resampled(self, spacing: Lengths) -> "Sampled":
         """Return the same at another voxel size, see `Kernel.resampled`."""
         return replace(self, kernels=tuple(kernel.resampled(spacing) for kernel in self.kernels))
 
     def weights(self, depth_um: NDArray[np.floating], last_um: float) -> Image:
-        """Return the weights of the point spread functions at depths below the first plane.
+        """Return the weights (K, n) of the kernels, of sum 1 at each depth (n,).
 
-        Parameters
-        ----------
-        depth_um : (n,) float array
-        last_um : float
-            Depth of the last plane of the image.
-
-        Returns
-        -------
-        (K, n) float32 array
-            At each depth of sum 1.
+        Depths are in µm below the first plane of the image; the last plane is at `last_um`.
         """
         count = len(self.kernels)
         nodes = self.depths_um or np.linspace(0, max(last_um, 1e-9), count)
-        rows = [np.interp(depth_um, nodes, row) for row in np.eye(count)]
-        return np.asarray(rows, np.float32)
+        return np.asarray([np.interp(depth_um, nodes, row) for row in np.eye(count)], np.float32)
 
 
 Psf = Gaussian | Sampled
@@ -133,16 +119,11 @@ def _triple(values: Sequence[float], name: str) -> Lengths:
     """Return three finite widths in µm that are not negative."""
     if len(values) != 3 or not all(np.isfinite(value) and value >= 0 for value in values):
         raise InputError(f"{name} must be three widths in µm (z, y, x), found {list(values)}")
-    z, y, x = map(float, values)
-    return z, y, x
+    return tuple(map(float, values))
 
 
-def measured(
-    stacks: Sequence[Path | Volume],
-    spacing_um: Sequence[float] | None = None,
-    depths_um: Sequence[float] | None = None,
-) -> Sampled:
-    """Return the point spread functions in images of beads.
+def measured(stacks: Sequence[Path | Volume], spacing_um: Sequence[float] | None = None) -> Sampled:
+    """Return the point spread functions in images of beads, evenly from first to last plane.
 
     Parameters
     ----------
@@ -151,15 +132,12 @@ def measured(
         at z = 0.
     spacing_um : sequence of float, optional
         Voxel size along z, y, x, in place of the values in the files.
-    depths_um : sequence of float, optional
-        Depth of each bead below the first plane of the image, rising. None: evenly from the first
-        plane to the last.
 
     Raises
     ------
     InputError
         If there is no stack, one cannot be read, is not ZYX, has no known voxel size, no light or
-        several beads, or the depths do not fit.
+        several beads.
 
     Notes
     -----
@@ -169,17 +147,7 @@ def measured(
     """
     if not stacks:
         raise InputError("a measured point spread function needs at least one stack, found none")
-    kernels = tuple(_measured(stack, spacing_um, i) for i, stack in enumerate(stacks, start=1))
-    if depths_um is None:
-        return Sampled(kernels)
-    depths = tuple(float(depth) for depth in depths_um)
-    rising = all(low < high for low, high in pairwise(depths))
-    if len(depths) != len(kernels) or not rising:
-        raise InputError(
-            f"depths of point spread functions must be {len(kernels)} rising numbers in µm, one "
-            f"per stack, found {list(depths)}"
-        )
-    return Sampled(kernels, depths)
+    return Sampled(tuple(_measured(stack, spacing_um, i) for i, stack in enumerate(stacks, 1)))
 
 
 def _measured(stack: Path | Volume, spacing_um: Sequence[float] | None, number: int) -> Kernel:
@@ -247,6 +215,5 @@ def centred(light: Image, smooth: Image, spacing: Lengths, name: str) -> Kernel:
             "spots; crop the stack to one of them"
         )
     inside = ndimage.center_of_mass(np.where(spots[core] == number, light[core], 0))
-    z, y, x = (float(span.start + place) for span, place in zip(core, inside, strict=True))
-    image = np.asarray(light / light.sum(dtype=np.float64), np.float32)
-    return Kernel(image, spacing, (z, y, x))
+    centre = tuple(float(span.start + place) for span, place in zip(core, inside, strict=True))
+    return Kernel(np.asarray(light / light.sum(dtype=np.float64), np.float32), spacing, centre)

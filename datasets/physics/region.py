@@ -6,6 +6,7 @@ neither needs to know the shape.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,8 +45,7 @@ class Region:
     @property
     def grid(self) -> Grid:
         """The grid of the samples."""
-        z, y, x = self.distance.shape
-        return Grid((z, y, x), self.spacing, self.origin)
+        return Grid(self.distance.shape, self.spacing, self.origin)
 
     @property
     def volume_um3(self) -> float:
@@ -88,13 +88,7 @@ class Region:
         return np.asarray(slopes / np.maximum(length, 1e-9))
 
     def draw(self, rng: np.random.Generator, count: int) -> Array:
-        """Return points (count, 3) in µm, uniform in the region.
-
-        Parameters
-        ----------
-        rng : numpy Generator
-        count : int
-        """
+        """Return points (count, 3) in µm, uniform in the region."""
         spacing = np.asarray(self.spacing)
         cells = np.flatnonzero(self.distance < np.linalg.norm(spacing) / 2)
         points = np.zeros((0, 3))
@@ -106,17 +100,9 @@ class Region:
         return points[:count]
 
     def on(self, grid: Grid) -> Image:
-        """Return the distance on the voxels of a grid.
+        """Return the distance (Z, Y, X) on the voxels of any grid; a slab gets those of the whole.
 
-        Parameters
-        ----------
-        grid : Grid
-            Any; a slab gets the values of the whole.
-
-        Returns
-        -------
-        (Z, Y, X) float32 array
-            By linear interpolation, 4 ns per voxel; beyond the samples see `distance_at`.
+        Interpolated linearly, 4 ns per voxel; beyond the samples see `distance_at`.
         """
         image = np.empty(grid.shape, np.float32)
         for plane, values in zip(image, self._planes(grid, grid.centres(0)), strict=True):
@@ -126,10 +112,7 @@ class Region:
     def above_um(self, grid: Grid) -> Image:
         """Return the height (Y, X) in µm of the region above the first plane of a grid.
 
-        Parameters
-        ----------
-        grid : Grid
-            Light comes from the side of z = -∞ and crosses this tissue first.
+        Light comes from the side of z = -∞ and crosses this tissue first.
         """
         total = np.zeros(grid.shape[1:], np.float32)
         ticks = self.grid.centres(0)
@@ -176,23 +159,19 @@ class Region:
         (rows, down, y_beyond), (columns, across, x_beyond) = steps
         squares = y_beyond[:, None] ** 2 + x_beyond**2
         lateral = bool(squares.any())
-        held: dict[int, Image] = {}
 
+        @lru_cache(maxsize=2)  # for the next height
         def sample(index: int) -> Image:
-            """Return one plane of samples on the columns of the grid, kept for the next height."""
-            if index not in held:
-                lines = self.distance[index]
-                left = lines[:, columns]
-                left += across * (lines[:, columns + 1] - left)
-                plane = left[rows]
-                plane += down[:, None] * (left[rows + 1] - plane)
-                held[index] = plane
-            return held[index]
+            """Return one plane of samples on the columns of the grid."""
+            lines = self.distance[index]
+            left: Image = lines[:, columns]
+            left += across * (lines[:, columns + 1] - left)
+            plane: Image = left[rows]
+            plane += down[:, None] * (left[rows + 1] - plane)
+            return plane
 
-        result, upper = np.empty(grid.shape[1:], np.float32), np.empty(0, np.float32)
+        result = np.empty(grid.shape[1:], np.float32)
         for index, share, beyond in zip(*self._steps(0, heights), strict=True):
-            for old in [number for number in held if number not in (index, index + 1)]:
-                del held[old]
             upper = sample(int(index))
             np.subtract(sample(int(index) + 1), upper, out=result)
             result *= share

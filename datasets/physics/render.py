@@ -5,7 +5,6 @@ spread over all planes of the detector in reach: slabs overlap in the result, no
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,35 +17,16 @@ from datasets.physics.spread_sampled import SampledSpread, add_means
 
 Paint = Callable[[Grid], Image]
 Watch = Callable[[str, Image], None]
+Spread = GaussianSpread | SampledSpread
 
 MAX_BYTES = 256 * 2**20  # for a slab and all computed from it, the result not counted
 STEPS = ("dye", "attenuated", "light")  # that can be watched
 
 
-class Spread(Protocol):
-    """The way of light from simulated planes to the detector."""
-
-    def slab_bytes(self, planes: int) -> int:
-        """Return the memory needed for a slab of so many planes, besides the light itself."""
-
-    @property
-    def least(self) -> int:
-        """Planes of a slab below which most of the work would be for its borders."""
-
-    def add(self, light: Image, start: int, out: Image) -> None:
-        """Add the light (n, Y, X) of the planes from `start` on to the image `out`."""
-
-    def finish(self, out: Image) -> None:
-        """Add the light that needs all planes."""
-
-
 def spread_of(psf: Psf, grid: Grid, detector: Grid) -> Spread:
-    """Return the way from a grid to a detector through a point spread function.
+    """Return the way of light from a grid to a detector through a point spread function.
 
-    Raises
-    ------
-    InputError
-        If the point spread function is larger than the simulated volume.
+    Raises `InputError` if that is larger than the simulated volume.
     """
     if isinstance(psf, Gaussian):
         return GaussianSpread(psf, grid, detector)
@@ -64,24 +44,16 @@ def simulation_grid(
     oversampling : sequence of float
         Simulated voxels per voxel of the detector along z, y, x; need not be whole.
     reach_um : sequence of float
-        Margin on each side, rounded up to whole voxels: from how far light comes in, as
-        `psf.Gaussian.reach_um` says. That holds the whole reach of a Gaussian but only
+        Margin on each side, rounded up to whole voxels: from how far light comes in, see
+        `psf.Gaussian.reach_um`. That holds the whole reach of a Gaussian but only
         one standard deviation of its haze, and 99 % of the light of a stack, which bounds the
         margins; fainter light from farther outside is left out.
     """
-    shape, spacing, origin = [], [], []
-    for axis in range(3):
-        step = detector.spacing[axis] / oversampling[axis]
-        margin = int(np.ceil(reach_um[axis] / step - 1e-9))
-        inside = int(np.ceil(detector.shape[axis] * oversampling[axis] - 1e-9))
-        shape.append(inside + 2 * margin)
-        spacing.append(step)
-        origin.append(detector.origin[axis] - margin * step)
-    return Grid(
-        (shape[0], shape[1], shape[2]),
-        (spacing[0], spacing[1], spacing[2]),
-        (origin[0], origin[1], origin[2]),
-    )
+    spacing = np.divide(detector.spacing, oversampling)
+    shape = np.ceil(np.multiply(detector.shape, oversampling) - 1e-9).astype(int)
+    margin = np.ceil(reach_um / spacing - 1e-9).astype(int)
+    inside = Grid(tuple(shape.tolist()), tuple(spacing.tolist()), detector.origin)
+    return inside.wider(margin.tolist())
 
 
 def render(
@@ -106,9 +78,8 @@ def render(
         Returns the share of each voxel of a slab, in [0, 1], that is tissue.
     grid, detector : Grid
         Of the simulation, see `simulation_grid`, and of the result.
-    psf, attenuation : Psf, Attenuation
-    above_um : (Y, X) float array or float
-        Tissue in µm between the objective and the first plane of `grid`.
+    psf, attenuation, above_um : Psf, Attenuation, (Y, X) float array or float
+        See `datasets.physics.optics.attenuate`.
     watch : callable, optional
         Called at the end with each name of `STEPS` and the image of that step.
     max_bytes : int

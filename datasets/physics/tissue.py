@@ -30,8 +30,8 @@ def ellipsoid(centre_um: Lengths, semi_axes_um: Lengths) -> Region:
     if min(semi_axes_um) <= 0:
         raise InputError(f"semi-axes of tissue must be positive, found {semi_axes_um} µm")
     half = SAMPLES // 2
-    z, y, x = (axis / (half - MARGIN) for axis in semi_axes_um)
-    return _centred(signed.to_ellipsoid(half, (z, y, x), semi_axes_um), (z, y, x), centre_um)
+    spacing = tuple(axis / (half - MARGIN) for axis in semi_axes_um)
+    return _centred(signed.to_ellipsoid(half, spacing, semi_axes_um), spacing, centre_um)
 
 
 def irregular(
@@ -59,14 +59,14 @@ def irregular(
     shrink = float(np.exp(3 * scale * field).mean() ** (-1 / 3))
     reach = float(np.exp(scale * field).max()) * shrink * 1.02  # between the directions tried
     half = SAMPLES // 2
-    z, y, x = (axis * reach / (half - MARGIN) for axis in semi_axes_um)
+    spacing = tuple(axis * reach / (half - MARGIN) for axis in semi_axes_um)
     ticks = ((np.arange(SAMPLES) - half + 0.5) * reach / (half - MARGIN)).astype(np.float32)
     local = np.stack(np.meshgrid(ticks, ticks, ticks, indexing="ij")).reshape(3, -1)
     radius = np.linalg.norm(local, axis=0)
     surface = shrink * np.exp(scale * _harmonics(local / radius, axes, weights))
     level = (radius / surface - 1).reshape((SAMPLES,) * 3).astype(np.float32)
-    distance = signed.everywhere(signed.first_order(level, (z, y, x)), (z, y, x))
-    return _centred(distance, (z, y, x), centre_um)
+    distance = signed.everywhere(signed.first_order(level, spacing), spacing)
+    return _centred(distance, spacing, centre_um)
 
 
 def shell(
@@ -87,29 +87,19 @@ def shell(
         middle; where it would leave the tissue it is cut.
     """
     whole = ellipsoid(centre_um, semi_axes_um)
-    (z, y, x), (dz, dy, dx), (a, b, c) = centre_um, offset_um, semi_axes_um
-    inner = ellipsoid((z + dz, y + dy, x + dx), (a * core, b * core, c * core))
+    middle = tuple(place + shift for place, shift in zip(centre_um, offset_um, strict=True))
+    inner = ellipsoid(middle, tuple(axis * core for axis in semi_axes_um))
     return whole.minus(inner), whole.intersect(inner)
 
 
 def fill(grid_size_um: Lengths, margin_um: float) -> Region:
-    """Return tissue that goes on beyond the field of view on all sides.
-
-    Parameters
-    ----------
-    grid_size_um : tuple of float
-        The field of view, from 0.
-    margin_um : float
-        How far the tissue reaches beyond.
-    """
-    z, y, x = ((size + 2 * margin_um) / (SAMPLES - 2 * MARGIN) for size in grid_size_um)
-    low = (-margin_um, -margin_um, -margin_um)
-    origin = (low[0] - MARGIN * z, low[1] - MARGIN * y, low[2] - MARGIN * x)
-    grid = Grid((SAMPLES, SAMPLES, SAMPLES), (z, y, x), origin)
+    """Return tissue that goes on by a margin (µm) beyond a field of view on all sides."""
+    spacing = tuple((size + 2 * margin_um) / (SAMPLES - 2 * MARGIN) for size in grid_size_um)
+    origin = tuple(-margin_um - MARGIN * step for step in spacing)
+    grid = Grid((SAMPLES,) * 3, spacing, origin)
     ticks = [grid.centres(axis).astype(np.float64) for axis in range(3)]
-    high = [size + margin_um for size in grid_size_um]
-    distance = signed.to_box((ticks[0], ticks[1], ticks[2]), low, (high[0], high[1], high[2]))
-    return Region(distance, grid.spacing, origin)
+    high = tuple(size + margin_um for size in grid_size_um)
+    return Region(signed.to_box(ticks, (-margin_um,) * 3, high), spacing, origin)
 
 
 def from_mask(mask: Volume, centre_um: Lengths) -> Region:
@@ -148,20 +138,16 @@ def from_mask(mask: Volume, centre_um: Lengths) -> Region:
     for axis, block in enumerate(blocks):
         shape = (*shares.shape[:axis], -1, block, *shares.shape[axis + 1 :])
         shares = shares.reshape(shape).mean(axis=axis + 1, dtype=np.float32)
-    z, y, x = (step * block for step, block in zip(mask.spacing, blocks, strict=True))
-    distance = signed.everywhere(signed.from_shares(shares, (z, y, x)), (z, y, x))
-    odd = [rest % 2 / 2 * step for rest, step in zip(filled, mask.spacing, strict=True)]
-    dz, dy, dx = (centre + shift for centre, shift in zip(centre_um, odd, strict=True))
-    return _centred(distance, (z, y, x), (dz, dy, dx))
+    spacing = tuple(step * block for step, block in zip(mask.spacing, blocks, strict=True))
+    distance = signed.everywhere(signed.from_shares(shares, spacing), spacing)
+    odd = np.mod(filled, 2) / 2 * mask.spacing
+    return _centred(distance, spacing, tuple(np.add(centre_um, odd).tolist()))
 
 
 def _centred(distance: Image, spacing: Lengths, centre_um: Lengths) -> Region:
     """Return a region whose grid has its middle at a point."""
-    z, y, x = (
-        centre - size * step / 2
-        for centre, size, step in zip(centre_um, distance.shape, spacing, strict=True)
-    )
-    return Region(distance, spacing, (z, y, x))
+    axes = zip(centre_um, distance.shape, spacing, strict=True)
+    return Region(distance, spacing, tuple(centre - n * step / 2 for centre, n, step in axes))
 
 
 def _sphere(count: int) -> Image:
