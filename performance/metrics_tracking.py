@@ -17,8 +17,7 @@ from side_by_side import Row, measure, table
 
 from cytosuite.metrics.tracks.lineage import Track, TrackedSequence
 from cytosuite.metrics.tracks.matched_tracks import match_tracks
-from cytosuite.metrics.tracks.track_folder import write_sequence
-from cytosuite.metrics.tracks.track_score import score_tracks
+from cytosuite.metrics.tracks.track_folder import score_tracks, write_sequence
 from cytosuite.metrics.tracks.tracking import det, lnk, seg, tra
 
 FRAMES, SIDE, PITCH, RADIUS, CELLS = 10, 1024, 56, 18, 300

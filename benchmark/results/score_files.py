@@ -19,7 +19,7 @@ from cytosuite.formats import READERS
 from cytosuite.metrics import Metric, board_metrics, metrics_of
 from cytosuite.metrics.evidence import Evidence, Facts, gather
 from cytosuite.metrics.labels.border import without_border
-from cytosuite.metrics.tracks.track_score import score_tracks
+from cytosuite.metrics.tracks.track_folder import score_tracks
 
 PAIRED = ("labels", "images", "realism")  # families of metrics that compare files
 LACKS = {

@@ -46,9 +46,8 @@ def ct(tracks: MatchedTracks) -> float:
     0.5
     """
     predicted, true, frames = longest_runs(tracks)
-    whole = (frames == tracks.truth.lengths[true]) & (
-        frames == tracks.prediction.lengths[predicted]
-    )
+    whole = frames == tracks.truth.lengths[true]
+    whole &= frames == tracks.prediction.lengths[predicted]
     number = tracks.truth.labels.size
     return 2 * int(whole.sum()) / (number + tracks.prediction.labels.size) if number else nan
 
@@ -80,9 +79,7 @@ def tf(tracks: MatchedTracks) -> float:
     lengths = tracks.truth.lengths.tolist()
     best = [0] * len(lengths)
     used_up = -1
-    for predicted, true, frames in zip(
-        *(column.tolist() for column in longest_runs(tracks)), strict=True
-    ):
+    for predicted, true, frames in np.transpose(longest_runs(tracks)).tolist():
         if predicted == used_up:
             continue
         best[true] = max(best[true], frames)
@@ -122,24 +119,10 @@ def _cycles(graph: Lineage) -> Indices:
 def biological_mean(tracks: MatchedTracks, within: int) -> float:
     """Return the mean of those of CT, TF, BC(i) and CCA that are defined.
 
-    Parameters
-    ----------
-    tracks : MatchedTracks
-        Of a truth and a prediction.
-    within : int
-        Frames i by which divisions may be off.
-
-    Returns
-    -------
-    float
-        In [0, 1]; NaN when none is defined.
+    In [0, 1], NaN when none is, for divisions at most i = `within` frames off.
     """
-    values = [
-        ct.of(tracks),
-        tf.of(tracks),
-        branching_correctness(tracks, within),
-        cca.of(tracks),
-    ]
+    branching = branching_correctness(tracks, within)
+    values = (ct.of(tracks), tf.of(tracks), branching, cca.of(tracks))
     defined = [value for value in values if not isnan(value)]
     return float(np.mean(defined)) if defined else nan
 

@@ -9,6 +9,8 @@ doi:10.1038/nmeth.4473.
 from functools import partial
 from math import nan
 
+import numpy as np
+
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.tracks.lineage import Indices
 from cytosuite.metrics.tracks.matched_tracks import MATCHED, MatchedTracks, longest_runs
@@ -17,19 +19,9 @@ ULMAN = "10.1038/nmeth.4473"
 
 
 def branching_correctness(tracks: MatchedTracks, within: int) -> float:
-    """Return the F1 score of divisions that were found at most so many frames off.
+    """Return the F1 score of divisions that were found at most `within` frames off.
 
-    Parameters
-    ----------
-    tracks : MatchedTracks
-        Of a truth and a prediction.
-    within : int
-        Frames which the end of the mother and the begin of each daughter may be off.
-
-    Returns
-    -------
-    float
-        In [0, 1]; NaN when the truth holds no division.
+    In [0, 1]; NaN when the truth holds no division.
 
     Notes
     -----
@@ -46,33 +38,24 @@ def branching_correctness(tracks: MatchedTracks, within: int) -> float:
     if not divisions:
         return nan
     predicted = tracks.prediction.divisions()
-    followers: dict[int, list[int]] = {}
-    runs = zip(*(column.tolist() for column in longest_runs(tracks)[:2]), strict=True)
-    for follower, true in runs:
-        followers.setdefault(follower, []).append(true)
+    right: set[int] = set()
     taken: set[int] = set()
-    for mother, daughters in predicted.items():
-        for true in followers.get(mother, []):
-            if true not in divisions or true in taken:
-                continue
-            if _same_division(tracks, within, (true, divisions[true]), (mother, daughters)):
+    for mother, true in np.transpose(longest_runs(tracks)[:2]).tolist():
+        if mother in predicted and true in divisions and mother not in right and true not in taken:
+            pair = (true, divisions[true]), (mother, predicted[mother])
+            if _same_division(tracks, within, *pair):
+                right.add(mother)
                 taken.add(true)
-                break
     return 2 * len(taken) / (len(divisions) + len(predicted))
 
 
 def _same_division(
-    tracks: MatchedTracks,
-    within: int,
-    true: tuple[int, Indices],
-    predicted: tuple[int, Indices],
+    tracks: MatchedTracks, within: int, true: tuple[int, Indices], predicted: tuple[int, Indices]
 ) -> bool:
     """Return whether a predicted mother and her daughters are those of the truth."""
-    if true[1].size != predicted[1].size:
-        return False
-    graphs = tracks.truth, tracks.prediction
-    ends = [int(graph.ends[side[0]]) for graph, side in zip(graphs, (true, predicted), strict=True)]
-    if abs(ends[0] - ends[1]) > within or not _same(tracks, true[0], predicted[0], min(ends)):
+    (mother, daughters), (other, others) = true, predicted
+    ends = int(tracks.truth.ends[mother]), int(tracks.prediction.ends[other])
+    if daughters.size != others.size or abs(ends[0] - ends[1]) > within:
         return False
 
     def begins_alike(daughter: int, other: int) -> bool:
@@ -81,7 +64,9 @@ def _same_division(
         near = abs(begins[0] - begins[1]) <= within
         return near and _same(tracks, daughter, other, max(begins))
 
-    return all(any(begins_alike(a, b) for b in predicted[1].tolist()) for a in true[1].tolist())
+    return _same(tracks, mother, other, min(ends)) and all(
+        any(begins_alike(a, b) for b in others.tolist()) for a in daughters.tolist()
+    )
 
 
 def _same(tracks: MatchedTracks, true: int, predicted: int, frame: int) -> bool:

@@ -143,13 +143,7 @@ class Lineage:
 
     @classmethod
     def of(cls, tracks: Sequence[Track]) -> "Lineage":
-        """Return the graph of tracks without problems; of others as much as is consistent.
-
-        Parameters
-        ----------
-        tracks : sequence of Track
-            In any order. Of two with one label the first counts.
-        """
+        """Return the graph of tracks in any order; of two with one label the first counts."""
         rows = {track.label: track for track in reversed(tracks) if track.label > 0}
         kept = [rows[label] for label in sorted(rows)]
         place = {track.label: index for index, track in enumerate(kept)}
@@ -224,14 +218,7 @@ class Lineage:
 
 
 def row_problems(tracks: Sequence[Track], frames: int) -> Iterator[str]:
-    """Yield the problems of tracks that do not depend on the frames.
-
-    Parameters
-    ----------
-    tracks : sequence of Track
-        In the order of their list.
-    frames : int
-        Number of frames.
+    """Yield the problems of tracks of a sequence of so many frames, whatever these hold.
 
     Examples
     --------
@@ -266,7 +253,7 @@ def row_problems(tracks: Sequence[Track], frames: int) -> Iterator[str]:
 
 
 def refuse(problems: Sequence[str], outcome: str = "nothing was scored") -> None:
-    """Raise one error for all problems, if there is any.
+    """Raise one `InputError` for all problems, if there is any: 20 are shown, the others counted.
 
     Parameters
     ----------
@@ -274,11 +261,6 @@ def refuse(problems: Sequence[str], outcome: str = "nothing was scored") -> None
         A short phrase each.
     outcome : str
         The action left undone because of them.
-
-    Raises
-    ------
-    InputError
-        If there is a problem; the first 20 are shown, the others counted.
     """
     if not problems:
         return

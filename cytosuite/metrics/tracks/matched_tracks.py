@@ -124,19 +124,9 @@ MATCHED = Evidence(match_tracks, ("truth", "prediction"))
 
 
 def check_sequence(sequence: TrackedSequence, outcome: str = "nothing was read") -> None:
-    """Read all frames of a sequence and refuse it if its labels contradict its tracks.
+    """Read all frames of a sequence, not its masks; refuse it if they contradict its tracks.
 
-    Parameters
-    ----------
-    sequence : TrackedSequence
-        The sequence; its masks are not read.
-    outcome : str
-        The action left undone if it is refused, for the message.
-
-    Raises
-    ------
-    InputError
-        If anything is wrong with it; one line names all that was found.
+    One `InputError` names all that was found, and the action left undone as `outcome`.
     """
     side = _Side(sequence, "sequence")
     for frame in range(len(sequence.frames)):
@@ -146,11 +136,6 @@ def check_sequence(sequence: TrackedSequence, outcome: str = "nothing was read")
 
 def longest_runs(tracks: MatchedTracks) -> tuple[Indices, Indices, Indices]:
     """Return the longest runs in which predicted tracks follow tracks of the truth.
-
-    Parameters
-    ----------
-    tracks : MatchedTracks
-        Of a truth and a prediction.
 
     Returns
     -------
@@ -204,7 +189,7 @@ class _Side:
         if problem:
             if problem not in self.found:
                 self.found.append(problem)
-            self.excuse(frame)
+            self.seen[self._present(frame)[1]] = True  # no label is missing there
             return None
         if alone:
             self.place(_values(labels), frame)
@@ -224,24 +209,19 @@ class _Side:
 
     def place(self, labels: NDArray[np.uint64], frame: int) -> Indices | None:
         """Return the vertices of the labels in a frame, None if one has no row there."""
-        graph = self.graph
-        if not graph.labels.size:
-            track = np.zeros(labels.size, np.int64)
-            known = np.zeros(labels.size, bool)
-        else:
-            track = np.minimum(np.searchsorted(graph.labels, labels), graph.labels.size - 1)
-            known = graph.labels[track] == labels
-            known &= (graph.begins[track] <= frame) & (frame <= graph.ends[track])
+        tracks, vertices = self._present(frame)
+        known = np.isin(labels, self.graph.labels[tracks])
         for label in labels[~known].tolist():
             self.strays[label].append(frame)
-        vertices: Indices = graph.first[track[known]] + frame - graph.begins[track[known]]
-        self.seen[vertices] = True
-        return vertices if known.all() else None
+        found = vertices[np.isin(self.graph.labels[tracks], labels)]
+        self.seen[found] = True
+        return found if known.all() else None
 
-    def excuse(self, frame: int) -> None:
-        """Take all labels of a frame that cannot be read as seen."""
-        there = np.flatnonzero((self.graph.begins <= frame) & (frame <= self.graph.ends))
-        self.seen[self.graph.first[there] + frame - self.graph.begins[there]] = True
+    def _present(self, frame: int) -> tuple[Indices, Indices]:
+        """Return the tracks that have a row in a frame, by label, and their vertices there."""
+        graph = self.graph
+        tracks = np.flatnonzero((graph.begins <= frame) & (frame <= graph.ends))
+        return tracks, graph.first[tracks] + frame - graph.begins[tracks]
 
     def problems(self) -> list[str]:
         """Return all problems, after the last frame."""
@@ -255,8 +235,7 @@ class _Side:
         rows = {track.label for track in self.sequence.tracks}
         for label, frames in sorted(self.strays.items()):
             reason = "outside the frames of its row" if label in rows else "has no row"
-            more = f" (and in {len(frames) - 1} more frames)" if len(frames) > 1 else ""
-            yield f"{self.sequence.frame_name(frames[0])}: label {label} {reason}{more}"
+            yield self._phrase(frames[0], f"label {label} {reason}", len(frames))
 
     def _missing_labels(self) -> Iterator[str]:
         """Yield a phrase for each track with frames that do not hold its label."""
@@ -266,9 +245,12 @@ class _Side:
         )
         for track, vertex, count in zip(tracks, absent[place], counts, strict=True):
             frame = int(vertex - self.graph.first[track] + self.graph.begins[track])
-            more = f" (and in {count - 1} more frames)" if count > 1 else ""
-            name = self.sequence.frame_name(frame)
-            yield f"{name}: label {self.graph.labels[track]} is missing{more}"
+            yield self._phrase(frame, f"label {self.graph.labels[track]} is missing", count)
+
+    def _phrase(self, frame: int, problem: str, frames: int) -> str:
+        """Return a problem with the first of the frames that have it."""
+        more = f" (and in {frames - 1} more frames)" if frames > 1 else ""
+        return f"{self.sequence.frame_name(frame)}: {problem}{more}"
 
 
 def _match_frame(

@@ -1,4 +1,4 @@
-"""Sequences on disk, in the folders of the Cell Tracking Challenge.
+"""Sequences on disk, in the folders of the Cell Tracking Challenge, and their scores.
 
 A truth, such as ``01_GT``, holds ``TRA/man_trackTTT.tif`` and ``TRA/man_track.txt``, the markers
 and their tracks, and ``SEG/man_segTTT.tif`` or ``SEG/man_seg_TTT_ZZZ.tif``, whole cells drawn in
@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
 from cytosuite.files import atomic
+from cytosuite.metrics.metric import metrics_of
 from cytosuite.metrics.tracks.lineage import Frames, Mask, Track, TrackedSequence
-from cytosuite.metrics.tracks.matched_tracks import check_sequence
+from cytosuite.metrics.tracks.matched_tracks import check_sequence, match_tracks
+from cytosuite.volume import Volume
 
 LARGEST = 65535  # labels are 16-bit numbers
 MARKERS, RESULT = "TRA/man_track", "mask"
@@ -31,13 +33,7 @@ TRUTH_TABLE, RESULT_TABLE = "TRA/man_track.txt", "res_track.txt"
 
 @dataclass(frozen=True, slots=True)
 class FrameFiles:
-    """Label frames in files, read one at a time.
-
-    Parameters
-    ----------
-    paths : tuple of Path
-        One file per frame.
-    """
+    """Label frames in files, one per frame, read one at a time."""
 
     paths: tuple[Path, ...]
 
@@ -82,23 +78,11 @@ def read_sequence(folder: Path, *, stack_planes: bool = False) -> TrackedSequenc
 
 
 def open_sequence(folder: Path, *, stack_planes: bool = False) -> TrackedSequence:
-    """Return the sequence in a folder without a look at its frames.
+    """Return the sequence in a folder without a look at its frames, see `read_sequence`.
 
-    Parameters
-    ----------
-    folder, stack_planes
-        As in `read_sequence`.
-
-    Returns
-    -------
-    TrackedSequence
-        Problems of its table and of its list of files stand in `problems`, so that one message can
-        name them together with those of the frames.
-
-    Raises
-    ------
-    InputError
-        If the folder is neither a truth nor a result.
+    Problems of its table and of its list of files stand in `problems`, so that one message can
+    name them together with those of the frames. An `InputError` is raised if the folder is neither
+    a truth nor a result.
     """
     truth = (folder / TRUTH_TABLE).is_file() or (folder / "TRA").is_dir()
     if not truth and not (folder / RESULT_TABLE).is_file():
@@ -143,7 +127,6 @@ def write_sequence(
         If the folder holds anything, or frames and tracks contradict each other or the format.
     """
     from cytosuite.formats import write
-    from cytosuite.volume import Volume
 
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder}: expected a new or empty folder; remove it or give another")
@@ -157,17 +140,58 @@ def write_sequence(
     with atomic(folder) as temporary:
         for number in range(len(frames)):
             labels = np.asarray(frames[number]).astype(np.uint16)
-            image = Volume(
-                labels,
-                (1.0,) * labels.ndim,
-                "ZYX"[-labels.ndim :],
-                {"spacing_source": "assumed"},
-            )
+            axes, assumed = "ZYX"[-labels.ndim :], {"spacing_source": "assumed"}
+            image = Volume(labels, (1.0,) * labels.ndim, axes, assumed)
             for prefix in prefixes:
                 write(temporary / f"{prefix}{number:0{digits}d}.tif", image)
         table = temporary / (TRUTH_TABLE if truth else RESULT_TABLE)
         table.parent.mkdir(parents=True, exist_ok=True)
         table.write_text(text, encoding="ascii")
+
+
+def score_tracks(
+    truth_folder: Path,
+    result_folder: Path,
+    names: Sequence[str] = (),
+    *,
+    stack_planes: bool = False,
+) -> dict[str, float]:
+    """Return the scores of a result folder of the Cell Tracking Challenge.
+
+    Every frame is read once.
+
+    Parameters
+    ----------
+    truth_folder, result_folder : Path
+        A truth and a result, like ``01_GT`` and ``01_RES``.
+    names : sequence of str
+        Names of metrics of tracks, like ``TRA``; none for all.
+    stack_planes : bool
+        See `read_sequence`.
+
+    Returns
+    -------
+    dict of str to float
+        Value by name, in the order of `names`; NaN where a metric is undefined.
+
+    Raises
+    ------
+    InputError
+        If a name is unknown, or anything in the folders contradicts the format: one line names
+        all of it.
+    """
+    metrics = {metric.name: metric for metric in metrics_of("tracks")}
+    unknown = [name for name in names if name not in metrics]
+    if unknown:
+        raise InputError(
+            f"no metric of tracks is called {', '.join(unknown)}; there are {', '.join(metrics)}"
+        )
+    for folder, table in ((truth_folder, "TRA"), (result_folder, RESULT_TABLE)):
+        if not (folder / table).exists():
+            raise InputError(f"{folder}: {table} is missing; expected it in this folder")
+    truth = open_sequence(truth_folder, stack_planes=stack_planes)
+    tracks = match_tracks(truth, open_sequence(result_folder))
+    return {name: metrics[name].of(tracks) for name in names or metrics}
 
 
 def _labels(path: Path) -> NDArray[Any]:
@@ -230,23 +254,19 @@ def _frame_paths(folder: Path, prefix: str) -> tuple[tuple[Path, ...], list[str]
 
 def _masks(folder: Path, stack_planes: bool) -> list[Mask]:
     """Return the masks of whole cells in a folder, none if it does not exist."""
-    masks = []
+    masks, start = [], f"{folder.parent.name}/SEG/"
     planes: dict[int, list[tuple[int, Path]]] = defaultdict(list)
     for path in sorted(folder.glob("*.tif")):
-        name = f"{folder.parent.name}/SEG/{path.name}"
         if whole := WHOLE.match(path.name):
-            masks.append(Mask(int(whole[1]), partial(_labels, path), None, name))
-        elif single := PLANE.match(path.name):
+            masks.append(Mask(int(whole[1]), partial(_labels, path), None, start + path.name))
+        elif (single := PLANE.match(path.name)) and stack_planes:
+            planes[int(single[1])].append((int(single[2]), path))
+        elif single:
             frame, plane = int(single[1]), int(single[2])
-            planes[frame].append((plane, path))
-            if not stack_planes:
-                masks.append(Mask(frame, partial(_labels, path), plane, name))
-    if stack_planes:
-        for frame, files in planes.items():
-            numbers = tuple(plane for plane, _ in files)
-            paths = tuple(path for _, path in files)
-            name = f"{folder.parent.name}/SEG/man_seg_{frame:03d}"
-            masks.append(Mask(frame, partial(_stack, paths), numbers, name))
+            masks.append(Mask(frame, partial(_labels, path), plane, start + path.name))
+    for frame, files in planes.items():
+        numbers, paths = zip(*files, strict=True)
+        masks.append(Mask(frame, partial(_stack, paths), numbers, f"{start}man_seg_{frame:03d}"))
     return masks
 
 

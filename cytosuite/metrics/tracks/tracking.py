@@ -10,10 +10,18 @@ Maška et al., A benchmark for comparison of cell tracking algorithms, Bioinform
 doi:10.1093/bioinformatics/btu080 (SEG).
 """
 
+from dataclasses import replace
 from functools import partial
 from math import nan
 
-from cytosuite.metrics.labels.ctc import MASKA, MASKA_2023, MATULA, MISSED, SPURIOUS
+from cytosuite.metrics.labels.ctc import (
+    MASKA,
+    MASKA_2023,
+    MATULA,
+    MISSED,
+    detection_accuracy,
+    saved,
+)
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.tracks.matched_tracks import MATCHED, MatchedTracks
 from cytosuite.metrics.tracks.tracking_errors import ABSENT, aogm, tracking_errors
@@ -21,11 +29,6 @@ from cytosuite.metrics.tracks.tracking_errors import ABSENT, aogm, tracking_erro
 NO_CELL = "when the truth holds no cell"
 
 accuracy = partial(metric, evidence=MATCHED, best=1.0, worst=0.0)
-
-
-def _saved(cost: float, from_scratch: float) -> float:
-    """Return the share of the work from scratch that is saved, NaN where there is none."""
-    return 1.0 - min(cost, from_scratch) / from_scratch if from_scratch else nan
 
 
 @accuracy("TRA", "Tracking accuracy", reference=MATULA, undefined=NO_CELL)
@@ -54,7 +57,7 @@ def tra(tracks: MatchedTracks) -> float:
     True
     """
     from_scratch = MISSED * tracks.truth.vertices + ABSENT * tracks.truth.links
-    return _saved(aogm.of(tracks), from_scratch)
+    return saved(aogm.of(tracks), from_scratch)
 
 
 @accuracy("LNK", "Linking accuracy", reference=MASKA_2023, undefined="when the truth holds no link")
@@ -72,7 +75,7 @@ def lnk(tracks: MatchedTracks) -> float:
     >>> lnk(truth, alone)
     0.0
     """
-    return _saved(tracking_errors(tracks).linking_cost, ABSENT * tracks.truth.links)
+    return saved(tracking_errors(tracks).linking_cost, ABSENT * tracks.truth.links)
 
 
 @accuracy("DET", "Detection accuracy", reference=MATULA, undefined=NO_CELL)
@@ -92,7 +95,7 @@ def det(tracks: MatchedTracks) -> float:
     >>> round(det(truth, TrackedSequence([Track(1, 0, 0)], np.array([[1, 1, 1]]))), 4)
     0.6667
     """
-    return _saved(tracking_errors(tracks).detection_cost, MISSED * tracks.truth.vertices)
+    return detection_accuracy(tracks.truth.vertices, tracking_errors(tracks))
 
 
 @accuracy(
@@ -116,9 +119,8 @@ def det_without_penalty(tracks: MatchedTracks) -> float:
     >>> det(truth, found), det_without_penalty(truth, found)
     (0.9, 1.0)
     """
-    errors = tracking_errors(tracks)
-    cost = errors.detection_cost - SPURIOUS * errors.spurious
-    return _saved(cost, MISSED * tracks.truth.vertices)
+    found = replace(tracking_errors(tracks), spurious=0)
+    return detection_accuracy(tracks.truth.vertices, found)
 
 
 @accuracy(
@@ -135,7 +137,7 @@ def seg(tracks: MatchedTracks) -> float:
     do not lower it. Where 3D frames are drawn in single planes, each plane is an image of its own:
     areas are those within the plane, and a cell in two planes counts twice, as in the Java
     program of the challenge; py-ctcmetrics stacks the planes of a frame and counts it once, which
-    `cytosuite.metrics.tracks.track_folder.read_sequence` does by its option `stack_planes`.
+    `read_sequence` does by its option `stack_planes`.
 
     Examples
     --------

@@ -14,7 +14,7 @@ from functools import partial
 
 import numpy as np
 
-from cytosuite.metrics.labels.ctc import MATULA, MISSED, SPLIT, SPURIOUS
+from cytosuite.metrics.labels.ctc import MATULA, CtcErrors
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.tracks.matched_tracks import MATCHED, MatchedTracks
 
@@ -22,17 +22,13 @@ EXTRA, ABSENT, WRONG = 1.0, 1.5, 1.0  # cost of deleting, adding and altering a 
 
 
 @dataclass(frozen=True, slots=True)
-class TrackingErrors:
+class TrackingErrors(CtcErrors):
     """Operations that turn a predicted graph into that of the truth.
 
     Parameters
     ----------
-    splits : int
-        NS: for each predicted cell that matches m > 1 cells of the truth, m - 1.
-    missed : int
-        FN: cells of the truth without a match.
-    spurious : int
-        FP: predicted cells that match nothing.
+    splits, missed, spurious : int
+        NS, FN and FP: errors of the detection, whose `cost` is AOGM-D.
     extra_links : int
         ED: predicted links between two unique cells which the truth does not have. A predicted
         cell is unique if it matches exactly one cell of the truth.
@@ -44,17 +40,9 @@ class TrackingErrors:
         link, or the reverse.
     """
 
-    splits: int
-    missed: int
-    spurious: int
     extra_links: int
     absent_links: int
     wrong_links: int
-
-    @property
-    def detection_cost(self) -> float:
-        """AOGM-D, the cost of the operations on cells."""
-        return SPLIT * self.splits + MISSED * self.missed + SPURIOUS * self.spurious
 
     @property
     def linking_cost(self) -> float:
@@ -63,18 +51,7 @@ class TrackingErrors:
 
 
 def tracking_errors(tracks: MatchedTracks) -> TrackingErrors:
-    """Count the operations that turn the predicted graph into that of the truth.
-
-    Parameters
-    ----------
-    tracks : MatchedTracks
-        Of a truth and a prediction.
-
-    Returns
-    -------
-    TrackingErrors
-        The numbers NS, FN, FP, ED, EA, EC of the reference.
-    """
+    """Count the operations that turn the predicted graph into that of the truth."""
     truth, prediction, one = tracks.truth, tracks.prediction, tracks.counterpart
     matched = int(np.count_nonzero(tracks.match >= 0))
     covering = int(np.count_nonzero(tracks.covered))
@@ -113,7 +90,7 @@ def aogm(tracks: MatchedTracks) -> float:
     11.5
     """
     found = tracking_errors(tracks)
-    return found.detection_cost + found.linking_cost
+    return found.cost + found.linking_cost
 
 
 @errors("NS", "Splits needed")

@@ -7,8 +7,7 @@ import pytest
 from cytosuite.errors import InputError
 from cytosuite.metrics import metrics_of
 from cytosuite.metrics.tracks.matched_tracks import match_tracks
-from cytosuite.metrics.tracks.track_folder import write_sequence
-from cytosuite.metrics.tracks.track_score import score_tracks
+from cytosuite.metrics.tracks.track_folder import score_tracks, write_sequence
 
 
 @pytest.fixture

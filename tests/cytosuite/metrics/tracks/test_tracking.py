@@ -152,9 +152,9 @@ def test_a_cell_missed_in_the_middle_takes_two_links_with_it():
 
 
 def test_weights_of_the_operations():
-    assert TrackingErrors(1, 0, 0, 0, 0, 0).detection_cost == 5
-    assert TrackingErrors(0, 1, 0, 0, 0, 0).detection_cost == 10
-    assert TrackingErrors(0, 0, 1, 0, 0, 0).detection_cost == 1
+    assert TrackingErrors(1, 0, 0, 0, 0, 0).cost == 5
+    assert TrackingErrors(0, 1, 0, 0, 0, 0).cost == 10
+    assert TrackingErrors(0, 0, 1, 0, 0, 0).cost == 1
     assert TrackingErrors(0, 0, 0, 1, 0, 0).linking_cost == 1
     assert TrackingErrors(0, 0, 0, 0, 1, 0).linking_cost == 1.5
     assert TrackingErrors(0, 0, 0, 0, 0, 1).linking_cost == 1
