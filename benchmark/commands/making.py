@@ -56,7 +56,7 @@ def calibrate_command(
     seed: Seed = 0,
 ) -> None:
     """Fit a simulated dataset to real images, and write the recipe with a comparison."""
-    from benchmark.pictures.strip import strip
+    from benchmark.pictures.preview import write_strip
     from datasets.calibration.calibrate import calibrate
 
     written = calibrate(
@@ -68,7 +68,7 @@ def calibrate_command(
         seed=seed,
         pattern=pattern,
         say=typer.echo,
-        draw_strip=strip,
+        draw_strip=write_strip,
     )
     typer.echo(f"written: {written}")
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from benchmark.pictures.planes import Pixels, Triple, cut_at, limits, planes, spatial
+from benchmark.pictures.planes import Pixels, cut_at, limits, planes, spatial
 from benchmark.results.results import CaseFiles, Matches, Results
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.formats import read
@@ -44,9 +44,9 @@ class Slices:
     title: str
     kind: Kind
     planes: list[Pixels]
-    shape: Triple
-    cut: Triple
-    spacing: tuple[float, float, float]
+    shape: tuple[int, ...]
+    cut: tuple[int, ...]
+    spacing: tuple[float, ...]
     unit: Literal["µm", "px"]
     limits: tuple[float, float]
     objects: int | None = None
@@ -127,12 +127,11 @@ def cut_case(
 
 
 def _slices(
-    path: Path, title: str, kind: Kind, cut: Triple | None = None, count: bool = False
+    path: Path, title: str, kind: Kind, cut: tuple[int, ...] | None = None, count: bool = False
 ) -> Slices:
     """Read a volume and keep copies of its planes, so that the volume itself can go."""
     volume = read(path)
     array, spacing = spatial(volume)
-    depth, height, width = array.shape
     labels = kind == "labels"
     if cut is None or any(at >= size for at, size in zip(cut, array.shape, strict=True)):
         cut = cut_at(array.shape, array if labels else None)
@@ -140,7 +139,7 @@ def _slices(
         title,
         kind,
         [plane.copy() for plane in planes(array, cut)],
-        (depth, height, width),
+        array.shape,
         cut,
         spacing,
         "px" if volume.spacing_is_assumed else "µm",
@@ -150,7 +149,7 @@ def _slices(
 
 
 def _output(
-    path: Path | None, kind: Kind, cut: Triple | None, shape: Triple, count: bool
+    path: Path | None, kind: Kind, cut: tuple[int, ...] | None, shape: tuple[int, ...], count: bool
 ) -> Slices | None:
     """Return the planes of an output, None when there is none that fits the input."""
     try:

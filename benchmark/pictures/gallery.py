@@ -7,18 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from benchmark.pictures import png
 from benchmark.pictures.cut import CutCase, Slices, cut_case
 from benchmark.pictures.planes import PLANES, boundary, grey, shown, shrink, sizes, stretch
-from benchmark.pictures.png import (
-    ORANGE,
-    PINK,
-    SKY,
-    WHITE,
-    Colour,
-    difference_png,
-    grey_png,
-    layer_png,
-)
 from benchmark.results.results import CaseFiles, Results
 from cytosuite.errors import CytosuiteError
 from cytosuite.tasks import Kind, Socket
@@ -30,7 +21,7 @@ CASES: Mapping[Kind, int] = {"labels": 24, "image": 12}  # pictured at most, by 
 ALGORITHMS: Mapping[Kind, int] = {"labels": 6, "image": 3}
 PICTURE_BYTES = 10_000_000
 
-Coloured = tuple[Sequence[int] | None, Colour]  # ids of labels (None: all) and their colour
+Coloured = tuple[Sequence[int] | None, png.Colour]  # ids of labels (None: all) and their colour
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,10 +190,10 @@ def _row(slices: Slices, side: int, classes: str = "") -> VolumeView:
     panels = []
     for n, plane in enumerate(slices.planes):
         ground = np.zeros_like(plane) if slices.kind == "labels" else plane
-        source = grey_png(shrink(grey(ground, slices.limits), *boxes[n]))
+        source = png.grey(shrink(grey(ground, slices.limits), *boxes[n]))
         panels.append(PlaneView(PLANES[n], *boxes[n], source, [], crossings[n]))
     if slices.kind == "labels":
-        _outline(panels, slices, [(None, SKY)], "labels", slices.title)
+        _outline(panels, slices, [(None, png.SKY)], "labels", slices.title)
     parts = zip("zyx", slices.cut, slices.shape, strict=True)
     where = ", ".join(f"{axis} {at + 1} of {size}" for axis, at, size in parts)
     bar = scale_bar(slices.shape[2] * slices.spacing[2], slices.unit)
@@ -220,7 +211,7 @@ def _output(case: CutCase, output: Slices, classes: str, side: int) -> list[Volu
     panels = []
     for panel, plane, other in zip(row.panels, output.planes, base.planes, strict=True):
         change = shown(plane, output.limits) - shown(other, base.limits)
-        panels.append(replace(panel, source=difference_png(change, panel.height, panel.width)))
+        panels.append(replace(panel, source=png.difference(change, panel.height, panel.width)))
     return [row, replace(row, title=f"Output minus {base.title.lower()}", panels=panels)]
 
 
@@ -228,16 +219,16 @@ def _outlined(case: CutCase, side: int) -> VolumeView:
     """Return the planes of the main input with the outlines of all label images as layers."""
     row = replace(_row(case.shown[0], side), title="")
     if case.truth is not None:
-        _outline(row.panels, case.truth, [(None, SKY)], "truth", "outlines of the truth", 2)
+        _outline(row.panels, case.truth, [(None, png.SKY)], "truth", "outlines of the truth", 2)
     for n, (name, output) in enumerate(case.outputs.items()):
         match = case.matches.get(name)
         if output is None:
             continue
         if match is not None and case.truth is not None:
-            missed, alt = [(match.missed, WHITE)], f"objects missed by {name}"
+            missed, alt = [(match.missed, png.WHITE)], f"objects missed by {name}"
             _outline(row.panels, case.truth, missed, f"truth missed a{n}", alt, 2)
-        groups: list[Coloured] = [(None, ORANGE)]
-        groups += [] if match is None else [(match.extra, PINK)]
+        groups: list[Coloured] = [(None, png.ORANGE)]
+        groups += [] if match is None else [(match.extra, png.PINK)]
         _outline(row.panels, output, groups, f"guess a{n}", f"outlines of {name}")
     return row
 
@@ -258,5 +249,5 @@ def _outline(
         for code, (group, _) in enumerate(groups, start=1):
             codes[edge if group is None else edge & np.isin(large, group)] = code
         if codes.any():
-            drawn = layer_png(codes, tuple(colour for _, colour in groups))
+            drawn = png.layer(codes, tuple(colour for _, colour in groups))
             panel.layers.append(Layer(classes, drawn, alt))

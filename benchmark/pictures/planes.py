@@ -14,10 +14,9 @@ PLANES = ("XY", "XZ", "YZ")
 
 Pixels = NDArray[Any]
 Grey = NDArray[np.uint8]
-Triple = tuple[int, int, int]
 
 
-def spatial(volume: Volume) -> tuple[Pixels, tuple[float, float, float]]:
+def spatial(volume: Volume) -> tuple[Pixels, tuple[float, ...]]:
     """Return the (Z, Y, X) pixels and voxel size [µm]: middle time point, first channel.
 
     Parameters
@@ -31,12 +30,11 @@ def spatial(volume: Volume) -> tuple[Pixels, tuple[float, float, float]]:
     if "C" in volume.axes:
         array = array[0]
     if "Z" in volume.axes:
-        z, y, x = volume.spacing
-        return array, (z, y, x)
-    return array[None], (volume.spacing[0], volume.spacing[0], volume.spacing[1])
+        return array, volume.spacing
+    return array[None], (volume.spacing[0], *volume.spacing)
 
 
-def cut_at(shape: tuple[int, ...], labels: Pixels | None = None) -> Triple:
+def cut_at(shape: tuple[int, ...], labels: Pixels | None = None) -> tuple[int, ...]:
     """Return the plane to show along each axis: the middle one, or the fullest if that is empty.
 
     Parameters
@@ -47,16 +45,14 @@ def cut_at(shape: tuple[int, ...], labels: Pixels | None = None) -> Triple:
         Objects in the volume, 0 = background; the middle without them.
     """
     cut = [size // 2 for size in shape]
-    if labels is not None:
-        for axis in range(3):
-            if not np.take(labels, cut[axis], axis).any():
-                others = tuple(other for other in range(3) if other != axis)
-                area = np.count_nonzero(labels, axis=others)
-                cut[axis] = int(np.argmax(area)) if area.any() else cut[axis]
-    return cut[0], cut[1], cut[2]
+    for axis in range(3):
+        if labels is not None and labels.any() and not labels.take(cut[axis], axis).any():
+            others = tuple({0, 1, 2} - {axis})
+            cut[axis] = int(np.count_nonzero(labels, axis=others).argmax())
+    return tuple(cut)
 
 
-def planes(array: Pixels, cut: Triple) -> list[Pixels]:
+def planes(array: Pixels, cut: tuple[int, ...]) -> list[Pixels]:
     """Return views of the `PLANES` of a (Z, Y, X) array, the first alone if it has one plane.
 
     Returns
@@ -69,7 +65,7 @@ def planes(array: Pixels, cut: Triple) -> list[Pixels]:
     return found[:1] if array.shape[0] == 1 else found
 
 
-def sizes(shape: Triple, spacing: tuple[float, float, float], side: int) -> list[tuple[int, int]]:
+def sizes(shape: tuple[int, ...], spacing: tuple[float, ...], side: int) -> list[tuple[int, int]]:
     """Return height and width [px] of the `planes`, a µm being equally long in all of them.
 
     Parameters

@@ -19,12 +19,12 @@ WHITE: Colour = (255, 255, 255)
 FULL = 0.5  # difference with the full colour, in units of the contrast
 
 
-def grey_png(plane: Grey) -> str:
+def grey(plane: Grey) -> str:
     """Return a grey image as a PNG data address."""
     return _address(Image.fromarray(np.ascontiguousarray(plane)), {})
 
 
-def layer_png(codes: Grey, colours: tuple[Colour, ...]) -> str:
+def layer(codes: Grey, colours: tuple[Colour, ...]) -> str:
     """Return a drawing of at most three colours on transparent ground as a PNG data address.
 
     Parameters
@@ -38,17 +38,17 @@ def layer_png(codes: Grey, colours: tuple[Colour, ...]) -> str:
     return _address(image, {"transparency": 0, "bits": 2})
 
 
-def difference_png(difference: NDArray[np.float64], height: int, width: int) -> str:
+def difference(change: NDArray[np.float64], height: int, width: int) -> str:
     """Return a signed difference as a PNG data address of at most this size [px].
 
     Parameters
     ----------
-    difference : (Y, X) array
+    change : (Y, X) array
         0 is black; `FULL` and more is `ORANGE`, -`FULL` and less is `SKY`.
     height, width : int
         Larger arrays are averaged down.
     """
-    codes = np.rint(127 * (1 + (difference / FULL).clip(-1, 1))).astype(np.uint8)
+    codes = np.rint(127 * (1 + (change / FULL).clip(-1, 1))).astype(np.uint8)
     image = Image.fromarray(shrink(codes, height, width))
     strength = (np.arange(256) - 127).clip(-127, 127) / 127
     ends = np.where(strength[:, None] < 0, SKY, ORANGE)

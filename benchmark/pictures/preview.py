@@ -1,16 +1,19 @@
-"""Small pictures beside a case or a result: planes of its images, outlines of its objects."""
+"""Small pictures: beside a case or a result, and of real and simulated stacks."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from benchmark.pictures.planes import Pixels, cut_at, grey, limits, spatial
-from benchmark.pictures.sheet import Colours, outlined, views, write_png, write_sheet
+from benchmark.pictures.planes import PLANES, Pixels, cut_at, grey, limits, spatial
+from benchmark.pictures.sheet import outlined, views, write_png, write_sheet
 from cytosuite.tasks import Kind
 from cytosuite.volume import Volume
 
-SIDE = 360  # px of the longer side of a plane
+SIDE, STRIP_SIDE = 360, 180  # px of the longest side of a volume
+SHOWN = 4  # stacks of each side of a strip
+
+Stack = tuple[Volume, Pixels]
 
 
 def write_preview(
@@ -38,19 +41,19 @@ def write_preview(
     objects = None if labels is None else spatial(labels)[0]
     images = {caption: volume for caption, volume in volumes.items() if volume is not labels}
     rows = [
-        (f"{name}, {caption}: {_size(volume)}", _planes(volume, objects))
+        (f"{name}, {caption}: {_size(volume)}", views(volume, SIDE, objects))
         for caption, volume in images.items()
     ]
-    if labels is not None:
+    if labels is not None and objects is not None:
         main = next(iter(images.values()), labels)
-        if main is labels or spatial(main)[0].shape != spatial(labels)[0].shape:
+        if main is labels or spatial(main)[0].shape != objects.shape:
             main = labels.like(np.zeros_like(labels.array))
-        amount = np.count_nonzero(np.unique(labels.array))
-        rows.append((f"{name}, outlines of {amount} objects", _planes(main, objects, drawn=True)))
+        caption = f"{name}, outlines of {np.count_nonzero(np.unique(objects))} objects"
+        rows.append((caption, views(main, SIDE, objects, drawn=True)))
     if rows:
         write_sheet(folder / "preview.png", rows)
     if stages:
-        steps = [(caption, _planes(volume, objects)) for caption, volume in stages.items()]
+        steps = [(caption, views(volume, SIDE, objects)) for caption, volume in stages.items()]
         write_sheet(folder / "steps.png", steps)
 
 
@@ -67,21 +70,40 @@ def write_result(path: Path, image: Volume, output: Volume, kind: Kind) -> None:
         Whether the output is outlined upon the image, or shown as an image of its own.
     """
     array, found = spatial(image)[0], spatial(output)[0]
-    z, _, _ = cut_at(array.shape, found if kind == "labels" else None)
+    objects = found if kind == "labels" else None
+    z, _, _ = cut_at(array.shape, objects)
     left = grey(array[z], limits(array))
-    right = (
-        outlined(left, found[z])
-        if kind == "labels"
-        else outlined(grey(found[z], limits(found)), None)
-    )
-    write_png(path, np.concatenate([outlined(left, None), right], axis=1))
+    right = left if kind == "labels" else grey(found[z], limits(found))
+    drawn = outlined(right, None if objects is None else objects[z])
+    write_png(path, np.concatenate([outlined(left, None), drawn], axis=1))
 
 
-def _planes(volume: Volume, objects: Pixels | None, drawn: bool = False) -> list[Colours]:
-    """Return the planes of a volume, through its objects if these have its shape."""
-    shape = spatial(volume)[0].shape
-    own = objects if objects is not None and objects.shape == shape else None
-    return views(volume, SIDE, cut_at(shape, own), own if drawn else None)
+def write_strip(path: Path, real: Sequence[Stack], simulated: Sequence[Stack]) -> None:
+    """Write a PNG with planes of real stacks above those of simulated ones.
+
+    Parameters
+    ----------
+    path : Path
+        Ends with ``.png``.
+    real, simulated : sequence of (Volume, (Z, Y, X) integer array)
+        Stacks with labels; four of each, evenly chosen from few objects to many. Grey values of
+        all panels have the same limits, from the real stacks.
+    """
+    chosen = {"real": _chosen(real), "simulated": _chosen(simulated)}
+    contrast = limits(np.concatenate([volume.array.ravel()[::7] for volume, _ in chosen["real"]]))
+    rows = []
+    for title, stacks in chosen.items():
+        columns = [views(image, STRIP_SIDE, own, contrast=contrast) for image, own in stacks]
+        for plane, row in zip(PLANES, zip(*columns, strict=True), strict=False):
+            rows.append((f"{title} {plane}", row))
+    write_sheet(path, rows)
+
+
+def _chosen(stacks: Sequence[Stack]) -> list[Stack]:
+    """Return stacks evenly chosen from few objects to many."""
+    ordered = sorted(stacks, key=lambda pair: len(np.unique(pair[1])))
+    places = np.unique(np.linspace(0, len(ordered) - 1, min(SHOWN, len(ordered))).astype(int))
+    return [ordered[place] for place in places]
 
 
 def _size(volume: Volume) -> str:

@@ -10,8 +10,8 @@ from PIL import Image, ImageDraw, ImageFont
 from benchmark.pictures.planes import (
     Grey,
     Pixels,
-    Triple,
     boundary,
+    cut_at,
     grey,
     limits,
     planes,
@@ -40,8 +40,8 @@ def outlined(plane: Grey, labels: Pixels | None) -> Colours:
 def views(
     volume: Volume,
     side: int,
-    cut: Triple,
-    labels: Pixels | None = None,
+    objects: Pixels | None = None,
+    drawn: bool = False,
     contrast: tuple[float, float] | None = None,
 ) -> list[Colours]:
     """Return the planes of a volume as (Y, X, 3) colours with square µm.
@@ -52,26 +52,25 @@ def views(
         Any axes.
     side : int
         Length of the longest side [px].
-    cut : tuple of int
-        Planes to show, of `cut_at`.
-    labels : (Z, Y, X) integer array, optional
-        Objects to outline.
+    objects : (Z, Y, X) integer array, optional
+        Objects through which the planes go, of no effect with another shape than the volume's.
+    drawn : bool
+        Whether the objects are outlined.
     contrast : tuple of float, optional
         Values shown as black and white; `limits` of the volume without it.
     """
     array, spacing = spatial(volume)
-    depth, height, width = array.shape
-    ends = limits(array) if contrast is None else contrast
-    own = [None] * 3 if labels is None else planes(labels, cut)
+    own = objects if objects is not None and objects.shape == array.shape else None
+    cut = cut_at(array.shape, own)
+    labels = planes(own, cut) if own is not None and drawn else [None] * 3
+    ends = contrast or limits(array)
+    boxes = sizes(array.shape, spacing, side)
     found = []
-    for n, plane in enumerate(planes(array, cut)):
-        rows, columns = sizes((depth, height, width), spacing, side)[n]
-        picture = Image.fromarray(grey(plane, ends)).resize(
-            (columns, rows), Image.Resampling.BILINEAR
-        )
-        drawn = own[n]
+    for plane, drawing, (rows, columns) in zip(planes(array, cut), labels, boxes, strict=False):
+        picture = Image.fromarray(grey(plane, ends))
+        resized = np.asarray(picture.resize((columns, rows), Image.Resampling.BILINEAR))
         found.append(
-            outlined(np.asarray(picture), None if drawn is None else stretch(drawn, rows, columns))
+            outlined(resized, None if drawing is None else stretch(drawing, rows, columns))
         )
     return found
 

@@ -9,10 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from benchmark.pictures import cut
+from benchmark.pictures import cut, png
 from benchmark.pictures.cut import cut_case
 from benchmark.pictures.gallery import choose, draw, draw_all, scale_bar
-from benchmark.pictures.png import ORANGE, SKY, difference_png, layer_png
 from benchmark.results.results import Matches
 from cytosuite.errors import InputError
 from cytosuite.formats import read, write
@@ -73,7 +72,7 @@ def test_pictures_show_the_matches_of_the_scores(make):
     assert view.counts["good"] == "0 of 2 found, 2 missed, 1 extra"
     guess = next(layer for layer in view.rows[0].panels[0].layers if layer.classes == "guess a0")
     colours = {colour for _, colour in decode(guess.source).convert("RGBA").getcolors()}
-    assert (*ORANGE, 255) not in colours  # every object is extra
+    assert (*png.ORANGE, 255) not in colours  # every object is extra
 
 
 def test_a_flat_image_is_one_panel(make):
@@ -120,9 +119,9 @@ def test_a_perfect_output_has_no_difference(make):
 
 def test_brighter_is_orange_and_darker_is_blue():
     change = np.array([[0.0, 9.0, -9.0, 0.25]])
-    pixels = np.asarray(decode(difference_png(change, 1, 4)).convert("RGB"))[0].tolist()
-    assert pixels[:3] == [[0, 0, 0], list(ORANGE), list(SKY)]
-    assert 0 < pixels[3][0] < ORANGE[0]
+    pixels = np.asarray(decode(png.difference(change, 1, 4)).convert("RGB"))[0].tolist()
+    assert pixels[:3] == [[0, 0, 0], list(png.ORANGE), list(png.SKY)]
+    assert 0 < pixels[3][0] < png.ORANGE[0]
 
 
 def test_labels_that_go_in_are_outlined_on_black(make):
@@ -216,7 +215,7 @@ def test_each_volume_is_read_once(make, monkeypatch, task):
 
 def test_a_layer_is_transparent_where_nothing_is_drawn():
     colours = ((230, 159, 0), (240, 100, 190))
-    image = decode(layer_png(np.array([[0, 1], [2, 0]], np.uint8), colours)).convert("RGBA")
+    image = decode(png.layer(np.array([[0, 1], [2, 0]], np.uint8), colours)).convert("RGBA")
     pixels = np.asarray(image)
     assert pixels[..., 3].tolist() == [[0, 255], [255, 0]]
     assert tuple(pixels[0, 1, :3]) == colours[0]
