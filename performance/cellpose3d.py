@@ -21,11 +21,10 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from algorithms.cellpose3d.dynamics import smooth_flow
+from algorithms.cellpose3d.dynamics import follow, smooth_flow
 from algorithms.cellpose3d.flows import flow_targets
-from algorithms.cellpose3d.follow import follow
 from algorithms.cellpose3d.instances import instances
-from algorithms.cellpose3d.quality import Predicted, control
+from algorithms.cellpose3d.quality import control
 
 VOXEL = (1.0, 1.0, 1.0)
 SMALL = ((32, 64, 64), 4)
@@ -95,7 +94,7 @@ def process(flow: NDArray[np.float32], mask: NDArray[np.bool_], clock: Clock) ->
 def quality(labels: NDArray[np.uint32], flow: NDArray[np.float32]) -> NDArray[np.uint32]:
     """Return the cells that keep to limits on volume and flow."""
     limits = {"min_volume_um3": 50, "max_volume_um3": 1e5, "max_flow_error": 0.8}
-    return control(labels, VOXEL, limits, Predicted(flow=flow))[0]
+    return control(labels, VOXEL, limits, flow=flow)[0]
 
 
 def one_size(name: str, noise: float) -> dict[str, float]:

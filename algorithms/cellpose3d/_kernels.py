@@ -1,7 +1,7 @@
 """Compiled loops of inference: blurring, following the flow, and climbing the density.
 
 Every signature is given, so that one compilation, made when the image is built, serves all. No
-sum is reordered: results are the same bits on every machine and in `follow_torch`.
+sum is reordered: results are the same bits on every machine.
 """
 
 from pathlib import Path

@@ -1,15 +1,19 @@
-"""Following the flow with compiled loops: where every voxel of the foreground comes to rest."""
+"""Following the flow, by compiled loops or on a GPU: where every voxel comes to rest."""
 
 import math
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
 
 _TRUNCATE = 3.0  # standard deviations
 _LEAST_WEIGHT = 0.02  # of the foreground within reach: about two standard deviations outside
+_REST = 0.01  # a point that moved less than so many voxels along every axis rests
+_CHUNK = 1 << 20  # points at once on a GPU: about 300 MB of temporary arrays
+_POINTS_BYTES = 2**29  # of points on a GPU, on top of the flow
 
 
 def smooth_flow(
@@ -35,18 +39,14 @@ def smooth_flow(
     Raises
     ------
     InputError
-        If the shapes disagree, a value of the flow is not finite or a sigma is negative.
+        If the shapes disagree, or a value of the flow is not finite.
 
     References
     ----------
     Knutsson, Westin, CVPR 1993, 515, doi:10.1109/CVPR.1993.341081 (normalised convolution).
     """
-    check_flow(flow, mask)
+    _check(flow, mask)
     mask = np.ascontiguousarray(mask)
-    if len(sigma) != 3 or not all(math.isfinite(width) and width >= 0 for width in sigma):
-        raise InputError(
-            f"sigma must be 3 numbers of voxels (z, y, x), none negative, found {list(sigma)}"
-        )
     from algorithms.cellpose3d._kernels import blur  # its compiler takes long to import
 
     rows = np.asarray(mask.any(axis=2))
@@ -63,91 +63,49 @@ def smooth_flow(
     return result
 
 
-def follow_compiled(
-    flow: NDArray[np.float32],
-    mask: NDArray[np.bool_],
-    *,
-    steps: int,
-    step_size: float,
-    tolerance: float = 0.01,
+def follow(
+    flow: NDArray[np.float32], mask: NDArray[np.bool_], *, steps: int, step_size: float
 ) -> NDArray[np.float32]:
-    """Return the end points of the foreground's voxels, by a compiled loop.
-
-    Parameters, result and errors as of `algorithms.cellpose3d.follow.follow`.
-    """
-    from algorithms.cellpose3d._kernels import track  # its compiler takes long to import
-
-    domain, points = start(flow, mask, steps, step_size, tolerance)
-    flow = np.ascontiguousarray(flow, np.float32)
-    track(flow, domain, points, steps, step_size, tolerance)
-    return points
-
-
-def start(
-    flow: NDArray[np.float32],
-    mask: NDArray[np.bool_],
-    steps: int,
-    step_size: float,
-    tolerance: float,
-) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-    """Return the domain and the starts of points; refuse numbers out of range.
+    """Return the places where the voxels of the foreground end when they follow the flow.
 
     Parameters
     ----------
-    flow, mask, steps, step_size, tolerance
-        As of `algorithms.cellpose3d.follow.follow`.
+    flow : (3, Z, Y, X) float32 array
+        Direction of motion in voxels per step, interpolated linearly.
+    mask : (Z, Y, X) bool array
+        The foreground: the voxels that move.
+    steps : int
+        Largest number of steps.
+    step_size : float
+        Factor on the flow; 1 or less lets points come to rest in a flow of slope 1 or less.
 
     Returns
     -------
-    domain : (Z, Y, X) bool array
-        Foreground, or flow that is not 0: points stay within.
-    points : (N, 3) float32 array
-        The voxels of the foreground.
+    (N, 3) float32 array
+        z, y, x in voxels, one row per voxel of the foreground, in the order of memory.
 
     Raises
     ------
     InputError
-        As of `algorithms.cellpose3d.follow.follow`.
+        If the shapes disagree, or a value of the flow is not finite.
+
+    Notes
+    -----
+    A point stays where there is foreground or flow. One that would leave slides along the border,
+    so that voxels of a bent object come round the bend. Points do not see each other. Where there
+    is a GPU with room for it, the flow is followed there, by the same sums.
     """
-    check_flow(flow, mask)
-    if steps < 0 or not (math.isfinite(step_size) and step_size > 0) or not tolerance >= 0:
-        raise InputError(
-            "following the flow needs steps >= 0, step_size > 0 and tolerance >= 0, "
-            f"found {steps}, {step_size} and {tolerance}"
-        )
-    domain = np.ascontiguousarray(mask)
-    for channel in flow:
-        domain = domain | (channel != 0)
+    _check(flow, mask)
+    flow = np.ascontiguousarray(flow, np.float32)
+    domain = np.ascontiguousarray(mask | np.any(flow, axis=0))
     points = np.stack(np.nonzero(mask), axis=1).astype(np.float32)
-    return domain, points
+    if device := _device(flow.nbytes):
+        _follow_torch(flow, domain, points, steps, step_size, device)
+    else:
+        from algorithms.cellpose3d._kernels import track  # its compiler takes long to import
 
-
-def check_flow(flow: NDArray[np.float32], mask: NDArray[np.bool_]) -> None:
-    """Refuse a flow and a foreground that do not fit, and a flow that is not finite.
-
-    Parameters
-    ----------
-    flow : (3, Z, Y, X) float array
-        The flow.
-    mask : (Z, Y, X) bool array
-        The foreground.
-
-    Raises
-    ------
-    InputError
-        With shapes and types, or the number of values that are not finite.
-    """
-    if mask.ndim != 3 or mask.dtype != bool or flow.shape != (3, *mask.shape):
-        raise InputError(
-            "expected a flow (3, Z, Y, X) and a bool foreground (Z, Y, X), found "
-            f"{flow.shape} and {mask.dtype} {mask.shape}"
-        )
-    if not math.isfinite(float(flow.sum(dtype=np.float64))):
-        wrong = int(np.count_nonzero(~np.isfinite(flow)))
-        raise InputError(
-            f"the flow holds {wrong} values that are not finite, of {flow.size}: the network that "
-            "made it, or its weights, are broken"
-        )
+        track(flow, domain, points, steps, step_size, _REST)
+    return points
 
 
 def taps(sigma: float) -> NDArray[np.float32]:
@@ -169,3 +127,109 @@ def taps(sigma: float) -> NDArray[np.float32]:
     values = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
     result: NDArray[np.float32] = (values / values.sum()).astype(np.float32)
     return result
+
+
+def _check(flow: NDArray[np.float32], mask: NDArray[np.bool_]) -> None:
+    """Refuse a flow and a foreground that do not fit, and a flow that is not finite."""
+    if mask.ndim != 3 or mask.dtype != bool or flow.shape != (3, *mask.shape):
+        raise InputError(
+            "expected a flow (3, Z, Y, X) and a bool foreground (Z, Y, X), found "
+            f"{flow.shape} and {mask.dtype} {mask.shape}"
+        )
+    if not math.isfinite(float(flow.sum(dtype=np.float64))):
+        wrong = int(np.count_nonzero(~np.isfinite(flow)))
+        raise InputError(
+            f"the flow holds {wrong} values that are not finite, of {flow.size}: the network that "
+            "made it, or its weights, are broken"
+        )
+
+
+def _device(size: int) -> str | None:
+    """Return the GPU that has room for a flow of so many bytes, None without one."""
+    if not torch.cuda.is_available():
+        return None
+    free, _ = torch.cuda.mem_get_info()
+    return "cuda" if 4 * size // 3 + _POINTS_BYTES < free else None
+
+
+def _follow_torch(
+    flow: NDArray[np.float32],
+    domain: NDArray[np.bool_],
+    points: NDArray[np.float32],
+    steps: int,
+    step_size: float,
+    device: str,
+) -> None:
+    """Move points (N, 3) to their rest on a device, as `_kernels.track` does."""
+    fields = torch.from_numpy(flow).to(device).flatten(1)
+    inside = torch.from_numpy(domain).to(device)
+    with torch.inference_mode():
+        for first in range(0, len(points), _CHUNK):
+            chunk = points[first : first + _CHUNK]
+            start = torch.from_numpy(chunk).to(device)
+            chunk[:] = _rest(fields, inside, start, steps, step_size).cpu().numpy()
+
+
+def _rest(
+    flow: torch.Tensor,
+    domain: torch.Tensor,
+    points: torch.Tensor,
+    steps: int,
+    step_size: float,
+) -> torch.Tensor:
+    """Return the points (N, 3) after all of them rest, or all steps."""
+    size = torch.tensor(domain.shape, device=points.device)
+    points = points.clone()
+    moving = torch.arange(len(points), device=points.device)
+    for _ in range(steps):
+        if not len(moving):
+            break
+        here = points[moving]
+        there = here + step_size * _interpolated(flow, here, size)
+        there = torch.minimum(there.clamp(min=0), (size - 1).float())
+        there = _slide(domain, here, there)
+        points[moving] = there
+        moved = (there - here).abs().amax(dim=1)
+        moving = moving[moved >= np.float32(_REST).item()]
+    return points
+
+
+def _interpolated(flow: torch.Tensor, points: torch.Tensor, size: torch.Tensor) -> torch.Tensor:
+    """Return the flow (3, V) at points (N, 3), linearly between voxels, as (N, 3)."""
+    low = points.long()
+    weight = points - low.float()
+    stride = torch.stack([size[1] * size[2], size[2], torch.ones_like(size[0])])
+    up = torch.where(low + 1 < size, stride, 0)
+    at = (low * stride).sum(dim=1)
+
+    def along_x(place: torch.Tensor) -> torch.Tensor:
+        """Return the flow between a voxel and the next along x."""
+        left = flow[:, place]
+        return left + weight[:, 2] * (flow[:, place + up[:, 2]] - left)
+
+    def along_y(place: torch.Tensor) -> torch.Tensor:
+        """Return the flow between a row and the next along y."""
+        left = along_x(place)
+        return left + weight[:, 1] * (along_x(place + up[:, 1]) - left)
+
+    left = along_y(at)
+    return (left + weight[:, 0] * (along_y(at + up[:, 0]) - left)).T
+
+
+def _slide(domain: torch.Tensor, here: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
+    """Return the points moved along those axes only that keep them in the domain."""
+    out = torch.nonzero(~_within(domain, there)).flatten()
+    start, end = here[out], there[out]
+    slid = start.clone()
+    for axis in range(3):
+        trial = slid.clone()
+        trial[:, axis] = end[:, axis]
+        slid = torch.where(_within(domain, trial)[:, None], trial, slid)
+    there[out] = slid
+    return there
+
+
+def _within(domain: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+    """Return whether the nearest voxels of points (N, 3) belong to the domain (Z, Y, X)."""
+    z, y, x = (points + 0.5).long().unbind(dim=1)
+    return domain[z, y, x]

@@ -1,20 +1,14 @@
 """The extent of nuclei: a threshold on the image itself, in addition to the network's level."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from algorithms.cellpose3d.parameters import Parameters
-from cytosuite.segmentation.foreground import (
-    background_and_noise,
-    li_threshold,
-    sigmas,
-    threshold_map,
-)
-from cytosuite.segmentation.objects import own_level
+from cytosuite.segmentation.foreground import background_and_noise, li_threshold, sigmas
 
 Image = NDArray[np.float32]
 
@@ -23,20 +17,11 @@ _SLAB = 16_000_000  # of these, voxels smoothed at a time
 _REACH = 4.0  # standard deviations after which a Gaussian ends
 
 
-@dataclass(frozen=True, slots=True)
-class Whole:
-    """Statistics of a whole image, in its unit.
-
-    Parameters
-    ----------
-    background : float
-        Of the smoothed intensities.
-    threshold : float
-        The minimum cross entropy threshold above the background; 0 in a constant image.
-    """
+class Whole(NamedTuple):
+    """Statistics of the smoothed intensities of a whole image, in its unit."""
 
     background: float
-    threshold: float
+    threshold: float  # minimum cross entropy, above the background; 0 in a constant image
 
 
 def smoothed(image: Image, spacing: Sequence[float], parameters: Parameters) -> Image:
@@ -49,12 +34,8 @@ def smoothed(image: Image, spacing: Sequence[float], parameters: Parameters) -> 
         µm per voxel at the scale of the training.
     parameters : Parameters
     """
-    return np.asarray(ndimage.gaussian_filter(image, _widths(spacing, parameters)), np.float32)
-
-
-def _widths(spacing: Sequence[float], parameters: Parameters) -> tuple[float, ...]:
-    """Return the standard deviations of the smoothing, voxels."""
-    return sigmas(parameters.smoothing_um, spacing, parameters.axial_elongation)
+    widths = sigmas(parameters.smoothing_um, spacing, parameters.axial_elongation)
+    return np.asarray(ndimage.gaussian_filter(image, widths), np.float32)
 
 
 def measure(image: Image, spacing: Sequence[float], parameters: Parameters) -> Whole:
@@ -83,38 +64,14 @@ def measure(image: Image, spacing: Sequence[float], parameters: Parameters) -> W
 
 def _slabs(image: Image, spacing: Sequence[float], parameters: Parameters) -> Iterator[Image]:
     """Yield the smoothed image, some planes at a time."""
-    edge = int(_REACH * _widths(spacing, parameters)[0] + 1)
+    width = sigmas(parameters.smoothing_um, spacing, parameters.axial_elongation)[0]
+    edge = int(_REACH * width + 1)
     planes = max(1, _SLAB // max(1, image[0].size))
     for start in range(0, len(image), planes):
         stop = min(start + planes, len(image))
         first = max(0, start - edge)
         part = np.asarray(image[first : stop + edge], np.float32)
         yield smoothed(part, spacing, parameters)[start - first : stop - first]
-
-
-def thresholds(
-    signal: Image, spacing: Sequence[float], whole: Whole, parameters: Parameters
-) -> Image:
-    """Return the least intensity of foreground: higher in bright surroundings.
-
-    Parameters
-    ----------
-    signal : (Z, Y, X) float32 array
-        Smoothed intensities above the background.
-    spacing : sequence of float
-        µm per voxel at the scale of the training.
-    whole : Whole
-    parameters : Parameters
-        `li_factor`, `local_um`, `local_weight`, `axial_elongation`.
-    """
-    return threshold_map(
-        signal,
-        spacing,
-        threshold=parameters.li_factor * whole.threshold,
-        local_um=parameters.local_um,
-        local_weight=parameters.local_weight,
-        elongation=parameters.axial_elongation,
-    )
 
 
 def above(signal: Image, level: Image) -> Image:
@@ -128,25 +85,3 @@ def above(signal: Image, level: Image) -> Image:
     np.divide(signal, level, out=margin, where=level > 0)
     np.subtract(margin, 1, out=margin, where=level > 0)
     return margin
-
-
-def own_margin(
-    labels: NDArray[np.uint32], signal: Image, level: Image, parameters: Parameters
-) -> Image:
-    """Return the relative height above the threshold of the own object; -1 outside of objects.
-
-    Parameters
-    ----------
-    labels : (Z, Y, X) uint32 array
-    signal : (Z, Y, X) float32 array
-        Smoothed intensities above the background.
-    level : (Z, Y, X) float32 array
-        From `thresholds`.
-    parameters : Parameters
-        A bright object is cut higher, a dim one lower than the rest: at
-        ``own_factor level^(1 - own_weight) mean^own_weight`` with the object's own mean.
-    """
-    own = own_level(
-        labels, signal, level, factor=parameters.own_factor, weight=parameters.own_weight
-    )
-    return above(signal, own)

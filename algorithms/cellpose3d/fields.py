@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from algorithms.cellpose3d.network import FIELDS
 from cytosuite.network import Forward, predict_tiles
 
-CHANNELS = 4
 EMPTY_BLOCK = (4, 8, 8)  # voxels, about a small nucleus
 EMPTY_BELOW = 0.04  # normalised, a quarter of the background's standard deviation
 
@@ -58,7 +58,7 @@ def predict_fields(
     found = predict_tiles(
         image[None],
         network,
-        channels=CHANNELS,
+        channels=FIELDS,
         multiple=multiple,
         tile=tile,
         halo=halo,

@@ -15,8 +15,6 @@ from cytosuite.network import put_tensors, tensors_of
 
 FIELDS = 4  # level, flow along z, y, x
 AUXILIARY = 1  # heat of the centre: helps training, dropped afterwards
-_SLOPE = 0.1
-_KERNEL = 3
 
 
 class Network(Described):
@@ -72,12 +70,12 @@ class FlowNet(nn.Module):
             spatial_dims=3,
             in_channels=fold**2,
             out_channels=outputs * fold**2,
-            kernel_size=[_KERNEL] * len(widths),
+            kernel_size=[3] * len(widths),
             strides=strides,
             upsample_kernel_size=strides[1:],
             filters=list(widths),
             norm_name=("batch", {}),
-            act_name=("leakyrelu", {"inplace": True, "negative_slope": _SLOPE}),
+            act_name=("leakyrelu", {"inplace": True, "negative_slope": 0.1}),
         )
 
     def forward(self, image: Tensor) -> Tensor:

@@ -1,7 +1,6 @@
 """Intensities in units of the background's noise: the network's input, in training and after."""
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,20 +12,11 @@ _QUIETEST = 0.001  # the noise counts as at least this share of the brightest si
 _NOISE_UNITS = 3.0  # linear up to about this many standard deviations, logarithmic beyond
 
 
-@dataclass(frozen=True, slots=True)
-class Background:
-    """The background of an image.
-
-    Parameters
-    ----------
-    mean : float
-        Its mean, in the image's unit.
-    sd : float
-        Its standard deviation, above 0.
-    """
+class Background(NamedTuple):
+    """The background of an image, in its unit."""
 
     mean: float
-    sd: float
+    sd: float  # standard deviation, above 0
 
 
 def background_of(image: NDArray[Any]) -> Background:

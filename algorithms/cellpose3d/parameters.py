@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, model_validator
 
 from algorithms.cellpose3d.network import Network
-from cytosuite.errors import InputError
 from cytosuite.manifest import Described, ModelCard, parse
 
 if TYPE_CHECKING:
@@ -116,34 +115,20 @@ def parameters_of(card: ModelCard) -> Parameters:
     return parse(f"card {card.name}: parameters", card.parameters, Parameters)
 
 
-def trained_size(card: ModelCard) -> tuple[tuple[float, float, float], float]:
-    """Return voxel size and nucleus diameter of the images a network was trained on.
+class Trained(Described):
+    """Size of the images and nuclei that a network was trained on: ``describes`` of its card."""
 
-    Parameters
-    ----------
-    card : ModelCard
-        ``describes.spacing`` and ``describes.diameter_um``.
+    spacing: tuple[Positive, Positive, Positive] = Field(description="µm per voxel, z y x.")
+    diameter_um: Positive = Field(description="Typical lateral (y, x) diameter of the nuclei.")
 
-    Returns
-    -------
-    spacing : (float, float, float)
-        µm per voxel, z y x.
-    diameter_um : float
-        Typical lateral (y, x) diameter of the nuclei.
+
+def trained_of(card: ModelCard) -> Trained:
+    """Return the size of the images and nuclei that a network was trained on.
 
     Raises
     ------
     InputError
-        If the card does not give them.
+        If the card does not give it.
     """
-    spacing, diameter = card.describes.get("spacing"), card.describes.get("diameter_um")
-    if not isinstance(spacing, tuple) or len(spacing) != 3 or min(spacing) <= 0:
-        raise InputError(
-            f"card {card.name}: describes.spacing must be three positive numbers in µm "
-            f"(z, y, x), found {spacing!r}"
-        )
-    if not isinstance(diameter, float | int) or diameter <= 0:
-        raise InputError(
-            f"card {card.name}: describes.diameter_um must be a positive number, found {diameter!r}"
-        )
-    return (spacing[0], spacing[1], spacing[2]), float(diameter)
+    given = {key: card.describes[key] for key in Trained.model_fields if key in card.describes}
+    return parse(f"card {card.name}: describes", given, Trained)

@@ -14,7 +14,7 @@ from algorithms.cellpose3d.extent import Whole, measure
 from algorithms.cellpose3d.fields import predict_fields
 from algorithms.cellpose3d.network import load
 from algorithms.cellpose3d.normalise import Background, background_of, normalise
-from algorithms.cellpose3d.parameters import Parameters, parameters_of, trained_size
+from algorithms.cellpose3d.parameters import Parameters, parameters_of, trained_of
 from algorithms.cellpose3d.rescale import to_working, working_shape
 from algorithms.cellpose3d.scale import Scale, choose_scale
 from algorithms.cellpose3d.segment import Found, segment
@@ -82,21 +82,14 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
         If the model has no weights.
     """
     volume = image_of(inputs)
-    parameters, trained = parameters_of(model.card), trained_size(model.card)
+    parameters, trained = parameters_of(model.card), trained_of(model.card)
     network = load_once(model, parameters.network.model_dump(mode="json"), load)
     image = volume.array if volume.array.ndim == 3 else volume.array[None]
-    scale = choose_scale(
-        image,
-        volume,
-        trained,
-        estimate=parameters.diameter == "estimated",
-        diameter_tolerance=parameters.diameter_tolerance,
-        rescale_tolerance=parameters.rescale_tolerance,
-    )
-    job, assembly, notes = _segmented(image, scale, trained[1], parameters, network)
+    scale = choose_scale(image, volume, trained, parameters)
+    job, assembly, notes = _segmented(image, scale, trained.diameter_um, parameters, network)
     labels, objects, pieces = assembly.finish()
     facts: dict[str, Scalar] = {
-        "diameter_um": round(scale.ratio * trained[1], 3),
+        "diameter_um": round(scale.ratio * trained.diameter_um, 3),
         "diameter_source": scale.source,
         "working_shape": " x ".join(map(str, job.shape)),
         "working_spacing_um": " x ".join(f"{step * scale.ratio:.4g}" for step in job.spacing),

@@ -1,8 +1,8 @@
 """Quality control: objects beyond a limit are removed, with the reason."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from math import inf
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +10,17 @@ from numpy.typing import NDArray
 from algorithms.cellpose3d.flows import flow_targets
 from cytosuite.errors import InputError
 
+LIMITS = (
+    "min_volume_um3",
+    "max_volume_um3",
+    "min_level",
+    "min_contrast",
+    "max_flow_error",
+    "max_elongation",
+)
 
-@dataclass(frozen=True, slots=True)
-class Removal:
+
+class Removal(NamedTuple):
     """An object that was removed: its number before, the limit it broke, its value."""
 
     label: int
@@ -21,30 +29,14 @@ class Removal:
     limit: float
 
 
-@dataclass(frozen=True, slots=True)
-class Predicted:
-    """Fields that limits are compared with, as far as limits need them.
-
-    Parameters
-    ----------
-    flow : (3, Z, Y, X) float32 array, optional
-        Needed for `max_flow_error`.
-    level : (Z, Y, X) float array, optional
-        Needed for `min_level`.
-    contrast : (Z, Y, X) float array, optional
-        Needed for `min_contrast`.
-    """
-
-    flow: NDArray[np.float32] | None = None
-    level: NDArray[np.float32] | None = None
-    contrast: NDArray[np.float32] | None = None
-
-
 def control(
     labels: NDArray[np.uint32],
     spacing: Sequence[float],
     limits: Mapping[str, float],
-    predicted: Predicted | None = None,
+    *,
+    flow: NDArray[np.float32] | None = None,
+    level: NDArray[np.float32] | None = None,
+    contrast: NDArray[np.float32] | None = None,
 ) -> tuple[NDArray[np.uint32], list[Removal]]:
     """Return the objects that keep to the limits, and the removed ones with the reason.
 
@@ -55,12 +47,14 @@ def control(
     spacing : sequence of float
         µm per voxel along z, y, x.
     limits : mapping of str to float
-        By name: ``min_volume_um3``, ``max_volume_um3``; ``min_level`` and ``min_contrast``, means
-        over the voxels; ``max_flow_error``, the mean absolute difference, over voxels and axes,
-        between the predicted flow and that of the object as it was found; ``max_elongation``, of
-        `elongation`. Those left out, and inf or 0, remove nothing.
-    predicted : Predicted, optional
-        The predictions that the limits need.
+        By name, of `LIMITS`: volumes in µm³; means over the voxels of level and contrast; the
+        mean absolute difference, over voxels and axes, between the predicted flow and that of the
+        object as it was found; the ratio of the longest to the shortest axis. Those left out, and
+        inf or 0, remove nothing.
+    flow : (3, Z, Y, X) float32 array, optional
+        Needed for ``max_flow_error``.
+    level, contrast : (Z, Y, X) float32 arrays, optional
+        Needed for ``min_level`` and ``min_contrast``.
 
     Returns
     -------
@@ -76,7 +70,20 @@ def control(
     """
     inside = np.flatnonzero(labels)
     names, number = np.unique(labels.ravel()[inside], return_inverse=True)
-    measured = _measure(labels, inside, number, spacing, limits, predicted or Predicted())
+    count = np.bincount(number).astype(np.float64)
+    volume = count * float(np.prod(spacing))
+    measured = {"min_volume_um3": volume, "max_volume_um3": volume}
+    for name, field in {
+        "min_level": level,
+        "min_contrast": contrast,
+        "max_flow_error": flow,
+    }.items():
+        if 0 < limits.get(name, 0) < inf:
+            values = _field(name, field, labels).ravel()[inside].astype(np.float64)
+            measured[name] = np.bincount(number, values, minlength=count.size) / count
+    if 0 < limits.get("max_elongation", 0) < inf:
+        voxels = np.unravel_index(inside, labels.shape)
+        measured["max_elongation"] = _elongation(number, voxels, spacing)
     removed = _broken(names, measured, limits)
     gone = np.isin(names, [row.label for row in removed])
     result = np.zeros(labels.shape, np.uint32)
@@ -84,25 +91,27 @@ def control(
     return result, removed
 
 
-def elongation(
+def _field(
+    name: str, field: NDArray[np.float32] | None, labels: NDArray[np.uint32]
+) -> NDArray[np.float32]:
+    """Return the values that a limit is compared with: the field, or the error of the flow."""
+    if field is None or field.shape[-3:] != labels.shape:
+        found = "none" if field is None else str(field.shape)
+        raise InputError(f"{name} needs a field of shape {labels.shape}, found {found}")
+    if name != "max_flow_error":
+        return field
+    error = flow_targets(labels)
+    error -= field
+    return np.asarray(np.abs(error, out=error).mean(axis=0), np.float32)
+
+
+def _elongation(
     number: NDArray[np.int64], voxels: Sequence[NDArray[np.int64]], spacing: Sequence[float]
 ) -> NDArray[np.float64]:
-    """Return the ratio of the longest to the shortest axis of each object.
+    """Return the ratio (n,) of the longest to the shortest axis of each object, at least 1.
 
-    Parameters
-    ----------
-    number : (V,) int array
-        Object of each voxel, 0..n-1.
-    voxels : three (V,) int arrays
-        z, y and x of each voxel.
-    spacing : sequence of float
-        µm per voxel.
-
-    Returns
-    -------
-    (n,) float array
-        At least 1. The extent of a voxel itself counts, so that a flat object has an axis of its
-        thickness; where all voxels lie in one slice, only y and x are compared.
+    The extent of a voxel itself counts, so that a flat object has an axis of its thickness; where
+    all voxels lie in one slice, only y and x are compared.
     """
     flat = voxels[0].size == 0 or voxels[0].min() == voxels[0].max()
     axes = [1, 2] if flat else [0, 1, 2]
@@ -118,49 +127,6 @@ def elongation(
         moments[:, row, row] += spacing[axes[row]] ** 2 / 12
     squares = np.linalg.eigvalsh(moments)
     return np.asarray(np.sqrt(squares[:, -1] / squares[:, 0]), np.float64)
-
-
-def _measure(
-    labels: NDArray[np.uint32],
-    inside: NDArray[np.int64],
-    number: NDArray[np.int64],
-    spacing: Sequence[float],
-    limits: Mapping[str, float],
-    predicted: Predicted,
-) -> dict[str, NDArray[np.float64]]:
-    """Return the measured values, one per object, by the name of the limit."""
-    count = np.bincount(number).astype(np.float64)
-
-    def mean(field: NDArray[Any] | None, name: str) -> NDArray[np.float64]:
-        """Return the mean of a field over each object."""
-        if field is None or field.shape != labels.shape:
-            found = "none" if field is None else str(field.shape)
-            raise InputError(f"{name} needs a field of shape {labels.shape}, found {found}")
-        values = field.ravel()[inside].astype(np.float64)
-        return np.bincount(number, values, minlength=count.size) / count
-
-    volume = count * float(np.prod(spacing))
-    measured = {"min_volume_um3": volume, "max_volume_um3": volume}
-    if limits.get("min_level", 0) > 0:
-        measured["min_level"] = mean(predicted.level, "min_level")
-    if limits.get("min_contrast", 0) > 0:
-        measured["min_contrast"] = mean(predicted.contrast, "min_contrast")
-    if np.isfinite(limits.get("max_flow_error", np.inf)):
-        measured["max_flow_error"] = mean(_flow_error(labels, predicted), "max_flow_error")
-    if np.isfinite(limits.get("max_elongation", np.inf)):
-        voxels = np.unravel_index(inside, labels.shape)
-        measured["max_elongation"] = elongation(number, voxels, spacing)
-    return measured
-
-
-def _flow_error(labels: NDArray[np.uint32], predicted: Predicted) -> NDArray[np.float32] | None:
-    """Return the mean over the axes of the absolute error of the flow, None without a flow."""
-    if predicted.flow is None or predicted.flow.shape != (3, *labels.shape):
-        return None
-    error = flow_targets(labels)
-    error -= predicted.flow
-    result: NDArray[np.float32] = np.abs(error, out=error).mean(axis=0)
-    return result
 
 
 def _broken(

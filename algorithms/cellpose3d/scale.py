@@ -1,15 +1,15 @@
 """The working grid of an image, on which nuclei have the size of the training."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import exp, log, sqrt
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from algorithms.cellpose3d.normalise import background_of, normalise
+from algorithms.cellpose3d.parameters import Parameters, Trained
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
 
@@ -21,36 +21,20 @@ _SPREAD = 0.8  # of ln diameter about the expected one
 _STRONG = 0.7  # blobs weaker than this part of the strongest do not count
 
 
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """The working grid of an image, and its reason.
+class Scale(NamedTuple):
+    """The working grid of an image, and its reason."""
 
-    Parameters
-    ----------
-    factor : (float, float, float)
-        Working voxels per voxel of the image, z y x.
-    spacing : (float, float, float)
-        µm per voxel of the image at the scale of the training, z y x.
-    ratio : float
-        Diameter of the image's nuclei divided by that of the training.
-    source : str
-        ``given`` by the user, ``estimated`` from the image, or as ``trained``.
-    """
-
-    factor: tuple[float, ...]
-    spacing: tuple[float, ...]
-    ratio: float
-    source: str
+    factor: tuple[float, ...]  # working voxels per voxel of the image, z y x
+    spacing: tuple[float, ...]  # µm per voxel of the image at the scale of the training, z y x
+    ratio: float  # diameter of the image's nuclei divided by that of the training
+    source: str  # of the ratio: "given" by the user, "estimated" from the image, or "trained"
 
 
 def choose_scale(
     image: NDArray[Any],
     volume: Volume,
-    trained: tuple[Sequence[float], float],
-    *,
-    estimate: bool,
-    diameter_tolerance: float,
-    rescale_tolerance: float,
+    trained: Trained,
+    parameters: Parameters,
 ) -> Scale:
     """Return the grid on which the nuclei of an image have the size of the training.
 
@@ -61,37 +45,33 @@ def choose_scale(
     volume : Volume
         Its spacing, and in its metadata ``diameter_um`` where the user knows the typical lateral
         diameter of the nuclei.
-    trained : ((float, float, float), float)
-        Spacing and lateral diameter of the training, µm.
-    estimate : bool
-        Whether to look for the diameter where the user gave none; where the voxel size is not
-        known either, it is looked for in any case.
-    diameter_tolerance : float
-        An estimate within this factor of the training's changes nothing.
-    rescale_tolerance : float
-        As `tolerance` of `factors`.
+    trained : Trained
+        Voxel and nucleus size of the training.
+    parameters : Parameters
+        `diameter`: whether it is estimated where the user gave none; where the voxel size is not
+        known either, it is estimated in any case. `diameter_tolerance`, `rescale_tolerance`.
 
     Raises
     ------
     InputError
         If ``diameter_um`` is not a positive number.
     """
-    voxel, diameter = trained
+    voxel, diameter = trained.spacing, trained.diameter_um
     given, ratio, source = volume.metadata.get("diameter_um"), 1.0, "trained"
     if given is not None:
         if not isinstance(given, int | float) or not given > 0:
             raise InputError(f"diameter_um must be a positive number of µm, found {given!r}")
         ratio, source = given / diameter, "given"
-    elif estimate or volume.spacing_is_assumed:
+    elif parameters.diameter == "estimated" or volume.spacing_is_assumed:
         slices = normalise(_typical(image), background_of(image))
         found = estimate_diameter(slices, (voxel[0], *volume.spacing)[-3:], diameter)
-        tolerated = 1.0 if volume.spacing_is_assumed else diameter_tolerance
+        tolerated = 1.0 if volume.spacing_is_assumed else parameters.diameter_tolerance
         if found is not None and abs(log(found / diameter)) > log(tolerated):
             ratio, source = found / diameter, "estimated"
     # A flat image is one slice of the training's thickness, whatever its scale.
     own = tuple(step / ratio for step in volume.spacing)
     own = (voxel[0], *own)[-3:]
-    factor = factors(own, voxel, tolerance=rescale_tolerance)
+    factor = factors(own, voxel, tolerance=parameters.rescale_tolerance)
     return Scale(factor, own, ratio, source)
 
 

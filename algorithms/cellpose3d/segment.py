@@ -8,21 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from algorithms.cellpose3d.dynamics import smooth_flow
-from algorithms.cellpose3d.extent import (
-    Whole,
-    above,
-    measure,
-    own_margin,
-    smoothed,
-    thresholds,
-)
+from algorithms.cellpose3d.dynamics import follow, smooth_flow
+from algorithms.cellpose3d.extent import Whole, above, measure, smoothed
 from algorithms.cellpose3d.fields import Fields
-from algorithms.cellpose3d.follow import follow
 from algorithms.cellpose3d.instances import instances
 from algorithms.cellpose3d.parameters import Parameters
-from algorithms.cellpose3d.quality import Predicted, Removal, control
-from cytosuite.segmentation.objects import fill_holes, largest_pieces
+from algorithms.cellpose3d.quality import LIMITS, Removal, control
+from cytosuite.segmentation.foreground import threshold_map
+from cytosuite.segmentation.objects import fill_holes, largest_pieces, own_level
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,23 +70,36 @@ def segment(
     Found
     """
     margin = fields.level / np.float32(parameters.tau) - 1
-    signal, level = None, None
+    signal = contrast = None
     if parameters.li and bool((margin > 0).any()):
         whole = whole or measure(image, spacing, parameters)
         signal = smoothed(image, spacing, parameters) - np.float32(whole.background)
-        level = thresholds(signal, spacing, whole, parameters)
+        level = threshold_map(
+            signal,
+            spacing,
+            threshold=parameters.li_factor * whole.threshold,
+            local_um=parameters.local_um,
+            local_weight=parameters.local_weight,
+            elongation=parameters.axial_elongation,
+        )
         np.minimum(margin, above(signal, level), out=margin)
     raw = _followed(fields, margin > 0, spacing, parameters)
-    contrast = None
-    if whole is not None and signal is not None and level is not None:
+    if whole is not None and signal is not None:
         if parameters.own_weight > 0:
-            own = own_margin(raw, signal, level, parameters)
+            # A bright object is cut higher, a dim one lower than the rest.
+            weight, factor = parameters.own_weight, parameters.own_factor
+            own = above(signal, own_level(raw, signal, level, factor=factor, weight=weight))
             raw = fill_holes(largest_pieces(np.where(own > 0, raw, 0).astype(np.uint32)))
             np.minimum(margin, own, out=margin)
         contrast = signal / np.float32(whole.threshold or 1.0)
-    predicted = Predicted(flow=fields.flow, level=fields.level, contrast=contrast)
-    limits = _limits(parameters, margin.shape, spacing, contrast is not None)
-    labels, removed = control(raw, spacing, limits, predicted)
+    limits = {name: float(getattr(parameters, name)) for name in LIMITS}
+    for name in ("min_volume_um3", "max_volume_um3"):
+        limits[name] = _within(limits[name], margin.shape, spacing)
+    if contrast is None:
+        del limits["min_contrast"]
+    labels, removed = control(
+        raw, spacing, limits, flow=fields.flow, level=fields.level, contrast=contrast
+    )
     centres = ndimage.center_of_mass(raw > 0, raw, [row.label for row in removed])
     # Filled holes lie inside, removed objects outside, whatever their level.
     margin = np.where(labels > 0, np.abs(margin), -np.abs(margin)).astype(np.float32)
@@ -115,20 +121,6 @@ def _followed(
         sigma_um=parameters.seed_smoothing_um,
         distance_um=parameters.seed_distance_um,
     )
-
-
-def _limits(
-    parameters: Parameters, shape: Sequence[int], spacing: Sequence[float], contrast: bool
-) -> dict[str, float]:
-    """Return the limits of objects; contrast counts where it is known."""
-    return {
-        "min_volume_um3": _within(parameters.min_volume_um3, shape, spacing),
-        "max_volume_um3": _within(parameters.max_volume_um3, shape, spacing),
-        "min_level": parameters.min_level,
-        "min_contrast": parameters.min_contrast if contrast else 0.0,
-        "max_flow_error": parameters.max_flow_error,
-        "max_elongation": parameters.max_elongation,
-    }
 
 
 def _within(volume_um3: float, shape: Sequence[int], spacing: Sequence[float]) -> float:

@@ -1,11 +1,17 @@
 import numpy as np
 import pytest
 
-from algorithms.cellpose3d import follow as module
-from algorithms.cellpose3d.dynamics import follow_compiled, smooth_flow, taps
+from algorithms.cellpose3d import dynamics as module
+from algorithms.cellpose3d.dynamics import follow, smooth_flow, taps
 from algorithms.cellpose3d.flows import flow_targets
-from algorithms.cellpose3d.follow import follow, follow_torch
 from cytosuite.errors import InputError
+
+
+def follow_on(device, flow, mask, **given):
+    """Return the end points by torch on a device, by the compiled loop on None."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_device", lambda size: device)
+        return follow(flow, mask, **given)
 
 
 def two_spheres(gap=0, shape=(20, 24, 44)):
@@ -72,22 +78,21 @@ def test_points_stay_within_the_image():
     np.testing.assert_array_equal(ends, np.tile(np.float32([3, 4, 5]), (120, 1)))
 
 
-def test_a_larger_tolerance_stops_earlier():
+def test_a_larger_tolerance_stops_earlier(monkeypatch):
     labels = two_spheres(gap=2)
-    flow = flow_targets(labels)
-    spread = [
-        np.ptp(follow(flow, labels == 1, steps=200, step_size=0.7, tolerance=limit)[:, 2])
-        for limit in (0.001, 0.05, 0.3)
-    ]
+    flow, spread = flow_targets(labels), []
+    for limit in (0.001, 0.05, 0.3):
+        monkeypatch.setattr(module, "_REST", limit)
+        spread.append(np.ptp(follow(flow, labels == 1, steps=200, step_size=0.7)[:, 2]))
     assert spread[0] < spread[1] < spread[2]
 
 
 def test_torch_gives_the_same_points():
     labels = two_spheres()
     flow, mask = flow_targets(labels), labels > 0
-    ours = follow_compiled(flow, mask, steps=60, step_size=0.7)
+    ours = follow_on(None, flow, mask, steps=60, step_size=0.7)
     np.testing.assert_allclose(
-        follow_torch(flow, mask, steps=60, step_size=0.7), ours, atol=1e-3, rtol=0
+        follow_on("cpu", flow, mask, steps=60, step_size=0.7), ours, atol=1e-3, rtol=0
     )
 
 
@@ -95,8 +100,8 @@ def test_torch_gives_the_same_points():
 @pytest.mark.parametrize("seed", range(3))
 def test_torch_gives_the_same_points_in_a_random_flow(shape, seed):
     flow, mask = random_case(seed, shape)
-    ours = follow_compiled(flow, mask, steps=40, step_size=0.9)
-    theirs = follow_torch(flow, mask, steps=40, step_size=0.9)
+    ours = follow_on(None, flow, mask, steps=40, step_size=0.9)
+    theirs = follow_on("cpu", flow, mask, steps=40, step_size=0.9)
     np.testing.assert_allclose(theirs, ours, atol=1e-3, rtol=0)
 
 
@@ -107,16 +112,16 @@ def test_a_graphics_card_gives_the_same_points():
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
     flow, mask = random_case(0, (16, 32, 32))
-    ours = follow_compiled(flow, mask, steps=60, step_size=0.7)
-    theirs = follow_torch(flow, mask, steps=60, step_size=0.7, device="cuda")
+    ours = follow_on(None, flow, mask, steps=60, step_size=0.7)
+    theirs = follow_on("cuda", flow, mask, steps=60, step_size=0.7)
     np.testing.assert_allclose(theirs, ours, atol=1e-3, rtol=0)
 
 
 def test_any_chunk_of_points_gives_the_same(monkeypatch):
     flow, mask = random_case(1, (6, 7, 8))
-    whole = follow_torch(flow, mask, steps=30, step_size=0.7)
-    monkeypatch.setattr("algorithms.cellpose3d.follow._CHUNK", 17)
-    np.testing.assert_array_equal(follow_torch(flow, mask, steps=30, step_size=0.7), whole)
+    whole = follow_on("cpu", flow, mask, steps=30, step_size=0.7)
+    monkeypatch.setattr("algorithms.cellpose3d.dynamics._CHUNK", 17)
+    np.testing.assert_array_equal(follow_on("cpu", flow, mask, steps=30, step_size=0.7), whole)
 
 
 def test_following_twice_gives_the_same_bytes_and_leaves_the_flow_alone():
@@ -176,54 +181,35 @@ def test_taps_are_a_gaussian():
 def test_an_empty_foreground_has_no_points():
     mask, flow = np.zeros((3, 4, 5), bool), np.ones((3, 3, 4, 5), np.float32)
     assert follow(flow, mask, steps=5, step_size=1).shape == (0, 3)
-    assert follow_torch(flow, mask, steps=5, step_size=1).shape == (0, 3)
+    assert follow_on("cpu", flow, mask, steps=5, step_size=1).shape == (0, 3)
     assert not smooth_flow(flow, mask, (1, 1, 1)).any()
 
 
-@pytest.mark.parametrize("function", [follow, follow_torch])
-def test_a_broken_flow_is_refused(function):
+@pytest.mark.parametrize("device", [None, "cpu"])
+def test_a_broken_flow_is_refused(device):
     flow, mask = random_case(6, (3, 4, 5))
     flow[1, 2, 3, 4] = np.nan
     flow[0, 0, 0, 0] = np.inf
     with pytest.raises(InputError, match="holds 2 values that are not finite, of 180"):
-        function(flow, mask, steps=5, step_size=1)
+        follow_on(device, flow, mask, steps=5, step_size=1)
     with pytest.raises(InputError, match="not finite"):
         smooth_flow(flow, mask, (1, 1, 1))
 
 
-def test_what_does_not_fit_is_refused():
+def test_arrays_that_do_not_fit_are_refused():
     flow, mask = random_case(7, (3, 4, 5))
     with pytest.raises(InputError, match=r"found \(2, 3, 4, 5\) and bool \(3, 4, 5\)"):
         follow(flow[:2], mask, steps=5, step_size=1)
     with pytest.raises(InputError, match="and uint8"):
         follow(flow, mask.astype(np.uint8), steps=5, step_size=1)
-    for wrong in ({"steps": -1}, {"step_size": 0}, {"step_size": np.nan}, {"tolerance": np.nan}):
-        with pytest.raises(InputError, match="needs steps >= 0, step_size > 0 and tolerance >= 0"):
-            follow(flow, mask, **{"steps": 5, "step_size": 1} | wrong)
-    with pytest.raises(InputError, match=r"3 numbers of voxels .* found \[1, -1, 1\]"):
-        smooth_flow(flow, mask, (1, -1, 1))
 
 
-@pytest.mark.parametrize("device", ["cpu", None])
-def test_the_flow_is_followed_where_there_is_room(device, monkeypatch):
+def test_the_room_for_the_flow_is_asked_for(monkeypatch):
     flow, mask = random_case(3, (5, 9, 8))
-    given = {"steps": 20, "step_size": 0.5, "tolerance": 0.02}
-    compiled = follow_compiled(flow, mask, **given)
-    asked, used = [], []
-
-    def choose(size):
-        asked.append(size)
-        return device
-
-    def on_card(*arguments, **named):
-        used.append(named)
-        return follow_torch(*arguments, **named)
-
-    monkeypatch.setattr(module, "_device", choose)
-    monkeypatch.setattr(module, "follow_torch", on_card)
-    np.testing.assert_array_equal(follow(flow, mask, **given), compiled)
+    asked = []
+    monkeypatch.setattr(module, "_device", asked.append)
+    follow(flow, mask, steps=20, step_size=0.5)
     assert asked == [flow.nbytes]
-    assert used == ([given | {"device": "cpu"}] if device else [])
 
 
 @pytest.mark.parametrize(("free", "device"), [(2**29, None), (2**31, "cuda")])

@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
-from scipy import ndimage
 
 from algorithms.cellpose3d import extent
-from algorithms.cellpose3d.extent import Whole, above, measure, own_margin, smoothed, thresholds
+from algorithms.cellpose3d.extent import Whole, above, measure, smoothed
 from algorithms.cellpose3d.parameters import Parameters
 
 SPACING = (2.0, 1.0, 1.0)
@@ -47,8 +46,7 @@ def test_a_constant_image_has_no_threshold_and_nothing_is_above_it():
     image = np.full((3, 8, 8), 7, np.float32)
     whole = measure(image, SPACING, parameters())
     assert whole == Whole(7.0, 0.0)
-    level = thresholds(image - 7, SPACING, whole, parameters())
-    assert (above(image - 7, level) < 0).all()
+    assert (above(image - 7, np.zeros_like(image)) < 0).all()
 
 
 def test_large_images_are_smoothed_in_slabs_with_the_same_result(monkeypatch):
@@ -59,34 +57,6 @@ def test_large_images_are_smoothed_in_slabs_with_the_same_result(monkeypatch):
     assert measure(image, SPACING, settings) == once
 
 
-def test_bright_surroundings_raise_the_threshold():
-    signal = two_classes(0.0, 100.0)
-    whole = Whole(0.0, 40.0)
-    flat = thresholds(signal, SPACING, whole, parameters(li_factor=0.5))
-    np.testing.assert_allclose(flat, 20)
-    local = thresholds(signal, SPACING, whole, parameters(local_weight=0.5, local_um=4.0))
-    assert local[6, 15, 15] > local[6, 35, 35]
-
-
 def test_the_margin_is_relative_and_nothing_is_above_zero():
     signal, level = np.array([[[30.0, 10.0, 5.0]]], np.float32), np.array([[[20, 20, 0]]])
     np.testing.assert_allclose(above(signal, level.astype(np.float32)), [[[0.5, -0.5, -1]]])
-
-
-def test_each_object_is_held_against_its_own_mean():
-    labels = np.zeros((1, 1, 6), np.uint32)
-    labels[0, 0, :2], labels[0, 0, 3:5] = 1, 2
-    signal = np.array([[[100, 300, 9, 10, 30, 5]]], np.float32)
-    level = np.full(signal.shape, 8, np.float32)
-    margin = own_margin(labels, signal, level, parameters(own_weight=0.5, own_factor=2.0))
-    first, second = 2 * np.sqrt(8 * 200), 2 * np.sqrt(8 * 20)
-    expected = [100 / first - 1, 300 / first - 1, -1, 10 / second - 1, 30 / second - 1, -1]
-    np.testing.assert_allclose(margin[0, 0], expected, rtol=1e-5)
-
-
-def test_without_a_weight_of_its_own_an_object_ends_at_the_threshold():
-    labels = ndimage.label(two_classes() > 1050)[0].astype(np.uint32)
-    signal = two_classes() - 1000
-    level = np.full(signal.shape, 40, np.float32)
-    inside = own_margin(labels, signal, level, parameters()) > 0
-    np.testing.assert_array_equal(inside, labels > 0)

@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 
-from algorithms.cellpose3d.dynamics import smooth_flow
+from algorithms.cellpose3d.dynamics import follow, smooth_flow
 from algorithms.cellpose3d.flows import flow_targets
-from algorithms.cellpose3d.follow import follow
 from algorithms.cellpose3d.instances import instances, renumber
 
 

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from algorithms.cellpose3d.parameters import Parameters, parameters_of, trained_size
+from algorithms.cellpose3d.parameters import Parameters, parameters_of, trained_of
 from cytosuite.errors import InputError
 
 NETWORK = {"widths": [4, 4, 4], "fold": 2}
@@ -40,19 +40,22 @@ def test_explains(parameters, message):
 
 
 def test_the_size_of_the_training_is_read():
-    found = trained_size(card(spacing=(2.0, 1.0, 0.5), diameter_um=11))
-    assert found == ((2.0, 1.0, 0.5), 11.0)
+    found = trained_of(card(spacing=(2.0, 1.0, 0.5), diameter_um=11, axes="ZYX"))
+    assert (found.spacing, found.diameter_um) == ((2.0, 1.0, 0.5), 11.0)
 
 
 @pytest.mark.parametrize(
     ("describes", "message"),
     [
-        ({"diameter_um": 11.0}, "describes.spacing must be three positive numbers in µm"),
-        ({"spacing": (1.0, 1.0), "diameter_um": 11.0}, "found (1.0, 1.0)"),
-        ({"spacing": (1.0, 1.0, 1.0)}, "describes.diameter_um must be a positive number, found"),
-        ({"spacing": (1.0, 1.0, 1.0), "diameter_um": -1}, "found -1"),
+        ({"diameter_um": 11.0}, "card test: describes: spacing is missing"),
+        ({"spacing": (1.0, 1.0), "diameter_um": 11.0}, "describes: spacing.2 is missing"),
+        ({"spacing": (1.0, 1.0, 1.0)}, "describes: diameter_um is missing"),
+        (
+            {"spacing": (1.0, 1.0, 1.0), "diameter_um": -1},
+            "diameter_um: input should be greater than 0, found -1",
+        ),
     ],
 )
 def test_explains_a_card_without_the_size_of_its_training(describes, message):
     with pytest.raises(InputError, match=re.escape(message)):
-        trained_size(card(**describes))
+        trained_of(card(**describes))

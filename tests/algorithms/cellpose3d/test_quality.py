@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from algorithms.cellpose3d.flows import flow_targets
-from algorithms.cellpose3d.quality import Predicted, Removal, control
+from algorithms.cellpose3d.quality import Removal, control
 from cytosuite.errors import InputError
 
 SPACING = (2.0, 1.0, 1.0)
@@ -45,7 +45,7 @@ def test_an_object_at_its_limit_stays(limit, stays):
 def test_the_mean_level_counts():
     level = np.where(three() == 4, 0.9, 0.2).astype(np.float32)
     level[1, :, :] = 0  # a quarter of the cube
-    _, removed = control(three(), SPACING, {"min_level": 0.7}, Predicted(level=level))
+    _, removed = control(three(), SPACING, {"min_level": 0.7}, level=level)
     assert [(row.label, row.reason) for row in removed] == [
         (4, "min_level"),
         (6, "min_level"),
@@ -57,17 +57,16 @@ def test_the_mean_level_counts():
 def test_the_mean_contrast_counts():
     contrast = np.full(three().shape, 3, np.float32)
     contrast[6, 7, 2:8] = 1
-    predicted = Predicted(contrast=contrast)
-    _, removed = control(three(), SPACING, {"min_contrast": 2.5}, predicted)
+    _, removed = control(three(), SPACING, {"min_contrast": 2.5}, contrast=contrast)
     assert removed == [Removal(9, "min_contrast", 2.0, 2.5)]
 
 
 def test_an_object_against_the_flow_is_removed():
     flow = flow_targets(three())
     limits = {"max_flow_error": 0.1}
-    assert control(three(), SPACING, limits, Predicted(flow=flow))[1] == []
+    assert control(three(), SPACING, limits, flow=flow)[1] == []
     flow[:, 6] *= -1
-    _, removed = control(three(), SPACING, limits, Predicted(flow=flow))
+    _, removed = control(three(), SPACING, limits, flow=flow)
     assert [(row.label, row.reason) for row in removed] == [(9, "max_flow_error")]
     expected = 2 * np.abs(flow[:, three() == 9]).mean()
     assert removed[0].value == pytest.approx(expected, rel=1e-5)
@@ -99,7 +98,7 @@ def test_elongation_does_not_depend_on_the_axes():
 def test_an_object_is_named_once_with_the_first_reason():
     limits = {"min_volume_um3": 50, "min_level": 0.5}
     level = np.zeros(three().shape, np.float32)
-    _, removed = control(three(), SPACING, limits, Predicted(level=level))
+    _, removed = control(three(), SPACING, limits, level=level)
     assert [(row.label, row.reason) for row in removed] == [
         (4, "min_level"),
         (6, "min_volume_um3"),
@@ -111,8 +110,8 @@ def test_nothing_gives_nothing():
     empty = np.zeros((2, 3, 4), np.uint32)
     level = np.zeros(empty.shape, np.float32)
     limits = {"min_volume_um3": 1, "min_level": 0.5, "max_flow_error": 0.1, "max_elongation": 2}
-    predicted = Predicted(level=level, flow=np.zeros((3, 2, 3, 4), np.float32))
-    found, removed = control(empty, SPACING, limits, predicted)
+    flow = np.zeros((3, 2, 3, 4), np.float32)
+    found, removed = control(empty, SPACING, limits, level=level, flow=flow)
     assert removed == []
     assert not found.any()
 
@@ -126,6 +125,6 @@ def test_a_limit_without_its_field_is_refused(name):
 
 
 def test_a_field_of_another_shape_is_refused():
-    predicted = Predicted(level=np.zeros((3, 3, 3), np.float32))
+    level = np.zeros((3, 3, 3), np.float32)
     with pytest.raises(InputError, match=r"min_level needs .* found \(3, 3, 3\)"):
-        control(three(), SPACING, {"min_level": 0.5}, predicted)
+        control(three(), SPACING, {"min_level": 0.5}, level=level)

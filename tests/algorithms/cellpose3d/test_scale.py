@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 
+from algorithms.cellpose3d.parameters import Parameters, Trained
 from algorithms.cellpose3d.scale import choose_scale, estimate_diameter, factors
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
 
-TRAINED = ((2.0, 1.0, 1.0), 10.0)
+TRAINED = Trained(spacing=(2.0, 1.0, 1.0), diameter_um=10.0)
 
 
 def ball(shape, spacing, centre, radius):
@@ -35,14 +36,13 @@ def intensities(normalised):
 def scale(image, spacing=(2.0, 1.0, 1.0), estimate=True, rescale_tolerance=0.1, **metadata):
     image = intensities(image)
     volume = Volume(image, spacing[-image.ndim :], "ZYX"[-image.ndim :], metadata)
-    return choose_scale(
-        image if image.ndim == 3 else image[None],
-        volume,
-        TRAINED,
-        estimate=estimate,
+    parameters = Parameters(
+        network={"widths": [4, 4, 4]},
+        diameter="estimated" if estimate else "trained",
         diameter_tolerance=1.5,
         rescale_tolerance=rescale_tolerance,
     )
+    return choose_scale(image if image.ndim == 3 else image[None], volume, TRAINED, parameters)
 
 
 def test_an_image_near_the_training_is_used_as_it_is():

@@ -74,6 +74,16 @@ def test_a_bright_object_is_cut_higher_than_a_dim_one():
     np.testing.assert_array_equal(own.margin > 0, own.labels > 0)
 
 
+def test_bright_surroundings_raise_the_threshold():
+    labels = truth()
+    rim = labels * (ndimage.minimum_filter(labels, (1, 3, 3)) != labels)
+    image = np.select([labels == 3, labels > 0], [100.0, 1000.0], 0.0).astype(np.float32)
+    image[rim > 0] = 40
+    given = {"li": True, "smoothing_um": 0, "li_factor": 0.05, "local_um": 5.0}
+    found = segment(perfect(labels), image, SPACING, parameters(local_weight=0.7, **given)).labels
+    assert same(found, np.where((labels < 3) & (rim > 0), 0, labels))
+
+
 def test_an_object_hardly_brighter_than_the_threshold_can_be_refused():
     labels = truth()
     image = np.select([labels == 3, labels > 0], [60.0, 100.0], 0.0).astype(np.float32)
