@@ -2,20 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from math import isfinite, nan
-from typing import Any
+from statistics import fmean
+from typing import Any, TypeVar
+
+import pandas as pd
 
 from benchmark.data.dataset import Dataset
 from benchmark.results import groups
-from benchmark.results.ranking import pooled_interval
+from benchmark.results.ranking import FEWEST_LEFT_OUT, pooled_interval
 from benchmark.results.results import Condition, Group, Pooled
 from benchmark.results.score import Scores
 from cytosuite.metrics import Metric
-from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.labels.overlap import OVERLAP
-from cytosuite.volume import Scalar
 
 TOGETHER = 0.5  # rank correlation of two conditions from which the report names it
 Values = Mapping[tuple[str, str, str], float]  # by algorithm, metric and case
+Item = TypeVar("Item")
 
 
 def by_condition(dataset: Dataset, scores: Scores) -> list[Condition]:
@@ -43,31 +45,27 @@ def by_condition(dataset: Dataset, scores: Scores) -> list[Condition]:
     rows = scores.table
     ranked = set(rows.loc[rows["metric"].isin(scores.primary), "case"])
     known = {case.name: case.conditions() for case in dataset.cases if case.name in ranked}
-    names = dict.fromkeys(name for own in known.values() for name in own)
-    values = {n: {case: own[n] for case, own in known.items() if n in own} for n in names}
-    divided = {name: parts for name in names if len(parts := groups.divide(values[name])) > 1}
+    facts = pd.DataFrame(list(known.values()), index=list(known), dtype=object)
+    values: dict[str, Any] = {str(name): facts[name].dropna().to_dict() for name in facts}
+    divided = {name: parts for name in values if len(parts := groups.divide(values[name])) > 1}
+    numbers = [name for name in divided if groups.is_number(values[name])]
+    alike = facts[numbers].astype(float).corr("spearman", min_periods=groups.CASES).to_dict()
     columns = (rows[name] for name in ("algorithm", "metric", "case", "value"))
     by_case = {(a, m, case): float(value) for a, m, case, value in zip(*columns, strict=True)}
     return [
         Condition(
             *groups.named(name),
-            groups.is_number(values[name]),
-            [_group(label, own, scores, by_case) for label, own in parts],
+            name in numbers,
+            [_group(label, own, scores, by_case) for label, own in parts.items()],
             len(known) - len(values[name]),
-            _goes_with(name, {other: values[other] for other in divided}),
+            {
+                groups.named(other)[0]: value
+                for other, value in alike.get(name, {}).items()
+                if other != name and abs(value) >= TOGETHER
+            },
         )
         for name, parts in divided.items()
     ]
-
-
-def _goes_with(name: str, values: Mapping[str, Mapping[str, Scalar]]) -> dict[str, float]:
-    """Return the conditions whose rank correlation with one of them is `TOGETHER` or more."""
-    found = {
-        groups.named(other)[0]: groups.correlation(values[name], values[other])
-        for other in values
-        if other != name
-    }
-    return {other: value for other, value in found.items() if abs(value) >= TOGETHER}
 
 
 def _group(label: str, cases: Sequence[str], scores: Scores, values: Values) -> Group:
@@ -80,48 +78,35 @@ def _group(label: str, cases: Sequence[str], scores: Scores, values: Values) -> 
         if lost := sum(record is not None and not record.ok for record in records):
             failed[name] = lost
         for each in evidence:
-            parts = [scores.evidence.get((name, case), {}).get(each) for case in cases]
-            pooled = _subsets(each, [part for part in parts if part is not None])
-            for metric in scores.metrics:
-                if metric.evidence is each:
-                    own = [values.get((name, metric.name, case), nan) for case in cases]
-                    found[name, metric.name] = (
-                        _pooled(metric, pooled) if each.pool else _mean(metric, own)
-                    )
+            own = [scores.evidence.get((name, case), {}).get(each) for case in cases]
+            parts = _left_out([part for part in own if part is not None])
+            wholes = [each.pool(part) for part in parts] if each.pool else []
+            for metric in (metric for metric in scores.metrics if metric.evidence is each):
+                if each.pool:
+                    found[name, metric.name] = _pooled(metric, [metric.of(w) for w in wholes])
+                else:
+                    single = [values.get((name, metric.name, case), nan) for case in cases]
+                    means = [fmean(part) for part in _left_out([v for v in single if isfinite(v)])]
+                    found[name, metric.name] = _pooled(metric, means)
     tables = [scores.evidence.get(("oracle", case), {}).get(OVERLAP) for case in cases]
     objects = sum(table.truth_sizes.size for table in tables if table is not None)
     return Group(label, cases, objects, found, failed)
 
 
-def _subsets(evidence: Evidence[Any], parts: Sequence[Any]) -> list[Any]:
-    """Return the pooled evidence of all cases, then with each left out in turn."""
-    if evidence.pool is None or not parts:
-        return []
-    left_out = [[*parts[:n], *parts[n + 1 :]] for n in range(len(parts))]
-    return [evidence.pool(own) for own in (parts, *left_out)]
+def _left_out(items: Sequence[Item]) -> list[list[Item]]:
+    """Return all items, then with each left out in turn where that gives an interval."""
+    places = range(len(items)) if len(items) >= FEWEST_LEFT_OUT else ()
+    return [[*items], *([*items[:n], *items[n + 1 :]] for n in places)] if items else []
 
 
-def _pooled(metric: Metric[Any], subsets: Sequence[Any]) -> Pooled:
-    """Return a pooled value; numbers without two ends, such as counts, have no interval."""
-    value, *left_out = [metric.of(own) for own in subsets] or [nan]
-    if metric.best is None or metric.worst is None:
-        return Pooled(value, nan, nan)
-    return _bounded(metric, value, left_out)
+def _pooled(metric: Metric[Any], values: Sequence[float]) -> Pooled:
+    """Return the value of all cases with the interval from those with each left out in turn.
 
-
-def _mean(metric: Metric[Any], values: Sequence[float]) -> Pooled:
-    """Return the mean over the cases with a value."""
-    own = [value for value in values if isfinite(value)]
-    if not own:
-        return Pooled(nan, nan, nan)
-    left_out = [(sum(own) - value) / (len(own) - 1) for value in own if len(own) > 1]
-    return _bounded(metric, sum(own) / len(own), left_out)
-
-
-def _bounded(metric: Metric[Any], value: float, left_out: Sequence[float]) -> Pooled:
-    """Return a value with the jackknife's interval within the range of the metric."""
+    It lies within the range of the metric. Pooled numbers without two ends, like counts, have none.
+    """
+    value, *left_out = values or [nan]
     low, high = pooled_interval(value, left_out)
-    ends = [end for end in (metric.best, metric.worst) if end is not None]
-    if len(ends) == 2:
-        low, high = max(low, min(ends)), min(high, max(ends))  # NaN, as the first, stays NaN
-    return Pooled(value, low, high)
+    if metric.best is not None and metric.worst is not None:
+        ends = metric.best, metric.worst
+        return Pooled(value, max(low, min(ends)), min(high, max(ends)))  # NaN, as first, stays NaN
+    return Pooled(value, nan, nan) if metric.evidence.pool else Pooled(value, low, high)

@@ -2,18 +2,16 @@
 
 import math
 import re
+from bisect import bisect
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-
-import pandas as pd
 
 from cytosuite.volume import Scalar
 
 RANGES = 4  # at most, of a number
 CASES = 3  # of a range, if there are enough
 WORDS = 8  # groups at most; beyond that the rarest are taken together
-Groups = list[tuple[str, list[str]]]
 
 
 def named(condition: str) -> tuple[str, str]:
@@ -33,7 +31,7 @@ def is_number(values: Mapping[str, Scalar]) -> bool:
     return all(isinstance(value, int | float) for value in values.values())
 
 
-def divide(values: Mapping[str, Scalar]) -> Groups:
+def divide(values: Mapping[str, Scalar]) -> dict[str, list[str]]:
     """Return the groups into which a condition divides cases.
 
     Parameters
@@ -43,48 +41,42 @@ def divide(values: Mapping[str, Scalar]) -> Groups:
 
     Returns
     -------
-    list of (label, names of cases)
-        Numbers: a group per value if there are at most `RANGES` and each stands twice or more;
-        else up to `RANGES` ranges of about equally many cases, at least `CASES` where there are
-        enough for two. Words: a group per word, by name, the rarest beyond `WORDS` together and
-        last. One group or none if all cases are alike.
+    dict of str to list of str
+        Names of cases by label of the group. Numbers: a group per value if there are at most
+        `RANGES` and each occurs twice or more; else up to `RANGES` ranges of about equally many
+        cases, at least `CASES` where there are enough for two. Words: a group per word, by name,
+        the rarest beyond `WORDS` together and last. One group or none if all cases are alike.
 
     Examples
     --------
     >>> divide({"a": 1.2, "b": 9.7, "c": 2.9, "d": 7.0})
-    [('below 5', ['a', 'c']), ('5 or more', ['b', 'd'])]
+    {'below 5': ['a', 'c'], '5 or more': ['b', 'd']}
     """
     if not is_number(values):
-        return _words({case: str(value) for case, value in values.items()})
-    numbers = {case: float(value) for case, value in values.items()}
-    times = Counter(numbers.values())
-    if len(times) <= RANGES and min(times.values(), default=0) > 1:
-        labels = {value: f"{value:.12g}" for value in sorted(times)}
-        return [
-            (label, [case for case, found in numbers.items() if found == value])
-            for value, label in labels.items()
-        ]
-    return _ranges(numbers, edges(list(numbers.values())))
+        words = {case: str(value) for case, value in values.items()}
+        often = Counter(words.values())
+        kept = [word for word, _ in often.most_common(WORDS - (len(often) > WORDS))]
+        rest = f"{len(often) - len(kept)} others"
+        order = [*sorted(kept), rest]
+        labels = {case: word if word in kept else rest for case, word in words.items()}
+    else:
+        numbers = {case: float(value) for case, value in values.items()}
+        times = Counter(numbers.values())
+        if len(times) <= RANGES and min(times.values(), default=0) > 1:
+            order = [f"{value:.12g}" for value in sorted(times)]
+            labels = {case: f"{value:.12g}" for case, value in numbers.items()}
+        else:
+            ends = edges(list(numbers.values()))
+            order = _ranges([f"{end:.12g}" for end in ends])
+            labels = {case: order[bisect(ends, value)] for case, value in numbers.items()}
+    groups = {label: [case for case in labels if labels[case] == label] for label in order}
+    return {label: cases for label, cases in groups.items() if cases}
 
 
-def correlation(one: Mapping[str, Scalar], other: Mapping[str, Scalar]) -> float:
-    """Return Spearman's rank correlation of two conditions over the cases that have both.
-
-    NaN where one of them is a word or the same in all cases.
-
-    Examples
-    --------
-    >>> round(correlation({"a": 1, "b": 2, "c": 9}, {"a": 5.0, "b": 4.0, "c": 0.0}), 6)
-    -1.0
-    """
-    both = [case for case in one if case in other]
-    pairs = pd.DataFrame({"one": [one[c] for c in both], "other": [other[c] for c in both]})
-    if len(both) < CASES or not (is_number(one) and is_number(other)):
-        return math.nan
-    ranks = pairs.rank()
-    if (ranks.nunique() < 2).any():
-        return math.nan
-    return float(ranks["one"].corr(ranks["other"]))
+def _ranges(ends: Sequence[str]) -> list[str]:
+    """Return labels of the ranges between the ends; an end belongs to the range above it."""
+    between = [f"{low} to {high}" for low, high in pairwise(ends)]
+    return [f"below {ends[0]}", *between, f"{ends[-1]} or more"] if ends else ["all"]
 
 
 def edges(numbers: Sequence[float]) -> list[float]:
@@ -109,15 +101,13 @@ def edges(numbers: Sequence[float]) -> list[float]:
     n = len(ordered)
     ranges = max(2, min(RANGES, n // CASES))
     slack = n // (5 * ranges)
-    found: list[float] = []
-    for part in range(1, ranges):
-        ideal = round(part * n / ranges)
-        near = sorted(range(1, n), key=lambda cut: abs(cut - ideal))
-        parting = [cut for cut in near if ordered[cut - 1] < ordered[cut]]
-        close = [cut for cut in parting if abs(cut - ideal) <= slack] or parting[:1]
-        if close:
-            found.append(roundest(ordered[min(close) - 1], ordered[max(close)]))
-    return sorted(set(found))
+    cuts = [cut for cut in range(1, n) if ordered[cut - 1] < ordered[cut]]
+    found = set()
+    for part in range(1, ranges) if cuts else ():
+        away = {cut: abs(cut - round(part * n / ranges)) for cut in cuts}
+        close = [cut for cut in cuts if away[cut] <= slack] or [min(cuts, key=away.__getitem__)]
+        found.add(roundest(ordered[close[0] - 1], ordered[close[-1]]))
+    return sorted(found)
 
 
 def roundest(low: float, high: float) -> float:
@@ -143,28 +133,3 @@ def roundest(low: float, high: float) -> float:
             if low < found <= high:
                 return found
     return high
-
-
-def _ranges(numbers: Mapping[str, float], ends: Sequence[float]) -> Groups:
-    """Return the cases between the ends; an end belongs to the range above it."""
-    if not ends:
-        return [("all", list(numbers))]
-    text = [f"{end:.12g}" for end in ends]
-    labels = [
-        f"below {text[0]}",
-        *(f"{low} to {high}" for low, high in pairwise(text)),
-        f"{text[-1]} or more",
-    ]
-    groups: Groups = [(label, []) for label in labels]
-    for case, value in numbers.items():
-        groups[sum(value >= end for end in ends)][1].append(case)
-    return [group for group in groups if group[1]]
-
-
-def _words(values: Mapping[str, str]) -> Groups:
-    """Return the cases of each word, the rarest together."""
-    times = Counter(values.values())
-    kept = {word for word, _ in times.most_common(WORDS if len(times) <= WORDS else WORDS - 1)}
-    groups = {word: [case for case, own in values.items() if own == word] for word in sorted(kept)}
-    rest = [case for case, own in values.items() if own not in kept]
-    return [*groups.items(), *([(f"{len(times) - len(kept)} others", rest)] if rest else [])]

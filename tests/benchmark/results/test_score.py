@@ -181,6 +181,11 @@ def test_conditions_that_rise_together_are_named(scored, make_dataset):
     assert parity.goes_with == {"squares": pytest.approx(np.sqrt(3) / 2)}
 
 
+def test_two_cases_rise_together_by_chance(scored, make_dataset):
+    squares, _ = by_condition(dataset := make_dataset(2, 3), scored(dataset, SEGMENT, ours=perfect))
+    assert squares.goes_with == {}
+
+
 def test_conditions_that_hardly_rise_together_are_not_named(scored, make_dataset):
     dataset = make_dataset(2, 3, 4, 5)  # rank correlation 0.45
     squares, _ = by_condition(dataset, scored(dataset, SEGMENT, ours=perfect))
