@@ -18,6 +18,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from cytosuite.metrics.images.pair import PAIR, ImagePair, chunks
+from cytosuite.metrics.images.pair_kernel import tally
 from cytosuite.metrics.metric import metric
 
 SIZE = 1 << 14  # voxels looked at together in double precision: all stay in the cache
@@ -70,12 +71,8 @@ _known: WeakKeyDictionary[ImagePair, _Sums] = WeakKeyDictionary()
 def _sums(images: ImagePair) -> _Sums:
     """Return the sums over all voxels, in one pass for all the metrics of a pair."""
     if images not in _known:
-        from cytosuite.metrics.images.pair_kernel import tally  # its compiler takes long to import
-
-        sums, part = _Sums(), np.empty(12)
-        for truth, prediction in chunks(
-            images.truth, images.prediction, dtype=np.float64, size=SIZE
-        ):
+        sums, part, both = _Sums(), np.empty(12), (images.truth, images.prediction)
+        for truth, prediction in chunks(*both, dtype=np.float64, size=SIZE):
             tally(truth, prediction, part)
             sums.add(truth.size, *part.tolist())
         _known[images] = sums

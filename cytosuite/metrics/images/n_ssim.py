@@ -29,17 +29,14 @@ class ImageTriple:
     ----------
     truth, prediction, image : real arrays of one shape
         (Z, Y, X) or (Y, X), as they were given, not normalised.
-    scales : three tuples (gain, offset)
-        ``gain * value + offset`` is the normalised value.
-    constant : tuple of three bool
-        Whether the two percentiles are equal, so that the values are used as they are.
+    scales : list of three tuples (gain, offset)
+        ``gain * value + offset`` is the normalised value; (1, 0) where the percentiles are equal.
     """
 
     truth: Real
     prediction: Real
     image: Real
-    scales: tuple[Scale, Scale, Scale]
-    constant: tuple[bool, bool, bool]
+    scales: list[Scale]
 
 
 def triple(truth: Real, prediction: Real, image: Real) -> ImageTriple:
@@ -47,12 +44,8 @@ def triple(truth: Real, prediction: Real, image: Real) -> ImageTriple:
 
     Parameters
     ----------
-    truth : real array (Z, Y, X) or (Y, X)
-        The fused volume.
-    prediction : real array of the same shape
-        The volume predicted.
-    image : real array of the same shape
-        The single view from which it was predicted.
+    truth, prediction, image : real arrays of one shape, (Z, Y, X) or (Y, X)
+        The fused volume, that predicted, and the single view from which it was predicted.
 
     Returns
     -------
@@ -69,40 +62,22 @@ def triple(truth: Real, prediction: Real, image: Real) -> ImageTriple:
     --------
     >>> import numpy as np
     >>> ramp = np.arange(101.0)
-    >>> triple(ramp, ramp, np.zeros(101)).constant
-    (False, False, True)
+    >>> triple(ramp, ramp * 2 - 1, np.zeros(101)).scales[2]
+    (1.0, 0.0)
     """
     truth, prediction, image = checked({"truth": truth, "prediction": prediction, "image": image})
-    found = [_scale(volume) for volume in (truth, prediction, image)]
-    scales = (found[0] or AS_IT_IS, found[1] or AS_IT_IS, found[2] or AS_IT_IS)
-    constant = (found[0] is None, found[1] is None, found[2] is None)
-    return ImageTriple(truth, prediction, image, scales, constant)
+    scales = [_scale(volume) for volume in (truth, prediction, image)]
+    return ImageTriple(truth, prediction, image, scales)
 
 
-def _scale(volume: Real) -> Scale | None:
-    """Return gain and offset that normalise a volume, None if its percentiles are equal."""
+def _scale(volume: Real) -> Scale:
+    """Return gain and offset that normalise a volume."""
     low, high = percentiles(volume, (LOW, HIGH))
-    return None if low == high else (1 / (high - low), -low / (high - low))
+    return AS_IT_IS if low == high else (1 / (high - low), -low / (high - low))
 
 
-def restored(images: ImageTriple, window: Window, data_range: float = 1.0) -> float:
-    """Return the part of the lost similarity that is restored.
-
-    Parameters
-    ----------
-    images : ImageTriple
-        Truth, prediction and input.
-    window : Window
-        Of the similarity.
-    data_range : float
-        L of the normalised volumes.
-
-    Returns
-    -------
-    float
-        ``(SSIM(prediction, truth) - SSIM(input, truth)) / (1 - SSIM(input, truth))``, NaN when the
-        last similarity is 1.
-    """
+def _restored(images: ImageTriple, window: Window, data_range: float = 1.0) -> float:
+    """Return the part of the lost similarity that is restored, NaN if none is lost."""
     truth, of_prediction, of_image = images.scales
     before = compare(images.truth, images.image, data_range, window, (truth, of_image))
     if 1 - before < SAME:
@@ -146,7 +121,7 @@ def n_ssim(images: ImageTriple) -> float:
     >>> n_ssim(truth, blurred, blurred), n_ssim(truth, truth, blurred), n_ssim(truth, truth, truth)
     (0.0, 1.0, nan)
     """
-    return restored(images, gaussian_window(images.truth.shape))
+    return _restored(images, gaussian_window(images.truth.shape))
 
 
 @restoration("n_ssim_2d", "Structural similarity restored, slice by slice")
@@ -163,7 +138,7 @@ def n_ssim_2d(images: ImageTriple) -> float:
     1.0
     """
     flat = (0.0,) * (images.truth.ndim - 2) + (SIGMA, SIGMA)
-    return restored(images, gaussian_window(images.truth.shape, sigma=flat))
+    return _restored(images, gaussian_window(images.truth.shape, sigma=flat))
 
 
 @restoration(
@@ -184,4 +159,4 @@ def n_ssim_tf10(images: ImageTriple) -> float:
     1.0
     """
     sigma = (SIGMA, SIGMA) + (0.0,) * (images.truth.ndim - 2)
-    return restored(images, gaussian_window(images.truth.shape, sigma=sigma), data_range=10.0)
+    return _restored(images, gaussian_window(images.truth.shape, sigma=sigma), data_range=10.0)

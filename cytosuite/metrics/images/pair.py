@@ -75,17 +75,7 @@ PAIR = Evidence(pair, ("truth", "prediction", "data_range"))
 
 
 def checked(images: dict[str, Real]) -> tuple[Real, ...]:
-    """Return images as arrays if they can be compared voxel by voxel.
-
-    Parameters
-    ----------
-    images : dict of str to array
-        By the name that stands in the message.
-
-    Returns
-    -------
-    tuple of real arrays
-        The same, not copied.
+    """Return images by name as arrays, not copied, if they can be compared voxel by voxel.
 
     Raises
     ------
@@ -116,19 +106,10 @@ def checked(images: dict[str, Real]) -> tuple[Real, ...]:
 
 
 def percentiles(volume: Real, ranks: tuple[float, ...]) -> tuple[float, ...]:
-    """Return percentiles of all voxels, linearly interpolated between grey values.
+    """Return percentiles, of ranks in [0, 100], of all voxels of an image, finite, at least one.
 
-    Parameters
-    ----------
-    volume : real array
-        Grey values, finite, at least one.
-    ranks : tuple of float
-        In [0, 100].
-
-    Returns
-    -------
-    tuple of float
-        As `numpy.percentile` of the values in double precision; of a copy in their own dtype.
+    Linearly interpolated between grey values, as by `numpy.percentile` of the values in double
+    precision, but of a copy in their own dtype.
 
     Examples
     --------
@@ -150,19 +131,8 @@ def percentiles(volume: Real, ranks: tuple[float, ...]) -> tuple[float, ...]:
 def chunks(*images: Real, dtype: Any = None, size: int = CHUNK) -> Iterator[tuple[Real, ...]]:  # noqa: ANN401
     """Yield the voxels of images of one shape piece by piece, in an order that suits the memory.
 
-    Parameters
-    ----------
-    *images : real arrays of one shape
-        Of any memory layout.
-    dtype : numpy dtype, optional
-        To which the pieces are converted; their own, in native byte order, by default.
-    size : int
-        Voxels per piece.
-
-    Yields
-    ------
-    tuple of (N,) arrays
-        The same voxels of each image; overwritten by the next.
+    A piece is a tuple of (N,) arrays with the same voxels of each image, N at most `size`, of their
+    own dtype in native byte order or of that given; it is overwritten by the next.
 
     Examples
     --------

@@ -11,16 +11,11 @@ Floats: TypeAlias = NDArray[np.float64]
 
 @njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nnan", "nsz"})
 def tally(t: Floats, p: Floats, out: Floats) -> None:
-    """Write sums over some voxels of two images.
+    """Write sums over the same voxels, (N,), of truth and prediction, all finite, to (12,) `out`.
 
-    Parameters
-    ----------
-    t, p : (N,) float64 arrays
-        The same voxels of truth and prediction, finite.
-    out : (12,) float64 array
-        Takes the sums of the squared and absolute differences and of the squared truth, the two
-        means, the two sums of squared deviations from them, that of their products, and the lowest
-        and highest value of the truth and of the prediction.
+    The sums of the squared and absolute differences and of the squared truth, the two means, the
+    two sums of squared deviations from them, that of their products, and the lowest and highest
+    value of the truth and of the prediction.
     """
     squared = absolute = squares = sum_t = sum_p = 0.0
     low_t = high_t = t[0]

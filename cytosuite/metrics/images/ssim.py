@@ -51,23 +51,9 @@ def mean_ssim(images: ImagePair, window: Window | None = None) -> float:
 def ssim_map(images: ImagePair, window: Window | None = None) -> NDArray[np.float64]:
     """Return the structural similarity of each window that lies within the images.
 
-    Parameters
-    ----------
-    images : ImagePair
-        Of shape (Z, Y, X) or (Y, X).
-    window : Window, optional
-        As in `mean_ssim`.
-
-    Returns
-    -------
-    float64 array
-        In [-1, 1], shorter than the images by twice the radius of the window along each axis: the
-        first value is that of the window centred a radius inside. Its mean is `mean_ssim`.
-
-    Raises
-    ------
-    InputError
-        If an axis is shorter than the window.
+    Arguments and errors are those of `mean_ssim`, which is the mean of the values. The float64
+    array is shorter than the images by twice the radius of the window along each axis: its first
+    value is that of the window centred a radius inside.
 
     Examples
     --------
@@ -98,7 +84,7 @@ def ssim(images: ImagePair) -> float:
     ``(2 mu_x mu_y + C1)(2 sigma_xy + C2) / ((mu_x^2 + mu_y^2 + C1)(sigma_x^2 + sigma_y^2 + C2))``,
     ``C1 = (0.01 L)^2``, ``C2 = (0.03 L)^2``; the mean over all windows within the volume. The
     weights are a Gaussian of 1.5 voxels cut to 11 along each axis, whatever the voxel size: see
-    `mean_ssim` for other windows, such as that of scikit-image. No window reaches over the border,
+    `mean_ssim` for other windows, like that of scikit-image. No window reaches over the border,
     nothing is padded, as in the reference; programs that pad, or take the sample covariance, get
     other numbers. Two constant images a and b have ``(2ab + C1) / (a^2 + b^2 + C1)``.
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
+from cytosuite.metrics.images import ssim_kernel as kernel
 from cytosuite.metrics.images.ssim_window import Window
 
 K1, K2 = 0.01, 0.03  # of the constants that keep the quotients defined (Wang et al. 2004)
@@ -93,24 +94,9 @@ def compare(
 
 
 def values_shape(shape: tuple[int, ...], window: Window) -> tuple[int, ...]:
-    """Return the number of windows within a volume along Z, Y, X.
+    """Return the number of windows along Z, Y, X within a volume of shape (Z, Y, X) or (Y, X).
 
-    Parameters
-    ----------
-    shape : tuple of int
-        (Z, Y, X) or (Y, X).
-    window : Window
-        Weights along Z, Y, X.
-
-    Returns
-    -------
-    tuple of three int
-        The lengths less twice the radii of the window.
-
-    Raises
-    ------
-    InputError
-        If an axis is shorter than the window.
+    An `InputError` is raised if an axis is shorter than the window.
     """
     volume = (1,) * (3 - len(shape)) + tuple(shape)
     inside = tuple(n - 2 * radius for n, radius in zip(volume, window.radii, strict=True))
@@ -129,8 +115,6 @@ def _in_units(scale: Scale, data_range: float, centre: float) -> Scale:
 
 def _all_columns(work: _Work, shape: tuple[int, ...]) -> list[float]:
     """Return the sum of the values of each column; threads take the next until none is left."""
-    from cytosuite.metrics.images import ssim_kernel as kernel  # its compiler takes long to import
-
     width = kernel.WIDTH - 2 * work.window.radii[2]
     columns = [(y, x) for y in _parts(shape[1], kernel.ROWS) for x in _parts(shape[2], width)]
     totals = [0.0] * len(columns)
@@ -154,8 +138,6 @@ def _all_columns(work: _Work, shape: tuple[int, ...]) -> list[float]:
 
 def _column(work: _Work, rows: slice, width: slice, buffers: Buffers) -> float:
     """Return the sum of the values of one column."""
-    from cytosuite.metrics.images import ssim_kernel as kernel
-
     _, ry, rx = work.window.radii
     planes = work.volumes[0].shape[0]
     direct = all(_kind(volume) is not None for volume in work.volumes)
@@ -192,8 +174,6 @@ def _column(work: _Work, rows: slice, width: slice, buffers: Buffers) -> float:
 
 def _source(volume: Real, box: tuple[slice, ...], direct: bool) -> tuple[int, Quartet]:
     """Return the place of a dtype, and a volume at that place, or part of it converted."""
-    from cytosuite.metrics.images import ssim_kernel as kernel
-
     kind = _kind(volume) if direct else len(kernel.DTYPES) - 1
     array = volume if direct else np.array(volume[box], np.float64, order="C")
     array = array.view()
@@ -208,10 +188,9 @@ def _source(volume: Real, box: tuple[slice, ...], direct: bool) -> tuple[int, Qu
 
 def _kind(volume: Real) -> int | None:
     """Return the place of a volume's dtype among those read as they are; None to convert it."""
-    from cytosuite.metrics.images.ssim_kernel import DTYPES
-
-    known = volume.dtype.isnative and volume.dtype.name in DTYPES
-    return DTYPES.index(volume.dtype.name) if known and volume.flags.c_contiguous else None
+    name = volume.dtype.name
+    known = volume.dtype.isnative and name in kernel.DTYPES and volume.flags.c_contiguous
+    return kernel.DTYPES.index(name) if known else None
 
 
 def _as_volume(array: Real) -> Real:

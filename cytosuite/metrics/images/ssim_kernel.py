@@ -95,6 +95,14 @@ def _any_window(source: Floats, step: int, weights: Floats, out: Floats, second:
 
 
 @_compiled
+def _scale(values: NDArray[Any], scale: tuple[float, float], out: Floats, length: int) -> None:
+    """Write ``gain * value + offset``."""
+    gain, offset = scale
+    for i in range(length):
+        out[i] = gain * np.float64(values[i]) + offset
+
+
+@_compiled
 def _load(
     volumes: Volumes,
     kind: int,
@@ -103,25 +111,16 @@ def _load(
     out: Floats,
     length: int,
 ) -> None:
-    """Write ``gain * value + offset`` of part of a row."""
+    """Write part of a row of the volume of a kind."""
     z, y, x = at
-    gain, offset = scale
     if kind == 0:
-        u8 = volumes[0][z, y, x:]
-        for i in range(length):
-            out[i] = gain * np.float64(u8[i]) + offset
+        _scale(volumes[0][z, y, x:], scale, out, length)
     elif kind == 1:
-        u16 = volumes[1][z, y, x:]
-        for i in range(length):
-            out[i] = gain * np.float64(u16[i]) + offset
+        _scale(volumes[1][z, y, x:], scale, out, length)
     elif kind == 2:
-        f32 = volumes[2][z, y, x:]
-        for i in range(length):
-            out[i] = gain * np.float64(f32[i]) + offset
+        _scale(volumes[2][z, y, x:], scale, out, length)
     else:
-        f64 = volumes[3][z, y, x:]
-        for i in range(length):
-            out[i] = gain * f64[i] + offset
+        _scale(volumes[3][z, y, x:], scale, out, length)
 
 
 @_compiled
@@ -194,17 +193,9 @@ def _values(
 
 
 def workspace(radii: tuple[int, int, int]) -> tuple[Floats, Floats, Floats, Floats, Floats]:
-    """Return the buffers of `advance`.
+    """Return the buffers of `advance` for the radii of a window along Z, Y, X in voxels.
 
-    Parameters
-    ----------
-    radii : tuple of three int
-        Of the window along Z, Y, X, in voxels.
-
-    Returns
-    -------
-    tuple of float64 arrays
-        Two rows, the maps of a plane, smoothed lines, the stack, sums of the values by column.
+    Two rows, the maps of a plane, smoothed lines, the stack, sums of the values by column.
     """
     rz, ry, rx = radii
     return (
@@ -249,14 +240,10 @@ def advance(
     work : tuple of float64 arrays
         From `workspace`; keeps the last planes from one call to the next.
     held : int
-        Smoothed planes kept from the call before, 0 at the top of a column.
+        Smoothed planes kept from the call before, 0 at the top of a column; those kept for the
+        next call are returned.
     out : float64 array (planes, rows, columns)
         Takes the values; empty if they are not wanted.
-
-    Returns
-    -------
-    int
-        Smoothed planes kept for the next call.
     """
     voxels, maps, lines, stack, sums = work
     planes, rows, columns = size

@@ -127,17 +127,8 @@ def uniform_window(
 def sigmas_from_um(sigma_um: float, spacing: tuple[float, ...]) -> tuple[float, ...]:
     """Return the standard deviations in voxels of a window that is round in µm.
 
-    Parameters
-    ----------
-    sigma_um : float
-        Standard deviation in µm.
-    spacing : tuple of float
-        Voxel size in µm along each axis.
-
-    Returns
-    -------
-    tuple of float
-        At least 0.15 voxel, so that the radius of the window is at least 1.
+    For a standard deviation and the voxel size along each axis in µm; at least 0.15 voxel, so that
+    the radius of the window is at least 1.
 
     Examples
     --------

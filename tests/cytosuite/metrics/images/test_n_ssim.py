@@ -83,9 +83,9 @@ def test_tf10_takes_x_for_channels():
 def test_a_volume_with_equal_percentiles_is_used_as_it_is():
     truth, prediction, image = volumes()
     found = triple(truth, np.full_like(image, 0.25), image)
-    assert found.constant == (False, True, False)
+    assert [scale == (1.0, 0.0) for scale in found.scales] == [False, True, False]
     assert n_ssim.of(found) == n_ssim(truth, np.full_like(image, 0.25), image)
-    assert triple(truth, prediction, image).constant == (False, False, False)
+    assert (1.0, 0.0) not in triple(truth, prediction, image).scales
 
 
 def test_images_of_one_slice_have_windows_in_two_dimensions():
