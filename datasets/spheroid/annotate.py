@@ -10,12 +10,10 @@ from scipy import ndimage
 from cytosuite.volume import Scalar
 from datasets.physics import bodies, cells, labels, optics
 from datasets.physics.bodies import volumes_um3
-from datasets.physics.grid import Grid, Image, Lengths
+from datasets.physics.grid import Grid, Image, Labels, Lengths
 from datasets.physics.psf import Gaussian, Psf
 from datasets.physics.shapes import Nuclei
 from datasets.spheroid.light import Specimen
-
-Label = NDArray[np.uint16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +30,8 @@ class Truth:
         For visible labels: the share of the nucleus' own peak in its voxels, 0 elsewhere.
     """
 
-    nuclei: Label
-    cells: Label | None
+    nuclei: Labels
+    cells: Labels | None
     kinds: NDArray[np.int64]
     levels: Image | None = None
 
@@ -49,12 +47,7 @@ def annotate(specimen: Specimen, spread: Psf, photons: Image) -> Truth:
     photons : (Z, Y, X) float32 array
         Expected in the channel of the nuclei: decides which of them can be seen.
     """
-    parameters, spheroid, wanted = (
-        specimen.parameters,
-        specimen.spheroid,
-        specimen.parameters.labels,
-    )
-    detector = Grid(parameters.image.shape, parameters.image.spacing_um)
+    wanted, detector = specimen.parameters.labels, specimen.parameters.detector
     drawn, levels = _nuclei(specimen, spread, detector)
     found, kept = labels.tidy(drawn, wanted.min_voxels)
     if wanted.visibility > 0:
@@ -68,21 +61,19 @@ def annotate(specimen: Specimen, spread: Psf, photons: Image) -> Truth:
         around, _ = labels.tidy(around, wanted.min_voxels)
     if levels is not None:
         levels *= found > 0
-    return Truth(found, around, spheroid.kinds[kept - 1], levels)
+    return Truth(found, around, specimen.spheroid.kinds[kept - 1], levels)
 
 
-def _nuclei(specimen: Specimen, spread: Psf, detector: Grid) -> tuple[Label, Image | None]:
+def _nuclei(specimen: Specimen, spread: Psf, detector: Grid) -> tuple[Labels, Image | None]:
     """Return the labels of the nuclei in the wanted style, by their numbers, and levels."""
-    centres = np.concatenate(specimen.spheroid.centres_um)
+    nuclei, centres = specimen.spheroid.nuclei
     style, level = specimen.parameters.labels.style, specimen.drawn["level"]
     if style == "shape":
-        return bodies.label(specimen.spheroid.nuclei, centres, detector), None
+        return bodies.label(nuclei, centres, detector), None
     blur, margin = _blur(spread, detector), _margin(spread, detector)
     if style == "visible":
-        return labels.visible(
-            specimen.spheroid.nuclei, centres, detector, blur, level=level, margin_um=margin
-        )
-    found = bodies.label(specimen.spheroid.nuclei, centres, detector)
+        return labels.visible(nuclei, centres, detector, blur, level=level, margin_um=margin)
+    found = bodies.label(nuclei, centres, detector)
     return labels.widen(found, detector.spacing, blur, level=level, margin_um=margin), None
 
 
@@ -114,7 +105,7 @@ def _gaussian(spread: Gaussian, image: Image, spacing: Lengths, depth_um: float)
     return np.asarray(ndimage.gaussian_filter(image, sigma, mode="constant"), np.float32)
 
 
-def _means(objects: Label, photons: Image) -> NDArray[np.float64]:
+def _means(objects: Labels, photons: Image) -> NDArray[np.float64]:
     """Return the mean of the background and of each object (N + 1,), plane by plane."""
     count = int(objects.max(initial=0)) + 1
     sizes, sums = np.zeros(count), np.zeros(count)
@@ -142,22 +133,21 @@ def describe(specimen: Specimen, truth: Truth, photons: Image) -> dict[str, Scal
         `snr`: median over nuclei of (mean - background) / sqrt(mean + read noise²), in photons
         per voxel, where the background is the mean of the unlabelled voxels.
     """
-    spheroid, room = specimen.spheroid, specimen.spheroid.outline
+    spheroid, living = specimen.spheroid, specimen.spheroid.outline.living
     means = _means(truth.nuclei, photons)
     noise = np.sqrt(means[1:] + specimen.drawn["read_noise"] ** 2)
     snr = (means[1:] - means[0]) / noise
-    low, high = room.living.box_um
-    drawn = [part for part in spheroid.parts if isinstance(part, Nuclei)]
-    volumes = volumes_um3(spheroid.nuclei)
+    z, y, x = np.diff(living.box_um, axis=0)[0].tolist()
+    volumes = volumes_um3(spheroid.nuclei[0])
     found: dict[str, Scalar] = {
         "n_nuclei": len(means) - 1,
-        "n_simulated": len(spheroid.nuclei),
-        "n_mitotic": sum(int(part.mitotic.sum()) for part in drawn),
-        "n_dying": len(spheroid.ellipsoids.kinds) - len(np.unique(spheroid.owners)),
-        "tissue_z_um": float(high[0] - low[0]),
-        "tissue_y_um": float(high[1] - low[1]),
-        "tissue_x_um": float(high[2] - low[2]),
-        "tissue_volume_um3": room.living.volume_um3,
+        "n_simulated": len(volumes),
+        "n_mitotic": sum(
+            int(part.mitotic.sum()) for part, _ in spheroid.parts if isinstance(part, Nuclei)
+        ),
+        "n_dying": sum(len(population.dying) for population in spheroid.packed),
+        **{"tissue_z_um": z, "tissue_y_um": y, "tissue_x_um": x},
+        "tissue_volume_um3": living.volume_um3,
         "nuclear_volume_fraction": spheroid.volume_fraction,
         "mean_volume_um3": float(volumes.mean()) if len(volumes) else 0.0,
         "snr": float(np.median(snr)) if len(snr) else 0.0,

@@ -51,9 +51,8 @@ Index = Annotated[float, Field(ge=1.0, le=2.0)]
 Triple = tuple[Positive, Positive, Positive]
 Auto = Literal["auto"]
 Range = Annotated[tuple[Number, Number], BeforeValidator(_pair), AfterValidator(_ascending)]
-Outline = Literal["ellipsoid", "shell", "irregular", "fill", "file"]
 OutlineNames = Annotated[
-    tuple[Outline, ...],
+    tuple[Literal["ellipsoid", "shell", "irregular", "fill", "file"], ...],
     BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
     Field(min_length=1),
 ]

@@ -56,8 +56,7 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
     """
     if not isinstance(parameters, Parameters):
         parameters = check(parameters_from(parameters))
-    children = rng.spawn(6)
-    for_values, for_tissue, for_chromatin, for_camera, for_cells, for_second = children
+    for_values, for_tissue, for_chromatin, for_camera, for_cells, for_second = rng.spawn(6)
     drawn = draw_values(for_values, parameters)
     spheroid = grow(for_tissue, parameters, drawn)
     spread = point_spread(parameters, drawn)
@@ -72,45 +71,31 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
         """Keep the image after a stage."""
         steps[name] = image.copy()
 
-    watch = keep if parameters.output.steps else None
-    nuclear = parameters.output.channel == "nucleus"
-    light = expected_photons(specimen, specimen.nuclei, grid, spread, watch if nuclear else None)
+    wanted = parameters.output
+    watch = {wanted.channel: keep if wanted.steps else None}
+    light = expected_photons(specimen, specimen.nuclei, grid, spread, watch.get("nucleus"))
     truth = annotate(specimen, spread, light)
-    gain = _gain(specimen, light, truth.nuclei)
-    found = {"gain": gain, "offset": parameters.camera.offset}
-    metadata: dict[str, Scalar] = {**drawn, **describe(specimen, truth, light), **found}
-    images = {"nucleus": _expose(for_camera, light, specimen, gain)}
+    metadata: dict[str, Scalar] = {**drawn, **describe(specimen, truth, light)}
+    nuclei, gain = _expose(for_camera, light, specimen, truth.nuclei)
+    metadata |= {"gain": gain, "offset": parameters.camera.offset}
+    images = {"nucleus": nuclei}
     if truth.cells is not None:
-        light = expected_photons(
-            specimen, specimen.membranes, grid, spread, None if nuclear else watch
-        )
-        gain = _gain(specimen, light, truth.cells)
-        images["membrane"] = _expose(for_second, light, specimen, gain)
+        light = expected_photons(specimen, specimen.membranes, grid, spread, watch.get("membrane"))
+        images["membrane"], _ = _expose(for_second, light, specimen, truth.cells)
     return _sample(specimen, truth, images, steps, metadata)
 
 
 def _expose(
-    rng: np.random.Generator, light: Image, specimen: Specimen, gain: float
-) -> NDArray[np.unsignedinteger]:
-    """Return the counts of a channel."""
+    rng: np.random.Generator, light: Image, specimen: Specimen, objects: NDArray[np.uint16]
+) -> tuple[NDArray[np.unsignedinteger], float]:
+    """Return the counts of a channel, and the counts per photon: given or by the exposure."""
     wanted, drawn = specimen.parameters.camera, specimen.drawn
-    detector = Detector(
-        gain=gain,
-        offset=wanted.offset,
-        half_normal=wanted.half_normal,
-        averaging=wanted.averaging,
-        bits=wanted.bits,
-        **{name: drawn[name] for name in ("read_noise", "excess", "sensor_blur")},
-    )
-    return detector.expose(rng, light)
-
-
-def _gain(specimen: Specimen, light: Image, objects: NDArray[np.uint16]) -> float:
-    """Return the counts per photon, as they are given or by the exposure."""
-    wanted = specimen.parameters.camera
-    if wanted.exposure <= 0:
-        return wanted.gain
-    return gain_for_exposure(light, objects, wanted.exposure, wanted.offset, wanted.bits)
+    gain = wanted.gain
+    if wanted.exposure > 0:
+        gain = gain_for_exposure(light, objects, wanted.exposure, wanted.offset, wanted.bits)
+    fixed = wanted.model_dump(include={"offset", "half_normal", "averaging", "bits"})
+    ranges = {name: drawn[name] for name in ("read_noise", "excess", "sensor_blur")}
+    return Detector(gain=gain, **(fixed | ranges)).expose(rng, light), gain
 
 
 def _sample(
@@ -128,20 +113,21 @@ def _sample(
         return Volume(array, spacing, "ZYX", facts)
 
     seen = {name: volume(image, channel=name, study=STUDY) for name, image in images.items()}
-    companions = {f"{name}-image": found for name, found in seen.items() if name != channel}
-    name, other = ("cell", truth.cells) if channel == "nucleus" else ("nucleus", truth.nuclei)
+    main, name, other = truth.nuclei, "cell-labels", truth.cells
+    if channel == "membrane":
+        assert truth.cells is not None  # cells are simulated where their channel is shown
+        main, name, other = truth.cells, "nucleus-labels", truth.nuclei
+    companions = {f"{name}-image": image for name, image in seen.items() if name != channel}
     if other is not None:
-        companions[f"{name}-labels"] = volume(other)
+        companions[name] = volume(other)
     if specimen.parameters.kinds:
         companions["cell-kinds"] = volume(labels.type_map(truth.nuclei, truth.kinds))
-    for number, (name, image) in enumerate(steps.items(), start=1):
-        companions[f"step-{number}-{name}"] = volume(image)
+    for number, (stage, image) in enumerate(steps.items(), start=1):
+        companions[f"step-{number}-{stage}"] = volume(image)
     if steps:
         companions[f"step-{len(steps) + 1}-counts"] = seen[channel]
         if truth.levels is not None:
             companions["visible-level"] = volume(truth.levels)
-    main = truth.nuclei if channel == "nucleus" else truth.cells
-    assert main is not None  # cells are simulated where their channel is shown
     density: dict[str, Scalar] = {"density [%]": 100 * specimen.spheroid.volume_fraction}
     return Sample(
         sockets={"microscopy-image": seen[channel], "instance-labels": volume(main)},

@@ -1,6 +1,5 @@
 """Grow a spheroid: nuclei at their places in the tissue, of which some divide and some die."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -8,8 +7,6 @@ import numpy as np
 
 from cytosuite.errors import InputError
 from datasets.physics import debris, mitosis
-from datasets.physics.bodies import Bodies, Mixture
-from datasets.physics.grid import Array
 from datasets.physics.packing import pack
 from datasets.physics.placement import count_for, scatter, subcultures
 from datasets.physics.region import Region
@@ -17,21 +14,15 @@ from datasets.physics.shapes import Nuclei, align
 from datasets.spheroid.draw import Drawn, of_kind
 from datasets.spheroid.outline import Outline, outline
 from datasets.spheroid.parameters import Parameters
-from datasets.spheroid.populate import (
-    Library,
-    Population,
-    libraries,
-    populate,
-    shares,
-    typical_volume,
-)
-from datasets.spheroid.spheroid import Ellipsoids, Numbers, Spheroid
+from datasets.spheroid.populate import populate, typical_volume
+from datasets.spheroid.spheroid import Numbers, Placed, Population, Spheroid, mixed
 
 LOOSEN = 0.93  # a volume fraction that cannot be packed is tried again this much lower
 FEW = (0.15, 0.015)  # and below 10 nuclei as low as this, plus that for each nucleus
 FLAT = 1.5  # longest to shortest axis of a flat nucleus, at least
 AROUND = 1.15  # bodies and blobs lie in the tissue and this much beyond
 
+Populations = tuple[Population, ...]
 Groups = list[tuple[int, int, Region]]  # kind, number of nuclei, the ball that holds them
 
 
@@ -51,36 +42,23 @@ def grow(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Sphe
         If the nuclei cannot even be packed at the lower end of `volume_fraction` (or of a few
         nuclei); the drawn value is lowered towards it in steps of `LOOSEN`.
     """
-    stored = libraries(parameters)
     for_outline, for_nuclei, for_places, for_changes, for_debris = rng.spawn(5)
     fraction, least = drawn["volume_fraction"], _least_fraction(parameters, drawn)
     while True:
         rngs = (for_outline, for_nuclei)
-        room, found, groups = _people(rngs, parameters, drawn, stored, fraction)
+        room, found, groups = _people(rngs, parameters, drawn, fraction)
         try:
-            found, centres = _place(
-                for_places, parameters, drawn["gap_um"], room.living, found, groups
-            )
+            packed = _place(for_places, parameters, drawn["gap_um"], room.living, found, groups)
             break
         except InputError:
             given = room.fixed and "n_nuclei" in drawn
             if fraction <= least or given or parameters.tissue.arrangement == "random":
                 raise
         fraction = max(fraction * LOOSEN, least)
-    found = [_aligned(p, c, parameters, room.living) for p, c in zip(found, centres, strict=True)]
-    parts, places, owners, dying = _change(for_changes, found, centres)
-    others = _debris(for_debris, parameters, drawn, room, dying)
-    return Spheroid(
-        parts=parts,
-        centres_um=places,
-        owners=owners,
-        ellipsoids=_ellipsoids(found, centres),
-        debris=tuple(bodies for bodies, _ in others),
-        debris_um=tuple(points for _, points in others),
-        blobs=_blobs(for_debris, parameters, drawn, room),
-        outline=room,
-        volume_fraction=sum(p.volume_um3 for p in found) / room.living.volume_um3,
-    )
+    packed = tuple(_aligned(population, parameters, room.living) for population in packed)
+    parts, owners = _divided(for_changes, packed)
+    others, blobs = _debris(for_debris, parameters, drawn, room, packed)
+    return Spheroid(packed, parts, owners, others, blobs, room)
 
 
 def _least_fraction(parameters: Parameters, drawn: Drawn) -> float:
@@ -97,17 +75,13 @@ def _people(
     rngs: tuple[np.random.Generator, np.random.Generator],
     parameters: Parameters,
     drawn: Drawn,
-    stored: Sequence[Library],
     fraction: float,
-) -> tuple[Outline, list[Population], Groups]:
+) -> tuple[Outline, Populations, Groups]:
     """Return tissue, nuclei, and the balls of subcultures."""
     for_outline, for_nuclei = rngs
     kinds = parameters.all_kinds()
     diameters = [of_kind(drawn, parameters, kind, "diameter_um") for kind in kinds]
-    sizes = [
-        typical_volume(kind, diameter, library)
-        for kind, diameter, library in zip(kinds, diameters, stored, strict=True)
-    ]
+    sizes = list(map(typical_volume, kinds, diameters))
     weights = np.array([kind.share for kind in kinds])
     mean = float(weights @ sizes / weights.sum())
     wanted = drawn.get("n_nuclei", 0.0) * mean / fraction
@@ -115,14 +89,15 @@ def _people(
     total = int(drawn.get("n_nuclei", 0)) or count_for(room.living, fraction, mean)
     balls = _balls(for_outline, parameters, room.living)
     inside = [(kind, count_for(ball, fraction, sizes[kind]), ball) for kind, ball in balls]
-    rest = shares(for_nuclei, parameters, max(total - sum(count for _, count, _ in inside), 0))
+    rest = max(total - sum(count for _, count, _ in inside), 0)
+    counts = for_nuclei.multinomial(rest, weights / weights.sum()).tolist()
     for kind, count, _ in inside:
-        rest[kind] += count
-    found = populate(for_nuclei, parameters, drawn, rest, stored)
+        counts[kind] += count
+    found = populate(for_nuclei, parameters, drawn, counts)
     volume = sum(population.volume_um3 for population in found) / fraction
     factor = 1.0 if room.fixed else (volume / room.living.volume_um3) ** (1 / 3)
     groups = [(kind, count, ball.scaled(factor, room.centre_um)) for kind, count, ball in inside]
-    return room.of_volume(volume), found, groups
+    return room if room.fixed else room.scaled(factor), found, groups
 
 
 def _balls(
@@ -146,12 +121,11 @@ def _place(
     parameters: Parameters,
     gap_um: float,
     living: Region,
-    found: list[Population],
+    found: Populations,
     groups: Groups,
-) -> tuple[list[Population], list[Array]]:
-    """Return the nuclei that found a place, and the places of each population."""
-    tissue = parameters.tissue
-    bodies = Mixture(tuple(part for population in found for part in population.parts))
+) -> Populations:
+    """Return the nuclei that found a place, at their places."""
+    tissue, bodies = parameters.tissue, mixed(found)
     axes, rotations = bodies.semi_axes_um, bodies.rotations
     starts = np.cumsum([0, *map(len, found)])
     taken = [0] * len(found)
@@ -162,61 +136,53 @@ def _place(
         homes.append((np.arange(first, first + count), ball))
         taken[kind] += count
         rest = rest.minus(ball)
-    homeless = np.setdiff1d(np.arange(len(bodies)), [i for home, _ in homes for i in home])
     most, limit = tissue.max_overlap, tissue.break_criterion
+    centres, placed = np.zeros((len(bodies), 3)), np.ones(len(bodies), bool)
     if tissue.arrangement == "packed":
         centres = pack(rng, axes, rotations, rest, gap_um=gap_um, max_overlap=most, groups=homes)
-        return found, np.split(centres, starts[1:-1])
-    centres, placed = np.zeros((len(bodies), 3)), np.zeros(len(bodies), bool)
-    for members, region in [*homes, (homeless, rest)]:
-        own = (axes[members], rotations[members], region)
-        points, chosen = scatter(rng, *own, gap_um=gap_um, max_overlap=most, break_criterion=limit)
-        centres[members[chosen]], placed[members[chosen]] = points, True
-    spans = zip(found, starts[:-1], starts[1:], strict=True)
-    kept = [population.take(np.flatnonzero(placed[a:b])) for population, a, b in spans]
-    return kept, [centres[a:b][placed[a:b]] for a, b in pairwise(starts)]
+    else:
+        placed[:] = False
+        homeless = np.setdiff1d(np.arange(len(bodies)), [i for home, _ in homes for i in home])
+        for members, region in [*homes, (homeless, rest)]:
+            points, chosen = scatter(
+                *(rng, axes[members], rotations[members], region),
+                gap_um=gap_um,
+                max_overlap=most,
+                break_criterion=limit,
+            )
+            centres[members[chosen]], placed[members[chosen]] = points, True
+    return tuple(
+        population.take(np.flatnonzero(placed[a:b]), centres[a:b][placed[a:b]])
+        for population, (a, b) in zip(found, pairwise(starts), strict=True)
+    )
 
 
-def _aligned(
-    population: Population, centres: Array, parameters: Parameters, living: Region
-) -> Population:
+def _aligned(population: Population, parameters: Parameters, living: Region) -> Population:
     """Return a population with its flat nuclei near the surface turned along it."""
-    nuclei = population.living
+    (nuclei, points), _ = population.parts
     kind = parameters.all_kinds()[population.kind]
     if not (kind.flat_along_surface and isinstance(nuclei, Nuclei) and len(nuclei)):
         return population
-    points, axes = centres[: len(nuclei)], nuclei.semi_axes_um
+    axes = nuclei.semi_axes_um
     flat = axes.max(axis=1) > FLAT * axes.min(axis=1)
     chosen = np.flatnonzero(flat & (living.distance_at(points) > -axes.max(axis=1) * 2))
-    turned = align(nuclei, chosen, living.normals_at(points[chosen]))
-    return replace(population, living=turned)
+    return replace(population, living=align(nuclei, chosen, living.normals_at(points[chosen])))
 
 
-def _ellipsoids(found: list[Population], centres: list[Array]) -> Ellipsoids:
-    """Return all nuclei as they were packed: of each kind the living, then the dying."""
-    bodies = Mixture(tuple(part for population in found for part in population.parts))
-    kinds = np.repeat([p.kind for p in found], [len(p) for p in found])
-    return Ellipsoids(bodies.semi_axes_um, bodies.rotations, np.concatenate(centres), kinds)
-
-
-def _change(
-    rng: np.random.Generator, found: list[Population], centres: list[Array]
-) -> tuple[tuple[Bodies, ...], tuple[Array, ...], Numbers, list[tuple[Nuclei, Array]]]:
-    """Return nuclei after division, their places and ellipsoids, and those that die."""
-    parts: list[Bodies] = []
-    places, owners, dying = [], [], []
+def _divided(rng: np.random.Generator, packed: Populations) -> tuple[tuple[Placed, ...], Numbers]:
+    """Return living nuclei after division, and the numbers of those they come from."""
+    parts: list[Placed] = []
+    owners = []
     start = 0
-    for population, points in zip(found, centres, strict=True):
-        living, own = population.living, points[: len(population.living)]
+    for population in packed:
+        (living, points), _ = population.parts
         numbers = np.arange(len(living))
         if isinstance(living, Nuclei):
-            living, own, numbers = mitosis.divide(rng, living, own)
-        parts.append(living)
-        places.append(own)
+            living, points, numbers = mitosis.divide(rng, living, points)
+        parts.append((living, points))
         owners.append(start + numbers)
-        dying.append((population.dying, points[len(population.living) :]))
         start += len(population)
-    return tuple(parts), tuple(places), np.concatenate(owners), dying
+    return tuple(parts), np.concatenate(owners)
 
 
 def _debris(
@@ -224,49 +190,34 @@ def _debris(
     parameters: Parameters,
     drawn: Drawn,
     room: Outline,
-    dying: list[tuple[Nuclei, Array]],
-) -> list[tuple[Nuclei, Array]]:
-    """Return fragments and small bodies with their places."""
-    wanted = parameters.debris
-    found = [
+    packed: Populations,
+) -> tuple[tuple[Placed, ...], debris.Blobs]:
+    """Return fragments and small bodies at their places, and diffuse glow."""
+    wanted, around = parameters.debris, room.living.scaled(AROUND, room.centre_um)
+    found: list[Placed] = [
         debris.fragments(
             rng,
-            nuclei,
-            points,
+            population.dying,
+            population.parts[1][1],
             count=wanted.fragments,
             share=wanted.fragment_share,
             factor=wanted.fragment_brightness,
         )
-        for nuclei, points in dying
-        if len(nuclei)
+        for population in packed
+        if len(population.dying)
     ]
     if count := int(drawn["bodies"]):
-        typical = np.mean([kind.diameter_um for kind in parameters.all_kinds()])
+        typical = float(np.mean([kind.diameter_um for kind in parameters.all_kinds()]))
         low, high = wanted.body_diameter
-        bodies = debris.bodies(
-            rng,
-            count,
-            diameter_um=(low * float(typical), high * float(typical)),
-            brightness=wanted.body_brightness,
-        )
-        found.append((bodies, _around(room).draw(rng, count)))
-    return found
-
-
-def _blobs(
-    rng: np.random.Generator, parameters: Parameters, drawn: Drawn, room: Outline
-) -> debris.Blobs:
-    """Return diffuse glow."""
-    count, wanted = int(drawn["blobs"]), parameters.debris
-    return debris.draw_blobs(
+        diameters = (low * typical, high * typical)
+        bodies = debris.bodies(rng, count, diameter_um=diameters, brightness=wanted.body_brightness)
+        found.append((bodies, around.draw(rng, count)))
+    count = int(drawn["blobs"])
+    blobs = debris.draw_blobs(
         rng,
-        _around(room).draw(rng, count) if count else np.zeros((0, 3)),
+        around.draw(rng, count) if count else np.zeros((0, 3)),
         sigma_z_um=wanted.blob_sigma_z_um,
         sigma_xy_um=wanted.blob_sigma_xy_um,
         brightness=wanted.blob_brightness,
     )
-
-
-def _around(room: Outline) -> Region:
-    """Return the tissue and a little of its surroundings."""
-    return room.living.scaled(AROUND, room.centre_um)
+    return tuple(found), blobs

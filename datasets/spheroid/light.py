@@ -16,9 +16,13 @@ from datasets.physics.psf import Psf
 from datasets.physics.render import Watch, render, simulation_grid
 from datasets.spheroid.draw import Drawn
 from datasets.spheroid.parameters import Parameters
-from datasets.spheroid.spheroid import Spheroid
+from datasets.spheroid.spheroid import Spheroid, mixed
 
 PSF_DEPTHS = 4  # of a computed point spread function that changes with depth
+PHYSICAL = (
+    *("na", "emission_um", "excitation_um", "index_sample", "index_immersion"),
+    *("pinhole_airy", "sheet_um"),
+)
 
 
 @dataclass(slots=True)
@@ -45,19 +49,18 @@ class Specimen:
 
     def draw_chromatin(self, rng: np.random.Generator, grid: Grid) -> None:
         """Draw the noise from which chromatin is cut, one tile for each size of clumps."""
-        for kind in self.parameters.all_kinds():
-            if kind.chromatin_um not in self._tiles:
-                size = kind.chromatin_um
-                self._tiles[size] = dye.chromatin_tile(rng, grid, size)
+        for size in dict.fromkeys(kind.chromatin_um for kind in self.parameters.all_kinds()):
+            self._tiles[size] = dye.chromatin_tile(rng, grid, size)
 
     def grow_cells(self, rng: np.random.Generator) -> None:
         """Grow a cell around each nucleus, the dying ones included."""
-        found, wanted = self.spheroid.ellipsoids, self.parameters.cells
+        packed, wanted = self.spheroid.packed, self.parameters.cells
+        nuclei = mixed(packed)
         self.cells = grow_cells(
             rng,
-            found.semi_axes_um,
-            found.rotations,
-            found.centres_um,
+            nuclei.semi_axes_um,
+            nuclei.rotations,
+            np.concatenate([population.centres_um for population in packed]),
             self.outside,
             self.spheroid.outline.living.grid,
             volume_spread=wanted.volume_spread,
@@ -87,12 +90,10 @@ class Specimen:
         image = self.share(grid) * np.float32(self.drawn["cytoplasm"])
         debris.paint_blobs(self.spheroid.blobs, grid, image)
         kinds = self.parameters.all_kinds()
-        for part, points, kind in zip(
-            self.spheroid.parts, self.spheroid.centres_um, kinds, strict=True
-        ):
+        for (part, points), kind in zip(self.spheroid.parts, kinds, strict=True):
             bodies.paint(part, points, grid, self._tiles[kind.chromatin_um], image)
         tile = self._tiles[kinds[0].chromatin_um]
-        for found, points in zip(self.spheroid.debris, self.spheroid.debris_um, strict=True):
+        for found, points in self.spheroid.debris:
             bodies.paint(found, points, grid, tile, image)
         return image
 
@@ -123,19 +124,10 @@ def point_spread(parameters: Parameters, drawn: Drawn) -> Psf:
         spacing = None if optics.psf_um == "auto" else optics.psf_um
         return psf.measured([Path(name) for name in optics.psf_files], spacing)
     if optics.psf == "physical":
-        depth = parameters.image.shape[0] * parameters.image.spacing_um[0]
         matched = optics.index_sample == optics.index_immersion
-        return microscope.physical(
-            optics.microscope,
-            na=optics.na,
-            emission_um=optics.emission_um,
-            excitation_um=optics.excitation_um,
-            index_sample=optics.index_sample,
-            index_immersion=optics.index_immersion,
-            pinhole_airy=optics.pinhole_airy,
-            sheet_um=optics.sheet_um,
-            depths_um=(0.0,) if matched else np.linspace(0.0, depth, PSF_DEPTHS).tolist(),
-        )
+        depths = np.linspace(0.0, parameters.detector.size_um[0], 1 if matched else PSF_DEPTHS)
+        values = optics.model_dump(include=set(PHYSICAL))
+        return microscope.physical(optics.microscope, **values, depths_um=depths.tolist())
     lateral = drawn["psf_sigma_xy_um"]
     return psf.Gaussian(
         (drawn["psf_sigma_z_um"], lateral, lateral),
@@ -153,8 +145,7 @@ def grid_for(parameters: Parameters, spread: Psf) -> Grid:
     InputError
         If the point spread function is larger than the image.
     """
-    image = parameters.image
-    detector = Grid(image.shape, image.spacing_um)
+    detector = parameters.detector
     reach = spread.reach_um(detector.size_um[0])
     if any(a > b for a, b in zip(reach, detector.size_um, strict=True)):
         raise InputError(
@@ -162,7 +153,7 @@ def grid_for(parameters: Parameters, spread: Psf) -> Grid:
             f"image of {_um(detector.size_um)} µm is large; check its voxel size (optics.psf_um) "
             "or widths, or raise image.shape"
         )
-    return simulation_grid(detector, image.oversampling, reach)
+    return simulation_grid(detector, parameters.image.oversampling, reach)
 
 
 def _um(values: tuple[float, ...]) -> str:
@@ -195,15 +186,14 @@ def expected_photons(
     (Z, Y, X) float32 array
         At least `background_photons` everywhere.
     """
-    parameters, drawn = specimen.parameters, specimen.drawn
-    detector = Grid(parameters.image.shape, parameters.image.spacing_um)
+    drawn, room = specimen.drawn, specimen.spheroid.outline
+    detector, optics = specimen.parameters.detector, specimen.parameters.optics
     law = Attenuation(
-        parameters.optics.attenuation,
+        optics.attenuation,
         drawn["attenuation_um"],
-        parameters.optics.attenuation_delay_um,
-        parameters.optics.attenuation_floor,
+        optics.attenuation_delay_um,
+        optics.attenuation_floor,
     )
-    room = specimen.spheroid.outline
     above = room.living.above_um(grid)
     if room.core is not None:
         above += np.float32(drawn["core_tissue"]) * room.core.above_um(grid)

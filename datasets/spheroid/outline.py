@@ -39,11 +39,8 @@ class Outline:
     centre_um: Lengths
     fixed: bool
 
-    def of_volume(self, volume_um3: float) -> "Outline":
-        """Return a copy of a given volume of living tissue; itself if the size is fixed."""
-        if self.fixed:
-            return self
-        factor = (volume_um3 / self.living.volume_um3) ** (1 / 3)
+    def scaled(self, factor: float) -> "Outline":
+        """Return a copy with all lengths multiplied, the middle of the image unmoved."""
         core = None if self.core is None else self.core.scaled(factor, self.centre_um)
         return replace(self, living=self.living.scaled(factor, self.centre_um), core=core)
 
@@ -73,10 +70,8 @@ def outline(
     InputError
         If a mask cannot be read or is empty.
     """
-    wanted = parameters.tissue
-    size = [n * s for n, s in zip(parameters.image.shape, parameters.image.spacing_um, strict=True)]
-    view = (size[0], size[1], size[2])
-    middle = (size[0] / 2, size[1] / 2, size[2] / 2)
+    wanted, view = parameters.tissue, parameters.detector.size_um
+    middle = tuple(length / 2 for length in view)
     kind = wanted.outline[int(rng.integers(len(wanted.outline)))]
     if kind == "fill":
         return Outline(tissue.fill(view, BEYOND * diameter_um), None, middle, fixed=True)
@@ -103,8 +98,7 @@ def _offset(rng: np.random.Generator, axes: Lengths, drawn: Drawn) -> Lengths:
     direction = rng.normal(size=3)
     direction /= np.linalg.norm(direction)
     room = (1 - drawn["core"]) * drawn["core_offset"]
-    z, y, x = (float(d * axis * room) for d, axis in zip(direction, axes, strict=True))
-    return z, y, x
+    return tuple((direction * axes * room).tolist())
 
 
 def _mask(rng: np.random.Generator, wanted: Tissue, middle: Lengths) -> Region:

@@ -1,26 +1,16 @@
 """A recipe for simulated spheroids, checked value by value before anything is drawn."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import model_validator
 
 from cytosuite.manifest import parse
+from datasets.physics.grid import Grid
+from datasets.spheroid import sections
 from datasets.spheroid.fields import Section, is_range
-from datasets.spheroid.sections import (
-    Camera,
-    Cells,
-    Debris,
-    Image,
-    Kind,
-    Labels,
-    Nucleus,
-    Optics,
-    Output,
-    Subculture,
-    Tissue,
-)
+from datasets.spheroid.sections import Kind
 
 
 class Parameters(Section):
@@ -30,17 +20,17 @@ class Parameters(Section):
     right on their own contradict each other.
     """
 
-    image: Image = Image()
-    tissue: Tissue = Tissue()
-    nucleus: Nucleus = Nucleus()
+    image: sections.Image = sections.Image()
+    tissue: sections.Tissue = sections.Tissue()
+    nucleus: sections.Nucleus = sections.Nucleus()
     kinds: tuple[Kind, ...] = ()
-    subcultures: tuple[Subculture, ...] = ()
-    cells: Cells = Cells()
-    debris: Debris = Debris()
-    optics: Optics = Optics()
-    camera: Camera = Camera()
-    labels: Labels = Labels()
-    output: Output = Output()
+    subcultures: tuple[sections.Subculture, ...] = ()
+    cells: sections.Cells = sections.Cells()
+    debris: sections.Debris = sections.Debris()
+    optics: sections.Optics = sections.Optics()
+    camera: sections.Camera = sections.Camera()
+    labels: sections.Labels = sections.Labels()
+    output: sections.Output = sections.Output()
 
     @model_validator(mode="before")
     @classmethod
@@ -53,6 +43,11 @@ class Parameters(Section):
             return values
         return {**values, "kinds": [{**values["nucleus"], **kind} for kind in kinds]}
 
+    @property
+    def detector(self) -> Grid:
+        """The voxels of the image."""
+        return Grid(self.image.shape, self.image.spacing_um)
+
     def all_kinds(self) -> tuple[Kind, ...]:
         """Return the kinds of cells; without any in the recipe, one called nucleus."""
         return self.kinds or (Kind(name="nucleus", **self.nucleus.model_dump()),)
@@ -63,28 +58,21 @@ class Parameters(Section):
         Names are those of the fields, with the name of the kind in front where a recipe has
         several kinds.
         """
-        found: list[tuple[str, float, float]] = []
-        fixed = (self.image, self.tissue, self.cells, self.debris, self.optics)
-        for section in (*fixed, self.camera, self.labels):
-            found += _ranges(section)
-        for kind in self.all_kinds():
-            prefix = f"{kind.name}_" if self.kinds else ""
-            found += [(prefix + name, low, high) for name, low, high in _ranges(kind)]
-        return found
+        plain = ("image", "tissue", "cells", "debris", "optics", "camera", "labels")
+        named: list[tuple[str, Section]] = [("", getattr(self, name)) for name in plain]
+        named += [(f"{kind.name}_" if self.kinds else "", kind) for kind in self.all_kinds()]
+        return [
+            (prefix + name, value[0], value[1])
+            for prefix, part in named
+            for name, value in part
+            if is_range(value)
+        ]
 
     def files(self) -> list[Path]:
         """Return the files and folders the recipe refers to."""
         names = [*self.tissue.masks, *self.optics.psf_files]
         names += [kind.phantoms for kind in self.all_kinds() if kind.phantoms]
         return [Path(name) for name in names]
-
-
-def _ranges(section: Section) -> Iterator[tuple[str, float, float]]:
-    """Yield name, low and high of each range of a section."""
-    for name in type(section).model_fields:
-        value = getattr(section, name)
-        if is_range(value):
-            yield name, value[0], value[1]
 
 
 def parameters_from(values: Mapping[str, Any]) -> Parameters:

@@ -252,10 +252,10 @@ def test_flat_nuclei_lie_along_the_surface_if_wanted(simulation):
         spheroid = grow(
             np.random.default_rng(0), parameters, draw_values(np.random.default_rng(0), parameters)
         )
-        points = spheroid.centres_um[0] - np.asarray(spheroid.outline.centre_um)
+        points = spheroid.parts[0][1] - np.asarray(spheroid.outline.centre_um)
         radii = np.linalg.norm(points, axis=1)
         outer = radii > 12
-        shortest = spheroid.parts[0].rotations[outer][:, :, 0]
+        shortest = spheroid.parts[0][0].rotations[outer][:, :, 0]
         cosines = np.abs((shortest * (points / radii[:, None])[outer]).sum(axis=1))
         tilts.append(np.median(cosines))
     assert tilts[1] > 0.95 > tilts[0]
