@@ -119,9 +119,9 @@ def list_command() -> None:
 @takes(ScoreOptions)
 def score_command(options: ScoreOptions) -> None:
     """Score predictions on disk: files, folders, or Cell Tracking Challenge layouts."""
-    from benchmark.results.score_files import score_files, show
+    from benchmark.commands.score import score_files, show
 
-    scores = score_files(options.request())
+    scores = score_files(options)
     if str(options.json) == "-":
         typer.echo(dumps(scores.as_json(), indent=2))
     else:

@@ -18,7 +18,6 @@ from cytosuite.manifest import AlgorithmManifest
 
 if TYPE_CHECKING:
     from benchmark.data.recipe import DataRequest
-    from benchmark.results.score_files import ScoreRequest
 
 Options = TypeVar("Options")
 
@@ -212,7 +211,7 @@ class TrainOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreOptions:
-    """Options of a scoring of files; their meaning is that of `ScoreRequest`."""
+    """Options of a scoring of files, see `benchmark.commands.score.score_files`."""
 
     truth: Annotated[Path, typer.Option(help="File, folder, or 01_GT.")]
     prediction: Annotated[Path, typer.Option(help="File, folder, or 01_RES.")]
@@ -224,11 +223,3 @@ class ScoreOptions:
     truth_labels: Annotated[Path | None, typer.Option(help="Objects in truth images.")] = None
     prediction_labels: Annotated[Path | None, typer.Option(help="In predicted ones.")] = None
     json: Annotated[Path | None, typer.Option(help="Write the scores here, - for stdout.")] = None
-
-    def request(self) -> "ScoreRequest":
-        """Return the files to score."""
-        from benchmark.results.score_files import ScoreRequest  # loads pandas
-
-        given = {field.name: getattr(self, field.name) for field in fields(self)}
-        del given["json"]
-        return ScoreRequest(**given)

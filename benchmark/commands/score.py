@@ -1,7 +1,7 @@
 """Scores of files, folders and Cell Tracking Challenge layouts on disk."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from math import isfinite, nan
@@ -13,6 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmark.catalog import pick
+from benchmark.commands.options import ScoreOptions
+from benchmark.results.cases import Metrics
 from benchmark.results.facts import ImageSet, Reader, case_facts, once, set_facts
 from cytosuite.errors import InputError
 from cytosuite.formats import READERS
@@ -27,44 +29,6 @@ LACKS = {
     "synthetic": "--prediction-labels: the objects in the images",
 }
 FRAME = re.compile(r"(?:man_seg|man_track|mask)(\d{3,})")
-
-
-Metrics = Sequence[Metric[Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class ScoreRequest:
-    """Files to score, and how.
-
-    Parameters
-    ----------
-    truth, prediction : Path
-        Two files; two folders whose files have the same names (``man_segTTT`` and ``maskTTT`` of
-        the Cell Tracking Challenge are the same); or folders with tracks in its layout (``01_GT``
-        and ``01_RES``, or the folders that hold them).
-    metrics : sequence of str
-        Names in any case; none for all scores of label images (of tracks for that layout).
-    image : Path or None
-        The algorithm's input, for metrics that compare with it.
-    spacing : tuple of float or None
-        µm per voxel in place of that in the truth's file.
-    data_range : float or None
-        Range of the intensities, which image metrics need.
-    border : int
-        Pixels: objects wholly within this distance of the lateral border are left out.
-    truth_labels, prediction_labels : Path or None
-        Labels of the objects in the images, for metrics that compare sets of images.
-    """
-
-    truth: Path
-    prediction: Path
-    metrics: Sequence[str] = ()
-    image: Path | None = None
-    spacing: tuple[float, ...] | None = None
-    data_range: float | None = None
-    border: int = 0
-    truth_labels: Path | None = None
-    prediction_labels: Path | None = None
 
 
 @dataclass(slots=True)
@@ -87,78 +51,77 @@ class FileScores:
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON can hold it: undefined values are left out."""
-
-        def finite(values: Mapping[str, float]) -> dict[str, float]:
-            """Return the values that are numbers."""
-            return {name: value for name, value in values.items() if isfinite(value)}
-
-        return {
-            "case": {name: finite(values) for name, values in self.cases.items()},
-            "aggregates": {name: finite(values) for name, values in self.aggregates.items()},
-            "failed": self.failed,
+        content = {"case": self.cases, "aggregates": self.aggregates}
+        finite = {
+            part: {
+                name: {key: value for key, value in values.items() if isfinite(value)}
+                for name, values in rows.items()
+            }
+            for part, rows in content.items()
         }
+        return {**finite, "failed": self.failed}
 
 
-def score_files(request: ScoreRequest) -> FileScores:
+def score_files(options: ScoreOptions) -> FileScores:
     """Return the scores of files on disk.
 
     Parameters
     ----------
-    request : ScoreRequest
-        Files and metrics.
+    options : ScoreOptions
+        Truth and prediction are two files; two folders whose files have the same names
+        (``man_segTTT`` and ``maskTTT`` of the Cell Tracking Challenge are the same); or folders
+        with tracks in its layout (``01_GT`` and ``01_RES``, or the folders that hold them).
+        Metrics are named in any case; without names all of segmentation that need no voxel size
+        are given, of tracks for that layout. The voxel size (µm) is that of the truth's file
+        unless it is given. With a border (pixels), objects wholly within this distance of the
+        lateral border are left out.
 
     Raises
     ------
     InputError
         If files do not fit together, a metric is unknown, or one lacks an option.
     """
-    sequences = _sequences(request.truth, request.prediction)
+    sequences = _sequences(options.truth, options.prediction)
+    if sequences and options.border:
+        raise InputError(
+            "--border: objects cannot be left out of tracks; leave the option out, or score "
+            "the SEG folder against the masks"
+        )
     if sequences:
-        if request.border:
-            raise InputError(
-                "--border: objects cannot be left out of tracks; leave the option out, or score "
-                "the SEG folder against the masks"
-            )
-        return _tracks(sequences, request.metrics)
-    metrics = _metrics(request.metrics)
+        return _tracks(sequences, options.metrics)
+    metrics = _metrics(options.metrics)
     scores = FileScores()
     if each := [metric for metric in metrics if metric.scope == "case"]:
-        _score_pairs(each, request, scores)
+        _score_pairs(each, options, scores)
     if sets := [metric for metric in metrics if metric.scope == "set"]:
-        facts = set_facts(
-            _side(request.truth, request.truth_labels),
-            _side(request.prediction, request.prediction_labels),
-        )
-        evidence = _gathered(sets, facts)
-        for metric in sets:
-            scores.aggregates[metric.name] = {"set": metric.of(evidence[metric.evidence])}
+        real = _side(options.truth, options.truth_labels)
+        synthetic = _side(options.prediction, options.prediction_labels)
+        evidence = _gathered(sets, set_facts(real, synthetic))
+        scores.aggregates |= {m.name: {"set": m.of(evidence[m.evidence])} for m in sets}
     return scores
 
 
-def _score_pairs(metrics: Metrics, request: ScoreRequest, scores: FileScores) -> None:
+def _score_pairs(metrics: Metrics, options: ScoreOptions, scores: FileScores) -> None:
     """Add the metrics that compare a prediction with its own truth."""
-    pairs = _pairs(request.truth, request.prediction)
-    images = dict(_pairs(request.truth, request.image)) if request.image else {}
+    pairs = _pairs(options.truth, options.prediction)
+    images = dict(_pairs(options.truth, options.image)) if options.image else {}
     scores.failed = [truth.stem for truth, found in pairs if found is None]
     parts: dict[Evidence[Any], list[Any]] = {}
     for truth, prediction in pairs:
         if prediction is None:
             values = {m.name: nan if m.worst is None else m.worst for m in metrics}
         else:
-            found = _gathered(metrics, _facts(request, truth, prediction, images.get(truth)))
+            found = _gathered(metrics, _facts(options, truth, prediction, images.get(truth)))
             values = {m.name: m.of(found[m.evidence]) for m in metrics}
             for evidence, part in found.items():
                 parts.setdefault(evidence, []).append(part)
         scores.cases[truth.stem] = values
     for metric in metrics:
-        total = _mean([case[metric.name] for case in scores.cases.values()]) | {
-            "failed": len(scores.failed)
-        }
+        total = _mean(scores, metric.name) | {"failed": len(scores.failed)}
         if metric.worst is None:
             total["undefined"] -= len(scores.failed)
-        pool = metric.evidence.pool
-        if pool is not None and not scores.failed:
-            total["pooled"] = metric.of(pool(parts[metric.evidence]))
+        if metric.evidence.pool is not None and not scores.failed:
+            total["pooled"] = metric.of(metric.evidence.pool(parts[metric.evidence]))
         scores.aggregates[metric.name] = total
 
 
@@ -179,11 +142,7 @@ def show(scores: FileScores, console: Console) -> None:
         table.add_column(name, justify="right", no_wrap=True)
     rows = dict(scores.cases)
     for title in ("mean", "pooled", "set", "undefined"):
-        found = {
-            name: scores.aggregates[name][title]
-            for name in names
-            if title in scores.aggregates[name]
-        }
+        found = {name: own[title] for name, own in scores.aggregates.items() if title in own}
         if found and (title != "undefined" or any(found.values())):
             rows[f"[{title}]"] = found
     for case, values in rows.items():
@@ -215,12 +174,8 @@ def _tracks(sequences: Sequence[tuple[str, Path, Path]], names: Sequence[str]) -
     """Return the scores of tracking results, one case per sequence."""
     known = {metric.name.lower(): metric.name for metric in metrics_of("tracks")}
     wanted = [known.get(name.lower(), name) for name in names]
-    scores = FileScores()
-    for name, truth, result in sequences:
-        scores.cases[name] = score_tracks(truth, result, wanted)
-    for metric in next(iter(scores.cases.values())):
-        values = [case[metric] for case in scores.cases.values()]
-        scores.aggregates[metric] = _mean(values)
+    scores = FileScores({n: score_tracks(truth, result, wanted) for n, truth, result in sequences})
+    scores.aggregates = {name: _mean(scores, name) for name in next(iter(scores.cases.values()))}
     return scores
 
 
@@ -257,14 +212,14 @@ def _key(path: Path) -> str:
     return match[1] if match else path.stem
 
 
-def _facts(request: ScoreRequest, truth: Path, prediction: Path, image: Path | None) -> Facts:
+def _facts(options: ScoreOptions, truth: Path, prediction: Path, image: Path | None) -> Facts:
     """Return the facts about a truth and its prediction."""
     paths = {"truth": truth, "prediction": prediction}
-    readers = {name: _reader(path, request.border) for name, path in paths.items()}
+    readers = {name: _reader(path, options.border) for name, path in paths.items()}
     if image is not None:
         readers["image"] = once(image)
-    data_range = request.data_range
-    return case_facts(readers, None if data_range is None else lambda: data_range, request.spacing)
+    data_range = options.data_range
+    return case_facts(readers, None if data_range is None else lambda: data_range, options.spacing)
 
 
 def _reader(path: Path, border: int) -> Reader:
@@ -284,8 +239,9 @@ def _gathered(metrics: Metrics, facts: Facts) -> dict[Evidence[Any], Any]:
     return gather((metric.evidence for metric in metrics), facts)
 
 
-def _mean(values: Sequence[float]) -> dict[str, float]:
-    """Return the mean of the defined values, and how many there are."""
+def _mean(scores: FileScores, metric: str) -> dict[str, float]:
+    """Return the mean of the defined values of a metric, and how many there are."""
+    values = [case[metric] for case in scores.cases.values()]
     defined = [value for value in values if isfinite(value)]
     mean = sum(defined) / len(defined) if defined else nan
     return {"mean": mean, "n": len(defined), "undefined": len(values) - len(defined)}

@@ -7,12 +7,18 @@ import numpy as np
 import pytest
 
 from benchmark.catalog import ROOT
-from benchmark.results.score_files import ScoreRequest, score_files
+from benchmark.commands.options import ScoreOptions
+from benchmark.commands.score import score_files
 from cytosuite.errors import InputError
 from cytosuite.formats import write
 from cytosuite.metrics.tracks.lineage import Track
 from cytosuite.metrics.tracks.track_folder import write_sequence
 from cytosuite.volume import Volume
+
+
+def _asked(truth, prediction, metrics=(), image=None, **more):
+    """Return the options of a scoring."""
+    return ScoreOptions(truth=truth, prediction=prediction, metrics=metrics, image=image, **more)
 
 
 def _labels(*places, shape=(4, 12, 12)):
@@ -43,14 +49,14 @@ def folders(tmp_path):
 def test_two_files(tmp_path):
     truth = _write(tmp_path / "t.tif", _labels((0, 0, 0), (2, 6, 6)))
     found = score_files(
-        ScoreRequest(truth, _write(tmp_path / "p.tif", _labels((0, 0, 0))), ["seg", "det"])
+        _asked(truth, _write(tmp_path / "p.tif", _labels((0, 0, 0))), ["seg", "det"])
     )
     assert found.cases == {"t": {"SEG": 0.5, "DET": 0.5}}
     assert found.failed == []
 
 
 def test_folders_are_matched_by_name_and_a_missing_prediction_has_the_worst_value(folders):
-    found = score_files(ScoreRequest(*folders, ["SEG", "DET"]))
+    found = score_files(_asked(*folders, ["SEG", "DET"]))
     assert found.cases == {
         "a": {"SEG": 1.0, "DET": 1.0},
         "b": {"SEG": 0.5, "DET": 0.5},
@@ -65,7 +71,7 @@ def test_masks_of_the_challenge_are_matched_by_their_frame(tmp_path):
     for number in range(2):
         _write(tmp_path / "01_GT" / "SEG" / f"man_seg00{number}.tif", two)
         _write(tmp_path / "01_RES" / f"mask00{number}.tif", two)
-    found = score_files(ScoreRequest(tmp_path / "01_GT" / "SEG", tmp_path / "01_RES", ["SEG"]))
+    found = score_files(_asked(tmp_path / "01_GT" / "SEG", tmp_path / "01_RES", ["SEG"]))
     assert set(found.cases) == {"man_seg000", "man_seg001"}
     assert found.aggregates["SEG"]["pooled"] == 1.0
 
@@ -74,35 +80,35 @@ def test_pooled_values_weigh_objects_alike(folders, tmp_path):
     truth, prediction = folders
     _write(truth / "c.tif", _labels((0, 0, 0), (0, 0, 6), (0, 6, 0), (0, 6, 6)))
     _write(prediction / "c.tif", _labels())
-    found = score_files(ScoreRequest(truth, prediction, ["SEG"]))
+    found = score_files(_asked(truth, prediction, ["SEG"]))
     assert found.aggregates["SEG"]["mean"] == pytest.approx((1 + 0.5 + 0) / 3)
     assert found.aggregates["SEG"]["pooled"] == pytest.approx(3 / 8)
 
 
 def test_undefined_values_are_counted_and_left_out_of_json(tmp_path):
     truth = _write(tmp_path / "t.tif", _labels())
-    found = score_files(ScoreRequest(truth, truth, ["SEG"]))
+    found = score_files(_asked(truth, truth, ["SEG"]))
     assert found.aggregates["SEG"]["undefined"] == 1
     assert found.as_json()["case"] == {"t": {}}
     json.dumps(found.as_json(), allow_nan=False)
 
 
 def test_without_names_all_label_scores_are_given(folders):
-    names = set(score_files(ScoreRequest(*folders)).aggregates)
+    names = set(score_files(_asked(*folders)).aggregates)
     assert {"SEG", "DET", "F1", "AP50", "PQ", "AJI"} <= names
     assert not {"SSIM", "TRA", "DET_NFP"} & names
 
 
 def test_a_metric_on_no_board_is_given_by_name(folders):
-    found = score_files(ScoreRequest(*folders, ["det_nfp"]))
+    found = score_files(_asked(*folders, ["det_nfp"]))
     assert found.cases["b"] == {"DET_NFP": 0.5}
 
 
 def test_the_border_can_be_left_out(tmp_path):
     truth = _write(tmp_path / "t.tif", _labels((0, 0, 0), (0, 5, 5)))
     prediction = _write(tmp_path / "p.tif", _labels((0, 5, 5)))
-    assert score_files(ScoreRequest(truth, prediction, ["SEG"])).cases["t"]["SEG"] == 0.5
-    assert score_files(ScoreRequest(truth, prediction, ["SEG"], border=4)).cases["t"]["SEG"] == 1.0
+    assert score_files(_asked(truth, prediction, ["SEG"])).cases["t"]["SEG"] == 0.5
+    assert score_files(_asked(truth, prediction, ["SEG"], border=4)).cases["t"]["SEG"] == 1.0
 
 
 def test_distances_between_surfaces_are_in_micrometres_of_the_file(tmp_path):
@@ -110,10 +116,8 @@ def test_distances_between_surfaces_are_in_micrometres_of_the_file(tmp_path):
     cube[1:5, 2:8, 2:8] = 1
     truth = _write(tmp_path / "t.tif", cube)
     prediction = _write(tmp_path / "p.tif", np.roll(cube, 1, axis=2))
-    small = score_files(ScoreRequest(truth, prediction, ["ASSD"])).cases["t"]["ASSD"]
-    large = score_files(ScoreRequest(truth, prediction, ["ASSD"], spacing=(4.0, 1.0, 1.0))).cases[
-        "t"
-    ]
+    small = score_files(_asked(truth, prediction, ["ASSD"])).cases["t"]["ASSD"]
+    large = score_files(_asked(truth, prediction, ["ASSD"], spacing=(4.0, 1.0, 1.0))).cases["t"]
     assert large["ASSD"] == pytest.approx(2 * small)
     assert small > 0
 
@@ -133,7 +137,7 @@ def images(tmp_path):
 
 def test_image_metrics(images):
     truth, prediction, image = images
-    request = ScoreRequest(truth, prediction, ["ssim", "psnr", "n_ssim"], image, data_range=1.0)
+    request = _asked(truth, prediction, ["ssim", "psnr", "n_ssim"], image, data_range=1.0)
     values = score_files(request).cases["t"]
     assert 0.5 < values["SSIM"] < 1
     assert values["PSNR"] == pytest.approx(20, abs=0.5)
@@ -145,7 +149,7 @@ def test_sets_of_images_need_no_pairs(tmp_path, images):
         noise = np.random.default_rng(number).random((8, 16, 16)).astype(np.float32)
         _write(tmp_path / "real" / f"{number}.tif", noise)
         _write(tmp_path / "fake" / f"other{number}.tif", noise + 0.25)
-    found = score_files(ScoreRequest(tmp_path / "real", tmp_path / "fake", ["W1"]))
+    found = score_files(_asked(tmp_path / "real", tmp_path / "fake", ["W1"]))
     assert found.aggregates["W1"]["set"] == pytest.approx(0.25, abs=1e-6)
     assert found.cases == {}
 
@@ -155,7 +159,7 @@ def test_metrics_of_objects_need_their_labels(tmp_path):
     noise = np.random.default_rng(0).random(labels.shape).astype(np.float32)
     _write(tmp_path / "images" / "a.tif", noise + labels)
     _write(tmp_path / "labels" / "a.tif", labels)
-    request = ScoreRequest(tmp_path / "images", tmp_path / "images", ["object_similarity"])
+    request = _asked(tmp_path / "images", tmp_path / "images", ["object_similarity"])
     with pytest.raises(InputError, match="object_similarity needs --truth-labels"):
         score_files(request)
     folder = tmp_path / "labels"
@@ -175,8 +179,8 @@ def tracks(tmp_path):
 
 def test_tracks_are_scored_by_sequence(tracks):
     for request in (
-        ScoreRequest(tracks / "01_GT", tracks / "01_RES", ["tra", "LNK"]),
-        ScoreRequest(tracks, tracks, ["TRA", "LNK"]),
+        _asked(tracks / "01_GT", tracks / "01_RES", ["tra", "LNK"]),
+        _asked(tracks, tracks, ["TRA", "LNK"]),
     ):
         found = score_files(request)
         assert found.cases == {"01": {"TRA": 1.0, "LNK": 1.0}}
@@ -206,34 +210,34 @@ def test_the_command_prints_a_table_and_writes_json(folders, tmp_path):
 
 def _unknown_metric(truth, prediction):
     """no metric called 'SEGG'; did you mean 'SEG'?"""
-    return ScoreRequest(truth, prediction, ["SEGG"])
+    return _asked(truth, prediction, ["SEGG"])
 
 
 def _missing(truth, prediction):
     """nothing: no such file or folder"""
-    return ScoreRequest(truth / "nothing", prediction)
+    return _asked(truth / "nothing", prediction)
 
 
 def _file_and_folder(truth, prediction):
     """expected two files or two folders"""
-    return ScoreRequest(truth / "a.tif", prediction)
+    return _asked(truth / "a.tif", prediction)
 
 
 def _strangers(truth, prediction):
     """no file is named like one in"""
     for path in prediction.iterdir():
         path.rename(prediction / f"result_{path.name}")
-    return ScoreRequest(truth, prediction)
+    return _asked(truth, prediction)
 
 
 def _no_range(truth, prediction):
     """metric SSIM needs --data-range; give it or leave it out"""
-    return ScoreRequest(truth, prediction, ["SSIM"])
+    return _asked(truth, prediction, ["SSIM"])
 
 
 def _no_input(truth, prediction):
     """metric N_SSIM needs --image; give it or leave it out"""
-    return ScoreRequest(truth, prediction, ["N_SSIM"], data_range=1.0)
+    return _asked(truth, prediction, ["N_SSIM"], data_range=1.0)
 
 
 @pytest.mark.parametrize(
@@ -246,4 +250,4 @@ def test_explains(folders, mistake):
 
 def test_a_border_is_refused_for_tracks(tracks):
     with pytest.raises(InputError, match="objects cannot be left out of tracks"):
-        score_files(ScoreRequest(tracks, tracks, border=2))
+        score_files(_asked(tracks, tracks, border=2))
