@@ -1,6 +1,6 @@
 """Mirrored, turned, brighter and noisier copies of a patch, with the flow turned along."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,20 +20,11 @@ class AugmentRanges(Described):
     noise: float = Field(0.06, ge=0, description="standard deviation of Gaussian noise added")
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """A symmetry of the voxel grid.
+class Turn(NamedTuple):
+    """A symmetry of the voxel grid."""
 
-    Parameters
-    ----------
-    flips : tuple of bool
-        Whether to mirror z, y, x.
-    swap : bool
-        Whether to exchange y and x, after mirroring.
-    """
-
-    flips: tuple[bool, bool, bool]
-    swap: bool
+    flips: tuple[bool, bool, bool]  # whether to mirror z, y, x
+    swap: bool  # whether to exchange y and x, after mirroring
 
 
 def draw_turn(rng: np.random.Generator) -> Turn:

@@ -1,7 +1,6 @@
 """A random camera for training: the same light is seen with another detector at every visit."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,40 +30,14 @@ class CameraRanges(Described):
     )
 
 
-@dataclass(frozen=True, slots=True)
-class DrawnCamera:
-    """One detector.
+class DrawnCamera(NamedTuple):
+    """One detector."""
 
-    Parameters
-    ----------
-    photons : float
-        Per voxel, at light 1.
-    haze : float
-        Photons per voxel everywhere.
-    read_noise : float
-        Standard deviation, in photons.
-    multiplies : bool
-        Whether electrons are multiplied, which doubles the variance of the shot noise.
-    blur : float
-        Standard deviation, in pixels, of a Gaussian over y and x after the noise; 0 for none.
-    """
-
-    photons: float
-    haze: float
-    read_noise: float
-    multiplies: bool
-    blur: float
-
-    def faintest(self, light: Image) -> Image:
-        """Return the signals, in photons per voxel, at which nuclei begin to be visible.
-
-        Parameters
-        ----------
-        light : (N,) float32 array
-            Light of others at their places.
-        """
-        around = self.haze + np.maximum(light, 0) * np.float32(self.photons)
-        return np.asarray(self.read_noise + 0.5 + 0.3 * np.sqrt(around), np.float32)
+    photons: float  # per voxel, at light 1
+    haze: float  # photons per voxel everywhere
+    read_noise: float  # standard deviation, photons
+    multiplies: bool  # electrons are multiplied, which doubles the variance of the shot noise
+    blur: float  # standard deviation, pixels, of a Gaussian over y, x after the noise; 0 for none
 
 
 def draw_camera(rng: np.random.Generator, ranges: CameraRanges) -> DrawnCamera:
@@ -111,7 +84,7 @@ def expose(rng: np.random.Generator, light: Image, camera: DrawnCamera) -> Image
     noise = rng.standard_normal(image.shape, dtype=np.float32)
     image += noise * np.float32(camera.read_noise)
     if camera.blur > 0:
-        sigma: Sequence[float] = (0.0, camera.blur, camera.blur)
+        sigma = (0.0, camera.blur, camera.blur)
         image = ndimage.gaussian_filter(image, sigma, mode="reflect", truncate=3.0)
     return image
 
@@ -136,7 +109,9 @@ def visible(
     (N + 1,) bool array
         To be indexed by labels.
     """
-    seen: NDArray[np.bool_] = own * camera.photons >= ranges.visibility * camera.faintest(rest)
+    around = camera.haze + np.maximum(rest, 0) * np.float32(camera.photons)
+    faintest = np.asarray(camera.read_noise + 0.5 + 0.3 * np.sqrt(around), np.float32)  # photons
+    seen: NDArray[np.bool_] = own * camera.photons >= ranges.visibility * faintest
     seen &= own >= ranges.contrast * rest
     seen[0] = False
     return seen

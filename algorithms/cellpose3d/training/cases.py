@@ -43,49 +43,24 @@ class Files(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TrainingCase:
-    """One volume with its targets, padded to at least the size of a patch.
-
-    Parameters
-    ----------
-    name : str
-    image : (Z, Y, X) float16 array
-        Expected light, 1 = a median nucleus or membrane; of a real case the normalised image.
-    labels : (Z, Y, X) uint16 array
-    level, heat : (Z, Y, X) uint8 arrays
-        In units of 1/255.
-    flow : (3, Z, Y, X) int8 array
-        In units of 1/127.
-    tails : (2, Z, Y, X) float16 array
-        Its light from out of focus, near and far; of a real case 0.
-    own, rest : (N + 1,) float32 array
-        Mean light at each label that is its own and that is not, weighted by its level (at
-        membranes by its difference to 1); the first is the background's, 0.
-    wide : (2, N + 1) float32 array
-        The same of `tails`.
-    centres : (N, 3) int array
-        A voxel near the middle of each label.
-    simulated : bool
-        Whether a camera must still be applied.
-    spacing : tuple of float
-        µm per voxel, z y x.
-    diameters_um : (N,) float array
-        Of each label: of the circle as large as its largest slice, within a level of 0.3.
-    """
+    """One volume with its targets, padded to at least the size of a patch; N labels."""
 
     name: str
-    image: NDArray[np.float16]
-    labels: NDArray[np.uint16]
-    level: NDArray[np.uint8]
-    heat: NDArray[np.uint8]
-    flow: NDArray[np.int8]
-    tails: NDArray[np.float16]
-    own: NDArray[np.float32]
-    rest: NDArray[np.float32]
-    wide: NDArray[np.float32]
-    centres: NDArray[np.int64]
-    simulated: bool
-    spacing: tuple[float, ...]
-    diameters_um: NDArray[np.float64]
+    image: NDArray[np.float16]  # (Z, Y, X) light, 1 = a median nucleus; if real, normalised
+    labels: NDArray[np.uint16]  # (Z, Y, X)
+    level: NDArray[np.uint8]  # (Z, Y, X), in units of 1/255
+    heat: NDArray[np.uint8]  # (Z, Y, X), in units of 1/255
+    flow: NDArray[np.int8]  # (3, Z, Y, X), in units of 1/127
+    tails: NDArray[np.float16]  # (2, Z, Y, X) light from out of focus, near and far; if real, 0
+    # Mean light at each label, weighted by its level (at membranes by its difference to 1); the
+    # first is the background's, 0.
+    own: NDArray[np.float32]  # (N + 1,) of the label itself
+    rest: NDArray[np.float32]  # (N + 1,) of all others
+    wide: NDArray[np.float32]  # (2, N + 1) of the tails
+    centres: NDArray[np.int64]  # (N, 3) voxel near the middle of each label
+    simulated: bool  # a camera must still be applied
+    spacing: tuple[float, ...]  # µm per voxel, z y x
+    diameters_um: NDArray[np.float64]  # (N,) of a circle as large as the label's largest slice
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -112,20 +87,11 @@ def find_cases(folder: Path, channel: Channel = "nucleus") -> list[Files]:
         If there is none, a file that belongs to one is missing, or the other channel was simulated.
     """
     if (folder / "cases").is_dir():
-        found = []
-        for case in sorted(path for path in (folder / "cases").iterdir() if path.is_dir()):
-            sockets = case / "sockets" / "images"
-            labels, facts = sockets / LABELS.slug, case / "case.json"
-            if facts.is_file() and read_json(facts).get("through"):
-                # Another algorithm made the image: no light of the simulation belongs to it.
-                image = sockets / IMAGE.slug / f"{case.name}.tif"
-                own = labels / f"{case.name}.tif"
-                found.append(Files(case.name, image, own, None, channel=channel))
-            else:
-                found.append(_simulated(case.name, case / "companions", labels, channel))
+        homes = sorted(path for path in (folder / "cases").iterdir() if path.is_dir())
+        found = [_of_dataset(home, channel) for home in homes]
     elif any(folder.glob("step-*-light")):
-        names = [path.stem for path in _images(folder / "labels")]
-        found = [_simulated(name, folder, folder / "labels", channel) for name in names]
+        paths = _images(folder / "labels")
+        found = [_simulated(path.stem, folder, path.parent, channel) for path in paths]
     else:
         named = {path.stem: path for path in _images(folder / "labels")}
         images = _images(folder / "images")
@@ -141,6 +107,17 @@ def find_cases(folder: Path, channel: Channel = "nucleus") -> list[Files]:
 def _images(folder: Path) -> list[Path]:
     """Return the image files in a folder, sorted; none where there is no folder."""
     return [path for path in sorted(folder.glob("*")) if path.suffix.lower() in _SUFFIXES]
+
+
+def _of_dataset(home: Path, channel: Channel) -> Files:
+    """Return the files of a case of a simulated dataset."""
+    name, facts, images = home.name, home / "case.json", home / "sockets" / "images"
+    labels = images / LABELS.slug
+    if not (facts.is_file() and read_json(facts).get("through")):
+        return _simulated(name, home / "companions", labels, channel)
+    # Another algorithm made the image: no light of the simulation belongs to it.
+    image = images / IMAGE.slug / f"{name}.tif"
+    return Files(name, image, labels / f"{name}.tif", None, channel=channel)
 
 
 def _simulated(name: str, companions: Path, truth: Path, channel: Channel) -> Files:
@@ -190,7 +167,9 @@ def load_case(files: Files, patch: Sequence[int], stray: StrayRanges = USUAL) ->
     means = _means(image, labels, bright)
     spread = np.zeros((2, *image.shape), np.float32)
     if files.simulated:
-        image, means = _in_nuclei(image, means)
+        # The unit is the median nucleus as it is seen, after the blur.
+        unit = np.float32(np.median(means[means > 0])) if (means > 0).any() else np.float32(1)
+        image, means = image / unit, means / unit
         if len(diameters):
             typical = float(np.median(diameters))
             spread = tails(image, volume.spacing, typical, stray, files.name)
@@ -200,7 +179,7 @@ def load_case(files: Files, patch: Sequence[int], stray: StrayRanges = USUAL) ->
         image=image.astype(np.float16),
         labels=labels,
         level=np.rint(level * np.float32(SHARE_UNIT)).astype(np.uint8),
-        heat=np.rint(centre_heat(flow, labels > 0) * SHARE_UNIT).astype(np.uint8),
+        heat=np.rint(_centre_heat(flow, labels > 0) * SHARE_UNIT).astype(np.uint8),
         flow=np.rint(flow * FLOW_UNIT).astype(np.int8),
         tails=spread.astype(np.float16),
         own=own,
@@ -220,7 +199,7 @@ def _arrays(files: Files) -> tuple[Volume, NDArray[np.float32], NDArray[Any], ND
     labels = read(files.labels).array
     level = (labels > 0) if files.level is None else read(files.level).array
     if files.channel == "membrane":
-        level = level_within_cells(labels)
+        level = _level_within_cells(labels)
     if image.ndim != 3 or not image.shape == labels.shape == level.shape:
         raise InputError(
             f"{files.image}: image, labels and level must be (z, y, x) and of one shape, found "
@@ -235,19 +214,11 @@ def _arrays(files: Files) -> tuple[Volume, NDArray[np.float32], NDArray[Any], ND
     return volume, image, labels, level
 
 
-def level_within_cells(labels: NDArray[np.integer]) -> NDArray[np.float32]:
+def _level_within_cells(labels: NDArray[np.integer]) -> NDArray[np.float32]:
     """Return a level for cells that touch: 1 within, lower towards their membranes.
 
-    Parameters
-    ----------
-    labels : (Z, Y, X) integer array
-        0 = background. The border of the volume is no membrane.
-
-    Returns
-    -------
-    (Z, Y, X) float32 array
-        Share of voxels without another label next to them, blurred by a Gaussian of one voxel; 0
-        in the background. Between two thick cells it falls to 0.375.
+    It is the share of voxels without another label next to them, blurred by a Gaussian of one
+    voxel: 0.375 between two thick cells, 0 in the background. The volume's border is no membrane.
     """
     touching = ndimage.generate_binary_structure(labels.ndim, 1)
     least, most = (
@@ -259,19 +230,10 @@ def level_within_cells(labels: NDArray[np.integer]) -> NDArray[np.float32]:
     return np.asarray(np.where(labels > 0, np.minimum(level, 1), 0), np.float32)
 
 
-def centre_heat(flow: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return the closeness of each voxel to the centre of its object, from the flow.
+def _centre_heat(flow: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return the closeness ``exp(-|(c - p) / h|^2 / (2 0.25^2))`` of voxels to their centre.
 
-    Parameters
-    ----------
-    flow : (3, Z, Y, X) float32 array
-        ``tanh(2 (c - p) / h)``.
-    inside : (Z, Y, X) bool array
-
-    Returns
-    -------
-    (Z, Y, X) float32 array
-        ``exp(-|(c - p) / h|^2 / (2 0.25^2))``, 0 outside.
+    The distance follows from the flow, ``tanh(2 (c - p) / h)``; outside of objects it is 0.
     """
     heat = np.zeros(inside.shape, np.float32)
     away = np.arctanh(np.clip(flow[:, inside], -0.999, 0.999)) / 2
@@ -320,11 +282,3 @@ def _diameters(labels: NDArray[np.uint16], level: NDArray[Any]) -> NDArray[np.fl
     for plane, share in zip(labels, level, strict=True):
         np.maximum(areas, np.bincount(plane[share > _SOLID], minlength=count), out=areas)
     return 2 * np.sqrt(areas[1:][areas[1:] > 0] / np.pi)
-
-
-def _in_nuclei(
-    image: NDArray[np.float32], means: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return light and means in units of the median one as it is seen, after the blur."""
-    unit = float(np.median(means[means > 0])) if (means > 0).any() else 1.0
-    return image / np.float32(unit), means / np.float32(unit)

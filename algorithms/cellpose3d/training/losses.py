@@ -1,7 +1,5 @@
 """Losses of the network: the level at any threshold, the flow inside, the centres."""
 
-from typing import NamedTuple
-
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -23,17 +21,10 @@ class LossWeights(Described):
     per_step: int = Field(2, ge=1, description="thresholds per step")
 
 
-class Losses(NamedTuple):
-    """A loss and its parts; all scalars."""
-
-    total: Tensor
-    level: Tensor
-    flow: Tensor
-    heat: Tensor
-
-
-def losses(prediction: Tensor, target: Tensor, thresholds: Tensor, weights: LossWeights) -> Losses:
-    """Return the loss of a batch.
+def losses(
+    prediction: Tensor, target: Tensor, thresholds: Tensor, weights: LossWeights
+) -> dict[str, Tensor]:
+    """Return the loss of a batch, ``total``, and its parts ``level``, ``flow``, ``heat``; scalars.
 
     Parameters
     ----------
@@ -48,7 +39,8 @@ def losses(prediction: Tensor, target: Tensor, thresholds: Tensor, weights: Loss
     level = level_loss(prediction[:, 0], target[:, 0], thresholds)
     flow = flow_loss(prediction[:, 1:4], target[:, 1:4], target[:, :1] > 0)
     heat = functional.binary_cross_entropy_with_logits(prediction[:, 4], target[:, 4])
-    return Losses(level + weights.flow * flow + weights.heat * heat, level, flow, heat)
+    total = level + weights.flow * flow + weights.heat * heat
+    return {"total": total, "level": level, "flow": flow, "heat": heat}
 
 
 def level_loss(logit: Tensor, level: Tensor, thresholds: Tensor) -> Tensor:

@@ -1,7 +1,6 @@
 """Patches for training: a random place, camera and symmetry for each, by its number alone."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,22 +43,9 @@ class Patches(Described):
     augment: AugmentRanges = AugmentRanges()
 
 
-class Batch(NamedTuple):
-    """Patches of one step.
-
-    Parameters
-    ----------
-    image : (N, 1, Z, Y, X) float32 array
-        Normalised.
-    target : (N, 5, Z, Y, X) float32 array
-        Level, flow along z, y, x, heat of the centre.
-    """
-
-    image: Image
-    target: Image
-
-
-def draw_batch(cases: Sequence[TrainingCase], settings: Patches, seed: int, step: int) -> Batch:
+def draw_batch(
+    cases: Sequence[TrainingCase], settings: Patches, seed: int, step: int
+) -> dict[str, Image]:
     """Return the patches of a step.
 
     Parameters
@@ -71,10 +57,18 @@ def draw_batch(cases: Sequence[TrainingCase], settings: Patches, seed: int, step
     step : int
         Each patch of each step has a random stream of its own: any step can be drawn without
         those before it.
+
+    Returns
+    -------
+    image : (N, 1, Z, Y, X) float32 array
+        Normalised.
+    target : (N, 5, Z, Y, X) float32 array
+        Level, flow along z, y, x, heat of the centre.
     """
     streams = np.random.SeedSequence([seed, step]).spawn(settings.batch)
     drawn = [draw_patch(np.random.default_rng(stream), cases, settings) for stream in streams]
-    return Batch(np.stack([image[None] for image, _ in drawn]), np.stack([t for _, t in drawn]))
+    images, targets = zip(*drawn, strict=True)
+    return {"image": np.stack(images)[:, None], "target": np.stack(targets)}
 
 
 def draw_patch(
@@ -155,9 +149,8 @@ def _place(rng: np.random.Generator, case: TrainingCase, settings: Patches) -> S
     size = np.array(settings.shape, np.int64)
     room = np.array(case.shape, np.int64) - size
     near = rng.random() < settings.near
-    anywhere = rng.integers(0, room + 1)
+    corner = rng.integers(0, room + 1)
     shift = rng.integers(-size // 3, size // 3 + 1)
-    corner = anywhere
     if near and len(case.centres):
         centre = case.centres[int(rng.integers(len(case.centres)))]
         corner = np.clip(centre - size // 2 + shift, 0, room)

@@ -37,8 +37,7 @@ def build(settings: Settings) -> Parts:
 
 def batch(cases: Cases[TrainingCase], settings: Settings, step: int) -> Arrays:
     """Return images (N, 1, Z, Y, X) and targets (N, 5, Z, Y, X) of a step, see `draw_batch`."""
-    image, target = draw_batch(cases["images"], settings.patches, settings.schedule.seed, step)
-    return {"image": image, "target": target}
+    return draw_batch(cases["images"], settings.patches, settings.schedule.seed, step)
 
 
 def step(state: State, batch: Tensors, settings: Settings) -> Tensors:
@@ -47,8 +46,8 @@ def step(state: State, batch: Tensors, settings: Settings) -> Tensors:
     with state.autocast():
         prediction = state.modules["network"](batch["image"])
     found = losses(prediction, batch["target"], thresholds, settings.loss)
-    state.update("adam", found.total)
-    return found._asdict()
+    state.update("adam", found["total"])
+    return found
 
 
 def describe(cases: Cases[TrainingCase], settings: Settings) -> Mapping[str, Any]:  # noqa: ARG001

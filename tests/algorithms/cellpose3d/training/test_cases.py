@@ -16,9 +16,9 @@ from algorithms.cellpose3d.training.cases import (
     FLOW_UNIT,
     SHARE_UNIT,
     Files,
-    centre_heat,
+    _centre_heat,
+    _level_within_cells,
     find_cases,
-    level_within_cells,
     load_case,
 )
 from cytosuite.errors import InputError
@@ -75,7 +75,7 @@ def test_a_real_case_is_normalised_and_has_full_level_inside(tmp_path):
 def test_the_level_of_cells_falls_where_they_touch_and_not_at_the_border_of_the_volume():
     labels = np.ones((12, 16, 40), np.uint16)
     labels[..., 20:] = 2
-    level = level_within_cells(labels)
+    level = _level_within_cells(labels)
     # Two voxels side by side are border: P(1.5 > x > -0.5) of a normal distribution is missing.
     expected = 1 - (ndtr(1.5) - ndtr(-0.5))
     np.testing.assert_allclose(level[..., 19:21], expected, atol=0.02)
@@ -86,20 +86,20 @@ def test_the_level_of_cells_falls_where_they_touch_and_not_at_the_border_of_the_
 def test_the_level_of_cells_does_not_depend_on_their_numbers_and_is_0_outside():
     labels = np.zeros((9, 14, 14), np.uint16)
     labels[1:8, 2:7, 2:12], labels[1:8, 7:12, 2:12] = 3, 9
-    level = level_within_cells(labels)
+    level = _level_within_cells(labels)
     assert not level[labels == 0].any()
     assert (level[labels > 0] > 0).all()
     other = np.array([0, 0, 0, 500, 0, 0, 0, 0, 0, 2], np.uint16)[labels]
-    np.testing.assert_array_equal(level_within_cells(other), level)
-    assert not level_within_cells(np.zeros((4, 4, 4), np.uint16)).any()
+    np.testing.assert_array_equal(_level_within_cells(other), level)
+    assert not _level_within_cells(np.zeros((4, 4, 4), np.uint16)).any()
 
 
 def test_light_is_in_units_of_the_median_membrane_and_every_cell_has_a_level(tmp_path):
     case = load_case(find_cases(cells_folder(tmp_path), "membrane")[0], PATCH)
     assert case.simulated
     labels = case.labels
-    np.testing.assert_array_equal(case.level, np.rint(255 * level_within_cells(labels)))
-    lack = 1 - level_within_cells(labels)
+    np.testing.assert_array_equal(case.level, np.rint(255 * _level_within_cells(labels)))
+    lack = 1 - _level_within_cells(labels)
     means = [np.average(case.image[labels == k], weights=lack[labels == k]) for k in (1, 2)]
     assert np.median(means) == pytest.approx(1, rel=1e-3)
     assert case.image[labels > 0].max() > 1 > 0.2 > case.image[:, 14, 4].max()
@@ -136,7 +136,7 @@ def test_small_volumes_are_padded_to_a_patch_without_new_nuclei(tmp_path):
 def test_heat_peaks_at_the_centre_and_ends_within_the_object():
     labels = np.zeros((9, 13, 13), np.int32)
     labels[1:8, 2:11, 2:11] = 1
-    heat = centre_heat(flow_targets(labels), labels > 0)
+    heat = _centre_heat(flow_targets(labels), labels > 0)
     assert np.unravel_index(heat.argmax(), heat.shape) == (4, 6, 6)
     assert heat.max() == pytest.approx(1)
     # A quarter of the half extent of 4.5 voxels is one standard deviation.

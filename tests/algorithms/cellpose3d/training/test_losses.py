@@ -57,9 +57,8 @@ def test_the_total_is_the_weighted_sum():
     prediction = torch.randn(2, 5, 2, 4, 4, generator=generator)
     target = torch.rand(2, 5, 2, 4, 4, generator=generator)
     found = losses(prediction, target, THRESHOLDS, LossWeights(flow=3.0, heat=5.0))
-    assert float(found.total) == pytest.approx(
-        float(found.level + 3 * found.flow + 5 * found.heat), rel=1e-6
-    )
+    expected = float(found["level"] + 3 * found["flow"] + 5 * found["heat"])
+    assert float(found["total"]) == pytest.approx(expected, rel=1e-6)
 
 
 def test_thresholds_are_drawn_log_uniformly_from_the_range():

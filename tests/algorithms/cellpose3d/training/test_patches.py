@@ -24,16 +24,16 @@ def cases(tmp_path_factory):
 
 
 def _bytes(batch):
-    return batch.image.tobytes() + batch.target.tobytes()
+    return batch["image"].tobytes() + batch["target"].tobytes()
 
 
 def test_a_batch_has_the_promised_form(cases):
     batch = draw_batch(cases, SMALL, 0, 0)
-    assert batch.image.shape == (3, 1, 8, 16, 16)
-    assert batch.target.shape == (3, 5, 8, 16, 16)
-    assert batch.image.dtype == batch.target.dtype == np.float32
-    assert np.isfinite(batch.image).all()
-    level, flow, heat = batch.target[:, 0], batch.target[:, 1:4], batch.target[:, 4]
+    assert batch["image"].shape == (3, 1, 8, 16, 16)
+    assert batch["target"].shape == (3, 5, 8, 16, 16)
+    assert batch["image"].dtype == batch["target"].dtype == np.float32
+    assert np.isfinite(batch["image"]).all()
+    level, flow, heat = batch["target"][:, 0], batch["target"][:, 1:4], batch["target"][:, 4]
     assert level.min() == heat.min() == 0
     assert 0 < level.max() <= 1
     assert np.abs(flow).max() <= 1
@@ -65,7 +65,7 @@ def test_patches_near_nuclei_hold_more_of_them(cases):
     share = {}
     for near in (0.0, 1.0):
         settings = SMALL.model_copy(update={"near": near, "camera": camera})
-        targets = [draw_batch(wide, settings, 0, k).target[:, 0] for k in range(20)]
+        targets = [draw_batch(wide, settings, 0, k)["target"][:, 0] for k in range(20)]
         share[near] = np.mean([target.any((1, 2, 3)) for target in targets])
     assert share[1.0] > 0.9
     assert share[0.0] < 0.3
@@ -85,7 +85,7 @@ def test_nuclei_hidden_by_the_light_of_others_are_no_target(cases):
     def voxels(contrast):
         camera = CameraRanges(photons=(500, 500.001), visibility=0.0, contrast=contrast)
         settings = SMALL.model_copy(update={"camera": camera, "near": 1.0})
-        return sum((draw_batch(cases, settings, 0, k).target[:, 0] > 0).sum() for k in range(5))
+        return sum((draw_batch(cases, settings, 0, k)["target"][:, 0] > 0).sum() for k in range(5))
 
     assert voxels(0.0) > 0
     assert voxels(100.0) == 0
@@ -96,7 +96,7 @@ def test_invisible_nuclei_are_no_target_but_stay_in_the_image(cases):
         camera = CameraRanges(photons=(20, 20.001), visibility=visibility)
         settings = SMALL.model_copy(update={"near": 1.0, "camera": camera})
         drawn = [draw_batch(cases, settings, 0, k) for k in range(10)]
-        return [b.target for b in drawn], [b.image for b in drawn]
+        return [b["target"] for b in drawn], [b["image"] for b in drawn]
 
     (all_targets, all_images), (few_targets, few_images) = nuclei(0.0), nuclei(5.0)
     (no_targets, _) = nuclei(1e6)
@@ -109,7 +109,7 @@ def test_invisible_nuclei_are_no_target_but_stay_in_the_image(cases):
 def test_the_background_is_near_zero_whatever_the_camera(cases):
     settings = Patches(shape=(10, 24, 24), batch=8, near=0.0)
     batch = draw_batch(cases, settings, 0, 0)
-    for image, target in zip(batch.image[:, 0], batch.target[:, 0], strict=True):
+    for image, target in zip(batch["image"][:, 0], batch["target"][:, 0], strict=True):
         assert abs(np.percentile(image[target == 0], 30)) < 0.25
 
 
