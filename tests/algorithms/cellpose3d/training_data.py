@@ -1,10 +1,11 @@
 """Small volumes with two round nuclei, laid out as a simulated dataset and as a real folder."""
 
 import json
+from shutil import rmtree
 
 import numpy as np
 
-from cytosuite.formats import write
+from cytosuite.formats import read, write
 from cytosuite.volume import Volume
 
 SPACING = (2.0, 0.8, 0.8)
@@ -35,6 +36,18 @@ def simulated_folder(folder, cases=2):
         ):
             write(home / place / f"{name}.tif", Volume(array, SPACING))
     (folder / "dataset.json").write_text(json.dumps({"fingerprint": "f" * 64}))
+    return folder
+
+
+def chain_folder(folder, cases=2):
+    """Write simulated cases behind an algorithm that makes new images, and return the folder."""
+    for home in (simulated_folder(folder, cases) / "cases").iterdir():
+        light = read(home / "companions" / "step-3-light" / f"{home.name}.tif").array
+        noise = np.random.default_rng(0).normal(100, 3, SHAPE)
+        image = Volume((50 * light + noise).astype(np.float32), SPACING)
+        write(home / "sockets" / "images" / "microscopy-image" / f"{home.name}.tif", image)
+        rmtree(home / "companions" / "step-3-light")  # a stage of the former image
+        (home / "case.json").write_text(json.dumps({"through": [{"algorithm": "other"}]}))
     return folder
 
 

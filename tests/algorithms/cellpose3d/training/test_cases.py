@@ -5,6 +5,7 @@ from training_data import (
     SHAPE,
     SPACING,
     cells_folder,
+    chain_folder,
     plain_folder,
     real_folder,
     scene,
@@ -70,6 +71,25 @@ def test_a_real_case_is_normalised_and_has_full_level_inside(tmp_path):
     np.testing.assert_array_equal(case.level, SHARE_UNIT * (case.labels > 0))
     assert abs(np.median(case.image[case.labels == 0])) < 0.2
     assert case.image.max() > 1
+
+
+def test_images_behind_a_chain_count_like_real_ones(tmp_path):
+    files = find_cases(chain_folder(tmp_path / "a"))
+    assert [(each.name, each.simulated, each.level) for each in files] == [
+        ("case_0", False, None),
+        ("case_1", False, None),
+    ]
+    case = load_case(files[0], PATCH)
+    real = load_case(find_cases(real_folder(tmp_path / "b"))[0], PATCH)
+    for name in ("image", "labels", "level", "flow", "heat", "own"):
+        np.testing.assert_array_equal(getattr(case, name), getattr(real, name))
+    assert not case.tails.any()
+
+
+def test_a_case_without_a_chain_in_its_facts_is_simulated(tmp_path):
+    folder = simulated_folder(tmp_path, 1)
+    (folder / "cases" / "case_0" / "case.json").write_text('{"sockets": []}')
+    assert find_cases(folder)[0].simulated
 
 
 def test_the_level_of_cells_falls_where_they_touch_and_not_at_the_border_of_the_volume():

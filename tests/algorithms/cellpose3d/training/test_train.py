@@ -6,7 +6,7 @@ import signal
 import pytest
 import torch
 from safetensors.torch import load_file
-from training_data import cells_folder, real_folder, simulated_folder
+from training_data import cells_folder, chain_folder, real_folder, simulated_folder
 
 from algorithms.cellpose3d.network import load as load_network
 from algorithms.cellpose3d.training.settings import Settings
@@ -188,6 +188,14 @@ def test_cells_are_trained_on_their_membranes(settings, tmp_path):
     assert card.trained["settings"]["channel"] == "membrane"
     with pytest.raises(InputError, match="light of the nucleus, found membrane"):
         _train(settings, folder, tmp_path / "nuclei.json")
+
+
+def test_a_dataset_behind_a_chain_is_trained_on(settings, tmp_path):
+    folder = chain_folder(tmp_path / "chain")
+    card = read_card(_train(settings.with_schedule(steps=2), folder, tmp_path / "m.json"))
+    assert card.trained["cases"] == {"images": 2}
+    assert card.trained["data"] == {"images": ["f" * 64]}
+    assert card.describes["spacing"] == (2.0, 0.8, 0.8)
 
 
 def test_a_gradient_that_is_not_finite_ends_the_training(data, settings):
