@@ -47,16 +47,12 @@ def distances(
 
     Parameters
     ----------
-    field : (z, y, x) float32 array
-        Signed distance of the stored nucleus.
-    spacing : (3,) float64 array
-        Of the field, in its unit of length.
+    field, spacing : (z, y, x) float32 and (3,) float64 arrays
+        Signed distance of the stored nucleus, and its voxel size, in one unit of length.
     local : three float64 arrays
         Positions of the box's planes, rows and columns from the body's centre.
-    to_index, origin : (3, 3) and (3,) float64 arrays
-        From there to positions in voxels of the field.
-    to_axes : (3, 3) float64 array
-        From there to positions in units of the body's semi-axes.
+    to_index, origin, to_axes : (3, 3), (3,) and (3, 3) float64 arrays
+        From there to positions in voxels of the field, and in units of the body's semi-axes.
     limit : float
         In the unit of the field.
     found, position, distance : (n,), (3, n), (n,) arrays
@@ -65,7 +61,7 @@ def distances(
     Returns
     -------
     int
-        How many voxels were kept.
+        Number of voxels that were kept.
     """
     count = flat = 0
     nz, ny, nx = field.shape
@@ -95,18 +91,10 @@ def distances(
 def averages(
     field: Image, position: Image, to_index: Array, origin: Array, parts: Array, out: Image
 ) -> None:
-    """Average a field over several points of each voxel.
+    """Write means (n,) of a field (z, y, x) over several points of each voxel.
 
-    Parameters
-    ----------
-    field : (z, y, x) float32 array
-    position : (3, n) float32 array
-    to_index, origin : (3, 3) and (3,) float64 arrays
-        From there to positions in voxels of the field.
-    parts : (k, 3) float64 array
-        Offsets of the points in voxels of the field.
-    out : (n,) float32 array
-        Filled.
+    `position` (3, n) and `to_index` (3, 3), `origin` (3,) give the voxels, `parts` (k, 3) the
+    offsets of the points, in voxels of the field.
     """
     nz, ny, nx = field.shape
     for n in range(position.shape[1]):
@@ -116,10 +104,6 @@ def averages(
         px = to_index[2, 0] * z + to_index[2, 1] * y + to_index[2, 2] * x + origin[2]
         total = 0.0
         for k in range(parts.shape[0]):
-            total += sample(
-                field,
-                clip(pz + parts[k, 0], nz),
-                clip(py + parts[k, 1], ny),
-                clip(px + parts[k, 2], nx),
-            )
+            qz, qy, qx = pz + parts[k, 0], py + parts[k, 1], px + parts[k, 2]
+            total += sample(field, clip(qz, nz), clip(qy, ny), clip(qx, nx))
         out[n] = total / parts.shape[0]

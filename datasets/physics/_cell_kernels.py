@@ -107,15 +107,8 @@ def _candidates(table: Table, middle: Floats, ball: float, near: Numbers) -> int
         nearest = _length(d0, d1, d2) - table.cells[i].largest - ball
         if key(nearest, heavy, table.cells[i].radius, softness, inverse) > upper + margin:
             continue
-        frame, axes = table.cells[i].frame, table.cells[i].axes
-        s = distance(
-            frame[0, 0] * d0 + frame[0, 1] * d1 + frame[0, 2] * d2,
-            frame[1, 0] * d0 + frame[1, 1] * d1 + frame[1, 2] * d2,
-            frame[2, 0] * d0 + frame[2, 1] * d1 + frame[2, 2] * d2,
-            axes[0],
-            axes[1],
-            axes[2],
-        )
+        axes, (l0, l1, l2) = table.cells[i].axes, _local(table.cells[i].frame, d0, d1, d2)
+        s = distance(l0, l1, l2, axes[0], axes[1], axes[2])
         slack = table.cells[i].steepest * ball
         if key(s - slack, heavy, table.cells[i].radius, softness, inverse) <= upper + margin:
             light = max(table.cells[i].weight - table.cells[i].wrinkle, lightest)
@@ -123,6 +116,16 @@ def _candidates(table: Table, middle: Floats, ball: float, near: Numbers) -> int
             near[count] = i
             count += 1
     return count
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _local(frame: Floats, d0: float, d1: float, d2: float) -> tuple[float, float, float]:
+    """Return a vector in the frame of a nucleus."""
+    return (
+        frame[0, 0] * d0 + frame[0, 1] * d1 + frame[0, 2] * d2,
+        frame[1, 0] * d0 + frame[1, 1] * d1 + frame[1, 2] * d2,
+        frame[2, 0] * d0 + frame[2, 1] * d1 + frame[2, 2] * d2,
+    )
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -185,10 +188,7 @@ def _slope(
     """Write the gradient (3,) of a cell's key at voxel `at` of a row with its waves."""
     lightest, heaviest, softness, inverse = table.scale
     centre, axes, frame = table.cells[i].centre, table.cells[i].axes, table.cells[i].frame
-    d0, d1, d2 = z - centre[0], y - centre[1], x - centre[2]
-    l0 = frame[0, 0] * d0 + frame[0, 1] * d1 + frame[0, 2] * d2
-    l1 = frame[1, 0] * d0 + frame[1, 1] * d1 + frame[1, 2] * d2
-    l2 = frame[2, 0] * d0 + frame[2, 1] * d1 + frame[2, 2] * d2
+    l0, l1, l2 = _local(frame, z - centre[0], y - centre[1], x - centre[2])
     s = max(distance(l0, l1, l2, axes[0], axes[1], axes[2]), ZERO)
     u0, u1, u2 = ONE / (axes[0] + s), ONE / (axes[1] + s), ONE / (axes[2] + s)
     g0, g1, g2 = l0 * u0 * u0, l1 * u1 * u1, l2 * u2 * u2
@@ -349,15 +349,14 @@ def fill(
 
     Parameters
     ----------
-    table : Table
-    positions : tuple of (Z,), (Y,), (X,) float32 arrays
-        µm, of the voxels.
+    table, positions : Table, tuple of (Z,), (Y,), (X,) float32 arrays
+        Cells; positions of the voxels in µm.
     ripples : (2, K, X) float32 array
         Cosine and sine of the waves along x.
     outside : (Z, Y, X) float32 array
-        Signed distance from the tissue.
+        Signed distance from the tissue in µm.
     block : tuple of int
-        Voxels which share a list of candidates.
+        Voxels that share a list of candidates.
     labels, image : (Z, Y, X) uint16 and float32 arrays
         Changed in place; either may be empty.
     """

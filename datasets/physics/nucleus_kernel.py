@@ -76,15 +76,9 @@ def _bump(x: np.float32) -> np.float32:
 
 @compiled
 def add_waves(z: Floats, y: Floats, x: Floats, waves: Floats, out: Floats) -> None:
-    """Write the sum of plane waves, of variance 1 on average, at n directions.
+    """Write the sum (n,) of plane waves, of variance 1 on average, at unit vectors z, y, x (n,).
 
-    Parameters
-    ----------
-    z, y, x : (n,) float32 arrays
-        Unit vectors.
-    waves : (4, K) float32 array
-        Wave vector (z, y, x) and phase of each.
-    out : (n,) float32 array
+    `waves` (4, K) holds the wave vector (z, y, x) and the phase of each.
     """
     out[:] = ZERO
     norm = np.float32(np.sqrt(2 / waves.shape[1]))
@@ -96,20 +90,10 @@ def add_waves(z: Floats, y: Floats, x: Floats, waves: Floats, out: Floats) -> No
 
 @compiled
 def measure(sphere: Floats, waves: Floats, roughness: np.float32) -> tuple[float, float, float]:
-    """Return the numbers that turn waves into a surface of the same volume.
+    """Return the numbers that turn waves (4, K) into a surface of the same volume.
 
-    Parameters
-    ----------
-    sphere : (3, D) float32 array
-        Directions spread evenly.
-    waves : (4, K) float32 array
-    roughness : float32
-
-    Returns
-    -------
-    mean, scale, largest : float
-        Mean height of the waves; factor on ``1 + roughness * (height - mean)``; about the largest
-        radius that comes of it, a little more.
+    They are the mean height of the waves at directions `sphere` (3, D) spread evenly, the factor
+    on ``1 + roughness * (height - mean)``, and a little more than the largest radius that follows.
     """
     height = np.empty(sphere.shape[1], np.float32)
     add_waves(sphere[0], sphere[1], sphere[2], waves, height)
@@ -220,12 +204,8 @@ def cut(
 
     Returns
     -------
-    inside : (n,) int64 array
-        Flat indices in the box.
-    position : (3, n) float32 array
-        In units of the semi-axes, unbent.
-    distance : (n,) float32 array
-        From the centre relative to the surface.
+    (n,) int64 and (3, n), (n,) float32 arrays
+        `inside`, `position` (unbent) and `distance` of a `datasets.physics.bodies.Patch`.
     """
     mean, scale, largest = np.float32(surface[0]), np.float32(surface[1]), surface[2]
     inside, position = _fill(z, y, x, to_axes, bounds(largest * rim, float(bend)))
@@ -322,10 +302,8 @@ def dye(
 
     Parameters
     ----------
-    shape : (3,) int64 array
-        Of the box.
-    inside, position, distance : (n,), (3, n) and (n,) arrays
-        See `cut`.
+    shape, inside, position, distance : (3,), (n,), (3, n) and (n,) arrays
+        Of the box, and from `cut`.
     tile, starts : (z, y, x) float32 and (2, 3) int64 arrays
         Periodic noise; the voxels of it with which the box begins, for clumps and for the rest.
     semi_axes, nucleoli : (3,) and (M, 4) float32 arrays

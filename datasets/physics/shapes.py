@@ -190,9 +190,12 @@ def draw_nuclei(
         (a plate of `CONDENSED` times the volume and the brightness that belongs to it) and late
         (elongated, of the resting size; `datasets.physics.mitosis.divide` makes a pair of it).
     """
-    phase = _phases(rng, count, mitotic_fraction)
+    limits = 1 - mitotic_fraction * (1 - np.cumsum((0.0, *MITOSIS[:-1])))
+    phase = np.searchsorted(limits, rng.random(count), side="right").astype(np.int64)
     flat = (rng.random(count) < flat_fraction) & (phase < METAPHASE)
-    radius, factor = _sizes(rng, phase)
+    condensed, stages = rng.uniform(*CONDENSED, count), [phase == PROPHASE, phase == METAPHASE]
+    radius = np.select(stages, [1.2, condensed], 1.0) ** (1 / 3)
+    factor = np.select(stages, [1.4, condensed**-CONDENSING], 1.0)
     radius *= diameter_um / 2 * np.exp(rng.normal(0.0, diameter_spread, count))
     axes = np.exp(_elongations(rng, phase, flat, axis_spread))
     resting = (phase == INTERPHASE)[:, None, None]
@@ -211,13 +214,11 @@ def draw_nuclei(
 
 
 def align(nuclei: Nuclei, chosen: NDArray[np.integer], normals_um: Array) -> Nuclei:
-    """Return the population with the shortest axes of some nuclei turned along directions.
+    """Return the population with the shortest axes of the chosen nuclei (n,) turned along vectors.
 
     Parameters
     ----------
-    nuclei : Nuclei
-    chosen : (n,) int array
-        Which.
+    nuclei, chosen : Nuclei, (n,) int array
     normals_um : (n, 3) float array
         Direction z, y, x for each, of any length but 0: of a surface's outer normal, for the edges
         bend inwards.
@@ -268,25 +269,8 @@ def random_waves(rng: np.random.Generator, count: int) -> Array:
     return np.concatenate([directions * lengths, phases], axis=1)
 
 
-def _phases(rng: np.random.Generator, count: int, mitotic_fraction: float) -> NDArray[np.int64]:
-    """Return the phase (N,) of each nucleus."""
-    limits = 1 - mitotic_fraction * (1 - np.cumsum((0.0, *MITOSIS[:-1])))
-    return np.searchsorted(limits, rng.random(count), side="right").astype(np.int64)
-
-
-def _sizes(rng: np.random.Generator, phase: NDArray[np.int64]) -> tuple[Array, Array]:
-    """Return the factors (N,) on radius and brightness that come with the phase."""
-    condensed = rng.uniform(*CONDENSED, len(phase))
-    volume = np.select([phase == PROPHASE, phase == METAPHASE], [1.2, condensed], 1.0)
-    factor = np.select([phase == PROPHASE, phase == METAPHASE], [1.4, condensed**-CONDENSING], 1.0)
-    return volume ** (1 / 3), factor
-
-
 def _elongations(
-    rng: np.random.Generator,
-    phase: NDArray[np.int64],
-    flat: NDArray[np.bool_],
-    axis_spread: float,
+    rng: np.random.Generator, phase: NDArray[np.int64], flat: NDArray[np.bool_], axis_spread: float
 ) -> Array:
     """Return logarithms (N, 3) of the axes, ascending and of mean 0."""
     count = len(phase)

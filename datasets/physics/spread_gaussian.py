@@ -119,15 +119,9 @@ class GaussianSpread:
 
     def _lateral(self, depth_um: float) -> tuple[csr_array, csr_array]:
         """Return the matrices along y and x for light from a depth."""
-        depth = np.asarray(depth_um)
-        rows, columns = (
-            means(
-                axis_um(self._grid, axis),
-                axis_um(self._detector, axis),
-                self._psf.sigma_at(axis, depth),
-            )
-            for axis in (1, 2)
-        )
+        sigmas = [self._psf.sigma_at(axis, np.asarray(depth_um)) for axis in range(3)]
+        source, target = self._grid, self._detector
+        rows, columns = (means(axis_um(source, a), axis_um(target, a), sigmas[a]) for a in (1, 2))
         return rows, columns
 
 

@@ -45,7 +45,7 @@ class SampledSpread:
         self._reach = tuple(int(n) // 2 for n in size)
         depths = axis_um(grid, 0)[0] - detector.origin[0]
         self._weights = resampled.weights(depths, detector.size_um[0])
-        self._transfers: tuple[tuple[int, ...], dict[int, Spectrum]] = ((), {})
+        self._transfers: dict[tuple[int, tuple[int, ...]], Spectrum] = {}
 
     def slab_bytes(self, planes: int) -> int:
         """Return the memory needed for a slab of so many planes, besides the light itself."""
@@ -63,14 +63,16 @@ class SampledSpread:
         whole = tuple(n + 2 * r for n, r in zip(light.shape, self._reach, strict=True))
         shape = padded_shape(whole, (0, 0, 0))
         weights = self._weights[:, start : start + len(light)]
+        used = [(index, shape) for index, weight in enumerate(weights) if weight.any()]
+        self._transfers = {key: t for key, t in self._transfers.items() if key in used}
         spectrum = None
-        for index, weight in enumerate(weights):
-            if not weight.any():
-                self._transfers[1].pop(index, None)  # passed, or not yet reached
-                continue
+        for key in used:
+            if key not in self._transfers:
+                self._transfers[key] = self._transfer(*key)
+            weight = weights[key[0]]
             part = light if (weight == 1).all() else light * weight[:, None, None]
             term = scipy.fft.rfftn(part, shape, workers=1)
-            term *= self._transfer(index, shape)
+            term *= self._transfers[key]
             spectrum = term if spectrum is None else np.add(spectrum, term, out=spectrum)
         spread = scipy.fft.irfftn(spectrum, shape, workers=1, overwrite_x=True)
         spread = spread[tuple(slice(n) for n in whole)]
@@ -87,20 +89,11 @@ class SampledSpread:
 
     def _transfer(self, index: int, shape: tuple[int, ...]) -> Spectrum:
         """Return the transform of a kernel whose first voxel is `reach` before the point."""
-        if self._transfers[0] != shape:  # slabs are of one size but for the last
-            self._transfers = (shape, {})
-        known = self._transfers[1]
-        if index not in known:
-            kernel = self._kernels[index]
-            spread = np.zeros(shape, np.float32)
-            spread[
-                tuple(
-                    slice(r - n // 2, r - n // 2 + n)
-                    for r, n in zip(self._reach, kernel.shape, strict=True)
-                )
-            ] = kernel
-            known[index] = scipy.fft.rfftn(spread, workers=1, overwrite_x=True)
-        return known[index]
+        kernel = self._kernels[index]
+        sizes = zip(self._reach, kernel.shape, shape, strict=True)
+        pads = [(r - n // 2, size - n - (r - n // 2)) for r, n, size in sizes]
+        transfer: Spectrum = scipy.fft.rfftn(np.pad(kernel, pads), workers=1, overwrite_x=True)
+        return transfer
 
 
 def add_means(image: Image, grid: Grid, detector: Grid, out: Image) -> None:
