@@ -1,6 +1,6 @@
 """Translate optics and camera of the published simulators into our units: µm and photons."""
 
-from datasets.spheroid.migration.published import Published, Recipe, Remarks, Version, tidy
+from datasets.spheroid.migration.published import Migration, Published, Recipe, Version, tidy
 
 SCALE = 255  # grey values of the published images, always 8 bits
 NO_SHOT_NOISE = 1e4  # photons per grey value: shot noise of 0.16 grey values at full scale
@@ -8,7 +8,7 @@ LENGTHS = {"f2": 150.0, "f3": 200.0}  # attenuation laws with a fixed length, vo
 DELAYS = {"f1": -5, "f3": 10, "f3p": 10}  # and those with a delay, voxels
 
 
-def optics_of(old: Published, image: Recipe, version: Version, log: Remarks) -> Recipe:
+def optics_of(old: Published, image: Recipe, version: Version, log: Migration) -> Recipe:
     """Return attenuation and blur; `image` is the section of the new recipe."""
     optics: Recipe = {"cytoplasm": 0.0, "haze": 0.0}
     log.notes.append("optics: cytoplasm and haze are 0, the published simulation has none")
@@ -28,7 +28,7 @@ def optics_of(old: Published, image: Recipe, version: Version, log: Remarks) -> 
     return optics
 
 
-def _attenuation(old: Published, image: Recipe, version: Version, log: Remarks) -> Recipe:
+def _attenuation(old: Published, image: Recipe, version: Version, log: Migration) -> Recipe:
     """Return the law of dimming; published lengths count output voxels along z.
 
     The laws, clipped to [0, 1], of depth d in voxels: ``fOld = (d / slices + 1)^-6 + 0.2``,
@@ -71,7 +71,7 @@ def _simulated_slices(old: Published, image: Recipe) -> float | None:
     return float(slices + round(30 * finest[0] / old.px_size_sim_img[0]))
 
 
-def camera_of(old: Published, version: Version, log: Remarks) -> Recipe:
+def camera_of(old: Published, version: Version, log: Migration) -> Recipe:
     """Return the camera, from grey values to photons."""
     factor = old.noise_poisson_factor
     camera: Recipe = {"bits": 8, "background_photons": 0.0}

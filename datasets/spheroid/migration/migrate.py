@@ -9,7 +9,6 @@ Bruch et al., PLoS ONE 18 (2023), doi:10.1371/journal.pone.0283828 (first versio
 Biology (2025), doi:10.1038/s42003-025-07469-2 (second version, with or without simulated cells).
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from cytosuite.errors import InputError
@@ -20,9 +19,9 @@ from datasets.spheroid.migration.light import camera_of, optics_of
 from datasets.spheroid.migration.published import (
     EXPECTED,
     MACHINE,
+    Migration,
     Published,
     Recipe,
-    Remarks,
     Version,
     tidy,
     version_of,
@@ -30,25 +29,6 @@ from datasets.spheroid.migration.published import (
 
 DOI = {1: "10.1371/journal.pone.0283828", 2: "10.1038/s42003-025-07469-2"}
 MOST_PLACES = 20000  # that a recipe may ask to be tried
-
-
-@dataclass(frozen=True, slots=True)
-class Migration:
-    """A recipe made from a published parameter file, with remarks for the reader.
-
-    Parameters
-    ----------
-    recipe : dict
-        ``dataset``, ``title``, ``description``, ``cases``, ``references`` and ``parameters``.
-    untranslated : tuple of str
-        One line per key without counterpart, with the reason.
-    notes : tuple of str
-        One line per value that changed its meaning or is not in the file.
-    """
-
-    recipe: Recipe
-    untranslated: tuple[str, ...]
-    notes: tuple[str, ...]
 
 
 def migrate(path: Path) -> Migration:
@@ -79,40 +59,39 @@ def migrate(path: Path) -> Migration:
             "with keys like input_spheroid_mask), found none of its keys"
         )
     old = parse(path, {key: value for key, value in values.items() if key in known}, Published)
-    log = Remarks()
-    log.untranslated += [f"{key}: not a published key" for key in values if key not in known]
     version = version_of(values)
-    log.notes += [
-        f"{key}: not in the file; what it sets keeps our default"
-        for key in EXPECTED[version]
-        if key not in values
-    ]
+    log = Migration(
+        untranslated=[f"{key}: not a published key" for key in values if key not in known],
+        notes=[
+            f"{key}: not in the file; what it sets keeps our default"
+            for key in EXPECTED[version]
+            if key not in values
+        ],
+    )
     image = _image(old, path.parent, version, log)
     parameters = {
         "image": image,
         "tissue": _tissue(old, log),
         **_nuclei(old, log),
-        **_cells(old, log),
         "optics": optics_of(old, image, version, log),
         "camera": camera_of(old, version, log),
         "labels": {"style": "shape"},
     }
-    masks = old.input_spheroid_mask or ("",)
-    recipe: Recipe = {
+    log.recipe = {
         "dataset": "spheroid",
         "title": f"Spheroids after {path.stem}",
         "description": f"Translated from a parameter file of the published simulator, {version}.",
-        "cases": (old.num_of_images or 1) * len(masks),
+        "cases": (old.num_of_images or 1) * max(len(old.input_spheroid_mask or ()), 1),
         "references": [DOI[1 if version == "first version" else 2]],
         "parameters": {name: section for name, section in parameters.items() if section},
     }
     log.untranslated += [
         f"{key}: {why}" for key, why in MACHINE.items() if getattr(old, key) is not None
     ]
-    return Migration(recipe, tuple(log.untranslated), tuple(log.notes))
+    return log
 
 
-def _image(old: Published, folder: Path, version: Version, log: Remarks) -> Recipe:
+def _image(old: Published, folder: Path, version: Version, log: Migration) -> Recipe:
     """Return the field of view: voxels of the output, and the oversampling of the simulation."""
     image: Recipe = {}
     out, fine = old.px_size_desired, old.px_size_sim_img
@@ -123,8 +102,9 @@ def _image(old: Published, folder: Path, version: Version, log: Remarks) -> Reci
         if all(1 <= ratio <= 8 for ratio in ratios):
             image["oversampling"] = ratios
         else:
+            shown = " x ".join(f"{ratio:g}" for ratio in ratios)
             log.untranslated.append(
-                f"px_size_sim_img: {_text(ratios)} simulated samples per voxel of px_size_desired, "
+                f"px_size_sim_img: {shown} simulated samples per voxel of px_size_desired, "
                 "1 to 8 are possible; image.oversampling keeps our default"
             )
     shape = old.generated_image_shape
@@ -145,30 +125,29 @@ def _image(old: Published, folder: Path, version: Version, log: Remarks) -> Reci
     return image
 
 
-def _shape_of_masks(old: Published, folder: Path, image: Recipe, log: Remarks) -> None:
+def _shape_of_masks(old: Published, folder: Path, image: Recipe, log: Migration) -> None:
     """Take the shape of the first mask, as the published programs do without another."""
-    assert old.input_spheroid_mask
-    first = old.input_spheroid_mask[0]
-    found = [place for place in (folder / first, Path(first)) if place.is_file()]
-    if not found:
+    masks = old.input_spheroid_mask or ()
+    first = next((path for path in (folder / masks[0], Path(masks[0])) if path.is_file()), None)
+    if first is None:
         log.untranslated.append(
-            f"generated_image_shape: empty, which means that of the mask, and {first} was not "
+            f"generated_image_shape: empty, which means that of the mask, and {masks[0]} was not "
             "found; image.shape keeps our default: set it"
         )
         return
-    shape: list[int] = [int(n) for n in header(found[0]).shape]
+    image["shape"] = [int(n) for n in header(first).shape]
     if old.px_size_mask_img and old.px_size_desired:
         ratios = [a / b for a, b in zip(old.px_size_mask_img, old.px_size_desired, strict=True)]
-        shape = [max(round(n * ratio), 1) for n, ratio in zip(shape, ratios, strict=True)]
-    image["shape"] = shape
-    if len(old.input_spheroid_mask) > 1:
+        sizes = zip(image["shape"], ratios, strict=True)
+        image["shape"] = [max(round(n * ratio), 1) for n, ratio in sizes]
+    if len(masks) > 1:
         log.notes.append(
             "generated_image_shape: empty, each mask gave its own image size; all cases now have "
             "that of the first mask"
         )
 
 
-def _tissue(old: Published, log: Remarks) -> Recipe:
+def _tissue(old: Published, log: Migration) -> Recipe:
     """Return the arrangement of nuclei: at random places in a mask until there is no room."""
     tissue: Recipe = {"arrangement": "random", "n_nuclei": "auto"}
     if old.input_spheroid_mask:
@@ -200,22 +179,22 @@ def _tissue(old: Published, log: Remarks) -> Recipe:
     return tissue
 
 
-def _nuclei(old: Published, log: Remarks) -> Recipe:
-    """Return the sources of nuclei: one folder, kinds from several, clusters of another kind."""
-    folders = old.input_phantom_folders or (
-        (old.input_phantom_folder,) if old.input_phantom_folder else ()
-    )
+def _nuclei(old: Published, log: Migration) -> Recipe:
+    """Return the sources of nuclei, clusters of another kind, fragments, and cells around them."""
+    alone = (old.input_phantom_folder,) if old.input_phantom_folder else ()
+    folders = old.input_phantom_folders or alone
     spacing = {"phantoms_um": list(old.px_size_phantom_img)} if old.px_size_phantom_img else {}
     shares = old.input_phantom_folders_prop or (1.0,) * len(folders)
     nucleus: Recipe = {"brightness_spread": 0.0, "mitotic_fraction": 0.0}
     log.notes.append(
         "nucleus: brightness_spread and mitotic_fraction are 0, the stored nuclei bring their own"
     )
-    kinds: list[Recipe] = []
     if len(folders) == 1:
         nucleus |= {"phantoms": folders[0], **spacing}
-    for number, (place, share) in enumerate(zip(folders, shares, strict=True), start=1):
-        kinds.append({"name": f"kind{number}", "share": share, "phantoms": place, **spacing})
+    kinds: list[Recipe] = [
+        {"name": f"kind{number}", "share": share, "phantoms": place, **spacing}
+        for number, (place, share) in enumerate(zip(folders, shares, strict=True), start=1)
+    ]
     if old.fragment_probability:
         nucleus["apoptotic_fraction"] = old.fragment_probability
     if old.input_fragment_folder and old.fragment_probability:
@@ -235,10 +214,17 @@ def _nuclei(old: Published, log: Remarks) -> Recipe:
         made["kinds"] = kinds
     if old.fragment_probability:
         made["debris"] = {"fragment_share": 0.05, "fragment_brightness": 10.0}
+    if old.volume_ratio_phantom is not None:
+        made["cells"] = {"enabled": True}
+        log.untranslated.append(
+            f"volume_ratio_phantom: {old.volume_ratio_phantom:g} of each given cell was filled "
+            "with a nucleus; here cells are grown around packed nuclei, and masks say only where "
+            "tissue is"
+        )
     return made
 
 
-def _subcultures(old: Published, log: Remarks) -> list[Recipe]:
+def _subcultures(old: Published, log: Migration) -> list[Recipe]:
     """Return the balls that hold another kind of nuclei."""
     if not (old.num_of_subcultures and old.input_subculture_folder):
         if old.num_of_subcultures:
@@ -259,19 +245,3 @@ def _subcultures(old: Published, log: Remarks) -> list[Recipe]:
     if old.subculture_min_dist:
         log.untranslated.append("subculture_min_dist: the distance is tissue.gap_um for all kinds")
     return [cluster]
-
-
-def _cells(old: Published, log: Remarks) -> Recipe:
-    """Return cells around nuclei in place of nuclei put into given cells."""
-    if old.volume_ratio_phantom is None:
-        return {}
-    log.untranslated.append(
-        f"volume_ratio_phantom: {old.volume_ratio_phantom:g} of each given cell was filled with a "
-        "nucleus; here cells are grown around packed nuclei, and masks say only where tissue is"
-    )
-    return {"cells": {"enabled": True}}
-
-
-def _text(values: list[float]) -> str:
-    """Return numbers as text."""
-    return " x ".join(f"{value:g}" for value in values)

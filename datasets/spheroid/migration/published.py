@@ -1,10 +1,4 @@
-"""The keys of the parameter files of the published spheroid simulators, with their types.
-
-References
-----------
-Bruch et al., PLoS ONE 18 (2023), doi:10.1371/journal.pone.0283828 (first version); Communications
-Biology (2025), doi:10.1038/s42003-025-07469-2 (second version, with or without simulated cells).
-"""
+"""The keys of the parameter files of the published spheroid simulators, with their types."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -76,22 +70,12 @@ class Published(BaseModel):
 
 
 SECOND = (
-    "input_phantom_folders",
-    "input_phantom_folders_prop",
-    "exposure_percentage",
-    "break_criterion_positions",
-    "break_criterion_objects",
+    *("input_phantom_folders", "input_phantom_folders_prop", "exposure_percentage"),
+    *("break_criterion_positions", "break_criterion_objects"),
 )
 FRAGMENTS = ("input_fragment_folder", "fragment_probability")
 CELLS = ("volume_ratio_phantom", "px_size_mask_img")
-SUBCULTURES = (
-    "input_subculture_folder",
-    "num_of_subcultures",
-    "subculture_radius_xy",
-    "subculture_radius_z",
-    "subculture_min_dist",
-    "px_size_subculture_phantoms",
-)
+SUBCULTURES = tuple(name for name in Published.model_fields if "subculture" in name)
 MACHINE = {
     "output_path": "where results go is not part of a recipe",
     "use_gpu_conv": "convolutions run on the CPU",
@@ -125,9 +109,20 @@ def version_of(values: Mapping[str, Any]) -> Version:
 
 
 @dataclass(slots=True)
-class Remarks:
-    """Remarks on a translation, collected on the way."""
+class Migration:
+    """A recipe made from a published parameter file, with remarks for the reader.
 
+    Parameters
+    ----------
+    recipe : dict
+        ``dataset``, ``title``, ``description``, ``cases``, ``references`` and ``parameters``.
+    untranslated : list of str
+        One line per key without counterpart, with the reason.
+    notes : list of str
+        One line per value that changed its meaning or is not in the file.
+    """
+
+    recipe: Recipe = field(default_factory=dict)
     untranslated: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
