@@ -84,21 +84,10 @@ def between_voxels(field: NDArray[np.floating]) -> NDArray[np.floating]:
 
 
 def moments(inside: NDArray[np.bool_], spacing: Lengths, volume: float) -> tuple[Array, Array]:
-    """Return centroid in µm from the first voxel's centre, and covariance scaled to a volume.
+    """Return centroid (3,) in µm from the first voxel's centre, and covariance (3, 3) of a mask.
 
-    Parameters
-    ----------
-    inside : (z, y, x) bool array
-        At least one voxel.
-    spacing : tuple of float
-        µm per voxel.
-    volume : float
-        µm³ of the ellipsoid which the covariance describes.
-
-    Returns
-    -------
-    (3,) and (3, 3) float64 arrays
-        The semi-axes of the ellipsoid are ``sqrt(5 lambda)`` with the eigenvalues `lambda`.
+    The covariance is scaled to that of an ellipsoid with a volume in µm³, whose semi-axes are
+    ``sqrt(5 lambda)`` with the eigenvalues `lambda`.
     """
     points = np.argwhere(inside) * np.asarray(spacing)
     centroid = points.mean(axis=0)
@@ -112,12 +101,7 @@ def moments(inside: NDArray[np.bool_], spacing: Lengths, volume: float) -> tuple
 def crossings_um(distance: Image, spacing: Lengths) -> Array:
     """Return points (n, 3) where the surface cuts the lines between neighbouring voxel centres.
 
-    Parameters
-    ----------
-    distance : (z, y, x) float32 array
-        Negative inside, positive outside.
-    spacing : tuple of float
-        µm per voxel; positions are in µm from the first voxel's centre.
+    Positions are in µm from the first voxel's centre; the distance (z, y, x) is negative inside.
     """
     found = []
     for axis in range(3):
@@ -188,14 +172,7 @@ def _level(values: NDArray[np.floating], cells: float, width: float) -> float:
 def _carried(mask: NDArray[np.bool_], height: Array, normal: Array, spacing: Lengths) -> Array:
     """Return the distance of the voxels of a mask to a surface that is known next to it.
 
-    Parameters
-    ----------
-    mask : (z, y, x) bool array
-        The side of the surface that is asked for.
-    height, normal : (z, y, x) and (3, z, y, x) float arrays
-        Distance to the surface and its direction, right for the voxels next to the surface.
-    spacing : tuple of float
-        µm per voxel.
+    There `height` (z, y, x) is the distance and `normal` (3, z, y, x) its direction.
     """
     distance, nearest = ndimage.distance_transform_edt(mask, spacing, return_indices=True)
     steps = np.reshape(spacing, (3, 1, 1, 1))

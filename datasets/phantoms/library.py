@@ -103,20 +103,9 @@ class Phantom:
 
 
 def cut(name: str, intensity: Image, distance: Image, spacing: Lengths) -> Phantom:
-    """Return the phantom of a field of distances, cropped, with nothing outside of it.
+    """Return a `Phantom` of images (z, y, x) with any surroundings, cropped and 0 outside.
 
-    Parameters
-    ----------
-    name : str
-    intensity, distance : (z, y, x) float32 arrays
-        As in `Phantom`, with any surroundings.
-    spacing : tuple of float
-        µm per voxel.
-
-    Raises
-    ------
-    InputError
-        If there is no voxel or no light inside.
+    Raises `InputError` if there is no voxel or no light inside.
     """
     inside = distance < 0
     if not inside.any() or not intensity[inside].mean() > 0:
@@ -199,10 +188,9 @@ def write_phantom(folder: Path, phantom: Phantom) -> None:
 
     Parameters
     ----------
-    folder : Path
-        Made if it is missing.
-    phantom : Phantom
-        Voxel size, volume, brightness and volume ratio are kept in the files.
+    folder, phantom : Path, Phantom
+        The folder is made if it is missing; voxel size, volume, brightness and volume ratio are
+        kept in the files.
 
     Raises
     ------

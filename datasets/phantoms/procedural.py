@@ -43,15 +43,7 @@ def draw_library(
 
 
 def render(bodies: Bodies, spacing_um: Lengths, tile: Image) -> list[Phantom]:
-    """Return a phantom named ``drawn_<number>`` of each body of a population.
-
-    Parameters
-    ----------
-    bodies : Bodies
-    spacing_um : tuple of float
-        µm per voxel.
-    tile : (z, y, x) float32 array
-        Chromatin noise at this spacing.
+    """Return a phantom named ``drawn_<number>`` of each body, with a chromatin tile at its spacing.
 
     Notes
     -----

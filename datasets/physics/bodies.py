@@ -151,9 +151,7 @@ def paint(bodies: Bodies, centres_um: Array, grid: Grid, tile: Image, out: Image
 
     Parameters
     ----------
-    bodies : Bodies
-    centres_um : (N, 3) float array
-    grid : Grid
+    bodies, centres_um, grid : Bodies, (N, 3) float array, Grid
     tile : (z, y, x) float32 array
         Periodic noise at the spacing of `grid`, see `datasets.physics.dye.chromatin_tile`.
     out : (Z, Y, X) float32 array
@@ -166,20 +164,10 @@ def paint(bodies: Bodies, centres_um: Array, grid: Grid, tile: Image, out: Image
 
 
 def label(bodies: Bodies, centres_um: Array, grid: Grid) -> Labels:
-    """Return the label image of the bodies: number in the population + 1, 0 is background.
+    """Return the labels (Z, Y, X) of at most 65535 bodies: number + 1, 0 is background.
 
-    Parameters
-    ----------
-    bodies : Bodies
-        At most 65535.
-    centres_um : (N, 3) float array
-    grid : Grid
-
-    Returns
-    -------
-    (Z, Y, X) uint16 array
-        A voxel is in a body when its centre is; where surfaces cross, the body with the smaller
-        distance relative to its surface takes the voxel. Memory: 6 bytes per voxel.
+    A voxel is in a body when its centre is; where surfaces cross, the body with the smaller
+    distance relative to its surface takes the voxel. Memory: 6 bytes per voxel.
     """
     labels = np.zeros(grid.shape, np.uint16)
     nearest = np.ones(grid.shape, np.float32)

@@ -37,23 +37,16 @@ def area_average(
     out_spacing: Sequence[float],
     offset_um: Sequence[float] = (0.0, 0.0, 0.0),
 ) -> Image:
-    """Return the mean of an image over each voxel of a coarser grid.
+    """Return the mean (z, y, x) of an image (Z, Y, X) over each voxel of a coarser grid.
 
     Parameters
     ----------
     image : (Z, Y, X) float32 array
+        0 outside; voxels that are cut by a border count with the share inside.
     spacing, out_spacing : sequence of float
         µm per voxel of the image and of the result; their ratio need not be whole.
-    out_shape : sequence of int
-        Voxels of the result.
-    offset_um : sequence of float
-        Where the result's first voxel begins, from the outer corner of the image's.
-
-    Returns
-    -------
-    (z, y, x) float32 array
-        Voxels of the image which are cut by a border count with the share inside; outside of the
-        image is 0. Memory: that of the result along z, times three.
+    out_shape, offset_um : sequence of int, sequence of float
+        Voxels of the result; its outer corner, from that of the image.
     """
     for axis, size in enumerate(out_shape):
         ratio = out_spacing[axis] / spacing[axis]

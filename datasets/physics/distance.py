@@ -18,18 +18,7 @@ BLUR = 0.8  # of a voxel: makes the shares of tissue in neighbouring voxels one 
 
 
 def to_ellipsoid(half: int, spacing: Lengths, semi_axes: Lengths) -> Image:
-    """Return the distance to an ellipsoid in the middle of a grid.
-
-    Parameters
-    ----------
-    half : int
-        Half the number of samples along each axis.
-    spacing, semi_axes : tuple of float
-        µm, z y x.
-
-    Returns
-    -------
-    (2 half, 2 half, 2 half) float32 array
+    """Return the distance to an ellipsoid in the middle of a grid with 2 `half` samples per axis.
 
     Notes
     -----
@@ -78,19 +67,9 @@ def first_order(level: Image, spacing: Lengths) -> Image:
 
 
 def from_shares(shares: Image, spacing: Lengths) -> Image:
-    """Return the distance to the surface of a body from the share of each voxel that it fills.
+    """Return the distance to the surface of a body from the share (Z, Y, X) of voxels it fills.
 
-    Parameters
-    ----------
-    shares : (Z, Y, X) float32 array
-        From 0 to 1.
-    spacing : tuple of float
-        µm per voxel.
-
-    Returns
-    -------
-    (Z, Y, X) float32 array
-        Of a flat surface exact up to 1.5 voxels from it; a sign farther away.
+    Of a flat surface it is exact up to 1.5 voxels from it; a sign farther away.
 
     Notes
     -----
@@ -106,17 +85,14 @@ def from_shares(shares: Image, spacing: Lengths) -> Image:
 
 
 def everywhere(near: Image, spacing: Lengths) -> Image:
-    """Return the distance at all samples from one that holds only near its surface.
+    """Return the distance at all samples (Z, Y, X) from one that holds only near its surface.
 
     Parameters
     ----------
     near : (Z, Y, X) float32 array
         Distance to first order within one voxel of the surface; beyond only the sign counts.
     spacing : tuple of float
-
-    Returns
-    -------
-    (Z, Y, X) float32 array
+        µm per voxel.
 
     Notes
     -----

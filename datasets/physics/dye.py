@@ -9,22 +9,17 @@ from datasets.physics.grid import Array, Grid, Image
 def chromatin_tile(
     rng: np.random.Generator, grid: Grid, size_um: float, tile_um: float = 24.0
 ) -> Image:
-    """Return periodic band-limited noise of mean 0 and standard deviation 1.
+    """Return periodic band-limited noise (z, y, x) of mean 0 and standard deviation 1.
 
     Parameters
     ----------
-    rng : numpy Generator
-    grid : Grid
-        Only its spacing is used.
+    rng, grid : numpy Generator, Grid
+        Only the spacing of the grid is used.
     size_um : float
         Standard deviation in µm of the Gaussian that smooths white noise: the size of a clump.
         Waves longer than about ten times this are taken out.
     tile_um : float
         Period along every axis.
-
-    Returns
-    -------
-    (z, y, x) float32 array
     """
     sizes = [scipy.fft.next_fast_len(int(np.ceil(tile_um / step))) for step in grid.spacing]
     transforms = (scipy.fft.fftfreq, scipy.fft.fftfreq, scipy.fft.rfftfreq)

@@ -46,16 +46,14 @@ def tidy(labels: Labels, min_voxels: int) -> tuple[Labels, Numbers]:
     Parameters
     ----------
     labels : (Z, Y, X) uint16 array
-        0 is background.
+        0 is background. Of an object in several pieces (faces touch) the largest is kept.
     min_voxels : int
         Smaller objects are dropped.
 
     Returns
     -------
-    (Z, Y, X) uint16 array
-        In the same order. Of an object in several pieces (faces touch) the largest is kept.
-    (M,) int64 array
-        The old number of each object: ``kept[new - 1]``.
+    (Z, Y, X) uint16 and (M,) int64 arrays
+        Labels in the same order; the old number of each object, ``kept[new - 1]``.
     """
     result = np.zeros_like(labels)
     kept: list[int] = []
@@ -135,10 +133,8 @@ def widen(
         0 is background.
     spacing : tuple of float
         µm per voxel.
-    blur : callable
-        Blurs an image by the point spread function at a depth (middle of the object's box).
-    level, margin_um : float, tuple of float
-        See `visible`; here all voxels of an object are equally bright.
+    blur, level, margin_um : callable, float, tuple of float
+        See `visible`; all voxels of an object are equally bright, at the depth of its box' middle.
 
     Returns
     -------
@@ -229,7 +225,7 @@ def visibility(
     Returns
     -------
     (M,) bool array
-        Whether the mean signal exceeds the background by
+        True where the mean signal exceeds the background by
         ``level * (read noise + 0.5 + 0.3 sqrt(background))`` photons, where the background is the
         median of the unlabelled voxels of the box around the object, 3 voxels wider on every side;
         of the whole image where there is none.
@@ -259,24 +255,9 @@ def drop(labels: Labels, keep: NDArray[np.bool_]) -> Labels:
 
 
 def type_map(labels: Labels, kinds: NDArray[np.integer]) -> NDArray[np.uint8]:
-    """Return the kind of every voxel.
+    """Return the kind (M,), 0 to 254, of the object in every voxel (Z, Y, X), + 1; 0 is background.
 
-    Parameters
-    ----------
-    labels : (Z, Y, X) uint16 array
-        Objects 1 to M.
-    kinds : (M,) int array
-        0 to 254.
-
-    Returns
-    -------
-    (Z, Y, X) uint8 array
-        Kind + 1, 0 is background.
-
-    Raises
-    ------
-    InputError
-        If there are more objects than M, or a kind is out of range.
+    Raises `InputError` if there are more objects than M, or a kind is out of range.
     """
     if len(kinds) and not 0 <= kinds.min() <= kinds.max() <= 254:
         raise InputError(f"kinds must be 0 to 254, found {kinds.min()} to {kinds.max()}")
@@ -290,6 +271,4 @@ def _lookup(labels: Labels, values: NDArray[np.integer], dtype: type[T]) -> NDAr
         raise InputError(
             f"labels go up to {largest}, but values are given for {len(values)} objects"
         )
-    table = np.zeros(len(values) + 1, dtype)
-    table[1:] = values
-    return table[labels]
+    return np.append(0, values).astype(dtype)[labels]

@@ -63,16 +63,9 @@ class Attenuation:
             )
 
     def factor(self, depth_um: NDArray[np.floating] | float) -> Image:
-        """Return the share of the light, in [0, 1], that is left under a depth of tissue.
+        """Return the share of the light, in [0, 1], that is left under any depths of tissue.
 
-        Parameters
-        ----------
-        depth_um : float array or float
-
-        Returns
-        -------
-        float32 array of the same shape
-            Where the delay is not used up, 1: the formula would give more, or nonsense.
+        Where the delay is not used up, 1: the formula would give more, or nonsense.
         """
         beyond = np.asarray(depth_um, np.float32) - np.float32(self.delay_um)
         if self.law == "none":
@@ -133,19 +126,10 @@ def attenuate(
 
 
 def convolve(image: Image, kernel: NDArray[np.floating]) -> Image:
-    """Return the convolution of an image with any point spread function.
+    """Return the convolution (Z, Y, X) of an image, dark outside, with a point spread function.
 
-    Parameters
-    ----------
-    image : (Z, Y, X) float32 array
-        Dark outside.
-    kernel : (z, y, x) float array
-        At the voxel size of the image; its centre is voxel ``size // 2``. Normalised to sum 1.
-
-    Returns
-    -------
-    (Z, Y, X) float32 array
-        A true convolution: light of a point spreads as in `kernel`, not as in its mirror image.
+    That (z, y, x) has its centre in voxel ``size // 2`` and is normalised to sum 1. Light of a
+    point spreads as in `kernel`, not as in its mirror image.
     """
     shape = padded_shape(image.shape, kernel.shape)
     spread = np.zeros(shape, np.float32)

@@ -186,14 +186,11 @@ def centred(light: Image, smooth: Image, spacing: Lengths, name: str) -> Kernel:
 
     Parameters
     ----------
-    light : (z, y, x) float array
-        Without background, of any sum above 0.
-    smooth : (z, y, x) float array
-        The core are its voxels brighter than `SPOT` of the maximum.
-    spacing : tuple of float
-        µm per voxel.
-    name : str
-        For messages.
+    light, smooth : (z, y, x) float arrays
+        Without background, of any sum above 0; the core are voxels where `smooth` is brighter
+        than `SPOT` of its maximum.
+    spacing, name : tuple of float, str
+        µm per voxel; for messages.
 
     Raises
     ------

@@ -146,11 +146,10 @@ class Region:
         about_um : tuple of float, optional
             The point that stays; the middle of the grid of samples if not given.
         """
-        size = self.grid.size_um
-        z, y, x = about_um or (o + s / 2 for o, s in zip(self.origin, size, strict=True))
-        a, b, c = self.origin
-        origin = (z + (a - z) * factor, y + (b - y) * factor, x + (c - x) * factor)
-        spacing = (self.spacing[0] * factor, self.spacing[1] * factor, self.spacing[2] * factor)
+        size, start = self.grid.size_um, self.origin
+        middle = about_um or tuple(o + s / 2 for o, s in zip(start, size, strict=True))
+        origin = tuple(m + (o - m) * factor for m, o in zip(middle, start, strict=True))
+        spacing = tuple(step * factor for step in self.spacing)
         return Region(self.distance * np.float32(factor), spacing, origin)
 
     def _planes(self, grid: Grid, heights: Image) -> Iterator[Image]:
