@@ -66,7 +66,7 @@ def planes(array: Pixels, cut: tuple[int, ...]) -> list[Pixels]:
 
 
 def sizes(shape: tuple[int, ...], spacing: tuple[float, ...], side: int) -> list[tuple[int, int]]:
-    """Return height and width [px] of the `planes`, a µm being equally long in all of them.
+    """Return height and width [px] of each of the `planes`, a µm being equally long in all of them.
 
     Parameters
     ----------
@@ -78,7 +78,8 @@ def sizes(shape: tuple[int, ...], spacing: tuple[float, ...], side: int) -> list
     extents = [size * um for size, um in zip(shape, spacing, strict=True)]
     scale = side / max(extents[1:] if shape[0] == 1 else extents)
     depth, height, width = (max(8, round(extent * scale)) for extent in extents)
-    return [(height, width), (depth, width), (height, depth)]
+    found = [(height, width), (depth, width), (height, depth)]
+    return found[:1] if shape[0] == 1 else found
 
 
 def limits(array: NDArray[np.generic]) -> tuple[float, float]:

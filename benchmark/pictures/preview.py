@@ -4,15 +4,33 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
 
-from benchmark.pictures.planes import PLANES, Pixels, cut_at, grey, limits, spatial
-from benchmark.pictures.sheet import outlined, views, write_png, write_sheet
+from benchmark.pictures.planes import (
+    PLANES,
+    Grey,
+    Pixels,
+    boundary,
+    cut_at,
+    grey,
+    limits,
+    planes,
+    sizes,
+    spatial,
+    stretch,
+)
+from cytosuite.files import atomic
 from cytosuite.tasks import Kind
 from cytosuite.volume import Volume
 
 SIDE, STRIP_SIDE = 360, 180  # px of the longest side of a volume
 SHOWN = 4  # stacks of each side of a strip
+MARGIN, LINE = 8, 18  # px between pictures, and of a caption
+OUTLINE = (255, 190, 60)
 
+Colours = NDArray[np.uint8]  # (Y, X, 3)
+Row = tuple[str, Sequence[Colours]]  # caption and pictures
 Stack = tuple[Volume, Pixels]
 
 
@@ -41,7 +59,7 @@ def write_preview(
     objects = None if labels is None else spatial(labels)[0]
     images = {caption: volume for caption, volume in volumes.items() if volume is not labels}
     rows = [
-        (f"{name}, {caption}: {_size(volume)}", views(volume, SIDE, objects))
+        (f"{name}, {caption}: {_size(volume)}", _views(volume, SIDE, objects))
         for caption, volume in images.items()
     ]
     if labels is not None and objects is not None:
@@ -49,12 +67,10 @@ def write_preview(
         if main is labels or spatial(main)[0].shape != objects.shape:
             main = labels.like(np.zeros_like(labels.array))
         caption = f"{name}, outlines of {np.count_nonzero(np.unique(objects))} objects"
-        rows.append((caption, views(main, SIDE, objects, drawn=True)))
-    if rows:
-        write_sheet(folder / "preview.png", rows)
-    if stages:
-        steps = [(caption, views(volume, SIDE, objects)) for caption, volume in stages.items()]
-        write_sheet(folder / "steps.png", steps)
+        rows.append((caption, _views(main, SIDE, objects, drawn=True)))
+    steps = [(caption, _views(volume, SIDE, objects)) for caption, volume in stages.items()]
+    _write_sheet(folder / "preview.png", rows)
+    _write_sheet(folder / "steps.png", steps)
 
 
 def write_result(path: Path, image: Volume, output: Volume, kind: Kind) -> None:
@@ -74,8 +90,8 @@ def write_result(path: Path, image: Volume, output: Volume, kind: Kind) -> None:
     z, _, _ = cut_at(array.shape, objects)
     left = grey(array[z], limits(array))
     right = left if kind == "labels" else grey(found[z], limits(found))
-    drawn = outlined(right, None if objects is None else objects[z])
-    write_png(path, np.concatenate([outlined(left, None), drawn], axis=1))
+    drawn = _outlined(right, None if objects is None else objects[z])
+    _write_png(path, np.concatenate([_outlined(left, None), drawn], axis=1))
 
 
 def write_strip(path: Path, real: Sequence[Stack], simulated: Sequence[Stack]) -> None:
@@ -93,10 +109,10 @@ def write_strip(path: Path, real: Sequence[Stack], simulated: Sequence[Stack]) -
     contrast = limits(np.concatenate([volume.array.ravel()[::7] for volume, _ in chosen["real"]]))
     rows = []
     for title, stacks in chosen.items():
-        columns = [views(image, STRIP_SIDE, own, contrast=contrast) for image, own in stacks]
+        columns = [_views(image, STRIP_SIDE, own, contrast=contrast) for image, own in stacks]
         for plane, row in zip(PLANES, zip(*columns, strict=True), strict=False):
             rows.append((f"{title} {plane}", row))
-    write_sheet(path, rows)
+    _write_sheet(path, rows)
 
 
 def _chosen(stacks: Sequence[Stack]) -> list[Stack]:
@@ -110,3 +126,61 @@ def _size(volume: Volume) -> str:
     """Return the size of a volume in words."""
     voxels, spacing = (" x ".join(f"{n:g}" for n in of) for of in (volume.shape, volume.spacing))
     return f"{voxels} voxels of {spacing} µm"
+
+
+def _outlined(plane: Grey, labels: Pixels | None) -> Colours:
+    """Return a grey plane as (Y, X, 3) colours, with the outlines of labels of the same shape."""
+    colours = np.repeat(plane[:, :, None], 3, axis=2)
+    if labels is not None:
+        colours[boundary(labels)] = OUTLINE
+    return colours
+
+
+def _views(
+    volume: Volume,
+    side: int,
+    objects: Pixels | None = None,
+    drawn: bool = False,
+    contrast: tuple[float, float] | None = None,
+) -> list[Colours]:
+    """Return the planes of a volume in colours, with square µm and a longest side [px].
+
+    They go through the (Z, Y, X) objects, which are outlined if `drawn`, where these have the
+    volume's shape. `contrast` has the values shown as black and white, else `limits` has.
+    """
+    array, spacing = spatial(volume)
+    own = objects if objects is not None and objects.shape == array.shape else None
+    cut, ends = cut_at(array.shape, own), contrast or limits(array)
+    found = []
+    for n, (rows, columns) in enumerate(sizes(array.shape, spacing, side)):
+        picture = Image.fromarray(grey(planes(array, cut)[n], ends))
+        resized = np.asarray(picture.resize((columns, rows), Image.Resampling.BILINEAR))
+        labels = None if own is None or not drawn else planes(own, cut)[n]
+        found.append(_outlined(resized, None if labels is None else stretch(labels, rows, columns)))
+    return found
+
+
+def _write_sheet(path: Path, rows: Sequence[Row]) -> None:
+    """Write rows of pictures below their captions as one PNG, nothing without any."""
+    if not rows:
+        return
+    height = sum(max(p.shape[0] for p in row) + LINE + MARGIN for _, row in rows) + MARGIN
+    width = max(sum(p.shape[1] + MARGIN for p in row) for _, row in rows) + MARGIN
+    sheet = Image.new("RGB", (width, height), (18, 20, 24))
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
+    top = MARGIN
+    for caption, row in rows:
+        # The font has no µ.
+        pen.text((MARGIN, top), caption.replace("µ", "u"), fill=(225, 225, 225), font=font)
+        left, top = MARGIN, top + LINE
+        for picture in row:
+            sheet.paste(Image.fromarray(picture), (left, top))
+            left += picture.shape[1] + MARGIN
+        top += max(picture.shape[0] for picture in row) + MARGIN
+    _write_png(path, np.asarray(sheet))
+
+
+def _write_png(path: Path, picture: Colours) -> None:
+    """Write a (Y, X, 3) picture as a PNG, in place of a former one only when it is whole."""
+    with atomic(path) as temporary:
+        Image.fromarray(picture).save(temporary, format="PNG")

@@ -38,7 +38,7 @@ def colour(place: int) -> str:
     return f"c{place}" if place < len(SHAPES) else "c-rest"
 
 
-def key(place: int) -> Markup:
+def line_mark(place: int) -> Markup:
     """Return the mark of an algorithm by itself, to stand before its name."""
     return Markup(
         f'<svg class="fig key-mark {colour(place)}" aria-hidden="true" width="14" height="14" '

@@ -49,6 +49,11 @@ class Index:
     records: defaultdict[str, dict[str, Record]]
     axes: dict[str, Axis]
 
+    @property
+    def standings(self) -> list[Standing]:
+        """The algorithms, best first, and the controls below."""
+        return [*self.ranked, *self.controls]
+
     def summary(self, entry: Standing, metric: Metric[Any]) -> Summary:
         """Return a metric of one standing, NaN where there is none: a control has a mean alone."""
         found = entry.summaries.get(metric.name, UNKNOWN)

@@ -8,14 +8,19 @@ import jinja2
 from markupsafe import Markup
 
 from benchmark.report import wording
-from benchmark.report.cells import value
-from benchmark.report.figures import axis_figure, strip, whisker
+from benchmark.report.curves import line_mark
+from benchmark.report.figures import axis_figure, strip, value, whisker
 from benchmark.report.index import Index
 from benchmark.report.section import escape, sections
 from benchmark.report.verdict import verdict
 
+
 FOLDER = Path(__file__).parent
-WORDS = ("count", "direction", "doi_link", "duration", "interval", "known", "memory", "number")
+TOOLS = (
+    *(axis_figure, line_mark, strip, value, whisker),
+    *(wording.count, wording.direction, wording.doi_link, wording.duration),
+    *(wording.interval, wording.known, wording.memory, wording.number),
+)
 
 
 def html(index: Index, views: Mapping[str, Any]) -> str:
@@ -40,8 +45,7 @@ def html(index: Index, views: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update({name: getattr(wording, name) for name in WORDS})
-    environment.globals.update(axis_figure=axis_figure, strip=strip, value=value, whisker=whisker)
+    environment.globals.update({tool.__name__: tool for tool in TOOLS})
     environment.globals.update(index=index, results=index.results, views=views)
     environment.globals["long_names"] = {m.name: m.title for m in index.results.metrics}
     shown = {

@@ -12,15 +12,14 @@ def verdict(index: Index) -> str:
     """Return the result of the run in one plain sentence, of measured values alone."""
     if not index.ranked:
         return f"No algorithm has run on {index.results.dataset} yet."
-    best = index.ranked[0]
+    best, several = index.ranked[0], len(index.ranked)
     cases = best.cases or len(index.cases)
     if cases and best.failed >= cases:
-        several = f"None of {len(index.ranked)} algorithms gave a"
-        who = several if index.ranked[1:] else f"{best.algorithm} gave no"
-        return f"{who} valid result: {_failed(best.failed, cases)}."
-    phrases = _phrases(index)
-    if phrases:
-        return f"{_subject(index)} {joined(phrases)}; {_failed(best.failed, cases)}."
+        who = f"None of {several} algorithms gave a" if several > 1 else f"{best.algorithm} gave no"
+        return f"{who} valid result: all {count(cases, 'case')} failed."
+    if phrases := _phrases(index):
+        lost = f"{best.failed} of {count(cases, 'case')}" if best.failed else "none of its cases"
+        return f"{_subject(index)} {joined(phrases)}; {lost} failed."
     judged = index.results.reference or any(case.truth for case in index.results.cases)
     bare = not judged and index.results.task.main_output is not None
     reason = "there is no truth to score them against" if bare else "no measure ranks them"
@@ -56,14 +55,6 @@ def _subject(index: Index) -> str:
     if len(equal) > 1:
         return f"{joined(equal)} share the first rank of {len(index.ranked)}: {best.algorithm}"
     return f"Of {len(index.ranked)} algorithms {best.algorithm} ranks first: it"
-
-
-def _failed(failed: int, cases: int) -> str:
-    """Return how many cases failed."""
-    if not failed:
-        return "none of its cases failed"
-    amount = "all" if failed == cases else f"{failed} of"
-    return f"{amount} {count(cases, 'case')} failed"
 
 
 def _phrases(index: Index) -> list[str]:

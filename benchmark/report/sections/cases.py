@@ -4,7 +4,7 @@ import math
 
 from markupsafe import Markup
 
-from benchmark.report.cells import cell, value
+from benchmark.report.figures import cell, value
 from benchmark.report.index import Index
 from benchmark.report.section import ReportSection
 from benchmark.report.wording import duration, memory

@@ -7,9 +7,8 @@ from typing import Any
 from markupsafe import Markup
 
 from benchmark.report.axis import Axis
-from benchmark.report.cells import cell, heat
 from benchmark.report.curves import WIDE, curves
-from benchmark.report.curves import key as mark_of
+from benchmark.report.figures import cell, heat
 from benchmark.report.index import Index
 from benchmark.report.section import ReportSection, escape, table
 from benchmark.report.wording import count, estimate, interval, known, number
@@ -31,16 +30,13 @@ BOTH = (
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One condition and metric: groups in words, figure, rows and remarks.
-
-    A row has a standing, the mark of its line and its cells; controls have no mark.
-    """
+    """One condition and metric: groups in words, figure, a row of cells by standing, remarks."""
 
     title: str
     wide: bool
     heads: list[tuple[str, list[str]]]
     figure: Markup
-    rows: list[tuple[Standing, Markup, Markup]]
+    rows: list[tuple[Markup, ...]]
     remarks: list[str]
 
 
@@ -135,37 +131,28 @@ def _panel(index: Index, condition: Condition, metric: Metric[Any], near: Axis) 
         entry.algorithm: [_score(group, entry, metric) for group in condition.groups]
         for entry in index.ranked
     }
-    leads = [_lead(index, group, metric) for group in condition.groups]
-    rows = []
-    for place, entry in enumerate([*index.ranked, *index.controls]):
-        cells = [
-            _cell(index, group, entry, metric, lead)
-            for group, lead in zip(condition.groups, leads, strict=True)
-        ]
-        mark = Markup("") if entry.control else mark_of(place)
-        rows.append((entry, mark, Markup("").join(cells)))
-    heads = headings(condition)
+    columns = [_column(index, group, metric) for group in condition.groups]
+    rows, heads = list(zip(*columns, strict=True)), headings(condition)
     figure = curves(near, [label for label, _ in heads], lines, condition.ordered)
     return Panel(condition.name, len(heads) >= WIDE, heads, figure, rows, remarks(condition))
 
 
-def _lead(index: Index, group: Group, metric: Metric[Any]) -> float:
-    """Return the best score of several algorithms in a group, NaN where none is better."""
+def _column(index: Index, group: Group, metric: Metric[Any]) -> list[Markup]:
+    """Return the scores of a group as cells, the best in bold; a control has no colour."""
     values = [_score(group, entry, metric).value for entry in index.ranked]
-    if len(values) < 2 or metric.higher_is_better is None:
-        return math.nan
+    contest = len(values) > 1 and metric.higher_is_better is not None
     better = max if metric.higher_is_better else min
-    return better(filter(known, values), default=math.nan)
-
-
-def _cell(index: Index, group: Group, entry: Standing, metric: Metric[Any], lead: float) -> Markup:
-    """Return a score as a cell, the best in bold; a control has no colour and no interval."""
-    score, lost = _score(group, entry, metric), group.failed.get(entry.algorithm, 0)
-    best = score.value == lead and not entry.control
-    text = Markup("<b>{}</b>" if best else "{}").format(number(score.value))
-    style = "" if entry.control else heat(index.axes[metric.name].goodness(score.value))
-    failed = Markup('<span class="badge">{} failed</span>').format(lost) if lost else ""
-    return cell(text, score.value, style, below=[interval(score.low, score.high), failed])
+    best = better(filter(known, values), default=None) if contest else None
+    cells = []
+    for entry in index.standings:
+        score, lost = _score(group, entry, metric), group.failed.get(entry.algorithm, 0)
+        bold = score.value == best and not entry.control
+        text = Markup("<b>{}</b>" if bold else "{}").format(number(score.value))
+        style = "" if entry.control else heat(index.axes[metric.name].goodness(score.value))
+        failed = Markup('<span class="badge">{} failed</span>').format(lost) if lost else ""
+        reach = interval(score.low, score.high)
+        cells.append(cell(text, score.value, style, below=[reach, failed]))
+    return cells
 
 
 def markdown(index: Index, found: Breakdown) -> list[str]:
@@ -175,7 +162,7 @@ def markdown(index: Index, found: Breakdown) -> list[str]:
         for condition in index.results.conditions:
             heads = [f"{label} ({', '.join(sizes)})" for label, sizes in headings(condition)]
             rows = []
-            for entry in [*index.ranked, *index.controls]:
+            for entry in index.standings:
                 scores = [_score(group, entry, metric) for group in condition.groups]
                 name = f"{entry.algorithm} (control)" if entry.control else entry.algorithm
                 rows.append([name, *(estimate(s.value, s.low, s.high) for s in scores)])
@@ -200,8 +187,9 @@ TEMPLATE = """
     <caption>{{ metric.name }} by {{ panel.title }}</caption>
     <thead><tr><th scope="col" data-sort="text">algorithm</th>{% for label, sizes in panel.heads %}<th scope="col" data-sort="number"><span class="group">{{ label }}{% for size in sizes %}<small>{{ size }}</small>{% endfor %}</span></th>{% endfor %}</tr></thead>
     <tbody>
-    {% for entry, mark, cells in panel.rows %}
-    <tr{% if entry.control %} class="control"{% else %} data-line="{{ loop.index0 }}"{% endif %}><th scope="row">{{ mark }}<span class="long">{{ entry.algorithm }}</span></th>{{ cells }}</tr>
+    {% for cells in panel.rows %}
+    {% set entry = index.standings[loop.index0] %}
+    <tr{% if entry.control %} class="control"{% else %} data-line="{{ loop.index0 }}"{% endif %}><th scope="row">{% if not entry.control %}{{ line_mark(loop.index0) }}{% endif %}<span class="long">{{ entry.algorithm }}</span></th>{{ cells|join }}</tr>
     {% endfor %}
     </tbody>
   </table></div>

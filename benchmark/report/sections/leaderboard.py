@@ -138,11 +138,10 @@ TEMPLATE = """
   </tbody>
 </table>
 {% if results.metrics|length > index.board|length %}
-{% set standings = index.ranked + index.controls %}
-<details class="more" {% if standings|length <= 4 %}open{% endif %}><summary>Every measure: mean over the cases{% if index.by_case|length < results.metrics|length %}, or one value for all outputs together{% endif %}</summary>
+<details class="more" {% if index.standings|length <= 4 %}open{% endif %}><summary>Every measure: mean over the cases{% if index.by_case|length < results.metrics|length %}, or one value for all outputs together{% endif %}</summary>
 <div class="scroll" tabindex="0" role="region" aria-label="Every measure"><table class="heat sortable">
   <thead><tr><th scope="col" data-sort="text">algorithm</th>{% for metric in results.metrics %}<th scope="col" data-sort="number" title="{{ metric.title }}">{{ metric.name }}</th>{% endfor %}</tr></thead>
-  <tbody>{% for entry in standings %}
+  <tbody>{% for entry in index.standings %}
   <tr{% if entry.control %} class="control"{% endif %}><th scope="row"><span class="long">{{ entry.algorithm }}</span></th>{% for metric in results.metrics %}{{ value(metric, index.summary(entry, metric).mean, index.axes[metric.name]) }}{% endfor %}</tr>
   {% endfor %}</tbody>
 </table></div></details>

@@ -11,7 +11,7 @@ from benchmark.commands import data as module
 from benchmark.commands.apply import apply
 from benchmark.commands.options import ApplyOptions
 from benchmark.engines.outcome import Outcome
-from benchmark.pictures.sheet import OUTLINE
+from benchmark.pictures.preview import OUTLINE
 from cytosuite.errors import InputError
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark.pictures.preview import write_preview, write_result, write_strip
-from benchmark.pictures.sheet import OUTLINE
+from benchmark.pictures.preview import OUTLINE, write_preview, write_result, write_strip
 from cytosuite.volume import Volume
 
 

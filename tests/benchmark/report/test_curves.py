@@ -4,7 +4,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from benchmark.report.axis import Axis
-from benchmark.report.curves import HIGH, LOW, SHAPES, colour, curves, key
+from benchmark.report.curves import HIGH, LOW, SHAPES, colour, curves, line_mark
 from benchmark.results.results import Pooled
 
 UNIT = Axis(0.0, 1.0, rising=True)
@@ -74,4 +74,4 @@ def test_the_figure_says_itself_in_words():
 
 @pytest.mark.parametrize("place", [0, 5, 6])
 def test_the_mark_beside_a_name_has_the_colour_of_the_line(place):
-    assert colour(place) in ET.fromstring(str(key(place))).get("class").split()
+    assert colour(place) in ET.fromstring(str(line_mark(place))).get("class").split()

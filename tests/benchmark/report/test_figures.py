@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.report.axis import Axis, axis_of, axis_of_times
-from benchmark.report.cells import heat
-from benchmark.report.figures import DOT, LANES, axis_figure, lanes, strip, whisker
+from benchmark.report.figures import DOT, LANES, axis_figure, heat, lanes, strip, whisker
 from cytosuite.metrics import metrics_of
 
 UNIT = Axis(0.0, 1.0, rising=True)

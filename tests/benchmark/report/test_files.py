@@ -15,10 +15,6 @@ def platform_metrics(results):
     return files.platform_metrics(index(results))
 
 
-def algorithm_metrics(results, name):
-    return files.algorithm_metrics(index(results), name)
-
-
 def leaves(tree):
     if isinstance(tree, dict):
         return [leaf for branch in tree.values() for leaf in leaves(branch)]
@@ -52,7 +48,7 @@ def test_undefined_values_are_left_out_and_not_counted(make):
 
 
 def test_failed_cases_are_named_and_count_with_the_worst(make):
-    layout = algorithm_metrics(make(failed=[("good", "b")]), "good")
+    layout = platform_metrics(make(failed=[("good", "b")]))
     assert layout["failed"] == ["b"]
     assert layout["case"]["b"]["SEG"] == 0.0
     assert layout["aggregates"]["SEG"]["min"] == 0.0
@@ -63,9 +59,8 @@ def test_a_failure_without_scores_is_named(make):
     lost = Record(
         algorithm="good", version="1", case="z", key="k", status="engine error", message="gone"
     )
-    layout = algorithm_metrics(
-        replace(results, records={**results.records, ("good", "z"): lost}), "good"
-    )
+    records = {**results.records, ("good", "z"): lost}
+    layout = platform_metrics(replace(results, records=records))
     assert layout["failed"] == ["z"]
     assert layout["case"]["z"] == {}
 
@@ -93,7 +88,7 @@ def test_an_empty_run(empty):
 
 
 def test_scores_of_a_whole_set_belong_to_no_case(make):
-    layout = algorithm_metrics(make(task="enhance"), "good")
+    layout = platform_metrics(make(task="enhance"))
     assert layout["aggregates"]["W1_by_std"] == {"set": 0.8}
     assert layout["case"] == {"a": {}, "b": {}, "c": {}}
 
@@ -102,6 +97,6 @@ def test_infinite_values_are_left_out(make):
     results = make(task="fuse", algorithms=("good",))
     scores = results.scores.copy()
     scores.loc[(scores["metric"] == "PSNR") & (scores["case"] == "a"), "value"] = math.inf
-    layout = algorithm_metrics(replace(results, scores=scores), "good")
+    layout = platform_metrics(replace(results, scores=scores))
     assert layout["aggregates"]["PSNR"]["n"] == 2
     assert "PSNR" not in layout["case"]["a"]
