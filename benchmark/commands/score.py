@@ -14,12 +14,12 @@ from rich.text import Text
 
 from benchmark.catalog import pick
 from benchmark.commands.options import ScoreOptions
-from benchmark.results.cases import Metrics
+from benchmark.results.cases import Answer, Metrics, measure
 from benchmark.results.facts import ImageSet, Reader, case_facts, once, set_facts
 from cytosuite.errors import InputError
 from cytosuite.formats import READERS
 from cytosuite.metrics import Metric, board_metrics, metrics_of
-from cytosuite.metrics.evidence import Evidence, Facts, gather
+from cytosuite.metrics.evidence import Facts
 from cytosuite.metrics.labels.border import without_border
 from cytosuite.metrics.tracks.track_folder import score_tracks
 
@@ -87,42 +87,74 @@ def score_files(options: ScoreOptions) -> FileScores:
             "--border: objects cannot be left out of tracks; leave the option out, or score "
             "the SEG folder against the masks"
         )
-    if sequences:
-        return _tracks(sequences, options.metrics)
-    metrics = _metrics(options.metrics)
     scores = FileScores()
+    if sequences:
+        names = [m.name for m in _metrics(options.metrics, ["tracks"]) or metrics_of("tracks")]
+        scores.cases = {name: score_tracks(*folders, names) for name, folders in sequences.items()}
+        scores.aggregates = {name: _mean(scores, name) for name in names}
+        return scores
+    metrics = _metrics(options.metrics, PAIRED) or [
+        metric for metric in board_metrics("segment") if "spacing" not in metric.evidence.needs
+    ]
     if each := [metric for metric in metrics if metric.scope == "case"]:
         _score_pairs(each, options, scores)
     if sets := [metric for metric in metrics if metric.scope == "set"]:
         real = _side(options.truth, options.truth_labels)
         synthetic = _side(options.prediction, options.prediction_labels)
-        evidence = _gathered(sets, set_facts(real, synthetic))
-        scores.aggregates |= {m.name: {"set": m.of(evidence[m.evidence])} for m in sets}
+        values = _measured("", sets, set_facts(real, synthetic)).values
+        scores.aggregates |= {name: {"set": value} for name, value in values.items()}
     return scores
+
+
+def _metrics(names: Sequence[str], families: Sequence[str]) -> list[Metric[Any]]:
+    """Return metrics of some families by their names in any case."""
+    known = {m.name: m for family in families for m in metrics_of(family)}
+    exact = {name.lower(): name for name in known}
+    wanted = [exact.get(name.lower(), name) for name in names]
+    return [known[name] for name in pick("metric", wanted, known)] if wanted else []
 
 
 def _score_pairs(metrics: Metrics, options: ScoreOptions, scores: FileScores) -> None:
     """Add the metrics that compare a prediction with its own truth."""
     pairs = _pairs(options.truth, options.prediction)
     images = dict(_pairs(options.truth, options.image)) if options.image else {}
-    scores.failed = [truth.stem for truth, found in pairs if found is None]
-    parts: dict[Evidence[Any], list[Any]] = {}
+    answers = []
     for truth, prediction in pairs:
         if prediction is None:
-            values = {m.name: nan if m.worst is None else m.worst for m in metrics}
+            answers.append(measure("", truth.stem, metrics, Facts({}), "missing output"))
         else:
-            found = _gathered(metrics, _facts(options, truth, prediction, images.get(truth)))
-            values = {m.name: m.of(found[m.evidence]) for m in metrics}
-            for evidence, part in found.items():
-                parts.setdefault(evidence, []).append(part)
-        scores.cases[truth.stem] = values
+            facts = _facts(options, truth, prediction, images.get(truth))
+            answers.append(_measured(truth.stem, metrics, facts))
+    scores.cases = {answer.case: dict(answer.values) for answer in answers}
+    scores.failed = [answer.case for answer in answers if answer.status != "ok"]
     for metric in metrics:
         total = _mean(scores, metric.name) | {"failed": len(scores.failed)}
         if metric.worst is None:
             total["undefined"] -= len(scores.failed)
         if metric.evidence.pool is not None and not scores.failed:
-            total["pooled"] = metric.of(metric.evidence.pool(parts[metric.evidence]))
+            parts = [answer.evidence[metric.evidence] for answer in answers]
+            total["pooled"] = metric.of(metric.evidence.pool(parts))
         scores.aggregates[metric.name] = total
+
+
+def _measured(case: str, metrics: Metrics, facts: Facts) -> Answer:
+    """Return the scores of a case or set, refused with the option that a metric lacks."""
+    for metric in metrics:
+        for fact in metric.evidence.missing(facts):
+            lack = LACKS.get(fact, f"--{fact.replace('_', '-')}; give it or leave it out")
+            raise InputError(f"metric {metric.name} needs {lack}")
+    answer = measure("", case, metrics, facts)
+    for reason in answer.refused.values():
+        raise InputError(reason)
+    return answer
+
+
+def _mean(scores: FileScores, metric: str) -> dict[str, float]:
+    """Return the mean of the defined values of a metric, and how many there are."""
+    values = [case[metric] for case in scores.cases.values()]
+    defined = [value for value in values if isfinite(value)]
+    mean = sum(defined) / len(defined) if defined else nan
+    return {"mean": mean, "n": len(defined), "undefined": len(values) - len(defined)}
 
 
 def show(scores: FileScores, console: Console) -> None:
@@ -152,31 +184,12 @@ def show(scores: FileScores, console: Console) -> None:
         console.print(f"no prediction: {case}", highlight=False, markup=False)
 
 
-def _metrics(names: Sequence[str]) -> list[Metric[Any]]:
-    """Return metrics by name; without names those of segmentation that need no voxel size."""
-    if not names:
-        return [m for m in board_metrics("segment") if "spacing" not in m.evidence.needs]
-    known = {m.name: m for family in PAIRED for m in metrics_of(family)}
-    exact = {name.lower(): name for name in known}
-    wanted = [exact.get(name.lower(), name) for name in names]
-    return [known[name] for name in pick("metric", wanted, known)]
-
-
-def _sequences(truth: Path, prediction: Path) -> list[tuple[str, Path, Path]]:
-    """Return name, truth and result of each sequence in the challenge's layout, if it is that."""
+def _sequences(truth: Path, prediction: Path) -> dict[str, tuple[Path, Path]]:
+    """Return truth and result of each sequence in the challenge's layout, if it is that."""
     if (truth / "TRA").is_dir():
-        return [(truth.name.removesuffix("_GT"), truth, prediction)]
+        return {truth.name.removesuffix("_GT"): (truth, prediction)}
     found = sorted(path for path in truth.glob("[0-9][0-9]_GT") if (path / "TRA").is_dir())
-    return [(path.name[:2], path, prediction / f"{path.name[:2]}_RES") for path in found]
-
-
-def _tracks(sequences: Sequence[tuple[str, Path, Path]], names: Sequence[str]) -> FileScores:
-    """Return the scores of tracking results, one case per sequence."""
-    known = {metric.name.lower(): metric.name for metric in metrics_of("tracks")}
-    wanted = [known.get(name.lower(), name) for name in names]
-    scores = FileScores({n: score_tracks(truth, result, wanted) for n, truth, result in sequences})
-    scores.aggregates = {name: _mean(scores, name) for name in next(iter(scores.cases.values()))}
-    return scores
+    return {path.name[:2]: (path, prediction / f"{path.name[:2]}_RES") for path in found}
 
 
 def _files(path: Path) -> list[Path]:
@@ -230,30 +243,12 @@ def _reader(path: Path, border: int) -> Reader:
     return cache(lambda: volume().like(without_border(volume().array, border)))
 
 
-def _gathered(metrics: Metrics, facts: Facts) -> dict[Evidence[Any], Any]:
-    """Return the evidence of metrics, refused with the option that one lacks."""
-    for metric in metrics:
-        for fact in metric.evidence.missing(facts):
-            lack = LACKS.get(fact, f"--{fact.replace('_', '-')}; give it or leave it out")
-            raise InputError(f"metric {metric.name} needs {lack}")
-    return gather((metric.evidence for metric in metrics), facts)
-
-
-def _mean(scores: FileScores, metric: str) -> dict[str, float]:
-    """Return the mean of the defined values of a metric, and how many there are."""
-    values = [case[metric] for case in scores.cases.values()]
-    defined = [value for value in values if isfinite(value)]
-    mean = sum(defined) / len(defined) if defined else nan
-    return {"mean": mean, "n": len(defined), "undefined": len(values) - len(defined)}
-
-
 def _side(path: Path, labels: Path | None) -> ImageSet:
     """Return one set of images, with the labels of the same names."""
-    files = _files(path)
     if labels is None:
-        return ImageSet([once(file) for file in files])
-    known = {path.stem: path for path in _files(labels)}
-    missing = [file.name for file in files if file.stem not in known]
+        return ImageSet([once(file) for file in _files(path)])
+    pairs = _pairs(path, labels)
+    missing = [file.name for file, found in pairs if found is None]
     if missing:
         raise InputError(f"{labels}: no labels for {missing[0]} ({len(missing)} are missing)")
-    return ImageSet([once(file) for file in files], [once(known[file.stem]) for file in files])
+    return ImageSet([once(file) for file, _ in pairs], [once(own) for _, own in pairs if own])
