@@ -1,6 +1,6 @@
-"""Tiles of an image too large for a network in one piece, planned as data before anything runs."""
+"""Tiles of an image that is too large for a network in one piece, planned before it runs."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
 from math import ceil, prod
@@ -16,7 +16,7 @@ MOST_PER_AXIS = 40  # tiles per axis that are tried when the best size is looked
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One piece of an image: what is read, and which voxels are taken from the answer.
+    """One piece of an image: the voxels to read, and those to keep of the answer.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def plan(
     tile : sequence of int
         Largest size of a tile, halo included, per axis.
     halo : sequence of int
-        Voxels at each inner face of a tile whose answer is thrown away, per axis.
+        Voxels at each inner face of a tile without use of their answer, per axis.
     multiple : sequence of int, optional
         Tiles begin and end at multiples of these (the product of a network's poolings), so that
         pooled voxels are the same as without tiles; at the end of the image they may stand over,
@@ -75,9 +75,9 @@ def plan(
 
     Notes
     -----
-    A network whose answer depends on no voxel farther than `halo` gives the same as without tiles.
-    A Gaussian importance map instead of the crop leaves seams, as voxels near a tile's face, which
-    saw padding instead of the image, keep a part in the mean.
+    The answer is the same as without tiles if that for a voxel depends on no voxel farther than
+    `halo`. A Gaussian importance map instead of the crop leaves seams: voxels near a tile's face
+    depend on padding instead of the image, and keep a part in the mean.
     """
     steps = tuple(multiple or (1,) * len(shape))
     if len({len(shape), len(tile), len(halo), len(steps)}) != 1:
@@ -91,7 +91,7 @@ def plan(
         _spans(size, limit, margin, step, blend)
         for size, limit, margin, step in zip(shape, tile, halo, steps, strict=True)
     ]
-    return [_tile(spans) for spans in product(*axes)]
+    return [Tile(*zip(*spans, strict=True)) for spans in product(*axes)]
 
 
 def fit(
@@ -112,10 +112,10 @@ def fit(
         Size of the tile, multiples of `multiple`; `tile` itself where nothing else fits.
     """
     budget = prod(tile)
-    choices = [
-        [(length, _computed(size, length, margin, step)) for length in _lengths(size, margin, step)]
-        for size, margin, step in zip(shape, halo, multiple, strict=True)
-    ]
+    choices = []  # per axis: lengths, each with the voxels that tiles of this length read
+    for size, margin, step in zip(shape, halo, multiple, strict=True):
+        plans = {n: _spans(size, n, margin, step, 0) for n in _lengths(size, margin, step)}
+        choices.append([(n, sum(read.stop - read.start for read, *_ in plans[n])) for n in plans])
     candidates = []
     for each in product(*choices):
         lengths = tuple(length for length, _ in each)
@@ -144,20 +144,8 @@ def least(shape: Sequence[int], halo: Sequence[int], multiple: Sequence[int]) ->
     )
 
 
-def computed_ratio(shape: Sequence[int], tiles: Iterable[Tile]) -> float:
-    """Return the voxels that all tiles read, divided by those of the image.
-
-    Examples
-    --------
-    >>> computed_ratio((10,), plan((10,), (8,), (2,)))
-    1.4
-    """
-    read = sum(prod(part.stop - part.start for part in tile.input) for tile in tiles)
-    return float(read / prod(shape))
-
-
 def paste(target: NDArray[np.float32], tile: Tile, part: NDArray[np.float32]) -> None:
-    """Put the answer for one tile where it belongs.
+    """Write the answer for one tile to its place in the whole.
 
     Parameters
     ----------
@@ -166,7 +154,7 @@ def paste(target: NDArray[np.float32], tile: Tile, part: NDArray[np.float32]) ->
     tile : Tile
         Which part of it.
     part : (C, ...) float32 array
-        The answer for all of ``tile.input``; what stands over its end is passed over.
+        The answer for all of ``tile.input``; padding beyond its end is ignored.
     """
     piece = part[(slice(None), *tile.crop)]
     place = (slice(None), *tile.output)
@@ -179,29 +167,10 @@ def paste(target: NDArray[np.float32], tile: Tile, part: NDArray[np.float32]) ->
     target[place] += piece
 
 
-@dataclass(frozen=True, slots=True)
-class _Span:
-    """A tile along one axis: read [start, stop), answer for [first, last)."""
-
-    start: int
-    stop: int
-    first: int
-    last: int
-    ramp: tuple[int, int]
-
-
-def _tile(spans: Sequence[_Span]) -> Tile:
-    """Return the tile with these extents along its axes."""
-    return Tile(
-        tuple(slice(span.start, span.stop) for span in spans),
-        tuple(slice(span.first, span.last) for span in spans),
-        tuple(slice(span.first - span.start, span.last - span.start) for span in spans),
-        tuple(span.ramp for span in spans),
-    )
-
-
-def _spans(size: int, limit: int, halo: int, step: int, blend: int) -> list[_Span]:
-    """Return the tiles along one axis."""
+def _spans(
+    size: int, limit: int, halo: int, step: int, blend: int
+) -> list[tuple[slice, slice, slice, tuple[int, int]]]:
+    """Return input, output, crop and ramp of the tiles along one axis."""
     limit -= limit % step
     if min(size, limit) < 1 or halo < 0 or (limit < size and limit <= 2 * halo + blend):
         raise InputError(
@@ -212,25 +181,22 @@ def _spans(size: int, limit: int, halo: int, step: int, blend: int) -> list[_Spa
     count = 1
     while _smallest(size, count, margin, step) > limit:
         count += 1
-    starts, length = list(_starts(size, count, margin, step)), _smallest(size, count, margin, step)
-    # The cut lies in the middle of what two neighbours share, at least a margin from both faces.
-    cuts = [(after + before + length) // 2 for before, after in pairwise(starts)]
-    edges = [0, *cuts, size]
-    half = blend // 2
-    return [
-        _Span(
-            start,
-            min(start + length, size),
-            edges[i] - (half if i else 0),
-            edges[i + 1] + (half if i < count - 1 else 0),
-            (blend if i else 0, blend if i < count - 1 else 0),
-        )
-        for i, start in enumerate(starts)
-    ]
+    length = _smallest(size, count, margin, step)
+    spare = (ceil(size / step) * step - length) // step
+    starts = [step * (i * spare // max(1, count - 1)) for i in range(count)]
+    # The cut is in the middle of the overlap of two neighbours, at least a margin from both faces.
+    edges = [0, *((after + before + length) // 2 for before, after in pairwise(starts)), size]
+    spans = []
+    for i, start in enumerate(starts):
+        lower, upper = blend if i > 0 else 0, blend if i < count - 1 else 0
+        first, last = edges[i] - lower // 2, edges[i + 1] + upper // 2
+        read = slice(start, min(start + length, size))
+        spans.append((read, slice(first, last), slice(first - start, last - start), (lower, upper)))
+    return spans
 
 
 def _smallest(size: int, count: int, margin: int, step: int) -> int:
-    """Return the smallest length, a multiple of `step`, of which `count` tiles suffice."""
+    """Return the smallest length, a multiple of `step`, with which `count` tiles suffice."""
     padded = ceil(size / step)
     if count == 1:
         return padded * step
@@ -244,18 +210,6 @@ def _lengths(size: int, margin: int, step: int) -> set[int]:
     """Return sizes for 1, 2, 3 ... tiles, until they are no longer worth their halo."""
     most = min(MOST_PER_AXIS, max(1, ceil(size / max(1, 2 * margin, step))))
     return {_smallest(size, count, margin, step) for count in range(1, most + 1)}
-
-
-def _starts(size: int, count: int, margin: int, step: int) -> Iterator[int]:
-    """Yield where `count` equal tiles begin, evenly spread over the axis."""
-    spare = ceil(size / step) - _smallest(size, count, margin, step) // step
-    for i in range(count):
-        yield step * (i * spare // max(1, count - 1))
-
-
-def _computed(size: int, length: int, halo: int, step: int) -> int:
-    """Return the voxels read along an axis by tiles of at most `length`."""
-    return sum(span.stop - span.start for span in _spans(size, length, halo, step, 0))
 
 
 def _trapezoid(size: int, lower: int, upper: int) -> NDArray[np.float32]:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ from cytosuite.formats import read
 from cytosuite.manifest import read_card
 from cytosuite.metrics.labels.detection import f1_at
 from cytosuite.metrics.labels.overlap import overlap
-from cytosuite.tiling import computed_ratio, fit, plan
+from cytosuite.tiling import fit, plan
 
 SPACING = (1.8, 0.8, 0.8)
 SHAPE = (96, 256, 256)
@@ -84,7 +85,8 @@ def computed(
 ) -> float:
     """Return how many voxels are computed for each of an image."""
     size = fit(shape, tile, halo, multiple)
-    return computed_ratio(shape, plan(shape, size, halo, multiple=multiple))
+    tiles = plan(shape, size, halo, multiple=multiple)
+    return sum(prod(part.stop - part.start for part in tile.input) for tile in tiles) / prod(shape)
 
 
 def overhead(path: Path) -> None:
