@@ -105,10 +105,7 @@ class EdgeCurves:
     def difference(self, third: int | None = None) -> float:
         """Return the mean absolute difference of the curves; NaN if there is none.
 
-        Parameters
-        ----------
-        third : int, optional
-            0, 1, 2 for the upper, middle, lower third of the common depth; all by default.
+        Over all the common depth, or its upper, middle or lower third (0, 1, 2).
         """
         gap = np.abs(self.real - self.synthetic)
         if third is not None:
@@ -123,7 +120,7 @@ def edge_strength(image: Volume, settings: EdgeSettings = PUBLISHED) -> Floats:
     Parameters
     ----------
     image : Volume
-        Axes ``ZYX``.
+        A finite ZYX stack; any other is an `InputError`.
     settings : EdgeSettings
         Lengths and limits.
 
@@ -132,11 +129,6 @@ def edge_strength(image: Volume, settings: EdgeSettings = PUBLISHED) -> Floats:
     (T, Z) float64 array
         One row per tile, rows of tiles from the first pixel on. The last ones may be shorter, but
         by less than half. No row where the image is narrower than half a tile.
-
-    Raises
-    ------
-    InputError
-        If the image is no finite ZYX stack.
 
     Notes
     -----
@@ -171,12 +163,7 @@ def edge_curve(
 ) -> tuple[Floats, Floats]:
     """Return the strength of edges at each depth below the plane where they are strongest.
 
-    Parameters
-    ----------
-    images : Volume or list of Volume
-        Axes ``ZYX``; several are taken as one set of tiles.
-    settings : EdgeSettings
-        Lengths and limits.
+    The tiles of several images are one set; see `edge_strength` for arguments and errors.
 
     Returns
     -------
@@ -191,12 +178,10 @@ def edge_curve(
     planes is n times their distance deep. Tiles of stacks with other distances of planes are
     interpolated linearly.
     """
-    volumes = members(images)
     curves: list[tuple[float, Floats]] = []
-    for volume in volumes:
-        step = volume.spacing[0] if volume.axes == "ZYX" else nan
+    for volume in members(images):
         for row in edge_strength(volume, settings):
-            kept = row[int(np.argmax(row)) :] if row.size else row
+            step, kept = volume.spacing[0], row[int(np.argmax(row)) :] if row.size else row
             deep_enough = kept.size * step >= settings.least_depth_um * (1 - 1e-9)
             if kept.size and deep_enough and kept[0] >= settings.least_strength:
                 curves.append((step, kept))
@@ -222,7 +207,7 @@ def edge_curves(
     Parameters
     ----------
     real, synthetic : Volume or list of Volume
-        Axes ``ZYX``.
+        Finite ZYX stacks; any other is an `InputError`.
     settings : EdgeSettings
         Lengths and limits, the same for both sides.
 
@@ -231,11 +216,6 @@ def edge_curves(
     EdgeCurves
         At the depths of the real curve within the range of the settings, the synthetic one
         interpolated linearly; empty if no tile of a side qualifies.
-
-    Raises
-    ------
-    InputError
-        If an image is no finite ZYX stack.
     """
     depth, strength = edge_curve(real, settings)
     other_depth, other = edge_curve(synthetic, settings)

@@ -22,7 +22,7 @@ from cytosuite.metrics.realism.wasserstein import PANARETOS, sorted_distance
 SHAPE = ("volume_um3", "diameter_um", "elongation", "solidity")
 OTHER = ("mean_intensity", "cv_intensity", "neighbour_um", "depth_um")
 FEATURES = SHAPE + OTHER
-FEW = 20  # objects of a side below which a distance is flagged
+
 BATCH = 50  # draws computed together
 CORNERS = np.indices((2, 2, 2)).reshape(3, 8).T  # of a voxel, relative to its lowest one
 
@@ -43,7 +43,7 @@ class FeatureDistance:
         standard deviation kept. Draws differ even where both sides are alike: the interval may lie
         above the distance.
     real_objects, synthetic_objects : int
-        Objects with a value.
+        Objects with a value; a distance of fewer than about 20 of a side is uncertain.
     """
 
     distance: float
@@ -51,11 +51,6 @@ class FeatureDistance:
     high: float
     real_objects: int
     synthetic_objects: int
-
-    @property
-    def few(self) -> bool:
-        """Whether a side has fewer than 20 objects: to be read with care."""
-        return min(self.real_objects, self.synthetic_objects) < FEW
 
 
 def object_features(scene: Scene, *, cut_objects: bool = False) -> dict[str, NDArray[Any]]:
@@ -110,25 +105,7 @@ def object_features(scene: Scene, *, cut_objects: bool = False) -> dict[str, NDA
 def pooled_features(
     scenes: Scene | Sequence[Scene], *, cut_objects: bool = False
 ) -> dict[str, NDArray[Any]]:
-    """Return the features of all objects of a set of scenes.
-
-    Parameters
-    ----------
-    scenes : Scene or list of Scene
-        The set.
-    cut_objects : bool
-        See `object_features`.
-
-    Returns
-    -------
-    dict of str to (N,) array
-        As `object_features`, one scene after the other.
-
-    Raises
-    ------
-    InputError
-        If the set is empty.
-    """
+    """Return `object_features` of a set, one scene after the other; an empty one is an error."""
     tables = [object_features(scene, cut_objects=cut_objects) for scene in members(scenes)]
     if not tables:
         raise InputError("object features need at least one scene, found none; give a stack")
@@ -170,10 +147,8 @@ def feature_distances(
     if draws < 0:
         raise InputError(f"draws must be at least 0, found {draws}")
     sides = [pooled_features(side, cut_objects=cut_objects) for side in (real, synthetic)]
-    return {
-        name: distance_of(sides[0][name], sides[1][name], draws=draws, seed=seed)
-        for name in FEATURES
-    }
+    pairs = {name: [side[name] for side in sides] for name in FEATURES}
+    return {name: distance_of(*pair, draws=draws, seed=seed) for name, pair in pairs.items()}
 
 
 def distance_of(
@@ -187,11 +162,6 @@ def distance_of(
         One value per object; NaN = no value.
     draws, seed : int
         See `feature_distances`.
-
-    Returns
-    -------
-    FeatureDistance
-        NaN distance if a side has no value or the real ones do not vary.
 
     Notes
     -----

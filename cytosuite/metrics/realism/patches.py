@@ -162,20 +162,10 @@ def patch_fid(features: PatchFeatures) -> float:
 def frechet_distance(first: Floats, second: Floats) -> float:
     """Return the squared Fréchet distance of two samples, taken as normally distributed.
 
-    Parameters
-    ----------
-    first, second : (N, D) and (M, D) float64 array
-        At least two rows each.
-
-    Returns
-    -------
-    float
-        ``|m1 - m2|**2 + Tr(S1 + S2 - 2 (S1 S2)**(1/2))`` with means m and sample covariances S.
-
-    Notes
-    -----
-    The trace of the root is the sum of the roots of the eigenvalues of the symmetric matrix
-    ``S1**(1/2) S2 S1**(1/2)``, negative ones by rounding taken as 0: no complex numbers arise.
+    ``|m1 - m2|**2 + Tr(S1 + S2 - 2 (S1 S2)**(1/2))`` with means m and sample covariances S of two
+    float64 arrays, (N, D) and (M, D), of at least two rows each. The trace of the root is the sum
+    of the roots of the eigenvalues of the symmetric matrix ``S1**(1/2) S2 S1**(1/2)``, negative
+    ones by rounding taken as 0: no complex numbers arise.
 
     Examples
     --------
@@ -194,30 +184,14 @@ def frechet_distance(first: Floats, second: Floats) -> float:
 def kid_interval(
     features: PatchFeatures, *, draws: int = 1000, seed: int = 0
 ) -> tuple[float, float]:
-    """Return the 95 % interval of `patch_kid` over draws of whole stacks.
+    """Return the 95 % interval of `patch_kid` over draws of whole stacks with replacement.
 
-    Parameters
-    ----------
-    features : PatchFeatures
-        Of real and synthetic patches.
-    draws : int
-        Draws of stacks with replacement, on both sides.
-    seed : int
-        Of the draws.
-
-    Returns
-    -------
-    tuple of float
-        Lower and upper limit; NaN with fewer than 2 stacks on a side: patches of one stack are no
-        independent witnesses.
-
-    Notes
-    -----
-    The kernel is summed once per pair of stacks. A stack drawn twice is not compared to itself
-    patch by patch, which keeps the draws free of bias.
+    Stacks are drawn on both sides; the limits are NaN with fewer than 2 stacks on a side, as
+    patches of one stack are not independent. The kernel is summed once per pair of stacks. A stack
+    drawn twice is not compared to itself patch by patch, which keeps the draws free of bias.
     """
     kernel = _Kernel(features)
-    counts = [side.shape[0] for side in (kernel.within[0], kernel.within[1])]
+    counts = [len(side) for side in kernel.within]
     if min(counts) < 2 or draws < 1:
         return nan, nan
     rng = np.random.default_rng(seed)
@@ -232,33 +206,34 @@ class _Kernel:
     def __init__(self, features: PatchFeatures) -> None:
         """Sum the kernel by stack."""
         x, y = features.real, features.synthetic
-        groups = [
+        a, b = (
             (np.unique(volume)[:, None] == volume).astype(np.float64)
             for volume in (features.real_volume, features.synthetic_volume)
-        ]
+        )
         self.within, self.pairs = [], []
-        for rows, group in zip((x, y), groups, strict=True):
+        for rows, group in ((x, a), (y, b)):
             kernel = _polynomial(rows, rows)
             np.fill_diagonal(kernel, 0.0)
             size = group.sum(axis=1)
             self.within.append(group @ kernel @ group.T)
             self.pairs.append(np.outer(size, size) - np.diag(size))
-        self.between = groups[0] @ _polynomial(x, y) @ groups[1].T
-        self.crossed = np.outer(groups[0].sum(axis=1), groups[1].sum(axis=1))
+        self.between = a @ _polynomial(x, y) @ b.T
+        self.crossed = np.outer(a.sum(axis=1), b.sum(axis=1))
 
     def distance(self, real: Floats, synthetic: Floats) -> Floats:
         """Return the distance for each row of multiplicities of the stacks of both sides."""
         real = np.broadcast_to(real, (len(real), len(self.within[0])))
         synthetic = np.broadcast_to(synthetic, (len(synthetic), len(self.within[1])))
-        sums, pairs = np.zeros((3, len(real))), np.zeros((3, len(real)))
-        for place, weight in enumerate((real, synthetic)):
-            sums[place] = np.einsum("da,ab,db->d", weight, self.within[place], weight)
-            pairs[place] = np.einsum("da,ab,db->d", weight, self.pairs[place], weight)
-        sums[2] = np.einsum("da,ab,db->d", real, self.between, synthetic)
-        pairs[2] = np.einsum("da,ab,db->d", real, self.crossed, synthetic)
-        mean = sums / np.where(pairs > 0, pairs, nan)
-        distance: Floats = mean[0] + mean[1] - 2 * mean[2]
-        return distance
+
+        def mean(one: Floats, kernel: Floats, pairs: Floats, other: Floats) -> Floats:
+            """Return the mean of the kernel over the drawn pairs."""
+            number = np.einsum("da,ab,db->d", one, pairs, other)
+            total: Floats = np.einsum("da,ab,db->d", one, kernel, other)
+            return total / np.where(number > 0, number, nan)
+
+        distance = mean(real, self.within[0], self.pairs[0], real)
+        distance += mean(synthetic, self.within[1], self.pairs[1], synthetic)
+        return distance - 2 * mean(real, self.between, self.crossed, synthetic)
 
 
 def _polynomial(x: Floats, y: Floats) -> Floats:
@@ -293,10 +268,7 @@ def _described(
 
 
 def _cut(
-    scene: Scene,
-    extractor: Extractor,
-    wanted: NDArray[np.int64],
-    generator: np.random.Generator,
+    scene: Scene, extractor: Extractor, wanted: NDArray[np.int64], generator: np.random.Generator
 ) -> NDArray[Any]:
     """Return patches with their centres off and on objects."""
     shape = extractor.shape(scene.image.spacing)

@@ -53,12 +53,7 @@ class RegionScores:
     def mean(self, region: str, third: str | None = None) -> float:
         """Return the mean of the defined planes of a region; NaN if there is none.
 
-        Parameters
-        ----------
-        region : str
-            One of `REGIONS`.
-        third : str, optional
-            One of `THIRDS` of the depth of the stack; all of it by default.
+        A region of `REGIONS`, in all the depth of the stack or one of its `THIRDS`.
         """
         chosen = ~np.isnan(self.scores[region])
         if third is not None:
@@ -149,25 +144,18 @@ def region_scores(
     each synthetic stack, several of them taken as one sample. Stacks of one depth are compared
     plane by plane, as published; there, a shallower synthetic stack is an error.
     """
-    masked = [
-        [
-            (s, regions(s.labels, s.image.spacing, closing_um=closing_um, margin_um=margin_um))
-            for s in members(side)
-        ]
+    widths = {"closing_um": closing_um, "margin_um": margin_um}
+    first, second = (
+        [(scene, regions(scene.labels, scene.image.spacing, **widths)) for scene in members(side)]
         for side in (real, synthetic)
-    ]
-    depths = [(np.arange(len(s.labels)) + 0.5) / max(len(s.labels), 1) for s, _ in masked[0]]
-    scores = {
-        region: np.array(
-            [
-                _score(scene.image.array[z][parts[region][z]], _at(depth[z], region, masked[1]))
-                for (scene, parts), depth in zip(masked[0], depths, strict=True)
-                for z in range(len(depth))
-            ]
-        )
-        for region in REGIONS
-    }
-    return RegionScores(np.concatenate([np.zeros(0), *depths]), scores)
+    )
+    depths, scores = [], []
+    for scene, parts in first:
+        for z, plane in enumerate(scene.image.array):
+            depths.append((z + 0.5) / len(scene.labels))
+            scores.append([_score(plane[parts[r][z]], _at(depths[-1], r, second)) for r in REGIONS])
+    columns = np.array(scores, np.float64).reshape(-1, len(REGIONS)).T
+    return RegionScores(np.array(depths), dict(zip(REGIONS, columns, strict=True)))
 
 
 REGION_SCORES = Evidence(region_scores, ("real", "synthetic"), form="scenes")
@@ -204,14 +192,7 @@ def region_similarity(scores: RegionScores) -> float:
     undefined="when no plane holds an object in both the real and the synthetic stacks",
 )
 def object_similarity(scores: RegionScores) -> float:
-    """Return the mean similarity of the grey values inside the objects, see `region_scores`.
-
-    Examples
-    --------
-    >>> planes = RegionScores(np.array([0.25, 0.75]), {"fg_inner": np.array([0.5, nan])})
-    >>> object_similarity.of(planes)
-    0.5
-    """
+    """Return the mean similarity of the grey values inside the objects, see `region_scores`."""
     return scores.mean("fg_inner")
 
 
@@ -254,14 +235,8 @@ def _score(real: NDArray[Any], synthetic: list[NDArray[Any]]) -> float:
 def dilated(mask: Mask, spacing: Sequence[float], radius_um: float) -> Mask:
     """Return the voxels with their centre at most a radius from that of a voxel of the mask.
 
-    Parameters
-    ----------
-    mask : (Z, Y, X) or (Y, X) bool array
-        To be dilated by a ball; an empty one stays empty.
-    spacing : sequence of float
-        Voxel size along each axis in µm.
-    radius_um : float
-        Radius of the ball in µm.
+    A (Z, Y, X) or (Y, X) mask is dilated by a ball, in µm as the voxel size along each axis; an
+    empty one stays empty.
     """
     if mask.ndim == 2:
         flat: Mask = dilated(mask[np.newaxis], (1.0, *spacing), radius_um)[0]

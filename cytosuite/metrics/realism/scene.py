@@ -50,17 +50,7 @@ class Scene:
 
 
 def stack(image: Volume) -> NDArray[Any]:
-    """Return the array of an image that is a stack of numbers.
-
-    Parameters
-    ----------
-    image : Volume
-        To be checked.
-
-    Returns
-    -------
-    (Z, Y, X) array
-        Its array, of integers or floats.
+    """Return the (Z, Y, X) array, of integers or floats, of an image that is a stack of numbers.
 
     Raises
     ------
@@ -83,17 +73,7 @@ def stack(image: Volume) -> NDArray[Any]:
 
 
 def members(images: Image | Sequence[Image]) -> list[Image]:
-    """Return the images of a set, or the only one.
-
-    Parameters
-    ----------
-    images : object, or list or tuple of them
-        One image, or several taken as one set.
-
-    Returns
-    -------
-    list
-        The images.
+    """Return the images of a set, a list or tuple, or the only one.
 
     Examples
     --------

@@ -10,6 +10,7 @@ Signal Processing 24 (1976), doi:10.1109/TASSP.1976.1162849 (log-spectral distan
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import nan
 
 import numpy as np
@@ -57,7 +58,7 @@ def power_lateral(image: Volume, edges: Floats) -> Floats:
     Parameters
     ----------
     image : Volume
-        Axes ``ZYX``.
+        A finite ZYX stack; any other is an `InputError`.
     edges : (F + 1,) float64 array
         Limits of the rings in cycles per µm, ascending and equally spaced.
 
@@ -66,11 +67,6 @@ def power_lateral(image: Volume, edges: Floats) -> Floats:
     (F,) float64 array
         Mean of the squared Fourier amplitudes in each ring, mean over planes, in squared grey
         values times µm². Each plane less its mean is multiplied by a Hann window before.
-
-    Raises
-    ------
-    InputError
-        If the image is no finite ZYX stack.
     """
     array = stack(image)
     _, height, width = array.shape
@@ -94,23 +90,8 @@ def power_lateral(image: Volume, edges: Floats) -> Floats:
 def power_axial(image: Volume, edges: Floats) -> Floats:
     """Return the power density along the axis of a stack in bands of frequency.
 
-    Parameters
-    ----------
-    image : Volume
-        Axes ``ZYX``.
-    edges : (F + 1,) float64 array
-        Limits of the bands in cycles per µm, ascending and equally spaced.
-
-    Returns
-    -------
-    (F,) float64 array
-        Mean of the squared Fourier amplitudes along z over all columns, in squared grey values
-        times µm. Each column less its mean is multiplied by a Hann window before.
-
-    Raises
-    ------
-    InputError
-        If the image is no finite ZYX stack.
+    As `power_lateral`: the mean of the squared Fourier amplitudes along z over all columns, in
+    squared grey values times µm, each column less its mean in a Hann window.
     """
     array = stack(image)
     window = _hann(len(array))
@@ -156,37 +137,19 @@ def lateral_spectra(
 
 
 def axial_spectra(real: Volume | Sequence[Volume], synthetic: Volume | Sequence[Volume]) -> Spectra:
-    """Return the power spectra along z of real and synthetic stacks.
-
-    Parameters
-    ----------
-    real, synthetic : Volume or list of Volume
-        Axes ``ZYX``, of any sizes and voxel sizes.
-
-    Returns
-    -------
-    Spectra
-        As `lateral_spectra`, along z.
-
-    Raises
-    ------
-    InputError
-        If an image is no finite ZYX stack.
-    """
+    """Return the power spectra along z of real and synthetic stacks, see `lateral_spectra`."""
     return _spectra(real, synthetic, (0,), power_axial)
 
 
 LATERAL = Evidence(lateral_spectra, ("real", "synthetic"), form="volumes")
 AXIAL = Evidence(axial_spectra, ("real", "synthetic"), form="volumes")
-GRAY = "10.1109/TASSP.1976.1162849"
+spectral = partial(metric, best=0.0, reference="10.1109/TASSP.1976.1162849")
 
 
-@metric(
+@spectral(
     "lateral_spectrum_distance",
     "Log-spectral distance within planes, dB",
     evidence=LATERAL,
-    best=0.0,
-    reference=GRAY,
     undefined="when a side is constant or narrower than 4 pixels",
 )
 def lateral_spectrum_distance(spectra: Spectra) -> float:
@@ -204,12 +167,10 @@ def lateral_spectrum_distance(spectra: Spectra) -> float:
     return spectra.distance
 
 
-@metric(
+@spectral(
     "axial_spectrum_distance",
     "Log-spectral distance along z, dB",
     evidence=AXIAL,
-    best=0.0,
-    reference=GRAY,
     undefined="when a side is constant along z or has fewer than 4 planes",
 )
 def axial_spectrum_distance(spectra: Spectra) -> float:
@@ -232,9 +193,13 @@ def _spectra(
     """Return the spectra of both sides in the bands that all images resolve along some axes."""
     sides = members(real), members(synthetic)
     edges = _edges(sides, axes)
-    if not edges.size:
-        return _empty()
-    return _relative(edges, *(_mean([power(v, edges) for v in side]) for side in sides))
+    if edges.size:
+        density = [np.mean([power(v, edges) for v in side], axis=0) for side in sides]
+        means = [side.mean() for side in density]
+        if min(means) > np.finfo(float).tiny:  # less is rounding of a constant image
+            centres = (edges[1:] + edges[:-1]) / 2
+            return Spectra(centres, density[0] / means[0], density[1] / means[1])
+    return Spectra(np.zeros(0), np.zeros(0), np.zeros(0))
 
 
 def _edges(sides: Sequence[list[Volume]], axes: tuple[int, ...]) -> Floats:
@@ -243,11 +208,8 @@ def _edges(sides: Sequence[list[Volume]], axes: tuple[int, ...]) -> Floats:
     for image in images:
         stack(image)
     sizes = [(image.shape[a], image.spacing[a]) for image in images for a in axes]
-    if (
-        not all(sides)
-        or any(size < 4 for size, _ in sizes)
-        or not all(i.array.size for i in images)
-    ):
+    wide = all(size >= 4 for size, _ in sizes)
+    if not (wide and all(sides) and all(image.array.size for image in images)):
         return np.zeros(0)
     width = max(1 / (size * step) for size, step in sizes)
     limit = min(0.5 / step for _, step in sizes)
@@ -266,22 +228,3 @@ def _by_band(frequency: Floats, power: Floats, weight: Floats, edges: Floats) ->
     total = np.bincount(band, weights=share * power.ravel()[inside], minlength=edges.size - 1)
     mean: Floats = total / np.maximum(count, 1e-300)
     return mean
-
-
-def _mean(spectra: list[Floats]) -> Floats:
-    """Return the mean spectrum of a side."""
-    mean: Floats = np.mean(spectra, axis=0)
-    return mean
-
-
-def _relative(edges: Floats, real: Floats, synthetic: Floats) -> Spectra:
-    """Return both spectra relative to their means; rounding of a constant image is no spectrum."""
-    means = real.mean(), synthetic.mean()
-    if not min(means) > np.finfo(float).tiny:
-        return _empty()
-    return Spectra((edges[1:] + edges[:-1]) / 2, real / means[0], synthetic / means[1])
-
-
-def _empty() -> Spectra:
-    """Return spectra without bands."""
-    return Spectra(np.zeros(0), np.zeros(0), np.zeros(0))

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.metric import metric
+from cytosuite.metrics.realism import wasserstein_kernel as kernel
 from cytosuite.metrics.realism.scene import members
 
 CHUNK = 1 << 18  # voxels looked at together
@@ -115,13 +116,11 @@ def transport(
     >>> transport(np.array([0, 10], np.uint8), np.array([5, 25], np.uint8)).distance
     10.0
     """
-    sides = _sample("real", real), _sample("synthetic", synthetic)
-    first, second = sides
+    first, second = _sample("real", real), _sample("synthetic", synthetic)
     if not (first.size and second.size):
         return Transport(nan, first.size, second.size, nan, nan)
     if real_weights is not None or synthetic_weights is not None:
-        masses = _masses(first, real_weights), _masses(second, synthetic_weights)
-        distance, std = _by_weights(sides, masses)
+        distance, std = _by_weights((first, second), (real_weights, synthetic_weights))
     else:
         distance, std = _by_size(first, second)
     return Transport(distance, first.size, second.size, std, first.high - first.low)
@@ -190,15 +189,7 @@ def w1_by_range(moved: Transport) -> float:
 def sorted_distance(first: Floats, second: Floats) -> float:
     """Return the first Wasserstein distance of two samples in ascending order.
 
-    Parameters
-    ----------
-    first, second : (N,) and (M,) float64 array
-        In ascending order, at least one value each.
-
-    Returns
-    -------
-    float
-        The distance in the unit of the values.
+    (N,) and (M,) float64 arrays of at least one value each; the distance is in their unit.
 
     Examples
     --------
@@ -272,12 +263,14 @@ def _by_size(first: _Sample, second: _Sample) -> tuple[float, float]:
     return distance, sqrt(squares / first.size)
 
 
+def _values(sample: _Sample) -> Floats:
+    """Return all values of a sample."""
+    return np.concatenate([np.ravel(array).astype(np.float64) for array in sample.arrays])
+
+
 def _by_sorting(first: _Sample, second: _Sample) -> tuple[float, float]:
     """Return the distance, and the sum of squares of the first sample about its mean."""
-    a, b = (
-        np.sort(np.concatenate([np.asarray(array, np.float64).ravel() for array in side.arrays]))
-        for side in (first, second)
-    )
+    a, b = np.sort(_values(first)), np.sort(_values(second))
     return sorted_distance(a, b), float(np.square(a - first.mean).sum())
 
 
@@ -302,21 +295,20 @@ def _masses(sample: _Sample, weights: Weights | Sequence[Weights] | None) -> Flo
 
 
 def _by_weights(
-    sides: tuple[_Sample, _Sample], masses: tuple[Floats, Floats]
+    sides: Sequence[_Sample], weights: Sequence[Weights | Sequence[Weights] | None]
 ) -> tuple[float, float]:
     """Return the distance of two weighted samples, and the standard deviation of the first."""
-    values = [np.concatenate([np.ravel(x).astype(np.float64) for x in s.arrays]) for s in sides]
-    merged = np.concatenate(values)
+    first, second = map(_masses, sides, weights)
+    values = _values(sides[0])
+    merged = np.concatenate([values, _values(sides[1])])
     order = np.argsort(merged, kind="stable")
-    share = np.cumsum(np.concatenate([masses[0], -masses[1]])[order])[:-1]
-    deviations = values[0] - values[0] @ masses[0]
-    return float(np.abs(share) @ np.diff(merged[order])), sqrt(deviations**2 @ masses[0])
+    share = np.cumsum(np.concatenate([first, -second])[order])[:-1]
+    deviations = values - values @ first
+    return float(np.abs(share) @ np.diff(merged[order])), sqrt(deviations**2 @ first)
 
 
 def _by_histograms(first: _Sample, second: _Sample, low: int, high: int) -> tuple[float, float]:
     """Return the same as `_by_sorting` from one count per grey value."""
-    from cytosuite.metrics.realism import wasserstein_kernel as kernel  # imports its compiler
-
     counts = np.zeros((2, high - low + 1), np.int64)
 
     def fill(side: _Sample, row: NDArray[np.int64]) -> None:
@@ -334,8 +326,6 @@ def _by_histograms(first: _Sample, second: _Sample, low: int, high: int) -> tupl
 
 def _by_bins(first: _Sample, second: _Sample, low: float, high: float) -> tuple[float, float]:
     """Return the same as `_by_sorting`, sorting only where the shares cross."""
-    from cytosuite.metrics.realism import wasserstein_kernel as kernel
-
     scale = (BINS - 1) / (high - low)
     counts, sums = np.zeros((2, BINS), np.int64), np.zeros((2, BINS))
 
@@ -368,8 +358,6 @@ def _gathered(
     side: _Sample, size: int, low: float, scale: float, crossing: NDArray[np.bool_]
 ) -> NDArray[Any]:
     """Return all values of some bins in ascending order."""
-    from cytosuite.metrics.realism import wasserstein_kernel as kernel
-
     single = all(array.dtype == np.float32 for array in side.arrays)
     values = np.empty(size, np.float32 if single else np.float64)
     done = 0

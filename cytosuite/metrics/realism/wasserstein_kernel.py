@@ -12,17 +12,7 @@ Counts = NDArray[np.int64]
 
 @njit(cache=True, nogil=True)
 def count(values: NDArray[Any], low: int, counts: Counts) -> None:
-    """Count every grey value.
-
-    Parameters
-    ----------
-    values : (N,) array of integers
-        Grey values.
-    low : int
-        That of the first count.
-    counts : (V,) int64 array
-        Is added to; no value may lie outside.
-    """
+    """Add (N,) integer grey values to their counts, (V,), the first of which is that of `low`."""
     for i in range(values.size):
         counts[np.int64(values[i]) - low] += 1
 
@@ -31,25 +21,10 @@ def count(values: NDArray[Any], low: int, counts: Counts) -> None:
 def tally(
     values: NDArray[Any], low: float, scale: float, centre: float, counts: Counts, sums: Floats
 ) -> float:
-    """Add up the values in each bin.
+    """Add the (N,) values in each bin to its count and sum, (B,), and return the sum of squares.
 
-    Parameters
-    ----------
-    values : (N,) array
-        Grey values.
-    low, scale : float
-        Value x is in bin ``int((x - low) * scale)``, which must exist.
-    centre : float
-        Of the squares, less `low`.
-    counts : (B,) int64 array
-        The number of values is added.
-    sums : (B,) float64 array
-        The sum of the values less `low` is added.
-
-    Returns
-    -------
-    float
-        Sum of the squares of the values about the centre.
+    Value x is in bin ``int((x - low) * scale)``, which must exist. The sums are of values less
+    `low`, the squares about ``low + centre``.
     """
     squares = 0.0
     for i in range(values.size):
@@ -70,23 +45,9 @@ def gather(
     found: NDArray[Any],
     done: int,
 ) -> int:
-    """Collect the values of some bins.
+    """Collect the values of the (B,) wanted bins, see `tally`, in `found` from place `done` on.
 
-    Parameters
-    ----------
-    values, low, scale
-        As in `tally`.
-    wanted : (B,) bool array
-        Which bins.
-    found : (M,) array
-        Is filled from `done` on.
-    done : int
-        How many it holds already.
-
-    Returns
-    -------
-    int
-        How many it holds now.
+    Returns the place behind the last one.
     """
     for i in range(values.size):
         if wanted[int((np.float64(values[i]) - low) * scale)]:
@@ -99,25 +60,20 @@ def gather(
 def merge(
     a: NDArray[Any], b: NDArray[Any], low: float, counts: Counts, edges: Floats, bins: Counts
 ) -> float:
-    """Return the integral of the difference of two cumulative shares over some bins.
+    """Return the integral of ``|F_a - F_b|``, the difference of cumulative shares, over some bins.
 
     Parameters
     ----------
     a, b : (N,) and (M,) array
         All values of both samples in those bins, ascending.
     low : float
-        Where the first bin begins.
+        Begin of the first bin.
     counts : (2, B) int64 array
         Values of both samples in all bins.
     edges : (B + 1,) float64 array
         Limits of the bins, less `low`.
     bins : (K,) int64 array
-        Which to integrate over, ascending.
-
-    Returns
-    -------
-    float
-        Integral of ``|F_a - F_b|``.
+        The bins to integrate over, ascending.
     """
     total, i, j, k, below_a, below_b = 0.0, 0, 0, 0, 0, 0
     size_a, size_b = counts[0].sum(), counts[1].sum()

@@ -207,13 +207,6 @@ def test_interval_by_drawing_objects_one_by_one():
     assert found.low != distance_of(a, b, draws=1500, seed=1).low
 
 
-@pytest.mark.parametrize(("objects", "few"), [(19, True), (20, False)])
-def test_few_objects_are_flagged(objects, few):
-    many = np.arange(50.0)
-    assert distance_of(many, many[:objects], draws=0).few is few
-    assert distance_of(many[:objects], many, draws=0).few is few
-
-
 def test_real_objects_that_are_all_alike_have_no_scale():
     assert isnan(distance_of(np.ones(30), np.arange(30.0)).distance)
 
