@@ -48,7 +48,6 @@ class Trial(NamedTuple):
     """Stacks drawn from the fitted recipe with new seeds, and the comparison with the real ones."""
 
     stacks: list[Stack]
-    refused: int
     statistics: StackStatistics
     rows: list[Row]
 
@@ -193,7 +192,7 @@ def _try(
         say(f"note: {refused} of {count} draws from the recipe were refused; lower its gap_um")
     earlier = statistics_of(real.statistics, before, None) if before else None
     later = statistics_of(real.statistics, after, real.begin.fixed["camera.offset"])
-    return Trial(after, refused, later, compare(real.statistics, earlier, later))
+    return Trial(after, later, compare(real.statistics, earlier, later))
 
 
 def _defaults(simulate: Simulate, begin: Start, seeds: Sequence[int]) -> list[Stack]:

@@ -46,17 +46,13 @@ def edges(scene: Scene) -> tuple[Edge, Edge]:
         another object begins. The mean edge is the median of all rays, put together at the border
         of the label, each relative to its brightest and darkest point.
     """
-    array = scene.image.array.astype(np.float32)
+    array, step = scene.image.array.astype(np.float32), scene.image.spacing
     boxes = ndimage.find_objects(scene.labels)
     found = []
     for axis in range(3):
-        across = [1 if other == axis else 3 for other in range(3)]
-        smooth = ndimage.uniform_filter(array, across)
-        rays = list(_rays(smooth, scene.labels, boxes, axis, scene.image.spacing[axis]))
-        found.append(rays)
-    axial, lateral = found[0], found[1] + found[2]
-    step = scene.image.spacing
-    return _edge(axial, step[0]), _edge(lateral, (step[1] + step[2]) / 2)
+        smooth = ndimage.uniform_filter(array, [1 if other == axis else 3 for other in range(3)])
+        found.append(list(_rays(smooth, scene.labels, boxes, axis, step[axis])))
+    return _edge(found[0], step[0]), _edge(found[1] + found[2], (step[1] + step[2]) / 2)
 
 
 def _rays(
@@ -71,19 +67,14 @@ def _rays(
         if box is None:
             continue
         inside = labels[box] == label
-        centre = [
-            round(c + part.start)
-            for c, part in zip(ndimage.center_of_mass(inside), box, strict=True)
-        ]
+        middle = zip(ndimage.center_of_mass(inside), box, strict=True)
+        centre = [round(place + part.start) for place, part in middle]
         if labels[tuple(centre)] != label:
             continue  # a hollow or crescent object
         line: Any = (*centre[:axis], slice(None), *centre[axis + 1 :])
         for way in (1, -1):
-            owners = labels[line][::way]
-            values = image[line][::way]
-            start = centre[axis] if way == 1 else len(owners) - 1 - centre[axis]
-            owners, values = owners[start:], values[start:]
-            end = int(np.argmax(owners != label)) if (owners != label).any() else 0
+            owners, values = labels[line][centre[axis] :: way], image[line][centre[axis] :: way]
+            end = int(np.argmax(owners != label))
             if end == 0:
                 continue  # cut by the face of the stack
             foreign = np.flatnonzero((owners != label) & (owners != 0))

@@ -1,9 +1,8 @@
 """First estimates of the spheroid's parameters from the measured statistics."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import isfinite, pi, sqrt
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,17 +14,23 @@ SHRINK = 0.75  # a nucleus relative to its blurred outline
 SPAN = 2.563  # 10-90 % width of a Gaussian edge in standard deviations
 CUT = 0.4  # share of cut objects from which tissue is taken to go on outside of the image
 FAINTEST, MOST_VISIBLE = 0.02, 3.0  # quantile of annotated light; limit of visibility
+SOURCES = {
+    "image.shape": "median of the stacks",
+    "image.spacing_um": "of the stacks",
+    "labels.style": "annotators draw what they see",
+    "labels.visibility": "2 % of the annotated objects are fainter",
+    "optics.haze_sigma_um": "3 times the width of edges, at least of a nucleus' scale",
+}
 SOFTEST, STEPS = 1.5, 151  # sensor blur that correlation is looked up for, voxels
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
-    """First values of a fit.
+class Start(NamedTuple):
+    """First values of a fit, by dotted name.
 
     Parameters
     ----------
     fixed : dict of str to value
-        Parameters by dotted name that are measured directly and not fitted.
+        Parameters that are measured directly and not fitted.
     centres : dict of str to float
         Parameters that are fitted, at their first value.
     sources : dict of str to str
@@ -58,6 +63,7 @@ def start(real: StackStatistics, volumes: Sequence[Volume], margin: float) -> St
     lateral = _or(0.6 * real.median("edge_xy_um") / SPAN, 0.4)
     diameter = SHRINK * (6 * _or(real.median("volume_um3"), 400) / pi) ** (1 / 3)
     across = round(max(0.3 * diameter, 3 * lateral), 2)
+    haze = [round(max(0.6 * diameter, 3 * axial), 2), across, across]
     fixed |= {
         "image.shape": np.median(shapes, axis=0).astype(int).tolist(),
         "image.spacing_um": list(volumes[0].spacing),
@@ -65,15 +71,9 @@ def start(real: StackStatistics, volumes: Sequence[Volume], margin: float) -> St
         "labels.visibility": _visibility(real, fixed),
         "optics.attenuation": "exponential",
         "optics.psf": "gaussian",
-        "optics.haze_sigma_um": [round(max(0.6 * diameter, 3 * axial), 2), across, across],
+        "optics.haze_sigma_um": haze,
     }
-    sources |= {
-        "image.shape": "median of the stacks",
-        "image.spacing_um": "of the stacks",
-        "labels.style": "annotators draw what they see",
-        "labels.visibility": "2 % of the annotated objects are fainter",
-        "optics.haze_sigma_um": "3 times the width of edges, at least of a nucleus' scale",
-    }
+    sources |= SOURCES
     centres = _light(real, fixed) | {
         "nucleus.diameter_um": diameter,
         "optics.psf_sigma_z_um": axial,

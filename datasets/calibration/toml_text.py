@@ -41,13 +41,8 @@ def to_toml(
     [camera]
     gain = [1.5, 2.0]
     """
-    document = tomlkit.document()
-    for line in head:
-        document.add(tomlkit.comment(line))
-    if head:
-        document.add(tomlkit.nl())
-    document.update(_native(recipe, "", comments or {}))
-    return tomlkit.dumps(document).lstrip("\n")
+    lines = [*(f"# {line}\n" for line in head), "\n"] if head else []
+    return "".join(lines) + tomlkit.dumps(_native(recipe, "", comments or {})).lstrip("\n")
 
 
 def _native(value: object, name: str, comments: Mapping[str, str]) -> Any:  # noqa: ANN401

@@ -11,13 +11,8 @@ TYPICAL = 20  # nuclei, whose diameter is that of the recipe
 LOGARITHMIC = {"n_nuclei", "photons", "attenuation_um"}  # drawn log-uniformly
 WHOLE = {"bodies", "blobs"}  # numbers of things
 PER_OBJECT = {  # ranges from which every single object draws
-    "fragments",
-    "fragment_brightness",
-    "body_diameter",
-    "body_brightness",
-    "blob_sigma_z_um",
-    "blob_sigma_xy_um",
-    "blob_brightness",
+    *("fragments", "fragment_brightness", "body_diameter", "body_brightness"),
+    *("blob_sigma_z_um", "blob_sigma_xy_um", "blob_brightness"),
 }
 
 
