@@ -47,20 +47,10 @@ def _reached(rows: Bools, along_z: int, along_y: int) -> Bools:
 def blur(
     values: Floats, rows: Bools, spare: Floats, out: Floats, kz: Floats, ky: Floats, kx: Floats
 ) -> None:
-    """Convolve a volume along each axis; beyond its border is nothing.
+    """Convolve a volume (Z, Y, X) along each axis into `out`; beyond its border is nothing.
 
-    Parameters
-    ----------
-    values : (Z, Y, X) float32 array
-        Voxels to blur.
-    rows : (Z, Y) bool array
-        Rows that hold anything; the others are passed over.
-    spare : (Z, Y, X) float32 array
-        Room to work in.
-    out : (Z, Y, X) float32 array
-        Takes the result; rows out of reach are not written.
-    kz, ky, kx : float32 arrays
-        Symmetric taps along each axis, an odd number of each.
+    Rows (Z, Y) that hold nothing are passed over, those of `out` out of reach are not written.
+    `kz`, `ky`, `kx` are symmetric taps, an odd number of each; `spare` is memory to work in.
     """
     nz, ny, nx = values.shape
     rz, ry, rx = len(kz) // 2, len(ky) // 2, len(kx) // 2
@@ -96,20 +86,11 @@ def blur(
 def track(
     flow: Floats, domain: Bools, points: Floats, steps: int, step: float, tolerance: float
 ) -> None:
-    """Move points along the flow until they rest.
+    """Move `points` (N, 3), which start in the domain, along the flow until they rest.
 
-    Parameters
-    ----------
-    flow : (3, Z, Y, X) float32 array
-        Voxels per step, times `step`.
-    domain : (Z, Y, X) bool array
-        Where points may be; one that would leave it slides along those axes that keep it inside.
-    points : (N, 3) float32 array
-        Where they start, in the domain; overwritten.
-    steps : int
-        At most so many.
-    step, tolerance : float32
-        Factor on the flow; a point that moved less than this along every axis rests.
+    The flow (3, Z, Y, X) is in voxels per step, times `step`; at most `steps` are taken, and a
+    point that moved less than `tolerance` along every axis rests. One that would leave the domain
+    (Z, Y, X) slides along those axes that keep it inside.
     """
     nz, ny, nx = domain.shape
     top_z, top_y, top_x = np.float32(nz - 1), np.float32(ny - 1), np.float32(nx - 1)
@@ -186,27 +167,12 @@ def climb(
     distance: float,
     basins: NDArray[np.uint32],
 ) -> int:
-    """Write the peak that each start leads to, over the densest neighbour again and again.
+    """Write the peak that each start leads to, and return the number of peaks.
 
-    Parameters
-    ----------
-    density : (Z, Y, X) float32 array
-        The landscape.
-    starts : (N,) int64 array
-        Flat indices of voxels.
-    reach : (3,) int64 array
-        Voxels along each axis within the distance.
-    spacing : (3,) float64 array
-        µm per voxel.
-    distance : float
-        Square of the distance in µm within which a peak gives way to a higher one.
-    basins : (Z Y X,) uint32 array of zeros
-        Takes the number of the peak, from 1, of every voxel on a way.
-
-    Returns
-    -------
-    int
-        Number of peaks.
+    A path climbs a density (Z, Y, X) from `starts` (N,), flat indices of voxels, over the densest
+    neighbour again and again. A peak gives way to a higher one within a distance, given by its
+    square in µm², with `reach` voxels along each axis and `spacing` in µm per voxel. `basins`
+    (Z Y X,), all 0, takes the number of the peak, from 1, of every voxel on a path.
     """
     count = np.uint32(0)
     touching, units = np.ones(3, np.int64), np.ones(3)

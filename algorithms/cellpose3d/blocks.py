@@ -3,18 +3,15 @@
 from collections.abc import Callable, Sequence
 from itertools import product
 from math import ceil, inf, prod
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from algorithms.cellpose3d.parameters import Parameters
 from algorithms.cellpose3d.rescale import interpolate, labels_to_image, stencils, within
 from cytosuite.errors import InputError
 from cytosuite.memory import free_gib
 from cytosuite.tiling import Box, Tile, fit, least, plan
-
-if TYPE_CHECKING:
-    from algorithms.cellpose3d.parameters import Parameters
 
 AGREEMENT = 2  # voxels by which neighbouring blocks may differ about the centre of an object
 SAMPLE = 2**24  # voxels that statistics are taken from, where a volume has more
@@ -31,7 +28,7 @@ _REACH = 3.0  # standard deviations of a Gaussian
 
 
 def margin_of(
-    spacing: Sequence[float], diameter_um: float, parameters: "Parameters"
+    spacing: Sequence[float], diameter_um: float, parameters: Parameters
 ) -> tuple[int, ...]:
     """Return the margin that a block sees around its core.
 
@@ -99,7 +96,8 @@ def plan_blocks(
     """
     free = free_gib()
     if free is None or memory_gib(shape, shape, image_shape, tile) <= free:
-        return plan(shape, _up(shape, multiple), (0,) * len(multiple), multiple=multiple)
+        whole = [-(-n // step) * step for n, step in zip(shape, multiple, strict=True)]
+        return plan(shape, whole, (0,) * len(whole), multiple=multiple)
     smallest = least(shape, margin, multiple)
     needed = memory_gib(smallest, shape, image_shape, tile)
     if needed > free:
@@ -195,22 +193,16 @@ def in_core(
     shape: Sequence[int],
     slack: float = 0.0,
 ) -> NDArray[np.bool_]:
-    """Return a mask of the centres that lie in the core of a block.
+    """Return a mask (N,) of the centres that lie in the core of a block.
 
     Parameters
     ----------
     centres : (N, 3) floats
         z, y, x in voxels of ``block.input``.
-    block : Tile
-        The block.
-    shape : sequence of int
-        Of the volume; beyond its border the outermost block goes on.
+    block, shape
+        As of `owned`; beyond the border of the volume the outermost block goes on.
     slack : float
         Voxels by which the core is grown towards its neighbours.
-
-    Returns
-    -------
-    (N,) bool array
     """
     places = np.asarray(centres, np.float64).reshape(-1, len(shape))
     inside = np.ones(len(places), bool)
@@ -299,8 +291,3 @@ def _bytes(shape: Sequence[int], image_shape: Sequence[int]) -> float:
     if tuple(shape) == tuple(image_shape):
         return _VOXEL_BYTES
     return max(_VOXEL_BYTES, _HELD_BYTES + _IMAGE_BYTES * prod(image_shape) / prod(shape))
-
-
-def _up(shape: Sequence[int], multiple: Sequence[int]) -> tuple[int, ...]:
-    """Return sizes rounded up to multiples."""
-    return tuple(-(-n // step) * step for n, step in zip(shape, multiple, strict=True))

@@ -1,7 +1,7 @@
 """Level and flow of every voxel of an image, as the network predicts them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,24 +15,15 @@ EMPTY_BLOCK = (4, 8, 8)  # voxels, about a small nucleus
 EMPTY_BELOW = 0.04  # normalised, a quarter of the background's standard deviation
 
 
-@dataclass(frozen=True, slots=True)
-class Fields:
-    """Level and flow of an image.
+class Fields(NamedTuple):
+    """Level and flow of an image."""
 
-    Parameters
-    ----------
-    level : (Z, Y, X) float32 array
-        In [0, 1]: brightness relative to the peak of the own nucleus; 0 in the background.
-    flow : (3, Z, Y, X) float32 array
-        In [-1, 1]: motion along z, y, x towards the centre of the own nucleus.
-    tiles, skipped : int
-        Number of tiles, and of those that were empty.
-    """
-
+    # (Z, Y, X), in [0, 1]: brightness relative to the peak of the own nucleus, 0 outside
     level: NDArray[np.float32]
+    # (3, Z, Y, X), in [-1, 1]: motion along z, y, x towards the centre of the own nucleus
     flow: NDArray[np.float32]
     tiles: int
-    skipped: int
+    skipped: int  # tiles that were empty
 
 
 def predict_fields(

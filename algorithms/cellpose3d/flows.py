@@ -50,12 +50,15 @@ def flow_targets(labels: NDArray[Any]) -> NDArray[np.float32]:
     number = _consecutive(labels.ravel()[inside])
     voxels = [axis.astype(np.int32) for axis in np.unravel_index(inside, labels.shape)]
     centres = _centres(labels.shape, inside, number, voxels)
-    low, high = _bounds(number, voxels)
-    scale = 2 / np.maximum((high - low + 1) / 2, _LEAST_HALF_EXTENT)
-    for channel, voxel, centre, factor in zip(flow, voxels, centres, scale, strict=True):
+    for channel, voxel, centre in zip(flow, voxels, centres, strict=True):
+        low = np.full(centre.size, max(labels.shape), np.int32)
+        high = np.zeros_like(low)
+        np.minimum.at(low, number, voxel)
+        np.maximum.at(high, number, voxel)
+        scale = 2 / np.maximum((high - low + 1) / 2, _LEAST_HALF_EXTENT)
         away = centre.astype(np.float32)[number]
         away -= voxel
-        away *= factor.astype(np.float32)[number]
+        away *= scale.astype(np.float32)[number]
         channel.ravel()[inside] = np.tanh(away, out=away)
     return flow
 
@@ -93,16 +96,3 @@ def _centres(
     for axis in range(3):
         centres[axis, owner[first]] = voxels[axis][those[first]]
     return centres
-
-
-def _bounds(
-    number: NDArray[np.int64], voxels: list[NDArray[np.int32]]
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Return the lowest and the highest voxel of each object along each axis, both (3, N)."""
-    size = int(number.max()) + 1
-    low = np.full((3, size), np.iinfo(np.int32).max, np.int32)
-    high = np.zeros((3, size), np.int32)
-    for axis in range(3):
-        np.minimum.at(low[axis], number, voxels[axis])
-        np.maximum.at(high[axis], number, voxels[axis])
-    return low, high

@@ -1,17 +1,12 @@
 """Parameters of a model card: the network, its tiles, and the way from fields to labels."""
 
-from __future__ import annotations
-
 from math import inf
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from algorithms.cellpose3d.network import Network
 from cytosuite.manifest import Described, ModelCard, parse
-
-if TYPE_CHECKING:
-    from typing import Self
 
 Positive = Annotated[float, Field(gt=0)]
 Size = Annotated[int, Field(ge=1)]

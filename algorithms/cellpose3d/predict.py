@@ -1,12 +1,13 @@
 """Entry point of Cellpose3D: one image in, its instance labels out."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from algorithms.cellpose3d import blocks
 from algorithms.cellpose3d.assembly import Assembly
@@ -20,20 +21,14 @@ from algorithms.cellpose3d.scale import Scale, choose_scale
 from algorithms.cellpose3d.segment import Found, segment
 from cytosuite.interface import image_of
 from cytosuite.network import Forward, device, load_once
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from cytosuite.tiling import Tile
-    from cytosuite.volume import Scalar, Volume
-    from cytosuite.weights import Model
+from cytosuite.tiling import Tile
+from cytosuite.volume import Scalar, Volume
+from cytosuite.weights import Model
 
 ROWS = 200  # of the table of removed objects that travel with the labels
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
+class _Job(NamedTuple):
     """Facts and parameters that hold for all blocks of an image."""
 
     image_shape: tuple[int, ...]
@@ -45,8 +40,7 @@ class _Job:
     whole: Whole | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Notes:
+class _Notes(NamedTuple):
     """Facts about one block for the metadata of the labels."""
 
     tiles: int

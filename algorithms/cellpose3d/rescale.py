@@ -1,8 +1,7 @@
 """Images and labels between the grid of an image and its working grid, whole or in parts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,21 +12,12 @@ from cytosuite.tiling import Box
 _TRUNCATE = 3.0  # standard deviations of the Gaussian against aliasing
 
 
-@dataclass(frozen=True, slots=True)
-class Stencil:
-    """Places of the voxels of one grid on another over the same box, along one axis.
+class Stencil(NamedTuple):
+    """Places of the voxels of one grid on another over the same box, along one axis."""
 
-    Parameters
-    ----------
-    low, high : (N,) int arrays
-        The two voxels of the other grid on either side of each voxel's centre.
-    weight : (N,) float32 array
-        Weight of the second, in [0, 1].
-    """
-
-    low: NDArray[np.intp]
+    low: NDArray[np.intp]  # (N,) the two voxels of the other grid on either side of each centre
     high: NDArray[np.intp]
-    weight: NDArray[np.float32]
+    weight: NDArray[np.float32]  # (N,) of the second, in [0, 1]
 
     def of(self, part: slice, start: int = 0) -> "Stencil":
         """Return the stencil of a part of the voxels, on a grid that begins at `start`."""
@@ -98,10 +88,15 @@ def interpolate(image: NDArray[np.float32], grid: Sequence[Stencil]) -> NDArray[
     """
     for axis, place in enumerate(grid):
         if place.weight.any() or place.low.size != image.shape[axis]:
-            weight = place.weight.reshape([-1 if i == axis else 1 for i in range(image.ndim)])
-            lower, upper = np.take(image, place.low, axis), np.take(image, place.high, axis)
-            image = lower + weight * (upper - lower)
+            image = _between(image, place, axis)
     return image
+
+
+def _between(values: NDArray[np.float32], place: Stencil, axis: int) -> NDArray[np.float32]:
+    """Return values interpolated along one axis."""
+    lower, upper = np.take(values, place.low, axis), np.take(values, place.high, axis)
+    weight = place.weight.reshape([-1 if i == axis else 1 for i in range(values.ndim)])
+    return np.asarray(lower + weight * (upper - lower), np.float32)
 
 
 def stencils(old: Sequence[int], new: Sequence[int]) -> list[Stencil]:
@@ -158,7 +153,7 @@ def _stencil(old: int, new: int) -> Stencil:
 def labels_to_image(
     labels: NDArray[np.integer],
     foreground: NDArray[np.bool_],
-    grid: Sequence[Stencil] | None = None,
+    grid: Sequence[Stencil],
 ) -> NDArray[np.int32]:
     """Return labels on the image's grid with smooth borders.
 
@@ -168,9 +163,8 @@ def labels_to_image(
         On the working grid, 0 = background.
     foreground : (Z, Y, X) bool array
         On the image's grid: the level, interpolated, above its threshold.
-    grid : sequence of Stencil, optional
-        Places of the voxels of `foreground` on the working grid, per axis; over the same box
-        without it.
+    grid : sequence of Stencil
+        Places of the voxels of `foreground` on the working grid, per axis.
 
     Returns
     -------
@@ -184,9 +178,6 @@ def labels_to_image(
     image's resolution, and borders between objects run straight through the working voxels
     instead of around them.
     """
-    if grid is None and labels.shape == foreground.shape:
-        return np.where(foreground, labels, 0).astype(np.int32)
-    grid = grid or stencils(labels.shape, foreground.shape)
     result = np.zeros(foreground.shape, np.int32)
     best = np.zeros(foreground.shape, np.float32)
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
@@ -208,9 +199,5 @@ def labels_to_image(
 def _indicator(values: NDArray[np.float32], place: Stencil, axis: int) -> NDArray[np.float32]:
     """Return values interpolated along an axis; outside of the array they are 0."""
     padded = np.pad(values, [(1, 1) if i == axis else (0, 0) for i in range(values.ndim)])
-    last = padded.shape[axis] - 1
-    weight = place.weight.reshape([-1 if i == axis else 1 for i in range(values.ndim)])
-    lower = np.take(padded, np.clip(place.low + 1, 0, last), axis)
-    upper = np.take(padded, np.clip(place.high + 1, 0, last), axis)
-    result: NDArray[np.float32] = lower + weight * (upper - lower)
-    return result
+    low, high = (np.clip(n + 1, 0, padded.shape[axis] - 1) for n in (place.low, place.high))
+    return _between(padded, Stencil(low, high, place.weight), axis)

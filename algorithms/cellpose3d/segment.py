@@ -1,8 +1,8 @@
 """Objects from level and flow: foreground, following the flow, quality control."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import inf, pi
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,29 +18,14 @@ from cytosuite.segmentation.foreground import threshold_map
 from cytosuite.segmentation.objects import fill_holes, largest_pieces, own_level
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Objects on the working grid.
+class Found(NamedTuple):
+    """Objects on the working grid."""
 
-    Parameters
-    ----------
-    labels : (Z, Y, X) uint32 array
-        1..n without gaps, 0 = background.
-    margin : (Z, Y, X) float32 array
-        Height above the thresholds of the foreground, relative; positive in objects only.
-    removed : list of Removal
-        Objects that quality control removed.
-    centres : list of (float, float, float)
-        Centres of these, z y x in voxels.
-    li : float or None
-        The threshold on the smoothed intensities, None where it was not asked for.
-    """
-
-    labels: NDArray[np.uint32]
-    margin: NDArray[np.float32]
-    removed: list[Removal]
-    centres: list[tuple[float, ...]]
-    li: float | None
+    labels: NDArray[np.uint32]  # (Z, Y, X), 1..n without gaps, 0 = background
+    margin: NDArray[np.float32]  # (Z, Y, X), height above the thresholds, relative; > 0 in objects
+    removed: list[Removal]  # objects that quality control removed
+    centres: list[tuple[float, ...]]  # of these, z y x in voxels
+    li: float | None  # threshold on the smoothed intensities, None where it was not asked for
 
 
 def segment(

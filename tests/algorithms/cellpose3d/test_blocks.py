@@ -126,7 +126,7 @@ def test_labels_on_the_image_are_those_of_the_whole(image_shape):
         expected = labels
     else:
         seen = interpolate(margin, stencils(SHAPE, image_shape)) > 0
-        expected = labels_to_image(labels, seen)
+        expected = labels_to_image(labels, seen, stencils(SHAPE, image_shape))
     times = np.zeros(image_shape, int)
     for tile in cores():
         part, box, core = to_image(labels[tile.input], margin[tile.input], tile, SHAPE, image_shape)

@@ -23,6 +23,11 @@ def _linear(image, shape):
     return interpolate(image, stencils(image.shape, shape))
 
 
+def _to_image(labels, foreground):
+    """Return labels on another grid over their box."""
+    return labels_to_image(labels, foreground, stencils(labels.shape, foreground.shape))
+
+
 def test_linear_interpolation_by_hand():
     row = np.array([0, 4], np.float32)
     np.testing.assert_allclose(_linear(row, (4,)), [0, 1, 3, 4])
@@ -77,7 +82,7 @@ def test_labels_of_a_part_are_those_of_the_whole():
     coarse, margin = two_touching((2.0, 2.0, 2.0), (16, 16, 18))
     fine = (31, 40, 45)
     grid = stencils(coarse.shape, fine)
-    whole = labels_to_image(coarse, _linear(margin, fine) > 0)
+    whole = _to_image(coarse, _linear(margin, fine) > 0)
     source = (slice(2, 15), slice(0, 16), slice(3, 14))
     target, places = within(grid, source)
     foreground = interpolate(margin[source], places) > 0
@@ -107,7 +112,7 @@ def test_labels_on_a_finer_grid_have_smooth_borders(times):
     coarse, margin = two_touching((2.0, 2.0, 2.0), (16, 16, 18))
     fine = tuple(times * n for n in coarse.shape)
     truth, _ = two_touching((2 / times,) * 3, fine)
-    found = labels_to_image(coarse, _linear(margin, fine) > 0)
+    found = _to_image(coarse, _linear(margin, fine) > 0)
     nearest = np.kron(coarse, np.ones((times,) * 3, np.uint32))
     for label in (1, 2):
         assert iou(truth, found, label) > 0.92
@@ -117,12 +122,12 @@ def test_labels_on_a_finer_grid_have_smooth_borders(times):
 def test_labels_on_a_coarser_grid():
     fine, margin = two_touching((1.0, 1.0, 1.0), (32, 32, 36))
     truth, _ = two_touching((2.0, 2.0, 2.0), (16, 16, 18))
-    found = labels_to_image(fine, _linear(margin, truth.shape) > 0)
+    found = _to_image(fine, _linear(margin, truth.shape) > 0)
     assert min(iou(truth, found, 1), iou(truth, found, 2)) > 0.9
 
 
 def test_labels_stay_in_the_foreground_and_as_they_are_on_the_same_grid():
     labels, _ = two_touching((2.0, 2.0, 2.0), (16, 16, 18))
-    np.testing.assert_array_equal(labels_to_image(labels, labels > 0), labels)
-    assert not labels_to_image(labels, np.zeros((32, 32, 36), bool)).any()
-    assert not labels_to_image(np.zeros((4, 4, 4), int), np.ones((8, 8, 8), bool)).any()
+    np.testing.assert_array_equal(_to_image(labels, labels > 0), labels)
+    assert not _to_image(labels, np.zeros((32, 32, 36), bool)).any()
+    assert not _to_image(np.zeros((4, 4, 4), int), np.ones((8, 8, 8), bool)).any()
