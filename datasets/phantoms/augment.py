@@ -17,6 +17,7 @@ MOST_SHIFT = (2 * WAVES) ** 0.5  # largest shift of a warp against its root mean
 NEARLY_CUBIC = 1.2  # axial against lateral step up to which voxels may be tilted freely
 STEEPEST = 0.35  # of a warp, root mean square: beyond it space begins to fold
 
+Mask = NDArray[np.bool_]
 Range = tuple[float, float]
 
 
@@ -86,12 +87,9 @@ def augment(
 
     Parameters
     ----------
-    rng : numpy Generator
-    phantom : Phantom
-    alteration : Alteration, optional
-        How far; `NONE` leaves everything as it is.
-    name : str, optional
-        Of the copy.
+    rng, phantom : numpy Generator, Phantom
+    alteration, name : Alteration, str, optional
+        Limits, where `NONE` leaves everything as it is; name of the copy.
 
     Returns
     -------
@@ -110,7 +108,8 @@ def augment(
     scale = float(abs(np.linalg.det(transform)) ** (1 / 3))
     position = _positions(phantom, transform, limits.warp_um * MOST_SHIFT)
     position += _shift(rng, position, limits)
-    index = _index(phantom, np.asarray(np.linalg.inv(transform)), position)
+    moved = np.linalg.inv(transform) @ position.reshape(3, -1) + phantom.centre_um[:, None]
+    index = (moved / np.reshape(phantom.spacing, (3, 1))).reshape(position.shape)
     distance = _pull_distance(phantom, index) * np.float32(scale)
     inside = distance < 0
     light = _altered(rng, _pull(phantom.filled, index), inside, limits, phantom.spacing)
@@ -171,13 +170,6 @@ def _shift(rng: np.random.Generator, position: Array, limits: Alteration) -> Arr
     return np.asarray(shift * (limits.warp_um * (2 / WAVES) ** 0.5))
 
 
-def _index(phantom: Phantom, back: NDArray[np.floating], position: Array) -> Array:
-    """Return positions (3, z, y, x) in voxels of the phantom."""
-    spacing = np.asarray(phantom.spacing)[:, None]
-    moved = (back @ position.reshape(3, -1) + phantom.centre_um[:, None]) / spacing
-    return np.asarray(moved.reshape(position.shape))
-
-
 def _pull(field: Image, index: Array) -> Image:
     """Return a field (z, y, x) at positions (3, ...) in voxels; its border goes on outside."""
     return np.asarray(ndimage.map_coordinates(field, index, np.float32, order=1, mode="nearest"))
@@ -192,11 +184,7 @@ def _pull_distance(phantom: Phantom, index: Array) -> Image:
 
 
 def _altered(
-    rng: np.random.Generator,
-    light: Image,
-    inside: NDArray[np.bool_],
-    limits: Alteration,
-    spacing: Lengths,
+    rng: np.random.Generator, light: Image, inside: Mask, limits: Alteration, spacing: Lengths
 ) -> Image:
     """Return intensities blurred or sharpened, and with another contrast."""
     width = rng.uniform(0, limits.blur_um)

@@ -1,7 +1,7 @@
 """Write a library of phantoms, cut from annotated stacks or drawn, with a record of them."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -94,22 +94,21 @@ def extract_to(
     with _new_library(folder) as temporary:
         for name, image, labels in _pairs(image_path, labels_path):
             found.append(_cut(image, labels, cutting))
-            sources.append(
-                {
-                    "name": name,
-                    "image": {"file": image.name, "sha256": digest([image], image.parent)},
-                    "labels": {"file": labels.name, "sha256": digest([labels], labels.parent)},
-                    "objects": [asdict(item) for item in found[-1].objects],
-                }
-            )
-            copied = _copied(rng, name, found[-1].phantoms, augment_copies, alteration)
-            entries += [_written(temporary, phantom, name) for phantom in copied]
+            files = {
+                kind: {"file": path.name, "sha256": digest([path], path.parent)}
+                for kind, path in (("image", image), ("labels", labels))
+            }
+            objects = [asdict(item) for item in found[-1].objects]
+            sources.append({"name": name, **files, "objects": objects})
+            for phantom in found[-1].phantoms:
+                own = replace(phantom, name=f"{name}_{phantom.name}")
+                entries.append(_written(temporary, own, name))
+                for number in range(1, augment_copies + 1):
+                    copy = augment(rng, own, alteration, f"{own.name}_copy_{number:02d}")
+                    entries.append(_written(temporary, copy, name))
         summary = _summary(folder, image_path, found, len(entries))
-        parameters: Facts = {
-            "cutting": asdict(cutting),
-            "augment_copies": augment_copies,
-            "alteration": asdict(alteration),
-        }
+        settings = {"augment_copies": augment_copies, "alteration": asdict(alteration)}
+        parameters = {"cutting": asdict(cutting), **settings}
         record = {"seed": seed, "parameters": parameters, "sources": sources, "phantoms": entries}
         write_json(temporary / RECORD, record)
     return summary
@@ -122,9 +121,9 @@ def draw_to(
 
     Parameters
     ----------
-    folder : Path
-        The library; must not exist or be empty. Written whole or not at all.
-    count, seed : int
+    folder, seed : Path, int
+        See `extract_to`.
+    count : int
         Number of phantoms; some 3 % are in mitosis.
     spacing_um : tuple of float
         µm per voxel.
@@ -134,10 +133,9 @@ def draw_to(
     InputError
         If the folder is not empty.
     """
+    rng = np.random.default_rng(seed)
     with _new_library(folder) as temporary:
-        phantoms = draw_library(
-            np.random.default_rng(seed), count, spacing_um, mitotic_fraction=0.03
-        )
+        phantoms = draw_library(rng, count, spacing_um, mitotic_fraction=0.03)
         entries = [_written(temporary, phantom, "drawn") for phantom in phantoms]
         parameters = {"count": count, "spacing_um": list(spacing_um)}
         record = {"seed": seed, "parameters": parameters, "sources": [], "phantoms": entries}
@@ -154,21 +152,6 @@ def _new_library(folder: Path) -> Iterator[Path]:
     with atomic(folder) as temporary:
         temporary.mkdir()
         yield temporary
-
-
-def _copied(
-    rng: np.random.Generator,
-    stack: str,
-    phantoms: Iterable[Phantom],
-    copies: int,
-    alteration: Alteration,
-) -> Iterator[Phantom]:
-    """Yield each phantom, named after its stack, and its altered copies."""
-    for phantom in phantoms:
-        name = f"{stack}_{phantom.name}"
-        yield replace(phantom, name=name)
-        for copy in range(copies):
-            yield augment(rng, phantom, alteration, f"{name}_copy_{copy + 1:02d}")
 
 
 def _summary(folder: Path, source: Path, found: list[Extraction], written: int) -> LibrarySummary:
@@ -206,12 +189,9 @@ def _pairs(image_path: Path, labels_path: Path | None) -> Pairs:
     elif image_path.is_dir():
         if not labels_path.is_dir():
             raise InputError(f"{labels_path}: expected a folder of labels as images is one")
-        labelled = {path.stem: path for path in sorted(labels_path.iterdir()) if _readable(path)}
-        found = [
-            (path.stem, path, labelled[path.stem])
-            for path in sorted(image_path.iterdir())
-            if _readable(path) and path.stem in labelled
-        ]
+        labelled = {path.stem: path for path in _images(labels_path)}
+        images = [path for path in _images(image_path) if path.stem in labelled]
+        found = [(path.stem, path, labelled[path.stem]) for path in images]
     else:
         found = [(image_path.stem, image_path, labels_path)]
     if not found:
@@ -222,9 +202,10 @@ def _pairs(image_path: Path, labels_path: Path | None) -> Pairs:
     return found
 
 
-def _readable(path: Path) -> bool:
-    """Return whether a path is an image file by its name."""
-    return path.suffix.lower() in READERS and not path.name.startswith(".")
+def _images(folder: Path) -> list[Path]:
+    """Return the image files in a folder, sorted."""
+    found = (path for path in folder.iterdir() if path.suffix.lower() in READERS)
+    return sorted(path for path in found if not path.name.startswith("."))
 
 
 def _written(folder: Path, phantom: Phantom, source: str) -> Facts:

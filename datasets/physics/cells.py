@@ -224,20 +224,14 @@ def _fill(
 
 
 def label_cells(cells: Tessellation, grid: Grid, outside: Outside) -> Labels:
-    """Return the label image of the cells.
+    """Return the labels (Z, Y, X) of the cells: number of the nucleus + 1, 0 outside of the tissue.
 
     Parameters
     ----------
-    cells : Tessellation
-    grid : Grid
-        Voxels whose centres lie in the tissue are labelled.
+    cells, grid : Tessellation, Grid
+        A slab of a grid has the voxels of the whole.
     outside : callable
         Signed distance from the tissue on a grid.
-
-    Returns
-    -------
-    (Z, Y, X) uint16 array
-        Number of the nucleus + 1, 0 outside of the tissue. The same for slabs of the grid.
     """
     labels = np.zeros(grid.shape, np.uint16)
     _fill(cells, grid, outside, labels=labels)

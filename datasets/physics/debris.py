@@ -60,19 +60,11 @@ def fragments(
 
 
 def bodies(
-    rng: np.random.Generator,
-    count: int,
-    *,
-    diameter_um: Range,
-    brightness: Range,
+    rng: np.random.Generator, count: int, *, diameter_um: Range, brightness: Range
 ) -> Nuclei:
     """Return compact bodies like polar bodies or cell debris.
 
-    Parameters
-    ----------
-    rng, count : numpy Generator, int
-    diameter_um, brightness : tuple of float
-        Ranges, both drawn log-uniformly; brightness relative to the median nucleus.
+    Diameter and brightness, relative to the median nucleus, are drawn log-uniformly from ranges.
     """
     radii = _log_uniform(rng, diameter_um, count) / 2
     return _compact(rng, radii, _log_uniform(rng, brightness, count), 0.12)
@@ -104,16 +96,9 @@ def draw_blobs(
     sigma_xy_um: Range,
     brightness: Range,
 ) -> Blobs:
-    """Return blobs of random size and brightness at given places.
+    """Return blobs at given places (N, 3).
 
-    Parameters
-    ----------
-    rng : numpy Generator
-    centres_um : (N, 3) float array
-    sigma_z_um, sigma_xy_um : tuple of float
-        Ranges of the standard deviations, drawn uniformly.
-    brightness : tuple of float
-        Range, drawn log-uniformly.
+    Their standard deviations are drawn uniformly from ranges, the brightness log-uniformly.
     """
     count = len(centres_um)
     z, across = rng.uniform(*sigma_z_um, count), rng.uniform(*sigma_xy_um, count)

@@ -22,18 +22,14 @@ def divide(
 
     Parameters
     ----------
-    rng : numpy Generator
-    nuclei : Nuclei
-        Packed with each late one as a single ellipsoid, the long axis last.
-    centres_um : (N, 3) float array
+    rng, nuclei, centres_um : numpy Generator, Nuclei, (N, 3) float array
+        Packed with each late nucleus as a single ellipsoid, the long axis last.
 
     Returns
     -------
-    nuclei : Nuclei
-        (M,) of them, in the same order; the second daughter follows the first.
-    centres_um : (M, 3) float array
-    parent : (M,) int array
-        Number each had before.
+    Nuclei, (M, 3) float array, (M,) int array
+        In the same order, the second daughter after the first; their centres in µm; the number
+        each had before.
 
     Notes
     -----

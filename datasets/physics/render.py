@@ -120,15 +120,10 @@ def render(
 def slabs(grid: Grid, spread: Spread, max_bytes: int) -> list[tuple[int, int]]:
     """Return first plane and end of slabs, of one thickness but for the last.
 
-    Parameters
-    ----------
-    grid : Grid
-    spread : Spread
-    max_bytes : int
-        For the dye and tissue of a slab and the memory of the spread, not for the result, nor for
-        painting. Only this and the sizes decide the thickness, so that a result is the same on
-        every machine; a slab is never thinner than a plane or a sampled point spread function,
-        even if the bound is exceeded.
+    `max_bytes` holds the dye and tissue of a slab and the memory of the spread, not the result, nor
+    painting. Only this and the sizes decide the thickness, so that a result is the same on every
+    machine; a slab is never thinner than a plane or a sampled point spread function, even if the
+    bound is exceeded.
     """
     planes, y, x = grid.shape
     most = spread.least

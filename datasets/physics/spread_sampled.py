@@ -99,13 +99,8 @@ class SampledSpread:
 def add_means(image: Image, grid: Grid, detector: Grid, out: Image) -> None:
     """Add the means of an image over the voxels of a detector to the image `out`.
 
-    Parameters
-    ----------
-    image : (Z, Y, X) float32 array
-        On `grid`, which may be a slab; dark outside.
-    grid, detector : Grid
-    out : (z, y, x) float32 array
-        Changed in place, only where the image reaches.
+    The image (Z, Y, X) is on `grid`, which may be a slab, and dark outside; `out` (z, y, x) changes
+    in place, only where it reaches.
     """
     step = detector.spacing[0]
     top = grid.origin[0] - detector.origin[0]
