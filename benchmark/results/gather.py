@@ -22,7 +22,7 @@ from benchmark.results.score import score
 from cytosuite import __version__
 from cytosuite.metrics.labels.ctc import matches
 from cytosuite.metrics.labels.overlap import OVERLAP, Overlap
-from cytosuite.tasks import LABELS, Task
+from cytosuite.tasks import Task
 
 LOG_LINES = 30
 LOG_BYTES = 20_000
@@ -70,10 +70,7 @@ def gather(dataset: Dataset, task: Task, jobs: Sequence[Job], facts: RunFacts) -
         scores=table,
         records=scores.records,
         logs={key: _tail(folder) for key, folder in folders.items() if key not in done},
-        cases=[
-            CaseFiles(c.name, c.main(task), c.inputs(task), c.truth(task), c.socket(LABELS.slug))
-            for c in dataset.cases
-        ],
+        cases=[CaseFiles(c.name, c.inputs(task), c.truth(task)) for c in dataset.cases],
         outputs={
             key: {slug: folders[key] / path for slug, path in record.outputs.items()}
             for key, record in done.items()
@@ -102,13 +99,7 @@ def match(table: Overlap) -> Matches:
     pairs = matches(table)
     missed = np.delete(table.truth_labels, table.truth_index[pairs])
     extra = np.delete(table.prediction_labels, table.prediction_index[pairs])
-    return Matches(
-        tuple(missed.tolist()),
-        tuple(extra.tolist()),
-        true=table.truth_labels.size,
-        found=pairs.size,
-        predicted=table.prediction_labels.size,
-    )
+    return Matches(tuple(missed.tolist()), tuple(extra.tolist()), table.truth_labels.size)
 
 
 def _unscored(task: Task) -> str:

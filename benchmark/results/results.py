@@ -22,21 +22,15 @@ class CaseFiles:
     ----------
     name : str
         Name of the case.
-    image : Path or None
-        Its main input; None for a task without images.
     inputs : mapping of str to Path
-        All its input images by slug, the main one first.
+        Its input images and labels by slug, the main one first.
     truth : mapping of str to Path
-        True outputs by slug of the output socket; empty where there are none.
-    labels : Path or None
-        Labels of the objects in its image, where they are known.
+        True outputs by slug; empty where there are none.
     """
 
     name: str
-    image: Path | None
     inputs: Mapping[str, Path] = field(default_factory=dict)
     truth: Mapping[str, Path] = field(default_factory=dict)
-    labels: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +42,18 @@ class Matches:
     missed, extra : tuple of int
         Labels of the truth that no object matches, and of the answer that match nothing
         (a match covers more than half of a true object).
-    true, found : int
-        Objects in the truth, and matched ones among them.
-    predicted : int
-        Objects in the answer.
+    true : int
+        Number of objects in the truth.
     """
 
     missed: tuple[int, ...]
     extra: tuple[int, ...]
     true: int
-    found: int
-    predicted: int
+
+    @property
+    def found(self) -> int:
+        """Number of objects of the truth with a match."""
+        return self.true - len(self.missed)
 
 
 @dataclass(frozen=True, slots=True)

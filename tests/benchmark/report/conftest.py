@@ -134,7 +134,7 @@ def files_of(task, paths, name, annotated):
     if annotated and task.outputs[0].kind != "json":
         kind = task.outputs[0].kind
         truth = {task.outputs[0].slug: paths["labels" if kind == "labels" else "clear"]}
-    return CaseFiles(name, next(iter(inputs.values())), inputs, truth)
+    return CaseFiles(name, inputs, truth)
 
 
 @pytest.fixture
@@ -196,9 +196,7 @@ def make(tmp_path):
             logs=dict.fromkeys(failed, "the end of the log"),
             cases=[files_of(task, paths, name, not unpaired) for name in cases],
             outputs={pair: {output.slug: made[output.kind]} for pair in done},
-            matches={
-                pair: Matches((2,), (), 2, 1, 1) for pair in done + [("oracle", c) for c in cases]
-            }
+            matches={pair: Matches((2,), (), 2) for pair in done + [("oracle", c) for c in cases]}
             if labels
             else {},
             reference=[paths["image"]] if unpaired else [],
