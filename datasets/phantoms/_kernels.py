@@ -1,15 +1,15 @@
 """Compiled loops of stored nuclei: trilinear samples at the voxels of a grid."""
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from datasets.physics.grid import Array, Image
+from datasets.physics.nucleus_kernel import compiled
 
 Index = NDArray[np.int64]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def sample(field: Image, z: float, y: float, x: float) -> float:
     """Return a field (z, y, x) at one position within it, in voxels, by trilinear interpolation."""
     k = min(int(z), field.shape[0] - 2)
@@ -24,13 +24,13 @@ def sample(field: Image, z: float, y: float, x: float) -> float:
     return low * (1 - z) + (near * (1 - y) + far * y) * z  # type: ignore[no-any-return]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def clip(value: float, size: int) -> float:
     """Return a position moved into 0 to `size` - 1."""
     return min(max(value, 0.0), size - 1.0)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def distances(
     field: Image,
     spacing: Array,
@@ -87,7 +87,7 @@ def distances(
     return count
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def averages(
     field: Image, position: Image, to_index: Array, origin: Array, parts: Array, out: Image
 ) -> None:

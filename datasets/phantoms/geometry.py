@@ -122,7 +122,6 @@ def draw_rotations(rng: np.random.Generator, count: int, tilt: float, turn: floa
     Parameters
     ----------
     rng, count : numpy Generator, int
-        Source of randomness; number of rotations.
     tilt : float
         Largest angle in degrees between z before and after, towards any side; the tilted
         direction is uniform on the cap.

@@ -248,9 +248,5 @@ def _relative(
 
 def _largest_object(labels: NDArray[np.generic]) -> NDArray[np.bool_]:
     """Return the largest connected piece of one nonzero value."""
-    best = np.zeros(labels.shape, np.bool_)
-    for value in np.unique(labels[labels != 0]):
-        piece = largest_piece(labels == value)
-        if np.count_nonzero(piece) > np.count_nonzero(best):
-            best = piece
-    return best
+    pieces = [largest_piece(labels == value) for value in np.unique(labels[labels != 0])]
+    return max(pieces, key=np.count_nonzero, default=np.zeros(labels.shape, np.bool_))

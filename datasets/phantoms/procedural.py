@@ -27,7 +27,6 @@ def draw_library(
     Parameters
     ----------
     rng, count : numpy Generator, int
-        Source of randomness; number of phantoms.
     spacing_um : tuple of float
         µm per voxel at which they are stored; finer than the grid on which they are painted.
     diameter_um : float

@@ -74,8 +74,8 @@ class StoredNuclei:
                 for axis, span in enumerate(box)
             )
             room = len(z) * len(y) * len(x)
-            inside, position = np.empty(room, np.int64), np.empty((3, room), np.float32)
-            distance = np.empty(room, np.float32)
+            inside = np.empty(room, np.int64)
+            position, distance = np.empty((3, room), np.float32), np.empty(room, np.float32)
             spacing = np.asarray(phantom.spacing)
             count = _kernels.distances(
                 phantom.distance,
@@ -156,7 +156,6 @@ def draw_stored(
     Parameters
     ----------
     rng, count : numpy Generator, int
-        Source of randomness; number of nuclei.
     library : sequence of Phantom
         Each is drawn with the same probability.
     diameter_um : float, optional
@@ -205,10 +204,7 @@ def draw_stored(
 def _parts(steps: Array) -> Array:
     """Return points (k, 3) within a voxel, as many as the phantom's voxels it spans.
 
-    Parameters
-    ----------
-    steps : (3, 3) float array
-        In columns: the way along each of the voxel's edges, in voxels of the phantom.
+    The columns of `steps` (3, 3) are the voxel's edges, in voxels of the phantom.
     """
     counts = np.clip(np.round(np.linalg.norm(steps, axis=0)), 1, MOST_PARTS).astype(int)
     shifts = [(np.arange(n) + 0.5) / n - 0.5 for n in counts]

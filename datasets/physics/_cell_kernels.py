@@ -7,8 +7,9 @@ from math import cos, exp, sin, sqrt
 from typing import NamedTuple, TypeAlias, cast
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from datasets.physics.nucleus_kernel import compiled
 
 Floats: TypeAlias = NDArray[np.float32]
 Numbers: TypeAlias = NDArray[np.int32]
@@ -51,7 +52,7 @@ class Table(NamedTuple):
     turns: Floats
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def distance(l0: float, l1: float, l2: float, a0: float, a1: float, a2: float) -> float:
     """Return the approximate `s` for which the ellipsoid of semi-axes ``a + s`` meets a point.
 
@@ -70,7 +71,7 @@ def distance(l0: float, l1: float, l2: float, a0: float, a1: float, a2: float) -
     return max(s, ZERO) if q > ONE else (q - ONE) * min(a0, a1, a2)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def key(s: float, weight: float, radius: float, softness: float, inverse: float) -> float:
     """Return the weighted power of a point: its sign is that of `s`, its slope positive."""
     share = radius * inverse
@@ -78,7 +79,7 @@ def key(s: float, weight: float, radius: float, softness: float, inverse: float)
     return outer if s > ZERO else s * share
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def steepest(value: float, inverse: float) -> float:
     """Return the largest change per µm of the difference between the keys of two cells.
 
@@ -87,7 +88,7 @@ def steepest(value: float, inverse: float) -> float:
     return STEEPEST * sqrt(ONE + TWO * max(value, ZERO) * inverse)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _candidates(table: Table, middle: Floats, ball: float, near: Numbers) -> int:
     """List the cells that may own a point of a ball, or come second with a border near it."""
     lightest, heaviest, softness, inverse = table.scale
@@ -118,7 +119,7 @@ def _candidates(table: Table, middle: Floats, ball: float, near: Numbers) -> int
     return count
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _local(frame: Floats, d0: float, d1: float, d2: float) -> tuple[float, float, float]:
     """Return a vector in the frame of a nucleus."""
     return (
@@ -128,13 +129,13 @@ def _local(frame: Floats, d0: float, d1: float, d2: float) -> tuple[float, float
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _length(a: float, b: float, c: float) -> float:
     """Return the length of a vector."""
     return sqrt(a * a + b * b + c * c)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _waves(table: Table, z: float, y: float, ripples: Floats, out: Floats) -> None:
     """Write cosine and sine of the waves (2, K, W) along a row, from those (2, K, W) of its x."""
     for k in range(len(table.waves)):
@@ -145,7 +146,7 @@ def _waves(table: Table, z: float, y: float, ripples: Floats, out: Floats) -> No
             out[1, k, j] = s * ripples[0, k, j] + c * ripples[1, k, j]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _keys(table: Table, i: int, z: float, y: Floats, x: Floats, waves: Floats, out: Floats) -> None:
     """Write the keys (W,) of a cell at voxels of a plane, given by their y and x."""
     lightest, heaviest, softness, inverse = table.scale
@@ -171,7 +172,7 @@ def _keys(table: Table, i: int, z: float, y: Floats, x: Floats, waves: Floats, o
         out[j] = key(s, weight, radius, softness, inverse)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _ball(z: Floats, y: Floats, x: Floats, middle: Floats) -> float:
     """Write the centre of a block of voxels and return the radius of the ball around them."""
     middle[0], middle[1] = HALF * (z[0] + z[-1]), HALF * (y[0] + y[-1])
@@ -181,7 +182,7 @@ def _ball(z: Floats, y: Floats, x: Floats, middle: Floats) -> float:
     return sqrt(half0 * half0 + half1 * half1 + half2 * half2) + MARGIN
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _slope(
     table: Table, i: int, z: float, y: float, x: float, waves: Floats, at: int, out: Floats
 ) -> None:
@@ -212,7 +213,7 @@ def _slope(
                 out[c] -= change * table.waves[k, c]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _sheet(away: float, thickness: float, width: float) -> float:
     """Return the share of a voxel of some width that a sheet at a distance fills."""
     low = max(away - HALF * width, -HALF * thickness)
@@ -220,14 +221,14 @@ def _sheet(away: float, thickness: float, width: float) -> float:
     return max(high - low, ZERO) / width
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _width(slope: Floats, spacing: Floats) -> float:
     """Return the width of the box that blurs as voxels do across a sheet with this gradient."""
     steep = _length(slope[0], slope[1], slope[2]) + TINY
     return _length(slope[0] * spacing[0], slope[1] * spacing[1], slope[2] * spacing[2]) / steep
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _stain(table: Table, i: int, waves: Floats, at: int) -> float:
     """Return the brightness of the membrane of a cell at a point."""
     level, unevenness = ZERO, table.look[4]
@@ -239,7 +240,7 @@ def _stain(table: Table, i: int, waves: Floats, at: int) -> float:
     return bright * exp(unevenness * (level - HALF * unevenness))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _dye(
     table: Table,
     pair: tuple[int, int],
@@ -275,7 +276,7 @@ def _dye(
     return max(free * here, sheet * HALF * (here + _stain(table, j, waves, at)))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _dyes(
     table: Table,
     z: float,
@@ -300,7 +301,7 @@ def _dyes(
             out[row, column] += _dye(table, pair, difference, most, point, away, waves, j, slopes)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _two(i: int, size: int, work: Floats, owner: Numbers) -> None:
     """Enter the keys of a cell, ``work[0]``, into the two smallest so far and their owners."""
     for j in range(size):
@@ -311,7 +312,7 @@ def _two(i: int, size: int, work: Floats, owner: Numbers) -> None:
         owner[0, j] = i if v < best else owner[0, j]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _plane(
     table: Table,
     z: float,
@@ -335,7 +336,7 @@ def _plane(
         _two(i, size, work, owner)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def fill(
     table: Table,
     positions: tuple[Floats, Floats, Floats],

@@ -165,17 +165,6 @@ def _fill(
 
 
 @compiled
-def _normalise(position: Floats, distance: Floats, z: Floats, y: Floats, x: Floats) -> None:
-    """Write unit vectors."""
-    p, q, r = position[0], position[1], position[2]
-    for i in range(distance.size):
-        inverse = ONE / (distance[i] + TINY)
-        z[i] = p[i] * inverse
-        y[i] = q[i] * inverse
-        x[i] = r[i] * inverse
-
-
-@compiled
 def cut(
     z: Floats,
     y: Floats,
@@ -217,10 +206,12 @@ def cut(
     unit, height = np.empty((3, BLOCK), np.float32), np.empty(BLOCK, np.float32)
     for begin in range(0, total, BLOCK):
         end = min(begin + BLOCK, total)
-        part, away = position[:, begin:end], distance[begin:end]
-        u, v, w = unit[0, : away.size], unit[1, : away.size], unit[2, : away.size]
-        _normalise(part, away, u, v, w)
-        add_waves(u, v, w, waves, height)
+        away, size = distance[begin:end], end - begin
+        for i in range(size):
+            inverse = ONE / (away[i] + TINY)
+            for axis in range(3):
+                unit[axis, i] = position[axis, begin + i] * inverse
+        add_waves(unit[0, :size], unit[1, :size], unit[2, :size], waves, height)
         for i in range(away.size):
             away[i] /= scale * (ONE + roughness * (height[i] - mean))
     return inside, position, distance

@@ -99,9 +99,8 @@ def attenuate(
         Changed in place.
     share : (Z, Y, X) float or bool array
         Share of each voxel, in [0, 1], that is tissue, where light is scattered and absorbed.
-    step_um : float
-        Height of a voxel.
-    law : Attenuation
+    step_um, law : float, Attenuation
+        Height of a voxel; law of the loss.
     above_um : (Y, X) float array or float
         Tissue in µm between the objective and the first slice.
 

@@ -47,14 +47,15 @@ def scatter(
     Parameters
     ----------
     rng, semi_axes_um, rotations, region, gap_um, max_overlap
-        As in `datasets.physics.packing.pack`; failures in a row that end it.
+        As in `datasets.physics.packing.pack`.
+    break_criterion : int
+        Failures in a row that end it.
 
     Returns
     -------
-    (K, 3) float array
-        Centres in µm of those placed.
-    (K,) int array
-        Which ones, ascending. Fewer than N where the tissue is too full for the rest.
+    (K, 3) float and (K,) int arrays
+        Centres in µm and numbers, ascending, of those placed: fewer than N where the tissue is too
+        full for the rest.
 
     Raises
     ------
@@ -157,9 +158,7 @@ def subcultures(
 
     Parameters
     ----------
-    rng : numpy Generator
-    region : Region
-        The tissue.
+    rng, region : numpy Generator, Region
     diameters_um : sequence of float
         Across y and x.
     flattening : float or sequence of float
@@ -168,17 +167,13 @@ def subcultures(
     Returns
     -------
     list of Region
-        In the order of `diameters_um`; the part of a ball outside of the tissue, at most a tenth,
-        is cut off.
+        In the order of `diameters_um`, the largest placed first, at the first of 2000 positions
+        where it fits; the part outside of the tissue, at most a tenth, is cut off.
 
     Raises
     ------
     InputError
         If there is no place for one of them.
-
-    Notes
-    -----
-    The largest is placed first, at the first of 2000 positions where it fits.
     """
     across = np.asarray(diameters_um, np.float64) / 2
     semi_axes = np.stack([across * flattening, across, across], axis=1)

@@ -171,7 +171,6 @@ def draw_nuclei(
     Parameters
     ----------
     rng, count : numpy Generator, int
-        Source of randomness; number of nuclei.
     diameter_um, brightness : float
         Medians: diameter in µm of the sphere of the same volume, brightness.
     diameter_spread, axis_spread, brightness_spread : float
