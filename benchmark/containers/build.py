@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from benchmark.containers.context import Files, by_name, pack
-from benchmark.containers.daemon import Client, daemon_errors
+from benchmark.containers.daemon import Client, daemon_errors, find_image
 from benchmark.containers.images import (
     BASE_FILE,
     Device,
@@ -64,11 +64,11 @@ class Builder:
 
     def state(self, algorithm: str) -> Literal["missing", "stale", "current"]:
         """Return whether an algorithm's image exists; stale if built from other sources."""
-        labels = self._labels(image_tag(algorithm, self.device))
-        if labels is None:
+        found = find_image(self.client, image_tag(algorithm, self.device))
+        if found is None:
             return "missing"
         wanted = image_digest(self.root, algorithm, self.device)
-        return "current" if labels.get(SOURCE_LABEL) == wanted else "stale"
+        return "current" if found.labels.get(SOURCE_LABEL) == wanted else "stale"
 
     def ensure(self, algorithms: Iterable[str]) -> None:
         """Build missing images; refuse stale ones, with the command that builds them anew."""
@@ -182,23 +182,13 @@ class Builder:
                         self.say(f"{tag}: step {step[1]} of {step[2]}: {step[3]}")
 
     def _remove_untagged(self, label: str) -> None:
-        """Remove the images with a label that have lost their tag to a newer build."""
+        """Remove the images with a label that lost their tag to a newer build."""
         with daemon_errors("removal of the images before this one"):
             self.client.images.prune(filters={"dangling": True, "label": label})
 
-    def _labels(self, tag: str) -> Mapping[str, str] | None:
-        """Return the labels of an image, None if there is no image of this tag."""
-        from docker.errors import ImageNotFound
-
-        with daemon_errors(f"look at {tag}"):
-            try:
-                return dict(self.client.images.get(tag).labels)
-            except ImageNotFound:
-                return None
-
     def _need(self, tag: str) -> None:
         """Pull an image unless the daemon has it."""
-        if self._labels(tag) is not None:
+        if find_image(self.client, tag) is not None:
             return
         self.say(f"pulling {tag}")
         try:

@@ -43,17 +43,11 @@ def pack(files: Files) -> IO[bytes]:
                     folders.add(folder)
                     archive.addfile(_entry(folder, FOLDER_MODE, tarfile.DIRTYPE))
             if content is not None:
+                size = len(content) if isinstance(content, bytes) else content.stat().st_size
                 with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as f:
-                    archive.addfile(_entry(name, FILE_MODE, tarfile.REGTYPE, _size(f)), f)
+                    archive.addfile(_entry(name, FILE_MODE, tarfile.REGTYPE, size), f)
     stream.seek(0)
     return stream
-
-
-def _size(stream: IO[bytes]) -> int:
-    """Return the number of bytes of an opened file; the position is its beginning afterwards."""
-    size = stream.seek(0, io.SEEK_END)
-    stream.seek(0)
-    return size
 
 
 def _entry(name: str, mode: int, kind: bytes, size: int = 0) -> tarfile.TarInfo:

@@ -47,7 +47,7 @@ def need_docker() -> Client:
     Raises
     ------
     InputError
-        If there is none, with the reason and what to do.
+        If there is none, with the reason and the remedy.
     """
     found = find_docker()
     if isinstance(found, str):
@@ -56,6 +56,23 @@ def need_docker() -> Client:
             "start one (docker/start_daemon.sh) or set DOCKER_HOST"
         )
     return found
+
+
+def find_image(client: Client, tag: str) -> Any | None:  # noqa: ANN401 - of the SDK
+    """Return the image with a tag, None if the daemon does not have it.
+
+    Raises
+    ------
+    InputError
+        If the daemon fails.
+    """
+    from docker.errors import ImageNotFound
+
+    with daemon_errors(f"look at {tag}"):
+        try:
+            return client.images.get(tag)
+        except ImageNotFound:
+            return None
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.containers.daemon import Client, daemon_errors
+from benchmark.containers.daemon import Client, daemon_errors, find_image
 from benchmark.containers.images import Device, image_tag
 from benchmark.engines.collect import empty
 from benchmark.engines.docker_session import DockerSession
@@ -43,16 +43,11 @@ class DockerEngine:
         InputError
             If the image is missing or the daemon fails.
         """
-        from docker.errors import ImageNotFound
-
         tag = self.image(algorithm, self.device)
-        with daemon_errors(f"look at {tag}"):
-            try:
-                return str(self.client.images.get(tag).id)
-            except ImageNotFound:
-                raise InputError(
-                    f"image {tag} is missing; build it with `make build-{algorithm}`"
-                ) from None
+        found = find_image(self.client, tag)
+        if found is None:
+            raise InputError(f"image {tag} is missing; build it with `make build-{algorithm}`")
+        return str(found.id)
 
     @contextmanager
     def session(

@@ -1,9 +1,8 @@
 """Run the cases of one algorithm in a container that serves, or in a container per case."""
 
-import contextlib
 import math
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,15 +10,7 @@ from typing import Any
 from benchmark.containers.daemon import Client
 from benchmark.engines.collect import Refused, empty, give, size, take
 from benchmark.engines.memory import Peak
-from benchmark.engines.outcome import (
-    HEALTH_S,
-    Api,
-    Ending,
-    Limits,
-    Outcome,
-    StartError,
-    ending,
-)
+from benchmark.engines.outcome import HEALTH_S, Api, Ending, Limits, Outcome, StartError, ending
 from benchmark.engines.sandbox import QUICK_S, Sandbox, sandbox, watch
 from cytosuite.client import HEALTH, INVOKE
 
@@ -45,13 +36,7 @@ class DockerSession:
     _stack: ExitStack = field(default_factory=ExitStack)
 
     def start(self) -> None:
-        """Start the server and wait until it is ready.
-
-        Raises
-        ------
-        StartError
-            If it ends instead, or is not ready after 300 s.
-        """
+        """Start the server; raise a `StartError` if it ends or is not ready after 300 s."""
         begin = time.perf_counter()
         box = self._enter("serve")
         if not _ready(box, begin):
@@ -73,8 +58,6 @@ class DockerSession:
     def predict(self, case_input: Path, output: Path, log: Path) -> Outcome:
         """Run one case; see `benchmark.engines.outcome.Session`.
 
-        Notes
-        -----
         Output is copied only after exit code 0, and links are never followed. After a time-out, a
         lack of memory or the server's end the next case gets a new container.
         """
@@ -100,7 +83,7 @@ class DockerSession:
         return outcome
 
     def _run(self, log: Path) -> Outcome:
-        """Run the case that lies in the exchange folder."""
+        """Run the case in the exchange folder."""
         begin = time.perf_counter()
         serving = self._box is not None
         box = self._box or self._enter("run")
@@ -175,13 +158,9 @@ def _ready(box: Sandbox, begin: float) -> bool:
     """Wait until the server is ready; return False if it ends or 300 s have passed before."""
     from docker.errors import APIError
 
-    def late(seconds: float) -> bool:
-        """Return whether the server takes too long."""
-        return seconds > HEALTH_S
-
-    while box.exit_code() is None and not late(time.perf_counter() - begin):
-        with contextlib.suppress(APIError):  # the container has just ended
-            if watch(box.ask(HEALTH, HEALTH_S), late, begin) == 0:
+    while box.exit_code() is None and time.perf_counter() - begin <= HEALTH_S:
+        with suppress(APIError):  # the container has just ended
+            if watch(box.ask(HEALTH, HEALTH_S), lambda waited: waited > HEALTH_S, begin) == 0:
                 return True
         time.sleep(QUICK_S)
     return False

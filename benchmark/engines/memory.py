@@ -4,23 +4,25 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import NamedTuple, Self
 
 POLL_S = 0.05
 CGROUP = Path("/sys/fs/cgroup")
 
 
-class GroupFiles(NamedTuple):
-    """Names of the files of a memory control group, and of the field with its idle page cache."""
+class Hierarchy(NamedTuple):
+    """Folder of memory control groups, their files, and the field with the idle page cache."""
 
+    folder: str
     used: str
     events: str
     cache: str
 
 
-VERSION_1 = GroupFiles("memory.usage_in_bytes", "memory.oom_control", "total_inactive_file")
-VERSION_2 = GroupFiles("memory.current", "memory.events", "inactive_file")
+VERSION_1 = Hierarchy(
+    "memory", "memory.usage_in_bytes", "memory.oom_control", "total_inactive_file"
+)
+VERSION_2 = Hierarchy("", "memory.current", "memory.events", "inactive_file")
 
 
 class MemoryGroup:
@@ -47,26 +49,22 @@ class MemoryGroup:
     def __init__(
         self, pid: int, name: str, root: Path = CGROUP, proc: Path = Path("/proc")
     ) -> None:
-        self.folder, self._files = _find(pid, name, root, proc)
+        self.folder, self._names = _find(pid, name, root, proc)
 
     def used(self) -> int | None:
         """Return the memory in use in bytes, None where it cannot be read."""
-        if self.folder is None:
-            return None
-        try:
-            total = int((self.folder / self._files.used).read_text())
-            return max(0, total - _field(self.folder / "memory.stat", self._files.cache))
-        except (OSError, ValueError):
-            return None
+        with suppress(OSError, ValueError):
+            if self.folder is not None:
+                total = int((self.folder / self._names.used).read_text())
+                return max(0, total - _field(self.folder / "memory.stat", self._names.cache))
+        return None
 
     def kills(self) -> int | None:
         """Return the number of processes killed for lack of memory, None where not known."""
-        if self.folder is None:
-            return None
-        try:
-            return _field(self.folder / self._files.events, "oom_kill")
-        except (OSError, ValueError):
-            return None
+        with suppress(OSError, ValueError):
+            if self.folder is not None:
+                return _field(self.folder / self._names.events, "oom_kill")
+        return None
 
 
 class Peak:
@@ -97,12 +95,7 @@ class Peak:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Read once more and stop."""
         self._done.set()
         self._thread.join()
@@ -127,28 +120,23 @@ def reset_peak(pid: int) -> None:
 
 def process_peak(pid: int) -> int | None:
     """Return the peak resident memory of a process in bytes, None where it is not known."""
-    try:
+    with suppress(OSError, ValueError):
         return _field(Path(f"/proc/{pid}/status"), "VmHWM:") * 1024
-    except (OSError, ValueError):
-        return None
+    return None
 
 
-def _find(pid: int, name: str, root: Path, proc: Path) -> tuple[Path | None, GroupFiles]:
-    """Return the folder of a process's memory group, None without it, and its file names."""
-    try:
-        lines = (proc / str(pid) / "cgroup").read_text().splitlines()
-    except OSError:
-        lines = []
-    unified = None
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if name in path and "memory" in controllers.split(","):
-            folder = root / "memory" / path.lstrip("/")
-            return (folder if (folder / "memory.stat").is_file() else None), VERSION_1
-        if name in path and not controllers:
-            unified = root / path.lstrip("/")
-    found = unified is not None and (unified / "memory.stat").is_file()
-    return (unified if found else None), VERSION_2
+def _find(pid: int, name: str, root: Path, proc: Path) -> tuple[Path | None, Hierarchy]:
+    """Return the folder of a process's memory group, None without it, and its hierarchy."""
+    with suppress(OSError):
+        for line in (proc / str(pid) / "cgroup").read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controllers and "memory" not in controllers.split(","):
+                continue
+            hierarchy = VERSION_1 if controllers else VERSION_2
+            folder = root / hierarchy.folder / path.lstrip("/")
+            if name in path and (folder / "memory.stat").is_file():
+                return folder, hierarchy
+    return None, VERSION_2
 
 
 def _field(path: Path, name: str) -> int:

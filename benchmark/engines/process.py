@@ -8,23 +8,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TypeAlias
 
 from benchmark.catalog import ROOT
 from benchmark.engines.memory import process_peak, reset_peak
-from benchmark.engines.outcome import (
-    GRACE_S,
-    HEALTH_S,
-    Api,
-    Ending,
-    Limits,
-    Outcome,
-    StartError,
-    ending,
-)
+from benchmark.engines.outcome import GRACE_S, HEALTH_S, Api, Limits, Outcome, StartError, ending
 from cytosuite.client import HEALTH, INVOKE, request
 from cytosuite.files import remove
 
@@ -74,7 +65,7 @@ class ProcessSession:
     startup_seconds: float = 0.0
     process: Process | None = None
     listener: socket.socket | None = None
-    log: IO[bytes] | None = field(default=None, repr=False)
+    _stack: ExitStack = field(default_factory=ExitStack)
 
     def start(self) -> None:
         """Start the server and wait until it answers; with one process per case do nothing."""
@@ -83,9 +74,9 @@ class ProcessSession:
             return
         begin = time.perf_counter()
         # The runner binds the port, so that no other program can take it.
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.log = self._server_log.open("ab")
-        self.process = self._launch("serve", self.log, self.listener)
+        self.listener = self._stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        log = self._stack.enter_context(self._server_log.open("ab"))
+        self.process = self._launch("serve", log)
         while self._ask(HEALTH, 1.0) != 0:
             if self.process.poll() is not None or time.perf_counter() - begin > HEALTH_S:
                 self.stop()
@@ -95,13 +86,8 @@ class ProcessSession:
 
     def stop(self) -> None:
         """End the process with all its children."""
-        if self.process is not None:
-            _end(self.process)
-            self.process = None
-        if self.listener is not None:
-            self.listener.close()
-        if self.log is not None:
-            self.log.close()
+        self._stack.close()
+        self.process = None
 
     def predict(self, case_input: Path, output: Path, log: Path) -> Outcome:
         """Run one case; see `benchmark.engines.outcome.Session`."""
@@ -110,7 +96,7 @@ class ProcessSession:
             (self.workspace / name).symlink_to(target.resolve(), target_is_directory=True)
         if self.api == "exec":
             with log.open("ab") as stream:
-                process = self.process = self._launch("run", stream, None)
+                process = self._launch("run", stream)
             outcome = self._watch(process, lambda: _exit_code(process), log, 0)
             self.stop()
             return outcome
@@ -130,8 +116,8 @@ class ProcessSession:
         """File with the output of the server for all cases."""
         return self.workspace / "server.log"
 
-    def _launch(self, command: str, log: IO[bytes], listener: socket.socket | None) -> Process:
-        """Start the container's entry point; the variables stand for the container's mounts."""
+    def _launch(self, command: str, log: IO[bytes]) -> Process:
+        """Start the container's entry point, which `stop` ends; variables name its mounts."""
         environment = {
             **os.environ,
             **self.limits.environment,
@@ -143,9 +129,11 @@ class ProcessSession:
             "CYTOSUITE_MEMORY_GIB": f"{self.limits.memory_gib:g}",
             "PYTHONUNBUFFERED": "1",
         }
-        if listener is not None:
-            environment["CYTOSUITE_LISTEN_FD"] = str(listener.fileno())
-        return subprocess.Popen(
+        descriptors = []
+        if command == "serve" and self.listener is not None:
+            descriptors = [self.listener.fileno()]
+            environment["CYTOSUITE_LISTEN_FD"] = str(descriptors[0])
+        process = subprocess.Popen(
             [sys.executable, "-m", "cytosuite.container", command],
             cwd=ROOT,
             env=environment,
@@ -153,9 +141,11 @@ class ProcessSession:
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
-            pass_fds=[listener.fileno()] if listener is not None else [],
+            pass_fds=descriptors,
             start_new_session=True,
         )
+        self._stack.callback(_end, process)
+        return process
 
     def _watch(
         self, process: Process, look: Callable[[], int | None], log: Path, log_begin: int
@@ -164,8 +154,7 @@ class ProcessSession:
         begin = time.perf_counter()
         reset_peak(process.pid)
         peak: int | None = None
-        exceeded: Ending | None = None
-        code: int | None = None
+        code = exceeded = None
         while code is None and exceeded is None:
             code = look()
             found = process_peak(process.pid)

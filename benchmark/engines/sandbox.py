@@ -1,11 +1,12 @@
-"""One container within limits: start it, send requests, observe it, end it, always remove it."""
+"""One container within limits: start, requests, observation, end, and removal in any case."""
 
 import contextlib
 import inspect
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ class ContainerState:
 
 
 class Sandbox:
-    """A container that was created with all its limits; see `sandbox`."""
+    """A container with all its limits; see `sandbox`."""
 
     def __init__(self, client: Client, container: Any) -> None:  # noqa: ANN401 - of the SDK
         self.client = client
@@ -67,7 +68,7 @@ class Sandbox:
         line : str
             Method and path, see `cytosuite.client.request`.
         patience_s : float
-            How long to wait for a server that does not listen yet.
+            Longest wait for a server that does not listen yet [s].
 
         Returns
         -------
@@ -79,14 +80,17 @@ class Sandbox:
         made = self.client.api.exec_create(self.container.id, command)["Id"]
         # Attached but never read: podman does not report the end of a detached program, and reading
         # would exceed the connection's time limit when an algorithm prints nothing for long.
-        stream = self._streams.enter_context(closing(_Attached(self.client, made)))
+        stream = self.client.api.exec_start(made, socket=True)
+        # The HTTP answer holds the connection; a second call of `close` does nothing.
+        connection = getattr(stream, "_response", stream)
+        self._streams.callback(connection.close)
 
         def code() -> int | None:
             """Return the answer, None while there is none."""
             found = self.client.api.exec_inspect(made)
             if found["Running"] or found["ExitCode"] is None:
                 return None
-            stream.close()
+            connection.close()
             return int(found["ExitCode"])
 
         return code
@@ -145,7 +149,8 @@ class Sandbox:
         the last time stamp are counted.
         """
         last, count = self._seen.get(stdout, ("", 0))
-        since = {"since": _seconds(last)} if last else {}
+        second = datetime.fromisoformat(last[:19] + "+00:00") if last else None
+        since = {"since": int(second.timestamp())} if second else {}
         raw = self.container.logs(stdout=stdout, stderr=True, timestamps=True, **since)
         new: list[str] = []
         skip = count
@@ -161,18 +166,6 @@ class Sandbox:
             skip = 0
         self._seen[stdout] = last, count
         return new
-
-
-class _Attached:
-    """The connection to a program that was started in a container."""
-
-    def __init__(self, client: Client, made: str) -> None:
-        self._stream = client.api.exec_start(made, socket=True)
-
-    def close(self) -> None:
-        """Close the HTTP answer that holds the connection; a second call does nothing."""
-        answer = getattr(self._stream, "_response", None)
-        (self._stream if answer is None else answer).close()
 
 
 @contextmanager
@@ -234,7 +227,7 @@ def sandbox(
 def watch(
     look: Callable[[], int | None], exceeded: Callable[[float], bool], begin: float
 ) -> int | None:
-    """Wait until a number is known, and return it.
+    """Return the first number of `look`, None once a limit is exceeded.
 
     Parameters
     ----------
@@ -244,12 +237,7 @@ def watch(
     exceeded : callable
         Returns whether a limit is exceeded, given the seconds since `begin`.
     begin : float
-        As `time.perf_counter` counts.
-
-    Returns
-    -------
-    int or None
-        None once a limit is exceeded.
+        Time of `time.perf_counter` [s].
     """
     while (found := look()) is None:
         seconds = time.perf_counter() - begin
@@ -271,16 +259,9 @@ def remove_orphans(client: Client) -> int:
 
 
 def _remove(container: Any) -> None:  # noqa: ANN401 - of the SDK
-    """Kill and remove a container; if the daemon fails, a later runner removes it."""
+    """Kill and remove a container; if the daemon fails, a later runner will."""
     from docker.errors import DockerException
     from requests import RequestException
 
     with contextlib.suppress(DockerException, RequestException):
         container.remove(force=True, v=True)
-
-
-def _seconds(stamp: str) -> int:
-    """Return the whole seconds of a time stamp of the log."""
-    from datetime import datetime
-
-    return int(datetime.fromisoformat(stamp[:19] + "+00:00").timestamp())
