@@ -41,9 +41,8 @@ def annotate(specimen: Specimen, spread: Psf, photons: Image) -> Truth:
 
     Parameters
     ----------
-    specimen : Specimen
-    spread : Psf
-        By which visible labels are widened.
+    specimen, spread : Specimen, Psf
+        A spheroid, and the blur by which visible labels are widened.
     photons : (Z, Y, X) float32 array
         Expected in the channel of the nuclei: decides which of them can be seen.
     """
@@ -120,10 +119,10 @@ def describe(specimen: Specimen, truth: Truth, photons: Image) -> dict[str, Scal
 
     Parameters
     ----------
-    specimen : Specimen
-    truth : Truth
+    specimen, truth : Specimen, Truth
+        A spheroid and its labels.
     photons : (Z, Y, X) float32 array
-        Expected photons per voxel in the channel of the nuclei.
+        Expected in the channel of the nuclei.
 
     Returns
     -------

@@ -14,10 +14,9 @@ from datasets.physics.grid import Image
 from datasets.sample import Sample
 from datasets.spheroid.annotate import Truth, annotate, describe
 from datasets.spheroid.checks import check
-from datasets.spheroid.draw import draw_values
 from datasets.spheroid.grow import grow
 from datasets.spheroid.light import Specimen, expected_photons, grid_for, point_spread
-from datasets.spheroid.parameters import Parameters, parameters_from
+from datasets.spheroid.parameters import Parameters, draw_values, parameters_from
 
 __all__ = ["Parameters", "check", "generate"]
 

@@ -11,9 +11,8 @@ from datasets.physics.packing import pack
 from datasets.physics.placement import count_for, scatter, subcultures
 from datasets.physics.region import Region
 from datasets.physics.shapes import Nuclei, align
-from datasets.spheroid.draw import Drawn, of_kind
 from datasets.spheroid.outline import Outline, outline
-from datasets.spheroid.parameters import Parameters
+from datasets.spheroid.parameters import Drawn, Parameters, of_kind
 from datasets.spheroid.populate import populate, typical_volume
 from datasets.spheroid.spheroid import Numbers, Placed, Population, Spheroid, mixed
 
@@ -31,10 +30,8 @@ def grow(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Sphe
 
     Parameters
     ----------
-    rng : numpy Generator
-    parameters : Parameters
-    drawn : dict of str to float
-        Values of this case, see `datasets.spheroid.draw.draw_values`.
+    rng, parameters, drawn : numpy Generator, Parameters, dict of str to float
+        Source of chance, recipe, and the values that `draw_values` gave to this case.
 
     Raises
     ------

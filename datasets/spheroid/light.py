@@ -14,8 +14,7 @@ from datasets.physics.grid import Grid, Image
 from datasets.physics.optics import Attenuation
 from datasets.physics.psf import Psf
 from datasets.physics.render import Watch, render, simulation_grid
-from datasets.spheroid.draw import Drawn
-from datasets.spheroid.parameters import Parameters
+from datasets.spheroid.parameters import Drawn, Parameters
 from datasets.spheroid.spheroid import Spheroid, mixed
 
 PSF_DEPTHS = 4  # of a computed point spread function that changes with depth

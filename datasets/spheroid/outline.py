@@ -11,8 +11,7 @@ from datasets.physics import tissue
 from datasets.physics.grid import Lengths
 from datasets.physics.region import Region
 from datasets.spheroid.checks import spheroid_semi_axes
-from datasets.spheroid.draw import Drawn
-from datasets.spheroid.parameters import Parameters
+from datasets.spheroid.parameters import Drawn, Parameters
 from datasets.spheroid.sections import Tissue
 
 BEYOND = 1.5  # nuclear diameters by which tissue that fills the image goes on outside
@@ -56,10 +55,8 @@ def outline(
 
     Parameters
     ----------
-    rng : numpy Generator
-    parameters : Parameters
-    drawn : mapping
-        Of `datasets.spheroid.draw.draw_values`.
+    rng, parameters, drawn : numpy Generator, Parameters, dict of str to float
+        See `datasets.spheroid.grow.grow`.
     volume_um3 : float
         Of the living tissue, unless its size is given otherwise.
     diameter_um : float

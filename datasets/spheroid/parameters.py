@@ -1,23 +1,33 @@
-"""A recipe for simulated spheroids, checked value by value before anything is drawn."""
+"""A recipe for simulated spheroids, checked value by value, and one case drawn from its ranges."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import model_validator
 
 from cytosuite.manifest import parse
 from datasets.physics.grid import Grid
 from datasets.spheroid import sections
-from datasets.spheroid.fields import Section, is_range
-from datasets.spheroid.sections import Kind
+from datasets.spheroid.sections import Kind, Section, is_range
+
+Drawn = dict[str, float]
+
+TYPICAL = 20  # nuclei, whose diameter is that of the recipe
+LOGARITHMIC = {"n_nuclei", "photons", "attenuation_um"}  # drawn log-uniformly
+WHOLE = {"bodies", "blobs"}  # numbers of things
+PER_OBJECT = {  # ranges from which every single object draws
+    *("fragments", "fragment_brightness", "body_diameter", "body_brightness"),
+    *("blob_sigma_z_um", "blob_sigma_xy_um", "blob_brightness"),
+}
 
 
 class Parameters(Section):
     """Parameters of a simulated spheroid; a pair is a range from which each case draws.
 
-    A single number in place of a pair fixes the value. Raises `InputError` where values that are
-    right on their own contradict each other.
+    A single number in place of a pair fixes the value. `datasets.spheroid.checks.check` refuses
+    values that contradict each other.
     """
 
     image: sections.Image = sections.Image()
@@ -89,3 +99,36 @@ def parameters_from(values: Mapping[str, Any]) -> Parameters:
         If a name is unknown or a value is not allowed; one line that names the first of them.
     """
     return parse("spheroid parameters", dict(values), Parameters)
+
+
+def draw_values(rng: np.random.Generator, parameters: Parameters) -> Drawn:
+    """Return one value from each range of the parameters that holds for a whole case.
+
+    Returns
+    -------
+    dict of str to float
+        Uniform in the range; `n_nuclei` (rounded), `photons` and `attenuation_um` log-uniform.
+    """
+    values: Drawn = {}
+    for name, low, high in parameters.ranges():
+        share = rng.random()
+        if name in PER_OBJECT:
+            continue
+        if name in WHOLE:
+            values[name] = int(low) + int(share * (high - low + 1) * (1 - 1e-12))
+        elif name in LOGARITHMIC:
+            values[name] = float(low * (high / low) ** share)
+        else:
+            values[name] = float(low + (high - low) * share)
+    if "n_nuclei" in values:
+        values["n_nuclei"] = round(values["n_nuclei"])
+        crowd = (values["n_nuclei"] / TYPICAL) ** -parameters.tissue.shrinkage
+        for name in values:
+            if name.endswith("diameter_um"):
+                values[name] *= crowd
+    return values
+
+
+def of_kind(drawn: Drawn, parameters: Parameters, kind: Kind, name: str) -> float:
+    """Return the value drawn for a kind of cells and a range of its `Nucleus` section."""
+    return drawn[f"{kind.name}_{name}" if parameters.kinds else name]

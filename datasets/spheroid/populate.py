@@ -13,8 +13,7 @@ from datasets.phantoms.stored import StoredNuclei, draw_stored
 from datasets.physics import shapes
 from datasets.physics.grid import Lengths
 from datasets.physics.shapes import Nuclei
-from datasets.spheroid.draw import Drawn, of_kind
-from datasets.spheroid.parameters import Parameters
+from datasets.spheroid.parameters import Drawn, Parameters, of_kind
 from datasets.spheroid.sections import Kind
 from datasets.spheroid.spheroid import Population
 
@@ -58,9 +57,8 @@ def populate(
     ----------
     rng : numpy Generator
         Has one child per kind, so that a change in one kind leaves the others as they are.
-    parameters : Parameters
-    drawn : mapping
-        Of `datasets.spheroid.draw.draw_values`.
+    parameters, drawn : Parameters, dict of str to float
+        See `datasets.spheroid.grow.grow`.
     counts : sequence of int
         Nuclei of each kind.
     """

@@ -2,9 +2,8 @@
 
 import sys
 
-from datasets.spheroid.fields import Section
 from datasets.spheroid.parameters import Parameters
-from datasets.spheroid.sections import Kind, Nucleus, Subculture
+from datasets.spheroid.sections import Kind, Nucleus, Section, Subculture
 
 # Sections that a recipe may repeat.
 SEVERAL: dict[str, type[Section]] = {"kinds": Kind, "subcultures": Subculture}

@@ -2,8 +2,8 @@ import pytest
 
 from datasets.calibration.knobs import KNOBS, Knob, nested, on_scale
 from datasets.calibration.measure import VOLUME_STATISTICS
-from datasets.spheroid.fields import is_range
 from datasets.spheroid.parameters import parameters_from
+from datasets.spheroid.sections import is_range
 
 
 @pytest.mark.parametrize("knob", KNOBS, ids=lambda knob: knob.parameter)

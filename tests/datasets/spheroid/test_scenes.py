@@ -8,9 +8,8 @@ from scipy import ndimage
 from cytosuite.errors import InputError
 from cytosuite.formats import write
 from cytosuite.volume import Volume
-from datasets.spheroid.draw import draw_values
 from datasets.spheroid.grow import grow
-from datasets.spheroid.parameters import parameters_from
+from datasets.spheroid.parameters import draw_values, parameters_from
 
 WIDE = {"image": {"shape": (32, 128, 128), "spacing_um": (2.0, 0.5, 0.5)}}
 
