@@ -227,11 +227,12 @@ def _key(path: Path) -> str:
 
 def _facts(options: ScoreOptions, truth: Path, prediction: Path, image: Path | None) -> Facts:
     """Return the facts about a truth and its prediction."""
-    paths = {"truth": truth, "prediction": prediction}
-    readers = {name: _reader(path, options.border) for name, path in paths.items()}
-    if image is not None:
-        readers["image"] = once(image)
     data_range = options.data_range
+    readers = {
+        "truth": _reader(truth, options.border),
+        "prediction": _reader(prediction, options.border),
+        "image": None if image is None else once(image),
+    }
     return case_facts(readers, None if data_range is None else lambda: data_range, options.spacing)
 
 

@@ -68,30 +68,25 @@ def score_case(case: Case, task: Task, metrics: Metrics, jobs: Sequence[Job]) ->
         Those without a current record of the case are left out.
     """
     readers = case_readers(case, task)
-    truth, image = readers.get("truth"), readers.get("image")
+    truth, image = readers["truth"], readers["image"]
     data_range = None if truth is None else cache(lambda: float(np.ptp(truth().array)))
-
-    def facts(answer: Reader | None) -> Facts:
-        """Return the facts about the case and an answer to it."""
-        return case_facts(
-            readers if answer is None else {**readers, "prediction": answer}, data_range
-        )
-
-    known = facts(None)
+    known = case_facts(readers, data_range)
     offered = [
         m for m in metrics if m.scope == "case" and {*m.evidence.missing(known)} <= {"prediction"}
     ]
     for control in BOARDS[task.name].controls if offered else ():
         answer = control_answer(control, truth, image)
         if answer is not None:
-            yield measure(control, case.name, offered, facts(answer))
+            facts = case_facts({**readers, "prediction": answer}, data_range)
+            yield measure(control, case.name, offered, facts)
     for job in jobs:
-        record = read_record(job.folder / case.name)
+        name, folder = job.algorithm.name, job.folder / case.name
+        record = read_record(folder)
         if record is not None and record.key == job.key:
-            record, answer = _decoded(record, job.folder / case.name, case.main(task), task)
+            record, answer = _decoded(record, folder, case.main(task), task)
             answer = answer or control_answer("blank", truth, image)
-            name = job.algorithm.name
-            yield measure(name, case.name, offered, facts(answer), record.status, record)
+            facts = case_facts({**readers, "prediction": answer}, data_range)
+            yield measure(name, case.name, offered, facts, record.status, record)
 
 
 def measure(
@@ -130,7 +125,7 @@ def measure(
     return Answer(algorithm, case, values, status, record, kept, refused)
 
 
-def case_readers(case: Case, task: Task) -> dict[str, Reader]:
+def case_readers(case: Case, task: Task) -> dict[str, Reader | None]:
     """Return readers of truth, main input and labels of a case; a file has a single reader."""
     paths = {
         "truth": case.socket(task.main_output.slug) if task.main_output else None,
@@ -138,7 +133,7 @@ def case_readers(case: Case, task: Task) -> dict[str, Reader]:
         "labels": case.socket(LABELS.slug),
     }
     readers = {path: once(path) for path in paths.values() if path is not None}
-    return {name: readers[path] for name, path in paths.items() if path is not None}
+    return {name: readers[path] if path else None for name, path in paths.items()}
 
 
 def output_path(record: Record, folder: Path, task: Task) -> Path | None:

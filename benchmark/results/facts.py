@@ -20,7 +20,7 @@ def once(path: Path) -> Reader:
 
 
 def case_facts(
-    readers: Mapping[str, Reader],
+    readers: Mapping[str, Reader | None],
     data_range: Callable[[], float] | None = None,
     spacing: tuple[float, ...] | None = None,
 ) -> Facts:
@@ -28,8 +28,8 @@ def case_facts(
 
     Parameters
     ----------
-    readers : mapping of str to Reader
-        Of ``truth``, ``prediction``, ``image`` and ``labels``, where they are known.
+    readers : mapping of str to Reader or None
+        Of ``truth``, ``prediction``, ``image`` and ``labels``; None where they are not known.
     data_range : callable, optional
         Returns the grey values that count as 1, where they are known.
     spacing : tuple of float, optional
@@ -40,8 +40,8 @@ def case_facts(
         """Return a source of the pixels of a volume."""
         return lambda: reader().array
 
-    sources = {name: array(reader) for name, reader in readers.items()}
-    measured = readers.get("truth", readers.get("image"))
+    sources = {name: array(reader) for name, reader in readers.items() if reader is not None}
+    measured = readers.get("truth") or readers.get("image")
     if spacing is not None:
         sources["spacing"] = lambda: spacing
     elif measured is not None:

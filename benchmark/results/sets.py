@@ -75,7 +75,9 @@ def _readers(paths: Sequence[Path | None]) -> list[Reader]:
 def _answers(control: Control, dataset: Dataset, task: Task) -> list[Reader]:
     """Return the answer of a control to each case; none at all where one is missing."""
     cases = [case_readers(case, task) for case in dataset.cases]
-    truth = "truth" if control == "oracle" else ""  # others need not decode it
-    found = [control_answer(control, own.get(truth), own.get("image")) for own in cases]
+    oracle = control == "oracle"  # others need not decode the truth
+    found = [
+        control_answer(control, own["truth"] if oracle else None, own["image"]) for own in cases
+    ]
     known = [answer for answer in found if answer is not None]
     return known if len(known) == len(found) else []
