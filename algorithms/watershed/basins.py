@@ -45,7 +45,7 @@ def saddles(
     labels : int32 array
         Basins, 0 outside.
     height : float array
-        The landscape; the height of a pass is the lower of the two voxels that meet there.
+        Of the same shape; the height of a pass is the lower of the two voxels that meet there.
 
     Returns
     -------
@@ -77,10 +77,8 @@ def merge(
 
     Parameters
     ----------
-    labels : int32 array
-        Basins, 0 outside.
-    height : float array
-        The seed map, positive inside.
+    labels, height
+        As of `saddles`; heights are positive inside.
     ratio : float
         Basins are joined when their saddle is at least this fraction of the lower peak.
 
@@ -113,5 +111,4 @@ def merge(
             a, b = (a, b) if top[a] >= top[b] else (b, a)
             parent[b] = a
     roots = np.array([root(node) for node in range(peaks.size)], np.int32)
-    result: NDArray[np.int32] = roots[labels]
-    return result
+    return roots[labels]

@@ -121,8 +121,8 @@ def remove_background(
     ----------
     image : (Z, Y, X) or (Y, X) float array
         Smoothed intensities.
-    spacing : sequence of float
-        µm per voxel.
+    spacing
+        As of `sigmas`.
     radius_um : float
         Features wider than about twice this length, in µm, count as background.
 
@@ -145,8 +145,7 @@ def remove_background(
     ]
     opened = ndimage.grey_opening(small, size=width, mode="nearest")
     opened = ndimage.gaussian_filter(opened, [w / 4 for w in width], mode="nearest")
-    result: NDArray[np.float32] = image - _restore(opened, block, image.shape)
-    return result
+    return image - _restore(opened, block, image.shape)
 
 
 def wide_mean(
@@ -158,12 +157,10 @@ def wide_mean(
     ----------
     image : (Z, Y, X) or (Y, X) float array
         Intensities.
-    spacing : sequence of float
-        µm per voxel.
     sigma_um : float
-        Standard deviation in y and x, in µm.
-    elongation : float
-        Factor of the standard deviation along z.
+        Standard deviation in y and x [µm].
+    spacing, elongation
+        As of `sigmas`.
 
     Returns
     -------
@@ -266,16 +263,14 @@ def threshold_map(
     ----------
     signal : (Z, Y, X) or (Y, X) float array
         Smoothed intensities above the background.
-    spacing : sequence of float
-        µm per voxel.
     threshold : float
         Global threshold ``t``.
     local_um : float
-        Standard deviation of the surroundings in µm.
+        Standard deviation of the surroundings [µm].
     local_weight : float
         Weight ``a`` of the surroundings, 0 for a global threshold.
-    elongation : float
-        Factor of the surroundings along z.
+    spacing, elongation
+        As of `sigmas`.
 
     Returns
     -------

@@ -80,8 +80,8 @@ def fill_holes(labels: NDArray[Label]) -> NDArray[Label]:
 
     Parameters
     ----------
-    labels : (Z, Y, X) or (Y, X) int32 or uint32 array
-        0 = background.
+    labels
+        As of `largest_pieces`.
 
     Returns
     -------
@@ -153,8 +153,7 @@ def open_objects(
     keep = (distance <= radius_um) & (labels[tuple(nearest)] == labels)
     has_core = np.zeros(int(labels.max()) + 1, bool)
     has_core[labels[core]] = True
-    result: NDArray[np.int32] = np.where(keep | ~has_core[labels], labels, 0)
-    return result
+    return np.where(keep | ~has_core[labels], labels, 0)
 
 
 def keep_by(labels: NDArray[np.int32], keep: NDArray[np.bool_]) -> NDArray[np.int32]:
@@ -174,5 +173,4 @@ def keep_by(labels: NDArray[np.int32], keep: NDArray[np.bool_]) -> NDArray[np.in
     """
     number = np.zeros(keep.size, np.int32)
     number[1:] = np.where(keep[1:], np.cumsum(keep[1:]), 0)
-    result: NDArray[np.int32] = number[labels]
-    return result
+    return number[labels]
