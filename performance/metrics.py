@@ -1,4 +1,4 @@
-"""Measure every metric beside its peers: the same inputs, one process, medians.
+"""Measure every metric against its peers: the same inputs, one process, medians.
 
 Usage: python performance/metrics.py [labels] [tracking] [images] [wasserstein]
 

@@ -1,7 +1,7 @@
 """Measure the scores of image pairs against scikit-image, MONAI, torchmetrics, pytorch-msssim.
 
-Peak memory is that of the process above what it held before, so that torch's is seen too (Linux
-only; 0 elsewhere). The programs take turns; those that need many seconds run once.
+Peak memory is the growth of the process, so that torch's is seen too (Linux only; 0 elsewhere).
+The programs take turns; those that need many seconds run once.
 """
 
 import statistics
@@ -20,12 +20,13 @@ from cytosuite.metrics.images.pair import pair, percentiles
 SHAPE = (64, 512, 512)
 TURNS = 5
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+GAUSSIAN = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
 
 Programs = dict[str, tuple[Callable[[], Any], int]]  # and how often to run
 
 
 def rows() -> list[Row]:
-    """Return what was measured of a pair of float32 volumes."""
+    """Return the rows of a pair of float32 volumes."""
     rng = np.random.default_rng(0)
     truth = rng.random(SHAPE, np.float32)
     truth += np.sin(np.arange(SHAPE[2], dtype=np.float32) / 20)
@@ -47,14 +48,7 @@ def _similarity(truth: Any, prediction: Any) -> Programs:  # noqa: ANN401
     programs: Programs = {"cytosuite": (lambda: ssim(truth, prediction, data_range=1.0), TURNS)}
     theirs = _module("skimage.metrics")
     programs["scikit-image float32"] = (
-        lambda: theirs.structural_similarity(
-            truth,
-            prediction,
-            data_range=1.0,
-            gaussian_weights=True,
-            sigma=1.5,
-            use_sample_covariance=False,
-        ),
+        lambda: theirs.structural_similarity(truth, prediction, data_range=1.0, **GAUSSIAN),
         TURNS,
     )
     torch = _module("torch")
@@ -77,11 +71,10 @@ def _similarity_uint16(truth: Any, prediction: Any) -> Programs:  # noqa: ANN401
     """Return the programs for integers, which scikit-image computes in double precision."""
     t, p = ((1000 * volume + 3000).astype(np.uint16) for volume in (truth, prediction))
     theirs = _module("skimage.metrics")
-    options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
     return {
         "cytosuite": (lambda: ssim(t, p, data_range=1000), TURNS),
         "scikit-image float64": (
-            lambda: theirs.structural_similarity(t, p, data_range=1000, **options),
+            lambda: theirs.structural_similarity(t, p, data_range=1000, **GAUSSIAN),
             2,
         ),
     }
@@ -90,7 +83,6 @@ def _similarity_uint16(truth: Any, prediction: Any) -> Programs:  # noqa: ANN401
 def _n_ssim(truth: Any, prediction: Any, image: Any) -> Programs:  # noqa: ANN401
     """Return the programs for N_SSIM; the other is written with NumPy and scikit-image."""
     theirs = _module("skimage.metrics")
-    options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
 
     def composed() -> float:
         normal = []
@@ -98,7 +90,7 @@ def _n_ssim(truth: Any, prediction: Any, image: Any) -> Programs:  # noqa: ANN40
             low, high = np.percentile(volume, (2, 99.8))
             normal.append(((volume - low) / (high - low)).astype(np.float32))
         before, after = (
-            theirs.structural_similarity(normal[0], normal[k], data_range=1.0, **options)
+            theirs.structural_similarity(normal[0], normal[k], data_range=1.0, **GAUSSIAN)
             for k in (2, 1)
         )
         return float((after - before) / (1 - before))

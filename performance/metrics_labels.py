@@ -1,4 +1,4 @@
-"""Scores of label volumes of 64 x 512 x 512 voxels, beside other programs on the same arrays.
+"""Scores of label volumes of 64 x 512 x 512 voxels, and those of other programs on the same arrays.
 
 Ours are all scores of the overlap table; the others give some of them each. Compilation is left
 out, as it happens once per machine: its own row states it.
@@ -75,7 +75,7 @@ def distances(truth: Labels, prediction: Labels) -> str:
 
 
 def of_py_ctcmetrics(truth: Labels, prediction: Labels) -> str:
-    """Return SEG and DET of py-ctcmetrics, whose files are the arrays here."""
+    """Return SEG and DET of py-ctcmetrics, with arrays in place of its files."""
     module: Any = importlib.import_module("ctc_metrics.utils.representations")
     technical = importlib.import_module("ctc_metrics.metrics")
     files = {".": truth, "..": prediction.astype(np.int32)}  # uint16 labels wrap in its sum
@@ -140,7 +140,7 @@ def compilation() -> Row:
 
 
 def rows() -> list[Row]:
-    """Return what was measured, in two minutes and 4 GiB."""
+    """Return all rows, in two minutes and 4 GiB."""
     warnings.simplefilter("ignore")
     found = [compilation()]
     for count in (500, 5000):

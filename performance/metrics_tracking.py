@@ -1,4 +1,4 @@
-"""Scores of a tracking of 300 cells through 10 frames of 1024 x 1024, beside other programs.
+"""Scores of a tracking of 300 cells through 10 frames of 1024 x 1024, and those of other programs.
 
 All compute TRA, DET and LNK, from files also SEG. py-ctcmetrics reads files only; traccuracy is
 given its graphs, the time to make them is left out.
@@ -127,7 +127,7 @@ def traccuracy_graph(film: TrackedSequence) -> Any:  # noqa: ANN401 - a peer's o
 
 
 def rows() -> list[Row]:
-    """Return what was measured."""
+    """Return all rows."""
     warnings.simplefilter("ignore")  # traccuracy warns in the middle of its progress bars
     with tempfile.TemporaryDirectory() as folder:
         return from_files(Path(folder)) + in_memory()

@@ -3,18 +3,14 @@
 SciPy sorts and merges both samples in float64; it runs once, ours five times.
 """
 
-import sys
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from side_by_side import Row, measure, table
 
 from cytosuite.metrics import w1
-from performance.side_by_side import Row, measure, table
 
 SHAPE = (64, 512, 512)
 

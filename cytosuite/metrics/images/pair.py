@@ -62,11 +62,11 @@ def pair(truth: Real, prediction: Real, *, data_range: float) -> ImagePair:
     1.0
     """
     images = checked({"truth": truth, "prediction": prediction})
-    if isinstance(data_range, bool) or not isinstance(data_range, (int, float, np.number)):
-        raise InputError(f"data_range must be a positive number, found {data_range!r}")
-    if not (isfinite(data_range) and data_range > 0):
+    number = isinstance(data_range, (int, float, np.number)) and not isinstance(data_range, bool)
+    if not (number and isfinite(data_range) and data_range > 0):
         raise InputError(
-            f"data_range must be a positive finite number, found {data_range}; state it"
+            f"data_range must be a positive finite number, found {data_range!r}; give the range of "
+            "grey values that counts as 1"
         )
     return ImagePair(images[0], images[1], float(data_range))
 

@@ -127,12 +127,9 @@ def _all_columns(work: _Work, shape: tuple[int, ...]) -> list[float]:
             totals[number] = _column(work, rows, width, buffers)
 
     threads = min(_processors(), len(columns))
-    if threads == 1:
-        take()
-    else:
-        with ThreadPoolExecutor(threads) as pool:
-            for done in [pool.submit(take) for _ in range(threads)]:
-                done.result()
+    with ThreadPoolExecutor(threads) as pool:
+        for done in [pool.submit(take) for _ in range(threads)]:
+            done.result()
     return totals
 
 

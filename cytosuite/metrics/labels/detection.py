@@ -123,7 +123,7 @@ def precision(table: Overlap) -> float:
 
 @overlap_share("recall", "Recall at IoU >= 0.5", undefined=NO_OBJECT)
 def recall(table: Overlap) -> float:
-    """Return the share of cells found as such, ``TP / N`` at an IoU of 0.5 or more.
+    """Return the share of cells that were found, ``TP / N`` at an IoU of 0.5 or more.
 
     Examples
     --------

@@ -138,8 +138,6 @@ def recognition_quality(table: Overlap) -> float:
 
 def _matched_iou(table: Overlap) -> NDArray[np.float64]:
     """Return the IoU of the pairs in which it is more than one half."""
-    near = table.halves
-    shared, unions = table.shared[near], table.unions_of(near)
-    matched = 2 * shared > unions
-    iou: NDArray[np.float64] = shared[matched] / unions[matched]
+    pairs = table.above_half
+    iou: NDArray[np.float64] = table.shared[pairs] / table.unions_of(pairs)
     return iou

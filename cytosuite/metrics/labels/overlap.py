@@ -86,6 +86,13 @@ class Overlap:
             found.append(begin + np.flatnonzero(half))
         return np.concatenate(found)
 
+    @property
+    def above_half(self) -> Counts:
+        """Positions of the pairs with an IoU of strictly more than 1/2, one to one."""
+        near = self.halves
+        above: Counts = near[2 * self.shared[near] > self.unions_of(near)]
+        return above
+
 
 def overlap(truth: NDArray[Any], prediction: NDArray[Any]) -> Overlap:
     """Count in one pass the voxels which each object shares with each object of the other volume.

@@ -135,8 +135,8 @@ def squeeze_sorted(
 ) -> None:
     """Write each pair of objects once, its voxels, and the sizes of all objects.
 
-    With the keys of `count_sorted`, whose first P elements become positions of predicted objects,
-    and `bits` low bits. The (P,) index and shared voxels are filled, and the sizes, zero before,
+    The first P of the keys, those of `count_sorted` with `bits` low bits, become positions of
+    predicted objects. The (P,) index and shared voxels are filled, and the sizes, zero before,
     one per object and the first for background.
     """
     written, i = 0, 0

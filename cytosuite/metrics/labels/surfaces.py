@@ -225,9 +225,7 @@ def _matched(table: Overlap, matching: str) -> Counts:
         return matches(table)
     if matching != "iou":
         raise InputError(f"matching must be 'iou' or 'ctc', found {matching!r}")
-    near = table.halves
-    above: Counts = near[2 * table.shared[near] > table.unions_of(near)]
-    return above
+    return table.above_half
 
 
 def _voxels(labels: NDArray[Any], names: Labels, objects: Counts) -> tuple[Counts, Counts]:

@@ -84,8 +84,8 @@ def regions(
     Returns
     -------
     dict of str to (Z, Y, X) bool array
-        ``fg_inner``: the objects; ``bg_inner``: their closing without them, and ``bg_outer``: what
-        lies outside the closing, both eroded by the margin.
+        ``fg_inner``: the objects; ``bg_inner``: their closing without them, and ``bg_outer``: the
+        outside of the closing; both eroded by the margin.
 
     Notes
     -----

@@ -1,8 +1,8 @@
 """Sequences on disk, in the folders of the Cell Tracking Challenge, and their scores.
 
-A truth, such as ``01_GT``, holds ``TRA/man_trackTTT.tif`` and ``TRA/man_track.txt``, the markers
+A truth, like ``01_GT``, holds ``TRA/man_trackTTT.tif`` and ``TRA/man_track.txt``, the markers
 and their tracks, and ``SEG/man_segTTT.tif`` or ``SEG/man_seg_TTT_ZZZ.tif``, whole cells drawn in
-some frames or in single planes of them. A result, such as ``01_RES``, holds ``maskTTT.tif`` and
+some frames or in single planes of them. A result, like ``01_RES``, holds ``maskTTT.tif`` and
 ``res_track.txt``. T and Z count from 0, by three digits or four.
 """
 
@@ -112,7 +112,7 @@ def write_sequence(
     Parameters
     ----------
     folder : Path
-        A new folder, such as ``01_RES``; it appears only once it is whole.
+        A new folder, like ``01_RES``; it appears only once it is whole.
     frames : Frames
         (T,) label arrays of one shape, (Y, X) or (Z, Y, X), any integer dtype; written as 16-bit
         TIFF, deflated.

@@ -78,7 +78,7 @@ def _infinite_range(arguments):
 
 
 def _range_in_words(arguments):
-    """data_range must be a positive number, found '255'"""
+    """data_range must be a positive finite number, found '255'"""
     arguments["data_range"] = "255"
 
 

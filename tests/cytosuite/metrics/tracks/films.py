@@ -118,7 +118,7 @@ def corrupt(truth, seed, rate=0.08):
 
 
 def _objects(image, mask, label, number, current, rng, rate):
-    """Draw what was found of a cell: nothing, one object, two, or a part of another's."""
+    """Draw the objects found of a cell: none, one, two, or a part of another's."""
     fate = rng.random()
     if fate < rate:
         return number
