@@ -1,10 +1,11 @@
-"""Files that are either complete or absent, JSON, and digests."""
+"""Files that are either complete or absent, JSON, TOML, and digests."""
 
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+import tomllib
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -68,12 +69,22 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 - any JSON
     InputError
         If the file is missing or is not JSON.
     """
+    return _load(path, "JSON", json.loads)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the content of a TOML file; see `read_json`."""
+    return dict(_load(path, "TOML", tomllib.loads))
+
+
+def _load(path: Path, form: str, loads: Callable[[str], Any]) -> Any:  # noqa: ANN401 - any JSON
+    """Return the content of a text file, parsed by `loads`."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"{path}: expected JSON, found {error}") from None
+    except ValueError as error:  # also of the encoding
+        raise InputError(f"{path}: expected {form}, found {error}") from None
 
 
 def digest(paths: Iterable[Path], root: Path) -> str:

@@ -1,14 +1,13 @@
 """Manifests of algorithms and datasets, recipes and model cards, and their parser."""
 
 import difflib
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from cytosuite.errors import InputError
-from cytosuite.files import read_json
+from cytosuite.files import read_json, read_toml
 from cytosuite.tasks import TASKS
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -230,22 +229,6 @@ def _known_keys(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str
         if nested:
             model = nested[0]
     return list(model.model_fields)
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """Return the content of a TOML file.
-
-    Raises
-    ------
-    InputError
-        If the file is missing or is not TOML.
-    """
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: expected TOML, found {error}") from None
 
 
 Named = TypeVar("Named", AlgorithmManifest, DatasetManifest, ModelCard)

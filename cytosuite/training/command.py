@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from cytosuite.errors import CytosuiteError, InputError
-from cytosuite.manifest import parse, read_toml
+from cytosuite.files import read_toml
+from cytosuite.manifest import parse
 from cytosuite.training.loop import DRAWERS, train
 from cytosuite.training.parts import Training
 from cytosuite.training.publish import ALGORITHMS

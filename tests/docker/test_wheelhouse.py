@@ -21,7 +21,7 @@ def wheelhouse():
 
 @pytest.fixture
 def pip(wheelhouse, monkeypatch):
-    """Replace pip by a function that makes the wheels it knows; return what it was asked."""
+    """Replace pip by a function that makes known wheels and records the requests; return it."""
     asked = []
 
     def run(command, check):

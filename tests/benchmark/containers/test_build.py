@@ -46,7 +46,7 @@ FILES = {
 
 
 class Daemon:
-    """As much of the SDK's client as a build needs; keeps what it was asked."""
+    """The part of the SDK's client that a build needs; it records the requests."""
 
     def __init__(self):
         self.stock = {}

@@ -23,7 +23,7 @@ def tiny():
 
 @pytest.fixture(scope="session")
 def puppet(client, base):
-    """Return an image that does what a case's ``act.py`` says."""
+    """Return an image that runs the program ``act.py`` of a case."""
     source = Path(__file__).with_name("puppet.py")
     label = {"org.cytosuite.test": digest([source], source.parent) + base.rpartition("-")[2]}
     found = client.images.list(filters={"label": [f"{k}={v}" for k, v in label.items()]})

@@ -1,4 +1,4 @@
-"""A container's entry point that does what ``/input/act.py`` says, by the platform's two interfaces."""
+"""A container's entry point that runs ``/input/act.py``, by the platform's two interfaces."""
 
 import sys
 import traceback

@@ -51,8 +51,8 @@ def test_importing_the_engine_imports_no_sdk():
 class TestWithDaemon:
     def test_a_missing_image_says_how_to_build_it(self, client):
         engine = DockerEngine(client, image=lambda name, _: f"cytosuite/no-{name}:0")
-        with pytest.raises(InputError, match="missing; build it with `make build-such`"):
-            engine.identity("such")
+        with pytest.raises(InputError, match="missing; build it with `make build-other`"):
+            engine.identity("other")
 
     def test_the_identity_is_the_id_of_the_image(self, client, puppet):
         engine = DockerEngine(client, image=lambda *_: puppet)

@@ -1,4 +1,4 @@
-"""What a malicious or broken container can do: nothing to the host, and each case is named rightly."""
+"""Malicious and broken containers: no harm to the host, and the right status of each case."""
 
 from dataclasses import replace
 

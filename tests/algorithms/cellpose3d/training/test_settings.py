@@ -6,7 +6,8 @@ from algorithms.cellpose3d.parameters import Parameters
 from algorithms.cellpose3d.training.settings import Settings
 from algorithms.cellpose3d.training.train import TRAINING
 from cytosuite.errors import InputError
-from cytosuite.manifest import parse, read_toml
+from cytosuite.files import read_toml
+from cytosuite.manifest import parse
 from cytosuite.training.publish import ALGORITHMS
 
 HERE = ALGORITHMS / "cellpose3d" / "training"

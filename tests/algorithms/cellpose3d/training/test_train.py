@@ -12,7 +12,8 @@ from algorithms.cellpose3d.network import load as load_network
 from algorithms.cellpose3d.training.settings import Settings
 from algorithms.cellpose3d.training.train import TRAINING, load
 from cytosuite.errors import InputError
-from cytosuite.manifest import parse, read_card, read_toml
+from cytosuite.files import read_toml
+from cytosuite.manifest import parse, read_card
 from cytosuite.training.command import main
 from cytosuite.training.loop import StoppedError, begin, take_step, train
 from cytosuite.training.parts import DivergedError
@@ -37,14 +38,6 @@ channel = "nucleus"
 [card.parameters]
 tau = 0.2
 """
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture
