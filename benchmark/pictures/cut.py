@@ -66,15 +66,15 @@ class CutCase:
         The true output.
     outputs : mapping of str to Slices or None
         By algorithm; None without a valid output.
-    matches : mapping of str to Matches
-        Objects found and missed by an algorithm, where they are known.
+    matches : mapping of str to Matches or None
+        Objects found and missed by each algorithm, where they are known.
     """
 
     name: str
     shown: list[Slices]
     truth: Slices | None
     outputs: Mapping[str, Slices | None]
-    matches: Mapping[str, Matches]
+    matches: Mapping[str, Matches | None]
 
 
 def cut_case(
@@ -118,11 +118,7 @@ def cut_case(
     beside = [] if truth is None else [truth]
     if output.kind == "image" and truth is None and neighbour is not None:
         beside = [_slices(neighbour, f"Real image {neighbour.stem}", "image")]
-    matches = {
-        name: results.matches[name, case.name]
-        for name in algorithms
-        if (name, case.name) in results.matches
-    }
+    matches = {name: results.matches.get((name, case.name)) for name in algorithms}
     return CutCase(case.name, inputs + beside, truth, outputs, matches)
 
 

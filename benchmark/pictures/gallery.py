@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -69,33 +69,32 @@ class CaseView:
     def size(self) -> int:
         """Bytes of all its pictures."""
         panels = [panel for row in self.rows for panel in row.panels]
-        drawings = [layer.source for panel in panels for layer in panel.layers]
-        return sum(map(len, (*drawings, *(panel.source for panel in panels))))
+        layers = [layer for panel in panels for layer in panel.layers]
+        return sum(len(panel.source) for panel in panels) + sum(len(of.source) for of in layers)
 
 
-def choose(goodness: Mapping[str, float | None], limit: int) -> list[str]:
+def choose(goodness: Mapping[str, float], limit: int) -> list[str]:
     """Return the cases to picture, worst first: a third worst, a third best, the rest between.
 
     Parameters
     ----------
-    goodness : mapping of str to float or None
-        A number per case that grows with quality; None (no score, for example failed) is worst.
+    goodness : mapping of str to float
+        A number per case that grows with quality.
     limit : int
         Most cases.
 
     Examples
     --------
-    >>> choose({"a": 0.9, "b": 0.1, "c": None}, 24)
+    >>> choose({"a": 0.9, "b": 0.1, "c": -math.inf}, 24)
     ['c', 'b', 'a']
     """
-    order = sorted(goodness, key=lambda case: -math.inf if (g := goodness[case]) is None else g)
-    if len(order) <= limit:
+    order = sorted(goodness, key=goodness.__getitem__)
+    ends, count = limit // 3, len(order)
+    if count <= limit:
         return order
-    ends = limit // 3
-    middle = order[ends : len(order) - ends]
-    wanted = limit - 2 * ends
+    middle, wanted = order[ends : count - ends], limit - 2 * ends
     between = [middle[(2 * n + 1) * len(middle) // (2 * wanted)] for n in range(wanted)]
-    return [*order[:ends], *between, *order[len(order) - ends :]]
+    return [*order[:ends], *between, *order[count - ends :]]
 
 
 def draw_all(
@@ -104,8 +103,8 @@ def draw_all(
     cases: Sequence[CaseFiles],
     algorithms: Sequence[str],
     limit: int = PICTURE_BYTES,
-) -> Iterator[CaseView | str]:
-    """Yield a view of each case, one at a time, or a sentence why there is none.
+) -> tuple[list[CaseView], list[str]]:
+    """Return a view of each case, and a sentence on each that cannot be drawn.
 
     Parameters
     ----------
@@ -116,25 +115,27 @@ def draw_all(
     limit : int
         Bytes that all views together may take; each case has an equal share of the rest.
     """
+    views: list[CaseView] = []
+    problems = []
     left, real = limit, results.reference
     for index, files in enumerate(cases):
-        share = left // (len(cases) - index)
         neighbour = real[index * len(real) // len(cases)] if real else None
         try:
             case = cut_case(results, output, files, algorithms, neighbour)
         except (CytosuiteError, OSError) as error:
             LOGGER.warning("%s: no picture: %s", files.name, error)
-            yield f"{files.name}: {error}"
+            problems.append(f"{files.name}: {error}")
             continue
         for side in SIDES:
             view = draw(case, output.kind, side)
-            if view.size <= share:
+            if view.size <= left // (len(cases) - index):
                 break
-        if view.size > left:
-            yield f"{files.name}: it would make the report too large."
-            continue
-        left -= view.size
-        yield view
+        if view.size <= left:
+            views.append(view)
+            left -= view.size
+        else:
+            problems.append(f"{files.name}: it would make the report too large.")
+    return views, problems
 
 
 def draw(case: CutCase, kind: Kind, side: int = SIDES[0]) -> CaseView:
@@ -173,7 +174,7 @@ def scale_bar(width: float, unit: str) -> tuple[float, str]:
 
 def _count(case: CutCase, name: str) -> str:
     """Return how many objects an algorithm found, or that it has no output."""
-    output, match = case.outputs[name], case.matches.get(name)
+    output, match = case.outputs[name], case.matches[name]
     if output is None:
         return "no valid output"
     if match is not None:
@@ -221,7 +222,7 @@ def _outlined(case: CutCase, side: int) -> VolumeView:
     if case.truth is not None:
         _outline(row.panels, case.truth, [(None, png.SKY)], "truth", "outlines of the truth", 2)
     for n, (name, output) in enumerate(case.outputs.items()):
-        match = case.matches.get(name)
+        match = case.matches[name]
         if output is None:
             continue
         if match is not None and case.truth is not None:

@@ -11,8 +11,6 @@ from benchmark.results.results import Results
 
 __all__ = ["write_report"]
 
-FILES = ("scores.csv", "by_condition.csv", "metrics.json", "report.md", "index.html")
-
 
 def write_report(results: Results, folder: Path) -> Path:
     """Write `index.html`, `report.md`, `scores.csv` and `metrics.json` and return the first.
@@ -44,23 +42,20 @@ def write_report(results: Results, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     indexed = index(results)
     layout = files.platform_metrics(indexed)
-    shown = views(indexed)
+    shown, groups = views(indexed), files.by_condition(results.conditions)
     texts = {
+        "scores.csv": results.scores.to_csv(index=False),
+        "by_condition.csv": groups.to_csv(index=False) if results.conditions else "",
         "metrics.json": json.dumps(layout, indent=2, allow_nan=False, ensure_ascii=False) + "\n",
         "report.md": page.markdown(indexed, shown),
         "index.html": page.html(indexed, shown),
     }
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as name:
-        parts = Path(name)
-        results.scores.to_csv(parts / "scores.csv", index=False)
-        if results.conditions:
-            table = files.by_condition(results.conditions)
-            table.to_csv(parts / "by_condition.csv", index=False)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as parts:
         for file, text in texts.items():
-            (parts / file).write_text(text, encoding="utf-8")
-        for file in FILES:
-            if (parts / file).exists():
-                (parts / file).replace(folder / file)
+            Path(parts, file).write_text(text, encoding="utf-8")
+        for file, text in texts.items():
+            if text:
+                Path(parts, file).replace(folder / file)
             else:
                 (folder / file).unlink(missing_ok=True)  # of an earlier report
     return folder / "index.html"

@@ -71,7 +71,11 @@ def curves(
     def y(value: float) -> float:
         return TOP + (height - TOP - BOTTOM) * (1 - axis.position(value))
 
-    parts = [*_axis({y(tick): tick for tick in axis.ticks()}), *_labels(labels, height, room)]
+    parts = list(_labels(labels, height, room))
+    for tick in axis.ticks():
+        line = f'x1="{LEFT:g}%" x2="100%" y1="{y(tick):.1f}" y2="{y(tick):.1f}"'
+        text = f'x="{LEFT - 1.5:g}%" y="{y(tick) + 4:.1f}" text-anchor="end"'
+        parts += [f'<line class="grid" {line}/>', f'<text class="tick" {text}>{tick:.3g}</text>']
     for place, (name, scores) in reversed(list(enumerate(lines.items()))):
         coloured = place < len(SHAPES)
         shift = step * (place - (front - 1) / 2) if coloured else 0.0
@@ -101,14 +105,6 @@ def _words(labels: Sequence[str], lines: Mapping[str, Sequence[Pooled]]) -> str:
         for name, of in lines.items()
     ]
     return "; ".join(shown[: len(SHAPES)])
-
-
-def _axis(ticks: Mapping[float, float]) -> Iterable[str]:
-    """Return faint lines and their numbers, by px below the top."""
-    for y, tick in ticks.items():
-        yield f'<line class="grid" x1="{LEFT:g}%" x2="100%" y1="{y:.1f}" y2="{y:.1f}"/>'
-        place = f'x="{LEFT - 1.5:g}%" y="{y + 4:.1f}"'
-        yield f'<text class="tick" {place} text-anchor="end">{tick:.3g}</text>'
 
 
 def _labels(labels: Sequence[str], height: float, room: float) -> Iterable[str]:

@@ -20,30 +20,31 @@ DOT = 1.1  # % of the width a dot takes up
 KEYS = {"None": "", "nan": "", "inf": "Infinity", "-inf": "-Infinity"}  # as scripts read them
 
 
+def badge(text: str) -> Markup:
+    """Return a word of warning in a frame."""
+    return Markup(f'<span class="badge">{escape(text)}</span>')
+
+
 def cell(
-    text: str,
-    key: float | str | None = None,
-    style: str = "",
-    badge: str = "",
-    below: Iterable[str] = (),
+    text: str, key: float | str | None = None, style: str = "", below: Iterable[str] = ()
 ) -> Markup:
-    """Return a table cell: badge, text and small lines, its key for sorting and its CSS style."""
-    mark = f'<span class="badge">{escape(badge)}</span>' if badge else ""
-    shown = f"<span>{escape(text)}</span>" if text else ""
+    """Return a table cell: text and small lines, its key for sorting and its CSS style."""
     small = "".join(f"<small>{escape(line)}</small>" for line in below if line)
     end = escape(KEYS.get(str(key), key))
-    return Markup(f'<td data-key="{end}" style="{style}">{mark}{shown}{small}</td>')
+    return Markup(f'<td data-key="{end}" style="{style}">{escape(text)}{small}</td>')
 
 
-def value(metric: Metric[Any], found: float, axis: Axis, badge: str = "") -> Markup:
+def value(metric: Metric[Any], found: float, axis: Axis, failure: str = "") -> Markup:
     """Return a value as a cell with its colour; NaN sorts last.
 
     A number without two ends, for example a count, shows no decimals where it is whole.
     """
+    mark = badge(failure) + " " if failure else ""
     if math.isnan(found):
-        return cell("" if badge else "-", badge=badge)
+        return cell(mark or "-")
     whole = (metric.best is None or metric.worst is None) and found.is_integer()
-    return cell(number(found, 0 if whole else 2), found, heat(axis.goodness(found)), badge)
+    text = mark + number(found, 0 if whole else 2)
+    return cell(text, found, heat(axis.goodness(found)))
 
 
 def heat(goodness: float | None) -> str:

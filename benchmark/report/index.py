@@ -65,24 +65,20 @@ class Index:
         found = self.records[algorithm].items()
         return {case: record.status for case, record in found if not record.ok}
 
-    def goodness(self, algorithm: str) -> dict[str, float | None]:
+    def goodness(self, algorithm: str) -> dict[str, float]:
         """Return the mean goodness of an algorithm in each case over the leaderboard's metrics.
 
-        Returns
-        -------
-        dict of str to float or None
-            0 (worst) to 1 (best); None where the case failed or no value is defined.
+        0 is worst and 1 best; -inf where the case failed or no value is defined.
         """
-        metrics = [metric for metric in self.board if metric.scope == "case"]
-        failed = self.failed(algorithm)
-        found: dict[str, float | None] = {}
-        for case in self.cases:
-            each = (
-                self.axes[m.name].goodness(self.values[algorithm, m.name].get(case, math.nan))
-                for m in metrics
-            )
+        found = dict.fromkeys(self.cases, -math.inf)
+        for case in found.keys() - self.failed(algorithm):
+            each = [
+                self.axes[metric.name].goodness(value)
+                for metric in self.board
+                if (value := self.values[algorithm, metric.name].get(case)) is not None
+            ]
             good = [goodness for goodness in each if goodness is not None]
-            found[case] = sum(good) / len(good) if good and case not in failed else None
+            found[case] = sum(good) / len(good) if good else -math.inf
         return found
 
 

@@ -14,7 +14,6 @@ from benchmark.report.index import Index
 from benchmark.report.section import escape, sections
 from benchmark.report.verdict import verdict
 
-
 FOLDER = Path(__file__).parent
 TOOLS = (
     *(axis_figure, line_mark, strip, value, whisker),

@@ -4,7 +4,7 @@ import math
 
 from markupsafe import Markup
 
-from benchmark.report.figures import cell, value
+from benchmark.report.figures import badge, cell, value
 from benchmark.report.index import Index
 from benchmark.report.section import ReportSection
 from benchmark.report.wording import duration, memory
@@ -49,8 +49,7 @@ def _grid_of_one(index: Index, name: str) -> Grid:
         else:
             cells.append(cell(duration(record.seconds), record.seconds))
             cells.append(cell(memory(record.peak_memory), record.peak_memory))
-            badge = "" if record.ok else record.status
-            cells.append(cell("ok" if record.ok else "", record.status, badge=badge))
+            cells.append(cell("ok" if record.ok else badge(record.status), record.status))
         rows[case] = Markup("").join(cells)
     columns = [metric.name for metric in index.by_case]
     return name, [*columns, "time", "memory", "status"], rows

@@ -1,14 +1,14 @@
 """Scores by condition: a figure and a table for each condition and metric."""
 
 import math
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, replace
 from typing import Any
 
 from markupsafe import Markup
 
 from benchmark.report.axis import Axis
 from benchmark.report.curves import WIDE, curves
-from benchmark.report.figures import cell, heat
+from benchmark.report.figures import badge, cell, heat
 from benchmark.report.index import Index
 from benchmark.report.section import ReportSection, escape, table
 from benchmark.report.wording import count, estimate, interval, known, number
@@ -28,28 +28,8 @@ BOTH = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Panel:
-    """One condition and metric: groups in words, figure, a row of cells by standing, remarks."""
-
-    title: str
-    wide: bool
-    heads: list[tuple[str, list[str]]]
-    figure: Markup
-    rows: list[tuple[Markup, ...]]
-    remarks: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Breakdown:
-    """The panels of each metric, and a sentence on how the values of a group are made."""
-
-    lead: str
-    tabs: list[tuple[Metric[Any], list[Panel]]]
-
-
-def view(index: Index) -> Breakdown | None:
-    """Return a tab per score, None without conditions.
+def view(index: Index) -> dict[str, Any] | None:
+    """Return a lead and the panels of each metric by its name, None without conditions.
 
     Counts and other metrics without two ends are left to the table of values, unless algorithms
     are ranked by them.
@@ -57,12 +37,8 @@ def view(index: Index) -> Breakdown | None:
     metrics = scored(index)
     pooled = {metric.evidence.pool is not None for metric in metrics}
     lead = BOTH if len(pooled) == 2 else POOLED if True in pooled else MEANS
-    tabs = []
-    for metric in metrics:
-        near = _near(index, metric)  # one axis for all figures of a metric
-        panels = [_panel(index, of, metric, near) for of in index.results.conditions]
-        tabs.append((metric, panels))
-    return Breakdown(lead, tabs) if tabs else None
+    tabs = {metric.name: _panels(index, metric) for metric in metrics}
+    return {"lead": lead, "tabs": tabs} if tabs else None
 
 
 def scored(index: Index) -> list[Metric[Any]]:
@@ -125,16 +101,27 @@ def _near(index: Index, metric: Metric[Any]) -> Axis:
     return replace(axis, low=axis.low + first * tenth, high=axis.low + last * tenth)
 
 
-def _panel(index: Index, condition: Condition, metric: Metric[Any], near: Axis) -> Panel:
-    """Return figure, upon the near axis, and table of one condition and metric."""
-    lines = {
-        entry.algorithm: [_score(group, entry, metric) for group in condition.groups]
-        for entry in index.ranked
-    }
-    columns = [_column(index, group, metric) for group in condition.groups]
-    rows, heads = list(zip(*columns, strict=True)), headings(condition)
-    figure = curves(near, [label for label, _ in heads], lines, condition.ordered)
-    return Panel(condition.name, len(heads) >= WIDE, heads, figure, rows, remarks(condition))
+def _panels(index: Index, metric: Metric[Any]) -> list[dict[str, Any]]:
+    """Return a panel by condition: title, groups, figure, cells of each standing, remarks."""
+    near, panels = _near(index, metric), []
+    for condition in index.results.conditions:
+        lines = {
+            entry.algorithm: [_score(group, entry, metric) for group in condition.groups]
+            for entry in index.ranked
+        }
+        heads = headings(condition)
+        columns = [_column(index, group, metric) for group in condition.groups]
+        panels.append(
+            {
+                "title": condition.name,
+                "wide": len(heads) >= WIDE,
+                "heads": heads,
+                "figure": curves(near, [label for label, _ in heads], lines, condition.ordered),
+                "rows": list(zip(*columns, strict=True)),
+                "remarks": remarks(condition),
+            }
+        )
+    return panels
 
 
 def _column(index: Index, group: Group, metric: Metric[Any]) -> list[Markup]:
@@ -149,16 +136,15 @@ def _column(index: Index, group: Group, metric: Metric[Any]) -> list[Markup]:
         bold = score.value == best and not entry.control
         text = Markup("<b>{}</b>" if bold else "{}").format(number(score.value))
         style = "" if entry.control else heat(index.axes[metric.name].goodness(score.value))
-        failed = Markup('<span class="badge">{} failed</span>').format(lost) if lost else ""
-        reach = interval(score.low, score.high)
-        cells.append(cell(text, score.value, style, below=[reach, failed]))
+        below = [interval(score.low, score.high), badge(f"{lost} failed") if lost else ""]
+        cells.append(cell(text, score.value, style, below))
     return cells
 
 
-def markdown(index: Index, found: Breakdown) -> list[str]:
+def markdown(index: Index, found: dict[str, Any]) -> list[str]:
     """Return the leaderboard's metrics by condition, a table for each of both."""
-    lines = [f"{found.lead} In brackets 95 % intervals.", ""]
-    for metric in (metric for metric, _ in found.tabs if metric in index.board):
+    lines = [f"{found['lead']} In brackets 95 % intervals.", ""]
+    for metric in (metric for metric in index.board if metric.name in found["tabs"]):
         for condition in index.results.conditions:
             heads = [f"{label} ({', '.join(sizes)})" for label, sizes in headings(condition)]
             rows = []
@@ -175,16 +161,16 @@ def markdown(index: Index, found: Breakdown) -> list[str]:
 TEMPLATE = """
 {% from "macros.html" import tabs %}
 <p class="lead">Where each algorithm does well and where it fails. {{ view.lead }} The lines at a mark and the small numbers are 95 % intervals: how far the value would vary with other cases of the group.{% if index.ranked|length > 1 %} Bold is the best of a group.{% endif %} <span class="needs-script">Point at a row to find its marks.</span></p>
-{{ tabs("condition", view.tabs|map("first")|map(attribute="name")|list) }}
-{% for metric, panels in view.tabs %}
+{{ tabs("condition", view.tabs|list) }}
+{% for metric, panels in view.tabs.items() %}
 <div class="condition{% if view.tabs|length > 1 %} switched condition-{{ loop.index0 }}{% endif %}{% if not loop.first %} further{% endif %}">
 {% for panel in panels %}
 <article class="panel{% if panel.wide %} wide{% endif %}">
-  <h3>{{ panel.title }} <span class="quiet">{{ metric.name }}</span></h3>
+  <h3>{{ panel.title }} <span class="quiet">{{ metric }}</span></h3>
   <div class="panel-figure">{{ panel.figure }}</div>
-  <div class="scroll" tabindex="0" role="region" aria-label="{{ metric.name }} by {{ panel.title }}">
+  <div class="scroll" tabindex="0" role="region" aria-label="{{ metric }} by {{ panel.title }}">
   <table class="heat sortable groups">
-    <caption>{{ metric.name }} by {{ panel.title }}</caption>
+    <caption>{{ metric }} by {{ panel.title }}</caption>
     <thead><tr><th scope="col" data-sort="text">algorithm</th>{% for label, sizes in panel.heads %}<th scope="col" data-sort="number"><span class="group">{{ label }}{% for size in sizes %}<small>{{ size }}</small>{% endfor %}</span></th>{% endfor %}</tr></thead>
     <tbody>
     {% for cells in panel.rows %}

@@ -1,8 +1,8 @@
 """Time and memory of each case, and the start of each algorithm."""
 
-from dataclasses import dataclass
+from typing import Any
 
-from benchmark.report.axis import Axis, axis_of_times
+from benchmark.report.axis import axis_of_times
 from benchmark.report.index import Index
 from benchmark.report.section import ReportSection
 
@@ -12,19 +12,12 @@ QUANTITIES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """Figures of time and memory, and the shortest start of each algorithm [s].
+def view(index: Index) -> dict[str, Any] | None:
+    """Return figures of time and memory, and starts [s]; None where neither was measured.
 
-    A figure has a title, an axis, the values by algorithm and case, and their unit.
+    A figure has a title, an axis, the values by algorithm and case, and their unit; a start is the
+    shortest one of an algorithm.
     """
-
-    figures: list[tuple[str, Axis, dict[str, dict[str, float]], str]]
-    starts: dict[str, float]
-
-
-def view(index: Index) -> Cost | None:
-    """Return time and memory per case; None where neither was measured."""
     figures = []
     for field, title, factor, unit in QUANTITIES:
         values = {
@@ -43,7 +36,7 @@ def view(index: Index) -> Cost | None:
         times = [record.startup_seconds for record in found.values() if record.startup_seconds]
         if times:
             starts[name] = min(times)
-    return Cost(figures, starts) if figures else None
+    return {"figures": figures, "starts": starts} if figures else None
 
 
 TEMPLATE = """

@@ -1,11 +1,11 @@
 """The leaderboard: means, intervals and pooled values of the primary metrics, and all means."""
 
-from dataclasses import dataclass
+from typing import Any
 
 from benchmark.report.index import Index
 from benchmark.report.section import ReportSection, table
 from benchmark.report.wording import duration, estimate, joined, known, memory, number
-from benchmark.results.ranking import Standing, Summary
+from benchmark.results.ranking import Summary
 
 CONTROLS = {
     "oracle": "the truth handed in as the answer",
@@ -16,19 +16,12 @@ CONTROLS = {
 TOP = ("oracle", "real")  # controls that stand above the algorithms
 
 
-@dataclass(frozen=True, slots=True)
-class Leaderboard:
-    """The sentences above the leaderboard, and the place, standing and title of each line.
+def view(index: Index) -> dict[str, Any]:
+    """Return the sentences above the leaderboard, and its lines of place, standing and title.
 
-    The place is empty for controls and the unranked.
+    The best controls are on top, then the algorithms by rank. Controls and the unranked have no
+    place.
     """
-
-    lead: str
-    lines: list[tuple[str, Standing, str]]
-
-
-def view(index: Index) -> Leaderboard:
-    """Return the leaderboard: the best controls on top, then the algorithms by rank."""
     top = [entry for entry in index.controls if entry.algorithm in TOP]
     low = [entry for entry in index.controls if entry.algorithm not in TOP]
     titles = {manifest.name: manifest.title for manifest in index.results.algorithms}
@@ -38,7 +31,7 @@ def view(index: Index) -> Leaderboard:
         place = "" if entry.rank is None else str(1 + sum(rank < entry.rank for rank in ranks))
         title = "control" if entry.control else titles.get(entry.algorithm, "")
         lines.append((place, entry, title))
-    return Leaderboard(" ".join(_lead(index)), lines)
+    return {"lead": " ".join(_lead(index)), "lines": lines}
 
 
 def _lead(index: Index) -> list[str]:
@@ -74,12 +67,12 @@ def _lead(index: Index) -> list[str]:
     return sentences
 
 
-def markdown(index: Index, board: Leaderboard) -> list[str]:
+def markdown(index: Index, board: dict[str, Any]) -> list[str]:
     """Return the leaderboard as a table, and one of every metric."""
-    if not board.lines:
+    if not board["lines"]:
         return ["Nothing has run yet."]
     rows = []
-    for place, entry, _ in board.lines:
+    for place, entry, _ in board["lines"]:
         name = f"{entry.algorithm} (control)" if entry.control else entry.algorithm
         scores = [_text(index.summary(entry, metric)) for metric in index.board]
         took = (duration(entry.median_seconds), memory(entry.peak_memory))
@@ -87,7 +80,7 @@ def markdown(index: Index, board: Leaderboard) -> list[str]:
         rows.append([place, name, *scores, *costs])
     heads = [f"{metric.name} (95 % interval; pooled)" for metric in index.board]
     heads = ["rank", "algorithm", *heads, "failed", "time per case", "peak memory"]
-    lines = [board.lead, "", *table(heads, rows)]
+    lines = [board["lead"], "", *table(heads, rows)]
     if metrics := index.results.metrics:
         every = [
             [entry.algorithm, *(_text(index.summary(entry, metric)) for metric in metrics)]

@@ -1,11 +1,13 @@
 """Pictures of cases: outlines of labels over the input, or images and their differences."""
 
-from dataclasses import dataclass
+import math
+from typing import Any
 
 from benchmark.pictures.gallery import ALGORITHMS, CASES, CaseView, VolumeView, choose, draw_all
 from benchmark.pictures.png import FULL
 from benchmark.report.index import Index
 from benchmark.report.section import ReportSection
+from benchmark.report.wording import known
 
 SLICES = (
     "Slices through the middle, or through the fullest plane where the middle is empty; "
@@ -18,77 +20,66 @@ DIFFERENCES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Gallery:
-    """The pictured cases.
+def view(index: Index) -> dict[str, Any] | None:
+    """Return the pictures of some cases; None for a task without images.
 
-    Parameters
-    ----------
-    views : list of CaseView
-        Worst case first, if they are judged.
-    names : list of str
-        Algorithms whose outputs are drawn.
-    outlines, truth, matches, judged : bool
-        Whether outputs are outlines, whether a truth and its matches are shown, and whether the
-        best algorithm has scores by case.
-    left_out, problems : list of str
-        Cases that are not shown, and sentences on those that could not be drawn.
+    Returns
+    -------
+    dict or None
+        Worst cases first, if they are judged by the scores of the best algorithm:
+
+        - views : of cases; typical : one of them, and its row to show alone
+        - names : algorithms whose outputs are drawn
+        - outlines, truth, matches : whether outputs are outlines, and a truth and its matches shown
+        - lead : sentences that explain the pictures
+        - left_out, problems : cases that are not shown, and sentences why some cannot be drawn
     """
-
-    views: list[CaseView]
-    names: list[str]
-    outlines: bool
-    truth: bool
-    matches: bool
-    judged: bool
-    left_out: list[str]
-    problems: list[str]
-
-    @property
-    def typical(self) -> tuple[CaseView, VolumeView] | None:
-        """The case in the middle of those shown, and its row to show alone: an output, if any."""
-        if not self.views:
-            return None
-        middle = self.views[len(self.views) // 2]
-        outputs = [row for row in middle.rows if row.title == "Output" and row.classes == "a0"]
-        return middle, [*outputs, *middle.rows][0]
-
-    @property
-    def lead(self) -> str:
-        """The sentences that explain the pictures."""
-        rows = [row for view in self.views for row in view.rows]
-        found = ["Worst case first, by the scores of the best algorithm."] if self.judged else []
-        if any(row.where for row in rows):
-            found.append(SLICES)
-        if self.outlines:
-            return " ".join([*found, MATCHES] if self.truth and self.matches else found)
-        own = "Every image has its own contrast."
-        found.append("Outputs have the contrast of the truth." if self.truth else own)
-        if any(row.title.startswith("Output minus") for row in rows):
-            found.append(DIFFERENCES.format("truth" if self.truth else "input"))
-        return " ".join(found)
-
-
-def view(index: Index) -> Gallery | None:
-    """Return the pictures of some cases; None for a task without images."""
     output = index.results.task.main_output
     cases = {case.name: case for case in index.results.cases if case.inputs}
     if output is None or not cases:
         return None
     names = [entry.algorithm for entry in index.ranked][: ALGORITHMS[output.kind]]
-    goodness = index.goodness(names[0]) if names else {}
-    order = choose({name: goodness.get(name) for name in cases}, CASES[output.kind])
-    drawn = list(draw_all(index.results, output, [cases[name] for name in order], names))
-    return Gallery(
-        [found for found in drawn if not isinstance(found, str)],
-        names,
-        outlines=output.kind == "labels",
-        truth=any(output.slug in cases[name].truth for name in order),
-        matches=any(case in order for _, case in index.results.matches),
-        judged=any(value is not None for value in goodness.values()),
-        left_out=[name for name in cases if name not in order],
-        problems=[found for found in drawn if isinstance(found, str)],
-    )
+    goodness = index.goodness(names[0]) if names else dict.fromkeys(cases, -math.inf)
+    order = choose({name: goodness[name] for name in cases}, CASES[output.kind])
+    views, problems = draw_all(index.results, output, [cases[name] for name in order], names)
+    outlines = output.kind == "labels"
+    truth = any(output.slug in cases[name].truth for name in order)
+    matches = any(case in order for _, case in index.results.matches)
+    lead = ["Worst case first, by the scores of the best algorithm."]
+    lead = lead if any(map(known, goodness.values())) else []
+    rows = [row for view in views for row in view.rows]
+    return {
+        "views": views,
+        "typical": _typical(views),
+        "names": names,
+        "outlines": outlines,
+        "truth": truth,
+        "matches": matches,
+        "lead": " ".join(lead + _lead(rows, outlines, truth, matches)),
+        "left_out": [name for name in cases if name not in order],
+        "problems": problems,
+    }
+
+
+def _typical(views: list[CaseView]) -> tuple[CaseView, VolumeView] | None:
+    """Return the case in the middle, and its row to show alone: an output, if there is one."""
+    if not views:
+        return None
+    middle = views[len(views) // 2]
+    outputs = [row for row in middle.rows if row.title == "Output" and row.classes == "a0"]
+    return middle, [*outputs, *middle.rows][0]
+
+
+def _lead(rows: list[VolumeView], outlines: bool, truth: bool, matches: bool) -> list[str]:
+    """Return the sentences that explain the pictures."""
+    found = [SLICES] if any(row.where for row in rows) else []
+    if outlines:
+        return [*found, MATCHES] if truth and matches else found
+    own = "Every image has its own contrast."
+    found.append("Outputs have the contrast of the truth." if truth else own)
+    if any(row.title.startswith("Output minus") for row in rows):
+        found.append(DIFFERENCES.format("truth" if truth else "input"))
+    return found
 
 
 TEMPLATE = """

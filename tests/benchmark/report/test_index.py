@@ -40,8 +40,8 @@ def test_undefined_values_are_left_out_and_infinite_ones_kept(make):
 
 def test_goodness_is_the_mean_over_the_leaderboard_and_none_for_failures(make):
     goodness = index(make(failed=[("good", "b")])).goodness("good")
-    assert goodness == {"a": pytest.approx(0.8), "b": None, "c": pytest.approx(0.82)}
-    assert set(index(make(task="enhance")).goodness("good").values()) == {None}
+    assert goodness == {"a": pytest.approx(0.8), "b": -math.inf, "c": pytest.approx(0.82)}
+    assert set(index(make(task="enhance")).goodness("good").values()) == {-math.inf}
 
 
 def test_an_empty_run(empty):
