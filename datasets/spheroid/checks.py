@@ -1,12 +1,13 @@
 """Refuse parameters that are valid one by one and contradict each other."""
 
+from collections.abc import Iterator
+from itertools import chain
 from math import exp, pi, prod
 
 from cytosuite.errors import InputError
 from datasets.spheroid.parameters import Parameters
 
 MAX_SAMPLES = 4_000_000_000  # simulated voxels; they are streamed, but time grows with them
-WHERE = "spheroid parameters"
 
 
 def check(parameters: Parameters) -> Parameters:
@@ -17,10 +18,9 @@ def check(parameters: Parameters) -> Parameters:
     InputError
         One line that names the first contradiction and the remedy.
     """
-    _check_size(parameters)
-    _check_names(parameters)
-    _check_tissue(parameters)
-    _check_files(parameters)
+    rules = (_size, _names, _tissue, _files)
+    for mistake in chain.from_iterable(rule(parameters) for rule in rules):
+        raise InputError(f"spheroid parameters: {mistake}")
     return parameters
 
 
@@ -42,49 +42,45 @@ def spheroid_semi_axes(volume_um3: float, flattening: float) -> tuple[float, flo
     return flattening * width, width, width
 
 
-def _check_size(parameters: Parameters) -> None:
-    """Refuse an image that would take hours."""
+def _size(parameters: Parameters) -> Iterator[str]:
+    """Yield mistakes of an image that would take hours."""
     image = parameters.image
     samples = prod(image.shape) * prod(image.oversampling)
     if samples > MAX_SAMPLES:
-        raise InputError(
-            f"{WHERE}: shape {list(image.shape)} at oversampling {list(image.oversampling)} makes "
+        yield (
+            f"shape {list(image.shape)} at oversampling {list(image.oversampling)} makes "
             f"{samples:.1e} simulated voxels, at most {MAX_SAMPLES:.0e} are allowed; lower shape "
             "or oversampling"
         )
 
 
-def _check_names(parameters: Parameters) -> None:
-    """Refuse kinds of cells with equal or unknown names, or without any share."""
+def _names(parameters: Parameters) -> Iterator[str]:
+    """Yield mistakes of kinds with equal or unknown names, or without any share."""
     names = [kind.name for kind in parameters.all_kinds()]
+    known = ", ".join(names)
     if len(set(names)) < len(names):
-        raise InputError(f"{WHERE}: kinds must have different names, found {', '.join(names)}")
+        yield f"kinds must have different names, found {known}"
     if not any(kind.share > 0 for kind in parameters.all_kinds()):
-        raise InputError(f"{WHERE}: at least one of kinds needs a share above 0")
+        yield "at least one of kinds needs a share above 0"
     for subculture in parameters.subcultures:
         if subculture.kind not in names:
-            raise InputError(
-                f"{WHERE}: subcultures: kind {subculture.kind!r} is not among kinds: "
-                f"{', '.join(names)}"
-            )
+            yield f"subcultures: kind {subculture.kind!r} is not among kinds: {known}"
     if parameters.output.channel == "membrane" and not parameters.cells.enabled:
-        raise InputError(
-            f"{WHERE}: output.channel is membrane, but cells.enabled is false; set it to true"
-        )
+        yield "output.channel is membrane, but cells.enabled is false; set it to true"
 
 
-def _check_tissue(parameters: Parameters) -> None:
-    """Refuse a tissue without a size, or one that is larger than the image."""
-    tissue = parameters.tissue
+def _tissue(parameters: Parameters) -> Iterator[str]:
+    """Yield mistakes of a tissue without a size, or one that is larger than the image."""
+    tissue, kinds = parameters.tissue, parameters.all_kinds()
     free = set(tissue.outline) - {"fill", "file"}
     if not free or tissue.width_um != "auto":
         return
     if tissue.n_nuclei == "auto":
-        raise InputError(
-            f"{WHERE}: tissue.n_nuclei and tissue.width_um are both auto, so nothing says how "
-            "large the tissue is; give one of them"
+        yield (
+            "tissue.n_nuclei and tissue.width_um are both auto, so nothing says how large the "
+            "tissue is; give one of them"
         )
-    image, kinds = parameters.image, parameters.all_kinds()
+        return
     nucleus = max(
         pi / 6 * kind.diameter_um[1] ** 3 * exp(4.5 * kind.diameter_spread[1] ** 2)
         for kind in kinds
@@ -95,29 +91,28 @@ def _check_tissue(parameters: Parameters) -> None:
     bulge = 1 + 2 * tissue.bumps[1] if "irregular" in free else 1.0
     widest = bulge * spheroid_semi_axes(volume, tissue.flattening[0])[1]
     highest = bulge * spheroid_semi_axes(volume, tissue.flattening[1])[0]
-    size = (2 * highest, 2 * widest, 2 * widest)
-    view = [n * step for n, step in zip(image.shape, image.spacing_um, strict=True)]
+    size, view = (2 * highest, 2 * widest, 2 * widest), parameters.detector.size_um
     if any(a > b for a, b in zip(size, view, strict=True)):
         diameter = max(kind.diameter_um[1] for kind in kinds)
-        raise InputError(
-            f"{WHERE}: up to {tissue.n_nuclei[1]} nuclei of {diameter:g} µm at a volume_fraction "
+        yield (
+            f"up to {tissue.n_nuclei[1]} nuclei of {diameter:g} µm at a volume_fraction "
             f"of {tissue.volume_fraction[0]:g} make a spheroid of {_um(size)} µm, larger than the "
             f"image of {_um(view)} µm; lower n_nuclei or diameter_um, raise volume_fraction, shape "
             "or spacing_um, or set tissue.width_um to let it be cut by the image"
         )
 
 
-def _check_files(parameters: Parameters) -> None:
-    """Refuse a recipe that needs files and names none, or names some that are not there."""
+def _files(parameters: Parameters) -> Iterator[str]:
+    """Yield mistakes of a recipe that needs files and names none, or some that are not there."""
     if "file" in parameters.tissue.outline and not parameters.tissue.masks:
-        raise InputError(f"{WHERE}: tissue.outline has file, but tissue.masks names no file")
+        yield "tissue.outline has file, but tissue.masks names no file"
     if parameters.optics.psf == "file" and not parameters.optics.psf_files:
-        raise InputError(f"{WHERE}: optics.psf is file, but optics.psf_files names no file")
+        yield "optics.psf is file, but optics.psf_files names no file"
     for path in parameters.files():
         if not path.exists():
-            raise InputError(f"{WHERE}: {path}: no such file; paths count from the recipe's folder")
+            yield f"{path}: no such file; paths count from the recipe's folder"
 
 
-def _um(values: tuple[float, ...] | list[float]) -> str:
+def _um(values: tuple[float, ...]) -> str:
     """Return lengths as text."""
     return " x ".join(f"{value:.0f}" for value in values)

@@ -122,7 +122,8 @@ def _place(
     groups: Groups,
 ) -> Populations:
     """Return the nuclei that found a place, at their places."""
-    tissue, bodies = parameters.tissue, mixed(found)
+    tissue = parameters.tissue
+    bodies, _ = mixed(part for population in found for part in population.parts)
     axes, rotations = bodies.semi_axes_um, bodies.rotations
     starts = np.cumsum([0, *map(len, found)])
     taken = [0] * len(found)

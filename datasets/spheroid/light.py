@@ -30,12 +30,10 @@ class Specimen:
 
     Parameters
     ----------
-    spheroid : Spheroid
-    parameters : Parameters
-    drawn : mapping
-    cells : Tessellation or None
-    stain : (N,) float array
-        Brightness of each cell's membrane.
+    spheroid, parameters, drawn : Spheroid, Parameters, dict of str to float
+        Bodies, recipe and values of the case.
+    cells, stain : Tessellation or None, (N,) float array
+        Cells around the nuclei, and the brightness of each cell's membrane.
     """
 
     spheroid: Spheroid
@@ -53,13 +51,13 @@ class Specimen:
 
     def grow_cells(self, rng: np.random.Generator) -> None:
         """Grow a cell around each nucleus, the dying ones included."""
-        packed, wanted = self.spheroid.packed, self.parameters.cells
-        nuclei = mixed(packed)
+        wanted = self.parameters.cells
+        nuclei, centres = mixed(part for kind in self.spheroid.packed for part in kind.parts)
         self.cells = grow_cells(
             rng,
             nuclei.semi_axes_um,
             nuclei.rotations,
-            np.concatenate([population.centres_um for population in packed]),
+            centres,
             self.outside,
             self.spheroid.outline.living.grid,
             volume_spread=wanted.volume_spread,
@@ -171,12 +169,10 @@ def expected_photons(
 
     Parameters
     ----------
-    specimen : Specimen
-    paint : callable
-        The channel: `specimen.nuclei` or `specimen.membranes`.
-    grid : Grid
+    specimen, paint : Specimen, callable
+        A spheroid, and the channel: `specimen.nuclei` or `specimen.membranes`.
+    grid, spread : Grid, Psf
         Of the simulation.
-    spread : Psf
     watch : callable, optional
         Receives the image after each stage, see `datasets.physics.render.render`.
 
@@ -187,12 +183,8 @@ def expected_photons(
     """
     drawn, room = specimen.drawn, specimen.spheroid.outline
     detector, optics = specimen.parameters.detector, specimen.parameters.optics
-    law = Attenuation(
-        optics.attenuation,
-        drawn["attenuation_um"],
-        optics.attenuation_delay_um,
-        optics.attenuation_floor,
-    )
+    delay, floor = optics.attenuation_delay_um, optics.attenuation_floor
+    law = Attenuation(optics.attenuation, drawn["attenuation_um"], delay, floor)
     above = room.living.above_um(grid)
     if room.core is not None:
         above += np.float32(drawn["core_tissue"]) * room.core.above_um(grid)

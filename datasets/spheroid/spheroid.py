@@ -1,5 +1,6 @@
 """A simulated spheroid: nuclei at their places, and other bodies that glow."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -62,9 +63,10 @@ class Population:
         )
 
 
-def mixed(populations: tuple[Population, ...]) -> Mixture:
-    """Return all nuclei of some populations as one: of each kind the living, then the dying."""
-    return Mixture(tuple(part for population in populations for part, _ in population.parts))
+def mixed(parts: Iterable[Placed]) -> tuple[Mixture, Array]:
+    """Return all bodies as one population, and their centres (N, 3) in µm."""
+    bodies, centres = zip(*parts, strict=True)
+    return Mixture(bodies), np.concatenate(centres)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +97,7 @@ class Spheroid:
     @property
     def nuclei(self) -> Placed:
         """All labelled nuclei and their centres (N, 3) in µm."""
-        bodies, centres = zip(*self.parts, strict=True)
-        return Mixture(bodies), np.concatenate(centres)
+        return mixed(self.parts)
 
     @property
     def kinds(self) -> Numbers:
