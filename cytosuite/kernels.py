@@ -9,7 +9,6 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,7 +23,7 @@ def keep(name: str, store: Path | None = None) -> int:
     Parameters
     ----------
     name : str
-        Module of loops, each with its signature, such as ``algorithms.mine._kernels``.
+        Module of loops, each with its signature, like ``algorithms.mine._kernels``.
     store : Path, optional
         The folder, made where it is missing; ``kernels`` next to the module without it.
 
@@ -93,12 +92,6 @@ def _choose(folder: Path) -> None:
     cast(Any, config).reload_config()
 
 
-def main(names: Sequence[str]) -> int:
-    """Compile the loops of modules, and return the exit code."""
-    for name in names:
-        sys.stdout.write(f"{name}: {keep(name)} files\n")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    for module in sys.argv[1:]:
+        sys.stdout.write(f"{module}: {keep(module)} files\n")

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from cytosuite.errors import InputError, ModelError
@@ -22,19 +21,11 @@ Forward = Callable[[Tensor], Tensor]
 
 
 class Prediction(NamedTuple):
-    """The answer of a network for an image.
+    """The answer of a network for an image."""
 
-    Parameters
-    ----------
-    values : (C, Z, Y, X) float32 array
-        0 in tiles that were skipped.
-    tiles, skipped : int
-        Number of tiles, and of those that the network was not asked for.
-    """
-
-    values: Image
+    values: Image  # (C, Z, Y, X), 0 in tiles that were skipped
     tiles: int
-    skipped: int
+    skipped: int  # tiles that the network was not asked for
 
 
 def device() -> str:
@@ -190,21 +181,3 @@ def put_tensors(network: nn.Module, tensors: Mapping[str, Tensor], where: Path) 
         raise InputError(f"{where}: these weights are not of this network ({odd[0]} differs)")
     for name, value in own.items():
         value.copy_(tensors[name])
-
-
-def load_weights(network: nn.Module, path: Path) -> None:
-    """Write the weights in a file into a network.
-
-    Parameters
-    ----------
-    network : nn.Module
-        Changed in place.
-    path : Path
-        Weights in safetensors, of any precision.
-
-    Raises
-    ------
-    InputError
-        If they are not of this network.
-    """
-    put_tensors(network, load_file(path), path)

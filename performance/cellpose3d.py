@@ -3,8 +3,8 @@
 Usage: python performance/cellpose3d.py
 
 Every size runs in a process of its own: one small case to load the compiled loops, then the case
-three times; the median CPU seconds count. Peak memory is what the process needs beyond what it had
-before. Below, the same flows through Cellpose 3 (cellpose<4), where it is installed.
+three times; the median CPU seconds count. Peak memory is that beyond the memory before. Below, the
+same flows through Cellpose 3 (cellpose<4), where it is installed.
 """
 
 import json
@@ -46,7 +46,7 @@ class Clock:
     system: float = 0.0
 
     def run(self, name: str, function: Callable[[], NDArray]) -> NDArray:
-        """Return what the function returns, and note its time."""
+        """Call a function, and note its time."""
         begin, system = time.process_time(), os.times().system
         result = function()
         self.system += os.times().system - system
@@ -85,7 +85,7 @@ def process(flow: NDArray[np.float32], mask: NDArray[np.bool_], clock: Clock) ->
     """Return the cells of a flow, as the algorithm makes them."""
     smooth = clock.run("smooth", lambda: smooth_flow(flow, mask, (1.0, 1.0, 1.0)))
     ends = clock.run("follow", partial(follow, smooth, mask, steps=100, step_size=0.7))
-    del smooth  # room for what follows
+    del smooth  # room for the next step
     return clock.run(
         "instances", lambda: instances(ends, mask, VOXEL, sigma_um=1.6, distance_um=4.0)
     )

@@ -1,9 +1,9 @@
-"""Measure what each part of Cellpose3D's inference brings, on annotated images.
+"""Measure the contribution of each part of Cellpose3D's inference, on annotated images.
 
 Usage: python performance/cellpose3d_ablation.py FOLDER CARD [CARD ...]
 
 FOLDER holds images/ and labels/, CARD is a model card of cellpose3d. Cards of networks that differ
-in their seed alone show what is chance: every figure stands once for each, in their order.
+in their seed alone show the part of chance: every figure stands once for each, in their order.
 """
 
 import sys
@@ -58,18 +58,18 @@ class Memory:
     def __init__(self) -> None:
         self._known: dict[bytes, Fields] = {}
 
-    def __call__(self, image: Image, network: Forward, **options: Any) -> Fields:  # noqa: ANN401
-        """Return what the network says of an image."""
+    def __call__(self, image: Image, network: Forward, *options: Any) -> Fields:  # noqa: ANN401
+        """Return the fields of an image."""
         key = blake2b(image.tobytes() + str(id(network)).encode()).digest()
         if key not in self._known:
-            self._known[key] = predict_fields(image, network, **options)
+            self._known[key] = predict_fields(image, network, *options)
         return self._known[key]
 
 
 def scores(
     images: Mapping[str, tuple[Volume, Volume]], model: Model, changes: Mapping[str, Any]
 ) -> list[float]:
-    """Return the pooled scores of a model whose parameters were changed."""
+    """Return the pooled scores of a model with changed parameters."""
     given = {**model.card.parameters, **changes}
     changed = replace(model, card=model.card.model_copy(update={"parameters": given}))
     tables = []

@@ -1,9 +1,9 @@
-"""Measure Cellpose3D's network: time and memory per voxel, and what tiles and their halo cost.
+"""Measure Cellpose3D's network: time and memory per voxel, and the cost of tiles and their halo.
 
 Usage: python performance/cellpose3d_network.py CARD [IMAGE]
 
-Without an image, one of blurred balls with noise is made. One thread. The untiled answer is what
-tiles are held against: the difference of the level, and that of the objects it leads to.
+Without an image, one of blurred balls with noise is made. One thread. Tiles are compared with the
+untiled answer: the difference of the level, and that of the objects it leads to.
 """
 
 import json
@@ -58,11 +58,9 @@ def fields(
 ) -> Fields:
     """Return the fields of an image."""
     card = read_card(path)
-    parameters = parameters_of(card)
+    parameters = parameters_of(card).model_copy(update={"tile": tile, "halo": halo})
     network = load(parameters.network.model_dump(), path.parent / str(card.weights))
-    values = normalise(image, background_of(image))
-    multiple = parameters.network.multiple
-    return predict_fields(values, network, multiple=multiple, tile=tile, halo=halo, device="cpu")
+    return predict_fields(normalise(image, background_of(image)), network, parameters)
 
 
 def cost(path: Path, shape: tuple[int, int, int]) -> dict[str, float]:
@@ -90,7 +88,7 @@ def computed(
 
 
 def overhead(path: Path) -> None:
-    """Print what the tiles of a card cost on images of several sizes."""
+    """Print the cost of the tiles of a card on images of several sizes."""
     parameters = parameters_of(read_card(path))
     multiple = parameters.network.multiple
     print("\n| image | computed / input |\n|---|---|")
@@ -100,7 +98,7 @@ def overhead(path: Path) -> None:
 
 
 def seams(path: Path, image: NDArray[np.float32]) -> None:
-    """Print what a halo costs, and what is left of the border of tiles."""
+    """Print the cost of a halo, and the rest of the border of tiles."""
     card = read_card(path)
     parameters = parameters_of(card)
     multiple = parameters.network.multiple

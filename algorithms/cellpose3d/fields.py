@@ -1,6 +1,5 @@
 """Level and flow of every voxel of an image, as the network predicts them."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from algorithms.cellpose3d.network import FIELDS
+from algorithms.cellpose3d.parameters import Parameters
 from cytosuite.network import Forward, predict_tiles
 
 EMPTY_BLOCK = (4, 8, 8)  # voxels, about a small nucleus
@@ -29,10 +29,7 @@ class Fields(NamedTuple):
 def predict_fields(
     image: NDArray[np.float32],
     network: Forward,
-    *,
-    multiple: Sequence[int],
-    tile: Sequence[int],
-    halo: Sequence[int],
+    parameters: Parameters,
     device: str = "cpu",
 ) -> Fields:
     """Return level and flow of an image.
@@ -43,16 +40,18 @@ def predict_fields(
         Normalised intensities, background near 0.
     network : callable
         (1, 1, Z, Y, X) float32 tensor to (1, >= 4, Z, Y, X): logit of the level, flow z, y, x.
-    multiple, tile, halo, device
-        As of `cytosuite.network.predict_tiles`. A tile that `is_empty` has level and flow 0.
+    parameters : Parameters
+        `tile`, `halo`, `network`. A tile that `is_empty` has level and flow 0.
+    device : str
+        Device of the network.
     """
     found = predict_tiles(
         image[None],
         network,
         channels=FIELDS,
-        multiple=multiple,
-        tile=tile,
-        halo=halo,
+        multiple=parameters.network.multiple,
+        tile=parameters.tile,
+        halo=parameters.halo,
         activate=_activate,
         skip=lambda part: is_empty(part[0]),
         device=device,

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.manifest import read_card
 from cytosuite.metrics import Metric
-from cytosuite.network import load_weights, tensors_of
+from cytosuite.network import put_tensors, tensors_of
 from cytosuite.training.checkpoint import Data, Origin, origin, restore, save
 from cytosuite.training.parts import (
     Arrays,
@@ -126,7 +127,7 @@ def begin(
         weights = open_model(parent.parent, made_for).weights
         if weights is None:
             raise InputError(f"{parent}: this model has no weights to start from")
-        load_weights(network, weights)
+        put_tensors(network, load_file(weights), weights)
     average = deepcopy(network).eval()
     for module in (*modules.values(), average):
         module.to(device)

@@ -4,12 +4,12 @@ from hashlib import sha256
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from cytosuite import network as module
 from cytosuite.errors import InputError, ModelError
 from cytosuite.manifest import ModelCard
-from cytosuite.network import load_once, load_weights, predict_tiles, put_tensors, tensors_of
+from cytosuite.network import load_once, predict_tiles, put_tensors, tensors_of
 from cytosuite.weights import Model
 
 TILING = {"multiple": (4, 8, 8), "tile": (16, 32, 32), "halo": (2, 4, 4)}
@@ -46,8 +46,8 @@ def test_shared_tensors_are_named_once():
 
 def test_written_weights_come_back_without_counters(tmp_path):
     network, other = _network(0), _network(1)
-    _model(tmp_path / "w.safetensors", network)
-    load_weights(other, tmp_path / "w.safetensors")
+    path = _model(tmp_path / "w.safetensors", network).weights
+    put_tensors(other, load_file(path), path)
     for name, value in tensors_of(network).items():
         assert torch.equal(tensors_of(other)[name], value)
 

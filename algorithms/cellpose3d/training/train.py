@@ -67,14 +67,8 @@ def validate(state: State, cases: Cases[TrainingCase], settings: Settings) -> It
     parameters = Parameters(network=settings.network, **settings.card.parameters)
     for number, case in enumerate(cases["images"]):
         image, labels = draw_image(np.random.default_rng(number), case, settings.patches)
-        fields = predict_fields(
-            normalise(image, background_of(image)),
-            state.average,
-            multiple=parameters.network.multiple,
-            tile=parameters.tile,
-            halo=parameters.halo,
-            device=state.device,
-        )
+        values = normalise(image, background_of(image))
+        fields = predict_fields(values, state.average, parameters, state.device)
         found = segment(fields, image, case.spacing, parameters).labels
         yield _facts(labels, found, case.spacing)
 

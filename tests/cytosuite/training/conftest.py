@@ -108,6 +108,15 @@ CARD = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Compute in one thread: results are the same bits, and small tensors are faster."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture
 def data(tmp_path):
     """Return folders by role: darker simulated and brighter real images."""

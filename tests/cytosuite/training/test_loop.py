@@ -42,7 +42,7 @@ def _interrupting(at):
 
 
 def test_two_networks_learn_from_two_roles(toy, settings, tmp_path):
-    card = read_card(toy(settings(steps=150)))
+    card = read_card(toy(settings(steps=150, report=10, checkpoint=150)))
     assert card.task == "enhance"
     assert card.trained["cases"] == {"simulated": 4, "real": 4}
     assert set(card.trained["data"]) == {"simulated", "real"}
