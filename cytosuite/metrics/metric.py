@@ -84,10 +84,11 @@ class Metric(Generic[T]):
 
     def _facts(self) -> str:
         """Return arguments, range, undefined cases and source as text for `help`."""
-        parameters = ", ".join(signature(self.evidence.gather).parameters)
+        gather = self.evidence.gather
+        parameters = ", ".join(signature(gather).parameters)
         ends = {"best": self.best, "worst": self.worst, "neutral": self.neutral}
         known = ", ".join(f"{end} {value:g}" for end, value in ends.items() if value is not None)
-        lines = [f"Arguments, as of `{self.evidence.gather.__name__}`: {parameters}"]
+        lines = [f"Arguments, as of `{gather.__module__}.{gather.__name__}`: {parameters}"]
         lines += [f"Range: {known}"] if known else []
         lines += [f"NaN {self.undefined}"] if self.undefined else []
         lines += [f"Source: doi:{self.reference}"] if self.reference else []

@@ -73,27 +73,19 @@ def test_takes_views_and_read_only_files(tmp_path):
     assert (without_border(labels.T[::-1], 2) == without_border(labels, 2).T[::-1]).all()
 
 
-def too_wide():
-    """the border must be at least 0 pixels wide and less than half of the 6 x 9 image, found 3"""
-    return np.zeros((6, 9), np.uint8), 3
+SHAPE = "labels must be an integer array with axes Y and X, found {}; give instance labels of an image or a volume"
+WIDTH = "the border must be at least 0 pixels wide and less than half of the 6 x 9 image, found {}"
 
 
-def negative():
-    """the border must be at least 0 pixels wide and less than half of the 6 x 9 image, found -1"""
-    return np.zeros((6, 9), np.uint8), -1
-
-
-def an_image():
-    """labels must be an integer array with axes Y and X, found 2 axes of float32; give instance labels of an image or a volume"""
-    return np.zeros((6, 9), np.float32), 1
-
-
-def a_line():
-    """labels must be an integer array with axes Y and X, found 1 axes of uint8; give instance labels of an image or a volume"""
-    return np.zeros(9, np.uint8), 1
-
-
-@pytest.mark.parametrize("mistake", [too_wide, negative, an_image, a_line])
-def test_mistakes_are_named(mistake):
-    with pytest.raises(InputError, match=f"^{re.escape(mistake.__doc__)}$"):
-        without_border(*mistake())
+@pytest.mark.parametrize(
+    ("labels", "pixels", "message"),
+    [
+        (np.zeros((6, 9), np.uint8), 3, WIDTH.format(3)),
+        (np.zeros((6, 9), np.uint8), -1, WIDTH.format(-1)),
+        (np.zeros((6, 9), np.float32), 1, SHAPE.format("2 axes of float32")),
+        (np.zeros(9, np.uint8), 1, SHAPE.format("1 axes of uint8")),
+    ],
+)
+def test_mistakes_are_named(labels, pixels, message):
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        without_border(labels, pixels)

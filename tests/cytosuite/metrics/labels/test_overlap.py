@@ -228,38 +228,25 @@ def test_concatenation_of_nothing_is_the_table_of_an_empty_volume():
     assert concatenate([]).truth_sizes.size == concatenate([]).shared.size == 0
 
 
-def wrong_type():
-    """truth: labels must be of an integer dtype, found float32; write the labels as integers, for instance uint16 or uint32"""
-    return np.zeros(3, np.float32), np.zeros(3, np.uint8)
+DTYPE = "{}: labels must be of an integer dtype, found {}; write the labels as integers, for instance uint16 or uint32"
+NEGATIVE = "prediction: labels must not be negative, found -4; use 0 for background and positive numbers for objects"
+SHAPE = "truth and prediction must have the same shape, found (3, 4) and (4, 3); the prediction must cover the image voxel by voxel"
+ZEROS = np.zeros(3, np.uint8)
 
 
-def mask():
-    """prediction: labels must be of an integer dtype, found bool; write the labels as integers, for instance uint16 or uint32"""
-    return np.zeros(3, np.uint8), np.zeros(3, bool)
-
-
-def negative():
-    """prediction: labels must not be negative, found -4; use 0 for background and positive numbers for objects"""
-    return np.zeros(3, np.uint8), np.array([0, -1, -4], np.int16)
-
-
-def other_shape():
-    """truth and prediction must have the same shape, found (3, 4) and (4, 3); the prediction must cover the image voxel by voxel"""
-    return np.zeros((3, 4), np.uint8), np.zeros((4, 3), np.uint8)
-
-
-def not_a_number():
-    """prediction: labels must be of an integer dtype, found float64; write the labels as integers, for instance uint16 or uint32"""
-    return np.zeros(2, np.uint8), np.array([0, np.nan])
-
-
-MISTAKES = [wrong_type, mask, negative, other_shape, not_a_number]
-
-
-@pytest.mark.parametrize("mistake", MISTAKES)
-def test_mistakes_are_named(mistake):
-    with pytest.raises(InputError, match=f"^{re.escape(mistake.__doc__)}$"):
-        overlap(*mistake())
+@pytest.mark.parametrize(
+    ("truth", "prediction", "message"),
+    [
+        (np.zeros(3, np.float32), ZEROS, DTYPE.format("truth", "float32")),
+        (ZEROS, np.zeros(3, bool), DTYPE.format("prediction", "bool")),
+        (ZEROS, np.array([0, np.nan, 1]), DTYPE.format("prediction", "float64")),
+        (ZEROS, np.array([0, -1, -4], np.int16), NEGATIVE),
+        (np.zeros((3, 4), np.uint8), np.zeros((4, 3), np.uint8), SHAPE),
+    ],
+)
+def test_mistakes_are_named(truth, prediction, message):
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        overlap(truth, prediction)
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32, np.int64])

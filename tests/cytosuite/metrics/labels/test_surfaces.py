@@ -189,22 +189,20 @@ def test_diagonal_distance():
     assert hausdorff(truth, prediction, (1, 1)) == sqrt(2)
 
 
-def too_few():
-    """spacing must be a positive number in µm for each axis (z y x, or y x), found [1.0, 1.0] for labels of 3 axes"""
-    return {"spacing": (1, 1)}
+SPACINGS = "spacing must be a positive number in µm for each axis (z y x, or y x), found {} for labels of 3 axes"
 
 
-def not_positive():
-    """spacing must be a positive number in µm for each axis (z y x, or y x), found [0.0, 1.0, 1.0] for labels of 3 axes"""
-    return {"spacing": (0, 1, 1)}
-
-
-def unknown_matching():
-    """matching must be 'iou' or 'ctc', found 'best'"""
-    return {"spacing": (1, 1, 1), "matching": "best"}
-
-
-@pytest.mark.parametrize("mistake", [too_few, not_positive, unknown_matching])
-def test_mistakes_are_named(mistake, situations):
-    with pytest.raises(InputError, match=f"^{re.escape(mistake.__doc__)}$"):
-        surfaces(*situations.shifted(), **mistake())
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"spacing": (1, 1)}, SPACINGS.format([1.0, 1.0])),
+        ({"spacing": (0, 1, 1)}, SPACINGS.format([0.0, 1.0, 1.0])),
+        (
+            {"spacing": (1, 1, 1), "matching": "best"},
+            "matching must be 'iou' or 'ctc', found 'best'",
+        ),
+    ],
+)
+def test_mistakes_are_named(options, message, situations):
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        surfaces(*situations.shifted(), **options)

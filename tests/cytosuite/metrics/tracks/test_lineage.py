@@ -58,73 +58,26 @@ def test_links_go_forward_in_time(seed):
     assert graph.links == within + sum(track.parent > 0 for track in tracks)
 
 
-def _second_row(rows):
-    """label 1: a second row"""
-    rows.append(Track(1, 0, 1))
-
-
-def _no_label(rows):
-    """label 0: not a positive number"""
-    rows.append(Track(0, 0, 1))
-
-
-def _before_the_first(rows):
-    """label 5: begins in frame -1"""
-    rows.append(Track(5, -1, 1))
-
-
-def _backwards(rows):
-    """label 5: ends in frame 1, before it begins (2)"""
-    rows.append(Track(5, 2, 1))
-
-
-def _after_the_last(rows):
-    """label 5: ends in frame 4, the last frame is 3"""
-    rows.append(Track(5, 1, 4))
-
-
-def _orphan(rows):
-    """label 5: its parent 6 has no row"""
-    rows.append(Track(5, 1, 2, 6))
-
-
-def _negative_parent(rows):
-    """label 5: its parent -1 has no row"""
-    rows.append(Track(5, 1, 2, -1))
-
-
-def _too_early(rows):
-    """label 5: begins in frame 1, not after its parent 1, which ends in frame 1"""
-    rows.append(Track(5, 1, 2, 1))
-
-
-def _own_parent(rows):
-    """label 5: begins in frame 1, not after its parent 5, which ends in frame 2"""
-    rows.append(Track(5, 1, 2, 5))
-
-
-MISTAKES = [
-    _second_row,
-    _no_label,
-    _before_the_first,
-    _backwards,
-    _after_the_last,
-    _orphan,
-    _negative_parent,
-    _too_early,
-    _own_parent,
-]
+MISTAKES = {
+    "label 1: a second row": Track(1, 0, 1),
+    "label 0: not a positive number": Track(0, 0, 1),
+    "label 5: begins in frame -1": Track(5, -1, 1),
+    "label 5: ends in frame 1, before it begins (2)": Track(5, 2, 1),
+    "label 5: ends in frame 4, the last frame is 3": Track(5, 1, 4),
+    "label 5: its parent 6 has no row": Track(5, 1, 2, 6),
+    "label 5: its parent -1 has no row": Track(5, 1, 2, -1),
+    "label 5: begins in frame 1, not after its parent 1, which ends in frame 1": Track(5, 1, 2, 1),
+    "label 5: begins in frame 1, not after its parent 5, which ends in frame 2": Track(5, 1, 2, 5),
+}
 
 
 def test_good_rows_have_no_problem():
     assert list(row_problems([Track(1, 0, 1), Track(2, 2, 3, 1)], 4)) == []
 
 
-@pytest.mark.parametrize("mistake", MISTAKES)
-def test_explains(mistake):
-    rows = [Track(1, 0, 1), Track(2, 2, 3, 1)]
-    mistake(rows)
-    assert list(row_problems(rows, 4)) == [mistake.__doc__]
+@pytest.mark.parametrize(("message", "row"), MISTAKES.items())
+def test_explains(message, row):
+    assert list(row_problems([Track(1, 0, 1), Track(2, 2, 3, 1), row], 4)) == [message]
 
 
 def test_all_problems_of_a_row_are_named():

@@ -124,98 +124,39 @@ def test_stacked_planes_are_one_image():
     assert match_tracks(*planes(Mask(0, [[[1] * 4], [[1, 1, 0, 0]]], (0, 2)))).jaccard == [0.75]
 
 
-def _number_of_frames(truth, found):
-    """RES: 1 frames, truth has 2"""
-    return truth, replace(found, frames=found.frames[:1], tracks=[Track(1, 0, 0)])
+ONES = np.ones(4, int)
 
 
-def _shape(truth, found):
-    """RES: frames of shape (5,), truth has (4,)"""
-    return truth, replace(found, frames=[np.ones(5, int)] * 2)
+def mask(frame, size=4, planes=None):
+    """Return a mask of ones."""
+    return [Mask(frame, lambda: np.ones(size, int), planes, "seg.tif")]
 
 
-def _one_other_shape(truth, found):
-    """RES frame 1: shape (5,), the first frame has (4,)"""
-    return truth, replace(found, frames=[np.ones(4, int), np.ones(5, int)])
-
-
-def _floats(truth, found):
-    """RES frame 1: labels of dtype float64, expected integers"""
-    return truth, replace(found, frames=[np.ones(4, int), np.ones(4)])
-
-
-def _nan(truth, found):
-    """RES frame 0: labels of dtype float32, expected integers"""
-    return truth, replace(found, frames=[np.full(4, np.nan, np.float32), np.ones(4, int)])
-
-
-def _negative(truth, found):
-    """RES frame 1: label -3 is negative"""
-    return truth, replace(found, frames=[np.ones(4, int), np.full(4, -3)])
-
-
-def _no_row(truth, found):
-    """RES frame 0: label 9 has no row (and in 1 more frames)"""
-    return truth, replace(found, frames=[np.array([1, 1, 9, 0])] * 2)
-
-
-def _outside(truth, found):
-    """RES frame 1: label 1 outside the frames of its row"""
-    return truth, replace(found, tracks=[Track(1, 0, 0)])
-
-
-def _absent(truth, found):
-    """RES frame 0: label 2 is missing (and in 1 more frames)"""
-    return truth, replace(found, tracks=[Track(1, 0, 1), Track(2, 0, 1)])
-
-
-def _no_rows(truth, found):
-    """RES/tracks.txt: no rows, the frames hold 1 labels"""
-    return truth, replace(found, tracks=[])
-
-
-def _row(truth, found):
-    """RES/tracks.txt: label 1: ends in frame 5, the last frame is 1"""
-    return truth, replace(found, tracks=[Track(1, 0, 5)])
-
-
-def _problem_of_the_truth(truth, found):
-    """truth frame 1: label 1 is missing"""
-    return replace(truth, name="truth", frames=[np.ones(4, int), np.zeros(4, int)]), found
-
-
-def _mask_beyond(truth, found):
-    """seg.tif: the sequence has 2 frames"""
-    return replace(truth, masks=[Mask(2, lambda: np.ones(4, int), None, "seg.tif")]), found
-
-
-def _mask_of_another_shape(truth, found):
-    """seg.tif: truth and prediction must have the same shape"""
-    return replace(truth, masks=[Mask(1, lambda: np.ones(3, int), None, "seg.tif")]), found
-
-
-def _plane_of_a_flat_frame(truth, found):
-    """seg.tif: no plane 1 in a frame of shape (4,)"""
-    return replace(truth, masks=[Mask(1, lambda: np.ones(4, int), 1, "seg.tif")]), found
-
-
-MISTAKES = [
-    _number_of_frames,
-    _shape,
-    _one_other_shape,
-    _floats,
-    _nan,
-    _negative,
-    _no_row,
-    _outside,
-    _absent,
-    _no_rows,
-    _row,
-    _problem_of_the_truth,
-    _mask_beyond,
-    _mask_of_another_shape,
-    _plane_of_a_flat_frame,
-]
+RESULTS = {
+    "RES: 1 frames, truth has 2": {"frames": [ONES], "tracks": [Track(1, 0, 0)]},
+    "RES: frames of shape (5,), truth has (4,)": {"frames": [np.ones(5, int)] * 2},
+    "RES frame 1: shape (5,), the first frame has (4,)": {"frames": [ONES, np.ones(5, int)]},
+    "RES frame 1: labels of dtype float64, expected integers": {"frames": [ONES, np.ones(4)]},
+    "RES frame 0: labels of dtype float32, expected integers": {
+        "frames": [np.full(4, np.nan, np.float32), ONES]
+    },
+    "RES frame 1: label -3 is negative": {"frames": [ONES, np.full(4, -3)]},
+    "RES frame 0: label 9 has no row (and in 1 more frames)": {
+        "frames": [np.array([1, 1, 9, 0])] * 2
+    },
+    "RES frame 1: label 1 outside the frames of its row": {"tracks": [Track(1, 0, 0)]},
+    "RES frame 0: label 2 is missing (and in 1 more frames)": {
+        "tracks": [Track(1, 0, 1), Track(2, 0, 1)]
+    },
+    "RES/tracks.txt: no rows, the frames hold 1 labels": {"tracks": []},
+    "RES/tracks.txt: label 1: ends in frame 5, the last frame is 1": {"tracks": [Track(1, 0, 5)]},
+}
+TRUTHS = {
+    "truth frame 1: label 1 is missing": {"name": "truth", "frames": [ONES, 0 * ONES]},
+    "seg.tif: the sequence has 2 frames": {"masks": mask(2)},
+    "seg.tif: truth and prediction must have the same shape": {"masks": mask(1, size=3)},
+    "seg.tif: no plane 1 in a frame of shape (4,)": {"masks": mask(1, planes=1)},
+}
 
 
 def test_a_plane_below_the_last_is_refused():
@@ -223,12 +164,14 @@ def test_a_plane_below_the_last_is_refused():
         match_tracks(*planes(Mask(0, [[1] * 4], 3)))
 
 
-@pytest.mark.parametrize("mistake", MISTAKES)
-def test_explains(mistake):
+@pytest.mark.parametrize("message", [*RESULTS, *TRUTHS])
+def test_explains(message):
+    truth = replace(films.one_track(2), **TRUTHS.get(message, {}))
     found = replace(films.one_track(2), name="RES", table="RES/tracks.txt")
-    expected = rf"^1 format error, nothing was scored: {re.escape(mistake.__doc__)}"
+    found = replace(found, **RESULTS.get(message, {}))
+    expected = rf"^1 format error, nothing was scored: {re.escape(message)}"
     with pytest.raises(InputError, match=expected):
-        match_tracks(*mistake(films.one_track(2), found))
+        match_tracks(truth, found)
 
 
 def test_all_problems_of_both_sides_stand_in_one_message():
