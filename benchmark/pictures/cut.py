@@ -91,7 +91,7 @@ def cut_case(
     results, output, case
         The run, the output to show, and a case with one input at least.
     algorithms : sequence of str
-        Those whose outputs are read.
+        Algorithms with outputs to read.
     neighbour : Path, optional
         A real image, read where there is no truth.
 

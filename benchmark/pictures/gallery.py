@@ -1,6 +1,5 @@
 """Pictures of cases for a page: planes with outlines as layers, images with their differences."""
 
-import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,8 +12,6 @@ from benchmark.pictures.planes import PLANES, boundary, grey, shown, shrink, siz
 from benchmark.results.results import CaseFiles, Results
 from cytosuite.errors import CytosuiteError
 from cytosuite.tasks import Kind, Socket
-
-LOGGER = logging.getLogger(__name__)
 
 SIDES = (420, 300, 210)  # px of the longest side; the next one where a case takes too many bytes
 CASES: Mapping[Kind, int] = {"labels": 24, "image": 12}  # pictured at most, by kind of output
@@ -111,7 +108,7 @@ def draw_all(
     results, output, cases
         The run, the output to show, and the cases to draw.
     algorithms : sequence of str
-        Those whose outputs are drawn; the n-th one's drawings carry the CSS class ``a<n>``.
+        Algorithms with outputs to draw; drawings of the n-th carry the CSS class ``a<n>``.
     limit : int
         Bytes that all views together may take; each case has an equal share of the rest.
     """
@@ -123,7 +120,6 @@ def draw_all(
         try:
             case = cut_case(results, output, files, algorithms, neighbour)
         except (CytosuiteError, OSError) as error:
-            LOGGER.warning("%s: no picture: %s", files.name, error)
             problems.append(f"{files.name}: {error}")
             continue
         for side in SIDES:
@@ -139,7 +135,7 @@ def draw_all(
 
 
 def draw(case: CutCase, kind: Kind, side: int = SIDES[0]) -> CaseView:
-    """Return the planes of one case: outlines over the input, or images beside each other.
+    """Return the planes of one case: outlines over the input, or images next to each other.
 
     Parameters
     ----------

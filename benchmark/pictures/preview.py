@@ -1,4 +1,4 @@
-"""Small pictures: beside a case or a result, and of real and simulated stacks."""
+"""Pictures of a case, of a result next to its image, and of real and simulated stacks."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -74,7 +74,7 @@ def write_preview(
 
 
 def write_result(path: Path, image: Volume, output: Volume, kind: Kind) -> None:
-    """Write the XY plane of an image beside that of an output, in their own resolution.
+    """Write the XY plane of an image next to that of an output, in their own resolution.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ from benchmark.results.results import Pooled
 LOW, HIGH = 210.0, 320.0  # px: height with few algorithms, and with more than have colours
 TOP, BOTTOM = 10.0, 26.0  # px above the best and below the worst value
 LEFT = 9.0  # % of the width for the numbers of the axis
-STEP = 1.7  # % between algorithms whose intervals would cover each other
+STEP = 1.7  # % between algorithms, so that their intervals do not cover each other
 WIDE = 5  # groups from which a figure has the width of the page
 LETTERS, LETTERS_WIDE = 62, 130  # of all labels below the axis together
 # Distinct by shape as well as by colour.

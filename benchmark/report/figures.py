@@ -48,12 +48,7 @@ def value(metric: Metric[Any], found: float, axis: Axis, failure: str = "") -> M
 
 
 def heat(goodness: float | None) -> str:
-    """Return a CSS style for a value: orange below the middle of the range, blue above.
-
-    Parameters
-    ----------
-    goodness : float or None
-        0 (worst) to 1 (best); None gives no colour.
+    """Return a CSS style for a goodness of 0 to 1: orange below the middle, blue above it.
 
     Notes
     -----

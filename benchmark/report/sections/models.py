@@ -15,20 +15,12 @@ def view(index: Index) -> list[Record] | None:
 def markdown(_: Index, records: list[Record]) -> list[str]:
     """Return the chosen models as a table."""
     heads = ("case", "algorithm", "model", "cost", "fallback", "no model has this")
-    return table(
-        heads,
-        [
-            (
-                record.case,
-                record.algorithm,
-                record.model,
-                number(record.selection.cost),
-                "fallback" if record.selection.fallback else "",
-                ", ".join(record.selection.broken),
-            )
-            for record in records
-        ],
-    )
+    rows = []
+    for record in records:
+        own = record.selection
+        words = (number(own.cost), "fallback" if own.fallback else "", ", ".join(own.broken))
+        rows.append((record.case, record.algorithm, record.model, *words))
+    return table(heads, rows)
 
 
 TEMPLATE = """

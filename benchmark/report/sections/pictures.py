@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from benchmark.pictures.gallery import ALGORITHMS, CASES, CaseView, VolumeView, choose, draw_all
+from benchmark.pictures.gallery import ALGORITHMS, CASES, VolumeView, choose, draw_all
 from benchmark.pictures.png import FULL
 from benchmark.report.index import Index
 from benchmark.report.section import ReportSection
@@ -28,8 +28,8 @@ def view(index: Index) -> dict[str, Any] | None:
     dict or None
         Worst cases first, if they are judged by the scores of the best algorithm:
 
-        - views : of cases; typical : one of them, and its row to show alone
-        - names : algorithms whose outputs are drawn
+        - views : of cases
+        - names : algorithms with drawn outputs
         - outlines, truth, matches : whether outputs are outlines, and a truth and its matches shown
         - lead : sentences that explain the pictures
         - left_out, problems : cases that are not shown, and sentences why some cannot be drawn
@@ -50,7 +50,6 @@ def view(index: Index) -> dict[str, Any] | None:
     rows = [row for view in views for row in view.rows]
     return {
         "views": views,
-        "typical": _typical(views),
         "names": names,
         "outlines": outlines,
         "truth": truth,
@@ -59,15 +58,6 @@ def view(index: Index) -> dict[str, Any] | None:
         "left_out": [name for name in cases if name not in order],
         "problems": problems,
     }
-
-
-def _typical(views: list[CaseView]) -> tuple[CaseView, VolumeView] | None:
-    """Return the case in the middle, and its row to show alone: an output, if there is one."""
-    if not views:
-        return None
-    middle = views[len(views) // 2]
-    outputs = [row for row in middle.rows if row.title == "Output" and row.classes == "a0"]
-    return middle, [*outputs, *middle.rows][0]
 
 
 def _lead(rows: list[VolumeView], outlines: bool, truth: bool, matches: bool) -> list[str]:

@@ -16,9 +16,8 @@ def view(index: Index) -> dict[str, str]:
 def markdown(index: Index, facts: dict[str, str]) -> list[str]:
     """Return the facts as a table, and the command."""
     command = index.results.command.replace("```", "` ` `")
-    return table(("fact", "value"), facts.items()) + (
-        ["", "```sh", command, "```"] if command else []
-    )
+    script = ["", "```sh", command, "```"] if command else []
+    return table(("fact", "value"), facts.items()) + script
 
 
 TEMPLATE = """

@@ -60,7 +60,7 @@ def test_the_legend_names_the_controls_that_are_there(make, task):
     assert ("controls" in text) == bool(there)
 
 
-def test_means_and_sets_are_told_apart(make):
+def test_means_and_sets_are_distinguished(make):
     _, text, _ = shown(make(task="fuse"))
     assert "Dots are means over the cases, failed ones included with the worst value; lines" in text
     assert "diamonds" not in text
