@@ -14,7 +14,7 @@ McFadden, A method of simulated moments, Econometrica 57 (1989), doi:10.2307/191
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import exp, inf, isfinite, log, nan, pi
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -42,8 +42,7 @@ TIGHTER = 0.7  # gap between nuclei where some draws found no room
 WIDER, TRIES = 1.12, 6  # tissue in which nuclei find no room is tried again so much wider
 
 
-@dataclass(frozen=True, slots=True)
-class Fit:
+class Fit(NamedTuple):
     """Result of a fit.
 
     Parameters
@@ -76,19 +75,14 @@ def fit(
 
     Parameters
     ----------
-    real : StackStatistics
-        Of the real stacks.
-    begin : Start
-        First estimates; knobs without one stay out.
+    real, begin : StackStatistics, Start
+        Of the real stacks; knobs without a first estimate stay out.
     simulate : callable
         ``simulate(parameters, seed)`` returns a stack and its labels.
-    rounds, cases, seed : int
-        Number of rounds (that with the smallest misfit counts), stacks simulated in a round, and
-        the seed of the first.
+    rounds, cases, seed, say
+        See `datasets.calibration.calibrate.calibrate`; the round with the smallest misfit counts.
     margin : float
         Share by which ranges go beyond the 10 % and 90 % quantiles of the real stacks.
-    say : callable
-        Receives a line per round.
 
     Raises
     ------
@@ -135,9 +129,7 @@ def _in_words(known: Sequence[tuple[Knob, float]]) -> str:
     """Return the largest misfits of a round as a line."""
     rows = sorted(known, key=lambda row: -abs(row[1] / row[0].response) / row[0].step)
     words = [
-        f"{knob.statistic} {np.expm1(value):+.0%}"
-        if knob.seen == "log"
-        else f"{knob.statistic} {value:+.3g}"
+        knob.statistic + (f" {np.expm1(value):+.0%}" if knob.seen == "log" else f" {value:+.3g}")
         for knob, value in rows[:4]
     ]
     return "missing " + ", ".join(words) if words else "nothing to compare"
@@ -146,14 +138,7 @@ def _in_words(known: Sequence[tuple[Knob, float]]) -> str:
 def draw(
     simulate: Simulate, parameters: Mapping[str, Any], seeds: Sequence[int]
 ) -> tuple[list[Stack], int]:
-    """Return stacks drawn from one recipe, without those that have no room for their nuclei.
-
-    Returns
-    -------
-    stacks : list of (Volume, (Z, Y, X) integer array)
-        Images with labels.
-    refused : int
-        Seeds that gave none.
+    """Return stacks drawn from one recipe, and the number of seeds without room for the nuclei.
 
     Raises
     ------
@@ -175,16 +160,14 @@ def draw(
 def statistics_of(
     real: StackStatistics, stacks: Sequence[Stack], dark: float | None
 ) -> StackStatistics:
-    """Return the statistics of simulated stacks.
+    """Return the statistics of simulated stacks, by their labels only if real ones have some.
 
     Parameters
     ----------
     real : StackStatistics
-        Of the real stacks: simulated labels are used only if some of these were annotated.
-    stacks : sequence of (Volume, (Z, Y, X) integer array)
-        Images with labels.
-    dark : float or None
-        Counts in the dark, see `datasets.calibration.measure.measure`.
+        Of the real stacks.
+    stacks, dark
+        See `datasets.calibration.measure.measure`.
     """
     return measure(stacks if real.annotated else [(image, None) for image, _ in stacks], dark=dark)
 

@@ -40,14 +40,10 @@ class Noise:
         Why a value is missing or uncertain, else empty.
     slope : float
         Growth of the variance with the mean, counts: gain times (1 + excess).
-    gain : float
-        Counts per photon.
-    excess : float
-        Variance added by multiplication, relative to shot noise.
-    offset : float
-        Counts in the dark.
-    read_counts : float
-        Standard deviation of the electronic noise in counts.
+    gain, excess : float
+        Counts per photon; variance added by multiplication, relative to shot noise.
+    offset, read_counts : float
+        Counts in the dark; standard deviation of the electronic noise in counts.
     """
 
     correlation: float
@@ -118,11 +114,7 @@ def noise_of(image: Volume) -> Noise:
 
 
 def transfer_curve(array: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-    """Return mean, variance and third cumulant of the noise at several levels of brightness.
-
-    Parameters
-    ----------
-    array : (Z, Y, X) float array
+    """Return mean, variance and third cumulant of a stack's noise at levels of brightness.
 
     Returns
     -------

@@ -50,9 +50,7 @@ def start(real: StackStatistics, volumes: Sequence[Volume], margin: float) -> St
 
     Parameters
     ----------
-    real : StackStatistics
-        Of the real stacks.
-    volumes : sequence of Volume
+    real, volumes : StackStatistics, sequence of Volume
         The real stacks.
     margin : float
         Share by which measured ranges are widened.
@@ -163,7 +161,7 @@ def _detector(
         gain, excess = gain * (1 + excess) / left, 0.0
         notes.append(
             f"noise of neighbours is correlated ({correlation:.2f}): gain is that of the image "
-            f"before a blur of {sigma:g} voxels, multiplication noise cannot be told"
+            f"before a blur of {sigma:g} voxels, multiplication noise cannot be measured"
         )
     if not (isfinite(gain) and gain > 0):
         offset = float(np.quantile(real.outside, 0.001))

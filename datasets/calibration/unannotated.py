@@ -33,22 +33,20 @@ def segment(image: Volume) -> NDArray[np.uint16]:
     ----------
     Li and Tam, Pattern Recognition Letters 19 (1998), doi:10.1016/S0167-8655(98)00057-9.
     """
-    array = stack(image).astype(np.float32)
-    spacing = np.asarray(image.spacing)
+    array, spacing = stack(image).astype(np.float32), np.asarray(image.spacing)
     smooth = ndimage.gaussian_filter(array, SMOOTH_UM / spacing)
     if smooth.max() <= smooth.min():
         return np.zeros(array.shape, np.uint16)
     mask = smooth > threshold_li(smooth)
     depth = ndimage.distance_transform_edt(mask, sampling=image.spacing)
     depth = ndimage.gaussian_filter(depth, SMOOTH_UM / spacing)
-    size = tuple(2 * int(np.ceil(APART_UM / step)) + 1 for step in image.spacing)
-    seeds = peak_local_max(depth, footprint=np.ones(size, bool), labels=mask, exclude_border=False)
+    around = np.ones(2 * np.ceil(APART_UM / spacing).astype(int) + 1, bool)
+    seeds = peak_local_max(depth, footprint=around, labels=mask, exclude_border=False)
     peaks = np.zeros(array.shape, bool)
     peaks[tuple(seeds.T)] = True
     markers, _ = ndimage.label(peaks, np.ones((3, 3, 3)))  # neighbours of equal depth are one seed
     found = watershed(-depth, markers, mask=mask)
-    sizes = np.bincount(found.ravel()) * spacing.prod()
-    kept = sizes >= SMALLEST_UM3
+    kept = np.bincount(found.ravel()) * spacing.prod() >= SMALLEST_UM3
     kept[0] = False
     numbers = np.where(kept, np.cumsum(kept), 0).astype(np.uint16)
     return np.asarray(numbers[found])
