@@ -12,8 +12,6 @@ from benchmark.results.ranking import Standing, Summary
 from benchmark.results.results import Results
 from cytosuite.metrics import Metric
 
-UNKNOWN = Summary("", math.nan, math.nan, math.nan, math.nan, n=0, undefined=0, failed=0)
-
 
 @dataclass(frozen=True)
 class Index:
@@ -56,7 +54,7 @@ class Index:
 
     def summary(self, entry: Standing, metric: Metric[Any]) -> Summary:
         """Return a metric of one standing, NaN where there is none: a control has a mean alone."""
-        found = entry.summaries.get(metric.name, UNKNOWN)
+        found = entry.summaries.get(metric.name, Summary())
         alone = replace(found, low=math.nan, high=math.nan, pooled=math.nan)
         return alone if entry.control else found
 
@@ -100,8 +98,7 @@ def index(results: Results) -> Index:
         records[algorithm][case] = record
     cases = chain((case.name for case in results.cases), *records.values(), *values.values())
     ranked = [entry for entry in results.standings if not entry.control]
-    by_name = {metric.name: metric for metric in results.metrics}
-    primary = [by_name[name] for name in results.primary if name in by_name]
+    primary = [metric for metric in results.metrics if metric.name in results.primary]
     return Index(
         results,
         {case: place for place, case in enumerate(dict.fromkeys(cases))},

@@ -64,8 +64,6 @@ class Summary:
 
     Parameters
     ----------
-    metric : str
-        Name of the metric.
     mean : float
         Mean over the `n` cases, NaN if there is none; for a metric of the whole set its value.
     low, high : float
@@ -80,14 +78,13 @@ class Summary:
         Cases that failed; they are in the mean with the worst value, if the metric has one.
     """
 
-    metric: str
-    mean: float
-    low: float
-    high: float
-    pooled: float
-    n: int
-    undefined: int
-    failed: int
+    mean: float = nan
+    low: float = nan
+    high: float = nan
+    pooled: float = nan
+    n: int = 0
+    undefined: int = 0
+    failed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +243,7 @@ def _summary(
         ends = np.percentile(total[size > 0] / size[size > 0], ENDS)
         low, high = np.clip(ends, values[defined].min(), values[defined].max()).tolist()  # rounding
     counts = int((~defined & (failed == 0)).sum()), int((failed == 1).sum())
-    return Summary(metric.name, mean, low, high, pooled, n, *counts)
+    return Summary(mean, low, high, pooled, n, *counts)
 
 
 def _ranks(metric: Metric[Any], values: Floats, failed: Floats) -> list[int]:

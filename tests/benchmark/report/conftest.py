@@ -95,7 +95,7 @@ def standing(task, scores, name, rank, cases, failed=0, control=False):
         pooled = mean if metric.family == "labels" else math.nan
         lost = int(((mine["metric"] == metric.name) & (mine["status"] != "ok")).sum())
         summaries[metric.name] = Summary(
-            metric.name, mean, mean - reach, mean + reach, pooled, len(values), 0, lost
+            mean, mean - reach, mean + reach, pooled, len(values), 0, lost
         )
     return Standing(name, control, rank, summaries, cases, failed, 2.0, 10**9)
 
