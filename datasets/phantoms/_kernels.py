@@ -1,12 +1,9 @@
 """Compiled loops of stored nuclei: trilinear samples at the voxels of a grid."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from datasets.physics.grid import Array, Image
-from datasets.physics.nucleus_kernel import compiled
-
-Index = NDArray[np.int64]
+from datasets.physics.nucleus_kernel import Indices, compiled
 
 
 @compiled
@@ -39,7 +36,7 @@ def distances(
     origin: Array,
     to_axes: Array,
     limit: float,
-    found: Index,
+    found: Indices,
     position: Image,
     distance: Image,
 ) -> int:

@@ -17,7 +17,6 @@ MOST_SHIFT = (2 * WAVES) ** 0.5  # largest shift of a warp against its root mean
 NEARLY_CUBIC = 1.2  # axial against lateral step up to which voxels may be tilted freely
 STEEPEST = 0.35  # of a warp, root mean square: beyond it space begins to fold
 
-Mask = NDArray[np.bool_]
 Range = tuple[float, float]
 
 
@@ -184,7 +183,11 @@ def _pull_distance(phantom: Phantom, index: Array) -> Image:
 
 
 def _altered(
-    rng: np.random.Generator, light: Image, inside: Mask, limits: Alteration, spacing: Lengths
+    rng: np.random.Generator,
+    light: Image,
+    inside: NDArray[np.bool_],
+    limits: Alteration,
+    spacing: Lengths,
 ) -> Image:
     """Return intensities blurred or sharpened, and with another contrast."""
     width = rng.uniform(0, limits.blur_um)

@@ -21,8 +21,7 @@ from datasets.physics.grid import Lengths
 
 RECORD = "library.json"
 
-Pairs = list[tuple[str, Path, Path]]
-Facts = dict[str, object]
+Entry = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +30,8 @@ class LibrarySummary:
 
     Parameters
     ----------
-    folder : Path
-        The library.
-    stacks, nuclei, copies : int
-        Stacks read, nuclei cut from them, altered copies made.
+    folder, stacks, nuclei, copies : Path, int, int, int
+        The library; stacks read, nuclei cut from them, altered copies made.
     skipped : dict of str to int
         Objects that were not cut out, by reason.
     median_volume_um3 : float
@@ -88,9 +85,9 @@ def extract_to(
         raise InputError(f"augment_copies: expected 0 or more, found {augment_copies}")
     cutting, alteration = cutting or Cutting(), alteration or Alteration()
     rng = np.random.default_rng(seed)
-    sources: list[Facts] = []
+    sources: list[Entry] = []
     found: list[Extraction] = []
-    entries: list[Facts] = []
+    entries: list[Entry] = []
     with _new_library(folder) as temporary:
         for name, image, labels in _pairs(image_path, labels_path):
             found.append(_cut(image, labels, cutting))
@@ -181,7 +178,7 @@ def _cut(image: Path, labels: Path, cutting: Cutting) -> Extraction:
         raise InputError(f"{image}: {error}") from None
 
 
-def _pairs(image_path: Path, labels_path: Path | None) -> Pairs:
+def _pairs(image_path: Path, labels_path: Path | None) -> list[tuple[str, Path, Path]]:
     """Return name, image and labels of each stack."""
     if labels_path is None:
         items = [item for item in collect(image_path).items if LABELS.slug in item.files]
@@ -208,7 +205,7 @@ def _images(folder: Path) -> list[Path]:
     return sorted(path for path in found if not path.name.startswith("."))
 
 
-def _written(folder: Path, phantom: Phantom, source: str) -> Facts:
+def _written(folder: Path, phantom: Phantom, source: str) -> Entry:
     """Write a phantom and return its record."""
     write_phantom(folder, phantom)
     return {

@@ -15,7 +15,7 @@ PARTS = 3  # sample points per voxel and axis when a volume is measured
 def signed_distance(
     mask: NDArray[np.bool_], spacing: Lengths, volume_um3: float | None = None
 ) -> Image:
-    """Return the distance in µm of each voxel centre to the surface of a mask, negative inside.
+    """Return the distance (z, y, x), µm, of voxel centres to the surface of a mask; inside < 0.
 
     Parameters
     ----------
@@ -24,12 +24,8 @@ def signed_distance(
     spacing : tuple of float
         µm per voxel.
     volume_um3 : float, optional
-        Volume which the surface encloses; without it that of the mask's voxels.
-
-    Returns
-    -------
-    (z, y, x) float32 array
-        Interpolated trilinearly, it is negative in this volume.
+        Volume in which the distance, interpolated trilinearly, is negative; without it that of the
+        mask's voxels.
 
     Notes
     -----
@@ -52,16 +48,15 @@ def signed_distance(
     )
     voxel = float(np.prod(spacing))
     volume = np.count_nonzero(mask) * voxel if volume_um3 is None else volume_um3
-    values = between_voxels(found[_around(found < 2 * max(spacing))]).ravel()
+    values = _samples(found, spacing)
     moved = _level(values, volume / voxel * PARTS**3, voxel ** (1 / 3) / PARTS)
     return np.asarray(found - moved, np.float32)
 
 
 def enclosed_um3(distance: Image, spacing: Lengths) -> float:
     """Return the volume in µm³ where a field (z, y, x), interpolated trilinearly, is negative."""
-    near = distance[_around(distance < 2 * max(spacing))]
     voxel = float(np.prod(spacing))
-    values = between_voxels(near).ravel()
+    values = _samples(distance, spacing)
     return _covered(values, voxel ** (1 / 3) / PARTS) * voxel / PARTS**3
 
 
@@ -73,14 +68,18 @@ def between_voxels(field: NDArray[np.floating]) -> NDArray[np.floating]:
         below = values.take(np.maximum(np.arange(n) - 1, 0), axis)
         above = values.take(np.minimum(np.arange(n) + 1, n - 1), axis)
         shifts = (np.arange(PARTS) + 0.5) / PARTS - 0.5
-        values = np.concatenate(
-            [
-                (1 - abs(shift)) * values + abs(shift) * (above if shift > 0 else below)
-                for shift in shifts.astype(field.dtype)
-            ],
-            axis=3,
-        )
+        parts = [
+            (1 - abs(shift)) * values + abs(shift) * (above if shift > 0 else below)
+            for shift in shifts.astype(field.dtype)
+        ]
+        values = np.concatenate(parts, axis=3)
     return values
+
+
+def _samples(field: NDArray[np.floating], spacing: Lengths) -> NDArray[np.floating]:
+    """Return a signed distance (n,) at the points between the voxels of the body's box."""
+    inside = (field < 2 * max(spacing)).astype(np.uint8)
+    return between_voxels(field[ndimage.find_objects(inside)[0]]).ravel()
 
 
 def moments(inside: NDArray[np.bool_], spacing: Lengths, volume: float) -> tuple[Array, Array]:
@@ -158,14 +157,8 @@ def _level(values: NDArray[np.floating], cells: float, width: float) -> float:
     about = float(np.partition(values, rank)[rank])
     near = values[abs(values - about) < 2 * width]
     wanted = cells - np.count_nonzero(values <= about - 2 * width)
-    return float(
-        brentq(
-            lambda level: _covered(near - level, width) - wanted,
-            about - 1.5 * width,
-            about + 1.5 * width,
-            xtol=1e-5,
-        )
-    )
+    low, high = about - 1.5 * width, about + 1.5 * width
+    return float(brentq(lambda d: _covered(near - d, width) - wanted, low, high, xtol=1e-5))
 
 
 def _carried(mask: NDArray[np.bool_], height: Array, normal: Array, spacing: Lengths) -> Array:
@@ -182,9 +175,3 @@ def _carried(mask: NDArray[np.bool_], height: Array, normal: Array, spacing: Len
     straight = np.sqrt((foot**2).sum(axis=0))
     far = np.clip(distance / np.linalg.norm(spacing) - 0.5, 0, 1)
     return np.asarray((1 - far) * np.maximum(along, 0) + far * straight)
-
-
-def _around(mask: NDArray[np.bool_]) -> tuple[slice, slice, slice]:
-    """Return the bounding box of a mask."""
-    z, y, x = ndimage.find_objects(mask.astype(np.uint8))[0]
-    return z, y, x

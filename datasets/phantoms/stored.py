@@ -101,11 +101,8 @@ class StoredNuclei:
     def density(self, patch: Patch, grid: Grid, tile: Image) -> Image:
         """Return the dye (n,) in the voxels of a patch: the stored one, not that of the tile.
 
-        Returns
-        -------
-        (n,) float32 array
-            Mean `brightness` within the surface, times the share of the voxel inside of it. Where
-            voxels are larger than the phantom's, these are averaged.
+        It has the mean `brightness` within the surface, times the share of the voxel inside of it.
+        Where voxels are larger than the phantom's, these are averaged.
         """
         from datasets.phantoms import _kernels
 
@@ -187,10 +184,9 @@ def draw_stored(
         scale *= diameter_um / float(np.median(diameters))
     turned = rotations * signs[:, None, :]
     own = np.stack([phantom.rotation for phantom in library])[which]
+    axes = turned @ own
     # A mirrored ellipsoid is the turned one; a column's sign makes it a rotation again.
-    axes = (
-        turned @ own * np.stack([np.ones(count), np.ones(count), signs.prod(axis=1)], -1)[:, None]
-    )
+    axes[:, :, 2] *= signs.prod(axis=1)[:, None]
     return StoredNuclei(
         library=tuple(library),
         which=which,

@@ -23,8 +23,6 @@ from scipy import ndimage
 from cytosuite.errors import InputError
 from datasets.physics.grid import Image
 
-Counts = NDArray[np.uint8] | NDArray[np.uint16]
-
 BITS = (8, 12, 16)
 MOST_PHOTONS = 1e9  # per voxel; sums of repeats and their noise stay exact enough in float32
 BRIGHT = 0.9999  # quantile of the labelled light that an exposure is set by
@@ -127,20 +125,16 @@ class Detector:
             if not (isfinite(value) and value >= 0):
                 raise InputError(f"camera: {name} must be a number from 0 on, found {value:g}")
 
-    def expose(self, rng: np.random.Generator, photons: Image) -> Counts:
-        """Return the counts for some light.
+    def expose(self, rng: np.random.Generator, photons: Image) -> NDArray[np.unsignedinteger]:
+        """Return the counts (Z, Y, X) for some light: uint8 for 8 bits, else uint16.
+
+        Planes are drawn in turn: a stack given in pieces to one generator has the same bytes.
+        Memory: the result and some planes.
 
         Parameters
         ----------
-        rng : numpy Generator
-        photons : (Z, Y, X) float32 array
+        rng, photons : numpy Generator, (Z, Y, X) float32 array
             Expected number of detected photons per voxel and acquisition.
-
-        Returns
-        -------
-        (Z, Y, X) array
-            uint8 for 8 bits, else uint16. Planes are drawn in turn: a stack given in pieces to
-            one generator has the same bytes. Memory: the result and some planes.
 
         Raises
         ------
@@ -186,6 +180,8 @@ def gain_for_exposure(
 ) -> float:
     """Return the gain at which the brightest labelled light fills a share of the scale.
 
+    In counts per photon; 1 for an image without any light.
+
     Parameters
     ----------
     photons : (Z, Y, X) float32 array
@@ -196,11 +192,6 @@ def gain_for_exposure(
         Share of full scale, above 0, at which the 99.99 % quantile of the light lands.
     offset, bits : float, int
         See `Detector`.
-
-    Returns
-    -------
-    float
-        Counts per photon; 1 for an image without any light.
 
     Raises
     ------

@@ -14,7 +14,7 @@ distance from the nucleus in µm (for which the ellipsoid of semi-axes ``a + s``
 point), `r` the nucleus' mean radius, `w` the weight of the cell and `λ` the typical half gap
 between nuclei. Without weights and for spheres it is half the power ``d² - r²`` of a Laguerre
 diagram, with its plane faces and convex cells. It is zero on the nucleus for every weight
-``w < λ``, so that no nucleus reaches into another's cell; the usual ``d² - w`` has no such bound.
+``w < λ``, so that no nucleus reaches into another's cell, as it may with the usual ``d² - w``.
 Borders wrinkle because each weight varies in space by plane waves: as these are functions of the
 position, all results are the same for slabs of a grid, and borders for any voxel size.
 

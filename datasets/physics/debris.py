@@ -41,9 +41,8 @@ def fragments(
 
     Returns
     -------
-    Nuclei
-        P pieces, round and without structure, in the order of the nuclei.
-    centres_um : (P, 3) float array
+    Nuclei, (P, 3) float array
+        Pieces, round and without structure, in the order of the nuclei; their centres in µm.
     """
     radii, centres, bright = [np.zeros(0)], [np.zeros((0, 3))], [np.zeros(0)]
     for axes, turn, centre, light in zip(

@@ -20,10 +20,8 @@ class Grid:
 
     Parameters
     ----------
-    shape : tuple of int
-        Voxels along z, y, x.
-    spacing : tuple of float
-        µm per voxel.
+    shape, spacing : tuple of int, tuple of float
+        Voxels, and µm per voxel, along z, y, x.
     origin : tuple of float
         Position in µm of the outer corner of the first voxel.
     first : tuple of int

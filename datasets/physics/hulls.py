@@ -22,7 +22,7 @@ from cytosuite.errors import InputError
 from datasets.physics.grid import Array
 from datasets.physics.region import Region
 
-Index = NDArray[np.intp]
+Indices = NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,26 +44,18 @@ class Hulls:
     radii: Array
     matrices: Array
 
-    def closeness(self, first: Index, second: Index, apart_um: Array) -> Array:
+    def closeness(self, first: Indices, second: Indices, apart_um: Array) -> Array:
         """Return ``sqrt(F)`` (P,) of pairs at distance vectors (P, 3); below 1 they overlap."""
         return closeness(apart_um.T, self.forms(first, second))
 
-    def forms(self, first: Index, second: Index) -> Array:
+    def forms(self, first: Indices, second: Indices) -> Array:
         """Return the six different entries (6, P) of the matrices of the forms F of pairs."""
         s = self.radii[first] / (self.radii[first] + self.radii[second])
         rows, columns = (0, 1, 2, 0, 0, 1), (0, 1, 2, 1, 2, 2)
         entries = self.matrices[:, rows, columns].T
         a, b, c, d, e, f = (1 - s) * entries[:, first] + s * entries[:, second]
-        cofactors = np.stack(
-            [
-                b * c - f * f,
-                a * c - e * e,
-                a * b - d * d,
-                e * f - c * d,
-                d * f - b * e,
-                d * e - a * f,
-            ]
-        )
+        diagonal = b * c - f * f, a * c - e * e, a * b - d * d
+        cofactors = np.stack([*diagonal, e * f - c * d, d * f - b * e, d * e - a * f])
         determinant = a * cofactors[0] + d * cofactors[3] + e * cofactors[4]
         return np.asarray(s * (1 - s) / determinant * cofactors)
 
@@ -86,7 +78,7 @@ class Hulls:
         normals[close] = unit
         return excess, normals
 
-    def part(self, chosen: Index) -> "Hulls":
+    def part(self, chosen: Indices) -> "Hulls":
         """Return some of the ellipsoids."""
         return Hulls(
             self.inner[chosen], self.reach[chosen], self.radii[chosen], self.matrices[chosen]
@@ -102,17 +94,12 @@ def hulls(semi_axes_um: Array, rotations: Array) -> Hulls:
 
 
 def shrinkage(max_overlap: float) -> float:
-    """Return the factor that shrinks bodies to ellipsoids that may only touch.
+    """Return the factor of semi-axes that shrinks bodies to ellipsoids that may only touch.
 
     Parameters
     ----------
     max_overlap : float
         Share of a body's volume that one neighbour may cover, 0 to below 1.
-
-    Returns
-    -------
-    float
-        Factor of the semi-axes.
 
     Raises
     ------

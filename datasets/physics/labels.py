@@ -24,7 +24,7 @@ from datasets.physics.grid import Array, Grid, Image, Labels, Lengths
 
 Numbers = NDArray[np.int64]
 Blur = Callable[[Image, Lengths, float], Image]  # of an image, its spacing, and the depth, in µm
-Drawn = tuple[int, Box, Image, float, float]  # number, box, share of its voxels, depth, strength
+Object = tuple[int, Box, Image, float, float]  # number, box, share of its voxels, depth, strength
 
 T = TypeVar("T", np.uint16, np.uint8)
 
@@ -110,7 +110,7 @@ def visible(
     radii = bodies.semi_axes_um.prod(axis=1) ** (1 / 3) / grid.voxel_um
     brightness = np.sqrt(bodies.brightness)
 
-    def drawn() -> Iterator[Drawn]:
+    def drawn() -> Iterator[Object]:
         """Yield the nuclei that come near the image."""
         for patch in bodies.patches(centres_um, grid.wider(more.tolist()), grid.voxel_um / 2):
             i = patch.index
@@ -168,7 +168,7 @@ def widen(
 
 
 def _cut(
-    drawn: Iterable[Drawn],
+    drawn: Iterable[Object],
     grid: Grid,
     blur: Blur,
     level: float,
@@ -209,7 +209,12 @@ def _to_peak(image: Image) -> Image:
 def visibility(
     labels: Labels, photons: Image, *, read_noise: float, level: float
 ) -> NDArray[np.bool_]:
-    """Return a mask of the objects that stand out of the noise.
+    """Return a mask (M,) of the objects that stand out of the noise.
+
+    Their mean signal exceeds the background by
+    ``level * (read noise + 0.5 + 0.3 sqrt(background))`` photons, where the background is the
+    median of the unlabelled voxels of the box around the object, 3 voxels wider on every side; of
+    the whole image where there is none.
 
     Parameters
     ----------
@@ -221,14 +226,6 @@ def visibility(
         Standard deviation in photons.
     level : float
         0 keeps all, 1 is the usual limit of visibility for people.
-
-    Returns
-    -------
-    (M,) bool array
-        True where the mean signal exceeds the background by
-        ``level * (read noise + 0.5 + 0.3 sqrt(background))`` photons, where the background is the
-        median of the unlabelled voxels of the box around the object, 3 voxels wider on every side;
-        of the whole image where there is none.
     """
     free = labels == 0
     general = cache(lambda: float(np.median(photons[free])) if free.any() else 0.0)  # slow

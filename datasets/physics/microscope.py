@@ -15,7 +15,7 @@ from datasets.physics.psf import Sampled, centred
 
 MICROSCOPES = ("widefield", "confocal", "lightsheet")
 AXIAL = 3.0  # distances from focus to first axial zero that are computed on each side of it
-FARTHEST = 10.0  # such distances at most, where aberration moves light along z
+FARTHEST = 10.0  # of these distances at most, where aberration moves light along z
 RIM = 4.0  # Airy radii around the cone of light that are computed
 WIDEST = 24.0  # Airy radii from the axis at most
 THROUGH = 0.99  # of the sample's index: aperture above which no light comes through

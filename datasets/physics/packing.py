@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 
 from cytosuite.errors import InputError
 from datasets.physics.grid import Array
-from datasets.physics.hulls import Hulls, Index, check_room, closeness, hulls, shrinkage
+from datasets.physics.hulls import Hulls, Indices, check_room, closeness, hulls, shrinkage
 from datasets.physics.region import Region
 
 ROUNDS = 2000
@@ -22,7 +22,7 @@ TOLERANCE = 0.02  # of the centre distance: how deep two ellipsoids may still ov
 RENEW = 10  # rounds between searches for neighbours
 WINDOW = 200  # rounds over which progress is judged
 FREE = 20  # rounds between searches for bodies stuck where the tissue is too thin
-TRIES = 64  # places drawn for such a body
+TRIES = 64  # places drawn for a stuck body
 SKIN_UM = 1.5  # neighbours are searched this much farther than they can touch
 
 
@@ -34,10 +34,10 @@ def pack(
     *,
     gap_um: float = 0.0,
     max_overlap: float = 0.0,
-    groups: Sequence[tuple[Index, Region]] = (),
+    groups: Sequence[tuple[Indices, Region]] = (),
     rounds: int = ROUNDS,
 ) -> Array:
-    """Return centres of ellipsoids that do not overlap and lie inside a region.
+    """Return centres (N, 3) in µm of ellipsoids that do not overlap and lie inside a region.
 
     Parameters
     ----------
@@ -56,11 +56,6 @@ def pack(
         for the caller to see that the regions do not overlap.
     rounds : int
         Relaxation rounds before giving up.
-
-    Returns
-    -------
-    (N, 3) float array
-        µm.
 
     Raises
     ------
@@ -85,7 +80,7 @@ def _relax(
     centres: Array,
     shrunk: Hulls,
     whole: Hulls,
-    homes: list[tuple[Index, Region]],
+    homes: list[tuple[Indices, Region]],
     rounds: int,
 ) -> None:
     """Move ellipsoids in place until the shrunk ones are free of overlap, the whole ones inside."""
@@ -112,7 +107,7 @@ def _relax(
     raise InputError(_explain(centres, shrunk, whole, homes, number))
 
 
-def _neighbours(centres: Array, bodies: Hulls) -> tuple[Index, Index]:
+def _neighbours(centres: Array, bodies: Hulls) -> tuple[Indices, Indices]:
     """Return pairs that could soon touch."""
     if len(centres) < 2:
         return np.zeros(0, np.intp), np.zeros(0, np.intp)
@@ -124,7 +119,7 @@ def _neighbours(centres: Array, bodies: Hulls) -> tuple[Index, Index]:
     return np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])
 
 
-def _separate(centres: Array, pairs: tuple[Index, Index], forms: Array) -> float:
+def _separate(centres: Array, pairs: tuple[Indices, Indices], forms: Array) -> float:
     """Move overlapping pairs apart in place and return the deepest relative overlap before."""
     first, second = pairs
     columns = np.ascontiguousarray(centres.T)
@@ -141,7 +136,7 @@ def _separate(centres: Array, pairs: tuple[Index, Index], forms: Array) -> float
     return float(1.0 - near.min())
 
 
-def _draw_back(centres: Array, bodies: Hulls, homes: list[tuple[Index, Region]]) -> float:
+def _draw_back(centres: Array, bodies: Hulls, homes: list[tuple[Indices, Region]]) -> float:
     """Move bodies into their regions in place; return the largest excess, in radii."""
     worst = 0.0
     for chosen, home in homes:
@@ -153,7 +148,7 @@ def _draw_back(centres: Array, bodies: Hulls, homes: list[tuple[Index, Region]])
 
 
 def _free(
-    rng: np.random.Generator, centres: Array, bodies: Hulls, homes: list[tuple[Index, Region]]
+    rng: np.random.Generator, centres: Array, bodies: Hulls, homes: list[tuple[Indices, Region]]
 ) -> bool:
     """Move bodies out of too thin tissue; return whether any was moved."""
     moved = False
@@ -173,7 +168,7 @@ def _free(
 
 
 def _explain(
-    centres: Array, shrunk: Hulls, whole: Hulls, homes: list[tuple[Index, Region]], rounds: int
+    centres: Array, shrunk: Hulls, whole: Hulls, homes: list[tuple[Indices, Region]], rounds: int
 ) -> str:
     """Return the message for a density that cannot be reached."""
     first, second = _neighbours(centres, shrunk)

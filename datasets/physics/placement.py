@@ -17,7 +17,7 @@ from scipy.spatial import cKDTree
 
 from cytosuite.errors import InputError
 from datasets.physics.grid import Array
-from datasets.physics.hulls import Hulls, Index, check_room, hulls, shrinkage, too_large
+from datasets.physics.hulls import Hulls, Indices, check_room, hulls, shrinkage, too_large
 from datasets.physics.region import Region
 from datasets.physics.tissue import ellipsoid
 
@@ -41,7 +41,7 @@ def scatter(
     gap_um: float = 0.0,
     max_overlap: float = 0.0,
     break_criterion: int = 1000,
-) -> tuple[Array, Index]:
+) -> tuple[Array, Indices]:
     """Place ellipsoids one by one at random positions where they are free of overlap.
 
     Parameters
@@ -96,7 +96,7 @@ def scatter(
 
 
 def _hit(
-    bodies: Hulls, candidates: Index, points: Array, placed: Index, tree: cKDTree | None
+    bodies: Hulls, candidates: Indices, points: Array, placed: Indices, tree: cKDTree | None
 ) -> NDArray[np.bool_]:
     """Return a mask of the candidates at points (n, 3) that overlap placed bodies (`tree`)."""
     if tree is None or not len(candidates):
@@ -114,7 +114,7 @@ def _hit(
     return np.asarray(hit)
 
 
-def _conflicts(bodies: Hulls, candidates: Index, points: Array) -> list[list[int]]:
+def _conflicts(bodies: Hulls, candidates: Indices, points: Array) -> list[list[int]]:
     """Return for each candidate the earlier ones it overlaps."""
     earlier: list[list[int]] = [[] for _ in candidates]
     if len(candidates) > 1:
@@ -127,7 +127,7 @@ def _conflicts(bodies: Hulls, candidates: Index, points: Array) -> list[list[int
 
 
 def _judge(
-    free: Index, conflicts: list[list[int]], limits: tuple[int, int, int], *, again: bool
+    free: Indices, conflicts: list[list[int]], limits: tuple[int, int, int], *, again: bool
 ) -> tuple[list[int], int, int]:
     """Return the accepted trials, the number of trials made and the failures since the last.
 

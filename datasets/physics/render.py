@@ -17,13 +17,13 @@ from datasets.physics.spread_sampled import SampledSpread, add_means
 
 Paint = Callable[[Grid], Image]
 Watch = Callable[[str, Image], None]
-Spread = GaussianSpread | SampledSpread
+LightSpread = GaussianSpread | SampledSpread
 
 MAX_BYTES = 256 * 2**20  # for a slab and all computed from it, the result not counted
 STEPS = ("dye", "attenuated", "light")  # that can be watched
 
 
-def spread_of(psf: Psf, grid: Grid, detector: Grid) -> Spread:
+def spread_of(psf: Psf, grid: Grid, detector: Grid) -> LightSpread:
     """Return the way of light from a grid to a detector through a point spread function.
 
     Raises `InputError` if that is larger than the simulated volume.
@@ -117,7 +117,7 @@ def render(
     return out
 
 
-def slabs(grid: Grid, spread: Spread, max_bytes: int) -> list[tuple[int, int]]:
+def slabs(grid: Grid, spread: LightSpread, max_bytes: int) -> list[tuple[int, int]]:
     """Return first plane and end of slabs, of one thickness but for the last.
 
     `max_bytes` holds the dye and tissue of a slab and the memory of the spread, not the result, nor

@@ -18,14 +18,7 @@ WAVES = 6  # of each degree, about random axes
 def ellipsoid(centre_um: Lengths, semi_axes_um: Lengths) -> Region:
     """Return an ellipsoid of tissue, axes along z, y, x.
 
-    Parameters
-    ----------
-    centre_um, semi_axes_um : tuple of float
-
-    Raises
-    ------
-    InputError
-        If a semi-axis is not positive.
+    Raises `InputError` if a semi-axis is not positive.
     """
     if min(semi_axes_um) <= 0:
         raise InputError(f"semi-axes of tissue must be positive, found {semi_axes_um} µm")
