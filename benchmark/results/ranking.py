@@ -1,4 +1,4 @@
-"""Who is best, by how much, and how sure that is: means over cases, intervals and ranks.
+"""Rank algorithms by their means over cases, and give the intervals of means and pooled values.
 
 Notes
 -----
@@ -13,8 +13,8 @@ The interval is the percentile bootstrap over cases. The same drawn cases serve 
 and metrics, so that intervals are not blurred by different draws. It says how the mean would
 vary with other cases; for fewer than `FEWEST` defined cases it would be too narrow and is NaN.
 
-The interval of a pooled value, whose cases weigh differently, is that of the jackknife over
-cases with Student's t. Simulated ratios of 3 to 8 cases lay in it 93 to 94 times of 100.
+The interval of a pooled value, in which cases have different weights, is that of the jackknife
+over cases with Student's t. Of simulated ratios of 3 to 8 cases, 93 to 94 of 100 lay in it.
 
 References
 ----------

@@ -48,11 +48,10 @@ def score_sets(
     )
     objects = _readers([case.socket(LABELS.slug) for case in dataset.cases])
     labels = {c.name: own for c, own in zip(dataset.cases, objects, strict=False)}
-    inputs = ImageSet((), objects)
-    offered = [m for m in wanted if not m.evidence.missing(set_facts(real, inputs))]
+    possible = set_facts(real, ImageSet((), objects))
+    offered = [metric for metric in wanted if not metric.evidence.missing(possible)]
     for control in BOARDS[task.name].controls:
-        answers = ImageSet(_answers(control, dataset, task), inputs.labels)
-        images = rest if control == "real" else answers
+        images = rest if control == "real" else ImageSet(_answers(control, dataset, task), objects)
         if images.images:
             yield measure(control, "", offered, set_facts(real, images))
     for job in jobs:
