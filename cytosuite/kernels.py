@@ -37,7 +37,7 @@ def keep(name: str, store: Path | None = None) -> int:
     RuntimeError
         If the module was already imported in this process, so that its loops lie elsewhere.
     ModuleNotFoundError
-        If there is no such module.
+        If the module does not exist.
     """
     if name in sys.modules:
         raise RuntimeError(f"{name} was imported before its cache was chosen")

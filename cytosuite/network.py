@@ -25,7 +25,7 @@ class Prediction(NamedTuple):
 
     values: Image  # (C, Z, Y, X), 0 in tiles that were skipped
     tiles: int
-    skipped: int  # tiles that the network was not asked for
+    skipped: int  # tiles without a pass of the network
 
 
 def device() -> str:
@@ -97,7 +97,7 @@ def predict_tiles(
     activate : callable, optional
         Applied to the (C, Z, Y, X) tensor of a tile.
     skip : callable, optional
-        Says for the input of a tile whether it is empty: the network is not asked.
+        True for the input of a tile that is left at 0, without the network.
     device : str
         Device of the network.
 

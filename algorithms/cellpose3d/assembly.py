@@ -20,7 +20,7 @@ class Assembly:
     -----
     Every block sees a margin beyond its core. An object is *owned* by one block, which writes all
     of it; a block lends to every other object that lies in its core a number for its voxels
-    there, until the owner comes. So an object is found once where neighbours see the same, and
+    there, until its owner writes it. So an object is found once where neighbours see the same, and
     where they do not, it is cut at the border of a core, but neither lost nor found twice:
 
     * voxels of an owned object stay its own;

@@ -15,14 +15,14 @@ from cytosuite.tiling import Box, Tile, fit, least, plan
 
 AGREEMENT = 2  # voxels by which neighbouring blocks may differ about the centre of an object
 SAMPLE = 2**24  # voxels that statistics are taken from, where a volume has more
-BRICK = (8, 64, 64)  # voxels of a piece of such a sample
+BRICK = (8, 64, 64)  # voxels of a piece of that sample
 _TILE_BYTES = 180  # per voxel of a tile, within the network (136 measured)
 _VOXEL_BYTES = 64  # per working voxel of a block, from the image to the labels
 _HELD_BYTES = 28  # of these bytes, those held until labels are on the grid of the image
 _IMAGE_BYTES = 28  # per voxel of the image within a block, where that has another grid
 _LABEL_BYTES = 4  # per voxel of the image
 _SMALL = (64, 192, 192)  # tile where memory is short: more voxels are computed, in a quarter of it
-_SHARE = 3  # a tile may take this part of the memory
+_SHARE = 3  # a tile may take a third of the memory
 _AXIAL = 1.5  # factor by which nuclei look longer along z
 _REACH = 3.0  # standard deviations of a Gaussian
 

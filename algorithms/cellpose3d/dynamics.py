@@ -202,18 +202,14 @@ def _interpolated(flow: torch.Tensor, points: torch.Tensor, size: torch.Tensor) 
     up = torch.where(low + 1 < size, stride, 0)
     at = (low * stride).sum(dim=1)
 
-    def along_x(place: torch.Tensor) -> torch.Tensor:
-        """Return the flow between a voxel and the next along x."""
-        left = flow[:, place]
-        return left + weight[:, 2] * (flow[:, place + up[:, 2]] - left)
+    def between(place: torch.Tensor, axis: int) -> torch.Tensor:
+        """Return the flow between voxels and the next along an axis and those after it."""
+        if axis == len(size):
+            return flow[:, place]
+        left = between(place, axis + 1)
+        return left + weight[:, axis] * (between(place + up[:, axis], axis + 1) - left)
 
-    def along_y(place: torch.Tensor) -> torch.Tensor:
-        """Return the flow between a row and the next along y."""
-        left = along_x(place)
-        return left + weight[:, 1] * (along_x(place + up[:, 1]) - left)
-
-    left = along_y(at)
-    return (left + weight[:, 0] * (along_y(at + up[:, 0]) - left)).T
+    return between(at, 0).T
 
 
 def _slide(domain: torch.Tensor, here: torch.Tensor, there: torch.Tensor) -> torch.Tensor:

@@ -126,8 +126,9 @@ def _segmented(
 
 def _add(assembly: Assembly, block: Tile, working: NDArray[np.float32], job: _Job) -> _Notes:
     """Add the objects of one block; its fields leave the memory on return."""
-    values = normalise(working, job.background)
-    fields = predict_fields(values, job.network, job.parameters, device())
+    fields = predict_fields(
+        normalise(working, job.background), job.network, job.parameters, device()
+    )
     found = segment(fields, working, job.spacing, job.parameters, job.whole)
     owned = blocks.owned(found.labels, block, job.shape)
     part, box, core = blocks.to_image(found.labels, found.margin, block, job.shape, job.image_shape)

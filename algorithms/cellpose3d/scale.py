@@ -71,41 +71,18 @@ def choose_scale(
     # A flat image is one slice of the training's thickness, whatever its scale.
     own = tuple(step / ratio for step in volume.spacing)
     own = (voxel[0], *own)[-3:]
-    factor = factors(own, voxel, tolerance=parameters.rescale_tolerance)
+    factor = _factors(own, voxel, parameters.rescale_tolerance)
     return Scale(factor, own, ratio, source)
 
 
-def factors(
-    spacing: Sequence[float],
-    trained_spacing: Sequence[float],
-    *,
-    tolerance: float = 0.0,
+def _factors(
+    spacing: Sequence[float], trained: Sequence[float], tolerance: float
 ) -> tuple[float, ...]:
-    """Return the number of working voxels per voxel of the image, per axis.
+    """Return the working voxels per voxel of the image, per axis, from voxel sizes in µm.
 
-    Parameters
-    ----------
-    spacing : sequence of float
-        µm per voxel of the image at the scale of the training, z y x.
-    trained_spacing : sequence of float
-        µm per voxel of the images that the network was trained on, z y x.
-    tolerance : float
-        Largest ``|ln factor|`` without rescaling: the image is used as it is where all axes are
-        within it.
-
-    Returns
-    -------
-    tuple of float
-        1 for every axis where the image is used as it is.
-
-    Examples
-    --------
-    >>> factors((0.5, 0.2, 0.2), (2.0, 0.8, 0.8))
-    (0.25, 0.25, 0.25)
-    >>> factors((2.2, 0.8, 0.8), (2.0, 0.8, 0.8), tolerance=0.1)
-    (1.0, 1.0, 1.0)
+    They are 1 where every ``|ln factor|`` is within the tolerance: the image is used as it is.
     """
-    found = tuple(own / new for own, new in zip(spacing, trained_spacing, strict=True))
+    found = tuple(own / new for own, new in zip(spacing, trained, strict=True))
     if all(abs(log(factor)) <= tolerance + 1e-9 for factor in found):
         return (1.0,) * len(found)
     return found

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ def training_of(algorithm: str) -> Training[Any, Any]:
     Raises
     ------
     InputError
-        If there is no such algorithm, or it is not trained.
+        If the algorithm does not exist, or is not trained.
     """
     name = f"algorithms.{algorithm}.training.train"
     try:
@@ -80,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=1, help="of the CPU")
     parser.add_argument("--device", choices=sorted(DRAWERS), default="cpu")
     parser.add_argument("--restart", action="store_true", help="ignore an earlier checkpoint")
-    given = parser.parse_args(arguments)
+    given, say = parser.parse_args(arguments), partial(print, flush=True)
     changes = {"steps": given.steps, "seed": given.seed, "learning_rate": given.learning_rate}
     try:
         if given.threads < 1:
@@ -98,19 +99,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             resume=not given.restart,
             parent=given.parent,
             device=given.device,
-            say=_say,
+            say=say,
         )
     except CytosuiteError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
-    _say(f"written: {card}")
+    say(f"written: {card}")
     return 0
-
-
-def _say(line: str) -> None:
-    """Show a line at once."""
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

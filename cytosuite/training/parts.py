@@ -106,7 +106,7 @@ class Training(Generic[Settings, Case]):
         ``load(folder, role, settings)`` returns the cases in a folder.
     build : callable
         ``build(settings)`` returns new modules and their optimisers, both by name. Rates of the
-        optimisers are relative to the schedule's; memory of earlier batches is a module's buffer.
+        optimisers are relative to the schedule's. State besides weights is a buffer of a module.
     batch : callable
         ``batch(cases, settings, step)`` returns the arrays of a step by name, from its number
         alone.
@@ -119,7 +119,7 @@ class Training(Generic[Settings, Case]):
         ``validate(state, cases, settings)`` yields the facts about each held-out case, or about
         the set of all, with predictions of ``state.average``.
     roles : tuple of str
-        Roles of data, such as simulated and real; a folder without a role has the first.
+        Roles of data, like simulated and real; a folder without a role has the first.
     published : str
         Name of the module that is averaged and published.
     default : str

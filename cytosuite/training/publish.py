@@ -37,7 +37,7 @@ def publish(
     path : Path
         ``<name>.json``; the weights lie next to it as ``<name>.safetensors``.
     facts : mapping
-        Further entries of ``trained``, such as the origin.
+        Further entries of ``trained``, like the origin.
     """
     best, weights = state.best, path.with_suffix(".safetensors")
     kept = tensors_of(state.average) if best is None else best.weights

@@ -55,7 +55,7 @@ class Validation(Described):
     """Scoring of held-out cases in the course of a training."""
 
     every: int = Field(0, ge=0, description="steps between two validations; 0 for none")
-    metric: str = Field("", description="name of a metric, such as SEG")
+    metric: str = Field("", description="name of a metric, like SEG")
     cases: float = Field(0, ge=0, description="held out of each role: a share, or a number from 1")
 
     @model_validator(mode="after")

@@ -32,7 +32,8 @@ def hold_out(cases: Cases[Case], amount: float) -> tuple[Cases[Case], Cases[Case
     >>> hold_out({"data": "abcdef"}, 2)
     ({'data': ['a', 'c', 'd', 'f']}, {'data': ['b', 'e']})
     """
-    parts: tuple[dict[str, list[Case]], dict[str, list[Case]]] = ({}, {})
+    kept: dict[str, list[Case]] = {}
+    held: dict[str, list[Case]] = {}
     for role, given in cases.items():
         count = ceil(amount * len(given)) if amount < 1 else int(amount)
         if count >= len(given):
@@ -41,9 +42,9 @@ def hold_out(cases: Cases[Case], amount: float) -> tuple[Cases[Case], Cases[Case
                 "train on; hold out fewer, or give more cases"
             )
         chosen = {int((place + 0.5) * len(given) / count) for place in range(count)}
-        for wanted, part in enumerate(parts):
-            part[role] = [c for number, c in enumerate(given) if (number in chosen) == wanted]
-    return parts
+        kept[role] = [case for number, case in enumerate(given) if number not in chosen]
+        held[role] = [given[number] for number in sorted(chosen)]
+    return kept, held
 
 
 def metric_named(name: str) -> Metric[Any]:

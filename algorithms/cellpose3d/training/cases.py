@@ -1,6 +1,6 @@
 """Training volumes in memory: 13 bytes per voxel, so that 300 small ones take 3 GB."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -137,7 +137,7 @@ def _simulated(name: str, companions: Path, truth: Path, channel: Channel) -> Fi
         )
     for path in (labels, level):
         if path is not None and not path.is_file():
-            raise InputError(f"{path}: no such file; {hint}")
+            raise InputError(f"{path}: this file is missing; {hint}")
     return Files(name, light[0], labels, level, simulated=True, channel=channel)
 
 
@@ -164,7 +164,8 @@ def load_case(files: Files, patch: Sequence[int], stray: StrayRanges = USUAL) ->
     flow = flow_targets(labels)
     diameters = _diameters(labels, level) * volume.spacing[-1]
     bright = 1 - level if files.channel == "membrane" else level
-    means = _means(image, labels, bright)
+    means = _means([image], labels, bright)[0].astype(np.float32)
+    there, *middles = _means([1, *np.indices(image.shape, sparse=True)], labels, bright)
     spread = np.zeros((2, *image.shape), np.float32)
     if files.simulated:
         # The unit is the median nucleus as it is seen, after the blur.
@@ -184,8 +185,8 @@ def load_case(files: Files, patch: Sequence[int], stray: StrayRanges = USUAL) ->
         tails=spread.astype(np.float16),
         own=own,
         rest=means - own,
-        wide=np.stack([_means(tail, labels, bright) for tail in spread]),
-        centres=_centres(labels, bright),
+        wide=_means(spread, labels, bright).astype(np.float32),
+        centres=np.rint(np.stack(middles, 1)[there > 0]).astype(np.int64),
         simulated=files.simulated,
         spacing=volume.spacing,
         diameters_um=diameters,
@@ -248,31 +249,15 @@ def _padded(array: NDArray[Any], patch: Sequence[int]) -> NDArray[Any]:
 
 
 def _means(
-    image: NDArray[np.float32], labels: NDArray[np.uint16], weight: NDArray[Any]
-) -> NDArray[np.float32]:
-    """Return the mean light (N + 1,) of the labels, weighted."""
-    own, shares, total, inside = _weighted(labels, weight)
-    means = np.bincount(own, shares * image.ravel()[inside], total.size) / total
-    return means.astype(np.float32)
-
-
-def _centres(labels: NDArray[np.uint16], weight: NDArray[Any]) -> NDArray[np.int64]:
-    """Return the middle (N, 3) of the labels, weighted, of those that weigh anything."""
-    own, shares, total, inside = _weighted(labels, weight)
-    voxels = np.unravel_index(inside, labels.shape)
-    middles = [np.bincount(own, shares * axis, total.size) / total for axis in voxels]
-    there = np.bincount(own, shares, total.size) > 0
-    return np.rint(np.stack(middles, 1)[there]).astype(np.int64)
-
-
-def _weighted(
-    labels: NDArray[np.uint16], weight: NDArray[Any]
-) -> tuple[NDArray[np.uint16], NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-    """Return label, weight and index of labelled voxels, and the weights' sums by label, not 0."""
-    inside = np.flatnonzero(labels)
-    own, shares = labels.ravel()[inside], weight.ravel()[inside].astype(np.float64)
+    fields: Iterable[NDArray[Any] | int], labels: NDArray[np.uint16], weight: NDArray[Any]
+) -> NDArray[np.float64]:
+    """Return the weighted means (F, N + 1) of fields over labels, 0 where nothing weighs."""
+    inside = labels > 0
+    own, shares = labels[inside], weight[inside].astype(np.float64)
     total = np.bincount(own, shares, int(own.max(initial=0)) + 1)
-    return own, shares, np.where(total > 0, total, 1), inside
+    values = [shares * np.broadcast_to(field, labels.shape)[inside] for field in fields]
+    total_or_1 = np.where(total > 0, total, 1)
+    return np.stack([np.bincount(own, v, total.size) / total_or_1 for v in values])
 
 
 def _diameters(labels: NDArray[np.uint16], level: NDArray[Any]) -> NDArray[np.float64]:

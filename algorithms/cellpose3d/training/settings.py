@@ -1,4 +1,4 @@
-"""Settings of Cellpose3D's training, read from a TOML file such as `embryo.toml`."""
+"""Settings of Cellpose3D's training, read from a TOML file like `embryo.toml`."""
 
 from typing import Self
 

@@ -13,11 +13,11 @@ def row(values):
     return np.array(values, np.uint32)[None, None]
 
 
-LEFT, RIGHT = (box(0, 8), box(0, 6)), (box(4, 12), box(6, 12))  # what is seen, and the core
+LEFT, RIGHT = (box(0, 8), box(0, 6)), (box(4, 12), box(6, 12))  # the block, and its core
 
 
 def assembled(*blocks):
-    """Return what comes of blocks, each given as values, owned objects, box and core."""
+    """Assemble blocks, each given as values, owned objects, box and core."""
     assembly = Assembly(ROW)
     for values, owned, place in blocks:
         names = np.isin(np.arange(max(values) + 1), owned)
@@ -48,7 +48,7 @@ def test_owned_by_nobody_is_cut_and_not_lost():
     assert assembled(left, right) == ([0, 0, 0, 1, 1, 1, 2, 2, 2, 2, 0, 0], 2)
 
 
-def test_what_an_owner_leaves_of_a_lent_piece_joins_it():
+def test_the_rest_of_a_lent_piece_joins_its_owner():
     left = [0, 0, 1, 1, 1, 1, 1, 0], [], LEFT
     right = [2, 2, 2, 2, 0, 0, 0, 0], [2], RIGHT  # from the third voxel of the piece on
     piece = [0, 0, 0, 1, 1, 1, 1, 0], [], LEFT

@@ -59,7 +59,7 @@ def straddling(labels, planned, axis):
 
 
 def seen(labels, tile):
-    """Return what a block sees of the truth, under names of its own."""
+    """Return the part of the truth in a block, under names of its own."""
     part = labels[tile.input]
     return np.searchsorted(np.unique(np.append(0, part)), part).astype(np.uint32)
 
@@ -105,7 +105,7 @@ def test_every_object_has_an_owner(agreement, monkeypatch):
         names = np.unique(np.append(0, labels[tile.input]))
         owners[names[owned(part, tile, SHAPE)]] += 1
     assert owners[1:].min() == 1
-    assert (owners[1:].max() > 1) == (agreement > 0)  # near borders both may say so
+    assert (owners[1:].max() > 1) == (agreement > 0)  # near borders both may own it
 
 
 def test_the_core_ends_at_borders_of_voxels_and_goes_on_beyond_the_image():

@@ -147,7 +147,7 @@ def test_smoothing_keeps_a_constant_flow_to_the_rim():
     flow = np.where(mask, np.float32(0.5), np.float32(-7)) * np.ones((3, 1, 1, 1), np.float32)
     smooth = smooth_flow(flow, mask, (0.5, 1.0, 1.5))
     np.testing.assert_allclose(smooth[:, mask], 0.5, rtol=1e-5)
-    reached = smooth[0] != 0  # what it says of the background comes from the foreground alone
+    reached = smooth[0] != 0  # the flow in the background is that of the foreground alone
     np.testing.assert_allclose(smooth[:, reached], 0.5, rtol=1e-5)
     assert mask.sum() < reached.sum() < mask.size
 

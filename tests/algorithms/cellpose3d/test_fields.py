@@ -11,7 +11,7 @@ TILING = Parameters(network=SMALL, tile=(16, 32, 32), halo=(2, 4, 4))
 
 
 class Recorder:
-    """A network that answers with the image itself, and remembers what it was given."""
+    """A network that answers with the image itself, and remembers the shapes it was given."""
 
     def __init__(self):
         self.shapes = []

@@ -106,7 +106,7 @@ def test_empty_single_and_full_images(shape):
         assert not full[0].any()
 
 
-def test_what_is_no_label_volume_is_refused():
+def test_other_arrays_than_label_volumes_are_refused():
     with pytest.raises(
         InputError, match=r"array of whole numbers, found float64 of shape \(3, 3\)"
     ):

@@ -45,7 +45,7 @@ def test_the_default_network_is_of_the_planned_size():
     assert any(isinstance(part, torch.nn.BatchNorm3d) for part in network.modules())
 
 
-def test_what_lies_far_away_in_the_batch_and_image_has_no_influence():
+def test_far_parts_of_batch_and_image_have_no_influence():
     network = build(SMALL).eval()
     image = _image(16, 64, 64)
     other = image.clone()

@@ -91,7 +91,7 @@ def names_at_centres(labels, spacing=SPACING, size=1.0):
     ]
 
 
-def test_touching_nuclei_are_told_apart(model, fake):
+def test_touching_nuclei_are_distinguished(model, fake):
     volume = run(image(), model(), channel="nucleus")
     assert volume.array.dtype == np.uint16
     assert volume.array.max() == 3

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from algorithms.cellpose3d.parameters import Parameters, Trained
-from algorithms.cellpose3d.scale import choose_scale, estimate_diameter, factors
+from algorithms.cellpose3d.scale import _factors, choose_scale, estimate_diameter
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
 
@@ -46,8 +46,9 @@ def scale(image, spacing=(2.0, 1.0, 1.0), estimate=True, rescale_tolerance=0.1, 
 
 
 def test_an_image_near_the_training_is_used_as_it_is():
-    assert factors((2.1, 1.0, 0.95), (2.0, 1.0, 1.0), tolerance=0.1) == (1.0, 1.0, 1.0)
-    assert factors((2.1, 1.2, 1.0), (2.0, 1.0, 1.0), tolerance=0.1) == (1.05, 1.2, 1.0)
+    assert _factors((2.1, 1.0, 0.95), (2.0, 1.0, 1.0), 0.1) == (1.0, 1.0, 1.0)
+    assert _factors((2.1, 1.2, 1.0), (2.0, 1.0, 1.0), 0.1) == (1.05, 1.2, 1.0)
+    assert _factors((0.5, 0.2, 0.2), (2.0, 0.8, 0.8), 0.0) == (0.25, 0.25, 0.25)
 
 
 @pytest.mark.parametrize("diameter", [6.0, 10.0, 18.0, 30.0])

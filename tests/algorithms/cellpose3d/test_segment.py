@@ -53,7 +53,7 @@ def test_tau_decides_how_far_an_object_extends():
     assert not segment(fields, fields.level, SPACING, parameters(tau=0.5)).labels.any()
 
 
-def test_li_removes_what_is_dim_in_the_image_itself():
+def test_li_removes_dim_objects_of_the_image():
     labels = truth()
     image = np.where(labels == 3, 12.0, np.where(labels > 0, 100.0, 10.0)).astype(np.float32)
     found = segment(perfect(labels), image, SPACING, parameters(li=True, smoothing_um=0))
@@ -65,7 +65,7 @@ def test_a_bright_object_is_cut_higher_than_a_dim_one():
     labels = truth()
     rim = labels * (ndimage.minimum_filter(labels, (1, 3, 3)) != labels)
     image = np.select([labels == 3, labels > 0], [100.0, 1000.0], 0.0).astype(np.float32)
-    image[rim > 0] = 40  # above the threshold, but little beside a bright nucleus
+    image[rim > 0] = 40  # above the threshold, but little next to a bright nucleus
     given = {"li": True, "smoothing_um": 0, "li_factor": 0.05}
     both = segment(perfect(labels), image, SPACING, parameters(**given)).labels
     assert same(both, labels)
@@ -147,7 +147,7 @@ def test_nothing_gives_nothing(min_contrast):
 
 
 @pytest.mark.parametrize(("slices", "limit"), [(4, 500.0), (1, 2 * 76.158)])
-def test_in_a_single_slice_volumes_count_with_what_lies_in_it(slices, limit):
+def test_in_a_single_slice_volumes_count_with_the_part_in_it(slices, limit):
     """A ball of 500 µm³ has a section of 76.158 µm², in a slice of 2 µm."""
     from algorithms.cellpose3d.segment import _within
 

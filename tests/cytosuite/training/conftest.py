@@ -58,11 +58,11 @@ def batch(cases, settings, step):
 def step(state, batch, settings):
     generator, critic = state.modules["generator"], state.modules["critic"]
     fake = generator(batch["simulated"])
-    told = (critic(fake.detach()) ** 2 + (critic(batch["real"]) - 1) ** 2).mean()
-    state.update("critic", told)
+    judged = (critic(fake.detach()) ** 2 + (critic(batch["real"]) - 1) ** 2).mean()
+    state.update("critic", judged)
     fooled = ((critic(fake) - 1) ** 2).mean() + (fake.mean() - batch["real"].mean()) ** 2
     state.update("generator", fooled)
-    return {"critic": told, "generator": fooled}
+    return {"critic": judged, "generator": fooled}
 
 
 def describe(cases, settings):

@@ -125,7 +125,7 @@ def test_light_is_in_units_of_the_median_membrane_and_every_cell_has_a_level(tmp
     assert case.image[labels > 0].max() > 1 > 0.2 > case.image[:, 14, 4].max()
 
 
-def test_annotated_cells_get_a_level_that_tells_them_apart(tmp_path):
+def test_annotated_cells_get_a_level_that_distinguishes_them(tmp_path):
     cells = cells_folder(tmp_path / "a")
     (cells / "step-3-light").rename(cells / "images")
     case = load_case(find_cases(cells, "membrane")[0], PATCH)

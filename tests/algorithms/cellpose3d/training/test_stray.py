@@ -62,7 +62,7 @@ def nucleus():
     return labels, level
 
 
-def test_own_light_is_told_from_an_even_haze():
+def test_own_light_is_distinguished_from_an_even_haze():
     labels, level = nucleus()
     light = np.where(labels == 1, 2 * level, 0.5 * level) + np.float32(0.8)
     weighted = [np.average(light[labels == k], weights=level[labels == k]) for k in (1, 2)]
