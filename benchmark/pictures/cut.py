@@ -65,7 +65,7 @@ class CutCase:
     truth : Slices or None
         The true output.
     outputs : mapping of str to Slices or None
-        By algorithm; None without a valid output.
+        By algorithm; None without a valid output of the input's shape.
     matches : mapping of str to Matches or None
         Objects found and missed by each algorithm, where they are known.
     """
@@ -113,8 +113,14 @@ def cut_case(
         raise InputError(f"{true}: expected the shape {shape} of the image, found {truth.shape}")
     outputs: dict[str, Slices | None] = {}
     for name in algorithms:
+        outputs[name] = None
         path = results.outputs.get((name, case.name), {}).get(output.slug)
-        outputs[name] = _output(path, output.kind, at, shape, truth is None)
+        try:
+            made = None if path is None else _slices(path, "Output", output.kind, at, not truth)
+        except (CytosuiteError, OSError) as error:
+            LOGGER.warning("%s: not drawn: %s", path, error)
+            continue
+        outputs[name] = made if made is not None and made.shape == shape else None
     beside = [] if truth is None else [truth]
     if output.kind == "image" and truth is None and neighbour is not None:
         beside = [_slices(neighbour, f"Real image {neighbour.stem}", "image")]
@@ -142,15 +148,3 @@ def _slices(
         (0.0, 1.0) if labels else limits(array),
         int(np.count_nonzero(np.unique(array))) if labels and count else None,
     )
-
-
-def _output(
-    path: Path | None, kind: Kind, cut: tuple[int, ...] | None, shape: tuple[int, ...], count: bool
-) -> Slices | None:
-    """Return the planes of an output, None when there is none that fits the input."""
-    try:
-        found = None if path is None else _slices(path, "Output", kind, cut, count)
-    except (CytosuiteError, OSError) as error:
-        LOGGER.warning("%s: not drawn: %s", path, error)
-        return None
-    return found if found is not None and found.shape == shape else None

@@ -123,10 +123,8 @@ def strip(
 
     Parameters
     ----------
-    axis : Axis
-        The axis.
-    values : mapping of str to float
-        By case; those that are not finite are left out.
+    axis, values
+        Where values lie, and the values by case; those that are not finite are left out.
     places : mapping of str to int
         Number of each case on the page.
     failed : collection of str

@@ -27,10 +27,8 @@ def html(index: Index, views: Mapping[str, Any]) -> str:
 
     Parameters
     ----------
-    index : Index
-        The results.
-    views : mapping of str to object
-        View of each section by its name.
+    index, views
+        The results, and the view of each section by its name.
 
     Returns
     -------

@@ -37,10 +37,8 @@ def found_share(index: Index, algorithm: str) -> float | None:
     matches = index.results.matches
     true = {case: match.true for (_, case), match in matches.items()}
     annotated = {case.name for case in index.results.cases if case.truth} | true.keys()
-    if not sum(true.values()) or annotated - true.keys():
-        return None
-    failed = index.failed(algorithm)
-    if any((algorithm, case) not in matches and case not in failed for case in annotated):
+    done = {case for name, case in matches if name == algorithm} | index.failed(algorithm).keys()
+    if not sum(true.values()) or annotated - true.keys() or annotated - done:
         return None
     found = sum(match.found for (name, _), match in matches.items() if name == algorithm)
     return found / sum(true.values())

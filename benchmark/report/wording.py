@@ -5,8 +5,6 @@ from typing import Any, TypeGuard
 
 from cytosuite.metrics import Metric
 
-BYTES = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
-
 
 def known(value: float | None) -> TypeGuard[float]:
     """Return whether a value is a finite number."""
@@ -60,17 +58,17 @@ def duration(seconds: float | None) -> str:
     >>> duration(0.0421), duration(3.21), duration(95), duration(7300), duration(None)
     ('42 ms', '3.2 s', '1 min 35 s', '2 h 2 min', '-')
     """
-    if seconds is None or not math.isfinite(seconds):
+    if not known(seconds):
         return "-"
     if seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 59.95:
         return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    minutes = round(seconds / 60)
-    return f"{minutes // 60} h {minutes % 60} min"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min"
 
 
 def memory(size: float | None) -> str:
@@ -81,9 +79,9 @@ def memory(size: float | None) -> str:
     >>> memory(3 * 2**29), memory(512), memory(None)
     ('1.5 GiB', '512 B', '-')
     """
-    if size is None or not math.isfinite(size):
+    if not known(size):
         return "-"
-    for unit, factor in BYTES:
+    for unit, factor in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
         if size >= factor:
             return f"{size / factor:.{1 if size < 100 * factor else 0}f} {unit}"
     return f"{size:.0f} B"

@@ -29,29 +29,24 @@ BOTH = (
 
 
 def view(index: Index) -> dict[str, Any] | None:
-    """Return a lead and the panels of each metric by its name, None without conditions.
+    """Return a lead, and the panels of each metric by its name; None without conditions.
 
+    The leaderboard's metrics come first.
     Counts and other metrics without two ends are left to the table of values, unless algorithms
     are ranked by them.
     """
-    metrics = scored(index)
+    groups = [group for condition in index.results.conditions for group in condition.groups]
+    given = {name for group in groups for _, name in group.scores}
+    metrics = [
+        metric
+        for metric in sorted(index.by_case, key=lambda metric: metric not in index.board)
+        if metric.name in given
+        and (None not in (metric.best, metric.worst) or metric.name in index.results.primary)
+    ]
     pooled = {metric.evidence.pool is not None for metric in metrics}
     lead = BOTH if len(pooled) == 2 else POOLED if True in pooled else MEANS
     tabs = {metric.name: _panels(index, metric) for metric in metrics}
     return {"lead": lead, "tabs": tabs} if tabs else None
-
-
-def scored(index: Index) -> list[Metric[Any]]:
-    """Return the metrics to show, those of the leaderboard first."""
-    groups = [group for condition in index.results.conditions for group in condition.groups]
-    given = {name for group in groups for _, name in group.scores}
-    both = [
-        metric
-        for metric in index.by_case
-        if metric.name in given
-        and (None not in (metric.best, metric.worst) or metric.name in index.results.primary)
-    ]
-    return sorted(both, key=lambda metric: metric not in index.board)
 
 
 def headings(condition: Condition) -> list[tuple[str, list[str]]]:

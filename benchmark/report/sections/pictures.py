@@ -9,16 +9,6 @@ from benchmark.report.index import Index
 from benchmark.report.section import ReportSection
 from benchmark.report.wording import known
 
-SLICES = (
-    "Slices through the middle, or through the fullest plane where the middle is empty; "
-    "a µm is equally long in all three."
-)
-MATCHES = "A prediction matches an object when it covers more than half of it, in the whole image."
-DIFFERENCES = (
-    "Differences are orange where the output is brighter than the {} and blue where it is darker, "
-    f"in full colour from {100 * FULL:g} % of the contrast on."
-)
-
 
 def view(index: Index) -> dict[str, Any] | None:
     """Return the pictures of some cases; None for a task without images.
@@ -62,13 +52,26 @@ def view(index: Index) -> dict[str, Any] | None:
 
 def _lead(rows: list[VolumeView], outlines: bool, truth: bool, matches: bool) -> list[str]:
     """Return the sentences that explain the pictures."""
-    found = [SLICES] if any(row.where for row in rows) else []
-    if outlines:
-        return [*found, MATCHES] if truth and matches else found
-    own = "Every image has its own contrast."
-    found.append("Outputs have the contrast of the truth." if truth else own)
+    found = []
+    if any(row.where for row in rows):
+        found.append(
+            "Slices through the middle, or through the fullest plane where the middle is empty; "
+            "a µm is equally long in all three."
+        )
+    if outlines and truth and matches:
+        found.append(
+            "A prediction matches an object when it covers more than half of it, "
+            "in the whole image."
+        )
+    if not outlines:
+        own = "Every image has its own contrast."
+        found.append("Outputs have the contrast of the truth." if truth else own)
     if any(row.title.startswith("Output minus") for row in rows):
-        found.append(DIFFERENCES.format("truth" if truth else "input"))
+        found.append(
+            f"Differences are orange where the output is brighter than the "
+            f"{'truth' if truth else 'input'} and blue where it is darker, in full colour from "
+            f"{100 * FULL:g} % of the contrast on."
+        )
     return found
 
 

@@ -8,7 +8,7 @@ from benchmark.report import page, write_report
 from benchmark.report.files import by_condition
 from benchmark.report.index import index
 from benchmark.report.section import views
-from benchmark.report.sections.conditions import headings, remarks, scored, view
+from benchmark.report.sections.conditions import headings, remarks, view
 from benchmark.results.results import Pooled
 
 
@@ -49,7 +49,6 @@ def bold(panel):
 
 def test_scores_have_tabs_and_counts_have_none(results):
     assert list(tabs(results)) == ["SEG", "DET", "AP50"]
-    assert [metric.name for metric in scored(index(results))] == ["SEG", "DET", "AP50"]
     assert [[panel["title"] for panel in panels] for panels in tabs(results).values()] == [
         ["density", "drug"]
     ] * 3
