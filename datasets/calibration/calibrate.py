@@ -28,7 +28,7 @@ GROWS = -0.002  # dimming per µm below which the objective is taken to be on th
 
 
 class Real(NamedTuple):
-    """The real stacks and what is measured in them; `turned` says whether z was turned over."""
+    """The real stacks and their statistics; `turned`: z was turned over."""
 
     folder: str
     names: list[str]
@@ -44,14 +44,6 @@ class Real(NamedTuple):
         return [*self.statistics.notes, *self.begin.notes]
 
 
-class Trial(NamedTuple):
-    """Stacks drawn from the fitted recipe with new seeds, and the comparison with the real ones."""
-
-    stacks: list[Stack]
-    statistics: StackStatistics
-    rows: list[Row]
-
-
 def calibrate(
     dataset: str,
     real: Path,
@@ -63,7 +55,7 @@ def calibrate(
     pattern: str = "*",
     spacing: tuple[float, ...] | None = None,
     say: Callable[[str], None] = lambda _: None,
-    draw_strip: Callable[[Path, list[Stack], list[Stack]], None] = lambda *_: None,
+    draw_strip: Callable[[Path, list[Stack], list[Stack]], None] | None = None,
 ) -> Path:
     """Fit a simulator to a folder of real images, write the recipe and return its path.
 
@@ -85,13 +77,13 @@ def calibrate(
         µm per voxel (z, y, x), in place of the values in the files.
     say : callable
         Receives lines of progress.
-    draw_strip : callable
+    draw_strip : callable, optional
         Writes a picture of real above simulated stacks: path, real and simulated stacks.
 
     Raises
     ------
     InputError
-        If no image has such a name or one is not 3D, or voxel sizes differ or are not known.
+        If no image has a matching name or one is not 3D, or voxel sizes differ or are not known.
     """
     if out.suffix != ".toml":
         raise InputError(f"{out}: a recipe ends with .toml, found {out.suffix!r}")
@@ -101,10 +93,12 @@ def calibrate(
         say(f"note: {note}")
     effort = {"rounds": rounds, "cases": cases, "seed": seed}
     fitted = fit(found.statistics, found.begin, simulate, **effort, margin=MARGIN, say=say)
-    trial = _try(simulate, found, fitted, seed + HELD_OUT, max(cases, len(found.stacks)), say)
-    _write(dataset, out, found, fitted, trial, seed)
-    draw_strip(out.with_suffix(".png"), [_labelled(*s) for s in found.stacks], trial.stacks)
-    say("likeness to the real stacks: {:.2f} before, {:.2f} after".format(*mean_scores(trial.rows)))
+    count = max(cases, len(found.stacks))
+    after, later, rows = _try(simulate, found, fitted, seed + HELD_OUT, count, say)
+    _write(dataset, out, found, fitted, later, rows, seed)
+    if draw_strip:
+        draw_strip(out.with_suffix(".png"), [_labelled(*stack) for stack in found.stacks], after)
+    say("likeness to the real stacks: {:.2f} before, {:.2f} after".format(*mean_scores(rows)))
     say(f"recipe: {out}")
     return out
 
@@ -183,8 +177,8 @@ def _read(folder: Path, pattern: str, spacing: tuple[float, ...] | None) -> Real
 
 def _try(
     simulate: Simulate, real: Real, fitted: Fit, seed: int, count: int, say: Callable[[str], None]
-) -> Trial:
-    """Return stacks drawn from the recipe, compared with real ones as are those of the defaults."""
+) -> tuple[list[Stack], StackStatistics, list[Row]]:
+    """Return stacks drawn from the recipe, their statistics, and the comparison with real ones."""
     seeds = range(seed, seed + count)
     before = _defaults(simulate, real.begin, seeds)
     after, refused = draw(simulate, fitted.parameters, seeds)
@@ -192,7 +186,7 @@ def _try(
         say(f"note: {refused} of {count} draws from the recipe were refused; lower its gap_um")
     earlier = statistics_of(real.statistics, before, None) if before else None
     later = statistics_of(real.statistics, after, real.begin.fixed["camera.offset"])
-    return Trial(after, later, compare(real.statistics, earlier, later))
+    return after, later, compare(real.statistics, earlier, later)
 
 
 def _defaults(simulate: Simulate, begin: Start, seeds: Sequence[int]) -> list[Stack]:
@@ -211,7 +205,15 @@ def _labelled(image: Volume, labels: Labels | None) -> Stack:
     return image, segment(image) if labels is None else labels
 
 
-def _write(dataset: str, out: Path, real: Real, fitted: Fit, trial: Trial, seed: int) -> None:
+def _write(
+    dataset: str,
+    out: Path,
+    real: Real,
+    fitted: Fit,
+    later: StackStatistics,
+    rows: Sequence[Row],
+    seed: int,
+) -> None:
     """Write recipe, record and table."""
     count = len(real.names)
     recipe = {
@@ -234,17 +236,17 @@ def _write(dataset: str, out: Path, real: Real, fitted: Fit, trial: Trial, seed:
         ],
         "notes": real.notes,
         "real": for_json(facts_of(real.statistics)),
-        "simulated": for_json(facts_of(trial.statistics)),
-        "table": [for_json(row._asdict()) for row in trial.rows],
+        "simulated": for_json(facts_of(later)),
+        "table": [for_json(row._asdict()) for row in rows],
     }
     head = [
-        f"Calibrated on {count} stacks of {real.folder}; comments: what was measured there,",
-        "median (10 % to 90 %) over stacks. Record, table and picture lie beside this file.",
+        f"Calibrated on {count} stacks of {real.folder}; comments: statistics measured there,",
+        "median (10 % to 90 %) over stacks. Record, table and picture lie next to this file.",
         *(f"Note: {note}" for note in real.notes),
     ]
     comments = {f"parameters.{key}": text for key, text in fitted.comments.items()}
     write_json(out.with_suffix(".json"), record)
     with atomic(out.with_suffix(".md")) as temporary:
-        temporary.write_text(as_text(trial.rows) + "\n", encoding="utf-8")
+        temporary.write_text(as_text(rows) + "\n", encoding="utf-8")
     with atomic(out) as temporary:
         temporary.write_text(to_toml(recipe, comments, head), encoding="utf-8")

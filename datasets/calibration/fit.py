@@ -48,7 +48,7 @@ class Fit(NamedTuple):
     Parameters
     ----------
     parameters : dict
-        Sections of parameters; what differs between stacks is a range.
+        Sections of parameters; those that differ between stacks are ranges.
     comments : dict of str to str
         Where each value comes from, by dotted name below ``parameters``.
     misfits : tuple of dict of str to float
@@ -225,12 +225,11 @@ class _Task:
                 else f"{knob.statistic} could not be measured: first estimate"
             )
         if "tissue.n_nuclei" in places:
-            rows = [self._like(places, index) for index in range(self._count)]
-            dense = [
-                _nuclear_volume(row)
-                / (pi / 6 * row["tissue.width_um"] ** 3 * row["tissue.flattening"])
-                for row in rows
-            ]
+            dense = []
+            for index in range(len(self.real.volumes["objects"])):
+                row = self._like(places, index)
+                tissue = pi / 6 * row["tissue.width_um"] ** 3 * row["tissue.flattening"]
+                dense.append(_nuclear_volume(row) / tissue)
             low, high = (float(np.quantile(dense, share)) for share in (0.1, 0.9))
             values["tissue.volume_fraction"] = [
                 short(max(low / (1 + self.margin), 0.005)),
@@ -241,11 +240,6 @@ class _Task:
             comments["tissue.volume_fraction"] = comments["tissue.n_nuclei"]
             comments["tissue.n_nuclei"] = "follows from volume_fraction, width_um and diameter_um"
         return Fit(nested(values), comments, misfits)
-
-    @property
-    def _count(self) -> int:
-        """Number of real stacks."""
-        return len(self.real.volumes["objects"])
 
     def _measured(self, stacks: Sequence[Stack]) -> StackStatistics:
         """Return the statistics of simulated stacks."""
@@ -283,7 +277,7 @@ class _Task:
 
     def _range(self, knob: Knob, place: float) -> list[float]:
         """Return the range of a parameter over the real stacks, widened by the margin."""
-        shifts = [self._shift(knob, index) for index in range(self._count)]
+        shifts = [self._shift(knob, index) for index in range(len(self.real.volumes["objects"]))]
         ends = [knob.value(place + float(np.quantile(shifts, share))) for share in (0.1, 0.9)]
         low, high = min(ends), max(ends)
         if low > 0:

@@ -81,7 +81,7 @@ class StackStatistics:
     Parameters
     ----------
     annotated : int
-        Stacks whose labels were given; those of the others came from `segment`.
+        Stacks with given labels; those of the others came from `segment`.
     volumes : dict of str to (V,) float array
         `VOLUME_STATISTICS`, one value per stack.
     objects : dict of str to (N,) float array

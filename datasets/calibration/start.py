@@ -17,7 +17,7 @@ FAINTEST, MOST_VISIBLE = 0.02, 3.0  # quantile of annotated light; limit of visi
 SOURCES = {
     "image.shape": "median of the stacks",
     "image.spacing_um": "of the stacks",
-    "labels.style": "annotators draw what they see",
+    "labels.style": "annotators draw the visible light",
     "labels.visibility": "2 % of the annotated objects are fainter",
     "optics.haze_sigma_um": "3 times the width of edges, at least of a nucleus' scale",
 }

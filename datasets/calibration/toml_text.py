@@ -31,7 +31,7 @@ def to_toml(
     Raises
     ------
     InputError
-        If a value has no form in TOML, such as None.
+        If a value has no form in TOML, like None.
 
     Examples
     --------

@@ -66,8 +66,8 @@ def collect(folder: Path, task: str | None = None) -> Collection:
         files. ``conditions.csv`` may give conditions of each, see `read_conditions`; the frames
         of several sequences have their sequence as a condition.
     task : str, optional
-        Task whose main input the files in ``images/`` are. Without it, the first task that has
-        all the sockets found in the folder.
+        Task of which the files in ``images/`` are the main input. Without it, the first task that
+        has all the sockets found in the folder.
 
     Raises
     ------
@@ -220,11 +220,11 @@ def _safe(name: str) -> str:
 
 def _refuse_twins(items: Iterable[Item]) -> None:
     """Refuse two images that would be one case."""
-    items = list(items)
-    for name, count in Counter(item.name.lower() for item in items).items():
-        if count > 1:
-            twins = [item.image.name for item in items if item.name.lower() == name]
+    first: dict[str, Path] = {}
+    for item in items:
+        other = first.setdefault(item.name.lower(), item.image)
+        if other != item.image:
             raise InputError(
-                f"{items[0].image.parent}: images need different names, "
-                f"found {twins[0]} and {twins[1]}"
+                f"{other.parent}: images need different names, found {other.name} and "
+                f"{item.image.name}"
             )

@@ -1,7 +1,6 @@
 """The truth of a spheroid: labels of nuclei and cells, kinds of cells, and facts about them."""
 
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,23 +84,22 @@ def _margin(spread: Psf, detector: Grid) -> Lengths:
 def _blur(spread: Psf, detector: Grid) -> labels.Blur:
     """Return a function that blurs a small image as at one depth, without haze."""
     if isinstance(spread, Gaussian):
-        return partial(_gaussian, spread)
+
+        def gaussian(image: Image, spacing: Lengths, depth_um: float) -> Image:
+            """Return an image blurred by the Gaussian of a depth."""
+            depth = np.array(depth_um)
+            sigma = [float(spread.sigma_at(axis, depth)) / spacing[axis] for axis in range(3)]
+            return np.asarray(ndimage.gaussian_filter(image, sigma, mode="constant"), np.float32)
+
+        return gaussian
     own, last = spread.resampled(detector.spacing), detector.size_um[0]
 
-    def blur(image: Image, spacing: Lengths, depth_um: float) -> Image:
+    def sampled(image: Image, _: Lengths, depth_um: float) -> Image:
         """Return an image blurred by the stack that counts most at a depth."""
-        del spacing  # that of the detector
         nearest = int(own.weights(np.array([depth_um]), last)[:, 0].argmax())
         return optics.convolve(image, own.kernels[nearest].image)
 
-    return blur
-
-
-def _gaussian(spread: Gaussian, image: Image, spacing: Lengths, depth_um: float) -> Image:
-    """Return an image blurred by a Gaussian as at a depth."""
-    depth = np.array(depth_um)
-    sigma = [float(spread.sigma_at(axis, depth)) / spacing[axis] for axis in range(3)]
-    return np.asarray(ndimage.gaussian_filter(image, sigma, mode="constant"), np.float32)
+    return sampled
 
 
 def _means(objects: Labels, photons: Image) -> NDArray[np.float64]:

@@ -97,8 +97,8 @@ def camera_of(old: Published, version: Version, log: Migration) -> Recipe:
         brightest = factor * (SCALE * (exposure or 1.0) - (old.dc_baseline or 0.0))
         camera |= {"gain": tidy(1 / factor), "photons": tidy(max(brightest, factor))}
         log.notes.append(
-            f"noise_poisson_factor: {factor:g} photons per grey value; camera.photons is what the "
-            "brightest labelled voxels then have, a median nucleus has less after blur: adjust it"
+            f"noise_poisson_factor: {factor:g} photons per grey value; camera.photons is the light "
+            "of the brightest labelled voxels, a median nucleus has less after blur: adjust it"
         )
     if old.noise_gauss is not None and factor:
         camera["read_noise"] = tidy(old.noise_gauss * factor)

@@ -63,7 +63,7 @@ def migrate(path: Path) -> Migration:
     log = Migration(
         untranslated=[f"{key}: not a published key" for key in values if key not in known],
         notes=[
-            f"{key}: not in the file; what it sets keeps our default"
+            f"{key}: not in the file; its parameter keeps our default"
             for key in EXPECTED[version]
             if key not in values
         ],

@@ -48,9 +48,9 @@ def test_conditions_are_measured_where_there_are_labels_and_the_user_has_the_las
     image = np.random.default_rng(0).integers(0, 9, (8, 9)).astype(np.uint8)
     item = _item(tmp_path, image, np.eye(8, 9, dtype=np.uint8))
     assert set(load(item).conditions) == {"objects", "signal / noise"}
-    said = replace(item, conditions={"objects": 5.0, "group": "x"})
-    assert load(said).conditions["objects"] == 5.0
-    assert load(replace(said, files={})).conditions == said.conditions
+    known = replace(item, conditions={"objects": 5.0, "group": "x"})
+    assert load(known).conditions["objects"] == 5.0
+    assert load(replace(known, files={})).conditions == known.conditions
 
 
 def test_the_users_voxel_size_replaces_the_files(tmp_path):

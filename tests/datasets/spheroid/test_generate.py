@@ -78,11 +78,11 @@ def test_metadata_is_flat_and_physical(sample, simulation):
 
 
 def test_conditions_are_what_was_made_and_measured(sample, simulation):
-    said = sample.conditions
-    assert said["objects"] == sample.metadata["n_nuclei"]
-    assert said["density [%]"] == 100 * sample.metadata["nuclear_volume_fraction"]
+    known = sample.conditions
+    assert known["objects"] == sample.metadata["n_nuclei"]
+    assert known["density [%]"] == 100 * sample.metadata["nuclear_volume_fraction"]
     dim = simulation.make({"camera": {"photons": sample.metadata["photons"] / 4}})
-    assert 0 < dim.conditions["signal / noise"] < 0.6 * said["signal / noise"]
+    assert 0 < dim.conditions["signal / noise"] < 0.6 * known["signal / noise"]
 
 
 def test_eight_bits_and_an_exposure(simulation):
