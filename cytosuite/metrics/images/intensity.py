@@ -17,7 +17,8 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from cytosuite.metrics.images.pair import PAIR, ImagePair, chunks
+from cytosuite.metrics.chunks import chunks
+from cytosuite.metrics.images.pair import PAIR, ImagePair
 from cytosuite.metrics.images.pair_kernel import tally
 from cytosuite.metrics.metric import metric
 

@@ -1,6 +1,5 @@
 """Two images of one scene to compare voxel by voxel, and percentiles of their grey values."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
@@ -9,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
+from cytosuite.metrics.chunks import chunks
 from cytosuite.metrics.evidence import Evidence
-
-CHUNK = 1 << 16  # voxels looked at together: they stay in the cache
 
 Real = NDArray[Any]  # of an integer or floating dtype
 
@@ -126,30 +124,6 @@ def percentiles(volume: Real, ranks: tuple[float, ...]) -> tuple[float, ...]:
         above = float(values[min(int(place) + 1, volume.size - 1)])
         found.append(below + (above - below) * (place - int(place)))
     return tuple(found)
-
-
-def chunks(*images: Real, dtype: Any = None, size: int = CHUNK) -> Iterator[tuple[Real, ...]]:  # noqa: ANN401
-    """Yield the voxels of images of one shape piece by piece, in an order that suits the memory.
-
-    A piece is a tuple of (N,) arrays with the same voxels of each image, N at most `size`, of their
-    own dtype in native byte order or of that given; it is overwritten by the next.
-
-    Examples
-    --------
-    >>> [piece.tolist() for (piece,) in chunks(np.arange(5, dtype=np.uint8), dtype=float, size=3)]
-    [[0.0, 1.0, 2.0], [3.0, 4.0]]
-    """
-    types = [image.dtype.newbyteorder("=") if dtype is None else dtype for image in images]
-    pieces = np.nditer(
-        images,
-        flags=["external_loop", "buffered"],
-        op_flags=[["readonly"]] * len(images),
-        op_dtypes=types,
-        casting="unsafe",
-        buffersize=size,
-    )
-    for piece in pieces:
-        yield piece if isinstance(piece, tuple) else (piece,)
 
 
 def _is_finite(array: Real) -> bool:

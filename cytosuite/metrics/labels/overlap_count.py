@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
+from cytosuite.metrics.chunks import chunks
 from cytosuite.metrics.labels import overlap_kernel as kernel
 
 CHUNK = 1 << 17  # voxels converted together where a volume must be
@@ -100,29 +101,17 @@ def _merged(table: Pairs, other: Pairs) -> Pairs:
     return table
 
 
-def _chunks(truth: Array, prediction: Array, dtype: np.dtype[Any]) -> Iterator[tuple[Array, Array]]:
+def _chunks(truth: Array, prediction: Array, dtype: np.dtype[Any]) -> Iterator[tuple[Array, ...]]:
     """Yield both volumes in flat pieces of one unsigned dtype, read-only."""
-    if not truth.size:
-        return
     arrays = (truth, prediction)
-    if all(
+    if truth.size and all(
         a.flags.c_contiguous and a.dtype.isnative and a.itemsize == dtype.itemsize for a in arrays
     ):
-        t, p = (array.reshape(-1).view(dtype) for array in arrays)
-        t.flags.writeable = p.flags.writeable = False
-        yield t, p
-        return
-    pieces = np.nditer(
-        [truth, prediction],
-        flags=["external_loop", "buffered", "zerosize_ok"],
-        op_flags=[["readonly"], ["readonly"]],
-        op_dtypes=[dtype, dtype],
-        casting="unsafe",  # negative labels become the largest ones and are refused then
-        buffersize=CHUNK,
-    )
-    for piece in pieces:
-        t, p = (np.ascontiguousarray(array).view() for array in piece)
-        t.flags.writeable = p.flags.writeable = False  # one compiled version for all layouts
+        pieces = iter([tuple(array.reshape(-1).view(dtype) for array in arrays)])
+    else:  # negative labels become the largest ones and are refused then
+        pieces = chunks(*arrays, dtype=dtype, size=CHUNK)
+    for t, p in pieces:
+        t.flags.writeable = p.flags.writeable = False  # one compiled version for all
         yield t, p
 
 
@@ -194,7 +183,7 @@ def _distinct(name: str, array: Array, dtype: np.dtype[Any]) -> Labels:
     largest = int(array.max())
     if largest < min(DIRECT, max(array.size, 1 << 16)):
         present = np.zeros(largest + 1, bool)
-        for labels, _ in _chunks(array, array, dtype):
+        for (labels,) in chunks(array, dtype=dtype, size=CHUNK):
             present[labels] = True
         present[0] = False
         return np.flatnonzero(present).astype(np.uint64)

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
+from cytosuite.metrics.chunks import chunks
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism import wasserstein_kernel as kernel
@@ -229,24 +230,10 @@ def _sample(side: str, images: NDArray[Any] | Sequence[NDArray[Any]]) -> _Sample
 
 def _chunks(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
     """Yield all voxels in contiguous pieces, as native numbers that the kernels know."""
-    dtype = array.dtype.newbyteorder("=")
-    if dtype.kind == "b":
-        dtype = np.dtype(np.uint8)
-    elif dtype.kind == "f" and dtype.itemsize == 2:
-        dtype = np.dtype(np.float32)
-    elif dtype.kind in "iu" and dtype.itemsize == 8:
-        dtype = np.dtype(np.float64)
-    if array.size == 0:
-        return
-    layout: Any = ["readonly", "contig"]
-    yield from np.nditer(
-        [array],
-        flags=["external_loop", "buffered"],
-        op_flags=[layout],
-        op_dtypes=[dtype],
-        casting="same_kind",
-        buffersize=CHUNK,
-    )
+    known = {"b1": "u1", "f2": "f4", "i8": "f8", "u8": "f8"}
+    dtype = known.get(f"{array.dtype.kind}{array.dtype.itemsize}")
+    for (piece,) in chunks(array, dtype=dtype, size=CHUNK):
+        yield piece
 
 
 def _by_size(first: _Sample, second: _Sample) -> tuple[float, float]:

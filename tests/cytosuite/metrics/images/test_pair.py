@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from cytosuite.errors import InputError
-from cytosuite.metrics.images.pair import chunks, pair, percentiles
+from cytosuite.metrics.chunks import chunks
+from cytosuite.metrics.images.pair import pair, percentiles
 
 REAL = ["?", "u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8", ">u2", ">f4", "g"]
 
