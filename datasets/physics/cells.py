@@ -229,7 +229,7 @@ def label_cells(cells: Tessellation, grid: Grid, outside: Outside) -> Labels:
     Parameters
     ----------
     cells, grid : Tessellation, Grid
-        A slab of a grid has the voxels of the whole.
+        Slabs of a grid give the same labels as the whole.
     outside : callable
         Signed distance from the tissue on a grid.
     """

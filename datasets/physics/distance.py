@@ -18,7 +18,7 @@ BLUR = 0.8  # of a voxel: makes the shares of tissue in neighbouring voxels one 
 
 
 def to_ellipsoid(half: int, spacing: Lengths, semi_axes: Lengths) -> Image:
-    """Return the distance to an ellipsoid in the middle of a grid with 2 `half` samples per axis.
+    """Return the distance to an ellipsoid in the middle of a cube of 2 `half` samples per axis.
 
     Notes
     -----
@@ -67,9 +67,10 @@ def first_order(level: Image, spacing: Lengths) -> Image:
 
 
 def from_shares(shares: Image, spacing: Lengths) -> Image:
-    """Return the distance to the surface of a body from the share (Z, Y, X) of voxels it fills.
+    """Return the distance to the surface of a body from the share of each voxel that it fills.
 
-    Of a flat surface it is exact up to 1.5 voxels from it; a sign farther away.
+    Shares (Z, Y, X) are 0 to 1, the spacing is in µm. The distance from a flat surface is exact up
+    to 1.5 voxels; farther away only its sign holds.
 
     Notes
     -----

@@ -252,9 +252,9 @@ def drop(labels: Labels, keep: NDArray[np.bool_]) -> Labels:
 
 
 def type_map(labels: Labels, kinds: NDArray[np.integer]) -> NDArray[np.uint8]:
-    """Return the kind (M,), 0 to 254, of the object in every voxel (Z, Y, X), + 1; 0 is background.
+    """Return kind + 1 of the object in every voxel (Z, Y, X), 0 in the background.
 
-    Raises `InputError` if there are more objects than M, or a kind is out of range.
+    Kinds (M,) are 0 to 254. Raises `InputError` for others, and if there are more objects than M.
     """
     if len(kinds) and not 0 <= kinds.min() <= kinds.max() <= 254:
         raise InputError(f"kinds must be 0 to 254, found {kinds.min()} to {kinds.max()}")

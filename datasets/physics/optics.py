@@ -127,8 +127,8 @@ def attenuate(
 def convolve(image: Image, kernel: NDArray[np.floating]) -> Image:
     """Return the convolution (Z, Y, X) of an image, dark outside, with a point spread function.
 
-    That (z, y, x) has its centre in voxel ``size // 2`` and is normalised to sum 1. Light of a
-    point spreads as in `kernel`, not as in its mirror image.
+    The kernel (z, y, x) has its centre in voxel ``size // 2`` and is normalised to sum 1. Light of
+    a point spreads as in `kernel`, not as in its mirror image.
     """
     shape = padded_shape(image.shape, kernel.shape)
     spread = np.zeros(shape, np.float32)

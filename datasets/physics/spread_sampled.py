@@ -99,8 +99,8 @@ class SampledSpread:
 def add_means(image: Image, grid: Grid, detector: Grid, out: Image) -> None:
     """Add the means of an image over the voxels of a detector to the image `out`.
 
-    The image (Z, Y, X) is on `grid`, which may be a slab, and dark outside; `out` (z, y, x) changes
-    in place, only where it reaches.
+    The image (Z, Y, X) is on `grid`, which may be a slab, and dark outside; `out` (z, y, x) is
+    changed in place, only where the image reaches.
     """
     step = detector.spacing[0]
     top = grid.origin[0] - detector.origin[0]
