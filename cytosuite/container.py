@@ -25,13 +25,14 @@ from cytosuite import __version__
 from cytosuite.client import HEALTH, INVOKE, PORT, request
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.files import write_json
-from cytosuite.interface import Mounts, read_case, write_outputs
+from cytosuite.interface import read_case, write_outputs
 from cytosuite.manifest import read_algorithm
 from cytosuite.select import describe, select
 from cytosuite.tasks import TASKS
 from cytosuite.weights import find_folder, open_model, read_cards
 
 REQUESTS = {"health": (HEALTH, 10.0), "invoke": (INVOKE, None)}  # with the longest wait [s]
+MODELS = (Path("/opt/ml/model"), Path("/opt/app/model"))  # a mounted tarball; part of the image
 OUT_OF_MEMORY = 4
 TERMINATED = 128 + signal.SIGTERM
 
@@ -43,8 +44,10 @@ class Algorithm:
     ----------
     name : str
         Folder below ``algorithms``.
-    mounts : Mounts
-        Folders of inputs, outputs and models.
+    inputs, outputs : Path
+        ``/input`` and ``/output``, or folders of the same layout.
+    models : sequence of Path
+        Folders of models; the first that holds a card is used.
 
     Raises
     ------
@@ -52,8 +55,8 @@ class Algorithm:
         If the algorithm or its model does not exist.
     """
 
-    def __init__(self, name: str, mounts: Mounts) -> None:
-        self.mounts = mounts
+    def __init__(self, name: str, inputs: Path, outputs: Path, models: Sequence[Path]) -> None:
+        self.inputs, self.outputs = inputs, outputs
         try:
             module = importlib.import_module(f"algorithms.{name}.predict")
         except ModuleNotFoundError as error:
@@ -62,7 +65,7 @@ class Algorithm:
             raise InputError(f"algorithms/{name}: no such algorithm here") from None
         self.predict = module.predict
         self.manifest = read_algorithm(Path(str(module.__file__)).with_name("algorithm.toml"))
-        self.folder = find_folder(mounts.models)
+        self.folder = find_folder(models)
         self.cards = read_cards(self.folder, name)
 
     def run_case(self) -> dict[str, Any]:
@@ -80,16 +83,16 @@ class Algorithm:
         """
         start = time.perf_counter()
         task = TASKS[self.manifest.task]
-        case = read_case(self.mounts.input, task)
+        case = read_case(self.inputs, task)
         if absent := set(self.manifest.needs) - set(case.sockets):
             raise InputError(
-                f"{self.mounts.input}: {self.manifest.name} needs the inputs "
+                f"{self.inputs}: {self.manifest.name} needs the inputs "
                 f"{', '.join(self.manifest.needs)}, found none of {', '.join(sorted(absent))}"
             )
         known = describe(next(iter(case.volumes.values()), None), case.values)
         selection = select(self.cards, known, self.manifest.select)
         outputs = self.predict(case.sockets, open_model(self.folder, selection.card))
-        write_outputs(self.mounts.output, task, case, outputs)
+        write_outputs(self.outputs, task, case, outputs)
         record = {
             "algorithm": self.manifest.name,
             "version": self.manifest.version,
@@ -174,32 +177,34 @@ def serve(algorithm: Algorithm, listener: socket.socket) -> NoReturn:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Execute one of the container's commands and return its exit code."""
+    """Execute a command of the container and return its exit code.
+
+    Defaults are ``CYTOSUITE_ALGORITHM``, ``CYTOSUITE_INPUT``, ``CYTOSUITE_OUTPUT`` and
+    ``CYTOSUITE_MODEL`` in the environment, then the platform's folders.
+    """
     parser = argparse.ArgumentParser(prog="cytosuite.container", description=__doc__)
     parser.add_argument("command", choices=("run", "serve", *REQUESTS), nargs="?", default="run")
-    parser.add_argument("--input", type=Path, help="folder of the case (default /input)")
-    parser.add_argument("--output", type=Path, help="folder for the results (default /output)")
-    parser.add_argument("--model", type=Path, help="folder of the models")
+    source = os.environ.get("CYTOSUITE_INPUT", "/input")
+    target = os.environ.get("CYTOSUITE_OUTPUT", "/output")
+    model = os.environ.get("CYTOSUITE_MODEL") or None
+    parser.add_argument("--input", type=Path, default=source, help="folder of the case")
+    parser.add_argument("--output", type=Path, default=target, help="folder for the results")
+    parser.add_argument("--model", type=Path, default=model, help="folder of the models")
     parser.add_argument("--algorithm", default=os.environ.get("CYTOSUITE_ALGORITHM", ""))
-    given = parser.parse_args(arguments)
-    if given.command in REQUESTS:
-        line, timeout_s = REQUESTS[given.command]
+    chosen = parser.parse_args(arguments)
+    if chosen.command in REQUESTS:
+        line, timeout_s = REQUESTS[chosen.command]
         try:
             return request(line, timeout_s=timeout_s)
         except OSError as error:
             return _say(f"no answer from the algorithm's server ({error})", 1)
     signal.signal(signal.SIGTERM, _stop)
-    mounts = Mounts.from_environment()
-    mounts = Mounts(
-        given.input or mounts.input,
-        given.output or mounts.output,
-        (given.model,) if given.model else mounts.models,
-    )
+    models = [chosen.model] if chosen.model else MODELS
     try:
-        algorithm = Algorithm(given.algorithm, mounts)
+        algorithm = Algorithm(chosen.algorithm, chosen.input, chosen.output, models)
     except CytosuiteError as error:
         return _say(str(error), error.exit_code)
-    if given.command == "serve":
+    if chosen.command == "serve":
         descriptor = os.environ.get("CYTOSUITE_LISTEN_FD")
         if descriptor is None:
             serve(algorithm, socket.create_server(("127.0.0.1", PORT)))

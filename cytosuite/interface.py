@@ -21,29 +21,6 @@ CHANNELS = {"nucleus": "nucleus", "nuclei": "nucleus", "membrane": "membrane"}
 
 
 @dataclass(frozen=True, slots=True)
-class Mounts:
-    """The folders of a container: one case, its results, and the places of models."""
-
-    input: Path
-    output: Path
-    models: tuple[Path, ...]
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Mounts":
-        """Return the platform's folders, or those named by ``CYTOSUITE_INPUT/OUTPUT/MODEL``.
-
-        Places of models: ``CYTOSUITE_MODEL``, else ``/opt/ml/model`` (a mounted tarball) and
-        ``/opt/app/model`` (built into the image).
-        """
-        given = environment.get("CYTOSUITE_MODEL")
-        return cls(
-            Path(environment.get("CYTOSUITE_INPUT", "/input")),
-            Path(environment.get("CYTOSUITE_OUTPUT", "/output")),
-            (Path(given),) if given else (Path("/opt/ml/model"), Path("/opt/app/model")),
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class Inputs:
     """The inputs of one case.
 

@@ -98,6 +98,20 @@ def test_run_writes_the_outputs_of_one_case(case):
     assert record["sources"]["channel"] == "json"
 
 
+def test_folders_of_the_command_precede_those_of_the_environment(case):
+    models = ROOT / "weights" / "watershed"
+    words = {"--input": case / "input", "--output": case / "here", "--model": models}
+    nowhere = dict.fromkeys(("CYTOSUITE_INPUT", "CYTOSUITE_OUTPUT"), str(case / "nowhere"))
+    done = subprocess.run(
+        [*_command("run"), *(str(part) for pair in words.items() for part in pair)],
+        cwd=ROOT,
+        env=_environment(case, **nowhere, CYTOSUITE_MODEL=str(case / "nowhere")),
+        check=False,
+    )
+    assert done.returncode == 0
+    assert (case / "here" / OUTPUT / "ball.tif").is_file()
+
+
 def test_bad_input_is_one_last_line_and_exit_code_2(case):
     (case / "input" / "images" / "microscopy-image" / "ball.tif").write_text("no image")
     done = _run(case)

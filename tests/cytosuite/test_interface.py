@@ -1,13 +1,12 @@
 import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cytosuite.errors import InputError
 from cytosuite.formats import read, write
-from cytosuite.interface import Mounts, image_of, read_case, write_case, write_outputs
+from cytosuite.interface import image_of, read_case, write_case, write_outputs
 from cytosuite.tasks import TASKS
 from cytosuite.volume import Volume
 
@@ -109,14 +108,6 @@ def test_undeclared_outputs_are_refused(tmp_path):
     case = read_case(_case(tmp_path), SEGMENT)
     with pytest.raises(InputError, match="expected the outputs .'instance-labels'., found .'x'."):
         write_outputs(tmp_path / "out", SEGMENT, case, {"x": _volume()})
-
-
-def test_mounts_are_the_platforms_or_those_of_the_environment():
-    assert Mounts.from_environment({}) == Mounts(
-        Path("/input"), Path("/output"), (Path("/opt/ml/model"), Path("/opt/app/model"))
-    )
-    given = {"CYTOSUITE_INPUT": "/a", "CYTOSUITE_OUTPUT": "/b", "CYTOSUITE_MODEL": "/c"}
-    assert Mounts.from_environment(given) == Mounts(Path("/a"), Path("/b"), (Path("/c"),))
 
 
 def _two_images(folder):
