@@ -59,15 +59,10 @@ def migrate(path: Path) -> Migration:
             "with keys like input_spheroid_mask), found none of its keys"
         )
     old = parse(path, {key: value for key, value in values.items() if key in known}, Published)
-    version = version_of(values)
-    log = Migration(
-        untranslated=[f"{key}: not a published key" for key in values if key not in known],
-        notes=[
-            f"{key}: not in the file; its parameter keeps our default"
-            for key in EXPECTED[version]
-            if key not in values
-        ],
-    )
+    version, log = version_of(values), Migration()
+    log.untranslated += [f"{key}: not a published key" for key in values if key not in known]
+    missing = [key for key in EXPECTED[version] if key not in values]
+    log.notes += [f"{key}: not in the file; its parameter keeps our default" for key in missing]
     image = _image(old, path.parent, version, log)
     parameters = {
         "image": image,
@@ -85,9 +80,8 @@ def migrate(path: Path) -> Migration:
         "references": [DOI[1 if version == "first version" else 2]],
         "parameters": {name: section for name, section in parameters.items() if section},
     }
-    log.untranslated += [
-        f"{key}: {why}" for key, why in MACHINE.items() if getattr(old, key) is not None
-    ]
+    given = [key for key in MACHINE if values.get(key) is not None]
+    log.untranslated += [f"{key}: {MACHINE[key]}" for key in given]
     return log
 
 
@@ -110,9 +104,8 @@ def _image(old: Published, folder: Path, version: Version, log: Migration) -> Re
     shape = old.generated_image_shape
     if shape and version == "first version":  # it counted voxels of the simulation
         if out and fine:
-            image["shape"] = [
-                max(round(n * a / b), 1) for n, a, b in zip(shape, fine, out, strict=True)
-            ]
+            sizes = zip(shape, fine, out, strict=True)
+            image["shape"] = [max(round(n * a / b), 1) for n, a, b in sizes]
         else:
             log.untranslated.append(
                 "generated_image_shape: in voxels of the simulation, of which the file does not "
