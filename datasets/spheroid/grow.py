@@ -40,7 +40,11 @@ def grow(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Sphe
         nuclei); the drawn value is lowered towards it in steps of `LOOSEN`.
     """
     for_outline, for_nuclei, for_places, for_changes, for_debris = rng.spawn(5)
-    fraction, least = drawn["volume_fraction"], _least_fraction(parameters, drawn)
+    fraction = drawn["volume_fraction"]
+    # A few nuclei cannot fill a ball, however they lie: one of them at most half of it and only
+    # when it is round, and each has half a gap to the surface.
+    few = FEW[0] + FEW[1] * drawn.get("n_nuclei", np.inf)
+    least = min(parameters.tissue.volume_fraction[0], few)
     while True:
         rngs = (for_outline, for_nuclei)
         room, found, groups = _people(rngs, parameters, drawn, fraction)
@@ -56,16 +60,6 @@ def grow(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Sphe
     parts, owners = _divided(for_changes, packed)
     others, blobs = _debris(for_debris, parameters, drawn, room, packed)
     return Spheroid(packed, parts, owners, others, blobs, room)
-
-
-def _least_fraction(parameters: Parameters, drawn: Drawn) -> float:
-    """Return the lowest volume fraction that is tried.
-
-    A few nuclei cannot fill a ball, however they lie: one of them at most half of it and only when
-    it is round, and each has half a gap to the surface.
-    """
-    low = parameters.tissue.volume_fraction[0]
-    return min(low, FEW[0] + FEW[1] * drawn.get("n_nuclei", np.inf))
 
 
 def _people(

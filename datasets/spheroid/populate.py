@@ -11,7 +11,6 @@ import numpy as np
 from datasets.phantoms.library import Phantom, read_library
 from datasets.phantoms.stored import StoredNuclei, draw_stored
 from datasets.physics import shapes
-from datasets.physics.grid import Lengths
 from datasets.physics.shapes import Nuclei
 from datasets.spheroid.parameters import Drawn, Parameters, of_kind
 from datasets.spheroid.sections import Kind
@@ -24,15 +23,10 @@ DRAWN = (*SHAPE, "chromatin_contrast", "mitotic_fraction", "apoptotic_fraction")
 
 
 @lru_cache(maxsize=8)
-def _library(folder: str, spacing_um: Lengths | None) -> tuple[Phantom, ...]:
-    """Return the stored nuclei in a folder, read once per process: 18 ms each."""
-    return read_library(Path(folder), spacing_um)
-
-
 def _stored(kind: Kind) -> tuple[Phantom, ...]:
-    """Return the stored nuclei of a kind, none if its nuclei are drawn."""
+    """Return the stored nuclei of a kind, read once per process: 18 ms each."""
     spacing = None if kind.phantoms_um == "auto" else kind.phantoms_um
-    return _library(kind.phantoms, spacing) if kind.phantoms else ()
+    return read_library(Path(kind.phantoms), spacing)
 
 
 def typical_volume(kind: Kind, diameter_um: float) -> float:
