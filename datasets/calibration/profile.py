@@ -1,9 +1,8 @@
 """Mean brightness across the border of objects: width of edges, and height at which labels end."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import nan, pi, sqrt
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +18,8 @@ NEAR_UM = 6.0  # from the border, where the steepest part of an edge is looked f
 LEAST_RAYS = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
-    """The edge of objects along an axis; NaN where fewer than 2 rays reach across it.
+class Edge(NamedTuple):
+    """The edge of objects along an axis; NaN where fewer than 2 rays cross it.
 
     Parameters
     ----------
@@ -103,7 +101,7 @@ def _edge(rays: list[Floats], step: float) -> Edge:
 
 
 def _level(stacked: Floats) -> float:
-    """Return the height of the median of rays at the border, of its height across it."""
+    """Return the height of the median ray at the border, relative to its rise across it."""
     known = np.isfinite(stacked).sum(axis=0) >= LEAST_RAYS
     distance = DISTANCES[known]
     profile = np.nanmedian(stacked[:, known], axis=0) if known.any() else np.zeros(0)

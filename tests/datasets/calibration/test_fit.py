@@ -42,23 +42,23 @@ def begin(**centres):
 
 
 @pytest.fixture(scope="module")
-def told():
+def lines():
     return []
 
 
 @pytest.fixture(scope="module")
-def fitted(toy, real, told):
-    return fit(real, begin(), toy, rounds=8, cases=3, seed=5, margin=0.25, say=told.append)
+def fitted(toy, real, lines):
+    return fit(real, begin(), toy, rounds=8, cases=3, seed=5, margin=0.25, say=lines.append)
 
 
-def test_what_was_simulated_is_found_again(fitted, told):
+def test_what_was_simulated_is_found_again(fitted, lines):
     camera, nucleus = fitted.parameters["camera"], fitted.parameters["nucleus"]
     assert np.sqrt(np.prod(camera["photons"])) == pytest.approx(40, rel=0.2)
     assert np.mean(camera["background_photons"]) == pytest.approx(0.5, abs=0.15)
     assert np.mean(nucleus["diameter_um"]) == pytest.approx(10, rel=0.06)
     assert camera["gain"] == 4.0
-    assert len(told) == len(fitted.misfits) == 8
-    assert told[0].startswith("round 1 of 8: missing")
+    assert len(lines) == len(fitted.misfits) == 8
+    assert lines[0].startswith("round 1 of 8: missing")
 
 
 def test_misfits_shrink(fitted):

@@ -47,7 +47,7 @@ def labels_of(sample):
 
 @pytest.fixture(scope="session")
 def simulation():
-    """Return how to make small samples, and what is in them."""
+    """Return functions that make small samples and read them."""
     return SimpleNamespace(make=make, small=small, image=image_of, labels=labels_of, plain=PLAIN)
 
 
