@@ -85,17 +85,13 @@ def extract_to(
         raise InputError(f"augment_copies: expected 0 or more, found {augment_copies}")
     cutting, alteration = cutting or Cutting(), alteration or Alteration()
     rng = np.random.default_rng(seed)
-    sources: list[Entry] = []
     found: list[Extraction] = []
-    entries: list[Entry] = []
+    sources, entries = list[Entry](), list[Entry]()
     with _new_library(folder) as temporary:
         for name, image, labels in _pairs(image_path, labels_path):
             found.append(_cut(image, labels, cutting))
-            files = {
-                kind: {"file": path.name, "sha256": digest([path], path.parent)}
-                for kind, path in (("image", image), ("labels", labels))
-            }
             objects = [asdict(item) for item in found[-1].objects]
+            files = {"image": _file(image), "labels": _file(labels)}
             sources.append({"name": name, **files, "objects": objects})
             for phantom in found[-1].phantoms:
                 own = replace(phantom, name=f"{name}_{phantom.name}")
@@ -203,6 +199,11 @@ def _images(folder: Path) -> list[Path]:
     """Return the image files in a folder, sorted."""
     found = (path for path in folder.iterdir() if path.suffix.lower() in READERS)
     return sorted(path for path in found if not path.name.startswith("."))
+
+
+def _file(path: Path) -> Entry:
+    """Return the record of a file."""
+    return {"file": path.name, "sha256": digest([path], path.parent)}
 
 
 def _written(folder: Path, phantom: Phantom, source: str) -> Entry:

@@ -139,10 +139,9 @@ def physical(
     depths_um : sequence of float
         Below the first plane of the image, where the sample begins; rising. With equal indices
         the first serves for all.
-    pinhole_airy : float
-        Diameter of the confocal's pinhole in Airy disks; 0 is a point.
-    sheet_um : float
-        Standard deviation of the light sheet's thickness.
+    pinhole_airy, sheet_um : float
+        Diameter of the confocal's pinhole in Airy disks, 0 is a point; standard deviation of the
+        light sheet's thickness.
 
     Raises
     ------
@@ -159,11 +158,10 @@ def physical(
     objective = Objective(na, index_sample, index_immersion)
     lengths = {"emission_um": emission_um, "excitation_um": excitation_um, "sheet_um": sheet_um}
     _check(microscope, objective, pinhole_airy, lengths)
-    depths = tuple(float(depth) for depth in depths_um)
+    depths = tuple(map(float, depths_um))
     if not depths or depths[0] < 0 or any(low >= high for low, high in pairwise(depths)):
         raise InputError(f"depths_um must rise from 0 µm or below it, found {list(depths)}")
-    if index_sample == index_immersion:
-        depths = depths[:1]
+    depths = depths[:1] if index_sample == index_immersion else depths
     kernels = []
     for depth in depths:
         planes = _Planes(objective, emission_um, depth)

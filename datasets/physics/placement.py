@@ -73,8 +73,7 @@ def scatter(
     if large.all():
         check_room(whole, region)
     centres = np.zeros(semi_axes_um.shape)
-    placed, tree, failures = np.zeros(0, np.intp), None, 0
-    line = np.flatnonzero(~large)
+    placed, tree, failures, line = np.zeros(0, np.intp), None, 0, np.flatnonzero(~large)
     while len(line) and failures < break_criterion:
         bodies = np.resize(line, min(TRIALS, max(len(line), failures, LEAST)))
         points = region.draw(rng, len(bodies))
@@ -82,9 +81,8 @@ def scatter(
         free = np.flatnonzero(excess <= 0)
         free = free[~_hit(shrunk, bodies[free], points[free], placed, tree)]
         earlier = _conflicts(shrunk, bodies[free], points[free])
-        again = len(line) < len(bodies)
         limits = (len(bodies), failures, break_criterion)
-        taken, tried, failures = _judge(free, earlier, limits, again=again)
+        taken, tried, failures = _judge(free, earlier, limits, again=len(line) < len(bodies))
         new = bodies[taken]
         if taken:
             centres[new], placed = points[taken], np.concatenate([placed, new])

@@ -121,9 +121,9 @@ def slabs(grid: Grid, spread: LightSpread, max_bytes: int) -> list[tuple[int, in
     """Return first plane and end of slabs, of one thickness but for the last.
 
     `max_bytes` is for the dye and tissue of a slab and the memory of the spread, not for the result
-    nor for painting. Only this and the sizes decide the thickness, so that a result is the same on every
-    machine; a slab is never thinner than a plane or a sampled point spread function, even if the
-    bound is exceeded.
+    nor for painting. Only this and the sizes decide the thickness, so that a result is the same on
+    every machine; a slab is never thinner than a plane or a sampled point spread function, even if
+    the bound is exceeded.
     """
     planes, y, x = grid.shape
     most = spread.least
