@@ -47,10 +47,7 @@ def benchmark_command(options: BenchmarkOptions) -> None:
 @takes(ApplyOptions)
 def apply_command(options: ApplyOptions) -> None:
     """Run an algorithm on images: outputs as TIFF, with a record and a picture of each."""
-    from benchmark.commands.apply import apply
-
-    results = apply(options, console())
-    raise typer.Exit(1 if any(found.status == "failed" for found in results) else 0)
+    _apply(options)
 
 
 @app.command("segment")
@@ -61,7 +58,7 @@ def segment_command(options: ApplyOptions) -> None:
 
     known = [name for name, found in algorithms().items() if found.task == "segment"]
     pick("algorithm for the task segment", [options.algorithm], known)
-    apply_command.__wrapped__(options)
+    _apply(options)
 
 
 @app.command("simulate")
@@ -137,6 +134,14 @@ for name, command in (
     ("migrate", making.migrate_command),
 ):
     app.command(name)(command)
+
+
+def _apply(options: ApplyOptions) -> None:
+    """Run an algorithm on images; exit code 1 if one failed."""
+    from benchmark.commands.apply import apply
+
+    results = apply(options, console())
+    raise typer.Exit(1 if any(found.status == "failed" for found in results) else 0)
 
 
 def main() -> None:

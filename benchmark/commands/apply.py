@@ -233,8 +233,7 @@ def _write(item: Item, case: Case, job: Job, key: str, options: ApplyOptions) ->
         facts |= _notes(output, job.algorithm.name, socket)
         write(options.out / f"{name}.tif", replace(output, metadata=image.metadata))
         if number == 0 and options.preview:
-            kind = "labels" if socket.kind == "labels" else "image"
-            write_result(options.out / f"{name}.png", image, output, kind)
+            write_result(options.out / f"{name}.png", image, output, socket.kind)
     write_json(options.out / f"{item.name}.json", facts)
     objects = f"{facts['objects']} objects, " if "objects" in facts else ""
     words = f"{objects}model {record.model}, {record.seconds:.1f} s"
