@@ -107,14 +107,12 @@ def shown(plane: NDArray[np.generic], limits: tuple[float, float]) -> NDArray[np
     """Return a plane in units of its contrast, 0 black and 1 white; not clipped, NaN is black."""
     low, high = limits
     values = np.nan_to_num(np.asarray(plane, dtype=np.float64), nan=low)
-    scaled: NDArray[np.float64] = (values - low) / (high - low if high > low else 1.0)
-    return scaled
+    return np.asarray((values - low) / (high - low if high > low else 1.0))
 
 
 def grey(plane: NDArray[np.generic], limits: tuple[float, float]) -> Grey:
     """Return a plane as grey values between the limits; NaN is black."""
-    result: Grey = np.rint(shown(plane, limits).clip(0, 1) * 255).astype(np.uint8)
-    return result
+    return (shown(plane, limits).clip(0, 1) * 255).round().astype(np.uint8)
 
 
 def shrink(plane: Grey, height: int, width: int) -> Grey:
@@ -129,8 +127,7 @@ def stretch(array: Pixels, height: int, width: int) -> Pixels:
     """Return a 2D array at another size by its nearest pixels."""
     rows = (np.arange(height) * array.shape[0]) // height
     columns = (np.arange(width) * array.shape[1]) // width
-    result: Pixels = array[rows[:, None], columns[None, :]]
-    return result
+    return np.asarray(array[np.ix_(rows, columns)])
 
 
 def boundary(labels: NDArray[np.integer], thickness: int = 1) -> NDArray[np.bool_]:
@@ -163,5 +160,4 @@ def boundary(labels: NDArray[np.integer], thickness: int = 1) -> NDArray[np.bool
         padded = np.pad(inside, 1, mode="edge")
         around = (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:])
         inside = np.where(np.any([near != inside for near in around], axis=0), 0, inside)
-    result: NDArray[np.bool_] = inside != labels
-    return result
+    return np.asarray(inside != labels)

@@ -30,7 +30,6 @@ MARGIN, LINE = 8, 18  # px between pictures, and of a caption
 OUTLINE = (255, 190, 60)
 
 Colours = NDArray[np.uint8]  # (Y, X, 3)
-Row = tuple[str, Sequence[Colours]]  # caption and pictures
 Stack = tuple[Volume, Pixels]
 
 
@@ -160,7 +159,7 @@ def _views(
     return found
 
 
-def _write_sheet(path: Path, rows: Sequence[Row]) -> None:
+def _write_sheet(path: Path, rows: Sequence[tuple[str, Sequence[Colours]]]) -> None:
     """Write rows of pictures below their captions as one PNG, nothing without any."""
     if not rows:
         return

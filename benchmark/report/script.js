@@ -36,19 +36,14 @@
 
   // The same case lights up in every figure and table; a click on a dot leads to it.
   let lit = null;
-  function light(index) {
+  document.addEventListener("pointerover", (event) => {
+    const pointed = event.target.closest(".strip [data-case], .heat tr[data-case]");
+    const index = pointed && pointed.dataset.case;
     if (index === lit) return;
     all(".lit").forEach((element) => element.classList.remove("lit"));
-    if (index !== null) {
-      all(`[data-case="${index}"]`).forEach((element) => element.classList.add("lit"));
-    }
+    all(`[data-case="${index}"]`).forEach((element) => element.classList.add("lit"));
     lit = index;
-  }
-  const caseOf = (event) => {
-    const element = event.target.closest(".strip [data-case], .heat tr[data-case]");
-    return element ? element.dataset.case : null;
-  };
-  document.addEventListener("pointerover", (event) => light(caseOf(event)));
+  });
 
   // An algorithm lights up in the figure and the table of its condition.
   document.addEventListener("pointerover", (event) => {

@@ -29,10 +29,7 @@ def verdict(index: Index) -> str:
 def found_share(index: Index, algorithm: str) -> float | None:
     """Return the share of all true objects that an algorithm found, over all cases.
 
-    Returns
-    -------
-    float or None
-        A failed case found nothing. None where the objects of a case with a truth are not known.
+    A failed case found nothing. None where the objects of a case with a truth are not known.
     """
     matches = index.results.matches
     true = {case: match.true for (_, case), match in matches.items()}

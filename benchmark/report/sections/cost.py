@@ -1,5 +1,6 @@
 """Time and memory of each case, and the start of each algorithm."""
 
+import math
 from typing import Any
 
 from benchmark.report.axis import axis_of_times
@@ -31,11 +32,10 @@ def view(index: Index) -> dict[str, Any] | None:
         if any(values.values()):
             axis = axis_of_times(value for found in values.values() for value in found.values())
             figures.append((title, axis, values, unit))
-    starts = {}
-    for name, found in index.records.items():
-        times = [record.startup_seconds for record in found.values() if record.startup_seconds]
-        if times:
-            starts[name] = min(times)
+    starts: dict[str, float] = {}
+    for (name, _), record in index.results.records.items():
+        if record.startup_seconds:
+            starts[name] = min(record.startup_seconds, starts.get(name, math.inf))
     return {"figures": figures, "starts": starts} if figures else None
 
 

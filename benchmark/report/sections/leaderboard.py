@@ -61,9 +61,8 @@ def _lead(index: Index) -> list[str]:
             "the lower the rank."
         )
     controls = {entry.algorithm for entry in index.controls}
-    if controls:
-        known_ones = [f"{name}, {words}" for name, words in CONTROLS.items() if name in controls]
-        sentences.append(f"The grey rows are controls: {'; '.join(known_ones)}.")
+    if there := [f"{name}, {words}" for name, words in CONTROLS.items() if name in controls]:
+        sentences.append(f"The grey rows are controls: {'; '.join(there)}.")
     return sentences
 
 
