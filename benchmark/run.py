@@ -101,7 +101,7 @@ def _run_case(job: Job, case: Case, task: Task, session: Session, limits: Limits
 
 
 def _keep(raw: Path, folder: Path, case: Case, task: Task, limits: Limits) -> dict[str, str]:
-    """Copy the valid outputs of a case into the folder of its record and return their relative paths.
+    """Copy the valid outputs of a case into its folder and return their relative paths.
 
     A copy belongs to the user who runs the benchmark, whoever the container ran as.
     """

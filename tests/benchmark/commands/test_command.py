@@ -263,7 +263,7 @@ def test_wrong_input_is_one_line_and_exit_code_2(tmp_path, own, mistake, here):
         (["--engine", "podman"], "ENGINE must be auto, docker or process, found 'podman'"),
         (
             ["--algorithm", "watershd"],
-            "no algorithm for the task segment called 'watershd'; did you",
+            "no algorithm called 'watershd'; did you",
         ),
         (["--spacing", "2 um"], "spacing must be numbers in µm like 2,0.5,0.5, found '2 um'"),
         (["--run", "../x"], "RUN must be a plain folder name, found '../x'"),
