@@ -121,11 +121,11 @@ def cut_case(
             LOGGER.warning("%s: not drawn: %s", path, error)
             continue
         outputs[name] = made if made is not None and made.shape == shape else None
-    beside = [] if truth is None else [truth]
+    compared = [] if truth is None else [truth]
     if output.kind == "image" and truth is None and neighbour is not None:
-        beside = [_slices(neighbour, f"Real image {neighbour.stem}", "image")]
+        compared = [_slices(neighbour, f"Real image {neighbour.stem}", "image")]
     matches = {name: results.matches.get((name, case.name)) for name in algorithms}
-    return CutCase(case.name, inputs + beside, truth, outputs, matches)
+    return CutCase(case.name, inputs + compared, truth, outputs, matches)
 
 
 def _slices(
