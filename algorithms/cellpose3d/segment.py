@@ -49,10 +49,6 @@ def segment(
         Thresholds and lengths.
     whole : Whole, optional
         From `measure` on the whole image, where `image` is a part of it.
-
-    Returns
-    -------
-    Found
     """
     margin = fields.level / np.float32(parameters.tau) - 1
     signal = contrast = None

@@ -155,7 +155,7 @@ def _load(
     validation = settings.validation
     cases, held = hold_out(found, validation.cases if validation.every else 0)
     for role, kept in cases.items():
-        say(f"{role}: {len(kept)} cases to train on, {len(held[role])} held out")
+        say(f"cases of {role}: {len(kept)} to train on, {len(held[role])} held out")
     return cases, held
 
 

@@ -165,7 +165,8 @@ def load_case(files: Files, patch: Sequence[int], stray: StrayRanges = USUAL) ->
     diameters = _diameters(labels, level) * volume.spacing[-1]
     bright = 1 - level if files.channel == "membrane" else level
     means = _means([image], labels, bright)[0].astype(np.float32)
-    there, *middles = _means([1, *np.indices(image.shape, sparse=True)], labels, bright)
+    # The mean of 1 is 0 for a label without any weight.
+    any_weight, *middles = _means([1, *np.indices(image.shape, sparse=True)], labels, bright)
     spread = np.zeros((2, *image.shape), np.float32)
     if files.simulated:
         # The unit is the median nucleus as it is seen, after the blur.
@@ -186,7 +187,7 @@ def load_case(files: Files, patch: Sequence[int], stray: StrayRanges = USUAL) ->
         own=own,
         rest=means - own,
         wide=_means(spread, labels, bright).astype(np.float32),
-        centres=np.rint(np.stack(middles, 1)[there > 0]).astype(np.int64),
+        centres=np.rint(np.stack(middles, 1)[any_weight > 0]).astype(np.int64),
         simulated=files.simulated,
         spacing=volume.spacing,
         diameters_um=diameters,
