@@ -25,8 +25,8 @@ from cytosuite.training.parts import (
     State,
     Tensors,
     Training,
-    follow,
     precision,
+    update_average,
 )
 from cytosuite.training.progress import Log, ahead, line, polite_interrupt
 from cytosuite.training.publish import ALGORITHMS, publish
@@ -221,7 +221,7 @@ def take_step(
         module.train()
     tensors = {name: torch.from_numpy(array).to(state.device) for name, array in batch.items()}
     losses = training.step(state, tensors, settings)
-    follow(state.average, state.modules[training.published], schedule.average, state.step)
+    update_average(state.average, state.modules[training.published], schedule.average, state.step)
     state.step += 1
     return losses
 

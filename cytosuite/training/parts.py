@@ -148,7 +148,7 @@ def precision(device: str) -> torch.dtype:
 
 
 @torch.no_grad()
-def follow(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
+def update_average(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
     """Move an average of a network's weights and buffers one step towards them.
 
     Parameters

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from cytosuite.network import tensors_of
-from cytosuite.training.parts import DivergedError, State, follow, precision
+from cytosuite.training.parts import DivergedError, State, precision, update_average
 
 
 def _network(seed=0):
@@ -19,7 +19,7 @@ def test_an_average_converges_to_the_network_buffers_too():
     network, average = _network(0), _network(1)
     network(torch.randn(8, 3))  # moves the buffers
     for step in range(400):
-        follow(average, network, 0.9, step)
+        update_average(average, network, 0.9, step)
     for name, value in tensors_of(network).items():
         torch.testing.assert_close(tensors_of(average)[name], value)
 
@@ -28,9 +28,9 @@ def test_one_step_of_the_average_by_hand():
     network, average = torch.nn.Linear(1, 1, bias=False), torch.nn.Linear(1, 1, bias=False)
     torch.nn.init.constant_(network.weight, 10.0)
     torch.nn.init.constant_(average.weight, 0.0)
-    follow(average, network, 0.995, 0)  # the first average keeps a tenth only
+    update_average(average, network, 0.995, 0)  # the first average keeps a tenth only
     assert float(average.weight.detach()) == pytest.approx(9.0)
-    follow(average, network, 0.5, 10_000)
+    update_average(average, network, 0.5, 10_000)
     assert float(average.weight.detach()) == pytest.approx(9.5)
 
 
