@@ -173,16 +173,10 @@ def leaderboard(
             summaries[name][metric.name] = _summary(metric, own, lost, whole, draws)
         if metric.name in primary:
             ranks[metric.name] = _ranks(metric, values[ranked], failed[ranked])
-    rank = ranks.mean(axis=1).dropna().to_dict()
+    rank, own_cases = ranks.mean(axis=1).dropna().to_dict(), dict(list(cases.groupby("algorithm")))
     standings = [
-        _standing(
-            name,
-            name in controls,
-            rank.get(name),
-            summaries[name],
-            cases[cases["algorithm"] == name],
-        )
-        for name in names
+        _standing(name, name in controls, rank.get(name), own, own_cases.get(name, cases[:0]))
+        for name, own in summaries.items()
     ]
     return sorted(standings, key=lambda s: (inf if s.rank is None else s.rank, s.algorithm))
 
