@@ -76,7 +76,7 @@ def train_command(options: TrainOptions) -> None:
     """Train a model on simulated data, or fine-tune one on your own annotated folder."""
     from benchmark.commands.train import train
 
-    typer.echo(f"written: {train(options, console())}")
+    train(options, console())
 
 
 @app.command("build")

@@ -16,6 +16,8 @@ from PIL import Image
 
 from benchmark.__main__ import main
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 
 

@@ -27,6 +27,7 @@ for module in list(sys.modules.values()):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", sorted(algorithms()))
 def test_an_image_contains_every_module_that_the_algorithm_imports(algorithm):
     done = subprocess.run(

@@ -8,6 +8,8 @@ import pytest
 
 from benchmark.report import write_report
 
+pytestmark = pytest.mark.slow
+
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chrome")
 FLAGS = [
     "--headless",

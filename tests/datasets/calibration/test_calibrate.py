@@ -11,6 +11,8 @@ from cytosuite.volume import Volume
 from datasets.calibration import calibrate as module
 from datasets.calibration.calibrate import calibrate, simulator
 
+pytestmark = pytest.mark.slow
+
 TRUE = {
     "nucleus": {"diameter_um": 10.0},
     "camera": {"photons": 40.0, "background_photons": 0.5, "gain": 4.0, "offset": 100.0},

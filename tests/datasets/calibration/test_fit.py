@@ -6,6 +6,8 @@ from datasets.calibration.fit import draw, fit
 from datasets.calibration.measure import measure
 from datasets.calibration.start import Start
 
+pytestmark = pytest.mark.slow
+
 FIXED = {"camera.gain": 4.0, "camera.offset": 100.0}
 
 
