@@ -64,7 +64,7 @@ peers: .venv/.dev ## Install the independent programs that agreement tests compa
 test: .venv/.dev ## Run all tests; those with containers need a Docker daemon and skip without.
 	@$(BIN)/python -m pytest
 
-test-fast: .venv/.dev ## Run the tests that take less than a minute together.
+test-fast: .venv/.dev ## Run the tests that take less than 90 seconds together.
 	@$(BIN)/python -m pytest -n auto -m "not slow and not docker"
 
 lint: .venv/.dev ## Check style, format and types.

@@ -11,6 +11,8 @@ from benchmark.commands.simulate import simulate
 from cytosuite.errors import InputError
 from cytosuite.files import read_json
 
+pytestmark = pytest.mark.slow
+
 SMALL = (
     "image.shape=[16, 64, 64]",
     "image.spacing_um=[2, 0.5, 0.5]",

@@ -11,6 +11,8 @@ from benchmark.engines.process import ProcessEngine
 from cytosuite.formats import read
 from cytosuite.tasks import TASKS
 
+pytestmark = pytest.mark.slow
+
 SEGMENT = TASKS["segment"]
 
 PREDICT = """

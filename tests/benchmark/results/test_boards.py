@@ -11,6 +11,8 @@ from benchmark.results.ranking import leaderboard
 from cytosuite.metrics import board_metrics
 from cytosuite.tasks import TASKS, Socket, Task
 
+pytestmark = pytest.mark.slow
+
 ENHANCE, FUSE, SYNTHESISE = (TASKS[name] for name in ("enhance", "fuse", "synthesise"))
 FUSED = FUSE.outputs[0].slug
 
