@@ -45,7 +45,7 @@ def plan(
     multiple: Sequence[int] | None = None,
     blend: int = 0,
 ) -> list[Tile]:
-    """Return tiles whose outputs cover an image.
+    """Return tiles with outputs that cover an image.
 
     Parameters
     ----------

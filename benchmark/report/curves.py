@@ -69,6 +69,7 @@ def curves(
     step = min(STEP, 0.6 * room / max(front, 1))
 
     def y(value: float) -> float:
+        """Return the height of a value in px from the top."""
         return TOP + (height - TOP - BOTTOM) * (1 - axis.position(value))
 
     parts = list(_labels(labels, height, room))

@@ -130,7 +130,7 @@ def simulator(dataset: str) -> Simulate:
 
 
 def _read(folder: Path, pattern: str, spacing: tuple[float, ...] | None) -> Real:
-    """Return the real stacks whose names match, light dimming along z as in a simulation."""
+    """Return the real stacks of matching names, light dimming along z as in a simulation."""
     items = [i for i in collect(folder).items if fnmatchcase(i.name, pattern)]
     if not items:
         raise InputError(f"{folder}: no image is named like {pattern!r}")

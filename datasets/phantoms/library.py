@@ -50,7 +50,7 @@ class Phantom:
 
     @cached_property
     def inside(self) -> NDArray[np.bool_]:
-        """Voxels (z, y, x) whose centres are in the nucleus."""
+        """Voxels (z, y, x) with their centres in the nucleus."""
         return np.asarray(self.distance < 0)
 
     @cached_property

@@ -42,7 +42,7 @@ class Objective:
 
     @property
     def aperture(self) -> float:
-        """The part of the numerical aperture whose light comes through from the sample."""
+        """The part of the numerical aperture with light that comes through from the sample."""
         return float(min(self.na, THROUGH * self.index_sample))
 
     @property
