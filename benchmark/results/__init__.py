@@ -1,1 +1,1 @@
-"""Results of a run: scores, controls, ranks, conditions, and the scores of files on disk."""
+"""Results of a run: scores, controls, ranks and conditions."""
