@@ -48,6 +48,12 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
 
 
+def link(path: Path, target: Path) -> None:
+    """Make a relative symbolic link to a file or folder; parents of `path` are made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(os.path.relpath(target.resolve(), path.parent.resolve()))
+
+
 def write_json(path: Path, value: object) -> None:
     """Write `value` as indented UTF-8 JSON, atomically.
 

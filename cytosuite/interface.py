@@ -1,7 +1,6 @@
 """One case in, one case out: ``/input`` and ``/output`` in the layout of the platform."""
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cytosuite.errors import InputError
-from cytosuite.files import read_json, write_json
+from cytosuite.files import link, read_json, write_json
 from cytosuite.formats import read, write
 from cytosuite.tasks import ACQUISITION, IMAGE, Socket, Task
 from cytosuite.volume import SPATIAL, Scalar, Volume
@@ -173,8 +172,7 @@ def write_case(folder: Path, task: Task, name: str, sockets: Mapping[str, Any]) 
             if isinstance(value, Volume):
                 write(file, value)
             else:
-                path.mkdir(parents=True, exist_ok=True)
-                file.symlink_to(os.path.relpath(value.resolve(), path.resolve()))
+                link(file, value)
         listed.append(entry)
     write_json(folder / "inputs.json", sorted(listed, key=lambda e: str(e["interface"]["slug"])))
 

@@ -12,7 +12,7 @@ from rich.table import Table
 from benchmark.catalog import algorithms, pick
 from benchmark.commands.data import make, start_engine
 from benchmark.commands.options import BenchmarkOptions
-from benchmark.commands.progress import progress
+from benchmark.commands.progress import counted, progress
 from benchmark.data.chain import links
 from benchmark.data.dataset import Dataset
 from benchmark.data.recipe import Recipe, recipe
@@ -125,16 +125,9 @@ def _run(
         console.print(f"{present} results are there already", highlight=False)
     if not total:
         return
-    done = 0
     with progress(console, "running") as step:
         step(0, total)
-
-        def report(algorithm: str, case: str, status: str) -> None:
-            """Count one more case."""
-            nonlocal done
-            done += 1
-            step(done, total, f"{algorithm}, {case}: {status}")
-
+        report = counted(step, total)
         for job in jobs:
             run_job(job, task, engine, options.limits(job.algorithm), options.api, report)
 

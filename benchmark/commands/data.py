@@ -7,7 +7,7 @@ from rich.console import Console
 
 from benchmark.catalog import ROOT, algorithms
 from benchmark.commands.options import DataOptions, RunOptions
-from benchmark.commands.progress import progress
+from benchmark.commands.progress import counted, progress
 from benchmark.containers.build import Builder
 from benchmark.data.chain import links, through
 from benchmark.data.dataset import Dataset, prepare
@@ -67,16 +67,10 @@ def make(
         dataset = prepare(recipe, data.folder / "datasets", data.processes, step)
     for name in links(recipe.through):
         assert engine is not None
-        total, done = len(dataset.cases), 0
+        limits = run.limits(algorithms()[name])
         with progress(console, f"through {name}") as step:
-
-            def report(algorithm: str, case: str, status: str) -> None:
-                """Count one more case."""
-                nonlocal done
-                done += 1
-                step(done, total, f"{algorithm}, {case}: {status}")  # noqa: B023 - called within
-
-            limits = run.limits(algorithms()[name])
-            options = {"api": run.api, "retry": retry, "report": report}
-            dataset = through(dataset, name, engine, limits, **options)  # type: ignore[arg-type]
+            report = counted(step, len(dataset.cases))
+            dataset = through(
+                dataset, name, engine, limits, api=run.api, retry=retry, report=report
+            )
     return dataset

@@ -1,8 +1,9 @@
 """Progress of long work: a bar on a terminal, plain lines in a log."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from typing import Protocol
 
 from rich.console import Console
@@ -24,6 +25,12 @@ class Step(Protocol):
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
         """Show that `done` of `total` pieces are there, the last one being `note`."""
+
+
+def counted(step: Step, total: int) -> Callable[[str, str, str], None]:
+    """Return a report of finished cases (algorithm, case, status) that moves a progress on."""
+    done = count(1)
+    return lambda algorithm, case, status: step(next(done), total, f"{algorithm}, {case}: {status}")
 
 
 @contextmanager

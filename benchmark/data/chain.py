@@ -1,8 +1,6 @@
 """Chains: datasets sent through algorithms, with labels and conditions kept."""
 
-import os
 from dataclasses import replace
-from pathlib import Path
 
 from benchmark.catalog import algorithms, pick
 from benchmark.data.dataset import STAGE, Case, Dataset
@@ -11,7 +9,7 @@ from benchmark.plan import Job, job_key, plan
 from benchmark.record import read_record
 from benchmark.run import Report, claimed, run_job
 from cytosuite.errors import InputError
-from cytosuite.files import atomic, write_json
+from cytosuite.files import atomic, link, write_json
 from cytosuite.formats import read, write
 from cytosuite.tasks import TASKS, Task
 
@@ -119,15 +117,15 @@ def _make(old: Case, new: Case, job: Job, task: Task) -> None:
             if path is None:
                 continue
             if path.suffix == ".json":
-                _link(temporary / "sockets" / f"{slug}.json", path)
+                link(temporary / "sockets" / f"{slug}.json", path)
             elif path.suffix == ".tif":
-                _link(Case(new.name, temporary).path(slug), path)
+                link(Case(new.name, temporary).path(slug), path)
             else:
                 write(Case(new.name, temporary).path(slug), read(path))
         for folder in sorted((old.folder / "companions").glob("*")):
             if not folder.name.startswith(STAGE):
-                _link(temporary / "companions" / folder.name, folder)
-        link = {
+                link(temporary / "companions" / folder.name, folder)
+        made_by = {
             "algorithm": record.algorithm,
             "version": record.version,
             "model": record.model,
@@ -135,11 +133,5 @@ def _make(old: Case, new: Case, job: Job, task: Task) -> None:
             "selection": record.selection.model_dump(mode="json"),
         }
         facts["sockets"] = sorted({*facts["sockets"], *files})
-        facts["through"] = [*facts.get("through", []), link]
+        facts["through"] = [*facts.get("through", []), made_by]
         write_json(temporary / "case.json", facts)
-
-
-def _link(path: Path, target: Path) -> None:
-    """Make a relative link."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.symlink_to(os.path.relpath(target.resolve(), path.parent.resolve()))

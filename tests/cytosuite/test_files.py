@@ -3,7 +3,7 @@ import os
 import pytest
 
 from cytosuite.errors import InputError
-from cytosuite.files import atomic, digest, read_json, write_json
+from cytosuite.files import atomic, digest, link, read_json, write_json
 
 
 def test_a_file_is_there_only_when_it_is_whole(tmp_path):
@@ -80,3 +80,11 @@ def test_digest_sees_names_and_contents_but_not_order_or_caches(tmp_path):
     (tmp_path / "c").rename(tmp_path / "b")
     (tmp_path / "b").write_text("3")
     assert digest([tmp_path], tmp_path) != first
+
+
+def test_a_link_is_relative_so_that_both_ends_can_move_together(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "target.txt").write_text("here")
+    link(tmp_path / "a" / "b" / "c.txt", tmp_path / "a" / "target.txt")
+    (tmp_path / "a").rename(tmp_path / "moved")
+    assert (tmp_path / "moved" / "b" / "c.txt").read_text() == "here"
