@@ -10,12 +10,14 @@ COPY cytosuite/ /opt/app/cytosuite/
 COPY algorithms/__init__.py /opt/app/algorithms/
 COPY algorithms/${ALGORITHM}/ /opt/app/algorithms/${ALGORITHM}/
 COPY weights/${ALGORITHM}/ /opt/app/model/
+# One name to import, as in a checkout.
+RUN ln -sfn ../algorithms /opt/app/cytosuite/algorithms
 WORKDIR /opt/app
 # Compiled here because the root is read-only at run time: Python's bytecode and, where an algorithm has them, numba's
 # kernels, for a CPU that every machine has. All of it readable under any user.
 ENV NUMBA_CPU_NAME=generic NUMBA_CACHE_DIR=
 RUN python3 -m compileall -q --invalidation-mode unchecked-hash /opt/app \
-    && if [ -f "algorithms/${ALGORITHM}/_kernels.py" ]; then python3 -m cytosuite.kernels "algorithms.${ALGORITHM}._kernels"; fi \
+    && if [ -f "algorithms/${ALGORITHM}/_kernels.py" ]; then python3 -m cytosuite.kernels "cytosuite.algorithms.${ALGORITHM}._kernels"; fi \
     && chmod -R a+rX /opt/app
 USER 1000:1000
 # The exec form does not expand build arguments: the entry point reads the environment.

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from benchmark.commands import making
-from benchmark.commands.console import console, names
-from benchmark.commands.options import (
+from cytosuite.benchmark.commands import making
+from cytosuite.benchmark.commands.console import console, names
+from cytosuite.benchmark.commands.options import (
     ApplyOptions,
     BenchmarkOptions,
     ScoreOptions,
@@ -38,7 +38,7 @@ BaseImage = Annotated[
 @takes(BenchmarkOptions)
 def benchmark_command(options: BenchmarkOptions) -> None:
     """Generate or read a dataset, run the algorithms on it, score them and write a report."""
-    from benchmark.commands.benchmark import benchmark
+    from cytosuite.benchmark.commands.benchmark import benchmark
 
     raise typer.Exit(benchmark(options, console()))
 
@@ -54,7 +54,7 @@ def apply_command(options: ApplyOptions) -> None:
 @takes(ApplyOptions)
 def segment_command(options: ApplyOptions) -> None:
     """Segment images: labels as TIFF, with a record and a picture of each."""
-    from benchmark.catalog import algorithms, pick
+    from cytosuite.benchmark.catalog import algorithms, pick
 
     known = [name for name, found in algorithms().items() if found.task == "segment"]
     pick("algorithm for the task segment", [options.algorithm], known)
@@ -65,7 +65,7 @@ def segment_command(options: ApplyOptions) -> None:
 @takes(SimulateOptions)
 def simulate_command(options: SimulateOptions) -> None:
     """Simulate annotated images, with a record and a preview of each."""
-    from benchmark.commands.simulate import simulate
+    from cytosuite.benchmark.commands.simulate import simulate
 
     typer.echo(f"written: {simulate(options, console())}")
 
@@ -74,7 +74,7 @@ def simulate_command(options: SimulateOptions) -> None:
 @takes(TrainOptions)
 def train_command(options: TrainOptions) -> None:
     """Train a model on simulated data, or fine-tune one on your own annotated folder."""
-    from benchmark.commands.train import train
+    from cytosuite.benchmark.commands.train import train
 
     train(options, console())
 
@@ -86,9 +86,9 @@ def build_command(
     base_image: BaseImage = None,
 ) -> None:
     """Build the containers of all or some algorithms."""
-    from benchmark.catalog import ROOT, algorithms, pick
-    from benchmark.containers.build import Builder
-    from benchmark.containers.daemon import need_docker
+    from cytosuite.benchmark.catalog import ROOT, algorithms, pick
+    from cytosuite.benchmark.containers.build import Builder
+    from cytosuite.benchmark.containers.daemon import need_docker
 
     chosen = pick("algorithm", names(algorithm), algorithms())
     say = partial(console().print, highlight=False, markup=False)
@@ -100,7 +100,7 @@ def build_command(
 @app.command("list")
 def list_command() -> None:
     """List the algorithms, datasets and recipes there are."""
-    from benchmark.catalog import algorithms, dataset_manifests, recipes
+    from cytosuite.benchmark.catalog import algorithms, dataset_manifests, recipes
     from cytosuite.manifest import read_recipe
 
     for title, found in (("algorithms", algorithms()), ("datasets", dataset_manifests())):
@@ -116,7 +116,7 @@ def list_command() -> None:
 @takes(ScoreOptions)
 def score_command(options: ScoreOptions) -> None:
     """Score predictions on disk: files, folders, or Cell Tracking Challenge layouts."""
-    from benchmark.commands.score import score_files, show
+    from cytosuite.benchmark.commands.score import score_files, show
 
     scores = score_files(options)
     if str(options.json) == "-":
@@ -138,7 +138,7 @@ for name, command in (
 
 def _apply(options: ApplyOptions) -> None:
     """Run an algorithm on images; exit code 1 if one failed."""
-    from benchmark.commands.apply import apply
+    from cytosuite.benchmark.commands.apply import apply
 
     results = apply(options, console())
     raise typer.Exit(1 if any(found.status == "failed" for found in results) else 0)

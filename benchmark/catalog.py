@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
-import datasets
+import cytosuite
 from cytosuite.errors import InputError
 from cytosuite.manifest import (
     AlgorithmManifest,
@@ -14,7 +14,10 @@ from cytosuite.manifest import (
     read_dataset,
 )
 
-ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = Path(str(cytosuite.__file__)).resolve().parent
+# In a checkout the rooms lie beside the library, which links to them; in a wheel inside it.
+CHECKOUT = (PACKAGE / "benchmark").is_symlink()
+ROOT = PACKAGE.parent if CHECKOUT else PACKAGE
 Manifest = TypeVar("Manifest", AlgorithmManifest, DatasetManifest)
 
 
@@ -35,15 +38,9 @@ def dataset_manifests(root: Path = ROOT) -> dict[str, DatasetManifest]:
     Raises
     ------
     InputError
-        If a manifest is wrong, or another installed package called ``datasets`` hides ours.
+        If a manifest is wrong.
     """
-    ours = root / "datasets"
-    if Path(str(datasets.__file__)).resolve().parent != ours:
-        raise InputError(
-            f"{datasets.__file__}: another package called datasets hides {ours}; "
-            "run cytosuite from a virtual environment of its own (make setup)"
-        )
-    return _found(ours, "dataset.toml", read_dataset)
+    return _found(root / "datasets", "dataset.toml", read_dataset)
 
 
 def recipes(root: Path = ROOT) -> dict[str, Path]:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from benchmark.catalog import ROOT
-from benchmark.containers.sources import runtime_digest
-from benchmark.data.dataset import Case, Dataset
-from benchmark.engines.outcome import PASSING, Engine
-from benchmark.record import read_record
+from cytosuite.benchmark.catalog import ROOT
+from cytosuite.benchmark.containers.sources import runtime_digest
+from cytosuite.benchmark.data.dataset import Case, Dataset
+from cytosuite.benchmark.engines.outcome import PASSING, Engine
+from cytosuite.benchmark.record import read_record
 from cytosuite.files import remove
 from cytosuite.manifest import AlgorithmManifest
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from benchmark.engines.outcome import STATUSES, Status
+from cytosuite.benchmark.engines.outcome import STATUSES, Status
 from cytosuite.errors import InputError
 from cytosuite.files import read_json, write_json
 

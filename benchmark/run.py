@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from benchmark.data.dataset import Case
-from benchmark.engines.outcome import Api, Engine, Limits, Outcome, Session, StartError
-from benchmark.plan import Job
-from benchmark.record import ModelChoice, Record, container_report
-from benchmark.validate import BadOutput, check, survey
+from cytosuite.benchmark.data.dataset import Case
+from cytosuite.benchmark.engines.outcome import Api, Engine, Limits, Outcome, Session, StartError
+from cytosuite.benchmark.plan import Job
+from cytosuite.benchmark.record import ModelChoice, Record, container_report
+from cytosuite.benchmark.validate import BadOutput, check, survey
 from cytosuite.errors import InputError
 from cytosuite.files import atomic
 from cytosuite.formats import header

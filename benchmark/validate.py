@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.engines.outcome import Status
-from benchmark.record import refuse_constant
+from cytosuite.benchmark.engines.outcome import Status
+from cytosuite.benchmark.record import refuse_constant
 from cytosuite.errors import InputError
 from cytosuite.formats import header, read
 from cytosuite.interface import IMAGE_SUFFIXES

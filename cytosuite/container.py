@@ -58,9 +58,9 @@ class Algorithm:
     def __init__(self, name: str, inputs: Path, outputs: Path, models: Sequence[Path]) -> None:
         self.inputs, self.outputs = inputs, outputs
         try:
-            module = importlib.import_module(f"algorithms.{name}.predict")
+            module = importlib.import_module(f"cytosuite.algorithms.{name}.predict")
         except ModuleNotFoundError as error:
-            if not str(error.name).startswith(f"algorithms.{name}"):
+            if not str(error.name).startswith(f"cytosuite.algorithms.{name}"):
                 raise
             raise InputError(f"algorithms/{name}: no such algorithm here") from None
         self.predict = module.predict

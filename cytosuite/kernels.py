@@ -23,7 +23,7 @@ def keep(name: str, store: Path | None = None) -> int:
     Parameters
     ----------
     name : str
-        Module of loops, each with its signature, like ``algorithms.mine._kernels``.
+        Module of loops, each with its signature, like ``cytosuite.algorithms.mine._kernels``.
     store : Path, optional
         The folder, made where it is missing; ``kernels`` next to the module without it.
 

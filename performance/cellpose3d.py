@@ -21,10 +21,10 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from algorithms.cellpose3d.dynamics import follow, smooth_flow
-from algorithms.cellpose3d.flows import flow_targets
-from algorithms.cellpose3d.instances import instances
-from algorithms.cellpose3d.quality import control
+from cytosuite.algorithms.cellpose3d.dynamics import follow, smooth_flow
+from cytosuite.algorithms.cellpose3d.flows import flow_targets
+from cytosuite.algorithms.cellpose3d.instances import instances
+from cytosuite.algorithms.cellpose3d.quality import control
 
 VOXEL = (1.0, 1.0, 1.0)
 SMALL = ((32, 64, 64), 4)

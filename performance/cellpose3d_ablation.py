@@ -16,8 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from algorithms.cellpose3d import predict as inference
-from algorithms.cellpose3d.fields import Fields, predict_fields
+from cytosuite.algorithms.cellpose3d import predict as inference
+from cytosuite.algorithms.cellpose3d.fields import Fields, predict_fields
+from cytosuite.datasets.folder.collect import collect
+from cytosuite.datasets.folder.load import load
 from cytosuite.manifest import read_card
 from cytosuite.metrics.labels.ctc import det, seg
 from cytosuite.metrics.labels.detection import f1_at
@@ -26,8 +28,6 @@ from cytosuite.network import Forward
 from cytosuite.tasks import IMAGE, LABELS
 from cytosuite.volume import Volume
 from cytosuite.weights import Model, open_model
-from datasets.folder.collect import collect
-from datasets.folder.load import load
 
 Image = NDArray[np.float32]
 

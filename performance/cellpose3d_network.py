@@ -21,11 +21,11 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from algorithms.cellpose3d.fields import Fields, predict_fields
-from algorithms.cellpose3d.network import load
-from algorithms.cellpose3d.normalise import background_of, normalise
-from algorithms.cellpose3d.parameters import parameters_of
-from algorithms.cellpose3d.segment import segment
+from cytosuite.algorithms.cellpose3d.fields import Fields, predict_fields
+from cytosuite.algorithms.cellpose3d.network import load
+from cytosuite.algorithms.cellpose3d.normalise import background_of, normalise
+from cytosuite.algorithms.cellpose3d.parameters import parameters_of
+from cytosuite.algorithms.cellpose3d.segment import segment
 from cytosuite.formats import read
 from cytosuite.manifest import read_card
 from cytosuite.metrics.labels.detection import f1_at

@@ -11,10 +11,10 @@ from statistics import median
 import numpy as np
 import pandas as pd
 
-from benchmark.record import Record
-from benchmark.report import write_report
-from benchmark.results.ranking import COLUMNS, leaderboard
-from benchmark.results.results import Results
+from cytosuite.benchmark.record import Record
+from cytosuite.benchmark.report import write_report
+from cytosuite.benchmark.results.ranking import COLUMNS, leaderboard
+from cytosuite.benchmark.results.results import Results
 from cytosuite.metrics import board_metrics
 from cytosuite.metrics.boards import BOARDS
 from cytosuite.tasks import TASKS

@@ -18,13 +18,13 @@ import time
 from itertools import pairwise
 from pathlib import Path
 
-from benchmark.catalog import algorithms
-from benchmark.data.dataset import prepare
-from benchmark.data.recipe import DataRequest, recipe
-from benchmark.engines.choose import choose
-from benchmark.engines.outcome import Limits
-from benchmark.plan import plan
-from benchmark.run import run_job
+from cytosuite.benchmark.catalog import algorithms
+from cytosuite.benchmark.data.dataset import prepare
+from cytosuite.benchmark.data.recipe import DataRequest, recipe
+from cytosuite.benchmark.engines.choose import choose
+from cytosuite.benchmark.engines.outcome import Limits
+from cytosuite.benchmark.plan import plan
+from cytosuite.benchmark.run import run_job
 from cytosuite.tasks import TASKS
 
 

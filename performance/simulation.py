@@ -21,13 +21,13 @@ import numpy as np
 from scipy import ndimage, signal
 from side_by_side import measure, table
 
-from datasets.physics import optics
-from datasets.physics.packing import pack
-from datasets.physics.placement import scatter
-from datasets.physics.shapes import draw_nuclei
-from datasets.physics.tissue import ellipsoid
-from datasets.spheroid import generate, grow, light
-from datasets.spheroid.parameters import Parameters, parameters_from
+from cytosuite.datasets.physics import optics
+from cytosuite.datasets.physics.packing import pack
+from cytosuite.datasets.physics.placement import scatter
+from cytosuite.datasets.physics.shapes import draw_nuclei
+from cytosuite.datasets.physics.tissue import ellipsoid
+from cytosuite.datasets.spheroid import generate, grow, light
+from cytosuite.datasets.spheroid.parameters import Parameters, parameters_from
 
 STAGES = {
     "places": (grow, "_place"),

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.containers.build import Builder
-from benchmark.containers.daemon import find_docker
+from cytosuite.benchmark.containers.build import Builder
+from cytosuite.benchmark.containers.daemon import find_docker
 from cytosuite.errors import InputError
 
 ROOT = Path(__file__).parents[1]

@@ -127,7 +127,7 @@ import numpy as np
 from pydantic import BaseModel
 from scipy import ndimage
 from cytosuite.volume import Volume
-from datasets.sample import Sample
+from cytosuite.datasets.sample import Sample
 
 class Parameters(BaseModel):
     noise: float = 8.0
@@ -230,7 +230,7 @@ BOARDS = MappingProxyType({**BOARDS, "tally": Board((), (), ())})
 def build(folder: Path, *, algorithms=(), datasets=(), tally=False) -> Path:
     """Return a checkout in a new folder with some of the toys, and the watershed."""
     for room in ("cytosuite", "benchmark", "docker"):
-        shutil.copytree(ROOT / room, folder / room, ignore=LEFT_OUT)
+        shutil.copytree(ROOT / room, folder / room, symlinks=True, ignore=LEFT_OUT)
     shutil.copytree(ROOT / "datasets", folder / "datasets", ignore=LEFT_OUT)
     shutil.copy(ROOT / "Dockerfile", folder)
     (folder / "algorithms").mkdir()
@@ -286,7 +286,7 @@ def _dataset(folder, name):
 def command(house, *words, timeout=300):
     """Run a command in a house and return the finished process."""
     return subprocess.run(
-        [sys.executable, "-m", "benchmark", *map(str, words)],
+        [sys.executable, "-m", "cytosuite.benchmark", *map(str, words)],
         cwd=house,
         capture_output=True,
         text=True,

@@ -5,9 +5,9 @@ import importlib
 import numpy as np
 import pytest
 
-from benchmark.catalog import ROOT, algorithms, dataset_manifests
-from benchmark.data.dataset import prepare
-from benchmark.data.recipe import DataRequest, recipe
+from cytosuite.benchmark.catalog import ROOT, algorithms, dataset_manifests
+from cytosuite.benchmark.data.dataset import prepare
+from cytosuite.benchmark.data.recipe import DataRequest, recipe
 from cytosuite.metrics import metrics_of
 from cytosuite.metrics.boards import BOARDS
 from cytosuite.metrics.labels.overlap import OVERLAP, overlap
@@ -39,7 +39,7 @@ def _predict(name, image):
     """Return what an algorithm predicts with the model it would choose."""
     folder = ROOT / "weights" / name
     chosen = select(read_cards(folder, name), describe(image), ALGORITHMS[name].select)
-    predict = importlib.import_module(f"algorithms.{name}.predict").predict
+    predict = importlib.import_module(f"cytosuite.algorithms.{name}.predict").predict
     return predict({"microscopy-image": image}, open_model(folder, chosen.card))
 
 

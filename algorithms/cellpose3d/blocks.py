@@ -7,8 +7,8 @@ from math import ceil, inf, prod
 import numpy as np
 from numpy.typing import NDArray
 
-from algorithms.cellpose3d.parameters import Parameters
-from algorithms.cellpose3d.rescale import interpolate, labels_to_image, stencils, within
+from cytosuite.algorithms.cellpose3d.parameters import Parameters
+from cytosuite.algorithms.cellpose3d.rescale import interpolate, labels_to_image, stencils, within
 from cytosuite.errors import InputError
 from cytosuite.memory import free_gib
 from cytosuite.tiling import Box, Tile, fit, least, plan

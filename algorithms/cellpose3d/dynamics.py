@@ -47,7 +47,7 @@ def smooth_flow(
     """
     _check(flow, mask)
     mask = np.ascontiguousarray(mask)
-    from algorithms.cellpose3d._kernels import blur  # its compiler takes long to import
+    from cytosuite.algorithms.cellpose3d._kernels import blur  # its compiler takes long to import
 
     rows = np.asarray(mask.any(axis=2))
     kernels = [taps(width) for width in sigma]
@@ -102,7 +102,9 @@ def follow(
     if device := _device(flow.nbytes):
         _follow_torch(flow, domain, points, steps, step_size, device)
     else:
-        from algorithms.cellpose3d._kernels import track  # its compiler takes long to import
+        from cytosuite.algorithms.cellpose3d._kernels import (
+            track,  # its compiler takes long to import
+        )
 
         track(flow, domain, points, steps, step_size, _REST)
     return points

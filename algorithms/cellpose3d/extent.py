@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from algorithms.cellpose3d.parameters import Parameters
+from cytosuite.algorithms.cellpose3d.parameters import Parameters
 from cytosuite.segmentation.foreground import background_and_noise, li_threshold, sigmas
 
 Image = NDArray[np.float32]

@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from algorithms.cellpose3d.network import FIELDS
-from algorithms.cellpose3d.parameters import Parameters
+from cytosuite.algorithms.cellpose3d.network import FIELDS
+from cytosuite.algorithms.cellpose3d.parameters import Parameters
 from cytosuite.network import Forward, predict_tiles
 
 EMPTY_BLOCK = (4, 8, 8)  # voxels, about a small nucleus

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from algorithms.cellpose3d.dynamics import taps
+from cytosuite.algorithms.cellpose3d.dynamics import taps
 from cytosuite.segmentation.objects import fill_holes, largest_pieces
 
 
@@ -46,7 +46,10 @@ def instances(
     labels = np.zeros(mask.shape, np.uint32)
     if count == 0:
         return labels
-    from algorithms.cellpose3d._kernels import blur, climb  # their compiler takes long to import
+    from cytosuite.algorithms.cellpose3d._kernels import (  # their compiler takes long to import
+        blur,
+        climb,
+    )
 
     nearest = np.rint(ends).astype(np.int64)
     flat = (nearest[:, 0] * mask.shape[1] + nearest[:, 1]) * mask.shape[2] + nearest[:, 2]

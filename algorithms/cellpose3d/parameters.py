@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from algorithms.cellpose3d.network import Network
+from cytosuite.algorithms.cellpose3d.network import Network
 from cytosuite.manifest import Described, ModelCard, parse
 
 Positive = Annotated[float, Field(gt=0)]

@@ -9,16 +9,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from algorithms.cellpose3d import blocks
-from algorithms.cellpose3d.assembly import Assembly
-from algorithms.cellpose3d.extent import Whole, measure
-from algorithms.cellpose3d.fields import predict_fields
-from algorithms.cellpose3d.network import load
-from algorithms.cellpose3d.normalise import Background, background_of, normalise
-from algorithms.cellpose3d.parameters import Parameters, parameters_of, trained_of
-from algorithms.cellpose3d.rescale import to_working, working_shape
-from algorithms.cellpose3d.scale import Scale, choose_scale
-from algorithms.cellpose3d.segment import Found, segment
+from cytosuite.algorithms.cellpose3d import blocks
+from cytosuite.algorithms.cellpose3d.assembly import Assembly
+from cytosuite.algorithms.cellpose3d.extent import Whole, measure
+from cytosuite.algorithms.cellpose3d.fields import predict_fields
+from cytosuite.algorithms.cellpose3d.network import load
+from cytosuite.algorithms.cellpose3d.normalise import Background, background_of, normalise
+from cytosuite.algorithms.cellpose3d.parameters import Parameters, parameters_of, trained_of
+from cytosuite.algorithms.cellpose3d.rescale import to_working, working_shape
+from cytosuite.algorithms.cellpose3d.scale import Scale, choose_scale
+from cytosuite.algorithms.cellpose3d.segment import Found, segment
 from cytosuite.interface import image_of
 from cytosuite.network import Forward, device, load_once
 from cytosuite.tiling import Tile

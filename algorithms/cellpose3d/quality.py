@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from algorithms.cellpose3d.flows import flow_targets
+from cytosuite.algorithms.cellpose3d.flows import flow_targets
 from cytosuite.errors import InputError
 
 LIMITS = (

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from algorithms.cellpose3d.normalise import background_of, normalise
-from algorithms.cellpose3d.parameters import Parameters, Trained
+from cytosuite.algorithms.cellpose3d.normalise import background_of, normalise
+from cytosuite.algorithms.cellpose3d.parameters import Parameters, Trained
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
 

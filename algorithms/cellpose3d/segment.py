@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from algorithms.cellpose3d.dynamics import follow, smooth_flow
-from algorithms.cellpose3d.extent import Whole, above, measure, smoothed
-from algorithms.cellpose3d.fields import Fields
-from algorithms.cellpose3d.instances import instances
-from algorithms.cellpose3d.parameters import Parameters
-from algorithms.cellpose3d.quality import LIMITS, Removal, control
+from cytosuite.algorithms.cellpose3d.dynamics import follow, smooth_flow
+from cytosuite.algorithms.cellpose3d.extent import Whole, above, measure, smoothed
+from cytosuite.algorithms.cellpose3d.fields import Fields
+from cytosuite.algorithms.cellpose3d.instances import instances
+from cytosuite.algorithms.cellpose3d.parameters import Parameters
+from cytosuite.algorithms.cellpose3d.quality import LIMITS, Removal, control
 from cytosuite.segmentation.foreground import threshold_map
 from cytosuite.segmentation.objects import fill_holes, largest_pieces, own_level
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from algorithms.watershed.parameters import Parameters
-from algorithms.watershed.segment import segment
+from cytosuite.algorithms.watershed.parameters import Parameters
+from cytosuite.algorithms.watershed.segment import segment
 from cytosuite.interface import image_of
 from cytosuite.manifest import parse
 

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from algorithms.watershed.basins import basins, merge
-from algorithms.watershed.parameters import Parameters
-from algorithms.watershed.seeds import blob_response, seed_map, typical_radius
+from cytosuite.algorithms.watershed.basins import basins, merge
+from cytosuite.algorithms.watershed.parameters import Parameters
+from cytosuite.algorithms.watershed.seeds import blob_response, seed_map, typical_radius
 from cytosuite.segmentation.foreground import (
     background_and_noise,
     li_threshold,

@@ -14,22 +14,22 @@ from typing import Any, Literal
 import numpy as np
 from rich.console import Console
 
-from benchmark.catalog import algorithms, pick
-from benchmark.commands.data import start_engine
-from benchmark.commands.options import ApplyOptions
-from benchmark.data.dataset import Case, make_case
-from benchmark.engines.outcome import Engine
-from benchmark.pictures.preview import write_result
-from benchmark.plan import Job, job_key
-from benchmark.record import Record, read_record
-from benchmark.run import run_job
+from cytosuite.benchmark.catalog import algorithms, pick
+from cytosuite.benchmark.commands.data import start_engine
+from cytosuite.benchmark.commands.options import ApplyOptions
+from cytosuite.benchmark.data.dataset import Case, make_case
+from cytosuite.benchmark.engines.outcome import Engine
+from cytosuite.benchmark.pictures.preview import write_result
+from cytosuite.benchmark.plan import Job, job_key
+from cytosuite.benchmark.record import Record, read_record
+from cytosuite.benchmark.run import run_job
+from cytosuite.datasets.folder.collect import Item, collect
+from cytosuite.datasets.folder.load import load
 from cytosuite.errors import InputError
 from cytosuite.files import digest, read_json, remove, write_json
 from cytosuite.formats import read, write
 from cytosuite.tasks import TASKS, Socket
 from cytosuite.volume import Scalar, Volume
-from datasets.folder.collect import Item, collect
-from datasets.folder.load import load
 
 Status = Literal["written", "there already", "failed"]
 

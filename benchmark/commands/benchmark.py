@@ -9,20 +9,20 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmark.catalog import algorithms, pick
-from benchmark.commands.data import make, start_engine
-from benchmark.commands.options import BenchmarkOptions
-from benchmark.commands.progress import counted, progress
-from benchmark.data.chain import links
-from benchmark.data.dataset import Dataset
-from benchmark.data.recipe import Recipe, recipe
-from benchmark.engines.outcome import Engine
-from benchmark.plan import Job, plan
-from benchmark.report import write_report
-from benchmark.results.gather import RunFacts, gather
-from benchmark.results.ranking import Summary
-from benchmark.results.results import Results
-from benchmark.run import claimed, run_job
+from cytosuite.benchmark.catalog import algorithms, pick
+from cytosuite.benchmark.commands.data import make, start_engine
+from cytosuite.benchmark.commands.options import BenchmarkOptions
+from cytosuite.benchmark.commands.progress import counted, progress
+from cytosuite.benchmark.data.chain import links
+from cytosuite.benchmark.data.dataset import Dataset
+from cytosuite.benchmark.data.recipe import Recipe, recipe
+from cytosuite.benchmark.engines.outcome import Engine
+from cytosuite.benchmark.plan import Job, plan
+from cytosuite.benchmark.report import write_report
+from cytosuite.benchmark.results.gather import RunFacts, gather
+from cytosuite.benchmark.results.ranking import Summary
+from cytosuite.benchmark.results.results import Results
+from cytosuite.benchmark.run import claimed, run_job
 from cytosuite.errors import InputError
 from cytosuite.files import write_json
 from cytosuite.manifest import AlgorithmManifest

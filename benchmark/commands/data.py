@@ -5,16 +5,16 @@ from functools import partial
 
 from rich.console import Console
 
-from benchmark.catalog import ROOT, algorithms
-from benchmark.commands.options import DataOptions, RunOptions
-from benchmark.commands.progress import counted, progress
-from benchmark.containers.build import Builder
-from benchmark.data.chain import links, through
-from benchmark.data.dataset import Dataset, prepare
-from benchmark.data.recipe import Recipe
-from benchmark.engines.choose import choose
-from benchmark.engines.docker import DockerEngine
-from benchmark.engines.outcome import Engine
+from cytosuite.benchmark.catalog import ROOT, algorithms
+from cytosuite.benchmark.commands.options import DataOptions, RunOptions
+from cytosuite.benchmark.commands.progress import counted, progress
+from cytosuite.benchmark.containers.build import Builder
+from cytosuite.benchmark.data.chain import links, through
+from cytosuite.benchmark.data.dataset import Dataset, prepare
+from cytosuite.benchmark.data.recipe import Recipe
+from cytosuite.benchmark.engines.choose import choose
+from cytosuite.benchmark.engines.docker import DockerEngine
+from cytosuite.benchmark.engines.outcome import Engine
 
 
 def start_engine(options: RunOptions, needed: Sequence[str], console: Console) -> Engine:

@@ -23,9 +23,9 @@ def phantoms_command(
     seed: Seed = 0,
 ) -> None:
     """Cut nuclei out of annotated stacks, or draw them, as a library to place in simulations."""
-    from benchmark.commands.console import numbers
-    from datasets.phantoms.build import draw_to, extract_to
-    from datasets.phantoms.extract import Cutting
+    from cytosuite.benchmark.commands.console import numbers
+    from cytosuite.datasets.phantoms.build import draw_to, extract_to
+    from cytosuite.datasets.phantoms.extract import Cutting
 
     size = numbers(spacing)
     if size is not None and len(size) != 3:
@@ -56,8 +56,8 @@ def calibrate_command(
     seed: Seed = 0,
 ) -> None:
     """Fit a simulated dataset to real images, and write the recipe with a comparison."""
-    from benchmark.pictures.preview import write_strip
-    from datasets.calibration.calibrate import calibrate
+    from cytosuite.benchmark.pictures.preview import write_strip
+    from cytosuite.datasets.calibration.calibrate import calibrate
 
     written = calibrate(
         dataset,
@@ -78,9 +78,9 @@ def migrate_command(
     out: Annotated[Path, typer.Option(help="Recipe to write.")] = Path("migrated.toml"),
 ) -> None:
     """Translate a parameter file of the published spheroid simulators into a recipe."""
+    from cytosuite.datasets.calibration.toml_text import to_toml
+    from cytosuite.datasets.spheroid.migration.migrate import migrate
     from cytosuite.files import atomic
-    from datasets.calibration.toml_text import to_toml
-    from datasets.spheroid.migration.migrate import migrate
 
     found = migrate(parameters)
     if out.suffix != ".toml":

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_type_hi
 
 import typer
 
-from benchmark.catalog import ROOT
-from benchmark.commands.console import names, numbers, pairs, plain_name
-from benchmark.containers.images import Device
-from benchmark.engines.outcome import Api, Limits
+from cytosuite.benchmark.catalog import ROOT
+from cytosuite.benchmark.commands.console import names, numbers, pairs, plain_name
+from cytosuite.benchmark.containers.images import Device
+from cytosuite.benchmark.engines.outcome import Api, Limits
 from cytosuite.manifest import AlgorithmManifest
 
 if TYPE_CHECKING:
-    from benchmark.data.recipe import DataRequest
+    from cytosuite.benchmark.data.recipe import DataRequest
 
 Options = TypeVar("Options")
 
@@ -97,7 +97,7 @@ class DataOptions:
 
     def request(self, **more: Any) -> "DataRequest":  # noqa: ANN401 - fields of the request
         """Return the wanted dataset."""
-        from benchmark.data.recipe import DataRequest  # loads the datasets
+        from cytosuite.benchmark.data.recipe import DataRequest  # loads the datasets
 
         wanted = (self.dataset, self.size or None, self.seed, self.cases, tuple(self.settings))
         return DataRequest(*wanted, **more)
@@ -211,7 +211,7 @@ class TrainOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreOptions:
-    """Options of a scoring of files, see `benchmark.commands.score.score_files`."""
+    """Options of a scoring of files, see `cytosuite.benchmark.commands.score.score_files`."""
 
     truth: Annotated[Path, typer.Option(help="File, folder, or 01_GT.")]
     prediction: Annotated[Path, typer.Option(help="File, folder, or 01_RES.")]

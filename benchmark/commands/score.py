@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.catalog import pick
-from benchmark.commands.options import ScoreOptions
-from benchmark.results.cases import Answer, Metrics, measure
-from benchmark.results.facts import ImageSet, Reader, case_facts, once, set_facts
+from cytosuite.benchmark.catalog import pick
+from cytosuite.benchmark.commands.options import ScoreOptions
+from cytosuite.benchmark.results.cases import Answer, Metrics, measure
+from cytosuite.benchmark.results.facts import ImageSet, Reader, case_facts, once, set_facts
 from cytosuite.errors import InputError
 from cytosuite.formats import READERS
 from cytosuite.metrics import Metric, board_metrics, metrics_of

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmark.commands.data import make, start_engine
-from benchmark.commands.options import RunOptions, SimulateOptions
-from benchmark.data.dataset import Dataset
-from benchmark.data.recipe import recipe
+from cytosuite.benchmark.commands.data import make, start_engine
+from cytosuite.benchmark.commands.options import RunOptions, SimulateOptions
+from cytosuite.benchmark.data.dataset import Dataset
+from cytosuite.benchmark.data.recipe import recipe
 from cytosuite.errors import InputError
 from cytosuite.files import atomic
 from cytosuite.tasks import ACQUISITION, LABELS, TASKS

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmark.catalog import ROOT, algorithms, pick
-from benchmark.commands.data import make, start_engine
-from benchmark.commands.options import DataOptions, RunOptions, TrainOptions
-from benchmark.data.recipe import recipe
+from cytosuite.benchmark.catalog import ROOT, algorithms, pick
+from cytosuite.benchmark.commands.data import make, start_engine
+from cytosuite.benchmark.commands.options import DataOptions, RunOptions, TrainOptions
+from cytosuite.benchmark.data.recipe import recipe
 from cytosuite.errors import CytosuiteError, InputError
 
 

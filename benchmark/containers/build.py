@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from benchmark.containers.context import Files, by_name, pack
-from benchmark.containers.daemon import Client, daemon_errors, find_image
-from benchmark.containers.images import (
+from cytosuite.benchmark.containers.context import Files, by_name, pack
+from cytosuite.benchmark.containers.daemon import Client, daemon_errors, find_image
+from cytosuite.benchmark.containers.images import (
     BASE_FILE,
     Device,
     dockerfile,
@@ -20,7 +20,7 @@ from benchmark.containers.images import (
     image_tag,
     lock,
 )
-from benchmark.containers.sources import runtime_files
+from cytosuite.benchmark.containers.sources import runtime_files
 from cytosuite.errors import InputError
 from cytosuite.files import digest, visible_files
 from cytosuite.manifest import read_algorithm

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from benchmark.containers.sources import runtime_files
 from cytosuite import __version__
+from cytosuite.benchmark.containers.sources import runtime_files
 from cytosuite.files import digest
 
 Device: TypeAlias = Literal["cpu", "cuda"]

@@ -4,7 +4,13 @@ from pathlib import Path
 
 from cytosuite.files import digest, visible_files
 
-NOT_IN_CORE = {"metrics", "training"}  # of the library
+ROOMS = {
+    "algorithms",
+    "benchmark",
+    "datasets",
+    "weights",
+}  # links in a checkout
+NOT_IN_CORE = {"metrics", "training", *ROOMS}  # of the library
 NOT_AT_RUN_TIME = {"training", "kernels", "README.md", "Dockerfile"}  # of an algorithm's folder
 
 
@@ -14,7 +20,7 @@ def runtime_files(root: Path, algorithm: str) -> list[Path]:
     Parameters
     ----------
     root : Path
-        The checkout.
+        The checkout, or the installed package.
     algorithm : str
         Its name.
 
@@ -25,10 +31,10 @@ def runtime_files(root: Path, algorithm: str) -> list[Path]:
         kernels, README and Dockerfile, and its model cards and weights; neither caches nor hidden
         files.
     """
-    own = root / "algorithms" / algorithm
+    core, own = root / "cytosuite", root / "algorithms" / algorithm
     return sorted(
         [
-            *_below(root / "cytosuite", NOT_IN_CORE),
+            *_below(core if core.is_dir() else root, NOT_IN_CORE),
             root / "algorithms" / "__init__.py",
             *_below(own, NOT_AT_RUN_TIME),
             *visible_files(root / "weights" / algorithm),

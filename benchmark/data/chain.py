@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from benchmark.catalog import algorithms, pick
-from benchmark.data.dataset import STAGE, Case, Dataset
-from benchmark.engines.outcome import Api, Engine, Limits
-from benchmark.plan import Job, job_key, plan
-from benchmark.record import read_record
-from benchmark.run import Report, claimed, run_job
+from cytosuite.benchmark.catalog import algorithms, pick
+from cytosuite.benchmark.data.dataset import STAGE, Case, Dataset
+from cytosuite.benchmark.engines.outcome import Api, Engine, Limits
+from cytosuite.benchmark.plan import Job, job_key, plan
+from cytosuite.benchmark.record import read_record
+from cytosuite.benchmark.run import Report, claimed, run_job
 from cytosuite.errors import InputError
 from cytosuite.files import atomic, link, write_json
 from cytosuite.formats import read, write
@@ -44,7 +44,7 @@ def through(
     name : str
         The algorithm.
     engine, limits, api, report
-        As for `benchmark.run.run_job`.
+        As for `cytosuite.benchmark.run.run_job`.
     retry : bool
         Whether to run again the cases that failed in the algorithm.
 

@@ -7,14 +7,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from benchmark.data.recipe import Recipe
+from cytosuite.benchmark.data.recipe import Recipe
+from cytosuite.datasets.sample import Sample
 from cytosuite.files import atomic, read_json, remove, write_json
 from cytosuite.formats import write
 from cytosuite.interface import acquisition, write_case
 from cytosuite.manifest import AlgorithmManifest
 from cytosuite.tasks import ACQUISITION, LABELS, Task
 from cytosuite.volume import Scalar, Volume
-from datasets.sample import Sample
 
 Progress = Callable[[int, int], None]
 STAGE = "step-"  # names of companions that are stages of the image
@@ -219,7 +219,9 @@ def make_case(case: Case, maker: Callable[[], Sample], record: Mapping[str, Any]
         }
         write_json(temporary / "case.json", facts | ({"recipe": dict(record)} if record else {}))
         if record:
-            from benchmark.pictures.preview import write_preview  # Pillow: for simulations alone
+            from cytosuite.benchmark.pictures.preview import (
+                write_preview,  # Pillow: for simulations alone
+            )
 
             stages = {n: v for n, v in sample.companions.items() if n.startswith(STAGE)}
             write_preview(temporary, case.name, volumes, volumes.get(LABELS.slug), stages)

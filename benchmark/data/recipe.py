@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from benchmark.catalog import ROOT, dataset_manifests, pick
-from benchmark.data.simulated import Simulated, files, simulated, sources
+from cytosuite.benchmark.catalog import ROOT, dataset_manifests, pick
+from cytosuite.benchmark.data.simulated import Simulated, files, simulated, sources
+from cytosuite.datasets.folder.collect import Item, collect
+from cytosuite.datasets.folder.load import load
+from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
 from cytosuite.files import digest
 from cytosuite.tasks import LABELS
-from datasets.folder.collect import Item, collect
-from datasets.folder.load import load
-from datasets.sample import Sample
 
 # The modules that decide the bytes on disk.
 WRITERS = tuple(ROOT / "cytosuite" / f"{name}.py" for name in ("formats", "interface", "tiff"))
@@ -71,7 +71,7 @@ class Recipe:
     Parameters
     ----------
     name, title, size, task, seed, fingerprint, notes
-        As of `benchmark.data.dataset.Dataset`.
+        As of `cytosuite.benchmark.data.dataset.Dataset`.
     makers : tuple of (str, callable)
         Name of each case and a function that returns its sample.
     record : mapping
@@ -170,7 +170,7 @@ def _simulated_recipe(made: Simulated, wanted: DataRequest) -> Recipe:
 
 def _simulate(name: str, stream: np.random.SeedSequence, parameters: BaseModel) -> Sample:
     """Generate one case from its own random stream."""
-    module = importlib.import_module(f"datasets.{name}.generate")
+    module = importlib.import_module(f"cytosuite.datasets.{name}.generate")
     # A seed sequence counts its children: a fresh one gives the same stream however often.
     fresh = np.random.SeedSequence(stream.entropy, spawn_key=stream.spawn_key)
     sample: Sample = module.generate(np.random.default_rng(fresh), parameters)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from benchmark.catalog import ROOT, dataset_manifests, pick, recipes
+from cytosuite.benchmark.catalog import ROOT, dataset_manifests, pick, recipes
 from cytosuite.errors import InputError
 from cytosuite.files import digest
 from cytosuite.manifest import DatasetManifest, parse, read_recipe
@@ -147,7 +147,7 @@ def _settings(settings: Sequence[str]) -> dict[str, Any]:
 
 def _checked(place: Path | str, values: object, name: str, folder: Path | None) -> BaseModel:
     """Return parameters which the dataset has checked."""
-    module = importlib.import_module(f"datasets.{name}.generate")
+    module = importlib.import_module(f"cytosuite.datasets.{name}.generate")
     parameters: BaseModel = parse(place, values, module.Parameters, folder)
     try:
         return module.check(parameters) if hasattr(module, "check") else parameters

@@ -1,10 +1,10 @@
 """Choose the engine: containers where a Docker daemon answers, else plain processes."""
 
-from benchmark.containers.daemon import find_docker
-from benchmark.containers.images import Device
-from benchmark.engines.docker import DockerEngine
-from benchmark.engines.outcome import Engine
-from benchmark.engines.process import ProcessEngine
+from cytosuite.benchmark.containers.daemon import find_docker
+from cytosuite.benchmark.containers.images import Device
+from cytosuite.benchmark.engines.docker import DockerEngine
+from cytosuite.benchmark.engines.outcome import Engine
+from cytosuite.benchmark.engines.process import ProcessEngine
 from cytosuite.errors import InputError
 
 

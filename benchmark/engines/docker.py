@@ -5,13 +5,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.containers.daemon import Client, daemon_errors, find_image
-from benchmark.containers.images import Device, image_tag
-from benchmark.engines.collect import empty
-from benchmark.engines.docker_session import DockerSession
-from benchmark.engines.hardening import Host, flags, owner_label
-from benchmark.engines.outcome import Api, Limits
-from benchmark.engines.sandbox import remove_orphans
+from cytosuite.benchmark.containers.daemon import Client, daemon_errors, find_image
+from cytosuite.benchmark.containers.images import Device, image_tag
+from cytosuite.benchmark.engines.collect import empty
+from cytosuite.benchmark.engines.docker_session import DockerSession
+from cytosuite.benchmark.engines.hardening import Host, flags, owner_label
+from cytosuite.benchmark.engines.outcome import Api, Limits
+from cytosuite.benchmark.engines.sandbox import remove_orphans
 from cytosuite.errors import InputError
 from cytosuite.files import remove
 
@@ -53,7 +53,7 @@ class DockerEngine:
     def session(
         self, algorithm: str, workspace: Path, limits: Limits, api: Api
     ) -> Iterator[DockerSession]:
-        """Start an algorithm; see `benchmark.engines.outcome.Engine`.
+        """Start an algorithm; see `cytosuite.benchmark.engines.outcome.Engine`.
 
         Raises
         ------

@@ -7,11 +7,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from benchmark.containers.daemon import Client
-from benchmark.engines.collect import Refused, empty, give, size, take
-from benchmark.engines.memory import Peak
-from benchmark.engines.outcome import HEALTH_S, Api, Ending, Limits, Outcome, StartError, ending
-from benchmark.engines.sandbox import QUICK_S, Sandbox, sandbox, watch
+from cytosuite.benchmark.containers.daemon import Client
+from cytosuite.benchmark.engines.collect import Refused, empty, give, size, take
+from cytosuite.benchmark.engines.memory import Peak
+from cytosuite.benchmark.engines.outcome import (
+    HEALTH_S,
+    Api,
+    Ending,
+    Limits,
+    Outcome,
+    StartError,
+    ending,
+)
+from cytosuite.benchmark.engines.sandbox import QUICK_S, Sandbox, sandbox, watch
 from cytosuite.client import HEALTH, INVOKE
 
 ANSWERS = frozenset({0, 2, 3, 4})  # exit codes that only a living server gives
@@ -56,7 +64,7 @@ class DockerSession:
         self._stack.close()
 
     def predict(self, case_input: Path, output: Path, log: Path) -> Outcome:
-        """Run one case; see `benchmark.engines.outcome.Session`.
+        """Run one case; see `cytosuite.benchmark.engines.outcome.Session`.
 
         Output is copied only after exit code 0, and links are never followed. After a time-out, a
         lack of memory or the server's end the next case gets a new container.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmark.engines.outcome import Limits
+from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.errors import InputError
 
 RUN_LABEL = "org.cytosuite.run"

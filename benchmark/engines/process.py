@@ -13,9 +13,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TypeAlias
 
-from benchmark.catalog import ROOT
-from benchmark.engines.memory import process_peak, reset_peak
-from benchmark.engines.outcome import GRACE_S, HEALTH_S, Api, Limits, Outcome, StartError, ending
+from cytosuite.benchmark.catalog import PACKAGE, ROOT
+from cytosuite.benchmark.engines.memory import process_peak, reset_peak
+from cytosuite.benchmark.engines.outcome import (
+    GRACE_S,
+    HEALTH_S,
+    Api,
+    Limits,
+    Outcome,
+    StartError,
+    ending,
+)
 from cytosuite.client import HEALTH, INVOKE, request
 from cytosuite.files import remove
 
@@ -37,7 +45,7 @@ class ProcessEngine:
     def session(
         self, algorithm: str, workspace: Path, limits: Limits, api: Api
     ) -> Iterator["ProcessSession"]:
-        """Start an algorithm; see `benchmark.engines.outcome.Engine`.
+        """Start an algorithm; see `cytosuite.benchmark.engines.outcome.Engine`.
 
         Raises
         ------
@@ -90,7 +98,7 @@ class ProcessSession:
         self.process = None
 
     def predict(self, case_input: Path, output: Path, log: Path) -> Outcome:
-        """Run one case; see `benchmark.engines.outcome.Session`."""
+        """Run one case; see `cytosuite.benchmark.engines.outcome.Session`."""
         for name, target in (("input", case_input), ("output", output)):
             remove(self.workspace / name)
             (self.workspace / name).symlink_to(target.resolve(), target_is_directory=True)
@@ -135,7 +143,7 @@ class ProcessSession:
             environment["CYTOSUITE_LISTEN_FD"] = str(descriptors[0])
         process = subprocess.Popen(
             [sys.executable, "-m", "cytosuite.container", command],
-            cwd=ROOT,
+            cwd=PACKAGE.parent,
             env=environment,
             # Held open by the runner: a server ends when its stdin ends, hence with the runner.
             stdin=subprocess.PIPE,

@@ -10,11 +10,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from benchmark.containers.daemon import Client
-from benchmark.engines.hardening import LOG_BYTES, RUN_LABEL, is_orphan, ulimits
-from benchmark.engines.memory import MemoryGroup
-from benchmark.engines.outcome import GRACE_S, Limits
 from cytosuite import client as http
+from cytosuite.benchmark.containers.daemon import Client
+from cytosuite.benchmark.engines.hardening import LOG_BYTES, RUN_LABEL, is_orphan, ulimits
+from cytosuite.benchmark.engines.memory import MemoryGroup
+from cytosuite.benchmark.engines.outcome import GRACE_S, Limits
 
 QUICK_S, SLOW_S, QUICK_FOR_S = 0.02, 0.1, 2.0
 
@@ -192,7 +192,7 @@ def sandbox(
     limits : Limits
         Of the container.
     chosen : mapping
-        Flags from `benchmark.engines.hardening.flags`.
+        Flags from `cytosuite.benchmark.engines.hardening.flags`.
 
     Yields
     ------

@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from benchmark.pictures.planes import Pixels, cut_at, limits, planes, spatial
-from benchmark.results.results import CaseFiles, Matches, Results
+from cytosuite.benchmark.pictures.planes import Pixels, cut_at, limits, planes, spatial
+from cytosuite.benchmark.results.results import CaseFiles, Matches, Results
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.formats import read
 from cytosuite.tasks import Kind, Socket

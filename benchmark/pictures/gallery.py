@@ -6,10 +6,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from benchmark.pictures import png
-from benchmark.pictures.cut import CutCase, Slices, cut_case
-from benchmark.pictures.planes import PLANES, boundary, grey, shown, shrink, sizes, stretch
-from benchmark.results.results import CaseFiles, Results
+from cytosuite.benchmark.pictures import png
+from cytosuite.benchmark.pictures.cut import CutCase, Slices, cut_case
+from cytosuite.benchmark.pictures.planes import (
+    PLANES,
+    boundary,
+    grey,
+    shown,
+    shrink,
+    sizes,
+    stretch,
+)
+from cytosuite.benchmark.results.results import CaseFiles, Results
 from cytosuite.errors import CytosuiteError
 from cytosuite.tasks import Kind, Socket
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.pictures.planes import Grey, shrink
+from cytosuite.benchmark.pictures.planes import Grey, shrink
 
 Colour = tuple[int, int, int]  # red, green, blue, 0 to 255
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from benchmark.pictures.planes import (
+from cytosuite.benchmark.pictures.planes import (
     PLANES,
     Grey,
     Pixels,

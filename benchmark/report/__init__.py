@@ -4,10 +4,10 @@ import json
 import tempfile
 from pathlib import Path
 
-from benchmark.report import files, page
-from benchmark.report.index import index
-from benchmark.report.section import views
-from benchmark.results.results import Results
+from cytosuite.benchmark.report import files, page
+from cytosuite.benchmark.report.index import index
+from cytosuite.benchmark.report.section import views
+from cytosuite.benchmark.results.results import Results
 
 __all__ = ["write_report"]
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from benchmark.report.wording import known
+from cytosuite.benchmark.report.wording import known
 from cytosuite.metrics import Metric
 
 

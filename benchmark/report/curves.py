@@ -5,10 +5,10 @@ from itertools import pairwise
 
 from markupsafe import Markup, escape
 
-from benchmark.report.axis import Axis
-from benchmark.report.figures import svg
-from benchmark.report.wording import known, number
-from benchmark.results.results import Pooled
+from cytosuite.benchmark.report.axis import Axis
+from cytosuite.benchmark.report.figures import svg
+from cytosuite.benchmark.report.wording import known, number
+from cytosuite.benchmark.results.results import Pooled
 
 LOW, HIGH = 210.0, 320.0  # px: height with few algorithms, and with more than have colours
 TOP, BOTTOM = 10.0, 26.0  # px above the best and below the worst value

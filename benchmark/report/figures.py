@@ -10,8 +10,8 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from benchmark.report.axis import Axis
-from benchmark.report.wording import known, number
+from cytosuite.benchmark.report.axis import Axis
+from cytosuite.benchmark.report.wording import known, number
 from cytosuite.metrics import Metric
 
 LANES = 7

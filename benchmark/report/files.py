@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmark.report.index import Index
-from benchmark.report.wording import known
-from benchmark.results.ranking import Standing
-from benchmark.results.results import Condition
+from cytosuite.benchmark.report.index import Index
+from cytosuite.benchmark.report.wording import known
+from cytosuite.benchmark.results.ranking import Standing
+from cytosuite.benchmark.results.results import Condition
 from cytosuite.errors import InputError
 
 

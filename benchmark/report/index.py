@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
-from benchmark.record import Record
-from benchmark.report.axis import Axis, axis_of
-from benchmark.results.ranking import Standing, Summary
-from benchmark.results.results import Results
+from cytosuite.benchmark.record import Record
+from cytosuite.benchmark.report.axis import Axis, axis_of
+from cytosuite.benchmark.results.ranking import Standing, Summary
+from cytosuite.benchmark.results.results import Results
 from cytosuite.metrics import Metric
 
 

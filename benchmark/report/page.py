@@ -7,12 +7,12 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from benchmark.report import wording
-from benchmark.report.curves import line_mark
-from benchmark.report.figures import axis_figure, strip, value, whisker
-from benchmark.report.index import Index
-from benchmark.report.section import escape, sections
-from benchmark.report.verdict import verdict
+from cytosuite.benchmark.report import wording
+from cytosuite.benchmark.report.curves import line_mark
+from cytosuite.benchmark.report.figures import axis_figure, strip, value, whisker
+from cytosuite.benchmark.report.index import Index
+from cytosuite.benchmark.report.section import escape, sections
+from cytosuite.benchmark.report.verdict import verdict
 
 FOLDER = Path(__file__).parent
 TOOLS = (

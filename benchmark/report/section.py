@@ -8,7 +8,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any, Generic, TypeVar
 
-from benchmark.report.index import Index
+from cytosuite.benchmark.report.index import Index
 
 V = TypeVar("V")
 SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~])")
@@ -47,7 +47,7 @@ class ReportSection(Generic[V]):
 @cache
 def sections() -> dict[str, ReportSection[Any]]:
     """Return all sections by the name of their module, in their order."""
-    package = import_module("benchmark.report.sections")
+    package = import_module("cytosuite.benchmark.report.sections")
     names = [module.name for module in pkgutil.iter_modules(package.__path__)]
     found = {name: import_module(f"{package.__name__}.{name}").SECTION for name in names}
     return dict(sorted(found.items(), key=lambda pair: (pair[1].order, pair[0])))

@@ -3,8 +3,8 @@
 import math
 from typing import Any
 
-from benchmark.report.index import Index
-from benchmark.report.wording import count, joined, known, number
+from cytosuite.benchmark.report.index import Index
+from cytosuite.benchmark.report.wording import count, joined, known, number
 from cytosuite.metrics import Metric
 
 

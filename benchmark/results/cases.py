@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.data.dataset import Case
-from benchmark.plan import Job
-from benchmark.record import Record, read_record
-from benchmark.results.controls import control_answer
-from benchmark.results.facts import Reader, case_facts, once
+from cytosuite.benchmark.data.dataset import Case
+from cytosuite.benchmark.plan import Job
+from cytosuite.benchmark.record import Record, read_record
+from cytosuite.benchmark.results.controls import control_answer
+from cytosuite.benchmark.results.facts import Reader, case_facts, once
 from cytosuite.errors import InputError
 from cytosuite.formats import header, read
 from cytosuite.metrics import Metric

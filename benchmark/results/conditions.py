@@ -7,11 +7,11 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
-from benchmark.data.dataset import Dataset
-from benchmark.results import groups
-from benchmark.results.ranking import FEWEST_LEFT_OUT, pooled_interval
-from benchmark.results.results import Condition, Group, Pooled
-from benchmark.results.score import Scores
+from cytosuite.benchmark.data.dataset import Dataset
+from cytosuite.benchmark.results import groups
+from cytosuite.benchmark.results.ranking import FEWEST_LEFT_OUT, pooled_interval
+from cytosuite.benchmark.results.results import Condition, Group, Pooled
+from cytosuite.benchmark.results.score import Scores
 from cytosuite.metrics import Metric
 from cytosuite.metrics.labels.overlap import OVERLAP
 
@@ -28,7 +28,7 @@ def by_condition(dataset: Dataset, scores: Scores) -> list[Condition]:
     dataset : Dataset
         Its cases state their conditions.
     scores : Scores
-        Of `benchmark.results.score.score`.
+        Of `cytosuite.benchmark.results.score.score`.
 
     Returns
     -------

@@ -7,7 +7,7 @@ from typing import Any, get_args
 import numpy as np
 import pandas as pd
 
-from benchmark.results.facts import Reader
+from cytosuite.benchmark.results.facts import Reader
 from cytosuite.metrics import Metric
 from cytosuite.metrics.boards import Control
 

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.catalog import ROOT
-from benchmark.data.dataset import Dataset
-from benchmark.plan import Job
-from benchmark.results.conditions import by_condition
-from benchmark.results.controls import CONTROLS, broken_rulers
-from benchmark.results.ranking import leaderboard
-from benchmark.results.results import CaseFiles, Matches, Results
-from benchmark.results.score import score
 from cytosuite import __version__
+from cytosuite.benchmark.catalog import ROOT
+from cytosuite.benchmark.data.dataset import Dataset
+from cytosuite.benchmark.plan import Job
+from cytosuite.benchmark.results.conditions import by_condition
+from cytosuite.benchmark.results.controls import CONTROLS, broken_rulers
+from cytosuite.benchmark.results.ranking import leaderboard
+from cytosuite.benchmark.results.results import CaseFiles, Matches, Results
+from cytosuite.benchmark.results.score import score
 from cytosuite.metrics.labels.ctc import matches
 from cytosuite.metrics.labels.overlap import OVERLAP, Overlap
 from cytosuite.tasks import Task
@@ -46,7 +46,7 @@ def gather(dataset: Dataset, task: Task, jobs: Sequence[Job], facts: RunFacts) -
     Parameters
     ----------
     dataset, task, jobs
-        As of `benchmark.results.score.score`.
+        As of `cytosuite.benchmark.results.score.score`.
     facts : RunFacts
         Of the run.
     """

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark.record import Record
-from benchmark.results.ranking import Standing
+from cytosuite.benchmark.record import Record
+from cytosuite.benchmark.results.ranking import Standing
 from cytosuite.manifest import AlgorithmManifest
 from cytosuite.metrics import Metric
 from cytosuite.tasks import Task
@@ -141,7 +141,7 @@ class Results:
     standings : sequence of Standing
         One per algorithm and per control.
     scores : DataFrame
-        Long table with the columns `benchmark.results.ranking.COLUMNS`, a row per case and metric;
+        Long table with the columns `ranking.COLUMNS`, a row per case and metric;
         ``case`` is empty for a metric of the whole set, ``value`` NaN where undefined, ``status``
         ``"ok"`` or the failure, ``seconds`` in s, ``peak_memory`` in bytes.
     records : mapping of (algorithm, case) to Record

@@ -7,12 +7,12 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark.data.dataset import Dataset
-from benchmark.plan import Job
-from benchmark.record import Record
-from benchmark.results.cases import Answer, Metrics, score_case
-from benchmark.results.ranking import COLUMNS
-from benchmark.results.sets import score_sets
+from cytosuite.benchmark.data.dataset import Dataset
+from cytosuite.benchmark.plan import Job
+from cytosuite.benchmark.record import Record
+from cytosuite.benchmark.results.cases import Answer, Metrics, score_case
+from cytosuite.benchmark.results.ranking import COLUMNS
+from cytosuite.benchmark.results.sets import score_sets
 from cytosuite.metrics import Metric, board_metrics
 from cytosuite.metrics.boards import BOARDS
 from cytosuite.metrics.evidence import Evidence

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from benchmark.data.dataset import Dataset
-from benchmark.plan import Job
-from benchmark.record import Record
-from benchmark.results.cases import Answer, Metrics, case_readers, measure, output_path
-from benchmark.results.controls import control_answer
-from benchmark.results.facts import ImageSet, Reader, once, set_facts
+from cytosuite.benchmark.data.dataset import Dataset
+from cytosuite.benchmark.plan import Job
+from cytosuite.benchmark.record import Record
+from cytosuite.benchmark.results.cases import Answer, Metrics, case_readers, measure, output_path
+from cytosuite.benchmark.results.controls import control_answer
+from cytosuite.benchmark.results.facts import ImageSet, Reader, once, set_facts
 from cytosuite.metrics.boards import BOARDS, Control
 from cytosuite.metrics.evidence import Facts
 from cytosuite.tasks import LABELS, Task

@@ -26,7 +26,7 @@ def training_of(algorithm: str) -> Training[Any, Any]:
     InputError
         If the algorithm does not exist, or is not trained.
     """
-    name = f"algorithms.{algorithm}.training.train"
+    name = f"cytosuite.algorithms.{algorithm}.training.train"
     try:
         found: Training[Any, Any] = import_module(name).TRAINING
     except ModuleNotFoundError as error:

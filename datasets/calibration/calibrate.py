@@ -8,18 +8,25 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cytosuite.datasets.calibration.compare import (
+    Row,
+    as_text,
+    compare,
+    facts_of,
+    for_json,
+    mean_scores,
+)
+from cytosuite.datasets.calibration.fit import Fit, Simulate, Stack, draw, fit, statistics_of
+from cytosuite.datasets.calibration.knobs import nested
+from cytosuite.datasets.calibration.measure import Labels, StackStatistics, measure
+from cytosuite.datasets.calibration.start import Start, start
+from cytosuite.datasets.calibration.toml_text import to_toml
+from cytosuite.datasets.calibration.unannotated import segment
+from cytosuite.datasets.folder.collect import collect
+from cytosuite.datasets.folder.load import load
 from cytosuite.errors import InputError
 from cytosuite.files import atomic, digest, write_json
 from cytosuite.volume import Volume
-from datasets.calibration.compare import Row, as_text, compare, facts_of, for_json, mean_scores
-from datasets.calibration.fit import Fit, Simulate, Stack, draw, fit, statistics_of
-from datasets.calibration.knobs import nested
-from datasets.calibration.measure import Labels, StackStatistics, measure
-from datasets.calibration.start import Start, start
-from datasets.calibration.toml_text import to_toml
-from datasets.calibration.unannotated import segment
-from datasets.folder.collect import collect
-from datasets.folder.load import load
 
 LABELS = "instance-labels"
 MARGIN = 0.25
@@ -119,7 +126,9 @@ def simulator(dataset: str) -> Simulate:
     """
     if dataset != "spheroid":
         raise InputError(f"dataset to calibrate: expected spheroid, found {dataset!r}")
-    from datasets.spheroid.generate import generate  # the calibration itself needs no simulator
+    from cytosuite.datasets.spheroid.generate import (
+        generate,  # the calibration itself needs no simulator
+    )
 
     def simulate(parameters: Mapping[str, Any], seed: int) -> Stack:
         """Return one stack with its labels."""

@@ -7,8 +7,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from cytosuite.datasets.calibration.measure import (
+    OBJECT_STATISTICS,
+    VOLUME_STATISTICS,
+    StackStatistics,
+)
 from cytosuite.metrics.realism.wasserstein import transport
-from datasets.calibration.measure import OBJECT_STATISTICS, VOLUME_STATISTICS, StackStatistics
 
 Floats = NDArray[np.float64]
 Quantiles = tuple[float, float, float]  # 10 %, 50 % and 90 %; NaN where there is nothing

@@ -18,17 +18,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cytosuite.errors import InputError
-from cytosuite.volume import Volume
-from datasets.calibration.knobs import KNOBS, Knob, nested
-from datasets.calibration.measure import (
+from cytosuite.datasets.calibration.knobs import KNOBS, Knob, nested
+from cytosuite.datasets.calibration.measure import (
     VOLUME_STATISTICS,
     Labels,
     StackStatistics,
     finite_median,
     measure,
 )
-from datasets.calibration.start import Start, short
+from cytosuite.datasets.calibration.start import Start, short
+from cytosuite.errors import InputError
+from cytosuite.volume import Volume
 
 Stack = tuple[Volume, Labels]  # image and labels
 Simulate = Callable[[Mapping[str, Any], int], Stack]
@@ -167,7 +167,7 @@ def statistics_of(
     real : StackStatistics
         Of the real stacks.
     stacks, dark
-        See `datasets.calibration.measure.measure`.
+        See `cytosuite.datasets.calibration.measure.measure`.
     """
     return measure(stacks if real.annotated else [(image, None) for image, _ in stacks], dark=dark)
 

@@ -23,7 +23,7 @@ class Knob:
     parameter : str
         ``section.name``.
     statistic : str
-        One of `datasets.calibration.measure.VOLUME_STATISTICS`.
+        One of `cytosuite.datasets.calibration.measure.VOLUME_STATISTICS`.
     response : float
         Change of the statistic per change of the parameter, each on its scale.
     low, high : float

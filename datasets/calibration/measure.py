@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cytosuite.datasets.calibration.noise import noise_of
+from cytosuite.datasets.calibration.profile import edges
+from cytosuite.datasets.calibration.unannotated import segment
 from cytosuite.errors import InputError
 from cytosuite.metrics.realism.features import object_features
 from cytosuite.metrics.realism.scene import Scene
 from cytosuite.volume import Volume
-from datasets.calibration.noise import noise_of
-from datasets.calibration.profile import edges
-from datasets.calibration.unannotated import segment
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.integer]

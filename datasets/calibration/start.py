@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cytosuite.datasets.calibration.measure import StackStatistics
+from cytosuite.datasets.calibration.noise import CORRELATED
 from cytosuite.volume import Volume
-from datasets.calibration.measure import StackStatistics
-from datasets.calibration.noise import CORRELATED
 
 SHRINK = 0.75  # a nucleus relative to its blurred outline
 SPAN = 2.563  # 10-90 % width of a Gaussian edge in standard deviations

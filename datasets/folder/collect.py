@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from cytosuite.datasets.folder.conditions import FILE, read_conditions
 from cytosuite.errors import InputError
 from cytosuite.formats import READERS
 from cytosuite.tasks import IMAGE, LABELS, TASKS, Socket
 from cytosuite.volume import Scalar
-from datasets.folder.conditions import FILE, read_conditions
 
 FRAME = re.compile(r"t(\d{3,})\.tiff?", re.IGNORECASE)
 SOCKETS: Mapping[str, Socket] = {

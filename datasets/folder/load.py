@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cytosuite.datasets.conditions import measured
+from cytosuite.datasets.folder.collect import OUTPUTS, SOCKETS, Item
+from cytosuite.datasets.sample import Sample, Value
 from cytosuite.errors import InputError
 from cytosuite.files import read_json
 from cytosuite.formats import read
 from cytosuite.tasks import LABELS
 from cytosuite.volume import Scalar, Volume
-from datasets.conditions import measured
-from datasets.folder.collect import OUTPUTS, SOCKETS, Item
-from datasets.sample import Sample, Value
 
 
 def load(

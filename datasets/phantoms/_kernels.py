@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from datasets.physics.grid import Array, Image
-from datasets.physics.nucleus_kernel import Indices, compiled
+from cytosuite.datasets.physics.grid import Array, Image
+from cytosuite.datasets.physics.nucleus_kernel import Indices, compiled
 
 
 @compiled

@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cytosuite.datasets.phantoms import geometry
+from cytosuite.datasets.phantoms.library import MARGIN, Phantom, cut, from_mask
+from cytosuite.datasets.physics.grid import Array, Image, Lengths
+from cytosuite.datasets.physics.labels import largest_piece
 from cytosuite.errors import InputError
-from datasets.phantoms import geometry
-from datasets.phantoms.library import MARGIN, Phantom, cut, from_mask
-from datasets.physics.grid import Array, Image, Lengths
-from datasets.physics.labels import largest_piece
 
 WAVES = 16  # plane waves summed to warp a nucleus
 MOST_SHIFT = (2 * WAVES) ** 0.5  # largest shift of a warp against its root mean square

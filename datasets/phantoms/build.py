@@ -8,16 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
+from cytosuite.datasets.folder.collect import collect
+from cytosuite.datasets.phantoms.augment import Alteration, augment
+from cytosuite.datasets.phantoms.extract import Cutting, Extraction, extract
+from cytosuite.datasets.phantoms.library import Phantom, write_phantom
+from cytosuite.datasets.phantoms.procedural import draw_library
+from cytosuite.datasets.physics.grid import Lengths
 from cytosuite.errors import InputError
 from cytosuite.files import atomic, digest, write_json
 from cytosuite.formats import READERS, read
 from cytosuite.tasks import LABELS
-from datasets.folder.collect import collect
-from datasets.phantoms.augment import Alteration, augment
-from datasets.phantoms.extract import Cutting, Extraction, extract
-from datasets.phantoms.library import Phantom, write_phantom
-from datasets.phantoms.procedural import draw_library
-from datasets.physics.grid import Lengths
 
 RECORD = "library.json"
 
@@ -62,7 +62,7 @@ def extract_to(
     ----------
     image_path, labels_path : Path, Path or None
         Two files; two folders with files of the same names; or one folder as
-        `datasets.folder.collect` knows it, and None.
+        `cytosuite.datasets.folder.collect` knows it, and None.
     folder : Path
         The library; must not exist or be empty. Written whole or not at all.
     cutting, alteration : Cutting, Alteration, optional

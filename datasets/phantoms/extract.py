@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cytosuite.datasets.phantoms.library import Phantom, from_mask
+from cytosuite.datasets.physics.grid import Image, Lengths
+from cytosuite.datasets.physics.labels import largest_piece
 from cytosuite.errors import InputError
 from cytosuite.tiling import Box
 from cytosuite.volume import Volume
-from datasets.phantoms.library import Phantom, from_mask
-from datasets.physics.grid import Image, Lengths
-from datasets.physics.labels import largest_piece
 
 FEW = 64  # unlabelled voxels near a nucleus below which their median is too uncertain
 

@@ -6,7 +6,7 @@ from scipy import ndimage
 from scipy.optimize import brentq
 from scipy.special import ndtri
 
-from datasets.physics.grid import Array, Image, Lengths
+from cytosuite.datasets.physics.grid import Array, Image, Lengths
 
 SMOOTHING = 0.8  # voxels: takes the stairs of a mask away, keeps its shape
 PARTS = 3  # sample points per voxel and axis when a volume is measured

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cytosuite.datasets.phantoms import geometry
+from cytosuite.datasets.physics.grid import Array, Image, Lengths
+from cytosuite.datasets.physics.labels import largest_piece
 from cytosuite.errors import InputError
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume
-from datasets.phantoms import geometry
-from datasets.physics.grid import Array, Image, Lengths
-from datasets.physics.labels import largest_piece
 
 SUFFIXES = (".tif", ".tiff")
 LABEL = "_label"

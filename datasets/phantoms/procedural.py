@@ -3,12 +3,12 @@
 import numpy as np
 from scipy import ndimage
 
-from datasets.phantoms.library import Phantom, from_mask
-from datasets.physics.bodies import Bodies
-from datasets.physics.dye import chromatin_tile
-from datasets.physics.grid import Grid, Image, Lengths
-from datasets.physics.mitosis import divide
-from datasets.physics.shapes import draw_nuclei
+from cytosuite.datasets.phantoms.library import Phantom, from_mask
+from cytosuite.datasets.physics.bodies import Bodies
+from cytosuite.datasets.physics.dye import chromatin_tile
+from cytosuite.datasets.physics.grid import Grid, Image, Lengths
+from cytosuite.datasets.physics.mitosis import divide
+from cytosuite.datasets.physics.shapes import draw_nuclei
 
 EDGE = 3  # voxels of background around the box of a nucleus
 CHROMATIN_UM = 0.6
@@ -22,7 +22,7 @@ def draw_library(
     diameter_um: float = 9.0,
     mitotic_fraction: float = 0.0,
 ) -> list[Phantom]:
-    """Return phantoms of drawn nuclei, see `datasets.physics.shapes.draw_nuclei`.
+    """Return phantoms of drawn nuclei, see `cytosuite.datasets.physics.shapes.draw_nuclei`.
 
     Parameters
     ----------

@@ -6,11 +6,11 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from cytosuite.datasets.phantoms.geometry import draw_rotations
+from cytosuite.datasets.phantoms.library import Phantom
+from cytosuite.datasets.physics.bodies import Patch
+from cytosuite.datasets.physics.grid import Array, Grid, Image
 from cytosuite.errors import InputError
-from datasets.phantoms.geometry import draw_rotations
-from datasets.phantoms.library import Phantom
-from datasets.physics.bodies import Patch
-from datasets.physics.grid import Array, Grid, Image
 
 MOST_PARTS = 4  # points per voxel and axis that an average takes at most
 
@@ -52,14 +52,14 @@ class StoredNuclei:
         return replace(self, **{field.name: getattr(self, field.name)[chosen] for field in own})
 
     def patches(self, centres_um: Array, grid: Grid, rim_um: float = 0.0) -> Iterator[Patch]:
-        """Yield each nucleus that touches a grid, see `datasets.physics.bodies.Bodies`.
+        """Yield each nucleus that touches a grid, see `cytosuite.datasets.physics.bodies.Bodies`.
 
         Notes
         -----
         ``distance`` is 1 + the signed distance relative to the radius of the sphere of the same
         volume: below 1 inside, and never below 0.
         """
-        from datasets.phantoms import _kernels  # compiled on first use
+        from cytosuite.datasets.phantoms import _kernels  # compiled on first use
 
         for i in range(len(self)):
             phantom, scale = self._phantom(i), self._scale(i)
@@ -104,7 +104,7 @@ class StoredNuclei:
         It has the mean `brightness` within the surface, times the share of the voxel inside of it.
         Where voxels are larger than the phantom's, these are averaged.
         """
-        from datasets.phantoms import _kernels
+        from cytosuite.datasets.phantoms import _kernels
 
         del tile
         i, phantom = patch.index, self._phantom(patch.index)

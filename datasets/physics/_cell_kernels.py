@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.physics.nucleus_kernel import compiled
+from cytosuite.datasets.physics.nucleus_kernel import compiled
 
 Floats: TypeAlias = NDArray[np.float32]
 Numbers: TypeAlias = NDArray[np.int32]

@@ -1,7 +1,7 @@
 """Populations of bodies that are packed in a tissue and painted on a grid.
 
-A population is drawn from a generator (`datasets.physics.shapes`) or from stored voxels
-(`datasets.phantoms`); packing knows it as ellipsoids, painting as patches.
+A population is drawn from a generator (`cytosuite.datasets.physics.shapes`) or from stored voxels
+(`cytosuite.datasets.phantoms`); packing knows it as ellipsoids, painting as patches.
 """
 
 from collections.abc import Iterator
@@ -11,8 +11,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from cytosuite.datasets.physics.grid import Array, Grid, Image, Labels
 from cytosuite.tiling import Box
-from datasets.physics.grid import Array, Grid, Image, Labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ def paint(bodies: Bodies, centres_um: Array, grid: Grid, tile: Image, out: Image
     ----------
     bodies, centres_um, grid : Bodies, (N, 3) float array, Grid
     tile : (z, y, x) float32 array
-        Periodic noise at the spacing of `grid`, see `datasets.physics.dye.chromatin_tile`.
+        Periodic noise at the spacing of `grid`, see `physics.dye.chromatin_tile`.
     out : (Z, Y, X) float32 array
         Changed in place and returned.
     """

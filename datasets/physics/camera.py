@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cytosuite.datasets.physics.grid import Image
 from cytosuite.errors import InputError
-from datasets.physics.grid import Image
 
 BITS = (8, 12, 16)
 MOST_PHOTONS = 1e9  # per voxel; sums of repeats and their noise stay exact enough in float32

@@ -34,11 +34,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cytosuite.datasets.physics.grid import Array, Grid, Image, Labels
 from cytosuite.errors import InputError
-from datasets.physics.grid import Array, Grid, Image, Labels
 
 if TYPE_CHECKING:
-    from datasets.physics._cell_kernels import Table
+    from cytosuite.datasets.physics._cell_kernels import Table
 
 Outside = Callable[[Grid], Image]  # signed distance (Z, Y, X) in µm from the tissue, inside < 0
 
@@ -178,7 +178,7 @@ def _relax(
 
 def _table(cells: Tessellation, brightness: float | Array, look: tuple[float, ...]) -> "Table":
     """Return the cells as the compiled loops need them."""
-    from datasets.physics._cell_kernels import CELL, Table
+    from cytosuite.datasets.physics._cell_kernels import CELL, Table
 
     smallest, largest = cells.semi_axes_um.min(axis=1), cells.semi_axes_um.max(axis=1)
     ratio = largest / smallest
@@ -208,8 +208,8 @@ def _fill(
     brightness: float | Array = 0.0,
     look: tuple[float, ...] = (0.0,) * 6,
 ) -> None:
-    """Write labels or dye, see `datasets.physics._cell_kernels.fill`."""
-    from datasets.physics import _cell_kernels
+    """Write labels or dye, see `cytosuite.datasets.physics._cell_kernels.fill`."""
+    from cytosuite.datasets.physics import _cell_kernels
 
     if not len(cells):
         return

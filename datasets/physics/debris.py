@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from datasets.physics import shapes
-from datasets.physics.grid import Array, Grid, Image
-from datasets.physics.shapes import FRAGMENT, Nuclei
+from cytosuite.datasets.physics import shapes
+from cytosuite.datasets.physics.grid import Array, Grid, Image
+from cytosuite.datasets.physics.shapes import FRAGMENT, Nuclei
 
 Range = tuple[float, float]
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, special
 
-from datasets.physics.grid import Array, Image, Lengths
+from cytosuite.datasets.physics.grid import Array, Image, Lengths
 
 STEPS = 24  # of Newton's method; 12 suffice but for points next to a plane of symmetry
 BLUR = 0.8  # of a voxel: makes the shares of tissue in neighbouring voxels one smooth edge

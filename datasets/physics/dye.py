@@ -3,7 +3,7 @@
 import numpy as np
 import scipy.fft
 
-from datasets.physics.grid import Array, Grid, Image
+from cytosuite.datasets.physics.grid import Array, Grid, Image
 
 
 def chromatin_tile(

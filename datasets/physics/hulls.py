@@ -18,9 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cytosuite.datasets.physics.grid import Array
+from cytosuite.datasets.physics.region import Region
 from cytosuite.errors import InputError
-from datasets.physics.grid import Array
-from datasets.physics.region import Region
 
 Indices = NDArray[np.intp]
 

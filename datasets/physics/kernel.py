@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from datasets.physics.grid import Array, Image, Lengths
+from cytosuite.datasets.physics.grid import Array, Image, Lengths
 
 KEPT = 0.999  # of the light is inside the box that is used
 ROUNDS = 20  # of moving the borders until the centroid is kept

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cytosuite.datasets.physics.bodies import Bodies, extents_um
+from cytosuite.datasets.physics.grid import Array, Grid, Image, Labels, Lengths
 from cytosuite.errors import InputError
 from cytosuite.tiling import Box
-from datasets.physics.bodies import Bodies, extents_um
-from datasets.physics.grid import Array, Grid, Image, Labels, Lengths
 
 Numbers = NDArray[np.int64]
 Blur = Callable[[Image, Lengths, float], Image]  # of an image, its spacing, and the depth, in µm

@@ -9,9 +9,9 @@ import numpy as np
 import scipy.signal
 from scipy.special import j0
 
+from cytosuite.datasets.physics.grid import Array, Image
+from cytosuite.datasets.physics.psf import Sampled, centred
 from cytosuite.errors import InputError
-from datasets.physics.grid import Array, Image
-from datasets.physics.psf import Sampled, centred
 
 MICROSCOPES = ("widefield", "confocal", "lightsheet")
 AXIAL = 3.0  # distances from focus to first axial zero that are computed on each side of it

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.physics import shapes
-from datasets.physics.grid import Array
-from datasets.physics.shapes import CONDENSED, CONDENSING, LATE, SPHERE, Nuclei
+from cytosuite.datasets.physics import shapes
+from cytosuite.datasets.physics.grid import Array
+from cytosuite.datasets.physics.shapes import CONDENSED, CONDENSING, LATE, SPHERE, Nuclei
 
 THICKNESS = (0.2, 0.32)  # of a plate, in units of the long axis, to its width in the others'
 BEND = (0.1, 0.35)  # edges follow towards the poles

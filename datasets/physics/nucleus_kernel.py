@@ -194,7 +194,7 @@ def cut(
     Returns
     -------
     (n,) int64 and (3, n), (n,) float32 arrays
-        `inside`, `position` (unbent) and `distance` of a `datasets.physics.bodies.Patch`.
+        `inside`, `position` (unbent) and `distance` of a `cytosuite.datasets.physics.bodies.Patch`.
     """
     mean, scale, largest = np.float32(surface[0]), np.float32(surface[1]), surface[2]
     inside, position = _fill(z, y, x, to_axes, bounds(largest * rim, float(bend)))
@@ -289,7 +289,7 @@ def dye(
     brightness: np.float32,
     voxel_um: np.float32,
 ) -> Floats:
-    """Return the density of the dye (n,) in the voxels of a nucleus, see `datasets.physics.shapes`.
+    """Return the density of the dye (n,) in the voxels of a nucleus, see `physics.shapes`.
 
     Parameters
     ----------

@@ -11,8 +11,8 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
+from cytosuite.datasets.physics.grid import Image
 from cytosuite.errors import InputError
-from datasets.physics.grid import Image
 
 REACH = 4.0  # standard deviations of a Gaussian beyond which its light is left out of account
 LAWS = ("exponential", "power", "none")

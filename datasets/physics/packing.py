@@ -12,10 +12,10 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.spatial import cKDTree
 
+from cytosuite.datasets.physics.grid import Array
+from cytosuite.datasets.physics.hulls import Hulls, Indices, check_room, closeness, hulls, shrinkage
+from cytosuite.datasets.physics.region import Region
 from cytosuite.errors import InputError
-from datasets.physics.grid import Array
-from datasets.physics.hulls import Hulls, Indices, check_room, closeness, hulls, shrinkage
-from datasets.physics.region import Region
 
 ROUNDS = 2000
 TOLERANCE = 0.02  # of the centre distance: how deep two ellipsoids may still overlap at the end

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from cytosuite.datasets.physics.grid import Array
+from cytosuite.datasets.physics.hulls import Hulls, Indices, check_room, hulls, shrinkage, too_large
+from cytosuite.datasets.physics.region import Region
+from cytosuite.datasets.physics.tissue import ellipsoid
 from cytosuite.errors import InputError
-from datasets.physics.grid import Array
-from datasets.physics.hulls import Hulls, Indices, check_room, hulls, shrinkage, too_large
-from datasets.physics.region import Region
-from datasets.physics.tissue import ellipsoid
 
 TRIALS = 512  # positions tried at once, at most
 LEAST = 32  # and at least
@@ -47,7 +47,7 @@ def scatter(
     Parameters
     ----------
     rng, semi_axes_um, rotations, region, gap_um, max_overlap
-        As in `datasets.physics.packing.pack`.
+        As in `cytosuite.datasets.physics.packing.pack`.
     break_criterion : int
         Failures in a row that end it.
 

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite import formats
+from cytosuite.datasets.physics.grid import Array, Image, Lengths
+from cytosuite.datasets.physics.kernel import Kernel
+from cytosuite.datasets.physics.optics import REACH
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
-from datasets.physics.grid import Array, Image, Lengths
-from datasets.physics.kernel import Kernel
-from datasets.physics.optics import REACH
 
 HAZE_REACH = 1.0  # standard deviations of the haze from which light is let in from outside
 MARGIN = 0.99  # of the light of a stack decides from how far light is let in from outside

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cytosuite.datasets.physics.grid import Array, Grid, Image, Lengths
 from cytosuite.errors import InputError
-from datasets.physics.grid import Array, Grid, Image, Lengths
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.physics.grid import Grid, Image
-from datasets.physics.optics import Attenuation, attenuate
-from datasets.physics.psf import Gaussian, Psf
-from datasets.physics.spread_gaussian import GaussianSpread
-from datasets.physics.spread_sampled import SampledSpread, add_means
+from cytosuite.datasets.physics.grid import Grid, Image
+from cytosuite.datasets.physics.optics import Attenuation, attenuate
+from cytosuite.datasets.physics.psf import Gaussian, Psf
+from cytosuite.datasets.physics.spread_gaussian import GaussianSpread
+from cytosuite.datasets.physics.spread_sampled import SampledSpread, add_means
 
 Paint = Callable[[Grid], Image]
 Watch = Callable[[str, Image], None]
@@ -79,7 +79,7 @@ def render(
     grid, detector : Grid
         Of the simulation, see `simulation_grid`, and of the result.
     psf, attenuation, above_um : Psf, Attenuation, (Y, X) float array or float
-        See `datasets.physics.optics.attenuate`.
+        See `cytosuite.datasets.physics.optics.attenuate`.
     watch : callable, optional
         Called at the end with each name of `STEPS` and the image of that step.
     max_bytes : int

@@ -9,9 +9,9 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.physics import dye
-from datasets.physics.bodies import Patch
-from datasets.physics.grid import Array, Grid, Image
+from cytosuite.datasets.physics import dye
+from cytosuite.datasets.physics.bodies import Patch
+from cytosuite.datasets.physics.grid import Array, Grid, Image
 
 PHASES = ("interphase", "prophase", "metaphase", "late", "fragment")
 INTERPHASE, PROPHASE, METAPHASE, LATE, FRAGMENT = range(5)
@@ -58,7 +58,7 @@ class Nuclei:
         Centre and radius in units of the semi-axes; radius 0: none.
     phase : (N,) int array
         Index in `PHASES`. A late one (anaphase, telophase) stands for the pair to come, see
-        `datasets.physics.mitosis.divide`; a fragment is dense chromatin without structure.
+        `physics.mitosis.divide`; a fragment is dense chromatin without structure.
     offsets : (N, 3) int array
         Where in the chromatin tile each nucleus is cut from.
     """
@@ -88,11 +88,11 @@ class Nuclei:
         return Nuclei(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
     def patches(self, centres_um: Array, grid: Grid, rim_um: float = 0.0) -> Iterator[Patch]:
-        """Yield each nucleus that touches a grid, see `datasets.physics.bodies.Bodies`.
+        """Yield each nucleus that touches a grid, see `cytosuite.datasets.physics.bodies.Bodies`.
 
         The cost is that of the nuclei, not of the grid: about 0.05 ms for 5,000 voxels.
         """
-        from datasets.physics import nucleus_kernel  # compiled on first use
+        from cytosuite.datasets.physics import nucleus_kernel  # compiled on first use
 
         rims = 1 + rim_um / self.semi_axes_um.min(axis=1)
         farthest = self.semi_axes_um.max(axis=1) * rims
@@ -129,7 +129,7 @@ class Nuclei:
         are dense where both noises cross zero, a patchy rim and dark nucleoli in patchy bright
         shells, scaled to the mean `brightness`, times the share of the voxel inside the surface.
         """
-        from datasets.physics import nucleus_kernel  # compiled on first use
+        from cytosuite.datasets.physics import nucleus_kernel  # compiled on first use
 
         i, phase = patch.index, int(self.phase[patch.index])
         contrast = float(self.contrast[i])
@@ -187,7 +187,7 @@ def draw_nuclei(
     mitotic_fraction : float
         Probability of mitosis: `MITOSIS` of it prophase (larger, brighter, in threads), metaphase
         (a plate of `CONDENSED` times the volume and the brightness that belongs to it) and late
-        (elongated, of the resting size; `datasets.physics.mitosis.divide` makes a pair of it).
+        (elongated, of the resting size; `physics.mitosis.divide` makes a pair of it).
     """
     limits = 1 - mitotic_fraction * (1 - np.cumsum((0.0, *MITOSIS[:-1])))
     phase = np.searchsorted(limits, rng.random(count), side="right").astype(np.int64)

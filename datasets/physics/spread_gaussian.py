@@ -4,9 +4,9 @@ import numpy as np
 from scipy.sparse import csr_array, eye_array
 from scipy.special import erf
 
-from datasets.physics.grid import Array, Grid, Image
-from datasets.physics.optics import REACH
-from datasets.physics.psf import Gaussian
+from cytosuite.datasets.physics.grid import Array, Grid, Image
+from cytosuite.datasets.physics.optics import REACH
+from cytosuite.datasets.physics.psf import Gaussian
 
 FINE = 2.0  # steps of the grid of the haze in one of its standard deviations
 

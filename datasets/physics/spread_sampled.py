@@ -4,12 +4,12 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
+from cytosuite.datasets.physics.camera import area_average
+from cytosuite.datasets.physics.grid import Grid, Image
+from cytosuite.datasets.physics.optics import padded_shape
+from cytosuite.datasets.physics.psf import Sampled
+from cytosuite.datasets.physics.spread_gaussian import axis_um
 from cytosuite.errors import InputError
-from datasets.physics.camera import area_average
-from datasets.physics.grid import Grid, Image
-from datasets.physics.optics import padded_shape
-from datasets.physics.psf import Sampled
-from datasets.physics.spread_gaussian import axis_um
 
 Spectrum = NDArray[np.complex64]
 

@@ -3,11 +3,11 @@
 import numpy as np
 from scipy import ndimage
 
+from cytosuite.datasets.physics import distance as signed
+from cytosuite.datasets.physics.grid import Array, Grid, Image, Lengths
+from cytosuite.datasets.physics.region import Region
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
-from datasets.physics import distance as signed
-from datasets.physics.grid import Array, Grid, Image, Lengths
-from datasets.physics.region import Region
 
 SAMPLES = 64  # along each axis
 MARGIN = 4  # samples beyond the surface

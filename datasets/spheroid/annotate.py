@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cytosuite.datasets.physics import bodies, cells, labels, optics
+from cytosuite.datasets.physics.bodies import volumes_um3
+from cytosuite.datasets.physics.grid import Grid, Image, Labels, Lengths
+from cytosuite.datasets.physics.psf import Gaussian, Psf
+from cytosuite.datasets.physics.shapes import Nuclei
+from cytosuite.datasets.spheroid.light import Specimen
 from cytosuite.volume import Scalar
-from datasets.physics import bodies, cells, labels, optics
-from datasets.physics.bodies import volumes_um3
-from datasets.physics.grid import Grid, Image, Labels, Lengths
-from datasets.physics.psf import Gaussian, Psf
-from datasets.physics.shapes import Nuclei
-from datasets.spheroid.light import Specimen
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from itertools import chain
 from math import exp, pi, prod
 
+from cytosuite.datasets.spheroid.parameters import Parameters
 from cytosuite.errors import InputError
-from datasets.spheroid.parameters import Parameters
 
 MAX_SAMPLES = 4_000_000_000  # simulated voxels; they are streamed, but time grows with them
 

@@ -6,17 +6,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cytosuite.datasets.conditions import measured
+from cytosuite.datasets.physics import labels
+from cytosuite.datasets.physics.camera import Detector, gain_for_exposure
+from cytosuite.datasets.physics.grid import Image
+from cytosuite.datasets.sample import Sample
+from cytosuite.datasets.spheroid.annotate import Truth, annotate, describe
+from cytosuite.datasets.spheroid.checks import check
+from cytosuite.datasets.spheroid.grow import grow
+from cytosuite.datasets.spheroid.light import Specimen, expected_photons, grid_for, point_spread
+from cytosuite.datasets.spheroid.parameters import Parameters, draw_values, parameters_from
 from cytosuite.volume import Scalar, Volume
-from datasets.conditions import measured
-from datasets.physics import labels
-from datasets.physics.camera import Detector, gain_for_exposure
-from datasets.physics.grid import Image
-from datasets.sample import Sample
-from datasets.spheroid.annotate import Truth, annotate, describe
-from datasets.spheroid.checks import check
-from datasets.spheroid.grow import grow
-from datasets.spheroid.light import Specimen, expected_photons, grid_for, point_spread
-from datasets.spheroid.parameters import Parameters, draw_values, parameters_from
 
 __all__ = ["Parameters", "check", "generate"]
 
@@ -33,7 +33,7 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
         The only source of chance; each stage draws from a child it spawns. The same seed
         gives the same bytes.
     parameters : Parameters or mapping
-        See `datasets.spheroid.parameters.Parameters`; a mapping is checked first.
+        See `cytosuite.datasets.spheroid.parameters.Parameters`; a mapping is checked first.
 
     Returns
     -------

@@ -5,16 +5,16 @@ from itertools import pairwise
 
 import numpy as np
 
+from cytosuite.datasets.physics import debris, mitosis
+from cytosuite.datasets.physics.packing import pack
+from cytosuite.datasets.physics.placement import count_for, scatter, subcultures
+from cytosuite.datasets.physics.region import Region
+from cytosuite.datasets.physics.shapes import Nuclei, align
+from cytosuite.datasets.spheroid.outline import Outline, outline
+from cytosuite.datasets.spheroid.parameters import Drawn, Parameters, of_kind
+from cytosuite.datasets.spheroid.populate import populate, typical_volume
+from cytosuite.datasets.spheroid.spheroid import Numbers, Placed, Population, Spheroid, mixed
 from cytosuite.errors import InputError
-from datasets.physics import debris, mitosis
-from datasets.physics.packing import pack
-from datasets.physics.placement import count_for, scatter, subcultures
-from datasets.physics.region import Region
-from datasets.physics.shapes import Nuclei, align
-from datasets.spheroid.outline import Outline, outline
-from datasets.spheroid.parameters import Drawn, Parameters, of_kind
-from datasets.spheroid.populate import populate, typical_volume
-from datasets.spheroid.spheroid import Numbers, Placed, Population, Spheroid, mixed
 
 LOOSEN = 0.93  # a volume fraction that cannot be packed is tried again this much lower
 FEW = (0.15, 0.015)  # and below 10 nuclei as low as this, plus that for each nucleus

@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cytosuite.datasets.physics import bodies, debris, dye, microscope, psf
+from cytosuite.datasets.physics.cells import Tessellation, grow_cells, paint_membranes
+from cytosuite.datasets.physics.grid import Grid, Image
+from cytosuite.datasets.physics.optics import Attenuation
+from cytosuite.datasets.physics.psf import Psf
+from cytosuite.datasets.physics.render import Watch, render, simulation_grid
+from cytosuite.datasets.spheroid.parameters import Drawn, Parameters
+from cytosuite.datasets.spheroid.spheroid import Spheroid, mixed
 from cytosuite.errors import InputError
-from datasets.physics import bodies, debris, dye, microscope, psf
-from datasets.physics.cells import Tessellation, grow_cells, paint_membranes
-from datasets.physics.grid import Grid, Image
-from datasets.physics.optics import Attenuation
-from datasets.physics.psf import Psf
-from datasets.physics.render import Watch, render, simulation_grid
-from datasets.spheroid.parameters import Drawn, Parameters
-from datasets.spheroid.spheroid import Spheroid, mixed
 
 PSF_DEPTHS = 4  # of a computed point spread function that changes with depth
 PHYSICAL = (
@@ -174,7 +174,7 @@ def expected_photons(
     grid, spread : Grid, Psf
         Of the simulation.
     watch : callable, optional
-        Receives the image after each stage, see `datasets.physics.render.render`.
+        Receives the image after each stage, see `cytosuite.datasets.physics.render.render`.
 
     Returns
     -------

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
+from cytosuite.datasets.physics import tissue
+from cytosuite.datasets.physics.grid import Lengths
+from cytosuite.datasets.physics.region import Region
+from cytosuite.datasets.spheroid.checks import spheroid_semi_axes
+from cytosuite.datasets.spheroid.parameters import Drawn, Parameters
+from cytosuite.datasets.spheroid.sections import Tissue
 from cytosuite.errors import InputError
 from cytosuite.formats import read
-from datasets.physics import tissue
-from datasets.physics.grid import Lengths
-from datasets.physics.region import Region
-from datasets.spheroid.checks import spheroid_semi_axes
-from datasets.spheroid.parameters import Drawn, Parameters
-from datasets.spheroid.sections import Tissue
 
 BEYOND = 1.5  # nuclear diameters by which tissue that fills the image goes on outside
 
@@ -56,7 +56,7 @@ def outline(
     Parameters
     ----------
     rng, parameters, drawn : numpy Generator, Parameters, dict of str to float
-        See `datasets.spheroid.grow.grow`.
+        See `cytosuite.datasets.spheroid.grow.grow`.
     volume_um3 : float
         Of the living tissue, unless its size is given otherwise.
     diameter_um : float

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from pydantic import model_validator
 
+from cytosuite.datasets.physics.grid import Grid
+from cytosuite.datasets.spheroid import sections
+from cytosuite.datasets.spheroid.sections import Kind, Section, is_range
 from cytosuite.manifest import parse
-from datasets.physics.grid import Grid
-from datasets.spheroid import sections
-from datasets.spheroid.sections import Kind, Section, is_range
 
 Drawn = dict[str, float]
 
@@ -26,7 +26,7 @@ PER_OBJECT = {  # ranges from which every single object draws
 class Parameters(Section):
     """Parameters of a simulated spheroid; a pair is a range from which each case draws.
 
-    A single number in place of a pair fixes the value. `datasets.spheroid.checks.check` refuses
+    A single number in place of a pair fixes the value. `checks.check` refuses
     values that contradict each other.
     """
 

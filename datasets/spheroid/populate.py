@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.phantoms.library import Phantom, read_library
-from datasets.phantoms.stored import StoredNuclei, draw_stored
-from datasets.physics import shapes
-from datasets.physics.shapes import Nuclei
-from datasets.spheroid.parameters import Drawn, Parameters, of_kind
-from datasets.spheroid.sections import Kind
-from datasets.spheroid.spheroid import Population
+from cytosuite.datasets.phantoms.library import Phantom, read_library
+from cytosuite.datasets.phantoms.stored import StoredNuclei, draw_stored
+from cytosuite.datasets.physics import shapes
+from cytosuite.datasets.physics.shapes import Nuclei
+from cytosuite.datasets.spheroid.parameters import Drawn, Parameters, of_kind
+from cytosuite.datasets.spheroid.sections import Kind
+from cytosuite.datasets.spheroid.spheroid import Population
 
 # Values drawn once per case and kind; the first go to `draw_nuclei` by their names.
 SPREADS = ("diameter_spread", "axis_spread", "brightness_spread")
@@ -52,7 +52,7 @@ def populate(
     rng : numpy Generator
         Has one child per kind, so that a change in one kind leaves the others as they are.
     parameters, drawn : Parameters, dict of str to float
-        See `datasets.spheroid.grow.grow`.
+        See `cytosuite.datasets.spheroid.grow.grow`.
     counts : sequence of int
         Nuclei of each kind.
     """

@@ -2,8 +2,8 @@
 
 import sys
 
-from datasets.spheroid.parameters import Parameters
-from datasets.spheroid.sections import Kind, Nucleus, Section, Subculture
+from cytosuite.datasets.spheroid.parameters import Parameters
+from cytosuite.datasets.spheroid.sections import Kind, Nucleus, Section, Subculture
 
 # Sections that a recipe may repeat.
 SEVERAL: dict[str, type[Section]] = {"kinds": Kind, "subcultures": Subculture}

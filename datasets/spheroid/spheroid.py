@@ -6,12 +6,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.phantoms.stored import StoredNuclei
-from datasets.physics.bodies import Bodies, Mixture, volumes_um3
-from datasets.physics.debris import Blobs
-from datasets.physics.grid import Array
-from datasets.physics.shapes import Nuclei
-from datasets.spheroid.outline import Outline
+from cytosuite.datasets.phantoms.stored import StoredNuclei
+from cytosuite.datasets.physics.bodies import Bodies, Mixture, volumes_um3
+from cytosuite.datasets.physics.debris import Blobs
+from cytosuite.datasets.physics.grid import Array
+from cytosuite.datasets.physics.shapes import Nuclei
+from cytosuite.datasets.spheroid.outline import Outline
 
 Numbers = NDArray[np.int64]
 Placed = tuple[Bodies, Array]  # bodies and their centres (N, 3), µm from the corner of the image

@@ -7,13 +7,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmark.catalog import algorithms
-from benchmark.data.dataset import prepare
-from benchmark.data.recipe import Recipe
-from benchmark.engines.outcome import Limits, Outcome, StartError
+from cytosuite.benchmark.catalog import algorithms
+from cytosuite.benchmark.data.dataset import prepare
+from cytosuite.benchmark.data.recipe import Recipe
+from cytosuite.benchmark.engines.outcome import Limits, Outcome, StartError
+from cytosuite.datasets.sample import Sample
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume
-from datasets.sample import Sample
 
 
 def _sample(number, annotated):

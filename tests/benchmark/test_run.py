@@ -6,9 +6,9 @@ import signal
 import numpy as np
 import pytest
 
-from benchmark.engines.outcome import Outcome
-from benchmark.plan import plan
-from benchmark.run import claimed, run_job
+from cytosuite.benchmark.engines.outcome import Outcome
+from cytosuite.benchmark.plan import plan
+from cytosuite.benchmark.run import claimed, run_job
 from cytosuite.errors import InputError
 from cytosuite.tasks import TASKS
 

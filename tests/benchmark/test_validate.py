@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from benchmark.validate import BadOutput, check, survey
+from cytosuite.benchmark.validate import BadOutput, check, survey
 from cytosuite.formats import write
 from cytosuite.tasks import Socket
 from cytosuite.volume import Header, Volume
@@ -211,7 +211,7 @@ def test_unsigned_labels_are_not_decoded(tmp_path, monkeypatch):
     def refuse(path):
         raise AssertionError(f"{path} was decoded")
 
-    monkeypatch.setattr("benchmark.validate.read", refuse)
+    monkeypatch.setattr("cytosuite.benchmark.validate.read", refuse)
     _put(tmp_path, _labels())
     assert check(tmp_path, LABELS, INPUT)
     with pytest.raises(AssertionError, match="was decoded"):
@@ -221,7 +221,7 @@ def test_unsigned_labels_are_not_decoded(tmp_path, monkeypatch):
 
 
 def test_an_image_that_no_input_bounds_is_bounded(tmp_path, monkeypatch):
-    monkeypatch.setattr("benchmark.validate.VOXELS", 59)
+    monkeypatch.setattr("cytosuite.benchmark.validate.VOXELS", 59)
     _put(tmp_path, _labels(np.float32), socket=IMAGE)
     with pytest.raises(BadOutput, match="more than 59 voxels"):
         check(tmp_path, IMAGE, None)

@@ -78,7 +78,7 @@ def _run(case, *, cwd=ROOT, **more):
 
 def _checkout(case, source):
     """Return a folder that is a checkout with another watershed."""
-    shutil.copytree(ROOT / "cytosuite", case / "app" / "cytosuite")
+    shutil.copytree(ROOT / "cytosuite", case / "app" / "cytosuite", symlinks=True)
     folder = case / "app" / "algorithms" / "watershed"
     folder.mkdir(parents=True)
     shutil.copy(ROOT / "algorithms" / "watershed" / "algorithm.toml", folder)

@@ -55,7 +55,7 @@ def test_kept_loops_are_used_without_writing_there(folder, tmp_path):
 
 @pytest.mark.slow
 def test_the_loops_of_cellpose3d_are_kept(tmp_path):
-    code = f"from cytosuite.kernels import keep; from pathlib import Path; print(keep('algorithms.cellpose3d._kernels', Path({str(tmp_path / 'store')!r})))"
+    code = f"from cytosuite.kernels import keep; from pathlib import Path; print(keep('cytosuite.algorithms.cellpose3d._kernels', Path({str(tmp_path / 'store')!r})))"
     assert int(run("-c", code, folder=tmp_path)) == 10
 
 
@@ -78,8 +78,8 @@ def test_a_full_disk_is_no_error(tmp_path, monkeypatch):
 
 
 def test_refuses_a_module_that_was_imported_and_one_that_is_not_there(monkeypatch, tmp_path):
-    monkeypatch.setitem(sys.modules, "algorithms.cellpose3d._kernels", object())
+    monkeypatch.setitem(sys.modules, "cytosuite.algorithms.cellpose3d._kernels", object())
     with pytest.raises(RuntimeError, match="imported before its cache was chosen"):
-        kernels.keep("algorithms.cellpose3d._kernels", tmp_path)
-    with pytest.raises(ModuleNotFoundError, match=r"no module algorithms\.nothing"):
-        kernels.keep("algorithms.nothing", tmp_path)
+        kernels.keep("cytosuite.algorithms.cellpose3d._kernels", tmp_path)
+    with pytest.raises(ModuleNotFoundError, match=r"no module cytosuite\.algorithms\.nothing"):
+        kernels.keep("cytosuite.algorithms.nothing", tmp_path)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from datasets.conditions import measured
+from cytosuite.datasets.conditions import measured
 
 
 def scene(noise=2.0, signal=30.0, shape=(12, 60, 60), slope=0.0):

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.catalog import algorithms
-from benchmark.containers.sources import runtime_files
+from cytosuite.benchmark.catalog import algorithms
+from cytosuite.benchmark.containers.sources import runtime_files
 from cytosuite.files import visible_files
 
 ROOT = Path(__file__).parents[2]

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from algorithms.cellpose3d.flows import flow_targets
-from algorithms.cellpose3d.normalise import background_of, normalise
-from algorithms.cellpose3d.training.stray import USUAL, StrayRanges, own_light, tails
+from cytosuite.algorithms.cellpose3d.flows import flow_targets
+from cytosuite.algorithms.cellpose3d.normalise import background_of, normalise
+from cytosuite.algorithms.cellpose3d.training.stray import USUAL, StrayRanges, own_light, tails
 from cytosuite.errors import InputError
 from cytosuite.files import read_json
 from cytosuite.formats import read

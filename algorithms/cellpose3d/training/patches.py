@@ -6,23 +6,23 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from algorithms.cellpose3d.normalise import background_of, normalise
-from algorithms.cellpose3d.training.augment import (
+from cytosuite.algorithms.cellpose3d.normalise import background_of, normalise
+from cytosuite.algorithms.cellpose3d.training.augment import (
     AugmentRanges,
     alter,
     draw_turn,
     turn_image,
     turn_target,
 )
-from algorithms.cellpose3d.training.camera import (
+from cytosuite.algorithms.cellpose3d.training.camera import (
     CameraRanges,
     DrawnCamera,
     draw_camera,
     expose,
     visible,
 )
-from algorithms.cellpose3d.training.cases import FLOW_UNIT, SHARE_UNIT, TrainingCase
-from algorithms.cellpose3d.training.stray import StrayRanges, draw_weights
+from cytosuite.algorithms.cellpose3d.training.cases import FLOW_UNIT, SHARE_UNIT, TrainingCase
+from cytosuite.algorithms.cellpose3d.training.stray import StrayRanges, draw_weights
 from cytosuite.manifest import Described
 
 Image = NDArray[np.float32]

@@ -4,10 +4,10 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from algorithms.cellpose3d.network import Network
-from algorithms.cellpose3d.training.cases import Channel
-from algorithms.cellpose3d.training.losses import LossWeights
-from algorithms.cellpose3d.training.patches import Patches
+from cytosuite.algorithms.cellpose3d.network import Network
+from cytosuite.algorithms.cellpose3d.training.cases import Channel
+from cytosuite.algorithms.cellpose3d.training.losses import LossWeights
+from cytosuite.algorithms.cellpose3d.training.patches import Patches
 from cytosuite.training.settings import TrainingSettings
 
 # At the network's coarsest level. At a depth of two voxels the gradient of a 3x3x3 convolution's

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from algorithms.cellpose3d.fields import predict_fields
-from algorithms.cellpose3d.network import build as build_network
-from algorithms.cellpose3d.normalise import background_of, normalise
-from algorithms.cellpose3d.parameters import Parameters
-from algorithms.cellpose3d.segment import segment
-from algorithms.cellpose3d.training.cases import TrainingCase, find_cases, load_case
-from algorithms.cellpose3d.training.losses import draw_thresholds, losses
-from algorithms.cellpose3d.training.patches import draw_batch, draw_image
-from algorithms.cellpose3d.training.settings import Settings
+from cytosuite.algorithms.cellpose3d.fields import predict_fields
+from cytosuite.algorithms.cellpose3d.network import build as build_network
+from cytosuite.algorithms.cellpose3d.normalise import background_of, normalise
+from cytosuite.algorithms.cellpose3d.parameters import Parameters
+from cytosuite.algorithms.cellpose3d.segment import segment
+from cytosuite.algorithms.cellpose3d.training.cases import TrainingCase, find_cases, load_case
+from cytosuite.algorithms.cellpose3d.training.losses import draw_thresholds, losses
+from cytosuite.algorithms.cellpose3d.training.patches import draw_batch, draw_image
+from cytosuite.algorithms.cellpose3d.training.settings import Settings
 from cytosuite.metrics.evidence import Facts
 from cytosuite.training.parts import Arrays, Cases, Parts, State, Tensors, Training
 

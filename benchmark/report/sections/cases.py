@@ -4,10 +4,10 @@ import math
 
 from markupsafe import Markup
 
-from benchmark.report.figures import badge, cell, value
-from benchmark.report.index import Index
-from benchmark.report.section import ReportSection
-from benchmark.report.wording import duration, memory
+from cytosuite.benchmark.report.figures import badge, cell, value
+from cytosuite.benchmark.report.index import Index
+from cytosuite.benchmark.report.section import ReportSection
+from cytosuite.benchmark.report.wording import duration, memory
 
 Grid = tuple[str, list[str], dict[str, Markup]]  # title, names of the columns, cells by case
 

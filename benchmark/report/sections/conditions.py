@@ -6,14 +6,14 @@ from typing import Any
 
 from markupsafe import Markup
 
-from benchmark.report.axis import Axis
-from benchmark.report.curves import WIDE, curves
-from benchmark.report.figures import badge, cell, heat
-from benchmark.report.index import Index
-from benchmark.report.section import ReportSection, escape, table
-from benchmark.report.wording import count, estimate, interval, known, number
-from benchmark.results.ranking import Standing
-from benchmark.results.results import Condition, Group, Pooled
+from cytosuite.benchmark.report.axis import Axis
+from cytosuite.benchmark.report.curves import WIDE, curves
+from cytosuite.benchmark.report.figures import badge, cell, heat
+from cytosuite.benchmark.report.index import Index
+from cytosuite.benchmark.report.section import ReportSection, escape, table
+from cytosuite.benchmark.report.wording import count, estimate, interval, known, number
+from cytosuite.benchmark.results.ranking import Standing
+from cytosuite.benchmark.results.results import Condition, Group, Pooled
 from cytosuite.metrics import Metric
 
 UNKNOWN = Pooled(math.nan, math.nan, math.nan)

@@ -3,9 +3,9 @@
 import math
 from typing import Any
 
-from benchmark.report.axis import axis_of_times
-from benchmark.report.index import Index
-from benchmark.report.section import ReportSection
+from cytosuite.benchmark.report.axis import axis_of_times
+from cytosuite.benchmark.report.index import Index
+from cytosuite.benchmark.report.section import ReportSection
 
 QUANTITIES = (
     ("seconds", "Time per case in s, without the start of the algorithm", 1.0, " s"),

@@ -1,8 +1,8 @@
 """Failures: each case that an algorithm did not finish, with the end of its log."""
 
-from benchmark.record import Record
-from benchmark.report.index import Index
-from benchmark.report.section import ReportSection, table
+from cytosuite.benchmark.record import Record
+from cytosuite.benchmark.report.index import Index
+from cytosuite.benchmark.report.section import ReportSection, table
 
 
 def view(index: Index) -> list[Record] | None:

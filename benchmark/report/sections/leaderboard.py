@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from benchmark.report.index import Index
-from benchmark.report.section import ReportSection, table
-from benchmark.report.wording import duration, estimate, joined, known, memory, number
-from benchmark.results.ranking import Summary
+from cytosuite.benchmark.report.index import Index
+from cytosuite.benchmark.report.section import ReportSection, table
+from cytosuite.benchmark.report.wording import duration, estimate, joined, known, memory, number
+from cytosuite.benchmark.results.ranking import Summary
 
 CONTROLS = {
     "oracle": "the truth handed in as the answer",

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from benchmark.report.index import Index
-from benchmark.report.section import ReportSection, table
-from benchmark.report.wording import direction
+from cytosuite.benchmark.report.index import Index
+from cytosuite.benchmark.report.section import ReportSection, table
+from cytosuite.benchmark.report.wording import direction
 from cytosuite.metrics import Metric
 
 

@@ -1,9 +1,9 @@
 """Models: the weights chosen for each case, and how well they fit it."""
 
-from benchmark.record import Record
-from benchmark.report.index import Index
-from benchmark.report.section import ReportSection, table
-from benchmark.report.wording import number
+from cytosuite.benchmark.record import Record
+from cytosuite.benchmark.report.index import Index
+from cytosuite.benchmark.report.section import ReportSection, table
+from cytosuite.benchmark.report.wording import number
 
 
 def view(index: Index) -> list[Record] | None:

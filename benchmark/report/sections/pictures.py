@@ -3,11 +3,11 @@
 import math
 from typing import Any
 
-from benchmark.pictures.gallery import ALGORITHMS, CASES, VolumeView, choose, draw_all
-from benchmark.pictures.png import FULL
-from benchmark.report.index import Index
-from benchmark.report.section import ReportSection
-from benchmark.report.wording import known
+from cytosuite.benchmark.pictures.gallery import ALGORITHMS, CASES, VolumeView, choose, draw_all
+from cytosuite.benchmark.pictures.png import FULL
+from cytosuite.benchmark.report.index import Index
+from cytosuite.benchmark.report.section import ReportSection
+from cytosuite.benchmark.report.wording import known
 
 
 def view(index: Index) -> dict[str, Any] | None:

@@ -1,7 +1,7 @@
 """Provenance: the command, versions and machine of the run, and its algorithms."""
 
-from benchmark.report.index import Index
-from benchmark.report.section import ReportSection, table
+from cytosuite.benchmark.report.index import Index
+from cytosuite.benchmark.report.section import ReportSection, table
 
 
 def view(index: Index) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Spread over the cases: every case of every algorithm as a dot, a figure per metric."""
 
-from benchmark.report.index import Index
-from benchmark.report.section import ReportSection
+from cytosuite.benchmark.report.index import Index
+from cytosuite.benchmark.report.section import ReportSection
 
 
 def view(index: Index) -> dict[str, dict[str, dict[str, float]]] | None:

@@ -1,6 +1,12 @@
 """Translate optics and camera of the published simulators into our units: µm and photons."""
 
-from datasets.spheroid.migration.published import Migration, Published, Recipe, Version, tidy
+from cytosuite.datasets.spheroid.migration.published import (
+    Migration,
+    Published,
+    Recipe,
+    Version,
+    tidy,
+)
 
 SCALE = 255  # grey values of the published images, always 8 bits
 NO_SHOT_NOISE = 1e4  # photons per grey value: shot noise of 0.16 grey values at full scale

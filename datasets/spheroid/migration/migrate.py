@@ -11,12 +11,8 @@ Biology (2025), doi:10.1038/s42003-025-07469-2 (second version, with or without 
 
 from pathlib import Path
 
-from cytosuite.errors import InputError
-from cytosuite.files import read_json
-from cytosuite.formats import header
-from cytosuite.manifest import parse
-from datasets.spheroid.migration.light import camera_of, optics_of
-from datasets.spheroid.migration.published import (
+from cytosuite.datasets.spheroid.migration.light import camera_of, optics_of
+from cytosuite.datasets.spheroid.migration.published import (
     EXPECTED,
     MACHINE,
     Migration,
@@ -26,6 +22,10 @@ from datasets.spheroid.migration.published import (
     tidy,
     version_of,
 )
+from cytosuite.errors import InputError
+from cytosuite.files import read_json
+from cytosuite.formats import header
+from cytosuite.manifest import parse
 
 DOI = {1: "10.1371/journal.pone.0283828", 2: "10.1038/s42003-025-07469-2"}
 MOST_PLACES = 20000  # that a recipe may ask to be tried

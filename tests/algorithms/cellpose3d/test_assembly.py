@@ -1,6 +1,6 @@
 import numpy as np
 
-from algorithms.cellpose3d.assembly import Assembly
+from cytosuite.algorithms.cellpose3d.assembly import Assembly
 
 ROW = (1, 1, 12)
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from algorithms.cellpose3d import blocks as module
-from algorithms.cellpose3d.assembly import Assembly
-from algorithms.cellpose3d.blocks import (
+from cytosuite.algorithms.cellpose3d import blocks as module
+from cytosuite.algorithms.cellpose3d.assembly import Assembly
+from cytosuite.algorithms.cellpose3d.blocks import (
     in_core,
     margin_of,
     memory_gib,
@@ -13,9 +13,9 @@ from algorithms.cellpose3d.blocks import (
     tile_within,
     to_image,
 )
-from algorithms.cellpose3d.instances import renumber
-from algorithms.cellpose3d.parameters import Parameters
-from algorithms.cellpose3d.rescale import interpolate, labels_to_image, stencils
+from cytosuite.algorithms.cellpose3d.instances import renumber
+from cytosuite.algorithms.cellpose3d.parameters import Parameters
+from cytosuite.algorithms.cellpose3d.rescale import interpolate, labels_to_image, stencils
 from cytosuite.errors import InputError
 from cytosuite.tiling import plan
 

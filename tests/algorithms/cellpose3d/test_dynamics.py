@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from algorithms.cellpose3d import dynamics as module
-from algorithms.cellpose3d.dynamics import follow, smooth_flow, taps
-from algorithms.cellpose3d.flows import flow_targets
+from cytosuite.algorithms.cellpose3d import dynamics as module
+from cytosuite.algorithms.cellpose3d.dynamics import follow, smooth_flow, taps
+from cytosuite.algorithms.cellpose3d.flows import flow_targets
 from cytosuite.errors import InputError
 
 
@@ -120,7 +120,7 @@ def test_a_graphics_card_gives_the_same_points():
 def test_any_chunk_of_points_gives_the_same(monkeypatch):
     flow, mask = random_case(1, (6, 7, 8))
     whole = follow_on("cpu", flow, mask, steps=30, step_size=0.7)
-    monkeypatch.setattr("algorithms.cellpose3d.dynamics._CHUNK", 17)
+    monkeypatch.setattr("cytosuite.algorithms.cellpose3d.dynamics._CHUNK", 17)
     np.testing.assert_array_equal(follow_on("cpu", flow, mask, steps=30, step_size=0.7), whole)
 
 

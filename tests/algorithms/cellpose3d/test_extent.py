@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from algorithms.cellpose3d import extent
-from algorithms.cellpose3d.extent import Whole, above, measure, smoothed
-from algorithms.cellpose3d.parameters import Parameters
+from cytosuite.algorithms.cellpose3d import extent
+from cytosuite.algorithms.cellpose3d.extent import Whole, above, measure, smoothed
+from cytosuite.algorithms.cellpose3d.parameters import Parameters
 
 SPACING = (2.0, 1.0, 1.0)
 

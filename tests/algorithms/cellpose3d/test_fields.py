@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from algorithms.cellpose3d.fields import is_empty, predict_fields
-from algorithms.cellpose3d.network import Network, build
-from algorithms.cellpose3d.parameters import Parameters
+from cytosuite.algorithms.cellpose3d.fields import is_empty, predict_fields
+from cytosuite.algorithms.cellpose3d.network import Network, build
+from cytosuite.algorithms.cellpose3d.parameters import Parameters
 
 SMALL = Network(widths=(4, 4, 4), fold=2)
 TILING = Parameters(network=SMALL, tile=(16, 32, 32), halo=(2, 4, 4))

@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from algorithms.cellpose3d.flows import flow_targets
+from cytosuite.algorithms.cellpose3d.flows import flow_targets
 from cytosuite.errors import InputError
 
 

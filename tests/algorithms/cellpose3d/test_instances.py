@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from algorithms.cellpose3d.dynamics import follow, smooth_flow
-from algorithms.cellpose3d.flows import flow_targets
-from algorithms.cellpose3d.instances import instances, renumber
+from cytosuite.algorithms.cellpose3d.dynamics import follow, smooth_flow
+from cytosuite.algorithms.cellpose3d.flows import flow_targets
+from cytosuite.algorithms.cellpose3d.instances import instances, renumber
 
 
 def ellipsoids(shape, count, low, high, seed=0):

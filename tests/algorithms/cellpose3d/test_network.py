@@ -2,7 +2,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from algorithms.cellpose3d.network import Network, build, load
+from cytosuite.algorithms.cellpose3d.network import Network, build, load
 from cytosuite.errors import InputError
 from cytosuite.network import tensors_of
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from algorithms.cellpose3d.normalise import Background, background_of, normalise
+from cytosuite.algorithms.cellpose3d.normalise import Background, background_of, normalise
 
 
 @pytest.mark.parametrize("bright", [0.0, 0.02, 0.15])

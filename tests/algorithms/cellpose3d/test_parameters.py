@@ -3,7 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from algorithms.cellpose3d.parameters import Parameters, parameters_of, trained_of
+from cytosuite.algorithms.cellpose3d.parameters import Parameters, parameters_of, trained_of
 from cytosuite.errors import InputError
 
 NETWORK = {"widths": [4, 4, 4], "fold": 2}

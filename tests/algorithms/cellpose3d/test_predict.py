@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import save_file
 from scipy import ndimage
 
-from algorithms.cellpose3d import predict as module
-from algorithms.cellpose3d.network import Network, build
-from algorithms.cellpose3d.predict import predict
+from cytosuite.algorithms.cellpose3d import predict as module
+from cytosuite.algorithms.cellpose3d.network import Network, build
+from cytosuite.algorithms.cellpose3d.predict import predict
 from cytosuite.errors import InputError, ModelError
 from cytosuite.manifest import ModelCard
 from cytosuite.network import _loaded, tensors_of

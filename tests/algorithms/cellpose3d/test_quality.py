@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from algorithms.cellpose3d.flows import flow_targets
-from algorithms.cellpose3d.quality import Removal, control
+from cytosuite.algorithms.cellpose3d.flows import flow_targets
+from cytosuite.algorithms.cellpose3d.quality import Removal, control
 from cytosuite.errors import InputError
 
 SPACING = (2.0, 1.0, 1.0)

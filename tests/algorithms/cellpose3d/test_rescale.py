@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from algorithms.cellpose3d.rescale import (
+from cytosuite.algorithms.cellpose3d.rescale import (
     interpolate,
     labels_to_image,
     stencils,

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from algorithms.cellpose3d.parameters import Parameters, Trained
-from algorithms.cellpose3d.scale import _factors, choose_scale, estimate_diameter
+from cytosuite.algorithms.cellpose3d.parameters import Parameters, Trained
+from cytosuite.algorithms.cellpose3d.scale import _factors, choose_scale, estimate_diameter
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
 

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from algorithms.cellpose3d.extent import Whole, measure
-from algorithms.cellpose3d.fields import Fields
-from algorithms.cellpose3d.flows import flow_targets
-from algorithms.cellpose3d.parameters import Parameters
-from algorithms.cellpose3d.segment import segment
+from cytosuite.algorithms.cellpose3d.extent import Whole, measure
+from cytosuite.algorithms.cellpose3d.fields import Fields
+from cytosuite.algorithms.cellpose3d.flows import flow_targets
+from cytosuite.algorithms.cellpose3d.parameters import Parameters
+from cytosuite.algorithms.cellpose3d.segment import segment
 
 SPACING = (2.0, 1.0, 1.0)
 CENTRES, RADIUS = ((10, 16, 12), (10, 16, 22), (12, 34, 30)), 5.5
@@ -149,7 +149,7 @@ def test_nothing_gives_nothing(min_contrast):
 @pytest.mark.parametrize(("slices", "limit"), [(4, 500.0), (1, 2 * 76.158)])
 def test_in_a_single_slice_volumes_count_with_the_part_in_it(slices, limit):
     """A ball of 500 µm³ has a section of 76.158 µm², in a slice of 2 µm."""
-    from algorithms.cellpose3d.segment import _within
+    from cytosuite.algorithms.cellpose3d.segment import _within
 
     assert _within(500.0, (slices, 9, 9), (2.0, 1.0, 1.0)) == pytest.approx(limit, rel=1e-4)
     assert _within(float("inf"), (1, 9, 9), (2.0, 1.0, 1.0)) == float("inf")

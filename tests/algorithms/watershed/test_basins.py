@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from algorithms.watershed.basins import basins, merge, saddles
+from cytosuite.algorithms.watershed.basins import basins, merge, saddles
 
 RIDGE = np.array([[1, 5, 9, 5, 3, 6, 8, 4, 1]], np.float32).repeat(3, axis=0)
 ALL = np.ones(RIDGE.shape, bool)

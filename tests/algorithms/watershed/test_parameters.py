@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from algorithms.watershed.parameters import Parameters
+from cytosuite.algorithms.watershed.parameters import Parameters
 from cytosuite.errors import InputError
 from cytosuite.manifest import parse
 

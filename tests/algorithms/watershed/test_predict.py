@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from algorithms.watershed.predict import predict
+from cytosuite.algorithms.watershed.predict import predict
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
 
@@ -57,7 +57,7 @@ def test_explains_an_unknown_parameter():
 
 def test_imports_neither_torch_nor_plots_nor_tables():
     code = (
-        "import sys, algorithms.watershed.predict; "
+        "import sys, cytosuite.algorithms.watershed.predict; "
         "sys.exit({'torch', 'matplotlib', 'pandas'} & set(sys.modules) or None)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
 
-from algorithms.watershed.seeds import blob_response, border_distance, seed_map, typical_radius
+from cytosuite.algorithms.watershed.seeds import (
+    blob_response,
+    border_distance,
+    seed_map,
+    typical_radius,
+)
 
 
 def gaussian_blob(sigma, shape=(41, 41, 41), spacing=(1.0, 1.0, 1.0)):

@@ -3,8 +3,8 @@ import time
 import numpy as np
 import pytest
 
-from algorithms.watershed.parameters import Parameters
-from algorithms.watershed.segment import segment
+from cytosuite.algorithms.watershed.parameters import Parameters
+from cytosuite.algorithms.watershed.segment import segment
 
 NUCLEI = Parameters(
     smoothing_um=0.6,

@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from benchmark.commands import data as module
-from benchmark.commands.apply import apply
-from benchmark.commands.options import ApplyOptions
-from benchmark.engines.outcome import Outcome
-from benchmark.pictures.preview import OUTLINE
+from cytosuite.benchmark.commands import data as module
+from cytosuite.benchmark.commands.apply import apply
+from cytosuite.benchmark.commands.options import ApplyOptions
+from cytosuite.benchmark.engines.outcome import Outcome
+from cytosuite.benchmark.pictures.preview import OUTLINE
 from cytosuite.errors import InputError
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume

@@ -14,7 +14,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from benchmark.__main__ import main
+from cytosuite.benchmark.__main__ import main
 
 pytestmark = pytest.mark.slow
 
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 def _cytosuite(*words, timeout=300, **environment):
     return subprocess.run(
-        [sys.executable, "-m", "benchmark", *map(str, words)],
+        [sys.executable, "-m", "cytosuite.benchmark", *map(str, words)],
         cwd=ROOT,
         env={**os.environ, **environment},
         capture_output=True,
@@ -130,7 +130,15 @@ def test_both_ways_to_call_a_container_give_the_same_bits(runs):
 
 @pytest.mark.slow
 def test_a_killed_runner_is_followed_by_one_that_runs_what_is_missing(tmp_path):
-    command = [sys.executable, "-m", "benchmark", "benchmark", "spheroid", "--size", "mini"]
+    command = [
+        sys.executable,
+        "-m",
+        "cytosuite.benchmark",
+        "benchmark",
+        "spheroid",
+        "--size",
+        "mini",
+    ]
     process = subprocess.Popen(
         [*command, "--engine", "process", "--runs", str(tmp_path)],
         cwd=ROOT,

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from benchmark.__main__ import app
+from cytosuite.benchmark.__main__ import app
+from cytosuite.datasets.phantoms.library import read_library
 from cytosuite.errors import InputError
 from cytosuite.formats import write
 from cytosuite.manifest import read_recipe
 from cytosuite.volume import Volume
-from datasets.phantoms.library import read_library
 
 SMALL = "image.shape=[16, 64, 64] image.spacing_um=[2, 0.5, 0.5] tissue.n_nuclei=4"
 

@@ -6,8 +6,14 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from benchmark.commands.console import names, numbers, pairs
-from benchmark.commands.options import BenchmarkOptions, DataOptions, RunOptions, Text, takes
+from cytosuite.benchmark.commands.console import names, numbers, pairs
+from cytosuite.benchmark.commands.options import (
+    BenchmarkOptions,
+    DataOptions,
+    RunOptions,
+    Text,
+    takes,
+)
 from cytosuite.errors import InputError
 
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmark.catalog import ROOT
-from benchmark.commands.options import ScoreOptions
-from benchmark.commands.score import score_files
+from cytosuite.benchmark.catalog import ROOT
+from cytosuite.benchmark.commands.options import ScoreOptions
+from cytosuite.benchmark.commands.score import score_files
 from cytosuite.errors import InputError
 from cytosuite.formats import write
 from cytosuite.metrics.tracks.lineage import Track
@@ -188,7 +188,7 @@ def test_tracks_are_scored_by_sequence(tracks):
 
 
 def _cytosuite(*words):
-    command = [sys.executable, "-m", "benchmark", "score", *map(str, words)]
+    command = [sys.executable, "-m", "cytosuite.benchmark", "score", *map(str, words)]
     return subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
     )

@@ -6,8 +6,8 @@ import tifffile
 from PIL import Image
 from rich.console import Console
 
-from benchmark.commands.options import SimulateOptions
-from benchmark.commands.simulate import simulate
+from cytosuite.benchmark.commands.options import SimulateOptions
+from cytosuite.benchmark.commands.simulate import simulate
 from cytosuite.errors import InputError
 from cytosuite.files import read_json
 

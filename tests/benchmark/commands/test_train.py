@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from benchmark.commands import train as training
-from benchmark.commands.options import TrainOptions
+from cytosuite.benchmark.commands import train as training
+from cytosuite.benchmark.commands.options import TrainOptions
 from cytosuite.errors import InputError
 from cytosuite.formats import write
 from cytosuite.volume import Volume
@@ -80,6 +80,6 @@ def test_an_algorithm_without_a_training_is_refused(monkeypatch, folder):
 
 
 def test_the_commands_import_no_torch():
-    code = "import sys, benchmark.commands.train, benchmark.__main__; print('torch' in sys.modules)"
+    code = "import sys, cytosuite.benchmark.commands.train, cytosuite.benchmark.__main__; print('torch' in sys.modules)"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert ended.stdout.strip() == "False"

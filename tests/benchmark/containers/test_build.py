@@ -5,10 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmark.containers.build import Builder
-from benchmark.containers.daemon import need_docker
-from benchmark.containers.images import image_digest, image_tag
-from benchmark.containers.sources import runtime_digest
+from cytosuite.benchmark.containers.build import Builder
+from cytosuite.benchmark.containers.daemon import need_docker
+from cytosuite.benchmark.containers.images import image_digest, image_tag
+from cytosuite.benchmark.containers.sources import runtime_digest
 from cytosuite.errors import InputError
 
 docker_errors = pytest.importorskip("docker.errors")

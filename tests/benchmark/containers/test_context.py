@@ -3,7 +3,7 @@ import tarfile
 
 import pytest
 
-from benchmark.containers.context import by_name, pack
+from cytosuite.benchmark.containers.context import by_name, pack
 from cytosuite.files import visible_files
 
 

@@ -6,19 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.catalog import ROOT, algorithms
-from benchmark.containers.sources import runtime_files
+from cytosuite.benchmark.catalog import ROOT, algorithms
+from cytosuite.benchmark.containers.sources import runtime_files
 
 # All modules of the algorithm's folder: also those that a function imports when it is called.
 CODE = """
 import importlib, pathlib, pkgutil, sys
 import cytosuite.container
 name = sys.argv[1]
-package = importlib.import_module(f"algorithms.{name}")
-importlib.import_module(f"algorithms.{name}.predict")
+package = importlib.import_module(f"cytosuite.algorithms.{name}")
+importlib.import_module(f"cytosuite.algorithms.{name}.predict")
 for module in pkgutil.iter_modules(package.__path__):
     if module.name != "training":
-        importlib.import_module(f"algorithms.{name}.{module.name}")
+        importlib.import_module(f"cytosuite.algorithms.{name}.{module.name}")
 root = pathlib.Path.cwd()
 for module in list(sys.modules.values()):
     file = getattr(module, "__file__", None)

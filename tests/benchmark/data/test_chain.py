@@ -3,9 +3,9 @@ import json
 import numpy as np
 import pytest
 
-from benchmark.data import chain
-from benchmark.data.chain import links, through
-from benchmark.engines.outcome import Outcome
+from cytosuite.benchmark.data import chain
+from cytosuite.benchmark.data.chain import links, through
+from cytosuite.benchmark.engines.outcome import Outcome
 from cytosuite.errors import InputError
 from cytosuite.formats import read, write
 from cytosuite.manifest import AlgorithmManifest

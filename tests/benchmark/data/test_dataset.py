@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from benchmark.data import recipe as module
-from benchmark.data.dataset import prepare
-from benchmark.data.recipe import DataRequest
+from cytosuite.benchmark.data import recipe as module
+from cytosuite.benchmark.data.dataset import prepare
+from cytosuite.benchmark.data.recipe import DataRequest
 from cytosuite.errors import InputError
 from cytosuite.interface import read_case
 from cytosuite.tasks import TASKS

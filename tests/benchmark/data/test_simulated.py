@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from benchmark.catalog import recipes
-from benchmark.data.recipe import DataRequest, recipe
-from benchmark.data.simulated import files, merged, simulated
+from cytosuite.benchmark.catalog import recipes
+from cytosuite.benchmark.data.recipe import DataRequest, recipe
+from cytosuite.benchmark.data.simulated import files, merged, simulated
 from cytosuite.errors import InputError
 
 RECIPE = """

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmark.containers.context import pack
-from benchmark.engines.docker import DockerEngine
-from benchmark.engines.hardening import RUN_LABEL, owner_label
-from benchmark.engines.outcome import Limits
+from cytosuite.benchmark.containers.context import pack
+from cytosuite.benchmark.engines.docker import DockerEngine
+from cytosuite.benchmark.engines.hardening import RUN_LABEL, owner_label
+from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.files import digest
 
 ROOT = Path(__file__).parents[3]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.engines.collect import Refused, empty, give, size, take
+from cytosuite.benchmark.engines.collect import Refused, empty, give, size, take
 
 
 @pytest.fixture

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark.containers.build import Builder
-from benchmark.containers.daemon import find_docker
-from benchmark.containers.images import image_digest, image_tag
-from benchmark.engines.docker import DockerEngine
-from benchmark.engines.docker_session import Bounds
-from benchmark.engines.hardening import RUN_LABEL, owner_label
-from benchmark.engines.outcome import Limits, StartError
-from benchmark.engines.sandbox import remove_orphans
+from cytosuite.benchmark.containers.build import Builder
+from cytosuite.benchmark.containers.daemon import find_docker
+from cytosuite.benchmark.containers.images import image_digest, image_tag
+from cytosuite.benchmark.engines.docker import DockerEngine
+from cytosuite.benchmark.engines.docker_session import Bounds
+from cytosuite.benchmark.engines.hardening import RUN_LABEL, owner_label
+from cytosuite.benchmark.engines.outcome import Limits, StartError
+from cytosuite.benchmark.engines.sandbox import remove_orphans
 from cytosuite.errors import InputError
 
 ROOT = Path(__file__).parents[3]
@@ -42,7 +42,9 @@ def test_without_a_daemon_the_reason_comes_at_once(monkeypatch, tmp_path):
 
 
 def test_importing_the_engine_imports_no_sdk():
-    code = "import sys, benchmark.engines.docker; sys.exit('docker.client' in sys.modules)"
+    code = (
+        "import sys, cytosuite.benchmark.engines.docker; sys.exit('docker.client' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
@@ -60,7 +62,7 @@ class TestWithDaemon:
 
     def test_a_server_without_room_says_why(self, client, puppet, tmp_path, monkeypatch):
         # Whether it is killed or crawls at its limit is the kernel's choice; both must end.
-        monkeypatch.setattr("benchmark.engines.docker_session.HEALTH_S", 10.0)
+        monkeypatch.setattr("cytosuite.benchmark.engines.docker_session.HEALTH_S", 10.0)
         engine = DockerEngine(client, image=lambda *_: puppet)
         session = engine.session("puppet", tmp_path / "s", Limits(memory_gib=0.0065), "serve")
         reason = "(memory limit of 0.0065 GiB exceeded|not ready after 10 s)"
@@ -157,6 +159,6 @@ def test_the_image_of_an_algorithm_segments(client, base, tmp_path):
 
 
 def _label_of_a_dead_process():
-    code = "from benchmark.engines.hardening import owner_label; print(owner_label())"
+    code = "from cytosuite.benchmark.engines.hardening import owner_label; print(owner_label())"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)
     return done.stdout.decode().strip()

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmark.engines.hardening import (
+from cytosuite.benchmark.engines.hardening import (
     RUN_LABEL,
     Host,
     container_user,
@@ -14,7 +14,7 @@ from benchmark.engines.hardening import (
     pick_cpus,
     ulimits,
 )
-from benchmark.engines.outcome import Limits
+from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.errors import InputError
 
 ALL = frozenset({"CpuCfsQuota", "CPUSet", "MemoryLimit", "SwapLimit", "PidsLimit"})

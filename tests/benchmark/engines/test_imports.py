@@ -2,11 +2,11 @@
 
 import ast
 
-from benchmark.catalog import ROOT
+from cytosuite.benchmark.catalog import ROOT
 
 ROOMS = ("containers", "engines")
 MODULES = {
-    f"benchmark.{room}.{path.stem}": path
+    f"cytosuite.benchmark.{room}.{path.stem}": path
     for room in ROOMS
     for path in (ROOT / "benchmark" / room).glob("*.py")
 }

@@ -9,10 +9,10 @@ import time
 
 import pytest
 
-from benchmark.catalog import ROOT
-from benchmark.containers.build import Builder
-from benchmark.containers.images import image_tag
-from benchmark.engines.hardening import RUN_LABEL
+from cytosuite.benchmark.catalog import ROOT
+from cytosuite.benchmark.containers.build import Builder
+from cytosuite.benchmark.containers.images import image_tag
+from cytosuite.benchmark.engines.hardening import RUN_LABEL
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
@@ -28,7 +28,15 @@ def benchmark(tmp_path, watershed_image):
     """Return a function that runs the command on the mini spheroids."""
 
     def benchmark(*words, wait=True):
-        command = [sys.executable, "-m", "benchmark", "benchmark", "spheroid", "--size", "mini"]
+        command = [
+            sys.executable,
+            "-m",
+            "cytosuite.benchmark",
+            "benchmark",
+            "spheroid",
+            "--size",
+            "mini",
+        ]
         process = subprocess.Popen(
             [*command, "--runs", str(tmp_path), "--algorithm", "watershed", *words],
             cwd=ROOT,
@@ -72,7 +80,7 @@ def test_a_network_runs_in_its_container_and_reads_its_compiled_kernels(
     tmp_path, benchmark, client, base
 ):
     tag = Builder(client, ROOT).build("cellpose3d")
-    code = "from algorithms.cellpose3d import _kernels; print(_kernels._reached.stats.cache_hits)"
+    code = "from cytosuite.algorithms.cellpose3d import _kernels; print(_kernels._reached.stats.cache_hits)"
     hits = client.containers.run(
         tag, ["-c", code], entrypoint="python3", read_only=True, tmpfs={"/tmp": ""}, remove=True
     )

@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from benchmark.engines.memory import MemoryGroup, Peak
+from cytosuite.benchmark.engines.memory import MemoryGroup, Peak
 
 NAME = "ab12"
 

@@ -1,6 +1,6 @@
 import pytest
 
-from benchmark.engines.outcome import PASSING, STATUSES, Limits, ending
+from cytosuite.benchmark.engines.outcome import PASSING, STATUSES, Limits, ending
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from benchmark.engines import process
-from benchmark.engines.outcome import Limits, StartError
-from benchmark.engines.process import ProcessEngine
+from cytosuite.benchmark.engines import process
+from cytosuite.benchmark.engines.outcome import Limits, StartError
+from cytosuite.benchmark.engines.process import ProcessEngine
 from cytosuite.formats import read
 from cytosuite.tasks import TASKS
 

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmark.engines.sandbox import Sandbox, watch
+from cytosuite.benchmark.engines.sandbox import Sandbox, watch
 
 
 class Log:

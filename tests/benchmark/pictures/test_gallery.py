@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from benchmark.pictures import cut, png
-from benchmark.pictures.cut import cut_case
-from benchmark.pictures.gallery import choose, draw, draw_all, scale_bar
-from benchmark.results.results import Matches
+from cytosuite.benchmark.pictures import cut, png
+from cytosuite.benchmark.pictures.cut import cut_case
+from cytosuite.benchmark.pictures.gallery import choose, draw, draw_all, scale_bar
+from cytosuite.benchmark.results.results import Matches
 from cytosuite.errors import InputError
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from skimage.segmentation import find_boundaries
 
-from benchmark.pictures.planes import (
+from cytosuite.benchmark.pictures.planes import (
     boundary,
     cut_at,
     grey,

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark.pictures.preview import OUTLINE, write_preview, write_result, write_strip
+from cytosuite.benchmark.pictures.preview import OUTLINE, write_preview, write_result, write_strip
 from cytosuite.volume import Volume
 
 
@@ -153,7 +153,7 @@ def test_stacks_without_objects_are_shown(tmp_path):
 
 def test_previews_load_no_report():
     code = (
-        "import sys, benchmark.pictures.preview;"
+        "import sys, cytosuite.benchmark.pictures.preview;"
         "sys.exit({'pandas', 'jinja2'} & set(sys.modules) or None)"
     )
     run([sys.executable, "-c", code], check=True)

@@ -6,9 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.record import ModelChoice, Record
-from benchmark.results.ranking import COLUMNS, Standing, Summary
-from benchmark.results.results import CaseFiles, Condition, Group, Matches, Pooled, Results
+from cytosuite.benchmark.record import ModelChoice, Record
+from cytosuite.benchmark.results.ranking import COLUMNS, Standing, Summary
+from cytosuite.benchmark.results.results import (
+    CaseFiles,
+    Condition,
+    Group,
+    Matches,
+    Pooled,
+    Results,
+)
 from cytosuite.formats import write
 from cytosuite.manifest import AlgorithmManifest
 from cytosuite.metrics import board_metrics

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmark.report import write_report
+from cytosuite.benchmark.report import write_report
 
 pytestmark = pytest.mark.slow
 

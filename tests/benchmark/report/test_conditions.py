@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from benchmark.report import page, write_report
-from benchmark.report.files import by_condition
-from benchmark.report.index import index
-from benchmark.report.section import views
-from benchmark.report.sections.conditions import headings, remarks, view
-from benchmark.results.results import Pooled
+from cytosuite.benchmark.report import page, write_report
+from cytosuite.benchmark.report.files import by_condition
+from cytosuite.benchmark.report.index import index
+from cytosuite.benchmark.report.section import views
+from cytosuite.benchmark.report.sections.conditions import headings, remarks, view
+from cytosuite.benchmark.results.results import Pooled
 
 
 def tabs(results):

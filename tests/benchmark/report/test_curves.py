@@ -3,9 +3,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from benchmark.report.axis import Axis
-from benchmark.report.curves import HIGH, LOW, SHAPES, colour, curves, line_mark
-from benchmark.results.results import Pooled
+from cytosuite.benchmark.report.axis import Axis
+from cytosuite.benchmark.report.curves import HIGH, LOW, SHAPES, colour, curves, line_mark
+from cytosuite.benchmark.results.results import Pooled
 
 UNIT = Axis(0.0, 1.0, rising=True)
 LABELS = ["low", "middle", "high"]

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark.report.axis import Axis, axis_of, axis_of_times
-from benchmark.report.figures import DOT, LANES, axis_figure, heat, lanes, strip, whisker
+from cytosuite.benchmark.report.axis import Axis, axis_of, axis_of_times
+from cytosuite.benchmark.report.figures import DOT, LANES, axis_figure, heat, lanes, strip, whisker
 from cytosuite.metrics import metrics_of
 
 UNIT = Axis(0.0, 1.0, rising=True)

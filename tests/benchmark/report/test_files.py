@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from benchmark.record import Record
-from benchmark.report import files
-from benchmark.report.files import aggregate
-from benchmark.report.index import index
+from cytosuite.benchmark.record import Record
+from cytosuite.benchmark.report import files
+from cytosuite.benchmark.report.files import aggregate
+from cytosuite.benchmark.report.index import index
 from cytosuite.errors import InputError
 
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmark.report.index import index
+from cytosuite.benchmark.report.index import index
 
 
 def test_cases_keep_the_order_of_the_dataset_and_stand_once(make):

@@ -6,9 +6,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from benchmark.report import page, write_report
-from benchmark.report.index import index
-from benchmark.report.section import table, views
+from cytosuite.benchmark.report import page, write_report
+from cytosuite.benchmark.report.index import index
+from cytosuite.benchmark.report.section import table, views
 from cytosuite.manifest import AlgorithmManifest
 
 VOID = {"meta", "link", "img", "input", "br"}

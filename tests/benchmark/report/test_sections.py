@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from benchmark.report import page, section
-from benchmark.report.index import index
-from benchmark.report.section import sections, views
+from cytosuite.benchmark.report import page, section
+from cytosuite.benchmark.report.index import index
+from cytosuite.benchmark.report.section import sections, views
 
 TASKS = ("segment", "enhance", "synthesise", "fuse", "count")
 LEGEND = {
@@ -144,11 +144,11 @@ def test_a_section_is_found_by_its_module(tmp_path, monkeypatch, make):
     package = tmp_path / "benchmark_sections"
     package.mkdir()
     (package / "extra.py").write_text(
-        "from benchmark.report.section import ReportSection\n"
+        "from cytosuite.benchmark.report.section import ReportSection\n"
         "SECTION = ReportSection(5, 'Extra', 'An extra', lambda index: 7,\n"
         "    '<p>{{ view }} of {{ index.cases|length }}</p>', lambda index, view: [str(view)])\n"
     )
-    import benchmark.report.sections as home
+    import cytosuite.benchmark.report.sections as home
 
     monkeypatch.setattr(home, "__path__", [*home.__path__, str(package)])
     section.sections.cache_clear()

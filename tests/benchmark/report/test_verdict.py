@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from benchmark.report import verdict as module
-from benchmark.report.index import index
-from benchmark.report.verdict import found_share
+from cytosuite.benchmark.report import verdict as module
+from cytosuite.benchmark.report.index import index
+from cytosuite.benchmark.report.verdict import found_share
 
 
 def verdict(results):

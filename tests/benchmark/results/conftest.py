@@ -6,14 +6,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmark.data.dataset import prepare
-from benchmark.data.recipe import Recipe
-from benchmark.plan import Job
-from benchmark.record import Record
-from benchmark.results.score import score
+from cytosuite.benchmark.data.dataset import prepare
+from cytosuite.benchmark.data.recipe import Recipe
+from cytosuite.benchmark.plan import Job
+from cytosuite.benchmark.record import Record
+from cytosuite.benchmark.results.score import score
+from cytosuite.datasets.sample import Sample
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume
-from datasets.sample import Sample
 
 SPACING = (2.0, 0.5, 0.5)
 SHAPE = (12, 24, 24)

@@ -5,9 +5,9 @@ from math import isnan
 import numpy as np
 import pytest
 
-from benchmark.results.conditions import by_condition
-from benchmark.results.controls import CONTROLS, broken_rulers
-from benchmark.results.ranking import leaderboard
+from cytosuite.benchmark.results.conditions import by_condition
+from cytosuite.benchmark.results.controls import CONTROLS, broken_rulers
+from cytosuite.benchmark.results.ranking import leaderboard
 from cytosuite.metrics import board_metrics
 from cytosuite.tasks import TASKS, Socket, Task
 

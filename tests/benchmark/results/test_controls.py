@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.results.controls import broken_rulers, control_answer
+from cytosuite.benchmark.results.controls import broken_rulers, control_answer
 from cytosuite.metrics import board_metrics
 from cytosuite.volume import Volume
 

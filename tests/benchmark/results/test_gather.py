@@ -3,7 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from benchmark.results.gather import RunFacts, gather, match
+from cytosuite.benchmark.results.gather import RunFacts, gather, match
 from cytosuite.metrics import seg
 from cytosuite.metrics.labels.overlap import overlap
 from cytosuite.tasks import TASKS

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark.results.groups import (
+from cytosuite.benchmark.results.groups import (
     CASES,
     RANGES,
     WORDS,

@@ -3,11 +3,11 @@ from math import isnan
 import numpy as np
 import pytest
 
-from benchmark.record import read_record
-from benchmark.results import facts
-from benchmark.results.conditions import by_condition
-from benchmark.results.ranking import COLUMNS
-from benchmark.results.score import score
+from cytosuite.benchmark.record import read_record
+from cytosuite.benchmark.results import facts
+from cytosuite.benchmark.results.conditions import by_condition
+from cytosuite.benchmark.results.ranking import COLUMNS
+from cytosuite.benchmark.results.score import score
 from cytosuite.metrics.labels.overlap import OVERLAP
 from cytosuite.tasks import TASKS
 
@@ -116,7 +116,7 @@ def test_each_file_is_decoded_once(answers, dataset, monkeypatch):
         return read(path)
 
     for module in ("facts", "cases"):
-        monkeypatch.setattr(f"benchmark.results.{module}.read", counted)
+        monkeypatch.setattr(f"cytosuite.benchmark.results.{module}.read", counted)
     score(dataset, SEGMENT, jobs)
     truths = [case.truth(SEGMENT)["instance-labels"] for case in dataset.cases]
     outputs = [job.folder / case.name / "output.tif" for case in dataset.cases for job in jobs]

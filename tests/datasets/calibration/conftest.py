@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from cytosuite.datasets.physics import camera
 from cytosuite.volume import Volume
-from datasets.physics import camera
 
 SPACING = (1.0, 1.0, 1.0)
 

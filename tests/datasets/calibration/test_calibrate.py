@@ -4,12 +4,12 @@ import tomllib
 import numpy as np
 import pytest
 
+from cytosuite.datasets.calibration import calibrate as module
+from cytosuite.datasets.calibration.calibrate import calibrate, simulator
 from cytosuite.errors import InputError
 from cytosuite.formats import write
 from cytosuite.manifest import read_recipe
 from cytosuite.volume import Volume
-from datasets.calibration import calibrate as module
-from datasets.calibration.calibrate import calibrate, simulator
 
 pytestmark = pytest.mark.slow
 

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from datasets.calibration.compare import (
+from cytosuite.datasets.calibration.compare import (
     as_text,
     compare,
     facts_of,
@@ -11,7 +11,7 @@ from datasets.calibration.compare import (
     mean_scores,
     similarity,
 )
-from datasets.calibration.measure import measure
+from cytosuite.datasets.calibration.measure import measure
 
 
 def stacks(toy, photons):

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
+from cytosuite.datasets.calibration.fit import draw, fit
+from cytosuite.datasets.calibration.measure import measure
+from cytosuite.datasets.calibration.start import Start
 from cytosuite.errors import InputError
-from datasets.calibration.fit import draw, fit
-from datasets.calibration.measure import measure
-from datasets.calibration.start import Start
 
 pytestmark = pytest.mark.slow
 

@@ -1,9 +1,9 @@
 import pytest
 
-from datasets.calibration.knobs import KNOBS, Knob, nested, on_scale
-from datasets.calibration.measure import VOLUME_STATISTICS
-from datasets.spheroid.parameters import parameters_from
-from datasets.spheroid.sections import is_range
+from cytosuite.datasets.calibration.knobs import KNOBS, Knob, nested, on_scale
+from cytosuite.datasets.calibration.measure import VOLUME_STATISTICS
+from cytosuite.datasets.spheroid.parameters import parameters_from
+from cytosuite.datasets.spheroid.sections import is_range
 
 
 @pytest.mark.parametrize("knob", KNOBS, ids=lambda knob: knob.parameter)

@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from cytosuite.errors import InputError
-from cytosuite.volume import Volume
-from datasets.calibration.measure import (
+from cytosuite.datasets.calibration.measure import (
     OBJECT_STATISTICS,
     SAMPLE,
     VOLUME_STATISTICS,
     measure,
 )
+from cytosuite.errors import InputError
+from cytosuite.volume import Volume
 
 SPACING = (2.0, 1.0, 1.0)
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from cytosuite.datasets.calibration.noise import neighbour_correlation, noise_of, transfer_curve
+from cytosuite.datasets.physics import camera
 from cytosuite.volume import Volume
-from datasets.calibration.noise import neighbour_correlation, noise_of, transfer_curve
-from datasets.physics import camera
 
 SHAPE = (30, 100, 100)
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from cytosuite.datasets.calibration.profile import edges
 from cytosuite.metrics.realism.scene import Scene
 from cytosuite.volume import Volume
-from datasets.calibration.profile import edges
 
 
 def blurred_boxes(sigma_um, spacing=(1.0, 0.5, 0.5)):

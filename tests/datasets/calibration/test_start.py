@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from cytosuite.datasets.calibration.measure import measure
+from cytosuite.datasets.calibration.noise import neighbour_correlation
+from cytosuite.datasets.calibration.start import sensor_blur, start
 from cytosuite.volume import Volume
-from datasets.calibration.measure import measure
-from datasets.calibration.noise import neighbour_correlation
-from datasets.calibration.start import sensor_blur, start
 
 TOY = {
     "nucleus": {"diameter_um": 10.0},

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cytosuite.datasets.calibration.toml_text import to_toml
 from cytosuite.errors import InputError
-from datasets.calibration.toml_text import to_toml
 
 NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True)
 PLAIN = st.one_of(

@@ -1,7 +1,7 @@
 import numpy as np
 
+from cytosuite.datasets.calibration.unannotated import segment
 from cytosuite.volume import Volume
-from datasets.calibration.unannotated import segment
 
 
 def test_touching_balls_are_two_objects(make_ball):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tifffile
 
+from cytosuite.datasets.folder.collect import collect
 from cytosuite.errors import InputError
 from cytosuite.tasks import TASKS
-from datasets.folder.collect import collect
 
 
 def _touch(folder, *names):

@@ -6,11 +6,11 @@ import pytest
 import tifffile
 from PIL import Image
 
+from cytosuite.datasets.folder.collect import Item
+from cytosuite.datasets.folder.load import load
 from cytosuite.errors import InputError
 from cytosuite.formats import write
 from cytosuite.volume import Volume
-from datasets.folder.collect import Item
-from datasets.folder.load import load
 
 
 def _item(folder, image, labels=None):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from datasets.phantoms.library import from_mask
+from cytosuite.datasets.phantoms.library import from_mask
 
 
 def _radius(semi_axes, spacing):

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from cytosuite.datasets.phantoms.augment import NONE, Alteration, augment
 from cytosuite.errors import InputError
-from datasets.phantoms.augment import NONE, Alteration, augment
 
 
 def _augmented(phantom, alteration=None, seed=0):

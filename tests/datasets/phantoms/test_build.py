@@ -4,13 +4,13 @@ import re
 import numpy as np
 import pytest
 
+from cytosuite.datasets.phantoms.augment import Alteration
+from cytosuite.datasets.phantoms.build import extract_to
+from cytosuite.datasets.phantoms.extract import Cutting
+from cytosuite.datasets.phantoms.library import read_library
 from cytosuite.errors import InputError
 from cytosuite.formats import write
 from cytosuite.volume import Volume
-from datasets.phantoms.augment import Alteration
-from datasets.phantoms.build import extract_to
-from datasets.phantoms.extract import Cutting
-from datasets.phantoms.library import read_library
 
 SPACING = (1.0, 0.5, 0.5)
 CORNERS = [(2, 4, 4), (2, 18, 18), (0, 4, 18)]  # the last one touches the first slice

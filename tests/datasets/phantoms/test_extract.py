@@ -4,10 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cytosuite.datasets.phantoms.extract import Cutting, extract
 from cytosuite.errors import InputError
 from cytosuite.formats import read
 from cytosuite.volume import Volume
-from datasets.phantoms.extract import Cutting, extract
 
 SPACING = (1.0, 0.5, 0.5)
 BACKGROUND = 100

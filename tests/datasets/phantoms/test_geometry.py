@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from datasets.phantoms import geometry
+from cytosuite.datasets.phantoms import geometry
 
 BALL = 4 / 3 * np.pi * 5**3
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import tifffile
 
+from cytosuite.datasets.phantoms.library import from_mask, read_library, write_phantom
 from cytosuite.errors import InputError
 from cytosuite.formats import read
-from datasets.phantoms.library import from_mask, read_library, write_phantom
 
 SPACING = (1.0, 0.5, 0.5)
 

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from datasets.phantoms.procedural import draw_library, render
-from datasets.phantoms.stored import draw_stored
-from datasets.physics import bodies
-from datasets.physics.dye import chromatin_tile
-from datasets.physics.grid import Grid
-from datasets.physics.shapes import draw_nuclei
+from cytosuite.datasets.phantoms.procedural import draw_library, render
+from cytosuite.datasets.phantoms.stored import draw_stored
+from cytosuite.datasets.physics import bodies
+from cytosuite.datasets.physics.dye import chromatin_tile
+from cytosuite.datasets.physics.grid import Grid
+from cytosuite.datasets.physics.shapes import draw_nuclei
 
 SPACING = (0.4, 0.4, 0.4)
 

@@ -3,11 +3,11 @@ import time
 import numpy as np
 import pytest
 
+from cytosuite.datasets.phantoms.stored import draw_stored
+from cytosuite.datasets.physics import bodies
+from cytosuite.datasets.physics.grid import Grid
+from cytosuite.datasets.physics.shapes import draw_nuclei
 from cytosuite.errors import InputError
-from datasets.phantoms.stored import draw_stored
-from datasets.physics import bodies
-from datasets.physics.grid import Grid
-from datasets.physics.shapes import draw_nuclei
 
 MIDDLE = np.array([[10.1, 9.8, 10.3]])
 TILE = np.zeros((4, 4, 4), np.float32)

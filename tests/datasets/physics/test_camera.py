@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from cytosuite.datasets.physics import camera
 from cytosuite.errors import InputError
-from datasets.physics import camera
 
 
 def expose(rng, photons, **settings):

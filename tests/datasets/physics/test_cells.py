@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from cytosuite.datasets.physics import bodies, cells
+from cytosuite.datasets.physics.grid import Grid
+from cytosuite.datasets.physics.shapes import draw_nuclei
 from cytosuite.errors import InputError
-from datasets.physics import bodies, cells
-from datasets.physics.grid import Grid
-from datasets.physics.shapes import draw_nuclei
 
 
 def _everywhere(grid):
@@ -270,5 +270,5 @@ def test_explains_too_many_nuclei():
 
 
 def test_numba_is_imported_on_first_use_only():
-    code = "import sys, datasets.physics.cells; sys.exit('numba' in sys.modules)"
+    code = "import sys, cytosuite.datasets.physics.cells; sys.exit('numba' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from datasets.physics import bodies, debris, dye, shapes
-from datasets.physics.grid import Grid
+from cytosuite.datasets.physics import bodies, debris, dye, shapes
+from cytosuite.datasets.physics.grid import Grid
 
 MIDDLE = (10.0, 10.0, 10.0)
 

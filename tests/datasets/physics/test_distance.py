@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datasets.physics import distance
+from cytosuite.datasets.physics import distance
 
 
 def _ticks(count, step=1.0):

@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from datasets.physics import bodies, dye, shapes
-from datasets.physics.grid import Grid
+from cytosuite.datasets.physics import bodies, dye, shapes
+from cytosuite.datasets.physics.grid import Grid
 
 MIDDLE = np.array([[10.0, 10.0, 10.0]])
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cytosuite.datasets.physics.hulls import check_room, closeness, hulls, shrinkage
+from cytosuite.datasets.physics.tissue import ellipsoid, fill
 from cytosuite.errors import InputError
-from datasets.physics.hulls import check_room, closeness, hulls, shrinkage
-from datasets.physics.tissue import ellipsoid, fill
 
 
 def ball(centre, radius):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from datasets.physics.kernel import KEPT, Kernel
+from cytosuite.datasets.physics.kernel import KEPT, Kernel
 
 
 def _skewed(spacing=(0.2, 0.1, 0.1), shape=(31, 40, 41)):

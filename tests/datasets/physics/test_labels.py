@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from cytosuite.datasets.physics import bodies, labels
+from cytosuite.datasets.physics.grid import Grid
+from cytosuite.datasets.physics.shapes import draw_nuclei
 from cytosuite.errors import InputError
-from datasets.physics import bodies, labels
-from datasets.physics.grid import Grid
-from datasets.physics.shapes import draw_nuclei
 
 SIGMA = (2.0, 0.5, 0.5)
 MARGIN = (6.0, 1.5, 1.5)

@@ -3,8 +3,8 @@ import re
 import numpy as np
 import pytest
 
+from cytosuite.datasets.physics.microscope import Objective, physical
 from cytosuite.errors import InputError
-from datasets.physics.microscope import Objective, physical
 
 GREEN = 0.5  # µm
 

@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from datasets.physics import bodies, mitosis, shapes
-from datasets.physics.grid import Grid
+from cytosuite.datasets.physics import bodies, mitosis, shapes
+from cytosuite.datasets.physics.grid import Grid
 
 
 def _population(count=40, seed=0, **options):

@@ -4,8 +4,8 @@ import sys
 import numpy as np
 import pytest
 
-from datasets.physics import nucleus_kernel as kernel
-from datasets.physics import shapes
+from cytosuite.datasets.physics import nucleus_kernel as kernel
+from cytosuite.datasets.physics import shapes
 
 NO_WAVES = np.zeros((4, 8), np.float32)
 NO_WAVES[3] = np.pi / 2  # cosines of 0
@@ -80,5 +80,5 @@ def test_loops_run_where_no_code_can_be_kept(monkeypatch):
 
 
 def test_nothing_is_compiled_on_import():
-    code = "import sys, datasets.physics.mitosis, datasets.physics.debris; sys.exit('numba' in sys.modules)"
+    code = "import sys, cytosuite.datasets.physics.mitosis, cytosuite.datasets.physics.debris; sys.exit('numba' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

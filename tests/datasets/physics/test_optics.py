@@ -3,8 +3,8 @@ import re
 import numpy as np
 import pytest
 
+from cytosuite.datasets.physics import optics
 from cytosuite.errors import InputError
-from datasets.physics import optics
 
 
 def _point(shape=(41, 41, 41)):

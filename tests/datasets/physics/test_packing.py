@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cytosuite.datasets.physics.packing import pack
+from cytosuite.datasets.physics.shapes import SPHERE, draw_nuclei
+from cytosuite.datasets.physics.tissue import ellipsoid, irregular, shell
 from cytosuite.errors import InputError
-from datasets.physics.packing import pack
-from datasets.physics.shapes import SPHERE, draw_nuclei
-from datasets.physics.tissue import ellipsoid, irregular, shell
 
 
 def ball(centre, radius):

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cytosuite.datasets.physics.hulls import hulls
+from cytosuite.datasets.physics.placement import count_for, scatter, subcultures
+from cytosuite.datasets.physics.shapes import SPHERE, draw_nuclei
+from cytosuite.datasets.physics.tissue import ellipsoid, shell
 from cytosuite.errors import InputError
-from datasets.physics.hulls import hulls
-from datasets.physics.placement import count_for, scatter, subcultures
-from datasets.physics.shapes import SPHERE, draw_nuclei
-from datasets.physics.tissue import ellipsoid, shell
 
 
 def ball(centre, radius):

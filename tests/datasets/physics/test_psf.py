@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from cytosuite import formats
+from cytosuite.datasets.physics import psf
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
-from datasets.physics import psf
 
 SPACING = (0.2, 0.1, 0.1)
 

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cytosuite.datasets.physics.grid import Grid
+from cytosuite.datasets.physics.region import Region
+from cytosuite.datasets.physics.tissue import ellipsoid
 from cytosuite.errors import InputError
-from datasets.physics.grid import Grid
-from datasets.physics.region import Region
-from datasets.physics.tissue import ellipsoid
 
 
 def ball(centre, radius):

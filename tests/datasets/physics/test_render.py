@@ -3,11 +3,11 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from datasets.physics import psf
-from datasets.physics.grid import Grid
-from datasets.physics.kernel import Kernel
-from datasets.physics.optics import Attenuation
-from datasets.physics.render import render, simulation_grid, slabs, spread_of
+from cytosuite.datasets.physics import psf
+from cytosuite.datasets.physics.grid import Grid
+from cytosuite.datasets.physics.kernel import Kernel
+from cytosuite.datasets.physics.optics import Attenuation
+from cytosuite.datasets.physics.render import render, simulation_grid, slabs, spread_of
 
 DETECTOR = Grid((16, 24, 26), (2.0, 0.6, 0.6))
 NONE = Attenuation("none")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from datasets.physics import bodies, shapes
-from datasets.physics.grid import Grid
+from cytosuite.datasets.physics import bodies, shapes
+from cytosuite.datasets.physics.grid import Grid
 
 MIDDLE = np.array([[10.0, 10.0, 10.0]])
 

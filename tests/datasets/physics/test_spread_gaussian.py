@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from datasets.physics import psf
-from datasets.physics.grid import Grid
-from datasets.physics.spread_gaussian import GaussianSpread, axis_um, means
+from cytosuite.datasets.physics import psf
+from cytosuite.datasets.physics.grid import Grid
+from cytosuite.datasets.physics.spread_gaussian import GaussianSpread, axis_um, means
 
 DETECTOR = Grid((12, 20, 22), (2.0, 0.6, 0.6))
 FINE = Grid((40, 62, 60), (1.3, 0.4, 0.45), (-13.0, -6.0, -7.0))

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
+from cytosuite.datasets.physics.grid import Grid
+from cytosuite.datasets.physics.kernel import Kernel
+from cytosuite.datasets.physics.psf import Sampled
+from cytosuite.datasets.physics.spread_sampled import SampledSpread, add_means
 from cytosuite.errors import InputError
-from datasets.physics.grid import Grid
-from datasets.physics.kernel import Kernel
-from datasets.physics.psf import Sampled
-from datasets.physics.spread_sampled import SampledSpread, add_means
 
 GRID = Grid((24, 30, 32), (1.0, 1.0, 1.0))
 

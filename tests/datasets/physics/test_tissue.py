@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cytosuite.datasets.physics import tissue
+from cytosuite.datasets.physics.tissue import Region
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
-from datasets.physics import tissue
-from datasets.physics.tissue import Region
 
 
 def _analytic(axes):

@@ -3,8 +3,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmark.data.simulated import merged
-from datasets.spheroid.generate import generate
+from cytosuite.benchmark.data.simulated import merged
+from cytosuite.datasets.spheroid.generate import generate
 
 SMALL = {
     "image": {"shape": (24, 96, 96), "spacing_um": (2.0, 0.5, 0.5)},

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from datasets.spheroid.parameters import parameters_from
+from cytosuite.datasets.spheroid.parameters import parameters_from
 
 
 def test_image_and_labels_are_of_one_scene(sample):

@@ -3,12 +3,12 @@ import json
 import numpy as np
 import pytest
 
+from cytosuite.datasets.spheroid.migration.migrate import migrate
+from cytosuite.datasets.spheroid.migration.published import EXPECTED, Published
+from cytosuite.datasets.spheroid.parameters import parameters_from
 from cytosuite.errors import InputError
 from cytosuite.formats import write
 from cytosuite.volume import Volume
-from datasets.spheroid.migration.migrate import migrate
-from datasets.spheroid.migration.published import EXPECTED, Published
-from datasets.spheroid.parameters import parameters_from
 
 FIRST = {
     "output_path": "./out/",

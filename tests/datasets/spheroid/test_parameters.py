@@ -2,13 +2,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.data.simulated import merged
+from cytosuite.benchmark.data.simulated import merged
+from cytosuite.datasets.spheroid import generate as spheroid
+from cytosuite.datasets.spheroid.checks import check
+from cytosuite.datasets.spheroid.parameters import parameters_from
+from cytosuite.datasets.spheroid.reference import reference_tables
 from cytosuite.errors import InputError
 from cytosuite.manifest import read_dataset
-from datasets.spheroid import generate as spheroid
-from datasets.spheroid.checks import check
-from datasets.spheroid.parameters import parameters_from
-from datasets.spheroid.reference import reference_tables
 
 FOLDER = Path(spheroid.__file__).parent
 

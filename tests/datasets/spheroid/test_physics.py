@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from datasets.physics.bodies import paint
-from datasets.physics.grid import Grid
-from datasets.physics.render import render, simulation_grid
-from datasets.physics.shapes import draw_nuclei
-from datasets.spheroid.light import point_spread
-from datasets.spheroid.parameters import parameters_from
+from cytosuite.datasets.physics.bodies import paint
+from cytosuite.datasets.physics.grid import Grid
+from cytosuite.datasets.physics.render import render, simulation_grid
+from cytosuite.datasets.physics.shapes import draw_nuclei
+from cytosuite.datasets.spheroid.light import point_spread
+from cytosuite.datasets.spheroid.parameters import parameters_from
 
 
 def test_more_photons_raise_the_snr(simulation):
@@ -73,7 +73,7 @@ def test_width_of_the_point_spread_function_is_found_in_the_image(spacing):
         def tissue(slab):
             return np.zeros(slab.shape, np.float32)
 
-        from datasets.physics.optics import Attenuation
+        from cytosuite.datasets.physics.optics import Attenuation
 
         light = render(dye, tissue, grid, detector, spread, Attenuation("none"))
         for axis, step in enumerate(spacing):

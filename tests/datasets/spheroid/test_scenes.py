@@ -5,11 +5,11 @@ import pytest
 import tifffile
 from scipy import ndimage
 
+from cytosuite.datasets.spheroid.grow import grow
+from cytosuite.datasets.spheroid.parameters import draw_values, parameters_from
 from cytosuite.errors import InputError
 from cytosuite.formats import write
 from cytosuite.volume import Volume
-from datasets.spheroid.grow import grow
-from datasets.spheroid.parameters import draw_values, parameters_from
 
 WIDE = {"image": {"shape": (32, 128, 128), "spacing_um": (2.0, 0.5, 0.5)}}
 
@@ -280,8 +280,8 @@ def test_nuclei_shrink_with_their_number(simulation):
 
 
 def test_stored_nuclei_take_the_place_of_drawn_ones(simulation, tmp_path):
-    from datasets.phantoms.library import write_phantom
-    from datasets.phantoms.procedural import draw_library
+    from cytosuite.datasets.phantoms.library import write_phantom
+    from cytosuite.datasets.phantoms.procedural import draw_library
 
     for phantom in draw_library(np.random.default_rng(0), 3, (0.8, 0.4, 0.4), diameter_um=7.0):
         write_phantom(tmp_path, phantom)

@@ -3,8 +3,8 @@ import itertools
 import numpy as np
 import pytest
 
-from algorithms.cellpose3d.flows import flow_targets
-from algorithms.cellpose3d.training.augment import (
+from cytosuite.algorithms.cellpose3d.flows import flow_targets
+from cytosuite.algorithms.cellpose3d.training.augment import (
     AugmentRanges,
     Turn,
     alter,

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from algorithms.cellpose3d.training.camera import (
+from cytosuite.algorithms.cellpose3d.training.camera import (
     CameraRanges,
     DrawnCamera,
     draw_camera,

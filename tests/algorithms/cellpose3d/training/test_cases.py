@@ -12,8 +12,8 @@ from training_data import (
     simulated_folder,
 )
 
-from algorithms.cellpose3d.flows import flow_targets
-from algorithms.cellpose3d.training.cases import (
+from cytosuite.algorithms.cellpose3d.flows import flow_targets
+from cytosuite.algorithms.cellpose3d.training.cases import (
     FLOW_UNIT,
     SHARE_UNIT,
     Files,

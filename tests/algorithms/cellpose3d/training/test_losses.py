@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from algorithms.cellpose3d.training.losses import (
+from cytosuite.algorithms.cellpose3d.training.losses import (
     LossWeights,
     draw_thresholds,
     flow_loss,

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from training_data import real_folder, simulated_folder
 
-from algorithms.cellpose3d.training.camera import CameraRanges
-from algorithms.cellpose3d.training.cases import find_cases, load_case
-from algorithms.cellpose3d.training.patches import (
+from cytosuite.algorithms.cellpose3d.training.camera import CameraRanges
+from cytosuite.algorithms.cellpose3d.training.cases import find_cases, load_case
+from cytosuite.algorithms.cellpose3d.training.patches import (
     Patches,
     _light,
     draw_batch,

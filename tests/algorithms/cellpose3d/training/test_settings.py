@@ -2,9 +2,9 @@ import tomllib
 
 import pytest
 
-from algorithms.cellpose3d.parameters import Parameters
-from algorithms.cellpose3d.training.settings import Settings
-from algorithms.cellpose3d.training.train import TRAINING
+from cytosuite.algorithms.cellpose3d.parameters import Parameters
+from cytosuite.algorithms.cellpose3d.training.settings import Settings
+from cytosuite.algorithms.cellpose3d.training.train import TRAINING
 from cytosuite.errors import InputError
 from cytosuite.files import read_toml
 from cytosuite.manifest import parse

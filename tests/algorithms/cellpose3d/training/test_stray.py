@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from algorithms.cellpose3d.training.stray import StrayRanges, draw_weights, own_light, tails
+from cytosuite.algorithms.cellpose3d.training.stray import (
+    StrayRanges,
+    draw_weights,
+    own_light,
+    tails,
+)
 
 SPACING = (2.0, 1.0, 1.0)
 NARROW = StrayRanges(near_z=(0.5, 0.5), near_xy=(0.4, 0.4), far_z=(1.0, 1.0), far_xy=(0.8, 0.8))

@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import load_file
 from training_data import cells_folder, chain_folder, real_folder, simulated_folder
 
-from algorithms.cellpose3d.network import load as load_network
-from algorithms.cellpose3d.training.settings import Settings
-from algorithms.cellpose3d.training.train import TRAINING, load
+from cytosuite.algorithms.cellpose3d.network import load as load_network
+from cytosuite.algorithms.cellpose3d.training.settings import Settings
+from cytosuite.algorithms.cellpose3d.training.train import TRAINING, load
 from cytosuite.errors import InputError
 from cytosuite.files import read_toml
 from cytosuite.manifest import parse, read_card
