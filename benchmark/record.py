@@ -12,6 +12,7 @@ from cytosuite.errors import InputError
 from cytosuite.files import read_json, write_json
 
 LIMIT_BYTES = 100_000
+LIMIT_LINES, LIMIT_LINE = 20, 300
 
 
 class ModelChoice(BaseModel):
@@ -53,6 +54,7 @@ class Record(BaseModel):
     outputs: dict[str, str] = {}  # relative path by slug of the output socket
     model: str = ""
     selection: ModelChoice = ModelChoice()
+    warnings: tuple[str, ...] = ()  # one short line each, shown to the user
 
     @property
     def ok(self) -> bool:
@@ -84,6 +86,23 @@ def container_report(path: Path) -> Mapping[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def warnings_in(reported: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the warnings in a container's report: at most 20 single lines of 300 characters.
+
+    Parameters
+    ----------
+    reported : mapping
+        Report of a container, which may hold anything under ``warnings``.
+    """
+    found = reported.get("warnings")
+    lines = (
+        [" ".join(line.split()) for line in found or () if isinstance(line, str)]
+        if isinstance(found, list)
+        else []
+    )
+    return tuple(line[:LIMIT_LINE] for line in lines if line)[:LIMIT_LINES]
 
 
 def refuse_constant(constant: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.engines.outcome import Api, Engine, Limits, Outcome, Session, StartError
 from cytosuite.benchmark.plan import Job
-from cytosuite.benchmark.record import ModelChoice, Record, container_report
+from cytosuite.benchmark.record import ModelChoice, Record, container_report, warnings_in
 from cytosuite.benchmark.validate import BadOutput, check, survey
 from cytosuite.errors import InputError
 from cytosuite.files import atomic
@@ -149,4 +149,5 @@ def _finish(
         outputs=dict(outputs),
         model=str(reported.get("model", "")),
         selection=ModelChoice.of(reported),
+        warnings=warnings_in(reported),
     ).write(folder)

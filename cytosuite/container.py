@@ -74,7 +74,7 @@ class Algorithm:
         Returns
         -------
         dict
-            Chosen model with the terms of its cost, sources of the metadata, seconds.
+            Chosen model with the terms of its cost, sources of the metadata, warnings, seconds.
 
         Raises
         ------
@@ -103,6 +103,7 @@ class Algorithm:
             "fallback": selection.fallback,
             "broken": list(selection.broken),
             "sources": dict(case.sources),
+            "warnings": list(case.warnings),
             "seconds": time.perf_counter() - start,
         }
         if path := os.environ.get("CYTOSUITE_RECORD"):

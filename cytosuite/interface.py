@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,8 @@ class Inputs:
         Suffix of the main image's file: image outputs are of the same kind.
     sources : mapping of str to str
         Source of each metadata key: ``json``, ``file`` or ``name``.
+    warnings : sequence of str
+        Remarks on the metadata that a user must see, one short line each.
     """
 
     volumes: Mapping[str, Volume]
@@ -42,6 +44,7 @@ class Inputs:
     name: str
     suffix: str
     sources: Mapping[str, str]
+    warnings: Sequence[str] = ()
 
     @property
     def sockets(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import pytest
 
 from cytosuite.benchmark.engines.outcome import Outcome
 from cytosuite.benchmark.plan import plan
+from cytosuite.benchmark.record import warnings_in
 from cytosuite.benchmark.run import claimed, run_job
 from cytosuite.errors import InputError
 from cytosuite.tasks import TASKS
@@ -203,3 +204,22 @@ def test_a_run_folder_has_one_runner_and_a_killed_one_lets_go(tmp_path):
     other.join()
     with claimed(tmp_path):
         pass
+
+
+def test_the_warnings_of_a_container_are_kept_as_single_bounded_lines(
+    tmp_path, run, dataset, fakes
+):
+    def warn(image, output):
+        fakes.perfect(image, output)
+        odd = [" voxel size\nis assumed ", 7, "", "x" * 1000]
+        (output / "record.json").write_text(json.dumps({"warnings": odd + ["again"] * 50}))
+
+    run(dataset, fakes.Engine(warn))
+    warnings = _record(tmp_path, "case_1")["warnings"]
+    assert warnings[:2] == ["voxel size is assumed", "x" * 300]
+    assert len(warnings) == 20
+
+
+@pytest.mark.parametrize("odd", ["a text", {"a": 1}, None, 3])
+def test_warnings_that_are_no_list_are_none(odd):
+    assert warnings_in({"warnings": odd}) == ()
