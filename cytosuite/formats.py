@@ -9,7 +9,7 @@ from cytosuite.errors import InputError, last_line
 from cytosuite.files import atomic
 from cytosuite.metaimage import metaimage_header, read_metaimage, write_metaimage
 from cytosuite.tiff import read_tiff, tiff_header, write_tiff
-from cytosuite.volume import SPATIAL, Header, Volume
+from cytosuite.volume import SPATIAL, Header, Origin, Volume
 
 HDF5_NAMES = ("image", "raw", "data", "labels", "label")
 
@@ -105,10 +105,11 @@ def _read_hdf5(path: Path) -> Volume:
     size = attributes.pop("spacing", attributes.pop("element_size_um", None))
     plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in attributes.items()}
     metadata = {key: value for key, value in plain.items() if isinstance(value, str | int | float)}
+    sources = dict.fromkeys([*metadata, "spacing"], "hdf5")
     if size is None:
         size = (1.0,) * sum(axis in SPATIAL for axis in axes)
-        metadata["spacing_source"] = "assumed"
-    return Volume(array, tuple(float(value) for value in size), axes, metadata)
+        metadata["spacing_source"] = sources["spacing"] = "assumed"
+    return Volume(array, tuple(float(value) for value in size), axes, metadata, Origin(sources))
 
 
 def _write_hdf5(path: Path, volume: Volume, compress: bool) -> None:
@@ -141,7 +142,8 @@ def _read_picture(path: Path) -> Volume:
             f"{path}: expected a grey image, found a colour image of shape {array.shape}; "
             "give one channel"
         )
-    return Volume(array, (1.0, 1.0), "YX", {"spacing_source": "assumed"})
+    assumed = Origin({"spacing": "assumed"})
+    return Volume(array, (1.0, 1.0), "YX", {"spacing_source": "assumed"}, assumed)
 
 
 READERS: dict[str, Callable[[Path], Volume]] = {

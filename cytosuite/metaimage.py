@@ -7,7 +7,7 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813 - the name its users know
 
 from cytosuite.errors import InputError, last_line
-from cytosuite.volume import Header, Scalar, Volume
+from cytosuite.volume import Header, Origin, Scalar, Volume
 
 UM_PER_MM = 1000.0
 HEADER_BYTES = 65536  # a header is far shorter
@@ -68,7 +68,11 @@ def read_metaimage(path: Path) -> Volume:
     spacing, known = _spacing(reader, axes)
     if not known:
         metadata["spacing_source"] = "assumed"
-    return Volume(sitk.GetArrayFromImage(image), spacing, axes, metadata)
+    sources = dict.fromkeys(metadata, "metaimage")
+    sources["spacing"] = "metaimage" if known else "assumed"
+    sources.pop("spacing_source", None)
+    origin = Origin(sources, "mm")
+    return Volume(sitk.GetArrayFromImage(image), spacing, axes, metadata, origin)
 
 
 def metaimage_header(path: Path) -> Header:

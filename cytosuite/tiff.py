@@ -8,17 +8,18 @@ import json
 import logging
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from logging.handlers import BufferingHandler
+from math import log
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tifffile
 
 from cytosuite.errors import InputError
-from cytosuite.volume import AXES, SPATIAL, Header, Scalar, Volume
+from cytosuite.volume import AXES, SPATIAL, Header, Origin, Scalar, Volume
 
 UM_PER = {"nm": 1e-3, "mm": 1e3, "cm": 1e4, "centimeter": 1e4, "m": 1e6, "inch": 25400.0}
 UM_PER |= dict.fromkeys(("um", "µm", "μm", "\\u00b5m", "micron", "microns", "micrometer"), 1.0)
@@ -29,6 +30,17 @@ GEOMETRY |= {f"physical{sep}size{sep}{axis}" for sep in ("", "_") for axis in "x
 # The error of tifffile for a cut or altered file depends on where it was cut.
 BROKEN: tuple[type[Exception], ...] = (tifffile.TiffFileError, struct.error, zlib.error)
 BROKEN += (ValueError, OSError, EOFError, RuntimeError, LookupError, TypeError)
+UNITS = {1e-3: "nm", 1.0: "um", 1e3: "mm", 1e4: "cm", 25400.0: "inch", 1e6: "m"}
+AGREEMENT = 0.02  # largest relative difference of two statements of one voxel size
+
+
+class _Stated(NamedTuple):
+    """The voxel size that one part of a file states."""
+
+    source: str
+    sizes: dict[str, float]  # µm, by axis
+    um: float = 1.0  # µm per unit of the statement
+    unusable: tuple[object, ...] = ()  # values that are no positive numbers
 
 
 def read_tiff(path: Path) -> Volume:
@@ -52,9 +64,9 @@ def read_tiff(path: Path) -> Volume:
         If the file is cut or broken, or holds a colour image.
     """
     with _open(path) as file:
-        found, order, metadata = _describe(path, file)
+        found, order, metadata, origin = _describe(path, file)
         array = file.series[0].asarray().transpose(order).reshape(found.shape)
-    return Volume(array, found.spacing, found.axes, metadata)
+    return Volume(array, found.spacing, found.axes, metadata, origin)
 
 
 def tiff_header(path: Path) -> Header:
@@ -135,8 +147,10 @@ def _axes(path: Path, file: tifffile.TiffFile) -> str:
     return axes
 
 
-def _describe(path: Path, file: tifffile.TiffFile) -> tuple[Header, list[int], dict[str, Scalar]]:
-    """Return the header, the stored axes in the order of the header, and the metadata.
+def _describe(
+    path: Path, file: tifffile.TiffFile
+) -> tuple[Header, list[int], dict[str, Scalar], Origin]:
+    """Return the header, the stored axes in the order of the header, metadata and their origin.
 
     T and C of length one are dropped: they come last in the order of the stored axes.
     """
@@ -145,7 +159,8 @@ def _describe(path: Path, file: tifffile.TiffFile) -> tuple[Header, list[int], d
     keep = sorted(set(range(len(stored))) - set(dropped), key=lambda i: AXES.index(stored[i]))
     axes = "".join(stored[i] for i in keep)
     found = _description(file)
-    sizes = _physical_sizes(file, found)
+    stated = [_from_resolution(file, found), _from_ome(file), _from_description(file, found)]
+    sizes = {axis: size for part in stated for axis, size in part.sizes.items()}
     metadata: dict[str, Scalar] = {
         key: value
         for key, value in found.items()
@@ -159,7 +174,44 @@ def _describe(path: Path, file: tifffile.TiffFile) -> tuple[Header, list[int], d
         metadata["spacing_source"] = "assumed"
     spacing = tuple(sizes.get(axis, sizes.get("Y", 1.0)) for axis in spatial)
     shape = tuple(int(series.shape[i]) for i in keep)
-    return Header(shape, np.dtype(series.dtype), spacing, axes), [*keep, *dropped], metadata
+    header = Header(shape, np.dtype(series.dtype), spacing, axes)
+    sources = dict.fromkeys(metadata, _source(file))
+    return header, [*keep, *dropped], metadata, _origin(stated, sources, metadata)
+
+
+def _source(file: tifffile.TiffFile) -> str:
+    """Return the kind of the description that holds a file's metadata."""
+    return "imagej" if file.is_imagej else "ome" if file.is_ome else "json"
+
+
+def _origin(
+    stated: Sequence[_Stated], sources: dict[str, str], metadata: Mapping[str, Scalar]
+) -> Origin:
+    """Return the origin of voxel size and metadata, with remarks on what does not fit."""
+    sources.pop("spacing_source", None)
+    used = next((part.source for part in reversed(stated) if "X" in part.sizes), "assumed")
+    warnings = [
+        f"a voxel size of {value} ({part.source}) is no positive number and does not count"
+        for part in stated
+        for value in part.unusable
+    ]
+    sizes = {axis: size for part in stated for axis, size in part.sizes.items()}
+    warnings += [
+        f"the file contradicts itself: it gives voxels of {_text(sizes)} ({used}), which is used, "
+        f"and of {_text(part.sizes)} ({part.source})"
+        for part in stated
+        if any(abs(log(size / sizes[axis])) > AGREEMENT for axis, size in part.sizes.items())
+    ]
+    if metadata.get("spacing_source") == "assumed":
+        return Origin(sources | {"spacing": "assumed"}, warnings=tuple(warnings))
+    um = next(part.um for part in reversed(stated) if "X" in part.sizes)
+    return Origin(sources | {"spacing": used}, UNITS.get(um, "um"), tuple(warnings))
+
+
+def _text(sizes: Mapping[str, float]) -> str:
+    """Return voxel sizes in µm for a message."""
+    given = [f"{axis.lower()} {sizes[axis]:.4g}" for axis in SPATIAL if axis in sizes]
+    return f"{', '.join(given)} µm"
 
 
 def _description(file: tifffile.TiffFile) -> dict[str, Any]:
@@ -171,28 +223,24 @@ def _description(file: tifffile.TiffFile) -> dict[str, Any]:
     return described if isinstance(described, dict) else dict(file.imagej_metadata or {})
 
 
-def _physical_sizes(file: tifffile.TiffFile, found: Mapping[str, Any]) -> dict[str, float]:
-    """Return µm per voxel of the axes for which the file gives one."""
-    sizes = _from_resolution(file, found) | _from_ome(file)
+def _from_description(file: tifffile.TiffFile, found: Mapping[str, Any]) -> _Stated:
+    """Return the voxel size among the key-value metadata."""
     lower = {key.lower().replace("_", ""): value for key, value in found.items()}
     unit = UM_PER.get(str(lower.get("unit", "um")).lower(), 1.0)
-    for axis in SPATIAL:
-        if (size := _number(lower.get(f"physicalsize{axis.lower()}"))) is not None:
-            sizes[axis] = size * unit
+    values = {axis: lower.get(f"physicalsize{axis.lower()}") for axis in SPATIAL}
     spacing = lower.get("voxelsizeum", lower.get("spacing"))
     if isinstance(spacing, list | tuple):
-        values = [_number(value) for value in spacing]
-        sizes |= {
-            axis: value
-            for axis, value in zip(reversed("ZYX"), reversed(values), strict=False)
-            if value is not None
-        }
-    elif (step := _number(spacing)) is not None:
-        sizes["Z"] = step * unit
-    return sizes
+        values |= dict(zip(reversed("ZYX"), reversed(spacing), strict=False))
+        unit = 1.0
+    elif spacing is not None:
+        values["Z"] = spacing
+    numbers = {axis: _number(value) for axis, value in values.items()}
+    sizes = {axis: size * unit for axis, size in numbers.items() if size is not None}
+    unusable = {str(v): v for v in values.values() if v is not None and _number(v) is None}
+    return _Stated(_source(file), sizes, unit, tuple(unusable))
 
 
-def _from_resolution(file: tifffile.TiffFile, found: Mapping[str, Any]) -> dict[str, float]:
+def _from_resolution(file: tifffile.TiffFile, found: Mapping[str, Any]) -> _Stated:
     """Return the plane's pixel size by the resolution tags, if these carry a unit."""
     tags = file.pages[0].tags
     unit = int(getattr(tags.get("ResolutionUnit"), "value", 1))
@@ -201,23 +249,29 @@ def _from_resolution(file: tifffile.TiffFile, found: Mapping[str, Any]) -> dict[
         um = UM_PER.get(str(found["unit"]).lower())
     elif unit == 2 and not file.imagej_metadata:
         um = None  # programs write 72 or 96 dots per inch for "not known"
+    source = "imagej" if file.imagej_metadata else "tiff"
+    if um is None:
+        return _Stated(source, {})
     both = {axis: getattr(tags.get(f"{axis}Resolution"), "value", (0, 0)) for axis in "XY"}
-    return {axis: um * n[1] / n[0] for axis, n in both.items() if um is not None and min(n) > 0}
+    return _Stated(source, {axis: um * n[1] / n[0] for axis, n in both.items() if min(n) > 0}, um)
 
 
-def _from_ome(file: tifffile.TiffFile) -> dict[str, float]:
+def _from_ome(file: tifffile.TiffFile) -> _Stated:
     """Return the voxel size in an OME-XML description."""
     if not file.is_ome or not file.ome_metadata:
-        return {}
+        return _Stated("ome", {})
     image = tifffile.xml2dict(file.ome_metadata)["OME"]["Image"]
     pixels = (image[0] if isinstance(image, list) else image)["Pixels"]
-    sizes = {}
+    sizes, um, unusable = {}, 1.0, {}
     for axis in SPATIAL:
-        size = _number(pixels.get(f"PhysicalSize{axis}"))
+        value = pixels.get(f"PhysicalSize{axis}")
+        size = _number(value)
         unit = UM_PER.get(str(pixels.get(f"PhysicalSize{axis}Unit", "µm")).lower())
         if size is not None and unit is not None:
-            sizes[axis] = size * unit
-    return sizes
+            sizes[axis], um = size * unit, unit
+        elif value is not None and size is None:
+            unusable[str(value)] = value
+    return _Stated("ome", sizes, um, tuple(unusable))
 
 
 def _number(value: object) -> float | None:

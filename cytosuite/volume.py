@@ -38,6 +38,27 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Origin of an image's voxel size and metadata.
+
+    Parameters
+    ----------
+    sources : mapping of str to str
+        Source of the voxel size (key ``spacing``) and of keys of the metadata: ``json``, ``ome``,
+        ``imagej``, ``tiff``, ``metaimage``, ``hdf5``, ``name``, ``user`` or ``assumed``.
+    unit : str
+        The unit in which the source gives the voxel size: ``um``, ``nm``, ``mm``, ``cm``,
+        ``inch``, ``m``.
+    warnings : tuple of str
+        Remarks that a user must see, one short line each.
+    """
+
+    sources: Mapping[str, str] = field(default_factory=dict)
+    unit: str = "um"
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Volume:
     """An image with its axes, its voxel size in µm and its metadata.
 
@@ -52,6 +73,8 @@ class Volume:
     metadata : mapping
         Strings and numbers (channel, study, ...). The key ``spacing_source`` is ``"assumed"``
         where the file gave no voxel size.
+    origin : Origin
+        Where voxel size and metadata come from; it is no part of the content.
 
     Raises
     ------
@@ -69,6 +92,7 @@ class Volume:
     spacing: tuple[float, ...]
     axes: str = "ZYX"
     metadata: Mapping[str, Scalar] = field(default_factory=dict)
+    origin: Origin = field(default=Origin(), compare=False)
 
     def __post_init__(self) -> None:
         """Refuse axes, shapes and spacings that contradict each other."""
@@ -103,7 +127,7 @@ class Volume:
         return self.metadata.get("spacing_source") == "assumed"
 
     def like(self, array: NDArray[Any]) -> "Volume":
-        """Return another image of the same scene: axes, spacing and metadata are kept.
+        """Return another image of the same scene: all but the pixels is kept.
 
         Parameters
         ----------
@@ -117,4 +141,4 @@ class Volume:
         """
         if array.shape != self.array.shape:
             raise InputError(f"expected the shape {self.array.shape}, found {array.shape}")
-        return Volume(array, self.spacing, self.axes, self.metadata)
+        return Volume(array, self.spacing, self.axes, self.metadata, self.origin)

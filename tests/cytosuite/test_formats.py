@@ -318,3 +318,64 @@ def test_compressed_files_of_others_are_read(tmp_path, compression):
     array = np.arange(256, dtype=np.uint16).reshape(16, 16)
     tifffile.imwrite(tmp_path / "a.tif", array, compression=compression)
     np.testing.assert_array_equal(read(tmp_path / "a.tif").array, array)
+
+
+def _imagej(path, unit="um", **metadata):
+    tifffile.imwrite(
+        path,
+        np.zeros((3, 4, 5), np.uint16),
+        imagej=True,
+        resolution=(2.0, 2.0),
+        metadata={"axes": "ZYX", "spacing": 2.0, "unit": unit, **metadata},
+    )
+
+
+def test_the_origin_of_the_voxel_size_is_known(tmp_path):
+    _imagej(tmp_path / "ij.tif", Labels="a")
+    write(tmp_path / "ours.tif", _volume())
+    write(tmp_path / "a.mha", _volume())
+    write(tmp_path / "a.h5", _volume())
+    write(tmp_path / "none.png.tif", Volume(np.zeros((4, 5), np.uint8), (1, 1), "YX"))
+    found = {path.name: read(path).origin for path in tmp_path.iterdir()}
+    assert found["ij.tif"].sources["spacing"] == "imagej"
+    assert found["ours.tif"].sources == {"spacing": "json", "channel": "json", "study": "json"}
+    assert (found["a.mha"].sources["spacing"], found["a.mha"].unit) == ("metaimage", "mm")
+    assert found["a.h5"].sources["channel"] == "hdf5"
+    assert not any(origin.warnings for origin in found.values())
+
+
+def test_the_unit_of_the_file_is_known(tmp_path):
+    _imagej(tmp_path / "a.tif", "inch")
+    found = read(tmp_path / "a.tif")
+    assert found.spacing == pytest.approx((2 * 25400, 12700, 12700))
+    assert found.origin.unit == "inch"
+
+
+def test_a_file_that_contradicts_itself_says_so(tmp_path):
+    tifffile.imwrite(
+        tmp_path / "a.ome.tif",
+        np.zeros((3, 4, 5), np.uint16),
+        ome=True,
+        resolution=(1e4, 1e4),
+        resolutionunit="CENTIMETER",
+        metadata={"axes": "ZYX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5, "PhysicalSizeZ": 2.0},
+    )
+    found = read(tmp_path / "a.ome.tif")
+    assert found.spacing == pytest.approx((2.0, 0.5, 0.5))
+    (line,) = found.origin.warnings
+    assert line.endswith("z 2, y 0.5, x 0.5 µm (ome), which is used, and of y 1, x 1 µm (tiff)")
+
+
+@pytest.mark.parametrize("step", [0, -2.0, "nan", "inf"])
+def test_a_step_that_is_no_positive_number_does_not_count_and_is_told(tmp_path, step):
+    tifffile.imwrite(
+        tmp_path / "a.tif",
+        np.zeros((3, 4, 5), np.uint16),
+        photometric="minisblack",
+        metadata={"axes": "ZYX", "spacing": [str(step), 0.5, 0.5]},
+    )
+    found = read(tmp_path / "a.tif")
+    assert found.spacing_is_assumed
+    assert found.origin.sources["spacing"] == "assumed"
+    (line,) = found.origin.warnings
+    assert line == f"a voxel size of {step} (json) is no positive number and does not count"
