@@ -27,7 +27,7 @@ from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.files import write_json
 from cytosuite.interface import read_case, write_outputs
 from cytosuite.manifest import read_algorithm
-from cytosuite.select import describe, select
+from cytosuite.select import cautions, describe, select
 from cytosuite.tasks import TASKS
 from cytosuite.weights import find_folder, open_model, read_cards
 
@@ -89,8 +89,8 @@ class Algorithm:
                 f"{self.inputs}: {self.manifest.name} needs the inputs "
                 f"{', '.join(self.manifest.needs)}, found none of {', '.join(sorted(absent))}"
             )
-        known = describe(next(iter(case.volumes.values()), None), case.values)
-        selection = select(self.cards, known, self.manifest.select)
+        main = next(iter(case.volumes.values()), None)
+        selection = select(self.cards, describe(main, case.values), self.manifest.select)
         outputs = self.predict(case.sockets, open_model(self.folder, selection.card))
         write_outputs(self.outputs, task, case, outputs)
         record = {
@@ -103,7 +103,7 @@ class Algorithm:
             "fallback": selection.fallback,
             "broken": list(selection.broken),
             "sources": dict(case.sources),
-            "warnings": list(case.warnings),
+            "warnings": [*case.warnings, *cautions(selection, main)],
             "seconds": time.perf_counter() - start,
         }
         if path := os.environ.get("CYTOSUITE_RECORD"):

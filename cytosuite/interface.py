@@ -16,7 +16,13 @@ from cytosuite.tasks import ACQUISITION, IMAGE, Socket, Task
 from cytosuite.volume import SPATIAL, Scalar, Volume
 
 IMAGE_SUFFIXES = (".mha", ".tif", ".tiff")
-CHANNELS = {"nucleus": "nucleus", "nuclei": "nucleus", "membrane": "membrane"}
+# Words for a channel: structures, stains and fusion proteins of which the structure is known.
+CHANNELS = {
+    "nucleus": r"nucle(us|i|ar)|chromatin|dapi|hoechst|h2[ab]\w*|histones?|h3\.3|nls|draq[57]|"
+    r"sytox|syto\d*|to-?pro|(picog|sybr ?)green",
+    "membrane": r"(plasma)?membranes?|cell ?(walls?|outlines?|borders?)|cell ?mask|cell ?brite|"
+    r"fm ?[14]-?(43|64)|wga|caax\w*|myr|lti6b|pip2|[en]-?cadherin|calcofluor|scri",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +186,33 @@ def write_case(folder: Path, task: Task, name: str, sockets: Mapping[str, Any]) 
     write_json(folder / "inputs.json", sorted(listed, key=lambda e: str(e["interface"]["slug"])))
 
 
+def channel_of(text: str) -> str | None:
+    """Return the structure that a channel shows, by the words in a name of a file or a channel.
+
+    Parameters
+    ----------
+    text : str
+        ``DAPI``, ``H2B-mRFP1``, ``01_Nuclei.tif``: any case, words between anything but letters.
+
+    Returns
+    -------
+    str or None
+        ``nucleus`` or ``membrane``; None where the words name neither, or both.
+
+    Examples
+    --------
+    >>> channel_of("H2B-mRFP1"), channel_of("plasma membrane"), channel_of("GFP")
+    ('nucleus', 'membrane', None)
+    """
+    plain = text.lower().replace("_", " ")
+    found = [
+        name
+        for name, words in CHANNELS.items()
+        if re.search(rf"(?<![a-z])({words})(?![a-z])", plain)
+    ]
+    return found[0] if len(found) == 1 else None
+
+
 def acquisition(volume: Volume) -> dict[str, Scalar | list[float]]:
     """Return an image's metadata, with its voxel size [µm] where this is known."""
     found: dict[str, Scalar | list[float]] = dict(volume.metadata)
@@ -271,9 +304,8 @@ def _value(path: Path, socket: Socket) -> dict[str, Any] | None:
 
 def _from_name(name: str) -> dict[str, Scalar]:
     """Return the channel if the image's original name contains it."""
-    words = re.split(r"[^a-z]+", name.lower())
-    channels = [CHANNELS[word] for word in words if word in CHANNELS]
-    return {"channel": channels[0]} if channels else {}
+    channel = channel_of(name)
+    return {"channel": channel} if channel else {}
 
 
 def _merge(
@@ -285,6 +317,8 @@ def _merge(
     for source, values in (("name", named), ("file", volume.metadata), ("json", plain)):
         merged |= values
         sources.update(dict.fromkeys(values, source))
+    if "channel" in merged:
+        merged["channel"] = channel_of(str(merged["channel"])) or merged["channel"]
     spacing = volume.spacing
     if (size := given.get("spacing")) is not None:
         if not isinstance(size, list) or not all(isinstance(v, int | float) for v in size):

@@ -48,7 +48,8 @@ class SelectPolicy(BaseModel):
 
     missing: Weight = Field(1.0, description="Cost of a key which the image does not give.")
     fallback: Literal["relax", "fail"] = Field(
-        "relax", description="When no card passes every must: take the nearest, or fail."
+        "relax",
+        description="When no card passes every must: take the nearest, or fail. Other axes fail.",
     )
 
     @property
@@ -73,6 +74,9 @@ class AlgorithmManifest(Described):
     references: tuple[str, ...] = Field((), description="DOIs of the publications behind it.")
     resources: Resources = Field(Resources(), description="Limits of one case.")
     select: SelectPolicy = Field(SelectPolicy(), description="How a model is chosen.")
+    preference: int = Field(
+        0, ge=0, description="Place in the choice of an algorithm, 1 first; 0: only by name."
+    )
 
 
 class DatasetSize(Described):
@@ -137,7 +141,11 @@ class ModelCard(Described):
     )
     sha256: str | None = Field(None, description="SHA-256 of the weights file.")
     trained: dict[str, Any] = Field({}, description="Data, steps, seed, seconds, device.")
-    scores: dict[str, dict[str, float]] = Field({}, description="Scores reached, by data set.")
+    scores: dict[str, dict[str, float]] = Field(
+        {},
+        description="Scores of images kept out of training, by data set; without any, a model is "
+        "used only when it is named.",
+    )
 
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import inf, log
+from math import exp, inf, log
 from types import MappingProxyType
 
 from cytosuite.errors import ModelError
@@ -10,6 +10,9 @@ from cytosuite.manifest import ModelCard, SelectPolicy
 from cytosuite.volume import Volume
 
 Value = str | int | float | tuple[float, ...]
+
+RIGID = "axes"  # never relaxed: a model of volumes has no meaning in a plane
+FAR = log(2.0)  # largest |ln ratio| of a voxel's edges that needs no warning
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,8 @@ def select(
     Parameters
     ----------
     cards : sequence of ModelCard
-        The models there are.
+        The models there are. Of several, those without scores of images that were kept out of
+        their training are left out; a single card was chosen by the user and is taken as it is.
     metadata : mapping
         Of the image, see `describe`.
     policy : SelectPolicy
@@ -85,26 +89,79 @@ def select(
     Raises
     ------
     ModelError
-        If there is no card, or none passes every ``must`` and the policy is to fail.
+        If there is no card, several but none with scores, none for the image's axes, or none
+        that passes every ``must`` and the policy is to fail.
 
     Notes
     -----
     The cost is a sum over the policy's keys which the card gives. Lists of numbers (voxel size,
-    shape): the weight times ``|ln(image / card)|``, summed over axes. Anything else: the weight
-    when the two differ. A key which the image lacks: `policy.missing`. ``must``: another value
-    excludes the card; an unknown one costs `policy.missing`.
+    shape): the weight times ``|ln(image / card)|``, summed over the last axes, as many as both
+    have. Anything else: the weight when the two differ. A key which the image lacks:
+    `policy.missing`. ``must``: another value excludes the card; an unknown one costs
+    `policy.missing`.
     """
     if not cards:
         raise ModelError("no model to choose from; give a folder with at least one model card")
-    candidates = [_judge(card, metadata, policy) for card in cards]
-    best = min(candidates, key=lambda found: (len(found.broken), found.cost, found.card.name))
-    if best.fallback and policy.fallback == "fail":
-        key = best.broken[0]
-        known = sorted({str(card.describes[key]) for card in cards if key in card.describes})
+    scored = [card for card in cards if card.scores] if len(cards) > 1 else cards
+    if not scored:
+        names = ", ".join(card.name for card in cards)
         raise ModelError(
-            f"no model for {key} = {metadata.get(key)!r}; there are models for {', '.join(known)}"
+            "no model has scores of images kept out of its training, so none is chosen by itself; "
+            f"name one with --model: {names}"
+        )
+    candidates = [_judge(card, metadata, policy) for card in scored]
+    best = min(
+        candidates,
+        key=lambda found: (RIGID in found.broken, len(found.broken), found.cost, found.card.name),
+    )
+    if RIGID in best.broken or (best.fallback and policy.fallback == "fail"):
+        key = RIGID if RIGID in best.broken else best.broken[0]
+        known = sorted({str(card.describes[key]) for card in scored if key in card.describes})
+        raise ModelError(
+            f"{best.card.algorithm}: no model for {key} = {metadata.get(key)!r}; "
+            f"there are models for {', '.join(known)}"
         )
     return best
+
+
+def cautions(selection: Selection, volume: Volume | None) -> list[str]:
+    """Return the warnings on a choice, one line each: kind, colon, finding.
+
+    Parameters
+    ----------
+    selection : Selection
+        The chosen card.
+    volume : Volume or None
+        The main input.
+
+    Returns
+    -------
+    list of str
+        On every ``must`` that the card does not pass, on a voxel size that was assumed, and on
+        one that is more than twice or less than half of the card's.
+    """
+    if volume is None:
+        return []
+    card, facts = selection.card, describe(volume)
+    lines = [
+        f"model does not fit: {key} is {facts.get(key)!r}, {card.name} was made for "
+        f"{card.describes[key]!r}"
+        for key in selection.broken
+    ]
+    size = " x ".join(f"{step:g}" for step in volume.spacing)
+    if volume.spacing_is_assumed:
+        return [*lines, f"voxel size assumed: {size} µm, not given by the file"]
+    own = card.describes.get("spacing")
+    if not isinstance(own, tuple):
+        return lines
+    ratios = [log(a / b) for a, b in _pairs(volume.spacing, own)]
+    if (far := max(ratios, key=abs, default=0.0)) and abs(far) > FAR:
+        word = "larger" if far > 0 else "smaller"
+        lines.append(
+            f"voxel size far from the model's: {size} µm, up to {exp(abs(far)):.3g} times {word} "
+            f"than {' x '.join(f'{step:g}' for step in own)} µm of {card.name}"
+        )
+    return lines
 
 
 def _judge(card: ModelCard, metadata: Mapping[str, Value], policy: SelectPolicy) -> Selection:
@@ -128,12 +185,15 @@ def _distance(image: Value, card: Value) -> float:
     """Return ``sum |ln ratio|`` for lists of numbers, else 0 for equal and 1 for different."""
     if not isinstance(image, tuple | list) or not isinstance(card, tuple | list):
         return float(_word(image) != _word(card))
-    if len(image) != len(card):
-        return inf
     return sum(
         0.0 if a == b else abs(log(a / b)) if a > 0 and b > 0 else inf
-        for a, b in zip(image, card, strict=True)
+        for a, b in _pairs(image, card)
     )
+
+
+def _pairs(image: Sequence[float], card: Sequence[float]) -> list[tuple[float, float]]:
+    """Return the values of the last axes, as many as both have: y and x of plane and volume."""
+    return list(zip(reversed(image), reversed(card), strict=False))
 
 
 def _word(value: Value) -> str:

@@ -8,6 +8,7 @@ import pytest
 from cytosuite.benchmark.catalog import ROOT, algorithms, dataset_manifests
 from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import DataRequest, recipe
+from cytosuite.errors import ModelError
 from cytosuite.metrics import metrics_of
 from cytosuite.metrics.boards import BOARDS
 from cytosuite.metrics.labels.overlap import OVERLAP, overlap
@@ -19,6 +20,14 @@ from cytosuite.weights import open_model, read_cards
 ALGORITHMS = algorithms()
 DATASETS = dataset_manifests()
 SEGMENTERS = [name for name, found in ALGORITHMS.items() if found.task == "segment"]
+SERVED = [  # with the axes that an algorithm has a model for
+    (name, axes)
+    for name in SEGMENTERS
+    for axes in ("ZYX", "YX")
+    if any(
+        c.describes.get("axes") in {axes, None} for c in read_cards(ROOT / "weights" / name, name)
+    )
+]
 SIMULATED = [name for name, found in DATASETS.items() if found.kind == "simulated"]
 METRICS = {m.name: m for m in metrics_of("labels") if m.evidence is OVERLAP}
 
@@ -60,8 +69,7 @@ def test_every_card_is_chosen_for_the_images_it_describes(name):
         assert not chosen.fallback
 
 
-@pytest.mark.parametrize("axes", ["ZYX", "YX"])
-@pytest.mark.parametrize("name", SEGMENTERS)
+@pytest.mark.parametrize(("name", "axes"), SERVED)
 def test_every_segmenter_finds_one_nucleus(name, axes):
     image, ball = _ball(axes)
     outputs = _predict(name, image)
@@ -73,13 +81,24 @@ def test_every_segmenter_finds_one_nucleus(name, axes):
     assert METRICS["DET"](ball.astype(np.uint8), labels.array) == 1.0
 
 
-@pytest.mark.parametrize("axes", ["ZYX", "YX"])
-@pytest.mark.parametrize("name", SEGMENTERS)
+@pytest.mark.parametrize(("name", "axes"), SERVED)
 def test_every_segmenter_finds_nothing_where_nothing_is(name, axes):
     image, _ = _ball(axes)
     noise = np.random.default_rng(1).normal(100, 4, image.shape).astype(np.uint16)
     for array in (noise, np.full(image.shape, 7, np.uint16)):
         assert not _predict(name, image.like(array))["instance-labels"].array.any()
+
+
+@pytest.mark.parametrize("name", SEGMENTERS)
+def test_every_segmenter_is_refused_for_axes_without_a_model(name):
+    for axes in {"ZYX", "YX"} - {axes for served, axes in SERVED if served == name}:
+        with pytest.raises(ModelError, match=f"no model for axes = '{axes}'"):
+            _predict(name, _ball(axes)[0])
+
+
+def test_planes_and_volumes_have_a_model_in_the_choice_of_an_algorithm():
+    chosen = {name for name, found in ALGORITHMS.items() if found.preference}
+    assert {axes for name, axes in SERVED if name in chosen} == {"ZYX", "YX"}
 
 
 @pytest.mark.parametrize("name", SEGMENTERS)

@@ -17,10 +17,13 @@ Positive = Annotated[Finite, Field(gt=0)]
 class Parameters(Described):
     """Parameters of the watershed segmenter.
 
-    Lengths are in µm, so that one set serves every voxel size. In two dimensions
-    `axial_elongation` has no effect.
+    Lengths are in µm, so that one set serves every voxel size, or all `in_pixels`. In two
+    dimensions `axial_elongation` has no effect.
     """
 
+    in_pixels: Annotated[bool, Field(strict=True)] = Field(
+        False, description="All lengths are in pixels: the image's voxel size does not count."
+    )
     smoothing_um: NonNegative = Field(
         0.8, description="Standard deviation [µm] in y and x of the Gaussian before thresholds."
     )

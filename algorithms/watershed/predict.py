@@ -40,6 +40,7 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     """
     volume = image_of(inputs)
     parameters = parse(f"card {model.card.name}: parameters", model.card.parameters, Parameters)
-    labels = segment(volume.array, volume.spacing, parameters)
+    spacing = (1.0,) * volume.array.ndim if parameters.in_pixels else volume.spacing
+    labels = segment(volume.array, spacing, parameters)
     small = int(labels.max(initial=0)) <= np.iinfo(np.uint16).max
     return {"instance-labels": volume.like(labels.astype(np.uint16 if small else np.uint32))}

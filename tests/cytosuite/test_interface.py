@@ -6,7 +6,7 @@ import pytest
 
 from cytosuite.errors import InputError
 from cytosuite.formats import read, write
-from cytosuite.interface import image_of, read_case, write_case, write_outputs
+from cytosuite.interface import channel_of, image_of, read_case, write_case, write_outputs
 from cytosuite.tasks import TASKS
 from cytosuite.volume import Volume
 
@@ -81,6 +81,36 @@ def test_the_original_name_tells_the_channel_as_a_last_resort(tmp_path):
     found = read_case(tmp_path, SEGMENT)
     assert found.volumes[SLUG].metadata == {"channel": "membrane"}
     assert found.sources["channel"] == "name"
+
+
+NUCLEUS = ["DAPI", "H2B-mRFP1", "Hoechst 33342", "Nuclei", "nuclear", "H2BmCherry", "NLS-GFP"]
+NUCLEUS += ["01_nuclei02", "his-H2Av", "DRAQ5", "405_dapi", "Histone H2B"]
+MEMBRANE = ["Membrane", "plasma membranes", "plasmamembrane", "cell wall", "FM4-64", "CellMask"]
+MEMBRANE += ["mCherry-CAAX", "WGA-488", "E-cadherin", "cell_outline"]
+
+
+@pytest.mark.parametrize(
+    ("words", "channel"),
+    [(NUCLEUS, "nucleus"), (MEMBRANE, "membrane")],
+    ids=["nucleus", "membrane"],
+)
+def test_a_channel_has_many_words_in_metadata_and_in_names(tmp_path, words, channel):
+    for word in words:
+        assert channel_of(word) == channel, word
+        assert channel_of(f"image_3_{word}_t01.tif") == channel, word
+    _case(tmp_path, channel=words[0])
+    found = read_case(tmp_path, SEGMENT)
+    assert found.volumes[SLUG].metadata["channel"] == channel
+    assert found.sources["channel"] == "json"
+
+
+@pytest.mark.parametrize(
+    "word", ["GFP", "488", "actin", "", "nucleolus", "nuclei and membrane", "dapibus", "remembrane"]
+)
+def test_other_words_and_contradictions_are_no_known_channel(tmp_path, word):
+    assert channel_of(word) is None
+    _case(tmp_path, channel=word)
+    assert read_case(tmp_path, SEGMENT).volumes[SLUG].metadata["channel"] == word
 
 
 def test_a_given_voxel_size_replaces_an_assumed_one(tmp_path):

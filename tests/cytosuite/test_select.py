@@ -2,19 +2,22 @@ from math import log
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from cytosuite.errors import ModelError
 from cytosuite.manifest import ModelCard, SelectPolicy
-from cytosuite.select import describe, select
+from cytosuite.select import cautions, describe, select
 from cytosuite.volume import Volume
 
 POLICY = SelectPolicy(channel="must", study=4.0, spacing=1.0, missing=1.0)
 sizes = st.tuples(*[st.floats(0.05, 5.0)] * 3)
 
 
-def _card(name, **describes):
+SCORED = {"other images": {"SEG": 0.7}}
+
+
+def _card(name, scores=SCORED, **describes):
     return ModelCard(
         name=name,
         version="0.1.0",
@@ -24,6 +27,7 @@ def _card(name, **describes):
         authors="a",
         license="MIT",
         describes=describes,
+        scores=scores,
     )
 
 
@@ -92,9 +96,36 @@ def test_ties_go_to_the_first_name():
     assert select(cards, {"study": 1}, POLICY).card.name == "a"
 
 
-def test_other_numbers_of_axes_never_fit():
-    cards = [_card("plane", spacing=(1.0, 1.0)), _card("volume", spacing=(9.0, 9.0, 9.0))]
-    assert select(cards, {"spacing": (1.0, 1.0, 1.0)}, POLICY).card.name == "volume"
+def test_a_model_of_other_axes_is_never_taken():
+    policy = SelectPolicy(axes="must", channel="must", fallback="relax")
+    cards = [_card("a", axes="ZYX", channel="x"), _card("b", axes="ZYX", channel="membrane")]
+    refused = "net: no model for axes = 'YX'; there are models for ZYX"
+    for some in (cards, cards[:1]):
+        with pytest.raises(ModelError, match=refused):
+            select(some, {"axes": "YX", "channel": "x"}, policy)
+    plane = _card("c", axes="YX", channel="nucleus")
+    found = select([*cards, plane], {"axes": "YX", "channel": "x"}, policy)
+    assert (found.card.name, found.broken) == ("c", ("channel",))
+
+
+def test_voxel_sizes_of_plane_and_volume_are_compared_by_their_last_axes():
+    cards = [
+        _card("a-coarse", spacing=(9.0, 0.8, 0.8)),
+        _card("b-fine", spacing=(9.0, 0.1, 0.1)),
+    ]
+    found = select(cards, {"spacing": (0.1, 0.2)}, POLICY)
+    assert found.card.name == "b-fine"
+    assert found.cost == pytest.approx(log(2))
+    plane = [_card("a", spacing=(0.8, 0.8)), _card("b", spacing=(0.1, 0.1))]
+    assert select(plane, {"spacing": (7.0, 0.1, 0.1)}, POLICY).card.name == "b"
+
+
+def test_a_model_without_scores_of_other_images_is_not_chosen_by_itself():
+    new, old = _card("a-new", scores={}, study=1), _card("b-old", study=2)
+    assert select([new, old], {"study": 1}, POLICY).card.name == "b-old"
+    assert select([new], {"study": 1}, POLICY).card.name == "a-new"
+    with pytest.raises(ModelError, match="name one with --model: a-new, c-new"):
+        select([new, _card("c-new", scores={})], {"study": 1}, POLICY)
 
 
 def test_no_card_is_an_error():
@@ -125,3 +156,40 @@ def test_an_assumed_voxel_size_counts_as_missing():
     }
     guessed = Volume(np.zeros((2, 3)), (1, 1), "YX", {"spacing_source": "assumed"})
     assert set(describe(guessed)) == {"axes", "shape"}
+
+
+def _volume(spacing=(2.0, 0.5, 0.5), **metadata):
+    shape, axes = ((2, 3, 4), "ZYX") if len(spacing) == 3 else ((3, 4), "YX")
+    return Volume(np.zeros(shape), spacing, axes, metadata)
+
+
+def _cautions(volume, **describes):
+    card = _card("mine", **describes)
+    return cautions(select([card], describe(volume), POLICY), volume)
+
+
+def test_a_good_choice_needs_no_caution():
+    assert _cautions(_volume(channel="nucleus"), channel="nucleus", spacing=(1.0, 1.0, 0.3)) == []
+    assert _cautions(_volume()) == []
+    assert cautions(select([_card("a")], {}, POLICY), None) == []
+
+
+def test_each_doubt_about_a_choice_is_one_line():
+    (line,) = _cautions(_volume(channel="actin"), channel="nucleus")
+    assert line == "model does not fit: channel is 'actin', mine was made for 'nucleus'"
+    guessed = _volume((1.0, 1.0), spacing_source="assumed")
+    (line,) = _cautions(guessed, spacing=(0.1, 0.1))
+    assert line == "voxel size assumed: 1 x 1 µm, not given by the file"
+    (line,) = _cautions(_volume(), spacing=(2.0, 1.01, 0.5))
+    assert line == (
+        "voxel size far from the model's: 2 x 0.5 x 0.5 µm, up to 2.02 times smaller than "
+        "2 x 1.01 x 0.5 µm of mine"
+    )
+    assert "up to 5 times larger" in _cautions(_volume(), spacing=(0.1, 0.1))[0]
+
+
+@given(sizes, sizes)
+def test_a_caution_on_voxel_sizes_comes_beyond_a_factor_of_two(image, card):
+    worst = max(max(a / b, b / a) for a, b in zip(image, card, strict=True))
+    assume(abs(worst - 2) > 1e-9)
+    assert bool(_cautions(_volume(image), spacing=card)) == (worst > 2)

@@ -39,6 +39,16 @@ def test_two_dimensions():
     assert labels.array.max() == 1
 
 
+def test_lengths_in_pixels_do_not_depend_on_the_voxel_size():
+    sizes = [(1.0, 1.0), (0.1, 0.1), (7.0, 7.0)]
+    made = [{"microscopy-image": Volume(image()[6], size, axes="YX")} for size in sizes]
+    one, *others = [predict(given, model(in_pixels=True))["instance-labels"] for given in made]
+    assert one.array.max() == 1
+    assert [labels.spacing for labels in others] == sizes[1:]
+    assert all((labels.array == one.array).all() for labels in others)
+    assert not predict(made[1], model())["instance-labels"].array.any()
+
+
 def test_explains_time_and_channels():
     volume = Volume(image()[None], SPACING, axes="TZYX")
     with pytest.raises(InputError, match="axes ZYX or YX, found TZYX: give one frame"):
