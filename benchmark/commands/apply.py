@@ -22,15 +22,17 @@ from cytosuite.benchmark.engines.outcome import Engine
 from cytosuite.benchmark.pictures.preview import write_result
 from cytosuite.benchmark.plan import Job, job_key
 from cytosuite.benchmark.record import Record, read_record
+from cytosuite.benchmark.results.objects import FILE, joined, write_objects
 from cytosuite.benchmark.run import run_job
 from cytosuite.datasets.folder.collect import Item, collect
 from cytosuite.datasets.folder.load import load
 from cytosuite.errors import InputError
-from cytosuite.files import digest, read_json, remove, write_json
+from cytosuite.files import atomic, digest, read_json, remove, write_json
 from cytosuite.formats import read, write
 from cytosuite.tasks import TASKS, Socket
 from cytosuite.volume import Scalar, Volume
 
+OBJECTS = f"-{FILE}"  # after the name of an image
 Status = Literal["written", "there already", "failed"]
 
 
@@ -58,6 +60,8 @@ class Applied:
 
 def apply(options: ApplyOptions, console: Console | None = None) -> list[Applied]:
     """Run an algorithm on images, and write ``<name>.tif``, ``.json`` and ``.png`` for each.
+
+    Of labels come ``<name>-objects.csv``, and ``objects.csv`` of all images together.
 
     Parameters
     ----------
@@ -105,6 +109,7 @@ def apply(options: ApplyOptions, console: Console | None = None) -> list[Applied
 
     todo = [item for item in items if item.name not in results]
     _run_all(todo, keys, options, engine, finish)
+    _join_objects(items, options.out)
     return [results[item.name] for item in items]
 
 
@@ -160,7 +165,10 @@ def _is_there(out: Path, name: str, key: str) -> bool:
         found = read_json(out / f"{name}.json")
     except InputError:
         return False
-    return isinstance(found, dict) and found.get("key") == key
+    if not isinstance(found, dict) or found.get("key") != key:
+        return False
+    measured = "objects" in found and "objects_table" not in found
+    return not measured or (out / f"{name}{OBJECTS}").is_file()
 
 
 def _run_all(
@@ -172,10 +180,12 @@ def _run_all(
 ) -> None:
     """Make a case of each image, run them, and write each result as it comes."""
     manifest = algorithms()[options.algorithm]
+    if items and any(socket.kind == "labels" for socket in TASKS[manifest.task].outputs):
+        remove(options.out / FILE)  # of all images, written anew at the end
     with _workspace(options.out) as folder:
         made: dict[Case, Item] = {}
         for item in items:
-            for suffix in (".json", ".tif", ".png"):
+            for suffix in (".json", ".tif", ".png", OBJECTS):
                 remove(options.out / f"{item.name}{suffix}")
             case = Case(item.name, folder / "cases" / item.name)
             try:
@@ -232,11 +242,14 @@ def _write(item: Item, case: Case, job: Job, key: str, options: ApplyOptions) ->
         output = read(source)
         facts |= _notes(output, job.algorithm.name, socket)
         write(options.out / f"{name}.tif", replace(output, metadata=image.metadata))
+        if number == 0 and socket.kind == "labels":
+            facts |= _measure(options.out / f"{name}{OBJECTS}", output, image)
         if number == 0 and options.preview:
             write_result(options.out / f"{name}.png", image, output, socket.kind)
     write_json(options.out / f"{item.name}.json", facts)
     objects = f"{facts['objects']} objects, " if "objects" in facts else ""
     words = f"{objects}model {record.model}, {record.seconds:.1f} s"
+    words += f"; {FILE} {facts['objects_table']}" if "objects_table" in facts else ""
     return Applied(item.image, options.out / f"{item.name}.tif", "written", words)
 
 
@@ -266,6 +279,23 @@ def _notes(output: Volume, algorithm: str, socket: Socket) -> dict[str, Any]:
     if socket.kind == "labels":
         found["objects"] = int(np.count_nonzero(np.unique(output.array)))
     return found
+
+
+def _measure(path: Path, labels: Volume, image: Volume) -> dict[str, str]:
+    """Write the table of the objects of an image; return the reason where that is not possible."""
+    try:
+        write_objects(path, labels, image)
+    except InputError as error:
+        return {"objects_table": f"lacks this image: {error}"}
+    return {}
+
+
+def _join_objects(items: Sequence[Item], out: Path) -> None:
+    """Write the tables of the objects of all images as one."""
+    tables = {(item.image.name,): out / f"{item.name}{OBJECTS}" for item in items}
+    if there := {key: path for key, path in tables.items() if path.is_file()}:
+        with atomic(out / FILE) as temporary:
+            temporary.write_text(joined(["image"], there), encoding="utf-8")
 
 
 def _table(text: object) -> list[Any]:

@@ -1,7 +1,7 @@
 """Score controls and algorithms on one case."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from math import nan
 from pathlib import Path
@@ -14,6 +14,7 @@ from cytosuite.benchmark.plan import Job
 from cytosuite.benchmark.record import Record, read_record
 from cytosuite.benchmark.results.controls import control_answer
 from cytosuite.benchmark.results.facts import Reader, case_facts, once
+from cytosuite.benchmark.results.objects import FILE, write_objects
 from cytosuite.errors import InputError
 from cytosuite.formats import header, read
 from cytosuite.metrics import Metric
@@ -41,7 +42,8 @@ class Answer:
     evidence : mapping of Evidence to object
         Evidence that can be pooled.
     refused : mapping of str to str
-        By name of the metric, why there is no value: the images do not suit it.
+        By name of the metric, or of the table of objects, why there is none: the images do not
+        suit it.
     """
 
     algorithm: str
@@ -66,6 +68,10 @@ def score_case(case: Case, task: Task, metrics: Metrics, jobs: Sequence[Job]) ->
         Of the task's board; those whose needs the case does not meet are left out.
     jobs : sequence of Job
         Those without a current record of the case are left out.
+
+    Notes
+    -----
+    Of label outputs ``objects.csv`` is written beside the record, once.
     """
     readers = case_readers(case, task)
     truth, image = readers["truth"], readers["image"]
@@ -83,10 +89,26 @@ def score_case(case: Case, task: Task, metrics: Metrics, jobs: Sequence[Job]) ->
         name, folder = job.algorithm.name, job.folder / case.name
         record = read_record(folder)
         if record is not None and record.key == job.key:
-            record, answer = _decoded(record, folder, case.main(task), task)
-            answer = answer or control_answer("blank", truth, image)
+            record, output = _decoded(record, folder, case.main(task), task)
+            answer = output or control_answer("blank", truth, image)
             facts = case_facts({**readers, "prediction": answer}, data_range)
-            yield measure(name, case.name, offered, facts, record.status, record)
+            found = measure(name, case.name, offered, facts, record.status, record)
+            labels = task.main_output is not None and task.main_output.kind == "labels"
+            yield _tabled(found, folder / FILE, output, readers) if output and labels else found
+
+
+def _tabled(
+    answer: Answer, path: Path, labels: Reader, readers: Mapping[str, Reader | None]
+) -> Answer:
+    """Write the table of the objects of an answer, unless it is there; note why it cannot be."""
+    if path.is_file():
+        return answer
+    image, truth = readers["image"], readers["truth"]
+    try:
+        write_objects(path, labels(), image and image(), truth and truth())
+    except InputError as error:
+        return replace(answer, refused={**answer.refused, FILE: str(error)})
+    return answer
 
 
 def measure(

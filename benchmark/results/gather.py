@@ -17,6 +17,7 @@ from cytosuite.benchmark.data.dataset import Dataset
 from cytosuite.benchmark.plan import Job
 from cytosuite.benchmark.results.conditions import by_condition
 from cytosuite.benchmark.results.controls import CONTROLS, broken_rulers
+from cytosuite.benchmark.results.objects import FILE
 from cytosuite.benchmark.results.ranking import leaderboard
 from cytosuite.benchmark.results.results import CaseFiles, Matches, Results
 from cytosuite.benchmark.results.score import score
@@ -76,6 +77,7 @@ def gather(dataset: Dataset, task: Task, jobs: Sequence[Job], facts: RunFacts) -
             for key, record in done.items()
         },
         matches={key: match(own) for key, own in tables.items()},
+        objects={key: path for key in done if (path := folders[key] / FILE).is_file()},
         reference=dataset.reference,
         conditions=by_condition(dataset, scores),
         notes=[

@@ -154,6 +154,8 @@ class Results:
         Valid outputs by slug.
     matches : mapping of (algorithm, case) to Matches
         Of label outputs with a truth; empty for other tasks.
+    objects : mapping of (algorithm, case) to Path
+        Tables of the measured objects of label outputs.
     reference : sequence of Path
         Real images that unpaired outputs are compared with; empty without a reference set.
     conditions : sequence of Condition
@@ -180,6 +182,7 @@ class Results:
     cases: Sequence[CaseFiles] = ()
     outputs: Mapping[tuple[str, str], Mapping[str, Path]] = field(default_factory=dict)
     matches: Mapping[tuple[str, str], Matches] = field(default_factory=dict)
+    objects: Mapping[tuple[str, str], Path] = field(default_factory=dict)
     reference: Sequence[Path] = ()
     conditions: Sequence[Condition] = ()
     notes: Sequence[str] = ()

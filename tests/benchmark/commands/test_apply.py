@@ -1,3 +1,4 @@
+import csv
 import json
 import re
 from io import StringIO
@@ -14,6 +15,7 @@ from cytosuite.benchmark.engines.outcome import Outcome
 from cytosuite.benchmark.pictures.preview import OUTLINE
 from cytosuite.errors import InputError
 from cytosuite.formats import read, write
+from cytosuite.metrics.labels import object_table
 from cytosuite.volume import Volume
 
 
@@ -54,9 +56,10 @@ def test_labels_record_and_picture_of_every_image(images, tmp_path, engine, use)
     results = segment([images], tmp_path / "out")
     assert [result.status for result in results] == ["written", "written"]
     assert [int(len(np.unique(labels_of(r))) - 1) for r in results] == [1, 2]
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(
-        f"{name}.{suffix}" for name in ("one", "two") for suffix in ("tif", "json", "png")
-    )
+    endings = (".tif", ".json", ".png", "-objects.csv")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"objects.csv"} | {
+        f"{name}{ending}" for name in ("one", "two") for ending in endings
+    }
     record = json.loads((tmp_path / "out" / "two.json").read_text())
     assert record["objects"] == 2
     assert record["spacing_um"] == [2.0, 0.5, 0.5]
@@ -65,6 +68,39 @@ def test_labels_record_and_picture_of_every_image(images, tmp_path, engine, use)
     with Image.open(tmp_path / "out" / "two.png") as picture:
         assert picture.size == (48, 24)
         assert OUTLINE in {colour for _, colour in picture.getcolors()}
+
+
+def test_the_objects_of_each_image_and_of_all_are_measured(images, tmp_path, engine, use):
+    use(engine)
+    out = tmp_path / "out"
+    segment([images], out)
+    rows = list(csv.DictReader((out / "objects.csv").read_text().splitlines()))
+    assert [(row["image"], row["label"]) for row in rows] == [
+        ("one.tif", "1"), ("two.tif", "1"), ("two.tif", "2"),
+    ]  # fmt: skip
+    assert rows[0]["volume_um3"] == "12"  # 2 x 3 x 4 voxels of 2 x 0.5 x 0.5 µm
+    assert rows[0]["max_intensity"] == rows[0]["mean_intensity"] == "100"
+    assert "truth_label" not in rows[0]
+    own = list(csv.DictReader((out / "two-objects.csv").read_text().splitlines()))
+    assert own == [{k: v for k, v in row.items() if k != "image"} for row in rows[1:]]
+    before = (out / "objects.csv").read_bytes()
+    (out / "one-objects.csv").unlink()
+    segment([images], out)  # a batch is never without an image
+    assert (out / "objects.csv").read_bytes() == before
+    assert engine.calls == ["one", "two", "one"]
+
+
+def test_objects_that_cannot_be_measured_are_said_on_the_line(
+    images, tmp_path, engine, use, monkeypatch
+):
+    use(engine)
+    monkeypatch.setattr(object_table, "OBJECTS", 0)
+    (result,) = segment([images / "one.tif"], tmp_path / "out")
+    assert result.status == "written"
+    assert "objects.csv lacks this image: objects are not measured" in result.message
+    assert not list((tmp_path / "out").glob("*.csv"))
+    segment([images / "one.tif"], tmp_path / "out")
+    assert engine.calls == ["one"]
 
 
 def test_labels_keep_the_voxel_size(images, tmp_path, engine, use):

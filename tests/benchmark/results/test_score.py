@@ -120,6 +120,10 @@ def test_each_file_is_decoded_once(answers, dataset, monkeypatch):
     score(dataset, SEGMENT, jobs)
     truths = [case.truth(SEGMENT)["instance-labels"] for case in dataset.cases]
     outputs = [job.folder / case.name / "output.tif" for case in dataset.cases for job in jobs]
+    images = [case.main(SEGMENT) for case in dataset.cases]  # for the tables of the objects
+    assert sorted(opened) == sorted(truths + outputs + images)
+    opened.clear()
+    score(dataset, SEGMENT, jobs)
     assert sorted(opened) == sorted(truths + outputs)  # no input: no metric of labels needs it
 
 
