@@ -79,6 +79,29 @@ def train_command(options: TrainOptions) -> None:
     train(options, console())
 
 
+@app.command("new")
+def new_command(
+    name: Annotated[str, typer.Argument(help="Of the algorithm, and of its folder.")],
+    task: Annotated[str, typer.Option(help="segment, enhance, synthesise or fuse.")] = "segment",
+) -> None:
+    """Start a new algorithm: a folder that builds, runs and passes its checks."""
+    from cytosuite.benchmark.commands.new import new
+
+    for folder in new(name, task):
+        typer.echo(f"written: {folder}")
+    typer.echo(f"next: cytosuite check {name}")
+
+
+@app.command("check")
+def check_command(
+    name: Annotated[str, typer.Argument(help="Name in algorithms/.")],
+) -> None:
+    """Check an algorithm against its contract, in seconds and without containers."""
+    from cytosuite.benchmark.commands.check import check_algorithm
+
+    raise typer.Exit(0 if check_algorithm(name, console()) else 1)
+
+
 @app.command("build")
 def build_command(
     algorithm: Annotated[str | None, typer.Argument(help="Names, comma-separated.")] = None,

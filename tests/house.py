@@ -293,3 +293,15 @@ def command(house, *words, timeout=300):
         timeout=timeout,
         check=False,
     )
+
+
+def pytest_in(house, *paths, timeout=300):
+    """Run tests in a house, with its own library, and return the finished process."""
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "--import-mode=importlib", *map(str, paths)],
+        cwd=house,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
