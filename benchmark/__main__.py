@@ -1,5 +1,6 @@
-"""The command line: ``cytosuite``, or ``python -m benchmark``."""
+"""The command line: ``cytosuite``, or ``python -m cytosuite.benchmark``."""
 
+import os
 import sys
 from functools import partial
 from json import dumps
@@ -7,9 +8,12 @@ from typing import Annotated, Literal
 
 import typer
 
+from cytosuite import __version__
+from cytosuite.benchmark.catalog import CACHE, CHECKOUT
 from cytosuite.benchmark.commands import making
 from cytosuite.benchmark.commands.console import console, names
 from cytosuite.benchmark.commands.options import (
+    AUTO,
     ApplyOptions,
     BenchmarkOptions,
     ScoreOptions,
@@ -22,16 +26,32 @@ from cytosuite.files import write_json
 
 app = typer.Typer(
     name="cytosuite",
-    help="Benchmark containerized algorithms on synthetic and real microscopy.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 INTERRUPTED = 130
+
+
+def _show_version(wanted: bool) -> None:
+    """Print the version and end the program, if that is wanted."""
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
 Device = Annotated[Literal["cpu", "cuda"], typer.Option(envvar="DEVICE", help="Which torch.")]
 BaseImage = Annotated[
     str | None, typer.Option(envvar="BASE_IMAGE", help="Image with Python 3.11 to build upon.")
 ]
+
+
+@app.callback()
+def common_options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")
+    ] = False,
+) -> None:
+    """Benchmark containerized algorithms on synthetic and real microscopy."""
 
 
 @app.command("benchmark")
@@ -57,7 +77,7 @@ def segment_command(options: ApplyOptions) -> None:
     from cytosuite.benchmark.catalog import algorithms, pick
 
     known = [name for name, found in algorithms().items() if found.task == "segment"]
-    pick("algorithm for the task segment", [options.algorithm], known)
+    pick("algorithm for the task segment", [options.algorithm], [*known, AUTO])
     _apply(options)
 
 
@@ -109,13 +129,14 @@ def build_command(
     base_image: BaseImage = None,
 ) -> None:
     """Build the containers of all or some algorithms."""
-    from cytosuite.benchmark.catalog import ROOT, algorithms, pick
+    from cytosuite.benchmark.catalog import algorithms, need_checkout, pick
     from cytosuite.benchmark.containers.build import Builder
     from cytosuite.benchmark.containers.daemon import need_docker
 
     chosen = pick("algorithm", names(algorithm), algorithms())
     say = partial(console().print, highlight=False, markup=False)
-    builder = Builder(need_docker(), ROOT, device, base_image, say)
+    root = need_checkout("a build of containers")
+    builder = Builder(need_docker(), root, device, base_image, say)
     for name in chosen:
         builder.build(name)
 
@@ -169,6 +190,8 @@ def _apply(options: ApplyOptions) -> None:
 
 def main() -> None:
     """Run the command line; a user's mistake is one line and its exit code."""
+    if not CHECKOUT:  # else numba would keep its loops in the installed package
+        os.environ.setdefault("NUMBA_CACHE_DIR", str(CACHE / "numba"))
     try:
         app()
     except CytosuiteError as error:

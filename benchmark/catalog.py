@@ -1,6 +1,7 @@
-"""Catalog of the checkout: its algorithms, datasets and recipes."""
+"""Catalog of the algorithms, datasets and recipes, and of the places where they lie."""
 
 import difflib
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
@@ -18,7 +19,34 @@ PACKAGE = Path(str(cytosuite.__file__)).resolve().parent
 # In a checkout the rooms lie beside the library, which links to them; in a wheel inside it.
 CHECKOUT = (PACKAGE / "benchmark").is_symlink()
 ROOT = PACKAGE.parent if CHECKOUT else PACKAGE
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cytosuite"
 Manifest = TypeVar("Manifest", AlgorithmManifest, DatasetManifest)
+
+
+def workplace() -> Path:
+    """Return the folder in which commands write: the checkout or, of a wheel, the current one."""
+    return ROOT if CHECKOUT else Path.cwd()
+
+
+def need_checkout(purpose: str) -> Path:
+    """Return the folder of the checkout.
+
+    Parameters
+    ----------
+    purpose : str
+        Subject of the message: ``a build of containers``.
+
+    Raises
+    ------
+    InputError
+        If cytosuite is installed from a wheel.
+    """
+    if not CHECKOUT:
+        raise InputError(
+            f"{purpose} needs a checkout of the repository (git clone, then make benchmark); "
+            f"this is the installed package in {PACKAGE}, which runs with --engine process"
+        )
+    return ROOT
 
 
 def algorithms(root: Path = ROOT) -> dict[str, AlgorithmManifest]:

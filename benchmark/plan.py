@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from cytosuite.benchmark.catalog import ROOT
+from cytosuite.benchmark.catalog import PACKAGE
 from cytosuite.benchmark.containers.sources import runtime_digest
 from cytosuite.benchmark.data.dataset import Case, Dataset
 from cytosuite.benchmark.engines.outcome import PASSING, Engine
@@ -31,6 +31,8 @@ class Job:
         The cases to run.
     present : int
         Number of cases whose results are there.
+    named : bool
+        Whether the user names the model.
     """
 
     algorithm: AlgorithmManifest
@@ -38,6 +40,7 @@ class Job:
     folder: Path
     missing: tuple[Case, ...]
     present: int
+    named: bool = False
 
 
 def plan(
@@ -78,7 +81,8 @@ def plan(
         missing = tuple(
             case for case in dataset.cases if not _is_done(folder / case.name, key, retry)
         )
-        jobs.append(Job(algorithm, key, folder, missing, len(dataset.cases) - len(missing)))
+        present, named = len(dataset.cases) - len(missing), algorithm.name in engine.models
+        jobs.append(Job(algorithm, key, folder, missing, present, named))
     return jobs
 
 
@@ -96,7 +100,7 @@ def job_key(fingerprint: str, algorithm: str, engine: Engine) -> str:
     """
     content = {
         "dataset": fingerprint,
-        "source": runtime_digest(ROOT, algorithm),
+        "source": runtime_digest(PACKAGE, algorithm),
         "engine": engine.name,
         "identity": engine.identity(algorithm),
     }

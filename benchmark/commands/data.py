@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from types import MappingProxyType
 
 from rich.console import Console
 
@@ -15,22 +16,44 @@ from cytosuite.benchmark.data.recipe import Recipe
 from cytosuite.benchmark.engines.choose import choose
 from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.outcome import Engine
+from cytosuite.benchmark.engines.packages import need_packages
+from cytosuite.benchmark.models import Models
 
 
-def start_engine(options: RunOptions, needed: Sequence[str], console: Console) -> Engine:
-    """Return the engine, with the images of the needed algorithms built where it uses any.
+def start_engine(
+    options: RunOptions,
+    needed: Sequence[str],
+    console: Console,
+    models: Models = MappingProxyType({}),
+) -> Engine:
+    """Return the engine, ready for the needed algorithms, with the models that the user names.
 
     Raises
     ------
     InputError
-        If the engine cannot be used, an image is stale or cannot be built.
+        If the engine cannot be used; see also `need`.
     """
     engine, sentence = choose(options.engine, options.device)
+    engine.models = models
+    console.print(sentence, highlight=False, markup=False)
+    need(engine, options, needed, console)
+    return engine
+
+
+def need(engine: Engine, options: RunOptions, needed: Sequence[str], console: Console) -> None:
+    """Build the images of algorithms, or look for the packages that they import.
+
+    Raises
+    ------
+    InputError
+        If an image is stale or cannot be built, or a plain process would miss a package.
+    """
     say = partial(console.print, highlight=False, markup=False)
-    say(sentence)
     if isinstance(engine, DockerEngine):
         Builder(engine.client, ROOT, options.device, options.base_image, say).ensure(needed)
-    return engine
+    else:
+        for name in needed:
+            need_packages(name)
 
 
 def make(

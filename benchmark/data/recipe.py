@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from cytosuite.benchmark.catalog import ROOT, dataset_manifests, pick
+from cytosuite.benchmark.catalog import PACKAGE, dataset_manifests, pick
 from cytosuite.benchmark.data.simulated import Simulated, files, simulated, sources
 from cytosuite.datasets.folder.collect import Item, collect
 from cytosuite.datasets.folder.load import load
@@ -23,7 +23,7 @@ from cytosuite.files import digest
 from cytosuite.tasks import LABELS
 
 # The modules that decide the bytes on disk.
-WRITERS = tuple(ROOT / "cytosuite" / f"{name}.py" for name in ("formats", "interface", "tiff"))
+WRITERS = tuple(PACKAGE / f"{name}.py" for name in ("formats", "interface", "tiff"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ def _simulated_recipe(made: Simulated, wanted: DataRequest) -> Recipe:
         "source": sources(name),
         "numpy": np.__version__,
     }
-    content = record | {"cases": made.cases, "writers": digest(WRITERS, ROOT)}
+    content = record | {"cases": made.cases, "writers": digest(WRITERS, PACKAGE)}
     streams = np.random.SeedSequence(wanted.seed).spawn(made.cases)
     width = max(2, len(str(made.cases)))
     makers = tuple(
@@ -184,7 +184,8 @@ def _folder_recipe(wanted: DataRequest) -> Recipe:
     paths = [path for item in found.items for path in (item.image, *item.files.values())]
     content: dict[str, Any] = {
         "source": digest(
-            [ROOT / "datasets" / "folder", ROOT / "datasets" / "conditions.py", *WRITERS], ROOT
+            [PACKAGE / "datasets" / "folder", PACKAGE / "datasets" / "conditions.py", *WRITERS],
+            PACKAGE,
         ),
         "files": digest(paths, folder),
         "sockets": [[item.name, item.socket, *item.files] for item in found.items],

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from cytosuite.benchmark.catalog import ROOT, dataset_manifests, pick, recipes
+from cytosuite.benchmark.catalog import PACKAGE, dataset_manifests, pick, recipes
 from cytosuite.errors import InputError
 from cytosuite.files import digest
 from cytosuite.manifest import DatasetManifest, parse, read_recipe
@@ -92,7 +92,7 @@ def simulated(
 
 def sources(name: str) -> str:
     """Return the digest of the code that simulates a dataset: its folder and the shared ones."""
-    folder = ROOT / "datasets"
+    folder = PACKAGE / "datasets"
     shared = [
         path.parent for path in folder.glob("*/__init__.py") if path.parent.name not in BYSTANDERS
     ]
@@ -103,7 +103,7 @@ def sources(name: str) -> str:
         for path in room.rglob("*.py")
         if not BYSTANDERS & set(path.relative_to(room).parts)
     ]
-    return digest([*folder.glob("*.py"), *modules], ROOT)
+    return digest([*folder.glob("*.py"), *modules], PACKAGE)
 
 
 def files(parameters: BaseModel) -> dict[str, str]:

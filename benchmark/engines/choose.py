@@ -1,5 +1,6 @@
 """Choose the engine: containers where a Docker daemon answers, else plain processes."""
 
+from cytosuite.benchmark.catalog import CHECKOUT, need_checkout
 from cytosuite.benchmark.containers.daemon import find_docker
 from cytosuite.benchmark.containers.images import Device
 from cytosuite.benchmark.engines.docker import DockerEngine
@@ -27,6 +28,11 @@ def choose(wanted: str, device: Device = "cpu") -> tuple[Engine, str]:
         return ProcessEngine(), "engine: process, as asked (plain processes, no isolation)"
     if wanted not in {"auto", "docker"}:
         raise InputError(f"ENGINE must be auto, docker or process, found {wanted!r}")
+    if wanted == "docker":
+        need_checkout("ENGINE=docker")
+    if not CHECKOUT:
+        why = "an installed package, containers are built from a checkout"
+        return ProcessEngine(), f"engine: process (plain processes: {why})"
     found = find_docker()
     if not isinstance(found, str):
         why = "as asked" if wanted == "docker" else "a Docker daemon answers"

@@ -1,0 +1,91 @@
+"""Packages that an algorithm imports, and those of them that are not installed."""
+
+import ast
+import re
+import sys
+from importlib.metadata import PackageNotFoundError, requires
+from importlib.util import find_spec
+from pathlib import Path
+
+from cytosuite.benchmark.catalog import PACKAGE
+from cytosuite.errors import InputError
+
+
+def imported(module: str, package: Path = PACKAGE) -> set[str]:
+    """Return the packages of others that a module of ours needs to be imported.
+
+    Parameters
+    ----------
+    module : str
+        Like ``cytosuite.algorithms.watershed.predict``.
+    package : Path
+        The folder ``cytosuite``.
+
+    Returns
+    -------
+    set of str
+        Top-level names, of Python's own library none. Our modules are read and followed, nothing
+        is imported. An import within a function does not count: a format that needs it may never
+        be met.
+    """
+    found: set[str] = set()
+    seen, todo = set[str](), {module}
+    while todo - seen:
+        seen.add(name := (todo - seen).pop())
+        path = _file(name, package)
+        for node in ast.parse(path.read_bytes()).body if path is not None else ():
+            if isinstance(node, ast.Import):
+                names = {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                names = {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
+            else:
+                continue
+            todo |= {name for name in names if name.split(".")[0] == "cytosuite"}
+            found |= {name.split(".")[0] for name in names}
+    return found - {"cytosuite", *sys.stdlib_module_names}
+
+
+def need_packages(algorithm: str, part: str = "predict") -> None:
+    """Check that all packages which an algorithm imports are installed.
+
+    Parameters
+    ----------
+    algorithm : str
+        Its name.
+    part : str
+        The module in its folder that is needed: ``predict`` or ``training.train``.
+
+    Raises
+    ------
+    InputError
+        If one is missing; the message names the extra that brings it.
+    """
+    needed = imported(f"cytosuite.algorithms.{algorithm}.{part}")
+    missing = sorted(name for name in needed if find_spec(name) is None)
+    if not missing:
+        return
+    extras = {extra for name in missing if (extra := _extra(name))}
+    wanted = f"'cytosuite[{','.join(sorted(extras))}]'" if extras else " ".join(missing)
+    raise InputError(
+        f"{algorithm} needs {', '.join(missing)}, not installed here: pip install {wanted}, "
+        "or name another algorithm; for the small CPU build of torch see README.md, Install"
+    )
+
+
+def _file(module: str, package: Path) -> Path | None:
+    """Return the file of one of our modules, None for a name within a module."""
+    path = package.joinpath(*module.split(".")[1:])
+    return next((p for p in (path.with_suffix(".py"), path / "__init__.py") if p.is_file()), None)
+
+
+def _extra(name: str) -> str | None:
+    """Return the extra of ours that brings a package, None if there is none."""
+    try:
+        lines = requires("cytosuite") or []
+    except PackageNotFoundError:
+        return None
+    for line in lines:
+        found = re.fullmatch(r"([\w.-]+).*extra == [\"'](\w+)[\"'].*", line)
+        if found and found[1].lower() == name and found[2] != "dev":
+            return found[2]
+    return None

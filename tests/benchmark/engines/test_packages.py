@@ -1,0 +1,85 @@
+"""The packages of others that an algorithm needs, read from its imports."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from cytosuite.benchmark.catalog import algorithms
+from cytosuite.benchmark.engines import packages
+from cytosuite.benchmark.engines.packages import imported, need_packages
+from cytosuite.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+def package(tmp_path):
+    """Return a package of three modules, one of which imports within a function."""
+    for name, text in {
+        "__init__.py": "",
+        "algorithms/mine/__init__.py": "import json, heavy.parts",
+        "algorithms/mine/predict.py": "from cytosuite.algorithms.mine import near\nimport cytosuite.core",
+        "algorithms/mine/near.py": "from cytosuite.algorithms.mine import predict\nfrom light import x",
+        "core.py": "def later():\n    import seldom\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def test_imports_are_followed_and_those_of_functions_are_not(package):
+    assert imported("cytosuite.algorithms.mine.predict", package) == {"heavy", "light"}
+
+
+def test_nothing_is_needed_by_a_module_that_is_not_there(package):
+    assert imported("cytosuite.algorithms.other.predict", package) == set()
+
+
+def test_a_classical_algorithm_needs_no_torch():
+    assert "torch" not in imported("cytosuite.algorithms.watershed.predict")
+    assert "torch" in imported("cytosuite.algorithms.cellpose3d.predict")
+
+
+@pytest.fixture
+def without_torch(monkeypatch):
+    """Hide torch and MONAI."""
+    real = packages.find_spec
+    hidden = {"torch", "monai"}
+    monkeypatch.setattr(packages, "find_spec", lambda name: None if name in hidden else real(name))
+
+
+@pytest.mark.parametrize("part", ["predict", "training.train"])
+def test_a_missing_package_is_one_line_with_the_extra(without_torch, part):
+    with pytest.raises(InputError, match="cellpose3d needs monai, torch, not installed") as caught:
+        need_packages("cellpose3d", part)
+    assert "pip install 'cytosuite[networks]'" in str(caught.value)
+
+
+def test_a_package_of_no_extra_is_named_itself(monkeypatch):
+    monkeypatch.setattr(packages, "imported", lambda module: {"nowhere_to_be_found"})
+    with pytest.raises(InputError, match="pip install nowhere_to_be_found, or"):
+        need_packages("watershed")
+
+
+def test_an_algorithm_with_all_it_needs_is_let_through(without_torch):
+    need_packages("watershed")
+
+
+@pytest.mark.parametrize("algorithm", sorted(algorithms()))
+def test_a_container_carries_what_its_algorithm_imports(algorithm):
+    lines = (ROOT / "docker" / "requirements.in").read_text().splitlines()
+    carried = {re.split("[=<>]", line)[0].lower() for line in lines if line[:1] != "#"}
+    distributions = {"skimage": "scikit-image", "pil": "pillow"}
+    needed = {name.lower() for name in imported(f"cytosuite.algorithms.{algorithm}.predict")}
+    assert {distributions.get(name, name) for name in needed} <= carried
+
+
+def test_the_extra_for_networks_holds_what_a_network_imports_beyond_the_rest():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extra = {line.split(">=")[0] for line in project["optional-dependencies"]["networks"]}
+    needed = imported("cytosuite.algorithms.cellpose3d.training.train")
+    needed |= imported("cytosuite.algorithms.cellpose3d.predict")
+    main = {line.split(">=")[0].lower() for line in project["dependencies"]} | {"skimage", "pil"}
+    assert {name for name in needed if name.lower() not in main} == extra

@@ -1,0 +1,52 @@
+"""Places of a checkout and of an installed package."""
+
+from pathlib import Path
+
+import pytest
+
+from cytosuite.benchmark import catalog
+from cytosuite.benchmark.engines import choose as choosing
+from cytosuite.benchmark.engines.choose import choose
+from cytosuite.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def installed(monkeypatch, tmp_path):
+    """Make the program believe that it comes from a wheel; the current folder is a new one."""
+    monkeypatch.setattr(catalog, "CHECKOUT", False)
+    monkeypatch.setattr(choosing, "CHECKOUT", False)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_checkout_is_known_and_is_where_commands_write():
+    assert catalog.CHECKOUT
+    assert catalog.ROOT == catalog.workplace() == catalog.need_checkout("a test") == ROOT
+    assert catalog.PACKAGE == ROOT / "cytosuite"
+
+
+def test_a_wheel_writes_into_the_current_folder(installed, tmp_path):
+    assert catalog.workplace() == tmp_path
+
+
+def test_containers_need_a_checkout(installed):
+    with pytest.raises(
+        InputError, match="a build of containers needs a checkout .*installed package"
+    ):
+        catalog.need_checkout("a build of containers")
+    with pytest.raises(InputError, match="ENGINE=docker needs a checkout"):
+        choose("docker")
+
+
+def test_a_wheel_says_why_it_uses_processes(installed, monkeypatch):
+    monkeypatch.setattr(choosing, "find_docker", lambda: pytest.fail("no daemon is asked"))
+    engine, sentence = choose("auto")
+    assert engine.name == "process"
+    assert "an installed package, containers are built from a checkout" in sentence
+
+
+def test_rooms_are_links_within_the_library():
+    for room in ("algorithms", "benchmark", "datasets", "weights"):
+        assert (catalog.PACKAGE / room).resolve() == ROOT / room
+        assert not (catalog.PACKAGE / room).readlink().is_absolute()

@@ -1,0 +1,168 @@
+"""The wheel: its files, and its commands outside of a checkout beside another package called datasets."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from cytosuite.files import visible_files
+
+pytest.importorskip("setuptools")
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOMS = ("algorithms", "benchmark", "datasets", "weights")
+ELSEWHERE = {"Dockerfile"}  # of an algorithm: containers are built from a checkout
+LEFT_OUT = shutil.ignore_patterns("kernels", "__pycache__", "*.part")
+
+
+def _pip(*words, **options):
+    command = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *words]
+    return subprocess.run(
+        list(map(str, command)), check=True, capture_output=True, timeout=300, **options
+    )
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """Return the wheel of a copy of this checkout."""
+    copy = tmp_path_factory.mktemp("checkout")
+    for room in ("cytosuite", *ROOMS):
+        shutil.copytree(ROOT / room, copy / room, symlinks=True, ignore=LEFT_OUT)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, copy)
+    # As a user's own build: caches and old results lie about, and stay behind.
+    (copy / "algorithms/watershed/kernels").mkdir()
+    (copy / "algorithms/watershed/kernels/index.json").write_text("{}")
+    out = tmp_path_factory.mktemp("dist")
+    _pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", out, copy)
+    (path,) = out.glob("cytosuite-*.whl")
+    return path
+
+
+@pytest.fixture(scope="module")
+def site(wheel, tmp_path_factory):
+    """Return a folder with the wheel installed, and somebody else's packages."""
+    folder = tmp_path_factory.mktemp("site")
+    _pip("install", "--no-deps", "--target", folder, wheel)
+    for name in ROOMS:
+        (folder / name).mkdir()
+        (folder / name / "__init__.py").write_text("OWNER = 'somebody else'\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def command(site, tmp_path_factory):
+    """Return a function that runs the installed program in an empty folder, and this folder."""
+    away = tmp_path_factory.mktemp("away")
+
+    def command(*words):
+        return subprocess.run(
+            [sys.executable, site / "bin" / "cytosuite", *map(str, words)],
+            cwd=away,
+            env={**os.environ, "PYTHONPATH": str(site), "XDG_CACHE_HOME": str(away / "cache")},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    return command, away
+
+
+def test_the_wheel_holds_every_file_of_the_rooms_and_no_other(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    ours = {name for name in names if name.startswith("cytosuite/")}
+    assert {name.split("/")[0] for name in names - ours} == {
+        wheel.stem.rsplit("-", 3)[0] + ".dist-info"
+    }
+    wanted = {path.relative_to(ROOT / "cytosuite") for path in visible_files(ROOT / "cytosuite")}
+    kept = {path for path in wanted if not {"kernels", *ELSEWHERE} & set(path.parts)}
+    assert ours == {f"cytosuite/{path.as_posix()}" for path in kept}
+    assert "cytosuite/py.typed" in ours
+    assert any(name.endswith(".safetensors") for name in ours)
+
+
+def test_the_command_finds_its_packages_without_an_extra():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    main = {re.split("[>=]", line)[0] for line in project["dependencies"]}
+    assert {"typer", "rich", "pandas", "numba", "jinja2", "docker", "tomlkit"} <= main
+    assert not {"torch", "monai"} & main
+
+
+def test_other_packages_called_like_our_rooms_stay_what_they_are(site):
+    code = "import datasets, benchmark, algorithms, weights, cytosuite.datasets.sample, cytosuite.benchmark\n"
+    code += "assert {m.OWNER for m in (datasets, benchmark, algorithms, weights)} == {'somebody else'}\n"
+    code += "import cytosuite; print(cytosuite.__file__)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=site.parent,
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout.strip() == str(site / "cytosuite" / "__init__.py")
+
+
+def test_simulate_segment_and_score_work_outside_of_a_checkout(command, site):
+    run, away = command
+    before = set(visible_files(site))
+    small = "image.shape=[16,64,64] tissue.n_nuclei=4"
+    words = ("spheroid", "--size", "mini", "--cases", 1, "--set", small, "--out", "data")
+    done = run("simulate", *words)
+    assert done.returncode == 0, done.stderr
+    assert (away / "runs" / "datasets").is_dir()
+    done = run("segment", "data/images", "--out", "labels", "--algorithm", "watershed")
+    assert done.returncode == 0, done.stderr
+    assert "an installed package, containers are built from a checkout" in done.stdout
+    assert json.loads((away / "labels" / "spheroid_01.json").read_text())["objects"] >= 3
+    done = run("score", "--truth", "data/labels", "--prediction", "labels", "--json", "-")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["case"]["spheroid_01"]["DET"] > 0.7
+    assert set(visible_files(site)) == before
+    assert not list(site.rglob("*.nbi")), "numba's loops belong into the cache of the user"
+    assert list((away / "cache").rglob("*.nbi"))
+
+
+def test_a_network_of_the_wheel_finds_its_weights(command):
+    pytest.importorskip("torch")
+    run, away = command
+    done = run("simulate", "spheroid", "--size", "mini", "--cases", 1, "--out", "net")
+    assert done.returncode == 0, done.stderr
+    done = run("segment", "net/images", "--out", "deep", "--algorithm", "cellpose3d")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads((away / "deep" / "spheroid_01.json").read_text())["model"].endswith("-3d")
+
+
+def test_version_and_completion(command):
+    run, _ = command
+    assert re.fullmatch(r"\d+\.\d+\.\d+\n", run("--version").stdout)
+    assert "cytosuite" in run("--show-completion", "bash").stdout
+    assert "--install-completion" in run("--help").stdout
+
+
+def _build(_):
+    """a build of containers needs a checkout of the repository"""
+    return ("build",)
+
+
+def _containers(_):
+    """ENGINE=docker needs a checkout of the repository"""
+    return "benchmark", "spheroid", "--engine", "docker"
+
+
+@pytest.mark.parametrize("mistake", [_build, _containers], ids=lambda made: made.__name__)
+def test_containers_are_refused_in_one_line(command, mistake):
+    done = command[0](*mistake(None))
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert mistake.__doc__ in line
