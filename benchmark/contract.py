@@ -219,6 +219,10 @@ def _outputs(root: Path, manifest: AlgorithmManifest, run: Run) -> Iterator[Chec
             else:
                 yield Check(f"{words}: outputs", "FAIL", " ".join(str(error).split()))
             continue
+        if axes not in served:
+            reason = f"gave outputs, though no model card describes images with axes {axes}"
+            yield Check(f"{words}: refused, as no model is made for it", "FAIL", reason)
+            continue
         title = f"{words}: outputs with the input's geometry"
         yield _judged(title, _geometry, manifest, inputs, outputs)
         yield _judged(f"{words}: the same again", _repeats, inputs, outputs, run)

@@ -182,6 +182,9 @@ def test_images_that_no_card_is_made_for_may_be_refused_but_no_others(root):
     _only(_failed(root, refuses), "2D: outputs", "no model for planes")
     _card(root, describes={"axes": "ZYX"})
     assert _failed(root, refuses) == {}
+    title = "2D: refused, as no model is made for it"
+    _only(_failed(root), title, "no model card describes images with axes YX")
+    _card(root, describes={})
     _only(_failed(root, _refuses("ZYX", InputError("no"))), "3D: outputs", "no")
 
 
