@@ -1,9 +1,9 @@
 """The record of one case of one algorithm: ``record.json`` next to its outputs."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -13,6 +13,7 @@ from cytosuite.files import read_json, write_json
 
 LIMIT_BYTES = 100_000
 LIMIT_LINES, LIMIT_LINE = 20, 300
+SHOWN = 3  # names in a line for many cases
 
 
 class ModelChoice(BaseModel):
@@ -22,17 +23,27 @@ class ModelChoice(BaseModel):
 
     cost: float | None = None
     terms: dict[str, float] = {}
+    by: Literal["metadata", "user"] = "metadata"
     fallback: bool = False
     broken: tuple[str, ...] = ()
     sources: dict[str, str] = {}
 
     @classmethod
-    def of(cls, reported: Mapping[str, Any]) -> "ModelChoice":
-        """Return the choice in a container's report; an empty one if that makes no sense."""
+    def of(cls, reported: Mapping[str, Any], *, named: bool = False) -> "ModelChoice":
+        """Return the choice in a container's report, empty if that makes no sense.
+
+        Parameters
+        ----------
+        reported : mapping
+            Report of a container.
+        named : bool
+            Whether the user names the model.
+        """
+        by = {"by": "user" if named else "metadata"}
         try:
-            return cls.model_validate(dict(reported))
+            return cls.model_validate({**reported, **by})
         except ValidationError:
-            return cls()
+            return cls.model_validate(by)
 
 
 class Record(BaseModel):
@@ -103,6 +114,40 @@ def warnings_in(reported: Mapping[str, Any]) -> tuple[str, ...]:
         else []
     )
     return tuple(line[:LIMIT_LINE] for line in lines if line)[:LIMIT_LINES]
+
+
+def grouped(warnings: Mapping[str, Sequence[str]], noun: str) -> list[str]:
+    """Return the warnings of many cases, a line for each kind: the words before the colon.
+
+    Parameters
+    ----------
+    warnings : mapping of str to sequence of str
+        By name of the case.
+    noun : str
+        Its kind: ``image``, ``case``.
+
+    Examples
+    --------
+    >>> grouped({"a": ["size assumed: 1 µm"], "b": ["size assumed: 2 µm"]}, "image")
+    ['size assumed in 2 images (a, b): 1 µm, and others']
+    """
+    found: dict[str, dict[str, str]] = {}
+    for name, lines in warnings.items():
+        for kind, _, finding in (line.partition(": ") for line in lines):
+            found.setdefault(kind, {})[name] = finding
+    return [_as_line(kind, own, noun) for kind, own in found.items()]
+
+
+def _as_line(kind: str, findings: Mapping[str, str], noun: str) -> str:
+    """Return the findings of one kind, by name of the case, as a line."""
+    many = f"{len(findings)} {noun}{'s' if len(findings) > 1 else ''}"
+    names = ", ".join([*list(findings)[:SHOWN], *(["..."] if len(findings) > SHOWN else [])])
+    first, *others = dict.fromkeys(findings.values())
+    return (
+        f"{kind} in {many} ({names})"
+        + (f": {first}" if first else "")
+        + (", and others" if others else "")
+    )
 
 
 def refuse_constant(constant: str) -> None:

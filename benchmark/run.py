@@ -5,10 +5,19 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from cytosuite.benchmark.data.dataset import Case
-from cytosuite.benchmark.engines.outcome import Api, Engine, Limits, Outcome, Session, StartError
+from cytosuite.benchmark.engines.outcome import (
+    Api,
+    Engine,
+    Limits,
+    Outcome,
+    Session,
+    Shown,
+    StartError,
+)
 from cytosuite.benchmark.plan import Job
 from cytosuite.benchmark.record import ModelChoice, Record, container_report, warnings_in
 from cytosuite.benchmark.validate import BadOutput, check, survey
@@ -18,6 +27,7 @@ from cytosuite.formats import header
 from cytosuite.tasks import Task
 
 Report = Callable[[str, str, str], None]  # algorithm, case, status
+Inside = Callable[[str, str, float | None], None]  # algorithm, case, share of it that is done
 
 
 @contextmanager
@@ -40,7 +50,15 @@ def claimed(run_folder: Path) -> Iterator[None]:
         yield
 
 
-def run_job(job: Job, task: Task, engine: Engine, limits: Limits, api: Api, report: Report) -> None:
+def run_job(
+    job: Job,
+    task: Task,
+    engine: Engine,
+    limits: Limits,
+    api: Api,
+    report: Report,
+    inside: Inside = lambda *_: None,
+) -> None:
     """Run the missing cases of a job.
 
     Parameters
@@ -57,6 +75,9 @@ def run_job(job: Job, task: Task, engine: Engine, limits: Limits, api: Api, repo
         ``serve`` or ``exec``.
     report : callable
         Called with algorithm, case and status after each case.
+    inside : callable, optional
+        Called with algorithm, case and the share in [0, 1] of it that is done: None when a case
+        begins, then as often as the algorithm says.
 
     Notes
     -----
@@ -71,7 +92,9 @@ def run_job(job: Job, task: Task, engine: Engine, limits: Limits, api: Api, repo
     try:
         with engine.session(name, job.folder / ".session", limits, api) as session:
             while pending:
-                status = _run_case(job, pending[0], task, session, limits)
+                inside(name, pending[0].name, None)
+                shown = partial(inside, name, pending[0].name)
+                status = _run_case(job, pending[0], task, session, limits, shown)
                 report(name, pending.pop(0).name, status)
     except StartError as error:
         failed = Outcome("non-zero exit", 0.0, None, None, str(error))
@@ -82,14 +105,16 @@ def run_job(job: Job, task: Task, engine: Engine, limits: Limits, api: Api, repo
             report(name, case.name, failed.status)
 
 
-def _run_case(job: Job, case: Case, task: Task, session: Session, limits: Limits) -> str:
+def _run_case(
+    job: Job, case: Case, task: Task, session: Session, limits: Limits, shown: Shown
+) -> str:
     """Run one case, look at its outputs and keep the valid ones; return its status."""
     with atomic(job.folder / case.name) as temporary:
         raw = temporary / "raw"
         raw.mkdir(parents=True)
         log = temporary / "log.txt"
         log.touch()
-        outcome = session.predict(case.input(task), raw, log)
+        outcome = session.predict(case.input(task), raw, log, shown)
         outputs: dict[str, str] = {}
         if outcome.status == "ok":
             try:
@@ -148,6 +173,6 @@ def _finish(
         peak_memory=outcome.peak_memory,
         outputs=dict(outputs),
         model=str(reported.get("model", "")),
-        selection=ModelChoice.of(reported),
+        selection=ModelChoice.of(reported, named=job.named),
         warnings=warnings_in(reported),
     ).write(folder)

@@ -5,57 +5,50 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import NamedTuple
 
-import numpy as np
 from rich.console import Console
 
 from cytosuite.benchmark.catalog import algorithms, pick
-from cytosuite.benchmark.commands.data import start_engine
-from cytosuite.benchmark.commands.options import ApplyOptions
+from cytosuite.benchmark.commands.applied import (
+    Applied,
+    clear,
+    failed,
+    join_objects,
+    recorded,
+    summary,
+    there_already,
+    write_applied,
+)
+from cytosuite.benchmark.commands.data import need, start_engine
+from cytosuite.benchmark.commands.options import AUTO, ApplyOptions
 from cytosuite.benchmark.data.dataset import Case, make_case
 from cytosuite.benchmark.engines.outcome import Engine
-from cytosuite.benchmark.pictures.preview import write_result
+from cytosuite.benchmark.models import (
+    Models,
+    choice_digest,
+    choose_algorithm,
+    named_models,
+    preferred,
+)
 from cytosuite.benchmark.plan import Job, job_key
-from cytosuite.benchmark.record import Record, read_record
-from cytosuite.benchmark.results.objects import FILE, joined, write_objects
+from cytosuite.benchmark.results.objects import FILE
 from cytosuite.benchmark.run import run_job
 from cytosuite.datasets.folder.collect import Item, collect
 from cytosuite.datasets.folder.load import load
-from cytosuite.errors import InputError
-from cytosuite.files import atomic, digest, read_json, remove, write_json
-from cytosuite.formats import read, write
-from cytosuite.tasks import TASKS, Socket
-from cytosuite.volume import Scalar, Volume
+from cytosuite.errors import CytosuiteError, InputError
+from cytosuite.files import digest, remove
+from cytosuite.interface import read_case
+from cytosuite.manifest import AlgorithmManifest as Manifest
+from cytosuite.select import describe
+from cytosuite.tasks import TASKS
+from cytosuite.volume import Scalar
 
-OBJECTS = f"-{FILE}"  # after the name of an image
-Status = Literal["written", "there already", "failed"]
-
-
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """The result for one image.
-
-    Parameters
-    ----------
-    image : Path
-        The file.
-    output : Path
-        ``<out>/<name>.tif``: the first output.
-    status : str
-        ``written``, ``there already`` or ``failed``.
-    message : str
-        Number of objects and model, or the reason of a failure.
-    """
-
-    image: Path
-    output: Path
-    status: Status
-    message: str
+SEGMENT = "segment"  # the task in which an algorithm can be chosen by the image
 
 
 def apply(options: ApplyOptions, console: Console | None = None) -> list[Applied]:
@@ -87,17 +80,21 @@ def apply(options: ApplyOptions, console: Console | None = None) -> list[Applied
     """
     console = console or Console(quiet=True)
     say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
-    known = algorithms()
-    (name,) = pick("algorithm", [options.algorithm], known)
     if options.diameter is not None and not options.diameter > 0:
         raise InputError(f"diameter must be a positive number of µm, found {options.diameter}")
-    items = _items(options.images, options.out, known[name].task)
-    engine = start_engine(options, [name], console)
-    keys = {item.name: job_key(_fingerprint(item, options), name, engine) for item in items}
+    candidates, models = _candidates(options)
+    names = [candidate.name for candidate in candidates]
+    items = _items(options.images, options.out, candidates[0].task)
+    before = {item.name: recorded(options.out, item.name) for item in items}
+    met = {str(found["algorithm"]) for found in before.values() if found} & set(names)
+    engine = start_engine(options, sorted(met) if names[1:] else names, console, models)
+    keys = _Keys({item.name: _fingerprint(item, options, candidates) for item in items}, engine)
     results = {
-        item.name: Applied(item.image, options.out / f"{item.name}.tif", "there already", "")
+        item.name: there_already(item, options.out, found)
         for item in items
-        if _is_there(options.out, item.name, keys[item.name])
+        if (found := before[item.name])
+        and found["algorithm"] in names
+        and found["key"] == keys.of(item.name, found["algorithm"])
     }
     if results:
         say(f"{len(results)} of {len(items)} images are done already")
@@ -105,12 +102,22 @@ def apply(options: ApplyOptions, console: Console | None = None) -> list[Applied
     def finish(item: Item, done: Applied) -> None:
         """Keep and show the result of one image."""
         results[item.name] = done
-        say(f"{len(results)} of {len(items)}: {done.image.name}: {done.status}: {done.message}")
+        say(f"{len(results)} of {len(items)}: {done.line}")
 
     todo = [item for item in items if item.name not in results]
-    _run_all(todo, keys, options, engine, finish)
-    _join_objects(items, options.out)
-    return [results[item.name] for item in items]
+    if todo and any(socket.kind == "labels" for socket in TASKS[candidates[0].task].outputs):
+        remove(options.out / FILE)  # of all images, written anew at the end
+    with _workspace(options.out) as folder:
+        chosen = _prepare(todo, folder, candidates, options, models, finish)
+        need(engine, options, list(chosen), console)
+        for candidate in candidates:
+            if made := chosen.get(candidate.name):
+                _run(candidate, made, folder, options, engine, keys, finish)
+    join_objects(items, options.out)
+    done = [results[item.name] for item in items]
+    for line in summary(done):
+        say(line)
+    return done
 
 
 def _items(images: Sequence[Path], out: Path, task: str) -> list[Item]:
@@ -146,63 +153,17 @@ def _metadata(options: ApplyOptions) -> dict[str, Scalar]:
     return {key: value for key, value in given.items() if value is not None}
 
 
-def _fingerprint(item: Item, options: ApplyOptions) -> str:
-    """Return the digest of an image, its further files, and the facts that the user gives."""
+def _fingerprint(item: Item, options: ApplyOptions, candidates: Sequence[Manifest]) -> str:
+    """Return the digest of an image, its further files, and all that decides its algorithm."""
     files = {"main": item.image, **item.files}
-    content = {
+    content: dict[str, object] = {
         "files": {slug: digest([path], path.parent) for slug, path in files.items()},
         "spacing": options.spacing,
         **_metadata(options),
     }
+    if len(candidates) > 1:
+        content["candidates"] = [choice_digest(candidate.name) for candidate in candidates]
     return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _is_there(out: Path, name: str, key: str) -> bool:
-    """Return whether the output of an image is there, under the same key."""
-    if not (out / f"{name}.json").is_file() or not (out / f"{name}.tif").is_file():
-        return False
-    try:
-        found = read_json(out / f"{name}.json")
-    except InputError:
-        return False
-    if not isinstance(found, dict) or found.get("key") != key:
-        return False
-    measured = "objects" in found and "objects_table" not in found
-    return not measured or (out / f"{name}{OBJECTS}").is_file()
-
-
-def _run_all(
-    items: Sequence[Item],
-    keys: Mapping[str, str],
-    options: ApplyOptions,
-    engine: Engine,
-    finish: Callable[[Item, Applied], None],
-) -> None:
-    """Make a case of each image, run them, and write each result as it comes."""
-    manifest = algorithms()[options.algorithm]
-    if items and any(socket.kind == "labels" for socket in TASKS[manifest.task].outputs):
-        remove(options.out / FILE)  # of all images, written anew at the end
-    with _workspace(options.out) as folder:
-        made: dict[Case, Item] = {}
-        for item in items:
-            for suffix in (".json", ".tif", ".png", OBJECTS):
-                remove(options.out / f"{item.name}{suffix}")
-            case = Case(item.name, folder / "cases" / item.name)
-            try:
-                make_case(case, partial(load, item, options.spacing, _metadata(options)), {})
-                made[case] = item
-            except InputError as error:
-                finish(item, _failed(item, options.out, str(error)))
-        job = Job(manifest, "", folder / "results", tuple(made), 0)
-
-        def take(algorithm: str, name: str, status: str) -> None:
-            """Write the result of one image."""
-            del algorithm, status
-            case = Case(name, folder / "cases" / name)
-            finish(made[case], _write(made[case], case, job, keys[name], options))
-
-        limits = options.limits(manifest)
-        run_job(job, TASKS[manifest.task], engine, limits, options.api, take)
 
 
 @contextmanager
@@ -217,91 +178,74 @@ def _workspace(out: Path) -> Iterator[Path]:
         remove(folder)
 
 
-def _failed(item: Item, out: Path, message: str) -> Applied:
-    """Return the result of a failed image."""
-    return Applied(item.image, out / f"{item.name}.tif", "failed", " ".join(message.split()))
+def _candidates(options: ApplyOptions) -> tuple[list[Manifest], Models]:
+    """Return the algorithms to choose from, preferred ones first, and the models named for them."""
+    known = algorithms()
+    if options.algorithm == AUTO:
+        found = preferred(SEGMENT, every=bool(options.model))
+    else:
+        (name,) = pick("algorithm", [options.algorithm], known)
+        found = [known[name]]
+    if not found:
+        raise InputError(f"no algorithm takes part in a choice ({AUTO}): name one with --algorithm")
+    models = named_models(options.model, [candidate.name for candidate in found])
+    return [candidate for candidate in found if not models or candidate.name in models], models
 
 
-def _write(item: Item, case: Case, job: Job, key: str, options: ApplyOptions) -> Applied:
-    """Write the outputs of one image, its picture, and last its record."""
-    record = read_record(job.folder / case.name)
-    assert record is not None  # the run has just written it
-    if not record.ok:
-        return _failed(item, options.out, f"{record.status}: {record.message}")
-    task = TASKS[job.algorithm.task]
-    main = case.main(task)
-    assert main is not None  # an image was given
-    image = read(main)
-    facts = _record(record, image) | {"image": str(item.image), "key": key}
-    for number, socket in enumerate(s for s in task.outputs if s.slug in record.outputs):
-        name = item.name if number == 0 else f"{item.name}-{socket.slug}"
-        source = job.folder / case.name / record.outputs[socket.slug]
-        if socket.kind == "json":
-            write_json(options.out / f"{name}-{socket.slug}.json", read_json(source))
-            continue
-        output = read(source)
-        facts |= _notes(output, job.algorithm.name, socket)
-        write(options.out / f"{name}.tif", replace(output, metadata=image.metadata))
-        if number == 0 and socket.kind == "labels":
-            facts |= _measure(options.out / f"{name}{OBJECTS}", output, image)
-        if number == 0 and options.preview:
-            write_result(options.out / f"{name}.png", image, output, socket.kind)
-    write_json(options.out / f"{item.name}.json", facts)
-    objects = f"{facts['objects']} objects, " if "objects" in facts else ""
-    words = f"{objects}model {record.model}, {record.seconds:.1f} s"
-    words += f"; {FILE} {facts['objects_table']}" if "objects_table" in facts else ""
-    return Applied(item.image, options.out / f"{item.name}.tif", "written", words)
+class _Keys(NamedTuple):
+    """Keys of the results, by image and algorithm."""
+
+    fingerprints: Mapping[str, str]
+    engine: Engine
+
+    def of(self, name: str, algorithm: str) -> str:
+        """Return the key of the result of an image."""
+        return job_key(self.fingerprints[name], algorithm, self.engine)
 
 
-def _record(record: Record, image: Volume) -> dict[str, Any]:
-    """Return the choice of the model, voxel size, time and memory."""
-    return {
-        "algorithm": record.algorithm,
-        "version": record.version,
-        "model": record.model,
-        "selection": record.selection.model_dump(mode="json"),
-        "spacing_um": list(image.spacing),
-        "spacing_assumed": image.spacing_is_assumed,
-        "seconds": record.seconds,
-        "peak_memory": record.peak_memory,
-    }
+def _prepare(
+    items: Sequence[Item],
+    folder: Path,
+    candidates: Sequence[Manifest],
+    options: ApplyOptions,
+    models: Models,
+    finish: Callable[[Item, Applied], None],
+) -> dict[str, dict[Case, Item]]:
+    """Make a case of each image, and return them by the algorithm that is chosen for them."""
+    chosen: dict[str, dict[Case, Item]] = {}
+    task = TASKS[candidates[0].task]
+    for item in items:
+        clear(options.out, item.name)
+        case = Case(item.name, folder / "cases" / item.name)
+        try:
+            make_case(case, partial(load, item, options.spacing, _metadata(options)), {})
+            inputs = read_case(case.input(task), task)
+            facts = describe(next(iter(inputs.volumes.values()), None), inputs.values)
+            algorithm = choose_algorithm(candidates, facts, models)
+        except CytosuiteError as error:
+            finish(item, failed(item, options.out, str(error)))
+        else:
+            chosen.setdefault(algorithm.name, {})[case] = item
+    return chosen
 
 
-def _notes(output: Volume, algorithm: str, socket: Socket) -> dict[str, Any]:
-    """Return the number of objects, and the notes that the algorithm left in the output."""
-    prefix = f"{algorithm}_"
-    notes: dict[str, Any] = {
-        key.removeprefix(prefix): value
-        for key, value in output.metadata.items()
-        if key.startswith(prefix)
-    }
-    found: dict[str, Any] = {"notes": notes, "removed": _table(notes.pop("removed_table", "[]"))}
-    if socket.kind == "labels":
-        found["objects"] = int(np.count_nonzero(np.unique(output.array)))
-    return found
+def _run(
+    algorithm: Manifest,
+    made: Mapping[Case, Item],
+    folder: Path,
+    options: ApplyOptions,
+    engine: Engine,
+    keys: _Keys,
+    finish: Callable[[Item, Applied], None],
+) -> None:
+    """Run an algorithm on its cases, and write each result as it comes."""
+    home = folder / "results" / algorithm.name
+    job = Job(algorithm, "", home, tuple(made), 0, algorithm.name in engine.models)
 
+    def take(name: str, case_name: str, status: str) -> None:
+        """Write the result of one image."""
+        del status
+        case = Case(case_name, folder / "cases" / case_name)
+        finish(made[case], write_applied(made[case], case, job, keys.of(case_name, name), options))
 
-def _measure(path: Path, labels: Volume, image: Volume) -> dict[str, str]:
-    """Write the table of the objects of an image; return the reason where that is not possible."""
-    try:
-        write_objects(path, labels, image)
-    except InputError as error:
-        return {"objects_table": f"lacks this image: {error}"}
-    return {}
-
-
-def _join_objects(items: Sequence[Item], out: Path) -> None:
-    """Write the tables of the objects of all images as one."""
-    tables = {(item.image.name,): out / f"{item.name}{OBJECTS}" for item in items}
-    if there := {key: path for key, path in tables.items() if path.is_file()}:
-        with atomic(out / FILE) as temporary:
-            temporary.write_text(joined(["image"], there), encoding="utf-8")
-
-
-def _table(text: object) -> list[Any]:
-    """Return the rows of a table that a container wrote as JSON; none if it is not that."""
-    try:
-        found = json.loads(str(text))
-    except (ValueError, RecursionError):
-        return []
-    return found if isinstance(found, list) else []
+    run_job(job, TASKS[algorithm.task], engine, options.limits(algorithm), options.api, take)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_type_hi
 
 import typer
 
-from cytosuite.benchmark.catalog import ROOT
+from cytosuite.benchmark.catalog import workplace
 from cytosuite.benchmark.commands.console import names, numbers, pairs, plain_name
 from cytosuite.benchmark.containers.images import Device
 from cytosuite.benchmark.engines.outcome import Api, Limits
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cytosuite.benchmark.data.recipe import DataRequest
 
 Options = TypeVar("Options")
+AUTO = "auto"  # the algorithm is chosen by the image
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,7 @@ class DataOptions:
     @property
     def folder(self) -> Path:
         """Folder for everything that is generated."""
-        return self.runs.resolve() if self.runs else ROOT / "runs"
+        return self.runs.resolve() if self.runs else workplace() / "runs"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +132,9 @@ class RunOptions:
     ] = None
     spacing: Annotated[
         tuple[float, ...] | None, Text(numbers, "µm per voxel of your images: z,y,x.")
+    ] = None
+    model: Annotated[
+        str | None, typer.Option(help="Name of a model, or path of its card; chosen without it.")
     ] = None
 
     def limits(self, algorithm: AlgorithmManifest) -> Limits:
@@ -171,7 +175,9 @@ class ApplyOptions(RunOptions):
 
     images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")]
     out: Annotated[Path, typer.Option(help="Folder for the results.")]
-    algorithm: Annotated[str, typer.Option(help="Name in algorithms/.")] = "cellpose3d"
+    algorithm: Annotated[
+        str, typer.Option(help=f"Name in algorithms/; {AUTO}: a segmenter with a fitting model.")
+    ] = AUTO
     diameter: Annotated[
         float | None, typer.Option(help="Of a nucleus, µm; estimated without it.")
     ] = None
@@ -194,8 +200,14 @@ class TrainOptions:
     start: Annotated[Path | None, typer.Option("--from", help="Card to start from.")] = None
     settings: Annotated[Path | None, typer.Option(help="TOML file of the training.")] = None
     threads: Annotated[int, typer.Option(min=1, help="Of the CPU.")] = 1
-    device: Annotated[Device, typer.Option(help="Where to train.")] = "cpu"
+    device: Annotated[Device, typer.Option(envvar="DEVICE", help="Where to train.")] = "cpu"
+    authors: Annotated[str | None, typer.Option(help="Of the model; git's user.name.")] = None
+    size: Annotated[str | None, typer.Option(help="mini, default or full.")] = None
     cases: Annotated[int | None, typer.Option(min=1, help="How many cases to simulate.")] = None
+    changes: Annotated[
+        list[str],
+        Text(pairs, "Parameters like camera.photons=5, repeatable.", "--set", repeatable=True),
+    ] = ()  # type: ignore[assignment]
     seed: Annotated[int, typer.Option(min=0, help="Of everything drawn.")] = 0
     workers: Annotated[int | None, typer.Option(min=1, help="Processes that simulate.")] = None
     runs: Annotated[Path | None, typer.Option(help="Folder for simulated data.")] = None
@@ -206,6 +218,7 @@ class TrainOptions:
         words = ["--seed", str(self.seed), "--threads", str(self.threads), "--device", self.device]
         words += ["--steps", str(self.steps)] if self.steps else []
         words += ["--from", str(self.start.resolve())] if self.start else []
+        words += ["--authors", self.authors] if self.authors else []
         return words + (["--settings", str(self.settings.resolve())] if self.settings else [])
 
 

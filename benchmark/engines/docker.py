@@ -1,8 +1,8 @@
 """Run algorithms in containers: no network, a single writable folder, all resources limited."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cytosuite.benchmark.containers.daemon import Client, daemon_errors, find_image
@@ -12,6 +12,7 @@ from cytosuite.benchmark.engines.docker_session import DockerSession
 from cytosuite.benchmark.engines.hardening import Host, flags, owner_label
 from cytosuite.benchmark.engines.outcome import Api, Limits
 from cytosuite.benchmark.engines.sandbox import remove_orphans
+from cytosuite.benchmark.models import hand_over, identity_with
 from cytosuite.errors import InputError
 from cytosuite.files import remove
 
@@ -28,21 +29,28 @@ class DockerEngine:
         ``cuda`` uses the images of that device and gives them a GPU.
     image : callable
         Returns the tag of an algorithm's image.
+    models : mapping of str to Path
+        Cards that the user names, by algorithm: mounted read-only at ``/opt/ml/model``.
     """
 
     client: Client
     device: Device = "cpu"
     image: Callable[[str, Device], str] = image_tag
+    models: Mapping[str, Path] = field(default_factory=dict)
     name: str = "docker"
 
     def identity(self, algorithm: str) -> str:
-        """Return the id of the algorithm's image, which changes with its content.
+        """Return the id of the algorithm's image, which changes with its content, and model.
 
         Raises
         ------
         InputError
             If the image is missing or the daemon fails.
         """
+        return identity_with(self.models, algorithm, self._image_id(algorithm))
+
+    def _image_id(self, algorithm: str) -> str:
+        """Return the id of the algorithm's image, which must be there."""
         tag = self.image(algorithm, self.device)
         found = find_image(self.client, tag)
         if found is None:
@@ -62,7 +70,7 @@ class DockerEngine:
         InputError
             If the image is missing, a limit is wrong, or the daemon refuses the container.
         """
-        image = self.identity(algorithm)
+        image = self._image_id(algorithm)
         with daemon_errors(f"start of {algorithm}"):
             remove_orphans(self.client)
             chosen = flags(limits, Host.of(self.client.info()), owner_label())
@@ -70,8 +78,11 @@ class DockerEngine:
                 from docker.types import DeviceRequest
 
                 chosen["device_requests"] = [DeviceRequest(count=1, capabilities=[["gpu"]])]
-            exchange = _exchange(workspace)
-            session = DockerSession(self.client, algorithm, image, exchange, limits, api, chosen)
+            exchange, card = _exchange(workspace), self.models.get(algorithm)
+            model = hand_over(card, exchange / "model") if card else None
+            session = DockerSession(
+                self.client, algorithm, image, exchange, limits, api, chosen, model
+            )
             try:
                 if api == "serve":
                     session.start()

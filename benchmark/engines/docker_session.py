@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,14 +17,17 @@ from cytosuite.benchmark.engines.outcome import (
     Ending,
     Limits,
     Outcome,
+    Shown,
     StartError,
     ending,
 )
 from cytosuite.benchmark.engines.sandbox import QUICK_S, Sandbox, sandbox, watch
 from cytosuite.client import HEALTH, INVOKE
+from cytosuite.progress import latest
 
 ANSWERS = frozenset({0, 2, 3, 4})  # exit codes that only a living server gives
 DEATH_S = 0.5  # longest time between the end of a server and its detection
+MODEL = "/opt/ml/model"  # the platform's place for a model that is not part of the image
 SIZE_EVERY_S = 1.0
 LOG_CHARACTERS = 2**20
 
@@ -39,6 +43,7 @@ class DockerSession:
     limits: Limits
     api: Api
     chosen: dict[str, Any]
+    model: Path | None = None
     startup_seconds: float = 0.0
     _box: Sandbox | None = None
     _stack: ExitStack = field(default_factory=ExitStack)
@@ -63,7 +68,9 @@ class DockerSession:
         self._box = None
         self._stack.close()
 
-    def predict(self, case_input: Path, output: Path, log: Path) -> Outcome:
+    def predict(
+        self, case_input: Path, output: Path, log: Path, shown: Shown = lambda _: None
+    ) -> Outcome:
         """Run one case; see `cytosuite.benchmark.engines.outcome.Session`.
 
         Output is copied only after exit code 0, and links are never followed. After a time-out, a
@@ -79,7 +86,7 @@ class DockerSession:
             give(case_input, self.exchange / "input")
             if self.api == "serve" and self._box is None:
                 self.start()
-            outcome = self._run(log)
+            outcome = self._run(log, shown)
             if outcome.status == "ok":
                 outcome = self._take(outcome, output)
             if self.api == "exec":
@@ -90,7 +97,7 @@ class DockerSession:
             return Outcome("engine error", time.perf_counter() - begin, None, None, reason)
         return outcome
 
-    def _run(self, log: Path) -> Outcome:
+    def _run(self, log: Path, shown: Shown) -> Outcome:
         """Run the case in the exchange folder."""
         begin = time.perf_counter()
         serving = self._box is not None
@@ -98,7 +105,7 @@ class DockerSession:
         if not serving:
             self.startup_seconds = time.perf_counter() - begin
         kills = box.kills() if serving else 0
-        bounds = Bounds(self.limits, self.exchange / "output")
+        bounds = Bounds(self.limits, self.exchange / "output", lambda: _tell(box, shown))
         begin = time.perf_counter()
         with Peak(box.used) as peak:
             code = watch(box.ask(INVOKE) if serving else box.exit_code, bounds.exceed, begin)
@@ -134,6 +141,7 @@ class DockerSession:
     def _enter(self, command: str) -> Sandbox:
         """Start a container that is removed by `stop`."""
         folders = {f"/{name}": self.exchange / name for name in ("input", "output")}
+        folders |= {MODEL: self.model} if self.model else {}
         box = self._stack.enter_context(
             sandbox(self.client, self.image, [command], folders, self.limits, self.chosen)
         )
@@ -147,6 +155,7 @@ class Bounds:
 
     limits: Limits
     folder: Path
+    each_second: Callable[[], None] = lambda: None
     exceeded: Ending | None = None
     _next: float = SIZE_EVERY_S
 
@@ -156,10 +165,17 @@ class Bounds:
             self.exceeded = self.limits.time_exceeded
         elif seconds > self._next:
             self._next = seconds + SIZE_EVERY_S
+            self.each_second()
             limit = int(self.limits.output_gib * 2**30)
             if size(self.folder, limit) > limit:
                 self.exceeded = self.limits.output_exceeded
         return self.exceeded is not None
+
+
+def _tell(box: Sandbox, shown: Shown) -> None:
+    """Show the progress that a container has written last."""
+    if (share := latest(box.end_of_log())) is not None:
+        shown(share)
 
 
 def _ready(box: Sandbox, begin: float) -> bool:

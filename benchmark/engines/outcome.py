@@ -1,6 +1,8 @@
 """Engine, session and outcome: the interface between the runner and the ways to run algorithms."""
 
 import signal
+from collections.abc import Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,7 @@ Status = Literal[
     "engine error",
 ]
 Api = Literal["serve", "exec"]
+Shown: TypeAlias = Callable[[float], None]  # takes the share of a case that is done
 Ending: TypeAlias = tuple[Status, str]  # a status, and its reason in one line
 
 STATUSES: tuple[Status, ...] = get_args(Status)
@@ -145,7 +148,9 @@ class Session(Protocol):
 
     startup_seconds: float
 
-    def predict(self, case_input: Path, output: Path, log: Path) -> Outcome:
+    def predict(
+        self, case_input: Path, output: Path, log: Path, shown: Shown = lambda _: None
+    ) -> Outcome:
         """Run one case.
 
         Parameters
@@ -156,13 +161,16 @@ class Session(Protocol):
             An empty folder of the runner for the output files of the case.
         log : Path
             File to which the algorithm's stdout and stderr are added.
+        shown : callable
+            Called with the share of the case that is done, in [0, 1], when the algorithm says it.
         """
 
 
 class Engine(Protocol):
-    """A way to run algorithms in isolation."""
+    """A way to run algorithms in isolation; `models` are the cards that a user names for some."""
 
     name: str
+    models: Mapping[str, Path]
 
     def identity(self, algorithm: str) -> str:
         """Return an identifier of the program that runs; a new one makes results stale."""

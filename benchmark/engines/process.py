@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,25 +21,37 @@ from cytosuite.benchmark.engines.outcome import (
     Api,
     Limits,
     Outcome,
+    Shown,
     StartError,
     ending,
 )
+from cytosuite.benchmark.models import hand_over, identity_with
 from cytosuite.client import HEALTH, INVOKE, request
 from cytosuite.files import remove
+from cytosuite.progress import LINE, latest
 
 POLL_S = 0.02
+ASK_S = 1.0  # between two looks at the progress of a case
+END_BYTES = 4096  # of a log that are read for it
 Process: TypeAlias = subprocess.Popen[bytes]
 
 
+@dataclass
 class ProcessEngine:
-    """Algorithms as plain processes of the user: no root, no Docker, no isolation."""
+    """Algorithms as plain processes of the user: no root, no Docker, no isolation.
 
-    name = "process"
+    Parameters
+    ----------
+    models : mapping of str to Path
+        Cards that the user names, by algorithm.
+    """
+
+    models: Mapping[str, Path] = field(default_factory=dict)
+    name: str = "process"
 
     def identity(self, algorithm: str) -> str:
-        """Return a constant: sources and weights are digested in any case."""
-        del algorithm
-        return self.name
+        """Return that of a named model: sources and shipped weights are digested in any case."""
+        return identity_with(self.models, algorithm, self.name)
 
     @contextmanager
     def session(
@@ -53,7 +65,9 @@ class ProcessEngine:
             If the server ends, or is not ready after 300 s.
         """
         remove(workspace)
-        session = ProcessSession(algorithm, workspace, limits, api)
+        card = self.models.get(algorithm)
+        models = hand_over(card, workspace / "model") if card else ROOT / "weights" / algorithm
+        session = ProcessSession(algorithm, workspace, limits, api, models)
         try:
             session.start()
             yield session
@@ -70,6 +84,7 @@ class ProcessSession:
     workspace: Path
     limits: Limits
     api: Api
+    models: Path
     startup_seconds: float = 0.0
     process: Process | None = None
     listener: socket.socket | None = None
@@ -97,7 +112,9 @@ class ProcessSession:
         self._stack.close()
         self.process = None
 
-    def predict(self, case_input: Path, output: Path, log: Path) -> Outcome:
+    def predict(
+        self, case_input: Path, output: Path, log: Path, shown: Shown = lambda _: None
+    ) -> Outcome:
         """Run one case; see `cytosuite.benchmark.engines.outcome.Session`."""
         for name, target in (("input", case_input), ("output", output)):
             remove(self.workspace / name)
@@ -105,7 +122,7 @@ class ProcessSession:
         if self.api == "exec":
             with log.open("ab") as stream:
                 process = self._launch("run", stream)
-            outcome = self._watch(process, lambda: _exit_code(process), log, 0)
+            outcome = self._watch(process, lambda: _exit_code(process), log, 0, shown)
             self.stop()
             return outcome
         if self.process is None or self.process.poll() is not None:
@@ -113,7 +130,8 @@ class ProcessSession:
             self.start()
         assert self.process is not None
         begin = self._server_log.stat().st_size
-        outcome = self._watch(self.process, self._invoke(self.process), self._server_log, begin)
+        look = self._invoke(self.process)
+        outcome = self._watch(self.process, look, self._server_log, begin, shown)
         with self._server_log.open("rb") as source:
             source.seek(begin)
             log.write_bytes(source.read())
@@ -132,7 +150,7 @@ class ProcessSession:
             "CYTOSUITE_ALGORITHM": self.algorithm,
             "CYTOSUITE_INPUT": str(self.workspace / "input"),
             "CYTOSUITE_OUTPUT": str(self.workspace / "output"),
-            "CYTOSUITE_MODEL": str(ROOT / "weights" / self.algorithm),
+            "CYTOSUITE_MODEL": str(self.models),
             "CYTOSUITE_RECORD": str(self.workspace / "output" / "record.json"),
             "CYTOSUITE_MEMORY_GIB": f"{self.limits.memory_gib:g}",
             "PYTHONUNBUFFERED": "1",
@@ -156,18 +174,28 @@ class ProcessSession:
         return process
 
     def _watch(
-        self, process: Process, look: Callable[[], int | None], log: Path, log_begin: int
+        self,
+        process: Process,
+        look: Callable[[], int | None],
+        log: Path,
+        log_begin: int,
+        shown: Shown,
     ) -> Outcome:
         """Wait within the limits for a case to end; `look` waits briefly for its exit code."""
         begin = time.perf_counter()
         reset_peak(process.pid)
         peak: int | None = None
+        asked = 0.0
         code = exceeded = None
         while code is None and exceeded is None:
             code = look()
             found = process_peak(process.pid)
             peak = max(peak or 0, found) if found is not None else peak
             seconds = time.perf_counter() - begin
+            if seconds > asked + ASK_S:
+                asked = seconds
+                if (share := latest(_end_of(log, log_begin))) is not None:
+                    shown(share)
             if code is None and seconds > self.limits.timeout_s:
                 exceeded = self.limits.time_exceeded
             elif code is None and (peak or 0) > self.limits.memory_gib * 2**30:
@@ -228,9 +256,18 @@ def _end(process: Process) -> None:
         process.stdin.close()
 
 
+def _end_of(log: Path, begin: int) -> str:
+    """Return the end of what was written to a log after a position."""
+    with log.open("rb") as stream:
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(max(begin, size - END_BYTES))
+        return stream.read(END_BYTES).decode("utf-8", errors="replace")
+
+
 def _last_line(log: Path, begin: int = 0) -> str:
-    """Return the last line that is not empty after a position in a log."""
+    """Return the last line after a position in a log that is neither empty nor a progress."""
     with log.open("rb") as stream:
         stream.seek(begin)
         text = stream.read().decode("utf-8", errors="replace")
-    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
+    lines = (line.strip() for line in reversed(text.splitlines()))
+    return next((line for line in lines if line and not LINE.fullmatch(line)), "")

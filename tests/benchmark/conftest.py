@@ -61,6 +61,7 @@ class FakeEngine:
         self.calls = []
         self._identity = identity
         self.starts = True
+        self.models = {}
 
     def identity(self, algorithm):
         return self._identity
@@ -71,10 +72,11 @@ class FakeEngine:
             raise StartError(f"{algorithm} did not start: no reason")
         yield SimpleNamespace(startup_seconds=0.5, predict=self._predict)
 
-    def _predict(self, case_input, output, log):
+    def _predict(self, case_input, output, log, shown=lambda _: None):
         (path,) = (case_input / "images" / "microscopy-image").iterdir()
         self.calls.append(path.stem)
         log.write_text("a line of the log\n")
+        shown(0.5)
         outcome = self.behave(read(path), output)
         return outcome or Outcome("ok", 0.25, 10**6, 0)
 
