@@ -1,6 +1,7 @@
 import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -22,20 +23,25 @@ def wheelhouse():
 @pytest.fixture
 def pip(wheelhouse, monkeypatch):
     """Replace pip by a function that makes known wheels and records the requests; return it."""
-    asked = []
+    asked, commands = [], []
 
-    def run(command, check):
+    def run(command, check, stderr):
         requirements = [part for part in command if "==" in part]
-        folder = Path(command[command.index("--dest") + 1])
         asked.append(requirements)
-        known = [part for part in requirements if "+cpu" not in part or run.has_cpu_build]
-        for requirement in known:
-            name, version = requirement.split("==")
-            _wheel(folder / f"{name.replace('-', '_')}-{version}-py3-none-any.whl")
+        commands.append(command)
+        there = run.cpu_build == "package index" or (
+            run.cpu_build == "PyTorch's" and wheelhouse.CPU_INDEX in command
+        )
+        known = [part for part in requirements if "+cpu" not in part or there]
+        if "--dest" in command:
+            folder = Path(command[command.index("--dest") + 1])
+            for requirement in known:
+                name, version = requirement.split("==")
+                _wheel(folder / f"{name.replace('-', '_')}-{version}-py3-none-any.whl")
         return subprocess.CompletedProcess(command, int(known != requirements))
 
-    run.has_cpu_build = True
-    run.asked = asked
+    run.cpu_build = "package index"
+    run.asked, run.commands = asked, commands
     monkeypatch.setattr(wheelhouse.subprocess, "run", run)
     return run
 
@@ -75,18 +81,59 @@ def test_broken_and_old_wheels_are_replaced(wheelhouse, pip, here):
     assert "0.26.0" in found.name
 
 
-def test_an_index_without_cpu_build_is_named_as_the_cause(
-    wheelhouse, pip, here, capsys, monkeypatch
-):
-    pip.has_cpu_build = False
-    monkeypatch.setattr(wheelhouse, "HERE", here)
+@pytest.fixture
+def here_by_default(wheelhouse, here, monkeypatch):
+    """Let the program find the lock."""
     monkeypatch.setattr(wheelhouse.collect, "__defaults__", (here,))
+    monkeypatch.setattr(wheelhouse.install_torch, "__defaults__", (here,))
+
+
+def test_an_index_without_cpu_build_is_named_as_the_cause(wheelhouse, pip, here_by_default, capsys):
+    pip.cpu_build = "nowhere"
     assert wheelhouse.main(["--device", "cpu"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("docker/wheelhouse: the package index has no CPU build of torch")
-    assert line.endswith(
-        "PIP_EXTRA_INDEX_URL to PyTorch's CPU wheel index, or build with DEVICE=cuda"
-    )
+    assert line.startswith("docker/wheelhouse: torch==2.1+cpu is neither in the package index nor")
+    assert line.endswith("PIP_EXTRA_INDEX_URL to an index that has it, or build with DEVICE=cuda")
+
+
+def test_torchs_own_index_is_asked_second_and_not_for_long(wheelhouse, pip, here):
+    pip.cpu_build = "PyTorch's"
+    assert wheelhouse.collect("cpu", here) == 3
+    first, second, rest = pip.commands
+    assert wheelhouse.CPU_INDEX not in first
+    assert second == [*first, *wheelhouse.ON_CPU_INDEX]
+    assert {"--timeout", "--retries"} < set(second)
+    assert wheelhouse.CPU_INDEX not in rest
+
+
+@pytest.mark.parametrize(
+    ("cpu_build", "tries", "line"),
+    [
+        ("package index", 1, "torch 2.1+cpu: the build that the containers have"),
+        ("PyTorch's", 2, "torch 2.1+cpu: the build that the containers have"),
+        ("nowhere", 2, "torch: neither the package index nor https://download.pytorch.org"),
+    ],
+)
+def test_the_cpu_build_is_installed_wherever_it_is_offered(
+    wheelhouse, pip, here_by_default, capsys, monkeypatch, cpu_build, tries, line
+):
+    monkeypatch.setattr(wheelhouse.sys, "platform", "linux")
+    pip.cpu_build = cpu_build
+    assert wheelhouse.main(["--install"]) == 0
+    assert capsys.readouterr().out.startswith(line)
+    assert pip.asked == [["torch===2.1+cpu"]] * tries
+
+
+def test_where_no_build_has_cuda_the_index_decides(wheelhouse, pip, here, monkeypatch):
+    monkeypatch.setattr(wheelhouse.sys, "platform", "darwin")
+    assert "no CUDA build" in wheelhouse.install_torch("cpu", here)
+    assert pip.asked == []
+
+
+def test_the_cuda_build_is_not_taken_for_the_cpu_build_of_its_version(wheelhouse, pip, here):
+    (here / "requirements-cuda.txt").write_text("torch==2.1\n")
+    assert wheelhouse.install_torch("cuda", here).startswith("torch 2.1: ")
+    assert pip.asked == [["torch===2.1"]]
 
 
 @pytest.mark.parametrize("line", ["numpy", "numpy>=1", "numpy==1 ; python_version < '3'", "-r x"])
@@ -145,14 +192,14 @@ def test_the_locks_differ_only_in_what_belongs_to_the_device(locks):
     assert set(cpu) <= set(cuda)
 
 
-def test_the_lock_satisfies_what_the_library_asks_for(locks):
-    import tomllib
-
-    (cpu, _), _ = locks
+def test_what_a_container_carries_is_part_of_what_the_library_asks_for(locks):
+    (cpu, _), wanted = locks
     project = tomllib.loads((DOCKER.parent / "pyproject.toml").read_text())["project"]
-    for requirement in project["dependencies"]:
-        name, _, least = requirement.partition(">=")
-        assert _numbers(cpu[name.lower()]) >= _numbers(least), requirement
+    asked = project["dependencies"] + project["optional-dependencies"]["networks"]
+    least = {name.lower(): bound for name, _, bound in (line.partition(">=") for line in asked)}
+    assert set(wanted) <= set(least)
+    for name in wanted:
+        assert _numbers(cpu[name]) >= _numbers(least[name]), name
 
 
 def _numbers(version):
