@@ -14,6 +14,8 @@ from cytosuite.datasets.physics.shapes import Nuclei
 from cytosuite.datasets.spheroid.light import Specimen
 from cytosuite.volume import Scalar
 
+HAZE_REACH = 2.0  # standard deviations of a haze that may belong to a label
+
 
 @dataclass(frozen=True, slots=True)
 class Truth:
@@ -54,7 +56,7 @@ def annotate(specimen: Specimen, spread: Psf, photons: Image) -> Truth:
         )
         found, kept = labels.drop(found, seen), kept[seen]
     around = None
-    if specimen.cells is not None:
+    if specimen.cells is not None and specimen.parameters.cells.enabled:
         around = cells.label_cells(specimen.cells, detector, specimen.outside)
         around, _ = labels.tidy(around, wanted.min_voxels)
     if levels is not None:
@@ -68,28 +70,33 @@ def _nuclei(specimen: Specimen, spread: Psf, detector: Grid) -> tuple[Labels, Im
     style, level = specimen.parameters.labels.style, specimen.drawn["level"]
     if style == "shape":
         return bodies.label(nuclei, centres, detector), None
-    blur, margin = _blur(spread, detector), _margin(spread, detector)
+    wide = (0.0, 0.0, 0.0)
+    if isinstance(spread, Gaussian) and specimen.parameters.labels.haze:
+        wide = spread.haze_sigma_um
+    elif isinstance(spread, Gaussian):
+        spread = replace(spread, haze=0.0)  # a haze has no visible border
+    reach = np.maximum(spread.reach_um(detector.size_um[0]), np.multiply(HAZE_REACH, wide))
+    blur, margin = _blur(spread, detector), tuple(reach.tolist())
     if style == "visible":
         return labels.visible(nuclei, centres, detector, blur, level=level, margin_um=margin)
     found = bodies.label(nuclei, centres, detector)
     return labels.widen(found, detector.spacing, blur, level=level, margin_um=margin), None
 
 
-def _margin(spread: Psf, detector: Grid) -> Lengths:
-    """Return the reach in µm of the blur of a nucleus; a haze has no visible border."""
-    narrow = replace(spread, haze=0.0) if isinstance(spread, Gaussian) else spread
-    return narrow.reach_um(detector.size_um[0])
-
-
 def _blur(spread: Psf, detector: Grid) -> labels.Blur:
-    """Return a function that blurs a small image as at one depth, without haze."""
+    """Return a function that blurs a small image as at one depth."""
     if isinstance(spread, Gaussian):
 
         def gaussian(image: Image, spacing: Lengths, depth_um: float) -> Image:
             """Return an image blurred by the Gaussian of a depth."""
             depth = np.array(depth_um)
             sigma = [float(spread.sigma_at(axis, depth)) / spacing[axis] for axis in range(3)]
-            return np.asarray(ndimage.gaussian_filter(image, sigma, mode="constant"), np.float32)
+            sharp = np.asarray(ndimage.gaussian_filter(image, sigma, mode="constant"), np.float32)
+            if spread.haze == 0:
+                return sharp
+            wide = np.divide(spread.haze_sigma_um, spacing)
+            veil = np.asarray(ndimage.gaussian_filter(image, wide, mode="constant"), np.float32)
+            return sharp + np.float32(spread.haze) * (veil - sharp)
 
         return gaussian
     own, last = spread.resampled(detector.spacing), detector.size_um[0]

@@ -81,6 +81,8 @@ def _tissue(parameters: Parameters) -> Iterator[str]:
             "tissue is; give one of them"
         )
         return
+    if tissue.may_be_cut:
+        return
     nucleus = max(
         pi / 6 * kind.diameter_um[1] ** 3 * exp(4.5 * kind.diameter_spread[1] ** 2)
         for kind in kinds
@@ -98,7 +100,7 @@ def _tissue(parameters: Parameters) -> Iterator[str]:
             f"up to {tissue.n_nuclei[1]} nuclei of {diameter:g} µm at a volume_fraction "
             f"of {tissue.volume_fraction[0]:g} make a spheroid of {_um(size)} µm, larger than the "
             f"image of {_um(view)} µm; lower n_nuclei or diameter_um, raise volume_fraction, shape "
-            "or spacing_um, or set tissue.width_um to let it be cut by the image"
+            "or spacing_um, or set tissue.may_be_cut to let it be cut by the image"
         )
 
 

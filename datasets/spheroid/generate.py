@@ -62,7 +62,7 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
     grid = grid_for(parameters, spread)
     specimen = Specimen(spheroid, parameters, drawn)
     specimen.draw_chromatin(for_chromatin, grid)
-    if parameters.cells.enabled:
+    if parameters.cells.enabled or drawn["bleed_through"] > 0:
         specimen.grow_cells(for_cells)
     steps: dict[str, Image] = {}
 
@@ -106,10 +106,11 @@ def _sample(
 ) -> Sample:
     """Return all images and labels of the case."""
     spacing, channel = specimen.parameters.image.spacing_um, specimen.parameters.output.channel
+    turn = -1 if specimen.parameters.optics.objective == "last" else 1
 
     def volume(array: NDArray[Any], **facts: Scalar) -> Volume:
         """Return an array with the detector's voxel size."""
-        return Volume(array, spacing, "ZYX", facts)
+        return Volume(np.ascontiguousarray(array[::turn]), spacing, "ZYX", facts)
 
     seen = {name: volume(image, channel=name, study=STUDY) for name, image in images.items()}
     main, name, other = truth.nuclei, "cell-labels", truth.cells

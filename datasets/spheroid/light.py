@@ -42,12 +42,17 @@ class Specimen:
     cells: Tessellation | None = None
     stain: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     _tiles: dict[float, Image] = field(default_factory=dict)
+    _uneven: Image | None = None
     _share: tuple[Grid, Image] | None = None
 
     def draw_chromatin(self, rng: np.random.Generator, grid: Grid) -> None:
-        """Draw the noise from which chromatin is cut, one tile for each size of clumps."""
+        """Draw the noise of chromatin, a tile for each size of clumps, and that of the glow."""
         for size in dict.fromkeys(kind.chromatin_um for kind in self.parameters.all_kinds()):
             self._tiles[size] = dye.chromatin_tile(rng, grid, size)
+        spread = np.float32(self.drawn["cytoplasm_spread"])
+        if spread > 0:
+            noise = dye.chromatin_tile(rng, grid, self.parameters.optics.cytoplasm_um)
+            self._uneven = np.exp(spread * noise - spread**2 / 2)  # of mean 1
 
     def grow_cells(self, rng: np.random.Generator) -> None:
         """Grow a cell around each nucleus, the dying ones included."""
@@ -84,7 +89,7 @@ class Specimen:
 
     def nuclei(self, grid: Grid) -> Image:
         """Return the dye (Z, Y, X) in the channel of the nuclei, 1 in a median nucleus."""
-        image = self.share(grid) * np.float32(self.drawn["cytoplasm"])
+        image = self._glow(grid)
         debris.paint_blobs(self.spheroid.blobs, grid, image)
         kinds = self.parameters.all_kinds()
         for (part, points), kind in zip(self.spheroid.parts, kinds, strict=True):
@@ -92,6 +97,17 @@ class Specimen:
         tile = self._tiles[kinds[0].chromatin_um]
         for found, points in self.spheroid.debris:
             bodies.paint(found, points, grid, tile, image)
+        if self.cells is not None and self.drawn["bleed_through"] > 0:
+            image += np.float32(self.drawn["bleed_through"]) * self.membranes(grid)
+        return image
+
+    def _glow(self, grid: Grid) -> Image:
+        """Return the glow (Z, Y, X) of the tissue between nuclei."""
+        image = self.share(grid) * np.float32(self.drawn["cytoplasm"])
+        if self._uneven is not None:
+            first, tile = np.array(grid.first), self._uneven.shape
+            places = (np.arange(n) + f for n, f in zip(grid.shape, first, strict=True))
+            image *= self._uneven[np.ix_(*(p % n for p, n in zip(places, tile, strict=True)))]
         return image
 
     def membranes(self, grid: Grid) -> Image:

@@ -28,7 +28,7 @@ class Outline:
     core : Region or None
         Without living cells, inside the tissue.
     centre_um : tuple of float
-        The middle of the image.
+        The middle of the tissue.
     fixed : bool
         Whether the size is given, and not to be matched to the nuclei.
     """
@@ -51,7 +51,7 @@ def outline(
     volume_um3: float,
     diameter_um: float,
 ) -> Outline:
-    """Return the tissue in the middle of the image.
+    """Return the tissue, by default in the middle of the image.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def outline(
         If a mask cannot be read or is empty.
     """
     wanted, view = parameters.tissue, parameters.detector.size_um
-    middle = tuple(length / 2 for length in view)
+    middle = (view[0] * drawn["middle"], view[1] / 2, view[2] / 2)
     kind = wanted.outline[int(rng.integers(len(wanted.outline)))]
     if kind == "fill":
         return Outline(tissue.fill(view, BEYOND * diameter_um), None, middle, fixed=True)

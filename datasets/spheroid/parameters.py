@@ -17,6 +17,7 @@ Drawn = dict[str, float]
 TYPICAL = 20  # nuclei, whose diameter is that of the recipe
 LOGARITHMIC = {"n_nuclei", "photons", "attenuation_um"}  # drawn log-uniformly
 WHOLE = {"bodies", "blobs"}  # numbers of things
+LAST = ("bleed_through", "cytoplasm_spread", "middle")  # drawn after all others, as they came
 PER_OBJECT = {  # ranges from which every single object draws
     *("fragments", "fragment_brightness", "body_diameter", "body_brightness"),
     *("blob_sigma_z_um", "blob_sigma_xy_um", "blob_brightness"),
@@ -71,12 +72,13 @@ class Parameters(Section):
         plain = ("image", "tissue", "cells", "debris", "optics", "camera", "labels")
         named: list[tuple[str, Section]] = [("", getattr(self, name)) for name in plain]
         named += [(f"{kind.name}_" if self.kinds else "", kind) for kind in self.all_kinds()]
-        return [
+        found = [
             (prefix + name, value[0], value[1])
             for prefix, part in named
             for name, value in part
             if is_range(value)
         ]
+        return sorted(found, key=lambda each: LAST.index(each[0]) + 1 if each[0] in LAST else 0)
 
     def files(self) -> list[Path]:
         """Return the files and folders the recipe refers to."""
@@ -122,10 +124,11 @@ def draw_values(rng: np.random.Generator, parameters: Parameters) -> Drawn:
             values[name] = float(low + (high - low) * share)
     if "n_nuclei" in values:
         values["n_nuclei"] = round(values["n_nuclei"])
-        crowd = (values["n_nuclei"] / TYPICAL) ** -parameters.tissue.shrinkage
+        crowd = values["n_nuclei"] / TYPICAL
+        values["photons"] *= crowd**-parameters.camera.fading
         for name in values:
             if name.endswith("diameter_um"):
-                values[name] *= crowd
+                values[name] *= crowd**-parameters.tissue.shrinkage
     return values
 
 

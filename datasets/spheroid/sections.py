@@ -98,6 +98,11 @@ class Tissue(Section):
     width_um: Range[Positive] | Auto = "auto"
     """full width of ellipsoid, shell and irregular; `auto`: from n_nuclei and
     volume_fraction"""
+    may_be_cut: bool = False
+    """whether draws may be larger than the image and cut by its faces"""
+    middle: Range[Share] = (0.5, 0.5)
+    """depth of the middle of ellipsoid, shell, irregular and file below the plane at the
+    objective / height of the image"""
     flattening: Range[Positive] = (0.8, 1.0)
     """height of the tissue relative to its width"""
     bumps: Range[Share] = (0.06, 0.14)
@@ -198,6 +203,9 @@ class Cells(Section):
     """standard deviation of ln(brightness) of membranes"""
     membrane_glow: Range[Share] = (0.02, 0.1)
     """membrane dye inside the cells relative to a median nucleus"""
+    bleed_through: Range[Share] = (0.0, 0.0)
+    """share of the membrane dye that shines in the channel of the nuclei, as walls; above 0
+    it needs no `enabled`"""
 
 
 class Debris(Section):
@@ -230,6 +238,10 @@ class Optics(Section):
 
     cytoplasm: Range[Share] = (0.02, 0.08)
     """glow of the tissue between nuclei relative to a median nucleus"""
+    cytoplasm_spread: Range[Wide] = (0.0, 0.0)
+    """standard deviation of ln(glow) over the tissue: vacuoles are dark, plastids bright"""
+    cytoplasm_um: Positive = 1.0
+    """size (Gaussian standard deviation) of darker and brighter parts of the glow, µm"""
     attenuation: Literal["exponential", "power", "none"] = "exponential"
     """law of dimming by the tissue above: exp(-d/l); (d/l + 1)^-6; none"""
     attenuation_um: Range[Positive] = (40.0, 160.0)
@@ -238,6 +250,9 @@ class Optics(Section):
     """tissue that does not dim yet, µm"""
     attenuation_floor: Share = 0.0
     """light that is added to the law at any depth"""
+    objective: Literal["first", "last"] = "first"
+    """plane at the objective, where light is not yet dimmed; last: the finished stack is turned
+    over, masks and measured point spread functions with it"""
     psf: Literal["gaussian", "physical", "file"] = "gaussian"
     """point spread function: Gaussian; computed from the microscope; measured"""
     psf_sigma_z_um: Range[Positive] = (0.9, 1.6)
@@ -278,6 +293,9 @@ class Camera(Section):
     photons: Range[Positive] = (8.0, 80.0)
     """photons per voxel of a median nucleus without attenuation and blur (drawn
     log-uniformly)"""
+    fading: float = Field(0.0, ge=0, le=2)
+    """how nuclei get dimmer as there are more of them: photons are multiplied by (n_nuclei /
+    20)^-fading"""
     background_photons: Range[NotNegative] = (0.2, 2.0)
     """photons per voxel everywhere: stray light, dark current"""
     read_noise: Range[NotNegative] = (0.5, 2.0)
@@ -309,6 +327,9 @@ class Labels(Section):
     visible: where its own blurred image does, as annotators draw"""
     level: Range[OpenShare] = (0.25, 0.25)
     """widened, visible: share of the peak"""
+    haze: bool = False
+    """widened, visible: whether the haze of a gaussian point spread function counts as light of
+    the nucleus, as for annotators who draw down to the dark background"""
     visibility: NotNegative = 0.0
     """a nucleus fainter than this many times the noise loses its label"""
     min_voxels: int = Field(20, ge=1)

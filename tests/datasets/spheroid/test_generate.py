@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from cytosuite.datasets.spheroid.parameters import parameters_from
+from cytosuite.datasets.spheroid.parameters import draw_values, parameters_from
 
 
 def test_image_and_labels_are_of_one_scene(sample):
@@ -107,3 +107,55 @@ def test_stages_are_kept_on_request(simulation):
 
 def test_a_case_needs_no_companions(sample):
     assert not sample.companions
+
+
+def test_light_from_the_last_plane_turns_the_stack_over(simulation):
+    lit = {"optics": {"attenuation_um": 20.0}, "tissue": {"middle": 0.4}}
+    first = simulation.make(lit)
+    last = simulation.make(lit, {"optics": {"objective": "last"}, "output": {"steps": True}})
+    assert (simulation.image(last) == simulation.image(first)[::-1]).all()
+    assert (simulation.labels(last) == simulation.labels(first)[::-1]).all()
+    light = last.companions["step-1-dye"].array  # every stage lies on the same side
+    inside = simulation.labels(last) > 0
+    assert light[inside].mean() > 3 * light[~inside].mean()
+
+
+def test_tissue_lies_as_deep_as_wanted(simulation):
+    def depth(share):
+        low = {"n_nuclei": 5, "middle": share}
+        labels = simulation.labels(simulation.make({"tissue": low}))
+        return np.mean(np.nonzero(labels)[0]) / 24
+
+    assert depth(0.5) == pytest.approx(0.5, abs=0.06)
+    assert depth(0.3) - depth(0.5) == pytest.approx(-0.2, abs=0.05)
+
+
+def test_photons_fade_with_the_number_of_nuclei():
+    few, many = ({"tissue": {"n_nuclei": n, "may_be_cut": True}} for n in (5, 80))
+    for values in (few, many):
+        values["camera"] = {"photons": 40.0, "fading": 0.5}
+    drawn = [
+        draw_values(np.random.default_rng(0), parameters_from(v))["photons"] for v in (few, many)
+    ]
+    assert drawn == pytest.approx([80, 20])
+
+
+def test_tissue_may_be_cut_by_the_image_where_a_recipe_says_so(simulation):
+    large = {"tissue": {"n_nuclei": 200, "may_be_cut": True}}
+    made = simulation.make(large)
+    assert made.metadata["n_nuclei"] < 0.8 * made.metadata["n_simulated"]
+
+
+def test_labels_reach_into_the_haze_where_annotators_do(simulation):
+    seen = {
+        "tissue": {"n_nuclei": 4},
+        "labels": {"style": "visible", "level": 0.05},
+        "optics": {"haze": 0.4, "haze_sigma_um": [6.0, 2.0, 2.0]},
+    }
+    heights = []
+    for haze in (False, True):
+        labels = simulation.labels(simulation.make(seen, {"labels": {"haze": haze}}))
+        heights.append(
+            np.mean([box[0].stop - box[0].start for box in ndimage.find_objects(labels)])
+        )
+    assert heights[1] > 1.2 * heights[0]

@@ -82,7 +82,7 @@ found 0.5"""
 def _larger_than_the_image(values):
     """spheroid parameters: up to 200 nuclei of 10 µm at a volume_fraction of 0.3 make a spheroid \
 of 88 x 95 x 95 µm, larger than the image of 72 x 80 x 80 µm; lower n_nuclei or \
-diameter_um, raise volume_fraction, shape or spacing_um, or set tissue.width_um to let it be \
+diameter_um, raise volume_fraction, shape or spacing_um, or set tissue.may_be_cut to let it be \
 cut by the image"""
     values["tissue"] = {"n_nuclei": 200}
 
