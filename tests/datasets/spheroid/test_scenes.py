@@ -166,6 +166,54 @@ def test_membranes_shine_at_the_borders_of_cells(simulation):
     assert image[edge].mean() > 1.4 * image[deep & (labels > 0)].mean()
 
 
+def test_walls_bleed_through_into_the_nuclei_and_change_no_label(simulation):
+    bright = {"camera": {"photons": 200}}
+    plain = simulation.make(simulation.plain, bright)
+    seen = {
+        share: simulation.make(simulation.plain, bright, {"cells": {"bleed_through": share}})
+        for share in (0.0, 0.2, 0.4)
+    }
+    np.testing.assert_array_equal(simulation.image(seen[0.0]), simulation.image(plain))
+    for sample in seen.values():
+        np.testing.assert_array_equal(simulation.labels(sample), simulation.labels(plain))
+        assert not sample.companions  # the cells have no channel of their own
+    walls = {
+        s: simulation.image(m).astype(float) - simulation.image(plain) for s, m in seen.items()
+    }
+    assert walls[0.4].sum() == pytest.approx(2 * walls[0.2].sum(), rel=0.05)
+    cells = simulation.make({"cells": {"enabled": True}}).companions["cell-labels"].array
+    edge = ndimage.minimum_filter(cells, (1, 3, 3)) != ndimage.maximum_filter(cells, (1, 3, 3))
+    assert walls[0.4][edge].mean() > 1.4 * walls[0.4][(cells > 0) & ~edge].mean()
+
+
+def test_an_uneven_glow_keeps_its_mean(simulation):
+    def glow(**optics):
+        """Return the counts of the tissue without nuclei."""
+        wanted = {"cytoplasm": 0.5, "attenuation": "none", **optics}
+        sample = simulation.make(
+            simulation.plain,
+            {"tissue": {"outline": "fill", "n_nuclei": 1}, "optics": wanted},
+            {"camera": {"photons": 300}},
+        )
+        far = ndimage.binary_dilation(simulation.labels(sample) > 0, iterations=8)
+        return simulation.image(sample)[~far].astype(float) - 100
+
+    even, uneven = glow(), glow(cytoplasm_spread=0.6, cytoplasm_um=1.5)
+    assert uneven.mean() == pytest.approx(even.mean(), rel=0.05)
+    assert uneven.std() > 3 * even.std()
+    finer = glow(cytoplasm_spread=0.6, cytoplasm_um=0.5)
+    assert finer.std() < uneven.std()  # the blur evens out small parts
+
+
+def test_new_ranges_leave_the_draws_of_a_recipe_as_they_were(simulation):
+    wide = {"cells": {"bleed_through": [0.1, 0.4]}, "optics": {"cytoplasm_spread": [0.1, 0.4]}}
+    before, after = simulation.make(), simulation.make(wide)
+    changed = {"bleed_through", "cytoplasm_spread", "snr"}
+    for name, value in before.metadata.items():
+        assert after.metadata[name] == value or name in changed
+    assert 0.1 <= after.metadata["bleed_through"] <= 0.4
+
+
 def test_visible_labels_follow_the_axial_blur(simulation):
     blur = {"optics": {"psf_sigma_z_um": 3.0, "haze": 0.0}, "tissue": {"n_nuclei": 5}}
     shape, seen, widened = (
