@@ -1,46 +1,55 @@
 """TIFF files with axes, voxel size and metadata, by tifffile alone.
 
-Other readers are avoided on purpose: SimpleITK reads a tiled multi-page TIFF through an 8-bit
-colour fallback with only a warning.
+Written as ImageJ or OME, so that other programs know the z step; the metadata are JSON in ImageJ's
+info or in an annotation of OME. Other readers are avoided on purpose: SimpleITK reads a tiled
+multi-page TIFF through an 8-bit colour fallback with only a warning, and never a z step.
 """
 
 import json
 import logging
 import struct
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from logging.handlers import BufferingHandler
-from math import log
+from math import isclose, prod
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+from uuid import NAMESPACE_OID, uuid5
 
 import numpy as np
 import tifffile
+from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
 from cytosuite.volume import AXES, SPATIAL, Header, Origin, Scalar, Volume
+from cytosuite.voxelsize import Stated, kind, origin, statements
 
-UM_PER = {"nm": 1e-3, "mm": 1e3, "cm": 1e4, "centimeter": 1e4, "m": 1e6, "inch": 25400.0}
-UM_PER |= dict.fromkeys(("um", "µm", "μm", "\\u00b5m", "micron", "microns", "micrometer"), 1.0)
 # Keys that describe the array itself; they are not metadata of the scene.
 GEOMETRY = {"shape", "axes", "spacing", "voxel_size_um", "unit", "resolution", "imagej", "images"}
 GEOMETRY |= {"slices", "frames", "channels", "hyperstack", "mode", "loop", "min", "max"}
 GEOMETRY |= {f"physical{sep}size{sep}{axis}" for sep in ("", "_") for axis in "xyz"}
+GEOMETRY |= {"imagejmetadata", "info", "ranges", "zunit", "yunit", "xunit"}
+OURS = {"axes", "shape", "spacing"}  # keys of the JSON that `write_tiff` leaves
+NAMESPACE = "cytosuite"
+IMAGEJ_TYPES = "BHhf"
+IMAGEJ_BYTES = 2**32 - 2**25  # of the whole file; the rest is room for its directories
+OME_TYPES = {"int8", "int16", "int32", "uint8", "uint16", "uint32", "float32", "float64"}
 # The error of tifffile for a cut or altered file depends on where it was cut.
 BROKEN: tuple[type[Exception], ...] = (tifffile.TiffFileError, struct.error, zlib.error)
 BROKEN += (ValueError, OSError, EOFError, RuntimeError, LookupError, TypeError)
-UNITS = {1e-3: "nm", 1.0: "um", 1e3: "mm", 1e4: "cm", 25400.0: "inch", 1e6: "m"}
-AGREEMENT = 0.02  # largest relative difference of two statements of one voxel size
 
 
-class _Stated(NamedTuple):
-    """The voxel size that one part of a file states."""
+@dataclass(frozen=True, slots=True)
+class _Described:
+    """Geometry and metadata of a file, with the shape and the order of the axes as stored."""
 
-    source: str
-    sizes: dict[str, float]  # µm, by axis
-    um: float = 1.0  # µm per unit of the statement
-    unusable: tuple[object, ...] = ()  # values that are no positive numbers
+    header: Header
+    stored: tuple[int, ...]
+    order: tuple[int, ...]
+    metadata: dict[str, Scalar]
+    origin: Origin
 
 
 def read_tiff(path: Path) -> Volume:
@@ -64,9 +73,11 @@ def read_tiff(path: Path) -> Volume:
         If the file is cut or broken, or holds a colour image.
     """
     with _open(path) as file:
-        found, order, metadata, origin = _describe(path, file)
-        array = file.series[0].asarray().transpose(order).reshape(found.shape)
-    return Volume(array, found.spacing, found.axes, metadata, origin)
+        found = _describe(path, file)
+        array = file.series[0].asarray().reshape(found.stored)
+    head = found.header
+    array = array.transpose(found.order).reshape(head.shape)
+    return Volume(array, head.spacing, head.axes, found.metadata, found.origin)
 
 
 def tiff_header(path: Path) -> Header:
@@ -79,32 +90,66 @@ def tiff_header(path: Path) -> Header:
     """
     size = path.stat().st_size
     with _open(path) as file:
-        for page in file.series[0].pages:
+        for page in filter(None, file.series[0].pages):
             for start, count in zip(page.dataoffsets, page.databytecounts, strict=True):
                 if start + count > size:
                     raise ValueError(f"pixels end at byte {start + count} of {size}")
-        return _describe(path, file)[0]
+        return _describe(path, file).header
 
 
 def write_tiff(path: Path, volume: Volume, compress: bool) -> None:
-    """Write a volume as TIFF with resolution in pixels per centimetre and JSON metadata.
+    """Write a volume as ImageJ or OME TIFF with the resolution in pixels per centimetre.
 
-    See `cytosuite.formats.write`, which also makes it atomic. Level 1 of the compression has most
-    of the gain for little of the time.
+    See `cytosuite.formats.write`, which also makes it atomic. ImageJ holds 8 and 16 bits and
+    float32 along z, y, x up to 4 GB; what it cannot hold is OME, and numbers that OME has no name
+    for (64-bit integers) are a plain TIFF with a JSON description. All lengths of an ImageJ file
+    are in cm: grand-challenge.org needs this unit in the tags, and other programs read tags and
+    text in one unit. An assumed voxel size is written too, as the platform refuses files without.
+    Level 1 of the compression has most of the gain for little of the time.
     """
     y, x = volume.spacing[-2:]
-    geometry = {"axes": volume.axes, "spacing": list(volume.spacing), "unit": "um"}
     tifffile.imwrite(
         path,
         volume.array,
         photometric="minisblack",
-        bigtiff=volume.array.nbytes > 2**31,
         compression="zlib" if compress else None,
         compressionargs={"level": 1} if compress else None,
         resolution=(1e4 / x, 1e4 / y),
         resolutionunit="CENTIMETER",
-        metadata={**volume.metadata, **geometry},
+        **_flavour(volume),
     )
+
+
+def _flavour(volume: Volume) -> dict[str, Any]:
+    """Return the arguments of `tifffile.imwrite` that depend on the kind of TIFF."""
+    array, axes = volume.array, volume.axes
+    geometry = {"axes": axes, "spacing": list(volume.spacing), "unit": "um"}
+    ours = {**volume.metadata, **geometry}
+    text = json.dumps({**ours, "shape": array.shape})
+    step = volume.spacing[0]
+    if axes in {"YX", "ZYX"} and array.dtype.char in IMAGEJ_TYPES and array.nbytes < IMAGEJ_BYTES:
+        scale = {"unit": "cm"} | ({"spacing": f"{step / 1e4:.12g}"} if "Z" in axes else {})
+        return {"imagej": True, "metadata": {"axes": axes, "Info": text, **scale}}
+    big = array.nbytes > 2**31
+    if array.dtype.name not in OME_TYPES:
+        return {"bigtiff": big, "metadata": ours}
+    sizes: dict[str, Any] = {}
+    if not volume.spacing_is_assumed:
+        for axis, size in zip((a for a in axes if a in SPATIAL), volume.spacing, strict=True):
+            sizes |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": "µm"}
+    comment = {"Namespace": NAMESPACE, "Value": text}
+    # OME wants a name of its own for each file; drawn from the content, so that bytes repeat.
+    own = uuid5(NAMESPACE_OID, f"{text} {_checksum(array)}")
+    metadata = {"axes": axes, "UUID": str(own), "CommentAnnotation": comment, **sizes}
+    return {"ome": True, "bigtiff": big, "metadata": metadata}
+
+
+def _checksum(array: NDArray[Any]) -> int:
+    """Return the CRC-32 of the pixels, plane by plane: the array may be as large as the memory."""
+    state = 0
+    for plane in array.reshape(-1, *array.shape[-2:]) if array.ndim > 2 else [array]:
+        state = zlib.crc32(np.ascontiguousarray(plane).data, state)
+    return state
 
 
 @contextmanager
@@ -147,19 +192,16 @@ def _axes(path: Path, file: tifffile.TiffFile) -> str:
     return axes
 
 
-def _describe(
-    path: Path, file: tifffile.TiffFile
-) -> tuple[Header, list[int], dict[str, Scalar], Origin]:
-    """Return the header, the stored axes in the order of the header, metadata and their origin.
-
-    T and C of length one are dropped: they come last in the order of the stored axes.
-    """
-    series, stored = file.series[0], _axes(path, file)
-    dropped = [i for i, axis in enumerate(stored) if axis in "TC" and series.shape[i] == 1]
+def _describe(path: Path, file: tifffile.TiffFile) -> _Described:
+    """Return geometry and metadata of the first series; T and C of length one are dropped."""
+    found, ours = _description(file)
+    stored, shape = _layout(path, file, ours)
+    dropped = [i for i, axis in enumerate(stored) if axis in "TC" and shape[i] == 1]
     keep = sorted(set(range(len(stored))) - set(dropped), key=lambda i: AXES.index(stored[i]))
     axes = "".join(stored[i] for i in keep)
-    found = _description(file)
-    stated = [_from_resolution(file, found), _from_ome(file), _from_description(file, found)]
+    stated = statements(file, found)
+    if ours:
+        found, stated = _reconciled(ours, stated)
     sizes = {axis: size for part in stated for axis, size in part.sizes.items()}
     metadata: dict[str, Scalar] = {
         key: value
@@ -173,111 +215,62 @@ def _describe(
         # The plane's size is known, the step is not: cubic voxels are the plain guess.
         metadata["spacing_source"] = "assumed"
     spacing = tuple(sizes.get(axis, sizes.get("Y", 1.0)) for axis in spatial)
-    shape = tuple(int(series.shape[i]) for i in keep)
-    header = Header(shape, np.dtype(series.dtype), spacing, axes)
-    sources = dict.fromkeys(metadata, _source(file))
-    return header, [*keep, *dropped], metadata, _origin(stated, sources, metadata)
+    kept = tuple(shape[i] for i in keep)
+    return _Described(
+        Header(kept, np.dtype(file.series[0].dtype), spacing, axes),
+        shape,
+        (*keep, *dropped),
+        metadata,
+        origin(stated, dict.fromkeys(metadata, "json" if ours else kind(file)), metadata),
+    )
 
 
-def _source(file: tifffile.TiffFile) -> str:
-    """Return the kind of the description that holds a file's metadata."""
-    return "imagej" if file.is_imagej else "ome" if file.is_ome else "json"
+def _layout(
+    path: Path, file: tifffile.TiffFile, ours: Mapping[str, Any]
+) -> tuple[str, tuple[int, ...]]:
+    """Return axes and shape as stored; ImageJ and OME leave axes of length one out."""
+    series = file.series[0]
+    shape = tuple(int(size) for size in series.shape)
+    axes, own = str(ours.get("axes", "")), tuple(ours.get("shape", ()))
+    if len(own) > 1 and own[-2:] == shape[-2:] and prod(own) == prod(shape):
+        return axes, own
+    return _axes(path, file), shape
 
 
-def _origin(
-    stated: Sequence[_Stated], sources: dict[str, str], metadata: Mapping[str, Scalar]
-) -> Origin:
-    """Return the origin of voxel size and metadata, with remarks on what does not fit."""
-    sources.pop("spacing_source", None)
-    used = next((part.source for part in reversed(stated) if "X" in part.sizes), "assumed")
-    warnings = [
-        f"a voxel size of {value} ({part.source}) is no positive number and does not count"
-        for part in stated
-        for value in part.unusable
-    ]
+def _description(file: tifffile.TiffFile) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the keys and values of the first page's description, and the JSON of `write_tiff`."""
+    imagej = dict(file.imagej_metadata or {})
+    texts = [imagej.get("Info"), *(_comments(file) if file.is_ome else ())]
+    ours = next((own for own in map(_json, texts) if own.keys() >= OURS), {})
+    return _json(file.pages[0].description) or imagej, ours
+
+
+def _comments(file: tifffile.TiffFile) -> list[Any]:
+    """Return the texts of the comment annotations in OME-XML."""
+    notes = tifffile.xml2dict(file.ome_metadata or "")["OME"].get("StructuredAnnotations", {})
+    found = notes.get("CommentAnnotation", []) if isinstance(notes, dict) else []
+    return [note.get("Value") for note in (found if isinstance(found, list) else [found])]
+
+
+def _json(text: object) -> dict[str, Any]:
+    """Return the JSON object that a text begins with; empty where there is none."""
+    try:
+        found, _ = json.JSONDecoder().raw_decode(str(text))
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _reconciled(
+    ours: Mapping[str, Any], stated: list[Stated]
+) -> tuple[dict[str, Any], list[Stated]]:
+    """Return metadata and voxel sizes: the digits of our JSON, unless the file has changed.
+
+    Another program may have scaled the image, or learnt its voxel size: then its fields hold.
+    """
+    spatial = [axis for axis in ours["axes"] if axis in SPATIAL]
+    own = dict(zip(spatial, ours["spacing"], strict=True))
     sizes = {axis: size for part in stated for axis, size in part.sizes.items()}
-    warnings += [
-        f"the file contradicts itself: it gives voxels of {_text(sizes)} ({used}), which is used, "
-        f"and of {_text(part.sizes)} ({part.source})"
-        for part in stated
-        if any(abs(log(size / sizes[axis])) > AGREEMENT for axis, size in part.sizes.items())
-    ]
-    if metadata.get("spacing_source") == "assumed":
-        return Origin(sources | {"spacing": "assumed"}, warnings=tuple(warnings))
-    um = next(part.um for part in reversed(stated) if "X" in part.sizes)
-    return Origin(sources | {"spacing": used}, UNITS.get(um, "um"), tuple(warnings))
-
-
-def _text(sizes: Mapping[str, float]) -> str:
-    """Return voxel sizes in µm for a message."""
-    given = [f"{axis.lower()} {sizes[axis]:.4g}" for axis in SPATIAL if axis in sizes]
-    return f"{', '.join(given)} µm"
-
-
-def _description(file: tifffile.TiffFile) -> dict[str, Any]:
-    """Return the key-value metadata of the first page: JSON, else the text of ImageJ."""
-    try:
-        described = json.loads(file.pages[0].description)
-    except (ValueError, TypeError):
-        described = None
-    return described if isinstance(described, dict) else dict(file.imagej_metadata or {})
-
-
-def _from_description(file: tifffile.TiffFile, found: Mapping[str, Any]) -> _Stated:
-    """Return the voxel size among the key-value metadata."""
-    lower = {key.lower().replace("_", ""): value for key, value in found.items()}
-    unit = UM_PER.get(str(lower.get("unit", "um")).lower(), 1.0)
-    values = {axis: lower.get(f"physicalsize{axis.lower()}") for axis in SPATIAL}
-    spacing = lower.get("voxelsizeum", lower.get("spacing"))
-    if isinstance(spacing, list | tuple):
-        values |= dict(zip(reversed("ZYX"), reversed(spacing), strict=False))
-        unit = 1.0
-    elif spacing is not None:
-        values["Z"] = spacing
-    numbers = {axis: _number(value) for axis, value in values.items()}
-    sizes = {axis: size * unit for axis, size in numbers.items() if size is not None}
-    unusable = {str(v): v for v in values.values() if v is not None and _number(v) is None}
-    return _Stated(_source(file), sizes, unit, tuple(unusable))
-
-
-def _from_resolution(file: tifffile.TiffFile, found: Mapping[str, Any]) -> _Stated:
-    """Return the plane's pixel size by the resolution tags, if these carry a unit."""
-    tags = file.pages[0].tags
-    unit = int(getattr(tags.get("ResolutionUnit"), "value", 1))
-    um = {2: UM_PER["inch"], 3: UM_PER["cm"]}.get(unit)
-    if file.imagej_metadata and "unit" in found:
-        um = UM_PER.get(str(found["unit"]).lower())
-    elif unit == 2 and not file.imagej_metadata:
-        um = None  # programs write 72 or 96 dots per inch for "not known"
-    source = "imagej" if file.imagej_metadata else "tiff"
-    if um is None:
-        return _Stated(source, {})
-    both = {axis: getattr(tags.get(f"{axis}Resolution"), "value", (0, 0)) for axis in "XY"}
-    return _Stated(source, {axis: um * n[1] / n[0] for axis, n in both.items() if min(n) > 0}, um)
-
-
-def _from_ome(file: tifffile.TiffFile) -> _Stated:
-    """Return the voxel size in an OME-XML description."""
-    if not file.is_ome or not file.ome_metadata:
-        return _Stated("ome", {})
-    image = tifffile.xml2dict(file.ome_metadata)["OME"]["Image"]
-    pixels = (image[0] if isinstance(image, list) else image)["Pixels"]
-    sizes, um, unusable = {}, 1.0, {}
-    for axis in SPATIAL:
-        value = pixels.get(f"PhysicalSize{axis}")
-        size = _number(value)
-        unit = UM_PER.get(str(pixels.get(f"PhysicalSize{axis}Unit", "µm")).lower())
-        if size is not None and unit is not None:
-            sizes[axis], um = size * unit, unit
-        elif value is not None and size is None:
-            unusable[str(value)] = value
-    return _Stated("ome", sizes, um, tuple(unusable))
-
-
-def _number(value: object) -> float | None:
-    """Return a positive finite number, or None for anything else."""
-    try:
-        number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return None
-    return number if np.isfinite(number) and number > 0 else None
+    if all(isclose(own.get(axis, size), size, rel_tol=1e-5) for axis, size in sizes.items()):
+        return dict(ours), [Stated("json", own)]
+    return {key: value for key, value in ours.items() if key != "spacing_source"}, stated

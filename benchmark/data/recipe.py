@@ -23,7 +23,10 @@ from cytosuite.files import digest
 from cytosuite.tasks import LABELS
 
 # The modules that decide the bytes on disk.
-WRITERS = tuple(PACKAGE / f"{name}.py" for name in ("formats", "interface", "tiff"))
+WRITERS = tuple(
+    PACKAGE / f"{name}.py"
+    for name in ("formats", "interface", "metadata", "spacing", "tiff", "voxelsize")
+)
 
 
 @dataclass(frozen=True, slots=True)
