@@ -63,11 +63,16 @@ def command(site, tmp_path_factory):
     """Return a function that runs the installed program in an empty folder, and this folder."""
     away = tmp_path_factory.mktemp("away")
 
-    def command(*words):
+    def command(*words, **more):
         return subprocess.run(
             [sys.executable, site / "bin" / "cytosuite", *map(str, words)],
             cwd=away,
-            env={**os.environ, "PYTHONPATH": str(site), "XDG_CACHE_HOME": str(away / "cache")},
+            env={
+                **os.environ,
+                "PYTHONPATH": str(site),
+                "XDG_CACHE_HOME": str(away / "cache"),
+                **more,
+            },
             capture_output=True,
             text=True,
             timeout=300,
@@ -146,7 +151,8 @@ def test_a_network_of_the_wheel_finds_its_weights(command):
 def test_version_and_completion(command):
     run, _ = command
     assert re.fullmatch(r"\d+\.\d+\.\d+\n", run("--version").stdout)
-    assert "cytosuite" in run("--show-completion", "bash").stdout
+    typed = {"COMP_WORDS": "cytosuite sim", "COMP_CWORD": "1"}
+    assert "simulate" in run(_CYTOSUITE_COMPLETE="complete_bash", **typed).stdout
     assert "--install-completion" in run("--help").stdout
 
 

@@ -184,7 +184,7 @@ def test_both_locks_hold_what_is_asked_for(locks):
 
 
 def test_the_locks_differ_only_in_what_belongs_to_the_device(locks):
-    (cpu, cuda), _ = locks
+    cpu, cuda = (dict(lock) for lock in locks[0])
     assert cpu.pop("torch") == cuda.pop("torch") + "+cpu"
     assert {name for name in cuda if cuda[name] != cpu.get(name)} == {
         name for name in cuda if name.startswith(("nvidia-", "cuda-")) or name == "triton"
