@@ -1,9 +1,8 @@
 """One case in, one case out: ``/input`` and ``/output`` in the layout of the platform."""
 
 import json
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +11,11 @@ import numpy as np
 from cytosuite.errors import InputError
 from cytosuite.files import link, read_json, write_json
 from cytosuite.formats import read, write
+from cytosuite.metadata import acquisition, described
 from cytosuite.tasks import ACQUISITION, IMAGE, Socket, Task
-from cytosuite.volume import SPATIAL, Scalar, Volume
+from cytosuite.volume import SPATIAL, Volume
 
 IMAGE_SUFFIXES = (".mha", ".tif", ".tiff")
-# Words for a channel: structures, stains and fusion proteins of which the structure is known.
-CHANNELS = {
-    "nucleus": r"nucle(us|i|ar)|chromatin|dapi|hoechst|h2[ab]\w*|histones?|h3\.3|nls|draq[57]|"
-    r"sytox|syto\d*|to-?pro|(picog|sybr ?)green",
-    "membrane": r"(plasma)?membranes?|cell ?(walls?|outlines?|borders?)|cell ?mask|cell ?brite|"
-    r"fm ?[14]-?(43|64)|wga|caax\w*|myr|lti6b|pip2|[en]-?cadherin|calcofluor|scri",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +33,8 @@ class Inputs:
     suffix : str
         Suffix of the main image's file: image outputs are of the same kind.
     sources : mapping of str to str
-        Source of each metadata key: ``json``, ``file`` or ``name``.
+        Source of the voxel size and of each metadata key of the main input, see
+        `cytosuite.volume.Origin`.
     warnings : sequence of str
         Remarks on the metadata that a user must see, one short line each.
     """
@@ -94,14 +88,21 @@ def read_case(folder: Path, task: Task) -> Inputs:
     wanted = [socket.slug for socket in task.inputs if socket.kind != "json"]
     if wanted and not files:
         raise InputError(f"{folder}: expected one of the images {', '.join(wanted)}, found none")
-    sources: dict[str, str] = {}
     given = values.get(ACQUISITION.slug, {})
     volumes = {
-        slug: _merge(read(file), _from_name(listed.get(slug, {}).get("name", "")), given, sources)
+        slug: described(read(file), given, listed.get(slug, {}).get("name", ""))
         for slug, file in files.items()
     }
+    origins = [volume.origin for volume in volumes.values()]
     main = next(iter(files.values()), Path(".json"))
-    return Inputs(volumes, values, main.name[: -len(main.suffix)], main.suffix, sources)
+    return Inputs(
+        volumes,
+        values,
+        main.name[: -len(main.suffix)],
+        main.suffix,
+        origins[0].sources if origins else {},
+        tuple(dict.fromkeys(line for origin in origins for line in origin.warnings)),
+    )
 
 
 def write_outputs(folder: Path, task: Task, inputs: Inputs, outputs: Mapping[str, Any]) -> None:
@@ -160,14 +161,16 @@ def write_case(folder: Path, task: Task, name: str, sockets: Mapping[str, Any]) 
     for socket in (socket for socket in task.inputs if socket.slug in given):
         value, path = given[socket.slug], folder / socket.relative_path
         json_kind = socket.kind == "json"
+        place = {
+            "slug": socket.slug,
+            "title": socket.title,
+            "kind": "Anything" if json_kind else "Image",
+            "super_kind": "Value" if json_kind else "Image",
+            "relative_path": socket.relative_path,
+        }
         entry: dict[str, Any] = {
-            "interface": {
-                "slug": socket.slug,
-                "title": socket.title,
-                "kind": "Anything" if json_kind else "Image",
-                "super_kind": "Value" if json_kind else "Image",
-                "relative_path": socket.relative_path,
-            },
+            "interface": place,
+            "socket": place,
             "value": None,
             "file": None,
             "image": None,
@@ -183,42 +186,7 @@ def write_case(folder: Path, task: Task, name: str, sockets: Mapping[str, Any]) 
             else:
                 link(file, value)
         listed.append(entry)
-    write_json(folder / "inputs.json", sorted(listed, key=lambda e: str(e["interface"]["slug"])))
-
-
-def channel_of(text: str) -> str | None:
-    """Return the structure that a channel shows, by the words in a name of a file or a channel.
-
-    Parameters
-    ----------
-    text : str
-        ``DAPI``, ``H2B-mRFP1``, ``01_Nuclei.tif``: any case, words between anything but letters.
-
-    Returns
-    -------
-    str or None
-        ``nucleus`` or ``membrane``; None where the words name neither, or both.
-
-    Examples
-    --------
-    >>> channel_of("H2B-mRFP1"), channel_of("plasma membrane"), channel_of("GFP")
-    ('nucleus', 'membrane', None)
-    """
-    plain = text.lower().replace("_", " ")
-    found = [
-        name
-        for name, words in CHANNELS.items()
-        if re.search(rf"(?<![a-z])({words})(?![a-z])", plain)
-    ]
-    return found[0] if len(found) == 1 else None
-
-
-def acquisition(volume: Volume) -> dict[str, Scalar | list[float]]:
-    """Return an image's metadata, with its voxel size [µm] where this is known."""
-    found: dict[str, Scalar | list[float]] = dict(volume.metadata)
-    if not volume.spacing_is_assumed:
-        found["spacing"] = list(volume.spacing)
-    return found
+    write_json(folder / "inputs.json", sorted(listed, key=lambda e: str(e["socket"]["slug"])))
 
 
 def image_of(inputs: Mapping[str, Volume], slug: str = IMAGE.slug) -> Volume:
@@ -254,21 +222,58 @@ def image_of(inputs: Mapping[str, Volume], slug: str = IMAGE.slug) -> Volume:
 
 
 def _listed(folder: Path) -> dict[str, dict[str, str]]:
-    """Return path and original name of each socket in ``inputs.json``; empty without it."""
+    """Return path and original name of each socket in ``inputs.json``; empty without it.
+
+    The platform describes a socket under ``interface``, since 2026 under ``socket``, or both.
+    """
     path = folder / "inputs.json"
     if not path.is_file():
         return {}
+    entries = read_json(path)
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise InputError(f"{path}: expected a list of objects, one per socket")
     found: dict[str, dict[str, str]] = {}
-    try:
-        for entry in read_json(path):
-            interface = entry["interface"]
-            name = (entry.get("image") or {}).get("name", "")
-            found[interface["slug"]] = {"name": str(name)}
-            if "relative_path" in interface:
-                found[interface["slug"]]["relative_path"] = str(interface["relative_path"])
-    except (TypeError, KeyError, AttributeError):
-        raise InputError(f"{path}: expected a list of objects with interface.slug") from None
+    for number, entry in enumerate(entries):
+        place = _place(f"{path}: entry {number}", entry)
+        slug = place.pop("slug")
+        if slug in found:
+            raise InputError(f"{path}: expected one entry per socket, found two of {slug}")
+        image = entry.get("image")
+        found[slug] = {"name": str(image.get("name", "")) if isinstance(image, dict) else ""}
+        found[slug] |= place
     return found
+
+
+def _place(where: str, entry: Mapping[str, Any]) -> dict[str, str]:
+    """Return slug and, where it is given, relative path of the socket of an entry."""
+    kinds = [kind for kind in ("interface", "socket") if kind in entry]
+    found: dict[str, str] = {}
+    for kind in kinds:
+        place = entry[kind]
+        if not isinstance(place, dict) or not isinstance(place.get("slug"), str):
+            raise InputError(f"{where}: expected {kind}.slug, a text, found {_short(place)}")
+        for key in ("slug", "relative_path"):
+            value = place.get(key)
+            if value is None:
+                continue
+            if not isinstance(value, str):
+                raise InputError(f"{where}: expected {kind}.{key}, a text, found {_short(value)}")
+            if found.setdefault(key, value) != value:
+                raise InputError(
+                    f"{where}: interface and socket contradict each other: "
+                    f"{key} is {_short(found[key])} and {_short(value)}"
+                )
+    if not kinds:
+        raise InputError(f"{where}: expected interface.slug or socket.slug, found {_short(entry)}")
+    inside = Path(found.get("relative_path", ""))
+    if inside.is_absolute() or ".." in inside.parts:
+        raise InputError(f"{where}: relative_path must stay in the folder, found {_short(inside)}")
+    return found
+
+
+def _short(value: object) -> str:
+    """Return the beginning of a value as JSON for a message."""
+    return json.dumps(value, default=str)[:60]
 
 
 def _only_image(folder: Path, socket: Socket) -> Path | None:
@@ -298,34 +303,5 @@ def _value(path: Path, socket: Socket) -> dict[str, Any] | None:
         raise InputError(f"{path}: socket {socket.slug} is missing")
     value = read_json(path)
     if value is not None and not isinstance(value, dict):
-        raise InputError(f"{path}: expected a JSON object, found {json.dumps(value)[:60]}")
+        raise InputError(f"{path}: expected a JSON object, found {_short(value)}")
     return value
-
-
-def _from_name(name: str) -> dict[str, Scalar]:
-    """Return the channel if the image's original name contains it."""
-    channel = channel_of(name)
-    return {"channel": channel} if channel else {}
-
-
-def _merge(
-    volume: Volume, named: Mapping[str, Scalar], given: Mapping[str, Any], sources: dict[str, str]
-) -> Volume:
-    """Return a volume with the metadata of all sources, the JSON socket's first."""
-    plain = {key: value for key, value in given.items() if isinstance(value, str | int | float)}
-    merged: dict[str, Scalar] = {}
-    for source, values in (("name", named), ("file", volume.metadata), ("json", plain)):
-        merged |= values
-        sources.update(dict.fromkeys(values, source))
-    if "channel" in merged:
-        merged["channel"] = channel_of(str(merged["channel"])) or merged["channel"]
-    spacing = volume.spacing
-    if (size := given.get("spacing")) is not None:
-        if not isinstance(size, list) or not all(isinstance(v, int | float) for v in size):
-            raise InputError(f"acquisition metadata: spacing must be numbers in µm, found {size!r}")
-        spacing = tuple(float(value) for value in size)
-        merged.pop("spacing_source", None)
-        sources["spacing"] = "json"
-    elif not volume.spacing_is_assumed:
-        sources["spacing"] = "file"
-    return replace(volume, spacing=spacing, metadata=merged)

@@ -11,8 +11,9 @@ from cytosuite.benchmark.data.recipe import Recipe
 from cytosuite.datasets.sample import Sample
 from cytosuite.files import atomic, read_json, remove, write_json
 from cytosuite.formats import write
-from cytosuite.interface import acquisition, write_case
+from cytosuite.interface import write_case
 from cytosuite.manifest import AlgorithmManifest
+from cytosuite.metadata import acquisition
 from cytosuite.tasks import ACQUISITION, LABELS, Task
 from cytosuite.volume import Scalar, Volume
 

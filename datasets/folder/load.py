@@ -14,7 +14,8 @@ from cytosuite.datasets.sample import Sample, Value
 from cytosuite.errors import InputError
 from cytosuite.files import read_json
 from cytosuite.formats import read
-from cytosuite.tasks import LABELS
+from cytosuite.metadata import acquisition, described
+from cytosuite.tasks import ACQUISITION, LABELS
 from cytosuite.volume import Scalar, Volume
 
 
@@ -41,16 +42,17 @@ def load(
         If a file cannot be read, an image is not 2D or 3D or holds NaN, labels are not
         non-negative integers, or labels or another output have not the main image's shape.
     """
-    main = _volume(item.image, item.socket, spacing)
-    main = replace(main, metadata={**main.metadata, **(metadata or {})})
-    sockets: dict[str, Volume | Value] = {item.socket: main}
+    values = {s: _value(path) for s, path in item.files.items() if SOCKETS[s].kind == "json"}
+    given = _given(values.get(ACQUISITION.slug, {}), spacing, metadata or {})
+    main = _volume(item.image, item.socket, given)
+    if ACQUISITION.slug in values:
+        values[ACQUISITION.slug] = {**values[ACQUISITION.slug], **acquisition(main)}
+    sockets: dict[str, Volume | Value] = {item.socket: main, **values}
     for slug, path in item.files.items():
-        if SOCKETS[slug].kind == "json":
-            sockets[slug] = _value(path)
-        elif slug in OUTPUTS:
+        if slug in OUTPUTS and slug not in values:
             sockets[slug] = _like(main, path, slug)
-        else:
-            sockets[slug] = _volume(path, slug, spacing)
+        elif slug not in values:
+            sockets[slug] = _volume(path, slug, given)
     sample = Sample(sockets, conditions=item.conditions)
     if SOCKETS[item.socket].kind == "labels" or LABELS.slug not in sockets:
         return sample
@@ -58,12 +60,20 @@ def load(
     return replace(sample, conditions=found | dict(item.conditions))
 
 
-def _volume(path: Path, slug: str, spacing: tuple[float, ...] | None) -> Volume:
+def _given(
+    file: Value, spacing: tuple[float, ...] | None, metadata: Mapping[str, Scalar]
+) -> dict[str, Any]:
+    """Return the object of the JSON socket with the facts that the user names in its place."""
+    named = {**metadata, **({} if spacing is None else {"spacing": list(spacing)})}
+    return {**file, **named, "sources": dict.fromkeys(named, "user")}
+
+
+def _volume(path: Path, slug: str, given: Value) -> Volume:
     """Return an image or labels that an algorithm takes in."""
-    image = read(path)
-    if spacing is not None:
-        known = {key: value for key, value in image.metadata.items() if key != "spacing_source"}
-        image = replace(image, spacing=spacing, metadata=known)
+    try:
+        image = described(read(path), given)
+    except InputError as error:
+        raise InputError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
     if image.axes not in {"YX", "ZYX"}:
         raise InputError(
             f"{path}: expected a 2D or 3D image, found shape {image.shape} with axes "

@@ -6,7 +6,7 @@ import pytest
 
 from cytosuite.errors import InputError
 from cytosuite.formats import read, write
-from cytosuite.interface import channel_of, image_of, read_case, write_case, write_outputs
+from cytosuite.interface import image_of, read_case, write_case, write_outputs
 from cytosuite.tasks import TASKS
 from cytosuite.volume import Volume
 
@@ -35,6 +35,7 @@ def test_what_is_written_is_read(tmp_path):
 def test_inputs_are_listed_as_the_platform_lists_them(tmp_path):
     listed = json.loads((_case(tmp_path) / "inputs.json").read_text())
     assert [entry["interface"]["slug"] for entry in listed] == ["acquisition-metadata", SLUG]
+    assert all(entry["socket"] == entry["interface"] for entry in listed)
     assert listed[1]["interface"]["relative_path"] == f"images/{SLUG}"
     assert listed[1]["image"]["name"] == "embryo.tif"
     assert listed[0]["value"]["spacing"] == [2.0, 0.5, 0.5]
@@ -52,12 +53,14 @@ def test_it_works_without_a_list_and_without_metadata(tmp_path):
     assert read_case(tmp_path, SEGMENT).volumes[SLUG].spacing == (2.0, 0.5, 0.5)
 
 
-def test_a_listed_path_is_followed(tmp_path):
+@pytest.mark.parametrize("kinds", [("interface",), ("socket",), ("interface", "socket")])
+def test_every_generation_of_the_list_is_followed(tmp_path, kinds):
     _case(tmp_path)
     (tmp_path / "images" / SLUG).rename(tmp_path / "images" / "Other-3D")
-    listed = json.loads((tmp_path / "inputs.json").read_text())
-    listed[1]["interface"]["relative_path"] = "images/Other-3D"
-    (tmp_path / "inputs.json").write_text(json.dumps(listed))
+    place = {"slug": SLUG, "relative_path": "images/Other-3D", "pk": 12, "overlay_segments": []}
+    entry = {**dict.fromkeys(kinds, place), "image": {"pk": "a", "name": "wall.tif"}, "pk": 3}
+    bare = {kind: {"slug": "acquisition-metadata"} for kind in kinds} | {"value": {}, "image": None}
+    (tmp_path / "inputs.json").write_text(json.dumps([entry, bare]))
     assert read_case(tmp_path, SEGMENT).name == "embryo"
 
 
@@ -70,7 +73,11 @@ def test_the_json_socket_wins_over_the_file_and_the_file_over_the_name(tmp_path)
     found = read_case(tmp_path, SEGMENT)
     assert dict(found.volumes[SLUG].metadata) == {"channel": "nucleus", "study": 2}
     assert found.volumes[SLUG].spacing == (4.0, 1.0, 1.0)
-    assert found.sources == {"channel": "file", "study": "json", "spacing": "json"}
+    assert found.sources == {"channel": "json", "study": "json", "spacing": "json"}
+    assert found.warnings == (
+        "channel contradictory: nucleus (json of the file), membrane (name); the first was used",
+        "voxel size contradictory: 4 x 1 x 1 µm (json), used, not 2 x 0.5 x 0.5 µm (json of the file)",
+    )
 
 
 def test_the_original_name_tells_the_channel_as_a_last_resort(tmp_path):
@@ -81,36 +88,6 @@ def test_the_original_name_tells_the_channel_as_a_last_resort(tmp_path):
     found = read_case(tmp_path, SEGMENT)
     assert found.volumes[SLUG].metadata == {"channel": "membrane"}
     assert found.sources["channel"] == "name"
-
-
-NUCLEUS = ["DAPI", "H2B-mRFP1", "Hoechst 33342", "Nuclei", "nuclear", "H2BmCherry", "NLS-GFP"]
-NUCLEUS += ["01_nuclei02", "his-H2Av", "DRAQ5", "405_dapi", "Histone H2B"]
-MEMBRANE = ["Membrane", "plasma membranes", "plasmamembrane", "cell wall", "FM4-64", "CellMask"]
-MEMBRANE += ["mCherry-CAAX", "WGA-488", "E-cadherin", "cell_outline"]
-
-
-@pytest.mark.parametrize(
-    ("words", "channel"),
-    [(NUCLEUS, "nucleus"), (MEMBRANE, "membrane")],
-    ids=["nucleus", "membrane"],
-)
-def test_a_channel_has_many_words_in_metadata_and_in_names(tmp_path, words, channel):
-    for word in words:
-        assert channel_of(word) == channel, word
-        assert channel_of(f"image_3_{word}_t01.tif") == channel, word
-    _case(tmp_path, channel=words[0])
-    found = read_case(tmp_path, SEGMENT)
-    assert found.volumes[SLUG].metadata["channel"] == channel
-    assert found.sources["channel"] == "json"
-
-
-@pytest.mark.parametrize(
-    "word", ["GFP", "488", "actin", "", "nucleolus", "nuclei and membrane", "dapibus", "remembrane"]
-)
-def test_other_words_and_contradictions_are_no_known_channel(tmp_path, word):
-    assert channel_of(word) is None
-    _case(tmp_path, channel=word)
-    assert read_case(tmp_path, SEGMENT).volumes[SLUG].metadata["channel"] == word
 
 
 def test_a_given_voxel_size_replaces_an_assumed_one(tmp_path):
@@ -155,9 +132,59 @@ def _no_folder(folder):
     (folder / "images" / SLUG).rename(folder / "images" / "x")
 
 
+def _listed(folder, *entries):
+    (folder / "inputs.json").write_text(json.dumps(entries))
+
+
 def _list_of_numbers(folder):
-    """inputs.json: expected a list of objects with interface.slug"""
-    (folder / "inputs.json").write_text("[1, 2]")
+    """inputs.json: expected a list of objects, one per socket"""
+    _listed(folder, 1, 2)
+
+
+def _list_is_an_object(folder):
+    """inputs.json: expected a list of objects, one per socket"""
+    (folder / "inputs.json").write_text('{"slug": "microscopy-image"}')
+
+
+def _neither_interface_nor_socket(folder):
+    """inputs.json: entry 0: expected interface.slug or socket.slug, found {"slug": "x"}"""
+    _listed(folder, {"slug": "x"})
+
+
+def _no_slug(folder):
+    """inputs.json: entry 1: expected socket.slug, a text, found {}"""
+    _listed(folder, {"socket": {"slug": "x"}}, {"socket": {}})
+
+
+def _socket_is_a_list(folder):
+    """inputs.json: entry 0: expected socket.slug, a text, found ["microscopy-image"]"""
+    _listed(folder, {"socket": [SLUG]})
+
+
+def _path_is_a_number(folder):
+    """inputs.json: entry 0: expected interface.relative_path, a text, found 7"""
+    _listed(folder, {"interface": {"slug": SLUG, "relative_path": 7}})
+
+
+def _contradictory_slugs(folder):
+    """interface and socket contradict each other: slug is "microscopy-image" and "other"""
+    _listed(folder, {"interface": {"slug": SLUG}, "socket": {"slug": "other"}})
+
+
+def _contradictory_paths(folder):
+    """interface and socket contradict each other: relative_path is "images/a" and "images/b"""
+    a, b = ({"slug": SLUG, "relative_path": f"images/{name}"} for name in "ab")
+    _listed(folder, {"interface": a, "socket": b})
+
+
+def _path_outside(folder):
+    """inputs.json: entry 0: relative_path must stay in the folder, found "../secret"""
+    _listed(folder, {"socket": {"slug": SLUG, "relative_path": "../secret"}})
+
+
+def _two_entries_of_a_socket(folder):
+    """inputs.json: expected one entry per socket, found two of microscopy-image"""
+    _listed(folder, {"socket": {"slug": SLUG}}, {"interface": {"slug": SLUG}})
 
 
 def _metadata_is_a_list(folder):
@@ -166,14 +193,38 @@ def _metadata_is_a_list(folder):
 
 
 def _spacing_is_text(folder):
-    """acquisition metadata: spacing must be numbers in µm, found '2 um'"""
+    """acquisition metadata: spacing must be positive numbers in µm, found '2 um'"""
     (folder / "acquisition-metadata.json").write_text('{"spacing": "2 um"}')
 
 
-@pytest.mark.parametrize(
-    "mistake",
-    [_two_images, _no_image, _no_folder, _list_of_numbers, _metadata_is_a_list, _spacing_is_text],
-)
+def _spacing_is_zero(folder):
+    """acquisition metadata: spacing must be positive numbers in µm, found [0, 0.5, 0.5]"""
+    (folder / "acquisition-metadata.json").write_text('{"spacing": [0, 0.5, 0.5]}')
+
+
+def _spacing_is_nan(folder):
+    """acquisition metadata: spacing must be positive numbers in µm, found [nan, 0.5, 0.5]"""
+    (folder / "acquisition-metadata.json").write_text('{"spacing": [NaN, 0.5, 0.5]}')
+
+
+def _spacing_of_a_plane(folder):
+    """spacing must be 3 positive numbers in µm (z, y, x), found [0.5, 0.5]"""
+    (folder / "acquisition-metadata.json").write_text('{"spacing": [0.5, 0.5]}')
+
+
+def _spacing_makes_no_sense(folder):
+    """voxel size 3 x 90000 x 90000 µm (json) makes no sense: a nucleus of 15 pixels is 1.35 m"""
+    (folder / "acquisition-metadata.json").write_text('{"spacing": [3, 90000, 90000]}')
+
+
+MISTAKES = [_two_images, _no_image, _no_folder, _list_of_numbers, _list_is_an_object, _no_slug]
+MISTAKES += [_neither_interface_nor_socket, _socket_is_a_list, _path_is_a_number, _path_outside]
+MISTAKES += [_contradictory_slugs, _contradictory_paths, _two_entries_of_a_socket]
+MISTAKES += [_metadata_is_a_list, _spacing_is_text, _spacing_is_zero, _spacing_is_nan]
+MISTAKES += [_spacing_of_a_plane, _spacing_makes_no_sense]
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
 def test_explains(tmp_path, mistake):
     mistake(_case(tmp_path))
     with pytest.raises(InputError, match=re.escape(mistake.__doc__)):

@@ -96,7 +96,8 @@ def test_json_sockets_are_objects(tmp_path):
     path = tmp_path / "a.json"
     path.write_text('{"channel": "nucleus"}')
     item = replace(_item(tmp_path, np.ones((4, 5), np.uint8)), files={"acquisition-metadata": path})
-    assert load(item).sockets["acquisition-metadata"] == {"channel": "nucleus"}
+    found = load(item).sockets["acquisition-metadata"]
+    assert (found["channel"], found["sources"]["channel"]) == ("nucleus", "json")
     path.write_text("[1]")
     with pytest.raises(InputError, match="expected a JSON object, found list"):
         load(item)
@@ -174,3 +175,22 @@ def _colour(folder):
 def test_explains(tmp_path, mistake):
     with pytest.raises(InputError, match=re.escape(mistake.__doc__)):
         load(mistake(tmp_path))
+
+
+def test_the_json_beside_an_image_describes_it(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text('{"channel": "nucleus", "spacing": [0.2, 0.2]}')
+    item = replace(_item(tmp_path, np.ones((4, 5), np.uint8)), files={"acquisition-metadata": path})
+    image = load(item).volume("microscopy-image")
+    assert (image.spacing, image.metadata["channel"]) == ((0.2, 0.2), "nucleus")
+    assert "voxel size contradictory: 0.2 x 0.2 µm (json)" in image.origin.warnings[0]
+    image = load(item, (0.3, 0.3), {"channel": "membrane"}).volume("microscopy-image")
+    assert (image.spacing, image.metadata["channel"]) == ((0.3, 0.3), "membrane")
+    assert image.origin.sources == {"spacing": "user", "channel": "user"}
+    assert image.origin.warnings == ()
+
+
+def test_the_message_on_a_voxel_size_names_the_file(tmp_path):
+    item = _item(tmp_path, np.ones((4, 5), np.uint8))
+    with pytest.raises(InputError, match=r"tif: voxel size 500 x 500 µm .user. makes no sense"):
+        load(item, (500.0, 500.0))

@@ -1,0 +1,164 @@
+"""Metadata of an image from all who tell them: the JSON socket, its file, its name."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import isclose, isfinite
+from typing import Any
+
+from cytosuite.errors import InputError
+from cytosuite.spacing import plausible, text, warned
+from cytosuite.volume import Origin, Scalar, Volume
+
+# Words for a channel: structures, stains and fusion proteins of which the structure is known.
+CHANNELS = {
+    "nucleus": r"nucle(us|i|ar)|chromatin|dapi|hoechst|h2[ab]\w*|histones?|h3\.3|nls|draq[57]|"
+    r"sytox|syto\d*|to-?pro|(picog|sybr ?)green",
+    "membrane": r"(plasma)?membranes?|cell ?(walls?|outlines?|borders?)|cell ?mask|cell ?brite|"
+    r"fm ?[14]-?(43|64)|wga|caax\w*|myr|lti6b|pip2|[en]-?cadherin|calcofluor|scri",
+}
+
+
+def channel_of(text: str) -> str | None:
+    """Return the structure that a channel shows, by the words in a name of a file or a channel.
+
+    Parameters
+    ----------
+    text : str
+        ``DAPI``, ``H2B-mRFP1``, ``01_Nuclei.tif``: any case, words between anything but letters.
+
+    Returns
+    -------
+    str or None
+        ``nucleus`` or ``membrane``; None where the words name neither, or both.
+
+    Examples
+    --------
+    >>> channel_of("H2B-mRFP1"), channel_of("plasma membrane"), channel_of("GFP")
+    ('nucleus', 'membrane', None)
+    """
+    plain = text.lower().replace("_", " ")
+    found = [
+        name
+        for name, words in CHANNELS.items()
+        if re.search(rf"(?<![a-z])({words})(?![a-z])", plain)
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def acquisition(volume: Volume) -> dict[str, Any]:
+    """Return the metadata of an image for its JSON socket.
+
+    Returns
+    -------
+    dict
+        Strings and numbers; ``spacing`` [µm] where it is known; and where they are known, under
+        ``sources`` the source of each key and under ``warnings`` the remarks on them, so that
+        `described` gives them back.
+    """
+    found: dict[str, Any] = dict(volume.metadata)
+    if not volume.spacing_is_assumed:
+        found["spacing"] = list(volume.spacing)
+    if volume.origin.sources:
+        found["sources"] = dict(volume.origin.sources)
+    if volume.origin.warnings:
+        found["warnings"] = list(volume.origin.warnings)
+    return found
+
+
+def described(volume: Volume, given: Mapping[str, Any], name: str = "") -> Volume:
+    """Return an image with the metadata of all who tell them, and a voxel size that makes sense.
+
+    Parameters
+    ----------
+    volume : Volume
+        As its file describes it.
+    given : mapping
+        Object of the JSON socket, see `acquisition`: precedes the file. What has the source
+        ``user`` there was named on purpose and may differ from the file.
+    name : str
+        Original name of the image: tells the channel where neither does.
+
+    Returns
+    -------
+    Volume
+        Its ``origin`` has the source of each key, and a warning where two contradict each other.
+
+    Raises
+    ------
+    InputError
+        If the voxel size is no positive numbers, or impossible, see `plausible`.
+    """
+    told = {key: value for key, value in given.items() if isinstance(value, str | int | float)}
+    own, origin = volume.metadata, volume.origin
+    sources = {**dict.fromkeys(own, "file"), **origin.sources}
+    channels = [
+        (told.get("channel"), _source(given, "channel")),
+        (own.get("channel"), f"{sources.get('channel')} of the file"),
+        (channel_of(name), "name"),
+    ]
+    metadata: dict[str, Scalar] = {**own, **told}
+    sources |= {key: _source(given, key) for key in told}
+    if "channel" in metadata:
+        metadata["channel"] = channel_of(str(metadata["channel"])) or metadata["channel"]
+    elif (named := channel_of(name)) is not None:
+        metadata["channel"], sources["channel"] = named, "name"
+    sources.pop("spacing_source", None)
+    warnings = [*origin.warnings, *_texts(given.get("warnings")), *_contradictions(channels)]
+    origin = replace(origin, sources=sources, warnings=tuple(dict.fromkeys(warnings)))
+    return plausible(_scaled(replace(volume, metadata=metadata, origin=origin), given))
+
+
+def _scaled(volume: Volume, given: Mapping[str, Any]) -> Volume:
+    """Return an image with the voxel size of the JSON socket, if that gives one."""
+    size = given.get("spacing")
+    if size is None:
+        return volume
+    if not isinstance(size, list) or not all(_is_size(value) for value in size):
+        raise InputError(
+            f"acquisition metadata: spacing must be positive numbers in µm, found {size!r}"
+        )
+    spacing, source = tuple(float(value) for value in size), _source(given, "spacing")
+    origin = Origin({**volume.origin.sources, "spacing": source}, "um", volume.origin.warnings)
+    metadata = {k: value for k, value in volume.metadata.items() if k != "spacing_source"}
+    result = replace(volume, spacing=spacing, metadata=metadata, origin=origin)
+    same = all(isclose(a, b, rel_tol=0.02) for a, b in zip(spacing, volume.spacing, strict=True))
+    if same or volume.spacing_is_assumed or source == "user":
+        return result
+    other = volume.origin.sources.get("spacing", "file")
+    return warned(
+        result,
+        f"voxel size contradictory: {text(spacing)} µm ({source}), used, not "
+        f"{text(volume.spacing)} µm ({other} of the file)",
+    )
+
+
+def _contradictions(channels: Sequence[tuple[Scalar | None, str]]) -> list[str]:
+    """Return a warning if sources name different channels."""
+    found = [
+        (channel_of(str(word)) or str(word), source)
+        for word, source in channels
+        if word is not None
+    ]
+    if len({word for word, _ in found}) < 2:
+        return []
+    listed = ", ".join(f"{word} ({source})" for word, source in found)
+    return [f"channel contradictory: {listed}; the first was used"]
+
+
+def _source(given: Mapping[str, Any], key: str) -> str:
+    """Return the source of a key of the JSON socket."""
+    sources = given.get("sources")
+    found = sources.get(key) if isinstance(sources, Mapping) else None
+    return found if isinstance(found, str) else "json"
+
+
+def _texts(lines: object) -> list[str]:
+    """Return the texts in a list; none if it is not one."""
+    return [line for line in lines if isinstance(line, str)] if isinstance(lines, list) else []
+
+
+def _is_size(value: object) -> bool:
+    """Return whether a value is a positive finite number."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and isfinite(value) and value > 0  # type: ignore[arg-type, operator]
