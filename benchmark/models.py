@@ -2,9 +2,10 @@
 
 import difflib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from math import inf
 from pathlib import Path
+from types import MappingProxyType
 
 from cytosuite.benchmark.catalog import ROOT, algorithms
 from cytosuite.errors import InputError, ModelError
@@ -37,6 +38,8 @@ def named_models(text: str | None, names: Sequence[str], root: Path = ROOT) -> d
         return {}
     path = Path(text)
     if path.suffix == ".json" or len(path.parts) > 1:
+        if not path.is_file():
+            raise InputError(f"{path}: no such model card; expected <name>.json")
         card = read_card(path)
         if card.algorithm not in names:
             raise InputError(
@@ -109,7 +112,7 @@ def choose_algorithm(
             return candidate
         doubtful.append((len(chosen.broken), candidate))
     if not doubtful:
-        raise ModelError(f"{'; '.join(reasons)}{_remedy(candidates, facts)}")
+        raise ModelError(f"{'; '.join(reasons)}{_remedy(candidates[0].task, facts)}")
     return min(doubtful, key=lambda pair: pair[0])[1]
 
 
@@ -134,15 +137,39 @@ def choice_digest(name: str) -> str:
     return digest([home, *(ROOT / "weights" / name).glob("*.json")], ROOT)
 
 
-def _remedy(candidates: Sequence[AlgorithmManifest], facts: Mapping[str, Value]) -> str:
-    """Return the advice to take another algorithm, where one has a model that fits."""
-    for other in preferred(candidates[0].task):
-        if other not in candidates:
-            try:
-                select(_cards(other.name, {}), facts, other.select)
-            except ModelError:
-                continue
-            return f"; {other.name} has one"
+def lacks_model(
+    algorithm: AlgorithmManifest, axes: Collection[str], models: Models = MappingProxyType({})
+) -> str:
+    """Return the reason why an algorithm has no model for any of these axes, empty if it has.
+
+    Parameters
+    ----------
+    algorithm : AlgorithmManifest
+        Chooses among its cards, or has the one that the user names.
+    axes : collection of str
+        Of the images of a dataset; without any, none is lacking.
+    models : mapping of str to Path
+        Cards that the user names.
+    """
+    reason = ""
+    for own in axes:
+        try:
+            choose_algorithm([algorithm], {"axes": own}, models)
+        except ModelError as error:
+            reason = str(error)
+        else:
+            return ""
+    return reason
+
+
+def _remedy(task: str, facts: Mapping[str, Value]) -> str:
+    """Return the advice to take an algorithm and a model that fit, where there are any."""
+    for other in preferred(task):
+        try:
+            chosen = select(_cards(other.name, {}), facts, other.select)
+        except ModelError:
+            continue
+        return f"; {other.name} has {chosen.card.name}"
     return ""
 
 

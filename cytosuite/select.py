@@ -12,6 +12,7 @@ from cytosuite.volume import Volume
 Value = str | int | float | tuple[float, ...]
 
 RIGID = "axes"  # never relaxed: a model of volumes has no meaning in a plane
+ASSUMED = "voxel size assumed"
 FAR = log(2.0)  # largest |ln ratio| of a voxel's edges that needs no warning
 
 
@@ -117,10 +118,8 @@ def select(
     if RIGID in best.broken or (best.fallback and policy.fallback == "fail"):
         key = RIGID if RIGID in best.broken else best.broken[0]
         known = sorted({str(card.describes[key]) for card in scored if key in card.describes})
-        raise ModelError(
-            f"{best.card.algorithm}: no model for {key} = {metadata.get(key)!r}; "
-            f"there are models for {', '.join(known)}"
-        )
+        who = best.card.algorithm + (f" {best.card.name}" if len(cards) == 1 else "")
+        raise ModelError(f"{who}: made for {key} {' or '.join(known)}, found {metadata.get(key)}")
     return best
 
 
@@ -150,7 +149,7 @@ def cautions(selection: Selection, volume: Volume | None) -> list[str]:
     ]
     size = " x ".join(f"{step:g}" for step in volume.spacing)
     if volume.spacing_is_assumed:
-        return [*lines, f"voxel size assumed: {size} µm, not given by the file"]
+        return [*lines, f"{ASSUMED}: {size} µm, not given by the file"]
     own = card.describes.get("spacing")
     if not isinstance(own, tuple):
         return lines
