@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_type_hints
 
 import typer
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cytosuite.benchmark.data.recipe import DataRequest
 
 Options = TypeVar("Options")
+Layout = Literal["plain", "nnunet"]  # of simulated folders
 AUTO = "auto"  # the algorithm is chosen by the image
 
 
@@ -75,6 +76,20 @@ def takes(options: type[Options]) -> Callable[[Callable[[Options], None]], Calla
         return command
 
     return decorate
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableOptions:
+    """Ways to get a table: on the terminal, as CSV, as JSON."""
+
+    wide: Annotated[bool, typer.Option(help="Show all columns.")] = False
+    csv: Annotated[Path | None, typer.Option(help="Write all columns here, - for stdout.")] = None
+    json: Annotated[Path | None, typer.Option(help="Write as JSON here, - for stdout.")] = None
+
+    @property
+    def stdout_is_data(self) -> bool:
+        """Whether stdout holds CSV or JSON alone, and everything else goes to stderr."""
+        return Path("-") in (self.csv, self.json)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +162,7 @@ class RunOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BenchmarkOptions(RunOptions, DataOptions):
+class BenchmarkOptions(TableOptions, RunOptions, DataOptions):
     """Options of the main job."""
 
     task: Annotated[
@@ -167,6 +182,9 @@ class SimulateOptions(DataOptions):
     """Options of a simulation without a benchmark."""
 
     out: Annotated[Path | None, typer.Option(help="New folder for images/ and labels/.")] = None
+    layout: Annotated[
+        Layout, typer.Option(help="plain: images/ and labels/; nnunet: imagesTr/ and labelsTr/.")
+    ] = "plain"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,7 +241,7 @@ class TrainOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoreOptions:
+class ScoreOptions(TableOptions):
     """Options of a scoring of files, see `cytosuite.benchmark.commands.score.score_files`."""
 
     truth: Annotated[Path, typer.Option(help="File, folder, or 01_GT.")]
@@ -235,4 +253,3 @@ class ScoreOptions:
     border: Annotated[int, typer.Option(min=0, help="Pixels to leave out at the border.")] = 0
     truth_labels: Annotated[Path | None, typer.Option(help="Objects in truth images.")] = None
     prediction_labels: Annotated[Path | None, typer.Option(help="In predicted ones.")] = None
-    json: Annotated[Path | None, typer.Option(help="Write the scores here, - for stdout.")] = None

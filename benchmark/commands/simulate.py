@@ -8,6 +8,7 @@ from rich.console import Console
 from cytosuite.benchmark.commands.data import make, start_engine
 from cytosuite.benchmark.commands.options import RunOptions, SimulateOptions
 from cytosuite.benchmark.data.dataset import Dataset
+from cytosuite.benchmark.data.nnunet import nnunet_name, write_nnunet
 from cytosuite.benchmark.data.recipe import recipe
 from cytosuite.errors import InputError
 from cytosuite.files import atomic
@@ -30,40 +31,46 @@ def simulate(options: SimulateOptions, console: Console) -> Path:
     ------
     InputError
         If the dataset is not a simulated one, a parameter is not allowed, or the folder to write
-        exists and is not empty.
+        exists and is not empty, or has no name that its layout demands.
     """
     made = recipe(options.request())
     if made.seed is None:
         raise InputError(
             f"{options.dataset}: a folder of images cannot be simulated; name a dataset"
         )
+    name = nnunet_name(options.out or Path()) if options.layout == "nnunet" else ""
     if options.out is not None and options.out.exists() and any(options.out.iterdir()):
         raise InputError(f"{options.out}: the folder is not empty; name a new one")
     run = RunOptions()
     engine = start_engine(run, made.through, console) if made.through else None
     dataset = make(made, options, run, engine, console)
-    return dataset.home / "cases" if options.out is None else _lay_out(dataset, options.out)
+    if options.out is None:
+        return dataset.home / "cases"
+    with atomic(options.out) as temporary:
+        if name:
+            write_nnunet(dataset, temporary, name)
+        else:
+            _lay_out(dataset, temporary)
+        if options.out.exists():
+            options.out.rmdir()  # empty, as was checked; atomic would remove a full one too
+    return options.out
 
 
-def _lay_out(dataset: Dataset, out: Path) -> Path:
+def _lay_out(dataset: Dataset, folder: Path) -> None:
     """Copy cases into one folder per socket, which a benchmark reads as well."""
     main = TASKS[dataset.task].inputs[0].slug
-    with atomic(out) as temporary:
-        for case in dataset.cases:
-            for slug in case.facts()["sockets"]:
-                path = case.socket(slug)
-                if path is not None and slug != ACQUISITION.slug:
-                    folder = "images" if slug == main else FOLDERS.get(slug, slug)
-                    _copy(path, temporary / folder / f"{case.name}{path.suffix}")
-            for path in sorted((case.folder / "companions").glob(f"*/{case.name}.tif")):
-                _copy(path, temporary / path.parent.name / path.name)
-            _copy(case.folder / "case.json", temporary / "records" / f"{case.name}.json")
-            for picture in sorted(case.folder.glob("*.png")):
-                _copy(picture, temporary / "previews" / f"{case.name}_{picture.name}")
-        _copy(dataset.home / "dataset.json", temporary / "dataset.json")
-        if out.exists():
-            out.rmdir()  # empty, as was checked; atomic would remove a full one too
-    return out
+    for case in dataset.cases:
+        for slug in case.facts()["sockets"]:
+            path = case.socket(slug)
+            if path is not None and slug != ACQUISITION.slug:
+                place = "images" if slug == main else FOLDERS.get(slug, slug)
+                _copy(path, folder / place / f"{case.name}{path.suffix}")
+        for path in sorted((case.folder / "companions").glob(f"*/{case.name}.tif")):
+            _copy(path, folder / path.parent.name / path.name)
+        _copy(case.folder / "case.json", folder / "records" / f"{case.name}.json")
+        for picture in sorted(case.folder.glob("*.png")):
+            _copy(picture, folder / "previews" / f"{case.name}_{picture.name}")
+    _copy(dataset.home / "dataset.json", folder / "dataset.json")
 
 
 def _copy(source: Path, target: Path) -> None:

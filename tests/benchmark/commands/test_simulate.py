@@ -79,3 +79,23 @@ def test_a_folder_of_images_is_not_simulated(tmp_path):
     tifffile.imwrite(tmp_path / "images" / "a.tif", np.zeros((8, 8), np.uint8))
     with pytest.raises(InputError, match="cannot be simulated"):
         simulate(SimulateOptions(dataset=str(tmp_path)), _quiet())
+
+
+def test_the_layout_of_nnunet_is_written_whole(tmp_path):
+    out = tmp_path / "raw" / "Dataset007_Spheroids"
+    simulate(_options(tmp_path, out=out, layout="nnunet"), _quiet())
+    assert sorted(path.name for path in out.iterdir()) == [
+        "dataset.json",
+        "imagesTr",
+        "instancesTr",
+        "labelsTr",
+    ]
+    assert read_json(out / "dataset.json")["name"] == "Dataset007_Spheroids"
+
+
+def test_a_name_that_nnunet_would_not_find_is_refused_before_anything_is_simulated(tmp_path):
+    with pytest.raises(InputError, match="nnU-Net finds a folder called"):
+        simulate(_options(tmp_path, out=tmp_path / "cells", layout="nnunet"), _quiet())
+    with pytest.raises(InputError, match="nnU-Net finds a folder called"):
+        simulate(_options(tmp_path, layout="nnunet"), _quiet())
+    assert not list(tmp_path.iterdir())
