@@ -2,57 +2,72 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ENGINE ?= auto
-# DEVICE and BASE_IMAGE reach the commands through the environment.
-export DEVICE BASE_IMAGE
 DEVICE ?= cpu
-# An option is passed on only when it was given: $(call option,NAME,--flag)
-option = $(if $($(1)),$(2) "$($(1))")
-SIMULATION = $(call option,SIZE,--size) $(call option,CASES,--cases) $(call option,SET,--set) \
-	$(call option,SEED,--seed)
-LIMITS = $(call option,SPACING,--spacing) $(call option,API,--api) $(call option,MEMORY,--memory) \
-	$(call option,TIMEOUT,--timeout)
-OPTIONS = $(SIMULATION) $(LIMITS) $(call option,TASK,--task) $(call option,ALGORITHM,--algorithm) \
-	$(call option,THROUGH,--through) $(call option,REFERENCE,--reference) $(call option,RUN,--run) \
-	$(if $(RETRY),--retry)
+# They reach the commands through the environment.
+export DEVICE BASE_IMAGE
+
+# The variables that each goal takes. NAME=x is passed on as --name x; a new one is one word here.
+simulation := SIZE CASES SET SEED
+running := ENGINE API MEMORY TIMEOUT SPACING DEVICE BASE_IMAGE
+benchmark_takes := DATASET $(simulation) $(running) TASK ALGORITHM THROUGH REFERENCE RUN RETRY
+segment_takes := IMAGES OUT ALGORITHM $(running)
+apply_takes := $(segment_takes)
+train_takes := ALGORITHM DATASET NAME DATA STEPS FROM SETTINGS DEVICE $(simulation) AUTHORS
+simulate_takes := DATASET OUT $(simulation)
+build_takes := DEVICE BASE_IMAGE
+$(foreach goal,setup peers test test-fast lint format,$(eval $(goal)_takes := DEVICE))
+goals := help setup benchmark segment apply train simulate list build-all peers test test-fast lint format clean
+# $(call given,GOAL,without): the options of a goal that were given, but for those that it places itself.
+given = $(strip $(foreach name,$(filter-out DATASET IMAGES DEVICE BASE_IMAGE RETRY $(2),$($(1)_takes)),\
+	$(if $($(name)),--$(shell echo $(name) | tr A-Z_ a-z-) "$($(name))")))
+
+# A variable on the command line that no wanted goal takes is refused, before anything is done.
+wanted := $(or $(MAKECMDGOALS),help)
+taken := PYTHON $(foreach goal,$(wanted),$($(goal:build-%=build)_takes))
+typed := $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name)))
+unknown := $(firstword $(filter-out $(taken) SHELL,$(typed)))
+near = import difflib, sys; name, *known = sys.argv[1:]; found = difflib.get_close_matches(name.upper(), known, 1); \
+	print("the nearest is " + found[0] if found else "there are " + " ".join(known))
+ifeq ($(filter-out $(goals) build-% .venv/%,$(wanted)),)
+$(if $(unknown),$(error make $(wanted): no variable $(unknown); $(shell $(PYTHON) -c '$(near)' $(unknown) $(taken))))
+$(if $(filter cpu cuda,$(DEVICE)),,$(error DEVICE must be cpu or cuda, found "$(DEVICE)"))
+endif
 
 # Networks run in containers; only as plain processes they need torch in the virtual environment.
 DOCKER = docker info >/dev/null 2>&1
-NETWORKS = $(if $(filter docker,$(ENGINE)),,$(shell [ "$(ENGINE)" = auto ] && $(DOCKER) || echo .venv/.networks))
+NETWORKS := $(if $(filter docker podman,$(ENGINE))$(if $(filter benchmark segment apply,$(wanted)),,none),,$(shell [ "$(ENGINE)" = auto ] && $(DOCKER) || echo .venv/.networks-$(DEVICE)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup benchmark segment apply train simulate list build-all peers test test-fast lint format clean
+.PHONY: $(goals)
 
 ##@ Use
 help: ## Show this help.
 	@awk -F ':.*## ' '/^##@ /{printf "\n%s\n", substr($$0, 5)} /^[a-z%-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@printf '\nVariables of benchmark:\n  DATASET=spheroid | spheroid/<recipe> | <recipe.toml> | <folder>   SIZE=mini|default|full\n  TASK=segment|enhance|synthesise|fuse  ALGORITHM=<names>  THROUGH=<names>  REFERENCE=<folder>\n  ENGINE=auto|docker|process  API=serve|exec  SPACING=z,y,x (um)  RUN=<name>\n  MEMORY=<GiB>  TIMEOUT=<s>  RETRY=1 (run failed cases again)\nVariables of segment and apply: IMAGES="a.tif folder"  OUT=<folder>\nVariables of train: NAME=<model>  DATA=<role>=<more data>  STEPS=<n>  FROM=<card>  SETTINGS=<toml>\nVariables of simulated data: SEED=0  CASES=<n>  SET="camera.photons=5 ..."  OUT=<new folder>\nVariables of build: DEVICE=cpu|cuda  BASE_IMAGE=<image with Python 3.11>\n'
+	@printf '\nVariables of benchmark:\n  DATASET=spheroid | spheroid/<recipe> | <recipe.toml> | <folder>   SIZE=mini|default|full\n  TASK=segment|enhance|synthesise|fuse  ALGORITHM=<names>  THROUGH=<names>  REFERENCE=<folder>\n  ENGINE=auto|docker|podman|process  API=serve|exec  SPACING=z,y,x (um)  RUN=<name>\n  MEMORY=<GiB>  TIMEOUT=<s>  RETRY=1 (run failed cases again)\nVariables of segment and apply: IMAGES="a.tif folder"  OUT=<folder>  and those of a run\nVariables of train: NAME=<model>  DATA=<role>=<more data>  STEPS=<n>  FROM=<card>  SETTINGS=<toml>  AUTHORS=<names>\nVariables of simulated data: SEED=0  CASES=<n>  SET="camera.photons=5 ..."  OUT=<new folder>\nVariables of torch and containers: DEVICE=cpu|cuda  BASE_IMAGE=<image with Python 3.11>\nVariable of the virtual environment: PYTHON=python3\n'
 
-benchmark: .venv/.benchmark $(NETWORKS) ## Generate or read DATASET, run the algorithms, score them, write a report.
-	@$(BIN)/cytosuite benchmark "$(or $(DATASET),spheroid)" --engine "$(ENGINE)" $(OPTIONS)
+benchmark: .venv/.cytosuite $(NETWORKS) ## Generate or read DATASET, run the algorithms, score them, write a report.
+	@$(BIN)/cytosuite benchmark "$(or $(DATASET),spheroid)" $(call given,benchmark) $(if $(RETRY),--retry)
 
-segment: .venv/.benchmark $(NETWORKS) ## Segment the images IMAGES (files or folders) into the folder OUT.
-	@$(BIN)/cytosuite segment $(IMAGES) --out "$(or $(OUT),segmented)" --engine "$(ENGINE)" \
-		$(LIMITS) $(call option,ALGORITHM,--algorithm)
+segment: .venv/.cytosuite $(NETWORKS) ## Segment the images IMAGES (files or folders) into the folder OUT.
+	@$(BIN)/cytosuite segment $(IMAGES) --out "$(or $(OUT),segmented)" $(call given,segment,OUT)
 
-apply: .venv/.benchmark $(NETWORKS) ## Run ALGORITHM, of any task, on IMAGES into the folder OUT.
-	@$(BIN)/cytosuite apply $(IMAGES) --out "$(or $(OUT),applied)" --engine "$(ENGINE)" \
-		$(LIMITS) --algorithm "$(ALGORITHM)"
+apply: .venv/.cytosuite $(NETWORKS) ## Run ALGORITHM, of any task, on IMAGES into the folder OUT.
+	@$(BIN)/cytosuite apply $(IMAGES) --out "$(or $(OUT),applied)" $(call given,apply,OUT)
 
-train: .venv/.benchmark .venv/.networks ## Train ALGORITHM on DATASET as the model NAME.
-	@$(BIN)/cytosuite train "$(ALGORITHM)" "$(DATASET)" --name "$(NAME)" $(call option,DATA,--data) $(call option,STEPS,--steps) \
-		$(call option,CASES,--cases) $(call option,SEED,--seed) $(call option,FROM,--from) $(call option,SETTINGS,--settings)
+train: .venv/.cytosuite .venv/.networks-$(DEVICE) ## Train ALGORITHM on DATASET as the model NAME.
+	@$(BIN)/cytosuite train "$(ALGORITHM)" "$(DATASET)" $(call given,train,ALGORITHM)
 
-simulate: .venv/.benchmark ## Simulate annotated images of DATASET into the new folder OUT.
-	@$(BIN)/cytosuite simulate "$(or $(DATASET),spheroid)" $(call option,OUT,--out) $(SIMULATION)
+simulate: .venv/.cytosuite ## Simulate annotated images of DATASET into the new folder OUT.
+	@$(BIN)/cytosuite simulate "$(or $(DATASET),spheroid)" $(call given,simulate)
 
-list: .venv/.benchmark ## List algorithms and datasets.
+list: .venv/.cytosuite ## List algorithms and datasets.
 	@$(BIN)/cytosuite list
 
 ##@ Containers
-build-all: .venv/.benchmark ## Build the containers of all algorithms.
+build-all: .venv/.cytosuite ## Build the containers of all algorithms.
 	@$(BIN)/cytosuite build
 
-build-%: .venv/.benchmark ## Build the container of one algorithm.
+build-%: .venv/.cytosuite ## Build the container of one algorithm.
 	@$(BIN)/cytosuite build "$*"
 
 ##@ Development
@@ -80,11 +95,11 @@ clean: ## Remove the virtual environment, caches and all runs.
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else f"cytosuite needs Python 3.11 or newer, found {v[0]}.{v[1]}; try make PYTHON=python3.12")'
 	@$(PYTHON) -m venv .venv && touch $@
 
-.venv/.benchmark: .venv/.python pyproject.toml
-	@echo "setting up .venv (once)" && $(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[benchmark]" && touch $@
+.venv/.cytosuite: .venv/.python pyproject.toml
+	@echo "setting up .venv (once)" && $(BIN)/python -m pip install --quiet --disable-pip-version-check -e . && touch $@
 
-.venv/.networks: .venv/.benchmark
-	@echo "installing torch and MONAI (once)" && $(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[networks]" && touch $@
+.venv/.networks-%: .venv/.cytosuite docker/requirements-%.txt
+	@echo "installing torch and MONAI for $* (once)" && $(BIN)/python docker/wheelhouse.py --device "$*" --install && $(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[networks]" && rm -f .venv/.networks-* && touch $@
 
-.venv/.dev: .venv/.networks
+.venv/.dev: .venv/.networks-$(DEVICE)
 	@echo "setting up .venv for development (once)" && $(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]" && touch $@

@@ -1,0 +1,123 @@
+"""The Makefile: variables that a goal does not take are refused, all others reach their command."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import typer
+
+from cytosuite.benchmark.__main__ import app
+
+ROOT = Path(__file__).resolve().parents[1]
+GOALS = ("benchmark", "segment", "apply", "train", "simulate", "build")
+# They reach the command as arguments, as words of its environment or as a flag.
+PLACED = {"DATASET", "IMAGES", "DEVICE", "BASE_IMAGE", "RETRY"}
+CHECKED = {"DEVICE": "cuda", "ENGINE": "docker"}
+
+
+def _make(*words, **environment):
+    return subprocess.run(
+        ["make", "-C", str(ROOT), "--no-print-directory", *words],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def _takes(goal):
+    """Return the variables of a goal."""
+    shown = _make("--eval", f"show: ; @echo $({goal}_takes)", "show")
+    assert shown.returncode == 0, shown.stderr
+    return shown.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["benchmark", "DATSET=foo"], "make benchmark: no variable DATSET; the nearest is DATASET"),
+        (["benchmark", "dataset=foo"], "no variable dataset; the nearest is DATASET"),
+        (["simulate", "MEMORY=3"], "no variable MEMORY; there are PYTHON DATASET OUT SIZE"),
+        (
+            ["build-watershed", "DEVCE=cpu"],
+            "make build-watershed: no variable DEVCE; the nearest is",
+        ),
+        (["lint", "SIZE=mini"], "make lint: no variable SIZE"),
+        (["SIZE=mini"], "make help: no variable SIZE"),
+        (["train", "DEVICE=gpu"], 'DEVICE must be cpu or cuda, found "gpu"'),
+    ],
+)
+def test_a_variable_that_no_goal_takes_is_refused(words, line):
+    done = _make(*words)
+    assert done.returncode == 2
+    (found,) = done.stderr.splitlines()
+    assert line in found
+    assert done.stdout == ""
+
+
+def test_the_variables_of_all_wanted_goals_are_taken():
+    done = _make("-n", "simulate", "benchmark", "OUT=a", "ENGINE=docker", "SIZE=mini")
+    assert done.returncode == 0, done.stderr
+    assert 'simulate "spheroid" --out "a" --size "mini"' in done.stdout
+    assert 'benchmark "spheroid" --size "mini" --engine "docker"' in done.stdout
+
+
+def test_words_of_the_environment_are_left_alone():
+    done = _make("-n", "simulate", "SIZE=mini", DATSET="foo", MEMORY="3", NONSENSE="1")
+    assert done.returncode == 0, done.stderr
+    assert "MEMORY" not in done.stdout
+    assert "--memory" not in done.stdout
+
+
+def test_an_unknown_goal_is_named_first():
+    assert "No rule to make target 'bencmark'" in _make("bencmark", "DATASET=x").stderr
+
+
+@pytest.mark.parametrize("goal", GOALS)
+def test_every_variable_is_an_option_of_the_command(goal):
+    command = typer.main.get_command(app).commands[goal]
+    flags = {flag for parameter in command.params for flag in parameter.opts}
+    environment = {str(parameter.envvar) for parameter in command.params}
+    for name in _takes(goal):
+        flag = f"--{name.lower().replace('_', '-')}"
+        assert flag in flags or name in environment or name.lower() in flags, name
+
+
+@pytest.mark.parametrize("goal", GOALS[:-1])
+def test_every_variable_reaches_the_command(goal):
+    values = {name: f"value-of-{name}" for name in _takes(goal)}
+    values |= {name: value for name, value in CHECKED.items() if name in values}
+    given = [f"{name}={value}" for name, value in values.items()]
+    (line,) = [
+        line
+        for line in _make("-n", goal, *given).stdout.splitlines()
+        if line.startswith(f".venv/bin/cytosuite {goal} ")
+    ]
+    for name, value in values.items():
+        if name == "RETRY":
+            assert line.endswith("--retry")
+        elif name not in {"DEVICE", "BASE_IMAGE"}:
+            flag = "" if name in PLACED or f'"{value}" ' in line else f"--{name.lower()} "
+            assert re.search(rf'{flag}"?{value}"?', line), name
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_the_device_decides_the_torch_of_a_training(device):
+    done = _make("-n", "train", "ALGORITHM=a", "DATASET=b", "NAME=c", f"DEVICE={device}")
+    if (ROOT / ".venv" / f".networks-{device}").exists():
+        pytest.skip("it is installed already")
+    assert f'docker/wheelhouse.py --device "{device}" --install' in done.stdout
+
+
+def test_containers_need_no_torch_here():
+    for engine in ("docker", "podman"):
+        assert "wheelhouse" not in _make("-n", "benchmark", f"ENGINE={engine}").stdout
+
+
+def test_the_help_names_every_variable():
+    shown = _make("help").stdout
+    names = {name for goal in GOALS for name in _takes(goal)}
+    assert {name for name in names if not re.search(rf"\b{name}\b", shown)} == set()
