@@ -1,6 +1,7 @@
 """Reading and writing volumes: TIFF, MetaImage (.mha), HDF5; PNG and JPEG are read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,17 @@ from cytosuite.volume import SPATIAL, Header, Origin, Volume
 HDF5_NAMES = ("image", "raw", "data", "labels", "label")
 
 
-def read(path: Path) -> Volume:
+def read(path: Path, pick: Mapping[str, int] | None = None, scene: int | None = None) -> Volume:
     """Return the image in a file with its axes, voxel size and metadata.
 
     Parameters
     ----------
     path : Path
         ``.tif``/``.tiff``, ``.mha``, ``.h5``/``.hdf5``, or a grey ``.png``/``.jpg``.
+    pick : mapping of str to int, optional
+        Index along T or C, which are dropped; of a TIFF no other pages are decoded.
+    scene : int, optional
+        Number of the image in a TIFF that holds several.
 
     Returns
     -------
@@ -32,7 +37,13 @@ def read(path: Path) -> Volume:
     InputError
         If the file is missing, empty, cut, broken, of another kind, or a colour image.
     """
-    return _reader(path)(path)
+    reader = _reader(path)
+    if reader is read_tiff:
+        return read_tiff(path, pick, scene)
+    volume = reader(path)
+    index = tuple((pick or {}).get(axis, slice(None)) for axis in volume.axes)
+    axes = "".join(axis for axis in volume.axes if axis not in (pick or {}))
+    return replace(volume, array=volume.array[index], axes=axes)
 
 
 def write(path: Path, volume: Volume, *, compress: bool = True) -> None:

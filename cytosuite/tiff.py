@@ -11,7 +11,7 @@ import struct
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from logging.handlers import BufferingHandler
 from math import isclose, prod
 from pathlib import Path
@@ -43,23 +43,30 @@ BROKEN += (ValueError, OSError, EOFError, RuntimeError, LookupError, TypeError)
 
 @dataclass(frozen=True, slots=True)
 class _Described:
-    """Geometry and metadata of a file, with the shape and the order of the axes as stored."""
+    """Geometry and metadata of a series, its shape as stored, the part to read, order of axes."""
 
     header: Header
     stored: tuple[int, ...]
+    index: tuple[slice, ...]
     order: tuple[int, ...]
     metadata: dict[str, Scalar]
     origin: Origin
 
 
-def read_tiff(path: Path) -> Volume:
-    """Return the first image series of a TIFF file.
+def read_tiff(
+    path: Path, pick: Mapping[str, int] | None = None, scene: int | None = None
+) -> Volume:
+    """Return an image series of a TIFF file, whole or one frame and channel of it.
 
     Parameters
     ----------
     path : Path
         Plain, ImageJ or OME TIFF. Axes come from its metadata; one unnamed axis is taken as z.
         Axes T and C of length one are dropped.
+    pick : mapping of str to int, optional
+        Index along T or C: only its pages are decoded, and the axis is dropped.
+    scene : int, optional
+        Number of the series; without it the first, and a remark where there are several.
 
     Returns
     -------
@@ -70,18 +77,18 @@ def read_tiff(path: Path) -> Volume:
     Raises
     ------
     InputError
-        If the file is cut or broken, or holds a colour image.
+        If the file is cut or broken, holds a colour image, or has no such scene.
     """
     with _open(path) as file:
-        found = _describe(path, file)
-        array = file.series[0].asarray().reshape(found.stored)
+        found = _describe(path, file, pick or {}, scene)
+        array = _pixels(file.series[scene or 0], found)
     head = found.header
     array = array.transpose(found.order).reshape(head.shape)
     return Volume(array, head.spacing, head.axes, found.metadata, found.origin)
 
 
-def tiff_header(path: Path) -> Header:
-    """Return the geometry of the first series without decoding a pixel.
+def tiff_header(path: Path, scene: int | None = None) -> Header:
+    """Return the geometry of a series without decoding a pixel; see `read_tiff`.
 
     Raises
     ------
@@ -90,11 +97,12 @@ def tiff_header(path: Path) -> Header:
     """
     size = path.stat().st_size
     with _open(path) as file:
-        for page in filter(None, file.series[0].pages):
+        found = _describe(path, file, {}, scene)
+        for page in filter(None, file.series[scene or 0].pages):
             for start, count in zip(page.dataoffsets, page.databytecounts, strict=True):
                 if start + count > size:
                     raise ValueError(f"pixels end at byte {start + count} of {size}")
-        return _describe(path, file).header
+        return found.header
 
 
 def write_tiff(path: Path, volume: Volume, compress: bool) -> None:
@@ -173,33 +181,59 @@ def _open(path: Path) -> Iterator[tifffile.TiffFile]:
         raise InputError(f"{path}: cannot be read as TIFF, cut or broken ({reason})")
 
 
-def _axes(path: Path, file: tifffile.TiffFile) -> str:
-    """Return the axes of the first series with one unnamed axis read as z."""
-    axes = str(file.series[0].axes).upper()
+def _axes(path: Path, series: tifffile.TiffPageSeries) -> str:
+    """Return the axes of a series with one unnamed axis read as z."""
+    axes = str(series.axes).upper()
     if "S" in axes:
         raise InputError(
             f"{path}: expected a grey image, found a colour image of shape "
-            f"{tuple(file.series[0].shape)}; give one channel"
+            f"{tuple(series.shape)}; give one channel"
         )
     unnamed = [axis for axis in axes if axis not in AXES]
     if len(unnamed) == 1 and "Z" not in axes:
         return axes.replace(unnamed[0], "Z")
     if unnamed:
         raise InputError(
-            f"{path}: cannot tell the axes of shape {tuple(file.series[0].shape)}; "
+            f"{path}: cannot tell the axes of shape {tuple(series.shape)}; "
             f"name them in the file's metadata (a subset of {AXES})"
         )
     return axes
 
 
-def _describe(path: Path, file: tifffile.TiffFile) -> _Described:
-    """Return geometry and metadata of the first series; T and C of length one are dropped."""
+def _pixels(series: tifffile.TiffPageSeries, found: _Described) -> NDArray[Any]:
+    """Return the wanted part of a series, in the order of the stored axes.
+
+    Only its pages are decoded where each page is a plane, and only its bytes are read where the
+    pixels lie in one piece.
+    """
+    planes = found.stored[:-2]
+    if all(step == slice(None) for step in found.index):
+        array: NDArray[Any] = series.asarray()
+        return array.reshape(found.stored)
+    if len(series.pages) == prod(planes):
+        keys = np.arange(prod(planes)).reshape(planes)[found.index[:-2]]
+        chosen = series.parent.asarray(key=keys.ravel().tolist(), series=series)
+        return np.asarray(chosen).reshape(*keys.shape, *found.stored[-2:])
+    out = None if series.dataoffset is None else "memmap"
+    return np.array(series.asarray(out=out).reshape(found.stored)[found.index])
+
+
+def _describe(
+    path: Path, file: tifffile.TiffFile, pick: Mapping[str, int], scene: int | None
+) -> _Described:
+    """Return geometry and metadata of a series; T and C of length one are dropped."""
+    many = len(file.series)
+    if scene is not None and not 0 <= scene < many:
+        raise InputError(f"{path}: expected a scene from 0 to {many - 1}, found {scene}")
+    series = file.series[scene or 0]
     found, ours = _description(file)
-    stored, shape = _layout(path, file, ours)
+    stored, whole = _layout(path, series, ours)
+    index = tuple(slice(pick[a], pick[a] + 1) if a in pick else slice(None) for a in stored)
+    shape = tuple(1 if axis in pick else whole[i] for i, axis in enumerate(stored))
     dropped = [i for i, axis in enumerate(stored) if axis in "TC" and shape[i] == 1]
     keep = sorted(set(range(len(stored))) - set(dropped), key=lambda i: AXES.index(stored[i]))
     axes = "".join(stored[i] for i in keep)
-    stated = statements(file, found)
+    stated = statements(file, found, scene or 0)
     if ours:
         found, stated = _reconciled(ours, stated)
     sizes = {axis: size for part in stated for axis, size in part.sizes.items()}
@@ -215,26 +249,30 @@ def _describe(path: Path, file: tifffile.TiffFile) -> _Described:
         # The plane's size is known, the step is not: cubic voxels are the plain guess.
         metadata["spacing_source"] = "assumed"
     spacing = tuple(sizes.get(axis, sizes.get("Y", 1.0)) for axis in spatial)
-    kept = tuple(shape[i] for i in keep)
+    sources = dict.fromkeys(metadata, "json" if ours else kind(file))
+    known = origin(stated, sources, metadata)
+    if scene is None and many > 1:
+        lines = (*known.warnings, f"the file holds {many} images, and only the first is read")
+        known = replace(known, warnings=lines)
     return _Described(
-        Header(kept, np.dtype(file.series[0].dtype), spacing, axes),
-        shape,
+        Header(tuple(shape[i] for i in keep), np.dtype(series.dtype), spacing, axes),
+        whole,
+        index,
         (*keep, *dropped),
         metadata,
-        origin(stated, dict.fromkeys(metadata, "json" if ours else kind(file)), metadata),
+        known,
     )
 
 
 def _layout(
-    path: Path, file: tifffile.TiffFile, ours: Mapping[str, Any]
+    path: Path, series: tifffile.TiffPageSeries, ours: Mapping[str, Any]
 ) -> tuple[str, tuple[int, ...]]:
     """Return axes and shape as stored; ImageJ and OME leave axes of length one out."""
-    series = file.series[0]
     shape = tuple(int(size) for size in series.shape)
     axes, own = str(ours.get("axes", "")), tuple(ours.get("shape", ()))
     if len(own) > 1 and own[-2:] == shape[-2:] and prod(own) == prod(shape):
         return axes, own
-    return _axes(path, file), shape
+    return _axes(path, series), shape
 
 
 def _description(file: tifffile.TiffFile) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -45,7 +45,7 @@ def kind(file: tifffile.TiffFile) -> str:
     return "imagej" if file.is_imagej else "ome" if file.is_ome else "json"
 
 
-def statements(file: tifffile.TiffFile, found: Mapping[str, Any]) -> list[Stated]:
+def statements(file: tifffile.TiffFile, found: Mapping[str, Any], scene: int = 0) -> list[Stated]:
     """Return the voxel sizes in resolution tags, OME-XML and description; later ones precede.
 
     Parameters
@@ -55,8 +55,10 @@ def statements(file: tifffile.TiffFile, found: Mapping[str, Any]) -> list[Stated
     found : mapping
         Keys and values of its description: ``spacing`` or ``voxel_size_um`` as a list (z, y, x)
         in µm or as the step alone, ``PhysicalSizeX`` and its like, ``unit`` and ``zunit``.
+    scene : int
+        Number of the image in OME-XML.
     """
-    return [_by_resolution(file, found), _by_ome(file), _by_description(file, found)]
+    return [_by_resolution(file, found), _by_ome(file, scene), _by_description(file, found)]
 
 
 def origin(
@@ -123,12 +125,12 @@ def _resolution_unit(file: tifffile.TiffFile) -> int:
     return int(getattr(file.pages[0].tags.get("ResolutionUnit"), "value", 1))
 
 
-def _by_ome(file: tifffile.TiffFile) -> Stated:
+def _by_ome(file: tifffile.TiffFile, scene: int) -> Stated:
     """Return the voxel size in an OME-XML description."""
     if not file.is_ome or not file.ome_metadata:
         return Stated("ome", {})
     image = tifffile.xml2dict(file.ome_metadata)["OME"]["Image"]
-    pixels = (image[0] if isinstance(image, list) else image)["Pixels"]
+    pixels = (image[scene] if isinstance(image, list) else image)["Pixels"]
     sizes, um, unusable = {}, 1.0, {}
     for axis in SPATIAL:
         value = pixels.get(f"PhysicalSize{axis}")
