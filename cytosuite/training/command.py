@@ -1,8 +1,9 @@
 """Train a network: ``python -m cytosuite.training.command ALGORITHM --data DIR --name NAME``."""
 
 import argparse
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -13,8 +14,9 @@ import torch
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.files import read_toml
 from cytosuite.manifest import parse
-from cytosuite.training.loop import DRAWERS, train
-from cytosuite.training.parts import Training
+from cytosuite.training.check import check, need_free
+from cytosuite.training.loop import DRAWERS, begin, train
+from cytosuite.training.parts import Source, Training
 from cytosuite.training.publish import ALGORITHMS
 
 
@@ -65,11 +67,24 @@ def by_role(given: Sequence[str], roles: Sequence[str]) -> dict[str, list[Path]]
     return found
 
 
+def _together(
+    data: Mapping[str, Sequence[Path]], recipes: Sequence[str], roles: Sequence[str]
+) -> dict[str, list[Source]]:
+    """Return folders, and the parameters of data to be simulated, by role."""
+    found: dict[str, list[Source]] = {role: list(folders) for role, folders in data.items()}
+    for text in recipes:
+        role, parameters = json.loads(text)
+        if role and role not in roles:
+            raise InputError(f"--data {role}=: expected a role among {', '.join(roles)}")
+        found.setdefault(role or roles[0], []).append(parameters)
+    return found
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train as the command line asks for, and return the exit code."""
     parser = argparse.ArgumentParser(prog="cytosuite.training.command", description=__doc__)
     parser.add_argument("algorithm", help="name in algorithms/")
-    parser.add_argument("--data", action="append", required=True, help="folder, or role=folder")
+    parser.add_argument("--data", action="append", default=[], help="folder, or role=folder")
     parser.add_argument("--name", required=True, help="of the model")
     parser.add_argument("--out", type=Path, help="its folder (default weights/<algorithm>)")
     parser.add_argument("--settings", type=Path, help="TOML file (default the algorithm's)")
@@ -81,6 +96,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=1, help="of the CPU")
     parser.add_argument("--device", choices=sorted(DRAWERS), default="cpu")
     parser.add_argument("--restart", action="store_true", help="ignore an earlier checkpoint")
+    parser.add_argument("--authors", help="of the model; the user of git or of the machine")
+    parser.add_argument("--check", action="store_true", help="check, and train nothing")
+    parser.add_argument(
+        "--recipe",
+        action="append",
+        default=[],
+        help='with --check, data to be simulated: JSON ["role", parameters]',
+    )
     given, say = parser.parse_args(arguments), partial(print, flush=True)
     changes = {"steps": given.steps, "seed": given.seed, "learning_rate": given.learning_rate}
     try:
@@ -89,12 +112,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         torch.set_num_threads(given.threads)
         training = training_of(given.algorithm)
         path = given.settings or ALGORITHMS / given.algorithm / "training" / training.default
-        settings = parse(path, read_toml(path), training.settings)
+        settings = parse(path, read_toml(path), training.settings).with_schedule(**changes)
+        settings = settings.with_card(authors=given.authors)
+        data = by_role(given.data, training.roles)
+        target = (given.out or Path("weights") / given.algorithm) / f"{given.name}.json"
+        need_free(target)
+        if given.check:
+            check(training, settings, _together(data, given.recipe, training.roles))
+            begin(training, settings, given.parent, given.device)
+            return 0
         card = train(
             training,
-            settings.with_schedule(**changes),
-            by_role(given.data, training.roles),
-            (given.out or Path("weights") / given.algorithm) / f"{given.name}.json",
+            settings,
+            data,
+            target,
             work=given.work or Path("runs") / "training" / given.name,
             resume=not given.restart,
             parent=given.parent,

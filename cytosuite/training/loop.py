@@ -16,7 +16,9 @@ from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.manifest import read_card
 from cytosuite.metrics import Metric
 from cytosuite.network import put_tensors, tensors_of
+from cytosuite.training.check import need_roles, need_validation
 from cytosuite.training.checkpoint import Data, Origin, origin, restore, save
+from cytosuite.training.curves import draw_curves, read_curves, thinned
 from cytosuite.training.parts import (
     Arrays,
     Best,
@@ -69,11 +71,11 @@ def train(
     card : Path
         ``<name>.json`` of the new model; its weights lie next to it.
     work : Path
-        Folder for ``log.csv``, ``validation.csv`` and ``checkpoint.pt``.
+        Folder for ``log.csv``, ``validation.csv``, ``curves.svg`` and ``checkpoint.pt``.
     resume : bool
         Whether to go on from the checkpoint, if there is one.
     parent : Path, optional
-        Card of a model to start from.
+        Card of a model to start from. Its parameters hold where the settings give none.
     device : {"cpu", "cuda"}
     say : callable
         Receives lines for the user.
@@ -92,6 +94,10 @@ def train(
     On a CPU with one thread the weights depend on data, settings, parent and kind of processor
     alone, also after an interruption.
     """
+    need_roles(training, data)
+    need_validation(training, settings)
+    if parent is not None:
+        settings = inherit(settings, parent, say)
     code = [ALGORITHMS / training.algorithm, Path(__file__).parents[1]]
     made_from = origin(data, settings, code, parent)
     state = begin(training, settings, parent, device)
@@ -102,7 +108,21 @@ def train(
     weights = sum(weight.numel() for weight in state.average.parameters())
     say(f"{weights:,} weights, {precision(device)} on {device}")
     _run(training, settings, state, cases, held, work, made_from, say)
-    return publish(training, settings, state, cases, card, made_from)
+    say(f"curves: {work / 'curves.svg'}")
+    curves = read_curves(work / "log.csv") | read_curves(work / "validation.csv")
+    facts = made_from | {"curves": {name: thinned(curve) for name, curve in curves.items()}}
+    return publish(training, settings, state, cases, held, card, facts, data)
+
+
+def inherit(settings: Settings, parent: Path, say: Say) -> Settings:
+    """Return settings with a parent's parameters of the inference below their own."""
+    card = read_card(parent)
+    own, kept = settings.card.parameters, set(card.parameters) - {"network"}
+    say(
+        f"from {card.name}: {', '.join(sorted(kept - set(own))) or 'no parameters'} kept, "
+        f"{', '.join(sorted(own)) or 'none'} by the settings"
+    )
+    return settings.inheriting(card)
 
 
 def begin(
@@ -143,17 +163,15 @@ def _load(
     """Return the cases to train on and those held out, both by role."""
     found: dict[str, list[Case]] = {}
     for role in training.roles:
-        if role not in data:
-            raise InputError(
-                f"data: {training.algorithm} learns from {' and '.join(training.roles)}, found "
-                f"{' and '.join(data) or 'none'}; give each as role=folder"
-            )
         say(f"reading {', '.join(str(folder) for folder in data[role])}")
         found[role] = [
             case for folder in data[role] for case in training.load(folder, role, settings)
         ]
-    validation = settings.validation
-    cases, held = hold_out(found, validation.cases if validation.every else 0)
+    amount = settings.validation.cases if settings.validation.every else 0
+    if 0 < amount < 1 and any(len(of_role) < 2 for of_role in found.values()):
+        say("a single case: none is held out, so the model has no score and is used by name only")
+        amount = 0
+    cases, held = hold_out(found, amount)
     for role, kept in cases.items():
         say(f"cases of {role}: {len(kept)} to train on, {len(held[role])} held out")
     return cases, held
@@ -171,7 +189,7 @@ def _run(
 ) -> None:
     """Take the steps that are left: report, validate, save, and stop when the user asks to."""
     schedule, every = settings.schedule, settings.validation.every
-    metric = metric_named(settings.validation.metric) if every else None
+    metric = metric_named(settings.validation.metric) if every and any(held.values()) else None
     first, before, began = state.step, state.seconds, time.perf_counter()
     log, scores = (Log(work / name, after=first) for name in ("log.csv", "validation.csv"))
     draw = partial(training.batch, cases, settings)
@@ -195,6 +213,7 @@ def _run(
                 say(f"{metric.name} {value:.4g} of held-out cases")
             if state.step % schedule.checkpoint == 0 or last or asked.is_set():
                 save(state, work / "checkpoint.pt", made_from)
+                draw_curves([read_curves(log.path), read_curves(scores.path)], work / "curves.svg")
             if asked.is_set() and not last:
                 raise StoppedError(
                     f"stopped after step {state.step}; the same command goes on from there"
@@ -234,8 +253,7 @@ def _validate(
     metric: Metric[Any],
 ) -> float:
     """Return the score of the held-out cases; keep the weights if they are the best so far."""
-    if training.validate is None:
-        raise InputError(f"validation.every: {training.algorithm} has no validation; leave it out")
+    assert training.validate is not None  # see need_validation
     value = score(metric, training.validate(state, held, settings))
     sign = 1 if metric.higher_is_better else -1
     # NaN, where the metric is undefined, is never the better one.

@@ -19,6 +19,7 @@ Case = TypeVar("Case")
 Cases: TypeAlias = Mapping[str, Sequence[Case]]  # by role
 Arrays: TypeAlias = Mapping[str, NDArray[Any]]
 Tensors: TypeAlias = Mapping[str, Tensor]
+Source: TypeAlias = Path | Mapping[str, Any] | None  # a folder, or parameters of a simulation
 Parts: TypeAlias = tuple[dict[str, nn.Module], dict[str, torch.optim.Optimizer]]
 
 
@@ -118,6 +119,9 @@ class Training(Generic[Settings, Case]):
     validate : callable, optional
         ``validate(state, cases, settings)`` yields the facts about each held-out case, or about
         the set of all, with predictions of ``state.average``.
+    check : callable, optional
+        ``check(source, role, settings)`` refuses a folder, or the parameters of data that will be
+        simulated, without what the training needs; it is asked before anything is made or read.
     roles : tuple of str
         Roles of data, like simulated and real; a folder without a role has the first.
     published : str
@@ -134,6 +138,7 @@ class Training(Generic[Settings, Case]):
     step: Callable[[State, Tensors, Settings], Tensors]
     describe: Callable[[Cases[Case], Settings], Mapping[str, Any]]
     validate: Callable[[State, Cases[Case], Settings], Iterable[Facts]] | None = None
+    check: Callable[[Path | Mapping[str, Any], str, Settings], None] | None = None
     roles: tuple[str, ...] = ("images",)
     published: str = "network"
     default: str = "train.toml"

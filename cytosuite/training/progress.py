@@ -52,10 +52,14 @@ class Log:
         Its parent is made if it is missing.
     after : int
         Lines of an interrupted run up to this step are kept, later ones dropped.
+
+    Attributes
+    ----------
+    path : Path
     """
 
     def __init__(self, path: Path, after: int = 0) -> None:
-        self._path = path
+        self.path = path
         rows: list[list[str]] = []
         if after > 0 and path.is_file():
             with path.open(encoding="utf-8", newline="") as stream:
@@ -66,7 +70,7 @@ class Log:
         """Append a line of named values; those of the first line name the columns."""
         self._rows = self._rows or [["step", *values]]
         self._rows.append([str(step), *(f"{value:.6g}" for value in values.values())])
-        with atomic(self._path) as temporary, temporary.open("w", encoding="utf-8") as stream:
+        with atomic(self.path) as temporary, temporary.open("w", encoding="utf-8") as stream:
             csv.writer(stream, lineterminator="\n").writerows(self._rows)
 
 

@@ -1,21 +1,25 @@
 """A trained network as a model: weights in safetensors and a card with their digest."""
 
 import hashlib
+import subprocess
 from collections.abc import Mapping
+from getpass import getuser
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 import torch
 from safetensors.torch import save as packed
 from torch import Tensor
 
-from cytosuite.files import atomic, write_json
+from cytosuite.files import atomic, read_json, write_json
 from cytosuite.manifest import ModelCard, parse, read_algorithm
 from cytosuite.network import tensors_of
+from cytosuite.training.checkpoint import Data
 from cytosuite.training.parts import Case, Cases, State, Training, precision
 from cytosuite.training.settings import Settings
 
-ALGORITHMS = Path(__file__).parents[2] / "algorithms"
+ALGORITHMS = Path(__file__).parents[1] / "algorithms"
 
 
 def publish(
@@ -23,8 +27,10 @@ def publish(
     settings: Settings,
     state: State,
     cases: Cases[Case],
+    held: Cases[Case],
     path: Path,
     facts: Mapping[str, Any],
+    data: Data,
 ) -> Path:
     """Write the weights and the card of a model, and return the card's path.
 
@@ -32,33 +38,47 @@ def publish(
     ----------
     training, settings, state
         The weights of the best validation are published or, without one, the average.
-    cases : mapping of str to sequence
-        Cases trained on, by role.
+    cases, held : mapping of str to sequence
+        Cases trained on, and those kept out of training, by role.
     path : Path
         ``<name>.json``; the weights lie next to it as ``<name>.safetensors``.
     facts : mapping
         Further entries of ``trained``, like the origin.
+    data : mapping of str to sequence of Path
+        Folders by role.
+
+    Notes
+    -----
+    Only scores of cases kept out of training are written; without any, the automatic choice of a
+    model leaves this one out.
     """
     best, weights = state.best, path.with_suffix(".safetensors")
     kept = tensors_of(state.average) if best is None else best.weights
     content = packed({name: _small(v) for name, v in kept.items() if v.is_floating_point()})
     with atomic(weights) as temporary:
         temporary.write_bytes(content)
-    given = settings.card.model_dump(mode="json")
+    given, steps = settings.card.model_dump(mode="json"), best.step if best else state.step
+    of = ", ".join(title(folder) for folders in data.values() for folder in folders)
+    kept_out = f"held-out {_count(held)} of {_count(cases) + _count(held)} cases of {of}"
+    parent = facts.get("parent")
     card = {
         **given,
         "name": path.stem,
+        "description": given["description"]
+        or f"Trained for {steps} steps on {_count(cases)} cases of {of}"
+        + (f", from {parent['name']}." if parent else ", from random weights."),
+        "authors": given["authors"] or user(),
         "algorithm": training.algorithm,
         "task": read_algorithm(ALGORITHMS / training.algorithm / "algorithm.toml").task,
         "describes": {**training.describe(cases, settings), **given["describes"]},
         "parameters": {"network": settings.network.model_dump(mode="json"), **given["parameters"]},
         "weights": weights.name,
         "sha256": hashlib.sha256(content).hexdigest(),
-        "scores": {"held-out cases": {settings.validation.metric: best.score}} if best else {},
+        "scores": {kept_out: {settings.validation.metric: round(best.score, 4)}} if best else {},
         "trained": {
             **facts,
             "cases": {role: len(found) for role, found in cases.items()},
-            "steps": best.step if best else state.step,
+            "steps": steps,
             "seed": settings.schedule.seed,
             "seconds": round(state.seconds, 1),
             "device": f"{state.device}, {precision(state.device)}",
@@ -67,6 +87,30 @@ def publish(
     }
     write_json(path, parse(path, card, ModelCard).model_dump(mode="json"))
     return path
+
+
+def title(folder: Path) -> str:
+    """Return the name by which a dataset is asked for, or that of a plain folder."""
+    facts = folder / "dataset.json"
+    found = read_json(facts) if facts.is_file() else {}
+    own = found.get("seed") is None  # not simulated
+    name = str(found.get("name", folder.resolve().name))
+    return name if own else f"{name}/{found['size']}"
+
+
+def user() -> str:
+    """Return the name of the user: git's ``user.name`` or, without it, that of the account."""
+    git = which("git")
+    if git is not None:
+        asked = subprocess.run([git, "config", "user.name"], capture_output=True, check=False)
+        if name := asked.stdout.decode(errors="replace").strip():
+            return name
+    return getuser()
+
+
+def _count(cases: Cases[Case]) -> int:
+    """Return the number of cases of all roles."""
+    return sum(map(len, cases.values()))
 
 
 def _small(value: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from typing import Any, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
-from cytosuite.manifest import Described, parse
+from cytosuite.manifest import Described, ModelCard, parse
 
 _FIRST = 1 / 25  # rate of the first step, relative to the highest
 _LAST = 1e-4
@@ -67,16 +67,18 @@ class Validation(Described):
 
 
 class Card(Described):
-    """Entries of the new model's card that the training does not measure."""
+    """Entries of the new model's card that its maker gives; all others follow from the training."""
 
     version: str = Field("0.1.0", description="of the model")
-    description: str = Field(description="Purpose of the model.")
-    authors: str = Field(description="Makers of the model.")
-    license: str = Field(description="SPDX identifier.")
+    description: str = Field("", description="its purpose; data, steps and parent without it")
+    authors: str = Field("", description="its makers; the user of git or of the machine without it")
+    license: str = Field("NOASSERTION", description="SPDX identifier")
     describes: dict[str, str | float | tuple[float, ...]] = Field(
-        description="its images; missing entries are measured"
+        {}, description="its images; entries that are missing are those of the data"
     )
-    parameters: dict[str, Any] = Field({}, description="of the inference")
+    parameters: dict[str, Any] = Field(
+        {}, description="of the inference; those that are missing are the parent's"
+    )
 
 
 class TrainingSettings(Described):
@@ -85,7 +87,7 @@ class TrainingSettings(Described):
     network: Described
     schedule: Schedule = Schedule()
     validation: Validation = Validation()
-    card: Card
+    card: Card = Card()
 
     def with_schedule(self, **changes: float | None) -> Self:
         """Return settings with another schedule; entries that are None stay.
@@ -98,6 +100,22 @@ class TrainingSettings(Described):
         given = {key: value for key, value in changes.items() if value is not None}
         schedule = parse("schedule", {**self.schedule.model_dump(), **given}, Schedule)
         return self.model_copy(update={"schedule": schedule})
+
+    def with_card(self, **changes: Any) -> Self:  # noqa: ANN401 - as the fields of the card
+        """Return settings with other entries for the card; those that are None stay."""
+        given = {key: value for key, value in changes.items() if value is not None}
+        return self.model_copy(update={"card": self.card.model_copy(update=given)})
+
+    def inheriting(self, parent: ModelCard) -> Self:
+        """Return settings with a parent's parameters of the inference below their own.
+
+        Parameters
+        ----------
+        parent : ModelCard
+            All of its parameters but the network, which the settings give.
+        """
+        kept = {key: value for key, value in parent.parameters.items() if key != "network"}
+        return self.with_card(parameters={**kept, **self.card.parameters})
 
 
 Settings = TypeVar("Settings", bound=TrainingSettings)

@@ -1,6 +1,6 @@
 """Training volumes in memory: 13 bytes per voxel, so that 300 small ones take 3 GB."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -104,6 +104,37 @@ def find_cases(folder: Path, channel: Channel = "nucleus") -> list[Files]:
     return found
 
 
+def check_recipe(parameters: Mapping[str, Any], channel: Channel) -> None:
+    """Refuse parameters of a simulation that keeps nothing to learn from.
+
+    Parameters
+    ----------
+    parameters : mapping
+        Sections of a recipe, with all values.
+    channel : {"nucleus", "membrane"}
+        As for `find_cases`.
+
+    Raises
+    ------
+    InputError
+        With the parameters to set.
+    """
+    output, labels = parameters.get("output", {}), parameters.get("labels", {})
+    wanted = {"output.channel": (output.get("channel"), channel)}
+    wanted["output.steps"] = output.get("steps"), True
+    if channel == "nucleus":
+        wanted["labels.style"] = labels.get("style"), "visible"
+    missing = [
+        f"{name}={str(value).lower()}" for name, (found, value) in wanted.items() if found != value
+    ]
+    if missing:
+        raise InputError(
+            f"these simulated data keep no light and level of the {channel} to learn from; add "
+            f'SET="{" ".join(missing)}", or take a recipe for training like '
+            "spheroid/spheroid_training"
+        )
+
+
 def _images(folder: Path) -> list[Path]:
     """Return the image files in a folder, sorted; none where there is no folder."""
     return [path for path in sorted(folder.glob("*")) if path.suffix.lower() in _SUFFIXES]
@@ -181,7 +212,7 @@ def load_case(files: Files, patch: Sequence[int], stray: StrayRanges = USUAL) ->
         image=image.astype(np.float16),
         labels=labels,
         level=np.rint(level * np.float32(SHARE_UNIT)).astype(np.uint8),
-        heat=np.rint(_centre_heat(flow, labels > 0) * SHARE_UNIT).astype(np.uint8),
+        heat=np.rint(centre_heat(flow, labels > 0) * SHARE_UNIT).astype(np.uint8),
         flow=np.rint(flow * FLOW_UNIT).astype(np.int8),
         tails=spread.astype(np.float16),
         own=own,
@@ -232,7 +263,7 @@ def _level_within_cells(labels: NDArray[np.integer]) -> NDArray[np.float32]:
     return np.asarray(np.where(labels > 0, np.minimum(level, 1), 0), np.float32)
 
 
-def _centre_heat(flow: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.float32]:
+def centre_heat(flow: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Return the closeness ``exp(-|(c - p) / h|^2 / (2 0.25^2))`` of voxels to their centre.
 
     The distance follows from the flow, ``tanh(2 (c - p) / h)``; outside of objects it is 0.

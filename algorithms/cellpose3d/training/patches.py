@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from cytosuite.algorithms.cellpose3d.flows import flow_targets
 from cytosuite.algorithms.cellpose3d.normalise import background_of, normalise
 from cytosuite.algorithms.cellpose3d.training.augment import (
     AugmentRanges,
@@ -21,7 +22,12 @@ from cytosuite.algorithms.cellpose3d.training.camera import (
     expose,
     visible,
 )
-from cytosuite.algorithms.cellpose3d.training.cases import FLOW_UNIT, SHARE_UNIT, TrainingCase
+from cytosuite.algorithms.cellpose3d.training.cases import (
+    FLOW_UNIT,
+    SHARE_UNIT,
+    TrainingCase,
+    centre_heat,
+)
 from cytosuite.algorithms.cellpose3d.training.stray import StrayRanges, draw_weights
 from cytosuite.manifest import Described
 
@@ -38,6 +44,9 @@ class Patches(Described):
     shape: tuple[int, int, int] = Field((32, 64, 64), description="voxels along z, y, x")
     batch: int = Field(2, ge=1, description="patches per step")
     near: float = Field(0.85, ge=0, le=1, description="share that lies near a nucleus")
+    cut: bool = Field(
+        False, description="faces of a patch cut nuclei, as the border of an image does"
+    )
     camera: CameraRanges = CameraRanges()
     stray: StrayRanges = StrayRanges()
     augment: AugmentRanges = AugmentRanges()
@@ -95,11 +104,13 @@ def draw_patch(
     else:
         image = case.image[box].astype(np.float32)
     target = np.empty((CHANNELS, *settings.shape), np.float32)
-    target[0] = level
-    target[1:4] = case.flow[(slice(None), *box)]
-    target[4] = case.heat[box]
-    target[[0, 4]] /= np.float32(SHARE_UNIT)
-    target[1:4] /= np.float32(FLOW_UNIT)
+    target[0] = level / np.float32(SHARE_UNIT)
+    if settings.cut:
+        target[1:4] = flow_targets(case.labels[box])
+        target[4] = centre_heat(target[1:4], case.labels[box] > 0)
+    else:
+        target[1:4] = case.flow[(slice(None), *box)] / np.float32(FLOW_UNIT)
+        target[4] = case.heat[box] / np.float32(SHARE_UNIT)
     target[1:] *= level > 0
     turn = draw_turn(rng)
     return alter(rng, turn_image(image, turn), settings.augment), turn_target(target, turn)

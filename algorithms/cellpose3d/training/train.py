@@ -13,7 +13,13 @@ from cytosuite.algorithms.cellpose3d.network import build as build_network
 from cytosuite.algorithms.cellpose3d.normalise import background_of, normalise
 from cytosuite.algorithms.cellpose3d.parameters import Parameters
 from cytosuite.algorithms.cellpose3d.segment import segment
-from cytosuite.algorithms.cellpose3d.training.cases import TrainingCase, find_cases, load_case
+from cytosuite.algorithms.cellpose3d.training.cases import (
+    SHARE_UNIT,
+    TrainingCase,
+    check_recipe,
+    find_cases,
+    load_case,
+)
 from cytosuite.algorithms.cellpose3d.training.losses import draw_thresholds, losses
 from cytosuite.algorithms.cellpose3d.training.patches import draw_batch, draw_image
 from cytosuite.algorithms.cellpose3d.training.settings import Settings
@@ -25,6 +31,14 @@ def load(folder: Path, role: str, settings: Settings) -> list[TrainingCase]:  # 
     """Return the volumes in a folder with their targets, see `find_cases`."""
     shape, stray = settings.patches.shape, settings.patches.stray
     return [load_case(files, shape, stray) for files in find_cases(folder, settings.channel)]
+
+
+def check(source: Path | Mapping[str, Any], role: str, settings: Settings) -> None:  # noqa: ARG001
+    """Refuse a folder without volumes, or a simulation that keeps nothing to learn from."""
+    if isinstance(source, Path):
+        find_cases(source, settings.channel)
+    else:
+        check_recipe(source, settings.channel)
 
 
 def build(settings: Settings) -> Parts:
@@ -50,10 +64,15 @@ def step(state: State, batch: Tensors, settings: Settings) -> Tensors:
     return found
 
 
-def describe(cases: Cases[TrainingCase], settings: Settings) -> Mapping[str, Any]:  # noqa: ARG001
-    """Return voxel size and typical lateral diameter of the nuclei, µm, of the median case."""
+def describe(cases: Cases[TrainingCase], settings: Settings) -> Mapping[str, Any]:
+    """Return axes, channel, and voxel size and typical lateral diameter, µm, of the median case."""
     diameters = np.concatenate([case.diameters_um for case in cases["images"]])
+    # A card with a stain is not taken for images that do not say their channel.
+    stain = {} if settings.channel == "nucleus" else {"stain": settings.channel}
     return {
+        "axes": "ZYX",
+        "channel": settings.channel,
+        **stain,
         "spacing": np.median([case.spacing for case in cases["images"]], 0).round(4).tolist(),
         "diameter_um": round(float(np.median(diameters)), 2) if diameters.size else nan,
     }
@@ -62,11 +81,14 @@ def describe(cases: Cases[TrainingCase], settings: Settings) -> Mapping[str, Any
 def validate(state: State, cases: Cases[TrainingCase], settings: Settings) -> Iterator[Facts]:
     """Yield true and predicted labels of held-out cases; a simulated one has a camera of its own.
 
-    The parameters of the inference are those for the card.
+    The parameters of the inference are those for the card, and a nucleus with a level ends at
+    their `tau`.
     """
     parameters = Parameters(network=settings.network, **settings.card.parameters)
     for number, case in enumerate(cases["images"]):
         image, labels = draw_image(np.random.default_rng(number), case, settings.patches)
+        if settings.channel == "nucleus":
+            labels = np.where(case.level > parameters.tau * SHARE_UNIT, labels, 0)
         values = normalise(image, background_of(image))
         fields = predict_fields(values, state.average, parameters, state.device)
         found = segment(fields, image, case.spacing, parameters).labels
@@ -87,5 +109,6 @@ TRAINING = Training(
     step=step,
     describe=describe,
     validate=validate,
+    check=check,
     default="embryo.toml",
 )

@@ -1,11 +1,14 @@
 import io
+import json
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
+from cytosuite.benchmark.__main__ import app
 from cytosuite.benchmark.commands import train as training
 from cytosuite.benchmark.commands.options import TrainOptions
 from cytosuite.errors import InputError
@@ -23,14 +26,31 @@ def folder(tmp_path):
     return tmp_path / "mine"
 
 
-def _train(monkeypatch, code, dataset="spheroid", algorithm="cellpose3d", **options):
+def _train(
+    monkeypatch,
+    code,
+    dataset="spheroid",
+    algorithm="cellpose3d",
+    *,
+    refused=0,
+    checks=None,
+    **options,
+):
     """Train with a process that ends with a code; return the card and the process's arguments."""
-    calls = []
+    calls, checks = [], [] if checks is None else checks
 
     class Done:
         returncode = code
+        stderr = b""
 
-    monkeypatch.setattr(training.subprocess, "run", lambda words, **_: calls.append(words) or Done)
+    def run(words, **_):
+        if "--check" in words:
+            checks.append(words)
+            return type("Fine", (), {"returncode": refused, "stderr": b"the reason\n"})
+        calls.append(words)
+        return Done
+
+    monkeypatch.setattr(training.subprocess, "run", run)
     wanted = TrainOptions(algorithm=algorithm, dataset=str(dataset), name="mine", **options)
     card = training.train(wanted, Console(file=io.StringIO()))
     return card, calls[0]
@@ -45,7 +65,7 @@ def test_the_training_gets_the_users_own_folder(monkeypatch, folder):
     card, words = _train(monkeypatch, 0, folder, steps=3)
     assert words[:4] == [sys.executable, "-m", "cytosuite.training.command", "cellpose3d"]
     assert _given(words) == [str(folder)]
-    assert words[-2:] == ["--steps", "3"]
+    assert words[words.index("--steps") + 1] == "3"
     assert card.parts[-3:] == ("weights", "cellpose3d", "mine.json")
 
 
@@ -83,3 +103,48 @@ def test_the_commands_import_no_torch():
     code = "import sys, cytosuite.benchmark.commands.train, cytosuite.benchmark.__main__; print('torch' in sys.modules)"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert ended.stdout.strip() == "False"
+
+
+RECIPE = (
+    'dataset = "spheroid"\ntitle = "Small"\n[parameters]\n'
+    "image = { shape = [16, 64, 64], spacing_um = [2, 0.5, 0.5] }\ntissue = { n_nuclei = 4 }\n"
+)
+
+
+def test_nothing_is_simulated_before_the_check(monkeypatch, tmp_path):
+    recipe, runs = tmp_path / "small.toml", tmp_path / "runs"
+    recipe.write_text(RECIPE)
+    checks = []
+    with pytest.raises(InputError, match="^the reason$"):
+        _train(monkeypatch, 0, recipe, refused=2, checks=checks, runs=runs)
+    with pytest.raises(
+        training.TrainingError, match="the check of the training failed: the reason"
+    ):
+        _train(monkeypatch, 0, recipe, refused=1, runs=runs)
+    assert not runs.exists()
+    (words,) = checks
+    role, parameters = json.loads(words[words.index("--recipe") + 1])
+    assert role == ""
+    assert parameters["output"]["steps"] is False
+
+
+def test_parameters_of_the_simulation_can_be_set(monkeypatch, tmp_path, folder):
+    recipe, checks = tmp_path / "small.toml", []
+    recipe.write_text(RECIPE)
+    with pytest.raises(InputError):
+        _train(
+            monkeypatch, 0, f"simulated={recipe}", data=[f"real={folder}"], refused=2,
+            checks=checks, changes=["output.steps=true"], runs=tmp_path / "runs",
+        )  # fmt: skip
+    (words,) = checks
+    role, parameters = json.loads(words[words.index("--recipe") + 1])
+    assert (role, parameters["output"]["steps"]) == ("simulated", True)
+    assert _given(words) == [f"real={folder}"]
+
+
+def test_the_device_of_the_environment_reaches_the_training(monkeypatch):
+    seen = []
+    monkeypatch.setattr(training, "train", lambda options, console: seen.append(options.passed))
+    given = ["train", "cellpose3d", "spheroid", "--name", "mine"]
+    assert CliRunner().invoke(app, given, env={"DEVICE": "cuda"}).exit_code == 0
+    assert seen[0][seen[0].index("--device") + 1] == "cuda"

@@ -26,5 +26,7 @@ def test_trainings_are_found_by_the_name_of_the_algorithm():
 
 def test_the_command_needs_data_and_a_name(capsys):
     with pytest.raises(SystemExit):
-        main(["cellpose3d", "--name", "m"])
-    assert "--data" in capsys.readouterr().err
+        main(["cellpose3d", "--data", "x"])
+    assert "--name" in capsys.readouterr().err
+    assert main(["cellpose3d", "--name", "m"]) == 2
+    assert "learns from images, found none; give each as role=folder" in capsys.readouterr().err

@@ -1,7 +1,9 @@
 import csv
+import json
 import os
 import signal
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -11,9 +13,10 @@ from safetensors.torch import load_file
 from cytosuite.errors import InputError
 from cytosuite.manifest import read_card
 from cytosuite.metrics.evidence import Facts
-from cytosuite.training import loop
+from cytosuite.training import loop, publish
 from cytosuite.training.loop import StoppedError, begin, take_step
 
+HELD = "held-out 2 of 8 cases of simulated, real"
 W1 = {"every": 3, "metric": "W1", "cases": 1}
 
 
@@ -95,7 +98,7 @@ def test_the_best_weights_by_validation_are_published(toy, settings, tmp_path):
     path = toy(settings(W1), training=replace(toy.training, validate=validate))
     card = read_card(path)
     assert card.trained["steps"] == 9
-    assert card.scores == {"held-out cases": {"W1": pytest.approx(1.0)}}
+    assert card.scores == {HELD: {"W1": pytest.approx(1.0)}}
     for name, value in kept[9].items():
         published = value.half() if value.ndim > 1 else value
         assert torch.equal(_weights(path)[name], published)
@@ -114,7 +117,7 @@ def test_an_undefined_score_is_never_the_best(toy, settings, monkeypatch, metric
     values = iter([float("nan"), 1.0, float("nan"), 2.0] if best else [float("nan")] * 4)
     monkeypatch.setattr(loop, "score", lambda metric, facts: next(values))
     card = read_card(toy(settings({**W1, "metric": metric})))
-    assert card.scores == ({"held-out cases": {metric: best}} if best else {})
+    assert card.scores == ({HELD: {metric: best}} if best else {})
 
 
 def test_held_out_cases_are_not_trained_on(toy, settings):
@@ -127,7 +130,7 @@ def test_held_out_cases_are_not_trained_on(toy, settings):
     card = read_card(toy(settings(W1), training=replace(toy.training, batch=batch)))
     assert {tuple(each.items()) for each in seen} == {(("simulated", 3), ("real", 3))}
     assert card.trained["cases"] == {"simulated": 3, "real": 3}
-    assert card.scores["held-out cases"]["W1"] > 0
+    assert card.scores[HELD]["W1"] > 0
 
 
 def test_learning_rates_are_relative_to_the_schedule(toy, settings, data):
@@ -178,3 +181,70 @@ def test_training_goes_on_from_a_parent(toy, settings):
     assert read_card(child).trained["parent"]["name"] == "m"
     for name, value in _weights(parent).items():
         torch.testing.assert_close(_weights(child)[name], value)
+
+
+def test_the_parameters_of_a_parent_are_kept_unless_the_settings_give_them(toy, settings):
+    first = settings().with_card(parameters={"tau": 0.2, "li": False, "local_um": 3.0})
+    parent, lines = toy(first), []
+    own = settings(steps=1).with_card(parameters={"tau": 0.4})
+    own = own.with_card(description="")
+    child = toy(own, "n", parent=parent, say=lines.append)
+    assert read_card(child).description.endswith(" cases of simulated, real, from m.")
+    found = read_card(child).parameters
+    assert found == {"network": {"width": 4}, "tau": 0.4, "li": False, "local_um": 3.0}
+    assert "from m: li, local_um kept, tau by the settings" in lines
+    assert read_card(child).trained["parent"] == {"name": "m", "sha256": read_card(parent).sha256}
+
+
+def test_a_validation_uses_the_parameters_of_the_parent(toy, settings):
+    parent = toy(settings().with_card(parameters={"tau": 0.2}))
+    seen = []
+
+    def validate(state, cases, given):
+        seen.append(given.card.parameters)
+        return toy.training.validate(state, cases, given)
+
+    toy(settings(W1), "n", replace(toy.training, validate=validate), parent=parent)
+    assert seen == [{"tau": 0.2}] * 4
+
+
+def test_the_card_describes_its_own_training(toy, settings, data, monkeypatch):
+    monkeypatch.setattr(publish, "user", lambda: "A. Somebody")
+    (data["simulated"][0] / "dataset.json").write_text(
+        json.dumps({"name": "spheroid", "size": "mini", "seed": 0, "fingerprint": "f"})
+    )
+    plain = settings(W1, steps=6).with_card(description="", authors="")
+    card = read_card(toy(plain))
+    of = "spheroid/mini, real"
+    assert card.description == f"Trained for 6 steps on 6 cases of {of}, from random weights."
+    assert card.authors == "A. Somebody"
+    assert list(card.scores) == [f"held-out 2 of 8 cases of {of}"]
+    assert "cytosuite" not in card.model_dump_json().replace("cytosuite.", "")
+    assert read_card(toy(plain.with_card(authors="B."), "n")).authors == "B."
+
+
+def test_a_card_without_held_out_cases_has_no_score(toy, settings, data):
+    for folders in data.values():
+        for path in sorted(folders[0].glob("*.npy"))[1:]:
+            path.unlink()
+    lines = []
+    card = read_card(toy(settings({**W1, "cases": 0.3}), say=lines.append))
+    assert card.scores == {}
+    assert any(line.startswith("a single case: none is held out") for line in lines)
+
+
+def test_losses_and_scores_are_drawn_and_stand_in_the_card(toy, settings, tmp_path):
+    lines = []
+    card = read_card(toy(settings(W1), say=lines.append))
+    picture = tmp_path / "work-m" / "curves.svg"
+    assert f"curves: {picture}" in lines
+    names = [text.text for text in ElementTree.parse(picture).iter() if text.tag.endswith("text")]
+    assert {"critic", "generator", "W1", "step 4", "step 3", "12"} <= set(names)
+    curves = card.trained["curves"]
+    assert {name: list(curve) for name, curve in curves.items()} == {
+        "critic": ["4", "8", "12"],
+        "generator": ["4", "8", "12"],
+        "W1": ["3", "6", "9", "12"],
+    }
+    rows = _table(tmp_path / "work-m" / "log.csv")
+    assert [str(value) for value in curves["critic"].values()] == [row[1] for row in rows[1:]]

@@ -17,8 +17,8 @@ from cytosuite.algorithms.cellpose3d.training.cases import (
     FLOW_UNIT,
     SHARE_UNIT,
     Files,
-    _centre_heat,
     _level_within_cells,
+    centre_heat,
     find_cases,
     load_case,
 )
@@ -156,7 +156,7 @@ def test_small_volumes_are_padded_to_a_patch_without_new_nuclei(tmp_path):
 def test_heat_peaks_at_the_centre_and_ends_within_the_object():
     labels = np.zeros((9, 13, 13), np.int32)
     labels[1:8, 2:11, 2:11] = 1
-    heat = _centre_heat(flow_targets(labels), labels > 0)
+    heat = centre_heat(flow_targets(labels), labels > 0)
     assert np.unravel_index(heat.argmax(), heat.shape) == (4, 6, 6)
     assert heat.max() == pytest.approx(1)
     # A quarter of the half extent of 4.5 voxels is one standard deviation.

@@ -141,3 +141,21 @@ def test_the_image_of_a_real_case_is_linear_again(tmp_path):
     image, labels = draw_image(np.random.default_rng(0), case, SMALL)
     np.testing.assert_array_equal(labels, case.labels)
     np.testing.assert_allclose(np.arcsinh(image) / 2, case.image.astype(np.float32), atol=1e-5)
+
+
+def test_faces_of_a_patch_are_borders_of_an_image_where_nuclei_are_cut(cases):
+    camera = CameraRanges(visibility=0.0, contrast=0.0)
+    whole = Patches(shape=(8, 8, 8), camera=camera)
+    cut = whole.model_copy(update={"cut": True})
+    differ = 0
+    for number in range(12):
+        drawn = [draw_patch(np.random.default_rng(number), cases, each)[1] for each in (whole, cut)]
+        np.testing.assert_array_equal(drawn[0][0], drawn[1][0])
+        flow = drawn[1][1:4]
+        for axis in range(3):
+            # The visible part of a nucleus flows to its own middle: both ways along each axis.
+            inside = flow[axis][drawn[1][0] > 0]
+            if inside.size > 8 and np.ptp(inside) > 0:
+                assert inside.min() <= 0 <= inside.max()
+        differ += not np.array_equal(*(each[1:] for each in drawn))
+    assert differ > 6

@@ -15,10 +15,12 @@ FILES = sorted(path.name for path in HERE.glob("*.toml"))
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_shipped_settings_describe_their_channel_and_validate_nothing(name):
+def test_shipped_settings_hold_images_out_and_leave_the_card_to_the_training(name):
     settings = parse(HERE / name, read_toml(HERE / name), Settings)
-    assert settings.card.describes["channel"] == settings.channel
-    assert settings.validation.every == 0
+    card = settings.card
+    assert (card.description, card.authors, card.describes) == ("", "", {})
+    assert settings.validation.every <= settings.schedule.steps
+    assert 0 < settings.validation.cases < 1
     Parameters(network=settings.network, **settings.card.parameters)
 
 

@@ -1,8 +1,10 @@
 import csv
 import hashlib
+import json
 import os
 import signal
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -32,9 +34,6 @@ shape = [16, 16, 16]
 description = "A test."
 authors = "nobody"
 license = "Apache-2.0"
-[card.describes]
-axes = "ZYX"
-channel = "nucleus"
 [card.parameters]
 tau = 0.2
 """
@@ -85,6 +84,7 @@ def test_a_training_writes_weights_card_and_log(data, settings, tmp_path):
     assert card.parameters == {"network": {"widths": [4, 6, 8], "fold": 2}, "tau": 0.2}
     assert (card.task, card.scores) == ("segment", {})
     assert card.describes["spacing"] == (2.0, 0.8, 0.8)
+    assert (card.describes["axes"], card.describes["channel"]) == ("ZYX", "nucleus")
     assert 5 < card.describes["diameter_um"] < 9
     assert card.sha256 == hashlib.sha256(model.weights.read_bytes()).hexdigest()
     assert {value.dtype for value in _weights(path).values() if value.ndim > 1} == {torch.float16}
@@ -135,7 +135,7 @@ def test_held_out_volumes_are_segmented_and_scored(tmp_path, settings):
     chosen = Settings.model_validate({**settings.model_dump(), "validation": validation})
     card = read_card(_train(chosen, data, tmp_path / "m.json"))
     assert card.trained["cases"] == {"images": 3}
-    assert 0 <= card.scores["held-out cases"]["SEG"] <= 1
+    assert 0 <= card.scores["held-out 1 of 4 cases of many"]["SEG"] <= 1
     rows = (tmp_path / "work-m" / "validation.csv").read_text().splitlines()
     assert [row.split(",")[0] for row in rows] == ["step", "3", "6"]
 
@@ -146,7 +146,9 @@ def test_a_validation_of_perfect_fields_is_perfect(tmp_path, settings, monkeypat
     state = begin(TRAINING, settings, None, "cpu")
 
     def found(fields, image, spacing, parameters):
-        labels = next(case.labels for case in cases["images"] if case.shape == image.shape)
+        case = next(case for case in cases["images"] if case.shape == image.shape)
+        labels = np.where(case.level > 255 * parameters.tau, case.labels, 0)
+        assert 0 < np.count_nonzero(labels) < np.count_nonzero(case.labels)
         return type("Found", (), {"labels": labels})
 
     everything = settings.patches.camera.model_copy(update={"visibility": 0.0, "contrast": 0.0})
@@ -162,7 +164,10 @@ def test_the_command_trains_and_names_mistakes_in_one_line(data, settings, tmp_p
     given = ["cellpose3d", "--data", str(data), "--name", "m", "--out", str(tmp_path / "w")]
     given += ["--settings", str(tmp_path / "train.toml"), "--work", str(tmp_path / "k")]
     assert main([*given, "--steps", "2"]) == 0
-    assert "written: " in capsys.readouterr().out
+    assert capsys.readouterr().out.count("written") == 1
+    assert main([*given, "--steps", "2"]) == 2
+    assert "m.json: a model of this name exists; give another name" in capsys.readouterr().err
+    (tmp_path / "w" / "m.json").unlink()
     assert main([*given, "--steps", "3"]) == 2
     assert "made with another settings" in capsys.readouterr().err
     assert main([*given, "--steps", "3", "--restart", "--threads", "0"]) == 2
@@ -174,11 +179,42 @@ def test_the_command_trains_and_names_mistakes_in_one_line(data, settings, tmp_p
         assert "no GPU was found" in capsys.readouterr().err
 
 
+def _checked(tmp_path, *recipes, **more):
+    """Return the exit code of a check of data to be simulated."""
+    given = ["cellpose3d", "--name", "m", "--out", str(tmp_path / "w"), "--check"]
+    for name, value in more.items():
+        given += [f"--{name}", str(value)]
+    for recipe in recipes:
+        given += ["--recipe", json.dumps(["", recipe])]
+    return main(given)
+
+
+def test_data_are_checked_before_they_are_simulated(settings, tmp_path, capsys):
+    learnable = {"output": {"steps": True, "channel": "nucleus"}, "labels": {"style": "visible"}}
+    small = {"settings": tmp_path / "train.toml"}
+    assert _checked(tmp_path, learnable, **small) == 0
+    assert _checked(tmp_path, None, **small) == 0  # behind a chain nothing is known
+    assert _checked(tmp_path, learnable, data=tmp_path, **small) == 2
+    assert f"{tmp_path}: expected cases/" in capsys.readouterr().err
+    assert _checked(tmp_path, {"output": {}, "labels": {"style": "shape"}}, **small) == 2
+    wanted = 'add SET="output.channel=nucleus output.steps=true labels.style=visible"'
+    assert wanted in capsys.readouterr().err
+    assert _checked(tmp_path, **small) == 2
+    assert "learns from images, found none" in capsys.readouterr().err
+    assert _checked(tmp_path, learnable, **{**small, "from": tmp_path / "no.json"}) == 2
+    assert "no.json: no such file" in capsys.readouterr().err
+    assert not (tmp_path / "w").exists()
+    if not torch.cuda.is_available():
+        assert _checked(tmp_path, learnable, device="cuda", **small) == 2
+        assert "device cuda: no GPU was found here" in capsys.readouterr().err
+
+
 def test_cells_are_trained_on_their_membranes(settings, tmp_path):
     cells = settings.model_copy(update={"channel": "membrane"}).with_schedule(steps=2)
     folder = cells_folder(tmp_path / "cells")
     card = read_card(_train(cells, folder, tmp_path / "cells.json"))
     assert card.trained["settings"]["channel"] == "membrane"
+    assert (card.describes["channel"], card.describes["stain"]) == ("membrane", "membrane")
     with pytest.raises(InputError, match="light of the nucleus, found membrane"):
         _train(settings, folder, tmp_path / "nuclei.json")
 

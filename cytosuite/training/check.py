@@ -1,0 +1,64 @@
+"""Checks of a training before its data are made or read."""
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cytosuite.errors import InputError
+from cytosuite.training.parts import Case, Source, Training
+from cytosuite.training.settings import Settings
+from cytosuite.training.validate import metric_named
+
+
+def check(
+    training: Training[Settings, Case], settings: Settings, data: Mapping[str, Sequence[Source]]
+) -> None:
+    """Refuse data and settings from which nothing can be learned.
+
+    Parameters
+    ----------
+    training : Training
+    settings : TrainingSettings
+    data : mapping of str to sequence
+        By role: folders, and parameters of datasets that will be simulated; None for one that
+        passes other algorithms, of which nothing is known before.
+
+    Raises
+    ------
+    InputError
+        If a role has no data, the validation is not possible, or `Training.check` refuses them.
+    """
+    need_roles(training, data)
+    need_validation(training, settings)
+    if training.check is not None:
+        for role, sources in data.items():
+            for source in sources:
+                if source is not None:
+                    training.check(source, role, settings)
+
+
+def need_roles(training: Training[Any, Any], roles: Collection[str]) -> None:
+    """Raise `InputError` unless there are data of every role that a training learns from."""
+    if set(training.roles) - set(roles):
+        raise InputError(
+            f"data: {training.algorithm} learns from {' and '.join(training.roles)}, found "
+            f"{' and '.join(roles) or 'none'}; give each as role=folder"
+        )
+
+
+def need_validation(training: Training[Any, Any], settings: Settings) -> None:
+    """Raise `InputError` where a validation is asked for that a training does not have."""
+    if settings.validation.every:
+        metric_named(settings.validation.metric)
+        if training.validate is None:
+            raise InputError(
+                f"validation.every: {training.algorithm} has no validation; leave it out"
+            )
+
+
+def need_free(card: Path) -> None:
+    """Raise `InputError` where a model of this name exists already."""
+    if card.exists():
+        raise InputError(
+            f"{card}: a model of this name exists; give another name, or remove it with its weights"
+        )
