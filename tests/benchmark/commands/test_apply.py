@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from cytosuite.benchmark.commands import apply as module_apply
 from cytosuite.benchmark.commands import data as module
 from cytosuite.benchmark.commands.apply import apply
 from cytosuite.benchmark.commands.options import ApplyOptions
@@ -207,6 +208,80 @@ def test_a_flat_image_and_no_picture(tmp_path, fakes, use):
     assert json.loads((tmp_path / "out" / "flat.json").read_text())["spacing_assumed"] is True
 
 
+@pytest.fixture
+def mixed(images):
+    """Return a folder of a plane and a stack, the stack without voxel size."""
+    plane = np.zeros((24, 24), np.uint16)
+    plane[4:9, 4:9] = 100
+    write(images / "one.tif", Volume(plane, (0.5, 0.5), "YX"))
+    return images
+
+
+@pytest.fixture
+def honest(fakes, use):
+    """Use an engine of which the algorithm reports its model and a warning, as a container does."""
+
+    def behave(image, output):
+        fakes.write_labels(image, output, (image.array > 0).astype(np.uint16))
+        doubts = [] if image.axes == "YX" else ["model does not fit: channel is 'x'"]
+        report = {"model": "plain", "warnings": doubts, "broken": ["channel"] if doubts else []}
+        (output / "record.json").write_text(json.dumps(report | {"fallback": bool(doubts)}))
+
+    return use(fakes.Engine(behave))
+
+
+def test_an_algorithm_is_chosen_for_each_image_and_shown(mixed, tmp_path, honest):
+    out, said = tmp_path / "out", Console(record=True, file=StringIO())
+    results = segment([mixed], out, said, algorithm="auto")
+    assert [result.model for result in results] == ["watershed plain", "cellpose3d plain"]
+    found = [json.loads((out / f"{name}.json").read_text()) for name in ("one", "two")]
+    assert [record["algorithm"] for record in found] == ["watershed", "cellpose3d"]
+    assert [record["selection"]["by"] for record in found] == ["metadata"] * 2
+    text = said.export_text()
+    assert "one.tif: written: 1 objects, watershed plain, 0.2 s\n" in text
+    doubt = "channel is 'x'"
+    assert f"cellpose3d plain, 0.2 s; warning: model does not fit: {doubt}\n" in text
+    *_, models, warning = text.splitlines()
+    assert models == "models: watershed plain (1 of 2 images), cellpose3d plain (1 of 2 images)"
+    assert warning == f"warning: model does not fit in 1 image (two.tif): {doubt}"
+    assert found[1]["warnings"] == [f"model does not fit: {doubt}"]
+
+
+def test_what_was_chosen_before_is_left_and_its_doubts_are_shown_again(
+    mixed, tmp_path, honest, monkeypatch
+):
+    out, said = tmp_path / "out", Console(record=True, file=StringIO())
+    segment([mixed], out, algorithm="auto")
+    before = sorted(honest.calls)
+    again = segment([mixed], out, said, algorithm="auto")
+    assert {result.status for result in again} == {"there already"}
+    assert sorted(honest.calls) == before
+    assert "warning: model does not fit in 1 image (two.tif)" in said.export_text()
+    monkeypatch.setattr(module_apply, "choice_digest", lambda name: "another card")
+    segment([mixed], out, algorithm="auto")
+    assert len(honest.calls) == 4
+
+
+def test_a_plane_is_refused_where_the_algorithm_has_no_model_for_it(mixed, tmp_path, honest):
+    plane, stack = segment([mixed], tmp_path / "out", algorithm="cellpose3d")
+    why = "cellpose3d: made for axes ZYX, found YX; watershed has nuclei-2d"
+    assert (plane.status, plane.message) == ("failed", why)
+    assert stack.status == "written"
+    assert honest.calls == ["two"]
+
+
+def test_a_named_model_is_used_recorded_and_part_of_the_key(images, tmp_path, honest):
+    out = tmp_path / "out"
+    (result,) = segment([images / "one.tif"], out, algorithm="auto", model="tissue-nuclei-3d")
+    assert result.model == "cellpose3d plain (chosen by the user)"
+    assert honest.models["cellpose3d"].name == "tissue-nuclei-3d.json"
+    record = json.loads((out / "one.json").read_text())
+    assert record["selection"]["by"] == "user"
+    (plane,) = segment([images / "two.tif"], out, model="nuclei-2d")
+    why = "watershed nuclei-2d: made for axes YX, found ZYX; cellpose3d has spheroid-nuclei-3d"
+    assert plane.message == why
+
+
 @pytest.mark.slow
 def test_with_a_real_process(images, tmp_path):
     (result, _) = segment([images], tmp_path / "out", engine="process")
@@ -239,13 +314,18 @@ def _no_algorithm(images):
     return [images], images.parent / "out", {"algorithm": "watershd"}
 
 
+def _no_model(images):
+    """no model called 'nucle-2d' of watershed; nearest: nuclei-2d"""
+    return [images], images.parent / "out", {"model": "nucle-2d"}
+
+
 def _no_diameter(images):
     """diameter must be a positive number of µm, found 0"""
     return [images], images.parent / "out", {"diameter": 0}
 
 
 @pytest.mark.parametrize(
-    "mistake", [_nothing, _no_file, _twins, _onto_itself, _no_algorithm, _no_diameter]
+    "mistake", [_nothing, _no_file, _twins, _onto_itself, _no_algorithm, _no_model, _no_diameter]
 )
 def test_explains(images, engine, use, mistake):
     use(engine)

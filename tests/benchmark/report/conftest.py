@@ -127,7 +127,8 @@ def records_of(cases, algorithms, failed):
                 model="card" if first else "",
                 selection=ModelChoice(cost=4.2, fallback=True, broken=("channel",))
                 if first
-                else ModelChoice(),
+                else ModelChoice(by="user"),
+                warnings=("model does not fit: channel is x",) if first else (),
             )
     return records
 

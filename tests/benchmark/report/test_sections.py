@@ -135,9 +135,10 @@ def test_a_case_that_did_not_run_is_named(make):
 def test_models_and_failures_have_their_reasons(make):
     _, text, lines = shown(make(failed=[("fair", "b")]))
     assert "1 case had no model that fits" in text
-    assert "fallback no model has this channel" in text
+    assert "1 case with warnings" in text
+    assert "fallback model does not fit: channel is x" in text
     assert "the end of the log" in text
-    assert "| a | good | card | 4.20 | fallback | channel |" in lines
+    assert "| a | good | card | 4.20 | metadata | model does not fit: channel is x |" in lines
 
 
 def test_a_section_is_found_by_its_module(tmp_path, monkeypatch, make):

@@ -1,0 +1,169 @@
+"""Models that a user names, and the choice of an algorithm by the image."""
+
+import json
+import re
+from functools import partial
+from types import SimpleNamespace
+
+import pytest
+
+from cytosuite.benchmark import models as module
+from cytosuite.benchmark.catalog import ROOT, algorithms
+from cytosuite.benchmark.engines.docker import DockerEngine
+from cytosuite.benchmark.engines.process import ProcessEngine
+from cytosuite.benchmark.models import (
+    choice_digest,
+    choose_algorithm,
+    hand_over,
+    lacks_model,
+    named_models,
+    preferred,
+)
+from cytosuite.errors import CytosuiteError, ModelError
+from cytosuite.weights import open_model, read_cards
+
+BOTH = ["cellpose3d", "watershed"]
+WATERSHED = ROOT / "weights" / "watershed"
+
+
+@pytest.fixture
+def mine(tmp_path):
+    """Return the path of a user's own card of the watershed, for planes, without scores."""
+    card = json.loads((WATERSHED / "nuclei-2d.json").read_text())
+    path = tmp_path / "models" / "mine.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(card | {"name": "mine", "scores": {}}))
+    return path
+
+
+@pytest.fixture
+def network(tmp_path):
+    """Return the path of a card with weights."""
+    home = tmp_path / "networks"
+    home.mkdir()
+    for suffix in ("json", "safetensors"):
+        name = f"spheroid-nuclei-3d.{suffix}"
+        (home / name).write_bytes((ROOT / "weights" / "cellpose3d" / name).read_bytes())
+    return home / "spheroid-nuclei-3d.json"
+
+
+def test_the_preferred_algorithm_with_a_fitting_model_is_chosen():
+    candidates = preferred("segment")
+    assert [found.name for found in candidates] == BOTH
+    for facts, name in (
+        ({"axes": "ZYX", "channel": "nucleus"}, "cellpose3d"),
+        ({"axes": "ZYX", "channel": "membrane"}, "cellpose3d"),
+        ({"axes": "ZYX"}, "cellpose3d"),
+        ({"axes": "YX", "channel": "nucleus"}, "watershed"),
+        ({"axes": "YX"}, "watershed"),
+        ({"axes": "YX", "channel": "actin"}, "watershed"),
+        ({"axes": "ZYX", "channel": "actin"}, "cellpose3d"),
+    ):
+        assert choose_algorithm(candidates, facts, {}).name == name, facts
+        backwards = choose_algorithm(candidates[::-1], facts, {}).name
+        assert backwards in ({"watershed"} if facts.get("channel") != "membrane" else {name})
+
+
+def test_an_algorithm_without_preference_is_chosen_by_name_alone(monkeypatch):
+    own = algorithms()["watershed"].model_copy(update={"name": "aaa", "preference": 0})
+    monkeypatch.setattr(module, "algorithms", lambda: {"aaa": own, **algorithms()})
+    assert [found.name for found in preferred("segment")] == BOTH
+    assert [found.name for found in preferred("segment", every=True)] == [*BOTH, "aaa"]
+
+
+def test_a_refusal_says_which_algorithm_has_a_model():
+    network = algorithms()["cellpose3d"]
+    refusal = "cellpose3d: made for axes ZYX, found YX; watershed has nuclei-2d"
+    with pytest.raises(ModelError, match=f"^{refusal}$"):
+        choose_algorithm([network], {"axes": "YX", "channel": "nucleus"}, {})
+    assert lacks_model(network, {"YX"}) == refusal
+    assert lacks_model(network, {"YX", "ZYX"}) == lacks_model(network, set()) == ""
+
+
+def test_a_named_model_of_other_axes_is_refused_as_well(network):
+    models = named_models(str(network), BOTH)
+    why = "cellpose3d spheroid-nuclei-3d: made for axes ZYX, found YX; watershed has nuclei-2d"
+    assert lacks_model(algorithms()["cellpose3d"], {"YX"}, models) == why
+
+
+def test_a_model_is_named_by_its_name_or_its_card(mine):
+    assert named_models(None, BOTH) == named_models("", BOTH) == {}
+    assert named_models("nuclei-2d", BOTH) == {"watershed": WATERSHED / "nuclei-2d.json"}
+    assert set(named_models("embryo-nuclei-3d", BOTH)) == set(BOTH)
+    assert named_models(str(mine), BOTH) == {"watershed": mine}
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_a_named_model_is_handed_over_alone_and_readable(tmp_path, network, link):
+    network.with_name("other.json").write_text("{}")
+    if link:
+        weights = network.with_suffix(".safetensors")
+        weights.symlink_to(weights.rename(tmp_path / "elsewhere"))
+    folder = hand_over(network, tmp_path / "session" / "model")
+    (card,) = read_cards(folder, "cellpose3d")
+    assert open_model(folder, card).weights.parent == folder
+    assert len(list(folder.iterdir())) == 2
+    assert not any(path.is_symlink() for path in folder.iterdir())
+    modes = [path.stat().st_mode & 0o777 for path in (folder, *folder.iterdir())]
+    assert modes == [0o755, 0o644, 0o644]
+
+
+@pytest.mark.parametrize("engine", ["process", "docker"])
+def test_the_identity_of_an_engine_changes_with_the_named_model(mine, engine):
+    images = SimpleNamespace(get=lambda tag: SimpleNamespace(id="sha256:1"))
+    client = SimpleNamespace(images=images)
+    make = {"process": ProcessEngine, "docker": partial(DockerEngine, client)}[engine]
+    plain, named = make(), make(models={"watershed": mine})
+    before = named.identity("watershed")
+    assert before != plain.identity("watershed")
+    assert named.identity("cellpose3d") == plain.identity("cellpose3d")
+    mine.write_text(mine.read_text().replace("cultured", "other"))
+    assert named.identity("watershed") != before
+
+
+def test_a_choice_depends_on_manifest_and_cards(monkeypatch, tmp_path):
+    monkeypatch.setattr(module, "ROOT", tmp_path)
+    home, weights = tmp_path / "algorithms" / "a", tmp_path / "weights" / "a"
+    for folder, name in ((home, "algorithm.toml"), (weights, "x.json"), (weights, "x.safetensors")):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("1")
+    before = choice_digest("a")
+    (weights / "x.safetensors").write_text("2")
+    assert choice_digest("a") == before
+    for path in (home / "algorithm.toml", weights / "x.json", weights / "y.json"):
+        path.write_text("2")
+        assert choice_digest("a") != before
+        before = choice_digest("a")
+
+
+def _misspelt(mine, network):
+    """no model called 'nucle-2d' of watershed; nearest: nuclei-2d"""
+    return named_models("nucle-2d", ["watershed"])
+
+
+def _nowhere(mine, network):
+    """none.json: no such model card; expected <name>.json"""
+    return named_models(str(mine.with_name("none.json")), BOTH)
+
+
+def _of_another(mine, network):
+    """mine.json: expected a model of cellpose3d, found one of watershed"""
+    return named_models(str(mine), ["cellpose3d"])
+
+
+def _no_card(mine, network):
+    """mine.json: expected JSON, found"""
+    mine.write_text("no card")
+    return named_models(str(mine), BOTH)
+
+
+def _without_weights(mine, network):
+    """spheroid-nuclei-3d.json: its weights spheroid-nuclei-3d.safetensors are not in the same folder"""
+    network.with_suffix(".safetensors").unlink()
+    return hand_over(network, network.parent / "model")
+
+
+@pytest.mark.parametrize("mistake", [_misspelt, _nowhere, _of_another, _no_card, _without_weights])
+def test_explains(mine, network, mistake):
+    with pytest.raises(CytosuiteError, match=re.escape(mistake.__doc__)):
+        mistake(mine, network)
