@@ -1,5 +1,6 @@
 """Build the images of the algorithms, and the base image that they share."""
 
+import json
 import re
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from cytosuite.benchmark.containers.images import (
     BASE_FILE,
     Device,
     dockerfile,
+    foreign_images,
     image_digest,
     image_tag,
     lock,
@@ -29,6 +31,7 @@ ALGORITHM_LABEL = "org.cytosuite.algorithm"
 SOURCE_LABEL = "org.cytosuite.source-digest"
 INPUTS_LABEL = "org.cytosuite.base-inputs"
 FROM_LABEL = "org.cytosuite.base-image"
+FOREIGN_LABEL = "org.cytosuite.from-images"
 STAGE_LABEL = "org.cytosuite.stage=packages"
 STEP = re.compile(r"Step (\d+)/(\d+) ?: ((?:COPY|RUN).{0,50})", re.IGNORECASE)
 NO_REASON = ("Step ", " --->", "Removing intermediate", "STEP ", "-->")
@@ -63,19 +66,30 @@ class Builder:
     say: Callable[[str], None] = print
 
     def state(self, algorithm: str) -> Literal["missing", "stale", "current"]:
-        """Return whether an algorithm's image exists; stale if built from other sources."""
+        """Return whether an algorithm's image exists; stale if built from other sources.
+
+        It is stale as well where an image that its own Dockerfile starts from has changed on this
+        daemon since; one that the daemon has no longer counts as unchanged.
+        """
         found = find_image(self.client, image_tag(algorithm, self.device))
         if found is None:
             return "missing"
         wanted = image_digest(self.root, algorithm, self.device)
-        return "current" if found.labels.get(SOURCE_LABEL) == wanted else "stale"
+        if found.labels.get(SOURCE_LABEL) != wanted:
+            return "stale"
+        for tag, identity in json.loads(found.labels.get(FOREIGN_LABEL, "{}")).items():
+            there = find_image(self.client, tag)
+            if there is not None and there.id != identity:
+                return "stale"
+        return "current"
 
     def ensure(self, algorithms: Iterable[str]) -> None:
         """Build missing images; refuse stale ones, with the command that builds them anew."""
         states = {name: self.state(name) for name in algorithms}
         if stale := [name for name, state in states.items() if state == "stale"]:
             raise InputError(
-                f"built from other sources than the checkout's: image of {', '.join(stale)}; run "
+                "built from other sources than the checkout's, or on an image that has changed "
+                f"since: image of {', '.join(stale)}; run "
                 f"`make {' '.join(f'build-{name}' for name in stale)}`"
             )
         for name, state in states.items():
@@ -115,8 +129,14 @@ class Builder:
             f"weights/{algorithm}": None,  # the Dockerfile copies it, also without weights
             **by_name(runtime_files(root, algorithm), root),
         }
-        source = image_digest(root, algorithm, self.device)
-        self._run(tag, files, arguments, {SOURCE_LABEL: source, ALGORITHM_LABEL: algorithm})
+        labels = {
+            SOURCE_LABEL: image_digest(root, algorithm, self.device),
+            ALGORITHM_LABEL: algorithm,
+        }
+        text = dockerfile(root, algorithm).read_text(encoding="utf-8")
+        if foreign := {name: self._need(name) for name in foreign_images(text)}:
+            labels[FOREIGN_LABEL] = json.dumps(foreign, sort_keys=True)
+        self._run(tag, files, arguments, labels)
         self._remove_untagged(f"{ALGORITHM_LABEL}={algorithm}")
         self.say(f"{tag} is built")
         return tag
@@ -186,19 +206,20 @@ class Builder:
         with daemon_errors("removal of the images before this one"):
             self.client.images.prune(filters={"dangling": True, "label": label})
 
-    def _need(self, tag: str) -> None:
-        """Pull an image unless the daemon has it."""
-        if find_image(self.client, tag) is not None:
-            return
-        self.say(f"pulling {tag}")
-        try:
-            with daemon_errors(f"pull of {tag}"):
-                self.client.images.pull(tag)
-        except InputError as error:
-            raise InputError(
-                f"{error}; without an image registry make a base with "
-                "docker/bootstrap_base.sh cytosuite/debian:bookworm and give it as BASE_IMAGE"
-            ) from None
+    def _need(self, tag: str) -> str:
+        """Return the id of an image, which is pulled unless the daemon has it."""
+        found = find_image(self.client, tag)
+        if found is None:
+            self.say(f"pulling {tag}")
+            try:
+                with daemon_errors(f"pull of {tag}"):
+                    found = self.client.images.pull(tag)
+            except InputError as error:
+                raise InputError(
+                    f"{error}; without an image registry make a base with "
+                    "docker/bootstrap_base.sh cytosuite/debian:bookworm and give it as BASE_IMAGE"
+                ) from None
+        return str(found.id)
 
     def _collect_wheels(self) -> None:
         """Fill the wheelhouse of the device."""

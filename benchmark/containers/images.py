@@ -1,5 +1,6 @@
-"""Tags of the algorithms' images, and digests of their sources."""
+"""Tags of the algorithms' images, digests of their sources, and the images they stand on."""
 
+import re
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -9,6 +10,7 @@ from cytosuite.files import digest
 
 Device: TypeAlias = Literal["cpu", "cuda"]
 BASE_FILE = "docker/base.Dockerfile"
+FROM = re.compile(r"(?mi)^\s*(?:FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?|COPY\s.*?--from=(\S+))")
 
 
 def image_tag(algorithm: str, device: Device = "cpu") -> str:
@@ -48,6 +50,33 @@ def dockerfile(root: Path, algorithm: str) -> Path:
     """Return the path of an algorithm's own Dockerfile, or of the common one without it."""
     own = root / "algorithms" / algorithm / "Dockerfile"
     return own if own.is_file() else root / "Dockerfile"
+
+
+def foreign_images(text: str) -> list[str]:
+    """Return the images of others that a Dockerfile starts from or copies from.
+
+    Parameters
+    ----------
+    text : str
+        Of the Dockerfile. Stages of its own, ``scratch`` and the base that `Builder` passes as
+        ``BASE`` are none; an ``ARG`` before counts with its default.
+
+    Examples
+    --------
+    >>> foreign_images("FROM ${BASE}")
+    []
+    """
+    text = re.sub(r"\\\s*\n", " ", text)
+    defaults = dict(re.findall(r"(?mi)^\s*ARG\s+(\w+)=(\S+)", text))
+    stages, found = {"scratch"}, []
+    for start, stage, source in FROM.findall(text):
+        given = start or source
+        name = re.sub(r"\$\{?(\w+)\}?", lambda part: defaults.get(part[1], part[0]), given)
+        unknown = "$" in name or given in {"$BASE", "${BASE}"} or name.isdigit()
+        if not unknown and name.lower() not in stages:
+            found.append(name)
+        stages.add(stage.lower())
+    return list(dict.fromkeys(found))
 
 
 def lock(root: Path, device: Device) -> Path:

@@ -5,9 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from cytosuite.benchmark.catalog import ROOT
 from cytosuite.benchmark.containers.build import Builder
 from cytosuite.benchmark.containers.daemon import need_docker
-from cytosuite.benchmark.containers.images import image_digest, image_tag
+from cytosuite.benchmark.containers.images import foreign_images, image_digest, image_tag
 from cytosuite.benchmark.containers.sources import runtime_digest
 from cytosuite.errors import InputError
 
@@ -36,7 +37,7 @@ FILES = {
     "algorithms/thresholder/kernels/compiled.so": "machine code",
     "algorithms/other/predict.py": "pass",
     "weights/thresholder/small.json": "{}",
-    "Dockerfile": "FROM base",
+    "Dockerfile": "FROM ${BASE}",
     "docker/base.Dockerfile": "ARG BASE_IMAGE=some:image\nFROM ${BASE_IMAGE}",
     "docker/requirements-cpu.txt": "numpy==1",
     "docker/requirements-cuda.txt": "numpy==1",
@@ -50,6 +51,7 @@ class Daemon:
 
     def __init__(self):
         self.stock = {}
+        self.ids = {}
         self.builds = []
         self.answer = [{"stream": "Step 1/2 : FROM x\n"}, {"stream": "Step 2/2 : RUN y\n"}]
         self.images = SimpleNamespace(
@@ -61,6 +63,7 @@ class Daemon:
         if tag not in self.stock:
             raise docker_errors.ImageNotFound("no such image")
         return SimpleNamespace(
+            id=self.ids.get(tag, f"id of {tag}"),
             labels=self.stock[tag],
             tags=[tag],
             tag=lambda name, tag_: self.stock.update({f"{name}:{tag_}": self.stock[tag]}),
@@ -202,9 +205,66 @@ def test_an_algorithm_without_weights_has_an_empty_folder(builder, root, daemon)
 
 def test_a_dockerfile_in_the_folder_overrides(builder, root, daemon):
     (root / "algorithms/thresholder/Dockerfile").write_text("FROM own")
+    daemon.stock["own"] = {}
     builder.build("thresholder")
     assert daemon.builds[-1]["files"]["Dockerfile"] == b"FROM own"
     assert builder.state("thresholder") == "current"
+
+
+@pytest.fixture
+def on_foreign(root, daemon):
+    """Let the algorithm have a Dockerfile of its own on the image of somebody else."""
+    text = "FROM foreign:1 AS tool\nFROM ${BASE}\nCOPY --from=tool /x /x"
+    (root / "algorithms/thresholder/Dockerfile").write_text(text)
+    daemon.stock["foreign:1"] = {}
+
+
+def test_an_image_is_stale_when_one_that_it_stands_on_changes(builder, daemon, on_foreign):
+    builder.build("thresholder")
+    assert builder.state("thresholder") == "current"
+    daemon.ids["foreign:1"] = "id of a newer one"
+    assert builder.state("thresholder") == "stale"
+    with pytest.raises(InputError, match="or on an image that has changed since"):
+        builder.ensure(["thresholder"])
+    builder.build("thresholder")
+    assert builder.state("thresholder") == "current"
+
+
+def test_an_image_stays_current_when_one_that_it_stands_on_is_removed(builder, daemon, on_foreign):
+    builder.build("thresholder")
+    del daemon.stock["foreign:1"]
+    assert builder.state("thresholder") == "current"
+
+
+def test_an_image_that_is_not_there_is_pulled_before_a_build(builder, daemon, on_foreign):
+    del daemon.stock["foreign:1"]
+    lines = []
+    with pytest.raises(InputError, match="pull of foreign:1"):
+        replace(builder, say=lines.append).build("thresholder")
+    assert "pulling foreign:1" in lines
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("FROM some:1", ["some:1"]),
+        ("from --platform=linux/amd64 some:1 as a\nFROM a", ["some:1"]),
+        ("FROM scratch\nCOPY --chmod=755 --from=tools/x@sha256:00 /a /b", ["tools/x@sha256:00"]),
+        ("ARG BASE=cytosuite/base:cpu\nFROM ${BASE} AS a\nCOPY --from=0 /a /b", []),
+        ("ARG V=12\nFROM debian:${V}\nFROM debian:$V AS Two\nCOPY --from=two a b", ["debian:12"]),
+        ("FROM $UNKNOWN\n# FROM comment:1\nRUN echo FROM \\\n  FROM x", []),
+    ],
+)
+def test_images_of_others_are_read_from_the_dockerfile(text, found):
+    assert foreign_images(text) == found
+
+
+def test_the_common_dockerfile_stands_on_our_base_alone():
+    for name in ("Dockerfile", "docker/base.Dockerfile"):
+        text = (ROOT / name).read_text()
+        assert foreign_images(text) == (
+            [] if name == "Dockerfile" else ["python:3.11-slim-bookworm"]
+        )
 
 
 def test_a_current_image_is_not_built_again_unless_forced(builder, daemon):
