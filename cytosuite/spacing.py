@@ -59,9 +59,9 @@ def text(spacing: Sequence[float]) -> str:
     return " x ".join(f"{step:.5g}" if step < 1e4 else f"{step:.0f}" for step in spacing)
 
 
-def warned(volume: Volume, line: str) -> Volume:
-    """Return an image with a further warning."""
-    warnings = tuple(dict.fromkeys([*volume.origin.warnings, line]))
+def warned(volume: Volume, *lines: str) -> Volume:
+    """Return an image with further warnings."""
+    warnings = tuple(dict.fromkeys([*volume.origin.warnings, *lines]))
     return replace(volume, origin=replace(volume.origin, warnings=warnings))
 
 

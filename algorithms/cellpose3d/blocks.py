@@ -68,6 +68,7 @@ def plan_blocks(
     *,
     multiple: Sequence[int],
     tile: Sequence[int],
+    reason: str = "",
 ) -> list[Tile]:
     """Return the blocks in which a volume fits into the memory that is free.
 
@@ -83,6 +84,8 @@ def plan_blocks(
         Blocks begin at multiples of these, as tiles do, so that their fields agree.
     tile : sequence of int
         Of one pass of the network.
+    reason : str
+        Of the size of the working grid, for a message.
 
     Returns
     -------
@@ -102,8 +105,8 @@ def plan_blocks(
     needed = memory_gib(smallest, shape, image_shape, tile)
     if needed > free:
         raise InputError(
-            f"an image of {' x '.join(map(str, image_shape))} voxels, worked on in blocks of "
-            f"{' x '.join(map(str, smallest))}, needs about {needed:.1f} GiB of memory, "
+            f"an image of {' x '.join(map(str, image_shape))} voxels{reason}, worked on in blocks "
+            f"of {' x '.join(map(str, smallest))}, needs about {needed:.1f} GiB of memory, "
             f"{free:.1f} GiB are free; crop it, or give more memory"
         )
     spare = (free - memory_gib((0,), shape, image_shape, tile)) * 2**30

@@ -1,7 +1,7 @@
 """The working grid of an image, on which nuclei have the size of the training."""
 
 from collections.abc import Sequence
-from math import exp, log, sqrt
+from math import exp, log, prod, sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ from scipy import ndimage
 from cytosuite.algorithms.cellpose3d.normalise import background_of, normalise
 from cytosuite.algorithms.cellpose3d.parameters import Parameters, Trained
 from cytosuite.errors import InputError
+from cytosuite.spacing import text
 from cytosuite.volume import Volume
 
 _RANGE = 5.0  # diameters from a fifth of the expected one to five times
@@ -18,6 +19,8 @@ _SCALES = 15
 _SLICES, _PIXELS = 12, 3_000_000  # slices, and pixels in them, that suffice for a typical size
 _FAINTEST = 0.05  # response of a blob as bright as the background's noise, normalised
 _SPREAD = 0.8  # of ln diameter about the expected one
+_FAR = 2.0  # nuclei that differ by more than this factor from the training's are worth a warning
+_ENLARGED = 40.0  # voxels of the working grid per voxel of the image: more show nothing more
 _STRONG = 0.7  # blobs weaker than this part of the strongest do not count
 
 
@@ -28,6 +31,7 @@ class Scale(NamedTuple):
     spacing: tuple[float, ...]  # µm per voxel of the image at the scale of the training, z y x
     ratio: float  # diameter of the image's nuclei divided by that of the training
     source: str  # of the ratio: "given" by the user, "estimated" from the image, or "trained"
+    warnings: tuple[str, ...] = ()  # remarks that a user must see
 
 
 def choose_scale(
@@ -54,7 +58,8 @@ def choose_scale(
     Raises
     ------
     InputError
-        If ``diameter_um`` is not a positive number.
+        If ``diameter_um`` is not a positive number, or the image would be enlarged more than
+        40-fold: its voxels are far too large for the nuclei of the training.
     """
     voxel, diameter = trained.spacing, trained.diameter_um
     given, ratio, source = volume.metadata.get("diameter_um"), 1.0, "trained"
@@ -72,7 +77,19 @@ def choose_scale(
     own = tuple(step / ratio for step in volume.spacing)
     own = (voxel[0], *own)[-3:]
     factor = _factors(own, voxel, parameters.rescale_tolerance)
-    return Scale(factor, own, ratio, source)
+    size = f"{text(volume.spacing)} µm"
+    if (more := prod(factor)) > _ENLARGED:
+        raise InputError(
+            f"voxels of {size} are too large for the model: nuclei or cells of "
+            f"{ratio * diameter:.3g} µm, for which it takes the image, would need one "
+            f"{more:.0f} times as large in voxels; check voxel size, channel and diameter"
+        )
+    odd = source == "estimated" and not volume.spacing_is_assumed and abs(log(ratio)) > log(_FAR)
+    warning = (
+        f"nuclei odd: with voxels of {size} they look {ratio * diameter:.3g} µm wide, those of "
+        f"the model are {diameter:.3g} µm; rescaled to fit, check the voxel size"
+    )
+    return Scale(factor, own, ratio, source, (warning,) if odd else ())
 
 
 def _factors(

@@ -94,3 +94,21 @@ def test_a_flat_image_keeps_its_slice():
 def test_explains_a_wrong_diameter(wrong):
     with pytest.raises(InputError, match="diameter_um must be a positive number of µm, found"):
         scale(np.ones((4, 9, 9), np.float32), diameter_um=wrong)
+
+
+def test_nuclei_of_another_size_are_told():
+    assert scale(spots(10.0)).warnings == ()
+    assert scale(spots(30.0), diameter_um=30.0).warnings == ()
+    (line,) = scale(spots(30.0)).warnings
+    assert line.startswith("nuclei odd: with voxels of 2 x 1 x 1 µm they look ")
+    assert "those of the model are 10 µm; rescaled to fit, check the voxel size" in line
+    unknown = scale(spots(30.0, (1.0, 1.0, 1.0)), (1.0, 1.0, 1.0), spacing_source="assumed")
+    assert unknown.warnings == ()
+
+
+def test_an_image_far_too_coarse_is_refused_before_it_takes_its_time():
+    image = np.zeros((4, 9, 9), np.float32)
+    assert scale(image, (6.0, 3.0, 3.0), estimate=False).factor == (3.0, 3.0, 3.0)
+    with pytest.raises(InputError, match=r"voxels of 8 x 4 x 4 µm are too large.*64 times"):
+        scale(image, (8.0, 4.0, 4.0), estimate=False)
+    assert scale(image, (8.0, 4.0, 4.0), diameter_um=40.0).factor == (1.0, 1.0, 1.0)
