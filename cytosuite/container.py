@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import FrameType
@@ -27,8 +27,9 @@ from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.files import write_json
 from cytosuite.interface import read_case, write_outputs
 from cytosuite.manifest import read_algorithm
-from cytosuite.select import cautions, describe, select
+from cytosuite.select import Selection, cautions, describe, select
 from cytosuite.tasks import TASKS
+from cytosuite.volume import Volume
 from cytosuite.weights import find_folder, open_model, read_cards
 
 REQUESTS = {"health": (HEALTH, 10.0), "invoke": (INVOKE, None)}  # with the longest wait [s]
@@ -84,14 +85,7 @@ class Algorithm:
         start = time.perf_counter()
         task = TASKS[self.manifest.task]
         case = read_case(self.inputs, task)
-        if absent := set(self.manifest.needs) - set(case.sockets):
-            raise InputError(
-                f"{self.inputs}: {self.manifest.name} needs the inputs "
-                f"{', '.join(self.manifest.needs)}, found none of {', '.join(sorted(absent))}"
-            )
-        main = next(iter(case.volumes.values()), None)
-        selection = select(self.cards, describe(main, case.values), self.manifest.select)
-        outputs = self.predict(case.sockets, open_model(self.folder, selection.card))
+        outputs, selection, doubts = self.answer(case.sockets)
         write_outputs(self.outputs, task, case, outputs)
         record = {
             "algorithm": self.manifest.name,
@@ -103,12 +97,41 @@ class Algorithm:
             "fallback": selection.fallback,
             "broken": list(selection.broken),
             "sources": dict(case.sources),
-            "warnings": [*case.warnings, *cautions(selection, main)],
+            "warnings": [*case.warnings, *doubts],
             "seconds": time.perf_counter() - start,
         }
         if path := os.environ.get("CYTOSUITE_RECORD"):
             write_json(Path(path), record)
         return record
+
+    def answer(
+        self, inputs: Mapping[str, Any]
+    ) -> tuple[Mapping[str, Any], Selection, Sequence[str]]:
+        """Return the outputs for one case, the choice of the model, and the doubts about it.
+
+        Parameters
+        ----------
+        inputs : mapping of str to Volume, or to a mapping for JSON sockets
+            By socket slug.
+
+        Raises
+        ------
+        CytosuiteError
+            If an input that the algorithm needs is missing, there is no model, or the algorithm
+            refuses the case.
+        """
+        if absent := set(self.manifest.needs) - set(inputs):
+            raise InputError(
+                f"{self.manifest.name} needs the inputs {', '.join(self.manifest.needs)}, "
+                f"found none of {', '.join(sorted(absent))}"
+            )
+        slugs = [socket.slug for socket in TASKS[self.manifest.task].inputs]
+        given = [inputs[slug] for slug in slugs if slug in inputs]
+        main = next((value for value in given if isinstance(value, Volume)), None)
+        values = {slug: value for slug, value in inputs.items() if not isinstance(value, Volume)}
+        selection = select(self.cards, describe(main, values), self.manifest.select)
+        outputs = self.predict(inputs, open_model(self.folder, selection.card))
+        return outputs, selection, cautions(selection, main)
 
 
 def attempt(algorithm: Algorithm) -> int:

@@ -1,12 +1,22 @@
 """The recipes of the READMEs, run as they are written, in a small checkout."""
 
+import json
 import re
 import shutil
+import sys
 from textwrap import dedent
+from types import SimpleNamespace
+from typing import ClassVar
 
 import house
+import numpy as np
 import pytest
 
+from cytosuite.datasets.spheroid.parameters import parameters_from
+from cytosuite.formats import read
+from cytosuite.metrics import seg
+
+SHOWN = re.compile(r"^ *print\(.*\)  # (.+)$", re.MULTILINE)
 FENCE = re.compile(r"^([ ]*)```(\w+)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 
 
@@ -76,3 +86,69 @@ def test_the_recipe_of_a_dataset_runs_as_written(checkout):
     assert again.returncode == 0
     for path in (checkout / "balls" / "images").iterdir():
         assert path.read_bytes() == (checkout / "b2" / "images" / path.name).read_bytes()
+
+
+class _Viewer:
+    """Stands for napari's, which needs a screen: keeps the layers."""
+
+    layers: ClassVar = []
+
+    def add_image(self, array, **options):
+        self.layers.append(("image", array, options))
+
+    def add_labels(self, array, **options):
+        self.layers.append(("labels", array, options))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
+def test_the_examples_of_the_page_for_python_run_as_written(tmp_path, monkeypatch, capfd):
+    pytest.importorskip("monai")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "napari", SimpleNamespace(Viewer=_Viewer, run=lambda: None))
+    known = {"__name__": "page"}
+    for language, text, _ in _blocks("docs/python.md"):
+        if language == "python":
+            capfd.readouterr()
+            exec(compile(text, "docs/python.md", "exec"), known)
+            for wanted in SHOWN.findall(text):
+                assert wanted in capfd.readouterr().out
+    image, labels = known["image"], known["labels"]
+    for (kind, array, options), volume in zip(_Viewer.layers, (image, labels), strict=True):
+        np.testing.assert_array_equal(array, volume.array)
+        assert options["name"] == kind
+        assert options["scale"] == volume.spacing
+    assert seg(labels.array, known["found"].array) > 0.5
+    _loads_the_same_with_any_workers(known)
+    _is_what_the_command_simulates(known, tmp_path)
+
+
+def _loads_the_same_with_any_workers(known):
+    """Compare the cases that loaders with other workers and batches give."""
+    data = known["Simulated"](known["parameters"], 4, seed=3)
+    given = []
+    for workers, batch in ((0, 1), (1, 4), (2, 2)):
+        loader = known["DataLoader"](data, batch_size=batch, num_workers=workers)
+        given.append(np.concatenate([images.numpy() for images, _ in loader]))
+    for other in given[1:]:
+        np.testing.assert_array_equal(given[0], other)
+    assert not np.array_equal(given[0][0], given[0][1])
+
+
+def _is_what_the_command_simulates(known, folder):
+    """Compare a case of the page with that of the command."""
+    settings = ["image.shape=[16,64,64]", "image.spacing_um=[2,0.5,0.5]", "tissue.n_nuclei=[4,4]"]
+    words = [word for setting in settings for word in ("--set", setting)]
+    out = folder / "simulated"
+    options = ("--cases", 2, "--seed", 3, "--out", out, "--runs", folder / "runs")
+    done = house.command(house.ROOT, "simulate", "spheroid", *words, *options)
+    assert done.returncode == 0, done.stderr
+    stored = read(sorted((out / "images").iterdir())[1])
+    case = known["Simulated"](read_recipe_of(out), 2, seed=3)[1]
+    np.testing.assert_array_equal(stored.array, case[0][0].numpy())
+
+
+def read_recipe_of(folder):
+    """Return the parameters that a simulation recorded."""
+    facts = json.loads(next((folder / "records").iterdir()).read_text())
+    return parameters_from(facts["recipe"]["parameters"])

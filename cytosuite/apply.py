@@ -1,0 +1,72 @@
+"""An algorithm of this library on arrays: the same choice of a model as in its container."""
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cytosuite.container import MODELS, Algorithm
+from cytosuite.errors import ModelError
+from cytosuite.tasks import TASKS
+from cytosuite.volume import Volume
+
+WEIGHTS = Path(__file__).parent / "weights"  # a link in a checkout, a folder in a wheel
+
+
+class DoubtfulModelWarning(UserWarning):
+    """The model may not be made for the image: a voxel size is assumed, or nothing fits."""
+
+
+def apply(
+    algorithm: str, inputs: Volume | Mapping[str, Any], *, model: str | None = None
+) -> Mapping[str, Any]:
+    """Return the outputs of an algorithm for one case, in this process.
+
+    Parameters
+    ----------
+    algorithm : str
+        Name in ``algorithms``: ``watershed``, ``cellpose3d``.
+    inputs : Volume or mapping
+        The main input of its task, or all inputs by the slugs of `cytosuite.tasks`.
+    model : str, optional
+        Name of a card in ``weights/<algorithm>``; chosen by the image's metadata without it.
+
+    Returns
+    -------
+    mapping of str to Volume, or to a mapping for JSON outputs
+        By slug: ``instance-labels`` of a segmentation.
+
+    Warns
+    -----
+    DoubtfulModelWarning
+        For each doubt about the choice, see `cytosuite.select.cautions`.
+
+    Raises
+    ------
+    InputError
+        If there is no such algorithm, an input that it needs is missing, or it refuses one.
+    ModelError
+        If there is no such model, or none for such images.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> block = np.pad(np.full((8, 16, 16), 200, np.uint16), 8)
+    >>> image = Volume(block, (1.0, 0.5, 0.5), "ZYX", {"channel": "nucleus"})
+    >>> int(apply("watershed", image)["instance-labels"].array.max())
+    1
+    """
+    loaded = Algorithm(algorithm, Path(), Path(), [WEIGHTS / algorithm, *MODELS])
+    if isinstance(inputs, Volume):
+        sockets = TASKS[loaded.manifest.task].inputs
+        main = next(socket.slug for socket in sockets if socket.kind != "json")
+        inputs = {main: inputs}
+    if model is not None:
+        known = [card.name for card in loaded.cards]
+        loaded.cards = [card for card in loaded.cards if card.name == model]
+        if not loaded.cards:
+            raise ModelError(f"no model {model!r} of {algorithm}; there are {', '.join(known)}")
+    outputs, _, doubts = loaded.answer(inputs)
+    for doubt in doubts:
+        warnings.warn(f"{algorithm}: {doubt}", DoubtfulModelWarning, stacklevel=2)
+    return outputs
