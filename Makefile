@@ -8,7 +8,7 @@ export DEVICE BASE_IMAGE
 
 # The variables that each goal takes. NAME=x is passed on as --name x; a new one is one word here.
 simulation := SIZE CASES SET SEED
-running := ENGINE API MEMORY TIMEOUT SPACING MODEL DEVICE BASE_IMAGE
+running := ENGINE API MEMORY TIMEOUT SPACING MODEL CHANNEL_INDEX FRAME SCENE RECURSIVE DEVICE BASE_IMAGE
 benchmark_takes := DATASET $(simulation) $(running) TASK ALGORITHM THROUGH REFERENCE RUN RETRY
 segment_takes := IMAGES OUT ALGORITHM $(running)
 apply_takes := $(segment_takes)
@@ -18,8 +18,8 @@ build_takes := DEVICE BASE_IMAGE
 $(foreach goal,setup peers test test-fast lint format,$(eval $(goal)_takes := DEVICE))
 goals := help setup benchmark segment apply train simulate list build-all peers test test-fast lint format clean
 # $(call given,GOAL,without): the options of a goal that were given, but for those that it places itself.
-given = $(strip $(foreach name,$(filter-out DATASET IMAGES DEVICE BASE_IMAGE RETRY $(2),$($(1)_takes)),\
-	$(if $($(name)),--$(shell echo $(name) | tr A-Z_ a-z-) "$($(name))")))
+given = $(strip $(foreach name,$(filter-out DATASET IMAGES DEVICE BASE_IMAGE RETRY RECURSIVE $(2),$($(1)_takes)),\
+	$(if $($(name)),--$(shell echo $(name) | tr A-Z_ a-z-) "$($(name))"))$(if $(filter RECURSIVE,$($(1)_takes)),$(if $(RECURSIVE), --recursive)))
 
 # A variable on the command line that no wanted goal takes is refused, before anything is done.
 wanted := $(or $(MAKECMDGOALS),help)
@@ -43,7 +43,7 @@ NETWORKS := $(if $(filter docker podman,$(ENGINE))$(if $(filter benchmark segmen
 ##@ Use
 help: ## Show this help.
 	@awk -F ':.*## ' '/^##@ /{printf "\n%s\n", substr($$0, 5)} /^[a-z%-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@printf '\nVariables of benchmark:\n  DATASET=spheroid | spheroid/<recipe> | <recipe.toml> | <folder>   SIZE=mini|default|full\n  TASK=segment|enhance|synthesise|fuse  ALGORITHM=<names>  THROUGH=<names>  REFERENCE=<folder>\n  ENGINE=auto|docker|podman|process  API=serve|exec  SPACING=z,y,x (um)  RUN=<name>  MODEL=<name or card>\n  MEMORY=<GiB>  TIMEOUT=<s>  RETRY=1 (run failed cases again)\nVariables of segment and apply: IMAGES="a.tif folder"  OUT=<folder>  and those of a run\nVariables of train: NAME=<model>  DATA=<role>=<more data>  STEPS=<n>  FROM=<card>  SETTINGS=<toml>  AUTHORS=<names>\nVariables of simulated data: SEED=0  CASES=<n>  SET="camera.photons=5 ..."  OUT=<new folder>\nVariables of torch and containers: DEVICE=cpu|cuda  BASE_IMAGE=<image with Python 3.11>\nVariable of the virtual environment: PYTHON=python3\n'
+	@printf '\nVariables of benchmark:\n  DATASET=spheroid | spheroid/<recipe> | <recipe.toml> | <folder>   SIZE=mini|default|full\n  TASK=segment|enhance|synthesise|fuse  ALGORITHM=<names>  THROUGH=<names>  REFERENCE=<folder>\n  ENGINE=auto|docker|podman|process  API=serve|exec  SPACING=z,y,x (um)  RUN=<name>  MODEL=<name or card>\n  Of files with several: CHANNEL_INDEX=<number or name>  FRAME=<number>  SCENE=<number>; RECURSIVE=1 (sub-folders too)\n  MEMORY=<GiB>  TIMEOUT=<s>  RETRY=1 (run failed cases again)\nVariables of segment and apply: IMAGES="a.tif folder"  OUT=<folder>  and those of a run\nVariables of train: NAME=<model>  DATA=<role>=<more data>  STEPS=<n>  FROM=<card>  SETTINGS=<toml>  AUTHORS=<names>\nVariables of simulated data: SEED=0  CASES=<n>  SET="camera.photons=5 ..."  OUT=<new folder>\nVariables of torch and containers: DEVICE=cpu|cuda  BASE_IMAGE=<image with Python 3.11>\nVariable of the virtual environment: PYTHON=python3\n'
 
 benchmark: .venv/.cytosuite $(NETWORKS) ## Generate or read DATASET, run the algorithms, score them, write a report.
 	@$(BIN)/cytosuite benchmark "$(or $(DATASET),spheroid)" $(call given,benchmark) $(if $(RETRY),--retry)

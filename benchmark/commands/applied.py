@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -115,6 +115,9 @@ def write_applied(item: Item, case: Case, job: Job, key: str, options: ApplyOpti
     assert main is not None  # an image was given
     image = read(main)
     facts = _record(record, image) | {"image": str(item.image), "key": key}
+    facts["part"] = {
+        name: value for name, value in asdict(options.part).items() if value is not None
+    }
     for number, socket in enumerate(s for s in task.outputs if s.slug in record.outputs):
         name = item.name if number == 0 else f"{item.name}-{socket.slug}"
         source = job.folder / case.name / record.outputs[socket.slug]

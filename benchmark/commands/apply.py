@@ -5,7 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -39,7 +39,9 @@ from cytosuite.benchmark.plan import Job, job_key
 from cytosuite.benchmark.results.objects import FILE
 from cytosuite.benchmark.run import run_job
 from cytosuite.datasets.folder.collect import Item, collect
+from cytosuite.datasets.folder.entries import case_name, is_folder, key_of
 from cytosuite.datasets.folder.load import load
+from cytosuite.datasets.folder.microscopes import content as content_of
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.files import digest, remove
 from cytosuite.interface import read_case
@@ -84,7 +86,9 @@ def apply(options: ApplyOptions, console: Console | None = None) -> list[Applied
         raise InputError(f"diameter must be a positive number of µm, found {options.diameter}")
     candidates, models = _candidates(options)
     names = [candidate.name for candidate in candidates]
-    items = _items(options.images, options.out, candidates[0].task)
+    items, skipped = _items(options, candidates[0].task)
+    for line in skipped:
+        say(line)
     before = {item.name: recorded(options.out, item.name) for item in items}
     met = {str(found["algorithm"]) for found in before.values() if found} & set(names)
     engine = start_engine(options, sorted(met) if names[1:] else names, console, models)
@@ -115,36 +119,42 @@ def apply(options: ApplyOptions, console: Console | None = None) -> list[Applied
                 _run(candidate, made, folder, options, engine, keys, finish)
     join_objects(items, options.out)
     done = [results[item.name] for item in items]
-    for line in summary(done):
+    for line in (*summary(done), *skipped):
         say(line)
     return done
 
 
-def _items(images: Sequence[Path], out: Path, task: str) -> list[Item]:
-    """Return the images, each with a name of its own and without its truth."""
+def _items(options: ApplyOptions, task: str) -> tuple[list[Item], list[str]]:
+    """Return the images, each with a name of its own and without its truth, and lines on skips."""
     outputs = {socket.slug for socket in TASKS[task].outputs}
-    items = []
-    for path in images:
-        if path.is_dir():
-            items += list(collect(path, task).items)
-        elif path.is_file():
-            main = next(socket for socket in TASKS[task].inputs if socket.kind != "json")
-            items.append(Item(path.stem, path, socket=main.slug))
+    main = next(socket for socket in TASKS[task].inputs if socket.kind != "json")
+    items: list[Item] = []
+    lines: list[str] = []
+    for path in options.images:
+        if is_folder(path):
+            found = collect(path, task, recursive=options.recursive)
+            items += found.items
+            lines += [f"{path}: {found.count}"] if found.skipped else []
+        elif path.exists():
+            items.append(Item(case_name(key_of(path)), path, socket=main.slug))
         else:
             raise InputError(f"{path}: no such file or folder")
     if not items:
         raise InputError("no image is given: name image files, or folders of them")
-    for name, count in Counter(item.name.lower() for item in items).items():
+    for name, count in Counter(item.name.casefold() for item in items).items():
         if count > 1:
-            twins = ", ".join(str(item.image) for item in items if item.name.lower() == name)
+            twins = ", ".join(str(item.image) for item in items if item.name.casefold() == name)
             raise InputError(f"images need different names, found {twins}")
     for item in items:
-        if (out / f"{item.name}.tif").resolve() == item.image.resolve():
-            raise InputError(f"{out}: the output would overwrite {item.image}; name another folder")
-    return [
+        if (options.out / f"{item.name}.tif").resolve() == item.image.resolve():
+            raise InputError(
+                f"{options.out}: the output would overwrite {item.image}; name another folder"
+            )
+    own = [
         replace(item, files={s: path for s, path in item.files.items() if s not in outputs})
         for item in items
     ]
+    return own, lines
 
 
 def _metadata(options: ApplyOptions) -> dict[str, Scalar]:
@@ -157,8 +167,9 @@ def _fingerprint(item: Item, options: ApplyOptions, candidates: Sequence[Manifes
     """Return the digest of an image, its further files, and all that decides its algorithm."""
     files = {"main": item.image, **item.files}
     content: dict[str, object] = {
-        "files": {slug: digest([path], path.parent) for slug, path in files.items()},
+        "files": {slug: digest(content_of(path), path.parent) for slug, path in files.items()},
         "spacing": options.spacing,
+        "part": asdict(options.part),
         **_metadata(options),
     }
     if len(candidates) > 1:
@@ -218,7 +229,9 @@ def _prepare(
         clear(options.out, item.name)
         case = Case(item.name, folder / "cases" / item.name)
         try:
-            make_case(case, partial(load, item, options.spacing, _metadata(options)), {})
+            make_case(
+                case, partial(load, item, options.spacing, _metadata(options), options.part), {}
+            )
             inputs = read_case(case.input(task), task)
             facts = describe(next(iter(inputs.volumes.values()), None), inputs.values)
             algorithm = choose_algorithm(candidates, facts, models)

@@ -18,6 +18,7 @@ from cytosuite.manifest import AlgorithmManifest
 
 if TYPE_CHECKING:
     from cytosuite.benchmark.data.recipe import DataRequest
+    from cytosuite.datasets.folder.part import Part
 
 Options = TypeVar("Options")
 Layout = Literal["plain", "nnunet"]  # of simulated folders
@@ -151,6 +152,20 @@ class RunOptions:
     model: Annotated[
         str | None, typer.Option(help="Name of a model, or path of its card; chosen without it.")
     ] = None
+
+    recursive: Annotated[bool, typer.Option(help="Look for images in sub-folders too.")] = False
+    channel_index: Annotated[
+        str | None, typer.Option(help="Number, from 0, or name of a channel in files of several.")
+    ] = None
+    frame: Annotated[int | None, typer.Option(min=0, help="Time point in such files.")] = None
+    scene: Annotated[int | None, typer.Option(min=0, help="Image in files of several.")] = None
+
+    @property
+    def part(self) -> "Part":
+        """The wanted part of files that hold several channels, frames or scenes."""
+        from cytosuite.datasets.folder.part import Part  # loads the readers
+
+        return Part(self.channel_index, self.frame, self.scene)
 
     def limits(self, algorithm: AlgorithmManifest) -> Limits:
         """Return the limits of one case of an algorithm."""

@@ -4,7 +4,7 @@ import importlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -17,6 +17,8 @@ from cytosuite.benchmark.catalog import PACKAGE, dataset_manifests, pick
 from cytosuite.benchmark.data.simulated import Simulated, files, simulated, sources
 from cytosuite.datasets.folder.collect import Item, collect
 from cytosuite.datasets.folder.load import load
+from cytosuite.datasets.folder.microscopes import content as content_of
+from cytosuite.datasets.folder.part import Part
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
 from cytosuite.files import digest
@@ -54,6 +56,10 @@ class DataRequest:
         Folder of real images that unpaired outputs are compared with, in place of the recipe's.
     through : sequence of str
         Algorithms that each case passes, after those of the recipe.
+    part : Part
+        Channel, frame and scene of a folder's files that hold several.
+    recursive : bool
+        Whether the sub-folders of a folder are searched.
     """
 
     dataset: str
@@ -65,6 +71,8 @@ class DataRequest:
     task: str | None = None
     reference: Path | None = None
     through: Sequence[str] = ()
+    part: Part = field(default_factory=Part)
+    recursive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +122,8 @@ def recipe(wanted: DataRequest) -> Recipe:
     if found is not None:
         if wanted.spacing is not None:
             raise InputError(f"SPACING: {name} is simulated and knows its voxel size")
+        if wanted.part != Part() or wanted.recursive:
+            raise InputError(f"{name} is simulated: it has one channel, one frame and no folders")
         return _simulated_recipe(found, wanted)
     manifests = dataset_manifests()
     if os.sep not in name and not Path(name).exists():
@@ -130,10 +140,10 @@ def recipe(wanted: DataRequest) -> Recipe:
 
 
 def folder_makers(
-    items: Sequence[Item], spacing: tuple[float, ...] | None
+    items: Sequence[Item], spacing: tuple[float, ...] | None, part: Part | None = None
 ) -> tuple[tuple[str, Callable[[], Sample]], ...]:
     """Return name and maker of each image of a user."""
-    return tuple((item.name, partial(load, item, spacing)) for item in items)
+    return tuple((item.name, partial(load, item, spacing, part=part)) for item in items)
 
 
 def _simulated_recipe(made: Simulated, wanted: DataRequest) -> Recipe:
@@ -183,8 +193,9 @@ def _simulate(name: str, stream: np.random.SeedSequence, parameters: BaseModel) 
 def _folder_recipe(wanted: DataRequest) -> Recipe:
     """Return the recipe that copies a user's images into cases."""
     folder, manifest = Path(wanted.dataset), dataset_manifests()["folder"]
-    found = collect(folder, wanted.task)
-    paths = [path for item in found.items for path in (item.image, *item.files.values())]
+    found = collect(folder, wanted.task, recursive=wanted.recursive)
+    given = [path for item in found.items for path in (item.image, *item.files.values())]
+    paths = [file for path in given for file in content_of(path)]
     content: dict[str, Any] = {
         "source": digest(
             [PACKAGE / "datasets" / "folder", PACKAGE / "datasets" / "conditions.py", *WRITERS],
@@ -194,6 +205,7 @@ def _folder_recipe(wanted: DataRequest) -> Recipe:
         "sockets": [[item.name, item.socket, *item.files] for item in found.items],
         "conditions": [dict(item.conditions) for item in found.items],
         "spacing": wanted.spacing,
+        "part": asdict(wanted.part),
     }
     name = folder.resolve().name or "folder"
     return Recipe(
@@ -203,8 +215,8 @@ def _folder_recipe(wanted: DataRequest) -> Recipe:
         wanted.task or manifest.task,
         None,
         _fingerprint(content),
-        folder_makers(found.items, wanted.spacing),
-        found.notes,
+        folder_makers(found.items, wanted.spacing, wanted.part),
+        (*found.notes, *([f"{found.count}."] if found.skipped else [])),
         through=tuple(wanted.through),
         reference=_reference(wanted.reference),
     )

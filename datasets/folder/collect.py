@@ -2,11 +2,13 @@
 
 import re
 from collections import Counter
+from collections.abc import Collection as Names
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cytosuite.datasets.folder.conditions import FILE, read_conditions
+from cytosuite.datasets.folder.entries import Entries, case_name, entries, summary
 from cytosuite.errors import InputError
 from cytosuite.formats import READERS
 from cytosuite.tasks import IMAGE, LABELS, TASKS, Socket
@@ -27,7 +29,7 @@ class Item:
     Parameters
     ----------
     name : str
-        Name of the case: letters, digits, dot, underscore and hyphen.
+        Name of the case, see `case_name`.
     image : Path
         The main image.
     files : mapping of str to Path
@@ -48,13 +50,30 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """The items of a folder, with notes for the readers of the scores."""
+    """The items of a folder, with notes for the readers of the scores.
+
+    Parameters
+    ----------
+    items : tuple of Item
+    notes : tuple of str
+        Sentences.
+    skipped : mapping of str to str
+        Reason by the relative path of each entry that is no item and belongs to none; hidden
+        entries do not count.
+    """
 
     items: tuple[Item, ...]
     notes: tuple[str, ...] = ()
+    skipped: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def count(self) -> str:
+        """The number of images, and the entries that are skipped, each with the reason."""
+        found = "1 image" if len(self.items) == 1 else f"{len(self.items)} images"
+        return f"{found}; {summary(dict(self.skipped))}" if self.skipped else found
 
 
-def collect(folder: Path, task: str | None = None) -> Collection:
+def collect(folder: Path, task: str | None = None, *, recursive: bool = False) -> Collection:
     """Return the images in a folder with the files that belong to them.
 
     Parameters
@@ -68,6 +87,8 @@ def collect(folder: Path, task: str | None = None) -> Collection:
     task : str, optional
         Task of which the files in ``images/`` are the main input. Without it, the first task that
         has all the sockets found in the folder.
+    recursive : bool
+        Whether to look for images in sub-folders too; their path becomes part of the name.
 
     Raises
     ------
@@ -77,7 +98,7 @@ def collect(folder: Path, task: str | None = None) -> Collection:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
-    found, table = _found(folder, task), folder / FILE
+    found, table = _found(folder, task, recursive), folder / FILE
     if not table.is_file():
         return found
     rows = read_conditions(table, _names(found.items))
@@ -99,22 +120,41 @@ def _names(items: Iterable[Item]) -> dict[str, str]:
     return {text: name for text, name in given if times[text] == 1}
 
 
-def _found(folder: Path, task: str | None) -> Collection:
+def _found(folder: Path, task: str | None, recursive: bool) -> Collection:
     """Return the images of a folder in one of the known layouts."""
     children = {path.name: path for path in sorted(folder.iterdir()) if path.is_dir()}
     rooms = _rooms(children)
+    known = {FILE, *(path.name for path in rooms.values())}
+    beside = entries(folder, {*known, "images"})
     if "images" in children:
-        return _matched(children["images"], _main_socket(rooms, task), rooms)
+        found = _matched(children["images"], _main_socket(rooms, task), rooms, recursive)
+        return _with_skipped(found, _candidates(beside))
     sequences = [path for name, path in children.items() if re.fullmatch(r"\d\d", name)]
     if sequences:
-        return _sequences(sequences)
-    if _images(folder):
-        return _matched(folder, _main_socket(rooms, task), rooms)
+        ours = re.compile(r"\d\d(_\w+)?/")  # truth and results of the challenge, too
+        others = {k: v for k, v in _candidates(beside).items() if not ours.fullmatch(k)}
+        return _with_skipped(_sequences(sequences), others)
+    if entries(folder, known, recursive=recursive).images:
+        return _matched(folder, _main_socket(rooms, task), rooms, recursive, known)
     tasks = [TASKS[task]] if task else TASKS.values()
-    for socket in (socket for known in tasks for socket in known.inputs):
+    for socket in (socket for known_task in tasks for socket in known_task.inputs):
         if socket.kind != "json" and socket.slug in rooms:
-            return _matched(rooms.pop(socket.slug), socket.slug, rooms)
-    raise InputError(f"{folder}: expected {LAYOUTS}, found no image")
+            found = _matched(rooms.pop(socket.slug), socket.slug, rooms, recursive)
+            return _with_skipped(found, _candidates(beside))
+    end = f"; {summary(beside.skipped)}" if beside.skipped else ""
+    raise InputError(f"{folder}: expected {LAYOUTS}, found no image{end}")
+
+
+def _candidates(beside: Entries) -> dict[str, str]:
+    """Return the images and folders beside the folders of a layout; texts there are no news."""
+    others = {path.name: "beside the layout's folders" for path in beside.images.values()}
+    return others | {name: why for name, why in beside.skipped.items() if why != "no image"}
+
+
+def _with_skipped(found: Collection, more: Mapping[str, str]) -> Collection:
+    """Return a collection with further skipped entries."""
+    plain = {name: why.removesuffix(": --recursive") for name, why in more.items()}
+    return replace(found, skipped={**plain, **found.skipped})
 
 
 def _rooms(children: Mapping[str, Path]) -> dict[str, Path]:
@@ -139,50 +179,81 @@ def _main_socket(rooms: Mapping[str, Path], task: str | None) -> str:
     return IMAGE.slug
 
 
-def _matched(images: Path, socket: str, rooms: Mapping[str, Path]) -> Collection:
+def _matched(
+    folder: Path,
+    socket: str,
+    rooms: Mapping[str, Path],
+    recursive: bool,
+    known: Names[str] = (),
+) -> Collection:
     """Return images with the files of the same name in the folders of other sockets."""
-    files = _images(images)
-    if not files:
-        raise InputError(f"{images}: expected images ({', '.join(READERS)}), found none")
-    items = [Item(_safe(path.stem), path, {}, socket=socket) for path in files]
-    _refuse_twins(items)
+    found = entries(folder, known, recursive=recursive)
+    if not found.images:
+        end = f"; {summary(found.skipped)}" if found.skipped else ""
+        raise InputError(f"{folder}: expected images ({', '.join(READERS)}), found none{end}")
+    items = {
+        key: Item(case_name(key), path, {}, socket=socket) for key, path in found.images.items()
+    }
+    _refuse_twins(items.values())
     notes: list[str] = []
+    skipped = dict(found.skipped)
     for slug, room in rooms.items():
-        kind = SOCKETS[slug].kind
-        nouns, noun = ("labels", "label") if slug == LABELS.slug else (slug, slug)
-        given = sorted(room.glob("*.json")) if kind == "json" else _images(room)
-        named = {path.stem: path for path in given}
-        if slug == socket or not named:
+        given = {} if slug == socket else _files(room, slug, recursive, skipped)
+        if not given:
             continue
-        items = [
-            replace(item, files={**item.files, slug: named[item.image.stem]})
-            if item.image.stem in named
-            else item
-            for item in items
-        ]
-        without = sum(slug not in item.files for item in items)
-        if without == len(items):
+        orphans = sorted(set(given) - set(items))
+        if len(orphans) == len(given):
+            image, file = next(iter(found.images.values())), given[orphans[0]]
             raise InputError(
                 f"{room}: no file is named like an image; expected for example "
-                f"{files[0].stem}{given[0].suffix}, found {given[0].name}"
+                f"{image.stem}{file.suffix}, found {file.name}"
             )
-        if without:
-            scored = " and are not scored" if slug in OUTPUTS else ""
-            notes.append(f"{without} of {len(items)} images have no {nouns}{scored}.")
-        orphans = sorted(set(named) - {path.stem for path in files})
-        if orphans:
-            notes.append(f"{len(orphans)} {noun} files have no image (first: {orphans[0]}).")
-    return Collection(tuple(items), tuple(notes))
+        for key in set(given) & set(items):
+            items[key] = replace(items[key], files={**items[key].files, slug: given[key]})
+        notes += _notes(items.values(), slug, orphans)
+    return Collection(tuple(items.values()), tuple(notes), skipped)
+
+
+def _files(
+    room: Path,
+    slug: str,
+    recursive: bool,
+    skipped: dict[str, str],
+) -> dict[str, Path]:
+    """Return the files of a socket's folder by key; what cannot be read joins the skipped."""
+    if SOCKETS[slug].kind == "json":
+        pattern = "**/*.json" if recursive else "*.json"
+        paths = sorted(room.glob(pattern))
+        return {path.relative_to(room).with_suffix("").as_posix(): path for path in paths}
+    found = entries(room, recursive=recursive)
+    skipped |= {f"{room.name}/{name}": reason for name, reason in found.skipped.items()}
+    return found.images
+
+
+def _notes(items: Iterable[Item], slug: str, orphans: Sequence[str]) -> list[str]:
+    """Return what readers must know about files of a socket without image, and the reverse."""
+    nouns, noun = ("labels", "label") if slug == LABELS.slug else (slug, slug)
+    has = [slug in item.files for item in items]
+    notes = []
+    if not all(has):
+        scored = " and are not scored" if slug in OUTPUTS else ""
+        notes.append(f"{has.count(False)} of {len(has)} images have no {nouns}{scored}.")
+    if orphans:
+        notes.append(f"{len(orphans)} {noun} files have no image (first: {orphans[0]}).")
+    return notes
 
 
 def _sequences(sequences: Sequence[Path]) -> Collection:
     """Return the frames of Cell Tracking Challenge sequences."""
     items: list[Item] = []
+    skipped: dict[str, str] = {}
     sliced = 0
     for sequence in sequences:
         truth = sequence.with_name(f"{sequence.name}_GT") / "SEG"
         own: Mapping[str, Scalar] = {"sequence": sequence.name} if len(sequences) > 1 else {}
-        for path in _images(sequence):
+        found = entries(sequence)
+        skipped |= {f"{sequence.name}/{name}": why for name, why in found.skipped.items()}
+        for path in found.images.values():
             match = FRAME.fullmatch(path.name)
             if match is None:
                 raise InputError(f"{path}: expected frames named t000.tif, t001.tif, ...")
@@ -201,28 +272,14 @@ def _sequences(sequences: Sequence[Path]) -> Collection:
         notes.append(f"{without} of {len(items)} frames have no full mask and are not scored.")
     if sliced:
         notes.append(f"{sliced} frames are annotated in single slices only; these are not scored.")
-    return Collection(tuple(items), tuple(notes))
-
-
-def _images(folder: Path) -> list[Path]:
-    """Return the readable image files directly in a folder, sorted by name."""
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in READERS and path.is_file() and not path.name.startswith(".")
-    )
-
-
-def _safe(name: str) -> str:
-    """Return a name that is safe as a folder's on any system."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip(".") or "image"
+    return Collection(tuple(items), tuple(notes), skipped)
 
 
 def _refuse_twins(items: Iterable[Item]) -> None:
     """Refuse two images that would be one case."""
     first: dict[str, Path] = {}
     for item in items:
-        other = first.setdefault(item.name.lower(), item.image)
+        other = first.setdefault(item.name.casefold(), item.image)
         if other != item.image:
             raise InputError(
                 f"{other.parent}: images need different names, found {other.name} and "

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from cytosuite.datasets.conditions import measured
 from cytosuite.datasets.folder.collect import OUTPUTS, SOCKETS, Item
+from cytosuite.datasets.folder.microscopes import MODULES, read_microscope
+from cytosuite.datasets.folder.part import Part, read_part
 from cytosuite.datasets.sample import Sample, Value
 from cytosuite.errors import InputError
 from cytosuite.files import read_json
-from cytosuite.formats import read
 from cytosuite.metadata import acquisition, described
 from cytosuite.tasks import ACQUISITION, LABELS
 from cytosuite.volume import Scalar, Volume
@@ -23,6 +24,7 @@ def load(
     item: Item,
     spacing: tuple[float, ...] | None = None,
     metadata: Mapping[str, Scalar] | None = None,
+    part: Part | None = None,
 ) -> Sample:
     """Return the sample of one item, with the conditions that can be measured.
 
@@ -35,6 +37,8 @@ def load(
     metadata : mapping of str to str, int or float, optional
         Facts about the image that the user gives, in place of those in the file: ``channel``,
         ``diameter_um``.
+    part : Part, optional
+        Channel, frame and scene of image files that hold several; labels hold one.
 
     Raises
     ------
@@ -44,7 +48,8 @@ def load(
     """
     values = {s: _value(path) for s, path in item.files.items() if SOCKETS[s].kind == "json"}
     given = _given(values.get(ACQUISITION.slug, {}), spacing, metadata or {})
-    main = _volume(item.image, item.socket, given)
+    part = part or Part()
+    main = _volume(item.image, item.socket, given, part)
     if ACQUISITION.slug in values:
         values[ACQUISITION.slug] = {**values[ACQUISITION.slug], **acquisition(main)}
     sockets: dict[str, Volume | Value] = {item.socket: main, **values}
@@ -52,7 +57,7 @@ def load(
         if slug in OUTPUTS and slug not in values:
             sockets[slug] = _like(main, path, slug)
         elif slug not in values:
-            sockets[slug] = _volume(path, slug, given)
+            sockets[slug] = _volume(path, slug, given, part)
     sample = Sample(sockets, conditions=item.conditions)
     if SOCKETS[item.socket].kind == "labels" or LABELS.slug not in sockets:
         return sample
@@ -68,25 +73,30 @@ def _given(
     return {**file, **named, "sources": dict.fromkeys(named, "user")}
 
 
-def _volume(path: Path, slug: str, given: Value) -> Volume:
+def _volume(path: Path, slug: str, given: Value, part: Part) -> Volume:
     """Return an image or labels that an algorithm takes in."""
     try:
-        image = described(read(path), given)
+        image = described(_read(path, part), given)
     except InputError as error:
         raise InputError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
     if image.axes not in {"YX", "ZYX"}:
         raise InputError(
-            f"{path}: expected a 2D or 3D image, found shape {image.shape} with axes "
-            f"{image.axes}; give one file per time point and channel"
+            f"{path}: expected a 2D or 3D image, found shape {image.shape} with axes {image.axes}"
         )
     if image.array.size == 0:
         raise InputError(f"{path}: the image is empty, shape {image.shape}")
     return replace(image, array=_checked(path, slug, image.array))
 
 
+def _read(path: Path, part: Part) -> Volume:
+    """Return one channel and frame of any kind of file."""
+    kind = path.suffix.lower()
+    return read_microscope(path, part) if kind in MODULES else read_part(path, part)
+
+
 def _like(main: Volume, path: Path, slug: str) -> Volume:
     """Return the true output of a task, with the geometry of the main image."""
-    array = _checked(path, slug, read(path).array)
+    array = _checked(path, slug, _read(path, Part()).array)
     if array.shape != main.shape:
         noun = "labels" if SOCKETS[slug].kind == "labels" else slug
         raise InputError(

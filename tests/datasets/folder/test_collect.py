@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import tifffile
 
+from cytosuite.datasets.folder import microscopes
 from cytosuite.datasets.folder.collect import collect
+from cytosuite.datasets.folder.entries import case_name
 from cytosuite.errors import InputError
 from cytosuite.tasks import TASKS
 
@@ -79,7 +81,7 @@ def _conditions(found):
 def test_a_table_beside_the_images_says_their_conditions(tmp_path):
     _touch(tmp_path, "images/a b.tif", "images/c.tif")
     (tmp_path / "conditions.csv").write_text("name,depth\na b.tif,4\n")
-    assert _conditions(collect(tmp_path)) == {"a_b": {"depth": 4.0}, "c": {}}
+    assert _conditions(collect(tmp_path)) == {"a b": {"depth": 4.0}, "c": {}}
 
 
 def test_frames_know_their_sequence_if_there_are_several(tmp_path):
@@ -93,9 +95,96 @@ def test_frames_know_their_sequence_if_there_are_several(tmp_path):
     }
 
 
-def test_names_become_safe_folder_names(tmp_path):
-    _touch(tmp_path, "images/a b (1).tif", "images/..x.tif")
-    assert "a_b_1_" in _pairs(collect(tmp_path))
+def test_names_are_kept(tmp_path):
+    names = ["größe µ", "a b (1)", "細胞", "x+y=z,100%"]
+    _touch(tmp_path, *(f"images/{name}.tif" for name in names))
+    assert set(_pairs(collect(tmp_path))) == set(names)
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("12:30", "12_30"),
+        ("a\nb\x1b[31m", "a_b_[31m"),
+        ("a\\b/c", "a_b_c"),
+        ("..", "image"),
+        ("gro\u0308ße", "größe"),
+        ("bad\udcff", "bad_"),
+        ("µ" * 200, "µ" * 90),
+    ],
+)
+def test_a_name_holds_no_more_than_a_file_name_can(written, name):
+    assert case_name(written) == name
+
+
+def test_two_files_are_never_one_case(tmp_path):
+    _touch(tmp_path, "images/a:b.tif", "images/a?b.tif")
+    with pytest.raises(InputError, match=re.escape("different names, found a:b.tif and a?b.tif")):
+        collect(tmp_path)
+
+
+def test_labels_find_a_name_in_another_spelling_of_its_letters(tmp_path):
+    _touch(tmp_path, "images/gr\u00f6\u00dfe.tif", "labels/gro\u0308\u00dfe.tif")
+    assert _pairs(collect(tmp_path))["größe"] is not None
+
+
+def _mixed(folder):
+    _touch(folder, "a.tif", "sub/b.tif", "sub/deep/c.tif")
+    for name in ("d.ims", "e.czi", "f.nd2", "g.lif", "notes.txt", ".hidden"):
+        (folder / name).touch()
+    (folder / "h.ome.zarr").mkdir()
+    return folder
+
+
+def test_nothing_is_skipped_without_a_word(tmp_path, monkeypatch):
+    monkeypatch.setattr(microscopes, "find_spec", lambda name: None)
+    found = collect(_mixed(tmp_path))
+    assert [item.name for item in found.items] == ["a"]
+    assert len(found.skipped) == 7
+    assert found.count == (
+        "1 image; skipped 7: d.ims (no reader for .ims: save as OME-TIFF), "
+        "e.czi, f.nd2, g.lif, 1 more (needs cytosuite[formats]), notes.txt (no image), "
+        "sub/ (a folder: --recursive)"
+    )
+
+
+def test_files_of_microscopes_are_images_where_their_reader_is_installed(tmp_path, monkeypatch):
+    monkeypatch.setattr(microscopes, "find_spec", lambda name: object())
+    found = collect(_mixed(tmp_path))
+    assert [item.name for item in found.items] == ["a", "e", "f", "g", "h"]
+
+
+def test_sub_folders_are_searched_on_request(tmp_path):
+    _touch(tmp_path, "images/a.tif", "images/day 1/a.tif", "images/day 1/x/b.tif")
+    _touch(tmp_path, "labels/day 1/a.tif")
+    found = collect(tmp_path, recursive=True)
+    assert list(_pairs(found).values()) == [None, "a.tif", None]
+    assert [item.name for item in found.items] == ["a", "day 1_a", "day 1_x_b"]
+    assert found.skipped == {}
+    assert collect(tmp_path).skipped == {
+        "day 1/": "a folder: --recursive",
+        "labels/day 1/": "a folder: --recursive",
+    }
+
+
+def test_images_beside_the_folders_of_a_layout_are_named(tmp_path):
+    _touch(tmp_path, "images/a.tif", "b.tif", "more/c.tif", "labels/a.tif")
+    (tmp_path / "README.md").touch()
+    assert collect(tmp_path).count == (
+        "1 image; skipped 2: b.tif (beside the layout's folders), more/ (a folder)"
+    )
+
+
+def test_the_folders_of_the_challenge_belong_together(tmp_path):
+    _touch(tmp_path, "01/t000.tif", "01_GT/SEG/man_seg000.tif", "01_RES/mask000.tif", "x/a.tif")
+    (tmp_path / "01" / "notes.txt").touch()
+    assert collect(tmp_path).skipped == {"x/": "a folder", "01/notes.txt": "no image"}
+
+
+def test_a_folder_without_readable_images_says_what_there_is(tmp_path):
+    (tmp_path / "a.ims").touch()
+    with pytest.raises(InputError, match=r"found no image; skipped 1: a\.ims \(no reader"):
+        collect(tmp_path)
 
 
 VIEW = "fluorescence-lightsheet-3d-microscopy"

@@ -138,7 +138,7 @@ def _negative(folder):
 
 
 def _time_series(folder):
-    """image.tif: expected a 2D or 3D image, found shape (2, 3, 4, 5) with axes TZYX; give one file per time point and channel"""
+    """image.tif: found 2 frames (0, 1); choose one with --frame"""
     return _item(folder, np.ones((2, 3, 4, 5), np.uint8))
 
 

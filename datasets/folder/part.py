@@ -1,0 +1,95 @@
+"""The channel, frame and scene of an image file that holds several."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cytosuite.errors import InputError
+from cytosuite.formats import HEADERS, READERS, header, read
+from cytosuite.volume import Volume
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The part of a file that a user wants.
+
+    Parameters
+    ----------
+    channel : str, optional
+        Its number, from 0, or its name where the file gives names.
+    frame : int, optional
+        Number of the time point, from 0.
+    scene : int, optional
+        Number of the image in the file, from 0.
+    """
+
+    channel: str | None = None
+    frame: int | None = None
+    scene: int | None = None
+
+    def channel_of(self, path: Path, names: Sequence[str]) -> int:
+        """Return the number of the wanted channel among those with these names."""
+        wanted = self.channel
+        if wanted in names and names.count(wanted) == 1:
+            return names.index(wanted)
+        number = int(wanted) if wanted is not None and wanted.isdecimal() else wanted
+        return _chosen(path, "channel", "--channel-index", names, number)
+
+    def frame_of(self, path: Path, count: int) -> int:
+        """Return the number of the wanted frame."""
+        return _chosen(path, "frame", "--frame", [""] * count, self.frame)
+
+    def scene_of(self, path: Path, names: Sequence[str]) -> int:
+        """Return the number of the wanted scene among those with these names."""
+        return _chosen(path, "scene", "--scene", names, self.scene)
+
+
+def _chosen(
+    path: Path, noun: str, option: str, names: Sequence[str], wanted: int | str | None
+) -> int:
+    """Return a wanted number, or 0 where there is no choice."""
+    if wanted is None and len(names) == 1:
+        return 0
+    if isinstance(wanted, int) and wanted < len(names):
+        return wanted
+    found = f"{len(names)} {noun}s" if len(names) > 1 else f"1 {noun}"
+    if len(names) > 1:
+        listed = [f"{number} {name}".strip() for number, name in enumerate(names)]
+        found += f" ({', '.join(listed if len(listed) < 9 else [*listed[:3], '...', listed[-1]])})"
+    if wanted is None:
+        raise InputError(f"{path}: found {found}; choose one with {option}")
+    raise InputError(f"{path}: found {found}, and not {wanted}; see {option}")
+
+
+def read_part(path: Path, part: Part) -> Volume:
+    """Return one channel and frame of an image file; other pages of a TIFF are not decoded.
+
+    Parameters
+    ----------
+    path : Path
+        Of a kind that `cytosuite.formats.read` knows.
+    part : Part
+        May be empty for a file with one channel and frame.
+
+    Returns
+    -------
+    Volume
+        With the axes ZYX or YX.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or there is a choice and nothing, or nothing like that, is
+        wanted.
+    """
+    whole: Volume | None = None
+    if path.is_file() and READERS.get(path.suffix.lower()) in HEADERS:
+        head = header(path, part.scene)
+        sizes = dict(zip(head.axes, head.shape, strict=True))
+    else:
+        whole = read(path)
+        sizes = dict(zip(whole.axes, whole.shape, strict=True))
+    channel = part.channel_of(path, [""] * sizes.get("C", 1))
+    pick = {"C": channel, "T": part.frame_of(path, sizes.get("T", 1))}
+    held = {axis: number for axis, number in pick.items() if axis in sizes}
+    return whole if whole is not None and not held else read(path, held, part.scene)

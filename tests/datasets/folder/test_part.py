@@ -1,0 +1,68 @@
+import re
+
+import numpy as np
+import pytest
+import tifffile
+
+from cytosuite.datasets.folder.collect import Item
+from cytosuite.datasets.folder.load import load
+from cytosuite.datasets.folder.part import Part, read_part
+from cytosuite.errors import InputError
+from cytosuite.formats import write
+from cytosuite.volume import Volume
+
+ARRAY = np.arange(2 * 3 * 4 * 5 * 6, dtype=np.uint16).reshape(2, 3, 4, 5, 6)  # TCZYX
+
+
+@pytest.fixture
+def series(tmp_path):
+    """Return a TIFF of two frames and three channels."""
+    write(tmp_path / "a.tif", Volume(ARRAY, (2, 1, 1), "TCZYX"))
+    return tmp_path / "a.tif"
+
+
+def test_a_channel_and_a_frame_are_chosen(series):
+    found = load(Item("a", series), part=Part("2", 1)).volume("microscopy-image")
+    np.testing.assert_array_equal(found.array, ARRAY[1, 2])
+    assert (found.axes, found.spacing) == ("ZYX", (2, 1, 1))
+
+
+def test_a_plain_file_is_its_first_channel_and_frame(tmp_path):
+    write(tmp_path / "a.tif", Volume(ARRAY[0, 0], (2, 1, 1)))
+    assert read_part(tmp_path / "a.tif", Part("0", 0, 0)).shape == (4, 5, 6)
+
+
+def test_other_kinds_of_files_have_parts(tmp_path):
+    write(tmp_path / "a.h5", Volume(ARRAY, (2, 1, 1), "TCZYX"))
+    found = read_part(tmp_path / "a.h5", Part("1", 0))
+    np.testing.assert_array_equal(found.array, ARRAY[0, 1])
+
+
+def test_the_scene_is_chosen(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True) as file:
+        for number in range(2):
+            file.write(np.full((5, 6), number, np.uint8), metadata={"axes": "YX"})
+    assert read_part(tmp_path / "a.ome.tif", Part(scene=1)).array.max() == 1
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        (Part(), "a.tif: found 3 channels (0, 1, 2); choose one with --channel-index"),
+        (Part("1"), "a.tif: found 2 frames (0, 1); choose one with --frame"),
+        (Part("3", 0), "a.tif: found 3 channels (0, 1, 2), and not 3; see --channel-index"),
+        (Part("DAPI", 0), "a.tif: found 3 channels (0, 1, 2), and not DAPI; see --channel-index"),
+        (Part("0", 2), "a.tif: found 2 frames (0, 1), and not 2; see --frame"),
+        (Part("0", 0, 1), "a.tif: expected a scene from 0 to 0, found 1"),
+    ],
+)
+def test_a_choice_is_explained(series, part, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        read_part(series, part)
+
+
+def test_a_name_chooses_its_channel():
+    names = ["DAPI", "GFP", "GFP"]
+    assert Part("DAPI").channel_of("a.czi", names) == 0
+    with pytest.raises(InputError, match=r"3 channels \(0 DAPI, 1 GFP, 2 GFP\), and not GFP"):
+        Part("GFP").channel_of("a.czi", names)
