@@ -13,6 +13,14 @@ COPY weights/${ALGORITHM}/ /opt/app/model/
 # One name to import, as in a checkout.
 RUN ln -sfn ../algorithms /opt/app/cytosuite/algorithms
 WORKDIR /opt/app
+# Packages that the base lacks, from the wheels that `make` collects; most algorithms need none.
+RUN set -e; cd "algorithms/${ALGORITHM}"; if [ -f requirements.txt ]; then \
+        export PYTHONPATH=/opt/python PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1; \
+        pip="python3 $(echo wheels/pip-*.whl)/pip"; \
+        $pip install --quiet --no-index --no-deps --no-cache-dir --find-links wheels \
+            --target /opt/python --requirement requirements.txt; \
+        $pip check; rm -rf wheels; chmod -R a+rX /opt/python; \
+    fi
 # Compiled here because the root is read-only at run time: Python's bytecode and, where an algorithm has them, numba's
 # kernels, for a CPU that every machine has. All of it readable under any user.
 ENV NUMBA_CPU_NAME=generic NUMBA_CACHE_DIR=

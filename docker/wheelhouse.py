@@ -94,7 +94,7 @@ def command(requirements: Sequence[str], folder: Path) -> list[str]:
 
 
 def collect(device: str, here: Path = HERE) -> int:
-    """Download the wheels that the lock of a device names; remove other versions.
+    """Download the wheels that the lock of a device names; see `fill`.
 
     Parameters
     ----------
@@ -102,20 +102,31 @@ def collect(device: str, here: Path = HERE) -> int:
         ``cpu`` or ``cuda``.
     here : Path
         Folder of the locks; the wheels are in ``wheelhouse/<device>`` below it.
+    """
+    return fill(here / f"requirements-{device}.txt", here / "wheelhouse" / device)
+
+
+def fill(lock: Path, folder: Path) -> int:
+    """Download the wheels that a lock names into a folder; remove other versions.
+
+    Parameters
+    ----------
+    lock : Path
+        File of lines ``name==version``.
+    folder : Path
+        Made if it is missing.
 
     Returns
     -------
     int
-        Number of wheels in the folder afterwards.
+        Number of wheels in the folder afterwards, pip's own among them.
 
     Raises
     ------
     WheelhouseError
         If pip fails, or a wheel is still missing, with the remedy.
     """
-    lock = here / f"requirements-{device}.txt"
     versions = locked(lock.read_text("utf-8")) | locked(PIP)
-    folder = here / "wheelhouse" / device
     folder.mkdir(parents=True, exist_ok=True)
     for path in folder.iterdir():
         name, version = wheel(path.name)
@@ -170,12 +181,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--install", action="store_true", help="torch, in the running Python")
+    parser.add_argument("--algorithm", help="its requirements.txt, into wheels/ of its folder")
     given = parser.parse_args(arguments)
     if given.install:
         _say(install_torch(given.device))
         return 0
     try:
-        count = collect(given.device)
+        own = HERE.parent / "algorithms" / str(given.algorithm)
+        count = (
+            fill(own / "requirements.txt", own / "wheels")
+            if given.algorithm
+            else collect(given.device)
+        )
     except WheelhouseError as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -57,6 +57,8 @@ class Builder:
         Dockerfile is used; if there is none, the default of ``docker/base.Dockerfile``.
     say : callable
         Gets short lines of progress.
+    engine : str
+        ``docker`` or ``podman``, for messages.
     """
 
     client: Client
@@ -64,6 +66,7 @@ class Builder:
     device: Device = "cpu"
     base_image: str | None = None
     say: Callable[[str], None] = print
+    engine: str = "docker"
 
     def state(self, algorithm: str) -> Literal["missing", "stale", "current"]:
         """Return whether an algorithm's image exists; stale if built from other sources.
@@ -89,8 +92,7 @@ class Builder:
         if stale := [name for name, state in states.items() if state == "stale"]:
             raise InputError(
                 "built from other sources than the checkout's, or on an image that has changed "
-                f"since: image of {', '.join(stale)}; run "
-                f"`make {' '.join(f'build-{name}' for name in stale)}`"
+                f"since: image of {', '.join(stale)}; run `{self._make(stale)}`"
             )
         for name, state in states.items():
             if state == "missing":
@@ -128,6 +130,7 @@ class Builder:
             "Dockerfile": dockerfile(root, algorithm),
             f"weights/{algorithm}": None,  # the Dockerfile copies it, also without weights
             **by_name(runtime_files(root, algorithm), root),
+            **by_name(self._own_wheels(algorithm), root),
         }
         labels = {
             SOURCE_LABEL: image_digest(root, algorithm, self.device),
@@ -162,7 +165,7 @@ class Builder:
         text = (root / BASE_FILE).read_text(encoding="utf-8")
         start = self.base_image or re.findall(r"^ARG BASE_IMAGE=(\S+)", text, re.MULTILINE)[0]
         self._need(start)
-        self._collect_wheels()
+        self._collect_wheels(f"docker/wheelhouse/{device}", "--device", device)
         tag = f"cytosuite/base:{device}-{inputs[:12]}"
         wheels = visible_files(root / "docker" / "wheelhouse" / device)
         files = by_name([lock(root, device), *wheels], root / "docker")
@@ -174,6 +177,12 @@ class Builder:
         self._remove_untagged(STAGE_LABEL)
         self.say(f"{tag} is built")
         return tag
+
+    def _make(self, algorithms: Iterable[str]) -> str:
+        """Return the command that builds the images of algorithms."""
+        words = [f"build-{name}" for name in algorithms]
+        words += ["DEVICE=cuda"] if self.device == "cuda" else []
+        return " ".join(["make", *words, *(["ENGINE=podman"] if self.engine == "podman" else [])])
 
     def _run(
         self, tag: str, files: Files, arguments: Mapping[str, str], labels: Mapping[str, str]
@@ -221,11 +230,18 @@ class Builder:
                 ) from None
         return str(found.id)
 
-    def _collect_wheels(self) -> None:
-        """Fill the wheelhouse of the device."""
-        self.say(f"collecting wheels into docker/wheelhouse/{self.device}")
-        script = str(self.root / "docker" / "wheelhouse.py")
-        command = [sys.executable, script, "--device", self.device]
+    def _own_wheels(self, algorithm: str) -> list[Path]:
+        """Return the wheels of the packages that an algorithm needs beyond the base, collected."""
+        folder = self.root / "algorithms" / algorithm
+        if not (folder / "requirements.txt").is_file():
+            return []
+        self._collect_wheels(f"algorithms/{algorithm}/wheels", "--algorithm", algorithm)
+        return sorted((folder / "wheels").glob("*.whl"))
+
+    def _collect_wheels(self, place: str, *options: str) -> None:
+        """Fill a folder with the wheels of a lock."""
+        self.say(f"collecting wheels into {place}")
+        command = [sys.executable, str(self.root / "docker" / "wheelhouse.py"), *options]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             lines = [line for line in done.stderr.splitlines() if line.strip()]

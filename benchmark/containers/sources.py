@@ -11,7 +11,13 @@ ROOMS = {
     "weights",
 }  # links in a checkout
 NOT_IN_CORE = {"metrics", "training", *ROOMS}  # of the library
-NOT_AT_RUN_TIME = {"training", "kernels", "README.md", "Dockerfile"}  # of an algorithm's folder
+NOT_AT_RUN_TIME = {
+    "training",
+    "kernels",
+    "wheels",
+    "README.md",
+    "Dockerfile",
+}  # of an algorithm's folder
 
 
 def runtime_files(root: Path, algorithm: str) -> list[Path]:

@@ -1,6 +1,12 @@
 """Properties of the Dockerfiles, read from their text: no daemon is needed."""
 
+import ensurepip
+import os
 import re
+import shutil
+import subprocess
+import sys
+import zipfile
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -40,6 +46,70 @@ def test_nothing_is_fetched_during_the_build(name):
 def test_the_image_ends_as_an_ordinary_user(name):
     users = [rest for word, rest in _instructions(name) if word == "USER"]
     assert users[-1] == "1000:1000"
+
+
+def _wheel(folder, name, version, needs=""):
+    """Write a wheel of one module that holds its version."""
+    facts = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}"
+    info = f"{name}-{version}.dist-info"
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(f"{name}.py", f"version = {version!r}\n")
+        wheel.writestr(f"{info}/METADATA", facts)
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        wheel.writestr(f"{info}/RECORD", "")
+
+
+def _packages_step(folder):
+    """Run the step of the Dockerfile that installs an algorithm's own packages, outside of it."""
+    (step,) = [rest for word, rest in _instructions("Dockerfile") if "requirements.txt" in rest]
+    script = re.sub(r" +", " ", step).replace("/opt/python", str(folder / "python"))
+    script = script.replace("python3", sys.executable)
+    environment = {"PATH": os.environ["PATH"], "ALGORITHM": "mine"}
+    return subprocess.run(
+        ["sh", "-c", script],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def packed(tmp_path):
+    """Return a folder as the image has it, with pip's wheel and one package's."""
+    wheels = tmp_path / "algorithms" / "mine" / "wheels"
+    wheels.mkdir(parents=True)
+    (tmp_path / "python").mkdir()
+    bundled = sorted((Path(ensurepip.__file__).parent / "_bundled").glob("pip-*.whl"))
+    if not bundled:
+        pytest.skip("this Python comes without pip's wheel")
+    shutil.copy(bundled[0], wheels)
+    _wheel(wheels, "tiny", "1.0")
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_packages_of_an_algorithm_are_installed_from_its_wheels(packed):
+    (packed / "algorithms" / "mine" / "requirements.txt").write_text("tiny==1.0\n")
+    done = _packages_step(packed)
+    assert done.returncode == 0, done.stderr
+    assert (packed / "python" / "tiny.py").read_text() == "version = '1.0'\n"
+    assert not (packed / "algorithms" / "mine" / "wheels").exists()
+
+
+@pytest.mark.slow
+def test_a_list_of_packages_that_is_not_closed_fails_the_build(packed):
+    _wheel(packed / "algorithms" / "mine" / "wheels", "needy", "2.0", "Requires-Dist: absent\n")
+    (packed / "algorithms" / "mine" / "requirements.txt").write_text("needy==2.0\n")
+    done = _packages_step(packed)
+    assert done.returncode != 0
+    assert "absent" in done.stdout + done.stderr
+
+
+def test_an_algorithm_without_packages_of_its_own_skips_the_step(tmp_path):
+    (tmp_path / "algorithms" / "mine").mkdir(parents=True)
+    assert _packages_step(tmp_path).returncode == 0
 
 
 def test_the_entry_point_is_a_program_and_no_shell():

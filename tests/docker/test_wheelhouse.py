@@ -62,6 +62,15 @@ def test_all_that_is_locked_comes_and_then_nothing_more(wheelhouse, pip, here):
     assert len(pip.asked) == count
 
 
+def test_the_packages_of_an_algorithm_come_into_its_folder(wheelhouse, pip, tmp_path, monkeypatch):
+    own = tmp_path / "algorithms" / "mine"
+    own.mkdir(parents=True)
+    (own / "requirements.txt").write_text("tiny==1.0\n")
+    monkeypatch.setattr(wheelhouse, "HERE", tmp_path / "docker")
+    assert wheelhouse.main(["--algorithm", "mine"]) == 0
+    assert {path.name.split("-")[0] for path in (own / "wheels").iterdir()} == {"tiny", "pip"}
+
+
 def test_only_what_is_missing_is_asked_for(wheelhouse, pip, here):
     wheelhouse.collect("cpu", here)
     next((here / "wheelhouse/cpu").glob("scikit*")).unlink()

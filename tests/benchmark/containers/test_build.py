@@ -6,10 +6,12 @@ from types import SimpleNamespace
 import pytest
 
 from cytosuite.benchmark.catalog import ROOT
+from cytosuite.benchmark.containers import daemon as daemon_module
 from cytosuite.benchmark.containers.build import Builder
-from cytosuite.benchmark.containers.daemon import need_docker
+from cytosuite.benchmark.containers.daemon import need_docker, podman_host
 from cytosuite.benchmark.containers.images import foreign_images, image_digest, image_tag
 from cytosuite.benchmark.containers.sources import runtime_digest
+from cytosuite.benchmark.engines.choose import choose
 from cytosuite.errors import InputError
 
 docker_errors = pytest.importorskip("docker.errors")
@@ -196,6 +198,32 @@ def test_the_context_holds_this_algorithm_and_nothing_else(builder, daemon):
     assert all(build["network_mode"] == "none" for build in daemon.builds)
 
 
+def test_packages_of_the_algorithms_own_travel_as_wheels(builder, root, daemon):
+    folder = root / "algorithms" / "thresholder"
+    before = runtime_digest(root, "thresholder")
+    (folder / "requirements.txt").write_text("tiny==1")
+    with_list = runtime_digest(root, "thresholder")
+    assert with_list != before
+    (folder / "wheels").mkdir()
+    (folder / "wheels" / "tiny-1-py3-none-any.whl").write_text("wheel")
+    assert runtime_digest(root, "thresholder") == with_list
+    lines = []
+    replace(builder, say=lines.append).build("thresholder")
+    assert "collecting wheels into algorithms/thresholder/wheels" in lines
+    files = daemon.builds[-1]["files"]
+    assert files["algorithms/thresholder/wheels/tiny-1-py3-none-any.whl"] == b"wheel"
+    assert files["algorithms/thresholder/requirements.txt"] == b"tiny==1"
+
+
+def test_a_wheel_that_cannot_be_had_is_one_line(builder, root):
+    (root / "algorithms" / "thresholder" / "requirements.txt").write_text("tiny==1")
+    builder.base()
+    script = "import sys; sys.stderr.write('pip download failed for tiny==1'); sys.exit(1)"
+    (root / "docker" / "wheelhouse.py").write_text(script)
+    with pytest.raises(InputError, match="^pip download failed for tiny==1$"):
+        builder.build("thresholder")
+
+
 def test_an_algorithm_without_weights_has_an_empty_folder(builder, root, daemon):
     (root / "weights/thresholder/small.json").unlink()
     (root / "weights/thresholder").rmdir()
@@ -355,3 +383,45 @@ def test_without_a_daemon_the_reason_and_the_remedy_are_given(root, monkeypatch)
     monkeypatch.setenv("DOCKER_HOST", f"unix://{root}/none.sock")
     with pytest.raises(InputError, match="no Docker daemon answers .*start_daemon.sh"):
         need_docker()
+
+
+@pytest.fixture
+def sockets(tmp_path, monkeypatch):
+    """Let podman's sockets lie in folders that are empty at first: the user's and root's."""
+    monkeypatch.delenv("CONTAINER_HOST", raising=False)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "own"))
+    return tmp_path / "own" / "podman" / "podman.sock"
+
+
+def test_podmans_socket_is_the_users_own(sockets, monkeypatch):
+    sockets.parent.mkdir(parents=True)
+    sockets.touch()
+    assert podman_host() == f"unix://{sockets}"
+    monkeypatch.setenv("CONTAINER_HOST", "unix:///somewhere.sock")
+    assert podman_host() == "unix:///somewhere.sock"
+
+
+def test_without_podmans_service_the_socket_and_the_remedy_are_given(sockets, monkeypatch):
+    monkeypatch.setenv("CONTAINER_HOST", f"unix://{sockets}")
+    with pytest.raises(
+        InputError, match=f"no service of podman answers .unix://{sockets}: No such"
+    ):
+        need_docker("podman")
+    with pytest.raises(InputError, match="podman system service --time=0"):
+        choose("podman")
+
+
+def test_podmans_service_is_used_by_its_socket(sockets, monkeypatch):
+    asked = []
+    monkeypatch.setenv("CONTAINER_HOST", "unix:///p.sock")
+    monkeypatch.setattr(daemon_module, "find_docker", lambda host=None: asked.append(host) or "up")
+    with pytest.raises(InputError):
+        need_docker("podman")
+    assert asked == ["unix:///p.sock"]
+
+
+def test_a_stale_image_is_built_with_the_same_engine_and_device(builder, root, daemon):
+    made = replace(builder, device="cuda", engine="podman")
+    daemon.stock[image_tag("thresholder", "cuda")] = {}
+    with pytest.raises(InputError, match="`make build-thresholder DEVICE=cuda ENGINE=podman`"):
+        made.ensure(["thresholder"])
