@@ -74,8 +74,6 @@ def read_microscope(path: Path, part: Part) -> Volume:
         lazy = image.get_image_dask_data("ZYX", C=channel, T=frame) if grey else None
         array = None if lazy is None else np.asarray(lazy)
         sizes = _sizes(image)
-    except InputError:
-        raise
     except broken as error:
         raise InputError(f"{path}: cannot be read as {suffix} ({last_line(error)})") from None
     if array is None:
