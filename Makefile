@@ -14,12 +14,14 @@ segment_takes := IMAGES OUT ALGORITHM $(running)
 apply_takes := $(segment_takes)
 train_takes := ALGORITHM DATASET NAME DATA STEPS FROM SETTINGS DEVICE $(simulation) AUTHORS
 simulate_takes := DATASET OUT $(simulation)
-build_takes := DEVICE BASE_IMAGE
+build_takes := ENGINE DEVICE BASE_IMAGE
 $(foreach goal,setup peers test test-fast lint format,$(eval $(goal)_takes := DEVICE))
 goals := help setup benchmark segment apply train simulate list build-all peers test test-fast lint format clean
 # $(call given,GOAL,without): the options of a goal that were given, but for those that it places itself.
-given = $(strip $(foreach name,$(filter-out DATASET IMAGES DEVICE BASE_IMAGE RETRY RECURSIVE $(2),$($(1)_takes)),\
-	$(if $($(name)),--$(shell echo $(name) | tr A-Z_ a-z-) "$($(name))"))$(if $(filter RECURSIVE,$($(1)_takes)),$(if $(RECURSIVE), --recursive)))
+placed := DATASET IMAGES DEVICE BASE_IMAGE
+switches := RETRY RECURSIVE
+given = $(strip $(foreach name,$(filter-out $(placed) $(2),$($(1)_takes)),$(if $($(name)),\
+	--$(shell echo $(name) | tr A-Z_ a-z-) $(if $(filter-out $(switches),$(name)),"$($(name))"))))
 
 # A variable on the command line that no wanted goal takes is refused, before anything is done.
 wanted := $(or $(MAKECMDGOALS),help)
@@ -46,7 +48,7 @@ help: ## Show this help.
 	@printf '\nVariables of benchmark:\n  DATASET=spheroid | spheroid/<recipe> | <recipe.toml> | <folder>   SIZE=mini|default|full\n  TASK=segment|enhance|synthesise|fuse  ALGORITHM=<names>  THROUGH=<names>  REFERENCE=<folder>\n  ENGINE=auto|docker|podman|process  API=serve|exec  SPACING=z,y,x (um)  RUN=<name>  MODEL=<name or card>\n  Of files with several: CHANNEL_INDEX=<number or name>  FRAME=<number>  SCENE=<number>; RECURSIVE=1 (sub-folders too)\n  MEMORY=<GiB>  TIMEOUT=<s>  RETRY=1 (run failed cases again)\nVariables of segment and apply: IMAGES="a.tif folder"  OUT=<folder>  and those of a run\nVariables of train: NAME=<model>  DATA=<role>=<more data>  STEPS=<n>  FROM=<card>  SETTINGS=<toml>  AUTHORS=<names>\nVariables of simulated data: SEED=0  CASES=<n>  SET="camera.photons=5 ..."  OUT=<new folder>\nVariables of torch and containers: DEVICE=cpu|cuda  BASE_IMAGE=<image with Python 3.11>\nVariable of the virtual environment: PYTHON=python3\n'
 
 benchmark: .venv/.cytosuite $(NETWORKS) ## Generate or read DATASET, run the algorithms, score them, write a report.
-	@$(BIN)/cytosuite benchmark "$(or $(DATASET),spheroid)" $(call given,benchmark) $(if $(RETRY),--retry)
+	@$(BIN)/cytosuite benchmark "$(or $(DATASET),spheroid)" $(call given,benchmark)
 
 segment: .venv/.cytosuite $(NETWORKS) ## Segment the images IMAGES (files or folders) into the folder OUT.
 	@$(BIN)/cytosuite segment $(IMAGES) --out "$(or $(OUT),segmented)" $(call given,segment,OUT)
@@ -65,10 +67,10 @@ list: .venv/.cytosuite ## List algorithms and datasets.
 
 ##@ Containers
 build-all: .venv/.cytosuite ## Build the containers of all algorithms.
-	@$(BIN)/cytosuite build
+	@$(BIN)/cytosuite build $(call given,build)
 
 build-%: .venv/.cytosuite ## Build the container of one algorithm.
-	@$(BIN)/cytosuite build "$*"
+	@$(BIN)/cytosuite build "$*" $(call given,build)
 
 ##@ Development
 setup: .venv/.dev ## Make the virtual environment with everything for development.

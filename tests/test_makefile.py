@@ -13,7 +13,8 @@ from cytosuite.benchmark.__main__ import app
 ROOT = Path(__file__).resolve().parents[1]
 GOALS = ("benchmark", "segment", "apply", "train", "simulate", "build")
 # They reach the command as arguments, as words of its environment or as a flag.
-PLACED = {"DATASET", "IMAGES", "DEVICE", "BASE_IMAGE", "RETRY"}
+PLACED = {"DATASET", "IMAGES", "DEVICE", "BASE_IMAGE"}
+SWITCHES = {"RETRY", "RECURSIVE"}
 CHECKED = {"DEVICE": "cuda", "ENGINE": "docker"}
 
 
@@ -26,6 +27,10 @@ def _make(*words, **environment):
         timeout=30,
         check=False,
     )
+
+
+def _flag(name):
+    return name.lower().replace("_", "-")
 
 
 def _takes(goal):
@@ -82,7 +87,7 @@ def test_every_variable_is_an_option_of_the_command(goal):
     flags = {flag for parameter in command.params for flag in parameter.opts}
     environment = {str(parameter.envvar) for parameter in command.params}
     for name in _takes(goal):
-        flag = f"--{name.lower().replace('_', '-')}"
+        flag = f"--{_flag(name)}"
         assert flag in flags or name in environment or name.lower() in flags, name
 
 
@@ -97,10 +102,10 @@ def test_every_variable_reaches_the_command(goal):
         if line.startswith(f".venv/bin/cytosuite {goal} ")
     ]
     for name, value in values.items():
-        if name == "RETRY":
-            assert line.endswith("--retry")
+        if name in SWITCHES:
+            assert f" --{name.lower()}" in line
         elif name not in {"DEVICE", "BASE_IMAGE"}:
-            flag = "" if name in PLACED or f'"{value}" ' in line else f"--{name.lower()} "
+            flag = "" if name in PLACED or f'"{value}" ' in line else f"--{_flag(name)} "
             assert re.search(rf'{flag}"?{value}"?', line), name
 
 

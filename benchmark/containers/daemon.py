@@ -4,24 +4,30 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from cytosuite.errors import InputError
 
 FIND_S = 5.0  # a daemon that does not answer within this time counts as missing
 CALL_S = 120.0
+PODMAN_SOCKET = Path("podman/podman.sock")
 
 Client: TypeAlias = Any  # docker.DockerClient: the SDK has no annotations, and is imported on use
 
 
-def find_docker() -> Client | str:
+def find_docker(host: str | None = None) -> Client | str:
     """Return a client of the Docker daemon, or the reason why there is none.
+
+    Parameters
+    ----------
+    host : str, optional
+        Its address, see `podman_host`; without it ``DOCKER_HOST``, else Docker's own socket.
 
     Returns
     -------
     docker.DockerClient or str
-        A client that is connected and answers (``DOCKER_HOST`` is honoured; podman's socket serves
-        as well), or one line for the user.
+        A client that is connected and answers, or one line for the user.
     """
     try:
         from docker.client import DockerClient
@@ -29,32 +35,59 @@ def find_docker() -> Client | str:
         from requests import RequestException
     except ImportError as error:
         return f"the Python package {error.name} is not installed"
-    host = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
-    if host.startswith("unix://") and (reason := _unreachable(host.removeprefix("unix://"))):
-        return f"{host}: {reason}"
+    place = host or os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+    if place.startswith("unix://") and (reason := _unreachable(place.removeprefix("unix://"))):
+        return f"{place}: {reason}"
     try:
-        client = DockerClient.from_env(timeout=FIND_S)
+        made = DockerClient if host else DockerClient.from_env
+        client = made(**({"base_url": host} if host else {}), timeout=FIND_S)
         client.ping()
     except (DockerException, RequestException, OSError, ValueError) as error:
-        return f"{host}: {_last(error)}"
+        return f"{place}: {_last(error)}"
     client.api.timeout = CALL_S
     return client
 
 
-def need_docker() -> Client:
-    """Return a client of the Docker daemon.
+def podman_host() -> str:
+    """Return the address of podman's service, which speaks as Docker's does.
+
+    Returns
+    -------
+    str
+        ``CONTAINER_HOST`` of the environment; else the user's socket, unless only root's is there.
+    """
+    if given := os.environ.get("CONTAINER_HOST"):
+        return given
+    own = Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}") / PODMAN_SOCKET
+    shared = Path("/run") / PODMAN_SOCKET
+    return f"unix://{shared if shared.exists() and not own.exists() else own}"
+
+
+def need_docker(engine: str = "docker") -> Client:
+    """Return a client of the daemon of Docker or podman.
+
+    Parameters
+    ----------
+    engine : str
+        ``podman``; with any other word Docker, whose ``DOCKER_HOST`` may be podman's as well.
 
     Raises
     ------
     InputError
         If there is none, with the reason and the remedy.
     """
-    found = find_docker()
-    if isinstance(found, str):
-        raise InputError(
-            f"no Docker daemon answers ({found}); "
-            "start one (docker/start_daemon.sh) or set DOCKER_HOST"
+    if engine == "podman":
+        found = find_docker(podman_host())
+        remedy = (
+            "start it with `systemctl --user start podman.socket` or `podman system service "
+            f"--time=0 {podman_host()} &`"
         )
+        service = "service of podman"
+    else:
+        found, service = find_docker(), "Docker daemon"
+        remedy = "start Docker (or docker/start_daemon.sh), set DOCKER_HOST, or use ENGINE=process"
+    if isinstance(found, str):
+        raise InputError(f"no {service} answers ({found}); {remedy}")
     return found
 
 

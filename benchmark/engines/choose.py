@@ -1,7 +1,7 @@
-"""Choose the engine: containers where a Docker daemon answers, else plain processes."""
+"""Choose the engine: containers of Docker or podman, or plain processes."""
 
 from cytosuite.benchmark.catalog import CHECKOUT, need_checkout
-from cytosuite.benchmark.containers.daemon import find_docker
+from cytosuite.benchmark.containers.daemon import find_docker, need_docker
 from cytosuite.benchmark.containers.images import Device
 from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.outcome import Engine
@@ -15,31 +15,29 @@ def choose(wanted: str, device: Device = "cpu") -> tuple[Engine, str]:
     Parameters
     ----------
     wanted : str
-        ``docker``, ``process``, or ``auto`` for the first of them that works.
+        ``docker``, ``podman``, ``process``, or ``auto`` for Docker where a daemon answers, else
+        processes.
     device : str
         ``cuda`` for containers with a GPU.
 
     Raises
     ------
     InputError
-        If the engine is unknown, or Docker is asked for and no daemon answers.
+        If the engine is unknown, or Docker or podman is asked for and does not answer, or this is
+        no checkout.
     """
     if wanted == "process":
         return ProcessEngine(), "engine: process, as asked (plain processes, no isolation)"
-    if wanted not in {"auto", "docker"}:
-        raise InputError(f"ENGINE must be auto, docker or process, found {wanted!r}")
-    if wanted == "docker":
-        need_checkout("ENGINE=docker")
+    if wanted not in {"auto", "docker", "podman"}:
+        raise InputError(f"ENGINE must be auto, docker, podman or process, found {wanted!r}")
+    if wanted != "auto":
+        need_checkout(f"ENGINE={wanted}")
+        engine = DockerEngine(need_docker(wanted), device, name=wanted)
+        return engine, f"engine: {wanted} (as asked)"
     if not CHECKOUT:
         why = "an installed package, containers are built from a checkout"
         return ProcessEngine(), f"engine: process (plain processes: {why})"
     found = find_docker()
-    if not isinstance(found, str):
-        why = "as asked" if wanted == "docker" else "a Docker daemon answers"
-        return DockerEngine(found, device), f"engine: docker ({why})"
-    if wanted == "docker":
-        raise InputError(
-            f"ENGINE=docker: no Docker daemon answers ({found}); start Docker, "
-            "set DOCKER_HOST, or use ENGINE=process"
-        )
-    return ProcessEngine(), f"engine: process (plain processes: no Docker daemon, {found})"
+    if isinstance(found, str):
+        return ProcessEngine(), f"engine: process (plain processes: no Docker daemon, {found})"
+    return DockerEngine(found, device), "engine: docker (a Docker daemon answers)"
