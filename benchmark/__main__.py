@@ -3,7 +3,6 @@
 import os
 import sys
 from functools import partial
-from json import dumps
 from typing import Annotated, Literal
 
 import typer
@@ -18,11 +17,11 @@ from cytosuite.benchmark.commands.options import (
     BenchmarkOptions,
     ScoreOptions,
     SimulateOptions,
+    TableOptions,
     TrainOptions,
     takes,
 )
 from cytosuite.errors import CytosuiteError
-from cytosuite.files import write_json
 
 app = typer.Typer(
     name="cytosuite",
@@ -60,7 +59,7 @@ def benchmark_command(options: BenchmarkOptions) -> None:
     """Generate or read a dataset, run the algorithms on it, score them and write a report."""
     from cytosuite.benchmark.commands.benchmark import benchmark
 
-    raise typer.Exit(benchmark(options, console()))
+    raise typer.Exit(benchmark(options, console(stderr=options.stdout_is_data)))
 
 
 @app.command("apply")
@@ -127,6 +126,7 @@ def build_command(
     algorithm: Annotated[str | None, typer.Argument(help="Names, comma-separated.")] = None,
     device: Device = "cpu",
     base_image: BaseImage = None,
+    engine: Annotated[str, typer.Option(help="docker or podman.")] = "docker",
 ) -> None:
     """Build the containers of all or some algorithms."""
     from cytosuite.benchmark.catalog import algorithms, need_checkout, pick
@@ -136,39 +136,35 @@ def build_command(
     chosen = pick("algorithm", names(algorithm), algorithms())
     say = partial(console().print, highlight=False, markup=False)
     root = need_checkout("a build of containers")
-    builder = Builder(need_docker(), root, device, base_image, say)
+    builder = Builder(need_docker(engine), root, device, base_image, say)
     for name in chosen:
         builder.build(name)
 
 
 @app.command("list")
-def list_command() -> None:
-    """List the algorithms, datasets and recipes there are."""
-    from cytosuite.benchmark.catalog import algorithms, dataset_manifests, recipes
-    from cytosuite.manifest import read_recipe
+@takes(TableOptions)
+def list_command(options: TableOptions) -> None:
+    """List the algorithms, their models with scores, the datasets and recipes there are."""
+    from cytosuite.benchmark.commands.listing import show_list
 
-    for title, found in (("algorithms", algorithms()), ("datasets", dataset_manifests())):
-        typer.echo(title)
-        for name, manifest in found.items():
-            typer.echo(f"  {name:14} {manifest.task:10} {manifest.description}")
-    typer.echo("recipes")
-    for name, path in recipes().items():
-        typer.echo(f"  {name:25} {read_recipe(path).title}")
+    show_list(options, console())
 
 
 @app.command("score")
 @takes(ScoreOptions)
 def score_command(options: ScoreOptions) -> None:
     """Score predictions on disk: files, folders, or Cell Tracking Challenge layouts."""
-    from cytosuite.benchmark.commands.score import score_files, show
+    from cytosuite.benchmark.commands.progress import progress
+    from cytosuite.benchmark.commands.score import score_files, table
+    from cytosuite.benchmark.commands.table import give
 
-    scores = score_files(options)
-    if str(options.json) == "-":
-        typer.echo(dumps(scores.as_json(), indent=2))
-    else:
-        show(scores, console())
-        if options.json is not None:
-            write_json(options.json, scores.as_json())
+    screen = console(stderr=options.stdout_is_data)
+    with progress(screen, "scoring", minor=True) as step:
+        scores = score_files(options, step)
+        step(1, 1)
+    give(table(scores), options, screen, scores.as_json())
+    for case in scores.failed:
+        screen.print(f"no prediction: {case}", highlight=False, markup=False)
     raise typer.Exit(1 if scores.failed else 0)
 
 

@@ -27,7 +27,9 @@ from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.files import write_json
 from cytosuite.interface import read_case, write_outputs
 from cytosuite.manifest import read_algorithm
+from cytosuite.progress import shown
 from cytosuite.select import Selection, cautions, describe, select
+from cytosuite.shapes import stretched
 from cytosuite.tasks import TASKS
 from cytosuite.volume import Volume
 from cytosuite.weights import find_folder, open_model, read_cards
@@ -130,8 +132,23 @@ class Algorithm:
         main = next((value for value in given if isinstance(value, Volume)), None)
         values = {slug: value for slug, value in inputs.items() if not isinstance(value, Volume)}
         selection = select(self.cards, describe(main, values), self.manifest.select)
-        outputs = self.predict(inputs, open_model(self.folder, selection.card))
-        return outputs, selection, cautions(selection, main)
+        with shown():
+            outputs = self.predict(inputs, open_model(self.folder, selection.card))
+        known = main.origin.warnings if main is not None else ()
+        doubts = [*cautions(selection, main), *_doubts(self.manifest.task, outputs)]
+        return outputs, selection, [line for line in doubts if line not in known]
+
+
+def _doubts(task: str, outputs: Mapping[str, Any]) -> list[str]:
+    """Return the warnings that an algorithm left in its outputs, and those on their shapes."""
+    labels = {socket.slug for socket in TASKS[task].outputs if socket.kind == "labels"}
+    found: dict[str, None] = {}
+    for slug, output in outputs.items():
+        if isinstance(output, Volume):
+            found |= dict.fromkeys(output.origin.warnings)
+            if slug in labels and (line := stretched(output)):
+                found[line] = None
+    return list(found)
 
 
 def attempt(algorithm: Algorithm) -> int:

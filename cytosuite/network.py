@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cytosuite.errors import InputError, ModelError
+from cytosuite.progress import report
 from cytosuite.tiling import fit, paste, plan
 from cytosuite.weights import Model
 
@@ -115,7 +116,8 @@ def predict_tiles(
     tiles = plan(thick.shape[1:], size, halo, multiple=multiple, blend=blend)
     values = np.zeros((channels, *thick.shape[1:]), np.float32)
     skipped = 0
-    for piece in tiles:
+    for done, piece in enumerate(tiles):
+        report(done, len(tiles))
         part = thick[(slice(None), *piece.input)]
         if skip is not None and skip(part):
             skipped += 1

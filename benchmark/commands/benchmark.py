@@ -3,28 +3,31 @@
 import os
 import platform
 from collections.abc import Sequence
-from math import isfinite
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from cytosuite.benchmark.catalog import algorithms, pick
 from cytosuite.benchmark.commands.data import make, start_engine
 from cytosuite.benchmark.commands.options import BenchmarkOptions
-from cytosuite.benchmark.commands.progress import counted, progress
+from cytosuite.benchmark.commands.progress import Cases, progress
+from cytosuite.benchmark.commands.repeat import command_of
+from cytosuite.benchmark.commands.table import Table, give
 from cytosuite.benchmark.data.chain import links
 from cytosuite.benchmark.data.dataset import Dataset
 from cytosuite.benchmark.data.recipe import Recipe, recipe
 from cytosuite.benchmark.engines.outcome import Engine
+from cytosuite.benchmark.models import Models, lacks_model, named_models
 from cytosuite.benchmark.plan import Job, plan
 from cytosuite.benchmark.report import write_report
+from cytosuite.benchmark.report.files import leaderboard
+from cytosuite.benchmark.report.index import index as indexed
 from cytosuite.benchmark.results.gather import RunFacts, gather
-from cytosuite.benchmark.results.ranking import Summary
 from cytosuite.benchmark.results.results import Results
 from cytosuite.benchmark.run import claimed, run_job
-from cytosuite.errors import InputError
+from cytosuite.errors import InputError, ModelError
 from cytosuite.files import write_json
+from cytosuite.formats import header
 from cytosuite.manifest import AlgorithmManifest
 from cytosuite.metrics.boards import BOARDS
 from cytosuite.tasks import TASKS, Task
@@ -50,22 +53,30 @@ def benchmark(options: BenchmarkOptions, console: Console) -> int:
     CytosuiteError
         If the wanted run is not possible.
     """
-    wanted = {"spacing": options.spacing, "reference": options.reference}
+    own = {"part": options.part, "recursive": options.recursive}  # of a folder
+    wanted = {"spacing": options.spacing, "reference": options.reference, **own}
     made = recipe(options.request(task=options.task, through=options.through, **wanted))
     task, chosen = _chosen(options, made.task)
     chain = links(made.through)
-    engine = start_engine(options, [*chain, *(found.name for found in chosen)], console)
+    names = [found.name for found in chosen]
+    models = named_models(options.model, names)
+    engine = start_engine(options, [*chain, *names], console, models)
     dataset = make(made, options, options, engine, console, retry=options.retry)
     chosen, notes = _served(dataset, task, chosen, named=bool(options.algorithm))
+    chosen, more = _fitting(dataset, task, chosen, models, named=bool(options.algorithm))
     folder = options.folder / (options.run or _run_name(made, task, engine))
-    facts = _facts(options, engine, notes)
+    facts = _facts(options, engine, [*notes, *more])
     with claimed(folder):
         jobs = plan(dataset, chosen, engine, folder, retry=options.retry)
         _write_run(folder, dataset, task, jobs, facts)
         _run(jobs, task, engine, options, console)
-        results = gather(dataset, task, jobs, facts)
-        index = write_report(results, folder / "report")
-    return _conclude(results, index, console)
+        with progress(console, "scoring", minor=True) as step:
+            results = gather(dataset, task, jobs, facts, step)
+            step(len(dataset.cases), len(dataset.cases))
+        with progress(console, "writing the report", minor=True) as step:
+            index = write_report(results, folder / "report", step)
+            step(1, 1)
+    return _conclude(results, index, options, console)
 
 
 def _chosen(options: BenchmarkOptions, default: str) -> tuple[Task, list[AlgorithmManifest]]:
@@ -105,6 +116,29 @@ def _served(
     return served, [f"{f.name} did not run: it needs {', '.join(f.needs)}; {offers}." for f in left]
 
 
+def _fitting(
+    dataset: Dataset,
+    task: Task,
+    chosen: Sequence[AlgorithmManifest],
+    models: Models,
+    *,
+    named: bool,
+) -> tuple[list[AlgorithmManifest], list[str]]:
+    """Return the algorithms with a model for the axes of a case, and a note on each other."""
+    mains = [main for case in dataset.cases if (main := case.main(task)) is not None]
+    axes = sorted({header(main).axes for main in mains})
+    reasons = {found.name: lacks_model(found, axes, models) for found in chosen}
+    left = [reason for reason in reasons.values() if reason]
+    if left and (named or len(left) == len(chosen)):
+        raise ModelError(left[0])
+    fit = [found for found in chosen if not reasons[found.name]]
+    return fit, [
+        f"{name} did not run: {why.removeprefix(f'{name}: ')}."
+        for name, why in reasons.items()
+        if why
+    ]
+
+
 def _run_name(made: Recipe, task: Task, engine: Engine) -> str:
     """Return the name of the run's folder: dataset, chain, task where it is another, engine."""
     size = f"-{made.size}" if made.seed is not None else ""
@@ -127,31 +161,15 @@ def _run(
         return
     with progress(console, "running") as step:
         step(0, total)
-        report = counted(step, total)
+        cases = Cases(step, total)
         for job in jobs:
-            run_job(job, task, engine, options.limits(job.algorithm), options.api, report)
+            limits = options.limits(job.algorithm)
+            run_job(job, task, engine, limits, options.api, cases, cases.inside)
 
 
 def _facts(options: BenchmarkOptions, engine: Engine, notes: Sequence[str]) -> RunFacts:
     """Return the circumstances of a run, with the command that repeats it."""
-    words = {
-        "DATASET": options.dataset,
-        "SIZE": options.size,
-        "TASK": options.task,
-        "ALGORITHM": ",".join(options.algorithm),
-        "THROUGH": ",".join(options.through),
-        "REFERENCE": options.reference,
-        "ENGINE": engine.name,
-        "API": options.api if options.api != "serve" else None,
-        "SEED": options.seed or None,
-        "SPACING": ",".join(f"{size:g}" for size in options.spacing or ()),
-        "CASES": options.cases,
-        "SET": f'"{" ".join(options.settings)}"' if options.settings else None,
-        "RUN": options.run,
-    }
-    command = "make benchmark " + " ".join(
-        f"{key}={value}" for key, value in words.items() if value
-    )
+    command = command_of(options, engine.name)
     memory = f"{options.memory:g} GiB" if options.memory else "memory as each manifest says"
     limits = f"{memory}, {options.timeout:g} s, {os.cpu_count()} cores per case"
     return RunFacts(engine.name, options.api, command, limits, tuple(notes))
@@ -176,9 +194,9 @@ def _write_run(
     )
 
 
-def _conclude(results: Results, index: Path, console: Console) -> int:
+def _conclude(results: Results, index: Path, options: BenchmarkOptions, console: Console) -> int:
     """Print leaderboard, notes and failures, and return the exit code."""
-    _show(results, console)
+    give(_table(results), options, console)
     failed = [(key, record) for key, record in results.records.items() if not record.ok]
     lines = [f"note: {note}" for note in results.notes]
     lines += [f"failed: {a} on {c}: {r.status}: {r.message}" for (a, c), r in failed[:10]]
@@ -189,38 +207,18 @@ def _conclude(results: Results, index: Path, console: Console) -> int:
     return 1 if failed or results.broken else 0
 
 
-def _show(results: Results, console: Console) -> None:
-    """Print the leaderboard: means with their intervals, then the pooled values."""
-    table = Table(box=None, pad_edge=False)
-    primary = list(results.primary)
-    shown = [standing.summaries for standing in results.standings]
-    pooled = [n for n in primary if any(n in own and isfinite(own[n].pooled) for own in shown)]
-    titles = [*primary, *(f"{name} pooled" for name in pooled), "failed", "s/case", "peak MiB"]
-    for title in ("rank", "algorithm", *titles):
-        table.add_column(title, justify="left" if title == "algorithm" else "right", no_wrap=True)
-    for standing in sorted(results.standings, key=lambda found: found.control):
-        memory, own = standing.peak_memory, standing.summaries
-        table.add_row(
-            "-" if standing.rank is None else f"{standing.rank:g}",
-            standing.algorithm,
-            *(_mean(own.get(name)) for name in primary),
-            *(_mean(own.get(name), pooled=True) for name in pooled),
-            f"{standing.failed}/{standing.cases}",
-            "-" if standing.median_seconds is None else f"{standing.median_seconds:.2f}",
-            "-" if memory is None else f"{memory / 2**20:.0f}",
-            style="dim" if standing.control else None,
-        )
-    console.print(table)
-
-
-def _mean(summary: Summary | None, *, pooled: bool = False) -> str:
-    """Return a mean with its interval, where there is one, or a pooled value."""
-    if summary is None or not isfinite(summary.pooled if pooled else summary.mean):
-        return "-"
-    if pooled:
-        return f"{summary.pooled:.3f}"
-    interval = f" [{summary.low:.3f}, {summary.high:.3f}]" if isfinite(summary.low) else ""
-    return f"{summary.mean:.3f}{interval}"
+def _table(results: Results) -> Table:
+    """Return the leaderboard; without --wide with the metrics to rank by alone."""
+    found = indexed(results)
+    rows = leaderboard(found)
+    names = list(rows[0]) if rows else ["rank", "algorithm"]
+    return Table(
+        names,
+        [list(row.values()) for row in rows],
+        keys=2,
+        quiet=frozenset(n for n, row in enumerate(rows) if row["control"]),
+        main=5 + 4 * len(found.board),
+    )
 
 
 def _short(path: Path) -> str:

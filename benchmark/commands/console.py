@@ -9,10 +9,19 @@ from rich.console import Console
 
 from cytosuite.errors import InputError
 
+PIPE = 10_000  # characters of a line in a file or pipe: nothing is folded or cut there
 
-def console() -> Console:
-    """Return the console: as wide as the terminal, wide enough for tables in a log."""
-    return Console() if sys.stdout.isatty() else Console(width=120)
+
+def console(*, stderr: bool = False) -> Console:
+    """Return the console: as wide as the terminal, without a limit in a file or pipe.
+
+    Parameters
+    ----------
+    stderr : bool
+        Whether it writes to stderr, since stdout holds data.
+    """
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, width=None if stream.isatty() else PIPE)
 
 
 def numbers(text: str | None) -> tuple[float, ...] | None:

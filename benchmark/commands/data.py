@@ -8,7 +8,7 @@ from rich.console import Console
 
 from cytosuite.benchmark.catalog import ROOT, algorithms
 from cytosuite.benchmark.commands.options import DataOptions, RunOptions
-from cytosuite.benchmark.commands.progress import counted, progress
+from cytosuite.benchmark.commands.progress import Cases, progress
 from cytosuite.benchmark.containers.build import Builder
 from cytosuite.benchmark.data.chain import links, through
 from cytosuite.benchmark.data.dataset import Dataset, prepare
@@ -50,7 +50,8 @@ def need(engine: Engine, options: RunOptions, needed: Sequence[str], console: Co
     """
     say = partial(console.print, highlight=False, markup=False)
     if isinstance(engine, DockerEngine):
-        Builder(engine.client, ROOT, options.device, options.base_image, say).ensure(needed)
+        wanted = (options.device, options.base_image, say, engine.name)
+        Builder(engine.client, ROOT, *wanted).ensure(needed)
     else:
         for name in needed:
             need_packages(name)
@@ -92,8 +93,15 @@ def make(
         assert engine is not None
         limits = run.limits(algorithms()[name])
         with progress(console, f"through {name}") as step:
-            report = counted(step, len(dataset.cases))
+            cases = Cases(step, len(dataset.cases))
             dataset = through(
-                dataset, name, engine, limits, api=run.api, retry=retry, report=report
+                dataset,
+                name,
+                engine,
+                limits,
+                api=run.api,
+                retry=retry,
+                report=cases,
+                inside=cases.inside,
             )
     return dataset

@@ -1,9 +1,8 @@
 """Progress of long work: a bar on a terminal, plain lines in a log."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import count
 from typing import Protocol
 
 from rich.console import Console
@@ -16,70 +15,108 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 
-LINE_EVERY_S = 5.0
+LINE_EVERY_S = 10.0
 
 
 class Step(Protocol):
     """Tells how far a piece of work is."""
 
-    def __call__(self, done: int, total: int, note: str = "") -> None:
-        """Show that `done` of `total` pieces are there, the last one being `note`."""
+    def __call__(self, done: float, total: int, note: str = "") -> None:
+        """Show that `done` of `total` pieces are there, and what goes on."""
 
 
-def counted(step: Step, total: int) -> Callable[[str, str, str], None]:
-    """Return a report of finished cases (algorithm, case, status) that moves a progress on."""
-    done = count(1)
-    return lambda algorithm, case, status: step(next(done), total, f"{algorithm}, {case}: {status}")
+class Cases:
+    """Progress over the cases of a run, and within each.
+
+    Parameters
+    ----------
+    step : callable
+        Shows it.
+    total : int
+        Number of cases of all algorithms.
+    """
+
+    def __init__(self, step: Step, total: int) -> None:
+        self.step, self.total, self.done = step, total, 0
+
+    def __call__(self, algorithm: str, case: str, status: str) -> None:
+        """Count a finished case."""
+        self.done += 1
+        self.step(self.done, self.total, f"{algorithm}, {case}: {status}")
+
+    def inside(self, algorithm: str, case: str, share: float | None) -> None:
+        """Show a case that runs, and the share of it that is done where it is known."""
+        head = "" if share is None else f"{share:.0%} of "
+        self.step(self.done + min(share or 0.0, 0.99), self.total, f"{head}{algorithm}, {case}")
 
 
 @contextmanager
-def progress(console: Console, title: str) -> Iterator[Step]:
-    """Show the progress of one piece of work.
+def progress(console: Console, title: str, *, minor: bool = False) -> Iterator[Step]:
+    """Show the progress of one piece of work; nothing where all is done from the start.
 
     Parameters
     ----------
     console : Console
-        Where to write. A terminal gets a bar; a file or pipe gets a line at most every few
-        seconds, and one at the end.
+        Where to write. A terminal gets a bar, which goes away if the work ends early; a file or
+        pipe gets a line every ten seconds at most, and one at the end.
     title : str
         Name of the work.
+    minor : bool
+        Whether a log needs no line on it unless it takes long.
     """
     if not console.is_terminal:
-        yield _Lines(console, title)
+        yield _Lines(console, title, minor)
         return
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=20),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}", style="dim"),
+        TimeRemainingColumn(elapsed_when_finished=False),
+        TextColumn(
+            "{task.fields[note]}",
+            style="dim",
+            markup=False,
+            table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"),
+        ),
     )
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task(title, total=None, note="")
+    bar = Progress(*columns, console=console, expand=True)
+    task = bar.add_task(title, total=None, note="")
 
-        def step(done: int, total: int, note: str = "") -> None:
-            """Move the bar."""
-            bar.update(task, completed=done, total=total, note=note)
+    def step(done: float, total: int, note: str = "") -> None:
+        """Move the bar; the first step shows it."""
+        bar.update(task, completed=done, total=total, note="" if done >= total else note)
+        if done < total:
+            bar.start()
 
+    try:
         yield step
+    finally:
+        bar.live.transient = not bar.finished
+        bar.stop()
 
 
 class _Lines:
     """Progress as lines of a log."""
 
-    def __init__(self, console: Console, title: str) -> None:
+    def __init__(self, console: Console, title: str, minor: bool) -> None:
         self.console = console
         self.title = title
-        self.last = -LINE_EVERY_S
+        self.last = time.monotonic()
+        self.minor, self.begun = minor, False
 
-    def __call__(self, done: int, total: int, note: str = "") -> None:
-        """Write a line if the last one is long ago, or this is the end."""
+    def __call__(self, done: float, total: int, note: str = "") -> None:
+        """Write a line if the last one is long ago, or this is the end of work that was begun."""
         now = time.monotonic()
-        if done < total and now - self.last < LINE_EVERY_S:
+        self.begun |= done < total
+        end = self.begun and done >= total and not self.minor
+        if not end and (done >= total or now - self.last < LINE_EVERY_S):
             return
-        self.last = now
-        tail = f" ({note})" if note else ""
-        self.console.print(f"{self.title}: {done} of {total}{tail}", highlight=False)
+        self.last, self.begun, self.minor = now, not end, False
+        tail = f" ({note})" if note and not end else ""
+        self.console.print(
+            f"{self.title}: {int(done)} of {total}{tail}", highlight=False, markup=False
+        )

@@ -1,19 +1,17 @@
 """Scores of files, folders and Cell Tracking Challenge layouts on disk."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from cytosuite.benchmark.catalog import pick
 from cytosuite.benchmark.commands.options import ScoreOptions
+from cytosuite.benchmark.commands.progress import Step
+from cytosuite.benchmark.commands.table import Table
 from cytosuite.benchmark.results.cases import Answer, Metrics, measure
 from cytosuite.benchmark.results.facts import ImageSet, Reader, case_facts, once, set_facts
 from cytosuite.errors import InputError
@@ -62,7 +60,7 @@ class FileScores:
         return {**finite, "failed": self.failed}
 
 
-def score_files(options: ScoreOptions) -> FileScores:
+def score_files(options: ScoreOptions, step: Step = lambda *_: None) -> FileScores:
     """Return the scores of files on disk.
 
     Parameters
@@ -75,6 +73,8 @@ def score_files(options: ScoreOptions) -> FileScores:
         are given, of tracks for that layout. The voxel size (µm) is that of the truth's file
         unless it is given. With a border (pixels), objects wholly within this distance of the
         lateral border are left out.
+    step : callable, optional
+        Shows how many cases are done.
 
     Raises
     ------
@@ -90,15 +90,18 @@ def score_files(options: ScoreOptions) -> FileScores:
     scores = FileScores()
     if sequences:
         names = [m.name for m in _metrics(options.metrics, ["tracks"]) or metrics_of("tracks")]
-        scores.cases = {name: score_tracks(*folders, names) for name, folders in sequences.items()}
+        for done, (name, folders) in enumerate(sequences.items()):
+            step(done, len(sequences), name)
+            scores.cases[name] = score_tracks(*folders, names)
         scores.aggregates = {name: _mean(scores, name) for name in names}
         return scores
     metrics = _metrics(options.metrics, PAIRED) or [
         metric for metric in board_metrics("segment") if "spacing" not in metric.evidence.needs
     ]
     if each := [metric for metric in metrics if metric.scope == "case"]:
-        _score_pairs(each, options, scores)
+        _score_pairs(each, options, scores, step)
     if sets := [metric for metric in metrics if metric.scope == "set"]:
+        step(0, 1, "the whole set")
         real = _side(options.truth, options.truth_labels)
         synthetic = _side(options.prediction, options.prediction_labels)
         values = _measured("", sets, set_facts(real, synthetic)).values
@@ -114,12 +117,13 @@ def _metrics(names: Sequence[str], families: Sequence[str]) -> list[Metric[Any]]
     return [known[name] for name in pick("metric", wanted, known)] if wanted else []
 
 
-def _score_pairs(metrics: Metrics, options: ScoreOptions, scores: FileScores) -> None:
+def _score_pairs(metrics: Metrics, options: ScoreOptions, scores: FileScores, step: Step) -> None:
     """Add the metrics that compare a prediction with its own truth."""
     pairs = _pairs(options.truth, options.prediction)
     images = dict(_pairs(options.truth, options.image)) if options.image else {}
     answers = []
-    for truth, prediction in pairs:
+    for done, (truth, prediction) in enumerate(pairs):
+        step(done, len(pairs), truth.name)
         if prediction is None:
             answers.append(measure("", truth.stem, metrics, Facts({}), "missing output"))
         else:
@@ -157,31 +161,30 @@ def _mean(scores: FileScores, metric: str) -> dict[str, float]:
     return {"mean": mean, "n": len(defined), "undefined": len(values) - len(defined)}
 
 
-def show(scores: FileScores, console: Console) -> None:
-    """Print a table: a row per case, then mean and pooled values, then the missing ones.
+def table(scores: FileScores) -> Table:
+    """Return scores as a table: a row per case, then in brackets those of all cases together.
 
     Parameters
     ----------
     scores : FileScores
         Of `score_files`.
-    console : Console
-        Shows the table.
+
+    Returns
+    -------
+    Table
+        ``[mean]``, ``[pooled]``, ``[set]`` and the number of ``[undefined]`` values are rows where
+        there are any.
     """
     names = list(scores.aggregates)
-    table = Table(box=None, pad_edge=False)
-    table.add_column("case", no_wrap=True)
-    for name in names:
-        table.add_column(name, justify="right", no_wrap=True)
-    rows = dict(scores.cases)
+    rows: dict[str, Mapping[str, float]] = dict(scores.cases)
     for title in ("mean", "pooled", "set", "undefined"):
         found = {name: own[title] for name, own in scores.aggregates.items() if title in own}
         if found and (title != "undefined" or any(found.values())):
             rows[f"[{title}]"] = found
-    for case, values in rows.items():
-        table.add_row(Text(case), *(f"{values[n]:.4g}" if n in values else "-" for n in names))
-    console.print(table)
-    for case in scores.failed:
-        console.print(f"no prediction: {case}", highlight=False, markup=False)
+    return Table(
+        ["case", *names],
+        [[case, *(values.get(name) for name in names)] for case, values in rows.items()],
+    )
 
 
 def _sequences(truth: Path, prediction: Path) -> dict[str, tuple[Path, Path]]:

@@ -7,7 +7,7 @@ from cytosuite.benchmark.data.dataset import STAGE, Case, Dataset
 from cytosuite.benchmark.engines.outcome import Api, Engine, Limits
 from cytosuite.benchmark.plan import Job, job_key, plan
 from cytosuite.benchmark.record import read_record
-from cytosuite.benchmark.run import Report, claimed, run_job
+from cytosuite.benchmark.run import Inside, Report, claimed, run_job
 from cytosuite.errors import InputError
 from cytosuite.files import atomic, link, write_json
 from cytosuite.formats import read, write
@@ -34,6 +34,7 @@ def through(
     api: Api = "serve",
     retry: bool = False,
     report: Report = lambda *_: None,
+    inside: Inside = lambda *_: None,
 ) -> Dataset:
     """Send the cases of a dataset through an algorithm and return the new dataset.
 
@@ -43,7 +44,7 @@ def through(
         On disk, with all inputs of the algorithm.
     name : str
         The algorithm.
-    engine, limits, api, report
+    engine, limits, api, report, inside
         As for `cytosuite.benchmark.run.run_job`.
     retry : bool
         Whether to run again the cases that failed in the algorithm.
@@ -79,7 +80,7 @@ def through(
     results = made.home / "results"
     with claimed(results):
         (job,) = plan(dataset, [manifest], engine, results, retry=retry)
-        run_job(job, task, engine, limits, api, report)
+        run_job(job, task, engine, limits, api, report, inside)
         for old, new in zip(dataset.cases, made.cases, strict=True):
             if not new.folder.is_dir():
                 _make(old, new, job, task)

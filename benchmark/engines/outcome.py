@@ -1,8 +1,7 @@
 """Engine, session and outcome: the interface between the runner and the ways to run algorithms."""
 
 import signal
-from collections.abc import Mapping
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path

@@ -17,6 +17,7 @@ from cytosuite.benchmark.engines.memory import MemoryGroup
 from cytosuite.benchmark.engines.outcome import GRACE_S, Limits
 
 QUICK_S, SLOW_S, QUICK_FOR_S = 0.02, 0.1, 2.0
+LAST_LINES, END_BYTES = 20, 4096  # of a log in which a progress is looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,17 @@ class Sandbox:
         """
         lines = [line.strip() for line in self._read(stdout=False) if line.strip()]
         return "".join(f"{line}\n" for line in self._read(stdout=True)), lines[-1] if lines else ""
+
+    def end_of_log(self) -> str:
+        """Return the last lines of stdout, nothing where the daemon does not give them."""
+        from docker.errors import DockerException
+        from requests import RequestException
+
+        try:
+            raw = self.container.logs(stdout=True, stderr=False, tail=LAST_LINES)
+        except (DockerException, RequestException):
+            return ""
+        return str(raw[-END_BYTES:].decode("utf-8", errors="replace"))
 
     def _read(self, *, stdout: bool) -> list[str]:
         """Return the lines of stderr, or of both streams, that were written since the last call.

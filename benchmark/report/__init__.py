@@ -4,18 +4,23 @@ import json
 import tempfile
 from pathlib import Path
 
-from cytosuite.benchmark.report import files, page
+import pandas as pd
+
+from cytosuite.benchmark.report import files, latex, page
 from cytosuite.benchmark.report.index import index
-from cytosuite.benchmark.report.section import views
+from cytosuite.benchmark.report.section import Progress, views
+from cytosuite.benchmark.results.objects import joined
 from cytosuite.benchmark.results.results import Results
 
 __all__ = ["write_report"]
 
 
-def write_report(results: Results, folder: Path) -> Path:
-    """Write `index.html`, `report.md`, `scores.csv` and `metrics.json` and return the first.
+def write_report(results: Results, folder: Path, progress: Progress = lambda *_: None) -> Path:
+    """Write `index.html`, `report.md` and the results as tables, and return the first.
 
-    Where the cases differ in a condition, `by_condition.csv` is written too.
+    The tables are `leaderboard.csv` and `.tex`, `scores.csv` (every value), `cases.csv` (the same,
+    a column per metric) and `metrics.json`; of label outputs `objects.csv`, and where the cases
+    differ in a condition, `by_condition.csv`.
 
     Parameters
     ----------
@@ -23,6 +28,8 @@ def write_report(results: Results, folder: Path) -> Path:
         The results of a run.
     folder : Path
         Where to write; made if missing. Files of these names are replaced, others are left alone.
+    progress : callable, optional
+        As of `cytosuite.benchmark.report.section.views`.
 
     Returns
     -------
@@ -42,9 +49,15 @@ def write_report(results: Results, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     indexed = index(results)
     layout = files.platform_metrics(indexed)
-    shown, groups = views(indexed), files.by_condition(results.conditions)
+    shown, groups = views(indexed, progress), files.by_condition(results.conditions)
     texts = {
+        "leaderboard.csv": pd.DataFrame(files.leaderboard(indexed), dtype=object).to_csv(
+            index=False
+        ),
+        "leaderboard.tex": latex.leaderboard(indexed),
         "scores.csv": results.scores.to_csv(index=False),
+        "cases.csv": files.by_case(results.scores).to_csv(index=False),
+        "objects.csv": joined(["algorithm", "case"], results.objects) if results.objects else "",
         "by_condition.csv": groups.to_csv(index=False) if results.conditions else "",
         "metrics.json": json.dumps(layout, indent=2, allow_nan=False, ensure_ascii=False) + "\n",
         "report.md": page.markdown(indexed, shown),

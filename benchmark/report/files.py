@@ -1,7 +1,7 @@
-"""The scores as files: the layout of the challenge platform, and the table by condition."""
+"""The scores as files: tables by algorithm, case and condition, and the platform's layout."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,72 @@ from cytosuite.benchmark.report.wording import known
 from cytosuite.benchmark.results.ranking import Standing
 from cytosuite.benchmark.results.results import Condition
 from cytosuite.errors import InputError
+from cytosuite.metrics import Metric
+
+Row: TypeAlias = dict[str, str | int | float | None]
+
+
+def leaderboard(index: Index) -> list[Row]:
+    """Return a row per algorithm, best first, then the controls; what matters most comes first.
+
+    Returns
+    -------
+    list of dict
+        ``rank`` and ``algorithm``; the mean of each metric to rank by under its name, ``failed``
+        cases, ``s_per_case`` (median), ``peak_MiB``; of these metrics ``_low`` and ``_high``, the
+        ends of the 95 % interval, and ``_pooled``; the same of all other metrics; number of
+        ``cases``, and 1 for a ``control``. NaN and None where there is no value.
+    """
+    ranks = [entry.rank for entry in index.ranked if entry.rank is not None]
+    whole = all(rank.is_integer() for rank in ranks)
+    others = [metric for metric in index.results.metrics if metric not in index.board]
+    rows = []
+    for entry in index.standings:
+        memory, rank = entry.peak_memory, entry.rank
+        row: Row = {"rank": int(rank) if rank is not None and whole else rank}
+        row |= {"algorithm": entry.algorithm}
+        row |= {metric.name: index.summary(entry, metric).mean for metric in index.board}
+        row |= {"failed": None if entry.control else entry.failed}
+        row |= {"s_per_case": entry.median_seconds}
+        row |= {"peak_MiB": None if memory is None else round(memory / 2**20)}
+        row |= _around(index, entry, index.board)
+        row |= {metric.name: index.summary(entry, metric).mean for metric in others}
+        row |= _around(index, entry, others)
+        rows.append(row | {"cases": entry.cases, "control": int(entry.control)})
+    return rows
+
+
+def _around(index: Index, entry: Standing, metrics: Sequence[Metric[Any]]) -> Row:
+    """Return interval and pooled value of some metrics."""
+    found = {metric.name: index.summary(entry, metric) for metric in metrics}
+    row: Row = {}
+    for name, summary in found.items():
+        row |= {f"{name}_low": summary.low, f"{name}_high": summary.high}
+    return row | {f"{name}_pooled": summary.pooled for name, summary in found.items()}
+
+
+def by_case(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the scores of single cases with a column per metric.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        Long table with the columns `ranking.COLUMNS`.
+
+    Returns
+    -------
+    DataFrame
+        A row per algorithm and case in their order: ``dataset``, ``algorithm``, ``case``,
+        ``model``, ``status``, ``seconds``, ``peak_memory`` (bytes), then the metrics.
+    """
+    single = scores[scores["case"] != ""]
+    facts = ["dataset", "algorithm", "case", "model", "status", "seconds", "peak_memory"]
+    rows = single[facts].drop_duplicates(["algorithm", "case"])
+    named = single[single["metric"] != ""]
+    wide = named.pivot(index=["algorithm", "case"], columns="metric", values="value")
+    order = list(dict.fromkeys(named["metric"]))
+    joined: pd.DataFrame = rows.join(wide[order], on=["algorithm", "case"])
+    return joined.sort_values("algorithm", kind="stable")
 
 
 def by_condition(conditions: Sequence[Condition]) -> pd.DataFrame:

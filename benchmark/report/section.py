@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 from cytosuite.benchmark.report.index import Index
 
 V = TypeVar("V")
+Progress = Callable[[float, int, str], None]
 SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~])")
 
 
@@ -53,9 +54,21 @@ def sections() -> dict[str, ReportSection[Any]]:
     return dict(sorted(found.items(), key=lambda pair: (pair[1].order, pair[0])))
 
 
-def views(index: Index) -> dict[str, Any]:
-    """Return the view of each section by its name, None where it has nothing to show."""
-    return {name: section.view(index) for name, section in sections().items()}
+def views(index: Index, progress: Progress = lambda *_: None) -> dict[str, Any]:
+    """Return the view of each section by its name, None where it has nothing to show.
+
+    Parameters
+    ----------
+    index : Index
+        The results.
+    progress : callable, optional
+        Called with the number of sections done, that of all, and the title of the next.
+    """
+    found = {}
+    for number, (name, section) in enumerate(sections().items()):
+        progress(number, len(sections()), section.title)
+        found[name] = section.view(index)
+    return found
 
 
 def escape(text: object) -> str:

@@ -3,7 +3,7 @@
 import os
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -15,14 +15,16 @@ from cytosuite import __version__
 from cytosuite.benchmark.catalog import ROOT
 from cytosuite.benchmark.data.dataset import Dataset
 from cytosuite.benchmark.plan import Job
+from cytosuite.benchmark.record import Record, grouped
 from cytosuite.benchmark.results.conditions import by_condition
 from cytosuite.benchmark.results.controls import CONTROLS, broken_rulers
 from cytosuite.benchmark.results.objects import FILE
 from cytosuite.benchmark.results.ranking import leaderboard
 from cytosuite.benchmark.results.results import CaseFiles, Matches, Results
-from cytosuite.benchmark.results.score import score
+from cytosuite.benchmark.results.score import Progress, score
 from cytosuite.metrics.labels.ctc import matches
 from cytosuite.metrics.labels.overlap import OVERLAP, Overlap
+from cytosuite.select import ASSUMED
 from cytosuite.tasks import Task
 
 LOG_LINES = 30
@@ -41,17 +43,23 @@ class RunFacts:
     notes: tuple[str, ...] = ()
 
 
-def gather(dataset: Dataset, task: Task, jobs: Sequence[Job], facts: RunFacts) -> Results:
+def gather(
+    dataset: Dataset,
+    task: Task,
+    jobs: Sequence[Job],
+    facts: RunFacts,
+    progress: Progress = lambda *_: None,
+) -> Results:
     """Return everything that a report shows: the scores and all that belongs to them.
 
     Parameters
     ----------
-    dataset, task, jobs
+    dataset, task, jobs, progress
         As of `cytosuite.benchmark.results.score.score`.
     facts : RunFacts
         Of the run.
     """
-    scores = score(dataset, task, jobs)
+    scores = score(dataset, task, jobs, progress)
     table, metrics, primary = scores.table, scores.metrics, scores.primary
     places = {job.algorithm.name: job.folder for job in jobs}
     folders = {(name, case): places[name] / case for name, case in scores.records}
@@ -85,6 +93,7 @@ def gather(dataset: Dataset, task: Task, jobs: Sequence[Job], facts: RunFacts) -
             *dataset.notes,
             *facts.notes,
             *scores.notes,
+            *_doubts(scores.records),
         ],
         broken=broken_rulers(table, metrics),
     )
@@ -102,6 +111,22 @@ def match(table: Overlap) -> Matches:
     missed = np.delete(table.truth_labels, table.truth_index[pairs])
     extra = np.delete(table.prediction_labels, table.prediction_index[pairs])
     return Matches(tuple(missed.tolist()), tuple(extra.tolist()), table.truth_labels.size)
+
+
+def _doubts(records: Mapping[tuple[str, str], Record]) -> list[str]:
+    """Return the warnings of the cases of each algorithm, by their kind.
+
+    An assumed voxel size is a note of the dataset already.
+    """
+    lines = []
+    for algorithm in dict.fromkeys(name for name, _ in records):
+        own = {
+            case: [line for line in record.warnings if not line.startswith(ASSUMED)]
+            for (name, case), record in records.items()
+            if name == algorithm
+        }
+        lines += [f"{algorithm}: {line}." for line in grouped(own, "case")]
+    return lines
 
 
 def _unscored(task: Task) -> str:

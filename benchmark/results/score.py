@@ -1,6 +1,6 @@
 """Score the results of a run: a long table of values, and pooled values."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
 from typing import Any
@@ -17,6 +17,8 @@ from cytosuite.metrics import Metric, board_metrics
 from cytosuite.metrics.boards import BOARDS
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.tasks import Task
+
+Progress = Callable[[float, int, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,9 @@ class Scores:
     notes: tuple[str, ...] = ()
 
 
-def score(dataset: Dataset, task: Task, jobs: Sequence[Job]) -> Scores:
+def score(
+    dataset: Dataset, task: Task, jobs: Sequence[Job], progress: Progress = lambda *_: None
+) -> Scores:
     """Return the scores of controls and algorithms on all cases that have a record.
 
     Parameters
@@ -63,6 +67,8 @@ def score(dataset: Dataset, task: Task, jobs: Sequence[Job]) -> Scores:
         Its board names the metrics and controls, which apply to its main output.
     jobs : sequence of Job
         Their results.
+    progress : callable, optional
+        Called with the number of cases done, that of all, and what is scored next.
 
     Returns
     -------
@@ -78,7 +84,11 @@ def score(dataset: Dataset, task: Task, jobs: Sequence[Job]) -> Scores:
     failed one, also in its record.
     """
     metrics = board_metrics(task.name) if task.main_output else ()
-    found = [one for case in dataset.cases for one in score_case(case, task, metrics, jobs)]
+    found: list[Answer] = []
+    for number, case in enumerate(dataset.cases):
+        progress(number, len(dataset.cases), case.name)
+        found += score_case(case, task, metrics, jobs)
+    progress(len(dataset.cases) - 0.5, len(dataset.cases), "all cases together")
     records = {(one.algorithm, one.case): one.record for one in found if one.record is not None}
     found += score_sets(dataset, task, metrics, jobs, records)
     known = {name for one in found for name in one.values if name not in one.refused}
