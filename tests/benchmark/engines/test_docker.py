@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from cytosuite.benchmark.engines.sandbox import remove_orphans
 from cytosuite.errors import InputError
 
 ROOT = Path(__file__).parents[3]
+CARDS = ROOT / "weights" / "watershed"
 
 
 def test_time_and_size_are_limited(tmp_path):
@@ -117,6 +119,36 @@ class TestWithDaemon:
         assert box not in {found.id for found in client.containers.list(all=True)}
         assert not (tmp_path / "s").exists()
 
+    @pytest.mark.parametrize("api", ["serve", "exec"])
+    def test_a_named_model_is_mounted_alone_and_read_only(
+        self, client, puppet, tiny, tmp_path, api
+    ):
+        home = tmp_path / "models"
+        home.mkdir()
+        (home / "mine.json").write_bytes((CARDS / "nuclei-2d.json").read_bytes())
+        card = json.loads((home / "mine.json").read_text()) | {"name": "mine"}
+        (home / "mine.json").write_text(json.dumps(card))
+        (home / "private.txt").write_text("not for the container")
+        (tmp_path / "in").mkdir()
+        (tmp_path / "out").mkdir()
+        (tmp_path / "in" / "act.py").write_text(
+            "import os, pathlib\n"
+            "print(os.listdir('/opt/ml/model'), flush=True)\n"
+            "pathlib.Path('/output/card').write_text(open('/opt/ml/model/mine.json').read())\n"
+            "(mount,) = [line for line in open('/proc/mounts') if ' /opt/ml/model ' in line]\n"
+            "print(mount.split()[3].split(',')[0], flush=True)\n"
+        )
+        engine = DockerEngine(
+            client, image=lambda *_: puppet, models={"puppet": home / "mine.json"}
+        )
+        with engine.session("puppet", tmp_path / "session", tiny, api) as session:
+            outcome = session.predict(tmp_path / "in", tmp_path / "out", tmp_path / "log")
+        assert outcome.status == "ok"
+        assert (tmp_path / "out" / "card").read_text() == (home / "mine.json").read_text()
+        lines = (tmp_path / "log").read_text().splitlines()
+        assert lines == ["['mine.json']", "ro"]
+        assert not (tmp_path / "session").exists()
+
     def test_a_container_that_vanishes_is_an_error_of_the_engine(self, sandboxed):
         act = sandboxed("serve")
         act.session._box.container.remove(force=True)
@@ -155,7 +187,14 @@ def test_the_image_of_an_algorithm_segments(client, base, tmp_path):
         assert [path.name for path in (output / "images" / "instance-labels").iterdir()] == [
             "two.tif"
         ]
-        assert (output / "record.json").is_file()
+        record = json.loads((output / "record.json").read_text())
+        assert record["model"] == "spheroid-nuclei-3d"
+    output = tmp_path / "named"
+    output.mkdir()
+    engine = DockerEngine(client, models={"watershed": CARDS / "embryo-nuclei-3d.json"})
+    with engine.session("watershed", tmp_path / "s", limits, "serve") as session:
+        assert session.predict(tmp_path / "case", output, tmp_path / "log").status == "ok"
+    assert json.loads((output / "record.json").read_text())["model"] == "embryo-nuclei-3d"
 
 
 def _label_of_a_dead_process():
