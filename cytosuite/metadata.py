@@ -135,14 +135,13 @@ def _scaled(volume: Volume, given: Mapping[str, Any]) -> Volume:
 
 def _contradictions(channels: Sequence[tuple[Scalar | None, str]]) -> list[str]:
     """Return a warning if sources name different channels."""
-    found = [
-        (channel_of(str(word)) or str(word), source)
-        for word, source in channels
-        if word is not None
-    ]
-    if len({word for word, _ in found}) < 2:
+    found: dict[str, str] = {}
+    for word, source in channels:
+        if word is not None:
+            found.setdefault(channel_of(str(word)) or str(word), source)
+    if len(found) < 2:
         return []
-    listed = ", ".join(f"{word} ({source})" for word, source in found)
+    listed = ", ".join(f"{word} ({source})" for word, source in found.items())
     return [f"channel contradictory: {listed}; the first was used"]
 
 

@@ -15,12 +15,19 @@ from cytosuite.algorithms.cellpose3d.extent import Whole, measure
 from cytosuite.algorithms.cellpose3d.fields import predict_fields
 from cytosuite.algorithms.cellpose3d.network import load
 from cytosuite.algorithms.cellpose3d.normalise import Background, background_of, normalise
-from cytosuite.algorithms.cellpose3d.parameters import Parameters, parameters_of, trained_of
+from cytosuite.algorithms.cellpose3d.parameters import (
+    Parameters,
+    Trained,
+    parameters_of,
+    trained_of,
+)
 from cytosuite.algorithms.cellpose3d.rescale import to_working, working_shape
 from cytosuite.algorithms.cellpose3d.scale import Scale, choose_scale
 from cytosuite.algorithms.cellpose3d.segment import Found, segment
 from cytosuite.interface import image_of
 from cytosuite.network import Forward, device, load_once
+from cytosuite.progress import part
+from cytosuite.spacing import text, warned
 from cytosuite.tiling import Tile
 from cytosuite.volume import Scalar, Volume
 from cytosuite.weights import Model
@@ -80,7 +87,8 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     network = load_once(model, parameters.network.model_dump(mode="json"), load)
     image = volume.array if volume.array.ndim == 3 else volume.array[None]
     scale = choose_scale(image, volume, trained, parameters)
-    job, assembly, notes = _segmented(image, scale, trained.diameter_um, parameters, network)
+    reason = "" if max(scale.factor) == 1 else _reason(volume, scale, trained)
+    job, assembly, notes = _segmented(image, scale, trained, parameters, network, reason)
     labels, objects, pieces = assembly.finish()
     facts: dict[str, Scalar] = {
         "diameter_um": round(scale.ratio * trained.diameter_um, 3),
@@ -93,12 +101,27 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     if pieces:
         facts["pieces"] = pieces
     own = {f"cellpose3d_{key}": value for key, value in facts.items()}
-    result = volume.like(labels.reshape(volume.shape))
-    return {"instance-labels": replace(result, metadata={**volume.metadata, **own})}
+    result = replace(volume.like(labels.reshape(volume.shape)), metadata={**volume.metadata, **own})
+    return {"instance-labels": warned(result, *scale.warnings)}
+
+
+def _reason(volume: Volume, scale: Scale, trained: Trained) -> str:
+    """Return the reason of the size of the working grid, for a message."""
+    factor = " x ".join(f"{value:.3g}" for value in scale.factor)
+    nuclei = f", nuclei of {scale.ratio * trained.diameter_um:.3g} µm" if scale.ratio != 1 else ""
+    return (
+        f" (rescaled by {factor}, as its voxels are {text(volume.spacing)} µm{nuclei} and the "
+        f"model's {text(trained.spacing)} µm: check the voxel size)"
+    )
 
 
 def _segmented(
-    image: NDArray[Any], scale: Scale, diameter_um: float, parameters: Parameters, network: Forward
+    image: NDArray[Any],
+    scale: Scale,
+    trained: Trained,
+    parameters: Parameters,
+    network: Forward,
+    reason: str,
 ) -> tuple[_Job, Assembly, list[_Notes]]:
     """Return the objects of an image, predicted as a whole or in as few blocks as fit."""
     tile = blocks.tile_within(parameters.tile)
@@ -110,9 +133,10 @@ def _segmented(
     planned = blocks.plan_blocks(
         shape,
         image.shape,
-        blocks.margin_of(spacing, diameter_um, parameters),
+        blocks.margin_of(spacing, trained.diameter_um, parameters),
         multiple=parameters.network.multiple,
         tile=parameters.tile,
+        reason=reason,
     )
     read = partial(to_working, image, scale.factor)
     one = len(planned) == 1
@@ -120,7 +144,10 @@ def _segmented(
     whole = measure(seen, spacing, parameters) if parameters.li else None
     job = _Job(image.shape, shape, spacing, parameters, network, background_of(seen), whole)
     assembly = Assembly(image.shape)
-    notes = [_add(assembly, block, seen if one else read(block.input), job) for block in planned]
+    notes = []
+    for number, block in enumerate(planned):
+        with part(number, len(planned)):
+            notes.append(_add(assembly, block, seen if one else read(block.input), job))
     return job, assembly, notes
 
 

@@ -80,9 +80,9 @@ def choose_scale(
     size = f"{text(volume.spacing)} µm"
     if (more := prod(factor)) > _ENLARGED:
         raise InputError(
-            f"voxels of {size} are too large for the model: nuclei or cells of "
-            f"{ratio * diameter:.3g} µm, for which it takes the image, would need one "
-            f"{more:.0f} times as large in voxels; check voxel size, channel and diameter"
+            f"the model is for nuclei or cells of {diameter:.3g} µm, for which voxels of {size} "
+            f"(z, y, x) are too large: the image would be enlarged {more:.0f} times; check channel "
+            "(--channel) and voxel size (--spacing), or give --diameter"
         )
     odd = source == "estimated" and not volume.spacing_is_assumed and abs(log(ratio)) > log(_FAR)
     warning = (

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cytosuite.formats import read
+from cytosuite.formats import read, write
 from cytosuite.interface import write_case
 from cytosuite.tasks import TASKS
 from cytosuite.volume import Volume
@@ -96,6 +96,25 @@ def test_run_writes_the_outputs_of_one_case(case):
     assert record["algorithm"] == "watershed"
     assert not record["fallback"]
     assert record["sources"]["channel"] == "json"
+
+
+def test_warnings_on_metadata_and_shapes_stand_in_the_record(case):
+    z, y, x = np.ogrid[:8, :120, :120]
+    away = (y % 40 - 20) ** 2 / 4 + (x % 40 - 20) ** 2 + 4 * (z - 4) ** 2
+    array = (np.random.default_rng(0).poisson(20, away.shape) + 200 * (away < 60)).astype(np.uint16)
+    volume = Volume(array, (1000.0, 500.0, 500.0), "ZYX", {"channel": "nucleus"})
+    shutil.rmtree(case / "input")
+    write(case / "input" / "images" / "microscopy-image" / "membrane.tif", volume)
+    (case / "input" / "inputs.json").write_text(
+        '[{"socket": {"slug": "microscopy-image"}, "image": {"name": "membrane.tif"}}]'
+    )
+    done = _run(case, CYTOSUITE_RECORD=str(case / "record.json"))
+    assert done.returncode == 0
+    record = json.loads((case / "record.json").read_text())
+    kinds = [line.partition(":")[0] for line in record["warnings"]]
+    assert kinds[:3] == ["channel contradictory", "voxel size corrected", "objects odd"]
+    assert record["sources"] == {"channel": "json", "spacing": "json"}
+    assert read(case / "output" / OUTPUT / "membrane.tif").spacing == (1.0, 0.5, 0.5)
 
 
 def test_folders_of_the_command_precede_those_of_the_environment(case):

@@ -89,6 +89,15 @@ def test_a_container_corrects_a_voxel_size_by_itself(tmp_path):
     assert len(found.warnings) == 1
 
 
+def test_a_contradiction_tells_each_word_once(tmp_path):
+    _case(tmp_path, channel="membrane")
+    listed = (tmp_path / "inputs.json").read_text().replace("embryo.tif", "nuclei.tif")
+    (tmp_path / "inputs.json").write_text(listed)
+    assert read_case(tmp_path, SEGMENT).warnings == (
+        "channel contradictory: membrane (json), nucleus (name); the first was used",
+    )
+
+
 def test_only_contradictions_are_contradictory():
     file = _volume(sources={"spacing": "ome", "channel": "ome"}, channel="DAPI")
     same = described(file, {"channel": "nuclei", "spacing": [2, 0.5, 0.5]}, "h2b.tif")
