@@ -3,6 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from cytosuite.benchmark.record import read_record
 from cytosuite.benchmark.results.gather import RunFacts, gather, match
 from cytosuite.metrics import seg
 from cytosuite.metrics.labels.overlap import overlap
@@ -59,6 +60,16 @@ def test_results_of_a_segmentation(answers, dataset):
     assert found.notes == ["One is missing."]
     assert found.provenance["engine"] == "fake, api serve"
     assert found.provenance["ours"].endswith("key key")
+
+
+def test_doubts_about_models_are_notes_for_the_reader(answers, dataset):
+    jobs = answers(dataset, SEGMENT, ours=lambda image: image.array)
+    odd = ("model does not fit: channel is 'x'", "voxel size assumed: a note of the dataset")
+    for case in dataset.cases[1:]:
+        folder = jobs[0].folder / case.name
+        read_record(folder).model_copy(update={"warnings": odd}).write(folder)
+    notes = gather(dataset, SEGMENT, jobs, FACTS).notes
+    assert notes[1:] == ["ours: model does not fit in 2 cases (case_2, case_3): channel is 'x'."]
 
 
 def test_the_end_of_a_log_is_kept(answers, dataset):
