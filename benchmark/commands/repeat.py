@@ -31,7 +31,10 @@ def command_of(options: BenchmarkOptions, engine: str) -> str:
     if CHECKOUT:
         return " ".join(["make benchmark", *(f"{k.upper()}={quote(v)}" for k, v in words.items())])
     dataset, *rest = words.items()
-    flags = (f"--{name.replace('_', '-')} {quote(value)}" for name, value in rest)
+    flags = (
+        f"--{name.replace('_', '-')}" + ("" if value == str(True) else f" {quote(value)}")
+        for name, value in rest
+    )
     return " ".join(["cytosuite benchmark", quote(dataset[1]), *flags])
 
 

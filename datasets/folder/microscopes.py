@@ -1,5 +1,6 @@
 """Files of microscopes (.czi, .nd2, .lif, OME-Zarr) by the readers of bioio."""
 
+import logging
 import re
 from importlib import import_module
 from importlib.util import find_spec
@@ -64,6 +65,8 @@ def read_microscope(path: Path, part: Part) -> Volume:
 
     broken: tuple[type[Exception], ...] = (UnsupportedFileFormatError, ImportError, *BROKEN)
     reader = import_module(MODULES[suffix]).Reader
+    logging.getLogger("bioio").addHandler(logging.NullHandler())  # it repeats what it raises
+    array, reason = None, ""
     try:
         image = BioImage(path, reader=reader)
         image.set_scene(part.scene_of(path, image.scenes))
@@ -75,7 +78,10 @@ def read_microscope(path: Path, part: Part) -> Volume:
         array = None if lazy is None else np.asarray(lazy)
         sizes = _sizes(image)
     except broken as error:
-        raise InputError(f"{path}: cannot be read as {suffix} ({last_line(error)})") from None
+        # Raised below: with bioio's error as its context it could not go to another process.
+        reason = last_line(error)
+    if reason:
+        raise InputError(f"{path}: cannot be read as {suffix} ({reason})")
     if array is None:
         raise InputError(f"{path}: expected a grey image, found a colour image")
     return _volume(array, sizes, names[channel], suffix[1:])

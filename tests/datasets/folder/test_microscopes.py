@@ -1,5 +1,6 @@
 """Files of microscopes. Nothing writes .nd2 and .lif: an OME-TIFF stands in for them."""
 
+import pickle
 import re
 import shutil
 
@@ -135,8 +136,13 @@ def test_a_broken_file_is_told(tmp_path, suffix):
     pytest.importorskip(f"bioio_{suffix[1:]}", reason="needs cytosuite[formats]")
     path = tmp_path / f"a{suffix}"
     path.write_bytes(b"no image")
-    with pytest.raises(InputError, match=re.escape(f"{path}: cannot be read as {suffix} (")):
+    with pytest.raises(
+        InputError, match=re.escape(f"{path}: cannot be read as {suffix} (")
+    ) as told:
         read_microscope(path, Part())
+    # Cases are made in several processes: the error must travel.
+    assert str(pickle.loads(pickle.dumps(told.value))) == str(told.value)
+    assert told.value.__context__ is None
 
 
 @pytest.mark.parametrize("suffix", [".czi", ".nd2", ".lif", ".ZARR"])
