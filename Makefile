@@ -9,7 +9,7 @@ export DEVICE BASE_IMAGE
 # The variables that each goal takes. NAME=x is passed on as --name x; a new one is one word here.
 simulation := SIZE CASES SET SEED
 running := ENGINE API MEMORY TIMEOUT SPACING MODEL CHANNEL_INDEX FRAME SCENE RECURSIVE DEVICE BASE_IMAGE
-benchmark_takes := DATASET $(simulation) $(running) TASK ALGORITHM THROUGH REFERENCE RUN RETRY
+benchmark_takes := DATASET $(simulation) $(running) TASK ALGORITHM THROUGH REFERENCE MIN_OBJECT_VOXELS RUN RETRY
 segment_takes := IMAGES OUT ALGORITHM $(running)
 apply_takes := $(segment_takes)
 train_takes := ALGORITHM DATASET NAME DATA STEPS FROM SETTINGS DEVICE $(simulation) AUTHORS
@@ -45,7 +45,7 @@ NETWORKS := $(if $(filter docker podman,$(ENGINE))$(if $(filter benchmark segmen
 ##@ Use
 help: ## Show this help.
 	@awk -F ':.*## ' '/^##@ /{printf "\n%s\n", substr($$0, 5)} /^[a-z%-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@printf '\nVariables of benchmark:\n  DATASET=spheroid | spheroid/<recipe> | <recipe.toml> | <folder>   SIZE=mini|default|full\n  TASK=segment|enhance|synthesise|fuse  ALGORITHM=<names>  THROUGH=<names>  REFERENCE=<folder>\n  ENGINE=auto|docker|podman|process  API=serve|exec  SPACING=z,y,x (um)  RUN=<name>  MODEL=<name or card>\n  Of files with several: CHANNEL_INDEX=<number or name>  FRAME=<number>  SCENE=<number>; RECURSIVE=1 (sub-folders too)\n  MEMORY=<GiB>  TIMEOUT=<s>  RETRY=1 (run failed cases again)\nVariables of segment and apply: IMAGES="a.tif folder"  OUT=<folder>  and those of a run\nVariables of train: NAME=<model>  DATA=<role>=<more data>  STEPS=<n>  FROM=<card>  SETTINGS=<toml>  AUTHORS=<names>\nVariables of simulated data: SEED=0  CASES=<n>  SET="camera.photons=5 ..."  OUT=<new folder>\nVariables of torch and containers: DEVICE=cpu|cuda  BASE_IMAGE=<image with Python 3.11>\nVariable of the virtual environment: PYTHON=python3\n'
+	@printf '\nVariables of benchmark:\n  DATASET=spheroid | spheroid/<recipe> | <recipe.toml> | <folder>   SIZE=mini|default|full\n  TASK=segment|enhance|synthesise|fuse  ALGORITHM=<names>  THROUGH=<names>  REFERENCE=<folder>\n  ENGINE=auto|docker|podman|process  API=serve|exec  SPACING=z,y,x (um)  RUN=<name>  MODEL=<name or card>\n  Of files with several: CHANNEL_INDEX=<number or name>  FRAME=<number>  SCENE=<number>; RECURSIVE=1 (sub-folders too)\n  MIN_OBJECT_VOXELS=<n> (smaller true objects of a folder are ignored)\n  MEMORY=<GiB>  TIMEOUT=<s>  RETRY=1 (run failed cases again)\nVariables of segment and apply: IMAGES="a.tif folder"  OUT=<folder>  and those of a run\nVariables of train: NAME=<model>  DATA=<role>=<more data>  STEPS=<n>  FROM=<card>  SETTINGS=<toml>  AUTHORS=<names>\nVariables of simulated data: SEED=0  CASES=<n>  SET="camera.photons=5 ..."  OUT=<new folder>\nVariables of torch and containers: DEVICE=cpu|cuda  BASE_IMAGE=<image with Python 3.11>\nVariable of the virtual environment: PYTHON=python3\n'
 
 benchmark: .venv/.cytosuite $(NETWORKS) ## Generate or read DATASET, run the algorithms, score them, write a report.
 	@$(BIN)/cytosuite benchmark "$(or $(DATASET),spheroid)" $(call given,benchmark)
@@ -62,7 +62,7 @@ train: .venv/.cytosuite .venv/.networks-$(DEVICE) ## Train ALGORITHM on DATASET 
 simulate: .venv/.cytosuite ## Simulate annotated images of DATASET into the new folder OUT.
 	@$(BIN)/cytosuite simulate "$(or $(DATASET),spheroid)" $(call given,simulate)
 
-list: .venv/.cytosuite ## List algorithms and datasets.
+list: .venv/.cytosuite ## List algorithms, models with their scores, datasets and recipes.
 	@$(BIN)/cytosuite list
 
 ##@ Containers

@@ -1,5 +1,7 @@
 """Algorithms, their models, datasets and recipes, as a table."""
 
+from collections.abc import Iterator
+
 from rich.console import Console
 
 from cytosuite.benchmark.catalog import ROOT, algorithms, dataset_manifests, recipes
@@ -8,7 +10,9 @@ from cytosuite.benchmark.commands.table import Cell, Table, keep, show
 from cytosuite.manifest import ModelCard, read_card, read_recipe
 from cytosuite.metrics.boards import BOARDS
 
-NAMES = ("kind", "name", "task")
+KIND, ALGORITHM, NAME = range(3)  # columns
+KEYS = ("kind", "algorithm", "name", "task", "made for")
+DIMENSIONS = {"YX": "2D", "ZYX": "3D"}
 
 
 def show_list(options: TableOptions, console: Console) -> None:
@@ -19,14 +23,13 @@ def show_list(options: TableOptions, console: Console) -> None:
     options : TableOptions
         Files, and whether all columns are shown.
     console : Console
-        Of the terminal.
+        Of the terminal: a model has one line there, with its best score.
     """
     table = listing()
     if not options.stdout_is_data:
-        for kind in dict.fromkeys(str(row[0]) for row in table.rows):
-            console.print(f"[bold]{kind}s[/]")
-            own = [row[1:] for row in table.rows if row[0] == kind]
-            show(Table(table.names[1:], own), console, wide=options.wide)
+        for title, part in _parts(table):
+            console.print(f"[bold]{title}[/]")
+            show(part, console, wide=options.wide)
             console.print()
     keep(table, options)
 
@@ -37,9 +40,9 @@ def listing() -> Table:
     Returns
     -------
     Table
-        ``kind``, ``name``, ``task``, the primary metrics of the boards, ``purpose``, ``scored on``.
-        A model has a row for each data set in its card; one without scores is used only when it
-        is named.
+        ``kind``, ``algorithm``, ``name``, ``task``, ``made for``, the primary metrics of the
+        boards, ``scored on``, ``purpose``. A model has a row for each data set in its card, the
+        best first; one without scores is used only when it is named.
     """
     rows: list[dict[str, Cell]] = []
     for name, algorithm in algorithms().items():
@@ -50,9 +53,19 @@ def listing() -> Table:
         rows.append(_row("dataset", name, dataset.task, dataset.description))
     for name, path in recipes().items():
         rows.append(_row("recipe", name, None, read_recipe(path).title))
-    metrics = dict.fromkeys(name for board in BOARDS.values() for name in board.primary)
-    names = [*NAMES, *metrics, "purpose", "scored on"]
+    first, *others = dict.fromkeys(name for board in BOARDS.values() for name in board.primary)
+    names = [*KEYS, first, "scored on", *others, "purpose"]
     return Table(names, [[row.get(name) for name in names] for row in rows])
+
+
+def _parts(table: Table) -> Iterator[tuple[str, Table]]:
+    """Yield a title and a table for each kind, and for the models of each algorithm."""
+    parts: dict[str, dict[Cell, list[Cell]]] = {}
+    for row in table.rows:
+        title = f"{row[KIND]}s" + (f" of {row[ALGORITHM]}" if row[ALGORITHM] else "")
+        parts.setdefault(title, {}).setdefault(row[NAME], list(row[NAME:]))
+    for title, rows in parts.items():
+        yield title, Table(table.names[NAME:], list(rows.values()))
 
 
 def _row(kind: str, name: str, task: str | None, purpose: str) -> dict[str, Cell]:
@@ -61,9 +74,26 @@ def _row(kind: str, name: str, task: str | None, purpose: str) -> dict[str, Cell
 
 
 def _model(card: ModelCard) -> list[dict[str, Cell]]:
-    """Return a row of a model for each data set that it was scored on."""
-    row = _row("model", f"{card.algorithm}/{card.name}", None, card.description)
-    return [
+    """Return a row of a model for each data set that it was scored on, the best first."""
+    row = _row("model", card.name, None, card.description)
+    row |= {"algorithm": card.algorithm, "made for": _made_for(card)}
+    primary = BOARDS[card.task].primary if card.task in BOARDS else ()
+    rows = [
         row | {name: float(value) for name, value in scores.items()} | {"scored on": data}
         for data, scores in card.scores.items()
-    ] or [row | {"scored on": "nothing: used only by name"}]
+    ]
+    rows.sort(key=lambda own: -float(own.get(primary[0]) or 0.0) if primary else 0.0)
+    return rows or [row | {"scored on": "nothing: used only by name"}]
+
+
+def _made_for(card: ModelCard) -> str:
+    """Return the images that a model was made for: channel, dimensions, voxel size, sample."""
+    facts = card.describes
+    size = facts.get("spacing")
+    words = [
+        str(facts.get("channel", "")),
+        DIMENSIONS.get(str(facts.get("axes", "")), ""),
+        " x ".join(f"{step:g}" for step in size) + " µm" if isinstance(size, tuple) else "",
+        str(facts.get("sample", "")),
+    ]
+    return ", ".join(word for word in words if word)
