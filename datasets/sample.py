@@ -29,12 +29,16 @@ class Sample:
         The few facts by which results are broken down: numbers, which a report cuts into ranges,
         or words, which are groups. A name may end with its unit: ``density [%]``. Unknown ones are
         left out.
+    min_object_voxels : int
+        Smaller objects of the truth are ignored in the scores, see
+        `cytosuite.metrics.labels.ignore.without_small`.
     """
 
     sockets: Mapping[str, Volume | Value]
     metadata: Mapping[str, Scalar] = field(default_factory=dict)
     companions: Mapping[str, Volume] = field(default_factory=dict)
     conditions: Mapping[str, Scalar] = field(default_factory=dict)
+    min_object_voxels: int = 0
 
     def volume(self, slug: str) -> Volume:
         """Return the volume of a socket.

@@ -54,6 +54,7 @@ def benchmark(options: BenchmarkOptions, console: Console) -> int:
         If the wanted run is not possible.
     """
     own = {"part": options.part, "recursive": options.recursive}  # of a folder
+    own |= {"min_object_voxels": options.min_object_voxels}
     wanted = {"spacing": options.spacing, "reference": options.reference, **own}
     made = recipe(options.request(task=options.task, through=options.through, **wanted))
     task, chosen = _chosen(options, made.task)

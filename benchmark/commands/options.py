@@ -188,6 +188,9 @@ class BenchmarkOptions(TableOptions, RunOptions, DataOptions):
     reference: Annotated[
         Path | None, typer.Option(help="Folder of real images for unpaired outputs.")
     ] = None
+    min_object_voxels: Annotated[
+        int, typer.Option(min=0, help="Smaller true objects of a folder are ignored.")
+    ] = 0
     run: Annotated[str | None, Text(plain_name, "Name of the run's folder.")] = None
     retry: Annotated[bool, typer.Option(help="Run failed cases again.")] = False
 
@@ -266,5 +269,8 @@ class ScoreOptions(TableOptions):
     spacing: Annotated[tuple[float, ...] | None, Text(numbers, "µm per voxel: z,y,x.")] = None
     data_range: Annotated[float | None, typer.Option(help="For image metrics.")] = None
     border: Annotated[int, typer.Option(min=0, help="Pixels to leave out at the border.")] = 0
+    min_object_voxels: Annotated[
+        int, typer.Option(min=0, help="Smaller true objects are ignored.")
+    ] = 0
     truth_labels: Annotated[Path | None, typer.Option(help="Objects in truth images.")] = None
     prediction_labels: Annotated[Path | None, typer.Option(help="In predicted ones.")] = None

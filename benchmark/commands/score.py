@@ -72,7 +72,8 @@ def score_files(options: ScoreOptions, step: Step = lambda *_: None) -> FileScor
         Metrics are named in any case; without names all of segmentation that need no voxel size
         are given, of tracks for that layout. The voxel size (µm) is that of the truth's file
         unless it is given. With a border (pixels), objects wholly within this distance of the
-        lateral border are left out.
+        lateral border are left out; true objects below `min_object_voxels` are ignored, see
+        `cytosuite.metrics.labels.ignore.without_small`.
     step : callable, optional
         Shows how many cases are done.
 
@@ -82,6 +83,8 @@ def score_files(options: ScoreOptions, step: Step = lambda *_: None) -> FileScor
         If files do not fit together, a metric is unknown, or one lacks an option.
     """
     sequences = _sequences(options.truth, options.prediction)
+    if sequences and options.min_object_voxels:
+        raise InputError("--min-object-voxels: objects of tracks cannot be ignored; leave it out")
     if sequences and options.border:
         raise InputError(
             "--border: objects cannot be left out of tracks; leave the option out, or score "
@@ -236,7 +239,8 @@ def _facts(options: ScoreOptions, truth: Path, prediction: Path, image: Path | N
         "prediction": _reader(prediction, options.border),
         "image": None if image is None else once(image),
     }
-    return case_facts(readers, None if data_range is None else lambda: data_range, options.spacing)
+    known = None if data_range is None else lambda: data_range
+    return case_facts(readers, known, options.spacing, options.min_object_voxels)
 
 
 def _reader(path: Path, border: int) -> Reader:

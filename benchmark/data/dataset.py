@@ -7,6 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cytosuite.benchmark.data.recipe import Recipe
 from cytosuite.datasets.sample import Sample
 from cytosuite.files import atomic, read_json, remove, write_json
@@ -65,6 +67,11 @@ class Case:
         """Return the content of ``case.json``."""
         found: dict[str, Any] = read_json(self.folder / "case.json")
         return found
+
+    @property
+    def min_object_voxels(self) -> int:
+        """Size below which objects of the truth are ignored in the scores."""
+        return int(self.facts().get("ignored", {}).get("min_object_voxels", 0))
 
     def conditions(self) -> dict[str, Scalar]:
         """Return the facts by which results are broken down, as the dataset states them."""
@@ -176,7 +183,7 @@ def prepare(recipe: Recipe, folder: Path, workers: int, progress: Progress) -> D
     for _ in _make_all(missing, workers, recipe.record):
         done += 1
         progress(done, len(made.cases))
-    made = replace(made, notes=made.notes + _assumptions(made.cases))
+    made = replace(made, notes=made.notes + _assumptions(made.cases) + _ignored(made.cases))
     write_json(facts, made.summary())
     return made
 
@@ -218,6 +225,8 @@ def make_case(case: Case, maker: Callable[[], Sample], record: Mapping[str, Any]
             "conditions": dict(sample.conditions),
             "metadata": dict(sample.metadata),
         }
+        if sample.min_object_voxels:
+            facts["ignored"] = _small(volumes.get(LABELS.slug), sample.min_object_voxels)
         write_json(temporary / "case.json", facts | ({"recipe": dict(record)} if record else {}))
         if record:
             from cytosuite.benchmark.pictures.preview import (
@@ -273,3 +282,23 @@ def _assumptions(cases: tuple[Case, ...]) -> tuple[str, ...]:
         return ()
     images = f"{assumed} of {len(cases)} images give no voxel size"
     return (f"{images}: 1 µm was assumed (SPACING=z,y,x in µm sets it).",)
+
+
+def _small(labels: Volume | None, min_object_voxels: int) -> dict[str, int]:
+    """Return the limit, and how many of all objects are below it, as ``case.json`` keeps them."""
+    sizes = np.zeros(0) if labels is None else np.unique(labels.array, return_counts=True)[1]
+    if labels is not None and not labels.array.all():
+        sizes = sizes[1:]  # the background, which is the smallest label
+    small = int((sizes < min_object_voxels).sum())
+    return {"min_object_voxels": min_object_voxels, "objects": small, "of": int(sizes.size)}
+
+
+def _ignored(cases: tuple[Case, ...]) -> tuple[str, ...]:
+    """Return a note on objects of the truth that are not judged."""
+    found = [facts for case in cases if (facts := case.facts().get("ignored"))]
+    if not found:
+        return ()
+    objects, of = (sum(facts[key] for facts in found) for key in ("objects", "of"))
+    limit = f"have fewer than {found[0]['min_object_voxels']} voxels"
+    rule = "the scores ignore them, and the predictions that match them alone"
+    return (f"{objects} of {of} true objects {limit}: {rule}.",)

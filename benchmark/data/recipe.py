@@ -60,6 +60,8 @@ class DataRequest:
         Channel, frame and scene of a folder's files that hold several.
     recursive : bool
         Whether the sub-folders of a folder are searched.
+    min_object_voxels : int
+        Smaller objects of a folder's labels are ignored in the scores.
     """
 
     dataset: str
@@ -73,6 +75,7 @@ class DataRequest:
     through: Sequence[str] = ()
     part: Part = field(default_factory=Part)
     recursive: bool = False
+    min_object_voxels: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +127,8 @@ def recipe(wanted: DataRequest) -> Recipe:
             raise InputError(f"SPACING: {name} is simulated and knows its voxel size")
         if wanted.part != Part() or wanted.recursive:
             raise InputError(f"{name} is simulated: it has one channel, one frame and no folders")
+        if wanted.min_object_voxels:
+            raise InputError(f"MIN_OBJECT_VOXELS: {name} is simulated, no object of it is a defect")
         return _simulated_recipe(found, wanted)
     manifests = dataset_manifests()
     if os.sep not in name and not Path(name).exists():
@@ -140,10 +145,19 @@ def recipe(wanted: DataRequest) -> Recipe:
 
 
 def folder_makers(
-    items: Sequence[Item], spacing: tuple[float, ...] | None, part: Part | None = None
+    items: Sequence[Item],
+    spacing: tuple[float, ...] | None,
+    part: Part | None = None,
+    min_object_voxels: int = 0,
 ) -> tuple[tuple[str, Callable[[], Sample]], ...]:
     """Return name and maker of each image of a user."""
-    return tuple((item.name, partial(load, item, spacing, part=part)) for item in items)
+    return tuple(
+        (
+            item.name,
+            partial(load, item, spacing, part=part, min_object_voxels=min_object_voxels),
+        )
+        for item in items
+    )
 
 
 def _simulated_recipe(made: Simulated, wanted: DataRequest) -> Recipe:
@@ -206,6 +220,7 @@ def _folder_recipe(wanted: DataRequest) -> Recipe:
         "conditions": [dict(item.conditions) for item in found.items],
         "spacing": wanted.spacing,
         "part": asdict(wanted.part),
+        "min_object_voxels": wanted.min_object_voxels,
     }
     name = folder.resolve().name or "folder"
     return Recipe(
@@ -215,7 +230,7 @@ def _folder_recipe(wanted: DataRequest) -> Recipe:
         wanted.task or manifest.task,
         None,
         _fingerprint(content),
-        folder_makers(found.items, wanted.spacing, wanted.part),
+        folder_makers(found.items, wanted.spacing, wanted.part, wanted.min_object_voxels),
         (*found.notes, *([f"{found.count}."] if found.skipped else [])),
         through=tuple(wanted.through),
         reference=_reference(wanted.reference),

@@ -77,13 +77,15 @@ def score_case(case: Case, task: Task, metrics: Metrics, jobs: Sequence[Job]) ->
     truth, image = readers["truth"], readers["image"]
     data_range = None if truth is None else cache(lambda: float(np.ptp(truth().array)))
     known = case_facts(readers, data_range)
+    judged = task.main_output is not None and task.main_output.kind == "labels"
+    limit = case.min_object_voxels if judged else 0
     offered = [
         m for m in metrics if m.scope == "case" and {*m.evidence.missing(known)} <= {"prediction"}
     ]
     for control in BOARDS[task.name].controls if offered else ():
         answer = control_answer(control, truth, image)
         if answer is not None:
-            facts = case_facts({**readers, "prediction": answer}, data_range)
+            facts = case_facts({**readers, "prediction": answer}, data_range, None, limit)
             yield measure(control, case.name, offered, facts)
     for job in jobs:
         name, folder = job.algorithm.name, job.folder / case.name
@@ -91,10 +93,9 @@ def score_case(case: Case, task: Task, metrics: Metrics, jobs: Sequence[Job]) ->
         if record is not None and record.key == job.key:
             record, output = _decoded(record, folder, case.main(task), task)
             answer = output or control_answer("blank", truth, image)
-            facts = case_facts({**readers, "prediction": answer}, data_range)
+            facts = case_facts({**readers, "prediction": answer}, data_range, None, limit)
             found = measure(name, case.name, offered, facts, record.status, record)
-            labels = task.main_output is not None and task.main_output.kind == "labels"
-            yield _tabled(found, folder / FILE, output, readers) if output and labels else found
+            yield _tabled(found, folder / FILE, output, readers) if output and judged else found
 
 
 def _tabled(

@@ -8,6 +8,7 @@ from typing import Any
 
 from cytosuite.formats import read
 from cytosuite.metrics.evidence import Facts
+from cytosuite.metrics.labels.ignore import without_small
 from cytosuite.metrics.realism.scene import Scene
 from cytosuite.volume import Volume
 
@@ -23,6 +24,7 @@ def case_facts(
     readers: Mapping[str, Reader | None],
     data_range: Callable[[], float] | None = None,
     spacing: tuple[float, ...] | None = None,
+    min_object_voxels: int = 0,
 ) -> Facts:
     """Return the facts about one case.
 
@@ -34,6 +36,8 @@ def case_facts(
         Returns the grey values that count as 1, where they are known.
     spacing : tuple of float, optional
         µm per voxel; without it that of the truth, else of the image.
+    min_object_voxels : int
+        Smaller objects of the truth are ignored, see `without_small`.
     """
 
     def array(reader: Reader) -> Callable[[], Any]:
@@ -41,6 +45,10 @@ def case_facts(
         return lambda: reader().array
 
     sources = {name: array(reader) for name, reader in readers.items() if reader is not None}
+    if min_object_voxels and {"truth", "prediction"} <= set(sources):
+        given = sources["truth"], sources["prediction"]
+        kept = cache(lambda: without_small(given[0](), given[1](), min_object_voxels))
+        sources |= {"truth": lambda: kept()[0], "prediction": lambda: kept()[1]}
     measured = readers.get("truth") or readers.get("image")
     if spacing is not None:
         sources["spacing"] = lambda: spacing

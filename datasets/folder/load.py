@@ -25,6 +25,7 @@ def load(
     spacing: tuple[float, ...] | None = None,
     metadata: Mapping[str, Scalar] | None = None,
     part: Part | None = None,
+    min_object_voxels: int = 0,
 ) -> Sample:
     """Return the sample of one item, with the conditions that can be measured.
 
@@ -39,6 +40,8 @@ def load(
         ``diameter_um``.
     part : Part, optional
         Channel, frame and scene of image files that hold several; labels hold one.
+    min_object_voxels : int
+        Smaller objects of the labels are ignored in the scores.
 
     Raises
     ------
@@ -58,7 +61,7 @@ def load(
             sockets[slug] = _like(main, path, slug)
         elif slug not in values:
             sockets[slug] = _volume(path, slug, given, part)
-    sample = Sample(sockets, conditions=item.conditions)
+    sample = Sample(sockets, conditions=item.conditions, min_object_voxels=min_object_voxels)
     if SOCKETS[item.socket].kind == "labels" or LABELS.slug not in sockets:
         return sample
     found = measured(main.array, sample.volume(LABELS.slug).array)

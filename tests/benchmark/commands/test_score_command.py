@@ -111,6 +111,17 @@ def test_the_border_can_be_left_out(tmp_path):
     assert score_files(_asked(truth, prediction, ["SEG"], border=4)).cases["t"]["SEG"] == 1.0
 
 
+def test_small_objects_can_be_ignored_with_what_matches_them(tmp_path):
+    truth = _labels((0, 0, 0))
+    truth[3, 9, 9] = 2
+    first = _write(tmp_path / "t.tif", truth)
+    second = _write(tmp_path / "p.tif", _labels((0, 0, 0), (2, 8, 8)))
+    whole = score_files(_asked(first, second, ["SEG", "precision"])).cases["t"]
+    assert (whole["SEG"], whole["precision"]) == (pytest.approx((1 + 1 / 18) / 2), 1 / 2)
+    judged = _asked(first, second, ["SEG", "precision"], min_object_voxels=2)
+    assert score_files(judged).cases["t"] == {"SEG": 1.0, "precision": 1.0}
+
+
 def test_distances_between_surfaces_are_in_micrometres_of_the_file(tmp_path):
     cube = np.zeros((6, 12, 12), np.uint16)
     cube[1:5, 2:8, 2:8] = 1
@@ -251,3 +262,5 @@ def test_explains(folders, mistake):
 def test_a_border_is_refused_for_tracks(tracks):
     with pytest.raises(InputError, match="objects cannot be left out of tracks"):
         score_files(_asked(tracks, tracks, border=2))
+    with pytest.raises(InputError, match="objects of tracks cannot be ignored"):
+        score_files(_asked(tracks, tracks, min_object_voxels=2))

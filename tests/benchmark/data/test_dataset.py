@@ -16,9 +16,9 @@ from cytosuite.tasks import TASKS
 SEGMENT = TASKS["segment"]
 
 
-def recipe(dataset, size=None, seed=0, spacing=None):
+def recipe(dataset, size=None, seed=0, spacing=None, **more):
     """Return how a dataset is made."""
-    return module.recipe(DataRequest(dataset, size, seed, spacing=spacing))
+    return module.recipe(DataRequest(dataset, size, seed, spacing=spacing, **more))
 
 
 def _silent(done, total):
@@ -122,6 +122,27 @@ def test_a_given_voxel_size_is_another_dataset_without_the_note(tmp_path, own):
     assert dataset.fingerprint != recipe(str(own), None, 0).fingerprint
 
 
+def test_objects_that_are_too_small_are_counted_recorded_and_noted(tmp_path, own):
+    labels = np.zeros((6, 8), np.uint8)
+    labels[0, :5], labels[2, :2], labels[4, 0] = 1, 2, 3
+    tifffile.imwrite(own / "labels" / "a.tif", labels)
+    wanted = recipe(str(own), min_object_voxels=3)
+    assert wanted.fingerprint != recipe(str(own)).fingerprint
+    dataset = prepare(wanted, tmp_path / "runs", 1, _silent)
+    case, bare = dataset.cases
+    assert case.facts()["ignored"] == {"min_object_voxels": 3, "objects": 2, "of": 3}
+    assert (case.min_object_voxels, bare.facts()["ignored"]["of"]) == (3, 0)
+    assert any(
+        note.startswith("2 of 3 true objects have fewer than 3 voxels: the scores ignore them")
+        for note in dataset.notes
+    )
+    again = prepare(wanted, tmp_path / "runs", 1, _silent)
+    assert again.notes == dataset.notes
+    plain = prepare(recipe(str(own)), tmp_path / "runs", 1, _silent)
+    assert plain.cases[0].min_object_voxels == 0
+    assert "ignored" not in plain.cases[0].facts()
+
+
 def test_a_changed_file_is_another_dataset_and_a_touched_one_is_not(own):
     before = recipe(str(own), None, 0).fingerprint
     (own / "images" / "a.tif").touch()
@@ -162,9 +183,21 @@ def _spacing_of_a_simulation(folder):
     return recipe("spheroid", "mini", 0, (1.0, 1.0, 1.0))
 
 
+def _small_objects_of_a_simulation(folder):
+    """MIN_OBJECT_VOXELS: spheroid is simulated, no object of it is a defect"""
+    return recipe("spheroid", "mini", 0, min_object_voxels=5)
+
+
 @pytest.mark.parametrize(
     "mistake",
-    [_misspelt, _missing_folder, _unknown_size, _size_of_a_folder, _spacing_of_a_simulation],
+    [
+        _misspelt,
+        _missing_folder,
+        _unknown_size,
+        _size_of_a_folder,
+        _spacing_of_a_simulation,
+        _small_objects_of_a_simulation,
+    ],
 )
 def test_explains(tmp_path: Path, mistake):
     with pytest.raises(InputError, match=re.escape(mistake.__doc__)):

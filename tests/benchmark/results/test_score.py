@@ -8,6 +8,8 @@ from cytosuite.benchmark.results import facts
 from cytosuite.benchmark.results.conditions import by_condition
 from cytosuite.benchmark.results.ranking import COLUMNS
 from cytosuite.benchmark.results.score import score
+from cytosuite.files import write_json
+from cytosuite.formats import read, write
 from cytosuite.metrics.labels.overlap import OVERLAP
 from cytosuite.tasks import TASKS
 
@@ -52,6 +54,27 @@ def test_distances_between_surfaces_are_in_micrometres_of_the_truth(scored, data
     assert set(values(found, "ours", "HD").values()) == {0.5}
     assert found.pooled["ours", "HD"] == 0.5
     assert set(values(found, "oracle", "ASSD").values()) == {0.0}
+
+
+def test_objects_that_are_too_small_are_not_judged(scored, make_dataset, values):
+    dataset = make_dataset(1, 2, 3)
+    for case in dataset.cases:
+        path = case.socket("instance-labels")
+        truth = read(path)
+        truth.array[0, 0, 20] = 9  # a marker where no image shows a nucleus
+        write(path, truth)
+    found = scored(dataset, SEGMENT, ours=perfect)
+    assert max(values(found, "ours", "DET").values()) < 1
+    for case in dataset.cases:
+        facts = case.facts() | {"ignored": {"min_object_voxels": 4, "objects": 1, "of": 2}}
+        write_json(case.folder / "case.json", facts)
+    found = scored(dataset, SEGMENT, ours=perfect)
+    for name in ("SEG", "DET", "F1", "HD"):
+        best = 0.0 if name == "HD" else 1.0
+        assert set(values(found, "ours", name).values()) == {best}
+        assert set(values(found, "oracle", name).values()) == {best}
+    assert set(values(found, "blank", "DET").values()) == {0.0}
+    assert found.pooled["ours", "SEG"] == 1.0
 
 
 def test_a_failed_case_has_the_worst_value_and_counts_as_empty_when_pooled(scored, dataset, values):
