@@ -52,7 +52,7 @@ def describe(
     ----------
     volume : Volume or None
         The main input. Its voxel size is left out where the file gave none, so that it counts as
-        missing.
+        missing; where the step between slices alone is missing, the pixel's is given.
     values : mapping of str to mapping
         JSON inputs: without an image their strings and numbers are the facts.
     """
@@ -63,6 +63,8 @@ def describe(
     found: dict[str, Value] = {**volume.metadata, "axes": volume.axes, "shape": shape}
     if not volume.spacing_is_assumed:
         found["spacing"] = volume.spacing
+    elif volume.spacing[-2:] != (1.0, 1.0):
+        found["spacing"] = volume.spacing[-2:]
     found.pop("spacing_source", None)
     return found
 

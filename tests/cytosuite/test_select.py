@@ -155,6 +155,11 @@ def test_an_assumed_voxel_size_counts_as_missing():
     assert set(describe(guessed)) == {"axes", "shape"}
 
 
+def test_a_pixel_counts_where_the_step_alone_is_missing():
+    volume = Volume(np.zeros((2, 3, 4)), (0.2, 0.2, 0.2), "ZYX", {"spacing_source": "assumed"})
+    assert describe(volume)["spacing"] == (0.2, 0.2)
+
+
 def _volume(spacing=(2.0, 0.5, 0.5), **metadata):
     shape, axes = ((2, 3, 4), "ZYX") if len(spacing) == 3 else ((3, 4), "YX")
     return Volume(np.zeros(shape), spacing, axes, metadata)
