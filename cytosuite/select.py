@@ -30,12 +30,15 @@ class Selection:
         Cost of each key.
     broken : tuple of str
         The keys of ``must`` which the chosen card does not pass.
+    unknown : tuple of str
+        The keys of ``must`` of which the image says nothing: it was taken as one for this card.
     """
 
     card: ModelCard
     cost: float
     terms: Mapping[str, float]
     broken: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
 
     @property
     def fallback(self) -> bool:
@@ -138,8 +141,8 @@ def cautions(selection: Selection, volume: Volume | None) -> list[str]:
     Returns
     -------
     list of str
-        On every ``must`` that the card does not pass, on a voxel size that was assumed, and on
-        one that is more than twice or less than half of the card's.
+        On every ``must`` that the card does not pass or the image does not say, on a voxel size
+        that was assumed, and on one that is more than twice or less than half of the card's.
     """
     if volume is None:
         return []
@@ -148,6 +151,9 @@ def cautions(selection: Selection, volume: Volume | None) -> list[str]:
         f"model does not fit: {key} is {facts.get(key)!r}, {card.name} was made for "
         f"{card.describes[key]!r}"
         for key in selection.broken
+    ]
+    lines += [
+        f"{key} assumed: {card.describes[key]}, not given by the file" for key in selection.unknown
     ]
     size = " x ".join(f"{step:g}" for step in volume.spacing)
     if volume.spacing_is_assumed:
@@ -168,18 +174,19 @@ def cautions(selection: Selection, volume: Volume | None) -> list[str]:
 def _judge(card: ModelCard, metadata: Mapping[str, Value], policy: SelectPolicy) -> Selection:
     """Return this card with its cost."""
     terms: dict[str, float] = {}
-    broken = []
+    broken, unknown = [], []
     for key, weight in policy.keys.items():
         if key not in card.describes:
             continue
         if key not in metadata:
             terms[key] = policy.missing
+            unknown += [key] if weight == "must" else []
         elif weight == "must":
             if _distance(metadata[key], card.describes[key]) > 0:
                 broken.append(key)
         else:
             terms[key] = weight * _distance(metadata[key], card.describes[key])
-    return Selection(card, sum(terms.values()), terms, tuple(broken))
+    return Selection(card, sum(terms.values()), terms, tuple(broken), tuple(unknown))
 
 
 def _distance(image: Value, card: Value) -> float:

@@ -179,6 +179,8 @@ def test_a_good_choice_needs_no_caution():
 def test_each_doubt_about_a_choice_is_one_line():
     (line,) = _cautions(_volume(channel="actin"), channel="nucleus")
     assert line == "model does not fit: channel is 'actin', mine was made for 'nucleus'"
+    (line,) = _cautions(_volume(), channel="nucleus")
+    assert line == "channel assumed: nucleus, not given by the file"
     guessed = _volume((1.0, 1.0), spacing_source="assumed")
     (line,) = _cautions(guessed, spacing=(0.1, 0.1))
     assert line == "voxel size assumed: 1 x 1 µm, not given by the file"
