@@ -27,6 +27,10 @@ OPTIONS = {
     "device": "cuda",
     "base_image": "debian:12",
     "spacing": (2.0, 0.5, 0.5),
+    "recursive": True,
+    "channel_index": "DAPI",
+    "frame": 0,
+    "scene": 1,
 }
 
 
@@ -45,11 +49,20 @@ def test_defaults_are_not_repeated():
         ("spacing", "SPACING=2,0.5,0.5"),
         ("settings", "SET='camera.photons=5 output.steps=true'"),
         ("reference", "REFERENCE='real images'"),
+        ("frame", "FRAME=0"),
     ],
 )
 def test_a_limit_and_every_other_option_is_repeated(name, shown):
     options = BenchmarkOptions(dataset="spheroid", **{name: OPTIONS[name]})
     assert shown in command_of(options, "docker")
+
+
+def test_a_flag_is_repeated_as_a_flag_outside_a_checkout(monkeypatch):
+    monkeypatch.setattr(repeat, "CHECKOUT", None)
+    options = BenchmarkOptions(dataset="a", recursive=True, frame=2)
+    assert command_of(options, "process") == (
+        "cytosuite benchmark a --recursive --frame 2 --engine process"
+    )
 
 
 def test_the_engine_that_was_asked_for_is_repeated():

@@ -9,6 +9,7 @@ import tifffile
 from cytosuite.benchmark.data import recipe as module
 from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import DataRequest
+from cytosuite.datasets.folder.part import Part
 from cytosuite.errors import InputError
 from cytosuite.interface import read_case
 from cytosuite.tasks import TASKS
@@ -120,6 +121,36 @@ def test_a_given_voxel_size_is_another_dataset_without_the_note(tmp_path, own):
     dataset = prepare(recipe(str(own), None, 0, (0.5, 0.5)), tmp_path / "runs", 1, _silent)
     assert len(dataset.notes) == 1
     assert dataset.fingerprint != recipe(str(own), None, 0).fingerprint
+
+
+def test_what_a_folder_holds_beside_its_images_is_noted(own):
+    (own / "images" / "c.ims").touch()
+    (own / "images" / "day 2").mkdir()
+    (own / "images" / "a.tif").rename(own / "images" / "day 2" / "ä.tif")
+    (own / "labels" / "a.tif").unlink()
+    found = recipe(str(own))
+    (note,) = found.notes
+    assert note == (
+        "1 image; skipped 2: c.ims (no reader for .ims: save as OME-TIFF), "
+        "day 2/ (a folder: --recursive)."
+    )
+    deep = recipe(str(own), recursive=True)
+    assert [name for name, _ in deep.makers] == ["b", "day 2_ä"]
+    assert deep.fingerprint != found.fingerprint
+
+
+def test_another_channel_is_another_dataset(tmp_path, own):
+    array = np.arange(96, dtype=np.uint8).reshape(2, 6, 8)
+    axes = {"axes": "CYX"}
+    tifffile.imwrite(own / "images" / "b.tif", array, metadata=axes, photometric="minisblack")
+    (own / "images" / "a.tif").unlink()
+    (own / "labels" / "a.tif").unlink()
+    made = [recipe(str(own), part=Part(channel)) for channel in "01"]
+    assert made[0].fingerprint != made[1].fingerprint
+    images = [maker().volume("microscopy-image") for found in made for _, maker in found.makers]
+    np.testing.assert_array_equal([image.array for image in images], array)
+    with pytest.raises(InputError, match="spheroid is simulated: it has one channel"):
+        recipe("spheroid", part=Part("1"))
 
 
 def test_objects_that_are_too_small_are_counted_recorded_and_noted(tmp_path, own):

@@ -1,0 +1,71 @@
+"""Folders, names and parts of files, as an algorithm is applied to them."""
+
+import json
+from io import StringIO
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from cytosuite.benchmark.commands import data as module
+from cytosuite.benchmark.commands.apply import apply
+from cytosuite.benchmark.commands.options import ApplyOptions
+from cytosuite.formats import read, write
+from cytosuite.volume import Volume
+
+
+@pytest.fixture
+def segment(monkeypatch, engine):
+    """Return a function that segments images by the watershed on a fake engine."""
+    monkeypatch.setattr(module, "choose", lambda wanted, device: (engine, "engine: fake"))
+
+    def segment(images, out, console=None, **options):
+        return apply(
+            ApplyOptions(images=images, out=out, algorithm="watershed", **options), console
+        )
+
+    return segment
+
+
+def test_what_is_skipped_stands_on_a_line_and_in_the_summary(tmp_path, segment):
+    images = tmp_path / "images"
+    for name in ("one", "two"):
+        write(images / f"{name}.tif", Volume(np.ones((4, 24, 24), np.uint16), (2.0, 0.5, 0.5)))
+    (images / "a.ims").touch()
+    (images / "sub").mkdir()
+    console = Console(file=StringIO(), width=40)
+    segment([images], tmp_path / "out", console)
+    lines = console.file.getvalue().splitlines()
+    line = (
+        f"{images}: 2 images; skipped 2: a.ims (no reader for .ims: save as OME-TIFF), "
+        "sub/ (a folder: --recursive)"
+    )
+    assert lines[0] == line
+    assert lines.count(line) == 2
+    assert lines[-1] == line
+
+
+def test_names_are_kept_from_a_folder_as_from_a_file(tmp_path, segment):
+    image = Volume(np.ones((4, 24, 24), np.uint16), (2.0, 0.5, 0.5))
+    write(tmp_path / "in" / "größe µ.tif", image)
+    write(tmp_path / "in" / "day 1" / "größe µ.tif", image)
+    found = segment([tmp_path / "in"], tmp_path / "out", recursive=True)
+    assert [result.output.name for result in found] == ["day 1_größe µ.tif", "größe µ.tif"]
+    (alone,) = segment([tmp_path / "in" / "größe µ.tif"], tmp_path / "other")
+    assert alone.output.name == "größe µ.tif"
+
+
+def test_one_channel_and_frame_is_segmented_and_recorded(tmp_path, segment):
+    array = np.zeros((2, 3, 4, 24, 24), np.uint16)
+    array[1, 2, 1:3, 4:8, 4:8] = 100
+    write(tmp_path / "a.tif", Volume(array, (2.0, 0.5, 0.5), "TCZYX"))
+    (refused,) = segment([tmp_path / "a.tif"], tmp_path / "out")
+    assert refused.status == "failed"
+    assert refused.message.endswith("found 3 channels (0, 1, 2); choose one with --channel-index")
+    (found,) = segment([tmp_path / "a.tif"], tmp_path / "out", channel_index="2", frame=1)
+    assert read(found.output).array.max() == 1
+    record = json.loads((tmp_path / "out" / "a.json").read_text())
+    assert record["part"] == {"channel": "2", "frame": 1}
+    (other,) = segment([tmp_path / "a.tif"], tmp_path / "out", channel_index="0", frame=1)
+    assert other.status == "written"
+    assert read(other.output).array.max() == 0
