@@ -75,6 +75,7 @@ KINDS: dict[str, Callable[[Any, Any], Wrong]] = {
     "nm in a field of µm": lambda a, s: Wrong(a, times(s, 1e3)),
     "µm in a field of cm": lambda a, s: Wrong(a, s, unit="cm"),
     "µm in a field of inches": lambda a, s: Wrong(a, s, unit="inch"),
+    "72 dots per inch": lambda a, s: Wrong(a, (1 / 72, 1 / 72, 1 / 72)[-len(s) :], unit="inch"),
     "m in a field of µm": lambda a, s: Wrong(a, times(s, 1e-6), "ome"),
     "x, y, z for z, y, x": lambda a, s: Wrong(a, s[::-1], "json"),
     "step missing": lambda a, s: Wrong(a, s[-2:]),
