@@ -154,11 +154,11 @@ class Builder:
         """
         root, device = self.root, self.device
         inputs = digest([root / BASE_FILE, lock(root, device)], root)
-        wanted = [f"{INPUTS_LABEL}={inputs}"]
-        wanted += [f"{FROM_LABEL}={self.base_image}"] if self.base_image else []
         with daemon_errors("search for the base image"):
-            for image in self.client.images.list(filters={"label": wanted}):
-                for tag in image.tags:
+            # Podman 4.3 finds nothing by two labels at once.
+            for image in self.client.images.list(filters={"label": f"{INPUTS_LABEL}={inputs}"}):
+                fits = self.base_image in (None, image.labels.get(FROM_LABEL))
+                for tag in image.tags if fits else ():
                     if f"/{tag}".rpartition("/cytosuite/")[2].startswith(f"base:{device}-"):
                         image.tag("cytosuite/base", device)
                         return str(tag)

@@ -72,10 +72,8 @@ class Daemon:
         )
 
     def list(self, filters):
-        wanted = [label.split("=", 1) for label in filters["label"]]
-        matches = [
-            t for t, labels in self.stock.items() if all(labels.get(k) == v for k, v in wanted)
-        ]
+        key, value = filters["label"].split("=", 1)  # one: podman finds nothing by two
+        matches = [tag for tag, labels in self.stock.items() if labels.get(key) == value]
         return [self.get(tag) for tag in matches]
 
     def pull(self, name):
