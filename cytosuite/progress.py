@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 EVERY_S = 2.0  # least time between two lines
-LINE = re.compile(r"progress (\d{1,3}) %")
+LINE = re.compile(r"progress ([0-9]{1,3}) %")
 
 _span: ContextVar[tuple[float, float] | None] = ContextVar("span", default=None)
 

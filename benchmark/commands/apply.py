@@ -3,13 +3,13 @@
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rich.console import Console
 
@@ -26,6 +26,7 @@ from cytosuite.benchmark.commands.applied import (
 )
 from cytosuite.benchmark.commands.data import need, start_engine
 from cytosuite.benchmark.commands.options import AUTO, ApplyOptions
+from cytosuite.benchmark.commands.progress import Cases, progress
 from cytosuite.benchmark.data.dataset import Case, make_case
 from cytosuite.benchmark.engines.outcome import Engine
 from cytosuite.benchmark.models import (
@@ -56,8 +57,6 @@ SEGMENT = "segment"  # the task in which an algorithm can be chosen by the image
 def apply(options: ApplyOptions, console: Console | None = None) -> list[Applied]:
     """Run an algorithm on images, and write ``<name>.tif``, ``.json`` and ``.png`` for each.
 
-    Of labels come ``<name>-objects.csv``, and ``objects.csv`` of all images together.
-
     Parameters
     ----------
     options : ApplyOptions
@@ -78,7 +77,8 @@ def apply(options: ApplyOptions, console: Console | None = None) -> list[Applied
     Notes
     -----
     The images become a dataset of the kind ``folder`` in a hidden folder of `out`, and the
-    ordinary run does the rest. Further outputs of a task are ``<name>-<socket>``.
+    ordinary run does the rest. Further outputs of a task are ``<name>-<socket>``; of labels come
+    ``<name>-objects.csv``, and ``objects.csv`` of all images.
     """
     console = console or Console(quiet=True)
     say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
@@ -93,13 +93,7 @@ def apply(options: ApplyOptions, console: Console | None = None) -> list[Applied
     met = {str(found["algorithm"]) for found in before.values() if found} & set(names)
     engine = start_engine(options, sorted(met) if names[1:] else names, console, models)
     keys = _Keys({item.name: _fingerprint(item, options, candidates) for item in items}, engine)
-    results = {
-        item.name: there_already(item, options.out, found)
-        for item in items
-        if (found := before[item.name])
-        and found["algorithm"] in names
-        and found["key"] == keys.of(item.name, found["algorithm"])
-    }
+    results = _there(items, before, set(names), keys, options.out)
     if results:
         say(f"{len(results)} of {len(items)} images are done already")
 
@@ -109,19 +103,34 @@ def apply(options: ApplyOptions, console: Console | None = None) -> list[Applied
         say(f"{len(results)} of {len(items)}: {done.line}")
 
     todo = [item for item in items if item.name not in results]
-    if todo and any(socket.kind == "labels" for socket in TASKS[candidates[0].task].outputs):
-        remove(options.out / FILE)  # of all images, written anew at the end
-    with _workspace(options.out) as folder:
-        chosen = _prepare(todo, folder, candidates, options, models, finish)
+    with _workspace(options.out) as folder, progress(console, "running", minor=True) as step:
+        cases = Cases(step, len(todo))
+        chosen = _prepare(todo, folder, candidates, options, models, finish, cases)
         need(engine, options, list(chosen), console)
         for candidate in candidates:
-            if made := chosen.get(candidate.name):
-                _run(candidate, made, folder, options, engine, keys, finish)
+            _run(candidate, chosen, folder, options, engine, keys, finish, cases)
     join_objects(items, options.out)
     done = [results[item.name] for item in items]
     for line in (*summary(done), *skipped):
         say(line)
     return done
+
+
+def _there(
+    items: Sequence[Item],
+    before: Mapping[str, Mapping[str, Any]],
+    names: Collection[str],
+    keys: "_Keys",
+    out: Path,
+) -> dict[str, Applied]:
+    """Return the results of earlier runs of these algorithms that still hold."""
+    return {
+        item.name: there_already(item, out, found)
+        for item in items
+        if (found := before[item.name])
+        and found["algorithm"] in names
+        and found["key"] == keys.of(item.name, found["algorithm"])
+    }
 
 
 def _items(options: ApplyOptions, task: str) -> tuple[list[Item], list[str]]:
@@ -221,11 +230,15 @@ def _prepare(
     options: ApplyOptions,
     models: Models,
     finish: Callable[[Item, Applied], None],
+    cases: Cases,
 ) -> dict[str, dict[Case, Item]]:
     """Make a case of each image, and return them by the algorithm that is chosen for them."""
     chosen: dict[str, dict[Case, Item]] = {}
     task = TASKS[candidates[0].task]
+    if items and any(socket.kind == "labels" for socket in task.outputs):
+        remove(options.out / FILE)  # of all images, written anew at the end
     for item in items:
+        cases.inside("reading", item.name, None)
         clear(options.out, item.name)
         case = Case(item.name, folder / "cases" / item.name)
         try:
@@ -236,6 +249,7 @@ def _prepare(
             facts = describe(next(iter(inputs.volumes.values()), None), inputs.values)
             algorithm = choose_algorithm(candidates, facts, models)
         except CytosuiteError as error:
+            cases("reading", item.name, "failed")
             finish(item, failed(item, options.out, str(error)))
         else:
             chosen.setdefault(algorithm.name, {})[case] = item
@@ -244,21 +258,24 @@ def _prepare(
 
 def _run(
     algorithm: Manifest,
-    made: Mapping[Case, Item],
+    chosen: Mapping[str, Mapping[Case, Item]],
     folder: Path,
     options: ApplyOptions,
     engine: Engine,
     keys: _Keys,
     finish: Callable[[Item, Applied], None],
+    cases: Cases,
 ) -> None:
     """Run an algorithm on its cases, and write each result as it comes."""
+    made = chosen.get(algorithm.name, {})
     home = folder / "results" / algorithm.name
     job = Job(algorithm, "", home, tuple(made), 0, algorithm.name in engine.models)
 
     def take(name: str, case_name: str, status: str) -> None:
         """Write the result of one image."""
-        del status
+        cases(name, case_name, status)
         case = Case(case_name, folder / "cases" / case_name)
         finish(made[case], write_applied(made[case], case, job, keys.of(case_name, name), options))
 
-    run_job(job, TASKS[algorithm.task], engine, options.limits(algorithm), options.api, take)
+    limits, task = options.limits(algorithm), TASKS[algorithm.task]
+    run_job(job, task, engine, limits, options.api, take, cases.inside)

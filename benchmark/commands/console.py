@@ -45,15 +45,26 @@ def names(text: str | None) -> list[str]:
     return [name.strip() for name in (text or "").split(",") if name.strip()]
 
 
-def pairs(texts: Iterable[str] | None) -> list[str]:
-    """Return settings of parameters, also where several stand in one text.
+def several(texts: Iterable[str] | None) -> list[str]:
+    """Return the names of a comma-separated option that may also be given several times.
 
     Examples
     --------
-    >>> pairs(["image.shape=[9, 50, 50] camera.bits=8", "output.steps=true"])
+    >>> several(["role=a,b", "c"])
+    ['role=a', 'b', 'c']
+    """
+    return [name for text in texts or [] for name in names(text)]
+
+
+def pairs(texts: Iterable[str] | None) -> list[str]:
+    """Return settings of parameters, with commas or spaces between several in one text.
+
+    Examples
+    --------
+    >>> pairs(["image.shape=[9, 50, 50], camera.bits=8", "output.steps=true"])
     ['image.shape=[9, 50, 50]', 'camera.bits=8', 'output.steps=true']
     """
-    between = re.compile(r"\s+(?=[a-z_]+(?:\.[a-z_]+)+\s*=)")
+    between = re.compile(r"[\s,]+(?=[a-z_]+(?:\.[a-z_]+)+\s*=)")
     return [part.strip() for text in texts or [] for part in between.split(text) if part.strip()]
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, ge
 import typer
 
 from cytosuite.benchmark.catalog import workplace
-from cytosuite.benchmark.commands.console import names, numbers, pairs, plain_name
+from cytosuite.benchmark.commands.console import names, numbers, pairs, plain_name, several
 from cytosuite.benchmark.containers.images import Device
 from cytosuite.benchmark.engines.outcome import Api, Limits
 from cytosuite.manifest import AlgorithmManifest
@@ -104,7 +104,7 @@ class DataOptions:
     cases: Annotated[int | None, typer.Option(min=1, help="How many cases to simulate.")] = None
     settings: Annotated[
         list[str],
-        Text(pairs, "Parameters like camera.photons=5, repeatable.", "--set", repeatable=True),
+        Text(pairs, "Parameters: camera.photons=5,camera.bits=8.", "--set", repeatable=True),
     ] = ()  # type: ignore[assignment]
     seed: Annotated[int, typer.Option(min=0, help="Of everything drawn.")] = 0
     workers: Annotated[
@@ -230,7 +230,7 @@ class TrainOptions:
     name: Annotated[str, typer.Option(help="Of the model.")]
     data: Annotated[
         list[str],
-        Text(lambda given: given or (), "More data: role=dataset.", "--data", repeatable=True),
+        Text(several, "More data: role=dataset, comma-separated.", "--data", repeatable=True),
     ] = ()  # type: ignore[assignment]
     steps: Annotated[int | None, typer.Option(min=1, help="Batches.")] = None
     start: Annotated[Path | None, typer.Option("--from", help="Card to start from.")] = None
@@ -242,7 +242,7 @@ class TrainOptions:
     cases: Annotated[int | None, typer.Option(min=1, help="How many cases to simulate.")] = None
     changes: Annotated[
         list[str],
-        Text(pairs, "Parameters like camera.photons=5, repeatable.", "--set", repeatable=True),
+        Text(pairs, "Parameters: camera.photons=5,camera.bits=8.", "--set", repeatable=True),
     ] = ()  # type: ignore[assignment]
     seed: Annotated[int, typer.Option(min=0, help="Of everything drawn.")] = 0
     workers: Annotated[int | None, typer.Option(min=1, help="Processes that simulate.")] = None

@@ -64,7 +64,7 @@ def progress(console: Console, title: str, *, minor: bool = False) -> Iterator[S
     title : str
         Name of the work.
     minor : bool
-        Whether a log needs no line on it unless it takes long.
+        Whether it leaves no trace: a bar goes away, a log gets a line only if it takes long.
     """
     if not console.is_terminal:
         yield _Lines(console, title, minor)
@@ -95,7 +95,7 @@ def progress(console: Console, title: str, *, minor: bool = False) -> Iterator[S
     try:
         yield step
     finally:
-        bar.live.transient = not bar.finished
+        bar.live.transient = minor or not bar.finished
         bar.stop()
 
 

@@ -215,10 +215,15 @@ def _column(name: str, cells: Sequence[Cell]) -> _Column:
         if cell is None or cell == ""
         else number(cell, places)
         if isinstance(cell, float)
-        else " ".join(str(cell).split())
+        else _plain(str(cell))
         for cell in cells
     ]
     return _Column(name, texts, any(isinstance(cell, str) for cell in cells))
+
+
+def _plain(text: str) -> str:
+    """Return text as one line without characters that steer a terminal."""
+    return "".join(sign if sign.isprintable() else " " for sign in text)
 
 
 def _lines(columns: Iterable[_Column]) -> Iterator[str]:

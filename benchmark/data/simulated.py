@@ -13,6 +13,7 @@ from cytosuite.errors import InputError
 from cytosuite.files import digest
 from cytosuite.manifest import DatasetManifest, parse, read_recipe
 
+SET = "--set"  # the option of a user's own settings
 BYSTANDERS = {"calibration", "migration"}  # rooms that no simulation imports
 
 
@@ -56,7 +57,6 @@ def simulated(
         If there is no such size or recipe, or a parameter is not allowed.
     """
     manifests = {name: m for name, m in dataset_manifests().items() if m.kind == "simulated"}
-    own = _settings(settings)
     known = recipes()
     if wanted.split("/")[0] in manifests and "/" in wanted and not Path(wanted).exists():
         pick("recipe", [wanted], known)
@@ -67,14 +67,14 @@ def simulated(
         found = read_recipe(path)
         pick("simulated dataset", [found.dataset], manifests)
         manifest = manifests[found.dataset]
-        values = merged(merged(manifest.parameters, found.parameters), own)
+        values = merged(manifest.parameters, found.parameters)
         home = path.resolve().parent
         return Simulated(
             manifest,
             found.title,
             path.stem,
             cases or found.cases,
-            _checked(path, values, manifest.name, home),
+            _with_settings(path, values, manifest.name, home, settings),
             found.through,
             home / found.reference if found.reference else None,
         )
@@ -84,9 +84,9 @@ def simulated(
     if size not in manifest.sizes:
         pick(f"size of {manifest.name}", [size], manifest.sizes)
     chosen = manifest.sizes[size]
-    values = merged(merged(manifest.parameters, chosen.parameters), own)
+    values = merged(manifest.parameters, chosen.parameters)
     place = f"datasets/{manifest.name}/dataset.toml: sizes.{size}"
-    parameters = _checked(place, values, manifest.name, None)
+    parameters = _with_settings(place, values, manifest.name, None, settings)
     return Simulated(manifest, manifest.title, size, cases or chosen.cases, parameters)
 
 
@@ -133,16 +133,40 @@ def _settings(settings: Sequence[str]) -> dict[str, Any]:
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals:
-            raise InputError(f"a setting must be like camera.photons=5, found {setting!r}")
+            raise InputError(f"--set must be like camera.photons=5, found {setting!r}")
         try:
             found = tomllib.loads(f"{key} = {value}")
         except tomllib.TOMLDecodeError:
             try:
                 found = tomllib.loads(f"{key} = '{value}'")  # a word without quotation marks
             except tomllib.TOMLDecodeError as error:
-                raise InputError(f"setting {setting!r}: {error}") from None
+                raise InputError(f"--set {setting}: {error}") from None
         values = merged(values, found)
     return values
+
+
+def _with_settings(
+    place: Path | str,
+    values: Mapping[str, Any],
+    name: str,
+    folder: Path | None,
+    settings: Sequence[str],
+) -> BaseModel:
+    """Return checked parameters of a size or recipe, with a user's own settings over them."""
+    parameters = _checked(place, values, name, folder)
+    if not settings:
+        return parameters
+    own = _settings(settings)
+    try:
+        return _checked(SET, merged(values, own), name, folder)
+    except InputError as error:
+        # The parameters were right without the settings: one of these is wrong.
+        text = str(error).removeprefix(f"{SET}: ")
+        for setting in settings:
+            key = setting.partition("=")[0].strip()
+            if text.startswith((f"{key}: ", f"{key} ")):
+                raise InputError(f"{SET} {setting}{text.removeprefix(key)}") from None
+        raise InputError(f"{SET} {', '.join(settings)}: {text}") from None
 
 
 def _checked(place: Path | str, values: object, name: str, folder: Path | None) -> BaseModel:

@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from cytosuite.files import atomic
 from cytosuite.metrics.labels.object_table import Columns, object_table
 from cytosuite.volume import Volume
 
+Names = TypeVar("Names", bound=tuple[str, ...])
 FILE = "objects.csv"
 DIGITS = 6  # of a measured number
 
@@ -47,7 +49,7 @@ def write_objects(
         writer.writerows(_rows(table))
 
 
-def joined(columns: Sequence[str], files: Mapping[tuple[str, ...], Path]) -> str:
+def joined(columns: Sequence[str], files: Mapping[Names, Path]) -> str:
     """Return several tables as one CSV text.
 
     Parameters

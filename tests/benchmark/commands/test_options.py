@@ -6,7 +6,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from cytosuite.benchmark.commands.console import names, numbers, pairs
+from cytosuite.benchmark.commands.console import names, numbers, pairs, several
 from cytosuite.benchmark.commands.options import (
     BenchmarkOptions,
     DataOptions,
@@ -52,6 +52,13 @@ def test_texts_are_parsed(run):
     assert (found.sizes, found.words) == ((2.0, 0.5), ["a", "b"])
     assert found.settings == ["x.y=1", "z.w=2"]
     assert found.loud
+
+
+def test_lists_are_written_with_commas_everywhere(run):
+    found, _ = run("here", "--set", "x.y=[1, 2],z.w=2", "--words", "a,b")
+    assert (found.settings, found.words) == (["x.y=[1, 2]", "z.w=2"], ["a", "b"])
+    assert several(["role=a,other=b", "c"]) == ["role=a", "other=b", "c"]  # train --data
+    assert several(None) == []
 
 
 def test_a_missing_argument_is_refused(run):

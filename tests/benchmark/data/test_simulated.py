@@ -89,7 +89,7 @@ def test_all_recipes_that_come_along_can_be_simulated():
         ("missing.toml", {}, "missing.toml: no such file"),
         ("spheroid", {"settings": ["camera.photon=5"]}, "did you mean 'photons'"),
         ("spheroid", {"settings": ["camera.photons"]}, "must be like camera.photons=5"),
-        ("spheroid", {"settings": ["a b=1"]}, "setting 'a b=1'"),
+        ("spheroid", {"settings": ["a b=1"]}, "--set a b=1"),
         ("spheroid", {"settings": ["camera.read_noise=-1"]}, "camera.read_noise"),
         ("spheroid", {"settings": ["optics.attenuation=linear"]}, "'exponential', 'power'"),
         ("spheroid", {"settings": ["tissue.outline=file"]}, "tissue.masks names no file"),
@@ -104,6 +104,23 @@ def test_what_cannot_be_simulated_is_one_clear_line(wanted, options, line):
         simulated(wanted, **options)
     assert line in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("wanted", ["spheroid", "spheroid/hard"])
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        (["camera.photons=5", "camera.bits=99"], "--set camera.bits=99: input should be 8, 12 or"),
+        (["camera.fotons=3"], "--set camera.fotons=3 is not a known key; did you mean 'photons'?"),
+        (["camera={bits=99}"], "--set camera={bits=99}: camera.bits: input should be 8, 12 or 16"),
+        (["camera.bits=8", "output.channel=membrane"], "--set camera.bits=8, output.channel=memb"),
+    ],
+)
+def test_a_wrong_setting_is_named_as_the_user_wrote_it(wanted, settings, line):
+    with pytest.raises(InputError) as caught:
+        simulated(wanted, None, settings=settings)
+    assert str(caught.value).startswith(line)
+    assert ".toml" not in str(caught.value)
 
 
 def test_a_recipe_has_no_sizes(mine):

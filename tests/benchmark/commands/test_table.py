@@ -1,0 +1,124 @@
+import csv
+import io
+import json
+from math import inf, nan
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from cytosuite.benchmark.commands.options import TableOptions
+from cytosuite.benchmark.commands.table import Table, give, show
+from cytosuite.errors import InputError
+
+NAMES = ["case", *(f"metric_{n}" for n in range(20))]
+WIDE = Table(NAMES, [["a", *(n / 20 for n in range(20))], ["b", *[1.0] * 20]])
+
+
+def on_terminal(table, width, **options):
+    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+    show(table, console, **options)
+    return console.file.getvalue().splitlines()
+
+
+def in_pipe(table, **options):
+    console = Console(file=io.StringIO(), width=80)
+    show(table, console, **options)
+    return console.file.getvalue().splitlines()
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_a_terminal_gets_whole_columns_from_the_first_on(width):
+    head, a, b, *rest = on_terminal(WIDE, width)
+    shown = head.split()
+    assert shown == NAMES[: len(shown)]
+    assert len(shown) == 1 + (width - 4) // 10
+    assert a.split() == ["a", *(f"{n / 20:.3f}" for n in range(len(shown) - 1))]
+    assert all(len(line) <= width for line in (head, a, b))
+    assert " ".join(rest).startswith(f"not shown: {NAMES[len(shown)]}, ")
+    assert "--wide" in " ".join(rest)
+
+
+def test_nothing_is_cut_in_a_pipe_or_when_all_is_asked_for():
+    for lines in (in_pipe(WIDE), on_terminal(WIDE, 80, wide=True)):
+        assert lines[0].split() == NAMES
+        assert lines[1].split()[-1] == "0.950"
+        assert len(lines) == 3
+        assert lines[0] == lines[0].rstrip()
+
+
+def test_the_main_columns_are_enough_until_all_are_asked_for():
+    table = Table(NAMES, WIDE.rows, main=3)
+    assert in_pipe(table)[0].split() == NAMES[:3]
+    assert in_pipe(table, wide=True)[0].split() == NAMES
+    assert on_terminal(table, 500)[-1].startswith("not shown: metric_2, metric_3, metric_4")
+    assert "and 12 more" in on_terminal(table, 500)[-1]
+    assert table.csv().splitlines()[0].split(",") == NAMES
+
+
+def test_the_keys_and_one_value_are_shown_however_narrow_it_is():
+    table = Table(["rank", "algorithm", "SEG", "DET"], [[1, "x" * 70, 0.5, 0.25]], keys=2)
+    lines = on_terminal(table, 40)
+    assert lines[0].split() == ["rank", "algorithm", "SEG"]
+    assert "".join(lines).count("x") == 70  # folded, not cut
+    assert "0.500" in lines[1]
+
+
+def test_sentences_are_folded():
+    table = Table(["name", "purpose"], [["a", "word " * 40]])
+    lines = on_terminal(table, 60)
+    assert "".join(lines).count("word") == 40
+    assert max(map(len, lines)) <= 60
+    assert len(in_pipe(table)) == 2
+
+
+def test_decimals_are_fixed_within_a_column():
+    rows = [["a", 1.0, 366.0, 0.00042, 3], ["b", 0.5, 2.5, 0.0001, 12], ["c", nan, inf, 0.0, None]]
+    lines = in_pipe(Table(["case", "SEG", "count", "small", "n"], rows))
+    assert [line.split() for line in lines[1:]] == [
+        ["a", "1.000", "366.0", "0.000420", "3"],
+        ["b", "0.500", "2.5", "0.000100", "12"],
+        ["c", "-", "inf", "0.000000", "-"],
+    ]
+    assert len({len(line) for line in lines}) == 1  # right-justified
+
+
+def test_columns_without_a_value_are_left_out_but_stay_in_the_file():
+    table = Table(["case", "SEG", "low"], [["a", 0.5, nan], ["b", 0.25, None]])
+    assert in_pipe(table)[0].split() == ["case", "SEG"]
+    assert table.csv() == "case,SEG,low\na,0.5,\nb,0.25,\n"
+    assert table.records() == [{"case": "a", "SEG": 0.5}, {"case": "b", "SEG": 0.25}]
+
+
+def test_cells_are_text_and_not_markup():
+    table = Table(["case"], [["[mean]"], ["[/bold]"], ["\x1b[2Ja\nb"]])
+    assert "[mean]" in in_pipe(table)[1]
+    assert "[/bold]" in on_terminal(table, 80)[2]
+    assert len(in_pipe(table)) == 4
+    assert "\x1b" not in "".join(in_pipe(table) + on_terminal(table, 80))
+
+
+def test_a_wide_character_takes_two_cells():
+    lines = in_pipe(Table(["case", "SEG"], [["細胞", 0.5], ["abcd", 0.25]]))
+    assert lines[1:] == ["細胞  0.500", "abcd  0.250"]
+
+
+def test_files_are_written_in_full(tmp_path, capsys):
+    console = Console(file=io.StringIO(), width=80)
+    options = TableOptions(csv=tmp_path / "t.csv", json=tmp_path / "t.json")
+    give(WIDE, options, console)
+    assert len(list(csv.DictReader((tmp_path / "t.csv").read_text().splitlines()))) == 2
+    assert json.loads((tmp_path / "t.json").read_text())[0]["metric_19"] == 0.95
+    assert "metric_19" in console.file.getvalue()
+    assert capsys.readouterr().out == ""
+
+
+def test_stdout_holds_data_alone_if_it_is_asked_for(capsys):
+    console = Console(file=io.StringIO(), width=80)
+    give(WIDE, TableOptions(csv=Path("-")), console)
+    assert capsys.readouterr().out == WIDE.csv()
+    give(WIDE, TableOptions(json=Path("-")), console, {"own": 1})
+    assert json.loads(capsys.readouterr().out) == {"own": 1}
+    assert console.file.getvalue() == ""
+    with pytest.raises(InputError, match="expected one of them on stdout"):
+        give(WIDE, TableOptions(json=Path("-"), csv=Path("-")), console)
