@@ -19,6 +19,7 @@ from cytosuite.datasets.calibration.compare import (
 from cytosuite.datasets.calibration.fit import Fit, Simulate, Stack, draw, fit, statistics_of
 from cytosuite.datasets.calibration.knobs import nested
 from cytosuite.datasets.calibration.measure import Labels, StackStatistics, measure
+from cytosuite.datasets.calibration.realism import Judgement, judge
 from cytosuite.datasets.calibration.start import Start, start
 from cytosuite.datasets.calibration.toml_text import to_toml
 from cytosuite.datasets.calibration.unannotated import segment
@@ -29,21 +30,24 @@ from cytosuite.files import atomic, digest, write_json
 from cytosuite.volume import Volume
 
 LABELS = "instance-labels"
-MARGIN = 0.25
+AT_LIMIT = "{} is at the end of what is allowed"
 HELD_OUT = 1_000_003  # seeds of the stacks that a fit is judged by, apart from those of the fit
-GROWS = -0.002  # dimming per µm below which the objective is taken to be on the other side
 
 
 class Real(NamedTuple):
-    """The real stacks and their statistics; `turned`: z was turned over."""
+    """The real stacks and their statistics."""
 
     folder: str
     names: list[str]
     stacks: list[tuple[Volume, Labels | None]]
     digest: str
-    turned: bool
     statistics: StackStatistics
     begin: Start
+
+    @property
+    def images(self) -> list[Volume]:
+        """The stacks without their labels."""
+        return [image for image, _ in self.stacks]
 
     @property
     def notes(self) -> list[str]:
@@ -56,8 +60,8 @@ def calibrate(
     real: Path,
     out: Path,
     *,
-    rounds: int = 10,
-    cases: int = 6,
+    rounds: int = 12,
+    cases: int = 12,
     seed: int = 0,
     pattern: str = "*",
     spacing: tuple[float, ...] | None = None,
@@ -76,7 +80,8 @@ def calibrate(
         The recipe, ``.toml``. With the same stem: ``.json`` (measured statistics, digest of the
         files, table before and after), ``.md`` (the table) and ``.png`` (see `draw_strip`).
     rounds, cases, seed : int
-        Number of rounds, stacks simulated in each, and the seed of all chance.
+        Number of rounds, stacks simulated in each, and the seed of all chance. What the fit does
+        not catch is said, and stands in the recipe's head.
     pattern : str
         Names of the images to use, without suffix (``ix71_*``). Where some are annotated, only
         these; else objects are found by threshold in real and simulated images alike.
@@ -99,13 +104,17 @@ def calibrate(
     for note in found.notes:
         say(f"note: {note}")
     effort = {"rounds": rounds, "cases": cases, "seed": seed}
-    fitted = fit(found.statistics, found.begin, simulate, **effort, margin=MARGIN, say=say)
+    fitted = fit(found.statistics, found.begin, simulate, **effort, say=say)
     count = max(cases, len(found.stacks))
     after, later, rows = _try(simulate, found, fitted, seed + HELD_OUT, count, say)
-    _write(dataset, out, found, fitted, later, rows, seed)
+    judged = judge((found.images, found.statistics), ([image for image, _ in after], later))
+    judged = replace(judged, poor=(*judged.poor, *map(AT_LIMIT.format, fitted.limits)))
+    _write(dataset, out, found, fitted, later, (rows, judged), seed)
     if draw_strip:
         draw_strip(out.with_suffix(".png"), [_labelled(*stack) for stack in found.stacks], after)
     say("likeness to the real stacks: {:.2f} before, {:.2f} after".format(*mean_scores(rows)))
+    for line in judged.poor:
+        say(f"warning: poor fit: {line}")
     say(f"recipe: {out}")
     return out
 
@@ -139,7 +148,7 @@ def simulator(dataset: str) -> Simulate:
 
 
 def _read(folder: Path, pattern: str, spacing: tuple[float, ...] | None) -> Real:
-    """Return the real stacks of matching names, light dimming along z as in a simulation."""
+    """Return the real stacks of matching names."""
     items = [i for i in collect(folder).items if fnmatchcase(i.name, pattern)]
     if not items:
         raise InputError(f"{folder}: no image is named like {pattern!r}")
@@ -163,24 +172,14 @@ def _read(folder: Path, pattern: str, spacing: tuple[float, ...] | None) -> Real
                 f"{stacks[0][0].spacing}; calibrate one kind of images at a time (pattern)"
             )
     measured = measure(stacks)
-    turned = measured.median("dimming") < GROWS
-    if turned:
-        stacks = [
-            (replace(image, array=image.array[::-1]), None if labels is None else labels[::-1])
-            for image, labels in stacks
-        ]
-        measured = measure(stacks)
-        note = "light grows along z: stacks were turned over, the objective at the first plane"
-        measured = replace(measured, notes=(*measured.notes, note))
     files = [path for item in items for path in (item.image, *item.files.values())]
     return Real(
         folder.resolve().name,
         [item.name for item in items],
         stacks,
         digest(files, folder),
-        turned,
         measured,
-        start(measured, [image for image, _ in stacks], MARGIN),
+        start(measured, [image for image, _ in stacks]),
     )
 
 
@@ -220,11 +219,11 @@ def _write(
     real: Real,
     fitted: Fit,
     later: StackStatistics,
-    rows: Sequence[Row],
+    found: tuple[Sequence[Row], Judgement],
     seed: int,
 ) -> None:
     """Write recipe, record and table."""
-    count = len(real.names)
+    (rows, judged), count = found, len(real.names)
     recipe = {
         "dataset": dataset,
         "title": f"Like {real.folder}",
@@ -236,7 +235,6 @@ def _write(
         "folder": real.folder,
         "files": real.names,
         "sha256": real.digest,
-        "turned_over": real.turned,
         "seed": seed,
         "rounds": len(fitted.misfits),
         "misfits": [
@@ -246,16 +244,19 @@ def _write(
         "notes": real.notes,
         "real": for_json(facts_of(real.statistics)),
         "simulated": for_json(facts_of(later)),
+        "realism": for_json({"floor": judged.floor._asdict(), "after": judged.after._asdict()}),
+        "poor": list(judged.poor),
         "table": [for_json(row._asdict()) for row in rows],
     }
     head = [
         f"Calibrated on {count} stacks of {real.folder}; comments: statistics measured there,",
         "median (10 % to 90 %) over stacks. Record, table and picture lie next to this file.",
         *(f"Note: {note}" for note in real.notes),
+        *(f"Poor fit: {line}" for line in judged.poor),
     ]
     comments = {f"parameters.{key}": text for key, text in fitted.comments.items()}
     write_json(out.with_suffix(".json"), record)
     with atomic(out.with_suffix(".md")) as temporary:
-        temporary.write_text(as_text(rows) + "\n", encoding="utf-8")
+        temporary.write_text(f"{judged.as_text()}\n\n{as_text(rows)}\n", encoding="utf-8")
     with atomic(out) as temporary:
         temporary.write_text(to_toml(recipe, comments, head), encoding="utf-8")

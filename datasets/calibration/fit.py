@@ -1,32 +1,34 @@
 """Turn the knobs of a simulator until its images measure like real ones.
 
-In the first half of the rounds each simulated stack stands for one real stack: it differs from the
-middle of all in each parameter as that real stack does in the statistic the parameter moves. In
-the second half stacks are drawn from the ranges that become the recipe. A knob is turned by the
-damped difference between both sides: simulated moments, with the same measuring code on both sides
-and the same seeds in every round.
+In every round stacks are drawn from the ranges that become the recipe, evenly over each of them (a
+Latin hypercube), and measured by the code that measured the real ones. Three moments of each
+statistic are then brought together: its level, its spread between stacks, and, for size and
+brightness of nuclei, its trend with their number. A knob is turned by the damped difference.
 
 References
 ----------
 McFadden, A method of simulated moments, Econometrica 57 (1989), doi:10.2307/1913621.
+McKay, Beckman and Conover, Technometrics 21 (1979), doi:10.1080/00401706.1979.10489755.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import exp, inf, isfinite, log, nan, pi
+from math import isfinite, log, nan, sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import optimize
 
-from cytosuite.datasets.calibration.knobs import KNOBS, Knob, nested
+from cytosuite.datasets.calibration.knobs import FILLED, KNOBS, Knob, nested
 from cytosuite.datasets.calibration.measure import (
     VOLUME_STATISTICS,
+    Floats,
     Labels,
     StackStatistics,
-    finite_median,
     measure,
 )
 from cytosuite.datasets.calibration.start import Start, short
+from cytosuite.datasets.spheroid.parameters import LOGARITHMIC, TYPICAL
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
 
@@ -35,11 +37,19 @@ Simulate = Callable[[Mapping[str, Any], int], Stack]
 Values = dict[str, float]
 
 DAMPING = 0.7
-FEWEST = 8  # stacks drawn from ranges in a round
-LEAST = log(1.25)  # half-width of a range whatever the real stacks say
-DENSEST = 0.36  # share of the tissue that nuclei may take before it is made wider
+CALM = 3.0  # rounds after half of them, in which the damping doubles
+WIDER = 1.5  # by which a range is widened or narrowed in a round, at most
+LEAST_TREND = 3  # stacks that make a trend
 TIGHTER = 0.7  # gap between nuclei where some draws found no room
-WIDER, TRIES = 1.12, 6  # tissue in which nuclei find no room is tried again so much wider
+COUNTED = "tissue.n_nuclei"
+
+
+class Moments(NamedTuple):
+    """Level, spread between stacks, and trend with ln(number of objects) of a statistic."""
+
+    level: float
+    spread: float
+    trend: float = nan
 
 
 class Fit(NamedTuple):
@@ -52,12 +62,15 @@ class Fit(NamedTuple):
     comments : dict of str to str
         Where each value comes from, by dotted name below ``parameters``.
     misfits : tuple of dict of str to float
-        For each round and parameter: real minus simulated statistic, on its scale.
+        For each round and parameter: real minus simulated level of its statistic, on its scale.
+    limits : tuple of str
+        Parameters that the fit left at an end of what is allowed.
     """
 
     parameters: dict[str, dict[str, Any]]
     comments: dict[str, str]
     misfits: tuple[Values, ...]
+    limits: tuple[str, ...] = ()
 
 
 def fit(
@@ -65,10 +78,9 @@ def fit(
     begin: Start,
     simulate: Simulate,
     *,
-    rounds: int = 10,
-    cases: int = 6,
+    rounds: int = 12,
+    cases: int = 12,
     seed: int = 0,
-    margin: float = 0.25,
     say: Callable[[str], None] = lambda _: None,
 ) -> Fit:
     """Return parameters with which a simulator's images measure like real ones.
@@ -80,9 +92,8 @@ def fit(
     simulate : callable
         ``simulate(parameters, seed)`` returns a stack and its labels.
     rounds, cases, seed, say
-        See `datasets.calibration.calibrate.calibrate`; the round with the smallest misfit counts.
-    margin : float
-        Share by which ranges go beyond the 10 % and 90 % quantiles of the real stacks.
+        See `cytosuite.datasets.calibration.calibrate.calibrate`. Each round has other seeds, and
+        the second half of the rounds ever smaller turns, which average over them.
 
     Raises
     ------
@@ -91,36 +102,33 @@ def fit(
     """
     if rounds < 1 or cases < 1:
         raise InputError(f"calibration: needs a round and a case, found {rounds} and {cases}")
-    task = _Task(real, begin, simulate, _knobs(begin), cases, seed, margin)
-    places = {knob.parameter: knob.place(begin.centres[knob.parameter]) for knob in task.knobs}
-    paired = (rounds + 1) // 2
+    task = _Task(real, begin, simulate, _knobs(begin), cases, seed)
+    state = task.first()
     misfits: list[Values] = []
-    best, least = dict(places), inf
-    for number in range(1, rounds + 1):
-        if number == paired + 1:
-            least = inf  # only now do misfits tell of the recipe
-        missing, refused = (task.of_pairs if number <= paired else task.of_draws)(places)
+    for number in range(rounds):
+        stacks, refused = task.drawn(state, number)
+        found = statistics_of(real, stacks, begin.fixed.get("camera.offset"))
+        damping = DAMPING / (1 + max(0.0, number - rounds / 2) / CALM)
+        missing = task.turn(state, found, damping)
         misfits.append(missing)
         known = [(k, m) for k in task.knobs if isfinite(m := missing[k.parameter])]
-        total = float(np.mean([abs(m / k.response) / k.step for k, m in known] or [0.0]))
-        say(f"round {number} of {rounds}: " + _in_words(known))
-        if total + refused < least:
-            best, least = dict(places), total + refused
-        for knob, value in known:
-            turn = float(np.clip(DAMPING * value / knob.response, -knob.step, knob.step))
-            there = knob.place(knob.value(places[knob.parameter]))
-            places[knob.parameter] = knob.place(knob.value(there + turn))
-        if refused and "tissue.gap_um" in places:
-            places["tissue.gap_um"] *= TIGHTER
-    return task.result(best, tuple(misfits))
+        say(f"round {number + 1} of {rounds}: " + _in_words(known))
+        if refused and "tissue.gap_um" in state.places:
+            state.places["tissue.gap_um"] *= TIGHTER
+    return task.result(state, tuple(misfits))
 
 
 def _knobs(begin: Start) -> tuple[Knob, ...]:
-    """Return the knobs of the parameters to fit; those of photons count in the camera's gain."""
+    """Return the knobs of the parameters to fit, with their responses in these stacks."""
     gain = float(begin.fixed.get("camera.gain", 1.0))
+    turned = begin.fixed.get("optics.objective") == "last"
+    responses = {"camera.background_photons": gain}
+    if turned:  # parameters count from the objective
+        responses |= {"optics.attenuation_um": -1.0, "tissue.middle": -1.0}
+    every = KNOBS if COUNTED in begin.centres else (*KNOBS, FILLED)
     return tuple(
-        replace(knob, response=gain) if knob.parameter == "camera.background_photons" else knob
-        for knob in KNOBS
+        replace(knob, response=responses.get(knob.parameter, knob.response))
+        for knob in {knob.parameter: knob for knob in every}.values()
         if knob.parameter in begin.centres
     )
 
@@ -145,11 +153,18 @@ def draw(
     InputError
         If all are refused: the simulator's last reason.
     """
+    return draws(simulate, [parameters] * len(seeds), seeds)
+
+
+def draws(
+    simulate: Simulate, recipes: Sequence[Mapping[str, Any]], seeds: Sequence[int]
+) -> tuple[list[Stack], int]:
+    """Return a stack of each recipe with its seed, and the number of those without room."""
     stacks: list[Stack] = []
     refused = 0
-    for seed in seeds:
+    for recipe, seed in zip(recipes, seeds, strict=True):
         try:
-            stacks.append(simulate(parameters, seed))
+            stacks.append(simulate(recipe, seed))
         except InputError:
             refused += 1
             if refused == len(seeds):
@@ -172,6 +187,63 @@ def statistics_of(
     return measure(stacks if real.annotated else [(image, None) for image, _ in stacks], dark=dark)
 
 
+def moments(knob: Knob, statistics: StackStatistics) -> Moments:
+    """Return level, spread and trend of a knob's statistic over stacks, on its scale.
+
+    The level is half-way between mean and median: ranges are drawn from evenly, and real stacks
+    seldom lie even. The level of the number of objects is that of their mean; with a trend it is
+    the trend's at 20 objects, and the spread that about the trend.
+    """
+    values = np.array([knob.seen_at(float(v)) for v in statistics.volumes[knob.statistic]])
+    crowd = np.log(np.maximum(statistics.volumes["objects"], 1) / TYPICAL)
+    known = np.isfinite(values)
+    values, crowd = values[known], crowd[known]
+    if not values.size:
+        return Moments(nan, nan)
+    spread = float(values.std(ddof=1)) if values.size > 1 else nan
+    if knob.parameter == COUNTED:
+        return Moments(log(np.exp(values).mean()), spread)
+    if knob.crowd and values.size >= LEAST_TREND and np.ptp(crowd) > log(2):
+        trend, level = np.polyfit(crowd, values, 1)
+        rest = values - np.polyval((trend, level), crowd)
+        return Moments(float(level), float(sqrt((rest**2).sum() / (rest.size - 2))), float(trend))
+    return Moments(float(np.median(values) + values.mean()) / 2, spread)
+
+
+def nearest_range(values: Floats) -> tuple[float, float]:
+    """Return the ends of the log-uniform distribution nearest to positive values.
+
+    Nearest in the first Wasserstein distance: the mean difference of sorted values and quantiles.
+
+    Examples
+    --------
+    >>> low, high = nearest_range(np.geomspace(2, 50, 1001))
+    >>> round(low), round(high)
+    (2, 50)
+    """
+    found = np.sort(values)
+    shares = (np.arange(found.size) + 0.5) / found.size
+
+    def distance(ends: Floats) -> float:
+        """Return the distance to the distribution between exp(middle -+ exp(half))."""
+        quantiles = np.exp(ends[0] + (2 * shares - 1) * np.exp(ends[1]))
+        return float(np.abs(quantiles - found).mean())
+
+    logs = np.log(found)
+    guess = [logs.mean(), log(max(sqrt(3) * logs.std(), 1e-3))]
+    middle, half = optimize.minimize(distance, guess, method="Nelder-Mead").x
+    return float(np.exp(middle - np.exp(half))), float(np.exp(middle + np.exp(half)))
+
+
+@dataclass(slots=True)
+class _State:
+    """Where the knobs stand: middle and half-width of ranges on their scales, and exponents."""
+
+    places: Values
+    halves: Values
+    crowds: Values
+
+
 @dataclass(frozen=True, slots=True)
 class _Task:
     """Everything that stays the same in all rounds."""
@@ -182,41 +254,84 @@ class _Task:
     knobs: tuple[Knob, ...]
     cases: int
     seed: int
-    margin: float
 
-    def of_pairs(self, places: Values) -> tuple[Values, int]:
-        """Return real minus simulated statistics, in the median over pairs of stacks."""
-        order = np.argsort(self.real.volumes["objects"], kind="stable")
-        chosen = (np.arange(self.cases) + 0.5) / self.cases * len(order)  # few objects to many
-        missing = []
-        for case, index in enumerate(order[chosen.astype(int)]):
-            stack = self._simulated(self._like(places, index), self.seed + 1000 * case)
-            found = self._measured([stack])
-            missing.append(
-                [
-                    knob.seen_at(float(self.real.volumes[knob.statistic][index]))
-                    - knob.seen_at(found.median(knob.statistic))
-                    for knob in self.knobs
-                ]
-            )
-        medians = map(finite_median, np.array(missing).T)
-        return {knob.parameter: found for knob, found in zip(self.knobs, medians, strict=True)}, 0
-
-    def of_draws(self, places: Values) -> tuple[Values, int]:
-        """Return real minus drawn statistics, and the number of refused draws."""
-        seeds = [self.seed + 1000 * case for case in range(max(self.cases, FEWEST))]
-        stacks, refused = draw(self.simulate, self.result(places, ()).parameters, seeds)
-        found = self._measured(stacks)
-        missing = {k.parameter: _middle(k, self.real) - _middle(k, found) for k in self.knobs}
-        return missing, refused
-
-    def result(self, places: Values, misfits: tuple[Values, ...]) -> Fit:
-        """Return the fitted parameters as ranges, with their sources."""
-        values: dict[str, Any] = dict(self.begin.fixed)
-        comments = dict(self.begin.sources)
+    def first(self) -> _State:
+        """Return the first estimates."""
+        places = {k.parameter: k.place(self.begin.centres[k.parameter]) for k in self.knobs}
+        halves, crowds = {}, {}
         for knob in self.knobs:
-            name, place = knob.parameter, places[knob.parameter]
-            values[name] = self._range(knob, place) if knob.ranged else short(knob.value(place))
+            found = moments(knob, self.real)
+            half = sqrt(3) * found.spread / abs(knob.response)
+            if knob.ranged:
+                halves[knob.parameter] = min(half, knob.widest) if isfinite(half) else 0.0
+            if knob.crowd and COUNTED in places:
+                trend = found.trend if isfinite(found.trend) else 0.0
+                crowds[knob.crowd] = max(-trend / knob.response, 0.0)
+        if COUNTED in places:
+            ends = nearest_range(self.real.volumes["objects"].clip(1))
+            low, high = (log(end) for end in ends)
+            places[COUNTED], halves[COUNTED] = (low + high) / 2, (high - low) / 2
+        return _State(places, halves, crowds)
+
+    def ends(self, knob: Knob, state: _State) -> tuple[float, float]:
+        """Return the range of a parameter; of one that is no range, its value twice."""
+        place, half = state.places[knob.parameter], state.halves.get(knob.parameter, 0.0)
+        low, high = sorted(knob.value(place + way * half) for way in (-1, 1))
+        return low, high
+
+    def drawn(self, state: _State, number: int) -> tuple[list[Stack], int]:
+        """Return stacks drawn evenly from all ranges, and the number of refused draws."""
+        rng = np.random.default_rng([self.seed, number])
+        columns = {}
+        for knob in self.knobs:
+            low, high = self.ends(knob, state)
+            share = (rng.permutation(self.cases) + 0.5) / self.cases
+            even = knob.parameter.split(".")[1] not in LOGARITHMIC
+            column = low + (high - low) * share if even else low * (high / low) ** share
+            columns[knob.parameter] = column.round().astype(int) if _whole(knob) else column
+        fixed = {**self.begin.fixed, **state.crowds}
+        recipes = [
+            nested({**fixed, **{name: column[case].item() for name, column in columns.items()}})
+            for case in range(self.cases)
+        ]
+        seeds = [self.seed + 1000 * (number * self.cases + case) for case in range(self.cases)]
+        return draws(self.simulate, recipes, seeds)
+
+    def turn(self, state: _State, found: StackStatistics, damping: float) -> Values:
+        """Turn the knobs in place by the differences of moments; return those of the levels."""
+        missing = {}
+        for knob in self.knobs:
+            name, real, simulated = knob.parameter, moments(knob, self.real), moments(knob, found)
+            missing[name] = real.level - simulated.level
+            if isfinite(missing[name]):
+                turn = damping * missing[name] / knob.response
+                there = knob.place(knob.value(state.places[name]))
+                step = float(np.clip(turn, -knob.step, knob.step))
+                state.places[name] = knob.place(knob.value(there + step))
+            if name in state.halves and name != COUNTED:
+                factor = real.spread / simulated.spread if simulated.spread > 0 else nan
+                if isfinite(factor):
+                    half = state.halves[name] * float(np.clip(factor, 1 / WIDER, WIDER)) ** damping
+                    state.halves[name] = min(half, knob.widest)
+            if knob.crowd in state.crowds and isfinite(simulated.trend):
+                more = damping * (real.trend - simulated.trend) / knob.response
+                state.crowds[knob.crowd] = float(np.clip(state.crowds[knob.crowd] - more, 0, 1))
+        return missing
+
+    def result(self, state: _State, misfits: tuple[Values, ...]) -> Fit:
+        """Return the fitted parameters as ranges, with their sources."""
+        values: dict[str, Any] = {
+            **self.begin.fixed,
+            **{k: short(v) for k, v in state.crowds.items()},
+        }
+        comments, limits = dict(self.begin.sources), []
+        for knob in self.knobs:
+            name = knob.parameter
+            low, high = self.ends(knob, state)
+            ends = [round(low), round(high)] if _whole(knob) else [short(low), short(high)]
+            values[name] = ends if name in state.halves else ends[0]
+            if knob.bounded and not knob.low < knob.value(state.places[name]) < knob.high:
+                limits.append(name)
             low, median, high = (self.real.quantile(knob.statistic, q) for q in (0.1, 0.5, 0.9))
             meaning = VOLUME_STATISTICS[knob.statistic].split(",")[0]
             comments[name] = (
@@ -224,83 +339,11 @@ class _Task:
                 if isfinite(median)
                 else f"{knob.statistic} could not be measured: first estimate"
             )
-        if "tissue.n_nuclei" in places:
-            dense = []
-            for index in range(len(self.real.volumes["objects"])):
-                row = self._like(places, index)
-                tissue = pi / 6 * row["tissue.width_um"] ** 3 * row["tissue.flattening"]
-                dense.append(_nuclear_volume(row) / tissue)
-            low, high = (float(np.quantile(dense, share)) for share in (0.1, 0.9))
-            values["tissue.volume_fraction"] = [
-                short(max(low / (1 + self.margin), 0.005)),
-                short(min(high * (1 + self.margin), 0.45)),
-            ]
-            # Large nuclei are few, small ones many: numbers of their own would not fit the tissue.
-            values["tissue.n_nuclei"] = "auto"
-            comments["tissue.volume_fraction"] = comments["tissue.n_nuclei"]
-            comments["tissue.n_nuclei"] = "follows from volume_fraction, width_um and diameter_um"
-        return Fit(nested(values), comments, misfits)
-
-    def _measured(self, stacks: Sequence[Stack]) -> StackStatistics:
-        """Return the statistics of simulated stacks."""
-        return statistics_of(self.real, stacks, self.begin.fixed.get("camera.offset"))
-
-    def _simulated(self, values: Values, seed: int, tries: int = TRIES) -> Stack:
-        """Return a simulated stack; tissue that is too tight for its nuclei is made wider."""
-        try:
-            return self.simulate(nested({**self.begin.fixed, **values}), seed)
-        except InputError:
-            if tries == 1 or "tissue.width_um" not in values:
-                raise
-        wider = values | {"tissue.width_um": values["tissue.width_um"] * WIDER}
-        return self._simulated(wider, seed, tries - 1)
-
-    def _like(self, places: Values, index: int) -> Values:
-        """Return the parameters of the simulated stack that stands for a real one."""
-        values = {
-            knob.parameter: knob.value(places[knob.parameter] + self._shift(knob, index))
-            for knob in self.knobs
-        }
-        if "tissue.n_nuclei" in values:
-            values["tissue.n_nuclei"] = max(round(values["tissue.n_nuclei"]), 1)
-            ball = pi * DENSEST * values["tissue.flattening"]
-            tightest = (_nuclear_volume(values) * 6 / ball) ** (1 / 3)
-            values["tissue.width_um"] = max(values["tissue.width_um"], tightest)
-        return values
-
-    def _shift(self, knob: Knob, index: int) -> float:
-        """Return the distance of a real stack from the middle, on the scale of a parameter."""
-        middle = knob.seen_at(self.real.median(knob.statistic))
-        own = knob.seen_at(float(self.real.volumes[knob.statistic][index]))
-        shift = (own - middle) / knob.response
-        return shift if knob.ranged and isfinite(shift) else 0.0
-
-    def _range(self, knob: Knob, place: float) -> list[float]:
-        """Return the range of a parameter over the real stacks, widened by the margin."""
-        shifts = [self._shift(knob, index) for index in range(len(self.real.volumes["objects"]))]
-        ends = [knob.value(place + float(np.quantile(shifts, share))) for share in (0.1, 0.9)]
-        low, high = min(ends), max(ends)
-        if low > 0:
-            middle, half = log(low * high) / 2, log(high / low) / 2
-            half = min(max(half * (1 + self.margin), LEAST), knob.widest)
-            low, high = exp(middle - half), exp(middle + half)
-        else:
-            high += self.margin * (high - low)
-        return [short(max(low, knob.low)), short(min(high, knob.high))]
+            if knob.crowd in state.crowds:
+                comments[knob.crowd] = f"trend of {knob.statistic} with the number of objects"
+        return Fit(nested(values), comments, misfits, tuple(limits))
 
 
-def _middle(knob: Knob, statistics: StackStatistics) -> float:
-    """Return the middle of stacks on the scale of a statistic: half-way between mean and median.
-
-    Ranges are drawn from evenly, and real stacks seldom lie even; by the median alone one end of
-    a range would be far out.
-    """
-    places = [knob.seen_at(float(value)) for value in statistics.volumes[knob.statistic]]
-    finite = [place for place in places if isfinite(place)]
-    return float(np.median(finite) + np.mean(finite)) / 2 if finite else nan
-
-
-def _nuclear_volume(values: Values) -> float:
-    """Return the volume of all nuclei in µm³."""
-    spread = np.exp(4.5 * values["nucleus.diameter_spread"] ** 2)
-    return float(values["tissue.n_nuclei"] * pi / 6 * values["nucleus.diameter_um"] ** 3 * spread)
+def _whole(knob: Knob) -> bool:
+    """Return whether a parameter is a number of things."""
+    return knob.parameter == COUNTED

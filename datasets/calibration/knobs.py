@@ -34,6 +34,8 @@ class Knob:
         Largest change in a round, on the parameter's scale.
     ranged : bool
         Whether the parameter is a range: stacks then differ in it as the real ones do.
+    crowd : str
+        Exponent by which the parameter falls with the number of nuclei, if there is one.
     widest : float
         Largest half-width of the range, on the logarithmic scale: larger differences between
         stacks of one microscope are mostly the uncertainty of the statistic.
@@ -49,6 +51,12 @@ class Knob:
     step: float = 0.5
     ranged: bool = True
     widest: float = 1.5
+    crowd: str = ""
+
+    @property
+    def bounded(self) -> bool:
+        """Whether an end of the limits says that the data ask for more; 0 is an end of all."""
+        return self.low > 0
 
     def place(self, value: float) -> float:
         """Return the place of a value of the parameter on its scale."""
@@ -68,29 +76,35 @@ class Knob:
 
 
 KNOBS = (
-    Knob("camera.photons", "signal", 1.0, 0.2, 1e5),
+    Knob("camera.photons", "signal", 1.0, 0.2, 1e5, crowd="camera.fading"),
     Knob("camera.background_photons", "far", 1.0, 0.0, 1e4, scale="plain", seen="plain", step=5.0),
-    Knob("nucleus.diameter_um", "volume_um3", 3.0, 1.5, 60.0, step=0.25),
+    Knob(
+        *("nucleus.diameter_um", "volume_um3", 2.5, 1.5, 60.0),
+        step=0.25,
+        crowd="tissue.shrinkage",
+    ),
     Knob("nucleus.diameter_spread", "size_spread", 1.0, 0.02, 0.4, ranged=False),
     Knob("nucleus.axis_spread", "flatness", 1.2, 0.02, 0.4, "plain", "plain", 0.1, ranged=False),
-    Knob("nucleus.brightness_spread", "brightness_spread", 1.0, 0.1, 1.2),
-    Knob(
-        *("nucleus.chromatin_contrast", "texture", 0.5, 0.05, 0.9, "plain", "plain"),
-        step=0.15,
-        widest=0.5,
-    ),
-    Knob("optics.psf_sigma_z_um", "elongation", 0.6, 0.2, 12.0, step=0.35, widest=0.4),
+    Knob("nucleus.flat_fraction", "tangential", 0.35, 0.0, 1.0, "plain", "plain", 0.2),
+    Knob("nucleus.brightness_spread", "brightness_spread", 1.0, 0.02, 1.2),
+    Knob("nucleus.chromatin_contrast", "texture", 0.5, 0.02, 0.9, "plain", "plain", 0.15),
+    Knob("nucleus.chromatin_um", "grain", 0.3, 0.2, 3.0, "log", "plain", 0.3, ranged=False),
+    Knob("optics.psf_sigma_z_um", "edge_z_um", 0.7, 0.2, 12.0, step=0.35, widest=0.4),
     Knob("optics.psf_sigma_xy_um", "edge_xy_um", 0.6, 0.1, 4.0, step=0.35, widest=0.4),
     Knob("optics.haze", "halo", 0.7, 0.01, 0.75, widest=0.8),
-    Knob("optics.cytoplasm", "glow", 0.7, 0.0005, 0.6, widest=0.8),
+    Knob("optics.cytoplasm", "glow", 0.7, 0.0005, 0.6, widest=1.5),
     Knob("optics.attenuation_um", "dimming", 1.0, 10.0, 1000.0, "inverse", "plain", 0.01),
     Knob("labels.level", "label_level", 0.8, 0.015, 0.6, "plain", "plain", 0.1),
+    Knob("labels.plane_level", "elongation", -0.3, 0.005, 0.8, step=0.5, widest=0.7),
     Knob("tissue.n_nuclei", "objects", 1.0, 1.0, 5000.0, step=0.35),
-    Knob("tissue.volume_fraction", "objects", 1.0, 0.02, 0.42, step=0.35),
-    Knob("tissue.width_um", "tissue_width_um", 1.0, 5.0, 5000.0, step=0.25),
+    Knob("tissue.volume_fraction", "tissue_width_um", -1 / 3, 0.005, 0.42, step=0.35),
     Knob("tissue.flattening", "tissue_height_um", 1.0, 0.35, 2.0, step=0.25),
+    Knob("tissue.middle", "middle", 1.0, 0.0, 1.0, "plain", "plain", 0.1),
+    Knob("tissue.core", "hollow", 0.4, 0.05, 0.95, "plain", "plain", 0.2),
     Knob("tissue.gap_um", "neighbour_um", 0.8, 0.1, 8.0, "plain", "plain", 1.5),
 )
+# Where tissue fills the image, its density has the number of objects to follow.
+FILLED = Knob("tissue.volume_fraction", "objects", 1.0, 0.02, 0.42, step=0.35)
 
 
 def on_scale(scale: Scale, value: float) -> float:

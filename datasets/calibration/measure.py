@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cytosuite.datasets.calibration.noise import noise_of
+from cytosuite.datasets.calibration.arrangement import arrangement
+from cytosuite.datasets.calibration.noise import Noise, noise_of
 from cytosuite.datasets.calibration.profile import edges
 from cytosuite.datasets.calibration.unannotated import segment
 from cytosuite.errors import InputError
@@ -25,6 +26,7 @@ BESIDE_UM = 5.0  # from objects in the same plane, where the tissue itself shows
 NARROW_UM = 12.0  # width of objects below which these distances shrink with it
 SAMPLE = 20_000  # grey values kept of a stack, inside and outside of objects
 CORE = 0.4  # of the largest distance to the border: deeper voxels are the core of an object
+GRAIN_UM = 1.6  # lateral distance at which structure in a core is compared
 LEAST_PAIRS = 30  # pairs of voxels in a core below which structure looks like noise
 FEW = 4  # objects below which a stack has no spread or trend of its own
 
@@ -44,11 +46,15 @@ VOLUME_STATISTICS = {
     "snr": "median over objects of signal / noise",
     "contrast": "median over objects of standard deviation / mean above background",
     "texture": "median over whole objects of structure in the core / its mean above background",
+    "grain": "median over whole objects of structure that is still alike at 1.6 µm, 0 to 1",
     "volume_um3": "median over whole objects, µm³",
     "size_spread": "1.4826 MAD of ln(diameter) of whole objects",
     "elongation": "median over whole objects of height / width of the bounding box",
     "flatness": "median over whole objects of larger / smaller lateral principal axis",
     "brightness_spread": "standard deviation of ln(signal) about its trend along z",
+    "middle": "middle of all objects along z / height of the stack",
+    "hollow": "mean distance of objects from the middle of their tissue / its radius",
+    "tangential": "mean over outer objects of ln(width along the surface / across it)",
     "dimming": "loss of ln(signal) per µm along z",
     "neighbour_um": "median distance to the nearest object, µm",
     "tissue_width_um": "lateral extent of all objects, µm",
@@ -70,6 +76,7 @@ OBJECT_STATISTICS = {
     "snr": "signal / noise",
     "contrast": "standard deviation / mean above background",
     "texture": "structure in the core, without noise, / its mean above background",
+    "grain": "structure in the core that is still alike at 1.6 µm, 0 to 1",
     "neighbour_um": "distance to the nearest object, µm",
 }
 
@@ -86,8 +93,8 @@ class StackStatistics:
         `VOLUME_STATISTICS`, one value per stack.
     objects : dict of str to (N,) float array
         `OBJECT_STATISTICS`, one value per object of all stacks; shapes only of whole objects.
-    inside, outside : (M,) float array
-        Grey values in and out of objects, evenly sampled.
+    greys : tuple of ((M,) float array, (K,) float array)
+        Of each stack: grey values in and out of objects, evenly sampled.
     notes : tuple of str
         Missing or uncertain values, with the reason.
     """
@@ -95,9 +102,30 @@ class StackStatistics:
     annotated: int
     volumes: dict[str, Floats]
     objects: dict[str, Floats]
-    inside: Floats
-    outside: Floats
+    greys: tuple[tuple[Floats, Floats], ...]
     notes: tuple[str, ...] = ()
+
+    @property
+    def inside(self) -> Floats:
+        """Grey values in objects of all stacks."""
+        return np.concatenate([inside for inside, _ in self.greys])
+
+    @property
+    def outside(self) -> Floats:
+        """Grey values out of objects of all stacks."""
+        return np.concatenate([outside for _, outside in self.greys])
+
+    def part(self, chosen: Sequence[int]) -> "StackStatistics":
+        """Return the statistics of some of the stacks, without notes."""
+        ends = np.cumsum(self.volumes["objects"]).astype(int)
+        owner = np.searchsorted(ends, np.arange(ends[-1]), side="right")
+        own = np.isin(owner, chosen)
+        return StackStatistics(
+            annotated=self.annotated,
+            volumes={name: values[list(chosen)] for name, values in self.volumes.items()},
+            objects={name: values[own] for name, values in self.objects.items()},
+            greys=tuple(self.greys[index] for index in chosen),
+        )
 
     def median(self, name: str) -> float:
         """Return the median over stacks of a statistic, NaN if no stack has it."""
@@ -121,7 +149,7 @@ def measure(
         0 = background; without labels objects are found by `segment`.
     dark : float, optional
         Counts in the dark where they are known, as of simulated stacks: light in crowded stacks
-        counts from there, else from the dark level by photon transfer.
+        counts from there, else from the dark level by photon transfer, which is then left out.
 
     Raises
     ------
@@ -141,8 +169,10 @@ def measure(
         annotated=annotated,
         volumes={name: np.array([row[name] for row in rows]) for name in VOLUME_STATISTICS},
         objects={name: np.concatenate([part[name] for part in tables]) for name in tables[0]},
-        inside=np.concatenate([_sampled(s.image.array[s.labels > 0]) for s in scenes]),
-        outside=np.concatenate([_sampled(s.image.array[s.labels == 0]) for s in scenes]),
+        greys=tuple(
+            (_sampled(s.image.array[s.labels > 0]), _sampled(s.image.array[s.labels == 0]))
+            for s in scenes
+        ),
         notes=tuple(notes),
     )
 
@@ -157,7 +187,7 @@ def _measure(scene: Scene, dark: float | None) -> tuple[dict[str, float], dict[s
     free = scene.image.array[scene.labels == 0]
     background = float(np.median(free)) if free.size else nan
     noise = _spread(free - background) if free.size else nan
-    detector = noise_of(scene.image)
+    detector = noise_of(scene.image) if dark is None else Noise(nan, offset=dark)
     table, depth = _objects(scene, background, noise)
     width = finite_median(table["width_um"])
     scale = min(width / NARROW_UM, 1.0) if width > 0 else 1.0
@@ -170,6 +200,7 @@ def _measure(scene: Scene, dark: float | None) -> tuple[dict[str, float], dict[s
         "noise": noise,
         **_surroundings(scene, scale, detector.offset if dark is None else dark),
         **_summary(table, depth),
+        **arrangement(scene),
         "edge_z_um": axial.width_um,
         "edge_xy_um": lateral.width_um,
         "label_level": lateral.level,
@@ -189,7 +220,7 @@ def _objects(scene: Scene, background: float, noise: float) -> tuple[dict[str, F
     known = object_features(Scene(above, scene.labels))
     signal = known["mean_intensity"]
     extent = np.full((len(signal), 3), nan)
-    flat, texture = np.full(len(signal), nan), np.full(len(signal), nan)
+    flat, texture, grain = (np.full(len(signal), nan) for _ in range(3))
     boxes = ndimage.find_objects(scene.labels.astype(np.int32, copy=False))
     for place in np.flatnonzero(~known["cut"]):
         label = known["label"][place]
@@ -197,7 +228,7 @@ def _objects(scene: Scene, background: float, noise: float) -> tuple[dict[str, F
         extent[place] = [part.stop - part.start for part in box]
         mask = scene.labels[box] == label
         flat[place] = _lateral_ratio(mask, scene.image.spacing)
-        texture[place] = _texture(above.array[box], mask, scene.image.spacing)
+        texture[place], grain[place] = _texture(above.array[box], mask, scene.image.spacing)
     extent *= scene.image.spacing
     width = extent[:, 1:].mean(axis=1)
     table = {
@@ -211,6 +242,7 @@ def _objects(scene: Scene, background: float, noise: float) -> tuple[dict[str, F
         "snr": signal / noise if noise > 0 else np.full(len(signal), nan),
         "contrast": np.where(signal > 0, known["cv_intensity"], nan),
         "texture": texture,
+        "grain": grain,
         "neighbour_um": known["neighbour_um"],
     }
     return table, known["depth_um"]
@@ -224,18 +256,39 @@ def _lateral_ratio(mask: NDArray[np.bool_], spacing: tuple[float, ...]) -> float
     return float(np.sqrt(high / low))
 
 
-def _texture(above: Floats, mask: NDArray[np.bool_], spacing: tuple[float, ...]) -> float:
-    """Return the structure in the core of an object, from the covariance of adjacent planes."""
+def _texture(
+    above: Floats, mask: NDArray[np.bool_], spacing: tuple[float, ...]
+) -> tuple[float, float]:
+    """Return the structure in the core of an object, and the share of it still alike at 1.6 µm.
+
+    Both come from the covariance of adjacent planes, in which noise has no part.
+    """
     padded = np.pad(mask, 1)
     depth = ndimage.distance_transform_edt(padded, sampling=spacing)[1:-1, 1:-1, 1:-1]
     core = depth >= CORE * depth.max()
     pairs = core[:-1] & core[1:]
-    if np.count_nonzero(pairs) < LEAST_PAIRS:
-        return nan
-    lower, upper = above[:-1][pairs], above[1:][pairs]
-    mean = float(above[core].mean())
-    shared = float(((lower - lower.mean()) * (upper - upper.mean())).mean())
-    return float(np.sqrt(max(shared, 0.0))) / mean if mean > 0 else nan
+    mean = float(above[core].mean()) if core.any() else 0.0
+    if np.count_nonzero(pairs) < LEAST_PAIRS or mean <= 0:
+        return nan, nan
+    shared = _covariance(above[:-1][pairs], above[1:][pairs])
+    beside = []
+    for axis in (1, 2):
+        step = max(round(GRAIN_UM / spacing[axis]), 1)
+        near, far = (
+            [slice(None, -1), slice(None), slice(None)],
+            [slice(1, None), *[slice(None)] * 2],
+        )
+        near[axis], far[axis] = slice(None, -step), slice(step, None)
+        both = core[tuple(near)] & core[tuple(far)]
+        if np.count_nonzero(both) >= LEAST_PAIRS:
+            beside.append(_covariance(above[tuple(near)][both], above[tuple(far)][both]))
+    grain = float(np.mean(beside)) / shared if beside and shared > 0 else nan
+    return float(np.sqrt(max(shared, 0.0))) / mean, float(np.clip(grain, -1, 1))
+
+
+def _covariance(first: Floats, second: Floats) -> float:
+    """Return the covariance of two samples."""
+    return float(((first - first.mean()) * (second - second.mean())).mean())
 
 
 def _summary(table: dict[str, Floats], depth_um: Floats) -> dict[str, float]:

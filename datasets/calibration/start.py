@@ -13,13 +13,22 @@ from cytosuite.volume import Volume
 SHRINK = 0.75  # a nucleus relative to its blurred outline
 SPAN = 2.563  # 10-90 % width of a Gaussian edge in standard deviations
 CUT = 0.4  # share of cut objects from which tissue is taken to go on outside of the image
+GROWS = -0.002  # dimming per µm below which the objective is taken to be at the last plane
 FAINTEST, MOST_VISIBLE = 0.02, 3.0  # quantile of annotated light; limit of visibility
 SOURCES = {
     "image.shape": "median of the stacks",
     "image.spacing_um": "of the stacks",
     "labels.style": "annotators draw the visible light",
+    "labels.haze": "annotators draw down to the dark background",
+    "optics.objective": "side from which nuclei get dimmer",
     "labels.visibility": "2 % of the annotated objects are fainter",
     "optics.haze_sigma_um": "3 times the width of edges, at least of a nucleus' scale",
+}
+FREE = {
+    "tissue.outline": "a small core is a ball all but filled",
+    "tissue.may_be_cut": "some real objects are cut by the faces of the stacks",
+    "tissue.core_tissue": "the core is a cavity",
+    "nucleus.flat_along_surface": "flat nuclei lie along the surface",
 }
 SOFTEST, STEPS = 1.5, 151  # sensor blur that correlation is looked up for, voxels
 
@@ -45,17 +54,15 @@ class Start(NamedTuple):
     notes: tuple[str, ...]
 
 
-def start(real: StackStatistics, volumes: Sequence[Volume], margin: float) -> Start:
+def start(real: StackStatistics, volumes: Sequence[Volume]) -> Start:
     """Return first estimates.
 
     Parameters
     ----------
     real, volumes : StackStatistics, sequence of Volume
         The real stacks.
-    margin : float
-        Share by which measured ranges are widened.
     """
-    fixed, sources, notes = _detector(real, volumes, margin)
+    fixed, sources, notes = _detector(real, volumes)
     shapes = np.array([volume.shape for volume in volumes])
     axial = _or(real.median("edge_z_um") / SPAN, 1.5)
     lateral = _or(0.6 * real.median("edge_xy_um") / SPAN, 0.4)
@@ -66,8 +73,10 @@ def start(real: StackStatistics, volumes: Sequence[Volume], margin: float) -> St
         "image.shape": np.median(shapes, axis=0).astype(int).tolist(),
         "image.spacing_um": list(volumes[0].spacing),
         "labels.style": "visible",
+        "labels.haze": True,
         "labels.visibility": _visibility(real, fixed),
         "optics.attenuation": "exponential",
+        "optics.objective": "last" if real.median("dimming") < GROWS else "first",
         "optics.psf": "gaussian",
         "optics.haze_sigma_um": haze,
     }
@@ -79,18 +88,41 @@ def start(real: StackStatistics, volumes: Sequence[Volume], margin: float) -> St
     }
     whole = np.isfinite(real.objects["volume_um3"])
     if whole.size and whole.mean() > 1 - CUT:
-        width, height = real.median("tissue_width_um"), real.median("tissue_height_um")
-        centres |= {
-            "tissue.gap_um": 0.5,
-            "tissue.n_nuclei": real.median("objects"),
-            "tissue.width_um": width,
-            "tissue.flattening": min(max(0.8 * height / width, 0.4), 1.5),
-        }
+        more, free = _tissue(real, diameter, fixed["optics.objective"])
+        fixed |= more
+        centres |= free
+        sources |= FREE
     else:
         fixed |= {"tissue.outline": "fill", "tissue.n_nuclei": "auto"}
         centres["tissue.volume_fraction"] = 0.3
         sources["tissue.outline"] = "most objects are cut by the faces of the stacks"
     return Start(fixed, centres, sources, tuple(notes))
+
+
+def _tissue(
+    real: StackStatistics, diameter_um: float, objective: str
+) -> tuple[dict[str, Any], dict[str, float]]:
+    """Return the fixed parameters and first estimates of tissue that lies within the image."""
+    width, height = real.median("tissue_width_um"), real.median("tissue_height_um")
+    middle = _or(real.median("middle"), 0.5)
+    nuclei = real.median("objects") * diameter_um**3
+    apart = _or(real.median("neighbour_um"), diameter_um)
+    fixed = {
+        "tissue.outline": "shell",
+        "tissue.may_be_cut": True,
+        "tissue.core_tissue": 0.0,
+        "nucleus.flat_along_surface": True,
+    }
+    free = {
+        "tissue.gap_um": min(max(0.7 * (apart - diameter_um), 0.3), 5.0),
+        "tissue.n_nuclei": real.median("objects"),
+        "tissue.volume_fraction": min(max(nuclei / (width**2 * height), 0.01), 0.4),
+        "tissue.flattening": min(max(0.8 * height / width, 0.4), 1.5),
+        "tissue.middle": middle if objective == "first" else 1 - middle,
+        "tissue.core": 0.4,
+        "nucleus.flat_fraction": 0.1,
+    }
+    return fixed, free
 
 
 def _light(real: StackStatistics, camera: Mapping[str, Any]) -> dict[str, float]:
@@ -102,10 +134,12 @@ def _light(real: StackStatistics, camera: Mapping[str, Any]) -> dict[str, float]
         "nucleus.diameter_spread": _or(real.median("size_spread"), 0.1),
         "nucleus.axis_spread": 0.14,
         "nucleus.brightness_spread": _or(real.median("brightness_spread"), 0.25),
-        "nucleus.chromatin_contrast": 0.3,
-        "optics.haze": 0.2,
-        "optics.cytoplasm": max(_or(real.median("glow"), 0.05), 0.005),
-        "optics.attenuation_um": 1 / max(_or(real.median("dimming"), 0.005), 0.001),
+        "nucleus.chromatin_contrast": 0.2,
+        "nucleus.chromatin_um": 1.0,
+        "optics.haze": 0.1,
+        "optics.cytoplasm": max(0.5 * _or(real.median("glow"), 0.05), 0.005),
+        "optics.attenuation_um": 1 / max(abs(_or(real.median("dimming"), 0.005)), 0.001),
+        "labels.plane_level": 0.1,
         "labels.level": _or(real.median("label_level"), 0.2),
     }
 
@@ -147,7 +181,7 @@ def sensor_blur(correlation: float) -> tuple[float, float]:
 
 
 def _detector(
-    real: StackStatistics, volumes: Sequence[Volume], margin: float
+    real: StackStatistics, volumes: Sequence[Volume]
 ) -> tuple[dict[str, Any], dict[str, str], list[str]]:
     """Return the parameters of the camera that are measured directly."""
     notes = []
@@ -169,15 +203,12 @@ def _detector(
         gain, excess = max(_or(real.median("noise"), 1.0) ** 2 / above, 1e-3), 0.0
         source = "variance of the background over its height above the darkest voxels"
         notes.append("gain and offset are rough: photon transfer cannot be read off these images")
-    read = [_or(real.quantile("read_counts", q), 0.0) / gain for q in (0.1, 0.5, 0.9)]
+    read = [_or(real.quantile("read_counts", q), 0.0) / gain for q in (0.1, 0.9)]
     fixed |= {
         "camera.gain": short(gain),
         "camera.offset": short(max(offset, 0.0)),
         "camera.excess": round(_or(excess, 0.0), 2),
-        "camera.read_noise": [
-            short(read[0] / (1 + margin)),
-            short(max(read[2], 1.2 * read[1]) * (1 + margin)),
-        ],
+        "camera.read_noise": [short(share) for share in read],
     }
     names = ("gain", "offset", "excess", "read_noise")
     sources = {f"camera.{name}": f"{source}, median of the stacks" for name in names}

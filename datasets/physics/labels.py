@@ -73,6 +73,7 @@ def visible(
     blur: Blur,
     *,
     level: float,
+    plane_level: float = 0.0,
     margin_um: Lengths,
 ) -> tuple[Labels, Image]:
     """Return labels of the visible part of each nucleus, painted alone and evenly, then blurred.
@@ -89,6 +90,9 @@ def visible(
     level : float
         A voxel belongs to a nucleus above this share of its own peak (mean of the brightest 8
         voxels), in (0, 1); people who see a dark background draw at 0.1 to 0.5.
+    plane_level : float
+        Above 0, the level is the share of the peak in each plane, and planes with a peak below
+        this share of the nucleus' are left out: people draw plane by plane.
     margin_um : tuple of float
         How far the blur reaches along z, y, x.
 
@@ -117,13 +121,19 @@ def visible(
             soft = (1 - patch.distance) * np.float32(radii[i]) + np.float32(0.5)
             yield i + 1, patch.box, patch.on_box(soft.clip(0, 1)), centres_um[i, 0], brightness[i]
 
-    labels, levels = _cut(drawn(), grid, blur, level, margin_um, more)
+    labels, levels = _cut(drawn(), grid, blur, (level, plane_level), margin_um, more)
     levels *= np.append(0, 1 / np.maximum(brightness, 1e-9)).astype(np.float32)[labels]
     return labels, np.minimum(levels, 1, out=levels)
 
 
 def widen(
-    labels: Labels, spacing: Lengths, blur: Blur, *, level: float = 0.25, margin_um: Lengths
+    labels: Labels,
+    spacing: Lengths,
+    blur: Blur,
+    *,
+    level: float = 0.25,
+    plane_level: float = 0.0,
+    margin_um: Lengths,
 ) -> Labels:
     """Return labels widened by the point spread function.
 
@@ -133,7 +143,7 @@ def widen(
         0 is background.
     spacing : tuple of float
         µm per voxel.
-    blur, level, margin_um : callable, float, tuple of float
+    blur, level, plane_level, margin_um : callable, float, float, tuple of float
         See `visible`; all voxels of an object are equally bright, at the depth of its box' middle.
 
     Returns
@@ -164,22 +174,24 @@ def widen(
         for number, box in enumerate(ndimage.find_objects(labels), start=1)
         if box is not None
     )
-    return _cut(drawn, Grid(labels.shape, spacing), blur, level, margin_um)[0]
+    return _cut(drawn, Grid(labels.shape, spacing), blur, (level, plane_level), margin_um)[0]
 
 
 def _cut(
     drawn: Iterable[Object],
     grid: Grid,
     blur: Blur,
-    level: float,
+    limits: tuple[float, float],
     margin_um: Lengths,
     beyond: Numbers | int = 0,
 ) -> tuple[Labels, Image]:
     """Return labels of objects above a share of their blurred peaks, and the claim to each voxel.
 
+    Limits are the level and that of planes, see `visible`.
     A claim is the share of the peak times the strength of the object; the strongest takes a voxel.
     Boxes are counted from `beyond` voxels before the first one of the grid.
     """
+    level, plane_level = limits
     if not 0 < level < 1:
         raise InputError(f"level must be between 0 and 1, the share of the peak, found {level!r}")
     labels, claims = np.zeros(grid.shape, np.uint16), np.zeros(grid.shape, np.float32)
@@ -193,10 +205,19 @@ def _cut(
         seen = _to_peak(seen)[tuple(map(slice, start - low, stop - low))]
         place = tuple(map(slice, start, stop))
         claim = seen * np.float32(strength)
-        wins = (seen >= level) & (claim > claims[place])
+        limit = _drawn_down_to(seen, level, plane_level)
+        wins = (seen >= limit) & (claim > claims[place])
         labels[place][wins] = number
         claims[place][wins] = claim[wins]
     return labels, claims
+
+
+def _drawn_down_to(seen: Image, level: float, plane_level: float) -> Image | float:
+    """Return the share of its peak down to which an object is drawn, by plane if so wanted."""
+    if plane_level <= 0:
+        return level
+    peaks = seen.max(axis=(1, 2), keepdims=True, initial=0)
+    return np.where(peaks >= plane_level, np.float32(level) * peaks, np.float32(np.inf))
 
 
 def _to_peak(image: Image) -> Image:

@@ -67,7 +67,8 @@ def annotate(specimen: Specimen, spread: Psf, photons: Image) -> Truth:
 def _nuclei(specimen: Specimen, spread: Psf, detector: Grid) -> tuple[Labels, Image | None]:
     """Return the labels of the nuclei in the wanted style, by their numbers, and levels."""
     nuclei, centres = specimen.spheroid.nuclei
-    style, level = specimen.parameters.labels.style, specimen.drawn["level"]
+    style = specimen.parameters.labels.style
+    limits = {name: specimen.drawn[name] for name in ("level", "plane_level")}
     if style == "shape":
         return bodies.label(nuclei, centres, detector), None
     wide = (0.0, 0.0, 0.0)
@@ -78,9 +79,9 @@ def _nuclei(specimen: Specimen, spread: Psf, detector: Grid) -> tuple[Labels, Im
     reach = np.maximum(spread.reach_um(detector.size_um[0]), np.multiply(HAZE_REACH, wide))
     blur, margin = _blur(spread, detector), tuple(reach.tolist())
     if style == "visible":
-        return labels.visible(nuclei, centres, detector, blur, level=level, margin_um=margin)
+        return labels.visible(nuclei, centres, detector, blur, **limits, margin_um=margin)
     found = bodies.label(nuclei, centres, detector)
-    return labels.widen(found, detector.spacing, blur, level=level, margin_um=margin), None
+    return labels.widen(found, detector.spacing, blur, **limits, margin_um=margin), None
 
 
 def _blur(spread: Psf, detector: Grid) -> labels.Blur:

@@ -17,7 +17,12 @@ Drawn = dict[str, float]
 TYPICAL = 20  # nuclei, whose diameter is that of the recipe
 LOGARITHMIC = {"n_nuclei", "photons", "attenuation_um"}  # drawn log-uniformly
 WHOLE = {"bodies", "blobs"}  # numbers of things
-LAST = ("bleed_through", "cytoplasm_spread", "middle")  # drawn after all others, as they came
+LAST = (
+    "bleed_through",
+    "cytoplasm_spread",
+    "middle",
+    "plane_level",
+)  # drawn after all others, as they came
 PER_OBJECT = {  # ranges from which every single object draws
     *("fragments", "fragment_brightness", "body_diameter", "body_brightness"),
     *("blob_sigma_z_um", "blob_sigma_xy_um", "blob_brightness"),

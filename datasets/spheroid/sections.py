@@ -327,6 +327,9 @@ class Labels(Section):
     visible: where its own blurred image does, as annotators draw"""
     level: Range[OpenShare] = (0.25, 0.25)
     """widened, visible: share of the peak"""
+    plane_level: Range[Share] = (0.0, 0.0)
+    """widened, visible: above 0 as annotators draw who go plane by plane: `level` is the share of
+    the peak in a plane, and planes with a peak below this share of the nucleus' are left out"""
     haze: bool = False
     """widened, visible: whether the haze of a gaussian point spread function counts as light of
     the nucleus, as for annotators who draw down to the dark background"""

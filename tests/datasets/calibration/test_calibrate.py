@@ -62,7 +62,7 @@ def test_a_folder_becomes_a_recipe(folder, tmp_path, toy_simulator):
     assert len(stacks) == 2
     assert {len(side) for side in stacks} == {2}
     assert not out.with_suffix(".png").exists()  # the caller draws it
-    assert out.with_suffix(".md").read_text().startswith("| property |")
+    assert out.with_suffix(".md").read_text().startswith("| realism |")
     assert any(line.startswith("likeness") for line in lines)
 
 
@@ -75,7 +75,7 @@ def test_same_seed_same_files(folder, tmp_path, toy_simulator):
         assert first == second
 
 
-def test_stacks_seen_from_the_other_side_are_turned(folder, tmp_path, toy_simulator):
+def test_stacks_seen_from_the_other_side_stay_as_they_are(folder, tmp_path, toy_simulator):
     ramp = np.exp(0.05 * np.arange(30))[:, None, None]
     for path in (folder / "images").iterdir():
         image = module.load(module.collect(folder).items[0]).volume("microscopy-image")
@@ -83,9 +83,22 @@ def test_stacks_seen_from_the_other_side_are_turned(folder, tmp_path, toy_simula
         write(path, Volume(lit.astype(np.uint16), image.spacing))
     out = calibrate("spheroid", folder, tmp_path / "mine.toml", rounds=1, cases=1)
     record = json.loads(out.with_suffix(".json").read_text())
-    assert record["turned_over"]
-    assert record["real"]["per_stack"]["dimming"][1] > 0
-    assert "turned over" in out.read_text()
+    assert record["real"]["per_stack"]["dimming"][1] < 0
+    assert read_recipe(out).parameters["optics"]["objective"] == "last"
+
+
+def test_what_a_fit_does_not_catch_is_said(folder, tmp_path, monkeypatch, toy):
+    def far_off(values, seed):
+        return toy(TRUE | {"nucleus": {"diameter_um": 6.0}}, seed)  # turns no knob of size
+
+    monkeypatch.setattr(module, "simulator", lambda name: far_off)
+    lines = []
+    out = calibrate("spheroid", folder, tmp_path / "m.toml", rounds=1, cases=2, say=lines.append)
+    said = [line for line in lines if line.startswith("warning: poor fit: ")]
+    assert any("median volume" in line for line in said)
+    head = out.read_text().split("dataset =")[0]
+    assert "# Poor fit: median volume of simulated objects is 0." in head
+    assert json.loads(out.with_suffix(".json").read_text())["realism"]["after"]["size"] < 0.5
 
 
 def test_images_are_chosen_by_name(folder, tmp_path, toy_simulator):

@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from cytosuite.datasets.calibration.fit import draw, fit
+from cytosuite.datasets.calibration.fit import draw, fit, moments, nearest_range
+from cytosuite.datasets.calibration.knobs import KNOBS
 from cytosuite.datasets.calibration.measure import measure
 from cytosuite.datasets.calibration.start import Start
 from cytosuite.errors import InputError
@@ -50,7 +53,7 @@ def lines():
 
 @pytest.fixture(scope="module")
 def fitted(toy, real, lines):
-    return fit(real, begin(), toy, rounds=8, cases=3, seed=5, margin=0.25, say=lines.append)
+    return fit(real, begin(), toy, rounds=8, cases=6, seed=5, say=lines.append)
 
 
 def test_what_was_simulated_is_found_again(fitted, lines):
@@ -74,14 +77,6 @@ def test_ranges_cover_what_differs_between_stacks(fitted):
     assert high > 65
 
 
-def test_wider_margins_make_wider_ranges(toy, real):
-    ends = [
-        fit(real, begin(), toy, rounds=1, cases=1, margin=margin).parameters["camera"]["photons"]
-        for margin in (0.0, 0.5)
-    ]
-    assert ends[1][1] / ends[1][0] > ends[0][1] / ends[0][0]
-
-
 def test_same_seed_same_fit(toy, real):
     first, same, other = (fit(real, begin(), toy, rounds=2, cases=2, seed=s) for s in (1, 1, 2))
     assert first == same
@@ -101,18 +96,47 @@ def test_without_labels_the_threshold_rules_both_sides(toy):
     assert np.mean(found.parameters["nucleus"]["diameter_um"]) == pytest.approx(10, rel=0.1)
 
 
-def test_tight_tissue_is_widened(toy, real):
-    widths = []
+def test_draws_are_spread_evenly_over_their_ranges(toy, real):
+    drawn = []
 
-    def narrow(values, seed):
-        widths.append(values["tissue"]["width_um"])
-        if widths[-1] < 60:
-            raise InputError("no room")
+    def seen(values, seed):
+        drawn.append(values["camera"]["photons"])
         return toy(values, seed)
 
-    first = begin(**{"tissue.width_um": 50.0, "tissue.flattening": 1.0})
-    fit(real, first, narrow, rounds=1, cases=1)
-    assert widths[0] < 60 <= widths[-1]
+    fit(real, begin(), seen, rounds=1, cases=5)
+    steps = np.diff(np.log(sorted(drawn)))
+    assert len(drawn) == 5
+    assert steps == pytest.approx([steps[0]] * 4)  # one of each fifth, whatever the seed
+    assert steps[0] > 0.1
+
+
+def test_size_and_light_follow_the_number_of_nuclei(real):
+    numbers = np.array([4.0, 8, 16, 32, 64, 32])
+    sizes, lights = 1000 * (numbers / 20) ** -0.6, 50 * (numbers / 20) ** -0.8
+    crowded = replace(
+        real,
+        volumes=real.volumes | {"objects": numbers, "volume_um3": sizes, "signal": lights},
+    )
+    knobs = {knob.parameter: knob for knob in KNOBS}
+    size, light = (moments(knobs[n], crowded) for n in ("nucleus.diameter_um", "camera.photons"))
+    assert (np.exp(size.level), size.trend) == pytest.approx((1000, -0.6))
+    assert (np.exp(light.level), light.trend) == pytest.approx((50, -0.8))
+    assert size.spread == pytest.approx(0, abs=1e-9)
+    assert np.exp(moments(knobs["tissue.n_nuclei"], crowded).level) == pytest.approx(26)  # mean
+
+
+def test_the_nearest_range_holds_the_numbers():
+    low, high = nearest_range(np.array([2.0, 2, 4, 4, 8, 15, 16, 17, 23, 25, 27, 32, 34, 49, 50]))
+    assert 3 < low < 7
+    assert 45 < high < 60
+
+
+def test_parameters_left_at_their_limits_are_named(toy, real):
+    def huge(values, seed):
+        return toy(parameters(40, 14), seed)  # turns no knob
+
+    found = fit(real, begin(**{"nucleus.diameter_um": 1.6}), huge, rounds=2, cases=2)
+    assert found.limits == ("nucleus.diameter_um",)
 
 
 def test_refusals_are_passed_on(toy, real):

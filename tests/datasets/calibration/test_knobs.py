@@ -1,6 +1,6 @@
 import pytest
 
-from cytosuite.datasets.calibration.knobs import KNOBS, Knob, nested, on_scale
+from cytosuite.datasets.calibration.knobs import FILLED, KNOBS, Knob, nested, on_scale
 from cytosuite.datasets.calibration.measure import VOLUME_STATISTICS
 from cytosuite.datasets.spheroid.parameters import parameters_from
 from cytosuite.datasets.spheroid.sections import is_range
@@ -19,9 +19,8 @@ def test_knobs_turn_parameters_that_exist_and_follow_statistics_that_exist(knob)
 
 def test_one_parameter_has_one_knob():
     assert len({knob.parameter for knob in KNOBS}) == len(KNOBS)
-    # Either of two says how many objects there are; never both in one fit.
-    others = [knob for knob in KNOBS if knob.parameter != "tissue.volume_fraction"]
-    assert len({knob.statistic for knob in others}) == len(others)
+    assert len({knob.statistic for knob in KNOBS}) == len(KNOBS)
+    assert FILLED.parameter in {knob.parameter for knob in KNOBS}  # in whose place it steps
 
 
 @pytest.mark.parametrize("knob", KNOBS, ids=lambda knob: knob.parameter)

@@ -18,8 +18,8 @@ def stacks(toy):
     return [toy(TOY, seed) for seed in range(3)]
 
 
-def begin(stacks, margin=0.25):
-    return start(measure(stacks), [image for image, _ in stacks], margin)
+def begin(stacks):
+    return start(measure(stacks), [image for image, _ in stacks])
 
 
 def test_the_camera_is_read_off(stacks):
@@ -37,7 +37,9 @@ def test_geometry_is_that_of_the_stacks(stacks):
     assert found.fixed["image.shape"] == [30, 48, 48]
     assert found.fixed["image.spacing_um"] == [1.0, 1.0, 1.0]
     assert found.centres["tissue.n_nuclei"] == 8
-    assert "tissue.outline" not in found.fixed
+    assert found.fixed["tissue.outline"] == "shell"
+    assert found.fixed["tissue.may_be_cut"]
+    assert found.fixed["optics.objective"] == "first"
     assert 5 < found.centres["nucleus.diameter_um"] < 10
 
 
@@ -47,7 +49,7 @@ def test_tissue_that_is_cut_on_all_sides_fills_the_image(stacks):
     found = begin(cut)
     assert found.fixed["tissue.outline"] == "fill"
     assert found.fixed["tissue.n_nuclei"] == "auto"
-    assert "tissue.width_um" not in found.centres
+    assert "tissue.core" not in found.centres
     assert "tissue.volume_fraction" in found.centres
 
 
@@ -57,10 +59,22 @@ def test_every_fixed_value_says_where_it_comes_from(stacks):
     assert set(found.fixed) - silent <= set(found.sources)
 
 
-def test_wide_margins_widen_ranges(stacks):
-    narrow, wide = (begin(stacks, margin).fixed["camera.read_noise"] for margin in (0.0, 1.0))
-    assert wide[1] >= narrow[1]
-    assert wide[0] <= narrow[0]
+def test_stacks_lit_from_below_keep_their_orientation(stacks):
+    ramp = np.exp(0.05 * np.arange(30))[:, None, None]
+    lit = [
+        (Volume((100 + (v.array - 100.0) * ramp).clip(0), v.spacing), labels)
+        for v, labels in stacks
+    ]
+    more = ((0, 10), (0, 0), (0, 0))
+    low = [
+        (Volume(np.pad(v.array, more, "edge"), v.spacing), np.pad(labels, more))
+        for v, labels in lit
+    ]
+    assert begin(lit).fixed["optics.objective"] == "last"
+    turned = [(Volume(v.array[::-1], v.spacing), labels[::-1]) for v, labels in lit]
+    assert begin(turned).fixed["optics.objective"] == "first"
+    middle = begin(low).centres["tissue.middle"]  # counts from the objective
+    assert middle == pytest.approx(1 - 15 / 40, abs=0.03)
 
 
 def test_images_without_photon_transfer_get_a_rough_gain():

@@ -159,3 +159,17 @@ def test_labels_reach_into_the_haze_where_annotators_do(simulation):
             np.mean([box[0].stop - box[0].start for box in ndimage.find_objects(labels)])
         )
     assert heights[1] > 1.2 * heights[0]
+
+
+def test_labels_drawn_plane_by_plane_are_taller_and_no_wider(simulation):
+    def extents(plane_level):
+        drawn = {"style": "visible", "level": 0.3, "plane_level": plane_level}
+        seen = {"labels": drawn, "tissue": {"n_nuclei": 4}, "nucleus": {"mitotic_fraction": 0}}
+        labels = simulation.labels(simulation.make(simulation.plain, seen))
+        boxes = ndimage.find_objects(labels)
+        return np.mean([[part.stop - part.start for part in box] for box in boxes], axis=0)
+
+    (height, *width), (taller, *same), (lower, *_) = map(extents, (0, 0.03, 0.6))
+    assert taller > 1.2 * height
+    assert same == pytest.approx(width, rel=0.12)
+    assert lower < height
