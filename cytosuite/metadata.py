@@ -114,11 +114,11 @@ def _scaled(volume: Volume, given: Mapping[str, Any]) -> Volume:
     size = given.get("spacing")
     if size is None:
         return volume
+    source = _source(given, "spacing")
+    where = "" if source == "user" else "acquisition metadata: "
     if not isinstance(size, list) or not all(_is_size(value) for value in size):
-        raise InputError(
-            f"acquisition metadata: spacing must be positive numbers in µm, found {size!r}"
-        )
-    spacing, source = tuple(float(value) for value in size), _source(given, "spacing")
+        raise InputError(f"{where}spacing must be positive numbers in µm, found {size!r}")
+    spacing = tuple(float(value) for value in size)
     origin = Origin({**volume.origin.sources, "spacing": source}, "um", volume.origin.warnings)
     metadata = {k: value for k, value in volume.metadata.items() if k != "spacing_source"}
     result = replace(volume, spacing=spacing, metadata=metadata, origin=origin)

@@ -129,7 +129,8 @@ def _in_order(volume: Volume) -> Volume:
                 f"voxel size corrected: with {size} pixels are not square; it was read in the "
                 f"order x, y, z, which is {text(turned)} µm for z, y, x ({OVERRIDE})",
             )
-        return warned(volume, f"voxel size odd: with {size} pixels are not square")
+        order = "; give it in the order z,y,x" if _is_named(volume) else ""
+        return warned(volume, f"voxel size odd: with {size} pixels are not square{order}")
     if len(spacing) == 3 and not APART[0] <= (apart := spacing[0] / x) <= APART[1]:
         return warned(volume, f"voxel size odd: with {size} slices are {apart:.3g} pixels apart")
     return volume

@@ -1,3 +1,4 @@
+import h5py
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
@@ -379,3 +380,11 @@ def test_a_step_that_is_no_positive_number_does_not_count_and_is_told(tmp_path, 
     assert found.origin.sources["spacing"] == "assumed"
     (line,) = found.origin.warnings
     assert line == f"a voxel size of {step} (json) is no positive number and does not count"
+
+
+@pytest.mark.parametrize("size", ["2 um", 3.0])
+def test_a_spacing_in_hdf5_that_is_no_list_is_refused_in_one_line(tmp_path, size):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("image", data=np.zeros((3, 4, 5))).attrs["spacing"] = size
+    with pytest.raises(InputError, match=r"a\.h5: expected a list of µm as spacing, found"):
+        read(tmp_path / "a.h5")

@@ -123,4 +123,4 @@ def test_a_size_that_the_user_names_is_never_changed():
         plausible(_volume((1750.0, 800.0, 800.0), "user"))
     turned = plausible(_volume((0.8, 0.8, 1.75), "user"))
     assert turned.spacing == (0.8, 0.8, 1.75)
-    assert "pixels are not square" in turned.origin.warnings[0]
+    assert "pixels are not square; give it in the order z,y,x" in turned.origin.warnings[0]
