@@ -9,7 +9,8 @@ import numpy as np
 from cytosuite.errors import InputError, last_line
 from cytosuite.files import atomic
 from cytosuite.metaimage import metaimage_header, read_metaimage, write_metaimage
-from cytosuite.tiff import read_tiff, tiff_header, write_tiff
+from cytosuite.tiff import read_tiff, tiff_header
+from cytosuite.tiffwriter import write_tiff
 from cytosuite.volume import SPATIAL, Header, Origin, Volume
 
 HDF5_NAMES = ("image", "raw", "data", "labels", "label")
@@ -70,8 +71,8 @@ def write(path: Path, volume: Volume, *, compress: bool = True) -> None:
         writer(temporary, volume, compress)
 
 
-def header(path: Path) -> Header:
-    """Return the geometry of a TIFF or MetaImage file without decoding its pixels.
+def header(path: Path, scene: int | None = None) -> Header:
+    """Return the geometry of a TIFF or MetaImage file without decoding its pixels; see `read`.
 
     Raises
     ------
@@ -81,7 +82,7 @@ def header(path: Path) -> Header:
     reader = _reader(path)
     if reader not in HEADERS:
         raise InputError(f"{path}: expected .tif, .tiff or .mha, found {path.suffix!r}")
-    return HEADERS[reader](path)
+    return tiff_header(path, scene) if reader is read_tiff else HEADERS[reader](path)
 
 
 def _reader(path: Path) -> Callable[[Path], Volume]:
@@ -120,7 +121,11 @@ def _read_hdf5(path: Path) -> Volume:
     if size is None:
         size = (1.0,) * sum(axis in SPATIAL for axis in axes)
         metadata["spacing_source"] = sources["spacing"] = "assumed"
-    return Volume(array, tuple(float(value) for value in size), axes, metadata, Origin(sources))
+    try:
+        spacing = tuple(float(value) for value in size)
+    except (TypeError, ValueError):
+        raise InputError(f"{path}: expected a list of µm as spacing, found {size!r}") from None
+    return Volume(array, spacing, axes, metadata, Origin(sources))
 
 
 def _write_hdf5(path: Path, volume: Volume, compress: bool) -> None:

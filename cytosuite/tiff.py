@@ -1,7 +1,6 @@
 """TIFF files with axes, voxel size and metadata, by tifffile alone.
 
-Written as ImageJ or OME, so that other programs know the z step; the metadata are JSON in ImageJ's
-info or in an annotation of OME. Other readers are avoided on purpose: SimpleITK reads a tiled
+Other readers are avoided on purpose: SimpleITK reads a tiled
 multi-page TIFF through an 8-bit colour fallback with only a warning, and never a z step.
 """
 
@@ -16,7 +15,6 @@ from logging.handlers import BufferingHandler
 from math import isclose, prod
 from pathlib import Path
 from typing import Any
-from uuid import NAMESPACE_OID, uuid5
 
 import numpy as np
 import tifffile
@@ -31,11 +29,7 @@ GEOMETRY = {"shape", "axes", "spacing", "voxel_size_um", "unit", "resolution", "
 GEOMETRY |= {"slices", "frames", "channels", "hyperstack", "mode", "loop", "min", "max"}
 GEOMETRY |= {f"physical{sep}size{sep}{axis}" for sep in ("", "_") for axis in "xyz"}
 GEOMETRY |= {"imagejmetadata", "info", "ranges", "zunit", "yunit", "xunit"}
-OURS = {"axes", "shape", "spacing"}  # keys of the JSON that `write_tiff` leaves
-NAMESPACE = "cytosuite"
-IMAGEJ_TYPES = "BHhf"
-IMAGEJ_BYTES = 2**32 - 2**25  # of the whole file; the rest is room for its directories
-OME_TYPES = {"int8", "int16", "int32", "uint8", "uint16", "uint32", "float32", "float64"}
+OURS = {"axes", "shape", "spacing"}  # keys of the JSON in the files of `cytosuite.tiffwriter`
 # The error of tifffile for a cut or altered file depends on where it was cut.
 BROKEN: tuple[type[Exception], ...] = (tifffile.TiffFileError, struct.error, zlib.error)
 BROKEN += (ValueError, OSError, EOFError, RuntimeError, LookupError, TypeError)
@@ -103,61 +97,6 @@ def tiff_header(path: Path, scene: int | None = None) -> Header:
                 if start + count > size:
                     raise ValueError(f"pixels end at byte {start + count} of {size}")
         return found.header
-
-
-def write_tiff(path: Path, volume: Volume, compress: bool) -> None:
-    """Write a volume as ImageJ or OME TIFF with the resolution in pixels per centimetre.
-
-    See `cytosuite.formats.write`, which also makes it atomic. ImageJ holds 8 and 16 bits and
-    float32 along z, y, x up to 4 GB; what it cannot hold is OME, and numbers that OME has no name
-    for (64-bit integers) are a plain TIFF with a JSON description. All lengths of an ImageJ file
-    are in cm: grand-challenge.org needs this unit in the tags, and other programs read tags and
-    text in one unit. An assumed voxel size is written too, as the platform refuses files without.
-    Level 1 of the compression has most of the gain for little of the time.
-    """
-    y, x = volume.spacing[-2:]
-    tifffile.imwrite(
-        path,
-        volume.array,
-        photometric="minisblack",
-        compression="zlib" if compress else None,
-        compressionargs={"level": 1} if compress else None,
-        resolution=(1e4 / x, 1e4 / y),
-        resolutionunit="CENTIMETER",
-        **_flavour(volume),
-    )
-
-
-def _flavour(volume: Volume) -> dict[str, Any]:
-    """Return the arguments of `tifffile.imwrite` that depend on the kind of TIFF."""
-    array, axes = volume.array, volume.axes
-    geometry = {"axes": axes, "spacing": list(volume.spacing), "unit": "um"}
-    ours = {**volume.metadata, **geometry}
-    text = json.dumps({**ours, "shape": array.shape})
-    step = volume.spacing[0]
-    if axes in {"YX", "ZYX"} and array.dtype.char in IMAGEJ_TYPES and array.nbytes < IMAGEJ_BYTES:
-        scale = {"unit": "cm"} | ({"spacing": f"{step / 1e4:.12g}"} if "Z" in axes else {})
-        return {"imagej": True, "metadata": {"axes": axes, "Info": text, **scale}}
-    big = array.nbytes > 2**31
-    if array.dtype.name not in OME_TYPES:
-        return {"bigtiff": big, "metadata": ours}
-    sizes: dict[str, Any] = {}
-    if not volume.spacing_is_assumed:
-        for axis, size in zip((a for a in axes if a in SPATIAL), volume.spacing, strict=True):
-            sizes |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": "µm"}
-    comment = {"Namespace": NAMESPACE, "Value": text}
-    # OME wants a name of its own for each file; drawn from the content, so that bytes repeat.
-    own = uuid5(NAMESPACE_OID, f"{text} {_checksum(array)}")
-    metadata = {"axes": axes, "UUID": str(own), "CommentAnnotation": comment, **sizes}
-    return {"ome": True, "bigtiff": big, "metadata": metadata}
-
-
-def _checksum(array: NDArray[Any]) -> int:
-    """Return the CRC-32 of the pixels, plane by plane: the array may be as large as the memory."""
-    state = 0
-    for plane in array.reshape(-1, *array.shape[-2:]) if array.ndim > 2 else [array]:
-        state = zlib.crc32(np.ascontiguousarray(plane).data, state)
-    return state
 
 
 @contextmanager
@@ -276,7 +215,7 @@ def _layout(
 
 
 def _description(file: tifffile.TiffFile) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the keys and values of the first page's description, and the JSON of `write_tiff`."""
+    """Return the keys and values of the first page's description, and our own JSON."""
     imagej = dict(file.imagej_metadata or {})
     texts = [imagej.get("Info"), *(_comments(file) if file.is_ome else ())]
     ours = next((own for own in map(_json, texts) if own.keys() >= OURS), {})

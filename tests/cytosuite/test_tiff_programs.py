@@ -75,6 +75,16 @@ def test_the_platform_finds_pixels_per_centimetre(tmp_path, dtype):
         assert not file.pages[0].is_tiled
 
 
+def test_containers_of_others_find_their_keys_in_the_text(tmp_path):
+    write(tmp_path / "a.tif", _volume(channel="nucleus"))
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        found = file.imagej_metadata
+    assert (found["channel"], found["study"], found["unit"]) == ("nucleus", 2, "cm")
+    sizes = [found["spacing"], found["physicalsizey"], found["physicalsizex"]]
+    assert sizes == pytest.approx([size / 1e4 for size in SPACING])
+    assert found["physicalsizez"] == found["spacing"]
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_simpleitk_reads_pixels_and_the_plane_in_millimetres(tmp_path, dtype):
     write(tmp_path / "a.tif", _volume(dtype))
