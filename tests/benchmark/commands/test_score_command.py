@@ -1,3 +1,5 @@
+import csv
+import io
 import json
 import subprocess
 import sys
@@ -5,12 +7,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from rich.console import Console
+from typer.testing import CliRunner
 
+from cytosuite.benchmark.__main__ import app
 from cytosuite.benchmark.catalog import ROOT
 from cytosuite.benchmark.commands.options import ScoreOptions
-from cytosuite.benchmark.commands.score import score_files
+from cytosuite.benchmark.commands.score import score_files, table
+from cytosuite.benchmark.commands.table import show
 from cytosuite.errors import InputError
 from cytosuite.formats import write
+from cytosuite.metrics import board_metrics
 from cytosuite.metrics.tracks.lineage import Track
 from cytosuite.metrics.tracks.track_folder import write_sequence
 from cytosuite.volume import Volume
@@ -217,6 +224,61 @@ def test_the_command_prints_a_table_and_writes_json(folders, tmp_path):
     assert json.loads(_cytosuite(*words, "--json", "-").stdout) == found
     (truth / "c.tif").unlink()
     assert _cytosuite(*words).returncode == 0
+
+
+@pytest.fixture
+def shown(folders):
+    """Return a function that runs the command in this process: stdout and stderr."""
+
+    def shown(*words):
+        given = ["score", "--truth", folders[0], "--prediction", folders[1], *words]
+        done = CliRunner().invoke(app, [str(word) for word in given])
+        assert done.exit_code == 1, done.output  # a prediction is missing
+        return done.stdout, done.stderr
+
+    return shown
+
+
+def test_nothing_is_cut_in_a_pipe(shown):
+    head, *rows = shown()[0].splitlines()
+    assert head.split()[:5] == ["case", "SEG", "DET", "OP_CSB", "F1"]
+    assert head.split() == ["case", *score_names()]
+    assert rows[1].split()[:4] == ["b", "0.500", "0.500", "0.500"]
+    assert rows[3].split()[:2] == ["[mean]", "0.500"]
+    assert rows[-1] == "no prediction: c"
+
+
+def score_names():
+    """Return the metrics that are given without names."""
+    return [m.name for m in board_metrics("segment") if "spacing" not in m.evidence.needs]
+
+
+def test_the_primary_columns_fit_80_columns(folders):
+    console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
+    show(table(score_files(_asked(*folders))), console)
+    head, *rows = console.file.getvalue().splitlines()
+    assert head.split()[:5] == ["case", "SEG", "DET", "OP_CSB", "F1"]
+    assert rows[0].split()[:3] == ["a", "1.000", "1.000"]
+    assert all(len(row) <= 80 for row in rows)
+
+
+def test_all_is_a_file_or_stdout(shown, tmp_path):
+    out, err = shown("--csv", "-", "--json", tmp_path / "s.json")
+    rows = list(csv.DictReader(out.splitlines()))
+    assert [row["case"] for row in rows] == ["a", "b", "c", "[mean]"]
+    assert list(rows[0])[1:] == score_names()
+    assert err == "no prediction: c\n"
+    found = json.loads((tmp_path / "s.json").read_text())
+    assert float(rows[3]["SEG"]) == found["aggregates"]["SEG"]["mean"] == 0.5
+    out, _ = shown("--json", "-", "--csv", tmp_path / "s.csv")
+    assert json.loads(out) == found
+    assert (tmp_path / "s.csv").read_text().splitlines()[0].startswith("case,SEG,DET")
+
+
+def test_it_tells_which_case_it_scores(folders):
+    seen = []
+    score_files(_asked(*folders), lambda *step: seen.append(step))
+    assert seen == [(0, 3, "a.tif"), (1, 3, "b.tif"), (2, 3, "c.tif")]
 
 
 def _unknown_metric(truth, prediction):
