@@ -1,13 +1,16 @@
 """Strength of edges by depth in real and in synthetic stacks.
 
 The curve of Bruch et al. (2023) with lengths in µm: stacks of any size and voxel size compare.
+Three settings have names: `PUBLISHED`, tiles and limits of the published program; `WHOLE`, the same
+limits on tiles of the whole image; `suited`, which the metrics take by themselves: tiles of the
+whole image, grey values on the scale of the real images, limits for stacks of their depth.
 
 References
 ----------
 Bruch et al., Synthesis of large scale 3D microscopic images of 3D cell cultures for training and
 benchmarking, PLOS ONE 18 (2023), doi:10.1371/journal.pone.0283828. There, lengths are in voxels,
-the image is cropped (by the rest along one axis for both, an empty image where that is 0), and a
-stack without a tile that qualifies is an error.
+an image whose height is a whole number of tiles is an error, and so is a stack without a tile that
+qualifies.
 """
 
 from collections.abc import Sequence
@@ -15,6 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from math import inf, nan
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +38,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class EdgeSettings:
-    """Lengths and limits of the edge measure; the published ones by default.
+    """Lengths and limits of the edge measure; the published ones on the whole image by default.
 
     Parameters
     ----------
@@ -56,6 +60,10 @@ class EdgeSettings:
     range_um : tuple of two floats or None
         First and last depth below the strongest plane at which two curves are compared; None for
         all the depth that both have.
+    crop : bool
+        Whether the image is cropped to the middle before it is smoothed, as published: from both
+        lateral axes goes what the height leaves beyond whole tiles, and a last tile may overlap
+        the one before. Without it the tiles begin at the first pixel.
 
     Raises
     ------
@@ -71,6 +79,7 @@ class EdgeSettings:
     quantile: float = 0.95
     white: float | None = None
     range_um: tuple[float, float] | None = None
+    crop: bool = False
 
     def __post_init__(self) -> None:
         """Refuse settings without meaning."""
@@ -83,7 +92,11 @@ class EdgeSettings:
             raise InputError(f"range_um must be 0 <= first <= last, found {self.range_um}")
 
 
-PUBLISHED = EdgeSettings()
+PUBLISHED = EdgeSettings(crop=True)
+WHOLE = EdgeSettings()
+BRIGHT = 0.999  # quantile of the real images that counts as 1
+DEEP = 0.25  # share of a stack that a tile's curve must be deep
+VOXELS = 2**20  # of a stack, at most, that the scale is taken from: evenly spaced ones
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,7 +127,35 @@ class EdgeCurves:
         return float(gap.mean()) if gap.size else nan
 
 
-def edge_strength(image: Volume, settings: EdgeSettings = PUBLISHED) -> Floats:
+def suited(real: Volume | Sequence[Volume]) -> EdgeSettings:
+    """Return settings for the range of grey values and the depth of real images.
+
+    Parameters
+    ----------
+    real : Volume or list of Volume
+        Finite ZYX stacks; any other is an `InputError`.
+
+    Returns
+    -------
+    EdgeSettings
+        Those of `WHOLE`, but 1 is the range from the median to the 99.9 % quantile of the grey
+        values (the largest value of the dtype says nothing of a 16-bit camera), and a curve must be
+        deep as a quarter of the shallowest stack, at most as published. The published limit of
+        50 planes leaves no tile of a stack of 51 whose best plane is in its middle.
+    """
+    stacks = [volume for volume in members(real) if stack(volume).size]
+    if not stacks:
+        return WHOLE
+    parts = [volume.array.ravel()[:: -(-volume.array.size // VOXELS)] for volume in stacks]
+    middle, bright = np.quantile(np.concatenate(parts), [0.5, BRIGHT])
+    depth = min(len(volume.array) * volume.spacing[0] for volume in stacks)
+    return EdgeSettings(
+        white=float(bright - middle) or 1.0,  # of a constant image, which has no edges
+        least_depth_um=min(WHOLE.least_depth_um, DEEP * depth),
+    )
+
+
+def edge_strength(image: Volume, settings: EdgeSettings = WHOLE) -> Floats:
     """Return the strength of edges in every tile of every plane.
 
     Parameters
@@ -128,7 +169,8 @@ def edge_strength(image: Volume, settings: EdgeSettings = PUBLISHED) -> Floats:
     -------
     (T, Z) float64 array
         One row per tile, rows of tiles from the first pixel on. The last ones may be shorter, but
-        by less than half. No row where the image is narrower than half a tile.
+        by less than half; of a cropped image they are whole, see `EdgeSettings.crop`. No row where
+        the image is narrower than half a tile, or a cropped one than a tile.
 
     Notes
     -----
@@ -139,14 +181,15 @@ def edge_strength(image: Volume, settings: EdgeSettings = PUBLISHED) -> Floats:
     """
     array = stack(image)
     step_y, step_x = image.spacing[1:]
+    sizes = settings.tile_um / step_y, settings.tile_um / step_x
+    if settings.crop:
+        array, spans = _cropped(array, round(sizes[0]), round(sizes[1]))
+    else:
+        spans = [_spans(n, size) for n, size in zip(array.shape[1:], sizes, strict=True)]
     white = settings.white
     if white is None:
         white = float(np.iinfo(array.dtype).max) if array.dtype.kind in "iu" else 1.0
     sigma = (settings.smoothing_um / step_y, settings.smoothing_um / step_x)
-    spans = [
-        _spans(size, settings.tile_um / step)
-        for size, step in zip(array.shape[1:], (step_y, step_x), strict=True)
-    ]
     tiles = [(rows, columns) for rows in spans[0] for columns in spans[1]]
     strength = np.empty((len(tiles), len(array)))
     for z, plane in enumerate(array if tiles else ()):
@@ -159,7 +202,7 @@ def edge_strength(image: Volume, settings: EdgeSettings = PUBLISHED) -> Floats:
 
 
 def edge_curve(
-    images: Volume | Sequence[Volume], settings: EdgeSettings = PUBLISHED
+    images: Volume | Sequence[Volume], settings: EdgeSettings = WHOLE
 ) -> tuple[Floats, Floats]:
     """Return the strength of edges at each depth below the plane where they are strongest.
 
@@ -200,7 +243,7 @@ def edge_curve(
 def edge_curves(
     real: Volume | Sequence[Volume],
     synthetic: Volume | Sequence[Volume],
-    settings: EdgeSettings = PUBLISHED,
+    settings: EdgeSettings | None = None,
 ) -> EdgeCurves:
     """Return the edge curves of real and synthetic stacks on their common depth.
 
@@ -208,8 +251,9 @@ def edge_curves(
     ----------
     real, synthetic : Volume or list of Volume
         Finite ZYX stacks; any other is an `InputError`.
-    settings : EdgeSettings
-        Lengths and limits, the same for both sides.
+    settings : EdgeSettings, optional
+        Lengths and limits, the same for both sides; without them those that are `suited` to the
+        real ones.
 
     Returns
     -------
@@ -217,6 +261,7 @@ def edge_curves(
         At the depths of the real curve within the range of the settings, the synthetic one
         interpolated linearly; empty if no tile of a side qualifies.
     """
+    settings = settings or suited(real)
     depth, strength = edge_curve(real, settings)
     other_depth, other = edge_curve(synthetic, settings)
     if not (depth.size and other_depth.size):
@@ -232,7 +277,7 @@ degradation = partial(
     evidence=EDGES,
     best=0.0,
     reference=BRUCH,
-    undefined="when no tile of a side is deep and rich enough",
+    undefined="when no tile of a side has edges and a quarter of the stack below its best plane",
 )
 
 
@@ -274,6 +319,20 @@ def edge_degradation_middle(curves: EdgeCurves) -> float:
 def edge_degradation_lower(curves: EdgeCurves) -> float:
     """Return `edge_degradation` of the lower third of the common depth."""
     return curves.difference(2)
+
+
+def _cropped(array: NDArray[Any], high: int, wide: int) -> tuple[NDArray[Any], list[list[slice]]]:
+    """Return the middle of a stack as published, with its tiles along y and x."""
+    rest = array.shape[1] % high
+    first, last = rest // 2, rest - rest // 2
+    array = array[:, first : array.shape[1] - last, first : max(first, array.shape[2] - last)]
+    spans = []
+    for size, tile in zip(array.shape[1:], (high, wide), strict=True):
+        starts = list(range(0, size - tile + 1, tile))
+        if starts and starts[-1] + tile < size:
+            starts.append(size - tile)
+        spans.append([slice(start, start + tile) for start in starts])
+    return array, spans
 
 
 def _spans(size: int, tile: float) -> list[slice]:

@@ -9,6 +9,7 @@ from skimage import filters
 from cytosuite.errors import InputError
 from cytosuite.metrics.realism.edges import (
     PUBLISHED,
+    WHOLE,
     EdgeSettings,
     edge_curve,
     edge_curves,
@@ -17,6 +18,7 @@ from cytosuite.metrics.realism.edges import (
     edge_degradation_middle,
     edge_degradation_upper,
     edge_strength,
+    suited,
 )
 from cytosuite.metrics.realism.regions import PIXEL_UM
 from cytosuite.volume import Volume
@@ -79,20 +81,57 @@ def test_a_unit_step_is_as_strong_as_published():
     assert strength == pytest.approx(np.full((2, 1), 0.5**0.5))
 
 
-def test_agrees_with_the_published_program_at_its_voxel_size():
-    grey = np.random.default_rng(0).integers(0, 255, (3, 200, 100), np.uint8)
-    ours = edge_strength(Volume(grey, (1.5, PIXEL_UM, PIXEL_UM)), PUBLISHED)
+def _edges(grey):
+    """Return the edge image of the published program."""
     smooth = filters.gaussian(grey / 255, sigma=(0, 3, 3), mode="nearest", truncate=4.0)
-    planes = [filters.sobel(plane) for plane in smooth]
-    tiles = [[np.quantile(p[a : a + 100], 0.95) for p in planes] for a in (0, 100)]
-    assert ours == pytest.approx(np.array(tiles), rel=1e-9)
+    return np.stack([filters.sobel(plane) for plane in smooth])
+
+
+def _quantiles(edges, corners):
+    """Return the 95 % quantile of each plane of tiles of 100 x 100 pixels."""
+    tiles = [edges[:, y : y + 100, x : x + 100] for y, x in corners]
+    return np.stack([np.quantile(tile, 0.95, axis=(1, 2)) for tile in tiles])
+
+
+@pytest.mark.parametrize("settings", [WHOLE, PUBLISHED])
+def test_whole_tiles_agree_with_the_published_program_at_its_voxel_size(settings):
+    grey = np.random.default_rng(0).integers(0, 255, (3, 200, 100), np.uint8)
+    ours = edge_strength(Volume(grey, (1.5, PIXEL_UM, PIXEL_UM)), settings)
+    assert ours == pytest.approx(_quantiles(_edges(grey), [(0, 0), (100, 0)]), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "corners"),
+    [
+        (125, 125, [(0, 0)]),
+        (130, 230, [(0, 0), (0, 100)]),
+        (205, 130, [(0, 0), (0, 25), (100, 0), (100, 25)]),  # the last ones overlap: published so
+    ],
+)
+def test_the_published_program_crops_before_it_smooths(height, width, corners):
+    grey = np.random.default_rng(0).integers(0, 255, (2, height, width), np.uint8)
+    image = Volume(grey, (1.5, PIXEL_UM, PIXEL_UM))
+    rest = height % 100
+    middle = slice(rest // 2, -int(np.ceil(rest / 2)))
+    wanted = _quantiles(_edges(grey[:, middle, middle]), corners)
+    ours = edge_strength(image, PUBLISHED)
+    assert ours == pytest.approx(wanted, rel=1e-9)
+    whole = edge_strength(image, WHOLE)
+    assert whole.shape != ours.shape or np.abs(whole - ours).max() > 1e-4
 
 
 def test_a_width_of_whole_tiles_is_no_error():
     """The published program crops by ``[rest // 2 : -ceil(rest / 2)]``, which is empty here."""
     grey = np.zeros((2, 200, 200))
     assert grey[:, 0:-0, 0:-0].size == 0
-    assert edge_strength(Volume(grey, (1.5, PIXEL_UM, PIXEL_UM))).shape == (4, 2)
+    for settings in (PUBLISHED, WHOLE):
+        assert edge_strength(Volume(grey, (1.5, PIXEL_UM, PIXEL_UM)), settings).shape == (4, 2)
+
+
+@pytest.mark.parametrize("shape", [(2, 60, 60), (2, 150, 40), (2, 60, 150)])
+def test_a_cropped_image_without_a_whole_tile_has_none(shape):
+    image = Volume(np.ones(shape), (1.5, PIXEL_UM, PIXEL_UM))
+    assert edge_strength(image, PUBLISHED).shape == (0, 2)
 
 
 @pytest.mark.parametrize(
@@ -211,3 +250,43 @@ def test_the_published_numbers_in_pixels_and_planes():
     assert PUBLISHED.smoothing_um / PIXEL_UM == pytest.approx(3)
     assert PUBLISHED.least_depth_um / 1.5001311 == pytest.approx(50)
     assert PUBLISHED.least_strength == 0.026
+
+
+def _camera(fade, top=3, depth=24):
+    """Return an image as of a 16-bit camera: a small range, best in a plane within."""
+    image = bright_at_the_top(depth=depth - top, size=96, fade=fade, spacing=(1.75, 0.8, 0.8))
+    dim = image.array[:top] * np.linspace(0.2, 0.8, top)[:, None, None]
+    array = 100 + 250 * np.concatenate([dim, image.array])
+    return Volume(array.astype(np.uint16), (1.75, 0.8, 0.8))
+
+
+def test_images_of_a_camera_have_a_value_by_themselves_and_none_by_the_published_limits():
+    real, synthetic = _camera(0.95, top=12), _camera(0.8, top=12)
+    for settings in (WHOLE, PUBLISHED):
+        assert isnan(edge_degradation(real, synthetic, settings))
+    assert edge_degradation(real, synthetic) > 0.01
+    assert edge_degradation(real, real) == 0
+
+
+def test_the_scale_is_that_of_the_real_images():
+    real, synthetic = _camera(0.95), _camera(0.8)
+    value = edge_degradation(real, synthetic)
+    twice = [Volume(2 * v.array + 1000, v.spacing) for v in (real, synthetic)]
+    assert edge_degradation(*twice) == pytest.approx(value, rel=0.01)
+    # the range of the synthetic ones does not matter: brighter edges are stronger edges
+    bright = Volume(100 + 2 * (synthetic.array - 100), synthetic.spacing)
+    assert edge_curves(real, bright).synthetic == pytest.approx(
+        2 * edge_curves(real, synthetic).synthetic, rel=1e-9
+    )
+
+
+def test_settings_that_suit_by_hand():
+    array = np.zeros((10, 4, 25), np.uint16)
+    array.ravel()[-400:] = 50
+    array.ravel()[-10:] = 300
+    found = suited([Volume(array, (2.0, 1.0, 1.0)), Volume(array, (3.0, 1.0, 1.0))])
+    assert found.white == 300
+    assert found.least_depth_um == 0.25 * 20
+    deep = suited(Volume(np.zeros((400, 2, 2)), (2.0, 1.0, 1.0)))
+    assert deep == replace(WHOLE, white=1.0)
+    assert suited([]) == WHOLE
