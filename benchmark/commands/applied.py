@@ -91,7 +91,7 @@ def clear(out: Path, name: str) -> None:
 def summary(results: Sequence[Applied]) -> list[str]:
     """Return the models that were used, the warnings by their kind, and the failures."""
     models = Counter(found.model for found in results if found.model)
-    used = [f"{model} ({count} of {len(results)} images)" for model, count in models.items()]
+    used = [f"{model} for {count} of {len(results)} images" for model, count in models.items()]
     lines = [f"models: {', '.join(used)}"] if used else []
     doubts = {found.image.name: found.warnings for found in results}
     lines += [f"warning: {line}" for line in grouped(doubts, "image")]

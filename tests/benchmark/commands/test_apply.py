@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from cytosuite.benchmark.catalog import ROOT
 from cytosuite.benchmark.commands import apply as module_apply
 from cytosuite.benchmark.commands import data as module
 from cytosuite.benchmark.commands.apply import apply
@@ -242,7 +243,7 @@ def test_an_algorithm_is_chosen_for_each_image_and_shown(mixed, tmp_path, honest
     doubt = "channel is 'x'"
     assert f"cellpose3d plain, 0.2 s; warning: model does not fit: {doubt}\n" in text
     *_, models, warning = text.splitlines()
-    assert models == "models: watershed plain (1 of 2 images), cellpose3d plain (1 of 2 images)"
+    assert models == "models: watershed plain for 1 of 2 images, cellpose3d plain for 1 of 2 images"
     assert warning == f"warning: model does not fit in 1 image (two.tif): {doubt}"
     assert found[1]["warnings"] == [f"model does not fit: {doubt}"]
 
@@ -280,6 +281,23 @@ def test_a_named_model_is_used_recorded_and_part_of_the_key(images, tmp_path, ho
     (plane,) = segment([images / "two.tif"], out, model="nuclei-2d")
     why = "watershed nuclei-2d: made for axes YX, found ZYX; cellpose3d has spheroid-nuclei-3d"
     assert plane.message == why
+
+
+@pytest.mark.slow
+def test_a_plane_gets_a_model_of_planes_in_a_real_process(mixed, tmp_path):
+    (result,) = segment([mixed / "one.tif"], tmp_path / "out", engine="process", algorithm="auto")
+    assert result.model == "watershed nuclei-2d"
+    assert result.warnings == ("channel assumed: nucleus, not given by the file",)
+    again = mixed.parent / "mine.json"
+    card = json.loads((ROOT / "weights" / "watershed" / "nuclei-2d.json").read_text())
+    again.write_text(json.dumps(card | {"name": "mine", "scores": {}}))
+    given = {"engine": "process", "algorithm": "auto", "model": str(again)}
+    (named,) = segment([mixed / "one.tif"], tmp_path / "out", **given)
+    assert (named.status, named.model) == ("written", "watershed mine (chosen by the user)")
+    (kept,) = segment([mixed / "one.tif"], tmp_path / "out", **given)
+    assert kept.status == "there already"
+    again.write_text(json.dumps(card | {"name": "mine", "scores": {}, "description": "Other."}))
+    assert segment([mixed / "one.tif"], tmp_path / "out", **given)[0].status == "written"
 
 
 @pytest.mark.slow
