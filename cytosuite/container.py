@@ -152,7 +152,7 @@ def _doubts(task: str, outputs: Mapping[str, Any]) -> list[str]:
 
 
 def attempt(algorithm: Algorithm) -> int:
-    """Run one case; the last line on stderr is the reason of a failure.
+    """Run one case; stderr, shown to users, has its warnings or, as last line, the failure.
 
     Returns
     -------
@@ -160,7 +160,8 @@ def attempt(algorithm: Algorithm) -> int:
         0 without error, 2 bad input, 3 model missing or altered, 4 out of memory, 1 otherwise.
     """
     try:
-        algorithm.run_case()
+        for line in algorithm.run_case()["warnings"]:
+            _say(f"warning: {line}", 0)
     except CytosuiteError as error:
         return _say(str(error), error.exit_code)
     except MemoryError:

@@ -113,6 +113,7 @@ def test_warnings_on_metadata_and_shapes_stand_in_the_record(case):
     record = json.loads((case / "record.json").read_text())
     kinds = [line.partition(":")[0] for line in record["warnings"]]
     assert kinds[:3] == ["channel contradictory", "voxel size corrected", "objects odd"]
+    assert done.stderr.splitlines() == [f"warning: {line}" for line in record["warnings"]]
     assert record["sources"] == {"channel": "json", "spacing": "json"}
     assert read(case / "output" / OUTPUT / "membrane.tif").spacing == (1.0, 0.5, 0.5)
 

@@ -147,7 +147,8 @@ def in_blocks(monkeypatch):
     planned = module.blocks.plan_blocks
 
     def choose(size, margin=(12, 24, 24)):
-        def plan_them(shape, image_shape, given, *, multiple, tile):
+        def plan_them(shape, image_shape, given, *, multiple, tile, reason):
+            del reason
             if size is None:
                 return planned(shape, image_shape, given, multiple=multiple, tile=tile)
             return plan(shape, size, margin, multiple=multiple)
@@ -202,6 +203,19 @@ def test_blocks_of_a_rescaled_image_give_the_objects_of_the_whole(model, fake, i
     assert blocks.metadata["cellpose3d_blocks"] > 1
     assert whole.array.max() > 10
     np.testing.assert_array_equal(blocks.array, whole.array)
+
+
+def test_a_volume_too_large_for_memory_is_refused_with_the_reason(model, fake, monkeypatch):
+    monkeypatch.setattr(module.blocks, "free_gib", lambda: 0.001)
+    array = image()
+    with pytest.raises(InputError, match=r"an image of 14 x 56 x 52 voxels, worked on in blocks"):
+        run(array, model(**SIMPLE))
+    expected = (
+        r"14 x 56 x 52 voxels \(rescaled by 1.5 x 2.5 x 2.5, as its voxels are 3 x 2.5 x 2.5 µm "
+        r"and the model's 2 x 1 x 1 µm: check the voxel size\), worked on in blocks of .* needs"
+    )
+    with pytest.raises(InputError, match=expected):
+        run(array, model(**SIMPLE), (3.0, 2.5, 2.5))
 
 
 def test_a_volume_too_large_at_once_is_cut_into_blocks(model, fake, monkeypatch):
