@@ -112,9 +112,6 @@ def _case(
     try:
         survey(raw, 2**30)
         for socket in task.outputs:
-            geometry = (
-                header(folder / "input" / main.relative_path / "example.tif") if main else None
-            )
             if (path := check(raw, socket, geometry)) is not None:
                 outputs[socket.slug] = read_json(path) if socket.kind == "json" else read(path)
     except BadOutput as finding:
