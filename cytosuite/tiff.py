@@ -6,6 +6,7 @@ multi-page TIFF through an 8-bit colour fallback with only a warning, and never 
 
 import json
 import logging
+import re
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
@@ -30,6 +31,7 @@ GEOMETRY |= {"slices", "frames", "channels", "hyperstack", "mode", "loop", "min"
 GEOMETRY |= {f"physical{sep}size{sep}{axis}" for sep in ("", "_") for axis in "xyz"}
 GEOMETRY |= {"imagejmetadata", "info", "ranges", "zunit", "yunit", "xunit"}
 OURS = {"axes", "shape", "spacing"}  # keys of the JSON in the files of `cytosuite.tiffwriter`
+UNNAMED = re.compile(r"channel[:_ \d]*", re.IGNORECASE)  # names that programs make up
 # The error of tifffile for a cut or altered file depends on where it was cut.
 BROKEN: tuple[type[Exception], ...] = (tifffile.TiffFileError, struct.error, zlib.error)
 BROKEN += (ValueError, OSError, EOFError, RuntimeError, LookupError, TypeError)
@@ -97,6 +99,21 @@ def tiff_header(path: Path, scene: int | None = None) -> Header:
                 if start + count > size:
                     raise ValueError(f"pixels end at byte {start + count} of {size}")
         return found.header
+
+
+def tiff_channels(path: Path, scene: int | None = None) -> list[str]:
+    """Return the names of the channels in OME-XML, empty where a channel has none.
+
+    Parameters
+    ----------
+    path : Path
+        Any TIFF; without OME-XML there is no channel in the list.
+    scene : int, optional
+        As of `read_tiff`.
+    """
+    with _open(path) as file:
+        names = _channels(file, scene or 0)
+    return names
 
 
 @contextmanager
@@ -181,6 +198,11 @@ def _describe(
         for key, value in found.items()
         if key.lower() not in GEOMETRY and isinstance(value, str | int | float)
     }
+    names = _channels(file, scene or 0)
+    if (
+        name := names[pick.get("C", 0)] if pick.get("C", 0) < len(names) else ""
+    ) and "C" not in axes:
+        metadata.setdefault("channel", name)
     spatial = [axis for axis in axes if axis in SPATIAL]
     if not all(axis in sizes for axis in "YX"):
         sizes, metadata["spacing_source"] = {}, "assumed"
@@ -220,6 +242,18 @@ def _description(file: tifffile.TiffFile) -> tuple[dict[str, Any], dict[str, Any
     texts = [imagej.get("Info"), *(_comments(file) if file.is_ome else ())]
     ours = next((own for own in map(_json, texts) if own.keys() >= OURS), {})
     return _json(file.pages[0].description) or imagej, ours
+
+
+def _channels(file: tifffile.TiffFile, scene: int) -> list[str]:
+    """Return the names of an image's channels in OME-XML; programs number those without one."""
+    if not file.is_ome:
+        return []
+    images = tifffile.xml2dict(file.ome_metadata or "")["OME"]["Image"]
+    image = images[scene] if isinstance(images, list) else images
+    found = image["Pixels"].get("Channel", [])
+    channels = found if isinstance(found, list) else [found]
+    names = [str(channel.get("Name", "")) for channel in channels]
+    return ["" if UNNAMED.fullmatch(name) else name for name in names]
 
 
 def _comments(file: tifffile.TiffFile) -> list[Any]:

@@ -1,7 +1,6 @@
 """Files of microscopes (.czi, .nd2, .lif, OME-Zarr) by the readers of bioio."""
 
 import logging
-import re
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from cytosuite.datasets.folder.part import Part
 from cytosuite.errors import InputError, last_line
-from cytosuite.tiff import BROKEN
+from cytosuite.tiff import BROKEN, UNNAMED
 from cytosuite.volume import SPATIAL, Origin, Scalar, Volume
 
 MODULES = {
@@ -22,7 +21,6 @@ MODULES = {
     ".zarr": "bioio_ome_zarr",
 }
 EXTRA = "cytosuite[formats]"
-UNNAMED = re.compile(r"channel[:_ \d]*", re.IGNORECASE)  # names that readers make up
 
 
 def needs_extra(path: Path) -> bool:

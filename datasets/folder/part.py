@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cytosuite.errors import InputError
 from cytosuite.formats import HEADERS, READERS, header, read
+from cytosuite.tiff import read_tiff, tiff_channels
 from cytosuite.volume import Volume
 
 
@@ -89,7 +90,9 @@ def read_part(path: Path, part: Part) -> Volume:
     else:
         whole = read(path)
         sizes = dict(zip(whole.axes, whole.shape, strict=True))
-    channel = part.channel_of(path, [""] * sizes.get("C", 1))
+    names = tiff_channels(path, part.scene) if READERS[path.suffix.lower()] is read_tiff else []
+    count = sizes.get("C", 1)
+    channel = part.channel_of(path, names if len(names) == count else [""] * count)
     pick = {"C": channel, "T": part.frame_of(path, sizes.get("T", 1))}
     held = {axis: number for axis, number in pick.items() if axis in sizes}
     return whole if whole is not None and not held else read(path, held, part.scene)

@@ -66,3 +66,23 @@ def test_a_name_chooses_its_channel():
     assert Part("DAPI").channel_of("a.czi", names) == 0
     with pytest.raises(InputError, match=r"3 channels \(0 DAPI, 1 GFP, 2 GFP\), and not GFP"):
         Part("GFP").channel_of("a.czi", names)
+
+
+def test_channels_of_ome_have_names(tmp_path):
+    names = ["DAPI", "Channel:0:1", "GFP"]
+    metadata = {"axes": "CYX", "Channel": {"Name": names}}
+    tifffile.imwrite(tmp_path / "a.tif", ARRAY[0, :, 0], ome=True, metadata=metadata)
+    found = read_part(tmp_path / "a.tif", Part("GFP"))
+    np.testing.assert_array_equal(found.array, ARRAY[0, 2, 0])
+    assert found.metadata["channel"] == "GFP"
+    assert "channel" not in read_part(tmp_path / "a.tif", Part("1")).metadata
+    with pytest.raises(InputError, match=r"found 3 channels \(0 DAPI, 1, 2 GFP\); choose"):
+        read_part(tmp_path / "a.tif", Part())
+
+
+def test_the_only_channel_of_ome_gives_its_name(tmp_path):
+    metadata = {"axes": "YX", "Channel": {"Name": "H2B-mRFP1"}}
+    tifffile.imwrite(tmp_path / "a.tif", ARRAY[0, 0, 0], ome=True, metadata=metadata)
+    found = read_part(tmp_path / "a.tif", Part())
+    assert found.metadata["channel"] == "H2B-mRFP1"
+    assert found.origin.sources["channel"] == "ome"
