@@ -112,8 +112,7 @@ def tiff_channels(path: Path, scene: int | None = None) -> list[str]:
         As of `read_tiff`.
     """
     with _open(path) as file:
-        names = _channels(file, scene or 0)
-    return names
+        return _channels(file, scene or 0)
 
 
 @contextmanager
@@ -198,10 +197,8 @@ def _describe(
         for key, value in found.items()
         if key.lower() not in GEOMETRY and isinstance(value, str | int | float)
     }
-    names = _channels(file, scene or 0)
-    if (
-        name := names[pick.get("C", 0)] if pick.get("C", 0) < len(names) else ""
-    ) and "C" not in axes:
+    names = dict(enumerate(_channels(file, scene or 0)))
+    if "C" not in axes and (name := names.get(pick.get("C", 0))):
         metadata.setdefault("channel", name)
     spatial = [axis for axis in axes if axis in SPATIAL]
     if not all(axis in sizes for axis in "YX"):
