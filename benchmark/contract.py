@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -132,7 +133,7 @@ def _imports(root: Path, name: str) -> None:
     """Refuse imports that an image of the algorithm does not hold."""
     folder = root / "algorithms" / name
     locked = _locked([root / "docker" / "requirements-cpu.txt", folder / "requirements.txt"])
-    providers = packages_distributions()
+    providers = _providers()
     for path in runtime_files(root, name):
         if not path.is_relative_to(folder) or path.suffix != ".py":
             continue
@@ -150,6 +151,12 @@ def _imports(root: Path, name: str) -> None:
                         f"{where}: no package of the image; name it and what it needs in "
                         f"algorithms/{name}/requirements.txt"
                     )
+
+
+@cache
+def _providers() -> Mapping[str, list[str]]:
+    """Return the packages that provide each module which is installed."""
+    return packages_distributions()
 
 
 def _imported(path: Path) -> set[str]:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from string import Template
 
-from cytosuite.benchmark.catalog import CHECKOUT, ROOT, pick
+from cytosuite.benchmark.catalog import ROOT, need_checkout, pick
 from cytosuite.errors import InputError
 from cytosuite.files import atomic, remove
 from cytosuite.tasks import TASKS, Task
@@ -38,11 +38,7 @@ def new(name: str, task: str) -> list[Path]:
         If the name is not allowed or taken, there is no such task, or this is no checkout.
     """
     (chosen,) = pick("task", [task], TASKS)
-    if not CHECKOUT:
-        raise InputError(
-            f"{ROOT}: a new algorithm is written into a checkout, and this is an installed "
-            "package; clone the repository and run `.venv/bin/cytosuite new` there"
-        )
+    need_checkout("a new algorithm")
     if not NAME.fullmatch(name) or keyword.iskeyword(name) or name in TAKEN:
         raise InputError(
             "name must be lower-case words joined by _ (a-z, 0-9, a letter first), and neither a "

@@ -117,8 +117,8 @@ def test_a_mistake_is_one_line_and_writes_nothing(root, mistake):
 
 
 def test_an_installed_package_is_not_written_into(root, monkeypatch):
-    monkeypatch.setattr(module, "CHECKOUT", False)
-    with pytest.raises(InputError, match="clone the repository and run"):
+    monkeypatch.setattr("cytosuite.benchmark.catalog.CHECKOUT", False)
+    with pytest.raises(InputError, match="a new algorithm needs a checkout of the repository"):
         new("mine", "segment")
 
 
