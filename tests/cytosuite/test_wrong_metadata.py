@@ -56,17 +56,18 @@ def _segmented(folder, stack, kind):
 
 @pytest.fixture(scope="module")
 def clean(stack, tmp_path_factory):
-    """Return the score with right metadata."""
-    return _segmented(tmp_path_factory.mktemp("clean"), stack, "clean")[0]
+    """Return score and record with right metadata."""
+    return _segmented(tmp_path_factory.mktemp("clean"), stack, "clean")
 
 
 @pytest.mark.parametrize("kind", sorted(set(experiment.KINDS) - REFUSED))
 def test_no_loss_is_silent(tmp_path, stack, clean, kind):
-    score, record = _segmented(tmp_path, stack, kind)
-    assert clean > 0.7
-    assert bool(record["warnings"]) == (kind not in QUIET), record["warnings"]
-    if any("corrected" in line for line in record["warnings"]):
-        assert score == clean
+    (best, usual), (score, record) = clean, _segmented(tmp_path, stack, kind)
+    told = [line for line in record["warnings"] if line not in usual["warnings"]]
+    assert best > 0.7
+    assert bool(told) == (kind not in QUIET), told
+    if any("corrected" in line for line in told):
+        assert score == best
 
 
 @pytest.mark.parametrize("kind", sorted(REFUSED))
