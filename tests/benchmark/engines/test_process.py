@@ -1,6 +1,7 @@
 """The process engine with small algorithms written for the occasion."""
 
 import os
+import shutil
 import time
 
 import pytest
@@ -32,13 +33,14 @@ def start(tmp_path, monkeypatch):
     """Return a function that starts a session of an algorithm with some behaviour."""
     app = tmp_path / "app"
     real = process.ROOT
-    for name in ("cytosuite", "weights"):
-        app.mkdir(exist_ok=True)
-        (app / name).symlink_to(real / name)
+    # Its links to the rooms are relative: they lead to those of the copy.
+    shutil.copytree(real / "cytosuite", app / "cytosuite", symlinks=True)
+    (app / "weights").symlink_to(real / "weights")
     folder = app / "algorithms" / "watershed"
     folder.mkdir(parents=True)
     (folder / "algorithm.toml").symlink_to(real / "algorithms" / "watershed" / "algorithm.toml")
     monkeypatch.setattr(process, "ROOT", app)
+    monkeypatch.setattr(process, "PACKAGE", app / "cytosuite")
 
     def start(behaviour="", api="serve", after="", **limits):
         source = PREDICT.replace("BEHAVIOUR", behaviour).replace("AFTER", after)
