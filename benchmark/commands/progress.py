@@ -12,7 +12,6 @@ from rich.progress import (
     Progress,
     SpinnerColumn,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.table import Column
@@ -74,8 +73,7 @@ def progress(console: Console, title: str, *, minor: bool = False) -> Iterator[S
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=20),
         MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(elapsed_when_finished=False),
+        TimeRemainingColumn(elapsed_when_finished=True),
         TextColumn(
             "{task.fields[note]}",
             style="dim",

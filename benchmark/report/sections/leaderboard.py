@@ -98,7 +98,7 @@ def _text(found: Summary) -> str:
 
 TEMPLATE = """
 {% if view.lines %}
-<p class="lead">{{ view.lead }}</p>
+<p class="lead">{{ view.lead }} As a table: <a href="leaderboard.csv">CSV</a>, <a href="leaderboard.tex">LaTeX</a>.</p>
 <table class="board" role="table">
   <thead role="rowgroup"><tr role="row">
     <th scope="col" role="columnheader" class="num">#</th>
