@@ -51,6 +51,9 @@ class EdgeSettings:
     least_strength : float
         Tiles without an edge of this strength are left out; published 0.026, tuned to the grey
         values of one data set.
+    least_share : float
+        Tiles without an edge of this share of the strongest one on the same side are left out;
+        0 as published.
     pixel_um : float
         Length on which strengths are given: change of grey value per this length.
     quantile : float
@@ -75,6 +78,7 @@ class EdgeSettings:
     smoothing_um: float = 3 * PIXEL_UM
     least_depth_um: float = 50 * PLANE_UM
     least_strength: float = 0.026
+    least_share: float = 0.0
     pixel_um: float = PIXEL_UM
     quantile: float = 0.95
     white: float | None = None
@@ -96,6 +100,7 @@ PUBLISHED = EdgeSettings(crop=True)
 WHOLE = EdgeSettings()
 BRIGHT = 0.999  # quantile of the real images that counts as 1
 DEEP = 0.25  # share of a stack that a tile's curve must be deep
+RICH = 0.25  # share of the strongest edge of a side that a tile must have
 VOXELS = 2**20  # of a stack, at most, that the scale is taken from: evenly spaced ones
 
 
@@ -139,9 +144,10 @@ def suited(real: Volume | Sequence[Volume]) -> EdgeSettings:
     -------
     EdgeSettings
         Those of `WHOLE`, but 1 is the range from the median to the 99.9 % quantile of the grey
-        values (the largest value of the dtype says nothing of a 16-bit camera), and a curve must be
-        deep as a quarter of the shallowest stack, at most as published. The published limit of
-        50 planes leaves no tile of a stack of 51 whose best plane is in its middle.
+        values (the largest value of the dtype says nothing of a 16-bit camera), a curve must be
+        deep as a quarter of the shallowest stack, at most as published, and have an edge a quarter
+        as strong as the strongest of its side: weak edges are a difference, not an absence. The
+        published limits leave no tile of a stack of 51 planes whose best one is in its middle.
     """
     stacks = [volume for volume in members(real) if stack(volume).size]
     if not stacks:
@@ -152,6 +158,8 @@ def suited(real: Volume | Sequence[Volume]) -> EdgeSettings:
     return EdgeSettings(
         white=float(bright - middle) or 1.0,  # of a constant image, which has no edges
         least_depth_um=min(WHOLE.least_depth_um, DEEP * depth),
+        least_strength=0.0,
+        least_share=RICH,
     )
 
 
@@ -221,13 +229,19 @@ def edge_curve(
     planes is n times their distance deep. Tiles of stacks with other distances of planes are
     interpolated linearly.
     """
-    curves: list[tuple[float, Floats]] = []
-    for volume in members(images):
-        for row in edge_strength(volume, settings):
-            step, kept = volume.spacing[0], row[int(np.argmax(row)) :] if row.size else row
-            deep_enough = kept.size * step >= settings.least_depth_um * (1 - 1e-9)
-            if kept.size and deep_enough and kept[0] >= settings.least_strength:
-                curves.append((step, kept))
+    rows = [
+        (volume.spacing[0], row[int(np.argmax(row)) :])
+        for volume in members(images)
+        for row in edge_strength(volume, settings)
+        if row.any()  # a tile of one grey value has no best plane
+    ]
+    strongest = max((row[0] for _, row in rows), default=0.0)
+    least = max(settings.least_strength, settings.least_share * strongest)
+    curves = [
+        (step, row)
+        for step, row in rows
+        if row.size * step >= settings.least_depth_um * (1 - 1e-9) and row[0] >= least
+    ]
     if not curves:
         return np.zeros(0), np.zeros(0)
     finest = min(step for step, _ in curves)
@@ -277,7 +291,7 @@ degradation = partial(
     evidence=EDGES,
     best=0.0,
     reference=BRUCH,
-    undefined="when no tile of a side has edges and a quarter of the stack below its best plane",
+    undefined="when no tile of a side has an edge, and a quarter of the stack below its best plane",
 )
 
 

@@ -280,6 +280,25 @@ def test_the_scale_is_that_of_the_real_images():
     )
 
 
+def test_edges_that_are_far_too_weak_are_a_difference_and_not_undefined():
+    real = _camera(0.95)
+    faint = Volume(100 + 0.02 * (real.array - 100.0), real.spacing)
+    curves = edge_curves(real, faint)
+    assert curves.synthetic == pytest.approx(0.02 * curves.real, rel=1e-6)
+    blank = Volume(np.full(real.shape, 100, np.uint16), real.spacing)
+    assert isnan(edge_degradation(real, blank))
+
+
+def test_tiles_without_edges_beside_others_are_left_out():
+    image = _camera(0.95)
+    faint = Volume(100 + 0.2 * (image.array - 100.0), image.spacing)
+    settings = suited(image)
+    alone, together = edge_curve(image, settings), edge_curve([image, faint], settings)
+    np.testing.assert_array_equal(alone, together)
+    every = edge_curve([image, faint], replace(settings, least_share=0.0))
+    assert every[1] == pytest.approx(0.6 * alone[1], rel=1e-6)
+
+
 def test_settings_that_suit_by_hand():
     array = np.zeros((10, 4, 25), np.uint16)
     array.ravel()[-400:] = 50
@@ -288,5 +307,5 @@ def test_settings_that_suit_by_hand():
     assert found.white == 300
     assert found.least_depth_um == 0.25 * 20
     deep = suited(Volume(np.zeros((400, 2, 2)), (2.0, 1.0, 1.0)))
-    assert deep == replace(WHOLE, white=1.0)
+    assert deep == replace(WHOLE, white=1.0, least_strength=0.0, least_share=0.25)
     assert suited([]) == WHOLE
