@@ -30,7 +30,6 @@ GEOMETRY = {"shape", "axes", "spacing", "voxel_size_um", "unit", "resolution", "
 GEOMETRY |= {"slices", "frames", "channels", "hyperstack", "mode", "loop", "min", "max"}
 GEOMETRY |= {f"physical{sep}size{sep}{axis}" for sep in ("", "_") for axis in "xyz"}
 GEOMETRY |= {"imagejmetadata", "info", "ranges", "zunit", "yunit", "xunit"}
-OURS = {"axes", "shape", "spacing"}  # keys of the JSON in the files of `cytosuite.tiffwriter`
 UNNAMED = re.compile(r"channel[:_ \d]*", re.IGNORECASE)  # names that programs make up
 # The error of tifffile for a cut or altered file depends on where it was cut.
 BROKEN: tuple[type[Exception], ...] = (tifffile.TiffFileError, struct.error, zlib.error)
@@ -237,7 +236,7 @@ def _description(file: tifffile.TiffFile) -> tuple[dict[str, Any], dict[str, Any
     """Return the keys and values of the first page's description, and our own JSON."""
     imagej = dict(file.imagej_metadata or {})
     texts = [imagej.get("Info"), *(_comments(file) if file.is_ome else ())]
-    ours = next((own for own in map(_json, texts) if own.keys() >= OURS), {})
+    ours = next((own for own in map(_json, texts) if _is_ours(own)), {})
     return _json(file.pages[0].description) or imagej, ours
 
 
@@ -267,6 +266,20 @@ def _json(text: object) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _is_ours(found: Mapping[str, Any]) -> bool:
+    """Return whether a JSON object has the axes, shape and spacing of `cytosuite.tiffwriter`."""
+    axes, shape, spacing = (found.get(key) for key in ("axes", "shape", "spacing"))
+    if not (isinstance(axes, str) and isinstance(shape, list) and isinstance(spacing, list)):
+        return False
+    spatial = sum(axis in SPATIAL for axis in axes)
+    return (
+        len(set(axes) & set(AXES)) == len(axes) == len(shape)
+        and len(spacing) == spatial
+        and all(isinstance(size, int) for size in shape)
+        and all(isinstance(s, int | float) and 0 < s < float("inf") for s in spacing)
+    )
 
 
 def _reconciled(

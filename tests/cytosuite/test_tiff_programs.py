@@ -1,5 +1,6 @@
 """TIFFs of ours in other programs, and of other programs in ours: the voxel size arrives."""
 
+import json
 import shutil
 import subprocess
 
@@ -233,3 +234,28 @@ def test_a_file_that_another_program_scaled_has_the_new_geometry(tmp_path):
     assert found.shape == (2, 5, 6)
     assert found.spacing == pytest.approx((3.0, 0.25, 0.2))
     assert found.metadata["channel"] == "nucleus µ"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"axes": "ZZX"},
+        {"axes": 3},
+        {"axes": "ABC"},
+        {"shape": [5, 6]},
+        {"shape": "456"},
+        {"shape": [4.0, 5.0, 6.0]},
+        {"spacing": ["a", "b", "c"]},
+        {"spacing": [1.5, -1, 0.2]},
+        {"spacing": [1.5, 0.2]},
+        {"spacing": None},
+    ],
+)
+def test_info_that_only_looks_like_ours_does_not_count(tmp_path, wrong):
+    info = {"axes": "ZYX", "shape": [4, 5, 6], "spacing": list(SPACING), "study": 2} | wrong
+    metadata = {"axes": "ZYX", "spacing": 3.0, "unit": "micron", "Info": json.dumps(info)}
+    array = _volume().array
+    tifffile.imwrite(tmp_path / "a.tif", array, imagej=True, resolution=(5, 4), metadata=metadata)
+    found = read(tmp_path / "a.tif")
+    assert found.spacing == pytest.approx((3.0, 0.25, 0.2))
+    assert found.origin.sources["spacing"] == "imagej"
