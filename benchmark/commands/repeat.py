@@ -1,6 +1,5 @@
 """The command that repeats a run, in the words of a user."""
 
-from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from shlex import quote
 from typing import Any
@@ -38,7 +37,7 @@ def command_of(options: BenchmarkOptions, engine: str) -> str:
     return " ".join(["cytosuite benchmark", quote(dataset[1]), *flags])
 
 
-def _given(options: BenchmarkOptions) -> Mapping[str, str]:
+def _given(options: BenchmarkOptions) -> dict[str, str]:
     """Return the options that decide the results and were given, the dataset first."""
     found = {"dataset": str(options.dataset)}
     for field in fields(options):
