@@ -51,8 +51,8 @@ def calibrate_command(
     real: Annotated[Path, typer.Argument(help="Folder with images/ and, better, labels/.")],
     out: Annotated[Path, typer.Option(help="Recipe to write.")] = Path("calibrated.toml"),
     pattern: Annotated[str, typer.Option(help="Which images, like 'ix71_*'.")] = "*",
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds of fitting.")] = 8,
-    cases: Annotated[int, typer.Option(min=1, help="Volumes per round.")] = 6,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of fitting.")] = 12,
+    cases: Annotated[int, typer.Option(min=1, help="Volumes per round.")] = 12,
     seed: Seed = 0,
 ) -> None:
     """Fit a simulated dataset to real images, and write the recipe with a comparison."""

@@ -105,7 +105,7 @@ def calibrate(
         say(f"note: {note}")
     effort = {"rounds": rounds, "cases": cases, "seed": seed}
     fitted = fit(found.statistics, found.begin, simulate, **effort, say=say)
-    count = max(cases, len(found.stacks))
+    count = max(2 * cases, len(found.stacks))
     after, later, rows = _try(simulate, found, fitted, seed + HELD_OUT, count, say)
     judged = judge((found.images, found.statistics), ([image for image, _ in after], later))
     judged = replace(judged, poor=(*judged.poor, *map(AT_LIMIT.format, fitted.limits)))

@@ -13,7 +13,7 @@ McKay, Beckman and Conover, Technometrics 21 (1979), doi:10.1080/00401706.1979.1
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import isfinite, log, nan, sqrt
+from math import inf, isfinite, log, nan, sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,9 +37,11 @@ Simulate = Callable[[Mapping[str, Any], int], Stack]
 Values = dict[str, float]
 
 DAMPING = 0.7
+WIDEST = 1.6  # of the first estimate of the diameter: labels are never smaller than nuclei
+STEEPEST = {"tissue.shrinkage": 1 / 3, "camera.fading": 1.5}
 CALM = 3.0  # rounds after half of them, in which the damping doubles
 WIDER = 1.5  # by which a range is widened or narrowed in a round, at most
-LEAST_TREND = 3  # stacks that make a trend
+LEAST_TREND, SURE_TREND = 2, 6  # stacks for a trend that a parameter follows; for any other
 TIGHTER = 0.7  # gap between nuclei where some draws found no room
 COUNTED = "tissue.n_nuclei"
 
@@ -125,9 +127,14 @@ def _knobs(begin: Start) -> tuple[Knob, ...]:
     responses = {"camera.background_photons": gain}
     if turned:  # parameters count from the objective
         responses |= {"optics.attenuation_um": -1.0, "tissue.middle": -1.0}
+    limits = {"nucleus.diameter_um": WIDEST * begin.centres.get("nucleus.diameter_um", inf)}
     every = KNOBS if COUNTED in begin.centres else (*KNOBS, FILLED)
     return tuple(
-        replace(knob, response=responses.get(knob.parameter, knob.response))
+        replace(
+            knob,
+            response=responses.get(knob.parameter, knob.response),
+            high=min(knob.high, limits.get(knob.parameter, inf)),
+        )
         for knob in {knob.parameter: knob for knob in every}.values()
         if knob.parameter in begin.centres
     )
@@ -191,8 +198,9 @@ def moments(knob: Knob, statistics: StackStatistics) -> Moments:
     """Return level, spread and trend of a knob's statistic over stacks, on its scale.
 
     The level is half-way between mean and median: ranges are drawn from evenly, and real stacks
-    seldom lie even. The level of the number of objects is that of their mean; with a trend it is
-    the trend's at 20 objects, and the spread that about the trend.
+    seldom lie even. The level of the number of objects is that of their mean; where there are
+    enough stacks it is the trend's at 20 objects, and the spread that about the trend: embryos of
+    all stages are not of all sizes of nuclei at random.
     """
     values = np.array([knob.seen_at(float(v)) for v in statistics.volumes[knob.statistic]])
     crowd = np.log(np.maximum(statistics.volumes["objects"], 1) / TYPICAL)
@@ -203,10 +211,12 @@ def moments(knob: Knob, statistics: StackStatistics) -> Moments:
     spread = float(values.std(ddof=1)) if values.size > 1 else nan
     if knob.parameter == COUNTED:
         return Moments(log(np.exp(values).mean()), spread)
-    if knob.crowd and values.size >= LEAST_TREND and np.ptp(crowd) > log(2):
+    if values.size >= (LEAST_TREND if knob.crowd else SURE_TREND) and np.ptp(crowd) > log(2):
         trend, level = np.polyfit(crowd, values, 1)
         rest = values - np.polyval((trend, level), crowd)
-        return Moments(float(level), float(sqrt((rest**2).sum() / (rest.size - 2))), float(trend))
+        return Moments(
+            float(level), float(sqrt((rest**2).sum() / max(rest.size - 2, 1))), float(trend)
+        )
     return Moments(float(np.median(values) + values.mean()) / 2, spread)
 
 
@@ -266,7 +276,8 @@ class _Task:
                 halves[knob.parameter] = min(half, knob.widest) if isfinite(half) else 0.0
             if knob.crowd and COUNTED in places:
                 trend = found.trend if isfinite(found.trend) else 0.0
-                crowds[knob.crowd] = max(-trend / knob.response, 0.0)
+                steep = min(max(-trend / knob.response, 0.0), STEEPEST[knob.crowd])
+                crowds[knob.crowd] = steep
         if COUNTED in places:
             ends = nearest_range(self.real.volumes["objects"].clip(1))
             low, high = (log(end) for end in ends)
@@ -314,8 +325,9 @@ class _Task:
                     half = state.halves[name] * float(np.clip(factor, 1 / WIDER, WIDER)) ** damping
                     state.halves[name] = min(half, knob.widest)
             if knob.crowd in state.crowds and isfinite(simulated.trend):
-                more = damping * (real.trend - simulated.trend) / knob.response
-                state.crowds[knob.crowd] = float(np.clip(state.crowds[knob.crowd] - more, 0, 1))
+                more = damping * (real.trend - simulated.trend) / knob.response / 2
+                steeper = state.crowds[knob.crowd] - more
+                state.crowds[knob.crowd] = float(np.clip(steeper, 0, STEEPEST[knob.crowd]))
         return missing
 
     def result(self, state: _State, misfits: tuple[Values, ...]) -> Fit:

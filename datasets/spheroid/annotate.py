@@ -71,7 +71,7 @@ def _nuclei(specimen: Specimen, spread: Psf, detector: Grid) -> tuple[Labels, Im
     limits = {name: specimen.drawn[name] for name in ("level", "plane_level")}
     if style == "shape":
         return bodies.label(nuclei, centres, detector), None
-    wide = (0.0, 0.0, 0.0)
+    wide: Lengths = (0.0, 0.0, 0.0)
     if isinstance(spread, Gaussian) and specimen.parameters.labels.haze:
         wide = spread.haze_sigma_um
     elif isinstance(spread, Gaussian):
