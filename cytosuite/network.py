@@ -109,8 +109,7 @@ def predict_tiles(
     """
     shape = image.shape[1:]
     short = [max(0, step - size) for size, step in zip(shape, multiple, strict=True)]
-    before = [missing // 2 for missing in short]
-    padding = [(low, missing - low) for low, missing in zip(before, short, strict=True)]
+    padding = [(missing // 2, missing - missing // 2) for missing in short]
     thick = np.pad(image, [(0, 0), *padding], mode="edge")
     size = fit(thick.shape[1:], tile, [width + blend // 2 for width in halo], multiple)
     tiles = plan(thick.shape[1:], size, halo, multiple=multiple, blend=blend)
@@ -123,7 +122,7 @@ def predict_tiles(
             skipped += 1
             continue
         paste(values, piece, _answer(part, network, channels, multiple, activate, device))
-    inside = tuple(slice(low, low + n) for low, n in zip(before, shape, strict=True))
+    inside = tuple(slice(low, low + n) for (low, _), n in zip(padding, shape, strict=True))
     return Prediction(values[(slice(None), *inside)], len(tiles), skipped)
 
 

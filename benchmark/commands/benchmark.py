@@ -12,7 +12,7 @@ from cytosuite.benchmark.commands.data import make, start_engine
 from cytosuite.benchmark.commands.options import BenchmarkOptions
 from cytosuite.benchmark.commands.progress import Cases, progress
 from cytosuite.benchmark.commands.repeat import command_of
-from cytosuite.benchmark.commands.table import Table, give
+from cytosuite.benchmark.commands.table import ValueTable, give
 from cytosuite.benchmark.data.chain import links
 from cytosuite.benchmark.data.dataset import Dataset
 from cytosuite.benchmark.data.recipe import Recipe, recipe
@@ -208,12 +208,12 @@ def _conclude(results: Results, index: Path, options: BenchmarkOptions, console:
     return 1 if failed or results.broken else 0
 
 
-def _table(results: Results) -> Table:
+def _table(results: Results) -> ValueTable:
     """Return the leaderboard; without --wide with the metrics to rank by alone."""
     found = indexed(results)
     rows = leaderboard(found)
     names = list(rows[0]) if rows else ["rank", "algorithm"]
-    return Table(
+    return ValueTable(
         names,
         [list(row.values()) for row in rows],
         keys=2,

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from cytosuite.benchmark.catalog import ROOT, algorithms, dataset_manifests, recipes
 from cytosuite.benchmark.commands.options import TableOptions
-from cytosuite.benchmark.commands.table import Cell, Table, keep, show
+from cytosuite.benchmark.commands.table import Cell, ValueTable, keep, show
 from cytosuite.manifest import ModelCard, read_card, read_recipe
 from cytosuite.metrics.boards import BOARDS
 
@@ -34,12 +34,12 @@ def show_list(options: TableOptions, console: Console) -> None:
     keep(table, options)
 
 
-def listing() -> Table:
+def listing() -> ValueTable:
     """Return algorithms, models, datasets and recipes with their purpose.
 
     Returns
     -------
-    Table
+    ValueTable
         ``kind``, ``algorithm``, ``name``, ``task``, ``made for``, the primary metrics of the
         boards, ``scored on``, ``purpose``. A model has a row for each data set in its card, the
         best first; one without scores is used only when it is named.
@@ -55,17 +55,17 @@ def listing() -> Table:
         rows.append(_row("recipe", name, None, read_recipe(path).title))
     first, *others = dict.fromkeys(name for board in BOARDS.values() for name in board.primary)
     names = [*KEYS, first, "scored on", *others, "purpose"]
-    return Table(names, [[row.get(name) for name in names] for row in rows])
+    return ValueTable(names, [[row.get(name) for name in names] for row in rows])
 
 
-def _parts(table: Table) -> Iterator[tuple[str, Table]]:
+def _parts(table: ValueTable) -> Iterator[tuple[str, ValueTable]]:
     """Yield a title and a table for each kind, and for the models of each algorithm."""
     parts: dict[str, dict[Cell, list[Cell]]] = {}
     for row in table.rows:
         title = f"{row[KIND]}s" + (f" of {row[ALGORITHM]}" if row[ALGORITHM] else "")
         parts.setdefault(title, {}).setdefault(row[NAME], list(row[NAME:]))
     for title, rows in parts.items():
-        yield title, Table(table.names[NAME:], list(rows.values()))
+        yield title, ValueTable(table.names[NAME:], list(rows.values()))
 
 
 def _row(kind: str, name: str, task: str | None, purpose: str) -> dict[str, Cell]:

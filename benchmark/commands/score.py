@@ -11,7 +11,7 @@ from typing import Any
 from cytosuite.benchmark.catalog import pick
 from cytosuite.benchmark.commands.options import ScoreOptions
 from cytosuite.benchmark.commands.progress import Step
-from cytosuite.benchmark.commands.table import Table
+from cytosuite.benchmark.commands.table import ValueTable
 from cytosuite.benchmark.results.cases import Answer, Metrics, measure
 from cytosuite.benchmark.results.facts import ImageSet, Reader, case_facts, once, set_facts
 from cytosuite.errors import InputError
@@ -164,7 +164,7 @@ def _mean(scores: FileScores, metric: str) -> dict[str, float]:
     return {"mean": mean, "n": len(defined), "undefined": len(values) - len(defined)}
 
 
-def table(scores: FileScores) -> Table:
+def table(scores: FileScores) -> ValueTable:
     """Return scores as a table: a row per case, then in brackets those of all cases together.
 
     Parameters
@@ -174,7 +174,7 @@ def table(scores: FileScores) -> Table:
 
     Returns
     -------
-    Table
+    ValueTable
         ``[mean]``, ``[pooled]``, ``[set]`` and the number of ``[undefined]`` values are rows where
         there are any.
     """
@@ -184,7 +184,7 @@ def table(scores: FileScores) -> Table:
         found = {name: own[title] for name, own in scores.aggregates.items() if title in own}
         if found and (title != "undefined" or any(found.values())):
             rows[f"[{title}]"] = found
-    return Table(
+    return ValueTable(
         ["case", *names],
         [[case, *(values.get(name) for name in names)] for case, values in rows.items()],
     )

@@ -28,7 +28,7 @@ GAP, FOLDED, LONG = 2, 24, 48  # characters between columns, of a folded column,
 
 
 @dataclass(frozen=True)
-class Table:
+class ValueTable:
     """Rows of values under names, the columns that matter most first.
 
     Parameters
@@ -65,12 +65,12 @@ class Table:
         return [{name: cell for name, cell in row if cell is not None} for row in pairs]
 
 
-def show(table: Table, console: Console, *, wide: bool = False) -> None:
+def show(table: ValueTable, console: Console, *, wide: bool = False) -> None:
     """Print a table.
 
     Parameters
     ----------
-    table : Table
+    table : ValueTable
         Columns without any value are left out.
     console : Console
         A terminal gets as many whole columns as fit, and a line that names others; a file or pipe
@@ -103,13 +103,13 @@ def show(table: Table, console: Console, *, wide: bool = False) -> None:
 
 
 def give(
-    table: Table, options: TableOptions, console: Console, value: object | None = None
+    table: ValueTable, options: TableOptions, console: Console, value: object | None = None
 ) -> None:
     """Show a table, and write it as CSV and JSON where that is asked for.
 
     Parameters
     ----------
-    table : Table
+    table : ValueTable
         It is shown unless stdout is asked for as a file.
     options : TableOptions
         Files, and whether all columns are shown.
@@ -128,7 +128,7 @@ def give(
     keep(table, options, value)
 
 
-def keep(table: Table, options: TableOptions, value: object | None = None) -> None:
+def keep(table: ValueTable, options: TableOptions, value: object | None = None) -> None:
     """Write a table as CSV and JSON where that is asked for; see `give`."""
     if options.csv == options.json == STDOUT:
         raise InputError("--csv - and --json -: expected one of them on stdout; name a file")
@@ -202,7 +202,7 @@ class _Column:
         return min(self.width, FOLDED) if self.folds else self.width
 
 
-def _by_name(table: Table) -> dict[str, list[Cell]]:
+def _by_name(table: ValueTable) -> dict[str, list[Cell]]:
     """Return the cells of each column."""
     return {name: [row[n] for row in table.rows] for n, name in enumerate(table.names)}
 

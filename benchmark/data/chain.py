@@ -63,9 +63,9 @@ def through(
 
     Notes
     -----
-    The key of the job is the new fingerprint, so that data, sources, weights and engine decide
-    together whether the outputs are found again. Sockets that stay are links to the given
-    dataset. Companions that are stages of the former image are left out.
+    The key of the job is the new fingerprint: data, sources, weights and engine decide together
+    whether the outputs are found again. Sockets that stay are links; stages of the former image
+    are left out.
     """
     manifest = algorithms()[name]
     task = TASKS[manifest.task]
@@ -77,8 +77,7 @@ def through(
     made = _expected(dataset, name, job_key(dataset.fingerprint, name, engine))
     if (made.home / "dataset.json").is_file():
         return made
-    results = made.home / "results"
-    with claimed(results):
+    with claimed(results := made.home / "results"):
         (job,) = plan(dataset, [manifest], engine, results, retry=retry)
         run_job(job, task, engine, limits, api, report, inside)
         for old, new in zip(dataset.cases, made.cases, strict=True):

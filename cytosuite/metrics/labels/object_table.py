@@ -39,8 +39,7 @@ def object_table(
     Returns
     -------
     dict of str to (N,) array
-        Columns of equal length, a row per object in ascending order of the label, ready for
-        ``pandas.DataFrame``:
+        Columns, a row per object in ascending order of the label, ready for ``pandas.DataFrame``:
 
         - ``label``
         - ``centroid_z_um``, ``centroid_y_um``, ``centroid_x_um``: mean position of the voxel
