@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from cytosuite.benchmark import catalog
 from cytosuite.benchmark.__main__ import app
 from cytosuite.benchmark.commands import train as training
 from cytosuite.benchmark.commands.options import TrainOptions
@@ -148,3 +149,11 @@ def test_the_device_of_the_environment_reaches_the_training(monkeypatch):
     given = ["train", "cellpose3d", "spheroid", "--name", "mine"]
     assert CliRunner().invoke(app, given, env={"DEVICE": "cuda"}).exit_code == 0
     assert seen[0][seen[0].index("--device") + 1] == "cuda"
+
+
+def test_a_wheel_trains_into_the_current_folder(monkeypatch, tmp_path, folder):
+    monkeypatch.setattr(catalog, "CHECKOUT", False)
+    monkeypatch.chdir(tmp_path)
+    card, words = _train(monkeypatch, 0, folder)
+    assert card == tmp_path / "weights" / "cellpose3d" / "mine.json"
+    assert words[words.index("--work") + 1] == str(tmp_path / "runs" / "training" / "mine")
