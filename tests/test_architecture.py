@@ -155,7 +155,12 @@ def test_one_algorithm_does_not_import_another():
 
 
 @pytest.mark.parametrize(
-    "module", ["cytosuite.benchmark.commands.benchmark", "cytosuite.container"]
+    "module",
+    [
+        "cytosuite.benchmark.commands.benchmark",
+        "cytosuite.benchmark.commands.check",
+        "cytosuite.container",
+    ],
 )
 def test_the_runner_and_the_container_start_without_torch(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
