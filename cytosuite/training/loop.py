@@ -38,6 +38,8 @@ from cytosuite.weights import open_model
 
 Say = Callable[[str], None]
 
+LIBRARY = Path(__file__).parents[1]
+
 DRAWERS = {"cpu": 0, "cuda": 8}  # threads: a GPU waits for batches, a CPU has none to spare
 
 
@@ -73,9 +75,9 @@ def train(
     work : Path
         Folder for ``log.csv``, ``validation.csv``, ``curves.svg`` and ``checkpoint.pt``.
     resume : bool
-        Whether to go on from the checkpoint, if there is one.
+        Whether to go on from a checkpoint.
     parent : Path, optional
-        Card of a model to start from. Its parameters hold where the settings give none.
+        Card to start from. Its parameters hold where the settings give none.
     device : {"cpu", "cuda"}
     say : callable
         Receives lines for the user.
@@ -91,31 +93,35 @@ def train(
 
     Notes
     -----
-    On a CPU with one thread the weights depend on data, settings, parent and kind of processor
-    alone, also after an interruption.
+    On a CPU with one thread the weights depend on data, settings, parent and kind of processor.
     """
     need_roles(training, data)
     need_validation(training, settings)
-    if parent is not None:
-        settings = inherit(settings, parent, say)
-    code = [ALGORITHMS / training.algorithm, Path(__file__).parents[1]]
-    made_from = origin(data, settings, code, parent)
+    settings = inherit(settings, parent, say)
+    made_from = origin(data, settings, [ALGORITHMS / training.algorithm, LIBRARY], parent)
     state = begin(training, settings, parent, device)
     if resume and (work / "checkpoint.pt").is_file():
         restore(state, work / "checkpoint.pt", made_from)
         say(f"resumed after step {state.step} of {settings.schedule.steps}")
     cases, held = _load(training, settings, data, say)
-    weights = sum(weight.numel() for weight in state.average.parameters())
-    say(f"{weights:,} weights, {precision(device)} on {device}")
+    count = sum(weight.numel() for weight in state.average.parameters())
+    say(f"{count:,} weights, {precision(device)} on {device}")
     _run(training, settings, state, cases, held, work, made_from, say)
-    say(f"curves: {work / 'curves.svg'}")
-    curves = read_curves(work / "log.csv") | read_curves(work / "validation.csv")
-    facts = made_from | {"curves": {name: thinned(curve) for name, curve in curves.items()}}
+    facts = made_from | {"curves": _curves(work, say)}
     return publish(training, settings, state, cases, held, card, facts, data)
 
 
-def inherit(settings: Settings, parent: Path, say: Say) -> Settings:
-    """Return settings with a parent's parameters of the inference below their own."""
+def _curves(work: Path, say: Say) -> dict[str, dict[str, float]]:
+    """Return a few points of every curve of a training, for its card."""
+    say(f"curves: {work / 'curves.svg'}")
+    found = read_curves(work / "log.csv") | read_curves(work / "validation.csv")
+    return {name: thinned(curve) for name, curve in found.items()}
+
+
+def inherit(settings: Settings, parent: Path | None, say: Say) -> Settings:
+    """Return settings with a parent's parameters of the inference, if any, below their own."""
+    if parent is None:
+        return settings
     card = read_card(parent)
     own, kept = settings.card.parameters, set(card.parameters) - {"network"}
     say(

@@ -49,8 +49,7 @@ def publish(
 
     Notes
     -----
-    Only scores of cases kept out of training are written; without any, the automatic choice of a
-    model leaves this one out.
+    Without scores of cases kept out, the automatic choice of a model leaves this one out.
     """
     best, weights = state.best, path.with_suffix(".safetensors")
     kept = tensors_of(state.average) if best is None else best.weights
@@ -58,15 +57,11 @@ def publish(
     with atomic(weights) as temporary:
         temporary.write_bytes(content)
     given, steps = settings.card.model_dump(mode="json"), best.step if best else state.step
-    of = ", ".join(title(folder) for folders in data.values() for folder in folders)
-    kept_out = f"held-out {_count(held)} of {_count(cases) + _count(held)} cases of {of}"
-    parent = facts.get("parent")
+    purpose, kept_out = _purpose(data, cases, held, steps, facts.get("parent"))
     card = {
         **given,
         "name": path.stem,
-        "description": given["description"]
-        or f"Trained for {steps} steps on {_count(cases)} cases of {of}"
-        + (f", from {parent['name']}." if parent else ", from random weights."),
+        "description": given["description"] or purpose,
         "authors": given["authors"] or user(),
         "algorithm": training.algorithm,
         "task": read_algorithm(ALGORITHMS / training.algorithm / "algorithm.toml").task,
@@ -89,6 +84,23 @@ def publish(
     return path
 
 
+def _purpose(
+    data: Data,
+    cases: Cases[Case],
+    held: Cases[Case],
+    steps: int,
+    parent: Mapping[str, str] | None,
+) -> tuple[str, str]:
+    """Return a sentence about the training, and the name of the cases kept out of it."""
+    of = ", ".join(title(folder) for folders in data.values() for folder in folders)
+    count, out = (sum(map(len, each.values())) for each in (cases, held))
+    start = parent["name"] if parent else "random weights"
+    return (
+        f"Trained for {steps} steps on {count} cases of {of}, from {start}.",
+        f"held-out {out} of {count + out} cases of {of}",
+    )
+
+
 def title(folder: Path) -> str:
     """Return the name by which a dataset is asked for, or that of a plain folder."""
     facts = folder / "dataset.json"
@@ -106,11 +118,6 @@ def user() -> str:
         if name := asked.stdout.decode(errors="replace").strip():
             return name
     return getuser()
-
-
-def _count(cases: Cases[Case]) -> int:
-    """Return the number of cases of all roles."""
-    return sum(map(len, cases.values()))
 
 
 def _small(value: Tensor) -> Tensor:

@@ -120,7 +120,7 @@ def check_recipe(parameters: Mapping[str, Any], channel: Channel) -> None:
         With the parameters to set.
     """
     output, labels = parameters.get("output", {}), parameters.get("labels", {})
-    wanted = {"output.channel": (output.get("channel"), channel)}
+    wanted: dict[str, tuple[Any, Any]] = {"output.channel": (output.get("channel"), channel)}
     wanted["output.steps"] = output.get("steps"), True
     if channel == "nucleus":
         wanted["labels.style"] = labels.get("style"), "visible"
