@@ -280,7 +280,8 @@ class _Task:
                 crowds[knob.crowd] = steep
         if COUNTED in places:
             ends = nearest_range(self.real.volumes["objects"].clip(1))
-            low, high = (log(end) for end in ends)
+            least, most = np.quantile(self.real.volumes["objects"].clip(1), [0.0, 1.0])
+            low, high = log(max(ends[0], least)), log(min(ends[1], 1.1 * most))
             places[COUNTED], halves[COUNTED] = (low + high) / 2, (high - low) / 2
         return _State(places, halves, crowds)
 
@@ -323,7 +324,9 @@ class _Task:
                 factor = real.spread / simulated.spread if simulated.spread > 0 else nan
                 if isfinite(factor):
                     half = state.halves[name] * float(np.clip(factor, 1 / WIDER, WIDER)) ** damping
-                    state.halves[name] = min(half, knob.widest)
+                    state.halves[name] = min(
+                        half, knob.widest, sqrt(3) * real.spread / abs(knob.response)
+                    )
             if knob.crowd in state.crowds and isfinite(simulated.trend):
                 more = damping * (real.trend - simulated.trend) / knob.response / 2
                 steeper = state.crowds[knob.crowd] - more

@@ -86,7 +86,7 @@ KNOBS = (
     Knob("nucleus.diameter_spread", "size_spread", 1.0, 0.02, 0.4, ranged=False),
     Knob("nucleus.axis_spread", "flatness", 1.2, 0.02, 0.4, "plain", "plain", 0.1, ranged=False),
     Knob("nucleus.flat_fraction", "tangential", 0.35, 0.0, 1.0, "plain", "plain", 0.2),
-    Knob("nucleus.brightness_spread", "brightness_spread", 1.0, 0.02, 1.2),
+    Knob("nucleus.brightness_spread", "brightness_spread", 1.0, 0.02, 0.6, widest=0.4),
     Knob("nucleus.chromatin_contrast", "texture", 0.5, 0.02, 0.9, "plain", "plain", 0.15),
     Knob("nucleus.chromatin_um", "grain", 0.3, 0.2, 3.0, "log", "plain", 0.3, ranged=False),
     Knob("optics.psf_sigma_z_um", "edge_z_um", 0.7, 0.2, 12.0, step=0.35, widest=0.1),
@@ -95,13 +95,13 @@ KNOBS = (
     Knob("optics.cytoplasm", "glow", 0.7, 0.0005, 0.6, widest=1.5),
     Knob("optics.attenuation_um", "dimming", 1.0, 10.0, 1000.0, "inverse", "plain", 0.01),
     Knob("labels.level", "label_level", 0.8, 0.015, 0.6, "plain", "plain", 0.1),
-    Knob("labels.plane_level", "elongation", -0.3, 0.005, 0.8, step=0.5, widest=0.7),
-    Knob("tissue.n_nuclei", "objects", 1.0, 1.0, 5000.0, step=0.35),
-    Knob("tissue.volume_fraction", "tissue_width_um", -1 / 3, 0.005, 0.42, step=0.35),
+    Knob("image.stretch", "elongation", 0.8, 0.7, 1.8, step=0.1, ranged=False),
+    Knob("tissue.n_nuclei", "objects", 1.0, 1.0, 5000.0, step=0.15),
+    Knob("tissue.volume_fraction", "tissue_width_um", -1 / 3, 0.005, 0.42, step=0.25),
     Knob("tissue.flattening", "tissue_height_um", 1.0, 0.35, 2.0, step=0.25),
     Knob("tissue.middle", "middle", 1.0, 0.0, 1.0, "plain", "plain", 0.1),
     Knob("tissue.core", "hollow", 0.4, 0.05, 0.95, "plain", "plain", 0.2),
-    Knob("tissue.gap_um", "neighbour_um", 0.8, 0.1, 8.0, "plain", "plain", 1.5),
+    Knob("tissue.gap_um", "neighbour_um", 0.8, 0.1, 4.0, "plain", "plain", 1.0),
 )
 # Where tissue fills the image, its density has the number of objects to follow.
 FILLED = Knob("tissue.volume_fraction", "objects", 1.0, 0.02, 0.42, step=0.35)

@@ -1,7 +1,7 @@
 """First estimates of the spheroid's parameters from the measured statistics."""
 
 from collections.abc import Mapping, Sequence
-from math import isfinite, pi, sqrt
+from math import isfinite, pi
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,15 +13,15 @@ from cytosuite.volume import Volume
 SHRINK = 0.75  # a nucleus relative to its blurred outline
 SPAN = 2.563  # 10-90 % width of a Gaussian edge in standard deviations
 CUT = 0.4  # share of cut objects from which tissue is taken to go on outside of the image
+FADED = 0.06  # of its peak, where people take a nucleus to end along z
 GROWS = -0.002  # dimming per µm below which the objective is taken to be at the last plane
-FAINTEST, MOST_VISIBLE = 0.02, 3.0  # quantile of annotated light; limit of visibility
 SOURCES = {
     "image.shape": "median of the stacks",
     "image.spacing_um": "of the stacks",
     "labels.style": "annotators draw the visible light",
+    "labels.plane_level": "annotators draw plane by plane until a nucleus has faded",
     "labels.haze": "annotators draw down to the dark background",
     "optics.objective": "side from which nuclei get dimmer",
-    "labels.visibility": "2 % of the annotated objects are fainter",
     "optics.haze_sigma_um": "3 times the width of edges, at least of a nucleus' scale",
 }
 FREE = {
@@ -74,7 +74,7 @@ def start(real: StackStatistics, volumes: Sequence[Volume]) -> Start:
         "image.spacing_um": list(volumes[0].spacing),
         "labels.style": "visible",
         "labels.haze": True,
-        "labels.visibility": _visibility(real, fixed),
+        "labels.plane_level": FADED,
         "optics.attenuation": "exponential",
         "optics.objective": "last" if real.median("dimming") < GROWS else "first",
         "optics.psf": "gaussian",
@@ -139,7 +139,7 @@ def _light(real: StackStatistics, camera: Mapping[str, Any]) -> dict[str, float]
         "optics.haze": 0.1,
         "optics.cytoplasm": max(0.5 * _or(real.median("glow"), 0.05), 0.005),
         "optics.attenuation_um": 1 / max(abs(_or(real.median("dimming"), 0.005)), 0.001),
-        "labels.plane_level": 0.1,
+        "image.stretch": 1.15,
         "labels.level": _or(real.median("label_level"), 0.2),
     }
 
@@ -213,18 +213,6 @@ def _detector(
     names = ("gain", "offset", "excess", "read_noise")
     sources = {f"camera.{name}": f"{source}, median of the stacks" for name in names}
     return fixed, sources, notes
-
-
-def _visibility(real: StackStatistics, camera: Mapping[str, Any]) -> float:
-    """Return the faintest annotated light relative to the noise, see `labels.visibility`."""
-    signal = real.objects["signal"][np.isfinite(real.objects["signal"])]
-    if not signal.size:
-        return 0.0
-    gain, offset = float(camera["camera.gain"]), float(camera["camera.offset"])
-    faintest = float(np.quantile(signal, FAINTEST)) / gain
-    dark = max(_or(real.median("background"), 0.0) - offset, 0.0) / gain
-    noise = float(np.mean(camera["camera.read_noise"])) + 0.5 + 0.3 * sqrt(dark)
-    return round(min(max(faintest / noise, 0.0), MOST_VISIBLE), 2)
 
 
 def _or(value: float, otherwise: float) -> float:

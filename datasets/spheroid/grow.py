@@ -17,6 +17,7 @@ from cytosuite.datasets.spheroid.spheroid import Numbers, Placed, Population, Sp
 from cytosuite.errors import InputError
 
 LOOSEN = 0.93  # a volume fraction that cannot be packed is tried again this much lower
+LEAST_CORE = 0.05  # of a shell too thin for its nuclei
 FEW = (0.15, 0.015)  # and below 10 nuclei as low as this, plus that for each nucleus
 FLAT = 1.5  # longest to shortest axis of a flat nucleus, at least
 AROUND = 1.15  # bodies and blobs lie in the tissue and this much beyond
@@ -37,7 +38,8 @@ def grow(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Sphe
     ------
     InputError
         If the nuclei cannot even be packed at the lower end of `volume_fraction` (or of a few
-        nuclei); the drawn value is lowered towards it in steps of `LOOSEN`.
+        nuclei); the drawn value is lowered towards it in steps of `LOOSEN`, then the core of a
+        shell.
     """
     for_outline, for_nuclei, for_places, for_changes, for_debris = rng.spawn(5)
     fraction = drawn["volume_fraction"]
@@ -53,8 +55,12 @@ def grow(rng: np.random.Generator, parameters: Parameters, drawn: Drawn) -> Sphe
             break
         except InputError:
             given = room.fixed and "n_nuclei" in drawn
-            if fraction <= least or given or parameters.tissue.arrangement == "random":
+            if parameters.tissue.arrangement == "random":
                 raise
+            if fraction <= least or given:
+                if room.core is None or drawn["core"] < LEAST_CORE:
+                    raise
+                drawn = drawn | {"core": drawn["core"] * LOOSEN**2}  # a thicker shell
         fraction = max(fraction * LOOSEN, least)
     packed = tuple(_aligned(population, parameters, room.living) for population in packed)
     parts, owners = _divided(for_changes, packed)

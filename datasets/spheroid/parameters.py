@@ -61,8 +61,9 @@ class Parameters(Section):
 
     @property
     def detector(self) -> Grid:
-        """The voxels of the image."""
-        return Grid(self.image.shape, self.image.spacing_um)
+        """The voxels of the image, of their true size."""
+        z, y, x = self.image.spacing_um
+        return Grid(self.image.shape, (z / self.image.stretch, y, x))
 
     def all_kinds(self) -> tuple[Kind, ...]:
         """Return the kinds of cells; without any in the recipe, one called nucleus."""

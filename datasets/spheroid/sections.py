@@ -70,6 +70,9 @@ class Image(Section):
     """voxels along z, y, x"""
     spacing_um: Triple = (1.5, 0.5, 0.5)
     """µm per voxel of the detector"""
+    stretch: float = Field(1.0, ge=0.5, le=2)
+    """how much taller things appear than they are, as where refractive indices differ: the voxel
+    size along z / the true one"""
     oversampling: tuple[Factor, Factor, Factor] = (1.5, 1.5, 1.5)
     """simulated samples per voxel of the detector along z, y, x"""
 
@@ -108,7 +111,7 @@ class Tissue(Section):
     bumps: Range[Share] = (0.06, 0.14)
     """irregular: r.m.s. of the outline's displacement / radius"""
     core: Range[Share] = (0.45, 0.65)
-    """shell: size of the core / of the tissue"""
+    """shell: size of the core / of the tissue (lowered where nuclei find no room in the shell)"""
     core_offset: Range[Share] = (0.0, 0.2)
     """shell: the core's displacement / the room it has"""
     core_tissue: Range[Share] = (0.5, 1.0)

@@ -173,3 +173,22 @@ def test_labels_drawn_plane_by_plane_are_taller_and_no_wider(simulation):
     assert taller > 1.2 * height
     assert same == pytest.approx(width, rel=0.12)
     assert lower < height
+
+
+def test_things_appear_taller_where_refractive_indices_differ(simulation):
+    round_nuclei = {"tissue": {"n_nuclei": 6}, "nucleus": {"axis_spread": 0, "mitotic_fraction": 0}}
+    ratios = []
+    for stretch in (1.0, 1.4):
+        made = simulation.make(round_nuclei, {"image": {"stretch": stretch}})
+        assert made.volume("instance-labels").spacing == (2.0, 0.5, 0.5)
+        boxes = ndimage.find_objects(simulation.labels(made))
+        sizes = [[s.stop - s.start for s in box] for box in boxes]
+        ratios.append(np.mean([2.0 * z / (0.25 * (y + x)) for z, y, x in sizes]))
+    assert ratios[0] == pytest.approx(1, abs=0.15)
+    assert ratios[1] / ratios[0] == pytest.approx(1.4, rel=0.1)
+
+
+def test_a_shell_gets_thick_enough_for_a_few_large_nuclei(simulation):
+    shell = {"outline": "shell", "core": 0.85, "n_nuclei": 3, "width_um": 40.0, "flattening": 1}
+    made = simulation.make({"tissue": shell, "nucleus": {"diameter_um": 12.0}})
+    assert made.metadata["n_simulated"] >= 3  # each wider than a shell of that core
