@@ -107,8 +107,7 @@ def calibrate(
     fitted = fit(found.statistics, found.begin, simulate, **effort, say=say)
     count = max(2 * cases, len(found.stacks))
     after, later, rows = _try(simulate, found, fitted, seed + HELD_OUT, count, say)
-    judged = judge((found.images, found.statistics), ([image for image, _ in after], later))
-    judged = replace(judged, poor=(*judged.poor, *map(AT_LIMIT.format, fitted.limits)))
+    judged = _judged(found, fitted, after, later)
     _write(dataset, out, found, fitted, later, (rows, judged), seed)
     if draw_strip:
         draw_strip(out.with_suffix(".png"), [_labelled(*stack) for stack in found.stacks], after)
@@ -195,6 +194,12 @@ def _try(
     earlier = statistics_of(real.statistics, before, None) if before else None
     later = statistics_of(real.statistics, after, real.begin.fixed["camera.offset"])
     return after, later, compare(real.statistics, earlier, later)
+
+
+def _judged(real: Real, fitted: Fit, after: Sequence[Stack], later: StackStatistics) -> Judgement:
+    """Return the realism of simulated stacks, with knobs at their ends among what is poor."""
+    judged = judge((real.images, real.statistics), ([image for image, _ in after], later))
+    return replace(judged, poor=(*judged.poor, *map(AT_LIMIT.format, fitted.limits)))
 
 
 def _defaults(simulate: Simulate, begin: Start, seeds: Sequence[int]) -> list[Stack]:
