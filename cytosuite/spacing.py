@@ -5,8 +5,8 @@ from dataclasses import replace
 from math import log
 
 from cytosuite.errors import InputError
+from cytosuite.tiffspacing import UM_PER
 from cytosuite.volume import Volume
-from cytosuite.voxelsize import UM_PER
 
 POSSIBLE = (0.01, 50.0)  # µm: from expanded samples at high magnification to whole embryos
 USUAL = (

@@ -22,8 +22,8 @@ import tifffile
 from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
+from cytosuite.tiffspacing import Stated, kind, origin, statements
 from cytosuite.volume import AXES, SPATIAL, Header, Origin, Scalar, Volume
-from cytosuite.voxelsize import Stated, kind, origin, statements
 
 # Keys that describe the array itself; they are not metadata of the scene.
 GEOMETRY = {"shape", "axes", "spacing", "voxel_size_um", "unit", "resolution", "imagej", "images"}

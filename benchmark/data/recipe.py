@@ -27,7 +27,7 @@ from cytosuite.tasks import LABELS
 # The modules that decide the bytes on disk.
 WRITERS = tuple(
     PACKAGE / f"{name}.py"
-    for name in ("formats", "interface", "metadata", "spacing", "tiff", "tiffwriter", "voxelsize")
+    for name in ("formats", "interface", "metadata", "spacing", "tiff", "tiffspacing", "tiffwriter")
 )
 
 
