@@ -80,15 +80,14 @@ def calibrate(
         The recipe, ``.toml``. With the same stem: ``.json`` (measured statistics, digest of the
         files, table before and after), ``.md`` (the table) and ``.png`` (see `draw_strip`).
     rounds, cases, seed : int
-        Number of rounds, stacks simulated in each, and the seed of all chance. What the fit does
-        not catch is said, and stands in the recipe's head.
+        Number of rounds, stacks simulated in each, and the seed of all chance.
     pattern : str
         Names of the images to use, without suffix (``ix71_*``). Where some are annotated, only
         these; else objects are found by threshold in real and simulated images alike.
     spacing : tuple of float, optional
         µm per voxel (z, y, x), in place of the values in the files.
     say : callable
-        Receives lines of progress.
+        Receives lines of progress, and warnings on what the fit does not catch.
     draw_strip : callable, optional
         Writes a picture of real above simulated stacks: path, real and simulated stacks.
 
@@ -110,7 +109,7 @@ def calibrate(
     judged = _judged(found, fitted, after, later)
     _write(dataset, out, found, fitted, later, (rows, judged), seed)
     if draw_strip:
-        draw_strip(out.with_suffix(".png"), [_labelled(*stack) for stack in found.stacks], after)
+        draw_strip(out.with_suffix(".png"), [_labelled(*one) for one in found.stacks], after)
     say("likeness to the real stacks: {:.2f} before, {:.2f} after".format(*mean_scores(rows)))
     for line in judged.poor:
         say(f"warning: poor fit: {line}")

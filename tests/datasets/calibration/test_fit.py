@@ -41,7 +41,7 @@ def begin(**centres):
     first = {
         "camera.photons": 8.0,
         "camera.background_photons": 3.0,
-        "nucleus.diameter_um": 6.0,
+        "nucleus.diameter_um": 7.5,
     }
     return Start(dict(FIXED), first | centres, {"camera.gain": "photon transfer"}, ())
 
