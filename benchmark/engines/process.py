@@ -257,7 +257,7 @@ def _end(process: Process) -> None:
 
 
 def _end_of(log: Path, begin: int) -> str:
-    """Return the end of what was written to a log after a position."""
+    """Return the end of a log's text after a position."""
     with log.open("rb") as stream:
         size = stream.seek(0, os.SEEK_END)
         stream.seek(max(begin, size - END_BYTES))

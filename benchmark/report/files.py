@@ -17,7 +17,7 @@ Row: TypeAlias = dict[str, str | int | float | None]
 
 
 def leaderboard(index: Index) -> list[Row]:
-    """Return a row per algorithm, best first, then the controls; what matters most comes first.
+    """Return a row per algorithm, best first, then the controls; columns to rank by come first.
 
     Returns
     -------
