@@ -38,7 +38,7 @@ def test_an_image_contains_every_module_that_the_algorithm_imports(algorithm):
         check=True,
         timeout=120,
     )
-    imported = {Path(line) for line in done.stdout.splitlines()}
+    imported = {Path(line).resolve() for line in done.stdout.splitlines()}
     assert ROOT / "algorithms" / algorithm / "predict.py" in imported
     assert imported - set(runtime_files(ROOT, algorithm)) == set()
 
