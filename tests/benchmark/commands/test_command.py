@@ -237,7 +237,7 @@ def _other_shape(own):
 
 
 def _time_series(own):
-    """ball.tif: expected a 2D or 3D image, found shape (2, 16, 40, 40) with axes TZYX"""
+    """ball.tif: found 2 frames (0, 1); choose one with --frame"""
     array = np.zeros((2, 16, 40, 40), np.uint16)
     tifffile.imwrite(own / "images" / "ball.tif", array, metadata={"axes": "TZYX"})
     return own
