@@ -134,7 +134,8 @@ def test_a_failed_case_is_a_row_and_ranks_last(home):
     done = _run(home, "toy_pairs", "--algorithm", algorithms, "--run", "failing")
     assert done.returncode == 1
     assert "failed: toy_fails on toy_pairs_02: non-zero exit" in done.stdout
-    ranks = {line.split()[1]: line.split()[0] for line in done.stdout.splitlines() if "/3" in line}
+    rows = (line.split() for line in done.stdout.splitlines())
+    ranks = {row[1]: row[0] for row in rows if row and row[0].isdigit()}
     assert ranks["toy_smooth"] == "1"
     assert float(ranks["toy_fails"]) > 1
     text = _text(home / "runs" / "failing" / "report")
