@@ -1,4 +1,4 @@
-"""Metadata of an image from all who tell them: the JSON socket, its file, its name."""
+"""Metadata of an image from all sources: the JSON socket, its file, its name."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -67,7 +67,7 @@ def acquisition(volume: Volume) -> dict[str, Any]:
 
 
 def described(volume: Volume, given: Mapping[str, Any], name: str = "") -> Volume:
-    """Return an image with the metadata of all who tell them, and a voxel size that makes sense.
+    """Return an image with the metadata of all sources, and a plausible voxel size.
 
     Parameters
     ----------

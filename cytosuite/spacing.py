@@ -9,10 +9,8 @@ from cytosuite.tiffspacing import UM_PER
 from cytosuite.volume import Volume
 
 POSSIBLE = (0.01, 50.0)  # µm: from expanded samples at high magnification to whole embryos
-USUAL = (
-    0.04,
-    5.0,
-)  # µm of a pixel; narrower than a factor of 1000, so one metric unit fits at most
+# Narrower than a factor of 1000, so that at most one metric unit fits.
+USUAL = (0.04, 5.0)  # µm of a pixel
 USUAL_STEP = (0.04, 20.0)  # µm between slices
 UNSTATED = ("um", "nm", "mm", "m")  # units of numbers that programs write as another one
 PRINT = (72, 75, 96, 100, 120, 150, 200, 240, 300, 360, 400, 600)  # dots per inch, of no camera
@@ -159,7 +157,7 @@ def _print_resolution(volume: Volume) -> int | None:
 
 
 def _unknown(volume: Volume, dots: int) -> Volume:
-    """Return an image whose voxel size is assumed."""
+    """Return an image with a voxel size of 1 µm, assumed."""
     metadata = {**volume.metadata, "spacing_source": "assumed"}
     sources = {**volume.origin.sources, "spacing": "assumed"}
     origin = replace(volume.origin, sources=sources, unit="um")

@@ -61,7 +61,7 @@ class Applied:
 
 
 def recorded(out: Path, name: str) -> dict[str, Any]:
-    """Return the record of an image whose files are all there; empty without."""
+    """Return the record of an image if all its files are there, else an empty one."""
     if not (out / f"{name}.json").is_file() or not (out / f"{name}.tif").is_file():
         return {}
     try:

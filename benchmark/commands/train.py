@@ -110,7 +110,7 @@ def _made(wanted: _Wanted, console: Console) -> str:
 
 
 def _check(command: Sequence[str]) -> None:
-    """Run the check of a training, and raise what it refuses."""
+    """Run the check of a training; raise an error with the reason of a refusal."""
     ended = subprocess.run(command, cwd=PACKAGE.parent, check=False, stderr=subprocess.PIPE)
     text = ended.stderr.decode(errors="replace").strip()
     if ended.returncode == InputError.exit_code:

@@ -196,7 +196,7 @@ def _try(
 
 
 def _judged(real: Real, fitted: Fit, after: Sequence[Stack], later: StackStatistics) -> Judgement:
-    """Return the realism of simulated stacks, with knobs at their ends among what is poor."""
+    """Return the realism of simulated stacks, with knobs at their ends among the poor fits."""
     judged = judge((real.images, real.statistics), ([image for image, _ in after], later))
     return replace(judged, poor=(*judged.poor, *map(AT_LIMIT.format, fitted.limits)))
 
