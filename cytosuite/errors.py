@@ -1,13 +1,18 @@
 """Errors that a user can correct: one line each, and the exit code of the program."""
 
+LINE = 1000  # characters of a message
+
 
 class CytosuiteError(Exception):
     """Base of all errors that are shown as one line, without a traceback.
 
-    The message names the place, the expected and the found value, and the remedy.
+    The message names the place, the expected and the found value, and the remedy; see `plain`.
     """
 
     exit_code = 2
+
+    def __init__(self, message: str) -> None:
+        super().__init__(plain(message))
 
 
 class InputError(CytosuiteError):
@@ -20,7 +25,28 @@ class ModelError(CytosuiteError):
     exit_code = 3
 
 
+def plain(text: str, limit: int = LINE) -> str:
+    r"""Return a text as one line that every terminal, file and page can show.
+
+    Parameters
+    ----------
+    text : str
+        Of any origin: white space becomes single spaces; control characters, marks of direction
+        and lone surrogates, which stand for bytes that are no UTF-8, become escapes.
+    limit : int
+        Largest number of characters; a longer text ends in ``...``.
+
+    Examples
+    --------
+    >>> plain("\x1b[31mred\n\udcff")
+    '\\x1b[31mred \\udcff'
+    """
+    words = " ".join(text[: 2 * limit].split())
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in words)
+    return shown if len(shown) <= limit else f"{shown[: limit - 3]}..."
+
+
 def last_line(error: Exception) -> str:
     """Return the last line of another library's message: it holds the reason."""
     lines = str(error).strip().splitlines()
-    return lines[-1].strip() if lines else repr(error)
+    return plain(lines[-1]) if lines else type(error).__name__

@@ -1,16 +1,21 @@
-"""Files that are either complete or absent, JSON, TOML, and digests."""
+"""Files that are either complete or absent, strict JSON, TOML, and digests."""
 
 import hashlib
 import json
 import os
+import re
 import shutil
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from cytosuite.errors import InputError
+
+DEPTH = 64  # of lists and objects in each other
+LARGEST = 2**64  # of an integer: beyond, no array and few programs hold it
 
 
 @contextmanager
@@ -68,14 +73,78 @@ def write_json(path: Path, value: object) -> None:
 
 
 def read_json(path: Path) -> Any:  # noqa: ANN401 - any JSON
-    """Return the value in a JSON file.
+    """Return the value in a JSON file; see `parse_json`.
 
     Raises
     ------
     InputError
         If the file is missing or is not JSON.
     """
-    return _load(path, "JSON", json.loads)
+    return _load(path, "JSON", parse_json)
+
+
+def parse_json(text: str) -> Any:  # noqa: ANN401 - any JSON
+    """Return the value that a text holds, if every program can hold it (I-JSON, RFC 7493).
+
+    Parameters
+    ----------
+    text : str
+        JSON from anywhere: `write_json` can write the value again.
+
+    Raises
+    ------
+    ValueError
+        If it is no JSON, holds NaN, infinity, an integer beyond 64 bits, a lone surrogate or a
+        name twice in one object, or has more than 64 lists and objects in each other.
+    """
+    if "\\u" in text:  # the only way to a lone surrogate: decoded UTF-8 has none
+        json.dumps(found := _decode(text), ensure_ascii=False).encode("utf-8")
+        return found
+    return _decode(text)
+
+
+def _decode(text: str) -> Any:  # noqa: ANN401 - any JSON
+    """Return the value of a JSON text with finite numbers and single names."""
+    depth = 0
+    for mark in re.sub(r'"(?:[^"\\]++|\\.)*+"|[^][{}"]++|"', "", text):
+        depth += 1 if mark in "[{" else -1
+        if depth > DEPTH:
+            raise ValueError(f"more than {DEPTH} lists and objects in each other")
+    return json.loads(
+        text,
+        parse_constant=_no_number,
+        parse_float=_finite,
+        parse_int=_bounded,
+        object_pairs_hook=_named_once,
+    )
+
+
+def _no_number(text: str) -> float:
+    """Refuse NaN and infinities, which are no JSON."""
+    raise ValueError(f"{text}, which is no number of JSON")
+
+
+def _finite(text: str) -> float:
+    """Return a number that a float can hold."""
+    number = float(text)
+    return number if isfinite(number) else _no_number(text[:40])
+
+
+def _bounded(text: str) -> int:
+    """Return an integer of at most 64 bits."""
+    if len(text) > 20 or abs(number := int(text)) >= LARGEST:
+        raise ValueError(f"an integer of {len(text)} digits; the largest has 64 bits")
+    return number
+
+
+def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object in which no name stands twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the name {twice[:40]!r} twice in one object")
+    return found
 
 
 def read_toml(path: Path) -> dict[str, Any]:
