@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from cytosuite.errors import InputError
+
 _LATER = 2**28  # bytes of libraries that are loaded on first use
 
 
@@ -29,3 +31,26 @@ def free_gib() -> float | None:
     except (OSError, ValueError):
         pass  # not this kind of system: the limits read so far count
     return min(found) / 2**30 if found else None
+
+
+def check_room(path: Path, size: float) -> None:
+    """Refuse a file whose pixels would not fit into memory, before any is read.
+
+    Parameters
+    ----------
+    path : Path
+        For the message.
+    size : float
+        Bytes that reading takes at once.
+
+    Raises
+    ------
+    InputError
+        If that is more than `free_gib`.
+    """
+    free = free_gib()
+    if free is not None and size > free * 2**30:
+        raise InputError(
+            f"{path}: needs {size / 2**30:.3g} GiB of memory, {free:.3g} GiB are free; crop it, "
+            "or give more memory"
+        )

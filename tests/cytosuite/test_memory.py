@@ -1,4 +1,9 @@
+from pathlib import Path
+
+import pytest
+
 from cytosuite import memory
+from cytosuite.errors import InputError
 
 
 def test_idle_pages_of_files_count_as_free(monkeypatch):
@@ -28,3 +33,12 @@ def test_nothing_is_known_on_another_system(monkeypatch):
 
     monkeypatch.setattr(memory.Path, "read_text", missing)
     assert memory.free_gib() is None
+
+
+def test_a_file_larger_than_the_memory_is_refused(monkeypatch):
+    monkeypatch.setattr(memory, "free_gib", lambda: 2.0)
+    memory.check_room(Path("a.h5"), 2**31)
+    with pytest.raises(InputError, match=r"^a.h5: needs 3 GiB of memory, 2 GiB are free; crop it"):
+        memory.check_room(Path("a.h5"), 3 * 2**30)
+    monkeypatch.setattr(memory, "free_gib", lambda: None)
+    memory.check_room(Path("a.h5"), 2**80)
