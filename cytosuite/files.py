@@ -1,21 +1,29 @@
 """Files that are either complete or absent, strict JSON, TOML, and digests."""
 
+import errno
+import fcntl
 import hashlib
 import json
 import os
 import re
 import shutil
+import stat
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from cytosuite.errors import InputError
 
 DEPTH = 64  # of lists and objects in each other
 LARGEST = 2**64  # of an integer: beyond, no array and few programs hold it
+PART, SESSION = ".part", ".session"  # of what is being written, of an engine at work
+LEFTOVER = re.compile(rf"\..*\{PART}(\..*)?", re.DOTALL)
+LONGEST_SUFFIX = 32  # bytes
+SUMS = "SHA256SUMS"
 
 
 @contextmanager
@@ -32,17 +40,107 @@ def atomic(path: Path) -> Iterator[Path]:
     Path
         A hidden name in the same folder, with the same suffix. After an error the file or folder
         of this name is removed, and `path` is as it was.
+
+    Raises
+    ------
+    InputError
+        If the disk is full or can only be read.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
-    remove(temporary)
-    try:
-        yield temporary
-        if temporary.is_dir() and path.exists():
-            remove(path)
-        temporary.replace(path)
-    finally:
+    mark = sha256(os.fsencode(path.name)).hexdigest()[:16]  # of names of any length and bytes
+    suffix = path.suffix if len(os.fsencode(path.suffix)) <= LONGEST_SUFFIX else ""
+    temporary = path.with_name(f".{mark}.{os.getpid()}{PART}{suffix}")
+    former = path.with_name(f".{mark}.{os.getpid()}.former{PART}")
+    with _full_disk(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
         remove(temporary)
+        try:
+            yield temporary
+            if temporary.is_dir() and os.path.lexists(path):  # no single step replaces it
+                path.rename(former)
+            _put(temporary, path, former)
+        finally:
+            remove(temporary)
+            remove(former)
+
+
+def _put(temporary: Path, path: Path, former: Path) -> None:
+    """Give the final name; after an error what had it before has it again."""
+    try:
+        temporary.replace(path)
+    except OSError:
+        if os.path.lexists(former):
+            former.rename(path)
+        raise
+
+
+@contextmanager
+def _full_disk(path: Path) -> Iterator[None]:
+    """Turn the errors of a disk without space, which name no file, into one line."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise
+        reason = os.strerror(error.errno)
+        raise InputError(
+            f"{path}: cannot be written ({reason}); free or name another disk"
+        ) from error
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold a folder against other programs that ask for it too; wait until it is free.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it is missing; that it can be read suffices. It is let go when the program ends,
+        however it ends.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def sweep(folder: Path, depth: int = 2) -> None:
+    """Remove all that killed programs left half-written in a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Held by the caller, so that no other program writes there.
+    depth : int
+        How many folders in each other are looked into; links are not followed.
+    """
+    with os.scandir(folder) as found:
+        entries = list(found)
+    for entry in entries:
+        if entry.name == SESSION or LEFTOVER.fullmatch(entry.name):
+            remove(Path(entry.path))
+        elif depth and entry.is_dir(follow_symlinks=False):
+            sweep(Path(entry.path), depth - 1)
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a regular file for reading; pipes and devices, which may block for ever, are refused.
+
+    Raises
+    ------
+    InputError
+        If it is no regular file, is missing, or may not be read.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be opened ({error.strerror})") from None
+    if stat.S_ISREG(os.fstat(handle).st_mode):
+        return os.fdopen(handle, "rb")
+    os.close(handle)
+    raise InputError(f"{path}: expected a file, found a folder, a pipe or a device")
 
 
 def remove(path: Path) -> None:
@@ -178,12 +276,46 @@ def digest(paths: Iterable[Path], root: Path) -> str:
     str
         64 hexadecimal digits, independent of the order of `paths`.
     """
-    state = hashlib.sha256()
+    state = sha256()
     for path in sorted({file for start in paths for file in visible_files(start)}):
-        state.update(path.relative_to(root).as_posix().encode() + b"\0")
-        with path.open("rb") as stream:
-            state.update(hashlib.file_digest(stream, "sha256").digest())
+        state.update(os.fsencode(path.relative_to(root)) + b"\0")
+        state.update(bytes.fromhex(file_digest(path)))
     return state.hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file's content: 64 hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def seal(folder: Path) -> None:
+    """Write the digests of all files below a folder into it, as ``sha256sum`` does.
+
+    Parameters
+    ----------
+    folder : Path
+        Links are followed; caches and hidden files are passed over.
+    """
+    names = sorted(path.relative_to(folder).as_posix() for path in visible_files(folder))
+    lines = [f"{file_digest(folder / name)}  {name}\n" for name in names if name != SUMS]
+    (folder / SUMS).write_text("".join(lines), encoding="utf-8", errors="surrogateescape")
+
+
+def is_whole(folder: Path) -> bool:
+    """Return whether a folder is sealed, and each file in it that was is there unaltered.
+
+    Parameters
+    ----------
+    folder : Path
+        See `seal`; files that came later do not count.
+    """
+    try:
+        text = (folder / SUMS).read_text(encoding="utf-8", errors="surrogateescape")
+        lines = [line.split("  ", 1) for line in text.splitlines()]
+        return bool(lines) and all(file_digest(folder / name) == sum for sum, name in lines)
+    except (OSError, ValueError):
+        return False
 
 
 def visible_files(path: Path) -> Iterator[Path]:
