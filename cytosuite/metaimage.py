@@ -1,43 +1,91 @@
-"""MetaImage files (.mha) by SimpleITK, with their pixels in the file itself."""
+"""MetaImage files (.mha), with their pixels in the file itself.
 
+SimpleITK writes them and does not read them: it opens whatever file a header names as the pixels,
+waits where that is a pipe, and takes sizes on trust.
+"""
+
+import os
+import re
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isfinite, prod
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 import SimpleITK as sitk  # noqa: N813 - the name its users know
+from numpy.typing import NDArray
 
-from cytosuite.errors import InputError, last_line
-from cytosuite.volume import Header, Origin, Scalar, Volume
+from cytosuite.errors import InputError, last_line, plain
+from cytosuite.files import open_regular
+from cytosuite.memory import check_room
+from cytosuite.volume import Header, Origin, Scalar, Volume, is_size, scalars
 
 UM_PER_MM = 1000.0
 HEADER_BYTES = 65536  # a header is far shorter
+CHUNK = 2**20  # bytes that are decompressed at once
+AXES = {2: "YX", 3: "ZYX", 4: "TZYX"}
+# ITK's numbers have these sizes on every system.
+TYPES = {"CHAR": "i1", "UCHAR": "u1", "SHORT": "i2", "USHORT": "u2", "INT": "i4", "UINT": "u4"}
+TYPES |= {"LONG": "i4", "ULONG": "u4", "LONG_LONG": "i8", "ULONG_LONG": "u8"}
+TYPES |= {"FLOAT": "f4", "DOUBLE": "f8"}
+TYPES = {f"MET_{name}": code for name, code in TYPES.items()}
+ORDERS = ("BinaryDataByteOrderMSB", "ElementByteOrderMSB")
+PLACES = {"TransformMatrix", "Rotation", "Orientation", "Offset", "Position", "Origin"}
+GEOMETRY = {"ObjectType", "NDims", "DimSize", "ElementType", "ElementSpacing", "ElementSize"}
+GEOMETRY |= {"ElementNumberOfChannels", "HeaderSize", "BinaryData", "CompressedData"}
+GEOMETRY |= {"CompressedDataSize", "ElementDataFile", "CenterOfRotation", *ORDERS, *PLACES}
+# Keys of the format that are neither geometry nor metadata of ours.
+OTHERS = {"ObjectSubType", "TransformType", "Comment", "Name", "ID", "ParentID", "Color"}
+OTHERS |= {"AcquisitionDate", "DistanceUnits", "AnatomicalOrientation", "Modality", "SequenceID"}
+OTHERS |= {"ElementMin", "ElementMax", "ElementNBits", "CompressedDataLevel", "ElementOrigin"}
+SPELLING = {key.lower(): key for key in GEOMETRY - PLACES}
+WORDS = {"True": True, "true": True, "1": True, "False": False, "false": False, "0": False}
+LOCAL = "expected a MetaImage with ElementDataFile = LOCAL"  # its pixels follow the header
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+INTEGER = re.compile(r"[+-]?\d{1,19}", re.ASCII)
+_Choice = TypeVar("_Choice")
 
 
-def _reader(path: Path) -> sitk.ImageFileReader:
-    """Return SimpleITK's reader of a file that holds its pixels itself."""
-    with path.open("rb") as stream:
-        head = stream.read(HEADER_BYTES)
-    # A header may name any other file as its pixels; only LOCAL keeps reading in this one.
-    lines = [line.replace(b" ", b"").strip() for line in head.split(b"\n")]
-    named = [line for line in lines if line.lower().startswith(b"elementdatafile=")]
-    if not named or named[0].lower() != b"elementdatafile=local":
-        raise InputError(f"{path}: expected a MetaImage with ElementDataFile = LOCAL")
-    reader = sitk.ImageFileReader()
-    reader.SetImageIO("MetaImageIO")
-    reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise InputError(f"{path}: cannot be read as MetaImage ({last_line(error)})") from None
-    return reader
+@dataclass(frozen=True, slots=True)
+class _Fields:
+    """Keys and texts of a header, and the byte at which the pixels begin."""
 
+    path: Path
+    texts: Mapping[str, str]
+    start: int
 
-def _dtype(reader: sitk.ImageFileReader) -> np.dtype[Any]:
-    """Return numpy's name for a SimpleITK pixel type."""
-    name = sitk.GetPixelIDValueAsString(reader.GetPixelID())
-    bits = next(int(word.split("-")[0]) for word in name.split() if word[0].isdigit())
-    kind = "float" if "float" in name else "uint" if "unsigned" in name else "int"
-    return np.dtype(f"{kind}{bits}")
+    def broken(self, reason: str) -> InputError:
+        """Return the error for a header or pixels that contradict the format."""
+        return InputError(f"{self.path}: cannot be read as MetaImage ({reason})")
+
+    def numbers(self, key: str, count: int, default: str) -> tuple[float, ...]:
+        """Return finite numbers."""
+        words = self.texts.get(key, default).split()
+        found = tuple(float(word) for word in words if NUMBER.fullmatch(word))
+        if not len(words) == len(found) == count or not all(map(isfinite, found)):
+            raise self.broken(f"expected {count} finite numbers as {key}, {self._found(key)}")
+        return found
+
+    def sizes(self, key: str, count: int, default: str = "") -> tuple[int, ...]:
+        """Return positive integers."""
+        words = self.texts.get(key, default).split()
+        found = tuple(int(word) for word in words if INTEGER.fullmatch(word) and int(word) > 0)
+        if not len(words) == len(found) == count:
+            raise self.broken(f"expected {count} positive integers as {key}, {self._found(key)}")
+        return found
+
+    def choice(self, key: str, choices: Mapping[str, _Choice], default: str = "") -> _Choice:
+        """Return the meaning of a word."""
+        if (word := self.texts.get(key, default)) in choices:
+            return choices[word]
+        names = ", ".join(choices)
+        raise self.broken(f"expected one of {names} as {key}, {self._found(key)}")
+
+    def _found(self, key: str) -> str:
+        """Return the end of a message on the text of a key."""
+        return f"found {self.texts[key][:60]!r}" if key in self.texts else "found none"
 
 
 def read_metaimage(path: Path) -> Volume:
@@ -52,53 +100,144 @@ def read_metaimage(path: Path) -> Volume:
     Raises
     ------
     InputError
-        If the file is broken, holds colours, or names another file as its pixels.
+        If the file is broken, larger than the free memory, holds colours or text, or names
+        another file as its pixels.
     """
-    reader = _reader(path)
-    axes = _axes(path, reader)
-    try:
-        image = reader.Execute()
-    except RuntimeError as error:
-        raise InputError(f"{path}: cannot be read as MetaImage ({last_line(error)})") from None
-    metadata: dict[str, Scalar] = {
-        key: _scalar(image.GetMetaData(key))
-        for key in image.GetMetaDataKeys()
-        if not key.startswith("ITK_") and key != "Modality"
-    }
-    spacing, known = _spacing(reader, axes)
-    if not known:
-        metadata["spacing_source"] = "assumed"
+    with open_regular(path) as stream:
+        fields = _fields(path, stream)
+        found, known = _geometry(fields)
+        compressed = _is_compressed(fields, found, stream)
+        check_room(path, _bytes(found))
+        array = (_inflated if compressed else _plain)(fields, found, stream)
+    own = {key: _scalar(text) for key, text in fields.texts.items() if _is_own(key)}
+    metadata, warnings = scalars(own)
+    metadata.pop("spacing_source", None)
     sources = dict.fromkeys(metadata, "metaimage")
     sources["spacing"] = "metaimage" if known else "assumed"
-    sources.pop("spacing_source", None)
-    origin = Origin(sources, "mm")
-    return Volume(sitk.GetArrayFromImage(image), spacing, axes, metadata, origin)
+    if not known:
+        metadata["spacing_source"] = "assumed"
+    return Volume(array, found.spacing, found.axes, metadata, Origin(sources, "mm", warnings))
 
 
 def metaimage_header(path: Path) -> Header:
-    """Return the geometry of a MetaImage without reading a pixel; see `read_metaimage`."""
-    reader = _reader(path)
-    axes = _axes(path, reader)
-    shape = tuple(int(size) for size in reversed(reader.GetSize()))
-    return Header(shape, _dtype(reader), _spacing(reader, axes)[0], axes)
+    """Return the geometry of a MetaImage without decoding its pixels; see `read_metaimage`."""
+    with open_regular(path) as stream:
+        fields = _fields(path, stream)
+        found = _geometry(fields)[0]
+        _is_compressed(fields, found, stream)
+    return found
 
 
-def _axes(path: Path, reader: sitk.ImageFileReader) -> str:
-    """Return the axes of a grey image of two to four dimensions."""
-    if reader.GetNumberOfComponents() > 1:
+def _fields(path: Path, stream: BinaryIO) -> _Fields:
+    """Return the keys and texts of a header; the key of the pixels' place ends it."""
+    head, start = stream.read(HEADER_BYTES), 0
+    texts: dict[str, str] = {}
+    while "ElementDataFile" not in texts:
+        end = head.find(b"\n", start)
+        if end < 0:
+            raise InputError(f"{path}: {LOCAL}, found none in the first {len(head)} bytes")
+        key, text = _line(path, head[start:end])
+        if key in texts:
+            raise InputError(f"{path}: cannot be read as MetaImage (two lines of {key})")
+        start = end + 1
+        if key:
+            texts[key] = text
+    if texts["ElementDataFile"].upper() != "LOCAL":
+        raise InputError(f"{path}: {LOCAL}, found {texts['ElementDataFile'][:60]!r}")
+    return _Fields(path, texts, start)
+
+
+def _line(path: Path, line: bytes) -> tuple[str, str]:
+    """Return key and text of a line; both empty for an empty line."""
+    text = line.decode("utf-8", "replace").strip().replace("\t", " ")
+    if not text:
+        return "", ""
+    key, mark, value = text.partition("=" if "=" in text else ":")
+    if not mark or not text.isprintable() or "\ufffd" in text:
+        found = plain(text, 40)
+        raise InputError(f"{path}: cannot be read as MetaImage (no line of its text: {found!r})")
+    key = key.strip()
+    # A key in other letters would be an entry of its own, and the true one be missing.
+    return SPELLING.get(key.lower(), key), value.strip()
+
+
+def _geometry(fields: _Fields) -> tuple[Header, bool]:
+    """Return the geometry of a grey image, and whether its voxel size is known."""
+    path = fields.path
+    (count,) = fields.sizes("NDims", 1)
+    if (axes := AXES.get(count)) is None:
+        raise InputError(f"{path}: expected 2, 3 or 4 dimensions, found {count}")
+    if fields.sizes("ElementNumberOfChannels", 1, "1") != (1,):
         raise InputError(f"{path}: expected a grey image, found a colour image; give one channel")
-    axes = {2: "YX", 3: "ZYX", 4: "TZYX"}.get(reader.GetDimension())
-    if axes is None:
-        raise InputError(f"{path}: expected 2, 3 or 4 dimensions, found {reader.GetDimension()}")
-    return axes
+    fields.choice("ObjectType", {"Image": True}, "Image")
+    if not fields.choice("BinaryData", WORDS, "True"):
+        raise fields.broken("its pixels are text, BinaryData = False; only binary ones are read")
+    if fields.texts.get("HeaderSize", "0") not in {"0", "-1"}:
+        raise fields.broken(f"expected HeaderSize = 0, found {fields.texts['HeaderSize'][:60]!r}")
+    for key in PLACES & fields.texts.keys():
+        fields.numbers(key, len(fields.texts[key].split()), "")
+    dtype = np.dtype(fields.choice("ElementType", TYPES))
+    shape = tuple(reversed(fields.sizes("DimSize", count)))
+    name = "ElementSpacing" if "ElementSpacing" in fields.texts else "ElementSize"
+    given = fields.numbers(name, count, " ".join(["1"] * count))
+    sizes = tuple(reversed(given))[-len(axes.replace("T", "")) :]
+    known = any(size != 1.0 for size in sizes)
+    if known:
+        sizes = tuple(float(f"{size * UM_PER_MM:.12g}") for size in sizes)
+    if not all(map(is_size, sizes)):
+        raise fields.broken(f"expected positive lengths in mm as {name}, found {given}")
+    return Header(shape, dtype, sizes, axes), known
 
 
-def _spacing(reader: sitk.ImageFileReader, axes: str) -> tuple[tuple[float, ...], bool]:
-    """Return µm per voxel, and whether it is known: 1 mm on every axis means that it is not."""
-    sizes = tuple(reversed(reader.GetSpacing()))[-len(axes.replace("T", "")) :]
-    if all(size == 1.0 for size in sizes):
-        return sizes, False
-    return tuple(float(f"{size * UM_PER_MM:.12g}") for size in sizes), True
+def _bytes(found: Header) -> int:
+    """Return the size of an image in memory."""
+    return prod(found.shape) * found.dtype.itemsize
+
+
+def _is_compressed(fields: _Fields, found: Header, stream: BinaryIO) -> bool:
+    """Return whether the pixels are deflated, after a check that none is missing."""
+    compressed = fields.choice("CompressedData", WORDS, "False")
+    there = os.fstat(stream.fileno()).st_size - fields.start
+    wanted = _bytes(found)
+    if compressed:
+        (wanted,) = fields.sizes("CompressedDataSize", 1, str(there))
+    if there != wanted:
+        raise fields.broken(f"expected {wanted} bytes of pixels, found {there}")
+    return compressed
+
+
+def _order(fields: _Fields) -> str:
+    """Return the order of bytes in numpy's notation."""
+    words = {fields.choice(key, WORDS, "False") for key in ORDERS if key in fields.texts}
+    if len(words) > 1:
+        raise fields.broken(f"{' and '.join(ORDERS)} contradict each other")
+    return ">" if words == {True} else "<"
+
+
+def _plain(fields: _Fields, found: Header, stream: BinaryIO) -> NDArray[Any]:
+    """Return pixels that are stored as they are."""
+    stream.seek(fields.start)
+    raw = np.fromfile(stream, found.dtype.newbyteorder(_order(fields)), prod(found.shape))
+    return raw.astype(found.dtype, copy=False).reshape(found.shape)
+
+
+def _inflated(fields: _Fields, found: Header, stream: BinaryIO) -> NDArray[Any]:
+    """Return deflated pixels, of which no more than expected are inflated."""
+    stream.seek(fields.start)
+    raw, filled, state = np.empty(_bytes(found), np.uint8), 0, zlib.decompressobj()
+    try:
+        while not state.eof and (chunk := state.unconsumed_tail or stream.read(CHUNK)):
+            part = state.decompress(chunk, CHUNK)
+            if filled + len(part) > raw.size:
+                raise fields.broken(f"expected {raw.size} bytes of pixels, found more")
+            raw[filled : filled + len(part)] = np.frombuffer(part, np.uint8)
+            filled += len(part)
+    except zlib.error as error:
+        raise fields.broken(f"compressed pixels are altered: {last_line(error)}") from None
+    if not state.eof or filled != raw.size:
+        raise fields.broken(f"expected {raw.size} bytes of pixels, found {filled}")
+    ordered = raw.view(found.dtype.newbyteorder(_order(fields)))
+    return ordered.astype(found.dtype, copy=False).reshape(found.shape)
 
 
 def write_metaimage(path: Path, volume: Volume, compress: bool) -> None:
@@ -109,7 +248,7 @@ def write_metaimage(path: Path, volume: Volume, compress: bool) -> None:
     Raises
     ------
     InputError
-        If MetaImage cannot hold the axes or the dtype.
+        If MetaImage cannot hold the axes, the dtype or the name of a key.
     """
     if volume.axes not in {"YX", "ZYX"}:
         raise InputError(f"{path}: MetaImage holds the axes YX or ZYX, found {volume.axes}")
@@ -120,16 +259,20 @@ def write_metaimage(path: Path, volume: Volume, compress: bool) -> None:
     scale = 1.0 if volume.spacing_is_assumed else UM_PER_MM
     image.SetSpacing([size / scale for size in reversed(volume.spacing)])
     for key, value in volume.metadata.items():
+        if not _is_own(key) or "=" in key or not key.isprintable():
+            raise InputError(f"{path}: MetaImage cannot hold metadata of the name {key[:60]!r}")
         if key != "spacing_source":
-            image.SetMetaData(key, str(value))
+            image.SetMetaData(key, plain(str(value)))
     sitk.WriteImage(image, str(path), useCompression=compress, compressionLevel=1)
 
 
+def _is_own(key: str) -> bool:
+    """Return whether a key is metadata: none of the format's own, and none of ITK's remarks."""
+    return key not in GEOMETRY | OTHERS and not key.startswith("ITK_")
+
+
 def _scalar(text: str) -> Scalar:
-    """Return a number where a MetaImage value is one."""
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
+    """Return a number where a text is one."""
+    if INTEGER.fullmatch(text):
+        return int(text)
+    return float(text) if NUMBER.fullmatch(text) else text
