@@ -20,6 +20,7 @@ from cytosuite.errors import InputError
 
 DEPTH = 64  # of lists and objects in each other
 LARGEST = 2**64  # of an integer: beyond, no array and few programs hold it
+TEXT_BYTES = 2**26
 PART, SESSION = ".part", ".session"  # of what is being written, of an engine at work
 LEFTOVER = re.compile(rf"\..*\{PART}(\..*)?", re.DOTALL)
 LONGEST_SUFFIX = 32  # bytes
@@ -135,12 +136,32 @@ def open_regular(path: Path) -> BinaryIO:
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be opened ({error.strerror})") from None
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, ValueError) as error:  # ValueError: of a NUL in the name
+        reason = getattr(error, "strerror", error)
+        raise InputError(f"{path}: cannot be opened ({reason})") from None
     if stat.S_ISREG(os.fstat(handle).st_mode):
         return os.fdopen(handle, "rb")
     os.close(handle)
     raise InputError(f"{path}: expected a file, found a folder, a pipe or a device")
+
+
+def read_text(path: Path) -> str:
+    """Return the text in a regular UTF-8 file, without the mark of UTF-8 that it may begin with.
+
+    Raises
+    ------
+    InputError
+        If it is no regular file, is missing, may not be read, or has more than 64 MiB.
+    UnicodeDecodeError
+        If it is not UTF-8.
+    """
+    with open_regular(path) as stream:
+        content = stream.read(TEXT_BYTES + 1)
+    if len(content) > TEXT_BYTES:
+        raise InputError(f"{path}: expected a text of at most {TEXT_BYTES // 2**20} MiB")
+    return content.decode("utf-8-sig")
 
 
 def remove(path: Path) -> None:
@@ -253,11 +274,11 @@ def read_toml(path: Path) -> dict[str, Any]:
 def _load(path: Path, form: str, loads: Callable[[str], Any]) -> Any:  # noqa: ANN401 - any JSON
     """Return the content of a text file, parsed by `loads`."""
     try:
-        return loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
+        return loads(read_text(path))
     except ValueError as error:  # also of the encoding
         raise InputError(f"{path}: expected {form}, found {error}") from None
+    except RecursionError:
+        raise InputError(f"{path}: expected {form}, found too many levels") from None
 
 
 def digest(paths: Iterable[Path], root: Path) -> str:
@@ -289,6 +310,11 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def unaltered(path: Path, expected: str | None) -> bool:
+    """Return whether a file is there and has the expected SHA-256."""
+    return path.is_file() and file_digest(path) == expected
+
+
 def seal(folder: Path) -> None:
     """Write the digests of all files below a folder into it, as ``sha256sum`` does.
 
@@ -312,10 +338,10 @@ def is_whole(folder: Path) -> bool:
     """
     try:
         text = (folder / SUMS).read_text(encoding="utf-8", errors="surrogateescape")
-        lines = [line.split("  ", 1) for line in text.splitlines()]
-        return bool(lines) and all(file_digest(folder / name) == sum for sum, name in lines)
     except (OSError, ValueError):
         return False
+    lines = [line.partition("  ") for line in text.splitlines()]
+    return bool(lines) and all(unaltered(folder / name, sum) for sum, _, name in lines)
 
 
 def visible_files(path: Path) -> Iterator[Path]:

@@ -6,9 +6,9 @@ from dataclasses import replace
 from math import isclose, isfinite
 from typing import Any
 
-from cytosuite.errors import InputError
+from cytosuite.errors import InputError, plain
 from cytosuite.spacing import plausible, text, warned
-from cytosuite.volume import Origin, Scalar, Volume
+from cytosuite.volume import Origin, Scalar, Volume, scalars
 
 # Words for a channel: structures, stains and fusion proteins of which the structure is known.
 CHANNELS = {
@@ -17,6 +17,7 @@ CHANNELS = {
     "membrane": r"(plasma)?membranes?|cell ?(walls?|outlines?|borders?)|cell ?mask|cell ?brite|"
     r"fm ?[14]-?(43|64)|wga|caax\w*|myr|lti6b|pip2|[en]-?cadherin|calcofluor|scri",
 }
+MOST = 100  # remarks of the JSON socket
 
 
 def channel_of(text: str) -> str | None:
@@ -37,11 +38,11 @@ def channel_of(text: str) -> str | None:
     >>> channel_of("H2B-mRFP1"), channel_of("plasma membrane"), channel_of("GFP")
     ('nucleus', 'membrane', None)
     """
-    plain = text.lower().replace("_", " ")
+    words = text.lower().replace("_", " ")
     found = [
         name
-        for name, words in CHANNELS.items()
-        if re.search(rf"(?<![a-z])({words})(?![a-z])", plain)
+        for name, pattern in CHANNELS.items()
+        if re.search(rf"(?<![a-z])({pattern})(?![a-z])", words)
     ]
     return found[0] if len(found) == 1 else None
 
@@ -89,7 +90,7 @@ def described(volume: Volume, given: Mapping[str, Any], name: str = "") -> Volum
     InputError
         If the voxel size is no positive numbers, or impossible, see `plausible`.
     """
-    told = {key: value for key, value in given.items() if isinstance(value, str | int | float)}
+    told, refused = scalars(given)
     own, origin = volume.metadata, volume.origin
     sources = {**dict.fromkeys(own, "file"), **origin.sources}
     channels = [
@@ -104,7 +105,8 @@ def described(volume: Volume, given: Mapping[str, Any], name: str = "") -> Volum
     elif (named := channel_of(name)) is not None:
         metadata["channel"], sources["channel"] = named, "name"
     sources.pop("spacing_source", None)
-    warnings = [*origin.warnings, *_texts(given.get("warnings")), *_contradictions(channels)]
+    remarks = [*origin.warnings, *refused, *_texts(given.get("warnings"))]
+    warnings = [*remarks, *_contradictions(channels)]
     origin = replace(origin, sources=sources, warnings=tuple(dict.fromkeys(warnings)))
     return plausible(_scaled(replace(volume, metadata=metadata, origin=origin), given))
 
@@ -149,12 +151,13 @@ def _source(given: Mapping[str, Any], key: str) -> str:
     """Return the source of a key of the JSON socket."""
     sources = given.get("sources")
     found = sources.get(key) if isinstance(sources, Mapping) else None
-    return found if isinstance(found, str) else "json"
+    return plain(found) if isinstance(found, str) else "json"
 
 
 def _texts(lines: object) -> list[str]:
     """Return the texts in a list; none if it is not one."""
-    return [line for line in lines if isinstance(line, str)] if isinstance(lines, list) else []
+    found = lines[:MOST] if isinstance(lines, list) else []
+    return [plain(line) for line in found if isinstance(line, str)]
 
 
 def _is_size(value: object) -> bool:

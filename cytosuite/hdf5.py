@@ -1,0 +1,133 @@
+"""HDF5 files of one image, by h5py; no other file that one of them names is opened."""
+
+import os
+from contextlib import suppress
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cytosuite.errors import InputError
+from cytosuite.memory import check_room
+from cytosuite.volume import KINDS, SPATIAL, Origin, Volume, scalars
+
+if TYPE_CHECKING:
+    import h5py
+
+NAMES = ("image", "raw", "data", "labels", "label")
+SPACING = ("spacing", "element_size_um")  # attributes
+OWN = ("axes", *SPACING)
+
+
+def read_hdf5(path: Path) -> Volume:
+    """Return the dataset named image, raw, data or labels, or the only one there is.
+
+    Parameters
+    ----------
+    path : Path
+        The attributes ``axes``, ``spacing`` or ``element_size_um`` (µm) and all texts and numbers
+        of the dataset describe it.
+
+    Raises
+    ------
+    InputError
+        If there is no such dataset, it is no array of numbers, its pixels lie in other files,
+        they do not fit into memory, or axes or spacing are not of their kind.
+    """
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        dataset = _dataset(path, file)
+        _check(path, dataset)
+        array = np.asarray(dataset[()])
+        own = {name: dataset.attrs[name] for name in OWN if name in dataset.attrs}
+        metadata, warnings = scalars(_attributes(dataset))
+    sources = dict.fromkeys([*metadata, "spacing"], "hdf5")
+    axes = _axes(path, own.get("axes", {2: "YX", 3: "ZYX"}.get(array.ndim)), array.shape)
+    size = next((own[name] for name in SPACING if name in own), None)
+    if size is None:
+        size = np.ones(sum(axis in SPATIAL for axis in axes))
+        metadata["spacing_source"] = sources["spacing"] = "assumed"
+    numbers = np.asarray(size)
+    if numbers.ndim != 1 or numbers.dtype.kind not in "uif":
+        raise InputError(f"{path}: expected a list of µm as spacing, found {size!r}")
+    spacing = tuple(float(value) for value in numbers)
+    return Volume(array, spacing, axes, metadata, Origin(sources, "um", warnings))
+
+
+def write_hdf5(path: Path, volume: Volume, compress: bool) -> None:
+    """Write one dataset ``image`` with spacing, axes and metadata as attributes."""
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        dataset = file.create_dataset(
+            "image", data=volume.array, compression="gzip" if compress else None
+        )
+        for key, value in volume.metadata.items():
+            dataset.attrs[key] = value
+        dataset.attrs["axes"] = volume.axes
+        if not volume.spacing_is_assumed:
+            dataset.attrs["spacing"] = volume.spacing
+
+
+def _dataset(path: Path, file: "h5py.File") -> "h5py.Dataset":
+    """Return the dataset of the image; links, which may lead into other files, are not followed."""
+    import h5py
+
+    kinds: dict[str, str] = {}
+    for name in file:
+        if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+            kinds[name] = "a link"
+        else:
+            kinds[name] = "" if isinstance(file[name], h5py.Dataset) else "a group"
+    names = [name for name, kind in kinds.items() if not kind]
+    chosen = [name for name in NAMES if name in names] or names
+    if not chosen or (len(chosen) > 1 and chosen[0] not in NAMES):
+        found = [f"{name} ({kind})" if kind else name for name, kind in kinds.items()]
+        raise InputError(
+            f"{path}: expected a dataset named {' or '.join(NAMES)}, "
+            f"found {', '.join(found) or 'none'}"
+        )
+    return file[chosen[0]]
+
+
+def _check(path: Path, dataset: "h5py.Dataset") -> None:
+    """Refuse pixels that are no numbers, lie elsewhere, are too many, or cannot be decoded."""
+    import h5py
+
+    if dataset.is_virtual or dataset.external:
+        raise InputError(f"{path}: expected pixels in the file itself, found them in other files")
+    if dataset.shape is None or not 2 <= dataset.ndim <= 5:
+        raise InputError(f"{path}: expected 2 to 5 dimensions, found shape {dataset.shape}")
+    if dataset.dtype.kind not in KINDS:
+        raise InputError(f"{path}: expected numbers, found dtype {dataset.dtype}")
+    voxels = max(prod(dataset.shape), prod(dataset.chunks or ()))  # a chunk is decoded as a whole
+    check_room(path, voxels * dataset.dtype.itemsize)
+    made = dataset.id.get_create_plist()
+    for number in range(made.get_nfilters()):
+        code, _, _, name = made.get_filter(number)
+        if not h5py.h5z.filter_avail(code):
+            raise InputError(
+                f"{path}: the pixels are packed by the filter {code} ({os.fsdecode(name)}), "
+                "which is not installed; save them with gzip"
+            )
+
+
+def _attributes(dataset: "h5py.Dataset") -> dict[str, Any]:
+    """Return the attributes of a dataset but for axes and spacing, each as plain Python value."""
+    found: dict[str, Any] = {}
+    for name in (name for name in dataset.attrs if name not in OWN):
+        with suppress(OSError, TypeError, ValueError, RuntimeError, KeyError):  # a foreign type
+            value = dataset.attrs[name]
+            value = value.item() if isinstance(value, np.generic) else value
+            found[name] = os.fsdecode(value) if isinstance(value, bytes) else value
+    return found
+
+
+def _axes(path: Path, axes: object, shape: tuple[int, ...]) -> str:
+    """Return the axes of a shape."""
+    text = os.fsdecode(axes) if isinstance(axes, bytes) else axes
+    if not isinstance(text, str):
+        raise InputError(f"{path}: expected the axes of shape {shape} as a text, found {axes!r}")
+    return text
