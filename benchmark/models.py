@@ -2,7 +2,7 @@
 
 import difflib
 import shutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from math import inf
 from pathlib import Path
 from types import MappingProxyType
@@ -12,7 +12,7 @@ from cytosuite.errors import InputError, ModelError
 from cytosuite.files import digest
 from cytosuite.manifest import AlgorithmManifest, ModelCard, read_card
 from cytosuite.select import Value, select
-from cytosuite.weights import read_cards
+from cytosuite.weights import open_model, read_cards
 
 Models = Mapping[str, Path]  # the card that a user names, by algorithm
 
@@ -55,6 +55,27 @@ def named_models(text: str | None, names: Sequence[str], root: Path = ROOT) -> d
         f"no model called {text!r} of {' or '.join(names)}; nearest: {', '.join(near) or 'none'}; "
         "or give the path of a card (.json)"
     )
+
+
+def need_weights(names: Iterable[str], models: Models) -> None:
+    """Refuse weights that are missing or altered, before a result is made with them or lost.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Algorithms that will run.
+    models : mapping of str to Path
+        Cards that the user names.
+
+    Raises
+    ------
+    ModelError
+        If the weights of a card are not those that it names.
+    """
+    for name in dict.fromkeys(names):
+        folder = models[name].parent if name in models else ROOT / "weights" / name
+        for card in _cards(name, models):
+            open_model(folder, card)
 
 
 def identity_with(models: Models, algorithm: str, identity: str) -> str:

@@ -11,7 +11,7 @@ from cytosuite.benchmark.containers.sources import runtime_digest
 from cytosuite.benchmark.data.dataset import Case, Dataset
 from cytosuite.benchmark.engines.outcome import PASSING, Engine
 from cytosuite.benchmark.record import read_record
-from cytosuite.files import remove
+from cytosuite.files import unaltered
 from cytosuite.manifest import AlgorithmManifest
 
 
@@ -69,15 +69,13 @@ def plan(
 
     Notes
     -----
-    A case is left when its record has the job's key and its output is there, or when it failed
-    in the algorithm. Time-outs, kills and errors of the engine are tried again.
+    A case is left when its record has the job's key and its output is there unaltered, or when it
+    failed in the algorithm. Time-outs, kills and errors of the engine are tried again.
     """
     jobs = []
     for algorithm in chosen:
         folder = run_folder / algorithm.name
         key = job_key(dataset.fingerprint, algorithm.name, engine)
-        for leftover in folder.glob(".*.part"):
-            remove(leftover)
         missing = tuple(
             case for case in dataset.cases if not _is_done(folder / case.name, key, retry)
         )
@@ -113,5 +111,8 @@ def _is_done(folder: Path, key: str, retry: bool) -> bool:
     if record is None or record.key != key:
         return False
     if record.ok:
-        return all((folder / path).is_file() for path in record.outputs.values())
+        return all(
+            unaltered(folder / path, record.digests.get(slug))
+            for slug, path in record.outputs.items()
+        )
     return record.status not in PASSING and not retry

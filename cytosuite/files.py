@@ -16,7 +16,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from cytosuite.errors import InputError
+from cytosuite.errors import CytosuiteError, InputError
 
 DEPTH = 64  # of lists and objects in each other
 LARGEST = 2**64  # of an integer: beyond, no array and few programs hold it
@@ -44,7 +44,7 @@ def atomic(path: Path) -> Iterator[Path]:
 
     Raises
     ------
-    InputError
+    CytosuiteError
         If the disk is full or can only be read.
     """
     mark = sha256(os.fsencode(path.name)).hexdigest()[:16]  # of names of any length and bytes
@@ -58,20 +58,12 @@ def atomic(path: Path) -> Iterator[Path]:
             yield temporary
             if temporary.is_dir() and os.path.lexists(path):  # no single step replaces it
                 path.rename(former)
-            _put(temporary, path, former)
+            temporary.replace(path)
         finally:
+            if os.path.lexists(former) and not os.path.lexists(path):
+                former.rename(path)
             remove(temporary)
             remove(former)
-
-
-def _put(temporary: Path, path: Path, former: Path) -> None:
-    """Give the final name; after an error what had it before has it again."""
-    try:
-        temporary.replace(path)
-    except OSError:
-        if os.path.lexists(former):
-            former.rename(path)
-        raise
 
 
 @contextmanager
@@ -82,10 +74,8 @@ def _full_disk(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
             raise
-        reason = os.strerror(error.errno)
-        raise InputError(
-            f"{path}: cannot be written ({reason}); free or name another disk"
-        ) from error
+        reason = f"{path}: cannot be written ({os.strerror(error.errno)})"
+        raise CytosuiteError(f"{reason}; make room or give another folder") from error
 
 
 @contextmanager

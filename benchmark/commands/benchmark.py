@@ -17,7 +17,7 @@ from cytosuite.benchmark.data.chain import links
 from cytosuite.benchmark.data.dataset import Dataset
 from cytosuite.benchmark.data.recipe import Recipe, recipe
 from cytosuite.benchmark.engines.outcome import Engine
-from cytosuite.benchmark.models import Models, lacks_model, named_models
+from cytosuite.benchmark.models import Models, lacks_model, named_models, need_weights
 from cytosuite.benchmark.plan import Job, plan
 from cytosuite.benchmark.report import write_report
 from cytosuite.benchmark.report.files import leaderboard
@@ -61,6 +61,7 @@ def benchmark(options: BenchmarkOptions, console: Console) -> int:
     chain = links(made.through)
     names = [found.name for found in chosen]
     models = named_models(options.model, names)
+    need_weights([*chain, *names], models)
     engine = start_engine(options, [*chain, *names], console, models)
     dataset = make(made, options, options, engine, console, retry=options.retry)
     chosen, notes = _served(dataset, task, chosen, named=bool(options.algorithm))

@@ -9,7 +9,7 @@ from cytosuite.benchmark.plan import Job, job_key, plan
 from cytosuite.benchmark.record import read_record
 from cytosuite.benchmark.run import Inside, Report, claimed, run_job
 from cytosuite.errors import InputError
-from cytosuite.files import atomic, link, write_json
+from cytosuite.files import atomic, is_whole, link, seal, write_json
 from cytosuite.formats import read, write
 from cytosuite.tasks import TASKS, Task
 
@@ -75,13 +75,13 @@ def through(
             f"{dataset.name}, found {', '.join(sorted(dataset.offers))}"
         )
     made = _expected(dataset, name, job_key(dataset.fingerprint, name, engine))
-    if (made.home / "dataset.json").is_file():
+    if all(is_whole(case.folder) for case in made.cases):
         return made
     with claimed(results := made.home / "results"):
         (job,) = plan(dataset, [manifest], engine, results, retry=retry)
         run_job(job, task, engine, limits, api, report, inside)
         for old, new in zip(dataset.cases, made.cases, strict=True):
-            if not new.folder.is_dir():
+            if not is_whole(new.folder):
                 _make(old, new, job, task)
     write_json(made.home / "dataset.json", made.summary())
     return made
@@ -135,3 +135,4 @@ def _make(old: Case, new: Case, job: Job, task: Task) -> None:
         facts["sockets"] = sorted({*facts["sockets"], *files})
         facts["through"] = [*facts.get("through", []), made_by]
         write_json(temporary / "case.json", facts)
+        seal(temporary)

@@ -1,22 +1,26 @@
 """Datasets on disk: generated or collected once, found again by their fingerprint."""
 
-from collections.abc import Callable, Iterator, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from functools import cached_property
+from multiprocessing import parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
 
 from cytosuite.benchmark.data.recipe import Recipe
 from cytosuite.datasets.sample import Sample
-from cytosuite.files import atomic, read_json, remove, write_json
+from cytosuite.errors import InputError
+from cytosuite.files import alone, atomic, is_whole, read_json, seal, sweep, write_json
 from cytosuite.formats import write
 from cytosuite.interface import write_case
 from cytosuite.manifest import AlgorithmManifest
 from cytosuite.metadata import acquisition
-from cytosuite.tasks import ACQUISITION, LABELS, Task
+from cytosuite.tasks import ACQUISITION, LABELS, TASKS, Task
 from cytosuite.volume import Scalar, Volume
 
 Progress = Callable[[int, int], None]
@@ -56,11 +60,14 @@ class Case:
     def input(self, task: Task) -> Path:
         """Return the folder that becomes ``/input``, with links to the inputs of the task."""
         folder = self.folder / "inputs" / task.name
-        if not (folder / "inputs.json").is_file():
-            found = {socket.slug: self.socket(socket.slug) for socket in task.inputs}
-            given = {slug: path for slug, path in found.items() if path is not None}
-            with atomic(folder) as temporary:
-                write_case(temporary, task, self.name, given)
+        if folder.is_dir():
+            return folder
+        found = {socket.slug: self.socket(socket.slug) for socket in task.inputs}
+        given = {slug: path for slug, path in found.items() if path is not None}
+        with alone(self.folder):  # another run may want them at the same time
+            if not folder.is_dir():
+                with atomic(folder) as temporary:
+                    write_case(temporary, task, self.name, given)
         return folder
 
     def facts(self) -> dict[str, Any]:
@@ -124,10 +131,7 @@ class Dataset:
 
     def serves(self, task: Task, algorithm: AlgorithmManifest | None = None) -> bool:
         """Return whether every case holds the inputs of a task, and those an algorithm needs."""
-        images = {socket.slug for socket in task.inputs if socket.kind != "json"}
-        needed = {socket.slug for socket in task.inputs if not socket.optional}
-        needed |= set(algorithm.needs if algorithm is not None else ())
-        return needed <= self.offers and (not images or bool(images & self.offers))
+        return _serves(self.offers, task, algorithm.needs if algorithm is not None else ())
 
     def summary(self) -> dict[str, Any]:
         """Return the content of ``dataset.json``."""
@@ -164,28 +168,61 @@ def prepare(recipe: Recipe, folder: Path, workers: int, progress: Progress) -> D
 
     Notes
     -----
-    A case is renamed to its name once it is whole, ``dataset.json`` is written last: after an
-    interruption the missing cases are made, and the bytes are the same.
+    A case is renamed to its name once it is whole, with a digest of each file. After an
+    interruption the cases that are missing or altered are made, and the bytes are the same. A
+    second run that wants the dataset meanwhile waits for it.
     """
     made = _expected(recipe, folder)
-    facts = made.home / "dataset.json"
-    if facts.is_file():
-        return replace(made, notes=tuple(read_json(facts)["notes"]))
-    for leftover in (made.home / "cases").glob(".*.part"):
-        remove(leftover)
-    missing = [
-        (case, maker)
-        for case, (_, maker) in zip(made.cases, recipe.makers, strict=True)
-        if not case.folder.is_dir()
-    ]
-    done = len(made.cases) - len(missing)
-    progress(done, len(made.cases))
-    for _ in _make_all(missing, workers, recipe.record):
-        done += 1
-        progress(done, len(made.cases))
+    if _missing(made):
+        with alone(made.home):
+            _make_missing(made, recipe, workers, progress)
     made = replace(made, notes=made.notes + _assumptions(made.cases) + _ignored(made.cases))
-    write_json(facts, made.summary())
+    if _written(made.home / "dataset.json") != made.summary():
+        write_json(made.home / "dataset.json", made.summary())
     return made
+
+
+def _serves(offers: frozenset[str], task: Task, needs: Iterable[str] = ()) -> bool:
+    """Return whether sockets hold the inputs of a task, and more that are needed."""
+    images = {socket.slug for socket in task.inputs if socket.kind != "json"}
+    needed = {socket.slug for socket in task.inputs if not socket.optional} | set(needs)
+    return needed <= offers and (not images or bool(images & offers))
+
+
+def _missing(dataset: Dataset) -> frozenset[str]:
+    """Return the names of the cases that are not there as they were made."""
+    return frozenset(case.name for case in dataset.cases if not is_whole(case.folder))
+
+
+def _make_missing(made: Dataset, recipe: Recipe, workers: int, progress: Progress) -> None:
+    """Make the cases that are missing, in a folder that no other run writes into."""
+    missing, total = _missing(made), len(made.cases)
+    if (made.home / "cases").is_dir():
+        sweep(made.home / "cases", depth=1)
+    progress(total - len(missing), total)
+    makers = zip(made.cases, (maker for _, maker in recipe.makers), strict=True)
+    wanted = [(case, maker) for case, maker in makers if case.name in missing]
+    for number, _ in enumerate(_make_all(wanted, workers, recipe.record), start=1):
+        progress(total - len(missing) + number, total)
+
+
+def _written(path: Path) -> object:
+    """Return the content of a JSON file, None where there is none that can be read."""
+    try:
+        return read_json(path)
+    except InputError:
+        return None
+
+
+def _make_whole(case: Case, maker: Callable[[], Sample], record: Mapping[str, Any]) -> None:
+    """Make one case with the inputs of all tasks that it serves, and seal it."""
+    with atomic(case.folder) as temporary:
+        part = Case(case.name, temporary)
+        make_case(part, maker, record)
+        for task in TASKS.values():
+            if _serves(frozenset(part.facts()["sockets"]), task):
+                part.input(task)
+        seal(temporary)
 
 
 def make_case(case: Case, maker: Callable[[], Sample], record: Mapping[str, Any]) -> None:
@@ -261,11 +298,11 @@ def _make_all(
     """Make cases, in this process if one worker is enough."""
     if workers <= 1 or len(missing) <= 1:
         for case, maker in missing:
-            make_case(case, maker, record)
+            _make_whole(case, maker, record)
             yield
         return
-    with ProcessPoolExecutor(min(workers, len(missing))) as pool:
-        futures = [pool.submit(make_case, case, maker, record) for case, maker in missing]
+    with ProcessPoolExecutor(min(workers, len(missing)), initializer=_end_with_parent) as pool:
+        futures = [pool.submit(_make_whole, case, maker, record) for case, maker in missing]
         try:
             for future in as_completed(futures):
                 future.result()
@@ -273,6 +310,19 @@ def _make_all(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _end_with_parent() -> None:
+    """Make this worker end when the program that started it ends, however that ends."""
+    parent = parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        """Wait for the end of the parent."""
+        parent.join()
+        os._exit(1)
+
+    Thread(target=wait, daemon=True).start()
 
 
 def _assumptions(cases: tuple[Case, ...]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from cytosuite.benchmark.report.index import index
 from cytosuite.benchmark.report.section import Progress, views
 from cytosuite.benchmark.results.objects import joined
 from cytosuite.benchmark.results.results import Results
+from cytosuite.files import PART
 
 __all__ = ["write_report"]
 
@@ -63,7 +64,8 @@ def write_report(results: Results, folder: Path, progress: Progress = lambda *_:
         "report.md": page.markdown(indexed, shown),
         "index.html": page.html(indexed, shown),
     }
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as parts:
+    name = f".{folder.name}-"
+    with tempfile.TemporaryDirectory(PART, name, folder.parent) as parts:
         for file, text in texts.items():
             Path(parts, file).write_text(text, encoding="utf-8")
         for file, text in texts.items():

@@ -16,6 +16,7 @@ from cytosuite.benchmark.results.controls import control_answer
 from cytosuite.benchmark.results.facts import Reader, case_facts, once
 from cytosuite.benchmark.results.objects import FILE, write_objects
 from cytosuite.errors import InputError
+from cytosuite.files import file_digest, unaltered
 from cytosuite.formats import header, read
 from cytosuite.metrics import Metric
 from cytosuite.metrics.boards import BOARDS
@@ -71,7 +72,8 @@ def score_case(case: Case, task: Task, metrics: Metrics, jobs: Sequence[Job]) ->
 
     Notes
     -----
-    Of label outputs ``objects.csv`` is written beside the record, once.
+    Of label outputs ``objects.csv`` is written beside the record, once; the record keeps its
+    digest.
     """
     readers = case_readers(case, task)
     truth, image = readers["truth"], readers["image"]
@@ -102,14 +104,16 @@ def _tabled(
     answer: Answer, path: Path, labels: Reader, readers: Mapping[str, Reader | None]
 ) -> Answer:
     """Write the table of the objects of an answer, unless it is there; note why it cannot be."""
-    if path.is_file():
+    record, image, truth = answer.record, readers["image"], readers["truth"]
+    if record is None or unaltered(path, record.digests.get(FILE)):
         return answer
-    image, truth = readers["image"], readers["truth"]
     try:
         write_objects(path, labels(), image and image(), truth and truth())
     except InputError as error:
         return replace(answer, refused={**answer.refused, FILE: str(error)})
-    return answer
+    record = record.model_copy(update={"digests": {**record.digests, FILE: file_digest(path)}})
+    record.write(path.parent)
+    return replace(answer, record=record)
 
 
 def measure(
