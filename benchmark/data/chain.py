@@ -75,7 +75,8 @@ def through(
             f"{dataset.name}, found {', '.join(sorted(dataset.offers))}"
         )
     made = _expected(dataset, name, job_key(dataset.fingerprint, name, engine))
-    if all(is_whole(case.folder) for case in made.cases):
+    facts = made.home / "dataset.json"
+    if facts.is_file() and all(is_whole(case.folder) for case in made.cases):
         return made
     with claimed(results := made.home / "results"):
         (job,) = plan(dataset, [manifest], engine, results, retry=retry)
@@ -83,7 +84,7 @@ def through(
         for old, new in zip(dataset.cases, made.cases, strict=True):
             if not is_whole(new.folder):
                 _make(old, new, job, task)
-    write_json(made.home / "dataset.json", made.summary())
+    write_json(facts, made.summary())
     return made
 
 
