@@ -2,18 +2,23 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
+from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, FiniteFloat, ValidationError
 
-from cytosuite.benchmark.engines.outcome import STATUSES, Status
-from cytosuite.errors import InputError
-from cytosuite.files import read_json, write_json
+from cytosuite.benchmark.engines.outcome import Status
+from cytosuite.errors import InputError, plain
+from cytosuite.files import parse_json, read_json, write_json
 
 LIMIT_BYTES = 100_000
 LIMIT_LINES, LIMIT_LINE = 20, 300
 SHOWN = 3  # names in a line for many cases
+# Texts of a container: one printable line each, which no terminal, page or file takes for more.
+Line = Annotated[str, AfterValidator(partial(plain, limit=LIMIT_LINE))]
+Word = Annotated[str, AfterValidator(partial(plain, limit=100))]
 
 
 class ModelChoice(BaseModel):
@@ -21,12 +26,12 @@ class ModelChoice(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    cost: float | None = None
-    terms: dict[str, float] = {}
+    cost: FiniteFloat | None = None
+    terms: dict[Word, FiniteFloat] = {}
     by: Literal["metadata", "user"] = "metadata"
     fallback: bool = False
-    broken: tuple[str, ...] = ()
-    sources: dict[str, str] = {}
+    broken: tuple[Word, ...] = ()
+    sources: dict[Word, Word] = {}
 
     @classmethod
     def of(cls, reported: Mapping[str, Any], *, named: bool = False) -> "ModelChoice":
@@ -47,7 +52,7 @@ class ModelChoice(BaseModel):
 
 
 class Record(BaseModel):
-    """How one case of one algorithm went."""
+    """How one case of one algorithm went; `read_record` refuses one that was altered later."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -56,16 +61,17 @@ class Record(BaseModel):
     case: str
     key: str
     status: Status
-    message: str = ""
+    message: Annotated[str, AfterValidator(plain)] = ""
     exit_code: int | None = None
-    seconds: float = 0.0
-    inside_seconds: float | None = None
-    startup_seconds: float = 0.0
+    seconds: FiniteFloat = 0.0
+    inside_seconds: FiniteFloat | None = None
+    startup_seconds: FiniteFloat = 0.0
     peak_memory: int | None = None
     outputs: dict[str, str] = {}  # relative path by slug of the output socket
-    model: str = ""
+    digests: dict[str, str] = {}  # SHA-256 of each output file by slug
+    model: Word = ""
     selection: ModelChoice = ModelChoice()
-    warnings: tuple[str, ...] = ()  # one short line each, shown to the user
+    warnings: tuple[Line, ...] = ()  # shown to the user
 
     @property
     def ok(self) -> bool:
@@ -74,14 +80,15 @@ class Record(BaseModel):
 
     def write(self, folder: Path) -> None:
         """Write the record into the folder of its case."""
-        write_json(folder / "record.json", self.model_dump(mode="json"))
+        found = self.model_dump(mode="json")
+        write_json(folder / "record.json", {**found, "seal": _seal(found)})
 
 
 def read_record(folder: Path) -> Record | None:
-    """Return the record of a case, None where there is none that can be read."""
+    """Return the record of a case, None where there is none that is whole and unaltered."""
     try:
         found = read_json(folder / "record.json")
-        if not isinstance(found, dict) or found.get("status") not in STATUSES:
+        if not isinstance(found, dict) or found.pop("seal", None) != _seal(found):
             return None
         return Record.model_validate(found)
     except (InputError, ValueError):
@@ -89,12 +96,18 @@ def read_record(folder: Path) -> Record | None:
 
 
 def container_report(path: Path) -> Mapping[str, Any]:
-    """Return the report that an algorithm wrote of its choice of model; empty if not plain JSON."""
+    """Return the report that an algorithm wrote of its choice of model; empty if not plain JSON.
+
+    Parameters
+    ----------
+    path : Path
+        The runner's copy of ``record.json`` in the output, which may be anything or absent.
+    """
     try:
-        if path.is_symlink() or path.stat().st_size > LIMIT_BYTES:
+        if not path.is_file() or path.stat().st_size > LIMIT_BYTES:
             return {}
-        found = json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse_constant)
-    except (OSError, ValueError, RecursionError):
+        found = parse_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -108,12 +121,9 @@ def warnings_in(reported: Mapping[str, Any]) -> tuple[str, ...]:
         Report of a container, which may hold anything under ``warnings``.
     """
     found = reported.get("warnings")
-    lines = (
-        [" ".join(line.split()) for line in found or () if isinstance(line, str)]
-        if isinstance(found, list)
-        else []
-    )
-    return tuple(line[:LIMIT_LINE] for line in lines if line)[:LIMIT_LINES]
+    given = found if isinstance(found, list) else []
+    lines = [plain(line, LIMIT_LINE) for line in given if isinstance(line, str)]
+    return tuple(line for line in lines if line)[:LIMIT_LINES]
 
 
 def grouped(warnings: Mapping[str, Sequence[str]], noun: str) -> list[str]:
@@ -150,6 +160,6 @@ def _as_line(kind: str, findings: Mapping[str, str], noun: str) -> str:
     )
 
 
-def refuse_constant(constant: str) -> None:
-    """Refuse NaN and infinities, which are no JSON."""
-    raise ValueError(constant)
+def _seal(values: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a record's values."""
+    return sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

@@ -1,12 +1,14 @@
 """Run jobs case by case; every case ends as a whole result with a record, or not at all."""
 
 import fcntl
+import hashlib
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.engines.outcome import (
@@ -18,9 +20,10 @@ from cytosuite.benchmark.engines.outcome import (
     Shown,
     StartError,
 )
+from cytosuite.benchmark.examine import Examiner
 from cytosuite.benchmark.plan import Job
 from cytosuite.benchmark.record import ModelChoice, Record, container_report, warnings_in
-from cytosuite.benchmark.validate import BadOutput, check, survey
+from cytosuite.benchmark.validate import BadOutput
 from cytosuite.errors import InputError
 from cytosuite.files import atomic
 from cytosuite.formats import header
@@ -90,23 +93,26 @@ def run_job(
     job.folder.mkdir(parents=True, exist_ok=True)
     pending = list(job.missing)
     try:
-        with engine.session(name, job.folder / ".session", limits, api) as session:
+        with (
+            Examiner() as examiner,
+            engine.session(name, job.folder / ".session", limits, api) as session,
+        ):
             while pending:
                 inside(name, pending[0].name, None)
                 shown = partial(inside, name, pending[0].name)
-                status = _run_case(job, pending[0], task, session, limits, shown)
+                status = _run_case(job, pending[0], task, session, examiner, shown)
                 report(name, pending.pop(0).name, status)
     except StartError as error:
         failed = Outcome("non-zero exit", 0.0, None, None, str(error))
         for case in pending:
             with atomic(job.folder / case.name) as temporary:
                 temporary.mkdir()
-                _finish(job, case, temporary, failed, 0.0, {})
+                _finish(job, case, temporary, failed, 0.0, {}, {})
             report(name, case.name, failed.status)
 
 
 def _run_case(
-    job: Job, case: Case, task: Task, session: Session, limits: Limits, shown: Shown
+    job: Job, case: Case, task: Task, session: Session, examiner: Examiner, shown: Shown
 ) -> str:
     """Run one case, look at its outputs and keep the valid ones; return its status."""
     with atomic(job.folder / case.name) as temporary:
@@ -116,33 +122,29 @@ def _run_case(
         log.touch()
         outcome = session.predict(case.input(task), raw, log, shown)
         outputs: dict[str, str] = {}
+        reported = container_report(raw / "record.json")
         if outcome.status == "ok":
             try:
-                outputs = _keep(raw, temporary, case, task, limits)
+                outputs = _keep(raw, temporary, case, task, examiner)
             except BadOutput as finding:
                 outcome = replace(outcome, status=finding.status, message=str(finding))
-        _finish(job, case, temporary, outcome, session.startup_seconds, outputs)
+        shutil.rmtree(raw)
+        _finish(job, case, temporary, outcome, session.startup_seconds, outputs, reported)
         return outcome.status
 
 
-def _keep(raw: Path, folder: Path, case: Case, task: Task, limits: Limits) -> dict[str, str]:
-    """Copy the valid outputs of a case into its folder and return their relative paths.
-
-    A copy belongs to the user who runs the benchmark, whoever the container ran as.
-    """
-    survey(raw, int(limits.output_gib * 2**30))
+def _keep(raw: Path, folder: Path, case: Case, task: Task, examiner: Examiner) -> dict[str, str]:
+    """Move the valid outputs of a case into its folder and return their relative paths."""
     main = case.main(task)
-    geometry = None if main is None else header(main)
+    found = examiner.examine(raw, task.outputs, None if main is None else header(main))
     kept = {}
-    for socket in task.outputs:
-        source = check(raw, socket, geometry)
-        if source is None:
-            continue
+    for socket in (socket for socket in task.outputs if socket.slug in found):
+        source = found[socket.slug]
         place = f"output/{socket.relative_path}"
         if socket.kind != "json":
             place += f"/{case.name}{source.suffix.lower()}"
         (folder / place).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, folder / place)
+        source.rename(folder / place)
         kept[socket.slug] = place
     return kept
 
@@ -154,11 +156,10 @@ def _finish(
     outcome: Outcome,
     startup_seconds: float,
     outputs: Mapping[str, str],
+    reported: Mapping[str, Any],
 ) -> None:
-    """Write the record of a case and remove the container's own files."""
-    reported = container_report(folder / "raw" / "record.json")
-    inside = reported.get("seconds")
-    shutil.rmtree(folder / "raw", ignore_errors=True)
+    """Write the record of a case, with the container's report where it makes sense."""
+    inside, model = reported.get("seconds"), reported.get("model")
     Record(
         algorithm=job.algorithm.name,
         version=job.algorithm.version,
@@ -172,7 +173,14 @@ def _finish(
         startup_seconds=round(startup_seconds, 4),
         peak_memory=outcome.peak_memory,
         outputs=dict(outputs),
-        model=str(reported.get("model", "")),
+        digests={slug: _digest(folder / path) for slug, path in outputs.items()},
+        model=model if isinstance(model, str) else "",
         selection=ModelChoice.of(reported, named=job.named),
         warnings=warnings_in(reported),
     ).write(folder)
+
+
+def _digest(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

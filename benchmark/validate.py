@@ -1,22 +1,21 @@
-"""Check the files of a container as a stranger's: nothing is trusted, all is bounded."""
+"""Check the files of a container as a stranger's: nothing is trusted, all is bounded.
 
-import json
-import os
-import stat
+`cytosuite.benchmark.examine` does it in a process of its own.
+"""
+
 from math import prod
 from pathlib import Path
 
 import numpy as np
 
 from cytosuite.benchmark.engines.outcome import Status
-from cytosuite.benchmark.record import refuse_constant
-from cytosuite.errors import InputError
+from cytosuite.errors import InputError, plain
+from cytosuite.files import parse_json
 from cytosuite.formats import header, read
 from cytosuite.interface import IMAGE_SUFFIXES
 from cytosuite.tasks import Socket
 from cytosuite.volume import Header, Volume
 
-ENTRIES = 1000
 JSON_BYTES = 16 * 2**20
 SPACING_TOLERANCE = 1e-3
 VOXELS = 2**31  # of an output without an input that bounds its size
@@ -34,45 +33,8 @@ class BadOutput(Exception):  # noqa: N818 - it is a finding, not an error of our
     """
 
     def __init__(self, status: Status, reason: str) -> None:
-        super().__init__(reason)
+        super().__init__(plain(reason))
         self.status = status
-
-
-def survey(folder: Path, limit_bytes: int) -> None:
-    """Refuse links, devices, too many entries or too many bytes below a folder.
-
-    Parameters
-    ----------
-    folder : Path
-        Output of the container. Only names and sizes are read; no link is followed.
-    limit_bytes : int
-        Bound for the sum of the sizes.
-
-    Raises
-    ------
-    BadOutput
-        With the first finding.
-    """
-    total = entries = 0
-    pending = [folder]
-    while pending:
-        with os.scandir(pending.pop()) as found:
-            for entry in found:
-                entries += 1
-                info = entry.stat(follow_symlinks=False)
-                name = Path(entry.path).relative_to(folder)
-                if stat.S_ISDIR(info.st_mode):
-                    pending.append(Path(entry.path))
-                elif not stat.S_ISREG(info.st_mode):
-                    raise BadOutput("bad output", f"{name}: neither a file nor a folder")
-                elif info.st_nlink > 1:
-                    raise BadOutput("bad output", f"{name}: a file with more than one name")
-                else:
-                    total += info.st_size
-                if total > limit_bytes:
-                    raise BadOutput("bad output", f"more than {limit_bytes} bytes of output")
-                if entries > ENTRIES:
-                    raise BadOutput("bad output", f"more than {ENTRIES} files of output")
 
 
 def check(folder: Path, socket: Socket, geometry: Header | None) -> Path | None:
@@ -81,7 +43,7 @@ def check(folder: Path, socket: Socket, geometry: Header | None) -> Path | None:
     Parameters
     ----------
     folder : Path
-        The output folder, already surveyed.
+        The runner's copy of the output: files and folders only.
     socket : Socket
         The output.
     geometry : Header or None
@@ -90,12 +52,8 @@ def check(folder: Path, socket: Socket, geometry: Header | None) -> Path | None:
     Raises
     ------
     BadOutput
-        If there is not exactly one file, it cannot be read, its shape, spacing or dtype is
-        wrong, or a value is not finite or negative where that is not allowed.
-
-    Notes
-    -----
-    Only signed labels and floats are decoded, since a header cannot tell their values.
+        If there is not exactly one file, it cannot be read, its axes, shape, spacing or dtype
+        are wrong, or a value is not finite or negative where that is not allowed.
     """
     place = folder / socket.relative_path
     if socket.kind == "json":
@@ -116,8 +74,7 @@ def check(folder: Path, socket: Socket, geometry: Header | None) -> Path | None:
     try:
         found = header(path)
         _check_header(found, geometry, socket, str(where))
-        if found.dtype.kind in ("i" if socket.kind == "labels" else "f"):
-            _check_values(read(path), socket, str(where))
+        _check_values(read(path), found, socket, str(where))
     except InputError as error:
         reason = str(error).replace(str(path), str(where))
         raise BadOutput("bad output", reason) from None
@@ -133,8 +90,8 @@ def _check_json(path: Path, folder: Path, socket: Socket) -> Path | None:
     if path.stat().st_size > JSON_BYTES:
         raise BadOutput("bad output", f"{socket.relative_path}: more than {JSON_BYTES} bytes")
     try:
-        value = json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse_constant)
-    except (UnicodeDecodeError, ValueError, RecursionError) as error:
+        value = parse_json(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # also of the encoding
         reason = f"{socket.relative_path}: expected JSON, found {error}"
         raise BadOutput("bad output", reason.replace(str(folder), "")) from None
     if not isinstance(value, dict):
@@ -143,7 +100,9 @@ def _check_json(path: Path, folder: Path, socket: Socket) -> Path | None:
 
 
 def _check_header(found: Header, wanted: Header | None, socket: Socket, where: str) -> None:
-    """Refuse another shape, voxel size or kind of numbers."""
+    """Refuse other axes, another shape, voxel size or kind of numbers."""
+    if wanted is not None and found.axes != wanted.axes:
+        raise BadOutput("bad output", f"{where}: expected axes {wanted.axes}, found {found.axes}")
     if wanted is not None and found.shape != wanted.shape:
         raise BadOutput(
             "bad output", f"{where}: expected shape {wanted.shape}, found {found.shape}"
@@ -162,9 +121,12 @@ def _check_header(found: Header, wanted: Header | None, socket: Socket, where: s
         )
 
 
-def _check_values(volume: Volume, socket: Socket, where: str) -> None:
-    """Refuse values that are not finite or, as labels, negative."""
+def _check_values(volume: Volume, found: Header, socket: Socket, where: str) -> None:
+    """Refuse pixels that are not as the header says, not finite or, as labels, negative."""
     array = volume.array
+    if array.shape != found.shape or array.dtype.kind != found.dtype.kind:
+        pixels, said = f"{array.dtype} {array.shape}", f"{found.dtype} {found.shape}"
+        raise BadOutput("bad output", f"{where}: the header says {said}, the pixels are {pixels}")
     if socket.kind == "labels" and array.size and array.min() < 0:
         raise BadOutput("bad output", f"{where}: expected labels >= 0, found {array.min()}")
     if array.dtype.kind == "f" and not np.isfinite(array).all():

@@ -1,8 +1,8 @@
 """Send one HTTP request to an algorithm's server.
 
-Engines also run this file alone inside a container: ``python3 -c <file> "POST /invoke" <seconds>``.
-It uses plain sockets, because larger imports would count as the algorithm's memory (250 MB with the
-library) and time (0.5 s per case).
+Engines also run this file alone inside a container: ``python3 -c <file> "GET /health" <patience>
+<timeout>``. It uses plain sockets, because larger imports would count as the algorithm's memory
+(250 MB with the library) and time (0.5 s per case).
 """
 
 import socket
@@ -12,6 +12,7 @@ import time
 PORT = 4743
 HEALTH, INVOKE = "GET /health", "POST /invoke"
 ANSWER_BYTES = 65536
+NOBODY, SILENCE = 64, 65  # exit codes: no server listens; it does not answer, or breaks off
 
 
 def request(
@@ -65,6 +66,8 @@ def request(
 
 if __name__ == "__main__":
     try:
-        sys.exit(request(sys.argv[1], patience_s=float(sys.argv[2])))
-    except OSError as error:
-        sys.exit(str(error))
+        sys.exit(request(sys.argv[1], PORT, float(sys.argv[3]) or None, float(sys.argv[2])))
+    except ConnectionRefusedError:
+        sys.exit(NOBODY)
+    except OSError:
+        sys.exit(SILENCE)

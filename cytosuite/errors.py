@@ -41,9 +41,15 @@ def plain(text: str, limit: int = LINE) -> str:
     >>> plain("\x1b[31mred\n\udcff")
     '\\x1b[31mred \\udcff'
     """
-    words = " ".join(text[: 2 * limit].split())
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in words)
+    shown = printable(" ".join(text[: 2 * limit].split()))
     return shown if len(shown) <= limit else f"{shown[: limit - 3]}..."
+
+
+def printable(line: str) -> str:
+    """Return a line with escapes in place of all that a terminal would not show as it is."""
+    if line.isprintable():
+        return line
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
 def last_line(error: Exception) -> str:

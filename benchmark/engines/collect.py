@@ -1,17 +1,63 @@
-"""Copy the output of an untrusted container without following any of its links."""
+"""Copy and remove the output of an untrusted container, by handles of folders and never by a link.
+
+A path below the output means at each use whatever the container has put there by then; a handle
+means one folder for ever. Only the output folder itself, which a container cannot rename, is
+opened by its path.
+"""
 
 import os
 import stat
-import subprocess
-from itertools import islice
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from itertools import count, islice
 from pathlib import Path
 
+from cytosuite.benchmark.engines.outcome import Limits, Outcome
+from cytosuite.errors import plain, printable
+
 ENTRIES, DEPTH = 1000, 16
+LIVING = 100  # times so many entries may lie in the output of a case that runs
 CHUNK = 2**20
+LOG_CHARACTERS = 2**20
+SAFE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+OWN = 0o700
 
 
 class Refused(Exception):  # noqa: N818 - a finding about the output, not a failure of this program
     """Reason in one line why an output is refused."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(plain(reason))
+
+
+def collect(outcome: Outcome, source: Path, target: Path, limits: Limits) -> Outcome:
+    """Copy the output of a case that ended well, and return its outcome; see `take`.
+
+    Parameters
+    ----------
+    outcome : Outcome
+        Of another status than ``ok`` it is returned as it is, and nothing is copied.
+    source, target : Path
+        As of `take`.
+    limits : Limits
+        Of the case.
+
+    Returns
+    -------
+    Outcome
+        ``bad output`` if an entry is refused, ``missing output`` if there is no file.
+    """
+    if outcome.status != "ok":
+        return outcome
+    try:
+        files = take(source, target, int(limits.output_gib * 2**30))
+    except Refused as finding:
+        return replace(outcome, status="bad output", message=str(finding))
+    if files == 0:
+        message = "exit code 0, but nothing in /output"
+        return replace(outcome, status="missing output", message=message)
+    return outcome
 
 
 def take(source: Path, target: Path, limit_bytes: int) -> int:
@@ -34,21 +80,13 @@ def take(source: Path, target: Path, limit_bytes: int) -> int:
     Raises
     ------
     Refused
-        At the first link, device, pipe, socket or second name of a file, at more than
-        `limit_bytes`, 1000 entries or 16 folders in each other.
-
-    Notes
-    -----
-    Every entry is opened relative to its opened folder and never through a link, so that no
-    change during the copy leads out of `source`.
+        At the first link, device, pipe, socket or second name of a file, a name that is no
+        printable UTF-8, at more than `limit_bytes`, 1000 entries or 16 folders in each other.
     """
-    counts = {"entries": 0, "bytes": 0, "files": 0}
-    handle = os.open(source, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
-        _take_folder(handle, target, Path(), limit_bytes, counts)
-    finally:
-        os.close(handle)
-    return counts["files"]
+    copy = _Copy(limit_bytes)
+    with _folder(source) as handle:
+        copy.folder(handle, target, Path())
+    return copy.files
 
 
 def give(source: Path, target: Path) -> None:
@@ -59,7 +97,7 @@ def give(source: Path, target: Path) -> None:
     source : Path
         Folder of the case. Links in it are followed: they are the user's own.
     target : Path
-        An empty folder.
+        An empty folder, which the container can only read.
     """
     for folder, names, files in os.walk(source, followlinks=True):
         here = target / Path(folder).relative_to(source)
@@ -75,22 +113,23 @@ def give(source: Path, target: Path) -> None:
 
 
 def empty(folder: Path) -> None:
-    """Remove all entries of a folder, of any depth and mode; the folder stays.
+    """Remove all entries of a folder, of any depth, mode and number; the folder stays.
 
     Raises
     ------
     OSError
         If an entry cannot be removed.
+
+    Notes
+    -----
+    Folders in folders are first moved to the top, so that two handles suffice for any depth.
     """
-    entries = [str(entry) for entry in folder.iterdir()]
-    for start in range(0, len(entries), 500):
-        part = entries[start : start + 500]
-        done = subprocess.run(["rm", "-rf", "--", *part], capture_output=True, check=False)
-        if done.returncode:  # a folder without write permission
-            subprocess.run(["chmod", "-R", "u+rwX", "--", *part], capture_output=True, check=False)
-            subprocess.run(["rm", "-rf", "--", *part], capture_output=True, check=False)
-    if left := next(folder.iterdir(), None):
-        raise OSError(f"{left} cannot be removed")
+    fresh = (f".{os.getpid()}.{number}.gone" for number in count())
+    with _folder(folder) as top:
+        while names := _names(top, ENTRIES):
+            gone = sum([_remove(name, top, fresh) for name in names])
+            if not gone:
+                raise OSError(plain(f"{folder / names[0]} cannot be removed"))
 
 
 def size(folder: Path, enough: int) -> int:
@@ -101,78 +140,183 @@ def size(folder: Path, enough: int) -> int:
     folder : Path
         Output folder of a running container; entries that vanish during the count are ignored.
     enough : int
-        Counting ends once the sum exceeds this, or after 100000 entries.
+        Counting ends once the sum exceeds this.
+
+    Raises
+    ------
+    Refused
+        At more than 100000 entries or 16 folders in each other: they can only grow.
     """
-    total = seen = 0
-    pending = [folder]
-    while pending and total <= enough and seen < 100 * ENTRIES:
-        try:
-            with os.scandir(pending.pop()) as entries:
-                for entry in entries:
-                    seen += 1
-                    info = entry.stat(follow_symlinks=False)
-                    total += info.st_blocks * 512
-                    if stat.S_ISDIR(info.st_mode):
-                        pending.append(Path(entry.path))
-        except OSError:
-            continue
-    return total
+    try:
+        with _folder(folder) as handle:
+            return _Count(enough).folder(handle, 0)
+    except FileNotFoundError:
+        return 0
 
 
-def _take_folder(
-    handle: int, target: Path, name: Path, limit_bytes: int, counts: dict[str, int]
-) -> None:
-    """Copy the entries of an opened folder."""
-    if len(name.parts) > DEPTH:
-        raise Refused(f"more than {DEPTH} folders in each other")
-    with os.scandir(handle) as found:
-        entries = sorted(entry.name for entry in islice(found, ENTRIES + 1))
-    for entry in entries:
-        counts["entries"] += 1
-        if counts["entries"] > ENTRIES:
-            raise Refused(f"more than {ENTRIES} files of output")
-        where = name / entry
-        mode = os.stat(entry, dir_fd=handle, follow_symlinks=False).st_mode
-        if stat.S_ISDIR(mode):
-            inner = _open(entry, handle, where, os.O_DIRECTORY)
-            try:
-                (target / entry).mkdir()
-                _take_folder(inner, target / entry, where, limit_bytes, counts)
-            finally:
-                os.close(inner)
-        elif stat.S_ISREG(mode):
-            _take_file(_open(entry, handle, where, 0), target / entry, where, limit_bytes, counts)
-        else:
-            raise Refused(f"{where}: {_kind(mode)} where only files and folders may be")
+def add_log(log: Path, text: str) -> None:
+    """Add the words of a container to a log, at most the last million characters of them.
+
+    Parameters
+    ----------
+    log : Path
+        File of UTF-8 lines without characters that would act on a terminal.
+    text : str
+        Anything.
+    """
+    if len(text) > LOG_CHARACTERS:
+        left = -(-(len(text) - LOG_CHARACTERS) // 2**10)
+        text = f"[the first {left} KiB are left out]\n{text[-LOG_CHARACTERS:]}"
+    with log.open("a", encoding="utf-8") as stream:
+        stream.writelines(f"{printable(line)}\n" for line in text.splitlines())
 
 
-def _take_file(
-    handle: int, target: Path, where: Path, limit_bytes: int, counts: dict[str, int]
-) -> None:
-    """Copy an opened file and close it."""
-    with os.fdopen(handle, "rb") as stream:
-        info = os.fstat(handle)
-        if not stat.S_ISREG(info.st_mode):
-            raise Refused(f"{where}: {_kind(info.st_mode)} where only files and folders may be")
+@dataclass
+class _Copy:
+    """Copy of an output so far."""
+
+    limit_bytes: int
+    entries: int = 0
+    bytes: int = 0
+    files: int = 0
+
+    def folder(self, handle: int, target: Path, name: Path) -> None:
+        """Copy the entries of an opened folder."""
+        if len(name.parts) > DEPTH:
+            raise Refused(f"more than {DEPTH} folders in each other")
+        for entry in sorted(_names(handle, ENTRIES + 1)):
+            self.entries += 1
+            if self.entries > ENTRIES:
+                raise Refused(f"more than {ENTRIES} files of output")
+            where = name / entry
+            if not entry.isprintable():
+                raise Refused(f"{where}: a name that is no printable UTF-8")
+            with _opened(entry, handle, where) as (inner, info):
+                if stat.S_ISDIR(info.st_mode):
+                    (target / entry).mkdir()
+                    self.folder(inner, target / entry, where)
+                else:
+                    self.file(inner, info, target / entry, where)
+
+    def file(self, handle: int, info: os.stat_result, target: Path, where: Path) -> None:
+        """Copy an opened file."""
         if info.st_nlink > 1:
             raise Refused(f"{where}: a file with more than one name")
-        if counts["bytes"] + info.st_size > limit_bytes:  # holes count: a reader would fill them
-            raise Refused(f"{where}: more than {limit_bytes} bytes of output")
+        if self.bytes + info.st_size > self.limit_bytes:  # holes count: a reader would fill them
+            raise Refused(f"{where}: more than {self.limit_bytes} bytes of output")
         with target.open("xb") as sink:
-            while chunk := stream.read(CHUNK):
-                counts["bytes"] += len(chunk)
-                if counts["bytes"] > limit_bytes:
-                    raise Refused(f"{where}: more than {limit_bytes} bytes of output")
+            while chunk := os.read(handle, CHUNK):
+                self.bytes += len(chunk)
+                if self.bytes > self.limit_bytes:
+                    raise Refused(f"{where}: more than {self.limit_bytes} bytes of output")
                 sink.write(chunk)
-    counts["files"] += 1
+        self.files += 1
 
 
-def _open(entry: str, folder: int, where: Path, flag: int) -> int:
-    """Open an entry of an opened folder, but no link and without waiting for a pipe."""
+@dataclass
+class _Count:
+    """Space of an output so far."""
+
+    enough: int
+    bytes: int = 0
+    entries: int = 0
+
+    def folder(self, handle: int, depth: int) -> int:
+        """Count the entries of an opened folder; return the sum so far."""
+        if depth > DEPTH:
+            raise Refused(f"more than {DEPTH} folders in each other")
+        with os.scandir(handle) as found:
+            for entry in found:
+                self.entries += 1
+                if self.entries > LIVING * ENTRIES:
+                    raise Refused(f"more than {LIVING * ENTRIES} files of output")
+                with suppress(OSError):
+                    info = os.stat(entry.name, dir_fd=handle, follow_symlinks=False)
+                    self.bytes += info.st_blocks * 512
+                    if stat.S_ISDIR(info.st_mode):
+                        with _folder(entry.name, handle) as inner:
+                            self.folder(inner, depth + 1)
+                if self.bytes > self.enough:
+                    break
+        return self.bytes
+
+
+@contextmanager
+def _folder(name: str | Path, parent: int | None = None) -> Iterator[int]:
+    """Open a folder, but not through a link."""
+    handle = os.open(name, SAFE | os.O_DIRECTORY, dir_fd=parent)
     try:
-        return os.open(entry, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | flag, dir_fd=folder)
+        yield handle
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _opened(name: str, parent: int, where: Path) -> Iterator[tuple[int, os.stat_result]]:
+    """Open a file or folder of an opened folder, and nothing else."""
+    try:
+        before = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        if not (stat.S_ISREG(before.st_mode) or stat.S_ISDIR(before.st_mode)):
+            raise Refused(f"{where}: {_kind(before.st_mode)} where only files and folders may be")
+        handle = os.open(name, SAFE, dir_fd=parent)
     except OSError as error:
         raise Refused(f"{where}: cannot be read ({error.strerror})") from None
+    try:
+        after = os.fstat(handle)
+        if (after.st_dev, after.st_ino) != (before.st_dev, before.st_ino):
+            raise Refused(f"{where}: changed while it was read")
+        yield handle, after
+    finally:
+        os.close(handle)
+
+
+def _names(handle: int, number: int) -> list[str]:
+    """Return the first names in an opened folder."""
+    with os.scandir(handle) as found:
+        return [entry.name for entry in islice(found, number)]
+
+
+def _remove(name: str, parent: int, fresh: Iterator[str]) -> bool:
+    """Remove an entry of the top folder; return whether anything is gone or moved up."""
+    try:
+        if not stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
+            os.unlink(name, dir_fd=parent)
+            return True
+        with _writable(name, parent) as inner:
+            moved = sum([_move(entry, inner, parent, fresh) for entry in _names(inner, ENTRIES)])
+        with suppress(OSError):
+            os.rmdir(name, dir_fd=parent)
+            moved += 1
+    except OSError:  # it is another thing by now, or not ours: the next round shows which
+        return False
+    else:
+        return moved > 0
+
+
+def _move(entry: str, inner: int, top: int, fresh: Iterator[str]) -> bool:
+    """Remove an entry of an opened folder, or move a folder to the top; return whether it went."""
+    with suppress(OSError):
+        if not stat.S_ISDIR(os.stat(entry, dir_fd=inner, follow_symlinks=False).st_mode):
+            os.unlink(entry, dir_fd=inner)
+            return True
+        with _writable(entry, inner):  # its entry `..` is about to change
+            os.rename(entry, next(fresh), src_dir_fd=inner, dst_dir_fd=top)
+        return True
+    return False
+
+
+@contextmanager
+def _writable(name: str, parent: int) -> Iterator[int]:
+    """Open a folder after this user has got all rights to it, and to nothing else."""
+    # A folder without rights can be opened as a mere place; its mode changes through that handle.
+    place = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=parent)
+    try:
+        if os.fstat(place).st_mode & OWN != OWN:
+            Path(f"/proc/self/fd/{place}").chmod(OWN)
+        with _folder(".", place) as handle:
+            yield handle
+    finally:
+        os.close(place)
 
 
 def _kind(mode: int) -> str:

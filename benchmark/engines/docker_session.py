@@ -1,15 +1,14 @@
 """Run the cases of one algorithm in a container that serves, or in a container per case."""
 
-import math
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cytosuite.benchmark.containers.daemon import Client
-from cytosuite.benchmark.engines.collect import Refused, empty, give, size, take
+from cytosuite.benchmark.engines.collect import Refused, add_log, collect, empty, give, size
 from cytosuite.benchmark.engines.memory import Peak
 from cytosuite.benchmark.engines.outcome import (
     HEALTH_S,
@@ -22,14 +21,18 @@ from cytosuite.benchmark.engines.outcome import (
     ending,
 )
 from cytosuite.benchmark.engines.sandbox import QUICK_S, Sandbox, sandbox, watch
-from cytosuite.client import HEALTH, INVOKE
+from cytosuite.client import HEALTH, INVOKE, NOBODY, SILENCE
+from cytosuite.errors import plain
 from cytosuite.progress import latest
 
 ANSWERS = frozenset({0, 2, 3, 4})  # exit codes that only a living server gives
 DEATH_S = 0.5  # longest time between the end of a server and its detection
 MODEL = "/opt/ml/model"  # the platform's place for a model that is not part of the image
 SIZE_EVERY_S = 1.0
-LOG_CHARACTERS = 2**20
+LOOK_S = 5.0  # longest wait for one answer of a server that is not ready
+# Less is no work: the requests themselves take 0.1 s of processor time every few seconds.
+IDLE_S, IDLE_SHARE, IDLE_CPU_S, IDLE_BYTES = 30.0, 0.1, 0.5, 2**24
+SEEN = {NOBODY: "no server listens on port 4743", SILENCE: "GET /health has no answer"}
 
 
 @dataclass
@@ -52,16 +55,16 @@ class DockerSession:
         """Start the server; raise a `StartError` if it ends or is not ready after 300 s."""
         begin = time.perf_counter()
         box = self._enter("serve")
-        if not _ready(box, begin):
+        if problem := _not_ready(box, begin):
             state, (_, line) = box.state(), box.new_log()
             self.stop()
             if state.oom_killed:
-                line = self.limits.memory_exceeded[1]
-            elif state.running:
-                line = f"not ready after {HEALTH_S:g} s"
-            reason = line or f"exit code {state.exit_code}"
-            raise StartError(f"{self.algorithm} did not start: {reason}")
+                problem = self.limits.memory_exceeded[1]
+            elif not state.running:
+                problem = line or f"exit code {state.exit_code}"
+            raise StartError(f"{self.algorithm} did not start: {problem}")
         self.startup_seconds = time.perf_counter() - begin
+        self._freeze()
 
     def stop(self) -> None:
         """Remove the container."""
@@ -73,8 +76,10 @@ class DockerSession:
     ) -> Outcome:
         """Run one case; see `cytosuite.benchmark.engines.outcome.Session`.
 
-        Output is copied only after exit code 0, and links are never followed. After a time-out, a
-        lack of memory or the server's end the next case gets a new container.
+        The container runs only from the request of a case to its answer: its folders are read,
+        emptied and filled while all its processes stand still. Output is copied only after exit
+        code 0. After a time-out, a lack of memory or the server's end the next case gets a new
+        container, as with a daemon that cannot freeze one.
         """
         from docker.errors import DockerException
         from requests import RequestException
@@ -87,14 +92,13 @@ class DockerSession:
             if self.api == "serve" and self._box is None:
                 self.start()
             outcome = self._run(log, shown)
-            if outcome.status == "ok":
-                outcome = self._take(outcome, output)
+            outcome = collect(outcome, self.exchange / "output", output, self.limits)
             if self.api == "exec":
                 self.stop()
         except (DockerException, RequestException, OSError) as error:
             self.stop()
-            reason = " ".join(str(error).split())[:300]
-            return Outcome("engine error", time.perf_counter() - begin, None, None, reason)
+            seconds = time.perf_counter() - begin
+            return Outcome("engine error", seconds, None, None, plain(str(error), 300))
         return outcome
 
     def _run(self, log: Path, shown: Shown) -> Outcome:
@@ -102,7 +106,9 @@ class DockerSession:
         begin = time.perf_counter()
         serving = self._box is not None
         box = self._box or self._enter("run")
-        if not serving:
+        if serving:
+            box.thaw()
+        else:
             self.startup_seconds = time.perf_counter() - begin
         kills = box.kills() if serving else 0
         bounds = Bounds(self.limits, self.exchange / "output", lambda: _tell(box, shown))
@@ -115,28 +121,23 @@ class DockerSession:
         if serving and code not in ANSWERS:  # perhaps because the server has ended
             watch(box.exit_code, lambda waited: waited > DEATH_S, begin + seconds)
         state = box.state()
-        text, line = box.new_log()
-        _append(log, text)
-        if code != 0 and not state.running:
-            code = state.exit_code
         # Also if only a child was killed: the exit code may be 0, but the output is not complete.
         starved = state.oom_killed or box.kills() > kills
+        text, line = box.new_log()
+        add_log(log, text)
+        if code != 0 and not state.running:
+            code = state.exit_code
         exceeded = self.limits.memory_exceeded if starved else bounds.exceeded
         if exceeded or not state.running:
             self.stop()
+        self._freeze()
         status, message = exceeded or ending(code, line)
         return Outcome(status, seconds, peak.value, code, message)
 
-    def _take(self, outcome: Outcome, output: Path) -> Outcome:
-        """Copy the container's output; return the outcome with the reason if it is refused."""
-        try:
-            files = take(self.exchange / "output", output, int(self.limits.output_gib * 2**30))
-        except Refused as finding:
-            return replace(outcome, status="bad output", message=str(finding))
-        if files == 0:
-            message = "exit code 0, but nothing in /output"
-            return replace(outcome, status="missing output", message=message)
-        return outcome
+    def _freeze(self) -> None:
+        """Freeze the container, so that nothing changes in its folders; else remove it."""
+        if self._box is not None and not self._box.freeze():
+            self.stop()
 
     def _enter(self, command: str) -> Sandbox:
         """Start a container that is removed by `stop`."""
@@ -167,8 +168,11 @@ class Bounds:
             self._next = seconds + SIZE_EVERY_S
             self.each_second()
             limit = int(self.limits.output_gib * 2**30)
-            if size(self.folder, limit) > limit:
-                self.exceeded = self.limits.output_exceeded
+            try:
+                if size(self.folder, limit) > limit:
+                    self.exceeded = self.limits.output_exceeded
+            except Refused as finding:
+                self.exceeded = "bad output", str(finding)
         return self.exceeded is not None
 
 
@@ -178,22 +182,48 @@ def _tell(box: Sandbox, shown: Shown) -> None:
         shown(share)
 
 
-def _ready(box: Sandbox, begin: float) -> bool:
-    """Wait until the server is ready; return False if it ends or 300 s have passed before."""
+def _not_ready(box: Sandbox, begin: float) -> str:
+    """Wait until the server is ready; return why it is not, empty if it is.
+
+    A server that is not ready has as much time as on the platform, but only while it works: one
+    that neither computes nor loads anything for 30 s waits for something that does not come.
+    """
     from docker.errors import APIError
 
-    while box.exit_code() is None and time.perf_counter() - begin <= HEALTH_S:
+    idle = _Idleness(box.work())
+    seen = "no server listens on port 4743"
+    while box.exit_code() is None:
+        seconds = time.perf_counter() - begin
+        if seconds > HEALTH_S:
+            return f"{seen} after {HEALTH_S:g} s"
         with suppress(APIError):  # the container has just ended
-            if watch(box.ask(HEALTH, HEALTH_S), lambda waited: waited > HEALTH_S, begin) == 0:
-                return True
-        time.sleep(QUICK_S)
-    return False
+            answer = box.ask(HEALTH, LOOK_S, LOOK_S)
+            code = watch(answer, lambda waited: waited > HEALTH_S, begin)
+            if code == 0:
+                return ""
+            seen = SEEN.get(code or SILENCE, "GET /health is not answered with 200")
+        if idle.seconds(box.work()) > IDLE_S:
+            return f"{seen}, and the container has been idle for {IDLE_S:g} s"
+        time.sleep(QUICK_S if seconds < LOOK_S else LOOK_S / 5)
+    return "it ended"
 
 
-def _append(log: Path, text: str) -> None:
-    """Add the output of a container to a log, at most the last million characters of it."""
-    if len(text) > LOG_CHARACTERS:
-        left = math.ceil((len(text) - LOG_CHARACTERS) / 2**10)
-        text = f"[the first {left} KiB are left out]\n" + text[-LOG_CHARACTERS:]
-    with log.open("a", encoding="utf-8") as stream:
-        stream.write(text)
+@dataclass
+class _Idleness:
+    """Time for which a container has neither computed nor loaded anything."""
+
+    before: tuple[float, int] | None
+    since: float = field(default_factory=time.perf_counter)
+
+    def seconds(self, work: tuple[float, int] | None) -> float:
+        """Return the seconds since its last work, given processor time [s] and memory [bytes]."""
+        now = time.perf_counter()
+        if work is None or self.before is None or self._worked(work, now):
+            self.before, self.since = work, now
+        return now - self.since
+
+    def _worked(self, work: tuple[float, int], now: float) -> bool:
+        """Return whether the container has computed or loaded anything since the last time."""
+        assert self.before is not None
+        computed, loaded = work[0] - self.before[0], abs(work[1] - self.before[1])
+        return computed > IDLE_CPU_S + IDLE_SHARE * (now - self.since) or loaded > IDLE_BYTES

@@ -10,10 +10,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO, TypeAlias
 
 from cytosuite.benchmark.catalog import PACKAGE, ROOT
+from cytosuite.benchmark.engines.collect import LOG_CHARACTERS, add_log, collect
 from cytosuite.benchmark.engines.memory import process_peak, reset_peak
 from cytosuite.benchmark.engines.outcome import (
     GRACE_S,
@@ -98,12 +100,12 @@ class ProcessSession:
         begin = time.perf_counter()
         # The runner binds the port, so that no other program can take it.
         self.listener = self._stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-        log = self._stack.enter_context(self._server_log.open("ab"))
+        log = self._stack.enter_context(self._own_log.open("ab"))
         self.process = self._launch("serve", log)
         while self._ask(HEALTH, 1.0) != 0:
             if self.process.poll() is not None or time.perf_counter() - begin > HEALTH_S:
                 self.stop()
-                raise StartError(f"{self.algorithm} did not start: {_last_line(self._server_log)}")
+                raise StartError(f"{self.algorithm} did not start: {_last_line(self._own_log)}")
             time.sleep(POLL_S)
         self.startup_seconds = time.perf_counter() - begin
 
@@ -116,30 +118,31 @@ class ProcessSession:
         self, case_input: Path, output: Path, log: Path, shown: Shown = lambda _: None
     ) -> Outcome:
         """Run one case; see `cytosuite.benchmark.engines.outcome.Session`."""
-        for name, target in (("input", case_input), ("output", output)):
+        place = self.workspace / "output"
+        for name in ("input", "output"):
             remove(self.workspace / name)
-            (self.workspace / name).symlink_to(target.resolve(), target_is_directory=True)
+        (self.workspace / "input").symlink_to(case_input.resolve(), target_is_directory=True)
+        place.mkdir()
         if self.api == "exec":
-            with log.open("ab") as stream:
-                process = self._launch("run", stream)
-            outcome = self._watch(process, lambda: _exit_code(process), log, 0, shown)
+            with self._own_log.open("ab") as stream:
+                begin, process = stream.tell(), self._launch("run", stream)
+            look: Callable[[], int | None] = partial(_exit_code, process)
+        else:
+            if self.process is None or self.process.poll() is not None:
+                self.stop()
+                self.start()
+            assert self.process is not None
+            begin, process = self._own_log.stat().st_size, self.process
+            look = self._invoke(process)
+        outcome = self._watch(process, look, begin, shown)
+        if self.api == "exec":
             self.stop()
-            return outcome
-        if self.process is None or self.process.poll() is not None:
-            self.stop()
-            self.start()
-        assert self.process is not None
-        begin = self._server_log.stat().st_size
-        look = self._invoke(self.process)
-        outcome = self._watch(self.process, look, self._server_log, begin, shown)
-        with self._server_log.open("rb") as source:
-            source.seek(begin)
-            log.write_bytes(source.read())
-        return outcome
+        add_log(log, _text(self._own_log, begin, LOG_CHARACTERS))
+        return collect(outcome, place, output, self.limits)
 
     @property
-    def _server_log(self) -> Path:
-        """File with the output of the server for all cases."""
+    def _own_log(self) -> Path:
+        """File with the words of the algorithm on all cases."""
         return self.workspace / "server.log"
 
     def _launch(self, command: str, log: IO[bytes]) -> Process:
@@ -177,7 +180,6 @@ class ProcessSession:
         self,
         process: Process,
         look: Callable[[], int | None],
-        log: Path,
         log_begin: int,
         shown: Shown,
     ) -> Outcome:
@@ -194,7 +196,7 @@ class ProcessSession:
             seconds = time.perf_counter() - begin
             if seconds > asked + ASK_S:
                 asked = seconds
-                if (share := latest(_end_of(log, log_begin))) is not None:
+                if (share := latest(_text(self._own_log, log_begin, END_BYTES))) is not None:
                     shown(share)
             if code is None and seconds > self.limits.timeout_s:
                 exceeded = self.limits.time_exceeded
@@ -203,7 +205,7 @@ class ProcessSession:
         if exceeded is not None:
             _end(process)
             code = process.returncode
-        status, message = exceeded or ending(code, _last_line(log, log_begin))
+        status, message = exceeded or ending(code, _last_line(self._own_log, log_begin))
         return Outcome(status, seconds, peak, code, message)
 
     def _invoke(self, process: Process) -> Callable[[], int | None]:
@@ -256,18 +258,16 @@ def _end(process: Process) -> None:
         process.stdin.close()
 
 
-def _end_of(log: Path, begin: int) -> str:
-    """Return the end of a log's text after a position."""
+def _text(log: Path, begin: int, most: int) -> str:
+    """Return the last bytes of a log after a position, as text."""
     with log.open("rb") as stream:
         size = stream.seek(0, os.SEEK_END)
-        stream.seek(max(begin, size - END_BYTES))
-        return stream.read(END_BYTES).decode("utf-8", errors="replace")
+        stream.seek(max(begin, size - most))
+        return stream.read(most).decode("utf-8", errors="replace")
 
 
 def _last_line(log: Path, begin: int = 0) -> str:
     """Return the last line after a position in a log that is neither empty nor a progress."""
-    with log.open("rb") as stream:
-        stream.seek(begin)
-        text = stream.read().decode("utf-8", errors="replace")
+    text = _text(log, begin, LOG_CHARACTERS)
     lines = (line.strip() for line in reversed(text.splitlines()))
     return next((line for line in lines if line and not LINE.fullmatch(line)), "")

@@ -61,7 +61,22 @@ class Sandbox:
         state = self.state()
         return None if state.running else state.exit_code
 
-    def ask(self, line: str, patience_s: float = 0.0) -> Callable[[], int | None]:
+    def freeze(self) -> bool:
+        """Stop all processes of the container where they are; return whether they stand still."""
+        from docker.errors import APIError
+
+        with contextlib.suppress(APIError):  # a daemon that cannot, or the container has ended
+            self.container.pause()
+            return True
+        return False
+
+    def thaw(self) -> None:
+        """Let the processes of a frozen container go on."""
+        self.container.unpause()
+
+    def ask(
+        self, line: str, patience_s: float = 0.0, timeout_s: float = 0.0
+    ) -> Callable[[], int | None]:
         """Send a request to the server from inside the container, which has no network.
 
         Parameters
@@ -70,14 +85,16 @@ class Sandbox:
             Method and path, see `cytosuite.client.request`.
         patience_s : float
             Longest wait for a server that does not listen yet [s].
+        timeout_s : float
+            Longest wait for an answer [s]; 0 is no limit.
 
         Returns
         -------
         callable
             Returns the answer as an exit code, None before there is one.
         """
-        source = inspect.getsource(http)
-        command = ["python3", "-I", "-S", "-c", source, line, str(patience_s)]
+        source, waits = inspect.getsource(http), (str(patience_s), str(timeout_s))
+        command = ["python3", "-I", "-S", "-c", source, line, *waits]
         made = self.client.api.exec_create(self.container.id, command)["Id"]
         # Attached but never read: podman does not report the end of a detached program, and reading
         # would exceed the connection's time limit when an algorithm prints nothing for long.
@@ -109,17 +126,29 @@ class Sandbox:
         self.kills()
         if self._group is not None and self._group.folder is not None:
             return self._group.used()
+        memory = self._statistics().get("memory_stats", {})
+        stats = memory.get("stats", {})
+        cache = stats.get("inactive_file", stats.get("total_inactive_file", 0))
+        return max(0, int(memory["usage"]) - int(cache)) if "usage" in memory else None
+
+    def work(self) -> tuple[float, int] | None:
+        """Return processor time [s] and memory with page cache [bytes]; None where not known."""
+        found = self._statistics()
+        try:
+            seconds = int(found["cpu_stats"]["cpu_usage"]["total_usage"]) / 1e9
+            return seconds, int(found["memory_stats"]["usage"])
+        except KeyError:
+            return None
+
+    def _statistics(self) -> dict[str, Any]:
+        """Return the daemon's statistics, nothing where it gives none."""
         from docker.errors import DockerException
         from requests import RequestException
 
         try:
-            found = self.client.api.stats(self.container.id, stream=False, one_shot=True)
+            return dict(self.client.api.stats(self.container.id, stream=False, one_shot=True))
         except (DockerException, RequestException, ValueError):
-            return None
-        memory = found.get("memory_stats", {})
-        stats = memory.get("stats", {})
-        cache = stats.get("inactive_file", stats.get("total_inactive_file", 0))
-        return max(0, int(memory["usage"]) - int(cache)) if "usage" in memory else None
+            return {}
 
     def kills(self) -> int:
         """Return how many processes were killed for lack of memory so far, as far as known.
@@ -136,7 +165,7 @@ class Sandbox:
         Returns
         -------
         text : str
-            stdout and stderr in order of time, UTF-8 with replacement, without NUL.
+            stdout and stderr in order of time, UTF-8 with replacement.
         line : str
             The last line of stderr that is not empty.
         """
@@ -166,7 +195,7 @@ class Sandbox:
         raw = self.container.logs(stdout=stdout, stderr=True, timestamps=True, **since)
         new: list[str] = []
         skip = count
-        for line in raw.decode("utf-8", errors="replace").replace("\0", "").split("\n"):
+        for line in raw.decode("utf-8", errors="replace").split("\n"):
             stamp, _, text = line.partition(" ")
             if not stamp or stamp < last:
                 continue
