@@ -311,9 +311,14 @@ def seal(folder: Path) -> None:
     Parameters
     ----------
     folder : Path
-        Links are followed; caches and hidden files are passed over.
+        Links out of it are followed; links within, caches and hidden files are passed over.
     """
-    names = sorted(path.relative_to(folder).as_posix() for path in visible_files(folder))
+    home = folder.resolve()
+    names = sorted(
+        path.relative_to(folder).as_posix()
+        for path in visible_files(folder)
+        if not path.is_symlink() or not path.resolve().is_relative_to(home)
+    )
     lines = [f"{file_digest(folder / name)}  {name}\n" for name in names if name != SUMS]
     (folder / SUMS).write_text("".join(lines), encoding="utf-8", errors="surrogateescape")
 
