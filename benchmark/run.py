@@ -25,7 +25,7 @@ from cytosuite.benchmark.plan import Job
 from cytosuite.benchmark.record import ModelChoice, Record, container_report, warnings_in
 from cytosuite.benchmark.validate import BadOutput
 from cytosuite.errors import InputError
-from cytosuite.files import atomic
+from cytosuite.files import atomic, sweep
 from cytosuite.formats import header
 from cytosuite.tasks import Task
 
@@ -36,6 +36,8 @@ Inside = Callable[[str, str, float | None], None]  # algorithm, case, share of i
 @contextmanager
 def claimed(run_folder: Path) -> Iterator[None]:
     """Hold a run folder against other runners; the claim ends with the process, however it ends.
+
+    All that a killed runner left half-written in it is removed, of whatever algorithm.
 
     Raises
     ------
@@ -50,6 +52,7 @@ def claimed(run_folder: Path) -> Iterator[None]:
             raise InputError(
                 f"{run_folder}: another benchmark is running here; wait for it or give RUN=<name>"
             ) from None
+        sweep(run_folder)
         yield
 
 

@@ -101,12 +101,12 @@ def _check_json(path: Path, folder: Path, socket: Socket) -> Path | None:
 
 def _check_header(found: Header, wanted: Header | None, socket: Socket, where: str) -> None:
     """Refuse other axes, another shape, voxel size or kind of numbers."""
-    if wanted is not None and found.axes != wanted.axes:
-        raise BadOutput("bad output", f"{where}: expected axes {wanted.axes}, found {found.axes}")
     if wanted is not None and found.shape != wanted.shape:
         raise BadOutput(
             "bad output", f"{where}: expected shape {wanted.shape}, found {found.shape}"
         )
+    if wanted is not None and found.axes != wanted.axes:
+        raise BadOutput("bad output", f"{where}: expected axes {wanted.axes}, found {found.axes}")
     if found.dtype.kind not in ("ui" if socket.kind == "labels" else "uif"):
         expected = "integers" if socket.kind == "labels" else "numbers"
         raise BadOutput("bad output", f"{where}: expected {expected}, found dtype {found.dtype}")

@@ -180,10 +180,14 @@ def test_an_error_of_ours_leaves_nothing_half_written(tmp_path, run, dataset, fa
 
 
 def test_leftovers_of_a_killed_runner_are_removed(tmp_path, run, dataset, engine):
-    leftover = tmp_path / "run" / "watershed" / ".case_1.123.part"
-    leftover.mkdir(parents=True)
     run(dataset, engine)
-    assert not leftover.exists()
+    folder = tmp_path / "run"
+    leftovers = [folder / "another" / ".case_1.123.part", folder / "watershed" / ".session"]
+    for leftover in leftovers:
+        (leftover / "raw").mkdir(parents=True)
+    with claimed(folder):
+        assert not any(leftover.exists() for leftover in leftovers)
+        assert run(dataset, engine) == {}
 
 
 def _hold(folder, ready):
@@ -216,7 +220,7 @@ def test_the_warnings_of_a_container_are_kept_as_single_bounded_lines(
 
     run(dataset, fakes.Engine(warn))
     warnings = _record(tmp_path, "case_1")["warnings"]
-    assert warnings[:2] == ["voxel size is assumed", "x" * 300]
+    assert warnings[:2] == ["voxel size is assumed", "x" * 297 + "..."]
     assert len(warnings) == 20
 
 

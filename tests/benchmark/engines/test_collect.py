@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cytosuite.benchmark.engines.collect import Refused, empty, give, size, take
+from cytosuite.benchmark.engines.collect import Refused, add_log, empty, give, size, take
 
 
 @pytest.fixture
@@ -92,7 +92,28 @@ def _many(source):
         (source / str(number)).touch()
 
 
+def _no_text(source):
+    r"""a\udcff: a name that is no printable UTF-8"""
+    Path(os.fsdecode(bytes(source) + b"/a\xff")).touch()
+
+
+def _pipe_without_text(source):
+    r"""images/\udcff: a name that is no printable UTF-8"""
+    os.mkfifo(bytes(source) + b"/images/\xff")
+
+
+def _escape_code(source):
+    r"""images/\x1b[31m: a name that is no printable UTF-8"""
+    (source / "images/\x1b[31m").touch()
+
+
+def _two_lines(source):
+    """a b: a name that is no printable UTF-8"""
+    (source / "a\nb").touch()
+
+
 MISTAKES = [_link, _link_to_folder, _pipe, _socket, _second_name, _large, _hole, _deep, _many]
+MISTAKES += [_no_text, _pipe_without_text, _escape_code, _two_lines]
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
@@ -152,3 +173,37 @@ def test_size_stops_counting_once_it_is_enough(source):
         (source / f"images/{number}").write_bytes(bytes(5000))
     (source / "images/deeper/and").mkdir(parents=True)
     assert size(source, 10) > 10
+
+
+def test_size_refuses_trees_that_it_would_never_finish(source, monkeypatch):
+    monkeypatch.setattr("cytosuite.benchmark.engines.collect.LIVING", 0.01)
+    for number in range(11):
+        (source / f"images/{number}").touch()
+    with pytest.raises(Refused, match=r"more than 10\.0 files of output"):
+        size(source, 10**9)
+    (source / "/".join("d" * 20)).mkdir(parents=True)
+    monkeypatch.undo()
+    with pytest.raises(Refused, match="more than 16 folders in each other"):
+        size(source, 10**9)
+
+
+def test_a_deep_tree_needs_two_handles(source):
+    """Deeper than any path may be long, and than there are handles."""
+    here = Path.cwd()
+    os.chdir(source)
+    for _ in range(1500):
+        Path("deep").mkdir()
+        os.chdir("deep")
+    Path("file").touch()
+    os.chdir(here)
+    empty(source)
+    assert list(source.iterdir()) == []
+
+
+def test_a_log_has_whole_printable_lines(tmp_path):
+    log = tmp_path / "log.txt"
+    add_log(log, "fertig ü\r\n\x1b[31mred\0\n\n<b>\n")
+    assert log.read_text() == "fertig ü\n\\x1b[31mred\\x00\n\n<b>\n"
+    add_log(log, "y" * (2**20 + 2000))
+    assert log.read_text().splitlines()[-2] == "[the first 2 KiB are left out]"
+    assert log.stat().st_size < 2**20 + 200

@@ -56,7 +56,7 @@ def test_the_last_line_of_stderr_is_given_apart(log):
 def test_bytes_that_are_no_text_are_replaced(log):
     box = Sandbox(SimpleNamespace(), log)
     log.write(0, "a\0b\udcff", error=True)
-    assert box.new_log() == ("ab\ufffd\n", "ab\ufffd")
+    assert box.new_log() == ("a\0b\ufffd\n", "a\0b\ufffd")
 
 
 def test_waiting_ends_with_the_number():
