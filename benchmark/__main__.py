@@ -21,14 +21,10 @@ from cytosuite.benchmark.commands.options import (
     TrainOptions,
     takes,
 )
-from cytosuite.errors import CytosuiteError
+from cytosuite.ending import end
+from cytosuite.errors import InputError
 
-app = typer.Typer(
-    name="cytosuite",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
-INTERRUPTED = 130
+app = typer.Typer(name="cytosuite", pretty_exceptions_enable=False)
 
 
 def _show_version(wanted: bool) -> None:
@@ -184,18 +180,20 @@ def _apply(options: ApplyOptions) -> None:
     raise typer.Exit(1 if any(found.status == "failed" for found in results) else 0)
 
 
+def _run() -> int | None:
+    """Run the command line, and return its exit code."""
+    try:
+        code: int | None = app(sys.argv[1:] or ["--help"], standalone_mode=False)
+    except typer.TyperException as error:
+        raise InputError(f"{error.format_message()} (see --help)") from None
+    return code
+
+
 def main() -> None:
-    """Run the command line; a user's mistake is one line and its exit code."""
+    """Run the command line; see `cytosuite.ending.end`."""
     if not CHECKOUT:  # else numba would keep its loops in the installed package
         os.environ.setdefault("NUMBA_CACHE_DIR", str(CACHE / "numba"))
-    try:
-        app()
-    except CytosuiteError as error:
-        sys.stderr.write(f"cytosuite: {' '.join(str(error).split())}\n")
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.stderr.write("cytosuite: interrupted; the same command goes on where it stopped\n")
-        sys.exit(INTERRUPTED)
+    end(_run)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """An algorithm on a user's images without scores: files or folders in, outputs out."""
 
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -44,7 +43,7 @@ from cytosuite.datasets.folder.entries import case_name, is_folder, key_of
 from cytosuite.datasets.folder.load import load
 from cytosuite.datasets.folder.microscopes import content as content_of
 from cytosuite.errors import CytosuiteError, InputError
-from cytosuite.files import digest, remove
+from cytosuite.files import PART, alone, digest, remove, sweep
 from cytosuite.interface import read_case
 from cytosuite.manifest import AlgorithmManifest as Manifest
 from cytosuite.select import describe
@@ -82,8 +81,6 @@ def apply(options: ApplyOptions, console: Console | None = None) -> list[Applied
     """
     console = console or Console(quiet=True)
     say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
-    if options.diameter is not None and not options.diameter > 0:
-        raise InputError(f"diameter must be a positive number of µm, found {options.diameter}")
     candidates, models = _candidates(options)
     names = [candidate.name for candidate in candidates]
     items, skipped = _items(options, candidates[0].task)
@@ -188,14 +185,15 @@ def _fingerprint(item: Item, options: ApplyOptions, candidates: Sequence[Manifes
 
 @contextmanager
 def _workspace(out: Path) -> Iterator[Path]:
-    """Give a hidden folder in the folder of the results for as long as it is needed."""
-    folder = out.resolve() / f".apply-{os.getpid()}"
-    remove(folder)
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-    finally:
-        remove(folder)
+    """Give a hidden folder in that of the results, which no other command writes meanwhile."""
+    with alone(out):
+        sweep(out, depth=0)
+        folder = out.resolve() / f".apply{PART}"
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            remove(folder)
 
 
 def _candidates(options: ApplyOptions) -> tuple[list[Manifest], Models]:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cytosuite.errors import InputError
+from cytosuite.errors import InputError, plain
 
+LEAST_UM, MOST_UM = 1e-6, 1e6  # of a length that can be meant
+WORD = 200  # letters of a name that is written into records
 PIPE = 10_000  # characters of a line in a file or pipe: nothing is folded or cut there
 
 
@@ -25,19 +27,38 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def numbers(text: str | None) -> tuple[float, ...] | None:
-    """Return the numbers of a comma-separated option, None without any.
+    """Return the voxel size of a comma-separated option, None without any.
 
     Raises
     ------
     InputError
-        If it holds anything else.
+        If it holds anything but lengths that can be meant.
     """
     if not text:
         return None
     try:
-        return tuple(float(part) for part in text.split(","))
+        found = tuple(float(part) for part in text.split(","))
     except ValueError:
-        raise InputError(f"spacing must be numbers in µm like 2,0.5,0.5, found {text!r}") from None
+        found = ()
+    if not found or not all(LEAST_UM <= length <= MOST_UM for length in found):
+        raise InputError(
+            f"spacing must be numbers in µm like 2,0.5,0.5 ({LEAST_UM:g} to {MOST_UM:g}), "
+            f"found {text!r}"
+        )
+    return found
+
+
+def printable(text: str | None) -> str | None:
+    """Return a word that goes into files and onto pages, None without one.
+
+    Raises
+    ------
+    InputError
+        If it is long, or holds what cannot be shown: line breaks, bytes that are no UTF-8.
+    """
+    if text is not None and plain(text, WORD) != text:
+        raise InputError(f"expected a name of at most {WORD} letters, found {text!r}")
+    return text
 
 
 def names(text: str | None) -> list[str]:

@@ -5,9 +5,8 @@ from typing import Annotated
 
 import typer
 
+from cytosuite.benchmark.commands.options import Seed
 from cytosuite.errors import InputError
-
-Seed = Annotated[int, typer.Option(min=0, help="Of everything drawn.")]
 
 
 def phantoms_command(
@@ -16,10 +15,14 @@ def phantoms_command(
     ] = None,
     out: Annotated[Path, typer.Option(help="New folder for the library.")] = Path("phantoms"),
     labels: Annotated[Path | None, typer.Option(help="Labels of the stack, or folder.")] = None,
-    drawn: Annotated[int | None, typer.Option(min=1, help="Draw so many instead.")] = None,
-    copies: Annotated[int, typer.Option(min=0, help="Altered copies of each.")] = 0,
+    drawn: Annotated[
+        int | None, typer.Option(min=1, max=100_000, help="Draw so many instead.")
+    ] = None,
+    copies: Annotated[int, typer.Option(min=0, max=1000, help="Altered copies of each.")] = 0,
     spacing: Annotated[str | None, typer.Option(help="µm per voxel: z,y,x.")] = None,
-    smooth: Annotated[float, typer.Option(min=0, help="Smoothing against noise, µm.")] = 0.0,
+    smooth: Annotated[
+        float, typer.Option(min=0, max=100, help="Smoothing against noise, µm.")
+    ] = 0.0,
     seed: Seed = 0,
 ) -> None:
     """Cut nuclei out of annotated stacks, or draw them, as a library to place in simulations."""
@@ -51,8 +54,8 @@ def calibrate_command(
     real: Annotated[Path, typer.Argument(help="Folder with images/ and, better, labels/.")],
     out: Annotated[Path, typer.Option(help="Recipe to write.")] = Path("calibrated.toml"),
     pattern: Annotated[str, typer.Option(help="Which images, like 'ix71_*'.")] = "*",
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds of fitting.")] = 12,
-    cases: Annotated[int, typer.Option(min=1, help="Volumes per round.")] = 12,
+    rounds: Annotated[int, typer.Option(min=1, max=1000, help="Rounds of fitting.")] = 12,
+    cases: Annotated[int, typer.Option(min=1, max=10_000, help="Volumes per round.")] = 12,
     seed: Seed = 0,
 ) -> None:
     """Fit a simulated dataset to real images, and write the recipe with a comparison."""
@@ -81,10 +84,12 @@ def migrate_command(
     from cytosuite.datasets.calibration.toml_text import to_toml
     from cytosuite.datasets.spheroid.migration.migrate import migrate
     from cytosuite.files import atomic
+    from cytosuite.places import need_file
 
+    if out.suffix != ".toml" or out == parameters:
+        raise InputError(f"{out}: expected another file than the given one that ends with .toml")
+    need_file(out)
     found = migrate(parameters)
-    if out.suffix != ".toml":
-        raise InputError(f"{out}: a recipe ends with .toml, found {out.suffix!r}")
     lines = [f"not translated: {line}" for line in found.untranslated]
     lines += [f"note: {line}" for line in found.notes]
     with atomic(out) as temporary:

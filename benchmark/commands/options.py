@@ -11,10 +11,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, ge
 import typer
 
 from cytosuite.benchmark.catalog import workplace
-from cytosuite.benchmark.commands.console import names, numbers, pairs, plain_name, several
+from cytosuite.benchmark.commands.console import (
+    LEAST_UM,
+    MOST_UM,
+    names,
+    numbers,
+    pairs,
+    plain_name,
+    printable,
+    several,
+)
 from cytosuite.benchmark.containers.images import Device
 from cytosuite.benchmark.engines.outcome import Api, Limits
+from cytosuite.errors import InputError
 from cytosuite.manifest import AlgorithmManifest
+from cytosuite.places import need_file, need_folder
 
 if TYPE_CHECKING:
     from cytosuite.benchmark.data.recipe import DataRequest
@@ -22,7 +33,10 @@ if TYPE_CHECKING:
 
 Options = TypeVar("Options")
 Layout = Literal["plain", "nnunet"]  # of simulated folders
+STDOUT = Path("-")  # as the name of a file
+MOST_CASES, MOST_WORKERS, MOST_S, MOST_GIB = 100_000, 1024, 1e7, 1e5
 AUTO = "auto"  # the algorithm is chosen by the image
+Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of everything drawn.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +101,18 @@ class TableOptions:
     csv: Annotated[Path | None, typer.Option(help="Write all columns here, - for stdout.")] = None
     json: Annotated[Path | None, typer.Option(help="Write as JSON here, - for stdout.")] = None
 
+    def __post_init__(self) -> None:
+        """Refuse places for the files before the work that they hold."""
+        if self.csv is not None and self.csv == self.json:
+            raise InputError(f"--csv and --json {self.csv}: expected one of them here")
+        for path in (self.csv, self.json):
+            if path not in (None, STDOUT):
+                need_file(path)
+
     @property
     def stdout_is_data(self) -> bool:
         """Whether stdout holds CSV or JSON alone, and everything else goes to stderr."""
-        return Path("-") in (self.csv, self.json)
+        return STDOUT in (self.csv, self.json)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,14 +123,17 @@ class DataOptions:
         str, typer.Argument(help="Name, name/recipe, recipe.toml, or folder of images.")
     ]
     size: Annotated[str | None, typer.Option(help="mini, default or full.")] = None
-    cases: Annotated[int | None, typer.Option(min=1, help="How many cases to simulate.")] = None
+    cases: Annotated[
+        int | None, typer.Option(min=1, max=MOST_CASES, help="How many cases to simulate.")
+    ] = None
     settings: Annotated[
         list[str],
         Text(pairs, "Parameters: camera.photons=5,camera.bits=8.", "--set", repeatable=True),
     ] = ()  # type: ignore[assignment]
-    seed: Annotated[int, typer.Option(min=0, help="Of everything drawn.")] = 0
+    seed: Seed = 0
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes that simulate; one per core.")
+        int | None,
+        typer.Option(min=1, max=MOST_WORKERS, help="Processes that simulate; one per core."),
     ] = None
     runs: Annotated[Path | None, typer.Option(help="Folder for all results.")] = None
 
@@ -139,9 +164,10 @@ class RunOptions:
         "serve"
     )
     memory: Annotated[
-        float | None, typer.Option(min=0.1, help="GiB per case; the algorithm's own without it.")
+        float | None,
+        typer.Option(min=0.1, max=MOST_GIB, help="GiB per case; the algorithm's own without it."),
     ] = None
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds per case.")] = 3600.0
+    timeout: Annotated[float, typer.Option(min=0.1, max=MOST_S, help="Seconds per case.")] = 3600.0
     device: Annotated[Device, typer.Option(envvar="DEVICE", help="Which torch.")] = "cpu"
     base_image: Annotated[
         str | None, typer.Option(envvar="BASE_IMAGE", help="Image with Python 3.11 to build upon.")
@@ -217,8 +243,16 @@ class ApplyOptions(RunOptions):
     diameter: Annotated[
         float | None, typer.Option(help="Of a nucleus, µm; estimated without it.")
     ] = None
-    channel: Annotated[str | None, typer.Option(help="Stain, like nucleus.")] = None
+    channel: Annotated[str | None, Text(printable, "Stain, like nucleus.")] = None
     preview: Annotated[bool, typer.Option(help="Write a picture of each.")] = True
+
+    def __post_init__(self) -> None:
+        """Refuse a length that cannot be meant, and a place for the results that is none."""
+        if self.diameter is not None and not LEAST_UM <= self.diameter <= MOST_UM:
+            raise InputError(
+                f"diameter must be {LEAST_UM:g} to {MOST_UM:g} µm, found {self.diameter}"
+            )
+        need_folder(self.out)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,20 +266,24 @@ class TrainOptions:
         list[str],
         Text(several, "More data: role=dataset, comma-separated.", "--data", repeatable=True),
     ] = ()  # type: ignore[assignment]
-    steps: Annotated[int | None, typer.Option(min=1, help="Batches.")] = None
+    steps: Annotated[int | None, typer.Option(min=1, max=10**9, help="Batches.")] = None
     start: Annotated[Path | None, typer.Option("--from", help="Card to start from.")] = None
     settings: Annotated[Path | None, typer.Option(help="TOML file of the training.")] = None
-    threads: Annotated[int, typer.Option(min=1, help="Of the CPU.")] = 1
+    threads: Annotated[int, typer.Option(min=1, max=MOST_WORKERS, help="Of the CPU.")] = 1
     device: Annotated[Device, typer.Option(envvar="DEVICE", help="Where to train.")] = "cpu"
-    authors: Annotated[str | None, typer.Option(help="Of the model; git's user.name.")] = None
+    authors: Annotated[str | None, Text(printable, "Of the model; git's user.name.")] = None
     size: Annotated[str | None, typer.Option(help="mini, default or full.")] = None
-    cases: Annotated[int | None, typer.Option(min=1, help="How many cases to simulate.")] = None
+    cases: Annotated[
+        int | None, typer.Option(min=1, max=MOST_CASES, help="How many cases to simulate.")
+    ] = None
     changes: Annotated[
         list[str],
         Text(pairs, "Parameters: camera.photons=5,camera.bits=8.", "--set", repeatable=True),
     ] = ()  # type: ignore[assignment]
-    seed: Annotated[int, typer.Option(min=0, help="Of everything drawn.")] = 0
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes that simulate.")] = None
+    seed: Seed = 0
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=MOST_WORKERS, help="Processes that simulate.")
+    ] = None
     runs: Annotated[Path | None, typer.Option(help="Folder for simulated data.")] = None
 
     @property
@@ -268,9 +306,18 @@ class ScoreOptions(TableOptions):
     image: Annotated[Path | None, typer.Option(help="Input images, for N_SSIM.")] = None
     spacing: Annotated[tuple[float, ...] | None, Text(numbers, "µm per voxel: z,y,x.")] = None
     data_range: Annotated[float | None, typer.Option(help="For image metrics.")] = None
-    border: Annotated[int, typer.Option(min=0, help="Pixels to leave out at the border.")] = 0
+    border: Annotated[
+        int, typer.Option(min=0, max=10**9, help="Pixels to leave out at the border.")
+    ] = 0
     min_object_voxels: Annotated[
         int, typer.Option(min=0, help="Smaller true objects are ignored.")
     ] = 0
     truth_labels: Annotated[Path | None, typer.Option(help="Objects in truth images.")] = None
     prediction_labels: Annotated[Path | None, typer.Option(help="In predicted ones.")] = None
+
+    def __post_init__(self) -> None:
+        """Refuse to write over what is read."""
+        super().__post_init__()
+        read = {self.truth, self.prediction, self.image, self.truth_labels, self.prediction_labels}
+        if twice := {self.csv, self.json} & read - {None}:
+            raise InputError(f"{twice.pop()}: the table would overwrite it; name another file")

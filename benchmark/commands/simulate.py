@@ -12,6 +12,7 @@ from cytosuite.benchmark.data.nnunet import nnunet_name, write_nnunet
 from cytosuite.benchmark.data.recipe import recipe
 from cytosuite.errors import InputError
 from cytosuite.files import atomic
+from cytosuite.places import need_folder
 from cytosuite.tasks import ACQUISITION, LABELS, TASKS
 
 FOLDERS = {LABELS.slug: "labels"}  # of sockets that have another name in plain folders
@@ -39,8 +40,10 @@ def simulate(options: SimulateOptions, console: Console) -> Path:
             f"{options.dataset}: a folder of images cannot be simulated; name a dataset"
         )
     name = nnunet_name(options.out or Path()) if options.layout == "nnunet" else ""
-    if options.out is not None and options.out.exists() and any(options.out.iterdir()):
-        raise InputError(f"{options.out}: the folder is not empty; name a new one")
+    if options.out is not None:
+        need_folder(options.out, new=True)
+        if options.folder.is_relative_to(options.out.resolve()):
+            raise InputError(f"{options.out}: the folder of all results; name another one")
     run = RunOptions()
     engine = start_engine(run, made.through, console) if made.through else None
     dataset = make(made, options, run, engine, console)

@@ -15,14 +15,12 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
-from cytosuite.benchmark.commands.options import TableOptions
-from cytosuite.errors import InputError
+from cytosuite.benchmark.commands.options import STDOUT, TableOptions
 from cytosuite.files import atomic
 
 Cell = str | int | float | None
 NOTHING = "-"  # shown for a value that is not defined
 NAMED = 6  # columns in the line on those that are not shown
-STDOUT = Path("-")  # as the name of a file
 DIGITS, MOST = 3, 6  # decimals of scores, and of the smallest numbers
 GAP, FOLDED, LONG = 2, 24, 48  # characters between columns, of a folded column, of a long word
 
@@ -117,11 +115,6 @@ def give(
         See `show`.
     value : object, optional
         Content of the JSON file; by default a mapping per row.
-
-    Raises
-    ------
-    InputError
-        If both files are stdout.
     """
     if not options.stdout_is_data:
         show(table, console, wide=options.wide)
@@ -130,8 +123,6 @@ def give(
 
 def keep(table: ValueTable, options: TableOptions, value: object | None = None) -> None:
     """Write a table as CSV and JSON where that is asked for; see `give`."""
-    if options.csv == options.json == STDOUT:
-        raise InputError("--csv - and --json -: expected one of them on stdout; name a file")
     if options.csv is not None:
         _write(options.csv, table.csv())
     if options.json is not None:

@@ -1,6 +1,8 @@
 """Train an algorithm: check, make its data, then run its training as a process of its own."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -15,6 +17,7 @@ from cytosuite.benchmark.commands.data import make, start_engine
 from cytosuite.benchmark.commands.options import DataOptions, RunOptions, TrainOptions
 from cytosuite.benchmark.data.recipe import Recipe, recipe
 from cytosuite.benchmark.engines.packages import need_packages
+from cytosuite.ending import CLOSED, INTERRUPTED, REFUSED
 from cytosuite.errors import CytosuiteError, InputError
 
 
@@ -22,6 +25,12 @@ class TrainingError(CytosuiteError):
     """The training did not come to an end."""
 
     exit_code = 1
+
+
+class InterruptedTrainingError(CytosuiteError):
+    """The training was interrupted, and can be resumed."""
+
+    exit_code = INTERRUPTED
 
 
 def train(options: TrainOptions, console: Console) -> Path:
@@ -47,18 +56,14 @@ def train(options: TrainOptions, console: Console) -> Path:
     pick("algorithm that is trained", [name], known)
     need_packages(name, "training.train")
     out = workplace() / "weights" / name
-    command = [sys.executable, "-m", "cytosuite.training.command", name]
-    command += ["--name", options.name, "--out", str(out), *options.passed]
+    work = workplace() / "runs" / "training" / options.name
+    command = [sys.executable, "-m", "cytosuite.training.command", name, "--name", options.name]
+    command += ["--out", str(out), "--work", str(work), *options.passed]
     wanted = [_wanted(text, options) for text in (options.dataset, *options.data)]
-    _check([*command, "--check", *chain.from_iterable(map(_announced, wanted))])
+    _run([*command, "--check", *chain.from_iterable(map(_announced, wanted))])
     for data in wanted:
         command += ["--data", _made(data, console)]
-    command += ["--work", str(workplace() / "runs" / "training" / options.name)]
-    code = subprocess.run(command, cwd=PACKAGE.parent, check=False).returncode
-    if code == InputError.exit_code:
-        raise InputError(f"{name}: the training refused its input, see above")
-    if code:
-        raise TrainingError(f"{name}: the training ended with code {code}, see above")
+    _run([*command, "--ends-with", str(os.getpid())])
     return out / f"{options.name}.json"
 
 
@@ -109,11 +114,37 @@ def _made(wanted: _Wanted, console: Console) -> str:
     return wanted.named(make(made, wanted.options, run, engine, console).home)
 
 
-def _check(command: Sequence[str]) -> None:
-    """Run the check of a training; raise an error with the reason of a refusal."""
-    ended = subprocess.run(command, cwd=PACKAGE.parent, check=False, stderr=subprocess.PIPE)
-    text = ended.stderr.decode(errors="replace").strip()
-    if ended.returncode == InputError.exit_code:
-        raise InputError(text)
-    if ended.returncode:
-        raise TrainingError(f"the check of the training failed: {text}")
+def _run(command: Sequence[str]) -> None:
+    """Run a process of the training to its end; raise an error with the last that it says.
+
+    Asked to stop, it still writes its checkpoint; asked again, it is killed.
+    """
+    with subprocess.Popen(
+        command, cwd=PACKAGE.parent, stderr=subprocess.PIPE, process_group=0
+    ) as process:
+        try:
+            said = _said(process)
+        finally:
+            process.kill()
+    if process.returncode == -signal.SIGINT:
+        raise KeyboardInterrupt  # before the training itself began
+    sys.stderr.writelines(f"{line}\n" for line in said[:-1])
+    last = said[-1].removeprefix("cytosuite: ") if said else "without a word"
+    if process.returncode == CLOSED:
+        raise BrokenPipeError
+    if process.returncode == INTERRUPTED:
+        raise InterruptedTrainingError(last)
+    if process.returncode == REFUSED:
+        raise InputError(last)
+    if process.returncode:
+        raise TrainingError(f"the training ended with code {process.returncode}: {last}")
+
+
+def _said(process: subprocess.Popen[bytes]) -> list[str]:
+    """Return the lines of a process on stderr; Ctrl-C is passed on to it."""
+    try:
+        _, text = process.communicate()
+    except KeyboardInterrupt:
+        process.send_signal(signal.SIGINT)
+        _, text = process.communicate()
+    return text.decode(errors="replace").splitlines()

@@ -1,13 +1,17 @@
 """Checks of a training before its data are made or read."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cytosuite.errors import InputError
+from cytosuite.places import need_file
 from cytosuite.training.parts import Case, Source, Training
 from cytosuite.training.settings import Settings
 from cytosuite.training.validate import metric_named
+
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 
 
 def check(
@@ -56,9 +60,20 @@ def need_validation(training: Training[Any, Any], settings: Settings) -> None:
             )
 
 
-def need_free(card: Path) -> None:
-    """Raise `InputError` where a model of this name exists already."""
+def new_card(folder: Path, name: str) -> Path:
+    """Return the place of a new model's card.
+
+    Raises
+    ------
+    InputError
+        If a model cannot have this name, one has it already, or the folder cannot be written.
+    """
+    if not NAME.fullmatch(name):
+        raise InputError(f"--name: expected up to 100 letters of a-z 0-9 . _ -, found {name!r}")
+    card = folder / f"{name}.json"
     if card.exists():
         raise InputError(
             f"{card}: a model of this name exists; give another name, or remove it with its weights"
         )
+    need_file(card)
+    return card

@@ -1,6 +1,7 @@
 """The state of a training on disk: whole or absent, bound to its data, settings and parent."""
 
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -56,8 +57,9 @@ def save(state: State, path: Path, made_from: Origin) -> None:
         "step": state.step,
         "seconds": state.seconds,
     }
+    torch.save(content, stream := BytesIO())
     with atomic(path) as temporary:
-        torch.save(content, temporary)
+        temporary.write_bytes(stream.getbuffer())  # torch would not tell why a disk refuses it
 
 
 def restore(state: State, path: Path, made_from: Origin) -> None:

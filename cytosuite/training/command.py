@@ -2,22 +2,29 @@
 
 import argparse
 import json
-import sys
+import os
+import signal
+import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import torch
 
-from cytosuite.errors import CytosuiteError, InputError
+from cytosuite.ending import end
+from cytosuite.errors import InputError
 from cytosuite.files import read_toml
 from cytosuite.manifest import parse
-from cytosuite.training.check import check, need_free
+from cytosuite.places import need_folder
+from cytosuite.training.check import check, new_card
 from cytosuite.training.loop import DRAWERS, begin, train
 from cytosuite.training.parts import Source, Training
 from cytosuite.training.publish import ALGORITHMS
+
+LOOK_S = 1.0  # between two looks at the parent
 
 
 def training_of(algorithm: str) -> Training[Any, Any]:
@@ -80,8 +87,21 @@ def _together(
     return found
 
 
+def _follow(parent: int) -> None:
+    """Interrupt this process once its parent has ended without asking it to stop."""
+    while os.getppid() == parent:
+        time.sleep(LOOK_S)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train as the command line asks for, and return the exit code."""
+    """Train as the command line asks for, and return 0.
+
+    Raises
+    ------
+    CytosuiteError
+        If that is not possible.
+    """
     parser = argparse.ArgumentParser(prog="cytosuite.training.command", description=__doc__)
     parser.add_argument("algorithm", help="name in algorithms/")
     parser.add_argument("--data", action="append", default=[], help="folder, or role=folder")
@@ -98,6 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--restart", action="store_true", help="ignore an earlier checkpoint")
     parser.add_argument("--authors", help="of the model; the user of git or of the machine")
     parser.add_argument("--check", action="store_true", help="check, and train nothing")
+    parser.add_argument("--ends-with", type=int, help="process that it ends with, as by Ctrl-C")
     parser.add_argument(
         "--recipe",
         action="append",
@@ -106,38 +127,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     given, say = parser.parse_args(arguments), partial(print, flush=True)
     changes = {"steps": given.steps, "seed": given.seed, "learning_rate": given.learning_rate}
-    try:
-        if given.threads < 1:
-            raise InputError(f"--threads must be 1 or more, found {given.threads}")
-        torch.set_num_threads(given.threads)
-        training = training_of(given.algorithm)
-        path = given.settings or ALGORITHMS / given.algorithm / "training" / training.default
-        settings = parse(path, read_toml(path), training.settings).with_schedule(**changes)
-        settings = settings.with_card(authors=given.authors)
-        data = by_role(given.data, training.roles)
-        target = (given.out or Path("weights") / given.algorithm) / f"{given.name}.json"
-        need_free(target)
-        if given.check:
-            check(training, settings, _together(data, given.recipe, training.roles))
-            begin(training, settings, given.parent, given.device)
-            return 0
-        card = train(
-            training,
-            settings,
-            data,
-            target,
-            work=given.work or Path("runs") / "training" / given.name,
-            resume=not given.restart,
-            parent=given.parent,
-            device=given.device,
-            say=say,
-        )
-    except CytosuiteError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
+    if given.threads < 1:
+        raise InputError(f"--threads must be 1 or more, found {given.threads}")
+    torch.set_num_threads(given.threads)
+    if given.ends_with:
+        Thread(target=_follow, args=(given.ends_with,), daemon=True).start()
+    training = training_of(given.algorithm)
+    path = given.settings or ALGORITHMS / given.algorithm / "training" / training.default
+    settings = parse(path, read_toml(path), training.settings).with_schedule(**changes)
+    settings = settings.with_card(authors=given.authors)
+    data = by_role(given.data, training.roles)
+    target = new_card(given.out or Path("weights") / given.algorithm, given.name)
+    work = given.work or Path("runs") / "training" / given.name
+    need_folder(work)
+    if given.check:
+        check(training, settings, _together(data, given.recipe, training.roles))
+        begin(training, settings, given.parent, given.device)
+        return 0
+    card = train(
+        training,
+        settings,
+        data,
+        target,
+        work=work,
+        resume=not given.restart,
+        parent=given.parent,
+        device=given.device,
+        say=say,
+    )
     say(f"written: {card}")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end(main)

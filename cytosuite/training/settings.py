@@ -21,7 +21,7 @@ class Schedule(Described):
     weight_decay: float = Field(1e-3, ge=0, description="of the optimisers")
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
     average: float = Field(0.995, ge=0, lt=1, description="decay of the averaged weights")
-    seed: int = Field(0, ge=0, description="of weights, batches and steps")
+    seed: int = Field(0, ge=0, le=2**32 - 1, description="of weights, batches and steps")
     report: int = Field(25, ge=1, description="steps between two lines of the log")
     checkpoint: int = Field(200, ge=1, description="steps between two checkpoints")
 

@@ -27,6 +27,7 @@ from cytosuite.datasets.folder.collect import collect
 from cytosuite.datasets.folder.load import load
 from cytosuite.errors import InputError
 from cytosuite.files import atomic, digest, write_json
+from cytosuite.places import need_file
 from cytosuite.volume import Volume
 
 LABELS = "instance-labels"
@@ -98,6 +99,8 @@ def calibrate(
     """
     if out.suffix != ".toml":
         raise InputError(f"{out}: a recipe ends with .toml, found {out.suffix!r}")
+    for suffix in (".toml", ".json", ".md", ".png"):
+        need_file(out.with_suffix(suffix))
     simulate, found = simulator(dataset), _read(real, pattern, spacing)
     say(f"{len(found.stacks)} stacks, {found.statistics.annotated} annotated")
     for note in found.notes:

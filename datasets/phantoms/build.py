@@ -17,6 +17,7 @@ from cytosuite.datasets.physics.grid import Lengths
 from cytosuite.errors import InputError
 from cytosuite.files import atomic, digest, write_json
 from cytosuite.formats import READERS, read
+from cytosuite.places import need_folder
 from cytosuite.tasks import LABELS
 
 RECORD = "library.json"
@@ -140,8 +141,7 @@ def draw_to(
 @contextmanager
 def _new_library(folder: Path) -> Iterator[Path]:
     """Give a folder that becomes `folder` once it is whole, and refuse one with content."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder}: expected an empty or a new folder for the phantoms")
+    need_folder(folder, new=True)
     with atomic(folder) as temporary:
         temporary.mkdir()
         yield temporary

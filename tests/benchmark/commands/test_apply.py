@@ -338,7 +338,7 @@ def _no_model(images):
 
 
 def _no_diameter(images):
-    """diameter must be a positive number of µm, found 0"""
+    """diameter must be 1e-06 to 1e+06 µm, found 0"""
     return [images], images.parent / "out", {"diameter": 0}
 
 

@@ -120,5 +120,5 @@ def test_stdout_holds_data_alone_if_it_is_asked_for(capsys):
     give(WIDE, TableOptions(json=Path("-")), console, {"own": 1})
     assert json.loads(capsys.readouterr().out) == {"own": 1}
     assert console.file.getvalue() == ""
-    with pytest.raises(InputError, match="expected one of them on stdout"):
+    with pytest.raises(InputError, match="--csv and --json -: expected one of them here"):
         give(WIDE, TableOptions(json=Path("-"), csv=Path("-")), console)

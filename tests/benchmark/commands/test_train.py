@@ -40,18 +40,25 @@ def _train(
     """Train with a process that ends with a code; return the card and the process's arguments."""
     calls, checks = [], [] if checks is None else checks
 
-    class Done:
-        returncode = code
-        stderr = b""
+    class Process:
+        def __init__(self, words, **_):
+            self.check = "--check" in words
+            (checks if self.check else calls).append(words)
+            self.returncode = refused if self.check else code
 
-    def run(words, **_):
-        if "--check" in words:
-            checks.append(words)
-            return type("Fine", (), {"returncode": refused, "stderr": b"the reason\n"})
-        calls.append(words)
-        return Done
+        def communicate(self):
+            return None, b"a warning\ncytosuite: the reason\n"
 
-    monkeypatch.setattr(training.subprocess, "run", run)
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def kill(self):
+            pass
+
+    monkeypatch.setattr(training.subprocess, "Popen", Process)
     wanted = TrainOptions(algorithm=algorithm, dataset=str(dataset), name="mine", **options)
     card = training.train(wanted, Console(file=io.StringIO()))
     return card, calls[0]
@@ -88,10 +95,26 @@ def test_simulated_data_are_made_first_and_roles_are_kept(monkeypatch, tmp_path,
 
 
 @pytest.mark.parametrize(
-    ("code", "error"), [(2, InputError), (1, training.TrainingError), (-9, training.TrainingError)]
+    ("code", "error", "exit_code"),
+    [
+        (2, InputError, 2),
+        (1, training.TrainingError, 1),
+        (-9, training.TrainingError, 1),
+        (130, training.InterruptedTrainingError, 130),
+    ],
 )
-def test_a_training_that_fails_is_an_error(monkeypatch, folder, code, error):
-    with pytest.raises(error, match="see above"):
+def test_a_training_that_fails_is_an_error(monkeypatch, folder, capfd, code, error, exit_code):
+    with pytest.raises(error, match="the reason$") as caught:
+        _train(monkeypatch, code, folder)
+    assert caught.value.exit_code == exit_code
+    assert "a warning\n" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("code", "error"), [(141, BrokenPipeError), (-2, KeyboardInterrupt)])
+def test_a_training_that_nobody_reads_or_wants_ends_without_a_word(
+    monkeypatch, folder, code, error
+):
+    with pytest.raises(error):
         _train(monkeypatch, code, folder)
 
 
@@ -118,9 +141,7 @@ def test_nothing_is_simulated_before_the_check(monkeypatch, tmp_path):
     checks = []
     with pytest.raises(InputError, match="^the reason$"):
         _train(monkeypatch, 0, recipe, refused=2, checks=checks, runs=runs)
-    with pytest.raises(
-        training.TrainingError, match="the check of the training failed: the reason"
-    ):
+    with pytest.raises(training.TrainingError, match="the training ended with code 1: the reason"):
         _train(monkeypatch, 0, recipe, refused=1, runs=runs)
     assert not runs.exists()
     (words,) = checks

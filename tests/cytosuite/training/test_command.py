@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -24,9 +25,58 @@ def test_trainings_are_found_by_the_name_of_the_algorithm():
             training_of(name)
 
 
-def test_the_command_needs_data_and_a_name(capsys):
+def test_the_command_needs_data_and_a_name(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["cellpose3d", "--data", "x"])
     assert "--name" in capsys.readouterr().err
-    assert main(["cellpose3d", "--name", "m"]) == 2
-    assert "learns from images, found none; give each as role=folder" in capsys.readouterr().err
+    with pytest.raises(InputError, match="learns from images, found none; give each as role="):
+        main(["cellpose3d", "--name", "m", "--out", str(tmp_path), "--work", str(tmp_path)])
+
+
+def _path(folder):
+    """--name: expected up to 100 letters of a-z 0-9 . _ -, found '../m'"""
+    return {"name": "../m"}
+
+
+def _capital(folder):
+    """--name: expected up to 100 letters of a-z 0-9 . _ -, found 'Mine'"""
+    return {"name": "Mine"}
+
+
+def _long(folder):
+    """--name: expected up to 100 letters"""
+    return {"name": 300 * "n"}
+
+
+def _taken(folder):
+    """m.json: a model of this name exists"""
+    (folder / "m.json").write_text("{}")
+    return {}
+
+
+def _below_a_file(folder):
+    """file: expected a folder, found something else"""
+    (folder / "file").write_text("mine")
+    return {"out": folder / "file" / "weights"}
+
+
+def _work_is_a_file(folder):
+    """file: expected a folder, found a file; name another one"""
+    (folder / "file").write_text("mine")
+    return {"work": folder / "file"}
+
+
+def _seed(folder):
+    """seed"""
+    return {"seed": 2**32}
+
+
+@pytest.mark.parametrize(
+    "mistake", [_path, _capital, _long, _taken, _below_a_file, _work_is_a_file, _seed]
+)
+def test_a_wrong_place_or_name_is_refused_before_the_training(tmp_path, mistake):
+    given = {"name": "m", "out": tmp_path, "work": tmp_path / "work"} | mistake(tmp_path)
+    words = [word for option, value in given.items() for word in (f"--{option}", str(value))]
+    with pytest.raises(InputError, match=re.escape(mistake.__doc__)):
+        main(["cellpose3d", "--check", *words])
+    assert not (tmp_path / "work").exists()

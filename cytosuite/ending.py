@@ -1,0 +1,96 @@
+"""The end of a program: its exit code, and one line where it did not go well."""
+
+import errno
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NoReturn
+
+from cytosuite.errors import CytosuiteError, plain
+
+REFUSED, INTERRUPTED, CLOSED = 2, 130, 141  # exit codes; the last as where SIGPIPE ends a program
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # errors that name no file
+
+
+def end(program: Callable[[], int | None]) -> NoReturn:
+    """Run a program and end with its exit code.
+
+    Parameters
+    ----------
+    program : callable
+        Returns its exit code, None for 0. A mistake of the user, a place that cannot be read or
+        written and too little memory are exit code 2 and one line on stderr; an interruption, by
+        Ctrl-C or by a request to end, is 130, and a closed pipe 141 without a word. Every other
+        error keeps its traceback.
+    """
+    _open_streams()
+    line = ""
+    with _interruptible():
+        try:
+            code = program() or 0
+            sys.stdout.flush()
+        except SystemExit as stop:  # 1: as rich and typer end where nobody reads on
+            code = CLOSED if stop.code == 1 else int(stop.code or 0)
+        except (Exception, KeyboardInterrupt) as error:
+            if (found := _refusal(error)) is None:
+                raise
+            code, line = found
+    if code in (REFUSED, CLOSED):
+        _drop_output()
+    if line:
+        with suppress(OSError):
+            sys.stderr.write(f"cytosuite: {plain(line)}\n")
+    sys.exit(code)
+
+
+def _refusal(error: BaseException) -> tuple[int, str] | None:
+    """Return exit code and line for an error that is no fault of the program, None for others."""
+    match error:
+        case CytosuiteError():
+            return error.exit_code, str(error)
+        case KeyboardInterrupt():
+            return INTERRUPTED, "interrupted; what is finished is kept: give the same command again"
+        case MemoryError():
+            return REFUSED, f"not enough memory is free ({str(error) or 'of unknown size'})"
+        case BrokenPipeError():
+            return CLOSED, ""
+        case OSError(filename=str() | bytes()):
+            place = os.fsdecode(error.filename if error.filename2 is None else error.filename2)
+            return REFUSED, f"{place}: cannot be read or written ({error.strerror})"
+        case OSError() if error.errno in FULL:
+            return REFUSED, f"a file or the output cannot be read or written ({error.strerror})"
+    return None
+
+
+def _open_streams() -> None:
+    """Let stdout and stderr take any text, and go nowhere where they are closed."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # names that are no UTF-8, and µ in C
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let a request to end (SIGTERM, SIGHUP) do as Ctrl-C does: everything is tidied up."""
+    before = {
+        number: signal.signal(number, signal.default_int_handler)
+        for number in (signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is signal.SIG_DFL  # nohup has it ignored
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _drop_output() -> None:
+    """Let what is not written yet go nowhere: the end of Python would try once more."""
+    with suppress(OSError, ValueError), Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())  # a stream in a test has no file
