@@ -15,8 +15,9 @@ apply_takes := $(segment_takes)
 train_takes := ALGORITHM DATASET NAME DATA STEPS FROM SETTINGS DEVICE $(simulation) AUTHORS
 simulate_takes := DATASET OUT $(simulation)
 build_takes := ENGINE DEVICE BASE_IMAGE
+fuzz_takes := MINUTES SEED DEVICE
 $(foreach goal,setup peers test test-fast lint format,$(eval $(goal)_takes := DEVICE))
-goals := help setup benchmark segment apply train simulate list build-all peers test test-fast lint format clean
+goals := help setup benchmark segment apply train simulate list build-all peers test test-fast fuzz lint format clean
 # $(call given,GOAL,without): the options of a goal that were given, but for those that it places itself.
 placed := DATASET IMAGES DEVICE BASE_IMAGE
 switches := RETRY RECURSIVE
@@ -45,7 +46,7 @@ NETWORKS := $(if $(filter docker podman,$(ENGINE))$(if $(filter benchmark segmen
 ##@ Use
 help: ## Show this help.
 	@awk -F ':.*## ' '/^##@ /{printf "\n%s\n", substr($$0, 5)} /^[a-z%-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@printf '\nVariables of benchmark:\n  DATASET=spheroid | spheroid/<recipe> | <recipe.toml> | <folder>   SIZE=mini|default|full\n  TASK=segment|enhance|synthesise|fuse  ALGORITHM=<names>  THROUGH=<names>  REFERENCE=<folder>\n  ENGINE=auto|docker|podman|process  API=serve|exec  SPACING=z,y,x (um)  RUN=<name>  MODEL=<name or card>\n  Of files with several: CHANNEL_INDEX=<number or name>  FRAME=<number>  SCENE=<number>; RECURSIVE=1 (sub-folders too)\n  MIN_OBJECT_VOXELS=<n> (smaller true objects of a folder are ignored)\n  MEMORY=<GiB>  TIMEOUT=<s>  RETRY=1 (run failed cases again)\nVariables of segment and apply: IMAGES="a.tif folder"  OUT=<folder>  and those of a run\nVariables of train: NAME=<model>  DATA=<role>=<more data>  STEPS=<n>  FROM=<card>  SETTINGS=<toml>  AUTHORS=<names>\nVariables of simulated data: SEED=0  CASES=<n>  SET=camera.photons=5,...  OUT=<new folder>\nVariables of torch and containers: DEVICE=cpu|cuda  BASE_IMAGE=<image with Python 3.11>\nVariable of the virtual environment: PYTHON=python3\n'
+	@printf '\nVariables of benchmark:\n  DATASET=spheroid | spheroid/<recipe> | <recipe.toml> | <folder>   SIZE=mini|default|full\n  TASK=segment|enhance|synthesise|fuse  ALGORITHM=<names>  THROUGH=<names>  REFERENCE=<folder>\n  ENGINE=auto|docker|podman|process  API=serve|exec  SPACING=z,y,x (um)  RUN=<name>  MODEL=<name or card>\n  Of files with several: CHANNEL_INDEX=<number or name>  FRAME=<number>  SCENE=<number>; RECURSIVE=1 (sub-folders too)\n  MIN_OBJECT_VOXELS=<n> (smaller true objects of a folder are ignored)\n  MEMORY=<GiB>  TIMEOUT=<s>  RETRY=1 (run failed cases again)\nVariables of segment and apply: IMAGES="a.tif folder"  OUT=<folder>  and those of a run\nVariables of train: NAME=<model>  DATA=<role>=<more data>  STEPS=<n>  FROM=<card>  SETTINGS=<toml>  AUTHORS=<names>\nVariables of simulated data: SEED=0  CASES=<n>  SET=camera.photons=5,...  OUT=<new folder>\nVariables of torch and containers: DEVICE=cpu|cuda  BASE_IMAGE=<image with Python 3.11>\nVariables of fuzz: MINUTES=10  SEED=0 (another one makes other files)\nVariable of the virtual environment: PYTHON=python3\n'
 
 benchmark: .venv/.cytosuite $(NETWORKS) ## Generate or read DATASET, run the algorithms, score them, write a report.
 	@$(BIN)/cytosuite benchmark "$(or $(DATASET),spheroid)" $(call given,benchmark)
@@ -83,6 +84,9 @@ test: .venv/.dev ## Run all tests; those with containers need a Docker daemon an
 
 test-fast: .venv/.dev ## Run the tests that take less than 90 seconds together.
 	@$(BIN)/python -m pytest -n auto -m "not slow and not docker"
+
+fuzz: .venv/.dev ## Feed altered files to every reader for MINUTES; findings lie in runs/fuzz.
+	@$(BIN)/python -m tests.hostile.fuzz $(call given,fuzz)
 
 lint: .venv/.dev ## Check style, format and types.
 	@$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy

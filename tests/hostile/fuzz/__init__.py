@@ -1,0 +1,6 @@
+"""A fuzzer of all readers: `python -m tests.hostile.fuzz --help`.
+
+Small whole files are made (`seeds`), altered (`mutations`) and read in a child with limits
+(`worker`), which judges the outcome (`readers`). The parent watches it, sorts the findings and
+makes them small (`__main__`).
+"""

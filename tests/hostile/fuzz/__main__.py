@@ -1,0 +1,211 @@
+"""Feed altered files to every reader, and print and keep what went wrong."""
+
+import argparse
+import hashlib
+import json
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+PATIENCE_S = 30.0  # for one input, of the clock
+PER_CHILD = 5000  # inputs after which a child is replaced
+SHRINKS = 200  # attempts to make a finding smaller
+
+
+class Child:
+    """A worker, started again after it died or hung."""
+
+    def __init__(self, home: Path) -> None:
+        self.home, self.process, self.served = home, None, 0
+        for name in ("work", "tmp", "neighbour"):
+            (home / name).mkdir(exist_ok=True)
+
+    def start(self):
+        words = [sys.executable, "-m", "tests.hostile.fuzz.worker", str(self.home)]
+        one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+        threads = {"ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": "1", **one}
+        self.process = subprocess.Popen(
+            words,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, **threads, "TMPDIR": str(self.home / "tmp")},
+        )
+        self.served = 0
+
+    def stop(self):
+        if self.process is not None:
+            self.process.kill()
+            self.process.communicate()
+            self.process = None
+
+    def ask(self, **job):
+        """Return the verdict about a job; a crash and a hang are verdicts too."""
+        if self.process is None or self.served >= PER_CHILD:
+            self.stop()
+            self.start()
+        first, self.served = self.served == 0, self.served + 1
+        try:
+            self.process.stdin.write(json.dumps(job).encode() + b"\n")
+            self.process.stdin.flush()
+            wait = PATIENCE_S + 60 * first
+            ready = select.select([self.process.stdout], [], [], wait)[0]
+            line = self.process.stdout.readline() if ready else None
+        except BrokenPipeError:
+            line = b""
+        if line:
+            return json.loads(line)
+        if line is None:
+            self.stop()
+            return {"verdict": "finding", "kind": "hangs", "text": f"more than {PATIENCE_S:g} s"}
+        code = self.process.wait()
+        noise = (self.home / "noise").read_bytes()[-300:].decode("latin-1")
+        self.stop()
+        name = signal.Signals(-code).name if code < 0 else f"exit {code}"
+        return {"verdict": "finding", "kind": "crash", "text": f"{name}: {noise}"}
+
+
+def shape(found):
+    """Return what makes two findings one: kind, place, and the message without its values."""
+    text = re.sub(r"'[^']*'|\"[^\"]*\"|/\S*|\d[\d.e+]*|\\\\?[ux]\w+", "#", found.get("text", ""))
+    own = "" if found["kind"].startswith("message is an") else text[:50]
+    return found["kind"], found.get("where", ""), own
+
+
+def smaller(child, reader, found, path):
+    """Return a finding with the smallest files that still give it, by leaving blocks out."""
+    best = json.loads(found["tree"])
+    left = SHRINKS
+
+    def still(tree):
+        nonlocal left
+        left -= 1
+        path.write_text(json.dumps(tree))
+        now = child.ask(reader=reader, tree=str(path))
+        return now["verdict"] == "finding" and shape(now) == shape(found)
+
+    if found["kind"] in ("hangs", "slow") or not still(best):
+        return found
+    for name in list(best):
+        without = {k: v for k, v in best.items() if k != name}
+        if without and still(without):
+            best = without
+    for name in [name for name, content in best.items() if isinstance(content, dict)]:
+        size = len(best[name]["hex"]) // 4 * 2
+        while size >= 2 and left > 0:
+            start = 0
+            while start < len(text := best[name]["hex"]) and left > 0:
+                tried = {**best, name: {"hex": text[:start] + text[start + size :]}}
+                if still(tried):
+                    best = tried
+                else:
+                    start += size
+            size = size // 4 * 2
+    return {**found, "tree": json.dumps(best)}
+
+
+def save(out, reader, found, job):
+    """Keep a finding in a folder of its own: the files and the reason."""
+    name = hashlib.sha256(repr((reader, *shape(found))).encode()).hexdigest()[:8]
+    folder = out / f"{reader.replace(' ', '-')}-{name}"
+    folder.mkdir(parents=True, exist_ok=True)
+    words = [f"{key}: {found[key]}" for key in ("kind", "where", "text") if found.get(key)]
+    reason = "\n".join([f"reader: {reader}", *words, f"made by: {json.dumps(job)}"]) + "\n"
+    (folder / "reason.txt").write_text(reason, encoding="utf-8", errors="backslashreplace")
+    (folder / "tree.json").write_text(found.get("tree", "{}"))
+    for key, content in json.loads(found.get("tree", "{}")).items():
+        if isinstance(content, dict):
+            safe = re.sub(r"[^a-zA-Z0-9.-]", "_", key)[-100:]
+            (folder / safe).write_bytes(bytes.fromhex(content["hex"]))
+    return folder
+
+
+def campaign(arguments, names):
+    """Run until the time or the number of inputs is over, and return the findings."""
+    counts: Counter[tuple[str, str]] = Counter()
+    seen: dict[tuple, tuple[str, Path]] = {}
+    end = time.monotonic() + 60 * arguments.minutes
+    number = 0
+    with TemporaryDirectory() as folder:
+        child = Child(Path(folder))
+        while time.monotonic() < end and number != arguments.inputs:
+            reader = names[number % len(names)]
+            job = {"reader": reader, "seed": [arguments.seed, number]}
+            number += 1
+            found = child.ask(**job)
+            counts[reader, found["verdict"]] += 1
+            key = (reader, *shape(found)) if found["verdict"] == "finding" else None
+            if key is None or key in seen:
+                continue
+            if "tree" not in found and "tree" not in (made := child.ask(**job, unread=True)):
+                continue  # it died while the file was made
+            found.setdefault("tree", found.get("tree") or made["tree"])
+            found = smaller(child, reader, found, Path(folder) / "tree.json")
+            seen[key] = reader, save(arguments.out, reader, found, job)
+            print(f"{reader}: {' · '.join(shape(found)[:2])}: {found['text'][:200]!r}", flush=True)
+        child.stop()
+    show(counts, seen, names)
+    return seen
+
+
+def show(counts, seen, names):
+    """Print how many inputs each reader accepted and refused, and the findings."""
+    print(f"{'reader':18} {'inputs':>8} {'accepted':>9} {'refused':>9} {'findings':>9}")
+    for name in [*names, "all"]:
+        own = {v: n for (reader, v), n in counts.items() if name == reader}
+        if name == "all":
+            own = Counter()
+            for (_, verdict), n in counts.items():
+                own[verdict] += n
+        kinds = sum(name in (reader, "all") for reader, _ in seen.values())
+        total = sum(own.values()) - own.get("no input", 0)
+        print(f"{name:18} {total:8} {own.get('accepted', 0):9} {own.get('refused', 0):9} {kinds:9}")
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m tests.hostile.fuzz", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10.0, help="how long")
+    parser.add_argument("--inputs", type=int, default=-1, help="how many altered files at most")
+    parser.add_argument("--seed", type=int, default=0, help="another one gives other files")
+    parser.add_argument("--readers", default="", help="names with commas; all without it")
+    parser.add_argument("--out", type=Path, default=Path("runs/fuzz"), help="folder of findings")
+    parser.add_argument("--again", type=Path, nargs="*", help="folders of findings to try again")
+    arguments = parser.parse_args()
+    if arguments.again:
+        sys.exit(again(arguments.again))
+    # Their names are known to the child alone: the parent imports nothing that could break.
+    listed = subprocess.run(
+        [sys.executable, "-c", "from tests.hostile.fuzz.readers import READERS as r; print(*r, sep=',')"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    known = listed.stdout.strip().split(",")
+    names = [name for name in arguments.readers.split(",") if name] or known
+    if unknown := set(names) - set(known):
+        parser.error(f"no reader {', '.join(unknown)}; there are {', '.join(known)}")
+    sys.exit(1 if campaign(arguments, names) else 0)
+
+
+def again(folders):
+    """Print whether findings are still there; return how many are."""
+    left = 0
+    with TemporaryDirectory() as home:
+        child = Child(Path(home))
+        for folder in folders:
+            reader = (folder / "reason.txt").read_text().partition("\n")[0].removeprefix("reader: ")
+            found = child.ask(reader=reader, tree=str(folder / "tree.json"))
+            bad = found["verdict"] == "finding"
+            left += bad
+            shown = f"{found['kind']}: {found['text'][:200]!r}" if bad else found["verdict"]
+            print(f"{folder.name}: {shown}")
+        child.stop()
+    return min(left, 100)
+
+
+if __name__ == "__main__":
+    main()

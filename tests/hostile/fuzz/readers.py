@@ -1,0 +1,276 @@
+"""All readers, each with its seeds and what must hold of what it accepts."""
+
+import json
+import math
+import stat
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from cytosuite import formats, manifest
+from cytosuite.benchmark.engines.collect import add_log, empty, take
+from cytosuite.benchmark.record import (
+    ModelChoice,
+    Record,
+    container_report,
+    read_record,
+    warnings_in,
+)
+from cytosuite.benchmark.results.cases import measure
+from cytosuite.benchmark.results.facts import case_facts
+from cytosuite.benchmark.results.objects import write_objects
+from cytosuite.benchmark.validate import check
+from cytosuite.datasets.folder.collect import collect
+from cytosuite.datasets.folder.load import load
+from cytosuite.datasets.phantoms.library import read_library
+from cytosuite.errors import InputError
+from cytosuite.files import parse_json, read_json, read_toml
+from cytosuite.interface import read_case
+from cytosuite.metrics import board_metrics
+from cytosuite.metrics.tracks.track_folder import read_sequence
+from cytosuite.progress import latest
+from cytosuite.tasks import TASKS, Socket
+from cytosuite.tiff import tiff_channels
+from cytosuite.volume import AXES, SPATIAL, Header
+from tests.hostile.fuzz import seeds
+
+TRUTHS = {"segment": seeds.volume(dtype=np.int32), "enhance": seeds.volume(dtype=np.float64)}
+LONGEST = 100_000  # characters of a text in metadata
+
+
+class Nonsense(Exception):  # noqa: N818 - a finding
+    """Something was accepted that cannot be true."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Inputs to begin with, and a function of the folder in which an altered one lies."""
+
+    seeds: Callable[[], list[seeds.Tree]]
+    read: Callable[[Path], object]
+    names: bool = False  # whether names and kinds of entries are altered, too
+
+
+def hold(truth, *facts):
+    if not truth:
+        raise Nonsense(" ".join(map(str, facts)))
+
+
+def only(folder):
+    """Return the one file below a folder."""
+    (path,) = (path for path in folder.rglob("*") if path.is_file())
+    return path
+
+
+def writable(value):
+    """Check that a value is JSON that is written and read."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        hold(parse_json(text.encode().decode()) == json.loads(text), "another value")
+    except ValueError as error:
+        raise Nonsense(f"cannot be written as JSON: {error}") from error
+
+
+def sane(found):
+    """Check geometry and, of a volume, metadata."""
+    hold(found.axes == "".join(a for a in AXES if a in found.axes), "axes", found.axes)
+    hold(found.axes.endswith("YX") and len(found.axes) == len(found.shape), found.axes, found.shape)
+    sizes = found.spacing
+    hold(len(sizes) == sum(axis in SPATIAL for axis in found.axes), "spacing", sizes, found.axes)
+    hold(all(type(s) is float and math.isfinite(s) and s > 0 for s in sizes), "spacing", sizes)
+    hold(all(type(n) is int and n >= 0 for n in found.shape), "shape", found.shape)
+
+
+def sane_volume(volume):
+    sane(volume)
+    hold(volume.array.dtype.kind in "buif", "dtype", volume.array.dtype)
+    hold(type(volume.array) is np.ndarray, "array", type(volume.array))
+    for key, value in volume.metadata.items():
+        hold(isinstance(key, str) and isinstance(value, str | int | float), "metadata", key)
+        for text in (key, value):
+            if isinstance(text, str):
+                hold(len(text) <= LONGEST, "metadata of", len(text), "characters")
+                hold(
+                    not any(ord(c) < 32 and c not in "\t\r\n" for c in text),
+                    "control characters in metadata",
+                )
+    writable({"metadata": dict(volume.metadata), "sources": dict(volume.origin.sources)})
+    for line in volume.origin.warnings:
+        hold(line.isprintable() and len(line) <= 1000, "warning", ascii(line[:80]))
+    writable(list(volume.origin.warnings))
+
+
+def image(folder):
+    path = only(folder)
+    volume = formats.read(path)
+    sane_volume(volume)
+    if path.suffix in (".tif", ".mha"):
+        head = formats.header(path)
+        for name in ("shape", "axes", "spacing"):
+            one, two = getattr(head, name), getattr(volume, name)
+            hold(one == two, "header has another", name, one, two)
+        hold(head.dtype == volume.array.dtype, "header has dtype", head.dtype, volume.array.dtype)
+
+
+def head_of(folder):
+    sane(formats.header(only(folder)))
+
+
+def channels(folder):
+    names = tiff_channels(only(folder))
+    hold(all(isinstance(name, str) and len(name) <= LONGEST for name in names), "names")
+    writable(names)
+
+
+def manifests(folder):
+    path = only(folder)
+    named = {"algorithm.toml": manifest.read_algorithm, "dataset.toml": manifest.read_dataset}
+    read = manifest.read_card if path.suffix == ".json" else manifest.read_recipe
+    writable(named.get(path.name, read)(path).model_dump(mode="json"))
+
+
+def case(folder):
+    for task in ("segment", "fuse"):
+        if (folder / "inputs.json").is_file() and (task == "fuse") == any(
+            folder.glob("images/*3D*")
+        ):
+            inputs = read_case(folder, TASKS[task])
+            for volume in inputs.volumes.values():
+                sane_volume(volume)
+            writable([dict(inputs.values), dict(inputs.sources), list(inputs.warnings)])
+
+
+def user_folder(folder):
+    for recursive in (False, True):
+        found = collect(folder, recursive=recursive)
+        names = [item.name for item in found.items]
+        hold(len({name.casefold() for name in names}) == len(names), "names", names)
+        for name in names:
+            hold(name.isprintable() and "/" not in name and len(name.encode()) <= 200, ascii(name))
+        writable([found.count, *found.notes])
+        for item in found.items:
+            writable(dict(item.conditions))
+            sample = load(item)
+            sane_volume(sample.sockets[item.socket])
+            writable(dict(sample.conditions))
+
+
+def sequence(folder):
+    read_sequence(folder / "01_X")
+
+
+def phantoms(folder):
+    for phantom in read_library(folder):
+        hold(np.isfinite(phantom.intensity).all() and phantom.volume_um3 > 0, "light")
+        hold(math.isfinite(phantom.brightness), "brightness")
+
+
+def outputs(folder):
+    """Read the outputs of a container, and score what is accepted."""
+    for name, answer in TRUTHS.items():
+        (socket,) = TASKS[name].outputs
+        check(folder, socket, Header(answer.shape, answer.array.dtype, answer.spacing, answer.axes))
+        found = formats.read(check(folder, socket, None))
+        sane_volume(found)
+        hold((found.shape, found.axes) == (answer.shape, answer.axes), found.shape, found.axes)
+        score(folder, name, answer, found)
+
+
+def score(folder, name, answer, found):
+    """Compute the metrics of an output, and the table of its objects."""
+    known = {"truth": lambda: answer, "image": lambda: answer, "prediction": lambda: found}
+    facts = case_facts(known, lambda: float(np.ptp(answer.array)), None, 0)
+    scores = measure("a", "b", board_metrics(name), facts)
+    hold(all(isinstance(value, float) for value in scores.values.values()), scores.values)
+    if name == "segment":
+        with suppress(InputError):
+            write_objects(folder / "objects.csv", found, answer, answer)
+
+
+def report(folder):
+    """Read the report of a container, and keep it in a record."""
+    found = container_report(only(folder))
+    choice, lines = ModelChoice.of(found), warnings_in(found)
+    hold(all(line.isprintable() and len(line) <= 300 for line in lines), lines)
+    model = found.get("model")
+    record = Record(
+        **seeds.NAMED,
+        selection=choice,
+        warnings=lines,
+        model=model if isinstance(model, str) else "",
+    )
+    record.write(folder)
+    hold(read_record(folder) == record, "another record")
+    writable(json.loads((folder / "record.json").read_text()))
+
+
+def record(folder):
+    """Read a record: it is what was written, or none."""
+    path = only(folder)
+    found = read_record(path.parent)
+    if found is not None and path.name == "record.json":
+        hold(found == seeds.RECORD, "an altered record")
+
+
+def answers(folder):
+    hold(check(folder, Socket("cell-summary", "json", "Summary"), None), "no path")
+    writable(read_json(folder / "cell-summary.json"))
+
+
+def output_tree(folder):
+    """Copy an output; the copy holds plain files of plain names alone."""
+    with TemporaryDirectory() as target:
+        try:
+            count = take(folder, Path(target), 10**6)
+        finally:
+            found = [*Path(target).rglob("*")]
+            kinds = [path.lstat().st_mode for path in found]
+            hold(all(stat.S_ISREG(mode) or stat.S_ISDIR(mode) for mode in kinds), "kinds", kinds)
+            hold(all(path.name.isprintable() for path in found), "names")
+        hold(count == sum(map(stat.S_ISREG, kinds)), "another number of files")
+        copied, given = seeds.lifted(target), seeds.lifted(folder)
+        hold(copied == given, "another content")
+    empty(folder)
+    hold(not any(folder.iterdir()), "not empty")
+
+
+def log(folder):
+    """Keep the words of a container; they act on no terminal."""
+    text = only(folder).read_bytes().decode(errors="replace")
+    hold((share := latest(text)) is None or 0 <= share <= 1, share)
+    kept = folder / "kept"
+    add_log(kept, text)
+    lines = kept.read_text(encoding="utf-8").split("\n")
+    hold(all(line.isprintable() for line in lines), "control characters in the log")
+
+
+def strict_json(folder):
+    writable(read_json(only(folder)))
+
+
+READERS = {
+    "tiff": Reader(seeds.tiffs, image),
+    "tiff header": Reader(seeds.tiffs, head_of),
+    "tiff channels": Reader(seeds.tiffs, channels),
+    "metaimage": Reader(seeds.metaimages, image),
+    "metaimage header": Reader(seeds.metaimages, head_of),
+    "hdf5": Reader(seeds.hdf5s, image),
+    "picture": Reader(seeds.pictures, image),
+    "json": Reader(seeds.jsons, strict_json),
+    "toml": Reader(seeds.tomls, lambda folder: read_toml(only(folder))),
+    "manifests": Reader(seeds.manifests, manifests),
+    "case": Reader(seeds.cases, case, names=True),
+    "folder": Reader(seeds.folders, user_folder, names=True),
+    "tracks": Reader(seeds.sequences, sequence, names=True),
+    "phantoms": Reader(seeds.phantoms, phantoms, names=True),
+    "output images": Reader(seeds.outputs, outputs),
+    "output values": Reader(seeds.answers, answers),
+    "output tree": Reader(seeds.trees, output_tree, names=True),
+    "report": Reader(seeds.reports, report),
+    "record": Reader(seeds.records, record),
+    "log": Reader(seeds.logs, log),
+}

@@ -1,0 +1,305 @@
+"""Small whole inputs, as writers of ours and of others make them.
+
+An input is a tree: relative names with the content of a file, or the kind of another entry
+(``fifo``, ``socket``, ``folder``, ``link:<target>``, ``second:<name>``). Bytes of a name that are
+no UTF-8 are lone surrogates in it, as `os.fsdecode` gives them.
+"""
+
+import io
+import json
+import os
+import socket
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import h5py
+import numpy as np
+import SimpleITK as sitk  # noqa: N813 - the name its users know
+import tifffile
+from PIL import Image
+
+from cytosuite.benchmark.record import Record
+from cytosuite.formats import write
+from cytosuite.interface import write_case
+from cytosuite.metadata import acquisition
+from cytosuite.metrics.tracks.lineage import Track
+from cytosuite.metrics.tracks.track_folder import write_sequence
+from cytosuite.tasks import TASKS
+from cytosuite.volume import Volume
+
+Tree = dict[str, bytes | str]
+ROOT = Path(__file__).parents[3]
+NAMED = {"algorithm": "a", "version": "1.0.0", "case": "c", "key": "k", "status": "ok"}
+RECORD = Record(**NAMED, message="größe", seconds=1.5, outputs={"instance-labels": "a.tif"})
+CODECS = ("zlib", "lzw", "packbits", "lzma", "zstd", "jpeg", "jpeg2000", "png", "lerc", "jpegxl")
+
+
+def ramp(shape, dtype):
+    """Return an image in which the values repeat little."""
+    return (np.arange(np.prod(shape)) % 113).reshape(shape).astype(dtype)
+
+
+def volume(shape=(3, 6, 8), dtype=np.uint16, axes="ZYX", **metadata):
+    spacing = (2.0, 0.5, 0.4)[-sum(axis in "ZYX" for axis in axes) :]
+    return Volume(ramp(shape, dtype), spacing, axes, {"channel": "nucleus", "n": 3, **metadata})
+
+
+def plant(folder, tree):
+    """Write a tree into a folder."""
+    for name, content in tree.items():
+        path = Path(folder) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        elif content == "fifo":
+            os.mkfifo(path)
+        elif content == "socket":
+            with socket.socket(socket.AF_UNIX) as made:
+                made.bind(os.fsencode(path))
+        elif content == "folder":
+            path.mkdir(exist_ok=True)
+        elif content.startswith("link:"):
+            path.symlink_to(content.removeprefix("link:"))
+        else:
+            path.hardlink_to(Path(folder) / content.removeprefix("second:"))
+
+
+def lifted(folder):
+    """Return the files below a folder as a tree."""
+    files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def written(make):
+    """Return the tree that a function leaves in a folder."""
+    with TemporaryDirectory() as folder:
+        make(Path(folder))
+        return lifted(folder)
+
+
+def ours(suffix, *volumes):
+    """Return trees with one file each by our own writer."""
+    name = f"a{suffix}"
+    return [
+        written(lambda folder, one=one, flag=flag: write(folder / name, one, compress=flag))
+        for one, flag in volumes
+    ]
+
+
+def tiff(array, **options):
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, array, **options)
+    return {"a.tif": stream.getvalue()}
+
+
+def tiffs():
+    """Return TIFF files of all flavours and codecs."""
+    own = ours(
+        ".tif",
+        (volume(), True),
+        (volume(dtype=np.uint32), True),  # OME
+        (volume((2, 3, 6, 8), np.float64, "TZYX"), False),
+        (volume(dtype=np.int64), False),  # JSON
+        (volume((6, 8), np.uint8, "YX"), False),
+    )
+    grey = {"photometric": "minisblack"}
+    plane, stack = ramp((32, 32), np.uint8), ramp((3, 6, 8), np.uint16)
+    micro = {"PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5, "PhysicalSizeZ": 2.0}
+    names = {"Channel": {"Name": ["DAPI", "GFP"]}}
+    others = [
+        tiff(stack, **grey),
+        tiff(stack, **grey, bigtiff=True),
+        tiff(stack, **grey, byteorder=">", resolution=(1e4, 1e4), resolutionunit="CENTIMETER"),
+        tiff(ramp((4, 6, 8), np.uint8), imagej=True, metadata={"axes": "TYX", "spacing": 2.0}),
+        tiff(ramp((2, 2, 6, 8), np.uint16), imagej=True, metadata={"axes": "ZCYX", "unit": "um"}),
+        tiff(ramp((2, 2, 6, 8), np.uint16), ome=True, metadata={"axes": "CZYX", **names, **micro}),
+        tiff(stack, **grey, metadata={"axes": "ZYX", "spacing": 2.0, "unit": "um"}),
+        tiff(ramp((6, 8), np.float32), **grey, rowsperstrip=2, predictor=True, compression="zlib"),
+        tiff(ramp((2, 32, 32), np.uint16), **grey, tile=(16, 16), compression="zlib"),
+        tiff(ramp((6, 8, 3), np.uint8), photometric="rgb"),
+        *(tiff(plane, **grey, compression=codec) for codec in CODECS),
+    ]
+    several = io.BytesIO()
+    with tifffile.TiffWriter(several) as writer:
+        for shape in ((6, 8), (3, 4, 5)):
+            writer.write(ramp(shape, np.uint16), photometric="minisblack", metadata={"a": 1})
+    return [*own, *others, {"a.tif": several.getvalue()}]
+
+
+def metaimages():
+    """Return MetaImage files of two to four dimensions."""
+    found = ours(
+        ".mha", *((volume(s, d, "ZYX"[-len(s) :]), c) for s, d, c in
+                  [((3, 6, 8), np.uint16, True), ((6, 8), np.uint8, False),
+                   ((2, 3, 4), np.float64, False)])
+    )  # fmt: skip
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "a.mha"
+        image = sitk.GetImageFromArray(ramp((2, 3, 4, 5), np.int16), isVector=False)
+        image.SetMetaData("Comment", "a text of a user")
+        sitk.WriteImage(image, str(path))
+        return [*found, {"a.mha": path.read_bytes()}]
+
+
+def hdf5s():
+    """Return HDF5 files: ours, and one with several datasets and attributes."""
+    stream = io.BytesIO()
+    with h5py.File(stream, "w") as file:
+        file["raw"] = ramp((2, 3, 4), np.uint8)
+        file["raw"].attrs["element_size_um"] = [1.0, 0.5, 0.5]
+        file["raw"].attrs["text"] = "abc"
+        file["group/label"] = ramp((3, 4), np.int32)
+        file["label"] = h5py.SoftLink("/group/label")
+    own = ours(".h5", (volume(), True), (volume((6, 8), np.float32, "YX"), False))
+    return [*own, {"a.h5": stream.getvalue()}]
+
+
+def pictures():
+    """Return PNG and JPEG files of several modes."""
+    found = []
+    modes = {"png": ("L", "I;16", "1", "P", "RGB"), "jpg": ("L", "CMYK")}
+    for suffix, mode in ((suffix, mode) for suffix, all_of in modes.items() for mode in all_of):
+        bits = np.uint16 if mode == "I;16" else np.uint8
+        grey = Image.fromarray(ramp((12, 16), bits))
+        stream = io.BytesIO()
+        (grey if mode == "I;16" else grey.convert(mode)).save(
+            stream, "jpeg" if suffix == "jpg" else suffix
+        )
+        found.append({f"a.{suffix}": stream.getvalue()})
+    moving = io.BytesIO()
+    frames = [Image.fromarray(ramp((12, 16), np.uint8) + n) for n in (0, 9)]
+    frames[0].save(moving, "png", save_all=True, append_images=frames[1:])
+    return [*found, {"a.png": moving.getvalue()}]
+
+
+def jsons():
+    text = {"a": [1, 2.5, -3e-7, None, True], "b": {"c": "größe \U0001f600 x\ty"}, "d": "\u2028"}
+    return [{"a.json": json.dumps(text, ensure_ascii=ascii).encode()} for ascii in (True, False)]
+
+
+def tomls():
+    found = [*ROOT.glob("datasets/*/recipes/*.toml"), *ROOT.glob("algorithms/*/algorithm.toml")]
+    return [{"a.toml": path.read_bytes()} for path in sorted(found)]
+
+
+def manifests():
+    """Return manifests, recipes and model cards, each by the name that it must have."""
+    found = [
+        {path.relative_to(path.parents[1]).as_posix(): path.read_bytes()}
+        for pattern in ("algorithms/*/algorithm.toml", "datasets/*/dataset.toml",
+                        "datasets/*/recipes/*.toml", "weights/*/*.json")
+        for path in sorted(ROOT.glob(pattern))
+    ]  # fmt: skip
+    return [tree for tree in found if ".training." not in next(iter(tree))]
+
+
+def cases():
+    """Return input folders as the platform gives them."""
+    given = {
+        "microscopy-image": volume(),
+        "acquisition-metadata": {"channel": "nucleus", "spacing": [2.0, 0.5, 0.4]},
+    }
+    views = {
+        "fluorescence-lightsheet-3d-microscopy": volume(),
+        "second-fluorescence-lightsheet-3d-microscopy": volume(),
+    }
+    return [
+        written(lambda folder: write_case(folder, TASKS["segment"], "image", given)),
+        written(lambda folder: write_case(folder, TASKS["fuse"], "image", views)),
+    ]
+
+
+def folders():
+    """Return folders of a user in the known layouts."""
+    table = "name,depth [µm],dye\na,3,x\nb,4.5,y\n".encode()
+    (image,), (mask,) = (
+        [*ours(".tif", (volume(dtype=kind), True))[0].values()] for kind in (np.uint16, np.uint8)
+    )
+    facts = json.dumps(acquisition(volume())).encode()
+    return [
+        {
+            "images/a.tif": image,
+            "images/b.tif": image,
+            "labels/a.tif": mask,
+            "acquisition-metadata/a.json": facts,
+            "conditions.csv": table,
+        },
+        {
+            "a.tif": image,
+            "b.mha": metaimages()[0]["a.mha"],
+            "c.png": pictures()[0]["a.png"],
+            "notes.txt": b"x",
+        },
+        {"01/t000.tif": image, "01/t001.tif": image, "01_GT/SEG/man_seg000.tif": mask},
+    ]
+
+
+def sequences():
+    """Return truths and results of tracking."""
+    frames = np.zeros((3, 6, 8), np.uint16)
+    frames[:2, 1:3, 1:3], frames[2, 1, 1:3], frames[2, 3, 1:3] = 1, 2, 3
+    tracks = [Track(1, 0, 1, 0), Track(2, 2, 2, 1), Track(3, 2, 2, 1)]
+    return [
+        written(lambda folder, t=truth: write_sequence(folder / "01_X", frames, tracks, truth=t))
+        for truth in (True, False)
+    ]
+
+
+def phantoms():
+    """Return a library with one nucleus."""
+    label = np.zeros((8, 10, 10), np.uint8)
+    label[2:6, 3:8, 3:8] = 1
+    light = volume(label.shape, np.float32).like(
+        ramp(label.shape, np.float32) + np.float32(200) * label
+    )
+    (one,), (two,) = (
+        [*ours(".tif", (image, True))[0].values()] for image in (light, light.like(label))
+    )
+    return [{"n.tif": one, "n_label.tif": two}]
+
+
+def outputs():
+    """Return outputs of a container: labels and an image."""
+    kinds = {"instance-labels": np.int32, "enhanced-image": np.float64}
+    both = [
+        {
+            f"images/{slug}/a{suffix}": content
+            for slug, kind in kinds.items()
+            for content in ours(suffix, (volume(dtype=kind), True))[0].values()
+        }
+        for suffix in (".tif", ".mha")
+    ]
+    return [*both, {"images/instance-labels/a.tif": b"II*\0"}]
+
+
+def answers():
+    return [{"cell-summary.json": tree["a.json"]} for tree in jsons()]
+
+
+def trees():
+    """Return outputs of a container as trees of any names."""
+    small = {"images/instance-labels/a.tif": b"II", "record.json": b"{}", "a/b/c.txt": b""}
+    return [small, {"a.tif": bytes(100), "b": "link:a.tif", "c": "second:a.tif"}]
+
+
+def reports():
+    """Return reports of a container about its choice of a model."""
+    found = {
+        "model": "cells-3d",
+        "cost": 0.5,
+        "terms": {"spacing": 0.25, "channel": 0.0},
+        "fallback": True,
+        "broken": ["channel"],
+        "sources": {"spacing": "ome"},
+        "warnings": ["voxel size assumed: 1 µm", "x" * 400],
+    }
+    return [{"report.json": json.dumps(found).encode()}]
+
+
+def records():
+    return [written(RECORD.write)]
+
+
+def logs():
+    lines = ["progress 12 %", "a warning: größe", "\x1b[31mred\x1b[0m", "progress 37 %", "<b>"]
+    return [{"log.txt": "\n".join(lines).encode()}]

@@ -1,0 +1,197 @@
+"""A child that reads altered inputs, one by line of stdin, and judges each on stdout."""
+
+import ctypes
+import json
+import logging
+import os
+import re
+import resource
+import shutil
+import sys
+import time
+import traceback
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from cytosuite.benchmark.engines.collect import Refused
+from cytosuite.benchmark.validate import BadOutput
+from cytosuite.errors import CytosuiteError
+from tests.hostile.fuzz.mutations import mutated
+from tests.hostile.fuzz.readers import READERS, Nonsense
+from tests.hostile.fuzz.seeds import Tree, hdf5s, plant, tiffs
+
+SECONDS = 5.0  # of the processor, for one input
+MEMORY = 3 * 2**29  # bytes more than at rest
+# Words of an interpreter: a message with one of them tells a user nothing.
+INTERNAL = re.compile(
+    r"NoneType|has no attribute|index out of range|unsupported operand|Reason: Success|"
+    r"not subscriptable|to unpack|positional argument|could not convert|object is not|"
+    r"not supported between|indices must be|unhashable|recursion|bytes-like|requires a buffer|"
+    r"<class |<function|object at 0x|object of type|Traceback|cannot reshape|\b(?!Memory)\w+Error\b(?! in )|broadcast|"
+    r"unconverted|out of bounds for axis|iterable|struct\.|itk::|/usr/|site-packages|\(\)\)"
+)
+# The program's own files.
+OWN = (
+    *(str(Path(place).resolve()) for place in (sys.prefix, sys.base_prefix, "/usr")),
+    *("/proc/", "/sys/", "/dev/null", "/dev/urandom", str(Path(__file__).parents[3])),
+)
+
+
+class Watch:
+    """Files that are opened by Python, and any by name in the folder of a neighbour."""
+
+    def __init__(self, home: Path) -> None:
+        self.home, self.on, self.opened = str(home), False, []
+        libc = ctypes.CDLL(None)
+        self.handle = libc.inotify_init1(os.O_NONBLOCK)
+        libc.inotify_add_watch(self.handle, os.fsencode(home / "neighbour"), 0x20)  # IN_OPEN
+        sys.addaudithook(self.hear)
+
+    def hear(self, event, arguments):
+        if self.on and event == "open" and isinstance(arguments[0], str | bytes | os.PathLike):
+            path = os.path.normpath(Path.cwd() / os.fsdecode(arguments[0]))
+            if not path.startswith((f"{self.home}/work", f"{self.home}/tmp", *OWN)):
+                self.opened.append(path)
+
+    def strangers(self):
+        """Return the other files that were opened since the last call."""
+        try:
+            os.read(self.handle, 65536)
+            self.opened.append("a neighbour's file")
+        except BlockingIOError:
+            pass
+        found, self.opened = self.opened, []
+        return found
+
+
+def judge(reader, work, watch, noise):
+    """Return the verdict about one planted input: accepted, refused, or a finding with its kind."""
+    began = time.process_time()
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        watch.on = True
+        try:
+            reader.read(work)
+            verdict = {"verdict": "accepted"}
+        except CytosuiteError as error:
+            verdict = refusal(error, work)
+        except (Refused, BadOutput) as error:
+            verdict = refusal(error, work, named=True)
+        except Nonsense as error:
+            verdict = finding("nonsense", error)
+        except Exception as error:  # what we look for
+            verdict = finding(type(error).__name__, error)
+        finally:
+            watch.on = False
+    seconds = time.process_time() - began
+    if verdict["verdict"] == "finding":
+        return verdict
+    if others := watch.strangers():
+        return {"verdict": "finding", "kind": "opens another file", "text": others[0]}
+    if warned:
+        text = f"{warned[0].category.__name__}: {warned[0].message}"
+        place = f"{Path(warned[0].filename).name}:{warned[0].lineno}"
+        return {"verdict": "finding", "kind": "warning", "text": text, "where": place}
+    if noise.tell():
+        noise.seek(0)
+        return {"verdict": "finding", "kind": "prints", "text": noise.read(300).decode("latin-1")}
+    if seconds > SECONDS:
+        return {"verdict": "finding", "kind": "slow", "text": f"{seconds:.0f} s"}
+    return verdict
+
+
+def refusal(error, work, named=False):
+    """Return the verdict about a message: one printable line that names the place in our words."""
+    text = str(error)
+    bare, kind = text.replace(str(work), ""), None
+    if not text.isprintable() or not text:
+        kind = "message is not one printable line"
+    elif found := INTERNAL.search(bare):
+        kind = f"message is an interpreter's: {found[0]}"
+    elif (
+        not named
+        and str(work) not in text
+        and not any(f"{path.name}/" in text for path in work.iterdir())
+    ):
+        kind = "message names no file"
+    if kind is None:
+        return {"verdict": "refused"}
+    return {"verdict": "finding", "kind": kind, "text": text, "where": place_of(error)}
+
+
+def finding(kind, error):
+    text = f"{type(error).__name__}: {error}"[:500]
+    return {"verdict": "finding", "kind": kind, "text": text, "where": place_of(error)}
+
+
+def place_of(error):
+    """Return the last frame of our code that an error passed, without the number of its line."""
+    frames = [
+        f"{Path(frame.filename).stem}.{frame.name}"
+        for frame in traceback.extract_tb(error.__traceback__)
+        if "cytosuite/" in frame.filename and "site-packages" not in frame.filename
+    ]
+    return frames[-1] if frames else ""
+
+
+def tree_of(job, known):
+    """Return the input of a job: a saved one, or one made of a seed by its number."""
+    if "tree" in job:
+        return given(Path(job["tree"]).read_text())
+    rng = np.random.default_rng(job["seed"])
+    own = known.setdefault(job["reader"], READERS[job["reader"]].seeds())
+    tree = own[int(rng.integers(len(own)))]
+    return mutated(rng, tree, own, READERS[job["reader"]].names)
+
+
+def kept(tree: Tree) -> str:
+    """Return a tree as text: contents in hexadecimal digits, kinds of other entries as they are."""
+    pairs = {name: {"hex": c.hex()} if isinstance(c, bytes) else c for name, c in tree.items()}
+    return json.dumps(pairs)
+
+
+def given(text: str) -> Tree:
+    """Return the tree in a text of `kept`."""
+    stored = json.loads(text).items()
+    return {name: bytes.fromhex(c["hex"]) if isinstance(c, dict) else c for name, c in stored}
+
+
+def main(home: Path) -> None:
+    """Serve until stdin ends; what readers print on either stream is caught in a file."""
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    noise = (home / "noise").open("w+b")
+    os.dup2(noise.fileno(), 1)
+    os.dup2(noise.fileno(), 2)
+    neighbour = home / "neighbour"
+    others = {"other.h5": hdf5s()[0]["a.h5"], "other.tif": tiffs()[0]["a.tif"]}
+    plant(neighbour, {"pixels.raw": bytes(1000), **others})
+    logging.lastResort = logging.StreamHandler(sys.stderr)
+    watch, known, work = Watch(home), {}, home / "work"
+    size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, size + MEMORY))
+    for line in sys.stdin:
+        job = json.loads(line)
+        tree = tree_of(job, known)
+        if job.get("unread"):
+            answers.write(json.dumps({"tree": kept(tree)}) + "\n")
+            continue
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir()
+        noise.seek(0)
+        noise.truncate()
+        watch.strangers()
+        try:
+            plant(work, tree)
+        except OSError:
+            answers.write(json.dumps({"verdict": "no input"}) + "\n")
+            continue
+        found = judge(READERS[job["reader"]], work, watch, noise)
+        if found["verdict"] == "finding":
+            found["tree"] = kept(tree)
+        answers.write(json.dumps(found) + "\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
