@@ -196,7 +196,10 @@ def _inside(socket: Socket, name: str) -> Path:
 
 def _limit_memory(voxels: int) -> None:
     """Limit the memory of this process to its present one, room to work and some images."""
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    usage = Path("/proc/self/statm")
+    if not usage.exists():  # not Linux, which alone enforces this limit
+        return
+    pages = int(usage.read_text().split()[0])
     limit = pages * os.sysconf("SC_PAGE_SIZE") + ROOM_BYTES + BYTES_PER_VOXEL * voxels
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
     resource.setrlimit(resource.RLIMIT_AS, (limit, hard))

@@ -132,6 +132,13 @@ def empty(folder: Path) -> None:
                 raise OSError(plain(f"{folder / names[0]} cannot be removed"))
 
 
+def clear(folder: Path) -> None:
+    """Remove a folder that a container could write to, if it exists; see `empty`."""
+    if folder.is_dir() and not folder.is_symlink():
+        empty(folder)
+        folder.rmdir()
+
+
 def size(folder: Path, enough: int) -> int:
     """Return the space that the files below a folder occupy on the disk [bytes].
 

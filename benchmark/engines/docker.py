@@ -7,14 +7,13 @@ from pathlib import Path
 
 from cytosuite.benchmark.containers.daemon import Client, daemon_errors, find_image
 from cytosuite.benchmark.containers.images import Device, image_tag
-from cytosuite.benchmark.engines.collect import empty
+from cytosuite.benchmark.engines.collect import clear
 from cytosuite.benchmark.engines.docker_session import DockerSession
 from cytosuite.benchmark.engines.hardening import Host, flags, owner_label
 from cytosuite.benchmark.engines.outcome import Api, Limits
 from cytosuite.benchmark.engines.sandbox import remove_orphans
 from cytosuite.benchmark.models import hand_over, identity_with
 from cytosuite.errors import InputError
-from cytosuite.files import remove
 
 
 @dataclass
@@ -93,14 +92,12 @@ class DockerEngine:
             yield session
         finally:
             session.stop()
-            if exchange.is_dir():
-                empty(exchange)
-            remove(workspace)
+            clear(workspace)
 
 
 def _exchange(workspace: Path) -> Path:
     """Make the folders that a container sees; other users of this machine cannot enter them."""
-    remove(workspace)
+    clear(workspace)
     exchange = workspace / "exchange"
     for name, mode in (("input", 0o755), ("output", 0o777)):
         (exchange / name).mkdir(parents=True)

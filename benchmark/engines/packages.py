@@ -4,7 +4,7 @@ import ast
 import re
 import sys
 from importlib.metadata import PackageNotFoundError, requires
-from importlib.util import find_spec
+from importlib.util import find_spec, resolve_name
 from pathlib import Path
 
 from cytosuite.benchmark.catalog import PACKAGE
@@ -37,7 +37,12 @@ def imported(module: str, package: Path = PACKAGE) -> set[str]:
             if isinstance(node, ast.Import):
                 names = {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
-                names = {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
+                near = path is not None and path.stem == "__init__"
+                start = resolve_name(
+                    "." * node.level + (node.module or ""),
+                    name if near else name.rpartition(".")[0],
+                )
+                names = {start, *(f"{start}.{alias.name}" for alias in node.names)}
             else:
                 continue
             todo |= {name for name in names if name.split(".")[0] == "cytosuite"}

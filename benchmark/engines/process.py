@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, TypeAlias
 
 from cytosuite.benchmark.catalog import PACKAGE, ROOT
-from cytosuite.benchmark.engines.collect import LOG_CHARACTERS, add_log, collect
+from cytosuite.benchmark.engines.collect import LOG_CHARACTERS, add_log, clear, collect
 from cytosuite.benchmark.engines.memory import process_peak, reset_peak
 from cytosuite.benchmark.engines.outcome import (
     GRACE_S,
@@ -66,7 +66,7 @@ class ProcessEngine:
         StartError
             If the server ends, or is not ready after 300 s.
         """
-        remove(workspace)
+        clear(workspace)
         card = self.models.get(algorithm)
         models = hand_over(card, workspace / "model") if card else ROOT / "weights" / algorithm
         session = ProcessSession(algorithm, workspace, limits, api, models)
@@ -75,7 +75,7 @@ class ProcessEngine:
             yield session
         finally:
             session.stop()
-            remove(workspace)
+            clear(workspace)
 
 
 @dataclass
@@ -100,12 +100,12 @@ class ProcessSession:
         begin = time.perf_counter()
         # The runner binds the port, so that no other program can take it.
         self.listener = self._stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-        log = self._stack.enter_context(self._own_log.open("ab"))
+        log = self._stack.enter_context(self._words.open("ab"))
         self.process = self._launch("serve", log)
         while self._ask(HEALTH, 1.0) != 0:
             if self.process.poll() is not None or time.perf_counter() - begin > HEALTH_S:
                 self.stop()
-                raise StartError(f"{self.algorithm} did not start: {_last_line(self._own_log)}")
+                raise StartError(f"{self.algorithm} did not start: {_last_line(self._words)}")
             time.sleep(POLL_S)
         self.startup_seconds = time.perf_counter() - begin
 
@@ -119,30 +119,31 @@ class ProcessSession:
     ) -> Outcome:
         """Run one case; see `cytosuite.benchmark.engines.outcome.Session`."""
         place = self.workspace / "output"
-        for name in ("input", "output"):
-            remove(self.workspace / name)
+        remove(self.workspace / "input")
+        clear(place)
         (self.workspace / "input").symlink_to(case_input.resolve(), target_is_directory=True)
         place.mkdir()
         if self.api == "exec":
-            with self._own_log.open("ab") as stream:
-                begin, process = stream.tell(), self._launch("run", stream)
+            with self._words.open("ab") as stream:
+                process = self._launch("run", stream)
             look: Callable[[], int | None] = partial(_exit_code, process)
         else:
             if self.process is None or self.process.poll() is not None:
                 self.stop()
                 self.start()
             assert self.process is not None
-            begin, process = self._own_log.stat().st_size, self.process
+            process = self.process
             look = self._invoke(process)
-        outcome = self._watch(process, look, begin, shown)
+        outcome = self._watch(process, look, shown)
         if self.api == "exec":
             self.stop()
-        add_log(log, _text(self._own_log, begin, LOG_CHARACTERS))
+        add_log(log, _end_of(self._words, LOG_CHARACTERS))
+        self._words.write_bytes(b"")  # a server adds those on the next case
         return collect(outcome, place, output, self.limits)
 
     @property
-    def _own_log(self) -> Path:
-        """File with the words of the algorithm on all cases."""
+    def _words(self) -> Path:
+        """File with the words of the algorithm on its start or the present case."""
         return self.workspace / "server.log"
 
     def _launch(self, command: str, log: IO[bytes]) -> Process:
@@ -180,7 +181,6 @@ class ProcessSession:
         self,
         process: Process,
         look: Callable[[], int | None],
-        log_begin: int,
         shown: Shown,
     ) -> Outcome:
         """Wait within the limits for a case to end; `look` waits briefly for its exit code."""
@@ -196,7 +196,7 @@ class ProcessSession:
             seconds = time.perf_counter() - begin
             if seconds > asked + ASK_S:
                 asked = seconds
-                if (share := latest(_text(self._own_log, log_begin, END_BYTES))) is not None:
+                if (share := latest(_end_of(self._words, END_BYTES))) is not None:
                     shown(share)
             if code is None and seconds > self.limits.timeout_s:
                 exceeded = self.limits.time_exceeded
@@ -205,7 +205,7 @@ class ProcessSession:
         if exceeded is not None:
             _end(process)
             code = process.returncode
-        status, message = exceeded or ending(code, _last_line(self._own_log, log_begin))
+        status, message = exceeded or ending(code, _last_line(self._words))
         return Outcome(status, seconds, peak, code, message)
 
     def _invoke(self, process: Process) -> Callable[[], int | None]:
@@ -258,16 +258,15 @@ def _end(process: Process) -> None:
         process.stdin.close()
 
 
-def _text(log: Path, begin: int, most: int) -> str:
-    """Return the last bytes of a log after a position, as text."""
+def _end_of(log: Path, most: int) -> str:
+    """Return the last bytes of a log as text."""
     with log.open("rb") as stream:
         size = stream.seek(0, os.SEEK_END)
-        stream.seek(max(begin, size - most))
+        stream.seek(max(0, size - most))
         return stream.read(most).decode("utf-8", errors="replace")
 
 
-def _last_line(log: Path, begin: int = 0) -> str:
-    """Return the last line after a position in a log that is neither empty nor a progress."""
-    text = _text(log, begin, LOG_CHARACTERS)
-    lines = (line.strip() for line in reversed(text.splitlines()))
+def _last_line(log: Path) -> str:
+    """Return the last line of a log that is neither empty nor a progress."""
+    lines = (line.strip() for line in reversed(_end_of(log, LOG_CHARACTERS).splitlines()))
     return next((line for line in lines if line and not LINE.fullmatch(line)), "")
