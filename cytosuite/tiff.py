@@ -4,15 +4,13 @@ Other readers are avoided on purpose: SimpleITK reads a tiled
 multi-page TIFF through an 8-bit colour fallback with only a warning, and never a z step.
 """
 
-import json
 import logging
-import re
 import struct
+import threading
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from logging.handlers import BufferingHandler
+from dataclasses import dataclass
 from math import isclose, prod
 from pathlib import Path
 from typing import Any
@@ -21,19 +19,32 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from cytosuite.errors import InputError
+from cytosuite.errors import InputError, last_line, plain
+from cytosuite.files import open_regular
+from cytosuite.memory import check_room
+from cytosuite.tiffcheck import (
+    check_descriptions,
+    check_directories,
+    check_pictures,
+    check_pixels,
+    part_bytes,
+)
+from cytosuite.tiffdescription import channel_names, description
 from cytosuite.tiffspacing import Stated, kind, origin, statements
-from cytosuite.volume import AXES, SPATIAL, Header, Origin, Scalar, Volume
+from cytosuite.volume import AXES, SPATIAL, Header, Origin, Scalar, Volume, scalars
 
 # Keys that describe the array itself; they are not metadata of the scene.
 GEOMETRY = {"shape", "axes", "spacing", "voxel_size_um", "unit", "resolution", "imagej", "images"}
 GEOMETRY |= {"slices", "frames", "channels", "hyperstack", "mode", "loop", "min", "max"}
 GEOMETRY |= {f"physical{sep}size{sep}{axis}" for sep in ("", "_") for axis in "xyz"}
 GEOMETRY |= {"imagejmetadata", "info", "ranges", "zunit", "yunit", "xunit"}
-UNNAMED = re.compile(r"channel[:_ \d]*", re.IGNORECASE)  # names that programs make up
+# Formats of several files, of which tifffile would open the others.
+ALONE = {"is_mmstack": False, "is_ndtiff": False}
 # The error of tifffile for a cut or altered file depends on where it was cut.
 BROKEN: tuple[type[Exception], ...] = (tifffile.TiffFileError, struct.error, zlib.error)
 BROKEN += (ValueError, OSError, EOFError, RuntimeError, LookupError, TypeError)
+# Their messages speak of the lines of a program, not of the file.
+STUMBLES = (LookupError, TypeError, AttributeError, ArithmeticError, AssertionError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +87,7 @@ def read_tiff(
     """
     with _open(path) as file:
         found = _describe(path, file, pick or {}, scene)
-        array = _pixels(file.series[scene or 0], found)
+        array = _pixels(path, file.series[scene or 0], found)
     head = found.header
     array = array.transpose(found.order).reshape(head.shape)
     return Volume(array, head.spacing, head.axes, found.metadata, found.origin)
@@ -90,14 +101,8 @@ def tiff_header(path: Path, scene: int | None = None) -> Header:
     InputError
         If the file is cut or broken, or holds a colour image.
     """
-    size = path.stat().st_size
     with _open(path) as file:
-        found = _describe(path, file, {}, scene)
-        for page in filter(None, file.series[scene or 0].pages):
-            for start, count in zip(page.dataoffsets, page.databytecounts, strict=True):
-                if start + count > size:
-                    raise ValueError(f"pixels end at byte {start + count} of {size}")
-        return found.header
+        return _describe(path, file, {}, scene).header
 
 
 def tiff_channels(path: Path, scene: int | None = None) -> list[str]:
@@ -111,27 +116,51 @@ def tiff_channels(path: Path, scene: int | None = None) -> list[str]:
         As of `read_tiff`.
     """
     with _open(path) as file:
-        return _channels(file, scene or 0)
+        return channel_names(file, scene or 0)
+
+
+class _Complaints(logging.Handler):
+    """Raise the errors that tifffile only logs, like a missing page."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.thread = threading.get_ident()
+        self.first = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Raise an error of this thread, and keep the first: tifffile may catch it."""
+        if record.thread == self.thread:
+            self.first = self.first or record.getMessage()
+            raise tifffile.TiffFileError(self.first)
 
 
 @contextmanager
 def _open(path: Path) -> Iterator[tifffile.TiffFile]:
     """Open a TIFF file; raise an `InputError` for every defect that tifffile raises or logs."""
-    logger, complaints = logging.getLogger("tifffile"), BufferingHandler(2**20)
-    complaints.setLevel(logging.ERROR)  # a missing page is no more than a line of the log
+    logger, complaints = logging.getLogger("tifffile"), _Complaints()
     propagate, logger.propagate = logger.propagate, False
     logger.addHandler(complaints)
+    reason = ""
     try:
-        # One file is one image: a series must not pull in other files which it names.
-        with tifffile.TiffFile(path, _multifile=False) as file:
-            yield file
-        reason = complaints.buffer[0].getMessage() if complaints.buffer else ""
-    except BROKEN as error:
-        reason = str(error) or repr(error)
+        with open_regular(path) as stream:
+            check_directories(stream)
+            stream.seek(0)
+            # One file is one image: a series must not pull in other files which it names.
+            with tifffile.TiffFile(stream, name=path.name, _multifile=False, **ALONE) as file:
+                check_descriptions(file)
+                yield file
+    except InputError as error:
+        raise InputError(f"{path}: {str(error).removeprefix(plain(f'{path}:')).strip()}") from None
+    except MemoryError:
+        reason = "it needs more memory than is free"
+    except STUMBLES as error:
+        reason = f"its parts contradict each other: {type(error).__name__} in tifffile"
+    except Exception as error:  # nobody knows all that a codec raises
+        reason = last_line(error)
     finally:
         logger.removeHandler(complaints)
         logger.propagate = propagate
-    if reason:
+    if reason := complaints.first or reason:
         raise InputError(f"{path}: cannot be read as TIFF, cut or broken ({reason})")
 
 
@@ -154,20 +183,29 @@ def _axes(path: Path, series: tifffile.TiffPageSeries) -> str:
     return axes
 
 
-def _pixels(series: tifffile.TiffPageSeries, found: _Described) -> NDArray[Any]:
+def _pixels(path: Path, series: tifffile.TiffPageSeries, found: _Described) -> NDArray[Any]:
     """Return the wanted part of a series, in the order of the stored axes.
 
     Only its pages are decoded where each page is a plane, and only its bytes are read where the
     pixels lie in one piece.
     """
     planes = found.stored[:-2]
-    if all(step == slice(None) for step in found.index):
+    pages = list(series.pages)
+    numbers = np.arange(prod(planes)).reshape(planes)[found.index[:-2]]
+    whole = numbers.size == prod(planes)
+    size = numbers.size * prod(found.stored[-2:]) * series.dtype.itemsize
+    if series.dataoffset is None:
+        chosen = pages if whole or len(pages) != prod(planes) else [pages[n] for n in numbers.flat]
+        check_pictures(chosen)
+        # Each of the threads that decode holds a strip or tile, packed and unpacked.
+        size += 2 * series.keyframe.maxworkers * part_bytes(series.keyframe)
+    check_room(path, size)
+    if whole:
         array: NDArray[Any] = series.asarray()
         return array.reshape(found.stored)
-    if len(series.pages) == prod(planes):
-        keys = np.arange(prod(planes)).reshape(planes)[found.index[:-2]]
-        chosen = series.parent.asarray(key=keys.ravel().tolist(), series=series)
-        return np.asarray(chosen).reshape(*keys.shape, *found.stored[-2:])
+    if len(pages) == prod(planes):
+        chosen = series.parent.asarray(key=numbers.ravel().tolist(), series=series)
+        return np.asarray(chosen).reshape(*numbers.shape, *found.stored[-2:])
     out = None if series.dataoffset is None else "memmap"
     return np.array(series.asarray(out=out).reshape(found.stored)[found.index])
 
@@ -180,8 +218,15 @@ def _describe(
     if scene is not None and not 0 <= scene < many:
         raise InputError(f"{path}: expected a scene from 0 to {many - 1}, found {scene}")
     series = file.series[scene or 0]
-    found, ours = _description(file)
+    found, ours, warnings = description(file)
     stored, whole = _layout(path, series, ours)
+    check_pixels(series)
+    if ours and stored != ours["axes"]:
+        warnings.append(
+            "its description is of another shape or other axes; the axes are its pages'"
+        )
+    if file.is_ome and series.kind != "ome":
+        warnings.append("OME-XML describes other pages or files; the axes are those of the pages")
     index = tuple(slice(pick[a], pick[a] + 1) if a in pick else slice(None) for a in stored)
     shape = tuple(1 if axis in pick else whole[i] for i, axis in enumerate(stored))
     dropped = [i for i, axis in enumerate(stored) if axis in "TC" and shape[i] == 1]
@@ -190,35 +235,46 @@ def _describe(
     stated = statements(file, found, scene or 0)
     if ours:
         found, stated = _reconciled(ours, stated)
-    sizes = {axis: size for part in stated for axis, size in part.sizes.items()}
-    metadata: dict[str, Scalar] = {
-        key: value
-        for key, value in found.items()
-        if key.lower() not in GEOMETRY and isinstance(value, str | int | float)
-    }
-    names = dict(enumerate(_channels(file, scene or 0)))
-    if "C" not in axes and (name := names.get(pick.get("C", 0))):
-        metadata.setdefault("channel", name)
-    spatial = [axis for axis in axes if axis in SPATIAL]
-    if not all(axis in sizes for axis in "YX"):
-        sizes, metadata["spacing_source"] = {}, "assumed"
-    elif not all(axis in sizes for axis in spatial):
-        # The plane's size is known, the step is not: cubic voxels are the plain guess.
-        metadata["spacing_source"] = "assumed"
-    spacing = tuple(sizes.get(axis, sizes.get("Y", 1.0)) for axis in spatial)
+    metadata, remarks = _metadata(file, found, axes, pick, scene or 0)
+    spacing = _spacing(axes, stated, metadata)
     sources = dict.fromkeys(metadata, "json" if ours else kind(file))
-    known = origin(stated, sources, metadata)
     if scene is None and many > 1:
-        lines = (*known.warnings, f"the file holds {many} images, and only the first is read")
-        known = replace(known, warnings=lines)
+        warnings.append(f"the file holds {many} images, and only the first is read")
     return _Described(
         Header(tuple(shape[i] for i in keep), np.dtype(series.dtype), spacing, axes),
         whole,
         index,
         (*keep, *dropped),
         metadata,
-        known,
+        origin(stated, sources, metadata, [*warnings, *remarks]),
     )
+
+
+def _metadata(
+    file: tifffile.TiffFile,
+    found: Mapping[str, Any],
+    axes: str,
+    pick: Mapping[str, int],
+    scene: int,
+) -> tuple[dict[str, Scalar], tuple[str, ...]]:
+    """Return metadata with the name of the channel that is read, and remarks on them."""
+    metadata, remarks = scalars({k: v for k, v in found.items() if k.lower() not in GEOMETRY})
+    names = dict(enumerate(channel_names(file, scene)))
+    if "C" not in axes and (name := names.get(pick.get("C", 0))):
+        metadata.setdefault("channel", name)
+    return metadata, remarks
+
+
+def _spacing(axes: str, stated: Sequence[Stated], metadata: dict[str, Scalar]) -> tuple[float, ...]:
+    """Return the voxel size, and note in the metadata where a part of it is a guess."""
+    sizes = {axis: size for part in stated for axis, size in part.sizes.items()}
+    spatial = [axis for axis in axes if axis in SPATIAL]
+    if not all(axis in sizes for axis in "YX"):
+        sizes, metadata["spacing_source"] = {}, "assumed"
+    elif not all(axis in sizes for axis in spatial):
+        # The plane's size is known, the step is not: cubic voxels are the plain guess.
+        metadata["spacing_source"] = "assumed"
+    return tuple(sizes.get(axis, sizes.get("Y", 1.0)) for axis in spatial)
 
 
 def _layout(
@@ -227,59 +283,17 @@ def _layout(
     """Return axes and shape as stored; ImageJ and OME leave axes of length one out."""
     shape = tuple(int(size) for size in series.shape)
     axes, own = str(ours.get("axes", "")), tuple(ours.get("shape", ()))
-    if len(own) > 1 and own[-2:] == shape[-2:] and prod(own) == prod(shape):
+    found = str(series.axes).upper()
+    same = len(own) > 1 and own[-2:] == shape[-2:] and prod(own) == prod(shape)
+    # Axes of length one have no place in ImageJ and OME; others must have the same names in both.
+    if same and (set(found) - set(AXES) or _longer(axes, own) == _longer(found, shape)):
         return axes, own
     return _axes(path, series), shape
 
 
-def _description(file: tifffile.TiffFile) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the keys and values of the first page's description, and our own JSON."""
-    imagej = dict(file.imagej_metadata or {})
-    texts = [imagej.get("Info"), *(_comments(file) if file.is_ome else ())]
-    ours = next((own for own in map(_json, texts) if _is_ours(own)), {})
-    return _json(file.pages[0].description) or imagej, ours
-
-
-def _channels(file: tifffile.TiffFile, scene: int) -> list[str]:
-    """Return the names of an image's channels in OME-XML; programs number those without one."""
-    if not file.is_ome:
-        return []
-    images = tifffile.xml2dict(file.ome_metadata or "")["OME"]["Image"]
-    image = images[scene] if isinstance(images, list) else images
-    found = image["Pixels"].get("Channel", [])
-    channels = found if isinstance(found, list) else [found]
-    names = [str(channel.get("Name", "")) for channel in channels]
-    return ["" if UNNAMED.fullmatch(name) else name for name in names]
-
-
-def _comments(file: tifffile.TiffFile) -> list[Any]:
-    """Return the texts of the comment annotations in OME-XML."""
-    notes = tifffile.xml2dict(file.ome_metadata or "")["OME"].get("StructuredAnnotations", {})
-    found = notes.get("CommentAnnotation", []) if isinstance(notes, dict) else []
-    return [note.get("Value") for note in (found if isinstance(found, list) else [found])]
-
-
-def _json(text: object) -> dict[str, Any]:
-    """Return the JSON object that a text begins with; empty where there is none."""
-    try:
-        found, _ = json.JSONDecoder().raw_decode(str(text))
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _is_ours(found: Mapping[str, Any]) -> bool:
-    """Return whether a JSON object has the axes, shape and spacing of `cytosuite.tiffwriter`."""
-    axes, shape, spacing = (found.get(key) for key in ("axes", "shape", "spacing"))
-    if not (isinstance(axes, str) and isinstance(shape, list) and isinstance(spacing, list)):
-        return False
-    spatial = sum(axis in SPATIAL for axis in axes)
-    return (
-        len(set(axes) & set(AXES)) == len(axes) == len(shape)
-        and len(spacing) == spatial
-        and all(isinstance(size, int) for size in shape)
-        and all(isinstance(s, int | float) and 0 < s < float("inf") for s in spacing)
-    )
+def _longer(axes: str, shape: Sequence[int]) -> str:
+    """Return the axes of more than one plane."""
+    return "".join(axis for axis, size in zip(axes, shape, strict=True) if size > 1)
 
 
 def _reconciled(

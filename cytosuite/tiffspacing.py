@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 
 import tifffile
 
-from cytosuite.volume import SPATIAL, Origin, Scalar
+from cytosuite.errors import plain
+from cytosuite.tiffdescription import ome_image
+from cytosuite.volume import SPATIAL, Origin, Scalar, is_size
 
 UM_PER = {"nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6, "inch": 25400.0, "in": 25400.0, "å": 1e-4}
 UM_PER |= {"nanometer": 1e-3, "millimeter": 1e3, "centimeter": 1e4, "meter": 1e6}
@@ -31,7 +33,7 @@ class Stated(NamedTuple):
     um : float
         µm per unit of the statement.
     unusable : tuple
-        Values that are no positive numbers.
+        Values that are no positive numbers, or beyond `cytosuite.volume.SIZES`.
     """
 
     source: str
@@ -62,7 +64,10 @@ def statements(file: tifffile.TiffFile, found: Mapping[str, Any], scene: int = 0
 
 
 def origin(
-    stated: Sequence[Stated], sources: Mapping[str, str], metadata: Mapping[str, Scalar]
+    stated: Sequence[Stated],
+    sources: Mapping[str, str],
+    metadata: Mapping[str, Scalar],
+    remarks: Sequence[str] = (),
 ) -> Origin:
     """Return the origin of voxel size and metadata, with remarks on values that do not fit.
 
@@ -74,11 +79,13 @@ def origin(
         Source of each key of the metadata.
     metadata : mapping
         With ``spacing_source = "assumed"`` where the voxel size is not known.
+    remarks : sequence of str
+        Further lines for the user.
     """
     own = {key: source for key, source in sources.items() if key != "spacing_source"}
     used = next((part.source for part in reversed(stated) if "X" in part.sizes), "assumed")
     warnings = [
-        f"a voxel size of {value} ({part.source}) is no positive number and does not count"
+        f"a voxel size of {plain(str(value), 40)} ({part.source}) {_flaw(value)} and does not count"
         for part in stated
         for value in part.unusable
     ]
@@ -89,10 +96,16 @@ def origin(
         for part in stated
         if any(abs(log(size / sizes[axis])) > AGREEMENT for axis, size in part.sizes.items())
     ]
+    lines = (*warnings, *remarks)
     if metadata.get("spacing_source") == "assumed":
-        return Origin(own | {"spacing": "assumed"}, warnings=tuple(warnings))
+        return Origin(own | {"spacing": "assumed"}, warnings=lines)
     um = next(part.um for part in reversed(stated) if "X" in part.sizes)
-    return Origin(own | {"spacing": used}, UNITS.get(um, "um"), tuple(warnings))
+    return Origin(own | {"spacing": used}, UNITS.get(um, "um"), lines)
+
+
+def _flaw(value: object) -> str:
+    """Return the reason why a value is no edge of a voxel."""
+    return "is no positive number" if _positive(value) is None else "is beyond all images"
 
 
 def _text(sizes: Mapping[str, float]) -> str:
@@ -109,7 +122,7 @@ def _by_resolution(file: tifffile.TiffFile, found: Mapping[str, Any]) -> Stated:
     """
     tags, imagej = file.pages[0].tags, file.imagej_metadata
     given = {axis: getattr(tags.get(f"{axis}Resolution"), "value", (0, 0)) for axis in "YX"}
-    dots = {axis: n[0] / n[1] for axis, n in given.items() if min(n) > 0}
+    dots = {axis: _ratio(value) for axis, value in given.items() if _ratio(value) > 0}
     unit = _resolution_unit(file)
     um = {INCH: UM_PER["inch"], CENTIMETER: UM_PER["cm"]}.get(unit)
     if imagej and "unit" in found and unit != CENTIMETER:
@@ -117,28 +130,37 @@ def _by_resolution(file: tifffile.TiffFile, found: Mapping[str, Any]) -> Stated:
     elif unit == INCH and not imagej and any(n <= DOTS_PER_INCH for n in dots.values()):
         um = None  # programs write 72 or 96 dots per inch for "not known"
     source = "imagej" if imagej else "tiff"
-    return Stated(source, {}) if um is None else Stated(source, {a: um / dots[a] for a in dots}, um)
+    if um is None:
+        return Stated(source, {})
+    sizes = {axis: um / n for axis, n in dots.items()}
+    unusable = {str(size): size for size in sizes.values() if not is_size(size)}
+    return Stated(source, {a: n for a, n in sizes.items() if is_size(n)}, um, tuple(unusable))
+
+
+def _ratio(value: object) -> float:
+    """Return the value of a rational tag; 0 for 0/0, n/0 and whatever is no rational."""
+    pair = value if isinstance(value, tuple) and len(value) == 2 else (0, 0)
+    numbers = all(isinstance(part, int) and part > 0 for part in pair)
+    return float(pair[0] / pair[1]) if numbers else 0.0
 
 
 def _resolution_unit(file: tifffile.TiffFile) -> int:
     """Return the value of the tag ResolutionUnit; 1, no unit, without it."""
-    return int(getattr(file.pages[0].tags.get("ResolutionUnit"), "value", 1))
+    value = getattr(file.pages[0].tags.get("ResolutionUnit"), "value", 1)
+    return int(value) if isinstance(value, int) else 1
 
 
 def _by_ome(file: tifffile.TiffFile, scene: int) -> Stated:
     """Return the voxel size in an OME-XML description."""
-    if not file.is_ome or not file.ome_metadata:
-        return Stated("ome", {})
-    image = tifffile.xml2dict(file.ome_metadata)["OME"]["Image"]
-    pixels = (image[scene] if isinstance(image, list) else image)["Pixels"]
+    pixels = ome_image(file, scene)
     sizes, um, unusable = {}, 1.0, {}
     for axis in SPATIAL:
         value = pixels.get(f"PhysicalSize{axis}")
         size = _positive(value)
         unit = UM_PER.get(str(pixels.get(f"PhysicalSize{axis}Unit", "µm")).lower())
-        if size is not None and unit is not None:
+        if size is not None and unit is not None and is_size(size * unit):
             sizes[axis], um = size * unit, unit
-        elif value is not None and size is None:
+        elif value is not None and (size is None or unit is not None):
             unusable[str(value)] = value
     return Stated("ome", sizes, um, tuple(unusable))
 
@@ -161,7 +183,8 @@ def _by_description(file: tifffile.TiffFile, found: Mapping[str, Any]) -> Stated
     sizes = {axis: size * unit for axis, size in numbers.items() if size is not None}
     if "Z" in sizes and "zunit" in lower:
         sizes["Z"] *= UM_PER.get(str(lower["zunit"]).lower(), unit) / unit
-    unusable = {str(v): v for v in values.values() if v is not None and _positive(v) is None}
+    sizes = {axis: size for axis, size in sizes.items() if is_size(size)}
+    unusable = {str(v): v for a, v in values.items() if v is not None and a not in sizes}
     return Stated(kind(file), sizes, unit, tuple(unusable))
 
 
@@ -169,6 +192,6 @@ def _positive(value: object) -> float | None:
     """Return a positive finite number, or None for anything else."""
     try:
         number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return number if isfinite(number) and number > 0 else None

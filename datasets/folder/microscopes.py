@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from cytosuite.datasets.folder.part import Part
 from cytosuite.errors import InputError, last_line
-from cytosuite.tiff import BROKEN, UNNAMED
+from cytosuite.tiff import BROKEN
+from cytosuite.tiffdescription import UNNAMED
 from cytosuite.volume import SPATIAL, Origin, Scalar, Volume
 
 MODULES = {

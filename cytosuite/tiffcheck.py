@@ -1,0 +1,263 @@
+"""Properties of a TIFF that must hold before tifffile follows its numbers.
+
+All raise a ``ValueError`` with the reason; `cytosuite.tiff` makes one line of it.
+"""
+
+import json
+import os
+import struct
+from collections.abc import Iterable, Mapping
+from io import BytesIO
+from math import prod
+from typing import Any, BinaryIO
+from xml.etree import ElementTree
+
+import tifffile
+from PIL import Image
+
+from cytosuite.volume import KINDS
+
+# Larger numbers than in any image of a microscope; each costs memory before a pixel is read.
+PAGES = 2**17
+PLANES = 2**20  # of all images in OME-XML
+XML_BYTES = 2**25
+SHARED = 2**26  # bytes of values that directories may have in common
+TYPE_BYTES = (0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8)  # by the type of a tag
+SUB_DIRECTORIES = 330  # the tag
+# Codecs whose output has the size that is asked for, not one that the data name themselves.
+BOUNDED = {1, 2, 3, 4, 5, 8, 32773, 32946, 34925, 34926, 50000, 50013}
+JPEG = {6, 7, 33007, 34892}
+PICTURES = {33003, 33004, 33005, 34712, 34927, 34933, 50001}  # JPEG 2000, WebP, PNG
+COUNTS = ("SizeX", "SizeY", "SizeZ", "SizeC", "SizeT")
+STARTS = ("FirstZ", "FirstC", "FirstT", "IFD", "PlaneCount", "NumPlanes")
+
+
+def check_directories(stream: BinaryIO) -> None:
+    """Refuse directories that form a loop, overlap, or point outside of the file.
+
+    Parameters
+    ----------
+    stream : binary file
+        TIFF or BigTIFF. What is none is left to tifffile.
+    """
+    size = os.fstat(stream.fileno()).st_size
+    stream.seek(0)
+    mark = stream.read(16).ljust(16, b"\0")
+    order = {b"II": "<", b"EP": "<", b"MM": ">"}.get(mark[:2], "<")
+    big = struct.unpack(f"{order}H", mark[2:4]) == (43,)
+    count, entry, pointer = ("Q", "HHQ8s", "Q") if big else ("H", "HHI4s", "I")
+    (first,) = struct.unpack_from(order + pointer, mark, 8 if big else 4)
+    layout = (f"{order}{count}", f"{order}{entry}", f"{order}{pointer}")
+    seen: set[int] = set()
+    budget, pending = size + SHARED, [(first, True)]
+    while pending:
+        start, chained = pending.pop()
+        if start == 0 or start >= size:
+            continue
+        if start in seen:
+            raise ValueError(f"two directories at byte {start}: they form a loop")
+        seen.add(start)
+        if len(seen) > PAGES:
+            raise ValueError(f"more than {PAGES} directories")
+        stream.seek(start)
+        following, subs, used = _directory(stream, layout, size)
+        budget -= used
+        if budget < 0:
+            raise ValueError("directories that are larger than the file: they overlap")
+        pending += [(sub, False) for sub in subs]
+        pending += [(following, True)] if chained else []
+
+
+def _directory(
+    stream: BinaryIO, layout: tuple[str, str, str], size: int
+) -> tuple[int, list[int], int]:
+    """Return the next directory, the ones below and the bytes of a directory with its values."""
+    count, entry, pointer = map(struct.Struct, layout)
+    (entries,) = _unpacked(count, stream)
+    if entries > 4096:
+        raise ValueError(f"a directory of {entries} entries at byte {stream.tell() - count.size}")
+    body = stream.read(entries * entry.size)
+    if len(body) < entries * entry.size:
+        raise ValueError(f"a directory of {entries} entries that ends after {len(body)} bytes")
+    following = int.from_bytes(
+        stream.read(pointer.size), "big" if layout[0][0] == ">" else "little"
+    )
+    used, subs = len(body), []
+    for code, kind, length, value in entry.iter_unpack(body):
+        width = TYPE_BYTES[kind] if kind < len(TYPE_BYTES) else 0
+        if length * width > size:
+            raise ValueError(f"tag {code} has {length} values, more than the file can hold")
+        used += length * width
+        if code == SUB_DIRECTORIES and width in (4, 8):
+            subs += _offsets(stream, layout[0][0], length, width, value)
+    return following, subs, used
+
+
+def _unpacked(form: struct.Struct, stream: BinaryIO) -> tuple[Any, ...]:
+    """Return numbers at the place of a stream."""
+    data = stream.read(form.size)
+    if len(data) < form.size:
+        raise ValueError(f"a directory that ends after {len(data)} bytes")
+    return form.unpack(data)
+
+
+def _offsets(stream: BinaryIO, order: str, length: int, width: int, value: bytes) -> list[int]:
+    """Return the values of a tag that names directories."""
+    letter = {4: "I", 8: "Q"}[width]
+    data = value
+    if length * width > len(value):
+        stream.seek(struct.unpack(order + {4: "I", 8: "Q"}[len(value)], value)[0])
+        data = stream.read(length * width)
+    whole = min(len(data) // width, length)
+    return list(struct.unpack_from(f"{order}{whole}{letter}", data))
+
+
+def check_descriptions(file: tifffile.TiffFile) -> None:
+    """Refuse descriptions with shapes that are none, or that would fill the memory.
+
+    Parameters
+    ----------
+    file : TiffFile
+        Of which no series was asked for.
+    """
+    if len(file.pages) == 0:
+        raise ValueError("no image in it")
+    page = file.pages.first
+    if file.is_ome:
+        _check_ome(file.ome_metadata or "", len(file.pages))
+    if page.shaped_description and page.shaped_description.startswith("{"):
+        found = json.loads(page.shaped_description)
+        shape, axes = found.get("shape"), found.get("axes", "")
+        if not isinstance(shape, list) or not all(map(_is_count, shape)):
+            raise ValueError(f"the description has the shape {_short(shape)}")
+        if not isinstance(axes, str):
+            raise ValueError(f"the description has the axes {_short(axes)}")
+    for key in ("images", "frames", "slices", "channels"):
+        value = (file.imagej_metadata or {}).get(key, 1)
+        if not _is_count(value):
+            raise ValueError(f"the text of ImageJ has {_short(value)} {key}")
+
+
+def _is_count(value: object) -> bool:
+    """Return whether a value is the length of an axis."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**48
+
+
+def _short(value: object) -> str:
+    """Return the beginning of a value for a message."""
+    return repr(value)[:60]
+
+
+def _check_ome(xml: str, pages: int) -> None:
+    """Refuse OME-XML that is none, describes no image, or more planes than files have."""
+    if len(xml) > XML_BYTES:
+        raise ValueError(f"OME-XML of {len(xml)} characters, more than {XML_BYTES}")
+    if "<!DOCTYPE" in xml or "<!ENTITY" in xml:
+        raise ValueError("OME-XML with a document type, of which it has none")
+    try:
+        tree = ElementTree.fromstring(xml)
+    except ElementTree.ParseError as error:
+        raise ValueError(f"OME-XML is altered: {error}") from None
+    elements = [(element.tag.rpartition("}")[2], element.attrib) for element in tree.iter()]
+    planes = 0
+    for name, values in elements:
+        if name == "Pixels":
+            planes += prod([_count(values, size, 1) for size in COUNTS][2:])
+            if sorted(order := values.get("DimensionOrder", "")) != sorted("XYZCT"):
+                raise ValueError(f"OME-XML has the DimensionOrder {_short(order)}")
+        elif name == "TiffData":
+            found = {key: _count(values, key, 0) for key in STARTS if key in values}
+            whole = 1 if "IFD" in found else pages
+            planes += found.get("PlaneCount", found.get("NumPlanes", whole))
+        elif name[:-1].endswith("Along"):
+            raise ValueError(f"OME-XML divides an axis ({name}); only the axes TCZYX are read")
+        if planes > PLANES:
+            raise ValueError(f"OME-XML of more than {PLANES} planes")
+    if not any(name == "Pixels" for name, _ in elements):
+        raise ValueError("OME-XML describes no image")
+
+
+def _count(values: Mapping[str, str], key: str, smallest: int) -> int:
+    """Return an integer among the attributes of an element."""
+    text = values.get(key, "none")
+    if not (text.isascii() and text.isdecimal() and len(text) < 16 and int(text) >= smallest):
+        raise ValueError(f"OME-XML has the {key} {_short(text)}")
+    return int(text)
+
+
+def check_pixels(series: tifffile.TiffPageSeries) -> None:
+    """Refuse a series with missing, overlong or unknown parts, or of numbers that are none.
+
+    Parameters
+    ----------
+    series : TiffPageSeries
+        No pixel is read.
+    """
+    page, size = series.keyframe, series.parent.filehandle.size
+    if series.dtype is None or series.dtype.kind not in KINDS:
+        form, bits = page.sampleformat, page.bitspersample
+        raise ValueError(f"numbers of SampleFormat {form} with {_short(bits)} bits are not read")
+    if prod(series.shape) == 0 or prod(page.shape) == 0:
+        raise ValueError(f"no pixel in the shape {tuple(series.shape)}")
+    if page.compression not in BOUNDED | JPEG | PICTURES or page.jpegheader is not None:
+        raise ValueError(
+            f"pixels packed as {_name(page.compression)} are not read; save them with zlib or LZW"
+        )
+    if series.dataoffset is not None:
+        end = series.dataoffset + prod(series.shape) * series.dtype.itemsize
+        if end > size:
+            raise ValueError(f"pixels end at byte {end} of {size}")
+        return
+    missing = sum(part is None for part in series.pages)
+    if missing:
+        raise ValueError(f"{missing} of {len(series.pages)} planes are missing")
+    if len(series.pages) * prod(page.shape) != prod(series.shape):
+        raise ValueError(
+            f"{len(series.pages)} pages of shape {page.shape} for the shape {tuple(series.shape)}"
+        )
+    parts = prod(page.chunked)
+    for number, part in enumerate(series.pages):
+        if not len(part.dataoffsets) == len(part.databytecounts) == parts:
+            raise ValueError(f"page {number} has {len(part.dataoffsets)} parts, not {parts}")
+        for start, count in zip(part.dataoffsets, part.databytecounts, strict=True):
+            if start + count > size:
+                raise ValueError(f"pixels end at byte {start + count} of {size}")
+
+
+def part_bytes(page: tifffile.TiffPage) -> int:
+    """Return the size in memory of a strip or tile."""
+    return int(prod(page.chunks) * page.dtype.itemsize)
+
+
+def check_pictures(pages: Iterable[tifffile.TiffPage | tifffile.TiffFrame]) -> None:
+    """Refuse strips and tiles that are pictures of their own and larger than they should be.
+
+    Parameters
+    ----------
+    pages : iterable
+        Pages with one keyframe. The beginning of each picture is read.
+    """
+    for page in pages:
+        key, stream = page.keyframe, page.parent.filehandle
+        if key.compression in BOUNDED:
+            return
+        for start, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+            stream.seek(start)
+            data = stream.read(count)
+            if key.compression in JPEG:
+                _, height, width, _ = tifffile.tifffile.jpeg_shape(data)
+            else:
+                with Image.open(BytesIO(data)) as picture:
+                    width, height = picture.size
+            if height * width > prod(key.chunks):
+                raise ValueError(
+                    f"a strip or tile of {prod(key.chunks)} pixels that holds {height} x {width}"
+                )
+
+
+def _name(compression: int) -> str:
+    """Return the name of a codec."""
+    try:
+        return str(tifffile.COMPRESSION(compression).name)
+    except ValueError:
+        return f"codec {compression}"
