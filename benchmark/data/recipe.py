@@ -27,7 +27,10 @@ from cytosuite.tasks import LABELS
 # The modules that decide the bytes on disk.
 WRITERS = tuple(
     PACKAGE / f"{name}.py"
-    for name in ("formats", "interface", "metadata", "spacing", "tiff", "tiffspacing", "tiffwriter")
+    for name in (
+        *("formats", "hdf5", "interface", "metadata", "metaimage", "picture", "spacing"),
+        *("tiff", "tiffspacing", "tiffwriter", "volume"),
+    )
 )
 
 

@@ -1,6 +1,8 @@
 """Find the images of a user's folder, and the labels and further files that belong to them."""
 
+import os
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Collection as Names
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,11 +11,12 @@ from pathlib import Path
 
 from cytosuite.datasets.folder.conditions import FILE, read_conditions
 from cytosuite.datasets.folder.entries import Entries, case_name, entries, summary
-from cytosuite.errors import InputError
+from cytosuite.errors import InputError, plain
 from cytosuite.formats import READERS
 from cytosuite.tasks import IMAGE, LABELS, TASKS, Socket
 from cytosuite.volume import Scalar
 
+PLANE = re.compile(r"man_seg_(\d+)_.*\.tif")
 FRAME = re.compile(r"t(\d{3,})\.tiff?", re.IGNORECASE)
 SOCKETS: Mapping[str, Socket] = {
     socket.slug: socket for task in TASKS.values() for socket in (*task.inputs, *task.outputs)
@@ -96,10 +99,14 @@ def collect(folder: Path, task: str | None = None, *, recursive: bool = False) -
         If there is no folder or no image in it, two images would have the same name, there are
         labels but none belongs to an image, or the conditions are no table of these images.
     """
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder")
-    found, table = _found(folder, task, recursive), folder / FILE
-    if not table.is_file():
+    try:
+        if not folder.is_dir():
+            raise InputError(f"{folder}: no such folder")
+        found, table = _found(folder, task, recursive), folder / FILE
+    except OSError as error:
+        place = error.filename or folder
+        raise InputError(f"{place}: cannot be read ({os.strerror(error.errno or 0)})") from None
+    if not os.path.lexists(table):
         return found
     rows = read_conditions(table, _names(found.items))
     items = (
@@ -222,9 +229,9 @@ def _files(
 ) -> dict[str, Path]:
     """Return the files of a socket's folder by key; what cannot be read joins the skipped."""
     if SOCKETS[slug].kind == "json":
-        pattern = "**/*.json" if recursive else "*.json"
-        paths = sorted(room.glob(pattern))
-        return {path.relative_to(room).with_suffix("").as_posix(): path for path in paths}
+        paths = sorted(room.glob("**/*.json" if recursive else "*.json"))
+        names = (path.relative_to(room).with_suffix("").as_posix() for path in paths)
+        return {unicodedata.normalize("NFC", n): path for n, path in zip(names, paths, strict=True)}
     found = entries(room, recursive=recursive)
     skipped |= {f"{room.name}/{name}": reason for name, reason in found.skipped.items()}
     return found.images
@@ -239,7 +246,8 @@ def _notes(items: Iterable[Item], slug: str, orphans: Sequence[str]) -> list[str
         scored = " and are not scored" if slug in OUTPUTS else ""
         notes.append(f"{has.count(False)} of {len(has)} images have no {nouns}{scored}.")
     if orphans:
-        notes.append(f"{len(orphans)} {noun} files have no image (first: {orphans[0]}).")
+        first = plain(orphans[0])
+        notes.append(f"{len(orphans)} {noun} files have no image (first: {first}).")
     return notes
 
 
@@ -252,13 +260,14 @@ def _sequences(sequences: Sequence[Path]) -> Collection:
         truth = sequence.with_name(f"{sequence.name}_GT") / "SEG"
         own: Mapping[str, Scalar] = {"sequence": sequence.name} if len(sequences) > 1 else {}
         found = entries(sequence)
+        planes = {match[1] for path in truth.glob("*") if (match := PLANE.match(path.name))}
         skipped |= {f"{sequence.name}/{name}": why for name, why in found.skipped.items()}
         for path in found.images.values():
             match = FRAME.fullmatch(path.name)
             if match is None:
                 raise InputError(f"{path}: expected frames named t000.tif, t001.tif, ...")
             whole = truth / f"man_seg{match[1]}.tif"
-            sliced += any(truth.glob(f"man_seg_{match[1]}_*.tif")) and not whole.is_file()
+            sliced += match[1] in planes and not whole.is_file()
             name = f"{sequence.name}_{path.stem}"
             files = {LABELS.slug: whole} if whole.is_file() else {}
             items.append(Item(name, path, files, own))

@@ -2,10 +2,12 @@
 
 import csv
 from collections.abc import Collection, Mapping
+from io import StringIO
 from math import isfinite
 from pathlib import Path
 
 from cytosuite.errors import InputError
+from cytosuite.files import read_text
 from cytosuite.volume import Scalar
 
 FILE = "conditions.csv"
@@ -35,8 +37,8 @@ def read_conditions(path: Path, cases: Mapping[str, str]) -> dict[str, dict[str,
         If the file is no such table, or a row names no image or one that has a row already.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            head, *rows = [row for row in csv.reader(stream, strict=True) if any(row)] or [[]]
+        lines = StringIO(read_text(path), newline="")
+        head, *rows = [row for row in csv.reader(lines, strict=True) if any(row)] or [[]]
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: expected a table with commas in UTF-8, found {error}") from None
     columns = [column.strip() for column in head]

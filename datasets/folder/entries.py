@@ -4,16 +4,18 @@ import re
 import unicodedata
 from collections.abc import Collection as Names
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from cytosuite.datasets.folder.microscopes import EXTRA, MODULES, needs_extra
-from cytosuite.errors import InputError
+from cytosuite.errors import InputError, plain
 from cytosuite.formats import READERS
 
 # Kinds of images that nobody reads here, so that a line can say more than "no image".
 FOREIGN = {".ims", ".lsm", ".oib", ".oif", ".vsi", ".dv", ".stk", ".nrrd", ".nii", ".svs", ".zvi"}
-UNSAFE = re.compile(r'[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029/\\:*?"<>|]+')
+UNSAFE = re.compile(r'[\0/\\:*?"<>|]+')
 LONGEST = 180  # bytes of a case's name: files are called by it, with endings
+DEEPEST = 64  # folders in each other
 SHOWN = 3  # entries named for each reason
 
 
@@ -51,24 +53,38 @@ def entries(folder: Path, known: Names[str] = (), *, recursive: bool = False) ->
     InputError
         If two images have one key: ``a.tif`` and ``a.tiff``.
     """
+    return _entries(folder, known, recursive, (folder.resolve(),))
+
+
+def _entries(folder: Path, known: Names[str], recursive: bool, above: tuple[Path, ...]) -> Entries:
+    """Return what is in a folder; `above` are it and the folders around it, links resolved."""
     images: dict[str, Path] = {}
     skipped: dict[str, str] = {}
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.name in known:
             continue
-        if recursive and is_folder(path):
-            below = entries(path, recursive=True)
-            images |= {f"{path.name}/{key}": image for key, image in below.images.items()}
-            skipped |= {f"{path.name}/{name}": reason for name, reason in below.skipped.items()}
-        elif (reason := _reason(path)) is not None:
+        reason = _reason(path, recursive, above)
+        if reason is not None:
             skipped[f"{path.name}/" if path.is_dir() else path.name] = reason
+        elif is_folder(path):
+            start = unicodedata.normalize("NFC", path.name)
+            below = _entries(path, (), recursive, (*above, path.resolve()))
+            images |= {f"{start}/{key}": image for key, image in below.images.items()}
+            skipped |= {f"{path.name}/{name}": reason for name, reason in below.skipped.items()}
         else:
             first = images.setdefault(key_of(path), path)
             if first != path:
                 raise InputError(
-                    f"{folder}: images need different names, found {first.name} and {path.name}"
+                    f"{folder}: images need different names, found {_both(first, path)}"
                 )
     return Entries(images, skipped)
+
+
+def _both(first: Path, second: Path) -> str:
+    """Return two names, with escapes where they look alike."""
+    names = [first.name, second.name]
+    alike = len({unicodedata.normalize("NFC", name) for name in names}) == 1
+    return " and ".join(map(ascii, names) if alike else names)
 
 
 def is_folder(path: Path) -> bool:
@@ -83,7 +99,7 @@ def key_of(path: Path) -> str:
 
 
 def case_name(key: str) -> str:
-    """Return the name of a case: as the user wrote it, but for what a file name cannot hold.
+    r"""Return the name of a case: as the user wrote it, but for what a file name cannot hold.
 
     Parameters
     ----------
@@ -93,23 +109,37 @@ def case_name(key: str) -> str:
     Returns
     -------
     str
-        Separators of paths, control characters and ``:*?"<>|`` are ``_``; no dot at either end;
-        at most 180 bytes.
+        Separators of paths, ``:*?"<>|`` and all that cannot be printed are ``_``, bytes that are
+        no UTF-8 ``%`` and two digits; no dot at either end. A name of more than 180 bytes is cut
+        and ends in eight digits that tell it from others with the same beginning.
 
     Examples
     --------
-    >>> case_name("größe µ"), case_name("day 1/a:b")
-    ('größe µ', 'day 1_a_b')
+    >>> case_name("größe µ"), case_name("day 1/a:b"), case_name("\udcba\udccb")
+    ('größe µ', 'day 1_a_b', '%BA%CB')
     """
-    name = UNSAFE.sub("_", unicodedata.normalize("NFC", key)).strip(". ")
-    return name.encode()[:LONGEST].decode(errors="ignore").strip(". ") or "image"
+    letters = "".join(map(_letter, unicodedata.normalize("NFC", key)))
+    name = UNSAFE.sub("_", letters).strip(". ")
+    if len(content := name.encode()) > LONGEST:
+        mark = "~" + sha256(key.encode(errors="surrogatepass")).hexdigest()[:8]
+        name = content[: LONGEST - len(mark)].decode(errors="ignore") + mark
+    return name or "image"
+
+
+def _letter(letter: str) -> str:
+    """Return what stands for a letter in the name of a case."""
+    if "\udc80" <= letter <= "\udcff":  # Python's sign for a byte that is no UTF-8
+        return f"%{ord(letter) & 0xFF:02X}"
+    if letter.isprintable():
+        return letter
+    return " " if unicodedata.category(letter) == "Zs" else "\0"
 
 
 def summary(skipped: dict[str, str]) -> str:
     """Return entries and reasons as the end of a sentence: ``skipped 2: a.txt (no image), ...``."""
     reasons: dict[str, list[str]] = {}
     for name, reason in skipped.items():
-        reasons.setdefault(reason, []).append(name)
+        reasons.setdefault(reason, []).append(plain(name))
     parts = []
     for reason, names in reasons.items():
         more = [f"{len(names) - SHOWN} more"] if len(names) > SHOWN else []
@@ -117,11 +147,15 @@ def summary(skipped: dict[str, str]) -> str:
     return f"skipped {len(skipped)}: {', '.join(parts)}" if skipped else ""
 
 
-def _reason(path: Path) -> str | None:
-    """Return why an entry is no image that can be read; None if it can."""
+def _reason(path: Path, recursive: bool, above: tuple[Path, ...]) -> str | None:
+    """Return why an entry is neither an image nor a folder to look into; None if it is one."""
     suffix = path.suffix.lower()
     if is_folder(path):
-        return "a folder: --recursive"
+        if not recursive:
+            return "a folder: --recursive"
+        if path.resolve() in above:
+            return "a link to a folder around it"
+        return f"more than {DEEPEST} folders in each other" if len(above) > DEEPEST else None
     if needs_extra(path):
         return f"needs {EXTRA}"
     if suffix in MODULES or (suffix in READERS and path.is_file()):

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cytosuite.errors import InputError
-from cytosuite.formats import HEADERS, READERS, header, read
-from cytosuite.tiff import read_tiff, tiff_channels
+from cytosuite.formats import HEADERS, READERS, channels, header, read
 from cytosuite.volume import Volume
 
 
@@ -84,13 +83,13 @@ def read_part(path: Path, part: Part) -> Volume:
         wanted.
     """
     whole: Volume | None = None
-    if path.is_file() and READERS.get(path.suffix.lower()) in HEADERS:
+    if READERS.get(path.suffix.lower()) in HEADERS:
         head = header(path, part.scene)
         sizes = dict(zip(head.axes, head.shape, strict=True))
     else:
         whole = read(path)
         sizes = dict(zip(whole.axes, whole.shape, strict=True))
-    names = tiff_channels(path, part.scene) if READERS[path.suffix.lower()] is read_tiff else []
+    names = channels(path, part.scene)
     count = sizes.get("C", 1)
     channel = part.channel_of(path, names if len(names) == count else [""] * count)
     pick = {"C": channel, "T": part.frame_of(path, sizes.get("T", 1))}

@@ -1,3 +1,4 @@
+import os
 import re
 
 import numpy as np
@@ -109,12 +110,70 @@ def test_names_are_kept(tmp_path):
         ("a\\b/c", "a_b_c"),
         ("..", "image"),
         ("gro\u0308ße", "größe"),
-        ("bad\udcff", "bad_"),
-        ("µ" * 200, "µ" * 90),
+        ("bad\udcff", "bad%FF"),
+        ("a\u202eb\ud800\u200bc", "a_b_c"),
+        ("a\u3000b\u00a0c", "a b c"),
+        ("µ" * 200, "µ" * 85 + "~1edc4885"),
     ],
 )
 def test_a_name_holds_no_more_than_a_file_name_can(written, name):
     assert case_name(written) == name
+
+
+def test_names_in_another_encoding_stay_apart(tmp_path):
+    image = _touch(tmp_path, "a.tif") / "a.tif"
+    for name in ("ä.tif", "ö.tif"):
+        (tmp_path / os.fsdecode(name.encode("latin-1"))).hardlink_to(image)
+    image.rename(tmp_path / os.fsdecode(b"\xff.txt"))
+    found = collect(tmp_path)
+    assert [item.name for item in found.items] == ["%E4", "%F6"]
+    assert found.count == "2 images; skipped 1: \\udcff.txt (no image)"
+
+
+def test_long_names_with_the_same_beginning_stay_apart(tmp_path):
+    start = "a" * 240
+    _touch(tmp_path, f"images/{start}_1.tif", f"images/{start}_2.tif", f"labels/{start}_2.tif")
+    first, second = collect(tmp_path).items
+    assert first.name != second.name
+    assert len(first.name) == len(second.name) == 180
+    assert not first.files
+    assert second.files["instance-labels"].name == f"{start}_2.tif"
+
+
+def test_links_in_a_circle_are_followed_once(tmp_path):
+    _touch(tmp_path, "images/a.tif", "images/x/b.tif", "images/y/c.tif")
+    for name, target in (("x/up", ".."), ("x/other", "../y"), ("y/other", "../x")):
+        (tmp_path / "images" / name).symlink_to(target)
+    found = collect(tmp_path, recursive=True)
+    names = ["a", "x_b", "x_other_c", "y_c", "y_other_b"]
+    assert sorted(item.name for item in found.items) == names
+    assert set(found.skipped.values()) == {"a link to a folder around it"}
+
+
+def test_folders_in_each_other_have_an_end(tmp_path):
+    _touch(tmp_path, "a.tif", "/".join(["deep"] * 70) + "/b.tif")
+    found = collect(tmp_path, recursive=True)
+    assert len(found.items) == 1
+    assert list(found.skipped.values()) == ["more than 64 folders in each other"]
+
+
+def test_what_only_looks_like_a_file_is_skipped(tmp_path):
+    _touch(tmp_path, "a.tif", "folder.tif/b.tif")
+    os.mkfifo(tmp_path / "pipe.tif")
+    (tmp_path / "gone.tif").symlink_to("nowhere.tif")
+    assert collect(tmp_path).skipped == {
+        "folder.tif/": "a folder: --recursive",
+        "gone.tif": "no image",
+        "pipe.tif": "no image",
+    }
+
+
+def test_a_json_finds_a_name_in_another_spelling_of_its_letters(tmp_path):
+    _touch(tmp_path, "images/o\u0308/gr\u00f6\u00dfe.tif")
+    path = tmp_path / "acquisition-metadata" / "\u00f6" / "gro\u0308\u00dfe.json"
+    path.parent.mkdir(parents=True)
+    path.touch()
+    assert collect(tmp_path, recursive=True).items[0].files["acquisition-metadata"] == path
 
 
 def test_two_files_are_never_one_case(tmp_path):
@@ -268,6 +327,27 @@ def _twins(folder):
     return _touch(folder, "images/a.tif", "images/a.tiff")
 
 
+def _spellings(folder):
+    """images: images need different names, found 'gro\\u0308\\xdfe.tif' and 'gr\\xf6\\xdfe.tif'"""
+    return _touch(folder, "images/gr\u00f6\u00dfe.tif", "images/gro\u0308\u00dfe.tif")
+
+
+def _capitals(folder):
+    """images: images need different names, found A.tif and a.tif"""
+    return _touch(folder, "images/a.tif", "images/A.tif")
+
+
+def _no_folder_but_a_name(folder):
+    """: cannot be read (File name too long)"""
+    return folder / ("a" * 300)
+
+
+def _table_that_is_a_pipe(folder):
+    """conditions.csv: expected a file, found a folder, a pipe or a device"""
+    os.mkfifo(folder / "conditions.csv")
+    return _touch(folder, "a.tif")
+
+
 def _strangers(folder):
     """labels: no file is named like an image; expected for example a.tif, found mask_a.tif"""
     return _touch(folder, "images/a.tif", "labels/mask_a.tif")
@@ -302,6 +382,10 @@ def _no_frames(folder):
         _empty,
         _no_images,
         _twins,
+        _spellings,
+        _capitals,
+        _no_folder_but_a_name,
+        _table_that_is_a_pipe,
         _strangers,
         _other_sockets,
         _other_frames,
