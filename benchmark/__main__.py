@@ -1,199 +1,23 @@
-"""The command line: ``cytosuite``, or ``python -m cytosuite.benchmark``."""
+"""The program ``cytosuite``, or ``python -m cytosuite.benchmark``: it ends as promised."""
 
 import os
-import sys
-from functools import partial
-from typing import Annotated, Literal
 
-import typer
-
-from cytosuite import __version__
-from cytosuite.benchmark.catalog import CACHE, CHECKOUT
-from cytosuite.benchmark.commands import making
-from cytosuite.benchmark.commands.console import console, names
-from cytosuite.benchmark.commands.options import (
-    AUTO,
-    ApplyOptions,
-    BenchmarkOptions,
-    ScoreOptions,
-    SimulateOptions,
-    TableOptions,
-    TrainOptions,
-    takes,
-)
 from cytosuite.ending import end
-from cytosuite.errors import InputError
-
-app = typer.Typer(name="cytosuite", pretty_exceptions_enable=False)
-
-
-def _show_version(wanted: bool) -> None:
-    """Print the version and end the program, if that is wanted."""
-    if wanted:
-        typer.echo(__version__)
-        raise typer.Exit
-
-
-Device = Annotated[Literal["cpu", "cuda"], typer.Option(envvar="DEVICE", help="Which torch.")]
-BaseImage = Annotated[
-    str | None, typer.Option(envvar="BASE_IMAGE", help="Image with Python 3.11 to build upon.")
-]
-
-
-@app.callback()
-def common_options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")
-    ] = False,
-) -> None:
-    """Benchmark containerized algorithms on synthetic and real microscopy."""
-
-
-@app.command("benchmark")
-@takes(BenchmarkOptions)
-def benchmark_command(options: BenchmarkOptions) -> None:
-    """Generate or read a dataset, run the algorithms on it, score them and write a report."""
-    from cytosuite.benchmark.commands.benchmark import benchmark
-
-    raise typer.Exit(benchmark(options, console(stderr=options.stdout_is_data)))
-
-
-@app.command("apply")
-@takes(ApplyOptions)
-def apply_command(options: ApplyOptions) -> None:
-    """Run an algorithm on images: outputs as TIFF, with a record and a picture of each."""
-    _apply(options)
-
-
-@app.command("segment")
-@takes(ApplyOptions)
-def segment_command(options: ApplyOptions) -> None:
-    """Segment images: labels as TIFF, with a record and a picture of each."""
-    from cytosuite.benchmark.catalog import algorithms, pick
-
-    known = [name for name, found in algorithms().items() if found.task == "segment"]
-    pick("algorithm for the task segment", [options.algorithm], [*known, AUTO])
-    _apply(options)
-
-
-@app.command("simulate")
-@takes(SimulateOptions)
-def simulate_command(options: SimulateOptions) -> None:
-    """Simulate annotated images, with a record and a preview of each."""
-    from cytosuite.benchmark.commands.simulate import simulate
-
-    typer.echo(f"written: {simulate(options, console())}")
-
-
-@app.command("train")
-@takes(TrainOptions)
-def train_command(options: TrainOptions) -> None:
-    """Train a model on simulated data, or fine-tune one on your own annotated folder."""
-    from cytosuite.benchmark.commands.train import train
-
-    train(options, console())
-
-
-@app.command("new")
-def new_command(
-    name: Annotated[str, typer.Argument(help="Of the algorithm, and of its folder.")],
-    task: Annotated[str, typer.Option(help="segment, enhance, synthesise or fuse.")] = "segment",
-) -> None:
-    """Start a new algorithm: a folder that builds, runs and passes its checks."""
-    from cytosuite.benchmark.commands.new import new
-
-    for folder in new(name, task):
-        typer.echo(f"written: {folder}")
-    typer.echo(f"next: cytosuite check {name}")
-
-
-@app.command("check")
-def check_command(
-    name: Annotated[str, typer.Argument(help="Name in algorithms/.")],
-) -> None:
-    """Check an algorithm against its contract, in seconds and without containers."""
-    from cytosuite.benchmark.commands.check import check_algorithm
-
-    raise typer.Exit(0 if check_algorithm(name, console()) else 1)
-
-
-@app.command("build")
-def build_command(
-    algorithm: Annotated[str | None, typer.Argument(help="Names, comma-separated.")] = None,
-    device: Device = "cpu",
-    base_image: BaseImage = None,
-    engine: Annotated[str, typer.Option(help="docker or podman.")] = "docker",
-) -> None:
-    """Build the containers of all or some algorithms."""
-    from cytosuite.benchmark.catalog import algorithms, need_checkout, pick
-    from cytosuite.benchmark.containers.build import Builder
-    from cytosuite.benchmark.containers.daemon import need_docker
-
-    chosen = pick("algorithm", names(algorithm), algorithms())
-    say = partial(console().print, highlight=False, markup=False)
-    root = need_checkout("a build of containers")
-    builder = Builder(need_docker(engine), root, device, base_image, say)
-    for name in chosen:
-        builder.build(name)
-
-
-@app.command("list")
-@takes(TableOptions)
-def list_command(options: TableOptions) -> None:
-    """List the algorithms, their models with scores, the datasets and recipes there are."""
-    from cytosuite.benchmark.commands.listing import show_list
-
-    show_list(options, console())
-
-
-@app.command("score")
-@takes(ScoreOptions)
-def score_command(options: ScoreOptions) -> None:
-    """Score predictions on disk: files, folders, or Cell Tracking Challenge layouts."""
-    from cytosuite.benchmark.commands.progress import progress
-    from cytosuite.benchmark.commands.score import score_files, table
-    from cytosuite.benchmark.commands.table import give
-
-    screen = console(stderr=options.stdout_is_data)
-    with progress(screen, "scoring", minor=True) as step:
-        scores = score_files(options, step)
-        step(1, 1)
-    give(table(scores), options, screen, scores.as_json())
-    for case in scores.failed:
-        screen.print(f"no prediction: {case}", highlight=False, markup=False)
-    raise typer.Exit(1 if scores.failed else 0)
-
-
-for name, command in (
-    ("phantoms", making.phantoms_command),
-    ("calibrate", making.calibrate_command),
-    ("migrate", making.migrate_command),
-):
-    app.command(name)(command)
-
-
-def _apply(options: ApplyOptions) -> None:
-    """Run an algorithm on images; exit code 1 if one failed."""
-    from cytosuite.benchmark.commands.apply import apply
-
-    results = apply(options, console())
-    raise typer.Exit(1 if any(found.status == "failed" for found in results) else 0)
-
-
-def _run() -> int | None:
-    """Run the command line, and return its exit code."""
-    try:
-        code: int | None = app(sys.argv[1:] or ["--help"], standalone_mode=False)
-    except typer.TyperException as error:
-        raise InputError(f"{error.format_message()} (see --help)") from None
-    return code
 
 
 def main() -> None:
     """Run the command line; see `cytosuite.ending.end`."""
+    end(_run)
+
+
+def _run() -> int | None:
+    """Run the command line, which is imported here: an interruption can come at any time."""
+    from cytosuite.benchmark.catalog import CACHE, CHECKOUT
+    from cytosuite.benchmark.commands.app import run
+
     if not CHECKOUT:  # else numba would keep its loops in the installed package
         os.environ.setdefault("NUMBA_CACHE_DIR", str(CACHE / "numba"))
-    end(_run)
+    return run()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from cytosuite.benchmark.__main__ import app
+from cytosuite.benchmark.commands.app import app
 
 ROOT = Path(__file__).resolve().parents[1]
 GOALS = ("benchmark", "segment", "apply", "train", "simulate", "build")

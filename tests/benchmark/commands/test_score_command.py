@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from cytosuite.benchmark.__main__ import app
 from cytosuite.benchmark.catalog import ROOT
+from cytosuite.benchmark.commands.app import app
 from cytosuite.benchmark.commands.options import ScoreOptions
 from cytosuite.benchmark.commands.score import score_files, table
 from cytosuite.benchmark.commands.table import show

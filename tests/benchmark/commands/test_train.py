@@ -9,8 +9,8 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from cytosuite.benchmark import catalog
-from cytosuite.benchmark.__main__ import app
 from cytosuite.benchmark.commands import train as training
+from cytosuite.benchmark.commands.app import app
 from cytosuite.benchmark.commands.options import TrainOptions
 from cytosuite.errors import InputError
 from cytosuite.formats import write
@@ -124,7 +124,7 @@ def test_an_algorithm_without_a_training_is_refused(monkeypatch, folder):
 
 
 def test_the_commands_import_no_torch():
-    code = "import sys, cytosuite.benchmark.commands.train, cytosuite.benchmark.__main__; print('torch' in sys.modules)"
+    code = "import sys, cytosuite.benchmark.commands.train, cytosuite.benchmark.commands.app; print('torch' in sys.modules)"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert ended.stdout.strip() == "False"
 
