@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 
 PATIENCE_S = 30.0  # for one input, of the clock
 PER_CHILD = 5000  # inputs after which a child is replaced
-SHRINKS = 200  # attempts to make a finding smaller
+SHRINK_S = 40.0  # to make a finding smaller
 
 
 class Child:
@@ -80,17 +80,14 @@ def shape(found):
 
 def smaller(child, reader, found, path):
     """Return a finding with the smallest files that still give it, by leaving blocks out."""
-    best = json.loads(found["tree"])
-    left = SHRINKS
+    best, end = json.loads(found["tree"]), time.monotonic() + SHRINK_S
 
     def still(tree):
-        nonlocal left
-        left -= 1
         path.write_text(json.dumps(tree))
         now = child.ask(reader=reader, tree=str(path))
         return now["verdict"] == "finding" and shape(now) == shape(found)
 
-    if found["kind"] in ("hangs", "slow") or not still(best):
+    if found["kind"].startswith(("hangs", "slow", "message")) or not still(best):
         return found
     for name in list(best):
         without = {k: v for k, v in best.items() if k != name}
@@ -98,9 +95,9 @@ def smaller(child, reader, found, path):
             best = without
     for name in [name for name, content in best.items() if isinstance(content, dict)]:
         size = len(best[name]["hex"]) // 4 * 2
-        while size >= 2 and left > 0:
+        while size >= 2 and time.monotonic() < end:
             start = 0
-            while start < len(text := best[name]["hex"]) and left > 0:
+            while start < len(text := best[name]["hex"]) and time.monotonic() < end:
                 tried = {**best, name: {"hex": text[:start] + text[start + size :]}}
                 if still(tried):
                     best = tried
