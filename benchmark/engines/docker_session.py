@@ -32,6 +32,11 @@ SIZE_EVERY_S = 1.0
 LOOK_S = 5.0  # longest wait for one answer of a server that is not ready
 # Less is no work: the requests themselves take 0.1 s of processor time every few seconds.
 IDLE_S, IDLE_SHARE, IDLE_CPU_S, IDLE_BYTES = 30.0, 0.1, 0.5, 2**24
+UNANSWERED = {
+    NOBODY: "the server listens no more",
+    SILENCE: "the server broke off without an answer",
+    **dict.fromkeys((125, 126, 127), "the container takes no request: no process can be started"),
+}
 SEEN = {NOBODY: "no server listens on port 4743", SILENCE: "GET /health has no answer"}
 
 
@@ -128,6 +133,8 @@ class DockerSession:
         if code != 0 and not state.running:
             code = state.exit_code
         exceeded = self.limits.memory_exceeded if starved else bounds.exceeded
+        if serving and state.running and code in UNANSWERED:
+            exceeded = exceeded or ("non-zero exit", UNANSWERED[code])
         if exceeded or not state.running:
             self.stop()
         self._freeze()
