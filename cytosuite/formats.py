@@ -128,9 +128,16 @@ def _gate(path: Path) -> Iterator[Callable[[Path], Volume]]:
     except MemoryError as error:
         reason = f"needs more memory than is free ({last_line(error)}); crop it"
     except Exception as error:
-        reason = f"cannot be read as {FORMS[reader]} ({last_line(error)})"
+        reason = f"cannot be read as {FORMS[reader]} ({_reason(error)})"
     if reason:  # raised here, without the other error as its context: it may go to another process
         raise InputError(f"{path}: {reason}")
+
+
+def _reason(error: Exception) -> str:
+    """Return the message of a library's error if it is meant for people."""
+    if isinstance(error, OSError | SyntaxError | RuntimeError) and type(error) != RecursionError:
+        return last_line(error)
+    return f"cut or broken: its parts contradict each other, {type(error).__name__}"
 
 
 READERS: dict[str, Callable[[Path], Volume]] = {

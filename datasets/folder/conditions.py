@@ -1,6 +1,7 @@
 """Read the table of conditions that a user gives for the images of a folder."""
 
 import csv
+import re
 from collections.abc import Collection, Mapping
 from io import StringIO
 from math import isfinite
@@ -12,6 +13,8 @@ from cytosuite.volume import Scalar
 
 FILE = "conditions.csv"
 NAME = "name"
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+LONGEST = 200  # characters of a cell
 
 
 def read_conditions(path: Path, cases: Mapping[str, str]) -> dict[str, dict[str, Scalar]]:
@@ -41,7 +44,7 @@ def read_conditions(path: Path, cases: Mapping[str, str]) -> dict[str, dict[str,
         head, *rows = [row for row in csv.reader(lines, strict=True) if any(row)] or [[]]
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: expected a table with commas in UTF-8, found {error}") from None
-    columns = [column.strip() for column in head]
+    columns = [_text(path, column) for column in head]
     _check_head(path, columns)
     found: dict[str, dict[str, str]] = {}
     for row in rows:
@@ -50,13 +53,14 @@ def read_conditions(path: Path, cases: Mapping[str, str]) -> dict[str, dict[str,
                 f"{path}: expected {len(columns)} cells as in the head, found {len(row)} in "
                 f"{','.join(row)!r}"
             )
-        cells = dict(zip(columns, (cell.strip() for cell in row), strict=False))
-        name = cells.pop(NAME, "")
+        given = dict(zip(columns, row, strict=False))
+        name = given.pop(NAME, "").strip()
         if name not in cases:
             example = next(iter(cases), "")
             raise InputError(f"{path}: no image is named {name!r}; expected for example {example}")
         if cases[name] in found:
             raise InputError(f"{path}: {name!r} has two rows; keep one")
+        cells = {column: _text(path, cell) for column, cell in given.items()}
         found[cases[name]] = {column: cell for column, cell in cells.items() if cell}
     numbers = {column for column in columns if _all_numbers(found.values(), column)}
     return {
@@ -77,9 +81,18 @@ def _check_head(path: Path, columns: list[str]) -> None:
             raise InputError(f"{path}: columns need different names, found {','.join(columns)!r}")
 
 
+def _text(path: Path, cell: str) -> str:
+    """Return a cell in one line, refuse one that is not short and printable."""
+    line = " ".join(cell.split())
+    if len(line) > LONGEST or not line.isprintable():
+        raise InputError(
+            f"{path}: expected printable cells of at most {LONGEST} characters, found "
+            f"{line[:LONGEST]!r}"
+        )
+    return line
+
+
 def _all_numbers(rows: Collection[Mapping[str, str]], column: str) -> bool:
     """Return whether a column holds finite numbers only."""
-    try:
-        return all(isfinite(float(row[column])) for row in rows if column in row)
-    except ValueError:
-        return False
+    cells = [row[column] for row in rows if column in row]
+    return all(NUMBER.fullmatch(cell) and isfinite(float(cell)) for cell in cells)

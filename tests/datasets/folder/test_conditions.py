@@ -35,8 +35,18 @@ def test_empty_cells_and_missing_rows_are_unknown(read):
     }
 
 
-def test_what_no_number_can_be_is_a_word(read):
-    assert read("name,x\na,nan\nb_b,1\n") == {"a": {"x": "nan"}, "b_b": {"x": "1"}}
+@pytest.mark.parametrize("word", ["nan", "inf", "1e400", "9" * 190 + "e200", "1_000", "٣", "0x10"])
+def test_what_no_number_can_be_is_a_word(read, word):
+    assert read(f"name,x\na,{word}\nb_b,1\n") == {"a": {"x": word}, "b_b": {"x": "1"}}
+
+
+@pytest.mark.parametrize("number", ["1", "-1.", "+.5", "1e3", "1.5E-3"])
+def test_numbers_have_a_decimal_point(read, number):
+    assert read(f"name,x\na,{number}\n") == {"a": {"x": float(number)}}
+
+
+def test_a_cell_is_one_line(read):
+    assert read('name,"depth\n[µm]",x\na,2,"b\r\n c"\n') == {"a": {"depth [µm]": 2.0, "x": "b c"}}
 
 
 def test_a_table_from_a_spreadsheet_is_read(read):
@@ -83,6 +93,31 @@ def _other_encoding(read):
     read("name,depth [µm]\n".encode("latin-1"))
 
 
+def _nul(read):
+    """expected printable cells of at most 200 characters, found 'b\\x00'"""
+    read("name,x\na,b\0\n")
+
+
+def _nul_in_the_head(read):
+    """expected printable cells of at most 200 characters, found 'x\\x00'"""
+    read("name,x\0\na,1\n")
+
+
+def _colours_of_a_terminal(read):
+    """expected printable cells of at most 200 characters, found '\\x1b[31mred'"""
+    read("name,x\na,\x1b[31mred\n")
+
+
+def _long_cell(read):
+    """expected printable cells of at most 200 characters, found 'bbb"""
+    read(f"name,x\na,{'b' * 5000}\n")
+
+
+def _endless_cell(read):
+    """expected a table with commas in UTF-8, found field larger than field limit (131072)"""
+    read(f"name,x\na,{'b' * 200000}\n")
+
+
 def _open_quotation(read):
     """expected a table with commas in UTF-8, found unexpected end of data"""
     read('name,x\na,"1\n')
@@ -99,6 +134,11 @@ def _open_quotation(read):
         _stranger,
         _twice,
         _other_encoding,
+        _nul,
+        _nul_in_the_head,
+        _colours_of_a_terminal,
+        _long_cell,
+        _endless_cell,
         _open_quotation,
     ],
 )
