@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from cytosuite.benchmark.containers.daemon import Client, daemon_errors, find_image
 from cytosuite.benchmark.containers.images import Device, image_tag
@@ -46,15 +47,15 @@ class DockerEngine:
         InputError
             If the image is missing or the daemon fails.
         """
-        return identity_with(self.models, algorithm, self._image_id(algorithm))
+        return identity_with(self.models, algorithm, str(self._image(algorithm).id))
 
-    def _image_id(self, algorithm: str) -> str:
-        """Return the id of the algorithm's image, which must be there."""
+    def _image(self, algorithm: str) -> Any:  # noqa: ANN401 - of the SDK
+        """Return the algorithm's image, which must be there."""
         tag = self.image(algorithm, self.device)
         found = find_image(self.client, tag)
         if found is None:
             raise InputError(f"image {tag} is missing; build it with `make build-{algorithm}`")
-        return str(found.id)
+        return found
 
     @contextmanager
     def session(
@@ -69,10 +70,11 @@ class DockerEngine:
         InputError
             If the image is missing, a limit is wrong, or the daemon refuses the container.
         """
-        image = self._image_id(algorithm)
+        image = self._image(algorithm)
+        user = str(image.attrs["Config"].get("User") or "")
         with daemon_errors(f"start of {algorithm}"):
             remove_orphans(self.client)
-            chosen = flags(limits, Host.of(self.client.info()), owner_label())
+            chosen = flags(limits, Host.of(self.client.info()), owner_label(), user)
             if self.device == "cuda":
                 from docker.types import DeviceRequest
 
@@ -80,7 +82,7 @@ class DockerEngine:
             exchange, card = _exchange(workspace), self.models.get(algorithm)
             model = hand_over(card, exchange / "model") if card else None
             session = DockerSession(
-                self.client, algorithm, image, exchange, limits, api, chosen, model
+                self.client, algorithm, str(image.id), exchange, limits, api, chosen, model
             )
             try:
                 if api == "serve":

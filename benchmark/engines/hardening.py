@@ -13,6 +13,7 @@ from cytosuite.errors import InputError
 
 RUN_LABEL = "org.cytosuite.run"
 FILES, PROCESSES = 16384, 16384  # required by podman; `pids_limit` limits processes
+NOBODY = "65534:65534"
 LOG_BYTES = 10 * 2**20
 
 
@@ -58,15 +59,23 @@ class Host:
         )
 
 
-def container_user(host: Host) -> str | None:
+def container_user(host: Host, image_user: str) -> str | None:
     """Return the user of a container as ``uid:gid``, None for the user of the image.
 
     It is the user who runs the benchmark, also through ``sudo``, who then owns the output; for root
-    itself the user of the image, never root. Under a rootless daemon root is the user outside.
+    itself the user of the image, or nobody where that is root. Under a rootless daemon root is the
+    user outside.
+
+    Parameters
+    ----------
+    host : Host
+        With the user who runs the benchmark.
+    image_user : str
+        ``USER`` of the image, empty without.
 
     Examples
     --------
-    >>> container_user(Host(False, frozenset({0}), frozenset(), uid=1001, gid=100))
+    >>> container_user(Host(False, frozenset({0}), frozenset(), uid=1001, gid=100), "root")
     '1001:100'
     """
     if host.rootless:
@@ -75,7 +84,7 @@ def container_user(host: Host) -> str | None:
         return f"{host.uid}:{host.gid}"
     if host.sudo is not None and host.sudo[0] != 0:
         return f"{host.sudo[0]}:{host.sudo[1]}"
-    return None
+    return NOBODY if image_user.partition(":")[0] in {"", "0", "root"} else None
 
 
 def pick_cpus(available: Collection[int], cpus: float, offset: int) -> str:
@@ -101,7 +110,7 @@ def pick_cpus(available: Collection[int], cpus: float, offset: int) -> str:
     return ",".join(map(str, sorted((ordered * 2)[first : first + count])))
 
 
-def flags(limits: Limits, host: Host, owner: str) -> dict[str, Any]:
+def flags(limits: Limits, host: Host, owner: str, image_user: str) -> dict[str, Any]:
     """Return the arguments of the SDK's ``containers.create`` that limit a container.
 
     Parameters
@@ -112,6 +121,8 @@ def flags(limits: Limits, host: Host, owner: str) -> dict[str, Any]:
         Abilities of the daemon, and the user.
     owner : str
         Value of the label by which containers of an ended runner are found; see `owner_label`.
+    image_user : str
+        ``USER`` of the image, empty without.
 
     Returns
     -------
@@ -146,7 +157,7 @@ def flags(limits: Limits, host: Host, owner: str) -> dict[str, Any]:
         "stop_signal": "SIGTERM",
         **_enforceable(limits, host, memory),
     }
-    if (user := container_user(host)) is not None:
+    if (user := container_user(host, image_user)) is not None:
         chosen["user"] = user
     return chosen
 

@@ -23,23 +23,28 @@ LIMITS = Limits(memory_gib=2.0, timeout_s=60.0, cpus=2.0, pids=99, output_gib=0.
 
 
 def test_a_container_runs_as_the_user_who_runs_the_benchmark():
-    assert container_user(HOST) == "1001:100"
+    assert container_user(HOST, "") == "1001:100"
 
 
 def test_for_root_it_runs_as_the_user_of_the_image():
-    assert container_user(replace(HOST, uid=0, gid=0)) is None
+    assert container_user(replace(HOST, uid=0, gid=0), "1000") is None
+
+
+@pytest.mark.parametrize("image_user", ["", "0", "root", "root:root", "0:1000"])
+def test_root_is_never_root_in_a_container(image_user):
+    assert container_user(replace(HOST, uid=0, gid=0), image_user) == "65534:65534"
 
 
 def test_behind_sudo_it_runs_as_who_called():
-    assert container_user(replace(HOST, uid=0, gid=0, sudo=(1001, 100))) == "1001:100"
+    assert container_user(replace(HOST, uid=0, gid=0, sudo=(1001, 100)), "") == "1001:100"
 
 
 def test_sudo_by_root_is_root():
-    assert container_user(replace(HOST, uid=0, gid=0, sudo=(0, 0))) is None
+    assert container_user(replace(HOST, uid=0, gid=0, sudo=(0, 0)), "app") is None
 
 
 def test_under_a_rootless_daemon_root_inside_is_the_user_outside():
-    assert container_user(replace(HOST, rootless=True)) == "0:0"
+    assert container_user(replace(HOST, rootless=True), "") == "0:0"
 
 
 @pytest.mark.parametrize("security", [["name=seccomp,profile=default", "name=rootless"], None])
@@ -54,7 +59,7 @@ def test_the_host_is_read_from_the_daemon(security):
 
 
 def test_every_wall_is_up():
-    chosen = flags(LIMITS, HOST, "owner")
+    chosen = flags(LIMITS, HOST, "owner", "")
     assert chosen["network_mode"] == "none"
     assert chosen["read_only"] is True
     assert chosen["cap_drop"] == ["ALL"]
@@ -67,12 +72,12 @@ def test_every_wall_is_up():
 
 
 def test_programs_in_tmp_may_run_because_compilers_cache_there():
-    options = flags(LIMITS, HOST, "")["tmpfs"]["/tmp"].split(",")
+    options = flags(LIMITS, HOST, "", "")["tmpfs"]["/tmp"].split(",")
     assert {"exec", "mode=1777", f"size={2 * 2**30}"} <= set(options)
 
 
 def test_threads_are_as_many_as_processors():
-    chosen = flags(LIMITS, HOST, "")
+    chosen = flags(LIMITS, HOST, "", "")
     assert chosen["environment"]["OMP_NUM_THREADS"] == "2"
     assert len(chosen["cpuset_cpus"].split(",")) == 2
 
@@ -88,8 +93,8 @@ def test_threads_are_as_many_as_processors():
     ],
 )
 def test_what_the_daemon_cannot_enforce_is_not_asked_for(ability, flag):
-    assert flag in flags(LIMITS, HOST, "")
-    assert flag not in flags(LIMITS, replace(HOST, can=ALL - {ability}), "")
+    assert flag in flags(LIMITS, HOST, "", "")
+    assert flag not in flags(LIMITS, replace(HOST, can=ALL - {ability}), "", "")
 
 
 @pytest.mark.parametrize("name", ["memory_gib", "timeout_s", "cpus", "pids", "output_gib"])
@@ -97,7 +102,7 @@ def test_what_the_daemon_cannot_enforce_is_not_asked_for(ability, flag):
 def test_a_limit_must_be_positive(name, value):
     message = re.escape(f"limit {name} must be positive, found {value!r}")
     with pytest.raises(InputError, match=message):
-        flags(replace(LIMITS, **{name: value}), HOST, "")
+        flags(replace(LIMITS, **{name: value}), HOST, "", "")
 
 
 def test_each_process_is_limited_too():
