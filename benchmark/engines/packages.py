@@ -33,18 +33,11 @@ def imported(module: str, package: Path = PACKAGE) -> set[str]:
     while todo - seen:
         seen.add(name := (todo - seen).pop())
         path = _file(name, package)
-        for node in ast.parse(path.read_bytes()).body if path is not None else ():
-            if isinstance(node, ast.Import):
-                names = {alias.name for alias in node.names}
-            elif isinstance(node, ast.ImportFrom):
-                near = path is not None and path.stem == "__init__"
-                start = resolve_name(
-                    "." * node.level + (node.module or ""),
-                    name if near else name.rpartition(".")[0],
-                )
-                names = {start, *(f"{start}.{alias.name}" for alias in node.names)}
-            else:
-                continue
+        if path is None:
+            continue
+        parent = name if path.stem == "__init__" else name.rpartition(".")[0]
+        for node in ast.parse(path.read_bytes()).body:
+            names = _names(node, parent)
             todo |= {name for name in names if name.split(".")[0] == "cytosuite"}
             found |= {name.split(".")[0] for name in names}
     return found - {"cytosuite", *sys.stdlib_module_names}
@@ -75,6 +68,16 @@ def need_packages(algorithm: str, part: str = "predict") -> None:
         f"{algorithm} needs {', '.join(missing)}, not installed here: pip install {wanted}, "
         "or name another algorithm; for the small CPU build of torch see README.md, Install"
     )
+
+
+def _names(statement: ast.stmt, parent: str) -> set[str]:
+    """Return the names that a statement in a module of a package imports, if any."""
+    if isinstance(statement, ast.Import):
+        return {alias.name for alias in statement.names}
+    if not isinstance(statement, ast.ImportFrom):
+        return set()
+    start = resolve_name("." * statement.level + (statement.module or ""), parent)
+    return {start, *(f"{start}.{alias.name}" for alias in statement.names)}
 
 
 def _file(module: str, package: Path) -> Path | None:

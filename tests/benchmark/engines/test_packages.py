@@ -16,12 +16,13 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @pytest.fixture
 def package(tmp_path):
-    """Return a package of three modules, one of which imports within a function."""
+    """Return a package of modules, one of which imports within a function."""
     for name, text in {
         "__init__.py": "",
         "algorithms/mine/__init__.py": "import json, heavy.parts",
         "algorithms/mine/predict.py": "from cytosuite.algorithms.mine import near\nimport cytosuite.core",
-        "algorithms/mine/near.py": "from cytosuite.algorithms.mine import predict\nfrom light import x",
+        "algorithms/mine/near.py": "from . import predict\nfrom .far import y\nfrom light import x",
+        "algorithms/mine/far.py": "from ...core import later\nimport distant",
         "core.py": "def later():\n    import seldom\n",
     }.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -30,7 +31,11 @@ def package(tmp_path):
 
 
 def test_imports_are_followed_and_those_of_functions_are_not(package):
-    assert imported("cytosuite.algorithms.mine.predict", package) == {"heavy", "light"}
+    assert imported("cytosuite.algorithms.mine.predict", package) == {
+        "heavy",
+        "light",
+        "distant",
+    }
 
 
 def test_nothing_is_needed_by_a_module_that_is_not_there(package):
