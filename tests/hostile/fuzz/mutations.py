@@ -3,6 +3,7 @@
 import io
 import re
 import struct
+import zlib
 from pathlib import PurePosixPath
 
 import h5py
@@ -34,6 +35,8 @@ NAMES = [
     *("{0}.tif", "a;b.tif", "$(id).tif"),
 ]
 KINDS = ("fifo", "socket", "folder", "link:/etc/hostname", "link:.", "link:..", "link:nowhere")
+PNG, HDF5 = b"\x89PNG\r\n\x1a\n", b"\x89HDF\r\n\x1a\n"
+CHUNKS = [b"IHDR", b"IDAT", b"IEND", b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"acTL", b"fcTL", b"tRNS"]
 TAGS = [*range(254, 350), 33550, 33628, 34118, 50838, 50839, 50844, 65000]
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 16: 8, 18: 8}
 
@@ -64,8 +67,10 @@ def mutators(name, content):
     plain = [flipped, numbered, cut, moved, spliced]
     if content[:2] in (b"II", b"MM"):
         return [*plain, tagged, tagged, tagged, described, described]
-    if content[:8] == b"\x89HDF\r\n\x1a\n":
+    if content[:8] == HDF5:
         return [*plain, attributed, attributed, attributed]
+    if content[:8] == PNG:
+        return [*plain, chunked, chunked, chunked, chunked]
     if b"ElementDataFile" in content[:4096]:
         return [*plain, headed, headed, headed, headed]
     text = name.endswith((".json", ".toml", ".csv", ".txt"))
@@ -149,6 +154,28 @@ def headed(rng, data, donor):
     end = data.find(b"\n", max(0, data.find(b"ElementDataFile"))) + 1
     head, pixels = data[: end or len(data)], data[end or len(data) :]
     return pick(rng, [worded, worded, worded, lined])(rng, head, donor) + pixels
+
+
+def chunked(rng, data, donor):
+    """Alter, remove, repeat or exchange chunks of a PNG; their checksums are right."""
+    chunks, place = [], 8
+    while place + 8 <= len(data):
+        size = int.from_bytes(data[place : place + 4], "big")
+        chunks.append([data[place + 4 : place + 8], data[place + 8 : place + 8 + size]])
+        place += size + 12
+    one, two = (int(n) for n in rng.integers(0, len(chunks), 2)) if chunks else (0, 0)
+    action = rng.integers(6) if chunks else 9
+    if action == 0:
+        chunks[one], chunks[two] = chunks[two], chunks[one]
+    elif action == 1:
+        chunks.insert(two, [pick(rng, CHUNKS), chunks[one][1]])
+    elif action == 2:
+        del chunks[one]
+    elif action < 9:
+        chunks[one][1] = pick(rng, [flipped, numbered, cut, moved])(rng, chunks[one][1], donor)
+    parts = [(len(body), kind + body) for kind, body in chunks]
+    packed = (struct.pack(">I", n) + c + struct.pack(">I", zlib.crc32(c)) for n, c in parts)
+    return PNG + b"".join(packed)
 
 
 def entries(data):
