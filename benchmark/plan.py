@@ -1,6 +1,8 @@
 """Plan of a run: jobs, their keys, and the cases whose results are missing."""
 
+import errno
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -13,6 +15,8 @@ from cytosuite.benchmark.engines.outcome import PASSING, Engine
 from cytosuite.benchmark.record import read_record
 from cytosuite.files import unaltered
 from cytosuite.manifest import AlgorithmManifest
+
+FULL = os.strerror(errno.ENOSPC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,7 @@ def plan(
     Notes
     -----
     A case is left when its record has the job's key and its output is there unaltered, or when it
-    failed in the algorithm. Time-outs, kills and errors of the engine are tried again.
+    failed in the algorithm. Time-outs, kills, full disks and errors of the engine are tried again.
     """
     jobs = []
     for algorithm in chosen:
@@ -115,4 +119,5 @@ def _is_done(folder: Path, key: str, retry: bool) -> bool:
             unaltered(folder / path, record.digests.get(slug))
             for slug, path in record.outputs.items()
         )
-    return record.status not in PASSING and not retry
+    passing = record.status in PASSING or FULL in record.message
+    return not passing and not retry
