@@ -126,7 +126,10 @@ class TestWithDaemon:
         home = tmp_path / "models"
         home.mkdir()
         (home / "mine.json").write_bytes((CARDS / "nuclei-2d.json").read_bytes())
-        card = json.loads((home / "mine.json").read_text()) | {"name": "mine"}
+        card = json.loads((home / "mine.json").read_text()) | {
+            "name": "mine",
+            "description": "pass",
+        }
         (home / "mine.json").write_text(json.dumps(card))
         (home / "private.txt").write_text("not for the container")
         (tmp_path / "in").mkdir()

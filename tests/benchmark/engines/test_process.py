@@ -79,6 +79,7 @@ def test_a_case_is_run_timed_and_logged(tmp_path, start, predict, api):
         (path,) = (output / "images" / "instance-labels").iterdir()
         assert read(path).array.max() == 1
         assert predict(session, 1)[0].status == "ok"
+        assert (tmp_path / "log").read_text().count("looking at") == 2  # each case's own words
     assert not (tmp_path / "workspace").exists()
 
 
