@@ -6,6 +6,7 @@ import stat
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -26,6 +27,8 @@ from cytosuite.benchmark.results.objects import write_objects
 from cytosuite.benchmark.validate import check
 from cytosuite.datasets.folder.collect import collect
 from cytosuite.datasets.folder.load import load
+from cytosuite.datasets.folder.microscopes import MODULES, read_microscope
+from cytosuite.datasets.folder.part import Part
 from cytosuite.datasets.phantoms.library import read_library
 from cytosuite.errors import InputError
 from cytosuite.files import parse_json, read_json, read_toml
@@ -39,6 +42,7 @@ from cytosuite.volume import AXES, SPATIAL, Header
 from tests.hostile.fuzz import seeds
 
 TRUTHS = {"segment": seeds.volume(dtype=np.int32), "enhance": seeds.volume(dtype=np.float64)}
+FORMATS = all(find_spec(name) for name in ("bioio", *MODULES.values()))
 LONGEST = 100_000  # characters of a text in metadata
 
 
@@ -159,6 +163,11 @@ def user_folder(folder):
             writable(dict(sample.conditions))
 
 
+def microscope(folder):
+    (path,) = folder.iterdir()
+    sane_volume(read_microscope(path, Part()))
+
+
 def sequence(folder):
     read_sequence(folder / "01_X")
 
@@ -267,6 +276,7 @@ READERS = {
     "manifests": Reader(seeds.manifests, manifests),
     "case": Reader(seeds.cases, case, names=True),
     "folder": Reader(seeds.folders, user_folder, names=True),
+    **({"microscope": Reader(seeds.microscopes, microscope)} if FORMATS else {}),
     "tracks": Reader(seeds.sequences, sequence, names=True),
     "phantoms": Reader(seeds.phantoms, phantoms, names=True),
     "output images": Reader(seeds.outputs, outputs),

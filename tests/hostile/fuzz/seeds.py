@@ -234,6 +234,27 @@ def folders():
     ]
 
 
+def microscopes():
+    """Return images of OME-Zarr, and beginnings of files whose writers are not free."""
+    from bioio_ome_zarr.writers import OMEZarrWriter
+
+    def zarr(version):
+        def write_zarr(folder):
+            sizes = {"axes_names": ["z", "y", "x"], "axes_types": ["space"] * 3}
+            writer = OMEZarrWriter(
+                str(folder / "a.zarr"), [(3, 6, 8)], np.uint16, zarr_format=version, **sizes,
+                axes_units=["micrometer"] * 3, physical_pixel_size=[2.0, 0.5, 0.5],
+            )  # fmt: skip
+            writer.write_full_volume(ramp((3, 6, 8), np.uint16))
+
+        return write_zarr
+
+    heads = {"czi": b"ZISRAWFILE", "lif": b"\x70\0\0\0", "nd2": b"\xda\xce\xbe\x0a"}
+    rest = ramp((2000,), np.uint8).tobytes()
+    starts = [{f"a.{kind}": head + rest} for kind, head in heads.items()]
+    return [*map(written, map(zarr, (2, 3))), *starts]
+
+
 def sequences():
     """Return truths and results of tracking."""
     frames = np.zeros((3, 6, 8), np.uint16)
