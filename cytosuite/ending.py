@@ -4,6 +4,7 @@ import errno
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,6 +28,8 @@ def end(program: Callable[[], int | None]) -> NoReturn:
         error keeps its traceback.
     """
     _open_streams()
+    if not sys.warnoptions:  # those of other libraries are for developers: -W default shows them
+        warnings.simplefilter("ignore")
     line = ""
     with _interruptible():
         try:

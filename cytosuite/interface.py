@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from cytosuite.errors import InputError
 from cytosuite.files import link, read_json, write_json
 from cytosuite.formats import read, write
@@ -15,6 +13,7 @@ from cytosuite.metadata import acquisition, described
 from cytosuite.tasks import ACQUISITION, IMAGE, Socket, Task
 from cytosuite.volume import SPATIAL, Volume
 
+LARGEST = 1e15  # grey value
 IMAGE_SUFFIXES = (".mha", ".tif", ".tiff")
 
 
@@ -203,7 +202,7 @@ def image_of(inputs: Mapping[str, Volume], slug: str = IMAGE.slug) -> Volume:
     ------
     InputError
         If the image is missing or empty, has time or channel axes, or holds values that are not
-        finite.
+        finite, or too large for sums of squares in 32 bits.
     """
     if slug not in inputs:
         raise InputError(f"expected the input {slug}, found {sorted(inputs)}")
@@ -216,8 +215,8 @@ def image_of(inputs: Mapping[str, Volume], slug: str = IMAGE.slug) -> Volume:
     if volume.array.size == 0:
         raise InputError(f"{slug} must not be empty, found shape {volume.shape}")
     # Plane by plane: the image may be as large as the memory.
-    if volume.array.dtype.kind == "f" and not all(np.isfinite(p).all() for p in volume.array):
-        raise InputError(f"{slug} must be finite, found NaN or infinity")
+    if volume.array.dtype.kind == "f" and not all((abs(p) <= LARGEST).all() for p in volume.array):
+        raise InputError(f"{slug} must be finite, found NaN or infinity, or more than {LARGEST:g}")
     return volume
 
 

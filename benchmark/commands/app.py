@@ -19,6 +19,7 @@ from cytosuite.benchmark.commands.options import (
     TrainOptions,
     takes,
 )
+from cytosuite.ending import INTERRUPTED
 from cytosuite.errors import InputError
 
 app = typer.Typer(name="cytosuite", pretty_exceptions_enable=False)
@@ -189,4 +190,6 @@ def run() -> int | None:
         code: int | None = app(sys.argv[1:] or ["--help"], standalone_mode=False)
     except typer.TyperException as error:
         raise InputError(f"{error.format_message()} (see --help)") from None
+    if code == INTERRUPTED:  # typer's own end of it
+        raise KeyboardInterrupt
     return code

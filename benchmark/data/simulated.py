@@ -136,7 +136,7 @@ def _settings(settings: Sequence[str]) -> dict[str, Any]:
             raise InputError(f"--set must be like camera.photons=5, found {setting!r}")
         try:
             found = tomllib.loads(f"{key} = {value}")
-        except tomllib.TOMLDecodeError:
+        except (tomllib.TOMLDecodeError, RecursionError):
             try:
                 found = tomllib.loads(f"{key} = '{value}'")  # a word without quotation marks
             except tomllib.TOMLDecodeError as error:

@@ -31,6 +31,7 @@ from cytosuite.places import need_file
 from cytosuite.volume import Volume
 
 LABELS = "instance-labels"
+BESIDE = (".json", ".md", ".png")  # files with the stem of the recipe
 AT_LIMIT = "{} is at the end of what is allowed"
 HELD_OUT = 1_000_003  # seeds of the stacks that a fit is judged by, apart from those of the fit
 
@@ -99,8 +100,10 @@ def calibrate(
     """
     if out.suffix != ".toml":
         raise InputError(f"{out}: a recipe ends with .toml, found {out.suffix!r}")
-    for suffix in (".toml", ".json", ".md", ".png"):
-        need_file(out.with_suffix(suffix))
+    for path in (out, *map(out.with_suffix, BESIDE)):
+        need_file(path)
+        if path.exists() and not out.exists():
+            raise InputError(f"{path}: exists already, without {out}; name another one")
     simulate, found = simulator(dataset), _read(real, pattern, spacing)
     say(f"{len(found.stacks)} stacks, {found.statistics.annotated} annotated")
     for note in found.notes:
@@ -262,8 +265,8 @@ def _write(
         *(f"Poor fit: {line}" for line in judged.poor),
     ]
     comments = {f"parameters.{key}": text for key, text in fitted.comments.items()}
+    with atomic(out) as temporary:  # the first, as the others may be replaced where it is there
+        temporary.write_text(to_toml(recipe, comments, head), encoding="utf-8")
     write_json(out.with_suffix(".json"), record)
     with atomic(out.with_suffix(".md")) as temporary:
         temporary.write_text(f"{judged.as_text()}\n\n{as_text(rows)}\n", encoding="utf-8")
-    with atomic(out) as temporary:
-        temporary.write_text(to_toml(recipe, comments, head), encoding="utf-8")
