@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite, prod
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, Literal, TypeVar
 
 import numpy as np
 import SimpleITK as sitk  # noqa: N813 - the name its users know
@@ -206,7 +206,7 @@ def _is_compressed(fields: _Fields, found: Header, stream: BinaryIO) -> bool:
     return compressed
 
 
-def _order(fields: _Fields) -> str:
+def _order(fields: _Fields) -> Literal["<", ">"]:
     """Return the order of bytes in numpy's notation."""
     words = {fields.choice(key, WORDS, "False") for key in ORDERS if key in fields.texts}
     if len(words) > 1:

@@ -5,6 +5,7 @@ multi-page TIFF through an 8-bit colour fallback with only a warning, and never 
 """
 
 import logging
+import re
 import struct
 import threading
 import zlib
@@ -40,11 +41,10 @@ GEOMETRY |= {f"physical{sep}size{sep}{axis}" for sep in ("", "_") for axis in "x
 GEOMETRY |= {"imagejmetadata", "info", "ranges", "zunit", "yunit", "xunit"}
 # Formats of several files, of which tifffile would open the others.
 ALONE = {"is_mmstack": False, "is_ndtiff": False}
-# The error of tifffile for a cut or altered file depends on where it was cut.
+# The errors of tifffile and the codecs for a cut or altered file depend on where it was altered.
 BROKEN: tuple[type[Exception], ...] = (tifffile.TiffFileError, struct.error, zlib.error)
 BROKEN += (ValueError, OSError, EOFError, RuntimeError, LookupError, TypeError)
-# Their messages speak of the lines of a program, not of the file.
-STUMBLES = (LookupError, TypeError, AttributeError, ArithmeticError, AssertionError, RecursionError)
+SPEAKING = (tifffile.TiffFileError, zlib.error, OSError, RuntimeError)  # of the file, not of code
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,14 +153,15 @@ def _open(path: Path) -> Iterator[tifffile.TiffFile]:
         raise InputError(f"{path}: {str(error).removeprefix(plain(f'{path}:')).strip()}") from None
     except MemoryError:
         reason = "it needs more memory than is free"
-    except STUMBLES as error:
-        reason = f"its parts contradict each other: {type(error).__name__} in tifffile"
     except Exception as error:  # nobody knows all that a codec raises
-        reason = last_line(error)
+        speaks = isinstance(error, SPEAKING) and not isinstance(error, RecursionError)
+        reason = last_line(error) if speaks else "its parts contradict each other"
     finally:
         logger.removeHandler(complaints)
         logger.propagate = propagate
     if reason := complaints.first or reason:
+        inner = re.search(r"""raised \w+\((['"])(.*)\1""", reason)
+        reason = re.sub(r"<(tifffile\.)?\w+ [^>]*> ?", "", inner[2] if inner else reason)
         raise InputError(f"{path}: cannot be read as TIFF, cut or broken ({reason})")
 
 

@@ -1,6 +1,6 @@
 """Properties of a TIFF that must hold before tifffile follows its numbers.
 
-All raise a ``ValueError`` with the reason; `cytosuite.tiff` makes one line of it.
+All raise a ``TiffFileError`` with the reason; `cytosuite.tiff` makes one line of it.
 """
 
 import json
@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 
 import tifffile
 from PIL import Image
+from tifffile import TiffFileError
 
 from cytosuite.volume import KINDS
 
@@ -55,15 +56,15 @@ def check_directories(stream: BinaryIO) -> None:
         if start == 0 or start >= size:
             continue
         if start in seen:
-            raise ValueError(f"two directories at byte {start}: they form a loop")
+            raise TiffFileError(f"two directories at byte {start}: they form a loop")
         seen.add(start)
         if len(seen) > PAGES:
-            raise ValueError(f"more than {PAGES} directories")
+            raise TiffFileError(f"more than {PAGES} directories")
         stream.seek(start)
         following, subs, used = _directory(stream, layout, size)
         budget -= used
         if budget < 0:
-            raise ValueError("directories that are larger than the file: they overlap")
+            raise TiffFileError("directories that are larger than the file: they overlap")
         pending += [(sub, False) for sub in subs]
         pending += [(following, True)] if chained else []
 
@@ -75,21 +76,28 @@ def _directory(
     count, entry, pointer = map(struct.Struct, layout)
     (entries,) = _unpacked(count, stream)
     if entries > 4096:
-        raise ValueError(f"a directory of {entries} entries at byte {stream.tell() - count.size}")
+        raise TiffFileError(
+            f"a directory of {entries} entries at byte {stream.tell() - count.size}"
+        )
     body = stream.read(entries * entry.size)
     if len(body) < entries * entry.size:
-        raise ValueError(f"a directory of {entries} entries that ends after {len(body)} bytes")
+        raise TiffFileError(f"a directory of {entries} entries that ends after {len(body)} bytes")
     following = int.from_bytes(
         stream.read(pointer.size), "big" if layout[0][0] == ">" else "little"
     )
-    used, subs = len(body), []
+    used, subs = len(body), list[int]()
     for code, kind, length, value in entry.iter_unpack(body):
         width = TYPE_BYTES[kind] if kind < len(TYPE_BYTES) else 0
-        if length * width > size:
-            raise ValueError(f"tag {code} has {length} values, more than the file can hold")
+        if width == 0:
+            raise TiffFileError(f"tag {code} has values of the type {kind}, which is none")
+        place = pointer.unpack(value)[0] if length * width > len(value) else 8
+        if place < 8 or place + length * width > size:
+            raise TiffFileError(f"tag {code} has {length} values at byte {place} of {size}")
         used += length * width
         if code == SUB_DIRECTORIES and width in (4, 8):
-            subs += _offsets(stream, layout[0][0], length, width, value)
+            stream.seek(place)
+            data = value if length * width <= len(value) else stream.read(length * width)
+            subs += struct.unpack_from(f"{layout[0][0]}{length}{'I' if width == 4 else 'Q'}", data)
     return following, subs, used
 
 
@@ -97,19 +105,8 @@ def _unpacked(form: struct.Struct, stream: BinaryIO) -> tuple[Any, ...]:
     """Return numbers at the place of a stream."""
     data = stream.read(form.size)
     if len(data) < form.size:
-        raise ValueError(f"a directory that ends after {len(data)} bytes")
+        raise TiffFileError(f"a directory that ends after {len(data)} bytes")
     return form.unpack(data)
-
-
-def _offsets(stream: BinaryIO, order: str, length: int, width: int, value: bytes) -> list[int]:
-    """Return the values of a tag that names directories."""
-    letter = {4: "I", 8: "Q"}[width]
-    data = value
-    if length * width > len(value):
-        stream.seek(struct.unpack(order + {4: "I", 8: "Q"}[len(value)], value)[0])
-        data = stream.read(length * width)
-    whole = min(len(data) // width, length)
-    return list(struct.unpack_from(f"{order}{whole}{letter}", data))
 
 
 def check_descriptions(file: tifffile.TiffFile) -> None:
@@ -121,21 +118,24 @@ def check_descriptions(file: tifffile.TiffFile) -> None:
         Of which no series was asked for.
     """
     if len(file.pages) == 0:
-        raise ValueError("no image in it")
+        raise TiffFileError("no image in it")
     page = file.pages.first
     if file.is_ome:
         _check_ome(file.ome_metadata or "", len(file.pages))
     if page.shaped_description and page.shaped_description.startswith("{"):
-        found = json.loads(page.shaped_description)
+        try:
+            found = json.loads(page.shaped_description)
+        except (ValueError, RecursionError):
+            raise TiffFileError("the description that gives its shape is no JSON") from None
         shape, axes = found.get("shape"), found.get("axes", "")
         if not isinstance(shape, list) or not all(map(_is_count, shape)):
-            raise ValueError(f"the description has the shape {_short(shape)}")
+            raise TiffFileError(f"the description has the shape {_short(shape)}")
         if not isinstance(axes, str):
-            raise ValueError(f"the description has the axes {_short(axes)}")
+            raise TiffFileError(f"the description has the axes {_short(axes)}")
     for key in ("images", "frames", "slices", "channels"):
         value = (file.imagej_metadata or {}).get(key, 1)
         if not _is_count(value):
-            raise ValueError(f"the text of ImageJ has {_short(value)} {key}")
+            raise TiffFileError(f"the text of ImageJ has {_short(value)} {key}")
 
 
 def _is_count(value: object) -> bool:
@@ -151,37 +151,37 @@ def _short(value: object) -> str:
 def _check_ome(xml: str, pages: int) -> None:
     """Refuse OME-XML that is none, describes no image, or more planes than files have."""
     if len(xml) > XML_BYTES:
-        raise ValueError(f"OME-XML of {len(xml)} characters, more than {XML_BYTES}")
+        raise TiffFileError(f"OME-XML of {len(xml)} characters, more than {XML_BYTES}")
     if "<!DOCTYPE" in xml or "<!ENTITY" in xml:
-        raise ValueError("OME-XML with a document type, of which it has none")
+        raise TiffFileError("OME-XML with a document type, of which it has none")
     try:
         tree = ElementTree.fromstring(xml)
     except ElementTree.ParseError as error:
-        raise ValueError(f"OME-XML is altered: {error}") from None
+        raise TiffFileError(f"OME-XML is altered: {error}") from None
     elements = [(element.tag.rpartition("}")[2], element.attrib) for element in tree.iter()]
     planes = 0
     for name, values in elements:
         if name == "Pixels":
             planes += prod([_count(values, size, 1) for size in COUNTS][2:])
             if sorted(order := values.get("DimensionOrder", "")) != sorted("XYZCT"):
-                raise ValueError(f"OME-XML has the DimensionOrder {_short(order)}")
+                raise TiffFileError(f"OME-XML has the DimensionOrder {_short(order)}")
         elif name == "TiffData":
             found = {key: _count(values, key, 0) for key in STARTS if key in values}
             whole = 1 if "IFD" in found else pages
             planes += found.get("PlaneCount", found.get("NumPlanes", whole))
         elif name[:-1].endswith("Along"):
-            raise ValueError(f"OME-XML divides an axis ({name}); only the axes TCZYX are read")
+            raise TiffFileError(f"OME-XML divides an axis ({name}); only the axes TCZYX are read")
         if planes > PLANES:
-            raise ValueError(f"OME-XML of more than {PLANES} planes")
+            raise TiffFileError(f"OME-XML of more than {PLANES} planes")
     if not any(name == "Pixels" for name, _ in elements):
-        raise ValueError("OME-XML describes no image")
+        raise TiffFileError("OME-XML describes no image")
 
 
 def _count(values: Mapping[str, str], key: str, smallest: int) -> int:
     """Return an integer among the attributes of an element."""
     text = values.get(key, "none")
     if not (text.isascii() and text.isdecimal() and len(text) < 16 and int(text) >= smallest):
-        raise ValueError(f"OME-XML has the {key} {_short(text)}")
+        raise TiffFileError(f"OME-XML has the {key} {_short(text)}")
     return int(text)
 
 
@@ -196,32 +196,32 @@ def check_pixels(series: tifffile.TiffPageSeries) -> None:
     page, size = series.keyframe, series.parent.filehandle.size
     if series.dtype is None or series.dtype.kind not in KINDS:
         form, bits = page.sampleformat, page.bitspersample
-        raise ValueError(f"numbers of SampleFormat {form} with {_short(bits)} bits are not read")
+        raise TiffFileError(f"numbers of SampleFormat {form} with {_short(bits)} bits are not read")
     if prod(series.shape) == 0 or prod(page.shape) == 0:
-        raise ValueError(f"no pixel in the shape {tuple(series.shape)}")
+        raise TiffFileError(f"no pixel in the shape {tuple(series.shape)}")
     if page.compression not in BOUNDED | JPEG | PICTURES or page.jpegheader is not None:
-        raise ValueError(
+        raise TiffFileError(
             f"pixels packed as {_name(page.compression)} are not read; save them with zlib or LZW"
         )
     if series.dataoffset is not None:
         end = series.dataoffset + prod(series.shape) * series.dtype.itemsize
         if end > size:
-            raise ValueError(f"pixels end at byte {end} of {size}")
+            raise TiffFileError(f"pixels end at byte {end} of {size}")
         return
     missing = sum(part is None for part in series.pages)
     if missing:
-        raise ValueError(f"{missing} of {len(series.pages)} planes are missing")
+        raise TiffFileError(f"{missing} of {len(series.pages)} planes are missing")
     if len(series.pages) * prod(page.shape) != prod(series.shape):
-        raise ValueError(
+        raise TiffFileError(
             f"{len(series.pages)} pages of shape {page.shape} for the shape {tuple(series.shape)}"
         )
     parts = prod(page.chunked)
     for number, part in enumerate(series.pages):
         if not len(part.dataoffsets) == len(part.databytecounts) == parts:
-            raise ValueError(f"page {number} has {len(part.dataoffsets)} parts, not {parts}")
+            raise TiffFileError(f"page {number} has {len(part.dataoffsets)} parts, not {parts}")
         for start, count in zip(part.dataoffsets, part.databytecounts, strict=True):
             if start + count > size:
-                raise ValueError(f"pixels end at byte {start + count} of {size}")
+                raise TiffFileError(f"pixels end at byte {start + count} of {size}")
 
 
 def part_bytes(page: tifffile.TiffPage) -> int:
@@ -250,7 +250,7 @@ def check_pictures(pages: Iterable[tifffile.TiffPage | tifffile.TiffFrame]) -> N
                 with Image.open(BytesIO(data)) as picture:
                     width, height = picture.size
             if height * width > prod(key.chunks):
-                raise ValueError(
+                raise TiffFileError(
                     f"a strip or tile of {prod(key.chunks)} pixels that holds {height} x {width}"
                 )
 

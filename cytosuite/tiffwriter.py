@@ -13,18 +13,27 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from cytosuite.volume import SPATIAL, Volume
+from cytosuite.errors import InputError
+from cytosuite.volume import SPATIAL, Volume, scalars
 
 NAMESPACE = "cytosuite"
 PLATFORM = ("channel", "study")  # keys that containers look for in ImageJ's text
 IMAGEJ_TYPES = "BHhf"
 IMAGEJ_BYTES = 2**32 - 2**25  # of the whole file; the rest is room for its directories
+HELD = (1e-5, 1e9)  # µm of a pixel: its inverse is a fraction of two numbers of 32 bits
 OME_TYPES = {"int8", "int16", "int32", "uint8", "uint16", "uint32", "float32", "float64"}
 
 
 def write_tiff(path: Path, volume: Volume, compress: bool) -> None:
     """Write a volume as ImageJ or OME TIFF with the resolution in pixels per centimetre.
 
+    Raises
+    ------
+    InputError
+        If a pixel is smaller than 1e-5 µm or larger than 1e9 µm, which the resolution cannot hold.
+
+    Notes
+    -----
     See `cytosuite.formats.write`, which also makes it atomic. ImageJ holds 8 and 16 bits and
     float32 along z, y, x up to 4 GB; what it cannot hold is OME, and numbers that OME has no name
     for (64-bit integers) are a plain TIFF with a JSON description. All lengths of an ImageJ file
@@ -34,6 +43,10 @@ def write_tiff(path: Path, volume: Volume, compress: bool) -> None:
     most of the gain for little of the time.
     """
     y, x = volume.spacing[-2:]
+    if not all(HELD[0] <= size <= HELD[1] for size in (y, x)):
+        raise InputError(
+            f"{path}: TIFF holds pixels of {HELD[0]:g} to {HELD[1]:g} µm, found {y:g} x {x:g} µm"
+        )
     tifffile.imwrite(
         path,
         volume.array,
@@ -50,7 +63,7 @@ def _flavour(volume: Volume) -> dict[str, Any]:
     """Return the arguments of `tifffile.imwrite` that depend on the kind of TIFF."""
     array, axes = volume.array, volume.axes
     geometry = {"axes": axes, "spacing": list(volume.spacing), "unit": "um"}
-    ours = {**volume.metadata, **geometry}
+    ours = {**scalars(volume.metadata)[0], **geometry}
     text = json.dumps({**ours, "shape": array.shape})
     if axes in {"YX", "ZYX"} and array.dtype.char in IMAGEJ_TYPES and array.nbytes < IMAGEJ_BYTES:
         words = {key: ours[key] for key in PLATFORM if str(ours.get(key, "")).isalnum()}
