@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cytosuite.benchmark.data.dataset import Case
+from cytosuite.benchmark.engines.collect import clear
 from cytosuite.benchmark.engines.outcome import (
     Api,
     Engine,
@@ -25,7 +26,7 @@ from cytosuite.benchmark.plan import Job
 from cytosuite.benchmark.record import ModelChoice, Record, container_report, warnings_in
 from cytosuite.benchmark.validate import BadOutput
 from cytosuite.errors import InputError
-from cytosuite.files import atomic, sweep
+from cytosuite.files import SESSION, atomic, sweep
 from cytosuite.formats import header
 from cytosuite.tasks import Task
 
@@ -52,6 +53,8 @@ def claimed(run_folder: Path) -> Iterator[None]:
             raise InputError(
                 f"{run_folder}: another benchmark is running here; wait for it or give RUN=<name>"
             ) from None
+        for exchange in run_folder.glob(f"*/{SESSION}"):
+            clear(exchange)  # a hostile tree of any depth may lie there
         sweep(run_folder)
         yield
 
@@ -98,7 +101,7 @@ def run_job(
     try:
         with (
             Examiner() as examiner,
-            engine.session(name, job.folder / ".session", limits, api) as session,
+            engine.session(name, job.folder / SESSION, limits, api) as session,
         ):
             while pending:
                 inside(name, pending[0].name, None)

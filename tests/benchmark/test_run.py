@@ -2,6 +2,7 @@ import json
 import multiprocessing
 import os
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -185,6 +186,12 @@ def test_leftovers_of_a_killed_runner_are_removed(tmp_path, run, dataset, engine
     leftovers = [folder / "another" / ".case_1.123.part", folder / "watershed" / ".session"]
     for leftover in leftovers:
         (leftover / "raw").mkdir(parents=True)
+    here = Path.cwd()
+    os.chdir(leftovers[1])
+    for _ in range(1200):  # deeper than recursion goes
+        Path("deep").mkdir()
+        os.chdir("deep")
+    os.chdir(here)
     with claimed(folder):
         assert not any(leftover.exists() for leftover in leftovers)
         assert run(dataset, engine) == {}
