@@ -12,7 +12,7 @@ from cytosuite.benchmark.engines.outcome import Status
 from cytosuite.errors import InputError, plain
 from cytosuite.files import parse_json
 from cytosuite.formats import header, read
-from cytosuite.interface import IMAGE_SUFFIXES
+from cytosuite.interface import IMAGE_SUFFIXES, LARGEST
 from cytosuite.tasks import Socket
 from cytosuite.volume import Header, Volume
 
@@ -53,7 +53,8 @@ def check(folder: Path, socket: Socket, geometry: Header | None) -> Path | None:
     ------
     BadOutput
         If there is not exactly one file, it cannot be read, its axes, shape, spacing or dtype
-        are wrong, or a value is not finite or negative where that is not allowed.
+        are wrong, or a value is not finite, too large for the metrics, or negative where that is
+        not allowed.
     """
     place = folder / socket.relative_path
     if socket.kind == "json":
@@ -129,5 +130,8 @@ def _check_values(volume: Volume, found: Header, socket: Socket, where: str) -> 
         raise BadOutput("bad output", f"{where}: the header says {said}, the pixels are {pixels}")
     if socket.kind == "labels" and array.size and array.min() < 0:
         raise BadOutput("bad output", f"{where}: expected labels >= 0, found {array.min()}")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise BadOutput("bad output", f"{where}: expected finite values, found NaN or infinity")
+    if array.dtype.kind == "f" and not (np.abs(array) <= LARGEST).all():
+        found_values = "NaN or infinity" if not np.isfinite(array).all() else "larger ones"
+        raise BadOutput(
+            "bad output", f"{where}: expected finite values up to {LARGEST:g}, found {found_values}"
+        )
