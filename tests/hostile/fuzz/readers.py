@@ -57,6 +57,7 @@ class Reader:
     seeds: Callable[[], list[seeds.Tree]]
     read: Callable[[Path], object]
     names: bool = False  # whether names and kinds of entries are altered, too
+    follows: bool = False  # whether a link, which is the user's own, may lead elsewhere
 
 
 def hold(truth, *facts):
@@ -153,6 +154,8 @@ def user_folder(folder):
         found = collect(folder, recursive=recursive)
         names = [item.name for item in found.items]
         hold(len({name.casefold() for name in names}) == len(names), "names", names)
+        places = [item.image.resolve() for item in found.items]
+        hold(len(set(places)) == len(places), "an image twice", *names[:3])
         for name in names:
             hold(name.isprintable() and "/" not in name and len(name.encode()) <= 200, ascii(name))
         writable([found.count, *found.notes])
@@ -274,11 +277,11 @@ READERS = {
     "json": Reader(seeds.jsons, strict_json),
     "toml": Reader(seeds.tomls, lambda folder: read_toml(only(folder))),
     "manifests": Reader(seeds.manifests, manifests),
-    "case": Reader(seeds.cases, case, names=True),
-    "folder": Reader(seeds.folders, user_folder, names=True),
+    "case": Reader(seeds.cases, case, names=True, follows=True),
+    "folder": Reader(seeds.folders, user_folder, names=True, follows=True),
     **({"microscope": Reader(seeds.microscopes, microscope)} if FORMATS else {}),
-    "tracks": Reader(seeds.sequences, sequence, names=True),
-    "phantoms": Reader(seeds.phantoms, phantoms, names=True),
+    "tracks": Reader(seeds.sequences, sequence, names=True, follows=True),
+    "phantoms": Reader(seeds.phantoms, phantoms, names=True, follows=True),
     "output images": Reader(seeds.outputs, outputs),
     "output values": Reader(seeds.answers, answers),
     "output tree": Reader(seeds.trees, output_tree, names=True),

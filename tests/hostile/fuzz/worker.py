@@ -29,7 +29,7 @@ INTERNAL = re.compile(
     r"NoneType|has no attribute|index out of range|unsupported operand|Reason: Success|"
     r"not subscriptable|to unpack|positional argument|could not convert|object is not|"
     r"not supported between|indices must be|unhashable|recursion|bytes-like|requires a buffer|"
-    r"<class |<function|object at 0x|object of type|Traceback|cannot reshape|\b(?!Memory)\w+Error\b(?! in )|broadcast|"
+    r"<class |<function|object at 0x|object of type|Traceback|cannot reshape|(?<!other, )\b(?!Memory)\w+Error\b(?! in )|broadcast|"
     r"unconverted|out of bounds for axis|iterable|struct\.|itk::|/usr/|site-packages|\(\)\)"
 )
 # The program's own files.
@@ -88,7 +88,7 @@ def judge(reader, work, watch, noise):
     seconds = time.process_time() - began
     if verdict["verdict"] == "finding":
         return verdict
-    if others := watch.strangers():
+    if (others := watch.strangers()) and not reader.follows:
         return {"verdict": "finding", "kind": "opens another file", "text": others[0]}
     if warned:
         text = f"{warned[0].category.__name__}: {warned[0].message}"
