@@ -1,11 +1,13 @@
 """Datasets on disk: generated or collected once, found again by their fingerprint."""
 
 import os
+import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import cached_property
-from multiprocessing import parent_process
+from multiprocessing import active_children, parent_process
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -197,13 +199,21 @@ def _missing(dataset: Dataset) -> frozenset[str]:
 def _make_missing(made: Dataset, recipe: Recipe, workers: int, progress: Progress) -> None:
     """Make the cases that are missing, in a folder that no other run writes into."""
     missing, total = _missing(made), len(made.cases)
-    if (made.home / "cases").is_dir():
-        sweep(made.home / "cases", depth=1)
+    _sweep(made)
     progress(total - len(missing), total)
     makers = zip(made.cases, (maker for _, maker in recipe.makers), strict=True)
     wanted = [(case, maker) for case, maker in makers if case.name in missing]
-    for number, _ in enumerate(_make_all(wanted, workers, recipe.record), start=1):
-        progress(total - len(missing) + number, total)
+    try:
+        for number, _ in enumerate(_make_all(wanted, workers, recipe.record), start=1):
+            progress(total - len(missing) + number, total)
+    finally:
+        _sweep(made)
+
+
+def _sweep(dataset: Dataset) -> None:
+    """Remove what ended processes left half-made."""
+    if (dataset.home / "cases").is_dir():
+        sweep(dataset.home / "cases", depth=1)
 
 
 def _written(path: Path) -> object:
@@ -307,13 +317,21 @@ def _make_all(
             for future in as_completed(futures):
                 future.result()
                 yield
+        except BrokenProcessPool:
+            raise InputError(
+                "a process making cases was killed, as if memory was short: give fewer --workers"
+            ) from None
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            for worker in active_children():  # the case that it is at is not waited for
+                worker.terminate()
             raise
 
 
 def _end_with_parent() -> None:
-    """Make this worker end when the program that started it ends, however that ends."""
+    """Make this worker end when the program that started it ends or wants it, and not before."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the program tidies up
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     parent = parent_process()
     assert parent is not None
 
