@@ -155,7 +155,7 @@ def _line(path: Path, line: bytes) -> tuple[str, str]:
     key, mark, value = text.partition("=" if "=" in text else ":")
     if not mark or not text.isprintable() or "\ufffd" in text:
         found = plain(text, 40)
-        raise InputError(f"{path}: cannot be read as MetaImage (no line of its text: {found!r})")
+        raise InputError(f"{path}: cannot be read as MetaImage (no line of its text: {found})")
     key = key.strip()
     # A key in other letters would be an entry of its own, and the true one be missing.
     return SPELLING.get(key.lower(), key), value.strip()

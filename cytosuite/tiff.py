@@ -222,10 +222,9 @@ def _describe(
     found, ours, warnings = description(file)
     stored, whole = _layout(path, series, ours)
     check_pixels(series)
-    if ours and stored != ours["axes"]:
-        warnings.append(
-            "its description is of another shape or other axes; the axes are its pages'"
-        )
+    if ours and stored != ours["axes"] and list(whole) == ours["shape"]:
+        ours = {}
+        warnings.append("the description names other axes than the pages and does not count")
     if file.is_ome and series.kind != "ome":
         warnings.append("OME-XML describes other pages or files; the axes are those of the pages")
     index = tuple(slice(pick[a], pick[a] + 1) if a in pick else slice(None) for a in stored)

@@ -120,6 +120,7 @@ def check_descriptions(file: tifffile.TiffFile) -> None:
     if len(file.pages) == 0:
         raise TiffFileError("no image in it")
     page = file.pages.first
+    _check_numbers(page)
     if file.is_ome:
         _check_ome(file.ome_metadata or "", len(file.pages))
     if page.shaped_description and page.shaped_description.startswith("{"):
@@ -194,9 +195,7 @@ def check_pixels(series: tifffile.TiffPageSeries) -> None:
         No pixel is read.
     """
     page, size = series.keyframe, series.parent.filehandle.size
-    if series.dtype is None or series.dtype.kind not in KINDS:
-        form, bits = page.sampleformat, page.bitspersample
-        raise TiffFileError(f"numbers of SampleFormat {form} with {_short(bits)} bits are not read")
+    _check_numbers(page)
     if prod(series.shape) == 0 or prod(page.shape) == 0:
         raise TiffFileError(f"no pixel in the shape {tuple(series.shape)}")
     if page.compression not in BOUNDED | JPEG | PICTURES or page.jpegheader is not None:
@@ -224,6 +223,13 @@ def check_pixels(series: tifffile.TiffPageSeries) -> None:
                 raise TiffFileError(f"pixels end at byte {start + count} of {size}")
 
 
+def _check_numbers(page: tifffile.TiffPage) -> None:
+    """Refuse complex numbers and those that numpy has none of."""
+    if page.dtype is None or page.dtype.kind not in KINDS:
+        form, bits = page.sampleformat, page.bitspersample
+        raise TiffFileError(f"numbers of SampleFormat {form} with {_short(bits)} bits are not read")
+
+
 def part_bytes(page: tifffile.TiffPage) -> int:
     """Return the size in memory of a strip or tile."""
     return int(prod(page.chunks) * page.dtype.itemsize)
@@ -244,11 +250,15 @@ def check_pictures(pages: Iterable[tifffile.TiffPage | tifffile.TiffFrame]) -> N
         for start, count in zip(page.dataoffsets, page.databytecounts, strict=True):
             stream.seek(start)
             data = stream.read(count)
-            if key.compression in JPEG:
-                _, height, width, _ = tifffile.tifffile.jpeg_shape(data)
-            else:
-                with Image.open(BytesIO(data)) as picture:
-                    width, height = picture.size
+            try:
+                if key.compression in JPEG:
+                    _, height, width, _ = tifffile.tifffile.jpeg_shape(data)
+                else:
+                    with Image.open(BytesIO(data)) as picture:
+                        width, height = picture.size
+            except (ValueError, struct.error, OSError, SyntaxError, Image.DecompressionBombError):
+                name = _name(key.compression)
+                raise TiffFileError(f"a strip or tile that is no {name} of its size") from None
             if height * width > prod(key.chunks):
                 raise TiffFileError(
                     f"a strip or tile of {prod(key.chunks)} pixels that holds {height} x {width}"

@@ -1,10 +1,15 @@
+import struct
+
 import numpy as np
 import pytest
+import tifffile
 
 from cytosuite.errors import InputError
+from cytosuite.formats import read, write
 from cytosuite.spacing import plausible
 from cytosuite.volume import Origin, Volume
 
+PLANE = np.zeros((5, 6), np.uint16)
 CLEAN = (1.75, 0.8, 0.8)
 
 
@@ -124,3 +129,39 @@ def test_a_size_that_the_user_names_is_never_changed():
     turned = plausible(_volume((0.8, 0.8, 1.75), "user"))
     assert turned.spacing == (0.8, 0.8, 1.75)
     assert "pixels are not square; give it in the order z,y,x" in turned.origin.warnings[0]
+
+
+@pytest.mark.parametrize(("above", "below"), [(0, 0), (7, 0), (0, 7)])
+def test_a_resolution_of_nothing_is_no_voxel_size(tmp_path, above, below):
+    unit = {"resolution": (1e4, 1e4), "resolutionunit": "CENTIMETER"}
+    tifffile.imwrite(tmp_path / "a.tif", PLANE, metadata=None, **unit)
+    content = (tmp_path / "a.tif").read_bytes()
+    wanted = struct.pack("<II", 10000, 1)
+    assert content.count(wanted) == 2
+    (tmp_path / "a.tif").write_bytes(content.replace(wanted, struct.pack("<II", above, below)))
+    assert read(tmp_path / "a.tif").spacing_is_assumed
+
+
+@pytest.mark.parametrize("size", ["1e-300", "1e300", "5e-324"])
+def test_an_impossible_size_does_not_count_and_is_told(tmp_path, size):
+    metadata = {"axes": "YX", "spacing": [size, 0.5]}
+    tifffile.imwrite(tmp_path / "a.tif", PLANE, metadata=metadata)
+    found = read(tmp_path / "a.tif")
+    assert found.spacing_is_assumed
+    (line,) = found.origin.warnings
+    assert line == f"a voxel size of {size} (json) is beyond all images and does not count"
+
+
+@pytest.mark.parametrize("size", [1e-5, 1e9])
+def test_the_smallest_and_largest_pixels_are_written(tmp_path, size):
+    write(tmp_path / "a.tif", Volume(PLANE, (size, size), "YX"))
+    found = read(tmp_path / "a.tif")
+    assert found.spacing == (size, size)
+    assert found.origin.warnings == ()
+
+
+@pytest.mark.parametrize("size", [9e-6, 1.1e9])
+def test_smaller_and_larger_ones_are_refused_in_one_line(tmp_path, size):
+    with pytest.raises(InputError, match=r"TIFF holds pixels of 1e-05 to 1e\+09 µm, found"):
+        write(tmp_path / "a.tif", Volume(PLANE, (size, size), "YX"))
+    assert list(tmp_path.iterdir()) == []
