@@ -60,6 +60,24 @@ def test_a_lost_output_is_made_again(tmp_path, run, dataset, engine):
     assert run(dataset, engine) == {"case_2": "ok"}
 
 
+@pytest.mark.parametrize("file", ["record.json", "output/images/instance-labels/case_2.tif"])
+def test_one_altered_byte_is_one_case_that_runs_again(tmp_path, run, dataset, engine, file):
+    run(dataset, engine)
+    path = tmp_path / "run" / "watershed" / "case_2" / file
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert run(dataset, engine) == {"case_2": "ok"}
+    assert run(dataset, engine) == {}
+
+
+def test_what_failed_for_a_full_disk_is_tried_again(run, dataset, fakes):
+    reason = "cannot be written (No space left on device)"
+    engine = fakes.Engine(lambda image, output: Outcome("non-zero exit", 0.1, None, 2, reason))
+    run(dataset, engine)
+    assert len(run(dataset, engine)) == 3
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"status": "fine"}'])
 def test_a_broken_record_does_not_count(tmp_path, run, dataset, engine, content):
     run(dataset, engine)

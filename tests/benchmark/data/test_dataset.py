@@ -62,6 +62,7 @@ def test_missing_cases_are_made_again_with_the_same_bytes(tmp_path):
         path.rmdir() if path.is_dir() else path.unlink()
     dataset.cases[1].folder.rmdir()
     (home / "cases" / ".spheroid_02.99.part").mkdir()
+    (home / "cases" / "spheroid_01" / ".case.99.part.json").touch()
     seen = []
     prepare(made, tmp_path, 1, lambda done, total: seen.append((done, total)))
     assert seen == [(5, 6), (6, 6)]
@@ -74,6 +75,51 @@ def test_a_whole_dataset_is_not_touched(tmp_path):
     seen = []
     prepare(made, tmp_path, 1, lambda done, total: seen.append(done))
     assert seen == []
+
+
+def _image(case):
+    return case.path("microscopy-image")
+
+
+def _case(case):
+    return case.folder / "case.json"
+
+
+def _input(case):
+    return case.input(SEGMENT) / "inputs.json"
+
+
+def _seal(case):
+    return case.folder / "SHA256SUMS"
+
+
+def _summary(case):
+    return case.folder.parents[1] / "dataset.json"
+
+
+@pytest.mark.parametrize("place", [_image, _case, _input, _seal, _summary])
+@pytest.mark.parametrize("fault", ["altered", "cut", "lost"])
+def test_what_was_altered_is_made_again_and_no_other_case(make_dataset, place, fault):
+    dataset = make_dataset(1, 2)
+    before = _bytes(dataset.home)
+    kept, path = dataset.cases[1].path("microscopy-image").stat(), place(dataset.cases[0])
+    content = path.read_bytes()
+    path.unlink()
+    if fault != "lost":
+        path.write_bytes(content[: len(content) // 2] + (b"" if fault == "cut" else b"#"))
+    assert make_dataset(1, 2) == dataset
+    assert _bytes(dataset.home) == before
+    assert dataset.cases[1].path("microscopy-image").stat() == kept
+
+
+def test_a_whole_dataset_holds_the_inputs_of_every_task_that_it_serves(make_dataset):
+    (case,) = make_dataset(1).cases
+    assert {path.name for path in (case.folder / "inputs").iterdir()} == {
+        *("segment", "enhance", "synthesise")
+    }
+    before = _bytes(case.folder)
+    case.input(SEGMENT)
+    assert _bytes(case.folder) == before
 
 
 def test_a_case_is_a_valid_input_and_keeps_its_truth_outside(tmp_path):

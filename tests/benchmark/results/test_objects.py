@@ -48,6 +48,16 @@ def test_a_table_that_is_there_is_not_computed_again(run):
     assert path.stat().st_mtime_ns == before
 
 
+@pytest.mark.parametrize("fault", [b"", b"label\n1\n"])
+def test_a_table_that_was_altered_is_computed_again(run, fault):
+    dataset, jobs, _ = run
+    path = jobs[0].folder / "c0" / "objects.csv"
+    whole = path.read_bytes()
+    path.write_bytes(fault)
+    score(dataset, SEGMENT, jobs)
+    assert path.read_bytes() == whole
+
+
 def test_a_failed_case_and_other_tasks_have_no_table(answers, dataset_of, toys, tmp_path):
     dataset = dataset_of(1, microscopy_image=toys.image, enhanced_image=toys.image)
     (job,) = answers(dataset, TASKS["enhance"], ours=lambda image: image.array)
