@@ -127,7 +127,7 @@ def _short_chunk_of_a_profile(folder):
 
 
 def _sizes_of_another_image(folder):
-    """input: spacing must be 3 positive numbers in µm (z, y, x), found [2.0, 0.4]"""
+    """acquisition metadata: spacing must be 3 positive numbers in µm (z, y, x), found [2.0, 0.4]"""
     image = Volume(PIXELS, SPACING)
     given = {"microscopy-image": image, "acquisition-metadata": {"spacing": [2.0, 0.4]}}
     write_case(folder / "input", TASKS["segment"], "a", given)

@@ -110,15 +110,16 @@ def refusal(error, work, named=False):
         kind = "message is not one printable line"
     elif found := INTERNAL.search(bare):
         kind = f"message is an interpreter's: {found[0]}"
-    elif (
-        not named
-        and str(work) not in text
-        and not any(f"{path.name}/" in text for path in work.iterdir())
-    ):
+    elif not named and not any(name in text for name in names_of(work)):
         kind = "message names no file"
     if kind is None:
         return {"verdict": "refused"}
     return {"verdict": "finding", "kind": kind, "text": text, "where": place_of(error)}
+
+
+def names_of(work):
+    """Return words of which one tells a user where to look."""
+    return [str(work), "acquisition metadata", *(f"{path.name}/" for path in work.iterdir())]
 
 
 def finding(kind, error):
