@@ -51,7 +51,7 @@ def atomic(path: Path) -> Iterator[Path]:
     suffix = path.suffix if len(os.fsencode(path.suffix)) <= LONGEST_SUFFIX else ""
     temporary = path.with_name(f".{mark}.{os.getpid()}{PART}{suffix}")
     former = path.with_name(f".{mark}.{os.getpid()}.former{PART}")
-    with _full_disk(path):
+    with full_disk(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         remove(temporary)
         try:
@@ -67,8 +67,19 @@ def atomic(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _full_disk(path: Path) -> Iterator[None]:
-    """Turn the errors of a disk without space, which name no file, into one line."""
+def full_disk(path: Path) -> Iterator[None]:
+    """Turn the errors of a disk without space, which name no file, into one line.
+
+    Parameters
+    ----------
+    path : Path
+        The file or folder that the block writes.
+
+    Raises
+    ------
+    CytosuiteError
+        If the disk is full or can only be read.
+    """
     try:
         yield
     except OSError as error:

@@ -11,7 +11,7 @@ from cytosuite.benchmark.report.index import index
 from cytosuite.benchmark.report.section import Progress, views
 from cytosuite.benchmark.results.objects import joined
 from cytosuite.benchmark.results.results import Results
-from cytosuite.files import PART
+from cytosuite.files import PART, full_disk
 
 __all__ = ["write_report"]
 
@@ -65,7 +65,7 @@ def write_report(results: Results, folder: Path, progress: Progress = lambda *_:
         "index.html": page.html(indexed, shown),
     }
     name = f".{folder.name}-"
-    with tempfile.TemporaryDirectory(PART, name, folder.parent) as parts:
+    with full_disk(folder), tempfile.TemporaryDirectory(PART, name, folder.parent) as parts:
         for file, text in texts.items():
             Path(parts, file).write_text(text, encoding="utf-8")
         for file, text in texts.items():
