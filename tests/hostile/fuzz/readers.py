@@ -13,6 +13,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from cytosuite import formats, manifest
+from cytosuite.benchmark.data.recipe import DataRequest, recipe
+from cytosuite.benchmark.data.simulated import simulated
 from cytosuite.benchmark.engines.collect import add_log, empty, take
 from cytosuite.benchmark.record import (
     ModelChoice,
@@ -39,6 +41,7 @@ from cytosuite.progress import latest
 from cytosuite.tasks import TASKS, Socket
 from cytosuite.tiff import tiff_channels
 from cytosuite.volume import AXES, SPATIAL, Header
+from cytosuite.weights import open_model, read_cards
 from tests.hostile.fuzz import seeds
 
 TRUTHS = {"segment": seeds.volume(dtype=np.int32), "enhance": seeds.volume(dtype=np.float64)}
@@ -136,6 +139,24 @@ def manifests(folder):
     named = {"algorithm.toml": manifest.read_algorithm, "dataset.toml": manifest.read_dataset}
     read = manifest.read_card if path.suffix == ".json" else manifest.read_recipe
     writable(named.get(path.name, read)(path).model_dump(mode="json"))
+
+
+def a_recipe(folder):
+    path = only(folder)
+    writable(simulated(str(path), None).parameters.model_dump(mode="json"))
+    recipe(DataRequest(str(path)))
+
+
+def setting(folder):
+    text = only(folder).read_bytes().decode(errors="surrogateescape")
+    found = simulated("spheroid", "mini", 1, text.split(","))
+    writable(found.parameters.model_dump(mode="json"))
+
+
+def cards(folder):
+    for card in read_cards(folder, "watershed"):
+        open_model(folder, card)
+        writable(card.model_dump(mode="json"))
 
 
 def case(folder):
@@ -277,6 +298,9 @@ READERS = {
     "json": Reader(seeds.jsons, strict_json),
     "toml": Reader(seeds.tomls, lambda folder: read_toml(only(folder))),
     "manifests": Reader(seeds.manifests, manifests),
+    "recipe": Reader(seeds.recipes, a_recipe, follows=True),
+    "setting": Reader(seeds.settings, setting, follows=True),
+    "models": Reader(seeds.cards, cards, names=True, follows=True),
     "case": Reader(seeds.cases, case, names=True, follows=True),
     "folder": Reader(seeds.folders, user_folder, names=True, follows=True),
     **({"microscope": Reader(seeds.microscopes, microscope)} if FORMATS else {}),

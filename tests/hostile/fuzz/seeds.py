@@ -5,6 +5,7 @@ An input is a tree: relative names with the content of a file, or the kind of an
 no UTF-8 are lone surrogates in it, as `os.fsdecode` gives them.
 """
 
+import hashlib
 import io
 import json
 import os
@@ -191,6 +192,24 @@ def manifests():
         for path in sorted(ROOT.glob(pattern))
     ]  # fmt: skip
     return [tree for tree in found if ".training." not in next(iter(tree))]
+
+
+def recipes():
+    found = sorted(ROOT.glob("datasets/spheroid/recipes/*.toml"))
+    return [{path.name: path.read_bytes()} for path in found]
+
+
+def settings():
+    lines = ["camera.photons=5,tissue.size_um=[40, 60, 60]", "camera.read_noise=0.5"]
+    return [{"set.txt": line.encode()} for line in lines]
+
+
+def cards():
+    """Return a folder of models: cards and weights."""
+    found = {path.name: path.read_bytes() for path in ROOT.glob("weights/watershed/*.json")}
+    own = json.loads(found["nuclei-2d.json"]) | {"name": "b", "weights": "b.safetensors"}
+    own["sha256"] = hashlib.sha256(bytes(100)).hexdigest()
+    return [found, {"b.json": json.dumps(own).encode(), "b.safetensors": bytes(100)}]
 
 
 def cases():

@@ -119,7 +119,12 @@ def refusal(error, work, named=False):
 
 def names_of(work):
     """Return words of which one tells a user where to look."""
-    return [str(work), "acquisition metadata", *(f"{path.name}/" for path in work.iterdir())]
+    return [
+        str(work),
+        "acquisition metadata",
+        "--set",
+        *(f"{path.name}/" for path in work.iterdir()),
+    ]
 
 
 def finding(kind, error):
