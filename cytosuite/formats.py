@@ -118,24 +118,24 @@ def _gate(path: Path) -> Iterator[Callable[[Path], Volume]]:
     with open_regular(path) as stream:
         if not stream.read(1):
             raise InputError(f"{path}: the file is empty")
-    reason = ""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield reader
     except InputError as error:
-        reason = str(error).removeprefix(plain(f"{path}:")).strip()
+        raise InputError(f"{path}: {str(error).removeprefix(plain(f'{path}:'))}") from None
     except MemoryError as error:
-        reason = f"needs more memory than is free ({last_line(error)}); crop it"
+        reason = f"needs more memory than is free ({last_line(error)})"
+        raise InputError(f"{path}: {reason}; crop it") from error
     except Exception as error:
         reason = f"cannot be read as {FORMS[reader]} ({_reason(error)})"
-    if reason:  # raised here, without the other error as its context: it may go to another process
-        raise InputError(f"{path}: {reason}")
+        raise InputError(f"{path}: {reason}") from error
 
 
 def _reason(error: Exception) -> str:
     """Return the message of a library's error if it is meant for people."""
-    if isinstance(error, OSError | SyntaxError | RuntimeError) and type(error) != RecursionError:
+    speaks = isinstance(error, OSError | SyntaxError | RuntimeError)
+    if speaks and not isinstance(error, RecursionError):
         return last_line(error)
     return f"cut or broken: its parts contradict each other, {type(error).__name__}"
 

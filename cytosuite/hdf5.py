@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
 from cytosuite.memory import check_room
@@ -40,7 +41,7 @@ def read_hdf5(path: Path) -> Volume:
     with h5py.File(path, "r") as file:
         dataset = _dataset(path, file)
         _check(path, dataset)
-        array = np.asarray(dataset[()])
+        array = _pixels(path, dataset)
         own = {name: dataset.attrs[name] for name in OWN if name in dataset.attrs}
         metadata, warnings = scalars(_attributes(dataset))
     sources = dict.fromkeys([*metadata, "spacing"], "hdf5")
@@ -51,7 +52,7 @@ def read_hdf5(path: Path) -> Volume:
         metadata["spacing_source"] = sources["spacing"] = "assumed"
     numbers = np.asarray(size)
     if numbers.ndim != 1 or numbers.dtype.kind not in "uif":
-        raise InputError(f"{path}: expected a list of µm as spacing, found {size!r}")
+        raise InputError(f"{path}: expected a list of µm as spacing, found {_shown(size)}")
     spacing = tuple(float(value) for value in numbers)
     return Volume(array, spacing, axes, metadata, Origin(sources, "um", warnings))
 
@@ -93,9 +94,7 @@ def _dataset(path: Path, file: "h5py.File") -> "h5py.Dataset":
 
 
 def _check(path: Path, dataset: "h5py.Dataset") -> None:
-    """Refuse pixels that are no numbers, lie elsewhere, are too many, or cannot be decoded."""
-    import h5py
-
+    """Refuse pixels that are no numbers, lie in other files, or are too many."""
     if dataset.is_virtual or dataset.external:
         raise InputError(f"{path}: expected pixels in the file itself, found them in other files")
     if dataset.shape is None or not 2 <= dataset.ndim <= 5:
@@ -104,14 +103,23 @@ def _check(path: Path, dataset: "h5py.Dataset") -> None:
         raise InputError(f"{path}: expected numbers, found dtype {dataset.dtype}")
     voxels = max(prod(dataset.shape), prod(dataset.chunks or ()))  # a chunk is decoded as a whole
     check_room(path, voxels * dataset.dtype.itemsize)
-    made = dataset.id.get_create_plist()
-    for number in range(made.get_nfilters()):
-        code, _, _, name = made.get_filter(number)
-        if not h5py.h5z.filter_avail(code):
-            raise InputError(
-                f"{path}: the pixels are packed by the filter {code} ({os.fsdecode(name)}), "
-                "which is not installed; save them with gzip"
-            )
+
+
+def _pixels(path: Path, dataset: "h5py.Dataset") -> NDArray[Any]:
+    """Return the pixels, or name the filter without which they cannot be decoded."""
+    import h5py
+
+    try:
+        return np.asarray(dataset[()])
+    except OSError:
+        made = dataset.id.get_create_plist()
+        for code, _, _, name in (made.get_filter(n) for n in range(made.get_nfilters())):
+            if not h5py.h5z.filter_avail(code):
+                raise InputError(
+                    f"{path}: the pixels are packed by the filter {code} ({os.fsdecode(name)}), "
+                    "which is not installed; save them with gzip"
+                ) from None
+        raise
 
 
 def _attributes(dataset: "h5py.Dataset") -> dict[str, Any]:
@@ -129,5 +137,12 @@ def _axes(path: Path, axes: object, shape: tuple[int, ...]) -> str:
     """Return the axes of a shape."""
     text = os.fsdecode(axes) if isinstance(axes, bytes) else axes
     if not isinstance(text, str):
-        raise InputError(f"{path}: expected the axes of shape {shape} as a text, found {axes!r}")
+        raise InputError(
+            f"{path}: expected the axes of shape {shape} as a text, found {_shown(axes)}"
+        )
     return text
+
+
+def _shown(value: object) -> object:
+    """Return the value of an attribute for a message."""
+    return value.tolist() if isinstance(value, np.generic | np.ndarray) else repr(value)

@@ -1,10 +1,13 @@
 """One case in, one case out: ``/input`` and ``/output`` in the layout of the platform."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
 from cytosuite.files import link, read_json, write_json
@@ -214,10 +217,15 @@ def image_of(inputs: Mapping[str, Volume], slug: str = IMAGE.slug) -> Volume:
         )
     if volume.array.size == 0:
         raise InputError(f"{slug} must not be empty, found shape {volume.shape}")
-    # Plane by plane: the image may be as large as the memory.
-    if volume.array.dtype.kind == "f" and not all((abs(p) <= LARGEST).all() for p in volume.array):
+    if not is_finite(volume.array):
         raise InputError(f"{slug} must be finite, found NaN or infinity, or more than {LARGEST:g}")
     return volume
+
+
+def is_finite(array: NDArray[Any]) -> bool:
+    """Return whether all grey values can be calculated with: none is NaN or beyond 1e15."""
+    # Plane by plane: the image may be as large as the memory.
+    return array.dtype.kind != "f" or all(bool((abs(p) <= LARGEST).all()) for p in array)
 
 
 def _listed(folder: Path) -> dict[str, dict[str, str]]:
@@ -226,7 +234,7 @@ def _listed(folder: Path) -> dict[str, dict[str, str]]:
     The platform describes a socket under ``interface``, since 2026 under ``socket``, or both.
     """
     path = folder / "inputs.json"
-    if not path.is_file():
+    if not os.path.lexists(path):
         return {}
     entries = read_json(path)
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
@@ -279,7 +287,7 @@ def _only_image(folder: Path, socket: Socket) -> Path | None:
     """Return the one image file of a socket; None if an optional one has none."""
     files = sorted(
         path
-        for path in (folder.iterdir() if folder.is_dir() else ())
+        for path in (folder.iterdir() if _is_there(folder) and folder.is_dir() else ())
         if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
     )
     if not files and socket.optional:
@@ -294,9 +302,17 @@ def _only_image(folder: Path, socket: Socket) -> Path | None:
     return files[0]
 
 
+def _is_there(path: Path) -> bool:
+    """Return whether anything has a path, refuse one that no file can have."""
+    try:
+        return path.is_symlink() or path.exists()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be opened ({error.strerror})") from None
+
+
 def _value(path: Path, socket: Socket) -> dict[str, Any] | None:
     """Return the object in a JSON socket; None if an optional one is absent or null."""
-    if not path.is_file():
+    if not _is_there(path):
         if socket.optional:
             return None
         raise InputError(f"{path}: socket {socket.slug} is missing")

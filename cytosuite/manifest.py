@@ -12,7 +12,9 @@ from cytosuite.tasks import TASKS
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Version = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
-Weight = Annotated[float, Field(ge=0.0)]
+Weight = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=200)]
+MOST_CASES = 100_000
 
 
 def _known_task(name: str) -> str:
@@ -30,20 +32,20 @@ TaskName = Annotated[str, AfterValidator(_known_task)]
 class Described(BaseModel):
     """Base of all models read from files: immutable, without unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Resources(Described):
     """Limits of the resources of one case."""
 
-    memory_gib: float = Field(4.0, gt=0, description="Memory limit in GiB.")
+    memory_gib: float = Field(4.0, gt=0, le=2**20, description="Memory limit in GiB.")
     gpu: bool = Field(False, description="Whether a GPU is needed.")
 
 
 class SelectPolicy(BaseModel):
     """Rules of the choice of a model: the cost of each key in which image and card differ."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
     __pydantic_extra__: dict[str, Literal["must"] | Weight]
 
     missing: Weight = Field(1.0, description="Cost of a key which the image does not give.")
@@ -75,14 +77,17 @@ class AlgorithmManifest(Described):
     resources: Resources = Field(Resources(), description="Limits of one case.")
     select: SelectPolicy = Field(SelectPolicy(), description="How a model is chosen.")
     preference: int = Field(
-        0, ge=0, description="Place in the choice of an algorithm, 1 first; 0: only by name."
+        0,
+        ge=0,
+        le=1000,
+        description="Place in the choice of an algorithm, 1 first; 0: only by name.",
     )
 
 
 class DatasetSize(Described):
     """One size of a simulated dataset."""
 
-    cases: int = Field(gt=0, description="How many cases.")
+    cases: int = Field(gt=0, le=MOST_CASES, description="How many cases.")
     parameters: dict[str, Any] = Field({}, description="Parameters that differ in this size.")
 
 
@@ -110,7 +115,7 @@ class DatasetRecipe(Described):
     title: str = Field(description="Name for readers.")
     description: str = Field("", description="Its content, and the source of its numbers.")
     references: tuple[str, ...] = Field((), description="DOIs of the publications behind it.")
-    cases: int = Field(8, gt=0, description="How many cases.")
+    cases: int = Field(8, gt=0, le=MOST_CASES, description="How many cases.")
     through: tuple[Name, ...] = Field(
         (), description="Algorithms that each case passes, one after the other."
     )
@@ -136,7 +141,7 @@ class ModelCard(Described):
         description="The images it was made for: compared with an image's metadata."
     )
     parameters: dict[str, Any] = Field({}, description="Tuned parameters of the algorithm.")
-    weights: str | None = Field(
+    weights: FileName | None = Field(
         None, description="Name of the weights file in the folder of the card."
     )
     sha256: str | None = Field(None, description="SHA-256 of the weights file.")

@@ -123,7 +123,10 @@ def _scaled(volume: Volume, given: Mapping[str, Any]) -> Volume:
     spacing = tuple(float(value) for value in size)
     origin = Origin({**volume.origin.sources, "spacing": source}, "um", volume.origin.warnings)
     metadata = {k: value for k, value in volume.metadata.items() if k != "spacing_source"}
-    result = replace(volume, spacing=spacing, metadata=metadata, origin=origin)
+    try:
+        result = replace(volume, spacing=spacing, metadata=metadata, origin=origin)
+    except InputError as error:
+        raise InputError(f"{where}{error}") from None
     same = all(isclose(a, b, rel_tol=0.02) for a, b in zip(spacing, volume.spacing, strict=True))
     if same or volume.spacing_is_assumed or source == "user":
         return result

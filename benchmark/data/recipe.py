@@ -124,6 +124,8 @@ def recipe(wanted: DataRequest) -> Recipe:
         If there is no such dataset, folder, size or recipe, or its content is not usable.
     """
     name = wanted.dataset
+    if wanted.seed < 0:
+        raise InputError(f"SEED={wanted.seed}: expected a whole number from 0")
     found = simulated(name, wanted.size, wanted.cases, wanted.settings)
     if found is not None:
         if wanted.spacing is not None:

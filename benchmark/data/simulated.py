@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from cytosuite.benchmark.catalog import PACKAGE, dataset_manifests, pick, recipes
 from cytosuite.errors import InputError
 from cytosuite.files import digest
-from cytosuite.manifest import DatasetManifest, parse, read_recipe
+from cytosuite.manifest import MOST_CASES, DatasetManifest, parse, read_recipe
 
 SET = "--set"  # the option of a user's own settings
 BYSTANDERS = {"calibration", "migration"}  # rooms that no simulation imports
@@ -54,8 +54,10 @@ def simulated(
     Raises
     ------
     InputError
-        If there is no such size or recipe, or a parameter is not allowed.
+        If there is no such size or recipe, or a parameter or number of cases is not allowed.
     """
+    if cases is not None and not 0 < cases <= MOST_CASES:
+        raise InputError(f"CASES={cases}: expected 1 to {MOST_CASES} cases")
     manifests = {name: m for name, m in dataset_manifests().items() if m.kind == "simulated"}
     known = recipes()
     if wanted.split("/")[0] in manifests and "/" in wanted and not Path(wanted).exists():

@@ -15,6 +15,7 @@ from cytosuite.datasets.folder.part import Part, read_part
 from cytosuite.datasets.sample import Sample, Value
 from cytosuite.errors import InputError
 from cytosuite.files import read_json
+from cytosuite.interface import LARGEST, is_finite
 from cytosuite.metadata import acquisition, described
 from cytosuite.tasks import ACQUISITION, LABELS
 from cytosuite.volume import Scalar, Volume
@@ -111,8 +112,11 @@ def _like(main: Volume, path: Path, slug: str) -> Volume:
 def _checked(path: Path, slug: str, array: NDArray[Any]) -> NDArray[Any]:
     """Return finite intensities, or labels as the smallest unsigned integers that hold them."""
     if SOCKETS[slug].kind == "image":
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise InputError(f"{path}: expected finite intensities, found NaN or infinity")
+        if not is_finite(array):
+            raise InputError(
+                f"{path}: expected finite intensities, found NaN or infinity, or more than "
+                f"{LARGEST:g}"
+            )
         if array.dtype.kind not in "uif":
             raise InputError(f"{path}: expected numbers, found dtype {array.dtype}")
         return array

@@ -1,4 +1,5 @@
 import json
+import os
 import re
 
 import numpy as np
@@ -203,12 +204,45 @@ def _spacing_is_zero(folder):
 
 
 def _spacing_is_nan(folder):
-    """acquisition metadata: spacing must be positive numbers in µm, found [nan, 0.5, 0.5]"""
+    """acquisition-metadata.json: expected JSON, found NaN, which is no number of JSON"""
     (folder / "acquisition-metadata.json").write_text('{"spacing": [NaN, 0.5, 0.5]}')
 
 
+def _long_path(folder):
+    """cannot be opened (File name too long)"""
+    _with_path(folder, "a" * 300)
+
+
+def _path_with_a_nul(folder):
+    """socket microscopy-image needs exactly one image"""
+    _with_path(folder, "images\0")
+
+
+def _with_path(folder, path, slug=SLUG):
+    """Write a list in which a socket has a path."""
+    entry = {"socket": {"slug": slug, "relative_path": path}}
+    (folder / "inputs.json").write_text(json.dumps([entry]))
+
+
+def _path_of_metadata_that_is_too_long(folder):
+    """cannot be opened (File name too long)"""
+    _with_path(folder, "a" * 300, "acquisition-metadata")
+
+
+def _list_that_is_a_pipe(folder):
+    """inputs.json: expected a file, found a folder, a pipe or a device"""
+    (folder / "inputs.json").unlink(missing_ok=True)
+    os.mkfifo(folder / "inputs.json")
+
+
+def _metadata_that_are_a_pipe(folder):
+    """acquisition-metadata.json: expected a file, found a folder, a pipe or a device"""
+    (folder / "acquisition-metadata.json").unlink(missing_ok=True)
+    os.mkfifo(folder / "acquisition-metadata.json")
+
+
 def _spacing_of_a_plane(folder):
-    """spacing must be 3 positive numbers in µm (z, y, x), found [0.5, 0.5]"""
+    """acquisition metadata: spacing must be 3 positive numbers in µm (z, y, x), found [0.5, 0.5]"""
     (folder / "acquisition-metadata.json").write_text('{"spacing": [0.5, 0.5]}')
 
 
@@ -221,7 +255,8 @@ MISTAKES = [_two_images, _no_image, _no_folder, _list_of_numbers, _list_is_an_ob
 MISTAKES += [_neither_interface_nor_socket, _socket_is_a_list, _path_is_a_number, _path_outside]
 MISTAKES += [_contradictory_slugs, _contradictory_paths, _two_entries_of_a_socket]
 MISTAKES += [_metadata_is_a_list, _spacing_is_text, _spacing_is_zero, _spacing_is_nan]
-MISTAKES += [_spacing_of_a_plane, _spacing_makes_no_sense]
+MISTAKES += [_spacing_of_a_plane, _spacing_makes_no_sense, _long_path, _path_with_a_nul]
+MISTAKES += [_path_of_metadata_that_is_too_long, _list_that_is_a_pipe, _metadata_that_are_a_pipe]
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
@@ -253,6 +288,11 @@ def _an_empty_image():
     return {SLUG: Volume(np.zeros((0, 4, 5)), (2.0, 0.5, 0.5))}
 
 
+def _endless_light():
+    """microscopy-image must be finite, found NaN or infinity, or more than 1e+15"""
+    return {SLUG: Volume(np.full((3, 4, 5), 1e308), (2.0, 0.5, 0.5))}
+
+
 def _a_value_in_the_last_slice():
     """microscopy-image must be finite, found NaN or infinity"""
     array = np.zeros((3, 4, 5), np.float32)
@@ -261,7 +301,14 @@ def _a_value_in_the_last_slice():
 
 
 @pytest.mark.parametrize(
-    "mistake", [_a_missing_image, _several_frames, _an_empty_image, _a_value_in_the_last_slice]
+    "mistake",
+    [
+        _a_missing_image,
+        _several_frames,
+        _an_empty_image,
+        _endless_light,
+        _a_value_in_the_last_slice,
+    ],
 )
 def test_explains_an_image_that_cannot_be_segmented(mistake):
     with pytest.raises(InputError, match=re.escape(mistake.__doc__)):

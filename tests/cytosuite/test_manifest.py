@@ -79,6 +79,26 @@ def _too_little(text):
     return text.replace("= 2.0", "= 0.0")
 
 
+def _endless(text):
+    """resources.memory_gib: input should be a finite number, found inf"""
+    return text.replace("= 2.0", "= inf")
+
+
+def _endless_cost(text):
+    """select.spacing"""
+    return text.replace("spacing = 1.0", "spacing = inf")
+
+
+def _huge_number(text):
+    """preference: input should be less than or equal to 1000, found 999"""
+    return f"preference = {'9' * 400}\n{text}"
+
+
+def _many_levels(text):
+    """expected TOML, found too many levels"""
+    return f"{text}\nx = {'[' * 3000}{']' * 3000}\n"
+
+
 def _unknown_task(text):
     """task: must be one of segment, enhance, synthesise, fuse; did you mean 'segment'?, found 'segmnt'"""
     return text.replace('"segment"', '"segmnt"')
@@ -113,6 +133,10 @@ def _wrong_rule(text):
         _missing_key,
         _wrong_type,
         _too_little,
+        _endless,
+        _endless_cost,
+        _huge_number,
+        _many_levels,
         _unknown_task,
         _no_version,
         _other_name,
@@ -125,6 +149,17 @@ def test_explains(tmp_path, mistake):
     with pytest.raises(InputError, match=re.escape(f"{path}: {mistake.__doc__}")) as caught:
         read_algorithm(path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_mark_of_utf8_is_no_mistake(tmp_path):
+    assert read_algorithm(_write(tmp_path, f"\ufeff{ALGORITHM}")).name == "watershed"
+
+
+@pytest.mark.parametrize("name", ["../nuclei", "/etc/passwd", "a\0", "n" * 201, ".", ""])
+def test_weights_lie_beside_their_card(tmp_path, name):
+    write_json(tmp_path / "nuclei.json", {**CARD, "weights": name})
+    with pytest.raises(InputError, match=r"nuclei\.json: weights: string should "):
+        read_card(tmp_path / "nuclei.json")
 
 
 def test_a_dataset_manifest_is_read(tmp_path):

@@ -17,14 +17,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.errors import InputError
-from cytosuite.files import atomic
+from cytosuite.errors import InputError, plain
+from cytosuite.files import atomic, read_text
 from cytosuite.metrics.metric import metrics_of
 from cytosuite.metrics.tracks.lineage import Frames, Mask, Track, TrackedSequence
 from cytosuite.metrics.tracks.matched_tracks import check_sequence, match_tracks
 from cytosuite.volume import Volume
 
 LARGEST = 65535  # labels are 16-bit numbers
+MOST_FRAMES = 100_000
+NUMBER = re.compile(r"-?\d{1,10}", re.ASCII)
 MARKERS, RESULT = "TRA/man_track", "mask"
 WHOLE = re.compile(r"man_seg(\d+)\.tif$")
 PLANE = re.compile(r"man_seg_(\d+)_(\d+)\.tif$")
@@ -209,25 +211,34 @@ def _short(path: Path, folder: Path) -> str:
 def _read_table(path: Path) -> tuple[list[Track], list[str]]:
     """Return the tracks in a table and the problems of its rows."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError:
-        return [], ["no such file"]
+        lines = read_text(path).splitlines()
+    except InputError as error:
+        return [], [str(error).removeprefix(plain(f"{path}:")).strip()]
     except UnicodeDecodeError:
         return [], ["expected a text file"]
+    if len(lines) > LARGEST:
+        return [], [f"{len(lines)} rows, expected at most one for each of {LARGEST} labels"]
     tracks, problems = [], []
     for number, line in enumerate(lines, 1):
         words = line.split()
         if not words:
             continue
         try:
-            label, begin, end, parent = (np.int32(word).item() for word in words)
-        except (ValueError, OverflowError):
+            label, begin, end, parent = (_whole(word) for word in words)
+        except ValueError:
             problems.append(f"line {number}: expected whole numbers L B E P, found {line!r}")
             continue
         if label > LARGEST:
             problems.append(f"label {label}: over {LARGEST}")
         tracks.append(Track(label, begin, end, parent))
     return tracks, problems
+
+
+def _whole(word: str) -> int:
+    """Return a whole number of at most ten digits."""
+    if not NUMBER.fullmatch(word):
+        raise ValueError(word)
+    return int(word)
 
 
 def _frame_paths(folder: Path, prefix: str) -> tuple[tuple[Path, ...], list[str]]:
@@ -240,7 +251,10 @@ def _frame_paths(folder: Path, prefix: str) -> tuple[tuple[Path, ...], list[str]
             found[int(match[1])].append(path)
     if not found:
         return (), [f"{_short(start, folder)}000.tif: no such file"]
-    digits = len(found[max(found)][0].stem) - len(start.name)
+    last = found[max(found)][0]
+    if max(found) >= MOST_FRAMES:
+        return (), [f"{_short(last, folder)}: expected at most {MOST_FRAMES} frames"]
+    digits = len(last.stem) - len(start.name)
     paths, problems = [], []
     for frame in range(max(found) + 1):
         files = found.get(frame, [start.with_name(f"{start.name}{frame:0{digits}d}.tif")])

@@ -126,3 +126,17 @@ def test_a_wrong_setting_is_named_as_the_user_wrote_it(wanted, settings, line):
 def test_a_recipe_has_no_sizes(mine):
     with pytest.raises(InputError, match="a recipe has the size it has"):
         simulated(str(mine), "mini")
+
+
+@pytest.mark.parametrize("cases", [-1, 0, 100_001, 10**9])
+def test_a_number_of_cases_that_nobody_makes_is_refused(mine, cases):
+    with pytest.raises(InputError, match=f"CASES={cases}: expected 1 to 100000 cases"):
+        recipe(DataRequest("spheroid", "mini", cases=cases))
+    mine.write_text(RECIPE.replace("cases = 2", f"cases = {cases}"))
+    with pytest.raises(InputError, match=r"mine\.toml: cases: input should be "):
+        recipe(DataRequest(str(mine)))
+
+
+def test_a_negative_seed_is_refused():
+    with pytest.raises(InputError, match="SEED=-1: expected a whole number from 0"):
+        recipe(DataRequest("spheroid", "mini", seed=-1))

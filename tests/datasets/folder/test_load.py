@@ -147,6 +147,16 @@ def _nan(folder):
     return _item(folder, np.full((4, 5), np.nan, np.float32))
 
 
+def _endless_light(folder):
+    """image.tif: expected finite intensities, found NaN or infinity, or more than 1e+15"""
+    return _item(folder, np.full((4, 5), 1e308))
+
+
+def _endless_darkness(folder):
+    """image.tif: expected finite intensities, found NaN or infinity, or more than 1e+15"""
+    return _item(folder, np.array([[-1e300, 1e299]]))
+
+
 def _complex(folder):
     """image.tif: cannot be read as TIFF, cut or broken (numbers of SampleFormat 6 with 64 bits are not read)"""
     tifffile.imwrite(folder / "image.tif", np.ones((4, 5), np.complex64))
@@ -169,6 +179,8 @@ def _colour(folder):
         _negative,
         _time_series,
         _nan,
+        _endless_light,
+        _endless_darkness,
         _complex,
         _colour,
     ],

@@ -215,6 +215,25 @@ def test_explains_two_files_of_a_frame(result):
     refused(result, "01_RES/mask01.tif: a second file of frame 1")
 
 
+@pytest.mark.parametrize("name", ["mask999999999.tif", f"mask{'9' * 200}.tif"])
+def test_explains_a_frame_that_no_sequence_has(result, name):
+    (result / "mask001.tif").rename(result / name)
+    refused(result, f"01_RES/{name}: expected at most 100000 frames", problems=4)
+
+
+def test_explains_a_table_of_too_many_rows(result):
+    (result / "res_track.txt").write_text(GOOD * 30000)
+    message = f"{GOOD.count(chr(10)) * 30000} rows, expected at most one for each of 65535 labels"
+    refused(result, f"01_RES/res_track.txt: {message}", problems=2)
+
+
+@pytest.mark.parametrize("word", ["1_0", "١", "1.0", "9" * 5000, "0x1", "1\0"])
+def test_explains_what_is_no_whole_number(result, word):
+    (result / "res_track.txt").write_text(f"{word} 0 1 0\n", encoding="utf-8")
+    with pytest.raises(InputError, match="line 1: expected whole numbers L B E P, found '"):
+        read_sequence(result)
+
+
 def test_explains_a_binary_table(result):
     (result / "res_track.txt").write_bytes(b"\xff\xfe\x00\x01")
     table = "01_RES/res_track.txt"
