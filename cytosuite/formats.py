@@ -107,35 +107,51 @@ def channels(path: Path, scene: int | None = None) -> list[str]:
 
 
 @contextmanager
-def _gate(path: Path) -> Iterator[Callable[[Path], Volume]]:
-    """Yield the reader of a file, and let one line through for whatever goes wrong in it.
+def guarded(path: Path, form: str) -> Iterator[None]:
+    """Let one line through for whatever another library raises, or warns of, for a broken file.
 
-    Nobody knows what another library raises, or warns of, for a broken file.
+    Parameters
+    ----------
+    path : Path
+        The file that is read in the block.
+    form : str
+        Its kind, for the message.
+
+    Raises
+    ------
+    InputError
+        For every error in the block; it names the file.
     """
-    reader = READERS.get(path.suffix.lower())
-    if reader is None:
-        raise InputError(f"{path}: expected one of {', '.join(READERS)}, found {path.suffix!r}")
-    with open_regular(path) as stream:
-        if not stream.read(1):
-            raise InputError(f"{path}: the file is empty")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            yield reader
+            yield
     except InputError as error:
         raise InputError(f"{path}: {str(error).removeprefix(plain(f'{path}:'))}") from None
     except MemoryError as error:
         reason = f"needs more memory than is free ({last_line(error)})"
         raise InputError(f"{path}: {reason}; crop it") from error
     except Exception as error:
-        reason = f"cannot be read as {FORMS[reader]} ({_reason(error)})"
-        raise InputError(f"{path}: {reason}") from error
+        raise InputError(f"{path}: cannot be read as {form} ({_reason(error)})") from error
+
+
+@contextmanager
+def _gate(path: Path) -> Iterator[Callable[[Path], Volume]]:
+    """Yield the reader of a regular file that is not empty, see `guarded`."""
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise InputError(f"{path}: expected one of {', '.join(READERS)}, found {path.suffix!r}")
+    with open_regular(path) as stream:
+        if not stream.read(1):
+            raise InputError(f"{path}: the file is empty")
+    with guarded(path, FORMS[reader]):
+        yield reader
 
 
 def _reason(error: Exception) -> str:
     """Return the message of a library's error if it is meant for people."""
-    speaks = isinstance(error, OSError | SyntaxError | RuntimeError)
-    if speaks and not isinstance(error, RecursionError):
+    speaks = isinstance(error, OSError | SyntaxError | RuntimeError | ImportError)
+    if speaks and not isinstance(error, RecursionError) and error.__cause__ is None:
         return last_line(error)
     return f"cut or broken: its parts contradict each other, {type(error).__name__}"
 

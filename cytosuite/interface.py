@@ -92,7 +92,7 @@ def read_case(folder: Path, task: Task) -> Inputs:
         raise InputError(f"{folder}: expected one of the images {', '.join(wanted)}, found none")
     given = values.get(ACQUISITION.slug, {})
     volumes = {
-        slug: described(read(file), given, listed.get(slug, {}).get("name", ""))
+        slug: _image(file, given, listed.get(slug, {}).get("name", ""))
         for slug, file in files.items()
     }
     origins = [volume.origin for volume in volumes.values()]
@@ -105,6 +105,15 @@ def read_case(folder: Path, task: Task) -> Inputs:
         origins[0].sources if origins else {},
         tuple(dict.fromkeys(line for origin in origins for line in origin.warnings)),
     )
+
+
+def _image(file: Path, given: Mapping[str, Any], name: str) -> Volume:
+    """Return an image with the metadata of all sources; a message on these names its file."""
+    volume = read(file)
+    try:
+        return described(volume, given, name)
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from None
 
 
 def write_outputs(folder: Path, task: Task, inputs: Inputs, outputs: Mapping[str, Any]) -> None:

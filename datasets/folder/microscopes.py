@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.datasets.folder.part import Part
-from cytosuite.errors import InputError, last_line
-from cytosuite.tiff import BROKEN
+from cytosuite.errors import InputError
+from cytosuite.formats import guarded
+from cytosuite.memory import check_room
 from cytosuite.tiffdescription import UNNAMED
 from cytosuite.volume import SPATIAL, Origin, Scalar, Volume
 
@@ -60,27 +61,20 @@ def read_microscope(path: Path, part: Part) -> Volume:
     if needs_extra(path):
         raise InputError(f"{path}: {suffix} needs {EXTRA}: pip install '{EXTRA}'")
     from bioio import BioImage
-    from bioio_base.exceptions import UnsupportedFileFormatError
 
-    broken: tuple[type[Exception], ...] = (UnsupportedFileFormatError, ImportError, *BROKEN)
-    reader = import_module(MODULES[suffix]).Reader
     logging.getLogger("bioio").addHandler(logging.NullHandler())  # it repeats what it raises
-    array, reason = None, ""
-    try:
-        image = BioImage(path, reader=reader)
+    with guarded(path, suffix):
+        image = BioImage(path, reader=import_module(MODULES[suffix]).Reader)
         image.set_scene(part.scene_of(path, image.scenes))
         names = [str(name) for name in image.channel_names or [""] * image.dims.C]
         channel, frame = part.channel_of(path, names), part.frame_of(path, image.dims.T)
         # One sample per pixel: colour images have an axis S more.
         grey = "S" not in image.dims.order
         lazy = image.get_image_dask_data("ZYX", C=channel, T=frame) if grey else None
+        if lazy is not None:
+            check_room(path, lazy.nbytes)
         array = None if lazy is None else np.asarray(lazy)
         sizes = _sizes(image)
-    except broken as error:
-        # Raised below: with bioio's error as its context it could not go to another process.
-        reason = last_line(error)
-    if reason:
-        raise InputError(f"{path}: cannot be read as {suffix} ({reason})")
     if array is None:
         raise InputError(f"{path}: expected a grey image, found a colour image")
     return _volume(array, sizes, names[channel], suffix[1:])

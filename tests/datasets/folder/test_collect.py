@@ -140,14 +140,25 @@ def test_long_names_with_the_same_beginning_stay_apart(tmp_path):
     assert second.files["instance-labels"].name == f"{start}_2.tif"
 
 
-def test_links_in_a_circle_are_followed_once(tmp_path):
+def test_links_within_a_folder_list_nothing_twice(tmp_path):
     _touch(tmp_path, "images/a.tif", "images/x/b.tif", "images/y/c.tif")
     for name, target in (("x/up", ".."), ("x/other", "../y"), ("y/other", "../x")):
         (tmp_path / "images" / name).symlink_to(target)
     found = collect(tmp_path, recursive=True)
-    names = ["a", "x_b", "x_other_c", "y_c", "y_other_b"]
-    assert sorted(item.name for item in found.items) == names
-    assert set(found.skipped.values()) == {"a link to a folder around it"}
+    assert sorted(item.name for item in found.items) == ["a", "x_b", "y_c"]
+    assert len(found.skipped) == 3
+    assert set(found.skipped.values()) == {"a link to a folder that is listed anyway"}
+
+
+def test_a_link_to_another_folder_is_followed(tmp_path):
+    _touch(tmp_path / "elsewhere", "b.tif", "deep/c.tif")
+    _touch(tmp_path / "mine", "a.tif")
+    (tmp_path / "mine" / "x").symlink_to("../elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to("../mine")
+    (tmp_path / "elsewhere" / "again").symlink_to("../elsewhere")
+    found = collect(tmp_path / "mine", recursive=True)
+    assert [item.name for item in found.items] == ["a", "x_b", "x_deep_c"]
+    assert list(found.skipped) == ["x/again/", "x/back/"]
 
 
 def test_folders_in_each_other_have_an_end(tmp_path):
