@@ -159,10 +159,16 @@ def _open(path: Path) -> Iterator[tifffile.TiffFile]:
     finally:
         logger.removeHandler(complaints)
         logger.propagate = propagate
-    if reason := complaints.first or reason:
-        inner = re.search(r"""raised \w+\((['"])(.*)\1""", reason)
-        reason = re.sub(r"<(tifffile\.)?\w+ [^>]*> ?", "", inner[2] if inner else reason)
+    if reason := _plain_words(complaints.first) or reason:
         raise InputError(f"{path}: cannot be read as TIFF, cut or broken ({reason})")
+
+
+def _plain_words(complaint: str) -> str:
+    """Return what tifffile logs without the names of its objects and of Python's errors."""
+    cause = re.search(r"""[ ,]*raised "?(\w+)\((['"])(.*)\2""", complaint)
+    if cause:
+        complaint = cause[3] if cause[1] == "TiffFileError" else complaint[: cause.start()]
+    return re.sub(r"<[^<>]*> ?", "", complaint)
 
 
 def _axes(path: Path, series: tifffile.TiffPageSeries) -> str:

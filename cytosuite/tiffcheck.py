@@ -47,6 +47,8 @@ def check_directories(stream: BinaryIO) -> None:
     order = {b"II": "<", b"EP": "<", b"MM": ">"}.get(mark[:2], "<")
     big = struct.unpack(f"{order}H", mark[2:4]) == (43,)
     count, entry, pointer = ("Q", "HHQ8s", "Q") if big else ("H", "HHI4s", "I")
+    if size < (16 if big else 8):
+        raise TiffFileError(f"it ends after {size} bytes")
     (first,) = struct.unpack_from(order + pointer, mark, 8 if big else 4)
     layout = (f"{order}{count}", f"{order}{entry}", f"{order}{pointer}")
     seen: set[int] = set()
