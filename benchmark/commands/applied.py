@@ -16,7 +16,7 @@ from cytosuite.benchmark.plan import Job
 from cytosuite.benchmark.record import Record, grouped, read_record
 from cytosuite.benchmark.results.objects import FILE, joined, write_objects
 from cytosuite.datasets.folder.collect import Item
-from cytosuite.errors import InputError
+from cytosuite.errors import InputError, printable
 from cytosuite.files import atomic, read_json, remove, write_json
 from cytosuite.formats import read, write
 from cytosuite.tasks import TASKS, Socket
@@ -57,7 +57,7 @@ class Applied:
     def line(self) -> str:
         """The result in one line."""
         doubts = "".join(f"; warning: {warning}" for warning in self.warnings)
-        return f"{self.image.name}: {self.status}: {self.message}{doubts}"
+        return f"{printable(self.image.name)}: {self.status}: {self.message}{doubts}"
 
 
 def recorded(out: Path, name: str) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def write_applied(item: Item, case: Case, job: Job, key: str, options: ApplyOpti
     main = case.main(task)
     assert main is not None  # an image was given
     image = read(main)
-    facts = _record(record, image) | {"image": str(item.image), "key": key}
+    facts = _record(record, image) | {"image": printable(str(item.image)), "key": key}
     facts["part"] = {
         name: value for name, value in asdict(options.part).items() if value is not None
     }
@@ -180,7 +180,7 @@ def _measure(path: Path, labels: Volume, image: Volume) -> dict[str, str]:
 def join_objects(items: Sequence[Item], out: Path) -> None:
     """Write the tables of the objects of all images as one."""
     tables: dict[tuple[str, ...], Path] = {
-        (item.image.name,): out / f"{item.name}{OBJECTS}" for item in items
+        (printable(item.image.name),): out / f"{item.name}{OBJECTS}" for item in items
     }
     if there := {key: path for key, path in tables.items() if path.is_file()}:
         with atomic(out / FILE) as temporary:
