@@ -92,6 +92,19 @@ def test_the_objects_of_each_image_and_of_all_are_measured(images, tmp_path, eng
     assert engine.calls == ["one", "two", "one"]
 
 
+def test_names_that_are_no_utf8_or_too_long_are_segmented(images, tmp_path, engine, use):
+    use(engine)
+    names = ["\udce4", "a\nb", f"{'l' * 240}_1", f"{'l' * 240}_2"]
+    for name in names:
+        (images / f"{name}.tif").write_bytes((images / "one.tif").read_bytes())
+    results = segment([images], tmp_path / "out")
+    assert [result.status for result in results] == ["written"] * 6
+    assert {"%E4.tif", "a_b.tif"} < {result.output.name for result in results}
+    rows = list(csv.DictReader((tmp_path / "out" / "objects.csv").read_text().splitlines()))
+    assert {r"\udce4.tif", r"a\nb.tif"} < {row["image"] for row in rows}
+    assert json.loads((tmp_path / "out" / "%E4.json").read_text())["image"].endswith(r"\udce4.tif")
+
+
 def test_objects_that_cannot_be_measured_are_said_on_the_line(
     images, tmp_path, engine, use, monkeypatch
 ):
