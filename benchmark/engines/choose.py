@@ -1,11 +1,17 @@
 """Choose the engine: containers of Docker or podman, or plain processes."""
 
 from cytosuite.benchmark.catalog import CHECKOUT, need_checkout
-from cytosuite.benchmark.containers.daemon import find_docker, need_docker
+from cytosuite.benchmark.containers.daemon import (
+    Client,
+    daemon_errors,
+    find_docker,
+    need_docker,
+)
 from cytosuite.benchmark.containers.images import Device
 from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.outcome import Engine
 from cytosuite.benchmark.engines.process import ProcessEngine
+from cytosuite.benchmark.engines.sandbox import remove_orphans
 from cytosuite.errors import InputError
 
 
@@ -32,12 +38,18 @@ def choose(wanted: str, device: Device = "cpu") -> tuple[Engine, str]:
         raise InputError(f"ENGINE must be auto, docker, podman or process, found {wanted!r}")
     if wanted != "auto":
         need_checkout(f"ENGINE={wanted}")
-        engine = DockerEngine(need_docker(wanted), device, name=wanted)
-        return engine, f"engine: {wanted} (as asked)"
+        return _contained(need_docker(wanted), device, wanted), f"engine: {wanted} (as asked)"
     if not CHECKOUT:
         why = "an installed package, containers are built from a checkout"
         return ProcessEngine(), f"engine: process (plain processes: {why})"
     found = find_docker()
     if isinstance(found, str):
         return ProcessEngine(), f"engine: process (plain processes: no Docker daemon, {found})"
-    return DockerEngine(found, device), "engine: docker (a Docker daemon answers)"
+    return _contained(found, device, "docker"), "engine: docker (a Docker daemon answers)"
+
+
+def _contained(client: Client, device: Device, name: str) -> DockerEngine:
+    """Return the engine of a daemon, once no container of a killed runner writes any more."""
+    with daemon_errors("removal of containers that a killed run left"):
+        remove_orphans(client)
+    return DockerEngine(client, device, name=name)
