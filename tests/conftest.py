@@ -24,6 +24,7 @@ def _shared(name):
 
 _situations = _shared("situations")
 _shared("house")
+_shared("forks")
 
 
 @pytest.fixture

@@ -1,0 +1,320 @@
+"""Faults of the machine in the middle of a run: it says so in a line, and the next run ends as if there were none."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import forks
+import house
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.slow
+
+KILLS = 15
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """Return a checkout with a toy algorithm, which has weights, and a toy dataset."""
+    folder = tmp_path_factory.mktemp("faults") / "house"
+    house.build(folder, algorithms=["toy_threshold"], datasets=["toy_cells"])
+    weights = folder / "weights" / "toy_threshold"
+    (weights / "plain.safetensors").write_bytes(b"\0" * 1000)
+    card = json.loads((weights / "plain.json").read_text())
+    card |= {"weights": "plain.safetensors", "sha256": hashlib.sha256(b"\0" * 1000).hexdigest()}
+    (weights / "plain.json").write_text(json.dumps(card))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runs(home):
+    """Return a function that runs a benchmark."""
+    made = forks.Runs(home)
+    yield made
+    made.base.communicate()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(runs, tmp_path_factory):
+    """Return the folder of a run without a fault, and its seconds."""
+    return _undisturbed(runs, tmp_path_factory.mktemp("undisturbed"))
+
+
+@pytest.fixture(scope="module")
+def contained(runs, home, tmp_path_factory, base):
+    """Return the folder of a run in containers without a fault, and its seconds."""
+    built = house.command(home, "build", forks.ALGORITHMS[0])
+    assert built.returncode == 0, built.stderr
+    return _undisturbed(runs, tmp_path_factory.mktemp("contained"), engine="docker")
+
+
+def _undisturbed(runs, folder, **more):
+    """Return the folder of a run without a fault, and its seconds."""
+    process = runs.start(folder, **more)  # everything is loaded by now
+    begin = time.monotonic()
+    code, text = runs.end(process)
+    assert code == 0, text
+    return folder, time.monotonic() - begin
+
+
+@pytest.fixture
+def disturbed(undisturbed, tmp_path):
+    """Return a copy of the run without a fault."""
+    shutil.copytree(undisturbed[0], tmp_path / "runs", symlinks=True)
+    return tmp_path / "runs"
+
+
+def _as_if_nothing(runs, undisturbed, run="run"):
+    """Hold a run that ended well against one without a fault."""
+    assert forks.scores(runs, run) == forks.scores(undisturbed[0])
+    assert forks.leftovers(runs) == []
+
+
+def _one_line(text):
+    """Return the only line of an error."""
+    lines = [line for line in text.splitlines() if line.startswith("cytosuite: ")]
+    assert len(lines) == 1, text
+    assert "Traceback" not in text
+    return lines[0]
+
+
+def _killed(runs, folder, undisturbed, number, kills, **more):
+    """Kill a run at random instants, then run it to its end."""
+    rng, longest, done = np.random.default_rng(number), undisturbed[1], 0
+    while done < kills:
+        before = forks.results(folder)
+        process = runs.start(folder, **more)
+        forks.wait(process, rng.uniform(0.02, longest))
+        os.kill(process, number)
+        code, text = runs.end(process)
+        assert "Traceback" not in text
+        after = forks.results(folder)
+        assert before.items() <= after.items()  # nothing whole was made again
+        if code == 0:
+            _as_if_nothing(folder, undisturbed)
+            shutil.rmtree(folder)
+            folder.mkdir()
+        else:
+            done += 1
+    before = forks.results(folder)
+    code, text = runs(folder, **more)
+    assert code == 0, text
+    assert before.items() <= forks.results(folder).items()
+    _as_if_nothing(folder, undisturbed)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_is_killed_at_any_instant_goes_on_where_it_stopped(
+    runs, undisturbed, tmp_path, number
+):
+    _killed(runs, tmp_path, undisturbed, number, KILLS if number == signal.SIGKILL else 4)
+
+
+def test_a_run_that_is_told_to_end_leaves_nothing(runs, undisturbed, tmp_path):
+    process = runs.start(tmp_path)
+    while not list((tmp_path / "run").glob("*/.session/server.log")):
+        time.sleep(0.01)
+    os.kill(process, signal.SIGTERM)
+    code, text = runs.end(process)
+    assert code not in (0, -signal.SIGTERM)
+    assert "interrupted" in _one_line(text)
+    assert forks.leftovers(tmp_path) == []
+
+
+def test_a_killed_run_leaves_no_worker_that_simulates(runs, home, tmp_path):
+    process = runs.start(tmp_path, "--cases", "400", "--workers", "2")
+    while len(workers := _children(process)) < 2:
+        time.sleep(0.01)
+    os.kill(process, signal.SIGKILL)
+    runs.end(process)
+    assert forks.lasting(lambda: [one for one in workers if Path(f"/proc/{one}").exists()]) == []
+
+
+def _children(process):
+    """Return the processes that a process has started."""
+    text = Path(f"/proc/{process}/task/{process}/children").read_text()
+    return [int(word) for word in text.split()]
+
+
+def test_a_second_run_in_the_same_folder_is_refused(runs, undisturbed, tmp_path):
+    first = runs.start(tmp_path)
+    while not (tmp_path / "run" / "run.json").is_file():
+        time.sleep(0.01)
+    other = tmp_path / "log.txt"
+    code, text = runs.end(runs.start(tmp_path, log=other), other)
+    assert code == 2
+    assert "another benchmark is running here; wait for it or give RUN=<name>" in _one_line(text)
+    code, text = runs.end(first)
+    assert code == 0, text
+    _as_if_nothing(tmp_path, undisturbed)
+
+
+def test_two_runs_share_a_dataset_that_neither_has_yet(runs, undisturbed, tmp_path):
+    logs = [tmp_path / f"{number}.txt" for number in (1, 2)]
+    both = [runs.start(tmp_path, run=log.stem, log=log) for log in logs]
+    for process, log in zip(both, logs, strict=True):
+        code, text = runs.end(process, log)
+        assert code == 0, text
+        _as_if_nothing(tmp_path, undisturbed, log.stem)
+
+
+def _flip(path):
+    """Change one byte in the middle of a file."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_what_was_altered_is_made_again_and_nothing_else(runs, undisturbed, disturbed):
+    run, (data,) = disturbed / "run", (disturbed / "datasets").glob("*/cases")
+    before = forks.results(disturbed)
+    _flip(
+        run / "watershed" / forks.CASES[1] / f"output/images/instance-labels/{forks.CASES[1]}.tif"
+    )
+    _flip(run / "toy_threshold" / forks.CASES[0] / "record.json")
+    _flip(run / "toy_threshold" / forks.CASES[2] / "objects.csv")
+    shutil.rmtree(run / "watershed" / forks.CASES[2])
+    (run / "watershed" / forks.CASES[0] / "log.txt").write_text("")
+    _flip(data / forks.CASES[0] / f"sockets/images/microscopy-image/{forks.CASES[0]}.tif")
+    _flip(data / forks.CASES[1] / "case.json")
+    shutil.rmtree(data / forks.CASES[2])
+    _flip(data.parent / "dataset.json")
+    code, text = runs(disturbed)
+    assert code == 0, text
+    assert "3 results are there already" in text
+    after = forks.results(disturbed)
+    assert {key for key in after if after[key] != before[key]} == {
+        ("watershed", forks.CASES[1]),
+        ("toy_threshold", forks.CASES[0]),
+        ("watershed", forks.CASES[2]),
+    }
+    _as_if_nothing(disturbed, undisturbed)
+    code, text = runs(disturbed)
+    assert "6 results are there already" in text
+
+
+def test_altered_weights_end_the_run_before_a_result_is_lost(runs, home, undisturbed, disturbed):
+    weights = home / "weights" / "toy_threshold" / "plain.safetensors"
+    before = forks.results(disturbed)
+    _flip(weights)
+    try:
+        code, text = runs(disturbed)
+        assert code == 3
+        assert "the file was altered" in _one_line(text)
+    finally:
+        _flip(weights)
+    code, text = runs(disturbed)
+    assert code == 0, text
+    assert forks.results(disturbed) == before
+    _as_if_nothing(disturbed, undisturbed)
+
+
+@contextmanager
+def _mounted(place, *words):
+    """Mount something at a place, where that is possible."""
+    done = subprocess.run(
+        ["mount", *words, str(place)], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        pytest.skip(f"no file system can be mounted: {done.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+FULL = {
+    "the dataset is generated": "cytosuite.benchmark.data.dataset:write",
+    "inputs are laid out": "cytosuite.benchmark.data.dataset:write_case",
+    "output is taken": "cytosuite.benchmark.engines.process:collect",
+    "a record is written": "cytosuite.benchmark.record:Record.write",
+    "objects are measured": "cytosuite.benchmark.results.cases:write_objects",
+    "the report is written": "cytosuite.benchmark.commands.benchmark:write_report",
+}
+
+
+@pytest.mark.parametrize("moment", FULL)
+def test_a_full_disk_is_one_line_and_loses_nothing(runs, undisturbed, tmp_path, moment):
+    _fill(runs, undisturbed, tmp_path, FULL[moment])
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("name", ["give", "collect"])
+def test_a_full_disk_beside_a_container_is_one_line(runs, contained, tmp_path, name):
+    place = f"cytosuite.benchmark.engines.docker_session:{name}"
+    _fill(runs, contained, tmp_path, place, engine="docker")
+
+
+def _fill(runs, undisturbed, folder, place, **more):
+    """Fill the disk at a moment of a run, make room, and run it again."""
+    with _mounted(folder, "-t", "tmpfs", "-o", "size=32m", "tmpfs"):
+        log = folder.with_suffix(".txt")
+        code, text = runs.end(
+            runs.start(folder, "--workers", "1", full=(place, str(folder)), log=log, **more), log
+        )
+        assert code == 2, text
+        assert "No space left on device" in _one_line(text)
+        assert str(folder) in _one_line(text)
+        assert forks.leftovers(folder) == []
+        (folder / "ballast").unlink()
+        before = forks.results(folder)
+        code, text = runs(folder, "--workers", "1", **more)
+        assert code == 0, text
+        assert before.items() <= forks.results(folder).items()
+        (folder / "ballast").unlink(missing_ok=True)
+        _as_if_nothing(folder, undisturbed)
+
+
+def test_a_dataset_can_be_read_only(runs, undisturbed, disturbed):
+    data = disturbed / "datasets"
+    with _mounted(data, "--bind", str(data)):
+        again = ["mount", "-o", "remount,ro,bind", str(data)]
+        subprocess.run(again, check=True, capture_output=True)
+        code, text = runs(disturbed, run="other")
+        assert code == 0, text
+        _as_if_nothing(disturbed, undisturbed, "other")
+        code, text = runs(disturbed, "--seed", "5", run="new")
+        assert code == 2
+        assert "Read-only file system" in _one_line(text)
+
+
+@pytest.mark.docker
+def test_a_run_in_containers_that_is_killed_at_any_instant_goes_on(
+    runs, contained, client, tmp_path
+):
+    _killed(runs, tmp_path, contained, signal.SIGKILL, KILLS, engine="docker")
+    assert forks.containers(client, tmp_path) == []
+
+
+@pytest.mark.docker
+def test_a_daemon_that_is_lost_costs_its_cases_until_the_next_run(
+    runs, contained, client, tmp_path, tmp_path_factory
+):
+    daemon = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://")
+    line = forks.Line(daemon, tmp_path_factory.mktemp("d") / "d.sock")
+    line.connect()
+    process = runs.start(tmp_path, engine="docker", host=f"unix://{line.path}")
+    while not list((tmp_path / "run").glob("*/*/record.json")):
+        time.sleep(0.01)
+    line.cut()
+    time.sleep(3)
+    line.connect()
+    code, text = runs.end(process)
+    assert code in (1, 2), text
+    assert "Traceback" not in text
+    assert forks.leftovers(tmp_path) == []
+    before = forks.results(tmp_path)
+    assert before
+    code, text = runs(tmp_path, engine="docker")
+    line.cut()
+    assert code == 0, text
+    assert before.items() <= forks.results(tmp_path).items()
+    _as_if_nothing(tmp_path, contained)
+    assert forks.containers(client, tmp_path) == []
