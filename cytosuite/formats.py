@@ -71,7 +71,11 @@ def write(path: Path, volume: Volume, *, compress: bool = True) -> None:
     if writer is None:
         raise InputError(f"{path}: can write {', '.join(WRITERS)}, found {path.suffix!r}")
     with atomic(path) as temporary:
-        writer(temporary, volume, compress)
+        try:
+            writer(temporary, volume, compress)
+        except InputError as error:  # names the file that it was given
+            reason = str(error).removeprefix(plain(f"{temporary}:"))
+            raise InputError(f"{path}: {reason}") from None
 
 
 def header(path: Path, scene: int | None = None) -> Header:

@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from cytosuite.datasets.folder.collect import collect
+from cytosuite.datasets.folder.entries import case_name, key_of
 from cytosuite.datasets.phantoms.augment import Alteration, augment
 from cytosuite.datasets.phantoms.extract import Cutting, Extraction, extract
 from cytosuite.datasets.phantoms.library import Phantom, write_phantom
 from cytosuite.datasets.phantoms.procedural import draw_library
 from cytosuite.datasets.physics.grid import Lengths
-from cytosuite.errors import InputError
+from cytosuite.errors import InputError, plain
 from cytosuite.files import atomic, digest, write_json
 from cytosuite.formats import READERS, read
 from cytosuite.places import need_folder
@@ -182,11 +183,11 @@ def _pairs(image_path: Path, labels_path: Path | None) -> list[tuple[str, Path, 
     elif image_path.is_dir():
         if not labels_path.is_dir():
             raise InputError(f"{labels_path}: expected a folder of labels as images is one")
-        labelled = {path.stem: path for path in _images(labels_path)}
-        images = [path for path in _images(image_path) if path.stem in labelled]
-        found = [(path.stem, path, labelled[path.stem]) for path in images]
+        labelled = {key_of(path): path for path in _images(labels_path)}
+        keys = {path: key_of(path) for path in _images(image_path)}
+        found = [(case_name(k), path, labelled[k]) for path, k in keys.items() if k in labelled]
     else:
-        found = [(image_path.stem, image_path, labels_path)]
+        found = [(case_name(key_of(image_path)), image_path, labels_path)]
     if not found:
         raise InputError(f"{image_path}: expected images with labels of the same name, found none")
     twins = [name for name, count in Counter(name for name, _, _ in found).items() if count > 1]
@@ -203,7 +204,7 @@ def _images(folder: Path) -> list[Path]:
 
 def _file(path: Path) -> Entry:
     """Return the record of a file."""
-    return {"file": path.name, "sha256": digest([path], path.parent)}
+    return {"file": plain(path.name), "sha256": digest([path], path.parent)}
 
 
 def _written(folder: Path, phantom: Phantom, source: str) -> Entry:

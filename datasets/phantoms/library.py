@@ -18,11 +18,13 @@ from cytosuite.datasets.physics.grid import Array, Image, Lengths
 from cytosuite.datasets.physics.labels import largest_piece
 from cytosuite.errors import InputError
 from cytosuite.formats import read, write
+from cytosuite.interface import LARGEST, is_finite
 from cytosuite.volume import Volume
 
 SUFFIXES = (".tif", ".tiff")
 LABEL = "_label"
 MARGIN = 2  # voxels kept around a nucleus
+MOST_CHANGE = 2.0  # of a volume by parts of voxels
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,6 +224,12 @@ def _read_pair(name: str, image: Path, label: Path, spacing: Lengths | None) -> 
         raise InputError(
             f"{image}: the file gives no voxel size; give the phantoms' spacing in µm (z, y, x)"
         )
+    if not is_finite(grey.array):
+        raise InputError(
+            f"{image}: expected finite intensities, found NaN or infinity, or more than {LARGEST:g}"
+        )
+    if marked.array.dtype.kind == "f":
+        raise InputError(f"{label}: expected integers, found dtype {marked.array.dtype}")
     mask = _largest_object(marked.array)
     if not mask.any():
         raise InputError(f"{label}: expected a nucleus (nonzero voxels), found an empty label")
@@ -229,9 +237,22 @@ def _read_pair(name: str, image: Path, label: Path, spacing: Lengths | None) -> 
     values = np.asarray(grey.array, np.float32)
     if "volume_um3" not in grey.metadata:
         return from_mask(name, _relative(values, marked.array, mask, image), mask, step)
-    volume = float(grey.metadata["volume_um3"]) * z * y * x / float(np.prod(grey.spacing))
-    ratio = float(grey.metadata.get("volume_ratio", 1.0))
+    own = _positive(image, grey, "volume_um3") / float(np.prod(grey.spacing))  # in voxels
+    if not 1 / MOST_CHANGE <= own / np.count_nonzero(mask) <= MOST_CHANGE:
+        raise InputError(
+            f"{image}: expected a volume_um3 like that of the label, {np.count_nonzero(mask)} "
+            f"voxels, found {own:.4g} voxels"
+        )
+    volume, ratio = own * z * y * x, _positive(image, grey, "volume_ratio", 1.0)
     return replace(from_mask(name, values, mask, step, volume), volume_ratio=ratio)
+
+
+def _positive(path: Path, image: Volume, key: str, default: float = 0.0) -> float:
+    """Return a positive number of the metadata."""
+    value = image.metadata.get(key, default)
+    if not isinstance(value, int | float) or value <= 0:
+        raise InputError(f"{path}: {key} must be a positive number, found {value!r}")
+    return float(value)
 
 
 def _relative(

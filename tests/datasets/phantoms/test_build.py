@@ -113,7 +113,7 @@ def test_a_folder_with_files_is_not_overwritten(tmp_path):
     paths = _stack(tmp_path)
     (tmp_path / "a").mkdir()
     extract_to(*paths, tmp_path / "a")
-    with pytest.raises(InputError, match="a: expected an empty or a new folder for the phantoms"):
+    with pytest.raises(InputError, match="a: the folder is not empty; name a new one"):
         extract_to(*paths, tmp_path / "a")
 
 

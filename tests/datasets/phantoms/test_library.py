@@ -7,7 +7,8 @@ import tifffile
 
 from cytosuite.datasets.phantoms.library import from_mask, read_library, write_phantom
 from cytosuite.errors import InputError
-from cytosuite.formats import read
+from cytosuite.formats import read, write
+from cytosuite.volume import Volume
 
 SPACING = (1.0, 0.5, 0.5)
 
@@ -152,3 +153,38 @@ def test_a_missing_folder_is_named(tmp_path):
 def test_names_that_could_not_be_read_again_are_refused(tmp_path, ellipsoid, name):
     with pytest.raises(InputError, match="expected a name that does not end in _label"):
         write_phantom(tmp_path, replace(ellipsoid(), name=name))
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        ({"volume_um3": "large"}, "volume_um3 must be a positive number, found 'large'"),
+        ({"volume_um3": -5.0}, "volume_um3 must be a positive number, found -5.0"),
+        (
+            {"volume_um3": 1e300},
+            "expected a volume_um3 like that of the label, 27 voxels, found 1e",
+        ),
+        (
+            {"volume_um3": 27.0, "volume_ratio": 0},
+            "volume_ratio must be a positive number, found 0",
+        ),
+    ],
+)
+def test_numbers_of_a_phantom_that_make_no_sense_are_refused(tmp_path, metadata, message):
+    mask = np.zeros((9, 9, 9), np.uint8)
+    mask[3:6, 3:6, 3:6] = 1
+    image = Volume(mask.astype(np.float32), (1.0, 1.0, 1.0), "ZYX", metadata)
+    write(tmp_path / "n.tif", image)
+    write(tmp_path / "n_label.tif", Volume(mask, (1.0, 1.0, 1.0)))
+    with pytest.raises(InputError, match=re.escape(f"n.tif: {message}")):
+        read_library(tmp_path)
+
+
+@pytest.mark.parametrize("light", [np.nan, np.inf, 1e308])
+def test_a_phantom_of_endless_light_is_refused(tmp_path, light):
+    mask = np.zeros((9, 9, 9), np.uint8)
+    mask[3:6, 3:6, 3:6] = 1
+    write(tmp_path / "n.tif", Volume(np.where(mask, light, 0.0), (1.0, 1.0, 1.0)))
+    write(tmp_path / "n_label.tif", Volume(mask, (1.0, 1.0, 1.0)))
+    with pytest.raises(InputError, match=r"n\.tif: expected finite intensities, found NaN or inf"):
+        read_library(tmp_path)
