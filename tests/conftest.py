@@ -1,17 +1,42 @@
 """Fixtures for all tests."""
 
+import os
+import re
+import shutil
+import subprocess
 import sys
+from contextlib import ExitStack
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from cytosuite.benchmark.containers.build import Builder
+from cytosuite.benchmark.containers.context import by_name, pack
 from cytosuite.benchmark.containers.daemon import find_docker
+from cytosuite.benchmark.engines.docker import DockerEngine
+from cytosuite.benchmark.engines.hardening import RUN_LABEL, owner_label
+from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.errors import InputError
+from cytosuite.files import digest
 
 ROOT = Path(__file__).parents[1]
 BOOTSTRAPPED = "cytosuite/debian:bookworm"
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chrome")
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--enable-logging=stderr",
+    "--virtual-time-budget=4000",
+    "--dump-dom",
+]
 
 
 def _shared(name):
@@ -57,3 +82,90 @@ def base(client):
         return Builder(client, ROOT, base_image=BOOTSTRAPPED if made else None).base()
     except InputError as error:
         pytest.skip(f"no base image: {error}")
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """Return limits that a hostile program reaches soon."""
+    return Limits(memory_gib=0.2, timeout_s=20.0, cpus=1.0, pids=64, output_gib=2 / 1024)
+
+
+@pytest.fixture(scope="session")
+def puppet(client, base):
+    """Return the id of an image that runs the program ``act.py`` of a case, beside the attacks."""
+    home = ROOT / "tests" / "hostile"
+    sources = [home / "puppet.py", *sorted((home / "attacks").glob("*.py"))]
+    label = {"org.cytosuite.test": digest(sources, home) + base.rpartition("-")[2]}
+    found = client.images.list(filters={"label": [f"{k}={v}" for k, v in label.items()]})
+    if found:
+        return found[0].id
+    recipe = f'FROM {base}\nCOPY . /opt/app/\nENTRYPOINT ["python3", "-m", "puppet"]\nCMD ["run"]\n'
+    with pack({"Dockerfile": recipe.encode(), **by_name(sources, home)}) as context:
+        made, _ = client.images.build(
+            fileobj=context,
+            custom_context=True,
+            tag="cytosuite/test-puppet",
+            labels=label,
+            network_mode="none",
+            rm=True,
+            forcerm=True,
+        )
+    return made.id
+
+
+@pytest.fixture
+def sandboxed(client, puppet, tiny, tmp_path):
+    """Return a function that starts a session and gives a function which runs a program in it.
+
+    Whatever the program does, no container may be left.
+    """
+    own = {"label": f"{RUN_LABEL}={owner_label()}"}
+    before = {found.id for found in client.containers.list(all=True, filters=own)}
+    with ExitStack() as stack:
+
+        def starter(api="serve", limits=tiny):
+            engine = DockerEngine(client, image=lambda *_: puppet)
+            session = stack.enter_context(
+                engine.session("puppet", tmp_path / f"session-{api}", limits, api)
+            )
+
+            def act(program, name="case"):
+                folder = tmp_path / name
+                case = SimpleNamespace(
+                    input=folder / "in", output=folder / "out", log=folder / "log"
+                )
+                case.input.mkdir(parents=True)
+                case.output.mkdir()
+                (case.input / "act.py").write_text(program)
+                case.outcome = session.predict(case.input, case.output, case.log)
+                return case
+
+            act.session = session
+            return act
+
+        yield starter
+    assert {found.id for found in client.containers.list(all=True, filters=own)} <= before
+
+
+@pytest.fixture(scope="session")
+def browse(tmp_path_factory):
+    """Return a function that opens a page and returns the data of its root and its complaints."""
+    if BROWSER is None:
+        pytest.skip("no chromium on this machine")
+
+    def run(page):
+        profile = tmp_path_factory.mktemp("profile")
+        done = subprocess.run(
+            [BROWSER, *FLAGS, f"--user-data-dir={profile}", page.resolve().as_uri()],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+            env={**os.environ, "HOME": str(profile)},
+        )
+        root = re.search(r"<html[^>]*>", done.stdout)
+        assert root is not None, done.stderr
+        console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+        return dict(re.findall(r'data-(\w+)="([^"]*)"', root.group())), console
+
+    return run

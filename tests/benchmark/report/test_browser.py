@@ -1,7 +1,3 @@
-import os
-import re
-import shutil
-import subprocess
 from dataclasses import replace
 
 import pytest
@@ -9,21 +5,6 @@ import pytest
 from cytosuite.benchmark.report import write_report
 
 pytestmark = pytest.mark.slow
-
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chrome")
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--enable-logging=stderr",
-    "--virtual-time-budget=4000",
-    "--dump-dom",
-]
 
 PROBE = """
 <script>
@@ -64,29 +45,6 @@ PROBE = """
 </script>
 </body>
 """
-
-
-@pytest.fixture(scope="module")
-def browse(tmp_path_factory):
-    if BROWSER is None:
-        pytest.skip("no chromium on this machine")
-
-    def run(page):
-        profile = tmp_path_factory.mktemp("profile")
-        done = subprocess.run(
-            [BROWSER, *FLAGS, f"--user-data-dir={profile}", page.resolve().as_uri()],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=True,
-            env={**os.environ, "HOME": str(profile)},
-        )
-        root = re.search(r"<html[^>]*>", done.stdout)
-        assert root is not None, done.stderr
-        console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-        return dict(re.findall(r'data-(\w+)="([^"]*)"', root.group())), console
-
-    return run
 
 
 def test_the_script_runs_through_without_complaint(make, tmp_path, browse):

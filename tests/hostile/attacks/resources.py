@@ -1,0 +1,189 @@
+"""Programs that take more than they may have, or end in a bad way."""
+
+import faulthandler
+import mmap
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+from .tools import child
+
+OUT = Path("/output")
+MB = bytes(2**20)
+HOG = "b = bytearray()\nwhile True: b += b'x' * 2**22"
+
+
+def _fill(folder):
+    for number in range(1000):
+        Path(f"{folder}/{number}").write_bytes(MB)
+
+
+def _done():
+    (OUT / "result").write_text("done")
+
+
+def fork_bomb():
+    """non-zero exit: Resource temporarily unavailable | takes no request"""
+    while True:
+        if os.fork() == 0:
+            time.sleep(10)
+            os._exit(0)
+
+
+def thread_bomb():
+    """non-zero exit: can't start new thread | takes no request"""
+    while True:
+        threading.Thread(target=time.sleep, args=(3,), daemon=True).start()
+
+
+def endless_allocation():
+    """out of memory: memory limit of 0.2 GiB exceeded"""
+    exec(HOG)
+
+
+def endless_allocation_in_a_child():
+    """out of memory: memory limit of 0.2 GiB exceeded"""
+    child(HOG)
+    _done()
+
+
+def endless_allocation_in_pieces():
+    """out of memory: memory limit of 0.2 GiB exceeded"""
+    pieces = []
+    while True:
+        pieces.append(mmap.mmap(-1, 2**22))
+        pieces[-1].write(bytes(2**22))
+
+
+def fill_tmp():
+    """out of memory: memory limit of 0.2 GiB exceeded"""
+    _fill("/tmp")
+
+
+def fill_shared_memory():
+    """non-zero exit | out of memory: No space left on device | limit"""
+    _fill("/dev/shm")
+
+
+def fill_the_output_with_a_file():
+    """non-zero exit: File too large"""
+    with (OUT / "f").open("wb") as file:
+        while True:
+            file.write(MB)
+            file.flush()
+
+
+def fill_the_output_with_files():
+    """bad output: bytes of output | output limit"""
+    for number in range(9):
+        (OUT / str(number)).write_bytes(MB)
+
+
+def fill_the_output_and_wait():
+    """bad output: output limit of 0.00195312 GiB exceeded"""
+    fill_the_output_with_files()
+    time.sleep(60)
+
+
+def a_million_files():
+    """bad output | time-out: more than | limit"""
+    for number in range(10**6):
+        os.close(os.open(f"/output/{number}", os.O_CREAT))
+
+
+def folders_100000_deep():
+    """bad output: folders in each other"""
+    dig = "os.mkdir('d'); os.chdir('d')"
+    child(f"import os\nos.chdir('/output')\nfor _ in range(10**5): {dig}")
+
+
+def zombie_grandchildren():
+    """ok"""
+    fork = "if os.fork() == 0: os._exit(0)"
+    child(f"import os, time\nfor _ in range(30):\n    {fork}\ntime.sleep(0.2)")
+    _done()
+
+
+def orphans_that_hold_the_streams():
+    """ok"""
+    child("import os, time\nif os.fork() == 0: os.setsid(); time.sleep(5)")
+    _done()
+
+
+def five_gb_of_words():
+    """ok | time-out"""
+    for _ in range(5 * 2**10):
+        os.write(1, b"x" * 2**20)
+    _done()
+
+
+def a_million_lines():
+    """ok | time-out"""
+    for number in range(10**6):
+        sys.stdout.write(f"progress {number % 100} %\n")
+    sys.stdout.flush()
+    _done()
+
+
+def kill_itself():
+    """killed: ended by SIGKILL"""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def kill_all():
+    """killed | non-zero exit"""
+    os.kill(-1, signal.SIGKILL)
+
+
+def crash():
+    """killed: ended by SIGSEGV"""
+    faulthandler._sigsegv()
+
+
+def abort():
+    """killed: ended by SIGABRT"""
+    os.abort()
+
+
+def leave_with_a_code_of_a_signal():
+    """killed: ended by SIGKILL"""
+    os._exit(137)
+
+
+def leave_without_an_output():
+    """missing output | non-zero exit"""
+    os._exit(0)
+
+
+def open_many_files():
+    """non-zero exit: Too many open files"""
+    handles = []
+    while True:
+        handles.append(Path("/dev/null").open())  # noqa: SIM115
+
+
+def sleep_for_ever():
+    """time-out: time limit of 1 s exceeded"""
+    time.sleep(600)
+
+
+def compute_for_ever():
+    """time-out: time limit of 1 s exceeded"""
+    while True:
+        pass
+
+
+def stop_itself():
+    """time-out: time limit of 1 s exceeded"""
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def ignore_the_request_to_end():
+    """time-out: time limit of 1 s exceeded"""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    time.sleep(600)

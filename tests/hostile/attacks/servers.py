@@ -1,0 +1,123 @@
+"""Servers that answer in a bad way, by the handler of the request that a case is."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+OUT = Path("/output")
+
+
+def _answer(handler, data):
+    """Send bytes in place of an answer."""
+    handler.done = True
+    handler.connection.sendall(data)
+
+
+def _write():
+    (OUT / "result").write_text("done")
+
+
+def answer_garbage(handler):
+    """non-zero exit"""
+    _answer(handler, os.urandom(4096).replace(b"\r\n\r\n", b""))
+
+
+def answer_garbage_in_the_form_of_an_answer(handler):
+    """non-zero exit"""
+    _answer(handler, b"HTTP/1.1 9999999999999999999999 \xff\xfe\r\n\r\n" + b"\0" * 100)
+
+
+def answer_endlessly(handler):
+    """ok | non-zero exit | time-out"""
+    _write()
+    handler.done = True
+    while True:
+        handler.connection.sendall(b"HTTP/1.1 201 Created\r\nx: y\r\n\r\n" * 1000)
+
+
+def answer_with_an_endless_head(handler):
+    """non-zero exit | time-out"""
+    _write()
+    handler.done = True
+    while True:
+        handler.connection.sendall(b"x-header: y\r\n" * 1000)
+
+
+def answer_drop_by_drop(handler):
+    """time-out | ok"""
+    _write()
+    handler.done = True
+    for byte in b"HTTP/1.1 201 Created\r\n\r\n" + b"x" * 1000:
+        handler.connection.send(bytes([byte]))
+        time.sleep(0.3)
+
+
+def answer_nothing(handler):
+    """non-zero exit"""
+    _answer(handler, b"")
+
+
+def answer_and_keep_the_line(handler):
+    """time-out | ok"""
+    _write()
+    _answer(handler, b"HTTP/1.1 201 Created\r\n\r\n0")
+    time.sleep(600)
+
+
+def answer_with_a_reset(handler):
+    """non-zero exit"""
+    handler.done = True
+    handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    handler.connection.close()
+
+
+def answer_with_a_redirection(handler):
+    """non-zero exit"""
+    _answer(handler, b"HTTP/1.1 302 Found\r\nLocation: http://192.0.2.1/\r\n\r\n")
+
+
+def answer_a_failure_with_code_0(handler):
+    """non-zero exit | bad output | missing output"""
+    _answer(handler, b"HTTP/1.1 500 x\r\n\r\n0")
+
+
+def answer_with_a_code_of_400_digits(handler):
+    """non-zero exit"""
+    _answer(handler, b"HTTP/1.1 500 x\r\n\r\n" + b"9" * 400)
+
+
+def answer_well_without_an_output(handler):
+    """missing output: nothing in /output"""
+    handler.answer(201, "0")
+    handler.done = True
+
+
+def hang(handler):
+    """time-out: time limit"""
+    time.sleep(600)
+
+
+def die(handler):
+    """killed: ended by SIGKILL"""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_after_the_answer(handler):
+    """ok | killed | non-zero exit"""
+    _write()
+    handler.answer(201, "0")
+    handler.done = True
+    handler.connection.shutdown(socket.SHUT_RDWR)
+    os._exit(3)
+
+
+def change_the_output_after_the_answer(handler):
+    """ok | bad output"""
+    (OUT / "result").write_text("done")
+    change = "while True:\n for n in range(50): open(f'/output/{n}', 'w').write('x' * n)"
+    mix = "\n for n in range(50): os.path.exists(f'/output/{n}') and os.remove(f'/output/{n}')"
+    subprocess.Popen([sys.executable, "-c", f"import os\n{change}{mix}"], start_new_session=True)

@@ -1,0 +1,116 @@
+"""Malicious and broken containers: no harm to the host, and the right status of each case."""
+
+from dataclasses import replace
+
+import pytest
+from expected import attacks
+
+pytestmark = [pytest.mark.docker, pytest.mark.slow]
+
+WELL = "open('/output/result', 'w').write('done')"
+ENDLESS = {"sleep_for_ever", "compute_for_ever", "stop_itself", "ignore_the_request_to_end"}
+LONG = {"a_million_files", "five_gb_of_words", "a_million_lines"}
+# Attacks that end another way where each case has a container, which ends with its program.
+APART = {
+    *("write_to_the_input", "fork_bomb", "endless_allocation", "endless_allocation_in_a_child"),
+    *("fill_the_output_with_files", "zombie_grandchildren", "orphans_that_hold_the_streams"),
+    *("kill_itself", "kill_all", "crash", "leave_without_an_output", "ignore_the_request_to_end"),
+}
+ATTACKS = attacks("confinement", "resources")
+TRIED = [(attack, "serve") for attack in ATTACKS]
+TRIED += [(attack, "exec") for attack in ATTACKS if attack.name in APART]
+
+
+@pytest.fixture(params=["serve", "exec"])
+def act(request, sandboxed):
+    """Return a function that runs a program, by each of the two interfaces."""
+    return sandboxed(request.param)
+
+
+def _program(attack, arguments=""):
+    return f"from attacks import {attack.module}\n{attack.module}.{attack.name}({arguments})"
+
+
+def _limits(attack, tiny):
+    """Return limits that an attack reaches soon."""
+    if attack.name in ENDLESS:
+        return replace(tiny, timeout_s=1.0)
+    return replace(tiny, timeout_s=4.0) if attack.name in LONG else tiny
+
+
+@pytest.mark.parametrize(("attack", "api"), TRIED, ids=str)
+def test_an_attack_costs_its_own_case_alone(puppets, tiny, attack, api):
+    limits = _limits(attack, tiny)
+    case = puppets(_program(attack), api, limits)
+    assert attack.holds(case.outcome.status, case.outcome.message), case.outcome
+    assert case.outcome.message.isprintable()
+    assert case.outcome.seconds < limits.timeout_s + 10
+    assert case.log.stat().st_size < 2**21
+    if attack.name not in {"fork_bomb", "thread_bomb"}:  # their threads live on in the server
+        following = puppets(WELL, api, limits)
+        assert following.outcome.status == "ok", following.outcome
+
+
+@pytest.mark.parametrize("attack", attacks("servers"), ids=str)
+def test_a_bad_answer_costs_its_own_case_alone(puppets, tiny, attack):
+    limits = replace(tiny, timeout_s=3.0)
+    case = puppets(_program(attack, "handler"), "serve", limits)
+    assert attack.holds(case.outcome.status, case.outcome.message), case.outcome
+    assert case.outcome.message.isprintable()
+    assert case.outcome.seconds < limits.timeout_s + 10
+    following = puppets(WELL, "serve", limits)
+    assert following.outcome.status == "ok", following.outcome
+
+
+def test_an_obedient_one_is_well(act):
+    case = act(WELL)
+    assert (case.outcome.status, case.outcome.exit_code) == ("ok", 0)
+    assert (case.output / "result").read_text() == "done"
+    assert 2**20 < case.outcome.peak_memory < 2**28
+
+
+def test_its_words_reach_the_log_as_plain_text(act):
+    program = "import sys, os\nos.write(2, b'a\\0b\\xff\\x1b[2J\\n')\nprint('fertig ü', file=sys.stderr)\nsys.exit(2)"
+    case = act(program)
+    assert (case.outcome.status, case.outcome.message) == ("non-zero exit", "fertig ü")
+    assert case.log.read_text().splitlines()[-2:] == ["a\\x00b\ufffd\\x1b[2J", "fertig ü"]
+
+
+def test_a_refused_output_is_not_kept(sandboxed):
+    case = sandboxed()("import os\nos.symlink('/etc/passwd', '/output/result')")
+    assert case.outcome.status == "bad output"
+    assert case.outcome.message == "result: a link where only files and folders may be"
+    assert list(case.output.iterdir()) == []
+
+
+def test_nothing_of_a_case_is_left_in_the_output_of_the_next(act):
+    act("import os\nos.makedirs('/output/a/b', mode=0o000)\n" + WELL, "first")
+    case = act(
+        "import os\nassert os.listdir('/output') == [], os.listdir('/output')\n" + WELL, "next"
+    )
+    assert case.outcome.status == "ok", case.outcome.message
+
+
+def test_a_container_per_case_keeps_nothing_of_another(sandboxed):
+    program = (
+        "import os\nfor folder, _, names in os.walk('/'):\n"
+        "    if folder.startswith(('/proc', '/sys')): continue\n"
+        "    assert 'mark' not in names, folder\n"
+        "    try: open(f'{folder}/mark', 'w').close()\n"
+        "    except OSError: pass\n"
+    )
+    act = sandboxed("exec")
+    assert act(program, "first").outcome.status == "ok"
+    case = act(program, "next")
+    assert case.outcome.status == "ok", case.outcome.message
+
+
+def test_it_sees_the_bounds_it_has(sandboxed):
+    program = (
+        "import os, threading, tempfile\n"
+        "assert len(os.sched_getaffinity(0)) == 1\n"
+        "assert os.environ['OMP_NUM_THREADS'] == '1' and os.environ['HOME'] == '/tmp'\n"
+        "assert os.getuid() != 0 and os.getppid() == 1\n"
+    )
+    case = sandboxed()(program + WELL)
+    assert case.outcome.status == "ok", case.outcome.message

@@ -1,0 +1,83 @@
+"""Servers that do not start are given up soon, with the reason, and leave nothing."""
+
+import json
+import time
+from dataclasses import replace
+
+import pytest
+from expected import attacks
+
+from cytosuite.benchmark.engines import docker_session
+from cytosuite.benchmark.engines.docker import DockerEngine
+from cytosuite.benchmark.engines.outcome import StartError
+
+pytestmark = [pytest.mark.docker, pytest.mark.slow]
+
+CARD = {
+    "name": "start",
+    "version": "0.1.0",
+    "algorithm": "puppet",
+    "task": "segment",
+    "authors": "cytosuite developers",
+    "license": "Apache-2.0",
+    "describes": {},
+}
+
+
+@pytest.fixture
+def start(client, puppet, tiny, tmp_path):
+    """Return a function that starts a puppet with a program in its model card."""
+
+    def start(program):
+        card = tmp_path / "start.json"
+        card.write_text(json.dumps({**CARD, "description": program}))
+        engine = DockerEngine(client, image=lambda *_: puppet, models={"puppet": card})
+        return engine.session("puppet", tmp_path / "session", replace(tiny, timeout_s=2.0), "serve")
+
+    return start
+
+
+@pytest.mark.parametrize("attack", attacks("starts"), ids=str)
+def test_a_server_that_is_not_ready_is_given_up(start, tmp_path, attack, monkeypatch):
+    monkeypatch.setattr(docker_session, "IDLE_S", 3.0)
+    begin = time.perf_counter()
+    with (
+        pytest.raises(StartError, match="puppet did not start: ") as caught,
+        start(f"from attacks import starts\nstarts.{attack.name}(Handler)"),
+    ):
+        pass
+    assert any(word in str(caught.value) for word in attack.statuses), str(caught.value)
+    assert str(caught.value).isprintable()
+    assert time.perf_counter() - begin < 25
+    assert not (tmp_path / "session").exists()
+
+
+def test_a_slow_start_is_no_failure(start, monkeypatch):
+    monkeypatch.setattr(docker_session, "IDLE_S", 6.0)
+    work = "import time\nend = time.process_time() + 7\nwhile time.process_time() < end: pass"
+    with start(work) as session:
+        assert session.startup_seconds > 7
+
+
+def test_a_server_that_hangs_after_it_was_ready_costs_its_cases_alone(start, tmp_path):
+    hang = "import time\nHandler.do_POST = lambda self: time.sleep(600)"
+    (tmp_path / "in").mkdir()
+    with start(hang) as session:
+        for name in "ab":
+            (tmp_path / name).mkdir()
+            outcome = session.predict(tmp_path / "in", tmp_path / name, tmp_path / "log")
+            assert (outcome.status, outcome.message) == ("time-out", "time limit of 2 s exceeded")
+            assert outcome.seconds < 8
+
+
+def test_a_server_that_dies_between_cases_is_started_again(start, tmp_path):
+    late = "time.sleep(0.3); os._exit(1)"
+    die = f"import os, time, threading\nthreading.Thread(target=lambda: exec({late!r})).start()"
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "act.py").write_text(f"open('/output/result', 'w').write('x')\n{die}")
+    with start("") as session:
+        for name in "abc":
+            (tmp_path / name).mkdir()
+            outcome = session.predict(tmp_path / "in", tmp_path / name, tmp_path / "log")
+            assert outcome.status == "ok", outcome
+            time.sleep(0.5)
