@@ -27,7 +27,7 @@ def request(
     port : int
         Of the server.
     timeout_s : float, optional
-        Longest wait for the connection and for each part of the answer; no limit without it.
+        Longest wait for the connection, and then for the whole answer; no limit without it.
     patience_s : float
         Time during which a refused connection is tried again.
 
@@ -51,11 +51,13 @@ def request(
             if time.monotonic() >= deadline:
                 raise
             time.sleep(0.02)
-    answer = b""
+    answer, deadline = b"", time.monotonic() + (timeout_s or 0.0)
     with server:
         server.sendall(f"{line} HTTP/1.0\r\nContent-Length: 0\r\n\r\n".encode())
         while len(answer) < ANSWER_BYTES and (part := server.recv(4096)):
             answer += part
+            if timeout_s:  # an answer that comes drop by drop is none
+                server.settimeout(max(deadline - time.monotonic(), 1e-3))
     head, end, body = answer.partition(b"\r\n\r\n")
     if not end:
         raise ConnectionError("the connection was closed without an answer")

@@ -1,7 +1,7 @@
 """Run algorithms in containers: no network, a single writable folder, all resources limited."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,29 +72,24 @@ class DockerEngine:
         """
         image = self._image(algorithm)
         user = str(image.attrs["Config"].get("User") or "")
-        with daemon_errors(f"start of {algorithm}"):
-            remove_orphans(self.client)
-            chosen = flags(limits, Host.of(self.client.info()), owner_label(), user)
-            if self.device == "cuda":
-                from docker.types import DeviceRequest
+        with ExitStack() as stack:
+            stack.callback(clear, workspace)
+            with daemon_errors(f"start of {algorithm}"):
+                remove_orphans(self.client)
+                chosen = flags(limits, Host.of(self.client.info()), owner_label(), user)
+                if self.device == "cuda":
+                    from docker.types import DeviceRequest
 
-                chosen["device_requests"] = [DeviceRequest(count=1, capabilities=[["gpu"]])]
-            exchange, card = _exchange(workspace), self.models.get(algorithm)
-            model = hand_over(card, exchange / "model") if card else None
-            session = DockerSession(
-                self.client, algorithm, str(image.id), exchange, limits, api, chosen, model
-            )
-            try:
+                    chosen["device_requests"] = [DeviceRequest(count=1, capabilities=[["gpu"]])]
+                exchange, card = _exchange(workspace), self.models.get(algorithm)
+                model = hand_over(card, exchange / "model") if card else None
+                session = DockerSession(
+                    self.client, algorithm, str(image.id), exchange, limits, api, chosen, model
+                )
+                stack.callback(session.stop)
                 if api == "serve":
                     session.start()
-            except BaseException:
-                session.stop()
-                raise
-        try:
             yield session
-        finally:
-            session.stop()
-            clear(workspace)
 
 
 def _exchange(workspace: Path) -> Path:

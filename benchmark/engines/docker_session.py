@@ -110,16 +110,15 @@ class DockerSession:
         """Run the case in the exchange folder."""
         begin = time.perf_counter()
         serving = self._box is not None
+        kills = self._box.kills() if self._box is not None else 0
+        look = self._asked() if serving else None
         box = self._box or self._enter("run")
-        if serving:
-            box.thaw()
-        else:
+        if not serving:
             self.startup_seconds = time.perf_counter() - begin
-        kills = box.kills() if serving else 0
         bounds = Bounds(self.limits, self.exchange / "output", lambda: _tell(box, shown))
         begin = time.perf_counter()
         with Peak(box.used) as peak:
-            code = watch(box.ask(INVOKE) if serving else box.exit_code, bounds.exceed, begin)
+            code = watch(look or box.exit_code, bounds.exceed, begin)
             if code is None:
                 box.end()
         seconds = time.perf_counter() - begin
@@ -140,6 +139,22 @@ class DockerSession:
         self._freeze()
         status, message = exceeded or ending(code, line)
         return Outcome(status, seconds, peak.value, code, message)
+
+    def _asked(self) -> Callable[[], int | None]:
+        """Give the case to the server, to a new one if it has ended since its last answer."""
+        from docker.errors import APIError
+
+        assert self._box is not None
+        try:
+            self._box.thaw()
+            return self._box.ask(INVOKE)
+        except APIError:
+            if self._box.exit_code() is None:
+                raise
+        self.stop()
+        self.start()
+        self._box.thaw()
+        return self._box.ask(INVOKE)
 
     def _freeze(self) -> None:
         """Freeze the container, so that nothing changes in its folders; else remove it."""

@@ -1,7 +1,9 @@
+import socket
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -64,6 +66,25 @@ def test_the_answer_is_an_exit_code(port, line, code):
 def test_a_server_that_closes_the_connection_gives_no_answer(port):
     with pytest.raises(ConnectionError, match="closed without an answer"):
         request("POST /close/x", port)
+
+
+def test_an_answer_that_comes_drop_by_drop_is_given_up():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def drip():
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):
+                for _ in range(100):
+                    connection.sendall(b"x")
+                    time.sleep(0.05)
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        begin = time.monotonic()
+        with pytest.raises(TimeoutError):
+            request("GET /health", listener.getsockname()[1], timeout_s=0.3)
+        assert time.monotonic() - begin < 2
+        thread.join()
 
 
 def test_a_refused_connection_is_tried_again_for_the_given_time(unused_port):
