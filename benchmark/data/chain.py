@@ -63,9 +63,8 @@ def through(
 
     Notes
     -----
-    The key of the job is the new fingerprint: data, sources, weights and engine decide together
-    whether the outputs are found again. Sockets that stay are links; stages of the former image
-    are left out.
+    The key of the job is the new fingerprint: data, sources, weights and engine decide whether
+    outputs are found again. Sockets that stay are links; stages of the former image are left out.
     """
     manifest = algorithms()[name]
     task = TASKS[manifest.task]

@@ -56,8 +56,7 @@ def simulated(
     InputError
         If there is no such size or recipe, or a parameter or number of cases is not allowed.
     """
-    if cases is not None and not 0 < cases <= MOST_CASES:
-        raise InputError(f"CASES={cases}: expected 1 to {MOST_CASES} cases")
+    _check_number(cases)
     manifests = {name: m for name, m in dataset_manifests().items() if m.kind == "simulated"}
     known = recipes()
     if wanted.split("/")[0] in manifests and "/" in wanted and not Path(wanted).exists():
@@ -90,6 +89,12 @@ def simulated(
     place = f"datasets/{manifest.name}/dataset.toml: sizes.{size}"
     parameters = _with_settings(place, values, manifest.name, None, settings)
     return Simulated(manifest, manifest.title, size, cases or chosen.cases, parameters)
+
+
+def _check_number(cases: int | None) -> None:
+    """Refuse a number of cases that nobody makes."""
+    if cases is not None and not 0 < cases <= MOST_CASES:
+        raise InputError(f"CASES={cases}: expected 1 to {MOST_CASES} cases")
 
 
 def sources(name: str) -> str:
