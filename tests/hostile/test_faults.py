@@ -90,7 +90,7 @@ def _killed(runs, folder, undisturbed, number, kills, **more):
     rng, longest, done = np.random.default_rng(number), undisturbed[1], 0
     while done < kills:
         before = forks.results(folder)
-        process = runs.start(folder, **more)
+        process, begin = runs.start(folder, **more), time.monotonic()
         forks.wait(process, rng.uniform(0.02, longest))
         os.kill(process, number)
         code, text = runs.end(process)
@@ -98,6 +98,7 @@ def _killed(runs, folder, undisturbed, number, kills, **more):
         after = forks.results(folder)
         assert before.items() <= after.items()  # nothing whole was made again
         if code == 0:
+            longest = min(longest, time.monotonic() - begin)
             _as_if_nothing(folder, undisturbed)
             shutil.rmtree(folder)
             folder.mkdir()
