@@ -1,7 +1,6 @@
 """Run jobs case by case; every case ends as a whole result with a record, or not at all."""
 
 import fcntl
-import hashlib
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,7 +25,7 @@ from cytosuite.benchmark.plan import Job
 from cytosuite.benchmark.record import ModelChoice, Record, container_report, warnings_in
 from cytosuite.benchmark.validate import BadOutput
 from cytosuite.errors import InputError
-from cytosuite.files import SESSION, atomic, sweep
+from cytosuite.files import SESSION, atomic, file_digest, sweep
 from cytosuite.formats import header
 from cytosuite.tasks import Task
 
@@ -179,14 +178,8 @@ def _finish(
         startup_seconds=round(startup_seconds, 4),
         peak_memory=outcome.peak_memory,
         outputs=dict(outputs),
-        digests={slug: _digest(folder / path) for slug, path in outputs.items()},
+        digests={slug: file_digest(folder / path) for slug, path in outputs.items()},
         model=model if isinstance(model, str) else "",
         selection=ModelChoice.of(reported, named=job.named),
         warnings=warnings_in(reported),
     ).write(folder)
-
-
-def _digest(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

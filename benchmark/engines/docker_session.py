@@ -31,7 +31,7 @@ MODEL = "/opt/ml/model"  # the platform's place for a model that is not part of 
 SIZE_EVERY_S = 1.0
 LOOK_S = 5.0  # longest wait for one answer of a server that is not ready
 # Less is no work: the requests themselves take 0.1 s of processor time every few seconds.
-IDLE_S, IDLE_SHARE, IDLE_CPU_S, IDLE_BYTES = 30.0, 0.1, 0.5, 2**24
+IDLE_S, IDLE_SHARE, IDLE_CPU_S, IDLE_BYTES = 30.0, 0.03, 0.5, 2**24
 UNANSWERED = {
     NOBODY: "the server listens no more",
     SILENCE: "the server broke off without an answer",
