@@ -42,8 +42,8 @@ def numbers(text: str | None) -> tuple[float, ...] | None:
         found = ()
     if not found or not all(LEAST_UM <= length <= MOST_UM for length in found):
         raise InputError(
-            f"spacing must be numbers in µm like 2,0.5,0.5 ({LEAST_UM:g} to {MOST_UM:g}), "
-            f"found {text!r}"
+            f"spacing must be numbers in µm like 2,0.5,0.5, found {text!r}; from {LEAST_UM:g} to "
+            f"{MOST_UM:g}"
         )
     return found
 

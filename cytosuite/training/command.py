@@ -94,14 +94,8 @@ def _follow(parent: int) -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Train as the command line asks for, and return 0.
-
-    Raises
-    ------
-    CytosuiteError
-        If that is not possible.
-    """
+def _parser() -> argparse.ArgumentParser:
+    """Return the parser of the options."""
     parser = argparse.ArgumentParser(prog="cytosuite.training.command", description=__doc__)
     parser.add_argument("algorithm", help="name in algorithms/")
     parser.add_argument("--data", action="append", default=[], help="folder, or role=folder")
@@ -125,7 +119,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         default=[],
         help='with --check, data to be simulated: JSON ["role", parameters]',
     )
-    given, say = parser.parse_args(arguments), partial(print, flush=True)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train as the command line asks for, and return 0.
+
+    Raises
+    ------
+    CytosuiteError
+        If that is not possible.
+    """
+    given, say = _parser().parse_args(arguments), partial(print, flush=True)
     changes = {"steps": given.steps, "seed": given.seed, "learning_rate": given.learning_rate}
     if given.threads < 1:
         raise InputError(f"--threads must be 1 or more, found {given.threads}")
