@@ -48,7 +48,7 @@ EVIL += [
     "\ud800",
     "\0",
 ]
-texts = st.text(st.characters(codec=None), max_size=60) | st.sampled_from(EVIL)
+texts = st.text(st.characters(codec=None), max_size=60) | st.sampled_from([*EVIL, "\ud800"])
 # Bytes that are no UTF-8 are lone surrogates in a name.
 names = (
     st.binary(min_size=1, max_size=40).map(lambda name: os.fsdecode(name.replace(b"\0", b"_")))
@@ -112,6 +112,11 @@ def test_json_that_is_accepted_can_be_written_and_read(value, ascii_only):
 
 @often
 @given(st.text('[]{}":,\\u0d8 eE+-.19ntf', max_size=60) | st.binary(max_size=60))
+@example("[1e999]")
+@example('["\\ud800"]')
+@example("[" * 10**5)
+@example('{"a": 1, "a": 2}')
+@example("[" + "9" * 400 + "]")
 def test_text_is_json_or_a_value_error(text):
     if isinstance(text, bytes):
         text = text.decode("utf-8", errors="replace")
@@ -140,6 +145,7 @@ def recorded(report, folder):
 @often
 @given(reports)
 @example({"cost": nan})
+@example({"broken": EVIL, "sources": dict.fromkeys(EVIL, "\x1b[2J"), "terms": {EVIL[0]: 1.5}})
 @example({"terms": {"a": 10**400}})
 @example({"warnings": ["\x1b[31m", "\ud800", 3, None, "x" * 10**4] * 30})
 def test_every_report_of_a_container_can_be_kept(report):
@@ -147,7 +153,9 @@ def test_every_report_of_a_container_can_be_kept(report):
         folder = Path(name)
         record = recorded(report, folder)
         assert len(record.warnings) <= LIMIT_LINES
-        lines = [record.message, record.model, *record.warnings, *record.selection.broken]
+        chosen = record.selection
+        lines = [record.message, record.model, *record.warnings, *chosen.broken, *chosen.terms]
+        lines += [*chosen.sources, *chosen.sources.values()]
         assert all(line.isprintable() for line in lines)
         assert all(len(line) <= LIMIT_LINE for line in record.warnings)
         record.write(folder)
@@ -235,7 +243,7 @@ def planted(folder, entries):
         path = inside / name.replace("/", "_").replace("\0", "_")
         try:
             if kind == "file":
-                path.write_bytes(os.urandom(3))
+                path.open("xb").close()
             elif kind == "folder":
                 path.mkdir()
             elif kind in ("link", "loop"):
