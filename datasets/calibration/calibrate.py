@@ -98,12 +98,7 @@ def calibrate(
     InputError
         If no image has a matching name or one is not 3D, or voxel sizes differ or are not known.
     """
-    if out.suffix != ".toml":
-        raise InputError(f"{out}: a recipe ends with .toml, found {out.suffix!r}")
-    for path in (out, *map(out.with_suffix, BESIDE)):
-        need_file(path)
-        if path.exists() and not out.exists():
-            raise InputError(f"{path}: exists already, without {out}; name another one")
+    _need_place(out)
     simulate, found = simulator(dataset), _read(real, pattern, spacing)
     say(f"{len(found.stacks)} stacks, {found.statistics.annotated} annotated")
     for note in found.notes:
@@ -121,6 +116,16 @@ def calibrate(
         say(f"warning: poor fit: {line}")
     say(f"recipe: {out}")
     return out
+
+
+def _need_place(out: Path) -> None:
+    """Refuse a name for the recipe that is none, or whose companions would replace other files."""
+    if out.suffix != ".toml":
+        raise InputError(f"{out}: a recipe ends with .toml, found {out.suffix!r}")
+    for path in (out, *map(out.with_suffix, BESIDE)):
+        need_file(path)
+        if path.exists() and not out.exists():
+            raise InputError(f"{path}: exists already, without {out}; name another one")
 
 
 def simulator(dataset: str) -> Simulate:
