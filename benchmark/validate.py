@@ -12,7 +12,7 @@ from cytosuite.benchmark.engines.outcome import Status
 from cytosuite.errors import InputError, plain
 from cytosuite.files import parse_json
 from cytosuite.formats import header, read
-from cytosuite.interface import IMAGE_SUFFIXES, LARGEST
+from cytosuite.interface import IMAGE_SUFFIXES, LARGEST, is_finite
 from cytosuite.tasks import Socket
 from cytosuite.volume import Header, Volume
 
@@ -130,7 +130,7 @@ def _check_values(volume: Volume, found: Header, socket: Socket, where: str) -> 
         raise BadOutput("bad output", f"{where}: the header says {said}, the pixels are {pixels}")
     if socket.kind == "labels" and array.size and array.min() < 0:
         raise BadOutput("bad output", f"{where}: expected labels >= 0, found {array.min()}")
-    if array.dtype.kind == "f" and not (np.abs(array) <= LARGEST).all():
+    if not is_finite(array):
         found_values = "NaN or infinity" if not np.isfinite(array).all() else "larger ones"
         raise BadOutput(
             "bad output", f"{where}: expected finite values up to {LARGEST:g}, found {found_values}"

@@ -1,5 +1,8 @@
 """Errors that a user can correct: one line each, and the exit code of the program."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 LINE = 1000  # characters of a message
 
 
@@ -23,6 +26,21 @@ class ModelError(CytosuiteError):
     """No model fits, or its files are missing or altered (exit code 3)."""
 
     exit_code = 3
+
+
+@contextmanager
+def at(place: object) -> Iterator[None]:
+    """Name a place in the errors of the block, unless they begin with it.
+
+    Parameters
+    ----------
+    place : object
+        A file or folder of the user.
+    """
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{place}: {str(error).removeprefix(f'{place}: ')}") from None
 
 
 def plain(text: str, limit: int = LINE) -> str:

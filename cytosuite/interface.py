@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from cytosuite.errors import InputError
+from cytosuite.errors import InputError, at
 from cytosuite.files import link, read_json, write_json
 from cytosuite.formats import read, write
 from cytosuite.metadata import acquisition, described
@@ -110,10 +110,8 @@ def read_case(folder: Path, task: Task) -> Inputs:
 def _image(file: Path, given: Mapping[str, Any], name: str) -> Volume:
     """Return an image with the metadata of all sources; a message on these names its file."""
     volume = read(file)
-    try:
+    with at(file):
         return described(volume, given, name)
-    except InputError as error:
-        raise InputError(f"{file}: {error}") from None
 
 
 def write_outputs(folder: Path, task: Task, inputs: Inputs, outputs: Mapping[str, Any]) -> None:

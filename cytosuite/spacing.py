@@ -5,7 +5,7 @@ from dataclasses import replace
 from math import log
 
 from cytosuite.errors import InputError
-from cytosuite.tiffspacing import UM_PER
+from cytosuite.formats.tiffspacing import UM_PER
 from cytosuite.volume import Volume
 
 POSSIBLE = (0.01, 50.0)  # µm: from expanded samples at high magnification to whole embryos

@@ -26,11 +26,7 @@ from cytosuite.tasks import LABELS
 
 # The modules that decide the bytes on disk.
 WRITERS = tuple(
-    PACKAGE / f"{name}.py"
-    for name in (
-        *("formats", "hdf5", "interface", "metadata", "metaimage", "picture", "spacing"),
-        *("tiff", "tiffspacing", "tiffwriter", "volume"),
-    )
+    PACKAGE / name for name in ("formats", "interface.py", "metadata.py", "spacing.py", "volume.py")
 )
 
 

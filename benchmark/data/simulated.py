@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 
 from cytosuite.benchmark.catalog import PACKAGE, dataset_manifests, pick, recipes
-from cytosuite.errors import InputError
+from cytosuite.errors import InputError, at
 from cytosuite.files import digest
 from cytosuite.manifest import MOST_CASES, DatasetManifest, parse, read_recipe
 
@@ -66,7 +66,8 @@ def simulated(
         if size is not None:
             raise InputError(f"SIZE={size}: a recipe has the size it has; leave SIZE out")
         found = read_recipe(path)
-        pick("simulated dataset", [found.dataset], manifests)
+        with at(path):
+            pick("simulated dataset", [found.dataset], manifests)
         manifest = manifests[found.dataset]
         values = merged(manifest.parameters, found.parameters)
         home = path.resolve().parent
@@ -180,7 +181,5 @@ def _checked(place: Path | str, values: object, name: str, folder: Path | None) 
     """Return parameters which the dataset has checked."""
     module = importlib.import_module(f"cytosuite.datasets.{name}.generate")
     parameters: BaseModel = parse(place, values, module.Parameters, folder)
-    try:
+    with at(place):
         return module.check(parameters) if hasattr(module, "check") else parameters
-    except InputError as error:
-        raise InputError(f"{place}: {error}") from None

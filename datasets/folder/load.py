@@ -13,7 +13,7 @@ from cytosuite.datasets.folder.collect import OUTPUTS, SOCKETS, Item
 from cytosuite.datasets.folder.microscopes import MODULES, read_microscope
 from cytosuite.datasets.folder.part import Part, read_part
 from cytosuite.datasets.sample import Sample, Value
-from cytosuite.errors import InputError
+from cytosuite.errors import InputError, at
 from cytosuite.files import read_json
 from cytosuite.interface import LARGEST, is_finite
 from cytosuite.metadata import acquisition, described
@@ -79,10 +79,8 @@ def _given(
 
 def _volume(path: Path, slug: str, given: Value, part: Part) -> Volume:
     """Return an image or labels that an algorithm takes in."""
-    try:
+    with at(path):
         image = described(_read(path, part), given)
-    except InputError as error:
-        raise InputError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
     if image.axes not in {"YX", "ZYX"}:
         raise InputError(
             f"{path}: expected a 2D or 3D image, found shape {image.shape} with axes {image.axes}"

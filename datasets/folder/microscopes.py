@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from cytosuite.datasets.folder.part import Part
 from cytosuite.errors import InputError
 from cytosuite.formats import guarded
+from cytosuite.formats.tiffdescription import UNNAMED
 from cytosuite.memory import check_room
-from cytosuite.tiffdescription import UNNAMED
 from cytosuite.volume import SPATIAL, Origin, Scalar, Volume
 
 MODULES = {

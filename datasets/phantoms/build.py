@@ -15,7 +15,7 @@ from cytosuite.datasets.phantoms.extract import Cutting, Extraction, extract
 from cytosuite.datasets.phantoms.library import Phantom, write_phantom
 from cytosuite.datasets.phantoms.procedural import draw_library
 from cytosuite.datasets.physics.grid import Lengths
-from cytosuite.errors import InputError, plain
+from cytosuite.errors import InputError, at, plain
 from cytosuite.files import atomic, digest, write_json
 from cytosuite.formats import READERS, read
 from cytosuite.places import need_folder
@@ -169,10 +169,8 @@ def _summary(folder: Path, source: Path, found: list[Extraction], written: int) 
 
 def _cut(image: Path, labels: Path, cutting: Cutting) -> Extraction:
     """Return the nuclei of one stack; errors name its file."""
-    try:
+    with at(image):
         return extract(read(image), read(labels), cutting)
-    except InputError as error:
-        raise InputError(f"{image}: {error}") from None
 
 
 def _pairs(image_path: Path, labels_path: Path | None) -> list[tuple[str, Path, Path]]:

@@ -16,7 +16,7 @@ from scipy import ndimage
 from cytosuite.datasets.phantoms import geometry
 from cytosuite.datasets.physics.grid import Array, Image, Lengths
 from cytosuite.datasets.physics.labels import largest_piece
-from cytosuite.errors import InputError
+from cytosuite.errors import InputError, at
 from cytosuite.formats import read, write
 from cytosuite.interface import LARGEST, is_finite
 from cytosuite.volume import Volume
@@ -236,7 +236,9 @@ def _read_pair(name: str, image: Path, label: Path, spacing: Lengths | None) -> 
     z, y, x = step = grey.spacing if spacing is None else spacing
     values = np.asarray(grey.array, np.float32)
     if "volume_um3" not in grey.metadata:
-        return from_mask(name, _relative(values, marked.array, mask, image), mask, step)
+        values = _relative(values, marked.array, mask, image)
+        with at(image):
+            return from_mask(name, values, mask, step)
     own = _positive(image, grey, "volume_um3") / float(np.prod(grey.spacing))  # in voxels
     if not 1 / MOST_CHANGE <= own / np.count_nonzero(mask) <= MOST_CHANGE:
         raise InputError(
@@ -244,7 +246,8 @@ def _read_pair(name: str, image: Path, label: Path, spacing: Lengths | None) -> 
             f"voxels, found {own:.4g} voxels"
         )
     volume, ratio = own * z * y * x, _positive(image, grey, "volume_ratio", 1.0)
-    return replace(from_mask(name, values, mask, step, volume), volume_ratio=ratio)
+    with at(image):
+        return replace(from_mask(name, values, mask, step, volume), volume_ratio=ratio)
 
 
 def _positive(path: Path, image: Volume, key: str, default: float = 0.0) -> float:

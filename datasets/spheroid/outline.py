@@ -11,7 +11,7 @@ from cytosuite.datasets.physics.region import Region
 from cytosuite.datasets.spheroid.checks import spheroid_semi_axes
 from cytosuite.datasets.spheroid.parameters import Drawn, Parameters
 from cytosuite.datasets.spheroid.sections import Tissue
-from cytosuite.errors import InputError
+from cytosuite.errors import InputError, at
 from cytosuite.formats import read
 
 BEYOND = 1.5  # nuclear diameters by which tissue that fills the image goes on outside
@@ -106,7 +106,5 @@ def _mask(rng: np.random.Generator, wanted: Tissue, middle: Lengths) -> Region:
         volume = replace(volume, spacing=wanted.masks_um)
     elif volume.spacing_is_assumed:
         raise InputError(f"{path}: the mask gives no voxel size; set tissue.masks_um")
-    try:
+    with at(path):
         return tissue.from_mask(volume, middle)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None

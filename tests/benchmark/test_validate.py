@@ -136,7 +136,9 @@ def test_finds(tmp_path, mistake):
 
 def test_nan_is_found_in_images(tmp_path):
     _put(tmp_path, np.full((3, 4, 5), np.nan, np.float32), socket=IMAGE)
-    with pytest.raises(BadOutput, match=r"expected finite values up to 1e\+15, found NaN or infinity"):
+    with pytest.raises(
+        BadOutput, match=r"expected finite values up to 1e\+15, found NaN or infinity"
+    ):
         check(tmp_path, IMAGE, INPUT)
 
 

@@ -19,10 +19,10 @@ from cytosuite.datasets.phantoms.library import read_library
 from cytosuite.errors import InputError
 from cytosuite.files import write_json
 from cytosuite.formats import header, read, write
+from cytosuite.formats.tiff import tiff_channels
 from cytosuite.interface import read_case, write_case
 from cytosuite.manifest import read_card
 from cytosuite.tasks import TASKS
-from cytosuite.tiff import tiff_channels
 from cytosuite.volume import Volume
 
 ROOT = Path(__file__).parents[2]

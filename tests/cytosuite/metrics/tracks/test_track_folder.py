@@ -227,7 +227,7 @@ def test_explains_a_table_of_too_many_rows(result):
     refused(result, f"01_RES/res_track.txt: {message}", problems=2)
 
 
-@pytest.mark.parametrize("word", ["1_0", "١", "1.0", "9" * 5000, "0x1", "1\0"])
+@pytest.mark.parametrize("word", ["1_0", "\u0661", "1.0", "9" * 5000, "0x1", "1\0"])
 def test_explains_what_is_no_whole_number(result, word):
     (result / "res_track.txt").write_text(f"{word} 0 1 0\n", encoding="utf-8")
     with pytest.raises(InputError, match="line 1: expected whole numbers L B E P, found '"):

@@ -15,7 +15,7 @@ import tifffile
 
 from cytosuite.errors import InputError
 from cytosuite.formats import header, read, write
-from cytosuite.tiff import read_tiff
+from cytosuite.formats.tiff import read_tiff
 from cytosuite.volume import Volume
 
 ARRAY = np.arange(3 * 5 * 6, dtype=np.uint16).reshape(3, 5, 6)

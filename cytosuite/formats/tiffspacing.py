@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import tifffile
 
 from cytosuite.errors import plain
-from cytosuite.tiffdescription import ome_image
+from cytosuite.formats.tiffdescription import ome_image
 from cytosuite.volume import SPATIAL, Origin, Scalar, is_size
 
 UM_PER = {"nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6, "inch": 25400.0, "in": 25400.0, "å": 1e-4}

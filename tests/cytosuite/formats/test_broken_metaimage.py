@@ -10,7 +10,7 @@ import SimpleITK as sitk  # noqa: N813
 
 from cytosuite.errors import InputError
 from cytosuite.formats import header, read, write
-from cytosuite.metaimage import read_metaimage
+from cytosuite.formats.metaimage import read_metaimage
 from cytosuite.volume import Volume
 
 ARRAY = np.arange(3 * 4 * 5, dtype=np.uint16).reshape(3, 4, 5)

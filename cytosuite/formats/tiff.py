@@ -22,16 +22,16 @@ from numpy.typing import NDArray
 
 from cytosuite.errors import InputError, last_line, plain
 from cytosuite.files import open_regular
-from cytosuite.memory import check_room
-from cytosuite.tiffcheck import (
+from cytosuite.formats.tiffcheck import (
     check_descriptions,
     check_directories,
     check_pictures,
     check_pixels,
     part_bytes,
 )
-from cytosuite.tiffdescription import channel_names, description
-from cytosuite.tiffspacing import Stated, kind, origin, statements
+from cytosuite.formats.tiffdescription import channel_names, description
+from cytosuite.formats.tiffspacing import Stated, kind, origin, statements
+from cytosuite.memory import check_room
 from cytosuite.volume import AXES, SPATIAL, Header, Origin, Scalar, Volume, scalars
 
 # Keys that describe the array itself; they are not metadata of the scene.

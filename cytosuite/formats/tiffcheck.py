@@ -1,6 +1,6 @@
 """Properties of a TIFF that must hold before tifffile follows its numbers.
 
-All raise a ``TiffFileError`` with the reason; `cytosuite.tiff` makes one line of it.
+All raise a ``TiffFileError`` with the reason; `cytosuite.formats.tiff` makes one line of it.
 """
 
 import json

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from cytosuite.errors import InputError, last_line, plain
 from cytosuite.files import atomic, open_regular
-from cytosuite.hdf5 import read_hdf5, write_hdf5
-from cytosuite.metaimage import metaimage_header, read_metaimage, write_metaimage
-from cytosuite.picture import read_picture
-from cytosuite.tiff import read_tiff, tiff_channels, tiff_header
-from cytosuite.tiffwriter import write_tiff
+from cytosuite.formats.hdf5 import read_hdf5, write_hdf5
+from cytosuite.formats.metaimage import metaimage_header, read_metaimage, write_metaimage
+from cytosuite.formats.picture import read_picture
+from cytosuite.formats.tiff import read_tiff, tiff_channels, tiff_header
+from cytosuite.formats.tiffwriter import write_tiff
 from cytosuite.volume import Header, Volume
 
 

@@ -27,7 +27,7 @@ def description(file: tifffile.TiffFile) -> tuple[dict[str, Any], dict[str, Any]
     found : dict
         Keys and values of the description: JSON or ImageJ's text.
     ours : dict
-        JSON of `cytosuite.tiffwriter`, with axes, shape and spacing; empty where there is none.
+        JSON of `tiffwriter`, with axes, shape and spacing; empty where there is none.
     warnings : list of str
         One line for each JSON that is broken.
     """
@@ -88,7 +88,7 @@ def _json(text: object) -> tuple[dict[str, Any], str]:
 
 
 def _is_ours(found: Mapping[str, Any]) -> bool:
-    """Return whether a JSON object has the axes, shape and spacing of `cytosuite.tiffwriter`."""
+    """Return whether a JSON object has the axes, shape and spacing of `tiffwriter`."""
     axes, shape, spacing = (found.get(key) for key in ("axes", "shape", "spacing"))
     if not (isinstance(axes, str) and isinstance(shape, list) and isinstance(spacing, list)):
         return False
