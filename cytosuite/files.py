@@ -268,15 +268,8 @@ def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Return the content of a TOML file with the numbers and names of JSON; see `read_json`."""
-    return dict(_load(path, "TOML", _parse_toml))
-
-
-def _parse_toml(text: str) -> dict[str, Any]:
-    """Return the content of a TOML text, if JSON can hold it; times count as texts."""
-    found = tomllib.loads(text)
-    parse_json(json.dumps(found, default=str))
-    return found
+    """Return the content of a TOML file; see `read_json`."""
+    return dict(_load(path, "TOML", tomllib.loads))
 
 
 def _load(path: Path, form: str, loads: Callable[[str], Any]) -> Any:  # noqa: ANN401 - any JSON
