@@ -153,8 +153,9 @@ def _reason(path: Path, recursive: bool, above: tuple[Path, ...]) -> str | None:
     if is_folder(path):
         if not recursive:
             return "a folder: --recursive"
-        real = path.resolve()
-        if path.is_symlink() and (real in above or real.is_relative_to(above[0])):
+        real, top = path.resolve(), above[0]
+        around = real in above or real.is_relative_to(top) or top.is_relative_to(real)
+        if path.is_symlink() and around:
             return "a link to a folder that is listed anyway"
         return f"more than {DEEPEST} folders in each other" if len(above) > DEEPEST else None
     if needs_extra(path):
