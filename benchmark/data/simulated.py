@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from cytosuite.benchmark.catalog import PACKAGE, dataset_manifests, pick, recipes
 from cytosuite.errors import InputError, at
 from cytosuite.files import digest
-from cytosuite.manifest import MOST_CASES, DatasetManifest, parse, read_recipe
+from cytosuite.manifest import MOST_CASES, DatasetManifest, DatasetRecipe, parse, read_recipe
 
 SET = "--set"  # the option of a user's own settings
 BYSTANDERS = {"calibration", "migration"}  # rooms that no simulation imports
@@ -65,10 +65,7 @@ def simulated(
     if path.suffix == ".toml":
         if size is not None:
             raise InputError(f"SIZE={size}: a recipe has the size it has; leave SIZE out")
-        found = read_recipe(path)
-        with at(path):
-            pick("simulated dataset", [found.dataset], manifests)
-        manifest = manifests[found.dataset]
+        found, manifest = _recipe(path, manifests)
         values = merged(manifest.parameters, found.parameters)
         home = path.resolve().parent
         return Simulated(
@@ -90,6 +87,16 @@ def simulated(
     place = f"datasets/{manifest.name}/dataset.toml: sizes.{size}"
     parameters = _with_settings(place, values, manifest.name, None, settings)
     return Simulated(manifest, manifest.title, size, cases or chosen.cases, parameters)
+
+
+def _recipe(
+    path: Path, manifests: Mapping[str, DatasetManifest]
+) -> tuple[DatasetRecipe, DatasetManifest]:
+    """Return a recipe, and the manifest of the dataset that it is for."""
+    found = read_recipe(path)
+    with at(path):
+        pick("simulated dataset", [found.dataset], manifests)
+    return found, manifests[found.dataset]
 
 
 def _check_number(cases: int | None) -> None:
