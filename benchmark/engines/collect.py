@@ -7,10 +7,11 @@ opened by its path.
 
 import os
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from itertools import count, islice
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
 from cytosuite.benchmark.engines.outcome import Limits, Outcome
@@ -20,6 +21,7 @@ ENTRIES, DEPTH = 1000, 16
 LIVING = 100  # times so many entries may lie in the output of a case that runs
 CHUNK = 2**20
 LOG_CHARACTERS = 2**20
+REMOVE_S = 600.0  # longest time to empty a folder: a program that goes on writing never ends it
 SAFE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 OWN = 0o700
 
@@ -122,14 +124,13 @@ def empty(folder: Path) -> None:
 
     Notes
     -----
-    Folders in folders are first moved to the top, so that two handles suffice for any depth.
+    Folders deeper than 16 are first moved to the top, so that few handles suffice for any depth.
     """
-    fresh = (f".{os.getpid()}.{number}.gone" for number in count())
     with _folder(folder) as top:
-        while names := _names(top, ENTRIES):
-            gone = sum([_remove(name, top, fresh) for name in names])
-            if not gone:
-                raise OSError(plain(f"{folder / names[0]} cannot be removed"))
+        remover = _Remover(top)
+        remover.content(top, 0)
+        if left := _names(top, 1):
+            raise OSError(plain(f"{folder / left[0]} cannot be removed"))
 
 
 def clear(folder: Path) -> None:
@@ -248,6 +249,39 @@ class _Count:
         return self.bytes
 
 
+@dataclass
+class _Remover:
+    """Removal of all that is in an opened folder."""
+
+    top: int
+    moved: int = 0
+    deadline: float = field(default_factory=lambda: time.monotonic() + REMOVE_S)
+
+    def content(self, handle: int, depth: int) -> None:
+        """Remove the entries of an opened folder as long as any goes."""
+        while time.monotonic() < self.deadline and (names := _names(handle, ENTRIES)):
+            if not sum([self.entry(name, handle, depth) for name in names]):
+                return
+
+    def entry(self, name: str, parent: int, depth: int) -> bool:
+        """Remove an entry of an opened folder, or move it to the top; return whether it went."""
+        try:
+            if not stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
+                os.unlink(name, dir_fd=parent)
+                return True
+            with _writable(name, parent) as inner:  # also for a move, which changes its `..`
+                if depth < DEPTH:
+                    self.content(inner, depth + 1)
+                    os.rmdir(name, dir_fd=parent)
+                else:
+                    self.moved += 1
+                    fresh = f".{os.getpid()}.{self.moved}.gone"
+                    os.rename(name, fresh, src_dir_fd=parent, dst_dir_fd=self.top)
+        except OSError:  # it is another thing by now, or not ours: the next look shows which
+            return False
+        return True
+
+
 @contextmanager
 def _folder(name: str | Path, parent: int | None = None) -> Iterator[int]:
     """Open a folder, but not through a link."""
@@ -281,35 +315,6 @@ def _names(handle: int, number: int) -> list[str]:
     """Return the first names in an opened folder."""
     with os.scandir(handle) as found:
         return [entry.name for entry in islice(found, number)]
-
-
-def _remove(name: str, parent: int, fresh: Iterator[str]) -> bool:
-    """Remove an entry of the top folder; return whether anything is gone or moved up."""
-    try:
-        if not stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
-            os.unlink(name, dir_fd=parent)
-            return True
-        with _writable(name, parent) as inner:
-            moved = sum([_move(entry, inner, parent, fresh) for entry in _names(inner, ENTRIES)])
-        with suppress(OSError):
-            os.rmdir(name, dir_fd=parent)
-            moved += 1
-    except OSError:  # it is another thing by now, or not ours: the next round shows which
-        return False
-    else:
-        return moved > 0
-
-
-def _move(entry: str, inner: int, top: int, fresh: Iterator[str]) -> bool:
-    """Remove an entry of an opened folder, or move a folder to the top; return whether it went."""
-    with suppress(OSError):
-        if not stat.S_ISDIR(os.stat(entry, dir_fd=inner, follow_symlinks=False).st_mode):
-            os.unlink(entry, dir_fd=inner)
-            return True
-        with _writable(entry, inner):  # its entry `..` is about to change
-            os.rename(entry, next(fresh), src_dir_fd=inner, dst_dir_fd=top)
-        return True
-    return False
 
 
 @contextmanager

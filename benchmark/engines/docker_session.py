@@ -133,7 +133,7 @@ class DockerSession:
             code = state.exit_code
         exceeded = self.limits.memory_exceeded if starved else bounds.exceeded
         if serving and state.running and code in UNANSWERED:
-            exceeded = exceeded or ("non-zero exit", UNANSWERED[code])
+            exceeded = exceeded or ("non-zero exit", line or UNANSWERED[code])
         if exceeded or not state.running:
             self.stop()
         self._freeze()

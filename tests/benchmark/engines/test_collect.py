@@ -207,3 +207,17 @@ def test_a_log_has_whole_printable_lines(tmp_path):
     add_log(log, "y" * (2**20 + 2000))
     assert log.read_text().splitlines()[-2] == "[the first 2 KiB are left out]"
     assert log.stat().st_size < 2**20 + 200
+
+
+def test_emptying_ends_though_a_program_goes_on_writing(source, monkeypatch):
+    """A folder is never empty: each look finds a new file."""
+    monkeypatch.setattr("cytosuite.benchmark.engines.collect.REMOVE_S", 0.2)
+    real = os.unlink
+
+    def unlink(name, *, dir_fd):
+        real(name, dir_fd=dir_fd)
+        (source / "again").touch()
+
+    monkeypatch.setattr(os, "unlink", unlink)
+    with pytest.raises(OSError, match="again cannot be removed"):
+        empty(source)
