@@ -146,7 +146,7 @@ def measure(
                 evidence |= gather([each], facts)
             if each in evidence and not failed:
                 values[metric.name] = metric.of(evidence[each])
-        except InputError as error:
+        except (InputError, ArithmeticError) as error:  # also of numbers too large or too small
             refused[metric.name] = str(error)
     kept = {each: table for each, table in evidence.items() if each.pool is not None}
     return Answer(algorithm, case, values, status, record, kept, refused)

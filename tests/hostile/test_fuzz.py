@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import tifffile
 
+from cytosuite.benchmark.results.cases import measure
+from cytosuite.benchmark.results.facts import case_facts
 from cytosuite.benchmark.validate import BadOutput, check
 from cytosuite.datasets.folder.collect import collect
 from cytosuite.datasets.folder.load import load
@@ -22,6 +24,7 @@ from cytosuite.formats import header, read, write
 from cytosuite.formats.tiff import tiff_channels
 from cytosuite.interface import read_case, write_case
 from cytosuite.manifest import read_card
+from cytosuite.metrics import board_metrics
 from cytosuite.tasks import TASKS
 from cytosuite.volume import Volume
 
@@ -166,6 +169,17 @@ def test_values_that_no_metric_can_square_are_a_bad_output(tmp_path):
     write(tmp_path / socket.relative_path / "a.tif", image)
     with pytest.raises(BadOutput, match=r"expected finite values up to 1e\+15, found larger ones"):
         check(tmp_path, socket, None)
+
+
+@pytest.mark.parametrize("size", [5e-324, 1e-310, 1e-200, 1e15])
+def test_an_output_too_faint_or_bright_to_be_squared_is_scored(size):
+    ramp = np.arange(12.0**3).reshape(12, 12, 12)
+    pair = Volume(ramp, SPACING), Volume(ramp / ramp.max() * size, SPACING)
+    for truth, answer in (pair, pair[::-1]):
+        known = {"truth": lambda one=truth: one, "prediction": lambda one=answer: one}
+        found = measure("a", "b", board_metrics("fuse"), case_facts(known, lambda: 1.0))
+        assert found.refused == {}
+        assert all(isinstance(value, float) for value in found.values.values())
 
 
 def test_a_link_to_a_folder_above_gives_no_image_twice(tmp_path):

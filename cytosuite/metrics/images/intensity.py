@@ -57,8 +57,8 @@ class _Sums:
         self.voxels = whole
 
     def is_constant(self, image: int) -> bool:
-        """Return whether all voxels of an image are equal."""
-        return self.lowest[image] == self.highest[image]
+        """Return whether all voxels of an image are equal, or too small to be squared."""
+        return self.lowest[image] == self.highest[image] or not self.deviations[image]
 
     @property
     def mean_squared(self) -> float:
