@@ -82,7 +82,7 @@ class Parameters(Described):
         1.0, description="Radius [µm] of the opening that removes thin protrusions; 0: none."
     )
     minimum_size: NonNegative = Field(60.0, description="Smallest object kept [µm³; 2D: µm²].")
-    maximum_size: Annotated[float, Field(strict=True, ge=0)] = Field(
+    maximum_size: Annotated[float, Field(strict=True, ge=0, allow_inf_nan=True)] = Field(
         inf, description="Largest object kept [µm³; 2D: µm²]."
     )
     minimum_contrast: Factor = Field(

@@ -165,18 +165,18 @@ def test_the_command_trains_and_names_mistakes_in_one_line(data, settings, tmp_p
     given += ["--settings", str(tmp_path / "train.toml"), "--work", str(tmp_path / "k")]
     assert main([*given, "--steps", "2"]) == 0
     assert capsys.readouterr().out.count("written") == 1
-    assert main([*given, "--steps", "2"]) == 2
-    assert "m.json: a model of this name exists; give another name" in capsys.readouterr().err
+    with pytest.raises(InputError, match="m.json: a model of this name exists; give another name"):
+        main([*given, "--steps", "2"])
     (tmp_path / "w" / "m.json").unlink()
-    assert main([*given, "--steps", "3"]) == 2
-    assert "made with another settings" in capsys.readouterr().err
-    assert main([*given, "--steps", "3", "--restart", "--threads", "0"]) == 2
-    assert "--threads must be 1 or more, found 0" in capsys.readouterr().err
-    assert main(["watershed", *given[1:]]) == 2
-    assert "no algorithm that is trained" in capsys.readouterr().err
+    with pytest.raises(InputError, match="made with another settings"):
+        main([*given, "--steps", "3"])
+    with pytest.raises(InputError, match="--threads must be 1 or more, found 0"):
+        main([*given, "--steps", "3", "--restart", "--threads", "0"])
+    with pytest.raises(InputError, match="no algorithm that is trained"):
+        main(["watershed", *given[1:]])
     if not torch.cuda.is_available():
-        assert main([*given, "--device", "cuda", "--restart"]) == 2
-        assert "no GPU was found" in capsys.readouterr().err
+        with pytest.raises(InputError, match="no GPU was found"):
+            main([*given, "--device", "cuda", "--restart"])
 
 
 def _checked(tmp_path, *recipes, **more):
@@ -189,24 +189,24 @@ def _checked(tmp_path, *recipes, **more):
     return main(given)
 
 
-def test_data_are_checked_before_they_are_simulated(settings, tmp_path, capsys):
+def test_data_are_checked_before_they_are_simulated(settings, tmp_path):
     learnable = {"output": {"steps": True, "channel": "nucleus"}, "labels": {"style": "visible"}}
     small = {"settings": tmp_path / "train.toml"}
     assert _checked(tmp_path, learnable, **small) == 0
     assert _checked(tmp_path, None, **small) == 0  # behind a chain nothing is known
-    assert _checked(tmp_path, learnable, data=tmp_path, **small) == 2
-    assert f"{tmp_path}: expected cases/" in capsys.readouterr().err
-    assert _checked(tmp_path, {"output": {}, "labels": {"style": "shape"}}, **small) == 2
+    with pytest.raises(InputError, match=f"{tmp_path}: expected cases/"):
+        _checked(tmp_path, learnable, data=tmp_path, **small)
     wanted = 'add SET="output.channel=nucleus output.steps=true labels.style=visible"'
-    assert wanted in capsys.readouterr().err
-    assert _checked(tmp_path, **small) == 2
-    assert "learns from images, found none" in capsys.readouterr().err
-    assert _checked(tmp_path, learnable, **{**small, "from": tmp_path / "no.json"}) == 2
-    assert "no.json: no such file" in capsys.readouterr().err
+    with pytest.raises(InputError, match=wanted):
+        _checked(tmp_path, {"output": {}, "labels": {"style": "shape"}}, **small)
+    with pytest.raises(InputError, match="learns from images, found none"):
+        _checked(tmp_path, **small)
+    with pytest.raises(InputError, match="no.json: no such file"):
+        _checked(tmp_path, learnable, **{**small, "from": tmp_path / "no.json"})
     assert not (tmp_path / "w").exists()
     if not torch.cuda.is_available():
-        assert _checked(tmp_path, learnable, device="cuda", **small) == 2
-        assert "device cuda: no GPU was found here" in capsys.readouterr().err
+        with pytest.raises(InputError, match="device cuda: no GPU was found here"):
+            _checked(tmp_path, learnable, device="cuda", **small)
 
 
 def test_cells_are_trained_on_their_membranes(settings, tmp_path):
