@@ -4,7 +4,7 @@ import contextlib
 import inspect
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -39,7 +39,7 @@ class Sandbox:
         self._group: MemoryGroup | None = None
         self._kills = 0
         self._seen: dict[bool, tuple[str, int]] = {}
-        self._streams = ExitStack()
+        self._open: list[Any] = []  # connections of programs that have not ended
 
     def start(self) -> None:
         """Start the container."""
@@ -101,13 +101,15 @@ class Sandbox:
         stream = self.client.api.exec_start(made, socket=True)
         # The HTTP answer holds the connection; a second call of `close` does nothing.
         connection = getattr(stream, "_response", stream)
-        self._streams.callback(connection.close)
+        self._open.append(connection)
 
         def code() -> int | None:
             """Return the answer, None while there is none."""
             found = self.client.api.exec_inspect(made)
             if found["Running"] or found["ExitCode"] is None:
                 return None
+            if connection in self._open:
+                self._open.remove(connection)
             connection.close()
             return int(found["ExitCode"])
 
@@ -115,7 +117,8 @@ class Sandbox:
 
     def detach(self) -> None:
         """Close the connections of programs that have not ended."""
-        self._streams.close()
+        while self._open:
+            self._open.pop().close()
 
     def end(self) -> None:
         """End the container: SIGTERM, and SIGKILL 5 s later."""
