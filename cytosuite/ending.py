@@ -94,6 +94,6 @@ def _interruptible() -> Iterator[None]:
 
 
 def _drop_output() -> None:
-    """Let what is not written yet go nowhere: the end of Python would try once more."""
+    """Drop unwritten output: the end of Python would try to write it once more."""
     with suppress(OSError, ValueError), Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), sys.stdout.fileno())  # a stream in a test has no file

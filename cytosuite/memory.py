@@ -34,7 +34,7 @@ def free_gib() -> float | None:
 
 
 def check_room(path: Path, size: float) -> None:
-    """Refuse a file whose pixels would not fit into memory, before any is read.
+    """Refuse a file if its pixels would not fit into memory, before any is read.
 
     Parameters
     ----------

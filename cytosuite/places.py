@@ -1,4 +1,4 @@
-"""Places for results: looked at before the work whose results they get."""
+"""Places for results, looked at before the work."""
 
 import os
 import stat

@@ -316,7 +316,7 @@ class ScoreOptions(TableOptions):
     prediction_labels: Annotated[Path | None, typer.Option(help="In predicted ones.")] = None
 
     def __post_init__(self) -> None:
-        """Refuse to write over what is read."""
+        """Refuse to write over an input."""
         super().__post_init__()
         read = {self.truth, self.prediction, self.image, self.truth_labels, self.prediction_labels}
         if twice := {self.csv, self.json} & read - {None}:

@@ -23,7 +23,7 @@ class Step(Protocol):
     """Tells how far a piece of work is."""
 
     def __call__(self, done: float, total: int, note: str = "") -> None:
-        """Show that `done` of `total` pieces are there, and what goes on."""
+        """Show that `done` of `total` pieces are there, and the present one."""
 
 
 class Cases:

@@ -211,7 +211,7 @@ def _make_missing(made: Dataset, recipe: Recipe, workers: int, progress: Progres
 
 
 def _sweep(dataset: Dataset) -> None:
-    """Remove what ended processes left half-made."""
+    """Remove half-made cases of ended processes."""
     if (dataset.home / "cases").is_dir():
         sweep(dataset.home / "cases", depth=1)
 

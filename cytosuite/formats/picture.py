@@ -46,7 +46,7 @@ def read_picture(path: Path) -> Volume:
 
 
 def _opened(path: Path, stream: IO[bytes]) -> Any:  # noqa: ANN401 - a Pillow image
-    """Return a picture whose check sums are right, before its pixels are decoded.
+    """Return a picture with right check sums, before its pixels are decoded.
 
     Its class is named, since Pillow's own choice refuses large pictures whatever the memory.
     """

@@ -164,7 +164,7 @@ def _open(path: Path) -> Iterator[tifffile.TiffFile]:
 
 
 def _plain_words(complaint: str) -> str:
-    """Return what tifffile logs without the names of its objects and of Python's errors."""
+    """Return a line of tifffile's log without the names of its objects and of Python's errors."""
     cause = re.search(r"""[ ,]*raised "?(\w+)\((['"])(.*)\2""", complaint)
     if cause:
         complaint = cause[3] if cause[1] == "TiffFileError" else complaint[: cause.start()]

@@ -57,7 +57,7 @@ def entries(folder: Path, known: Names[str] = (), *, recursive: bool = False) ->
 
 
 def _entries(folder: Path, known: Names[str], recursive: bool, above: tuple[Path, ...]) -> Entries:
-    """Return what is in a folder; `above` are it and the folders around it, links resolved."""
+    """Return the entries of a folder; `above` are it and the folders around it, links resolved."""
     images: dict[str, Path] = {}
     skipped: dict[str, str] = {}
     for path in sorted(folder.iterdir()):
@@ -127,7 +127,7 @@ def case_name(key: str) -> str:
 
 
 def _letter(letter: str) -> str:
-    """Return what stands for a letter in the name of a case."""
+    """Return the replacement of a letter in the name of a case."""
     if "\udc80" <= letter <= "\udcff":  # Python's sign for a byte that is no UTF-8
         return f"%{ord(letter) & 0xFF:02X}"
     if letter.isprintable():
