@@ -119,7 +119,7 @@ def calibrate(
 
 
 def _need_place(out: Path) -> None:
-    """Refuse an invalid name for the recipe, and one with companions that would replace other files."""
+    """Refuse a name that is no recipe's, or with companions that would replace other files."""
     if out.suffix != ".toml":
         raise InputError(f"{out}: a recipe ends with .toml, found {out.suffix!r}")
     for path in (out, *map(out.with_suffix, BESIDE)):
