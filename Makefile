@@ -80,7 +80,7 @@ peers: .venv/.dev ## Install the independent programs that agreement tests compa
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,peers]"
 
 test: .venv/.dev ## Run all tests; those with containers need a Docker daemon and skip without.
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto -m "not docker" && $(BIN)/python -m pytest -m docker
 
 test-fast: .venv/.dev ## Run the tests that take less than 90 seconds together.
 	@$(BIN)/python -m pytest -n auto -m "not slow and not docker"
