@@ -1,11 +1,9 @@
 """Plan of a run: jobs, their keys, and the cases whose results are missing."""
 
 import errno
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 from cytosuite.benchmark.catalog import PACKAGE
@@ -13,7 +11,7 @@ from cytosuite.benchmark.containers.sources import runtime_digest
 from cytosuite.benchmark.data.dataset import Case, Dataset
 from cytosuite.benchmark.engines.outcome import PASSING, Engine
 from cytosuite.benchmark.record import read_record
-from cytosuite.files import unaltered
+from cytosuite.files import unaltered, value_digest
 from cytosuite.manifest import AlgorithmManifest
 
 FULL = os.strerror(errno.ENOSPC)
@@ -106,7 +104,7 @@ def job_key(fingerprint: str, algorithm: str, engine: Engine) -> str:
         "engine": engine.name,
         "identity": engine.identity(algorithm),
     }
-    return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return value_digest(content)
 
 
 def _is_done(folder: Path, key: str, retry: bool) -> bool:

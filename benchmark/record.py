@@ -1,9 +1,7 @@
 """The record of one case of one algorithm: ``record.json`` next to its outputs."""
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, FiniteFloat, Validat
 
 from cytosuite.benchmark.engines.outcome import Status
 from cytosuite.errors import InputError, plain
-from cytosuite.files import parse_json, read_json, write_json
+from cytosuite.files import parse_json, read_json, value_digest, write_json
 
 LIMIT_BYTES = 100_000
 LIMIT_LINES, LIMIT_LINE = 20, 300
@@ -81,14 +79,14 @@ class Record(BaseModel):
     def write(self, folder: Path) -> None:
         """Write the record into the folder of its case."""
         found = self.model_dump(mode="json")
-        write_json(folder / "record.json", {**found, "seal": _seal(found)})
+        write_json(folder / "record.json", {**found, "seal": value_digest(found)})
 
 
 def read_record(folder: Path) -> Record | None:
     """Return the record of a case, None where there is none that is whole and unaltered."""
     try:
         found = read_json(folder / "record.json")
-        if not isinstance(found, dict) or found.pop("seal", None) != _seal(found):
+        if not isinstance(found, dict) or found.pop("seal", None) != value_digest(found):
             return None
         return Record.model_validate(found)
     except (InputError, ValueError):
@@ -158,8 +156,3 @@ def _as_line(kind: str, findings: Mapping[str, str], noun: str) -> str:
         + (f": {first}" if first else "")
         + (", and others" if others else "")
     )
-
-
-def _seal(values: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of a record's values."""
-    return sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

@@ -311,6 +311,11 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def value_digest(value: object) -> str:
+    """Return the SHA-256 of a JSON value, whatever the order of its keys: 64 hexadecimal digits."""
+    return sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
 def unaltered(path: Path, expected: str | None) -> bool:
     """Return whether a file is there and has the expected SHA-256."""
     return path.is_file() and file_digest(path) == expected

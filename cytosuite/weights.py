@@ -1,11 +1,11 @@
 """The models of an algorithm: cards, and weights with verified digests."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cytosuite.errors import ModelError
+from cytosuite.files import file_digest
 from cytosuite.manifest import ModelCard, read_card
 
 
@@ -72,8 +72,7 @@ def open_model(folder: Path, card: ModelCard) -> Model:
     path = folder / card.weights
     if not path.is_file():
         raise ModelError(f"{path}: the weights of model {card.name} are missing")
-    with path.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    found = file_digest(path)
     if found != card.sha256:
         raise ModelError(
             f"{path}: expected SHA-256 {card.sha256}, found {found}; the file was altered"

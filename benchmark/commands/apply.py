@@ -1,12 +1,10 @@
 """An algorithm on a user's images without scores: files or folders in, outputs out."""
 
-import json
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,7 +41,7 @@ from cytosuite.datasets.folder.entries import case_name, is_folder, key_of
 from cytosuite.datasets.folder.load import load
 from cytosuite.datasets.folder.microscopes import content as content_of
 from cytosuite.errors import CytosuiteError, InputError
-from cytosuite.files import PART, alone, digest, remove, sweep
+from cytosuite.files import PART, alone, digest, remove, sweep, value_digest
 from cytosuite.interface import read_case
 from cytosuite.manifest import AlgorithmManifest as Manifest
 from cytosuite.select import describe
@@ -180,7 +178,7 @@ def _fingerprint(item: Item, options: ApplyOptions, candidates: Sequence[Manifes
     }
     if len(candidates) > 1:
         content["candidates"] = [choice_digest(candidate.name) for candidate in candidates]
-    return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return value_digest(content)
 
 
 @contextmanager

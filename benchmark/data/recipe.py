@@ -1,12 +1,10 @@
 """Recipes: the names of a dataset's cases and a way to make each, before any is made."""
 
 import importlib
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,7 @@ from cytosuite.datasets.folder.microscopes import content as content_of
 from cytosuite.datasets.folder.part import Part
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
-from cytosuite.files import digest
+from cytosuite.files import digest, value_digest
 from cytosuite.tasks import LABELS
 
 # The modules that decide the bytes on disk.
@@ -247,4 +245,4 @@ def _reference(folder: Path | None) -> dict[Path, Path | None]:
 
 def _fingerprint(content: dict[str, Any]) -> str:
     """Return the digest of all that decides a dataset."""
-    return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return value_digest(content)

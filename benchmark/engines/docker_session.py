@@ -213,7 +213,7 @@ def _not_ready(box: Sandbox, begin: float) -> str:
     from docker.errors import APIError
 
     idle = _Idleness(box.work())
-    seen = "no server listens on port 4743"
+    seen = SEEN[NOBODY]
     while box.exit_code() is None:
         seconds = time.perf_counter() - begin
         if seconds > HEALTH_S:

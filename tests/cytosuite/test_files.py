@@ -16,6 +16,7 @@ from cytosuite.files import (
     read_json,
     seal,
     sweep,
+    value_digest,
     write_json,
 )
 
@@ -254,3 +255,10 @@ def _seal_of_zeros(folder):
 def test_a_folder_that_was_altered_is_not_whole(sealed, fault):
     fault(sealed)
     assert not is_whole(sealed)
+
+
+def test_the_digest_of_a_value_is_that_of_its_content():
+    assert value_digest({"a": 1, "b": [2]}) == value_digest({"b": [2], "a": 1})
+    assert value_digest({"a": 1}) != value_digest({"a": "1"})
+    known = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"  # of {}
+    assert value_digest({}) == known

@@ -1,7 +1,6 @@
 """MetaImages that were cut, altered or made to harm: one line each, and no other file is opened."""
 
 import os
-import sys
 import zlib
 
 import numpy as np
@@ -18,24 +17,6 @@ HEAD = {"ObjectType": "Image", "NDims": "3", "DimSize": "5 4 3", "ElementType": 
 PIXELS = ARRAY.tobytes()
 LOCAL = {"ElementDataFile": "LOCAL"}
 DTYPES = ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"]
-WATCHES = []
-
-
-def _watch(event, args):
-    """Note the file that is opened in the lists of the tests that watch."""
-    for opened in WATCHES if event == "open" else ():
-        opened.append(str(args[0]))
-
-
-sys.addaudithook(_watch)  # there is no way to remove one
-
-
-@pytest.fixture
-def opened():
-    """Return a list that grows by the name of each file that is opened."""
-    WATCHES.append([])
-    yield WATCHES[-1]
-    WATCHES.pop()
 
 
 def _write(path, content=PIXELS, **values):

@@ -3,7 +3,6 @@
 import json
 import os
 import struct
-import sys
 import tracemalloc
 import zlib
 from contextlib import suppress
@@ -20,24 +19,6 @@ from cytosuite.volume import Volume
 
 ARRAY = np.arange(3 * 5 * 6, dtype=np.uint16).reshape(3, 5, 6)
 FORMS = {3: "H", 4: "I"}
-WATCHES = []
-
-
-def _watch(event, args):
-    """Note the file that is opened in the lists of the tests that watch."""
-    for opened in WATCHES if event == "open" else ():
-        opened.append(str(args[0]))
-
-
-sys.addaudithook(_watch)  # there is no way to remove one
-
-
-@pytest.fixture
-def opened():
-    """Return a list that grows by the name of each file that is opened."""
-    WATCHES.append([])
-    yield WATCHES[-1]
-    WATCHES.pop()
 
 
 def _plane(path, array=ARRAY[0], **options):
