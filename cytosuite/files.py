@@ -25,6 +25,7 @@ PART, SESSION = ".part", ".session"  # of what is being written, of an engine at
 LEFTOVER = re.compile(rf"\..*\{PART}(\..*)?", re.DOTALL)
 LONGEST_SUFFIX = 32  # bytes
 SUMS = "SHA256SUMS"
+_HOST = f"{sha256(os.uname().nodename.encode()).hexdigest()[:8]}-"  # folders may be shared
 
 
 @contextmanager
@@ -40,7 +41,8 @@ def atomic(path: Path) -> Iterator[Path]:
     ------
     Path
         A hidden name in the same folder, with the same suffix. After an error the file or folder
-        of this name is removed, and `path` is as it was.
+        of this name is removed, and `path` is as it was. Half-written ones of the same `path`, by
+        programs of this machine that were killed, are removed.
 
     Raises
     ------
@@ -49,10 +51,11 @@ def atomic(path: Path) -> Iterator[Path]:
     """
     mark = sha256(os.fsencode(path.name)).hexdigest()[:16]  # of names of any length and bytes
     suffix = path.suffix if len(os.fsencode(path.suffix)) <= LONGEST_SUFFIX else ""
-    temporary = path.with_name(f".{mark}.{os.getpid()}{PART}{suffix}")
-    former = path.with_name(f".{mark}.{os.getpid()}.former{PART}")
+    temporary = path.with_name(f".{mark}.{_HOST}{os.getpid()}{PART}{suffix}")
+    former = path.with_name(f".{mark}.{_HOST}{os.getpid()}.former{PART}")
     with full_disk(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(path.parent, f".{mark}.{_HOST}")
         remove(temporary)
         try:
             yield temporary
@@ -64,6 +67,27 @@ def atomic(path: Path) -> Iterator[Path]:
                 former.rename(path)
             remove(temporary)
             remove(former)
+
+
+def _remove_abandoned(folder: Path, start: str) -> None:
+    """Remove what programs that have ended since left under names with this start and their id."""
+    with os.scandir(folder) as found:
+        names = [entry.name for entry in found if entry.name.startswith(start)]
+    for name in names:
+        owner = name.removeprefix(start).partition(".")[0]
+        if owner.isdigit() and not _runs(int(owner)):
+            remove(folder / name)
+
+
+def _runs(process: int) -> bool:
+    """Return whether a process of this machine runs."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it is another user's
+        return True
+    return True
 
 
 @contextmanager

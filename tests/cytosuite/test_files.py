@@ -1,6 +1,7 @@
 import errno
 import os
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
@@ -53,6 +54,24 @@ def test_the_temporary_name_keeps_the_suffix_and_is_hidden(tmp_path):
         assert temporary.suffix == ".tif"
         assert temporary.name.startswith(".")
         temporary.touch()
+
+
+def test_what_a_killed_program_left_of_a_folder_is_removed_by_the_next_one(tmp_path):
+    path = tmp_path / "library"
+    code = "import sys, time; from pathlib import Path; from cytosuite.files import atomic\n"
+    code += (
+        "with atomic(Path(sys.argv[1])) as half:\n half.mkdir(); print(flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, path], stdout=subprocess.PIPE) as killed:
+        killed.stdout.readline()
+        with atomic(path) as temporary:
+            temporary.mkdir()
+            assert len([*tmp_path.iterdir()]) == 2  # the other program still runs
+        killed.kill()
+    assert len([*tmp_path.iterdir()]) == 2
+    with atomic(path) as temporary:
+        temporary.mkdir()
+    assert [*tmp_path.iterdir()] == [path]
 
 
 def test_json_returns_as_it_was(tmp_path):
