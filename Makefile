@@ -12,14 +12,14 @@ running := ENGINE API MEMORY TIMEOUT SPACING MODEL CHANNEL_INDEX FRAME SCENE REC
 benchmark_takes := DATASET $(simulation) $(running) TASK ALGORITHM THROUGH REFERENCE MIN_OBJECT_VOXELS RUN RETRY
 segment_takes := IMAGES OUT ALGORITHM $(running)
 apply_takes := $(segment_takes)
-train_takes := ALGORITHM DATASET NAME DATA STEPS FROM SETTINGS DEVICE $(simulation) AUTHORS
+train_takes := ALGORITHM DATASET SIMULATED REAL NAME DATA STEPS FROM SETTINGS DEVICE $(simulation) AUTHORS
 simulate_takes := DATASET OUT $(simulation)
 build_takes := ENGINE DEVICE BASE_IMAGE
 fuzz_takes := MINUTES SEED DEVICE
 $(foreach goal,setup peers test test-fast lint format,$(eval $(goal)_takes := DEVICE))
 goals := help setup benchmark segment apply train simulate list build-all peers test test-fast fuzz lint format clean
 # $(call given,GOAL,without): the options of a goal that were given, but for those that it places itself.
-placed := DATASET IMAGES DEVICE BASE_IMAGE
+placed := DATASET SIMULATED REAL IMAGES DEVICE BASE_IMAGE
 switches := RETRY RECURSIVE
 given = $(strip $(foreach name,$(filter-out $(placed) $(2),$($(1)_takes)),$(if $($(name)),\
 	--$(shell echo $(name) | tr A-Z_ a-z-) $(if $(filter-out $(switches),$(name)),"$($(name))"))))
@@ -33,6 +33,7 @@ near = import difflib, sys; name, *known = sys.argv[1:]; found = difflib.get_clo
 	print("the nearest is " + found[0] if found else "there are " + " ".join(known))
 ifeq ($(filter-out $(goals) build-% .venv/%,$(wanted)),)
 $(if $(unknown),$(error make $(wanted): no variable $(unknown); $(shell $(PYTHON) -c '$(near)' $(unknown) $(taken))))
+$(if $(and $(filter train,$(wanted)),$(DATASET),$(SIMULATED)),$(error make train: DATASET and SIMULATED mean the same, give one of them))
 $(if $(filter cpu cuda,$(DEVICE)),,$(error DEVICE must be cpu or cuda, found "$(DEVICE)"))
 endif
 
@@ -46,7 +47,7 @@ NETWORKS := $(if $(filter docker podman,$(ENGINE))$(if $(filter benchmark segmen
 ##@ Use
 help: ## Show this help.
 	@awk -F ':.*## ' '/^##@ /{printf "\n%s\n", substr($$0, 5)} /^[a-z%-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@printf '\nVariables of benchmark:\n  DATASET=spheroid | spheroid/<recipe> | <recipe.toml> | <folder>   SIZE=mini|default|full\n  TASK=segment|enhance|synthesise|fuse  ALGORITHM=<names>  THROUGH=<names>  REFERENCE=<folder>\n  ENGINE=auto|docker|podman|process  API=serve|exec  SPACING=z,y,x (um)  RUN=<name>  MODEL=<name or card>\n  Of files with several: CHANNEL_INDEX=<number or name>  FRAME=<number>  SCENE=<number>; RECURSIVE=1 (sub-folders too)\n  MIN_OBJECT_VOXELS=<n> (smaller true objects of a folder are ignored)\n  MEMORY=<GiB>  TIMEOUT=<s>  RETRY=1 (run failed cases again)\nVariables of segment and apply: IMAGES="a.tif folder"  OUT=<folder>  and those of a run\nVariables of train: NAME=<model>  DATA=<role>=<more data>  STEPS=<n>  FROM=<card>  SETTINGS=<toml>  AUTHORS=<names>\nVariables of simulated data: SEED=0  CASES=<n>  SET=camera.photons=5,...  OUT=<new folder>\nVariables of torch and containers: DEVICE=cpu|cuda  BASE_IMAGE=<image with Python 3.11>\nVariables of fuzz: MINUTES=10  SEED=0 (another one makes other files)\nVariable of the virtual environment: PYTHON=python3\n'
+	@printf '\nVariables of benchmark:\n  DATASET=spheroid | spheroid/<recipe> | <recipe.toml> | <folder>   SIZE=mini|default|full\n  TASK=segment|enhance|synthesise|fuse  ALGORITHM=<names>  THROUGH=<names>  REFERENCE=<folder>\n  ENGINE=auto|docker|podman|process  API=serve|exec  SPACING=z,y,x (um)  RUN=<name>  MODEL=<name or card>\n  Of files with several: CHANNEL_INDEX=<number or name>  FRAME=<number>  SCENE=<number>; RECURSIVE=1 (sub-folders too)\n  MIN_OBJECT_VOXELS=<n> (smaller true objects of a folder are ignored)\n  MEMORY=<GiB>  TIMEOUT=<s>  RETRY=1 (run failed cases again)\nVariables of segment and apply: IMAGES="a.tif folder"  OUT=<folder>  and those of a run\nVariables of train: NAME=<model>  SIMULATED=<dataset>  REAL=<folder>  DATA=<role>=<more data>\n  STEPS=<n> (0 only measures parameters)  FROM=<card>  SETTINGS=<file>  AUTHORS=<names>\nVariables of simulated data: SEED=0  CASES=<n>  SET=camera.photons=5,...  OUT=<new folder>\nVariables of torch and containers: DEVICE=cpu|cuda  BASE_IMAGE=<image with Python 3.11>\nVariables of fuzz: MINUTES=10  SEED=0 (another one makes other files)\nVariable of the virtual environment: PYTHON=python3\n'
 
 benchmark: .venv/.cytosuite $(NETWORKS) ## Generate or read DATASET, run the algorithms, score them, write a report.
 	@$(BIN)/cytosuite benchmark "$(or $(DATASET),spheroid)" $(call given,benchmark)
@@ -57,8 +58,8 @@ segment: .venv/.cytosuite $(NETWORKS) ## Segment the images IMAGES (files or fol
 apply: .venv/.cytosuite $(NETWORKS) ## Run ALGORITHM, of any task, on IMAGES into the folder OUT.
 	@$(BIN)/cytosuite apply $(IMAGES) --out "$(or $(OUT),applied)" $(call given,apply,OUT)
 
-train: .venv/.cytosuite .venv/.networks-$(DEVICE) ## Train ALGORITHM on DATASET as the model NAME.
-	@$(BIN)/cytosuite train "$(ALGORITHM)" "$(DATASET)" $(call given,train,ALGORITHM)
+train: .venv/.cytosuite .venv/.networks-$(DEVICE) ## Train ALGORITHM on DATASET, or SIMULATED and REAL, as the model NAME.
+	@$(BIN)/cytosuite train "$(ALGORITHM)" "$(or $(DATASET),$(SIMULATED))" $(call given,train,ALGORITHM) $(if $(REAL),--data "real=$(REAL)")
 
 simulate: .venv/.cytosuite ## Simulate annotated images of DATASET into the new folder OUT.
 	@$(BIN)/cytosuite simulate "$(or $(DATASET),spheroid)" $(call given,simulate)

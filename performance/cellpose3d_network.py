@@ -23,13 +23,13 @@ from scipy import ndimage
 
 from cytosuite.algorithms.cellpose3d.fields import Fields, predict_fields
 from cytosuite.algorithms.cellpose3d.network import load
-from cytosuite.algorithms.cellpose3d.normalise import background_of, normalise
 from cytosuite.algorithms.cellpose3d.parameters import parameters_of
 from cytosuite.algorithms.cellpose3d.segment import segment
 from cytosuite.formats import read
 from cytosuite.manifest import read_card
 from cytosuite.metrics.labels.detection import f1_at
 from cytosuite.metrics.labels.overlap import overlap
+from cytosuite.normalise import background_of, normalise
 from cytosuite.tiling import fit, plan
 
 SPACING = (1.8, 0.8, 0.8)

@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 GOALS = ("benchmark", "segment", "apply", "train", "simulate", "build")
 # They reach the command as arguments, as words of its environment or as a flag.
 PLACED = {"DATASET", "IMAGES", "DEVICE", "BASE_IMAGE"}
+ROLES = {"SIMULATED", "REAL"}  # of the data of a training: other names for its data
 SWITCHES = {"RETRY", "RECURSIVE"}
 CHECKED = {"DEVICE": "cuda", "ENGINE": "docker"}
 
@@ -86,14 +87,14 @@ def test_every_variable_is_an_option_of_the_command(goal):
     command = typer.main.get_command(app).commands[goal]
     flags = {flag for parameter in command.params for flag in parameter.opts}
     environment = {str(parameter.envvar) for parameter in command.params}
-    for name in _takes(goal):
+    for name in set(_takes(goal)) - ROLES:
         flag = f"--{_flag(name)}"
         assert flag in flags or name in environment or name.lower() in flags, name
 
 
 @pytest.mark.parametrize("goal", GOALS[:-1])
 def test_every_variable_reaches_the_command(goal):
-    values = {name: f"value-of-{name}" for name in _takes(goal)}
+    values = {name: f"value-of-{name}" for name in _takes(goal) if name not in ROLES}
     values |= {name: value for name, value in CHECKED.items() if name in values}
     given = [f"{name}={value}" for name, value in values.items()]
     (line,) = [
@@ -107,6 +108,24 @@ def test_every_variable_reaches_the_command(goal):
         elif name not in {"DEVICE", "BASE_IMAGE"}:
             flag = "" if name in PLACED or f'"{value}" ' in line else f"--{_flag(name)} "
             assert re.search(rf'{flag}"?{value}"?', line), name
+
+
+def test_the_data_of_a_training_may_be_named_by_their_roles():
+    done = _make("-n", "train", "ALGORITHM=a", "SIMULATED=b", "REAL=c d", "NAME=m", "STEPS=0")
+    (line,) = [line for line in done.stdout.splitlines() if " train " in line]
+    assert '/cytosuite train "a" "b" ' in line
+    assert '--data "real=c d"' in line
+    assert '--steps "0"' in line
+    assert "--simulated" not in line
+    assert "--real" not in line
+
+
+def test_the_first_data_of_a_training_have_one_name():
+    done = _make("-n", "train", "ALGORITHM=a", "DATASET=b", "SIMULATED=c", "NAME=m")
+    assert "make train: DATASET and SIMULATED mean the same, give one of them" in done.stderr
+    assert done.returncode == 2
+    others = _make("-n", "simulate", "DATASET=b", SIMULATED="c", REAL="d")
+    assert others.returncode == 0, others.stderr
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])

@@ -14,7 +14,6 @@ from cytosuite.algorithms.cellpose3d.assembly import Assembly
 from cytosuite.algorithms.cellpose3d.extent import Whole, measure
 from cytosuite.algorithms.cellpose3d.fields import predict_fields
 from cytosuite.algorithms.cellpose3d.network import load
-from cytosuite.algorithms.cellpose3d.normalise import Background, background_of, normalise
 from cytosuite.algorithms.cellpose3d.parameters import (
     Parameters,
     Trained,
@@ -26,6 +25,7 @@ from cytosuite.algorithms.cellpose3d.scale import Scale, choose_scale
 from cytosuite.algorithms.cellpose3d.segment import Found, segment
 from cytosuite.interface import image_of
 from cytosuite.network import Forward, device, load_once
+from cytosuite.normalise import Background, background_of, normalise
 from cytosuite.progress import part
 from cytosuite.spacing import text, warned
 from cytosuite.tiling import Tile

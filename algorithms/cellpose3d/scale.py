@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cytosuite.algorithms.cellpose3d.normalise import background_of, normalise
 from cytosuite.algorithms.cellpose3d.parameters import Parameters, Trained
 from cytosuite.errors import InputError
+from cytosuite.normalise import background_of, normalise
 from cytosuite.spacing import text
 from cytosuite.volume import Volume
 

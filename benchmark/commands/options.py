@@ -266,9 +266,11 @@ class TrainOptions:
         list[str],
         Text(several, "More data: role=dataset, comma-separated.", "--data", repeatable=True),
     ] = ()  # type: ignore[assignment]
-    steps: Annotated[int | None, typer.Option(min=1, max=10**9, help="Batches.")] = None
+    steps: Annotated[
+        int | None, typer.Option(min=0, max=10**9, help="Batches; 0 only measures parameters.")
+    ] = None
     start: Annotated[Path | None, typer.Option("--from", help="Card to start from.")] = None
-    settings: Annotated[Path | None, typer.Option(help="TOML file of the training.")] = None
+    settings: Annotated[Path | None, typer.Option(help="File of the training.")] = None
     threads: Annotated[int, typer.Option(min=1, max=MOST_WORKERS, help="Of the CPU.")] = 1
     device: Annotated[Device, typer.Option(envvar="DEVICE", help="Where to train.")] = "cpu"
     authors: Annotated[str | None, Text(printable, "Of the model; git's user.name.")] = None
@@ -290,7 +292,7 @@ class TrainOptions:
     def passed(self) -> list[str]:
         """Options as words for the command of the training."""
         words = ["--seed", str(self.seed), "--threads", str(self.threads), "--device", self.device]
-        words += ["--steps", str(self.steps)] if self.steps else []
+        words += ["--steps", str(self.steps)] if self.steps is not None else []
         words += ["--from", str(self.start.resolve())] if self.start else []
         words += ["--authors", self.authors] if self.authors else []
         return words + (["--settings", str(self.settings.resolve())] if self.settings else [])

@@ -16,6 +16,7 @@ from cytosuite.benchmark.catalog import PACKAGE, ROOT, algorithms, pick, workpla
 from cytosuite.benchmark.commands.data import make, start_engine
 from cytosuite.benchmark.commands.options import DataOptions, RunOptions, TrainOptions
 from cytosuite.benchmark.data.recipe import Recipe, recipe
+from cytosuite.benchmark.data.simulated import simulated
 from cytosuite.benchmark.engines.packages import need_packages
 from cytosuite.ending import CLOSED, INTERRUPTED, REFUSED
 from cytosuite.errors import CytosuiteError, InputError
@@ -72,7 +73,7 @@ class _Wanted(NamedTuple):
 
     role: str  # "" for the first one of the training
     options: DataOptions
-    recipe: Recipe
+    recipe: Recipe | None  # None for a folder, which the training itself checks
 
     def named(self, folder: Path) -> str:
         """Return ``folder`` or ``role=folder``."""
@@ -82,23 +83,26 @@ class _Wanted(NamedTuple):
 def _wanted(text: str, options: TrainOptions) -> _Wanted:
     """Return a dataset from ``dataset`` or ``role=dataset``, before it is made."""
     role, sign, dataset = text.rpartition("=")
-    given = bool(sign) and Path(dataset).is_dir()  # its cases are not simulated, others' are
+    # A dataset's name wins over a folder of that name.
+    given = Path(dataset).is_dir() and simulated(dataset, None) is None
+    beside = given and bool(sign)  # its cases are not simulated, others' are
     data = DataOptions(
         dataset=dataset,
-        size=None if given else options.size,
-        cases=None if given else options.cases,
-        settings=[] if given else options.changes,
+        size=None if beside else options.size,
+        cases=None if beside else options.cases,
+        settings=[] if beside else options.changes,
         seed=options.seed,
         workers=options.workers,
         runs=options.runs,
     )
-    return _Wanted(role, data, recipe(data.request()))
+    changed = data.size or data.cases or data.settings  # which a recipe refuses for a folder
+    return _Wanted(role, data, recipe(data.request()) if changed or not given else None)
 
 
 def _announced(wanted: _Wanted) -> list[str]:
     """Return a dataset as words for the check of the training, which comes before it is made."""
     made = wanted.recipe
-    if made.seed is None:
+    if made is None:
         return ["--data", wanted.named(Path(wanted.options.dataset))]
     # Of images behind a chain nothing is known yet.
     parameters = None if made.through else made.record["parameters"]
@@ -108,7 +112,7 @@ def _announced(wanted: _Wanted) -> list[str]:
 def _made(wanted: _Wanted, console: Console) -> str:
     """Return ``folder`` or ``role=folder`` of a dataset, which is made where it is simulated."""
     made, run = wanted.recipe, RunOptions()
-    if made.seed is None:
+    if made is None:
         return wanted.named(Path(wanted.options.dataset))
     engine = start_engine(run, made.through, console) if made.through else None
     return wanted.named(make(made, wanted.options, run, engine, console).home)

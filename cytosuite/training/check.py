@@ -9,7 +9,7 @@ from cytosuite.errors import InputError
 from cytosuite.places import need_file
 from cytosuite.training.parts import Case, Source, Training
 from cytosuite.training.settings import Settings
-from cytosuite.training.validate import metric_named
+from cytosuite.training.validate import wanted_metrics
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 
@@ -33,7 +33,7 @@ def check(
         If a role has no data, the validation is not possible, or `Training.check` refuses them.
     """
     need_roles(training, data)
-    need_validation(training, settings)
+    need_hooks(training, settings)
     if training.check is not None:
         for role, sources in data.items():
             for source in sources:
@@ -50,10 +50,15 @@ def need_roles(training: Training[Any, Any], roles: Collection[str]) -> None:
         )
 
 
-def need_validation(training: Training[Any, Any], settings: Settings) -> None:
-    """Raise `InputError` where a validation is asked for that a training does not have."""
+def need_hooks(training: Training[Any, Any], settings: Settings) -> None:
+    """Raise `InputError` where a validation or a measurement is asked for that there is not."""
+    if not settings.schedule.steps and training.measure is None:
+        raise InputError(
+            f"schedule.steps: {training.algorithm} measures nothing without a training; expected "
+            "1 or more, found 0"
+        )
     if settings.validation.every:
-        metric_named(settings.validation.metric)
+        wanted_metrics(settings.validation)
         if training.validate is None:
             raise InputError(
                 f"validation.every: {training.algorithm} has no validation; leave it out"

@@ -54,6 +54,7 @@ def save(state: State, path: Path, made_from: Origin) -> None:
         "optimisers": {name: part.state_dict() for name, part in state.optimisers.items()},
         "average": state.average.state_dict(),
         "best": None if state.best is None else tuple(state.best),
+        "stale": state.stale,
         "step": state.step,
         "seconds": state.seconds,
     }
@@ -88,6 +89,7 @@ def restore(state: State, path: Path, made_from: Origin) -> None:
     state.average.load_state_dict(found["average"])
     state.best = None if found["best"] is None else Best(*found["best"])
     state.step, state.seconds = found["step"], found["seconds"]
+    state.stale = found["stale"]
 
 
 def _fingerprint(folder: Path) -> str:

@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -45,15 +45,21 @@ def training_of(algorithm: str) -> Training[Any, Any]:
     return found
 
 
-def by_role(given: Sequence[str], roles: Sequence[str]) -> dict[str, list[Path]]:
+def by_role(
+    given: Sequence[str],
+    roles: Sequence[str],
+    divide: Callable[[Path], Mapping[str, Path]] | None = None,
+) -> dict[str, list[Path]]:
     """Return folders by role.
 
     Parameters
     ----------
     given : sequence of str
-        ``folder``, of the first role, or ``role=folder``.
+        ``folder``, of the first role unless it is divided, or ``role=folder``.
     roles : sequence of str
         Of the training.
+    divide : callable, optional
+        See `Training`.
 
     Raises
     ------
@@ -70,8 +76,24 @@ def by_role(given: Sequence[str], roles: Sequence[str]) -> dict[str, list[Path]]
         role, sign, folder = text.partition("=")
         if sign and role not in roles:
             raise InputError(f"--data {text}: expected a role among {', '.join(roles)}")
-        found.setdefault(role if sign else roles[0], []).append(Path(folder if sign else text))
+        parts = divide(Path(text)) if divide is not None and not sign else {}
+        whole = {role: Path(folder)} if sign else {roles[0]: Path(text)}
+        for name, part in (parts or whole).items():
+            found.setdefault(name, []).append(part)
     return found
+
+
+def read_settings(path: Path, training: Training[Any, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return the settings in a file, TOML or one that the training translates, and its notes.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
+    if path.suffix == ".toml" or training.translate is None:
+        return read_toml(path), []
+    return training.translate(path)
 
 
 def _together(
@@ -101,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", action="append", default=[], help="folder, or role=folder")
     parser.add_argument("--name", required=True, help="of the model")
     parser.add_argument("--out", type=Path, help="its folder (default weights/<algorithm>)")
-    parser.add_argument("--settings", type=Path, help="TOML file (default the algorithm's)")
+    parser.add_argument("--settings", type=Path, help="file (default the algorithm's TOML)")
     parser.add_argument("--work", type=Path, help="folder for log and checkpoint")
     parser.add_argument("--from", type=Path, dest="parent", help="card of a model to start from")
     parser.add_argument("--steps", type=int, help="batches")
@@ -139,9 +161,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Thread(target=_follow, args=(given.ends_with,), daemon=True).start()
     training = training_of(given.algorithm)
     path = given.settings or ALGORITHMS / given.algorithm / "training" / training.default
-    settings = parse(path, read_toml(path), training.settings).with_schedule(**changes)
+    content, notes = read_settings(path, training)
+    settings = parse(path, content, training.settings).with_schedule(**changes)
     settings = settings.with_card(authors=given.authors)
-    data = by_role(given.data, training.roles)
+    data = by_role(given.data, training.roles, training.divide)
     target = new_card(given.out or Path("weights") / given.algorithm, given.name)
     work = given.work or Path("runs") / "training" / given.name
     need_folder(work)
@@ -149,6 +172,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         check(training, settings, _together(data, given.recipe, training.roles))
         begin(training, settings, given.parent, given.device)
         return 0
+    for note in notes:
+        say(f"note: {note}")
     card = train(
         training,
         settings,

@@ -1,10 +1,14 @@
-"""The course of a training: losses and scores by step, as a picture and for the card."""
+"""The course of a training: losses, scores and images by step, as pictures and for the card."""
 
 import csv
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from math import isfinite
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from cytosuite.files import atomic
 
@@ -73,6 +77,20 @@ def draw_curves(plots: Sequence[Mapping[str, Curve]], path: Path) -> None:
             f'<rect width="100%" height="100%" fill="white"/>{"".join(parts)}</svg>\n',
             encoding="utf-8",
         )
+
+
+def draw_picture(picture: NDArray[np.uint8], path: Path) -> None:
+    """Write a picture as PNG.
+
+    Parameters
+    ----------
+    picture : (H, W) or (H, W, 3) uint8 array
+        Grey, or red, green and blue.
+    path : Path
+        Written whole or not at all.
+    """
+    with atomic(path) as temporary:
+        Image.fromarray(np.ascontiguousarray(picture)).save(temporary, format="PNG")
 
 
 def _plot(curves: Mapping[str, Curve]) -> str:

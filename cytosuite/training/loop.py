@@ -14,11 +14,10 @@ from torch import Tensor
 
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.manifest import read_card
-from cytosuite.metrics import Metric
 from cytosuite.network import put_tensors, tensors_of
-from cytosuite.training.check import need_roles, need_validation
+from cytosuite.training.check import need_hooks, need_roles
 from cytosuite.training.checkpoint import Data, Origin, origin, restore, save
-from cytosuite.training.curves import draw_curves, read_curves, thinned
+from cytosuite.training.curves import draw_curves, draw_picture, read_curves, thinned
 from cytosuite.training.parts import (
     Arrays,
     Best,
@@ -33,7 +32,7 @@ from cytosuite.training.parts import (
 from cytosuite.training.progress import Log, ahead, line, polite_interrupt
 from cytosuite.training.publish import ALGORITHMS, publish
 from cytosuite.training.settings import Settings
-from cytosuite.training.validate import hold_out, metric_named, score
+from cytosuite.training.validate import hold_out, score, wanted_metrics
 from cytosuite.weights import open_model
 
 Say = Callable[[str], None]
@@ -73,7 +72,8 @@ def train(
     card : Path
         ``<name>.json`` of the new model; its weights lie next to it.
     work : Path
-        Folder for ``log.csv``, ``validation.csv``, ``curves.svg`` and ``checkpoint.pt``.
+        Folder for ``log.csv``, ``validation.csv``, ``curves.svg``, ``checkpoint.pt`` and
+        ``pictures/step-<step>.png``.
     resume : bool
         Whether to go on from a checkpoint.
     parent : Path, optional
@@ -85,7 +85,7 @@ def train(
     Raises
     ------
     InputError
-        If the data, the parent, the validation or the checkpoint do not fit.
+        If data, parent, validation or checkpoint do not fit, or nothing is trained or measured.
     StoppedError
         After Ctrl-C, once the checkpoint is written.
     DivergedError
@@ -96,39 +96,56 @@ def train(
     On a CPU with one thread the weights depend on data, settings, parent and kind of processor.
     """
     need_roles(training, data)
-    need_validation(training, settings)
-    settings = inherit(settings, parent, say)
+    need_hooks(training, settings)
     made_from = origin(data, settings, [ALGORITHMS / training.algorithm, LIBRARY], parent)
     state = begin(training, settings, parent, device)
-    if resume and (work / "checkpoint.pt").is_file():
+    if resume and settings.schedule.steps and (work / "checkpoint.pt").is_file():
         restore(state, work / "checkpoint.pt", made_from)
         say(f"resumed after step {state.step} of {settings.schedule.steps}")
     cases, held = _load(training, settings, data, say)
-    count = sum(weight.numel() for weight in state.average.parameters())
-    say(f"{count:,} weights, {precision(device)} on {device}")
+    settings = complete(training, settings, cases, parent, say)
     _run(training, settings, state, cases, held, work, made_from, say)
-    facts = made_from | {"curves": _curves(work, say)}
+    facts = made_from | _course(settings, state, work, say)
     return publish(training, settings, state, cases, held, card, facts, data)
 
 
-def _curves(work: Path, say: Say) -> dict[str, dict[str, float]]:
-    """Return a few points of every curve of a training, for its card."""
-    say(f"curves: {work / 'curves.svg'}")
+def _course(settings: Settings, state: State, work: Path, say: Say) -> dict[str, Any]:
+    """Return a few points of every curve of a training for its card, and whether it ended early."""
     found = read_curves(work / "log.csv") | read_curves(work / "validation.csv")
-    return {name: thinned(curve) for name, curve in found.items()}
+    course: dict[str, Any] = {"curves": {name: thinned(curve) for name, curve in found.items()}}
+    if settings.schedule.steps:
+        say(f"curves: {work / 'curves.svg'}")
+    if state.step < settings.schedule.steps:
+        say(f"stopped early: no better score in the last {state.stale} validations")
+        course["stopped_early"] = True
+    return course
 
 
-def inherit(settings: Settings, parent: Path | None, say: Say) -> Settings:
-    """Return settings with a parent's parameters of the inference, if any, below their own."""
-    if parent is None:
-        return settings
-    card = read_card(parent)
-    own, kept = settings.card.parameters, set(card.parameters) - {"network"}
-    say(
-        f"from {card.name}: {', '.join(sorted(kept - set(own))) or 'no parameters'} kept, "
-        f"{', '.join(sorted(own)) or 'none'} by the settings"
-    )
-    return settings.inheriting(card)
+def complete(
+    training: Training[Settings, Case],
+    settings: Settings,
+    cases: Cases[Case],
+    parent: Path | None,
+    say: Say,
+) -> Settings:
+    """Return settings with measured parameters below their own and, below these, a parent's.
+
+    Parameters as of `train`; `cases` are those to train on.
+    """
+    own = settings.card.parameters
+    if parent is not None:
+        settings = settings.inheriting(read_card(parent))
+    found = dict(training.measure(cases, settings)) if training.measure else {}
+    measured = {name: value for name, value in found.items() if name not in own}
+    if measured:
+        say(f"measured: {', '.join(sorted(measured))}")
+    if parent is not None:
+        kept = ", ".join(sorted(set(settings.card.parameters) - {*own, *measured}))
+        say(
+            f"from {parent.stem}: {kept or 'no parameters'} kept, "
+            f"{', '.join(sorted(own)) or 'none'} by the settings"
+        )
+    return settings.with_card(parameters={**settings.card.parameters, **measured})
 
 
 def begin(
@@ -195,13 +212,19 @@ def _run(
 ) -> None:
     """Take the steps that are left: report, validate, save, and stop when the user asks to."""
     schedule, every = settings.schedule, settings.validation.every
-    metric = metric_named(settings.validation.metric) if every and any(held.values()) else None
     first, before, began = state.step, state.seconds, time.perf_counter()
     log, scores = (Log(work / name, after=first) for name in ("log.csv", "validation.csv"))
     draw = partial(training.batch, cases, settings)
+    validate = partial(_validate, training, settings, state, held, scores, say)
+    count = sum(weight.numel() for weight in state.average.parameters())
+    how = f"{count:,} weights, {precision(state.device)} on {state.device}"
+    say(how if schedule.steps else "no network is trained")
+    if every and any(held.values()) and not schedule.steps:
+        validate()
+    stop = first if _stale(settings, state) else schedule.steps
     recent: list[Tensor] = []
     with polite_interrupt() as asked:
-        for step, batch in ahead(draw, first, schedule.steps, DRAWERS[state.device]):
+        for step, batch in ahead(draw, first, stop, DRAWERS[state.device]):
             losses = take_step(training, settings, state, batch)
             recent.append(torch.stack(list(losses.values())).detach())
             state.seconds = before + time.perf_counter() - began
@@ -213,17 +236,31 @@ def _run(
                 log.add(state.step, means | costs)
                 pace = (state.seconds - before) / (state.step - first)
                 say(line(state.step, schedule.steps, means, pace))
-            if metric is not None and (state.step % every == 0 or last):
-                value = _validate(training, settings, state, held, metric)
-                scores.add(state.step, {metric.name: value})
-                say(f"{metric.name} {value:.4g} of held-out cases")
+            if every and any(held.values()) and (state.step % every == 0 or last):
+                validate()
+                last = last or _stale(settings, state)
             if state.step % schedule.checkpoint == 0 or last or asked.is_set():
                 save(state, work / "checkpoint.pt", made_from)
-                draw_curves([read_curves(log.path), read_curves(scores.path)], work / "curves.svg")
+                _draw(work)
             if asked.is_set() and not last:
                 raise StoppedError(
                     f"stopped after step {state.step}; the same command goes on from there"
                 )
+            if last:
+                break
+
+
+def _stale(settings: Settings, state: State) -> bool:
+    """Return whether there has been no better score for so long that the training ends."""
+    patience = settings.validation.patience
+    return 0 < patience <= state.stale
+
+
+def _draw(work: Path) -> None:
+    """Draw the losses together and each score in a plot of its own: their units differ."""
+    scores = read_curves(work / "validation.csv").items()
+    plots = [read_curves(work / "log.csv"), *({name: curve} for name, curve in scores)]
+    draw_curves(plots, work / "curves.svg")
 
 
 def take_step(
@@ -256,14 +293,23 @@ def _validate(
     settings: Settings,
     state: State,
     held: Cases[Case],
-    metric: Metric[Any],
-) -> float:
-    """Return the score of the held-out cases; keep the weights if they are the best so far."""
-    assert training.validate is not None  # see need_validation
-    value = score(metric, training.validate(state, held, settings))
-    sign = 1 if metric.higher_is_better else -1
+    log: Log,
+    say: Say,
+) -> None:
+    """Score the held-out cases, draw them, and keep the weights if they are the best so far."""
+    assert training.validate is not None  # see need_hooks
+    metrics = wanted_metrics(settings.validation)
+    found = score(metrics, training.validate(state, held, settings))
+    log.add(state.step, found)
+    say(f"{', '.join(f'{name} {value:.4g}' for name, value in found.items())} of held-out cases")
+    if training.picture is not None:
+        picture = training.picture(state, held, settings)
+        draw_picture(picture, log.path.parent / "pictures" / f"step-{state.step:06d}.png")
+    metric, *others = metrics
+    value, sign = found[metric.name], 1 if metric.higher_is_better else -1
+    state.stale += 1
     # NaN, where the metric is undefined, is never the better one.
     if sign * value > (sign * state.best.score if state.best else -inf):
         weights = {name: tensor.clone() for name, tensor in tensors_of(state.average).items()}
-        state.best = Best(value, state.step, weights)
-    return value
+        also = {other.name: found[other.name] for other in others}
+        state.best, state.stale = Best(value, state.step, weights, also), 0

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -30,11 +31,12 @@ class DivergedError(CytosuiteError):
 
 
 class Best(NamedTuple):
-    """Score and step of the best validation so far, and the published weights at that step."""
+    """Scores and step of the best validation so far, and the published weights at that step."""
 
     score: float
     step: int
     weights: dict[str, Tensor]
+    also: dict[str, float]  # scores by further metrics
 
 
 @dataclass(slots=True)
@@ -56,6 +58,8 @@ class State:
         Time of these steps, without interruptions.
     best : Best or None
         None before the first validation.
+    stale : int
+        Validations since the best one.
     """
 
     modules: dict[str, nn.Module]
@@ -66,6 +70,7 @@ class State:
     step: int = 0
     seconds: float = 0.0
     best: Best | None = None
+    stale: int = 0
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Return a context in which networks compute in the `precision` of the device."""
@@ -117,11 +122,24 @@ class Training(Generic[Settings, Case]):
     describe : callable
         ``describe(cases, settings)`` returns measured entries of the card's ``describes``.
     validate : callable, optional
-        ``validate(state, cases, settings)`` yields the facts about each held-out case, or about
-        the set of all, with predictions of ``state.average``.
+        ``validate(state, cases, settings)`` yields the facts about each held-out case, about the
+        set of all, or both, with predictions of ``state.average``. A metric takes those facts
+        that hold all that it needs.
     check : callable, optional
         ``check(source, role, settings)`` refuses a folder, or the parameters of data that will be
         simulated, without what the training needs; it is asked before anything is made or read.
+    measure : callable, optional
+        ``measure(cases, settings)`` returns measured entries of the card's ``parameters`` from the
+        cases to train on. They win over a parent's, those of the settings over them; all later
+        calls find them in ``settings.card.parameters``.
+    picture : callable, optional
+        ``picture(state, cases, settings)`` returns a picture of held-out cases at a validation,
+        (H, W) grey or (H, W, 3) red, green, blue, uint8.
+    divide : callable, optional
+        ``divide(folder)`` returns the parts of one folder that holds several roles, by role; empty
+        for one that is not divided. Asked of folders that are given without a role.
+    translate : callable, optional
+        ``translate(path)`` returns the settings in a file that is no TOML, and notes for the user.
     roles : tuple of str
         Roles of data, like simulated and real; a folder without a role has the first.
     published : str
@@ -139,6 +157,10 @@ class Training(Generic[Settings, Case]):
     describe: Callable[[Cases[Case], Settings], Mapping[str, Any]]
     validate: Callable[[State, Cases[Case], Settings], Iterable[Facts]] | None = None
     check: Callable[[Path | Mapping[str, Any], str, Settings], None] | None = None
+    measure: Callable[[Cases[Case], Settings], Mapping[str, Any]] | None = None
+    picture: Callable[[State, Cases[Case], Settings], NDArray[np.uint8]] | None = None
+    divide: Callable[[Path], Mapping[str, Path]] | None = None
+    translate: Callable[[Path], tuple[dict[str, Any], list[str]]] | None = None
     roles: tuple[str, ...] = ("images",)
     published: str = "network"
     default: str = "train.toml"

@@ -51,7 +51,8 @@ class Log:
     path : Path
         Its parent is made if it is missing.
     after : int
-        Lines of an interrupted run up to this step are kept, later ones dropped.
+        Lines of an interrupted run up to this step are kept, later ones dropped; a file of which
+        none is kept is removed.
 
     Attributes
     ----------
@@ -65,6 +66,8 @@ class Log:
             with path.open(encoding="utf-8", newline="") as stream:
                 rows = list(csv.reader(stream))
         self._rows = [row for row in rows if row == rows[0] or int(row[0]) <= after]
+        if not self._rows:
+            path.unlink(missing_ok=True)
 
     def add(self, step: int, values: Mapping[str, float]) -> None:
         """Append a line of named values; those of the first line name the columns."""

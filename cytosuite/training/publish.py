@@ -4,6 +4,7 @@ import hashlib
 import subprocess
 from collections.abc import Mapping
 from getpass import getuser
+from math import isfinite
 from pathlib import Path
 from shutil import which
 from typing import Any
@@ -16,8 +17,8 @@ from cytosuite.files import atomic, read_json, write_json
 from cytosuite.manifest import ModelCard, parse, read_algorithm
 from cytosuite.network import tensors_of
 from cytosuite.training.checkpoint import Data
-from cytosuite.training.parts import Case, Cases, State, Training, precision
-from cytosuite.training.settings import Settings
+from cytosuite.training.parts import Best, Case, Cases, State, Training, precision
+from cytosuite.training.settings import Settings, TrainingSettings
 
 ALGORITHMS = Path(__file__).parents[1] / "algorithms"
 
@@ -32,12 +33,13 @@ def publish(
     facts: Mapping[str, Any],
     data: Data,
 ) -> Path:
-    """Write the weights and the card of a model, and return the card's path.
+    """Write the weights, if any, and the card of a model, and return the card's path.
 
     Parameters
     ----------
     training, settings, state
-        The weights of the best validation are published or, without one, the average.
+        The weights of the best validation are published or, without one, the average; none of a
+        schedule without steps.
     cases, held : mapping of str to sequence
         Cases trained on, and those kept out of training, by role.
     path : Path
@@ -51,12 +53,8 @@ def publish(
     -----
     Without scores of cases kept out, the automatic choice of a model leaves this one out.
     """
-    best, weights = state.best, path.with_suffix(".safetensors")
-    kept = tensors_of(state.average) if best is None else best.weights
-    content = packed({name: _small(v) for name, v in kept.items() if v.is_floating_point()})
-    with atomic(weights) as temporary:
-        temporary.write_bytes(content)
-    given, steps = settings.card.model_dump(mode="json"), best.step if best else state.step
+    best, given = state.best, settings.card.model_dump(mode="json")
+    steps = best.step if best else state.step
     purpose, kept_out = _purpose(data, cases, held, steps, facts.get("parent"))
     card = {
         **given,
@@ -66,10 +64,7 @@ def publish(
         "algorithm": training.algorithm,
         "task": read_algorithm(ALGORITHMS / training.algorithm / "algorithm.toml").task,
         "describes": {**training.describe(cases, settings), **given["describes"]},
-        "parameters": {"network": settings.network.model_dump(mode="json"), **given["parameters"]},
-        "weights": weights.name,
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "scores": {kept_out: {settings.validation.metric: round(best.score, 4)}} if best else {},
+        "scores": {kept_out: _scores(best, settings)} if best else {},
         "trained": {
             **facts,
             "cases": {role: len(found) for role, found in cases.items()},
@@ -80,8 +75,27 @@ def publish(
             "torch": str(torch.__version__),
         },
     }
+    if settings.schedule.steps:
+        network = settings.network.model_dump(mode="json")
+        card["parameters"] = {"network": network, **given["parameters"]}
+        card |= _write_weights(state, path.with_suffix(".safetensors"))
     write_json(path, parse(path, card, ModelCard).model_dump(mode="json"))
     return path
+
+
+def _write_weights(state: State, path: Path) -> dict[str, str]:
+    """Write the best weights or, without a validation, the average; return the card's entries."""
+    kept = tensors_of(state.average) if state.best is None else state.best.weights
+    content = packed({name: _small(v) for name, v in kept.items() if v.is_floating_point()})
+    with atomic(path) as temporary:
+        temporary.write_bytes(content)
+    return {"weights": path.name, "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def _scores(best: Best, settings: TrainingSettings) -> dict[str, float]:
+    """Return the scores of the published weights, by metric; undefined ones are left out."""
+    found = {settings.validation.metric: best.score, **best.also}
+    return {name: round(value, 4) for name, value in found.items() if isfinite(value)}
 
 
 def _purpose(
@@ -95,10 +109,9 @@ def _purpose(
     of = ", ".join(title(folder) for folders in data.values() for folder in folders)
     count, out = (sum(map(len, each.values())) for each in (cases, held))
     start = parent["name"] if parent else "random weights"
-    return (
-        f"Trained for {steps} steps on {count} cases of {of}, from {start}.",
-        f"held-out {out} of {count + out} cases of {of}",
-    )
+    trained = f"Trained for {steps} steps on {count} cases of {of}, from {start}."
+    measured = f"Measured on {count} cases of {of}."
+    return trained if steps else measured, f"held-out {out} of {count + out} cases of {of}"
 
 
 def title(folder: Path) -> str:

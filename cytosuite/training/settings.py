@@ -14,9 +14,10 @@ _LAST = 1e-4
 class Schedule(Described):
     """Length and speed of a training."""
 
-    steps: int = Field(1500, ge=1, description="batches")
+    steps: int = Field(1500, ge=0, description="batches; 0 for measured parameters alone")
     learning_rate: float = Field(2e-3, gt=0, description="highest rate of the optimisers")
     warm_up: float = Field(0.1, ge=0, lt=1, description="share of the steps with a rising rate")
+    hold: float = Field(0, ge=0, lt=1, description="share of the steps after it at full rate")
     fall: Literal["cosine", "linear", "none"] = Field("cosine", description="of the rate after")
     weight_decay: float = Field(1e-3, ge=0, description="of the optimisers")
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
@@ -26,7 +27,7 @@ class Schedule(Described):
     checkpoint: int = Field(200, ge=1, description="steps between two checkpoints")
 
     def rate(self, step: int) -> float:
-        """Return the learning rate of a step: up along a cosine, then down.
+        """Return the learning rate of a step: up along a cosine, held, then down.
 
         Parameters
         ----------
@@ -43,10 +44,10 @@ class Schedule(Described):
         >>> [round(schedule.rate(step), 3) for step in (0, 5, 10)]
         [0.04, 1.0, 0.0]
         """
-        place, rise = step / max(1, self.steps - 1), max(self.warm_up, 1e-9)
+        place, rise = step / max(1, self.steps - 1), self.warm_up
         if place < rise:
             return self.learning_rate * (_FIRST + (1 - _FIRST) * (1 - cos(pi * place / rise)) / 2)
-        passed = (place - rise) / max(1e-9, 1 - rise)
+        passed = max(0.0, (place - rise) / (1 - rise) - self.hold) / (1 - self.hold)
         left = {"cosine": (1 + cos(pi * passed)) / 2, "linear": 1 - passed, "none": 1.0}[self.fall]
         return self.learning_rate * (_LAST + (1 - _LAST) * left)
 
@@ -55,7 +56,11 @@ class Validation(Described):
     """Scoring of held-out cases in the course of a training."""
 
     every: int = Field(0, ge=0, description="steps between two validations; 0 for none")
-    metric: str = Field("", description="name of a metric, like SEG")
+    metric: str = Field("", description="name of the metric that chooses the weights, like SEG")
+    also: tuple[str, ...] = Field((), description="further metrics, in the log and the card")
+    patience: int = Field(
+        0, ge=0, description="the training ends after so many without a better score; 0 for never"
+    )
     cases: float = Field(0, ge=0, description="held out of each role: a share, or a number from 1")
 
     @model_validator(mode="after")

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite.algorithms.cellpose3d.flows import flow_targets
-from cytosuite.algorithms.cellpose3d.normalise import background_of, normalise
 from cytosuite.algorithms.cellpose3d.training.stray import USUAL, StrayRanges, own_light, tails
 from cytosuite.errors import InputError
 from cytosuite.files import read_json
 from cytosuite.formats import read
+from cytosuite.normalise import background_of, normalise
 from cytosuite.tasks import IMAGE, LABELS
 from cytosuite.volume import Volume
 
@@ -31,7 +31,7 @@ Channel = Literal["nucleus", "membrane"]
 
 
 class Files(NamedTuple):
-    """Files of a case; real nuclei have no level, that of cells is made from their labels."""
+    """Files of a case; annotated nuclei have no level, that of cells is made from their labels."""
 
     name: str
     image: Path
@@ -77,7 +77,8 @@ def find_cases(folder: Path, channel: Channel = "nucleus") -> list[Files]:
     folder : Path
         A simulated dataset (``cases/<case>/companions/step-3-light/...``; after a chain its
         images count like real ones), the plain folders that ``cytosuite simulate --out`` writes,
-        or real ones: ``images/`` and ``labels/``.
+        or real ones: ``images/`` and ``labels/``. Nuclei of images that count like real ones keep
+        their level where there is one, in ``visible-level/``.
     channel : {"nucleus", "membrane"}
         The images show nuclei, or cells by their membranes.
 
@@ -98,7 +99,9 @@ def find_cases(folder: Path, channel: Channel = "nucleus") -> list[Files]:
         missing = [path.name for path in images if path.stem not in named]
         if missing:
             raise InputError(f"{folder}/labels: expected one file per image, {missing[0]} has none")
-        found = [Files(path.stem, path, named[path.stem], None, channel=channel) for path in images]
+        found = [
+            _finished(path.stem, path, named[path.stem], folder, channel) for path in images
+        ]
     if not found:
         raise InputError(f"{folder}: expected cases/, or images/ and labels/, found no volume")
     return found
@@ -148,7 +151,19 @@ def _of_dataset(home: Path, channel: Channel) -> Files:
         return _simulated(name, home / "companions", labels, channel)
     # Another algorithm made the image: no light of the simulation belongs to it.
     image = images / IMAGE.slug / f"{name}.tif"
-    return Files(name, image, labels / f"{name}.tif", None, channel=channel)
+    return _finished(name, image, labels / f"{name}.tif", home / "companions", channel)
+
+
+def _finished(name: str, image: Path, labels: Path, beside: Path, channel: Channel) -> Files:
+    """Return the files of an image to train on as it is, with its level where it has one.
+
+    Structure is kept by all that comes after the light, so the level stays true.
+    """
+    level = beside / "visible-level" / f"{name}.tif"
+    known = channel == "nucleus" and level.parent.is_dir()
+    if known and not level.is_file():
+        raise InputError(f"{level}: this file is missing; give a level for each image, or for none")
+    return Files(name, image, labels, level if known else None, channel=channel)
 
 
 def _simulated(name: str, companions: Path, truth: Path, channel: Channel) -> Files:
@@ -238,6 +253,8 @@ def _arrays(files: Files) -> tuple[Volume, NDArray[np.float32], NDArray[Any], ND
             f"{files.image}: image, labels and level must be (z, y, x) and of one shape, found "
             f"{image.shape}, {labels.shape}, {level.shape}"
         )
+    if not (level.min(initial=0) >= 0 and level.max(initial=0) <= 1):
+        raise InputError(f"{files.level}: a level must be a share from 0 to 1")
     if labels.dtype.kind not in "iu" or not 0 <= labels.max(initial=0) < 2**16:
         raise InputError(f"{files.labels}: labels must be whole numbers from 0 to 65535")
     if not np.isfinite(image).all():

@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from cytosuite.algorithms.cellpose3d.flows import flow_targets
-from cytosuite.algorithms.cellpose3d.normalise import background_of, normalise
 from cytosuite.algorithms.cellpose3d.training.augment import (
     AugmentRanges,
     alter,
@@ -30,6 +29,7 @@ from cytosuite.algorithms.cellpose3d.training.cases import (
 )
 from cytosuite.algorithms.cellpose3d.training.stray import StrayRanges, draw_weights
 from cytosuite.manifest import Described
+from cytosuite.normalise import background_of, normalise
 
 Image = NDArray[np.float32]
 Slices = tuple[slice, slice, slice]

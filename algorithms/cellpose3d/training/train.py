@@ -10,7 +10,6 @@ import torch
 
 from cytosuite.algorithms.cellpose3d.fields import predict_fields
 from cytosuite.algorithms.cellpose3d.network import build as build_network
-from cytosuite.algorithms.cellpose3d.normalise import background_of, normalise
 from cytosuite.algorithms.cellpose3d.parameters import Parameters
 from cytosuite.algorithms.cellpose3d.segment import segment
 from cytosuite.algorithms.cellpose3d.training.cases import (
@@ -24,6 +23,7 @@ from cytosuite.algorithms.cellpose3d.training.losses import draw_thresholds, los
 from cytosuite.algorithms.cellpose3d.training.patches import draw_batch, draw_image
 from cytosuite.algorithms.cellpose3d.training.settings import Settings
 from cytosuite.metrics.evidence import Facts
+from cytosuite.normalise import background_of, normalise
 from cytosuite.training.parts import Arrays, Cases, Parts, State, Tensors, Training
 
 

@@ -39,7 +39,7 @@ def simulated_folder(folder, cases=2):
     return folder
 
 
-def chain_folder(folder, cases=2):
+def chain_folder(folder, cases=2, level=True):
     """Write simulated cases behind an algorithm that makes new images, and return the folder."""
     for home in (simulated_folder(folder, cases) / "cases").iterdir():
         light = read(home / "companions" / "step-3-light" / f"{home.name}.tif").array
@@ -47,6 +47,8 @@ def chain_folder(folder, cases=2):
         image = Volume((50 * light + noise).astype(np.float32), SPACING)
         write(home / "sockets" / "images" / "microscopy-image" / f"{home.name}.tif", image)
         rmtree(home / "companions" / "step-3-light")  # a stage of the former image
+        if not level:
+            rmtree(home / "companions" / "visible-level")
         (home / "case.json").write_text(json.dumps({"through": [{"algorithm": "other"}]}))
     return folder
 

@@ -77,6 +77,27 @@ def test_the_training_gets_the_users_own_folder(monkeypatch, folder):
     assert card.parts[-3:] == ("weights", "cellpose3d", "mine.json")
 
 
+def test_a_folder_with_several_roles_is_left_to_the_training(monkeypatch, tmp_path):
+    for part in ("trainA", "trainB"):
+        (tmp_path / "mine" / part).mkdir(parents=True)
+    checks = []
+    _, words = _train(monkeypatch, 0, tmp_path / "mine", checks=checks)
+    assert _given(words) == _given(checks[0]) == [str(tmp_path / "mine")]
+
+
+def test_a_folder_has_no_size(monkeypatch, folder):
+    with pytest.raises(InputError, match="SIZE=mini: a folder has the size it has"):
+        _train(monkeypatch, 0, folder, size="mini")
+    with pytest.raises(InputError, match="CASES=2: a folder"):
+        _train(monkeypatch, 0, folder, cases=2)
+
+
+@pytest.mark.parametrize(("steps", "words"), [(None, []), (0, ["--steps", "0"])])
+def test_no_step_is_a_number_of_steps(steps, words):
+    passed = TrainOptions(algorithm="a", dataset="b", name="c", seed=7, steps=steps).passed
+    assert [word for word in passed if word in {"--steps", "0"}] == words
+
+
 def test_simulated_data_are_made_first_and_roles_are_kept(monkeypatch, tmp_path, folder):
     recipe = tmp_path / "small.toml"
     recipe.write_text(

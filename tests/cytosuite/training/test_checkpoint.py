@@ -39,17 +39,17 @@ def _tensors(state):
     return found
 
 
-@pytest.mark.parametrize("best", [None, Best(0.5, 7, {"weight": torch.arange(3.0)})])
+@pytest.mark.parametrize("best", [None, Best(0.5, 7, {"weight": torch.arange(3.0)}, {"W1": 2.0})])
 def test_a_restored_state_goes_on_bit_by_bit(tmp_path, best):
     path, first, second = tmp_path / "new" / "c.pt", _state(0), _state(5)
     _step(first)
-    first.best, first.seconds = best, 2.5
+    first.best, first.seconds, first.stale = best, 2.5, 4
     save(first, path, ORIGIN)
     restore(second, path, ORIGIN)
-    assert (second.step, second.seconds) == (1, 2.5)
+    assert (second.step, second.seconds, second.stale) == (1, 2.5, 4)
     assert (second.best is None) == (best is None)
     if best is not None:
-        assert second.best[:2] == (0.5, 7)
+        assert (second.best[:2], second.best.also) == ((0.5, 7), {"W1": 2.0})
         assert torch.equal(second.best.weights["weight"], torch.arange(3.0))
     _step(first)
     _step(second)

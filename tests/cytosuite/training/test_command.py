@@ -1,10 +1,13 @@
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cytosuite.errors import InputError
-from cytosuite.training.command import by_role, main, training_of
+from cytosuite.manifest import read_card
+from cytosuite.training import command
+from cytosuite.training.command import by_role, main, read_settings, training_of
 
 
 def test_folders_get_their_roles():
@@ -16,6 +19,47 @@ def test_folders_get_their_roles():
     }
     with pytest.raises(InputError, match="--data rael=x: expected a role among simulated, real"):
         by_role(["rael=x"], roles)
+
+
+def _halves(folder):
+    parts = {"real": folder / "A", "simulated": folder / "B"}
+    return parts if all(part.is_dir() for part in parts.values()) else {}
+
+
+def test_one_folder_may_hold_all_roles(tmp_path):
+    for name in "AB":
+        (tmp_path / "all" / name).mkdir(parents=True)
+    roles, both = ("simulated", "real"), str(tmp_path / "all")
+    assert by_role([both, "real=x"], roles, _halves) == {
+        "real": [tmp_path / "all" / "A", Path("x")],
+        "simulated": [tmp_path / "all" / "B"],
+    }
+    assert by_role(["other"], roles, _halves) == {"simulated": [Path("other")]}
+    assert by_role([f"real={both}"], roles, _halves) == {"real": [Path(both)]}
+
+
+def test_settings_that_are_no_toml_are_translated_with_a_note(
+    toy, tmp_path, data, monkeypatch, capsys
+):
+    def translate(path):
+        return {"schedule": {"steps": int(path.read_text())}}, ["epochs became steps"]
+
+    training = replace(toy.training, translate=translate)
+    monkeypatch.setattr(command, "training_of", lambda name: training)
+    (tmp_path / "old.hjson").write_text("3")
+    words = ["toy", "--settings", str(tmp_path / "old.hjson"), "--out", str(tmp_path / "out")]
+    words += ["--work", str(tmp_path / "work"), "--name", "m"]
+    words += [f"--data={role}={folder}" for role, (folder,) in data.items()]
+    assert main([*words, "--check"]) == 0
+    assert capsys.readouterr().out == ""
+    assert main(words) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "note: epochs became steps"
+    assert read_card(tmp_path / "out" / "m.json").trained["steps"] == 3
+    own = tmp_path / "own.toml"
+    own.write_text("schedule.steps = 2")
+    assert read_settings(own, training) == ({"schedule": {"steps": 2}}, [])
+    with pytest.raises(InputError, match=r"old\.hjson: expected TOML"):
+        read_settings(tmp_path / "old.hjson", toy.training)
 
 
 def test_trainings_are_found_by_the_name_of_the_algorithm():

@@ -1,8 +1,10 @@
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from cytosuite.training.curves import HEIGHT, WIDTH, draw_curves, read_curves, thinned
+from cytosuite.training.curves import HEIGHT, WIDTH, draw_curves, draw_picture, read_curves, thinned
 from cytosuite.training.progress import Log
 
 
@@ -45,3 +47,13 @@ def test_a_thinned_curve_keeps_its_last_point(count):
         assert found[str(count - 1)] == count - 1
     if count <= 8:
         assert len(found) == count
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (5, 7, 3)])
+def test_a_picture_is_kept_as_it_is(tmp_path, shape):
+    picture = np.random.default_rng(0).integers(0, 256, shape, np.uint8)[::-1]
+    draw_picture(picture, tmp_path / "new" / "p.png")
+    with Image.open(tmp_path / "new" / "p.png") as image:
+        assert image.format == "PNG"
+        assert np.array_equal(np.asarray(image), picture)
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["p.png"]

@@ -3,11 +3,13 @@ import json
 import os
 import signal
 from dataclasses import replace
+from itertools import accumulate, chain, repeat
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from cytosuite.errors import InputError
@@ -18,6 +20,7 @@ from cytosuite.training.loop import StoppedError, begin, take_step
 
 HELD = "held-out 2 of 8 cases of simulated, real"
 W1 = {"every": 3, "metric": "W1", "cases": 1}
+ALSO = {**W1, "also": ("W1_by_range", "W1_by_std")}
 
 
 def _weights(card):
@@ -63,20 +66,21 @@ def test_only_the_published_network_is_published(toy, settings):
 
 
 @pytest.mark.parametrize("at", [4, 8])
-@pytest.mark.parametrize("validation", [None, W1])
+@pytest.mark.parametrize("validation", [None, W1, ALSO])
 def test_interrupted_and_resumed_is_as_uninterrupted(toy, settings, tmp_path, at, validation):
-    given = settings(validation)
-    whole = toy(given, "a")
+    given, training = settings(validation), toy.measuring
+    whole = toy(given, "a", training)
     with pytest.raises(StoppedError, match=f"after step {at}"):
-        toy(given, "b", say=_interrupting(at))
+        toy(given, "b", training, say=_interrupting(at))
     assert not (tmp_path / "weights" / "b.json").exists()
     lines = []
-    parts = toy(given, "b", say=lines.append)
+    parts = toy(given, "b", training, say=lines.append)
     assert f"resumed after step {at} of 12" in lines
     assert _same(whole, parts)
     assert read_card(whole).sha256 == read_card(parts).sha256
     assert read_card(whole).scores == read_card(parts).scores
-    for name, columns in (("log.csv", 4), ("validation.csv", 2)) if validation else ():
+    assert read_card(whole).parameters == read_card(parts).parameters
+    for name, columns in (("log.csv", 4), ("validation.csv", 4)) if validation else ():
         whole, parts = (_table(tmp_path / f"work-{k}" / name) for k in "ab")
         assert [row[:columns] for row in whole] == [row[:columns] for row in parts]
 
@@ -115,7 +119,7 @@ def test_the_best_weights_by_validation_are_published(toy, settings, tmp_path):
 @pytest.mark.parametrize(("metric", "best"), [("W1", 1.0), ("W1_by_std", None)])
 def test_an_undefined_score_is_never_the_best(toy, settings, monkeypatch, metric, best):
     values = iter([float("nan"), 1.0, float("nan"), 2.0] if best else [float("nan")] * 4)
-    monkeypatch.setattr(loop, "score", lambda metric, facts: next(values))
+    monkeypatch.setattr(loop, "score", lambda metrics, facts: {metrics[0].name: next(values)})
     card = read_card(toy(settings({**W1, "metric": metric})))
     assert card.scores == ({HELD: {metric: best}} if best else {})
 
@@ -248,3 +252,128 @@ def test_losses_and_scores_are_drawn_and_stand_in_the_card(toy, settings, tmp_pa
     }
     rows = _table(tmp_path / "work-m" / "log.csv")
     assert [str(value) for value in curves["critic"].values()] == [row[1] for row in rows[1:]]
+
+
+def test_measured_parameters_win_over_a_parents_and_yield_to_the_settings(toy, settings):
+    parent, lines = toy(settings().with_card(parameters={"light": 1.0, "tau": 0.2, "k": 3})), []
+    own = settings(W1).with_card(parameters={"tau": 0.4})
+    seen = []
+
+    def measure(cases, given):
+        seen.append({role: len(found) for role, found in cases.items()})
+        return {"light": 1.5, "tau": 0.9}
+
+    def validate(state, cases, given):
+        seen.append(given.card.parameters)
+        return toy.training.validate(state, cases, given)
+
+    training = replace(toy.training, measure=measure, validate=validate)
+    card = read_card(toy(own, "n", training, parent=parent, say=lines.append))
+    wanted = {"light": 1.5, "tau": 0.4, "k": 3}
+    assert seen == [{"simulated": 3, "real": 3}, *[wanted] * 4]
+    assert card.parameters == {"network": {"width": 4}, **wanted}
+    assert {"measured: light", "from m: k kept, tau by the settings"} <= set(lines)
+
+
+def test_each_validation_leaves_a_picture(toy, settings, tmp_path, data):
+    toy(settings(W1, steps=7), training=toy.measuring)
+    pictures = tmp_path / "work-m" / "pictures"
+    assert sorted(path.name for path in pictures.iterdir()) == [
+        "step-000003.png",
+        "step-000006.png",
+        "step-000007.png",
+    ]
+    shown = np.asarray(Image.open(pictures / "step-000007.png"))
+    assert np.array_equal(shown, np.uint8(np.load(data["real"][0] / "2.npy") * 50))
+
+
+def _validating(toy, values, seen=None):
+    """Return a training whose validations have these W1."""
+    values = iter(values)
+
+    def validate(state, cases, given):
+        made = [np.full((2, 2), next(values))]
+
+        def real():
+            if seen is not None:
+                seen.append(state.step)
+            return [np.zeros((2, 2))]
+
+        yield Facts({"prediction": lambda: np.uint8(made[0])})
+        yield Facts({"real:arrays": real, "synthetic:arrays": lambda: made})
+
+    return replace(toy.training, validate=validate)
+
+
+def test_further_scores_are_those_of_the_published_step(toy, settings, tmp_path):
+    seen, lines = [], []
+    given = settings({**W1, "also": ("prediction_count", "W1", "W1_by_std")})
+    path = toy(given, training=_validating(toy, [3, 1, 2, 5], seen), say=lines.append)
+    assert seen == [3, 6, 9, 12]  # one reading for all metrics
+    # Without any contrast of the real images W1_by_std is undefined.
+    assert read_card(path).scores == {HELD: {"W1": 1.0, "prediction_count": 1.0}}
+    rows = _table(tmp_path / "work-m" / "validation.csv")
+    assert rows[:2] == [["step", "W1", "prediction_count", "W1_by_std"], ["3", "3", "1", "nan"]]
+    assert [row[1] for row in rows[1:]] == ["3", "1", "2", "5"]
+    assert "W1 3, prediction_count 1, W1_by_std nan of held-out cases" in lines
+    curves = read_card(path).trained["curves"]
+    assert curves["prediction_count"] == {"3": 1.0, "6": 1.0, "9": 1.0, "12": 1.0}
+    picture = ElementTree.parse(tmp_path / "work-m" / "curves.svg")
+    assert len([part for part in picture.iter() if part.tag.endswith("path")]) == 3
+
+
+def test_no_better_score_for_long_ends_the_training(toy, settings, tmp_path):
+    lines, given = [], settings({**W1, "patience": 2}, steps=40)
+    path = toy(given, training=_validating(toy, [3, 2, 2.5, 2]), say=lines.append)
+    card = read_card(path)
+    assert card.trained["stopped_early"] is True
+    assert card.trained["steps"] == 6
+    assert card.scores == {HELD: {"W1": 2.0}}
+    rows = _table(tmp_path / "work-m" / "validation.csv")
+    assert [row[0] for row in rows] == ["step", "3", "6", "9", "12"]
+    assert "stopped early: no better score in the last 2 validations" in lines
+    # What was over is over, also for one that was killed before its card was written.
+    path.unlink()
+    assert read_card(toy(given, training=_validating(toy, []))).trained["stopped_early"] is True
+    ends = toy(settings({**W1, "patience": 2}), "n", _validating(toy, [3, 2, 2.5, 2.5]))
+    assert "stopped_early" not in read_card(ends).trained
+
+
+def test_patience_counts_on_after_an_interrupt(toy, settings):
+    given = settings({**W1, "patience": 3}, steps=40)
+    values = [3, 2, *accumulate(chain([3], repeat(1, 50)))]
+    whole = toy(given, "a", _validating(toy, values))
+    with pytest.raises(StoppedError, match="after step 12"):
+        toy(given, "b", _validating(toy, values), say=_interrupting(12))
+    parts = toy(given, "b", _validating(toy, values[4:]))
+    assert _same(whole, parts)
+    first, second = read_card(whole).trained, read_card(parts).trained
+    assert first["curves"]["W1"] == second["curves"]["W1"]
+    assert list(first["curves"]["W1"]) == ["3", "6", "9", "12", "15"]
+
+
+@pytest.mark.parametrize("validation", [None, ALSO])
+def test_without_steps_the_measured_parameters_are_the_model(toy, settings, tmp_path, validation):
+    toy(settings(W1), "m", toy.measuring)
+    (tmp_path / "weights" / "m.json").unlink()  # its log must not become that of the next
+    (tmp_path / "weights" / "m.safetensors").unlink()
+    lines = []
+    path = toy(settings(validation, steps=0), "m", toy.measuring, say=lines.append)
+    card = read_card(path)
+    assert (card.weights, card.sha256) == (None, None)
+    assert list(path.parent.iterdir()) == [path]
+    assert set(card.parameters) == {"light", "images"}
+    assert card.trained["steps"] == 0
+    assert "no network is trained" in lines
+    scores = card.scores.get(HELD, {})
+    assert set(scores) == ({"W1", "W1_by_range", "W1_by_std"} if validation else set())
+    assert {tuple(curve) for curve in card.trained["curves"].values()} <= {("0",)}
+    of = "6 cases" if validation else "8 cases"
+    plain = settings(validation, steps=0).with_card(description="")
+    described = read_card(toy(plain, "n", toy.measuring)).description
+    assert described == f"Measured on {of} of simulated, real."
+
+
+def test_explains_that_nothing_is_measured(toy, settings):
+    with pytest.raises(InputError, match=r"schedule\.steps: toy measures nothing without a train"):
+        toy(settings(steps=0))

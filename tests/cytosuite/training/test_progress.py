@@ -32,6 +32,8 @@ def test_the_log_forgets_the_lines_after_the_checkpoint(tmp_path):
         log.add(step, {"loss": 1 / step})
     Log(path, after=20).add(30, {"loss": 7.0})
     assert path.read_text().split() == ["step,loss", "10,0.1", "20,0.05", "30,7"]
+    Log(path)  # of another training: nothing of this one may enter its curves
+    assert not path.exists()
     Log(path).add(10, {"other": 2})
     assert path.read_text().split() == ["step,other", "10,2"]
 

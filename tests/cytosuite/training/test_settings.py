@@ -33,3 +33,20 @@ def test_the_rate_may_fall_linearly_or_stay():
 def test_short_trainings_have_positive_rates(steps, warm_up, fall):
     schedule = Schedule(steps=steps, learning_rate=1.0, warm_up=warm_up, fall=fall)
     assert all(0 < schedule.rate(step) <= 1 for step in range(steps))
+
+
+@pytest.mark.parametrize("fall", ["cosine", "linear"])
+def test_the_rate_may_be_held_before_it_falls(fall):
+    rates = _rates(fall=fall, hold=0.5)
+    assert rates[10:56] == pytest.approx([2e-3] * 46)
+    assert rates[56:] == sorted(rates[56:], reverse=True)
+    assert rates[56] < 2e-3
+    assert rates[-1] == pytest.approx(2e-7)
+
+
+def test_the_published_rate_is_full_in_the_first_half_then_falls_linearly():
+    schedule = Schedule(steps=201, learning_rate=1.0, warm_up=0, hold=0.5, fall="linear")
+    assert [schedule.rate(step) for step in (0, 50, 100)] == [1.0] * 3
+    assert [schedule.rate(step) for step in (125, 150, 175, 200)] == pytest.approx(
+        [0.75, 0.5, 0.25, 0], abs=1e-3
+    )

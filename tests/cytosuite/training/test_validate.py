@@ -3,7 +3,8 @@ import pytest
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.evidence import Facts
-from cytosuite.training.validate import hold_out, metric_named, score
+from cytosuite.training.settings import Validation
+from cytosuite.training.validate import hold_out, metric_named, score, wanted_metrics
 
 ONE = np.array([[1, 1, 0, 0], [0, 0, 2, 2]])
 HALF = np.array([[1, 1, 0, 0], [0, 0, 0, 0]])
@@ -12,6 +13,10 @@ HALF = np.array([[1, 1, 0, 0], [0, 0, 0, 0]])
 def _facts(truth, prediction, **more):
     found = {"truth": truth, "prediction": prediction, **more}
     return Facts({name: lambda value=value: value for name, value in found.items()})
+
+
+def _score(name, facts):
+    return score([metric_named(name, ranks=False)], facts)[name]
 
 
 @pytest.mark.parametrize(("amount", "held"), [(0, 0), (1, 1), (3, 3), (0.2, 2), (0.25, 3)])
@@ -32,23 +37,23 @@ def test_explains_that_no_case_is_left(amount):
 
 def test_label_scores_are_pooled_over_the_cases():
     facts = [_facts(ONE, ONE), _facts(ONE, HALF)]
-    assert score(metric_named("SEG"), facts) == pytest.approx(3 / 4)
+    assert _score("SEG", facts) == pytest.approx(3 / 4)
 
 
 def test_scores_of_images_are_averaged_over_the_cases():
     zeros = np.zeros((4, 4))
     facts = [_facts(zeros, zeros + k, data_range=1.0) for k in (1, 3)]
-    assert score(metric_named("MAE"), facts) == pytest.approx(2)
+    assert _score("MAE", facts) == pytest.approx(2)
 
 
 def test_a_set_has_one_score():
     real, made = [np.zeros((4, 4))] * 2, [np.ones((4, 4))] * 2
     facts = Facts({"real:arrays": lambda: real, "synthetic:arrays": lambda: made})
-    assert score(metric_named("W1"), [facts]) == pytest.approx(1)
+    assert _score("W1", [facts]) == pytest.approx(1)
 
 
 def test_no_case_has_no_score():
-    assert np.isnan(score(metric_named("MAE"), []))
+    assert np.isnan(_score("MAE", []))
 
 
 def test_explains_unknown_and_describing_metrics_and_missing_facts():
@@ -56,4 +61,38 @@ def test_explains_unknown_and_describing_metrics_and_missing_facts():
         with pytest.raises(InputError, match=rf"expected one of SEG, .*, found '{name}'"):
             metric_named(name)
     with pytest.raises(InputError, match="MAE needs data_range, which the validation"):
-        score(metric_named("MAE"), [_facts(ONE, ONE)])
+        _score("MAE", [_facts(ONE, ONE)])
+
+
+def test_metrics_take_the_facts_that_they_need_and_read_them_once():
+    read = []
+
+    def counted(value):
+        read.append(value)
+        return value
+
+    zeros = [np.zeros((4, 4))] * 2
+    given = (
+        *(Facts({"truth": lambda: ONE, "prediction": lambda v=v: counted(v)}) for v in (ONE, HALF)),
+        Facts({"real:arrays": lambda: zeros, "synthetic:arrays": lambda: [zeros[0] + 2] * 2}),
+    )
+    names = ("SEG", "W1", "splits", "prediction_count")
+    found = score([metric_named(name, ranks=False) for name in names], iter(given))
+    assert list(found) == list(names)
+    assert (found["SEG"], found["W1"], found["splits"]) == (pytest.approx(3 / 4), 2, 0)
+    assert [found[name] for name in names] == [_score(name, given) for name in names]
+    assert len(read) == 2
+
+
+def test_the_chosen_metric_comes_first_and_each_counts_once():
+    given = Validation(every=1, metric="W1", cases=1, also=("label_AUC_change", "W1", "SEG"))
+    assert [metric.name for metric in wanted_metrics(given)] == ["W1", "label_AUC_change", "SEG"]
+    with pytest.raises(InputError, match=r"validation\.also: expected one of SEG, .*, found 'W7'"):
+        wanted_metrics(given.model_copy(update={"also": ("W7",)}))
+
+
+def test_explains_which_further_metric_lacks_facts():
+    # Of several incomplete facts those that lack least are meant.
+    facts = [_facts(ONE, ONE), Facts({"real:arrays": lambda: [ONE]})]
+    with pytest.raises(InputError, match=r"validation\.also: HD needs spacing, which the valid"):
+        score([metric_named("SEG"), metric_named("HD")], facts)

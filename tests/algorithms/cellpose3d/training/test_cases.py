@@ -23,6 +23,8 @@ from cytosuite.algorithms.cellpose3d.training.cases import (
     load_case,
 )
 from cytosuite.errors import InputError
+from cytosuite.formats import write
+from cytosuite.volume import Volume
 
 PATCH = (8, 16, 16)
 
@@ -74,7 +76,7 @@ def test_a_real_case_is_normalised_and_has_full_level_inside(tmp_path):
 
 
 def test_images_behind_a_chain_count_like_real_ones(tmp_path):
-    files = find_cases(chain_folder(tmp_path / "a"))
+    files = find_cases(chain_folder(tmp_path / "a", level=False))
     assert [(each.name, each.simulated, each.level) for each in files] == [
         ("case_0", False, None),
         ("case_1", False, None),
@@ -84,6 +86,31 @@ def test_images_behind_a_chain_count_like_real_ones(tmp_path):
     for name in ("image", "labels", "level", "flow", "heat", "own"):
         np.testing.assert_array_equal(getattr(case, name), getattr(real, name))
     assert not case.tails.any()
+
+
+def test_images_behind_a_chain_keep_the_level_of_their_simulation(tmp_path):
+    case = load_case(find_cases(chain_folder(tmp_path / "a"))[0], PATCH)
+    simulated = load_case(find_cases(simulated_folder(tmp_path / "b", 1))[0], PATCH)
+    without = load_case(find_cases(chain_folder(tmp_path / "c", level=False))[0], PATCH)
+    assert not case.simulated
+    for name in ("labels", "level", "flow", "heat"):
+        np.testing.assert_array_equal(getattr(case, name), getattr(simulated, name))
+    np.testing.assert_array_equal(case.image, without.image)
+    assert not np.array_equal(case.level, without.level)
+
+
+def test_finished_images_in_plain_folders_keep_a_level(tmp_path):
+    folder = real_folder(tmp_path)
+    write(folder / "visible-level" / "a.tif", Volume(scene()[1], SPACING))
+    case = load_case(find_cases(folder)[0], PATCH)
+    assert not case.simulated
+    np.testing.assert_allclose(case.level / SHARE_UNIT, scene()[1], atol=0.5 / SHARE_UNIT + 1e-6)
+
+
+def test_the_level_of_nuclei_is_not_that_of_cells_around_them(tmp_path):
+    folder = real_folder(tmp_path)
+    write(folder / "visible-level" / "a.tif", Volume(scene()[1], SPACING))
+    assert find_cases(folder, "membrane")[0].level is None
 
 
 def test_a_case_without_a_chain_in_its_facts_is_simulated(tmp_path):
@@ -176,5 +203,11 @@ def test_mistakes_in_the_data_are_named(tmp_path):
     with pytest.raises(InputError, match=r"one file per image, a.tif has none"):
         find_cases(tmp_path / "b")
     one = find_cases(simulated_folder(tmp_path / "c", 1))[0]
+    with pytest.raises(InputError, match=r"step-3-light.*a level must be a share from 0 to 1"):
+        load_case(Files("x", one.image, one.labels, one.image), PATCH)
+    (one.level.parent / "case_0.tif").rename(one.level.parent / "other.tif")
+    (tmp_path / "c" / "cases" / "case_0" / "case.json").write_text('{"through": [{}]}')
+    with pytest.raises(InputError, match="give a level for each image, or for none"):
+        find_cases(tmp_path / "c")
     with pytest.raises(InputError, match="whole numbers"):
         load_case(Files("x", one.image, one.image, None), PATCH)

@@ -76,3 +76,25 @@ def normalise(image: NDArray[Any], background: Background) -> NDArray[np.float32
     np.arcsinh(values, out=values)
     values *= np.float32(0.5)
     return values
+
+
+def denormalise(values: NDArray[Any], background: Background) -> NDArray[np.float32]:
+    """Return the image that `normalise` turns into given values.
+
+    Parameters
+    ----------
+    values : array of numbers
+        Any shape; beyond 40, about 1e34 standard deviations, they count as 40.
+    background : Background
+        Of the image that is wanted.
+
+    Returns
+    -------
+    float32 array
+        Of the same shape.
+    """
+    image = np.clip(np.asarray(values, np.float32), -40, 40) * np.float32(2)
+    np.sinh(image, out=image)
+    image *= np.float32(_NOISE_UNITS * background.sd)
+    image += np.float32(background.mean)
+    return image

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from cytosuite.algorithms.cellpose3d.normalise import Background, background_of, normalise
+from cytosuite.normalise import Background, background_of, denormalise, normalise
 
 
 @pytest.mark.parametrize("bright", [0.0, 0.02, 0.15])
@@ -44,3 +46,29 @@ def test_large_images_are_thinned_evenly():
     found = background_of(image)
     assert abs(found.mean - 50) < 0.1
     assert abs(found.sd - 4) < 0.1
+
+
+@given(st.floats(-1e4, 1e4), st.floats(0.01, 1e4), st.integers(0, 2**32 - 1))
+def test_denormalise_undoes_normalise(mean, sd, seed):
+    away = np.random.default_rng(seed).normal(0, 30, 200)
+    image = (mean + sd * away).astype(np.float32)
+    background = Background(mean, sd)
+    found = denormalise(normalise(image, background), background)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, image, rtol=2e-5, atol=1e-4 * sd + 1e-6 * abs(mean))
+
+
+def test_the_inverse_formula_by_hand():
+    values = np.array([0.0, 0.5 * np.arcsinh(1), -0.5 * np.arcsinh(10)])
+    found = denormalise(values, Background(100.0, 2.0))
+    np.testing.assert_allclose(found, [100, 106, 40], rtol=1e-6)
+    assert values[0] == 0  # the argument is left alone
+
+
+def test_values_beyond_all_images_stay_finite_and_in_order():
+    values = np.array([-1e30, -40, -39, 0, 39, 40, 1e30])
+    found = denormalise(values, Background(0.0, 1.0))
+    assert np.isfinite(found).all()
+    assert (np.diff(found) >= 0).all()
+    assert found[0] == found[1]
+    assert found[-1] == found[-2] > found[-3]
