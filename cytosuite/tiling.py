@@ -172,12 +172,13 @@ def _spans(
 ) -> list[tuple[slice, slice, slice, tuple[int, int]]]:
     """Return input, output, crop and ramp of the tiles along one axis."""
     limit -= limit % step
-    if min(size, limit) < 1 or halo < 0 or (limit < size and limit <= 2 * halo + blend):
+    margin = halo + blend // 2
+    least = (ceil(2 * margin / step) + 1) * step  # however many tiles there are, see _smallest
+    if min(size, limit) < 1 or halo < 0 or (limit < size and limit < least):
         raise InputError(
-            f"tiles: an axis of {size} voxels needs tiles of at least {2 * halo + blend + step} "
+            f"tiles: an axis of {size} voxels needs tiles of at least {least} "
             f"(halo {halo} on both sides, multiples of {step}), found {limit}"
         )
-    margin = halo + blend // 2
     count = 1
     while _smallest(size, count, margin, step) > limit:
         count += 1

@@ -190,3 +190,16 @@ def test_the_least_tile_is_one_that_fits_and_that_can_be_planned(shape, halo):
         for tile in plan(shape, smallest, halo, multiple=MULTIPLE)
         for part, size in zip(tile.input, smallest, strict=True)
     )
+
+
+@pytest.mark.parametrize("halo", range(1, 14))
+@pytest.mark.parametrize("step", [1, 3, 4])
+def test_a_tile_is_refused_or_enough_for_any_image(halo, step):
+    """A tile that is nearly all halo: of multiples of 4, 26 voxels hold no halo of 11 twice."""
+    for limit in range(step, 40):
+        try:
+            tiles = plan((100,), (limit,), (halo,), multiple=(step,))
+        except InputError:
+            continue
+        assert max(tile.input[0].stop - tile.input[0].start for tile in tiles) <= limit
+        assert sum(tile.output[0].stop - tile.output[0].start for tile in tiles) == 100

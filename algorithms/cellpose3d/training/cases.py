@@ -99,9 +99,7 @@ def find_cases(folder: Path, channel: Channel = "nucleus") -> list[Files]:
         missing = [path.name for path in images if path.stem not in named]
         if missing:
             raise InputError(f"{folder}/labels: expected one file per image, {missing[0]} has none")
-        found = [
-            _finished(path.stem, path, named[path.stem], folder, channel) for path in images
-        ]
+        found = [_finished(path.stem, path, named[path.stem], folder, channel) for path in images]
     if not found:
         raise InputError(f"{folder}: expected cases/, or images/ and labels/, found no volume")
     return found

@@ -92,7 +92,7 @@ def structure(
     0.8333333333333334
     """
     prediction, image = checked({"prediction": prediction, "image": image})
-    labels, step = _checked(labels, image.shape, spacing, (surround_um, smoothing_um))
+    labels, step = checked_labels(labels, image.shape, spacing, (surround_um, smoothing_um))
     inside = labels != 0
     near = dilated(inside, step, surround_um)
     around = near & ~inside
@@ -153,7 +153,7 @@ def structure_correlation(found: Structure) -> float:
     return found.correlation
 
 
-def _checked(
+def checked_labels(
     labels: NDArray[Any],
     shape: tuple[int, ...],
     spacing: Sequence[float],

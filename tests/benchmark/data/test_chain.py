@@ -50,6 +50,19 @@ def test_the_output_becomes_the_input_and_all_else_is_kept(dataset, fakes):
     assert made.serves(TASKS["segment"])
 
 
+def test_companions_stay_but_for_the_stages_of_the_former_image(dataset, fakes):
+    for case in dataset.cases:
+        for name in ("visible-level", "step-3-light"):
+            image = read(case.main(TASKS["segment"]))
+            write(case.folder / "companions" / name / f"{case.name}.tif", image)
+    made = through(dataset, "brighten", fakes.Engine(_brighten), fakes.limits)
+    for old, new in zip(dataset.cases, made.cases, strict=True):
+        kept = new.folder / "companions"
+        assert [path.name for path in kept.iterdir()] == ["visible-level"]
+        level = read(kept / "visible-level" / f"{new.name}.tif").array
+        np.testing.assert_array_equal(level, read(old.main(TASKS["segment"])).array)
+
+
 def test_each_link_is_named_with_its_model(dataset, fakes):
     engine = fakes.Engine(_brighten)
     made = through(

@@ -1,0 +1,86 @@
+"""Intensities of whole images in the units of a network, and back."""
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from cytosuite.errors import InputError
+from cytosuite.manifest import Described
+from cytosuite.normalise import Background, background_of, denormalise, normalise
+
+Image = NDArray[np.float32]
+Scale = Literal["background", "dtype"]
+
+
+class Target(Described):
+    """Grey values of the domain that images are translated into."""
+
+    mean: float = Field(description="of the background")
+    sd: float = Field(gt=0, description="standard deviation of the background")
+    dtype: Literal["uint8", "uint16", "float32"] = Field("uint16", description="of the images")
+
+
+def to_network(image: NDArray[Any], scale: Scale, where: str = "the image") -> Image:
+    """Return an image in the units of a network.
+
+    Parameters
+    ----------
+    image : array of numbers
+        A whole image, any shape: a part of it would be scaled by statistics of its own.
+    scale : {"background", "dtype"}
+        ``0.5 asinh`` of the distance to the background in its standard deviations, see
+        `cytosuite.normalise`; or the range of the dtype to -1..1, as published.
+    where : str
+        Place of a mistake.
+
+    Raises
+    ------
+    InputError
+        If `scale` is ``dtype`` and the image holds neither unsigned integers nor floats in 0..1.
+    """
+    if scale == "background":
+        return normalise(image, background_of(image))
+    if image.dtype.kind == "f":
+        if image.size and not 0 <= image.min() <= image.max() <= 1:
+            raise InputError(
+                f"{where}: a network with the scale dtype takes integers, or floats in 0..1, found "
+                f"{image.min():g} to {image.max():g}; scale them"
+            )
+        return (2 * image - 1).astype(np.float32)
+    if image.dtype.kind not in "ub":
+        raise InputError(
+            f"{where}: a network with the scale dtype takes unsigned integers or floats in 0..1, "
+            f"found {image.dtype}"
+        )
+    top = 1 if image.dtype.kind == "b" else np.iinfo(image.dtype).max
+    return image.astype(np.float32) * np.float32(2 / top) - np.float32(1)
+
+
+def from_network(values: Image, scale: Scale, target: Target) -> NDArray[Any]:
+    """Return an image with the grey values of the target domain.
+
+    Parameters
+    ----------
+    values : float32 array
+        In the units of a network.
+    scale : {"background", "dtype"}
+        As for `to_network`.
+    target : Target
+
+    Returns
+    -------
+    array of ``target.dtype``
+        Integers are rounded, and kept within their range.
+    """
+    dtype = np.dtype(target.dtype)
+    if scale == "background":
+        image = denormalise(values, Background(target.mean, target.sd))
+    else:
+        top = 1 if dtype.kind == "f" else np.iinfo(dtype).max
+        image = (values + np.float32(1)) * np.float32(top / 2)
+    if dtype.kind == "f":
+        return image.astype(dtype)
+    limits = np.iinfo(dtype)
+    return np.clip(np.rint(image), limits.min, limits.max).astype(dtype)

@@ -1,0 +1,282 @@
+"""Measurement of the look of an image: its levels, its noise and its blur."""
+
+from collections.abc import Sequence
+from math import nan, sqrt
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from scipy import fft, ndimage
+
+from cytosuite.manifest import Described
+from cytosuite.segmentation.foreground import background_and_noise, li_threshold
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+SHARES = (1 - np.cos(np.linspace(0, np.pi, 33))) / 2  # of quantiles: dense at both ends
+SMOOTHING = 1.0  # voxels; what it removes counts as detail and noise, the rest as the level
+DARK = 4.0  # standard deviations of smoothed background above which light counts as glow
+QUIETEST = 0.005  # of the threshold of objects: least spread, where background has no noise
+FEW = 64  # values that quantiles are worth taking from
+SAMPLE = 1_000_000  # values that quantiles are taken from; larger sets are thinned evenly
+LEAST_SHARE = 1e-5  # of an image that objects must fill
+VOXELS = 1 << 24  # of the planes or rows that noise and spectra are taken from
+LOWEST = 0.03  # cycles per µm from which edges, not the arrangement of objects, rule a spectrum
+HIGHEST = 0.8  # of the Nyquist frequency up to which aliases do not
+COHERENT = 0.05  # correlation of neighbouring lines below which a frequency holds only noise
+LEVELS = 1 - np.geomspace(1, 1e-3, 24)  # shares of voxels between which noise is measured
+ENOUGH = 30  # voxels that a level of noise is worth measuring in
+GROWS = 0.1  # of the variance, from dark to bright, below which it does not depend on light
+CURVED = 36.0  # sum of squares, and of cubes, of the second difference along both axes
+EXTREME = 2.326  # standard deviations of a Gaussian that 1 % of values lie below
+
+
+class CameraNoise(Described):
+    """Noise of a camera: variance = read variance + gain times light."""
+
+    offset: float = Field(description="Grey value without light.")
+    read_variance: float = Field(ge=0, description="Variance without light, grey values squared.")
+    gain: float = Field(ge=0, description="Growth of the variance with the grey value.")
+    skew: float = Field(
+        ge=0, description="Third central moment over variance of the noise that light adds."
+    )
+    correlation: float = Field(0.0, ge=0, le=0.7, description="Of the noise of lateral neighbours.")
+
+    def shot(self, level: Floats) -> Floats:
+        """Return the variance that light of a level adds."""
+        above: Floats = np.maximum(level - np.float32(self.offset), 0)
+        return above * np.float32(self.gain)
+
+    def variance(self, level: Floats) -> Floats:
+        """Return the variance at a level."""
+        return self.shot(level) + np.float32(self.read_variance)
+
+
+class Levels(NamedTuple):
+    """Grey levels of the parts of a smoothed image; empty quantiles where a part is missing."""
+
+    background: float
+    spread: float
+    glow: Doubles
+    objects: Doubles
+    voxels: int  # of objects
+
+
+def levels_of(level: Floats) -> Levels:
+    """Return the levels of background, glow and objects of a smoothed image.
+
+    Parameters
+    ----------
+    level : (Z, Y, X) or (Y, X) float32 array
+        Grey values, smoothed.
+
+    Returns
+    -------
+    Levels
+        Background is what lies within 4 standard deviations of the most frequent level, objects
+        lie above the threshold of minimum cross entropy and are three voxels wide, glow between.
+    """
+    if not level.size:
+        return Levels(0.0, 0.0, np.zeros(0), np.zeros(0), 0)
+    background, spread = background_and_noise(level)
+    contrast = li_threshold(np.maximum(level - np.float32(background), 0))
+    spread = max(spread, QUIETEST * contrast)
+    floor = background + DARK * spread
+    threshold = max(background + contrast, floor)
+    bright = level > threshold
+    wide = np.ones([3 if size >= 3 else 1 for size in level.shape], bool)
+    if np.count_nonzero(ndimage.binary_opening(bright, wide)) < max(1, LEAST_SHARE * level.size):
+        return Levels(background, spread, np.zeros(0), np.zeros(0), 0)
+    glow = _quantiles(level[~bright & (level > floor)], floor, threshold)
+    objects = _quantiles(level[bright], threshold, float(level.max()))
+    return Levels(background, spread, glow, objects, int(np.count_nonzero(bright)))
+
+
+def noise_of(array: Floats) -> CameraNoise:
+    """Return the noise of a detector from one of its images, by photon transfer.
+
+    Parameters
+    ----------
+    array : (Z, Y, X) or (Y, X) float32 array
+        Grey values.
+
+    Returns
+    -------
+    CameraNoise
+        Without any in an image narrower than 9 voxels, in which it cannot be measured.
+
+    Notes
+    -----
+    Second differences along y and x remove structure up to slopes, the covariance of neighbouring
+    planes the rest of it; variance and third moment are read by level, which is the mean of the
+    9 x 9 voxels around, less the inner 5 x 5, so that noise does not choose its own. The offset
+    follows from the 1 % of darkest voxels, 2.33 standard deviations of the read noise below it.
+
+    References
+    ----------
+    Janesick, Photon Transfer (SPIE 2007), doi:10.1117/3.725073; Immerkaer, Fast noise variance
+    estimation, CVIU 64 (1996), doi:10.1006/cviu.1996.0060.
+    """
+    if min(array.shape[-2:]) < 9 or not array.size:
+        return CameraNoise(offset=0.0, read_variance=0.0, gain=0.0, skew=0.0)
+    if array.ndim == 3:  # planes in the middle: neighbours stay neighbours
+        count = max(2, VOXELS // array[0].size)
+        array = array[max(0, (len(array) - count) // 2) :][:count]
+    mean, second, third, voxels = _by_level(array)
+    correlation = _correlation(array)
+    inside = tap(correlation) ** 2  # of second neighbours follows from that of first ones
+    kept = (3 - 4 * correlation + inside / (1 + 2 * inside)) / 3
+    second, third = second / kept**2, third / kept**3
+    lowest = float(np.quantile(array.ravel()[:: -(-array.size // SAMPLE)], 0.01))
+    sure = second > 0
+    if np.count_nonzero(sure) > 3:
+        mean, second, third, voxels = (values[sure] for values in (mean, second, third, voxels))
+        weight = np.sqrt(voxels) / second
+        gain, height = (float(v) for v in np.polyfit(mean, second, 1, w=weight))
+        if gain * np.ptp(mean) > GROWS * np.median(second):
+            steep = float(np.polyfit(mean, third, 1, w=weight / np.sqrt(second))[0])
+            read = _read_noise(gain, -height / gain, lowest)
+            return CameraNoise(
+                offset=(read**2 - height) / gain,
+                read_variance=read**2,
+                gain=gain,
+                skew=float(np.clip(steep / gain, gain, 1.5 * gain)),  # one photon; multiplied
+                correlation=correlation,
+            )
+    flat = max(float(np.average(second, weights=voxels)), 0.0) if voxels.size else 0.0
+    return CameraNoise(
+        offset=lowest, read_variance=flat, gain=0.0, skew=0.0, correlation=correlation
+    )
+
+
+def blur_of(array: Floats, spacing: Sequence[float]) -> tuple[float, ...]:
+    """Return the blur of an image along each axis, in µm.
+
+    Parameters
+    ----------
+    array : (Z, Y, X) or (Y, X) float32 array
+        Grey values.
+    spacing : sequence of float
+        µm per voxel, one per axis.
+
+    Returns
+    -------
+    tuple of float
+        Standard deviation of a Gaussian, one per axis, alike along y and x; NaN where the image
+        is too small or holds too little structure.
+
+    Notes
+    -----
+    Noise of neighbouring lines is independent: the mean product of their spectra is that of the
+    structure. Bodies with sharp edges have one that falls as ``f^-2``, whatever their shape
+    (Porod, Kolloid-Zeitschrift 124 (1951) 83, doi:10.1007/BF01512792); a Gaussian blur multiplies
+    it by ``exp(-(2 pi f sigma)^2)``.
+    """
+    squares = [_edge_blur(array, axis, step) for axis, step in enumerate(spacing)]
+    lateral = [value for value in squares[-2:] if value == value]
+    squares[-2:] = [sum(lateral) / len(lateral) if lateral else nan] * 2
+    return tuple(float(np.sqrt(value)) for value in squares)
+
+
+def _quantiles(values: Floats, low: float, high: float) -> Doubles:
+    """Return the quantiles of the values between two limits; evenly spaced of too few values."""
+    if values.size < FEW:
+        return np.interp(SHARES, [0, 1], [low, high])
+    result: Doubles = np.quantile(values[:: -(-values.size // SAMPLE)], SHARES).astype(np.float64)
+    result[0], result[-1] = low, high
+    return result
+
+
+def _by_level(array: Floats) -> tuple[Doubles, ...]:
+    """Return mean, variance and third moment of noise at levels of brightness, and voxels."""
+    planes = (1,) * (array.ndim - 2)
+    inner = (..., slice(4, -4), slice(4, -4))
+    level = 81 * ndimage.uniform_filter(array, (*planes, 9, 9))[inner]
+    level -= 25 * ndimage.uniform_filter(array, (*planes, 5, 5))[inner]
+    difference = ndimage.convolve1d(array, [1.0, -2.0, 1.0], axis=-2)
+    difference = ndimage.convolve1d(difference, [1.0, -2.0, 1.0], axis=-1)[inner]
+    square = difference**2
+    if array.ndim == 3 and len(array) > 1:  # what neighbouring planes share is structure
+        shared = difference[1:] * difference[:-1]
+        square -= (np.append(shared, shared[-1:], 0) + np.append(shared[:1], shared, 0)) / 2
+    level = level.ravel()
+    limits = np.unique(np.quantile(level[:: -(-level.size // SAMPLE)], LEVELS[1:]))
+    place = np.searchsorted(limits, level, side="right")
+    voxels = np.bincount(place, minlength=len(limits) + 1).astype(np.float64)
+    sums = [
+        np.bincount(place, weights, len(voxels))
+        for weights in (
+            array[inner].ravel(),
+            square.ravel() / CURVED,
+            difference.ravel() ** 3 / CURVED,
+        )
+    ]
+    enough = voxels >= ENOUGH
+    return (*(total[enough] / voxels[enough] for total in sums), voxels[enough])
+
+
+def _correlation(array: Floats) -> float:
+    """Return the correlation of lateral neighbours in the dark, from lags 1 and 3, 0 to 0.7."""
+    smooth = ndimage.uniform_filter(array, (*(1,) * (array.ndim - 2), 7, 7))
+    dark = smooth <= np.median(smooth.ravel()[:: -(-smooth.size // SAMPLE)])
+    ratios = []
+    for axis in (-1, -2):
+        near, far = (
+            _squared_difference(np.swapaxes(array, axis, -1), np.swapaxes(dark, axis, -1), lag)
+            for lag in (1, 3)
+        )
+        ratios.append(1 - near / far if far > 0 else 0.0)
+    return float(np.clip(np.mean(ratios), 0, 0.7))
+
+
+def _squared_difference(array: Floats, chosen: NDArray[np.bool_], lag: int) -> float:
+    """Return the mean squared difference of chosen voxels at a distance along the last axis."""
+    both = chosen[..., :-lag] & chosen[..., lag:]
+    values = array[..., lag:][both] - array[..., :-lag][both]
+    return float(np.mean(values.astype(np.float64) ** 2)) if values.size else 0.0
+
+
+def _read_noise(gain: float, zero: float, lowest: float) -> float:
+    """Return the noise without light, from the level where the line of noise reaches 0."""
+    if zero <= lowest:
+        return 0.0  # light everywhere: as good as no read noise
+    root = max(EXTREME**2 - 4 * (zero - lowest) / gain, 0.0)
+    return gain / 2 * (EXTREME - sqrt(root))
+
+
+def _edge_blur(array: Floats, axis: int, step: float) -> float:
+    """Return the squared blur along an axis in µm², NaN where it cannot be measured."""
+    beside = -1 if axis < array.ndim - 1 else -2
+    lines = np.moveaxis(
+        array if array.ndim == 3 else array[None], [axis - array.ndim, beside], [-1, -2]
+    )
+    lines = _thinned(lines)
+    length = lines.shape[-1]
+    frequency: Doubles = np.fft.rfftfreq(max(length, 1), step).astype(np.float64)
+    chosen = (frequency >= LOWEST) & (frequency <= HIGHEST / (2 * step))
+    if np.count_nonzero(chosen) < 3 or lines.shape[-2] < 2:
+        return nan
+    window = np.hanning(length + 2)[1:-1].astype(np.float32)
+    centred = (lines - lines.mean(axis=-1, keepdims=True)) * window
+    waves: NDArray[np.complex64] = fft.rfft(centred)[..., chosen]
+    power = np.square(np.abs(waves)).astype(np.float64).mean(axis=(0, 1))
+    shared: Doubles = (waves[:, 1:] * waves[:, :-1].conj()).real.astype(np.float64)
+    shared = shared.mean(axis=(0, 1))
+    noisy = ~(shared > COHERENT * power)
+    end = int(np.argmax(noisy)) if noisy.any() else len(noisy)
+    if end < 3:
+        return nan
+    used = frequency[chosen][:end]
+    slope = np.polyfit((2 * np.pi * used) ** 2, np.log(shared[:end] * used**2), 1)[0]
+    return max(-float(slope), 0.0)
+
+
+def _thinned(planes: Floats) -> Floats:
+    """Return evenly spaced planes of a stack with not many more voxels than `VOXELS`."""
+    return planes[:: max(1, -(-planes.size // VOXELS))]
+
+
+def tap(correlation: float) -> float:
+    """Return the tap c of the filter (c, 1, c) that correlates neighbours so much."""
+    return (1 - sqrt(1 - 2 * correlation**2)) / (2 * correlation) if correlation > 0 else 0.0

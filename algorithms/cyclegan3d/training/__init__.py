@@ -1,0 +1,1 @@
+"""Training of the 3D CycleGAN; not part of its container."""

@@ -1,0 +1,111 @@
+"""Crops of both domains for a step, drawn by its number alone."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cytosuite.algorithms.cyclegan3d.training.settings import Crops
+from cytosuite.algorithms.cyclegan3d.training.volumes import BRIGHT, DomainVolume
+
+Image = NDArray[np.float32]
+Labels = NDArray[np.int32]
+Box = tuple[slice, slice, slice]
+Crop = TypeVar("Crop", Image, Labels)
+
+
+def draw_batch(
+    simulated: Sequence[DomainVolume],
+    real: Sequence[DomainVolume],
+    settings: Crops,
+    seed: int,
+    step: int,
+) -> dict[str, Image | Labels]:
+    """Return the crops of a step.
+
+    Parameters
+    ----------
+    simulated, real : sequence of DomainVolume
+        Volumes of both domains.
+    settings : Crops
+    seed : int
+        Of the training.
+    step : int
+        Each crop of each step has a random stream of its own: any step can be drawn without those
+        before it.
+
+    Returns
+    -------
+    simulated, real : (N, C, Z, Y, X) float32 array
+        In units of the network.
+    labels : (N, Z, Y, X) int32 array
+        Of the simulated crops; left out where volumes without labels are among them.
+
+    Notes
+    -----
+    A pair of crops that differ in how much of them is bright teaches the generators to invent or
+    remove nuclei: of a few places in the simulated volume the one nearest to the real crop is
+    taken. Crops are mirrored along y and x and exchanged in y and x, not along z: light fades and
+    blurs along it.
+    """
+    streams = np.random.SeedSequence([seed, step]).spawn(settings.batch)
+    drawn = [_pair(np.random.default_rng(each), simulated, real, settings) for each in streams]
+    found: dict[str, Image | Labels] = {
+        "simulated": np.stack([pair[0] for pair in drawn]),
+        "real": np.stack([pair[1] for pair in drawn]),
+    }
+    known = [pair[2] for pair in drawn if pair[2] is not None]
+    return {**found, "labels": np.stack(known)} if len(known) == len(drawn) else found
+
+
+def _pair(
+    rng: np.random.Generator,
+    simulated: Sequence[DomainVolume],
+    real: Sequence[DomainVolume],
+    settings: Crops,
+) -> tuple[Image, Image, Labels | None]:
+    """Return a simulated and a real crop, and the labels of the former."""
+    target = real[int(rng.integers(len(real)))]
+    wanted = _cut(target, _place(rng, target, settings.shape))
+    source = simulated[int(rng.integers(len(simulated)))]
+    boxes = [_place(rng, source, settings.shape) for _ in range(settings.alike)]
+    share = np.array([_bright(_cut(source, box)) for box in boxes])
+    box = boxes[int(np.argmin(np.abs(share - _bright(wanted))))]
+    labels = None if source.labels is None else np.asarray(source.labels[box])
+    turns = rng.random((2, 3)) < 0.5
+    return (
+        _turned(_cut(source, box), turns[0]),
+        _turned(wanted, turns[1]),
+        None if labels is None else _turned(labels, turns[0]),
+    )
+
+
+def _place(rng: np.random.Generator, item: DomainVolume, shape: Sequence[int]) -> Box:
+    """Return a random place of a crop; every one that is possible is as likely."""
+    sides = item.image.shape[1:]
+    corner = [int(rng.integers(n - size + 1)) for n, size in zip(sides, shape, strict=True)]
+    z, y, x = (slice(c, c + size) for c, size in zip(corner, shape, strict=True))
+    return z, y, x
+
+
+def _cut(item: DomainVolume, box: Box) -> Image:
+    """Return a crop, (C, Z, Y, X); nothing else of the volume is read."""
+    return item.image[(slice(None), *box)].astype(np.float32)
+
+
+def _bright(crop: Image) -> float:
+    """Return the share of voxels brighter than the background's noise, of smoothed pixels."""
+    first = crop[0]
+    even = first[:, : first.shape[1] // 2 * 2, : first.shape[2] // 2 * 2]
+    pairs = even.reshape(first.shape[0], even.shape[1] // 2, 2, even.shape[2] // 2, 2)
+    return float((pairs.mean((2, 4)) > BRIGHT).mean())
+
+
+def _turned(crop: Crop, turn: NDArray[np.bool_]) -> Crop:
+    """Return a crop mirrored along y and x, and with both exchanged, as three choices say."""
+    crop = crop[..., ::-1, :] if turn[0] else crop
+    crop = crop[..., ::-1] if turn[1] else crop
+    square = crop.shape[-1] == crop.shape[-2]
+    crop = crop.swapaxes(-1, -2) if turn[2] and square else crop
+    return np.ascontiguousarray(crop)

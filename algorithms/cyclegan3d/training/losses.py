@@ -1,0 +1,116 @@
+"""Losses: of judges and generators, of the way there and back, and of the structure."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import (
+    avg_pool3d,
+    binary_cross_entropy_with_logits,
+    l1_loss,
+    max_pool3d,
+    smooth_l1_loss,
+)
+
+_FAINT = 0.01  # variance of a window, in squared units of the network, that is no structure
+
+
+def fooled(answers: Tensor) -> Tensor:
+    """Return the mean squared distance of a judge's answers from "real", 1.
+
+    References
+    ----------
+    Mao et al., ICCV (2017), doi:10.1109/ICCV.2017.304 (least squares).
+    """
+    return (answers - 1).square().mean()
+
+
+def judged(real: Tensor, made: Tensor) -> Tensor:
+    """Return a judge's loss: half the squared distances from 1 for real, from 0 for made crops."""
+    return 0.5 * (fooled(real) + made.square().mean())
+
+
+def apart(made: Tensor, given: Tensor, soft: float) -> Tensor:
+    """Return the mean absolute difference of two volumes.
+
+    Parameters
+    ----------
+    made, given : tensor
+        Of one shape.
+    soft : float
+        Differences below this count by their square, ``d^2 / (2 soft)``, larger by ``d - soft/2``.
+        0: all count by their size, as published. There a generator that begins as the identity
+        stays it, since every small change costs at once and gains later.
+
+    References
+    ----------
+    Huber, Annals of Mathematical Statistics 35 (1964), doi:10.1214/aoms/1177703732.
+    """
+    return smooth_l1_loss(made, given, beta=soft) if soft else l1_loss(made, given)
+
+
+def decorrelation(made: Tensor, given: Tensor, window: Sequence[int]) -> Tensor:
+    """Return how far structure has changed: one minus the local correlation of two volumes.
+
+    Parameters
+    ----------
+    made, given : (N, C, Z, Y, X) tensor
+        Translated and original volumes, in units of the network.
+    window : sequence of int
+        Voxels z y x of the windows, odd.
+
+    Returns
+    -------
+    tensor
+        Mean over windows, weighted by their structure: 0 for any gain and offset, 1 for unrelated
+        volumes, 2 for an inverted contrast.
+
+    Notes
+    -----
+    Both are averaged over 3 x 3 pixels before, as noise need not stay. Windows with less variance
+    than noise leaves hardly weigh. Of Avants et al., Medical Image Analysis 12 (2008),
+    doi:10.1016/j.media.2007.06.004.
+    """
+    a, b = (
+        avg_pool3d(x.float(), (1, 3, 3), 1, (0, 1, 1), count_include_pad=False)
+        for x in (made, given)
+    )
+    padding = [side // 2 for side in window]
+
+    def mean(values: Tensor) -> Tensor:
+        """Return means over windows."""
+        size = (window[0], window[1], window[2])
+        return avg_pool3d(values, size, stride=[1, 2, 2], padding=padding, count_include_pad=False)
+
+    mean_a, mean_b = mean(a), mean(b)
+    var_a = (mean(a * a) - mean_a.square()).clamp_min(0)
+    var_b = (mean(b * b) - mean_b.square()).clamp_min(0)
+    shared = mean(a * b) - mean_a * mean_b
+    spread = ((var_a + _FAINT) * (var_b + _FAINT)).sqrt()
+    # At most the product of the deviations is shared, which is the case for any gain and offset.
+    lost = ((var_a * var_b + 1e-8).sqrt() - shared) / spread
+    weight = var_b / (var_b + _FAINT)
+    return (lost * weight).sum() / weight.sum().clamp_min(1)
+
+
+def structure_of(labels: Tensor) -> Tensor:
+    """Return the structure that labels show: inside of objects, and at their borders.
+
+    Parameters
+    ----------
+    labels : (N, Z, Y, X) integer tensor
+
+    Returns
+    -------
+    (N, 2, Z, Y, X) float32 tensor
+        1 inside of objects; 1 where another label or the background is next to an object's voxel.
+    """
+    values = labels.float()[:, None]
+    most, least = max_pool3d(values, 3, 1, 1), -max_pool3d(-values, 3, 1, 1)
+    inside = values > 0
+    return torch.cat([inside, (most != least) & inside], 1).float()
+
+
+def misread(answers: Tensor, structure: Tensor) -> Tensor:
+    """Return the cross-entropy of a reader's logits against a structure (N, 2, Z, Y, X)."""
+    return binary_cross_entropy_with_logits(answers.float(), structure)

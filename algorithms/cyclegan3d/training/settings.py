@@ -1,0 +1,92 @@
+"""Settings of the CycleGAN's training, read from a TOML file like `embryo.toml`."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from cytosuite.algorithms.cyclegan3d.intensity import Scale
+from cytosuite.algorithms.cyclegan3d.network import Architecture, sides
+from cytosuite.algorithms.cyclegan3d.training.judges import Judge
+from cytosuite.manifest import Described
+from cytosuite.training.settings import TrainingSettings
+
+Pattern = tuple[str, ...]
+Size = Annotated[int, Field(ge=1)]
+
+
+class Images(Described):
+    """Choice among the files of a folder, and the scale of their grey values."""
+
+    simulated: Pattern = Field(("*",), description="names without suffix, like ix71_*")
+    real: Pattern = Field(("*",), description="names without suffix")
+    scale: Scale = Field("background", description="units of the network")
+
+
+class Crops(Described):
+    """Crops of a step."""
+
+    shape: tuple[Size, Size, Size] = Field((32, 64, 64), description="voxels along z, y, x")
+    batch: int = Field(1, ge=1, description="crops of each domain per step")
+    alike: int = Field(
+        4, ge=1, description="places in a simulated volume, of which the most alike is taken"
+    )
+
+
+class CycleLosses(Described):
+    """Weights of the parts of the generators' loss, and the judges' habits."""
+
+    cycle: float = Field(10.0, ge=0, description="there and back again, of both domains")
+    identity: float = Field(
+        0.5, ge=0, description="of the cycle's weight: images of the own domain"
+    )
+    structure: float = Field(2.0, ge=0, description="of the structure that must stay")
+    keep: Literal["correlation", "labels"] = Field(
+        "correlation", description="structure is local correlation, or known labels"
+    )
+    window: tuple[Size, Size, Size] = Field(
+        (5, 9, 9), description="of the correlation, voxels, odd"
+    )
+    pool: int = Field(50, ge=0, description="earlier translations that judges see again")
+    soft: float = Field(
+        0.2, ge=0, description="differences below this count by their square; 0: as published"
+    )
+    judge_rate: float = Field(1.0, gt=0, description="of learning, relative to the generators'")
+    judge_every: int = Field(1, ge=1, description="steps between two steps of the judges")
+
+
+class Settings(TrainingSettings):
+    """All settings of a training."""
+
+    network: Architecture = Architecture()
+    judge: Judge = Judge()
+    images: Images = Images()
+    crops: Crops = Crops()
+    loss: CycleLosses = CycleLosses()
+    checkpointing: bool = Field(
+        False, description="activations are computed twice in place of being kept"
+    )
+
+    @model_validator(mode="after")
+    def _crops_fit_the_network(self) -> Self:
+        """Refuse crops that the network cannot halve as often as it has to."""
+        if not sides(self.crops.shape, multiple := self.network.multiple):
+            raise ValueError(
+                f"crops.shape must be multiples of {list(multiple)} for this network, found "
+                f"{list(self.crops.shape)}"
+            )
+        if any(
+            side < least for side, least in zip(self.crops.shape, self.judge.least, strict=True)
+        ):
+            raise ValueError(
+                f"crops.shape must be at least {list(self.judge.least)} for these judges, found "
+                f"{list(self.crops.shape)}"
+            )
+        if any(side % 2 == 0 for side in self.loss.window):
+            raise ValueError(f"loss.window must be odd numbers, found {list(self.loss.window)}")
+        if self.loss.pool and self.loss.pool < self.crops.batch:
+            raise ValueError("loss.pool must hold a batch of crops, or be 0")
+        if (given := self.card.parameters.get("scale", self.images.scale)) != self.images.scale:
+            raise ValueError(
+                f"card.parameters.scale must be images.scale, {self.images.scale}, found {given}"
+            )
+        return self

@@ -1,0 +1,100 @@
+"""Translate a whole volume into the target domain, tile by tile."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cytosuite.algorithms.cyclegan3d.intensity import Scale, Target, from_network, to_network
+from cytosuite.algorithms.cyclegan3d.network import Architecture
+from cytosuite.errors import InputError
+from cytosuite.memory import free_gib
+from cytosuite.network import Forward, Prediction, predict_tiles
+
+_COPIES = 6  # of the widest activation that are in memory at once, float32
+
+
+def translate(
+    image: NDArray[Any],
+    forward: Forward,
+    arguments: Architecture,
+    scale: Scale,
+    target: Target,
+    *,
+    tile: Sequence[int],
+    device: str = "cpu",
+) -> tuple[NDArray[Any], Prediction]:
+    """Return an image in the grey values of the target domain.
+
+    Parameters
+    ----------
+    image : (Z, Y, X) or (C, Z, Y, X) array of numbers
+        A whole image.
+    forward : callable
+        The generator.
+    arguments : Architecture
+        Of the generator: channels, halo and multiples.
+    scale, target : str, Target
+        See `cytosuite.algorithms.cyclegan3d.intensity`.
+    tile : sequence of int
+        Voxels z y x; its volume bounds the memory, about 210 bytes per voxel for the default
+        network.
+    device : str
+        Device of the network.
+
+    Returns
+    -------
+    image : array of ``target.dtype``
+        Of the same shape.
+    prediction : Prediction
+        In units of the network.
+
+    Raises
+    ------
+    InputError
+        If the channels are not the network's, or a network with a norm over the image, which has
+        to see it in one piece, would take more than the free memory, or has one voxel to average.
+
+    Notes
+    -----
+    Tiles overlap by as far as a voxel's value reaches, and the image was scaled as a whole: there
+    are no seams, but rounding.
+    """
+    channels = image if image.ndim == 4 else image[None]
+    if len(channels) != arguments.channels:
+        raise InputError(
+            f"expected an image of {arguments.channels} channels for this model, found "
+            f"{len(channels)}"
+        )
+    values = np.stack([to_network(channel, scale) for channel in channels])
+    whole = arguments.norm == "instance"
+    found = predict_tiles(
+        values,
+        forward,
+        channels=arguments.channels,
+        multiple=arguments.multiple,
+        tile=_one_piece(values.shape[1:], arguments) if whole else tile,
+        halo=(0, 0, 0) if whole else arguments.halo,
+        device=device,
+    )
+    made = np.stack([from_network(channel, scale, target) for channel in found.values])
+    return made.reshape(image.shape), found
+
+
+def _one_piece(shape: Sequence[int], arguments: Architecture) -> list[int]:
+    """Return the sides of an image in one piece, or refuse one that is too large or too small."""
+    sides = [size + -size % step for size, step in zip(shape, arguments.multiple, strict=True)]
+    if tuple(sides) == arguments.multiple:
+        raise InputError(
+            f"the norm of this network is over the image, which must be larger than "
+            f"{' x '.join(map(str, sides))} voxels; give a larger one"
+        )
+    size = float(np.prod(sides)) / arguments.fold**2 * arguments.widths[0] * 4 * _COPIES / 2**30
+    free = free_gib()
+    if free is not None and size > free:
+        raise InputError(
+            f"the norm of this network is over the whole image, which takes {size:.3g} GiB, "
+            f"{free:.3g} GiB are free; crop it, or train with norm voxel"
+        )
+    return sides

@@ -1,0 +1,260 @@
+"""Fidelity to known labels: objects moved, lost, faded or invented by a translation.
+
+Judges a prediction by the labels of the objects in its input. Objects that do not stand out of
+their surroundings in the input do not count: nothing can be kept of them.
+
+References
+----------
+Cohen, Luck, Honari, Distribution matching losses can hallucinate features in medical image
+translation, MICCAI 2018, doi:10.1007/978-3-030-00928-1_60.
+Zitová, Flusser, Image registration methods: a survey, Image and Vision Computing 21 (2003) 977,
+doi:10.1016/S0262-8856(03)00137-9.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import nan, pi
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from cytosuite.metrics.evidence import Evidence
+from cytosuite.metrics.images.pair import checked
+from cytosuite.metrics.metric import metric
+from cytosuite.metrics.realism.structure import SMOOTHING_UM, SURROUND_UM, checked_labels
+from cytosuite.segmentation.foreground import background_and_noise, remove_background
+from cytosuite.segmentation.kept import (
+    VISIBLE,
+    alike,
+    edges,
+    shifts,
+    standing_out,
+    stays,
+    surroundings,
+)
+
+MARGIN_UM = 1.0  # around objects, where light of theirs is no new body
+WIDE = 3.0  # radii of the typical object: radius from which structure counts as background
+DIM = 0.25  # quantile of the objects' brightness: half of it is enough for a body
+APART = 0.5  # of that brightness, in the input, below which a body is new
+LEAST_VOLUME = 0.25  # of the median object's, of a body
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kept:
+    """What became of the objects that stand out in the input.
+
+    Parameters
+    ----------
+    visible, lost : int
+        Objects that stand out in the input, and those of them that do not in the prediction.
+    invented : int
+        Bodies of the prediction outside of the labels, where the input has none.
+    shift_um : float64 array
+        How far the edges of each visible object that is not lost have moved.
+    contrast : float64 array
+        Contrast of each visible object in the prediction over that in the input.
+    """
+
+    visible: int
+    lost: int
+    invented: int
+    shift_um: Doubles
+    contrast: Doubles
+
+
+def kept(
+    prediction: NDArray[Any],
+    image: NDArray[Any],
+    labels: NDArray[Any],
+    spacing: Sequence[float],
+    *,
+    surround_um: float = SURROUND_UM,
+    smoothing_um: float = SMOOTHING_UM,
+) -> Kept:
+    """Return what became of the objects of an input in a prediction.
+
+    Parameters
+    ----------
+    prediction, image : real arrays of one shape, (Z, Y, X) or (Y, X)
+        The answer and the input, finite; their grey values may differ in unit.
+    labels : integer array of the same shape
+        Objects in the input, 0 = background.
+    spacing : sequence of float
+        Voxel size along each axis in µm.
+    surround_um : float
+        Greatest distance in µm of the background that an object is compared with; that next to
+        another object is the nearest one's.
+    smoothing_um : float
+        Standard deviation in µm of the Gaussian before all else.
+
+    Returns
+    -------
+    Kept
+
+    Raises
+    ------
+    InputError
+        If the shapes differ, labels are no integers, an image is not real and finite, or the
+        spacing or a length is not positive.
+
+    Notes
+    -----
+    An object stands out if its voxels are brighter than those around with a probability of 3/4, and
+    is lost if less than half of that probability beyond 1/2 is left. Edges, the gradients of the
+    smoothed volumes, are compared after a monotone map has given the prediction the input's
+    distribution of grey values around objects. The contrast is ``(in - around) / (|in - dark| +
+    |around - dark|)`` of mean grey values, ``dark`` the most frequent one.
+    """
+    prediction, image = checked({"prediction": prediction, "image": image})
+    labels, step = checked_labels(labels, image.shape, spacing, (surround_um, smoothing_um))
+    objects = _numbered(labels)
+    sigma = [smoothing_um / size for size in step]
+    before, after = (
+        ndimage.gaussian_filter(volume, sigma, output=np.float32, mode="nearest")
+        for volume in (image, prediction)
+    )
+    around = surroundings(objects, step, surround_um)
+    clear, now = (standing_out(volume, objects, around) for volume in (before, after))
+    with np.errstate(invalid="ignore"):
+        visible = clear >= VISIBLE
+    if not visible.any():
+        return Kept(0, 0, 0, np.zeros(0), np.zeros(0))
+    remains = visible & stays(clear, now)
+    zones = np.where(visible[objects], objects, np.where(visible[around], around, 0))
+    matched = alike(after, before, zones != 0)
+    moved = shifts(edges(before, step), edges(matched, step), zones, step)
+    moved = moved[remains[: len(moved)]]
+    old, new = (_contrast(volume, objects, around)[visible] for volume in (before, after))
+    return Kept(
+        visible=int(visible.sum()),
+        lost=int(visible.sum() - remains.sum()),
+        invented=_invented(before, after, objects, visible, step),
+        shift_um=np.linalg.norm(moved, axis=1),
+        contrast=new / old,
+    )
+
+
+KEPT = Evidence(kept, ("prediction", "image", "labels", "spacing"))
+NO_OBJECT = "when no labelled object stands out of its surroundings in the input"
+HALLUCINATION = "10.1007/978-3-030-00928-1_60"
+faithful = partial(metric, evidence=KEPT, undefined=NO_OBJECT)
+
+
+@faithful(
+    "edge_shift_um",
+    "Shift of the edges of objects, median, µm",
+    best=0.0,
+    neutral=0.0,
+    reference="10.1016/S0262-8856(03)00137-9",
+    undefined="when no labelled object stands out of its surroundings in both images",
+)
+def edge_shift_um(found: Kept) -> float:
+    """Return the median over objects of how far their edges have moved, in µm.
+
+    By the correlation of gradients around each object that stands out in both images. Blur, noise
+    and maps of the grey values move them by a tenth of a voxel or so.
+    """
+    return float(np.median(found.shift_um)) if found.shift_um.size else nan
+
+
+@faithful(
+    "objects_lost",
+    "Objects that no longer stand out / objects that did",
+    best=0.0,
+    worst=1.0,
+    neutral=0.0,
+    reference=HALLUCINATION,
+)
+def objects_lost(found: Kept) -> float:
+    """Return the share of the objects visible in the input that are gone, or dark, since."""
+    return found.lost / found.visible if found.visible else nan
+
+
+@faithful(
+    "objects_invented",
+    "Bodies outside of the labels that the input has not / objects",
+    best=0.0,
+    neutral=0.0,
+    reference=HALLUCINATION,
+)
+def objects_invented(found: Kept) -> float:
+    """Return the number of new bright bodies of the prediction per visible object of the input.
+
+    A body is as bright as half of the dimmest quarter of the objects, has a quarter of their
+    volume, and is not in the labels nor half as bright in the input.
+    """
+    return found.invented / found.visible if found.visible else nan
+
+
+@faithful("contrast_kept", "Contrast of objects, prediction over input, median", neutral=1.0)
+def contrast_kept(found: Kept) -> float:
+    """Return the median over objects of their contrast in the prediction over that in the input.
+
+    Negative where contrast is inverted, towards 0 where gaps are filled, above 1 where blur is
+    taken away; offset and gain of the grey values change nothing.
+    """
+    return float(np.median(found.contrast)) if found.contrast.size else nan
+
+
+def _numbered(labels: NDArray[Any]) -> NDArray[np.int32]:
+    """Return labels as numbers 1..n without gaps, 0 = background."""
+    numbers, place = np.unique(labels, return_inverse=True)
+    rank = np.zeros(numbers.size, np.int32)
+    rank[numbers != 0] = np.arange(1, np.count_nonzero(numbers) + 1)
+    compact: NDArray[np.int32] = rank[place.reshape(labels.shape)]
+    return compact
+
+
+def _contrast(volume: Floats, objects: NDArray[np.int32], around: NDArray[np.int32]) -> Doubles:
+    """Return the contrast of each object with its surroundings, -1 to 1, by number."""
+    dark = background_and_noise(volume)[0]
+    inside, outside = (
+        _means(volume, each, int(objects.max()) + 1) - dark for each in (objects, around)
+    )
+    scale = np.abs(inside) + np.abs(outside)
+    contrast: Doubles = (inside - outside) / np.where(scale > 0, scale, 1)
+    return contrast
+
+
+def _invented(
+    before: Floats,
+    after: Floats,
+    objects: NDArray[np.int32],
+    visible: NDArray[np.bool_],
+    step: tuple[float, ...],
+) -> int:
+    """Return the number of bodies in a smoothed prediction that are not in the smoothed input."""
+    size = np.bincount(objects.ravel())
+    typical = float(np.median(size[visible]))
+    voxel = float(np.prod(step))
+    radius = (3 * typical * voxel / (4 * pi)) ** (1 / 3)
+    if len(step) == 2:
+        radius = (typical * voxel / pi) ** 0.5
+    bright = []
+    for volume in (before, after):
+        signal = remove_background(volume, step, WIDE * radius)
+        signal -= np.float32(background_and_noise(signal)[0])
+        light = float(np.quantile(_means(signal, objects, size.size)[visible], DIM))
+        if light <= 0:
+            return 0  # the objects are no brighter than background: no measure of a body
+        bright.append(signal / np.float32(light / 2))
+    new = (bright[1] > 1) & (bright[0] < APART) & (objects == 0)
+    new &= surroundings(objects, step, MARGIN_UM) == 0
+    wide = np.ones([3 if length >= 3 else 1 for length in new.shape], bool)
+    pieces, _ = ndimage.label(ndimage.binary_opening(new, wide))
+    volumes = np.bincount(pieces.ravel())[1:]
+    return int(np.count_nonzero(volumes >= LEAST_VOLUME * typical))
+
+
+def _means(volume: Floats, groups: NDArray[np.int32], count: int) -> Doubles:
+    """Return the mean grey value of each group, 0 of an empty one."""
+    total = np.bincount(groups.ravel(), volume.ravel(), count)
+    means: Doubles = total / np.maximum(np.bincount(groups.ravel(), minlength=count), 1)
+    return means

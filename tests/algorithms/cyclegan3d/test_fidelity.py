@@ -1,0 +1,153 @@
+from functools import cache
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from cytosuite.algorithms.cyclegan3d.fidelity import Fidelity, FidelityLimits, compare, complaint
+
+SPACING = (1.75, 0.8, 0.8)
+SHAPE = (26, 76, 76)
+RING = [2 * np.pi * k / 7 for k in range(7)]
+PLACES = [  # of 15 nuclei, µm: two rings around a cavity, and one in it
+    *((10, 30 + 20 * np.sin(a), 30 + 20 * np.cos(a)) for a in RING),
+    *((36, 30 + 20 * np.sin(a), 30 + 20 * np.cos(a)) for a in RING),
+    (23, 30, 30),
+]
+
+
+@cache
+def ball(place, radius=5.5):
+    """Return the voxels of a ball, in µm."""
+    at = np.stack(np.indices(SHAPE), -1) * SPACING
+    return np.linalg.norm(at - place, axis=-1) < radius
+
+
+def light(places=PLACES):
+    """Return the light of nuclei, two in five of them dim."""
+    scene = np.zeros(SHAPE)
+    for number, place in enumerate(places):
+        scene[ball(tuple(place))] = (80, 200, 120, 90, 160)[number % 5]
+    return scene
+
+
+def see(scene, noise=4.0, seed=0):
+    """Return the image of some light: blurred, on a background, with noise."""
+    rng = np.random.default_rng(seed)
+    blurred = ndimage.gaussian_filter(scene, (0.7, 1.2, 1.2))
+    return np.rint(100 + blurred + rng.normal(0, noise, SHAPE)).astype(np.uint16)
+
+
+GIVEN = see(light())
+
+
+def judged(made, given=GIVEN):
+    """Return the complaint about a translation by the default limits."""
+    return complaint(compare(given, made, SPACING), FidelityLimits())
+
+
+def _haze():
+    wide = ndimage.gaussian_filter(light(), (8, 16, 16))
+    slope = np.linspace(0, 60, SHAPE[2])
+    return GIVEN + 60 * wide / wide.max() + slope
+
+
+BENIGN = {
+    "identity": lambda: GIVEN,
+    "noise": lambda: GIVEN + np.random.default_rng(5).normal(0, 12, SHAPE),
+    "other noise": lambda: see(light(), 10.0, 7),
+    "blur": lambda: ndimage.gaussian_filter(GIVEN.astype(float), 1),
+    "root": lambda: np.sqrt(GIVEN - 80.0),
+    "square": lambda: (GIVEN - 80.0) ** 2,
+    "asinh": lambda: np.arcsinh((GIVEN - 100.0) / 12),
+    "linear": lambda: 3.0 * GIVEN + 500,
+    "background": lambda: GIVEN + 1000.0,
+    "haze": _haze,
+}
+
+
+@pytest.mark.parametrize("name", BENIGN)
+def test_another_look_is_no_change_of_structure(name):
+    assert judged(BENIGN[name]()) is None
+
+
+def test_identity_is_perfect():
+    found = compare(GIVEN, GIVEN, SPACING)
+    assert found == pytest.approx((1.0, 0.0, 0.0, 0.0), abs=1e-6)
+
+
+HARMFUL = {
+    "edges moved": lambda: np.roll(GIVEN, 2, 2),
+    "gone": lambda: see(light([p for n, p in enumerate(PLACES) if n != 3]), seed=3),
+    "new": lambda: see(light() + 110 * ball((23, 13, 47), 5.0) * (light() == 0), seed=3),
+    "100 % of the bright bodies are gone": lambda: GIVEN.max() - GIVEN,
+}
+
+
+@pytest.mark.parametrize("words", HARMFUL)
+def test_a_change_of_structure_is_named(words):
+    line = judged(HARMFUL[words]())
+    assert line is not None
+    assert words in line
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        np.roll(GIVEN, 2, 1),
+        np.roll(GIVEN, 2, 0),
+        np.full(SHAPE, 7),
+        see(np.where(ball((23, 30, 30), 21), 150.0, light())),  # the cavity is filled
+        see(0 * light()),
+    ],
+    ids=["moved along y", "moved along z", "constant", "filled", "empty"],
+)
+def test_other_changes_of_structure_are_found(made):
+    assert judged(made) is not None
+
+
+def test_the_shift_is_in_micrometres():
+    assert compare(GIVEN, np.roll(GIVEN, 2, 2), SPACING).shift_um == pytest.approx(1.6, abs=0.1)
+
+
+def test_shares_count_bodies():
+    whole = compare(see(light()), see(light(PLACES[:12]), seed=2), SPACING)
+    assert whole.lost == pytest.approx(3 / 15, abs=0.02)
+    assert whole.invented == 0
+    back = compare(see(light(PLACES[:12])), see(light(), seed=2), SPACING)
+    assert back.invented == pytest.approx(3 / 15, abs=0.02)
+    assert back.lost == 0
+
+
+@pytest.mark.parametrize("empty", [np.zeros(SHAPE), see(0 * light()), see(0 * light(), seed=8)])
+def test_empty_images_keep_their_nothing(empty):
+    assert judged(see(0 * light(), seed=4), given=empty) is None
+    assert compare(empty, np.zeros(SHAPE), SPACING) == (1.0, 0.0, 0.0, 0.0)
+
+
+def test_bodies_in_an_empty_image_are_all_new():
+    assert compare(see(0 * light()), GIVEN, SPACING).invented == 1
+
+
+@pytest.mark.parametrize("shape", [(1, 40, 40), (40, 40), (3, 2, 1), (2, 5, 5)])
+def test_any_size_is_compared(shape):
+    image = np.random.default_rng(0).normal(100, 5, shape)
+    assert np.isfinite(compare(image, image, SPACING[-len(shape) :])).all()
+
+
+def test_a_plane_is_guarded_too():
+    plane, spacing = GIVEN[6], SPACING[1:]
+    assert complaint(compare(plane, 2.0 * plane, spacing), FidelityLimits()) is None
+    assert "moved" in str(
+        complaint(compare(plane, np.roll(plane, 2, 1), spacing), FidelityLimits())
+    )
+
+
+def test_every_limit_has_its_words():
+    strict = FidelityLimits(correlation=0.9, shift_um=0.5, lost=0.1, invented=0.2)
+    assert complaint(Fidelity(0.9, 0.5, 0.1, 0.2), strict) is None
+    assert complaint(Fidelity(0.8, 0.625, 0.12, 0.25), strict) == (
+        "12 % of the bright bodies are gone (limit 10 %), 25 % of its bodies are new (limit 20 %), "
+        "edges moved by 0.6 µm (limit 0.5 µm), correlation 0.80 (least 0.90)"
+    )

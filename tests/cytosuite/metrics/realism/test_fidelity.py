@@ -1,0 +1,200 @@
+import re
+from math import isnan
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from cytosuite.errors import InputError
+from cytosuite.metrics import metrics_of
+from cytosuite.metrics.evidence import Facts
+from cytosuite.metrics.realism.fidelity import (
+    KEPT,
+    Kept,
+    contrast_kept,
+    edge_shift_um,
+    kept,
+    objects_invented,
+    objects_lost,
+)
+
+SPACING = (1.75, 0.8, 0.8)
+SHAPE = (20, 56, 56)
+METRICS = (edge_shift_um, objects_lost, objects_invented, contrast_kept)
+PLACES = [(17, 10, 10), (17, 12, 30), (14, 34, 12), (20, 32, 33)]  # of nuclei, µm
+
+
+def ball(place, radius=5.5):
+    """Return the voxels of a ball, in µm."""
+    at = np.stack(np.indices(SHAPE), -1) * SPACING
+    return np.linalg.norm(at - place, axis=-1) < radius
+
+
+def scene(places=PLACES, noise=5.0, seed=0):
+    """Return labels of balls, numbered 10, 20, ..., and their image of different brightness."""
+    labels, light = np.zeros(SHAPE, np.uint16), np.zeros(SHAPE)
+    for number, place in enumerate(places, 1):
+        inside = ball(place)
+        labels[inside], light[inside] = 10 * number, 60 + 40 * number
+    return labels, see(light, noise, seed)
+
+
+def see(light, noise=5.0, seed=0):
+    """Return the image of some light: blurred, on a background, with noise."""
+    rng = np.random.default_rng(seed)
+    blurred = ndimage.gaussian_filter(light, (0.6, 1, 1))
+    return (100 + blurred + rng.normal(0, noise, SHAPE)).astype(np.float32)
+
+
+LABELS, IMAGE = scene()
+
+
+def values(prediction, image=IMAGE, labels=LABELS):
+    """Return the four metrics of a prediction."""
+    found = kept(prediction, image, labels, SPACING)
+    return dict(zip((m.name for m in METRICS), (m.of(found) for m in METRICS), strict=True))
+
+
+@pytest.mark.parametrize("noise", [0.0, 5.0])
+def test_the_unchanged_input_has_exactly_the_neutral_values(noise):
+    labels, image = scene(noise=noise)
+    known = {"prediction": image, "image": image, "labels": labels, "spacing": SPACING}
+    found = KEPT.of(Facts({name: lambda v=v: v for name, v in known.items()}))
+    assert found.visible == 4
+    assert [m.of(found) for m in METRICS] == [m.neutral for m in METRICS] == [0, 0, 0, 1]
+
+
+def test_declared_ends():
+    known = {m.name: m for m in metrics_of("realism")}
+    for name in ("edge_shift_um", "objects_lost", "objects_invented"):
+        assert known[name].higher_is_better is False
+    assert objects_lost.worst == 1
+    assert contrast_kept.higher_is_better is None
+
+
+HAZE = 60 * ndimage.gaussian_filter(ball((17, 22, 22), 14) * 1.0, (8, 16, 16))
+BENIGN = {
+    "noise": IMAGE + np.random.default_rng(9).normal(0, 20, SHAPE),
+    "blur": ndimage.gaussian_filter(IMAGE, 1),
+    "gamma": ((IMAGE - IMAGE.min()) / np.ptp(IMAGE)) ** 2,
+    "root": np.sqrt(IMAGE - IMAGE.min()),
+    "linear": 3 * IMAGE + 500,
+    "haze": IMAGE + HAZE,
+}
+
+
+@pytest.mark.parametrize("name", BENIGN)
+def test_another_look_neither_moves_nor_loses_nor_invents(name):
+    found = values(BENIGN[name].astype(np.float32))
+    assert found["edge_shift_um"] < 0.25
+    assert found["objects_lost"] == found["objects_invented"] == 0
+    assert found["contrast_kept"] > 0.5
+
+
+def test_offset_and_gain_keep_the_contrast():
+    assert values(3 * IMAGE + 500)["contrast_kept"] == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize("voxels", [(0, 0, 1), (0, 2, -1), (1, 0, 0)])
+def test_a_known_shift_is_found_in_micrometres(voxels):
+    found = values(np.roll(IMAGE, voxels, (0, 1, 2)))
+    expected = np.linalg.norm(np.multiply(voxels, SPACING))
+    assert found["edge_shift_um"] == pytest.approx(expected, abs=0.12)
+    assert found["objects_invented"] == 0
+
+
+def test_one_of_four_objects_gone_is_a_quarter_and_does_not_count_as_moved():
+    light = sum((60 + 40 * n) * ball(place) for n, place in enumerate(PLACES, 1) if n != 2)
+    found = values(see(light, seed=1))
+    assert found["objects_lost"] == 1 / 4
+    assert found["edge_shift_um"] < 0.2
+    assert found["objects_invented"] == 0
+
+
+def test_new_bodies_are_counted_per_object_and_small_ones_are_not():
+    light = sum((60 + 40 * n) * ball(place) for n, place in enumerate(PLACES, 1))
+    with_one = see(light + 120 * ball((17, 22, 21), 4.5), seed=1)
+    with_speck = see(light + 120 * ball((17, 22, 21), 1.5), seed=1)
+    assert values(with_one)["objects_invented"] == 1 / 4
+    assert values(with_speck)["objects_invented"] == 0
+    # Not new if the input has it, with a label or without.
+    assert values(with_one, image=with_one)["objects_invented"] == 0
+
+
+def test_inverted_contrast_loses_all_and_is_negative():
+    found = values(IMAGE.max() - IMAGE)
+    assert found["objects_lost"] == 1
+    assert found["contrast_kept"] < 0
+    assert isnan(found["edge_shift_um"])
+    assert found["objects_invented"] == 0
+
+
+def test_a_constant_loses_all():
+    found = values(np.full(SHAPE, 7.0))
+    assert (found["objects_lost"], found["contrast_kept"]) == (1, 0)
+
+
+def test_filled_gaps_take_the_contrast():
+    light = np.where(ball((17, 22, 22), 19), 200.0, 0)
+    found = values(see(light, seed=1))
+    assert found["contrast_kept"] < 0.5
+    assert found["objects_lost"] > 0.2
+
+
+def test_objects_that_the_input_does_not_show_do_not_count():
+    labels = LABELS.copy()
+    labels[ball((17, 22, 21), 4)] = 99
+    found = kept(IMAGE, IMAGE, labels, SPACING)
+    assert found.visible == 4
+    assert values(IMAGE, labels=labels)["objects_lost"] == 0
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int64])
+def test_numbers_of_labels_do_not_matter(kind):
+    prediction = np.roll(IMAGE, 1, 2)
+    sparse = np.where(LABELS, 2**40 + LABELS.astype(np.int64), 0)
+    labels = LABELS.astype(kind) if kind is np.uint8 else sparse
+    assert values(prediction, labels=labels) == values(prediction)
+
+
+def test_planes_are_judged_too():
+    plane = (slice(10, 11),)
+    for cut in (10, plane):
+        found = kept(
+            np.roll(IMAGE, 1, -1)[cut], IMAGE[cut], LABELS[cut], SPACING[-IMAGE[cut].ndim :]
+        )
+        assert found.visible == 4
+        assert edge_shift_um.of(found) == pytest.approx(0.8, abs=0.15)
+        assert objects_invented.of(found) == objects_lost.of(found) == 0
+
+
+def test_undefined_without_visible_objects():
+    for labels, image in (
+        (np.zeros_like(LABELS), IMAGE),
+        (LABELS, np.zeros_like(IMAGE)),
+        (np.ones_like(LABELS), IMAGE),
+    ):
+        assert all(isnan(value) for value in values(IMAGE, image=image, labels=labels).values())
+
+
+def test_shares_by_hand():
+    found = Kept(4, 1, 2, np.array([0.0, 3.0, 1.0]), np.array([1.0, 0.5, 2.0, 0.25]))
+    assert [m.of(found) for m in METRICS] == [1.0, 0.25, 0.5, 0.75]
+
+
+def _floats(arguments):
+    """labels must be integers of the shape of the image, (20, 56, 56), found float64"""
+    arguments["labels"] = arguments["labels"] * 1.0
+
+
+def _no_length(arguments):
+    """found (1.75, 0.8, 0.8), 3.0 and 0.0 for 3 axes"""
+    arguments["smoothing_um"] = 0.0
+
+
+@pytest.mark.parametrize("mistake", [_floats, _no_length])
+def test_explains(mistake):
+    arguments = {"prediction": IMAGE, "image": IMAGE, "labels": LABELS, "spacing": SPACING}
+    mistake(arguments)
+    with pytest.raises(InputError, match=re.escape(mistake.__doc__)):
+        kept(**arguments)

@@ -1,0 +1,128 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from scipy import ndimage
+from skimage.registration import phase_cross_correlation
+
+from cytosuite.segmentation.kept import (
+    alike,
+    edges,
+    shifts,
+    standing_out,
+    stays,
+    surroundings,
+)
+
+SPACING = (2.0, 0.5, 0.5)
+quick = settings(max_examples=40, deadline=None)
+
+
+def blobs(seed=0, shape=(12, 40, 40)):
+    """Return smooth structure without a direction."""
+    noise = np.random.default_rng(seed).normal(size=shape)
+    return ndimage.gaussian_filter(noise, [min(2, n // 6) for n in shape]).astype(np.float32)
+
+
+def test_surroundings_belong_to_the_nearest_object_within_reach():
+    labels = np.zeros((5, 9, 9), np.uint16)
+    labels[2, 4, 2], labels[2, 4, 7] = 3, 5
+    around = surroundings(labels, SPACING, 1.0)
+    assert set(np.unique(around)) == {0, 3, 5}
+    assert around.dtype == labels.dtype
+    assert np.count_nonzero(around == 3) == 12  # those of a disc of two pixels; no other plane
+    assert not around[labels > 0].any()
+    wide = surroundings(labels, SPACING, 2.0)
+    assert wide[1, 4, 2] == wide[2, 4, 4] == 3
+    assert wide[2, 4, 5] == 5
+
+
+def test_no_object_has_no_surroundings():
+    for labels in (np.zeros((3, 4), int), np.zeros((0, 4), int)):
+        assert not surroundings(labels, (1, 1), 5.0).any()
+
+
+@given(arrays.arrays(np.uint8, (3, 5, 6), elements=st.integers(0, 6)), st.floats(0.5, 3))
+@quick
+def test_probability_is_that_of_all_pairs_of_each_object(volume, reach):
+    labels = np.zeros(volume.shape, np.int32)
+    labels[1, 1:3, 1:3], labels[2, 4, 5], labels[0, 0, 4] = 1, 4, 2
+    around = surroundings(labels, SPACING, reach)
+    found = standing_out(volume, labels, around)
+    assert found.shape == (5,)
+    assert np.isnan(found[[0, 3]]).all()
+    for number in (1, 2, 4):
+        difference = volume[labels == number][:, None] - volume[around == number].astype(float)
+        expected = ((difference > 0) + 0.5 * (difference == 0)).mean()
+        assert found[number] == pytest.approx(expected, abs=1e-12)
+    np.testing.assert_allclose(standing_out(-volume.astype(int), labels, around), 1 - found)
+
+
+def test_an_object_without_surroundings_has_no_probability():
+    labels = np.ones((3, 3), int)
+    assert np.isnan(standing_out(labels, labels, surroundings(labels, (1, 1), 2.0))).all()
+
+
+def test_half_of_the_probability_beyond_chance_is_enough():
+    before = np.array([0.9, 0.9, 0.9, 0.9])
+    assert stays(before, np.array([0.9, 0.71, 0.69, 0.1])).tolist() == [True, True, False, False]
+
+
+def test_an_increasing_map_is_undone():
+    volume = blobs()
+    where = volume > -1
+    mapped = np.exp(volume / volume.std()).astype(np.float32)
+    assert np.abs(alike(mapped, volume, where) - volume).max() < 0.05 * np.ptp(volume)
+    np.testing.assert_array_equal(alike(volume, volume, where), volume)
+    flat = alike(np.zeros_like(volume), volume, where)
+    assert flat.min() == flat.max()
+
+
+def test_edges_are_gradients_per_micrometre():
+    z, y, x = np.indices((6, 7, 8), dtype=np.float32)
+    ramp = 3 * z * SPACING[0] + 4 * x * SPACING[2] + 0 * y
+    np.testing.assert_allclose(edges(ramp, SPACING), 5, rtol=1e-5)
+    assert not edges(np.full((1, 5, 5), 2, np.float32), (1, 1, 1)).any()
+
+
+@pytest.mark.parametrize("voxels", [(0, 0, 3), (1, -2, 0), (-1, 2, 2), (0, 0, 0)])
+def test_a_shift_of_whole_voxels_is_found_in_every_zone(voxels):
+    volume = blobs(shape=(16, 60, 60))
+    zones = np.zeros(volume.shape, np.int32)
+    zones[4:12, 10:30, 10:30], zones[4:12, 32:50, 32:50] = 1, 3
+    moved = np.roll(volume, voxels, (0, 1, 2))
+    found = shifts(volume, moved, zones, SPACING)
+    assert found.shape == (4, 3)
+    assert np.isnan(found[[0, 2]]).all()
+    expected = np.multiply(voxels, SPACING)
+    assert np.abs(found[[1, 3]] - expected).max() < 0.1
+    np.testing.assert_allclose(shifts(moved, volume, zones, SPACING), -found, atol=1e-9)
+
+
+def test_no_change_is_exactly_no_shift():
+    volume, zones = blobs(), np.zeros((12, 40, 40), np.int32)
+    zones[3:9, 5:30, 5:30] = 1
+    assert shifts(volume, volume, zones, SPACING)[1].tolist() == [0, 0, 0]
+    assert shifts(volume, 2 * volume + 1, zones, SPACING)[1] == pytest.approx([0, 0, 0], abs=1e-3)
+
+
+def test_parts_of_voxels_agree_with_phase_correlation():
+    volume = blobs(shape=(64, 64))
+    moved = ndimage.shift(volume, (0.6, -1.3), order=3, mode="wrap")
+    zones = np.zeros(volume.shape, np.int32)
+    zones[10:54, 10:54] = 1
+    peer, _, _ = phase_cross_correlation(moved, volume, upsample_factor=20, normalization=None)
+    found = shifts(volume, moved, zones, (1, 1))[1]
+    assert found == pytest.approx(peer, abs=0.25)  # the peer sees the borders, too
+    assert found == pytest.approx([0.6, -1.3], abs=0.1)
+
+
+def test_constant_volumes_and_single_planes_do_not_move():
+    flat = np.zeros((1, 20, 20), np.float32)
+    zones = np.zeros(flat.shape, np.int32)
+    zones[:, 5:15, 5:15] = 1
+    assert shifts(flat, flat, zones, SPACING)[1].tolist() == [0, 0, 0]
+    plane = blobs(shape=(1, 20, 20))
+    assert shifts(plane, np.roll(plane, 2, 2), zones, SPACING)[1, 0] == 0
+    assert shifts(flat, flat, np.zeros_like(zones), SPACING).shape == (1, 3)
