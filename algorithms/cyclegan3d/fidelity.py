@@ -52,7 +52,7 @@ class Fidelity(NamedTuple):
 
 
 class FidelityLimits(Described):
-    """FidelityLimits of a translation that keeps the structure."""
+    """Limits of a translation that keeps the structure."""
 
     correlation: float = Field(0.6, ge=-1, le=1, description="Least correlation.")
     shift_um: float = Field(0.5, ge=0, description="Greatest median shift of edges in µm.")
@@ -80,7 +80,7 @@ def compare(given: NDArray[Any], made: NDArray[Any], spacing: Sequence[float]) -
     Bodies are what lies above a local threshold, split at its maxima. One of an image is
     gone, or new, if it stands out of its surroundings there, and less than half as much in the
     other image (see `cytosuite.segmentation.kept`); the images' grey values are never compared.
-    Memory is linear in the voxels, about 60 bytes for each.
+    Memory is linear in the voxels, about 80 bytes for each.
     """
     before, after = (_smooth(image, spacing) for image in (given, made))
     invented = _faded(after, before, *_bodies(after, spacing))

@@ -91,11 +91,11 @@ def picture(state: State, cases: Cases[DomainVolume], settings: Settings) -> NDA
         [translated(volume, state, settings) for volume in given],
         [read(item.path) for item in cases["real"][:SHOWN]],
     ]
-    strips = [_joined([_views(volume) for volume in row], 1) for row in rows]
-    return _joined(strips, 0)
+    strips = [joined([views(volume) for volume in row], 1) for row in rows]
+    return joined(strips, 0)
 
 
-def _views(volume: Volume) -> NDArray[np.uint8]:
+def views(volume: Volume) -> NDArray[np.uint8]:
     """Return the middle planes across z and across y side by side, as light in 8 bits."""
     array = volume.array if volume.array.ndim == 3 else volume.array[0]
     low, high = np.percentile(array, (_DARK, _LIGHT))
@@ -104,10 +104,10 @@ def _views(volume: Volume) -> NDArray[np.uint8]:
     for plane in (array[z // 2], array[:, y // 2]):
         light = (plane.astype(np.float32) - low) / max(float(high - low), 1e-6)
         planes.append((np.clip(light, 0, 1) * 255).astype(np.uint8))
-    return _joined(planes, 1)
+    return joined(planes, 1)
 
 
-def _joined(planes: Sequence[NDArray[np.uint8]], axis: int) -> NDArray[np.uint8]:
+def joined(planes: Sequence[NDArray[np.uint8]], axis: int) -> NDArray[np.uint8]:
     """Return planes of any size one after the other, with white margins."""
     other = 1 - axis
     longest = max(plane.shape[other] for plane in planes)

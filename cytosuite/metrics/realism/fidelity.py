@@ -205,6 +205,12 @@ def contrast_kept(found: Kept) -> float:
 
 def _numbered(labels: NDArray[Any]) -> NDArray[np.int32]:
     """Return labels as numbers 1..n without gaps, 0 = background."""
+    if labels.size and labels.min() >= 0 and labels.max() < labels.size:
+        labels = labels.astype(np.intp, copy=False)
+        present = np.bincount(labels.ravel()) > 0  # faster than sorting
+        present[0] = False
+        number: NDArray[np.int32] = (np.cumsum(present) * present).astype(np.int32)[labels]
+        return number
     numbers, place = np.unique(labels, return_inverse=True)
     rank = np.zeros(numbers.size, np.int32)
     rank[numbers != 0] = np.arange(1, np.count_nonzero(numbers) + 1)
@@ -231,8 +237,8 @@ def _invented(
     step: tuple[float, ...],
 ) -> int:
     """Return the number of bodies in a smoothed prediction that are not in the smoothed input."""
-    size = np.bincount(objects.ravel())
-    typical = float(np.median(size[visible]))
+    count = np.bincount(objects.ravel())
+    typical = float(np.median(count[visible]))
     voxel = float(np.prod(step))
     radius = (3 * typical * voxel / (4 * pi)) ** (1 / 3)
     if len(step) == 2:
@@ -241,12 +247,13 @@ def _invented(
     for volume in (before, after):
         signal = remove_background(volume, step, WIDE * radius)
         signal -= np.float32(background_and_noise(signal)[0])
-        light = float(np.quantile(_means(signal, objects, size.size)[visible], DIM))
+        light = float(np.quantile(_means(signal, objects, count.size)[visible], DIM))
         if light <= 0:
             return 0  # the objects are no brighter than background: no measure of a body
         bright.append(signal / np.float32(light / 2))
     new = (bright[1] > 1) & (bright[0] < APART) & (objects == 0)
-    new &= surroundings(objects, step, MARGIN_UM) == 0
+    margin = [2 * max(1, round(MARGIN_UM / size)) + 1 for size in step]
+    new &= ndimage.maximum_filter(objects, margin) == 0
     wide = np.ones([3 if length >= 3 else 1 for length in new.shape], bool)
     pieces, _ = ndimage.label(ndimage.binary_opening(new, wide))
     volumes = np.bincount(pieces.ravel())[1:]

@@ -149,11 +149,11 @@ def test_objects_that_the_input_does_not_show_do_not_count():
     assert values(IMAGE, labels=labels)["objects_lost"] == 0
 
 
-@pytest.mark.parametrize("kind", [np.uint8, np.int64])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint64, np.int64])
 def test_numbers_of_labels_do_not_matter(kind):
     prediction = np.roll(IMAGE, 1, 2)
     sparse = np.where(LABELS, 2**40 + LABELS.astype(np.int64), 0)
-    labels = LABELS.astype(kind) if kind is np.uint8 else sparse
+    labels = LABELS.astype(kind) if kind is not np.int64 else sparse
     assert values(prediction, labels=labels) == values(prediction)
 
 
