@@ -56,8 +56,8 @@ class FidelityLimits(Described):
 
     correlation: float = Field(0.6, ge=-1, le=1, description="Least correlation.")
     shift_um: float = Field(0.5, ge=0, description="Greatest median shift of edges in µm.")
-    lost: float = Field(0.05, ge=0, le=1, description="Greatest share of bright bodies gone.")
-    invented: float = Field(0.05, ge=0, le=1, description="Greatest share of new bright bodies.")
+    lost: float = Field(0.04, ge=0, le=1, description="Greatest share of bright bodies gone.")
+    invented: float = Field(0.04, ge=0, le=1, description="Greatest share of new bright bodies.")
 
 
 def compare(given: NDArray[Any], made: NDArray[Any], spacing: Sequence[float]) -> Fidelity:
@@ -106,7 +106,7 @@ def complaint(fidelity: Fidelity, limits: FidelityLimits) -> str | None:
     Examples
     --------
     >>> complaint(Fidelity(0.9, 0.1, 0.125, 0.0), FidelityLimits())
-    '12 % of the bright bodies are gone (limit 5 %)'
+    '12 % of the bright bodies are gone (limit 4 %)'
     """
     now, most = fidelity, limits
     faults = []

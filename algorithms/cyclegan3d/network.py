@@ -31,6 +31,9 @@ class Architecture(Described):
     residual: bool = Field(True, description="the network gives the change of its input")
     bounded: bool = Field(False, description="whether the result is kept within -1..1")
     channels: int = Field(1, ge=1, le=16, description="of the images")
+    noise: int = Field(
+        0, ge=0, le=4, description="channels of normal noise beside the image, to make grain of"
+    )
 
     @field_validator("kernel")
     @classmethod
@@ -135,13 +138,19 @@ class Generator(nn.Module):
 
     def __init__(self, arguments: Architecture, outputs: int | None = None) -> None:
         super().__init__()
-        self.fold, self.bounded = arguments.fold, arguments.bounded
+        self.fold, self.bounded, self.channels = (
+            arguments.fold,
+            arguments.bounded,
+            arguments.channels,
+        )
         self.residual = arguments.residual and outputs is None
         self.checkpointing = False
         widths, planes = arguments.widths, arguments.fold**2
         inner, outer = list(zip(widths[1:], widths, strict=False)), arguments.kernel
         self.head = nn.Sequential(
-            *unit(arguments.channels * planes, widths[0], arguments, kernel=outer)
+            *unit(
+                (arguments.channels + arguments.noise) * planes, widths[0], arguments, kernel=outer
+            )
         )
         self.down = nn.ModuleList(
             nn.Sequential(*unit(fine, coarse, arguments, stride=2)) for coarse, fine in inner
@@ -164,8 +173,9 @@ class Generator(nn.Module):
 
         Parameters
         ----------
-        image : (N, C, Z, Y, X) tensor
-            Normalised; sides are multiples of `Architecture.multiple`.
+        image : (N, C + noise, Z, Y, X) tensor
+            Normalised images, then noise of standard deviation 1; sides are multiples of
+            `Architecture.multiple`.
 
         Returns
         -------
@@ -184,7 +194,7 @@ class Generator(nn.Module):
             kept = fine.pop()
             values = values + kept if self.residual else values
         made = _unfolded(self.tail(values).float(), self.fold)
-        made = made + image if self.residual else made
+        made = made + image[:, : self.channels] if self.residual else made
         return torch.tanh(made) if self.bounded else made
 
     def _passed(self, layer: nn.Module, values: Tensor) -> Tensor:

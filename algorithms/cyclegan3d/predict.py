@@ -62,6 +62,7 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
         parameters.scale,
         parameters.target,
         tile=parameters.tile,
+        seed=seed_of(volume),
         device=device(),
     )
     facts: dict[str, Scalar] = {"tiles": found.tiles}
@@ -85,9 +86,13 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
 def classical(volume: Volume, parameters: Parameters) -> NDArray[Any]:
     """Return an image after the classical transfer; its noise is drawn by the image's digest."""
     assert parameters.style is not None  # see Parameters
-    seed = int.from_bytes(sha256(np.ascontiguousarray(volume.array).data).digest()[:8])
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed_of(volume))
     return transfer(volume.array, volume.spacing, parameters.style, rng)
+
+
+def seed_of(volume: Volume) -> int:
+    """Return a seed from the digest of an image: the same image gets the same noise."""
+    return int.from_bytes(sha256(np.ascontiguousarray(volume.array).data).digest()[:8])
 
 
 def _result(

@@ -23,6 +23,7 @@ def translate(
     target: Target,
     *,
     tile: Sequence[int],
+    seed: int = 0,
     device: str = "cpu",
 ) -> tuple[NDArray[Any], Prediction]:
     """Return an image in the grey values of the target domain.
@@ -40,6 +41,8 @@ def translate(
     tile : sequence of int
         Voxels z y x; its volume bounds the memory, about 210 bytes per voxel for the default
         network.
+    seed : int
+        Of the noise, for a network that takes some; drawn for the whole image, whatever the tiles.
     device : str
         Device of the network.
 
@@ -68,9 +71,12 @@ def translate(
             f"{len(channels)}"
         )
     values = np.stack([to_network(channel, scale) for channel in channels])
+    noise = np.random.default_rng(seed).standard_normal(
+        (arguments.noise, *values.shape[1:]), np.float32
+    )
     whole = arguments.norm == "instance"
     found = predict_tiles(
-        values,
+        np.concatenate([values, noise]),
         forward,
         channels=arguments.channels,
         multiple=arguments.multiple,

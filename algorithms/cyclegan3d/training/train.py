@@ -54,7 +54,7 @@ def build(settings: Settings) -> Parts:
     """Return generators, judges, pools and, where labels are kept, a reader, with optimisers."""
     modules: dict[str, nn.Module] = {
         "forward": build_generator(settings.network),
-        "backward": build_generator(settings.network),
+        "backward": build_generator(settings.network.model_copy(update={"noise": 0})),
         "judge_real": PatchJudge(settings.judge, settings.network.channels),
         "judge_simulated": PatchJudge(settings.judge, settings.network.channels),
     }
@@ -67,8 +67,8 @@ def build(settings: Settings) -> Parts:
         "judges": [modules["judge_real"], modules["judge_simulated"]],
     }
     if settings.loss.keep == "labels" and settings.loss.structure > 0:
-        reads = settings.network.model_copy(update={"blocks": 1, "residual": False})
-        modules["reader"] = build_generator(reads.model_copy(update={"bounded": False}), READER)
+        changes = {"blocks": 1, "residual": False, "bounded": False, "noise": 0}
+        modules["reader"] = build_generator(settings.network.model_copy(update=changes), READER)
         groups["reader"] = [modules["reader"]]
     rates = {"generators": 1.0, "judges": settings.loss.judge_rate, "reader": 1.0}
     optimisers: dict[str, torch.optim.Optimizer] = {
@@ -97,7 +97,7 @@ def step(state: State, batch: Tensors, settings: Settings) -> Tensors:
         judge.requires_grad_(requires_grad=False)
     with state.autocast():
         made = {
-            "real": modules["forward"](batch["simulated"]),
+            "real": _forward(modules, batch["simulated"], settings),
             "simulated": modules["backward"](batch["real"]),
         }
         found = _generator_losses(modules, batch, made, settings)
@@ -120,24 +120,35 @@ def _generator_losses(
     settings: Settings,
 ) -> dict[str, Tensor]:
     """Return the weighted parts of the generators' loss, by name."""
-    loss, (forward, backward) = settings.loss, (modules["forward"], modules["backward"])
+    loss, backward = settings.loss, modules["backward"]
+    grain = not settings.network.noise  # drawn anew, it cannot come back the same
+    again = _forward(modules, made["simulated"], settings)
     found = {
         "fool_real": fooled(modules["judge_real"](made["real"])),
         "fool_simulated": fooled(modules["judge_simulated"](made["simulated"])),
         "cycle": loss.cycle
         * (
             apart(backward(made["real"]), batch["simulated"], loss.soft)
-            + apart(forward(made["simulated"]), batch["real"], loss.soft)
+            + apart(again, batch["real"], loss.soft, grain=grain)
         ),
     }
     if loss.identity:
+        same = _forward(modules, batch["real"], settings)
         found["identity"] = (loss.cycle * loss.identity) * (
-            apart(forward(batch["real"]), batch["real"], loss.soft)
+            apart(same, batch["real"], loss.soft, grain=grain)
             + apart(backward(batch["simulated"]), batch["simulated"], loss.soft)
         )
     if loss.structure:
         found["structure"] = loss.structure * _structure(modules, batch, made, settings)
     return found
+
+
+def _forward(modules: Mapping[str, nn.Module], crops: Tensor, settings: Settings) -> Tensor:
+    """Return crops in the look of the real domain, with noise of their own to make grain of."""
+    count, _, *sides = crops.shape
+    noise = torch.randn((count, settings.network.noise, *sides), device=crops.device)
+    made: Tensor = modules["forward"](torch.cat([crops, noise], 1))
+    return made
 
 
 def _structure(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite.algorithms.cyclegan3d.parameters import Parameters
-from cytosuite.algorithms.cyclegan3d.predict import classical
+from cytosuite.algorithms.cyclegan3d.predict import classical, seed_of
 from cytosuite.algorithms.cyclegan3d.training.settings import Settings
 from cytosuite.algorithms.cyclegan3d.training.volumes import DomainVolume
 from cytosuite.algorithms.cyclegan3d.translate import translate
@@ -75,6 +75,7 @@ def translated(volume: Volume, state: State, settings: Settings) -> Volume:
         parameters.scale,
         parameters.target,
         tile=parameters.tile,
+        seed=seed_of(volume),
         device=state.device,
     )
     return volume.like(array)

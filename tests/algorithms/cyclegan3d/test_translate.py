@@ -53,6 +53,7 @@ def _both(image, arguments, tile, scale="background"):
         Architecture(widths=(3, 4), blocks=1, kernel=5, fold=1, residual=False),
         Architecture(widths=(3, 3, 3), blocks=0, fold=1),
         Architecture(widths=(3,), blocks=1, fold=3, padding="replicate"),
+        Architecture(widths=(4,), blocks=1, fold=2, noise=2),
     ],
     ids=str,
 )
@@ -196,3 +197,18 @@ def test_translations_are_the_same_bits_again():
     )
     np.testing.assert_array_equal(first, again)
     assert not torch.is_grad_enabled() or all(w.grad is None for w in network.parameters())
+
+
+def test_noise_depends_on_the_seed_alone_and_a_network_without_takes_none():
+    noisy, image = SMALL.model_copy(update={"noise": 1}), _noise((8, 12, 12))
+    for arguments, differ in ((noisy, True), (SMALL, False)):
+        network = random_network(arguments)
+        first, again, other = (
+            translate(
+                image, network, arguments, "background", TARGET, tile=_tile(arguments), seed=seed
+            )[0]
+            for seed in (3, 3, 4)
+        )
+        assert first.shape == image.shape
+        np.testing.assert_array_equal(first, again)
+        assert bool((first != other).any()) is differ

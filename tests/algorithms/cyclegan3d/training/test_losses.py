@@ -163,3 +163,12 @@ def test_a_soft_difference_lets_an_identity_be_left(soft, slope):
     made = torch.tensor([0.01], requires_grad=True)
     apart(made, torch.zeros(1), soft).backward()
     assert float(made.grad) == pytest.approx(slope)
+
+
+def test_without_grain_single_pixels_hardly_count_and_wide_changes_do():
+    given = _volume()
+    noise = torch.randn(given.shape, generator=torch.Generator().manual_seed(1))
+    fine, even = (float(apart(given + noise, given, 0, grain=grain)) for grain in (True, False))
+    assert even < fine / 2
+    assert float(apart(given + 1, given, 0, grain=False)) == pytest.approx(1, abs=1e-5)
+    assert float(apart(given, given, 0.2, grain=False)) == 0

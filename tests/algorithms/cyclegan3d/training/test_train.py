@@ -91,6 +91,7 @@ ALL = "cycle identity structure"
         ({"judge": {"norm": "instance"}, "checkpointing": True}, ALL),
         ({"images": {"scale": "dtype"}}, ALL),
         ({"crops": {"batch": 2}}, ALL),
+        ({"network": {"noise": 1}, "loss": {"keep": "labels"}}, f"{ALL} reader"),
     ],
     ids=str,
 )
@@ -248,9 +249,10 @@ def _interrupting(at):
     return say
 
 
-@pytest.mark.parametrize("keep", ["correlation", "labels"])
-def test_interrupted_and_resumed_is_as_uninterrupted(keep, data, tmp_path):
-    settings = _settings(loss={"keep": keep, "judge_every": 2, "pool": 2})
+@pytest.mark.parametrize(("keep", "noise"), [("correlation", 1), ("labels", 0)])
+def test_interrupted_and_resumed_is_as_uninterrupted(keep, noise, data, tmp_path):
+    loss = {"keep": keep, "judge_every": 2, "pool": 2}
+    settings = _settings(loss=loss, network={"noise": noise})
     whole = _train(settings, data, tmp_path / "a.json")
     with pytest.raises(StoppedError, match="after step 4"):
         _train(settings, data, tmp_path / "b.json", say=_interrupting(4))
@@ -317,3 +319,11 @@ def test_a_trivial_translation_is_learned(tmp_path):
     assert wanted > 0.3
     assert np.percentile(made, 98) - np.percentile(given, 98) > 0.5 * wanted
     assert np.corrcoef(made.ravel(), given.ravel())[0, 1] > 0.9
+
+
+def test_the_way_back_takes_no_noise(data):
+    state, _ = _stepped(_settings(network={"noise": 2}), data, steps=1)
+    inputs = [
+        next(state.modules[name].head.parameters()).shape[1] for name in ("forward", "backward")
+    ]
+    assert inputs == [3 * 4, 1 * 4]
