@@ -56,27 +56,16 @@ def translate(
     Raises
     ------
     InputError
-        If the channels are not the network's, or a network with a norm over the image, which has
-        to see it in one piece, would take more than the free memory, or has one voxel to average.
+        If the channels are not those of the network, or a norm over the image, which has to be
+        seen in one piece, would take more than the free memory, or has one voxel to average.
 
     Notes
     -----
-    Tiles overlap by as far as a voxel's value reaches, and the image was scaled as a whole: there
-    are no seams, but rounding.
+    Tiles overlap by the reach of a voxel, and the image is scaled as a whole: there are no seams.
     """
-    channels = image if image.ndim == 4 else image[None]
-    if len(channels) != arguments.channels:
-        raise InputError(
-            f"expected an image of {arguments.channels} channels for this model, found "
-            f"{len(channels)}"
-        )
-    values = np.stack([to_network(channel, scale) for channel in channels])
-    noise = np.random.default_rng(seed).standard_normal(
-        (arguments.noise, *values.shape[1:]), np.float32
-    )
-    whole = arguments.norm == "instance"
+    values, whole = _input(image, arguments, scale, seed), arguments.norm == "instance"
     found = predict_tiles(
-        np.concatenate([values, noise]),
+        values,
         forward,
         channels=arguments.channels,
         multiple=arguments.multiple,
@@ -86,6 +75,21 @@ def translate(
     )
     made = np.stack([from_network(channel, scale, target) for channel in found.values])
     return made.reshape(image.shape), found
+
+
+def _input(
+    image: NDArray[Any], arguments: Architecture, scale: Scale, seed: int
+) -> NDArray[np.float32]:
+    """Return an image in units of the network, and the noise that it takes, (C, Z, Y, X)."""
+    channels = image if image.ndim == 4 else image[None]
+    if len(channels) != arguments.channels:
+        raise InputError(
+            f"expected an image of {arguments.channels} channels for this model, found "
+            f"{len(channels)}"
+        )
+    shape, rng = (arguments.noise, *channels.shape[1:]), np.random.default_rng(seed)
+    noise = rng.standard_normal(shape, np.float32)
+    return np.concatenate([np.stack([to_network(c, scale) for c in channels]), noise])
 
 
 def _one_piece(shape: Sequence[int], arguments: Architecture) -> list[int]:

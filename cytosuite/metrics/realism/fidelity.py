@@ -78,7 +78,7 @@ def kept(
     surround_um: float = SURROUND_UM,
     smoothing_um: float = SMOOTHING_UM,
 ) -> Kept:
-    """Return what became of the objects of an input in a prediction.
+    """Return the fate of the objects of an input in a prediction.
 
     Parameters
     ----------
@@ -114,13 +114,22 @@ def kept(
     """
     prediction, image = checked({"prediction": prediction, "image": image})
     labels, step = checked_labels(labels, image.shape, spacing, (surround_um, smoothing_um))
-    objects = _numbered(labels)
-    sigma = [smoothing_um / size for size in step]
+    objects, sigma = _numbered(labels), [smoothing_um / size for size in step]
     before, after = (
         ndimage.gaussian_filter(volume, sigma, output=np.float32, mode="nearest")
         for volume in (image, prediction)
     )
-    around = surroundings(objects, step, surround_um)
+    return _fate(before, after, objects, surroundings(objects, step, surround_um), step)
+
+
+def _fate(
+    before: Floats,
+    after: Floats,
+    objects: NDArray[np.int32],
+    around: NDArray[Any],
+    step: tuple[float, ...],
+) -> Kept:
+    """Return the fate of numbered objects in smoothed volumes, `around` them as `surroundings`."""
     clear, now = (standing_out(volume, objects, around) for volume in (before, after))
     with np.errstate(invalid="ignore"):
         visible = clear >= VISIBLE
