@@ -182,7 +182,7 @@ def edge_shift_um(found: Kept) -> float:
     reference=HALLUCINATION,
 )
 def objects_lost(found: Kept) -> float:
-    """Return the share of the objects visible in the input that are gone, or dark, since."""
+    """Return the share of objects visible in the input that are gone, or dark, since."""
     return found.lost / found.visible if found.visible else nan
 
 
@@ -196,7 +196,7 @@ def objects_lost(found: Kept) -> float:
 def objects_invented(found: Kept) -> float:
     """Return the number of new bright bodies of the prediction per visible object of the input.
 
-    A body is as bright as half of the dimmest quarter of the objects, has a quarter of their
+    A body is as bright as half of the dimmest quarter of objects, has a quarter of their
     volume, and is not in the labels nor half as bright in the input.
     """
     return found.invented / found.visible if found.visible else nan

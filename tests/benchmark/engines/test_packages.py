@@ -84,7 +84,9 @@ def test_a_container_carries_what_its_algorithm_imports(algorithm):
 def test_the_extra_for_networks_holds_what_a_network_imports_beyond_the_rest():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extra = {line.split(">=")[0] for line in project["optional-dependencies"]["networks"]}
-    needed = imported("cytosuite.algorithms.cellpose3d.training.train")
-    needed |= imported("cytosuite.algorithms.cellpose3d.predict")
+    modules = [f"cytosuite.algorithms.{name}.predict" for name in algorithms()]
+    trained = (ROOT / "algorithms").glob("*/training/train.py")
+    modules += [f"cytosuite.algorithms.{path.parts[-3]}.training.train" for path in trained]
+    needed = {name for module in modules for name in imported(module)}
     main = {line.split(">=")[0].lower() for line in project["dependencies"]} | {"skimage", "pil"}
     assert {name for name in needed if name.lower() not in main} == extra

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cytosuite.algorithms.cyclegan3d.network import build
@@ -320,6 +320,7 @@ def test_explains_what_is_no_text(tmp_path, make):
         translate(path)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_any_choice_of_keys_translates_or_is_refused_in_one_line(tmp_path_factory, data):
     names = data.draw(st.lists(st.sampled_from(sorted(KEYS)), unique=True))
