@@ -70,7 +70,7 @@ def atomic(path: Path) -> Iterator[Path]:
 
 
 def _remove_abandoned(folder: Path, start: str) -> None:
-    """Remove what programs that have ended since left under names with this start and their id."""
+    """Remove half-written files under names with this start and the id of an ended program."""
     with os.scandir(folder) as found:
         names = [entry.name for entry in found if entry.name.startswith(start)]
     for name in names:

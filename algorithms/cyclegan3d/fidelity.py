@@ -101,7 +101,7 @@ def compare(given: NDArray[Any], made: NDArray[Any], spacing: Sequence[float]) -
 
 
 def complaint(fidelity: Fidelity, limits: FidelityLimits) -> str | None:
-    """Return one line on what a translation has changed beyond the limits, None if nothing.
+    """Return a line on the changes of a translation beyond the limits, None without one.
 
     Examples
     --------

@@ -198,7 +198,7 @@ class Generator(nn.Module):
         return torch.tanh(made) if self.bounded else made
 
     def _passed(self, layer: nn.Module, values: Tensor) -> Tensor:
-        """Return the answer of a layer, with `checkpointing` without keeping what is within."""
+        """Return the answer of a layer, with `checkpointing` without its inner activations kept."""
         if self.checkpointing and torch.is_grad_enabled():
             return cast(Tensor, checkpoint(layer, values, use_reentrant=False))
         return cast(Tensor, layer(values))

@@ -185,7 +185,7 @@ def _knots(
 
 
 def _dark_slope(own: Levels, noise: CameraNoise, style: Style, axes: int) -> float:
-    """Return the slope of the map in the background: the ratio of what is not white noise.
+    """Return the slope of the map in the background: the ratio of its structure, less white noise.
 
     White noise that the image lacks is added later; its part of the spread must not come from
     elsewhere. Where white noise is all, a part of it stays on both sides, and gives the ratio.

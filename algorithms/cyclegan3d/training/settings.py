@@ -1,4 +1,4 @@
-"""Settings of the CycleGAN's training, read from a TOML file like `embryo.toml`."""
+"""Settings of the CycleGAN's training, read from a TOML file like `train.toml`."""
 
 from typing import Annotated, Literal, Self
 

@@ -260,5 +260,4 @@ TRAINING = Training(
     translate=translate,
     roles=("simulated", "real"),
     published="forward",
-    default="embryo.toml",
 )

@@ -17,7 +17,6 @@ from cytosuite.tasks import IMAGE, LABELS
 
 SUFFIXES = (".tif", ".tiff", ".mha")
 BRIGHT = 0.35  # in units of the network, 2.4 standard deviations above the background
-_SHARE = 0.5  # of the range, where the units are the dtype's
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +138,7 @@ def _item(
 
 
 def _mapped(array: NDArray[Any]) -> NDArray[Any]:
-    """Return an array as a file that is mapped: the system keeps in memory what is in use."""
+    """Return an array mapped from a file: the system keeps in memory the parts in use."""
     with TemporaryFile() as stream:
         mapped = np.memmap(stream, array.dtype, "w+", shape=array.shape)
     mapped[:] = array

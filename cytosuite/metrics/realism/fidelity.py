@@ -24,7 +24,7 @@ from scipy import ndimage
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.images.pair import checked
 from cytosuite.metrics.metric import metric
-from cytosuite.metrics.realism.structure import SMOOTHING_UM, SURROUND_UM, checked_labels
+from cytosuite.metrics.realism.structure import SMOOTHING_UM, SURROUND_UM, checked_labels, smooth
 from cytosuite.segmentation.foreground import background_and_noise, remove_background
 from cytosuite.segmentation.kept import (
     VISIBLE,
@@ -114,11 +114,8 @@ def kept(
     """
     prediction, image = checked({"prediction": prediction, "image": image})
     labels, step = checked_labels(labels, image.shape, spacing, (surround_um, smoothing_um))
-    objects, sigma = _numbered(labels), [smoothing_um / size for size in step]
-    before, after = (
-        ndimage.gaussian_filter(volume, sigma, output=np.float32, mode="nearest")
-        for volume in (image, prediction)
-    )
+    objects = _numbered(labels)
+    before, after = (smooth(volume, smoothing_um, step) for volume in (image, prediction))
     return _fate(before, after, objects, surroundings(objects, step, surround_um), step)
 
 

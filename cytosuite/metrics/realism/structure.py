@@ -100,7 +100,7 @@ def structure(
         auc=_brighter(prediction[inside], prediction[around]),
         image_auc=_brighter(image[inside], image[around]),
         correlation=_correlation(
-            *(_smooth(volume, smoothing_um, step)[near] for volume in (prediction, image))
+            *(smooth(volume, smoothing_um, step)[near] for volume in (prediction, image))
         ),
     )
 
@@ -184,7 +184,7 @@ def _brighter(inside: NDArray[Any], around: NDArray[Any]) -> float:
     return (int(below) + int(not_above)) / (2 * inside.size * around.size)
 
 
-def _smooth(volume: NDArray[Any], sigma_um: float, step: Sequence[float]) -> NDArray[np.float32]:
+def smooth(volume: NDArray[Any], sigma_um: float, step: Sequence[float]) -> NDArray[np.float32]:
     """Return a volume after a Gaussian of some width in µm."""
     smoothed: NDArray[np.float32] = ndimage.gaussian_filter(
         volume, [sigma_um / size for size in step], output=np.float32, mode="nearest"
