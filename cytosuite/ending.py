@@ -13,6 +13,7 @@ from typing import NoReturn
 from cytosuite.errors import CytosuiteError, plain
 
 REFUSED, INTERRUPTED, CLOSED = 2, 130, 141  # exit codes; the last as where SIGPIPE ends a program
+AGAIN_S = 0.05
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # errors that name no file
 
 
@@ -80,15 +81,30 @@ def _open_streams() -> None:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Let a request to end (SIGTERM, SIGHUP) do as Ctrl-C does: everything is tidied up."""
+    """Let a request to end (SIGTERM, SIGHUP) do as Ctrl-C does: everything is tidied up.
+
+    Python drops an interruption that falls into a callback, as of a fork: it comes once more.
+    """
     before = {
         number: signal.signal(number, signal.default_int_handler)
-        for number in (signal.SIGTERM, signal.SIGHUP)
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
         if signal.getsignal(number) is signal.SIG_DFL  # nohup has it ignored
     }
+    usual = sys.unraisablehook
+
+    def dropped(found: "sys.UnraisableHookArgs") -> None:
+        """Ask for an interruption again, a moment later; leave other errors to Python."""
+        if isinstance(found.exc_value, KeyboardInterrupt):
+            signal.setitimer(signal.ITIMER_REAL, AGAIN_S)
+        else:
+            usual(found)
+
+    sys.unraisablehook = dropped
     try:
         yield
     finally:
+        sys.unraisablehook = usual
+        signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():
             signal.signal(number, handler)
 

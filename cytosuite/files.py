@@ -259,7 +259,7 @@ def _decode(text: str) -> Any:  # noqa: ANN401 - any JSON
         parse_constant=_no_number,
         parse_float=_finite,
         parse_int=_bounded,
-        object_pairs_hook=_named_once,
+        object_pairs_hook=named_once,
     )
 
 
@@ -281,8 +281,8 @@ def _bounded(text: str) -> int:
     return number
 
 
-def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object in which no name stands twice."""
+def named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the object of a parser's pairs, or raise `ValueError` for a name that stands twice."""
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]

@@ -290,13 +290,29 @@ def _short(value: object) -> str:
     return json.dumps(value, default=str)[:60]
 
 
+def image_files(folder: Path, *, deep: bool = False) -> list[Path]:
+    """Return the images in a folder, sorted; hidden names are passed over, as of macOS' shadows.
+
+    Parameters
+    ----------
+    folder : Path
+        One that is missing has no images.
+    deep : bool
+        Whether folders in it are searched too.
+    """
+    found = folder.rglob("*") if deep else folder.iterdir()
+    return sorted(
+        path
+        for path in (found if folder.is_dir() else ())
+        if path.suffix.lower() in IMAGE_SUFFIXES
+        and not path.name.startswith(".")
+        and not path.is_dir()
+    )
+
+
 def _only_image(folder: Path, socket: Socket) -> Path | None:
     """Return the one image file of a socket; None if an optional one has none."""
-    files = sorted(
-        path
-        for path in (folder.iterdir() if _is_there(folder) and folder.is_dir() else ())
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
-    )
+    files = image_files(folder) if _is_there(folder) else []
     if not files and socket.optional:
         return None
     if len(files) != 1:

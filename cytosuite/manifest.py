@@ -187,6 +187,23 @@ def read_card(path: Path) -> ModelCard:
     return _named(path, parse(path, read_json(path), ModelCard))
 
 
+def parameters_of(card: ModelCard, model: type[Model]) -> Model:
+    """Return the parameters of a card.
+
+    Parameters
+    ----------
+    card : ModelCard
+    model : type
+        The pydantic model of an algorithm's parameters.
+
+    Raises
+    ------
+    InputError
+        If one is unknown, missing or out of bounds: the first, with the place.
+    """
+    return parse(f"card {card.name}: parameters", card.parameters, model)
+
+
 def parse(
     where: Path | str, value: object, model: type[Model], folder: Path | None = None
 ) -> Model:

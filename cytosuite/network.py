@@ -182,3 +182,42 @@ def put_tensors(network: nn.Module, tensors: Mapping[str, Tensor], where: Path) 
         raise InputError(f"{where}: these weights are not of this network ({odd[0]} differs)")
     for name, value in own.items():
         value.copy_(tensors[name])
+
+
+class VoxelNorm(nn.Module):
+    """Channels of each voxel divided by their root mean square, with a learned gain and shift.
+
+    It depends on no other voxel: tiles of an image leave no seams, and an empty crop is not
+    stretched as by a norm over the crop.
+
+    References
+    ----------
+    Karras et al., ICLR (2018), doi:10.48550/arXiv.1710.10196 (norm over the channels of a pixel).
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(channels))
+        self.shift = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Return normalised (N, C, Z, Y, X) values."""
+        scale = torch.rsqrt(values.square().mean(1, keepdim=True) + 1e-4)
+        gain, shift = (
+            part.to(values.dtype)[None, :, None, None, None] for part in (self.gain, self.shift)
+        )
+        return values * scale * gain + shift
+
+
+def folded(image: Tensor, fold: int) -> Tensor:
+    """Return images with squares of pixels as channels: (N, C, Z, Y, X) to (N, C f f, Z, ...)."""
+    count, channels, z, y, x = image.shape
+    parts = image.view(count, channels, z, y // fold, fold, x // fold, fold)
+    return parts.permute(0, 1, 4, 6, 2, 3, 5).reshape(count, -1, z, y // fold, x // fold)
+
+
+def unfolded(values: Tensor, fold: int) -> Tensor:
+    """Return images from folded ones, see `folded`."""
+    count, _, z, y, x = values.shape
+    parts = values.reshape(count, -1, fold, fold, z, y, x).permute(0, 1, 4, 5, 2, 6, 3)
+    return parts.reshape(count, -1, z, y * fold, x * fold)

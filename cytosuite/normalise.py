@@ -1,9 +1,13 @@
 """Intensities in units of the background's noise: the network's input, in training and after."""
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
+from pydantic import Field
+
+from cytosuite.manifest import Described
 
 LOW, HIGH = 5.0, 30.0  # percentiles of voxels that are background in any image of nuclei
 _LOW_Z, _HIGH_Z = -1.6448536, -0.5244005  # where a normal distribution has them
@@ -17,6 +21,14 @@ class Background(NamedTuple):
 
     mean: float
     sd: float  # standard deviation, above 0
+
+
+class Target(Described):
+    """Grey values of a domain that images are brought into."""
+
+    mean: float = Field(description="of the background")
+    sd: float = Field(gt=0, description="standard deviation of the background")
+    dtype: Literal["uint8", "uint16", "float32"] = Field("uint16", description="of the images")
 
 
 def background_of(image: NDArray[Any]) -> Background:
@@ -98,3 +110,27 @@ def denormalise(values: NDArray[Any], background: Background) -> NDArray[np.floa
     image *= np.float32(_NOISE_UNITS * background.sd)
     image += np.float32(background.mean)
     return image
+
+
+def in_dtype(image: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
+    """Return an image with another dtype: integers are rounded, and kept within its range."""
+    kind = np.dtype(dtype)
+    if kind.kind == "f":
+        return image.astype(kind)
+    limits = np.iinfo(kind)
+    found: NDArray[Any] = np.clip(np.rint(image), limits.min, limits.max).astype(kind)
+    return found
+
+
+def target_of(images: Sequence[NDArray[Any]]) -> Target:
+    """Return the grey values of a domain: median background of its images, and dtype.
+
+    Parameters
+    ----------
+    images : sequence of array
+        Whole images, one or more; the dtype of the first counts.
+    """
+    mean, sd = np.median([background_of(image) for image in images], 0)
+    name = images[0].dtype.name
+    kind: Any = name if name in ("uint8", "uint16") else "float32"
+    return Target(mean=float(mean), sd=float(sd), dtype=kind)

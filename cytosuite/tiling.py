@@ -144,6 +144,39 @@ def least(shape: Sequence[int], halo: Sequence[int], multiple: Sequence[int]) ->
     )
 
 
+def smallest_tile(halo: Sequence[int], multiple: Sequence[int]) -> tuple[int, ...]:
+    """Return the smallest tile with an answer to keep, whatever the size of the image.
+
+    Parameters
+    ----------
+    halo, multiple : sequence of int
+        As for `plan`.
+
+    Examples
+    --------
+    >>> smallest_tile((20, 0), (8, 1))
+    (48, 1)
+    """
+    # Halos at both faces, up to whole multiples, and a multiple that is kept.
+    return tuple(
+        (ceil(2 * margin / step) + 1) * step for margin, step in zip(halo, multiple, strict=True)
+    )
+
+
+def check_tile(tile: Sequence[int], halo: Sequence[int], multiple: Sequence[int]) -> None:
+    """Refuse a tile that is all halo: `ValueError` with the smallest one, see `smallest_tile`."""
+    least = smallest_tile(halo, multiple)
+    if any(size < needed for size, needed in zip(tile, least, strict=True)):
+        raise ValueError(
+            f"tile must be at least {list(least)} for this network, found {list(tile)}"
+        )
+
+
+def are_multiples(shape: Sequence[int], multiple: Sequence[int]) -> bool:
+    """Return whether all sides of a shape are multiples of given numbers."""
+    return not any(side % step for side, step in zip(shape, multiple, strict=True))
+
+
 def paste(target: NDArray[np.float32], tile: Tile, part: NDArray[np.float32]) -> None:
     """Write the answer for one tile to its place in the whole.
 

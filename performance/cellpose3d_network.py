@@ -23,10 +23,10 @@ from scipy import ndimage
 
 from cytosuite.algorithms.cellpose3d.fields import Fields, predict_fields
 from cytosuite.algorithms.cellpose3d.network import load
-from cytosuite.algorithms.cellpose3d.parameters import parameters_of
+from cytosuite.algorithms.cellpose3d.parameters import Parameters
 from cytosuite.algorithms.cellpose3d.segment import segment
 from cytosuite.formats import read
-from cytosuite.manifest import read_card
+from cytosuite.manifest import parameters_of, read_card
 from cytosuite.metrics.labels.detection import f1_at
 from cytosuite.metrics.labels.overlap import overlap
 from cytosuite.normalise import background_of, normalise
@@ -58,7 +58,7 @@ def fields(
 ) -> Fields:
     """Return the fields of an image."""
     card = read_card(path)
-    parameters = parameters_of(card).model_copy(update={"tile": tile, "halo": halo})
+    parameters = parameters_of(card, Parameters).model_copy(update={"tile": tile, "halo": halo})
     network = load(parameters.network.model_dump(), path.parent / str(card.weights))
     return predict_fields(normalise(image, background_of(image)), network, parameters)
 
@@ -89,7 +89,7 @@ def computed(
 
 def overhead(path: Path) -> None:
     """Print the cost of the tiles of a card on images of several sizes."""
-    parameters = parameters_of(read_card(path))
+    parameters = parameters_of(read_card(path), Parameters)
     multiple = parameters.network.multiple
     print("\n| image | computed / input |\n|---|---|")
     for shape in IMAGES:
@@ -100,7 +100,7 @@ def overhead(path: Path) -> None:
 def seams(path: Path, image: NDArray[np.float32]) -> None:
     """Print the cost of a halo, and the rest of the border of tiles."""
     card = read_card(path)
-    parameters = parameters_of(card)
+    parameters = parameters_of(card, Parameters)
     multiple = parameters.network.multiple
     whole = fields(image, path, WHOLE, NONE)
     labels = segment(whole, image, SPACING, parameters).labels

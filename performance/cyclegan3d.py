@@ -31,12 +31,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from cytosuite.algorithms.cyclegan3d.intensity import Target
 from cytosuite.algorithms.cyclegan3d.network import Architecture, Generator, build
 from cytosuite.algorithms.cyclegan3d.training import train
 from cytosuite.algorithms.cyclegan3d.training.settings import Settings
 from cytosuite.algorithms.cyclegan3d.translate import translate
 from cytosuite.manifest import parse
+from cytosuite.normalise import Target
 from cytosuite.tiling import fit, plan
 from cytosuite.training.parts import State, precision
 

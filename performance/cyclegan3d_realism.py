@@ -20,7 +20,6 @@ import numpy as np
 from PIL import Image
 
 from cytosuite.algorithms.cyclegan3d.predict import predict
-from cytosuite.algorithms.cyclegan3d.training.validate import joined, views
 from cytosuite.benchmark.data.simulated import simulated
 from cytosuite.datasets.folder.collect import collect
 from cytosuite.datasets.folder.load import load
@@ -30,6 +29,7 @@ from cytosuite.metrics import metrics_of
 from cytosuite.metrics.evidence import Facts
 from cytosuite.metrics.realism.scene import Scene
 from cytosuite.tasks import IMAGE, LABELS
+from cytosuite.training.images import joined, views
 from cytosuite.weights import Model, open_model
 
 SEED = 77

@@ -11,12 +11,15 @@ nuclei (--recipe), the same number of volumes, the same network, settings and st
     enhanced                    calibrated, through cyclegan3d
     calibrated + enhanced       half of the volumes each
     naive, enhanced             naive, through cyclegan3d
+    naive, transfer             naive, through the classical transfer
     calibrated, new cameras     light before the camera; each patch gets a camera and stray light
+    real, other embryos         the networks of "calibrated", fine-tuned on annotated embryos: a
+                                ceiling, as each embryo is judged by a network that has not seen it
 
 "alone": the network's level decides on the foreground; "with threshold": the image's own threshold
 as well. All other parameters of the inference are those of embryo-nuclei-3d. The level at which
-nuclei end is chosen for each network on simulated volumes of its own arm that are kept out of
-training, never on real ones; for embryo-nuclei-3d alone on those of the calibrated arm.
+nuclei end is chosen on simulated volumes of the arm that are kept out of training, of calibrated
+ones for embryo-nuclei-3d alone; for fine-tuned networks on the volumes of their training.
 
 Datasets, models, levels and labels stay in --work and are found again by all that made them: after
 an interruption, or with further arms and seeds, the same command goes on where it was.
@@ -25,13 +28,23 @@ an interruption, or with further arms and seeds, the same command goes on where 
 import argparse
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from cellpose3d_ablation import Memory
+from cyclegan3d_arms import (
+    ARMS,
+    CHAIN,
+    CHAINED,
+    Stack,
+    lay_out,
+    lay_out_real,
+    parameters_of,
+    taking_turns,
+)
 from cyclegan3d_scores import (
     Found,
     groups_of,
@@ -50,14 +63,14 @@ from cytosuite.algorithms.watershed import predict as watershed
 from cytosuite.benchmark.catalog import ROOT, recipes
 from cytosuite.benchmark.commands.data import make, start_engine
 from cytosuite.benchmark.commands.options import DataOptions, RunOptions
-from cytosuite.benchmark.data.dataset import Case, Dataset
+from cytosuite.benchmark.data.dataset import Dataset
 from cytosuite.benchmark.data.recipe import recipe
 from cytosuite.benchmark.models import named_models
 from cytosuite.datasets.calibration.toml_text import to_toml
 from cytosuite.datasets.folder.collect import collect
 from cytosuite.datasets.folder.load import load
 from cytosuite.errors import InputError
-from cytosuite.files import atomic, link, read_json, read_toml, value_digest, write_json
+from cytosuite.files import atomic, read_json, read_toml, value_digest, write_json
 from cytosuite.formats import read, write
 from cytosuite.manifest import read_card
 from cytosuite.metrics.labels.overlap import overlap
@@ -65,8 +78,7 @@ from cytosuite.tasks import IMAGE, LABELS
 from cytosuite.volume import Volume
 from cytosuite.weights import Model, open_model
 
-CHAIN = "cyclegan3d"
-SHIPPED = "embryo-nuclei-3d"
+SHIPPED, TRANSFER = "embryo-nuclei-3d", "ix71-style-3d"
 SIMULATION_SEED = 100
 SMOKE_EVERY = 5  # volume that is segmented to try the experiment
 HELD = 6  # volumes of each arm that choose the level
@@ -74,24 +86,9 @@ TAUS = (0.005, 0.015, 0.03, 0.06, 0.1, 0.2, 0.3, 0.4, 0.5)
 VARIANTS = {"alone": False, "with threshold": True}
 SMALLEST = (100, 0)  # voxels of a judged object
 
-Stack = tuple[Volume, Volume]
-
-
-class Arm(NamedTuple):
-    """Volumes to train on: sets that take turns, as finished images or as light."""
-
-    sets: tuple[str, ...]
-    light: bool = False
-
-
-ARMS = {
-    "naive": Arm(("naive",)),
-    "calibrated": Arm(("calibrated",)),
-    "enhanced": Arm(("enhanced",)),
-    "calibrated + enhanced": Arm(("calibrated", "enhanced")),
-    "naive, enhanced": Arm(("naive-enhanced",)),
-    "calibrated, new cameras": Arm(("calibrated",), light=True),
-}
+CEILING = "real, other embryos"
+FOLDS = (("ix71_Emb01", "ix71_Emb02", "cv1000"), ("ix71_Emb05", "ix71_Emb10"))
+TUNING = {"--learning-rate": 1e-3}
 
 
 @dataclass(frozen=True)
@@ -104,6 +101,7 @@ class Options:
     volumes: int = 96
     held: int = HELD
     steps: int = 1200
+    tuned: int = 400  # steps on real volumes
     seeds: int = 2
     threads: int = 1
     taus: tuple[float, ...] = TAUS
@@ -115,55 +113,23 @@ def say(text: str) -> None:
     print(f"  {text}", file=sys.stderr, flush=True)
 
 
-def parameters_of(given: Mapping[str, Any], name: str, options: Options) -> dict[str, Any]:
-    """Return the recipe of a set: the same nuclei, with its own light and chain."""
-    parts = dict(given["parameters"])
-    if name.startswith("naive"):
-        parts = {key: part for key, part in parts.items() if key not in {"optics", "camera"}}
-    parts["output"] = {**parts.get("output", {}), "steps": True}
-    through = [CHAIN] if name.endswith("enhanced") else []
-    cases = options.volumes + options.held
-    return {**given, "cases": cases, "through": through, "parameters": parts}
-
-
 def dataset_of(name: str, options: Options) -> Dataset:
     """Return the volumes of a set, made where they are missing."""
     path = options.work / "recipes" / f"{name}.toml"
     given = read_toml(recipes().get(options.recipe, Path(options.recipe)))
     with atomic(path) as temporary:
-        temporary.write_text(to_toml(parameters_of(given, name, options)), encoding="utf-8")
+        temporary.write_text(
+            to_toml(parameters_of(given, name, options.volumes + options.held)), encoding="utf-8"
+        )
     data = DataOptions(
         dataset=str(path), seed=SIMULATION_SEED, workers=options.threads, runs=options.work
     )
     made, run = recipe(data.request()), RunOptions(engine="process")
     console, engine = Console(stderr=True), None
     if made.through:
-        engine = start_engine(run, made.through, console, named_models(options.enhancer, [CHAIN]))
+        chosen = TRANSFER if name.endswith("transfer") else options.enhancer
+        engine = start_engine(run, made.through, console, named_models(chosen, [CHAIN]))
     return make(made, data, run, engine, console)
-
-
-def taking_turns(datasets: Sequence[Dataset]) -> list[Case]:
-    """Return as many cases as a set has, each from the set whose turn it is."""
-    together = zip(*(dataset.cases for dataset in datasets), strict=True)
-    return [cases[number % len(cases)] for number, cases in enumerate(together)]
-
-
-def lay_out(cases: Iterable[Case], arm: Arm, folder: Path, target: str) -> None:
-    """Link the files of cases into one folder, from which cellpose3d learns."""
-    if folder.is_dir():
-        return
-    with atomic(folder) as temporary:
-        for case in cases:
-            companions = case.folder / "companions"
-            files = {"labels": case.path(LABELS.slug)}
-            if target == "level":
-                files["visible-level"] = companions / "visible-level" / f"{case.name}.tif"
-            if arm.light:
-                files["step-3-light"] = companions / "step-3-light" / f"{case.name}.tif"
-            else:
-                files["images"] = case.path(IMAGE.slug)
-            for place, path in files.items():
-                link(temporary / place / f"{case.name}.tif", path)
 
 
 def settings_of(options: Options) -> Path:
@@ -178,8 +144,10 @@ def settings_of(options: Options) -> Path:
     return path
 
 
-def trained(name: str, folder: Path, seed: int, options: Options) -> Model:
-    """Return the model of an arm and seed, trained where it is missing."""
+def trained(
+    name: str, folder: Path, seed: int, options: Options, parent: Path | None = None
+) -> Model:
+    """Return the model of an arm and seed, trained or fine-tuned where it is missing."""
     home = options.work / "weights"
     card = home / f"{name}.json"
     if not card.is_file():
@@ -189,9 +157,10 @@ def trained(name: str, folder: Path, seed: int, options: Options) -> Model:
             "--out": home,
             "--work": options.work / "training" / name,
             "--settings": settings_of(options),
-            "--steps": options.steps,
+            "--steps": options.tuned if parent else options.steps,
             "--seed": seed,
             "--threads": options.threads,
+            **({"--from": parent, **TUNING} if parent else {}),
         }
         command = [sys.executable, "-m", "cytosuite.training.command", "cellpose3d"]
         said = [str(word) for pair in words.items() for word in pair]
@@ -263,8 +232,8 @@ def stacks_of(folder: Path) -> dict[str, Stack]:
     return {name: (s.volume(IMAGE.slug), s.volume(LABELS.slug)) for name, s in samples.items()}
 
 
-def arm_of(name: str, real: Mapping[str, Stack], options: Options) -> Found:
-    """Return the labels that the networks of an arm find, by seed and variant."""
+def networks_of(name: str, options: Options) -> tuple[list[Model], list[Stack]]:
+    """Return the networks of an arm, by seed, and simulated volumes that they have not seen."""
     arm = ARMS[name]
     say(f"{name}: data")
     datasets = [dataset_of(each, options) for each in arm.sets]
@@ -277,11 +246,39 @@ def arm_of(name: str, real: Mapping[str, Stack], options: Options) -> Found:
     lay_out(cases[: options.volumes], arm, folder, options.target)
     kept = cases[options.volumes :]
     held = [(read(case.path(IMAGE.slug)), read(case.path(LABELS.slug))) for case in kept]
-    found: Found = {}
+    models = []
     for seed in range(options.seeds):
         say(f"{name}: seed {seed}")
-        model = trained(f"{folder.name}-{seed}", folder, seed, options)
-        found[name, seed] = segmented(model.card.name, model, real, held, options)
+        models.append(trained(f"{folder.name}-{seed}", folder, seed, options))
+    return models, held
+
+
+def arm_of(name: str, real: Mapping[str, Stack], options: Options) -> Found:
+    """Return the labels that the networks of an arm find, by seed and variant."""
+    models, held = networks_of(name, options)
+    return {
+        (name, seed): segmented(model.card.name, model, real, held, options)
+        for seed, model in enumerate(models)
+    }
+
+
+def ceiling(real: Mapping[str, Stack], options: Options) -> Found:
+    """Return the labels that networks find in embryos like those that they were fine-tuned on."""
+    found: Found = {}
+    for seed, parent in enumerate(networks_of("calibrated", options)[0]):
+        labels: dict[str, dict[str, NDArray[Any]]] = {variant: {} for variant in VARIANTS}
+        for number, judged in enumerate(FOLDS):
+            seen = {name: pair for name, pair in real.items() if not name.startswith(judged)}
+            rest = {name: real[name] for name in real.keys() - seen.keys()}
+            name = f"real-{number}-{value_digest([sorted(seen), options.tuned, TUNING])[:8]}"
+            folder = options.work / "folders" / name
+            lay_out_real(seen, folder)
+            card = options.work / "weights" / f"{parent.card.name}.json"
+            model = trained(f"{name}-{parent.card.name}", folder, seed, options, card)
+            held = list(seen.values())
+            for variant, part in segmented(model.card.name, model, rest, held, options).items():
+                labels[variant] |= part
+        found[CEILING, seed] = labels
     return found
 
 
@@ -304,10 +301,11 @@ def available(named: Sequence[str]) -> list[str]:
     if named:
         return list(named)
     enhancer = any((ROOT / "weights" / CHAIN).glob("*.json"))
-    left_out = [n for n, arm in ARMS.items() if "enhanced" in "".join(arm.sets) and not enhancer]
+    chained = {n for n, arm in ARMS.items() if any(s.endswith(CHAINED) for s in arm.sets)}
+    left_out = [name for name in ARMS if name in chained and not enhancer]
     if left_out:
         say(f"left out, since weights/{CHAIN} has no model: {'; '.join(left_out)}")
-    return [name for name in ARMS if name not in left_out]
+    return [*(name for name in ARMS if name not in left_out), CEILING]
 
 
 def options_from(given: argparse.Namespace) -> Options:
@@ -315,7 +313,7 @@ def options_from(given: argparse.Namespace) -> Options:
     kept = {name: getattr(given, name) for name in ("recipe", "enhancer", "threads", "target")}
     options = Options(given.work.resolve(), **kept)
     if given.smoke:
-        return replace(options, volumes=4, held=1, steps=4, seeds=1, taus=(0.015, 0.1))
+        return replace(options, volumes=4, held=1, steps=4, tuned=2, seeds=1, taus=(0.015, 0.1))
     return replace(options, volumes=given.volumes, steps=given.steps, seeds=given.seeds)
 
 
@@ -324,7 +322,7 @@ def parser() -> argparse.ArgumentParser:
     found = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     found.add_argument("real", type=Path, help="annotated embryos: images/ and labels/")
     found.add_argument("--work", type=Path, default=ROOT / "runs" / "segmenters")
-    found.add_argument("--only", action="append", default=[], choices=sorted(ARMS), help="arm")
+    found.add_argument("--only", action="append", default=[], choices=[*ARMS, CEILING], help="arm")
     found.add_argument("--seeds", type=int, default=2)
     found.add_argument("--steps", type=int, default=1200)
     found.add_argument("--volumes", type=int, default=96)
@@ -344,7 +342,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         real = dict(list(real.items())[::SMOKE_EVERY])
     found = references(real, options)
     for arm in available(given.only):
-        found |= arm_of(arm, real, options)
+        found |= ceiling(real, options) if arm == CEILING else arm_of(arm, real, options)
     truth = {name: labels.array for name, (_, labels) in real.items()}
     results = {smallest: results_of(found, truth, smallest) for smallest in SMALLEST}
     groups = groups_of(list(real))

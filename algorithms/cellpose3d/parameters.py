@@ -99,17 +99,6 @@ class Parameters(Described):
         return self
 
 
-def parameters_of(card: ModelCard) -> Parameters:
-    """Return the parameters of a card.
-
-    Raises
-    ------
-    InputError
-        If one is unknown, missing or out of bounds: the first, with the place.
-    """
-    return parse(f"card {card.name}: parameters", card.parameters, Parameters)
-
-
 class Trained(Described):
     """Size of the images and nuclei that a network was trained on: ``describes`` of its card."""
 

@@ -17,13 +17,13 @@ from cytosuite.algorithms.cellpose3d.network import load
 from cytosuite.algorithms.cellpose3d.parameters import (
     Parameters,
     Trained,
-    parameters_of,
     trained_of,
 )
 from cytosuite.algorithms.cellpose3d.rescale import to_working, working_shape
 from cytosuite.algorithms.cellpose3d.scale import Scale, choose_scale
 from cytosuite.algorithms.cellpose3d.segment import Found, segment
 from cytosuite.interface import image_of
+from cytosuite.manifest import parameters_of
 from cytosuite.network import Forward, device, load_once
 from cytosuite.normalise import Background, background_of, normalise
 from cytosuite.progress import part
@@ -83,7 +83,7 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
         If the model has no weights.
     """
     volume = image_of(inputs)
-    parameters, trained = parameters_of(model.card), trained_of(model.card)
+    parameters, trained = parameters_of(model.card, Parameters), trained_of(model.card)
     network = load_once(model, parameters.network.model_dump(mode="json"), load)
     image = volume.array if volume.array.ndim == 3 else volume.array[None]
     scale = choose_scale(image, volume, trained, parameters)

@@ -4,36 +4,38 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from cytosuite.errors import InputError
-from cytosuite.manifest import Described
-from cytosuite.normalise import Background, background_of, denormalise, normalise
+from cytosuite.normalise import (
+    Background,
+    Target,
+    background_of,
+    denormalise,
+    in_dtype,
+    normalise,
+)
 
 Image = NDArray[np.float32]
-Scale = Literal["background", "dtype"]
+Scale = Literal["style", "background", "dtype"]
 
 
-class Target(Described):
-    """Grey values of the domain that images are translated into."""
-
-    mean: float = Field(description="of the background")
-    sd: float = Field(gt=0, description="standard deviation of the background")
-    dtype: Literal["uint8", "uint16", "float32"] = Field("uint16", description="of the images")
-
-
-def to_network(image: NDArray[Any], scale: Scale, where: str = "the image") -> Image:
+def to_network(
+    image: NDArray[Any], scale: Scale, where: str = "the image", target: Target | None = None
+) -> Image:
     """Return an image in the units of a network.
 
     Parameters
     ----------
     image : array of numbers
         A whole image, any shape: a part of it would be scaled by statistics of its own.
-    scale : {"background", "dtype"}
-        ``0.5 asinh`` of the distance to the background in its standard deviations, see
-        `cytosuite.normalise`; or the range of the dtype to -1..1, as published.
+    scale : {"style", "background", "dtype"}
+        ``0.5 asinh`` of the distance to a background in its standard deviations, see
+        `cytosuite.normalise`: with ``style`` that of the target, for images that have its grey
+        values, else the image's own; or the range of the dtype to -1..1, as published.
     where : str
         Place of a mistake.
+    target : Target, optional
+        For the scale ``style``.
 
     Raises
     ------
@@ -42,6 +44,9 @@ def to_network(image: NDArray[Any], scale: Scale, where: str = "the image") -> I
     """
     if scale == "background":
         return normalise(image, background_of(image))
+    if scale == "style":
+        assert target is not None  # see Parameters
+        return normalise(image, Background(target.mean, target.sd))
     if image.dtype.kind == "f":
         if image.size and not 0 <= image.min() <= image.max() <= 1:
             raise InputError(
@@ -65,7 +70,7 @@ def from_network(values: Image, scale: Scale, target: Target) -> NDArray[Any]:
     ----------
     values : float32 array
         In the units of a network.
-    scale : {"background", "dtype"}
+    scale : {"style", "background", "dtype"}
         As for `to_network`.
     target : Target
 
@@ -75,12 +80,9 @@ def from_network(values: Image, scale: Scale, target: Target) -> NDArray[Any]:
         Integers are rounded, and kept within their range.
     """
     dtype = np.dtype(target.dtype)
-    if scale == "background":
+    if scale != "dtype":
         image = denormalise(values, Background(target.mean, target.sd))
     else:
         top = 1 if dtype.kind == "f" else np.iinfo(dtype).max
         image = (values + np.float32(1)) * np.float32(top / 2)
-    if dtype.kind == "f":
-        return image.astype(dtype)
-    limits = np.iinfo(dtype)
-    return np.clip(np.rint(image), limits.min, limits.max).astype(dtype)
+    return in_dtype(image, dtype)

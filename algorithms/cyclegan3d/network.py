@@ -1,6 +1,6 @@
 """The generator: a residual network between two strided ends, on folded planes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from cytosuite.manifest import Described, parse
-from cytosuite.network import put_tensors
+from cytosuite.network import VoxelNorm, folded, put_tensors, unfolded
 
 Norm = Literal["voxel", "instance"]
 
@@ -72,31 +72,6 @@ class Architecture(Described):
         strided = 2 * (2**levels - 1)  # on each level one voxel down, and one up
         reach = ends + strided + 2 * self.blocks * 2**levels
         return reach, reach * self.fold, reach * self.fold
-
-
-class VoxelNorm(nn.Module):
-    """Channels of each voxel divided by their root mean square, with a learned gain and shift.
-
-    It depends on no other voxel: tiles of an image leave no seams, and an empty crop is not
-    stretched as by a norm over the crop.
-
-    References
-    ----------
-    Karras et al., ICLR (2018), doi:10.48550/arXiv.1710.10196 (norm over the channels of a pixel).
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.gain = nn.Parameter(torch.ones(channels))
-        self.shift = nn.Parameter(torch.zeros(channels))
-
-    def forward(self, values: Tensor) -> Tensor:
-        """Return normalised (N, C, Z, Y, X) values."""
-        scale = torch.rsqrt(values.square().mean(1, keepdim=True) + 1e-4)
-        gain, shift = (
-            part.to(values.dtype)[None, :, None, None, None] for part in (self.gain, self.shift)
-        )
-        return values * scale * gain + shift
 
 
 class Residual(nn.Module):
@@ -181,7 +156,7 @@ class Generator(nn.Module):
         -------
         (N, C, Z, Y, X) float32 tensor
         """
-        values = _folded(image, self.fold).contiguous(memory_format=torch.channels_last_3d)
+        values = folded(image, self.fold).contiguous(memory_format=torch.channels_last_3d)
         values = self._passed(self.head, values)
         fine = []
         for layer in self.down:
@@ -193,7 +168,7 @@ class Generator(nn.Module):
             values = self._passed(layer, values)
             kept = fine.pop()
             values = values + kept if self.residual else values
-        made = _unfolded(self.tail(values).float(), self.fold)
+        made = unfolded(self.tail(values).float(), self.fold)
         made = made + image[:, : self.channels] if self.residual else made
         return torch.tanh(made) if self.bounded else made
 
@@ -272,22 +247,3 @@ def load(arguments: Mapping[str, Any], path: Path) -> Generator:
     network = build(parse("network", arguments, Architecture))
     put_tensors(network, load_file(path), path)
     return network.eval()
-
-
-def _folded(image: Tensor, fold: int) -> Tensor:
-    """Return images with squares of pixels as channels: (N, C, Z, Y, X) to (N, C f f, Z, ...)."""
-    count, channels, z, y, x = image.shape
-    parts = image.view(count, channels, z, y // fold, fold, x // fold, fold)
-    return parts.permute(0, 1, 4, 6, 2, 3, 5).reshape(count, -1, z, y // fold, x // fold)
-
-
-def _unfolded(values: Tensor, fold: int) -> Tensor:
-    """Return images from folded ones, see `_folded`."""
-    count, _, z, y, x = values.shape
-    parts = values.reshape(count, -1, fold, fold, z, y, x).permute(0, 1, 4, 5, 2, 6, 3)
-    return parts.reshape(count, -1, z, y * fold, x * fold)
-
-
-def sides(shape: Sequence[int], multiple: Sequence[int]) -> bool:
-    """Return whether all sides are multiples of given numbers."""
-    return not any(side % step for side, step in zip(shape, multiple, strict=True))

@@ -5,10 +5,12 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from cytosuite.algorithms.cyclegan3d.fidelity import FidelityLimits
-from cytosuite.algorithms.cyclegan3d.intensity import Scale, Target
+from cytosuite.algorithms.cyclegan3d.intensity import Scale
 from cytosuite.algorithms.cyclegan3d.network import Architecture
 from cytosuite.algorithms.cyclegan3d.style import Style
-from cytosuite.manifest import Described, ModelCard, parse
+from cytosuite.manifest import Described
+from cytosuite.normalise import Target
+from cytosuite.tiling import check_tile
 
 Size = Annotated[int, Field(ge=1)]
 
@@ -17,7 +19,11 @@ class Parameters(Described):
     """``parameters`` of a card: with `network` a generator, without it the classical transfer."""
 
     network: Architecture | None = Field(None, description="Arguments of the generator.")
-    scale: Scale = Field("background", description="Units of the generator.")
+    scale: Scale = Field(
+        "background",
+        description="Units of the generator: of the image's background, of its dtype, or of the "
+        "target's background, for an image that the classical transfer has brought there.",
+    )
     target: Target | None = Field(None, description="Grey values of the target domain.")
     style: Style | None = Field(
         None, description="Reference of the classical transfer, which stands in for a refusal."
@@ -41,26 +47,8 @@ class Parameters(Described):
             raise ValueError("expected network (with target), style, or both")
         if self.network is not None and self.target is None:
             raise ValueError("expected target beside network")
+        if self.scale == "style" and (self.style is None or self.target is None):
+            raise ValueError("expected style and target for scale style")
         if self.network is not None and self.network.norm == "voxel":
-            halo, multiple = self.network.halo, self.network.multiple
-            # Halos at both faces, up to whole multiples, and a multiple that is kept.
-            least = [
-                (-(-2 * margin // step) + 1) * step
-                for margin, step in zip(halo, multiple, strict=True)
-            ]
-            if any(size < needed for size, needed in zip(self.tile, least, strict=True)):
-                raise ValueError(
-                    f"tile must be at least {least} for this network, found {list(self.tile)}"
-                )
+            check_tile(self.tile, self.network.halo, self.network.multiple)
         return self
-
-
-def parameters_of(card: ModelCard) -> Parameters:
-    """Return the parameters of a card.
-
-    Raises
-    ------
-    InputError
-        If one is unknown, missing or out of bounds: the first, with the place.
-    """
-    return parse(f"card {card.name}: parameters", card.parameters, Parameters)

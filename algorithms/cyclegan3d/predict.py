@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -10,14 +9,15 @@ from numpy.typing import NDArray
 
 from cytosuite.algorithms.cyclegan3d.fidelity import compare, complaint
 from cytosuite.algorithms.cyclegan3d.network import load
-from cytosuite.algorithms.cyclegan3d.parameters import Parameters, parameters_of
+from cytosuite.algorithms.cyclegan3d.parameters import Parameters
 from cytosuite.algorithms.cyclegan3d.style import transfer
 from cytosuite.algorithms.cyclegan3d.translate import translate
 from cytosuite.errors import InputError
 from cytosuite.interface import image_of
-from cytosuite.network import device, load_once
+from cytosuite.manifest import parameters_of
+from cytosuite.network import Forward, Prediction, device, load_once
 from cytosuite.spacing import warned
-from cytosuite.volume import Scalar, Volume
+from cytosuite.volume import Scalar, Volume, seed_of
 from cytosuite.weights import Model
 
 
@@ -48,23 +48,13 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
         If the model has no weights for its network.
     """
     volume = image_of(inputs)
-    parameters = parameters_of(model.card)
+    parameters = parameters_of(model.card, Parameters)
     if parameters.network is None:
         return {"enhanced-image": _result(volume, classical(volume, parameters), "style", {})}
     if volume.axes != "ZYX":
         raise InputError(f"this network translates volumes (ZYX), found {volume.axes}")
-    assert parameters.target is not None  # see Parameters
     network = load_once(model, parameters.network.model_dump(mode="json"), load)
-    made, found = translate(
-        volume.array,
-        network,
-        parameters.network,
-        parameters.scale,
-        parameters.target,
-        tile=parameters.tile,
-        seed=seed_of(volume),
-        device=device(),
-    )
+    made, found = by_network(volume, network, parameters, device())
     facts: dict[str, Scalar] = {"tiles": found.tiles}
     if parameters.guard == "off":
         return {"enhanced-image": _result(volume, made, "network", facts)}
@@ -83,16 +73,33 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     return {"enhanced-image": warned(result, line)}
 
 
+def by_network(
+    volume: Volume, forward: Forward, parameters: Parameters, device: str
+) -> tuple[NDArray[Any], Prediction]:
+    """Return an image as the generator translates it, and its values in units of the network.
+
+    With the scale ``style`` it refines the classical transfer. Noise that it takes is drawn by the
+    image's digest.
+    """
+    assert parameters.network is not None  # see Parameters
+    assert parameters.target is not None
+    return translate(
+        classical(volume, parameters) if parameters.scale == "style" else volume.array,
+        forward,
+        parameters.network,
+        parameters.scale,
+        parameters.target,
+        tile=parameters.tile,
+        seed=seed_of(volume),
+        device=device,
+    )
+
+
 def classical(volume: Volume, parameters: Parameters) -> NDArray[Any]:
     """Return an image after the classical transfer; its noise is drawn by the image's digest."""
     assert parameters.style is not None  # see Parameters
     rng = np.random.default_rng(seed_of(volume))
     return transfer(volume.array, volume.spacing, parameters.style, rng)
-
-
-def seed_of(volume: Volume) -> int:
-    """Return a seed from the digest of an image: the same image gets the same noise."""
-    return int.from_bytes(sha256(np.ascontiguousarray(volume.array).data).digest()[:8])
 
 
 def _result(

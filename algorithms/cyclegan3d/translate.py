@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.algorithms.cyclegan3d.intensity import Scale, Target, from_network, to_network
+from cytosuite.algorithms.cyclegan3d.intensity import Scale, from_network, to_network
 from cytosuite.algorithms.cyclegan3d.network import Architecture
 from cytosuite.errors import InputError
 from cytosuite.memory import free_gib
 from cytosuite.network import Forward, Prediction, predict_tiles
+from cytosuite.normalise import Target
 
 _COPIES = 6  # of the widest activation that are in memory at once, float32
 
@@ -63,7 +64,7 @@ def translate(
     -----
     Tiles overlap by the reach of a voxel, and the image is scaled as a whole: there are no seams.
     """
-    values, whole = _input(image, arguments, scale, seed), arguments.norm == "instance"
+    values, whole = _input(image, arguments, scale, target, seed), arguments.norm == "instance"
     found = predict_tiles(
         values,
         forward,
@@ -78,7 +79,7 @@ def translate(
 
 
 def _input(
-    image: NDArray[Any], arguments: Architecture, scale: Scale, seed: int
+    image: NDArray[Any], arguments: Architecture, scale: Scale, target: Target, seed: int
 ) -> NDArray[np.float32]:
     """Return an image in units of the network, and the noise that it takes, (C, Z, Y, X)."""
     channels = image if image.ndim == 4 else image[None]
@@ -89,7 +90,8 @@ def _input(
         )
     shape, rng = (arguments.noise, *channels.shape[1:]), np.random.default_rng(seed)
     noise = rng.standard_normal(shape, np.float32)
-    return np.concatenate([np.stack([to_network(c, scale) for c in channels]), noise])
+    values = np.stack([to_network(channel, scale, target=target) for channel in channels])
+    return np.concatenate([values, noise])
 
 
 def _one_piece(shape: Sequence[int], arguments: Architecture) -> list[int]:

@@ -10,7 +10,7 @@ import numpy as np
 from cytosuite.algorithms.watershed.parameters import Parameters
 from cytosuite.algorithms.watershed.segment import segment
 from cytosuite.interface import image_of
-from cytosuite.manifest import parse
+from cytosuite.manifest import parameters_of
 
 if TYPE_CHECKING:
     from cytosuite.volume import Volume
@@ -39,7 +39,7 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
         If `image_of` refuses the image, or a parameter of the card is unknown or out of bounds.
     """
     volume = image_of(inputs)
-    parameters = parse(f"card {model.card.name}: parameters", model.card.parameters, Parameters)
+    parameters = parameters_of(model.card, Parameters)
     spacing = (1.0,) * volume.array.ndim if parameters.in_pixels else volume.spacing
     labels = segment(volume.array, spacing, parameters)
     small = int(labels.max(initial=0)) <= np.iinfo(np.uint16).max

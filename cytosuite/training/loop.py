@@ -104,6 +104,7 @@ def train(
         say(f"resumed after step {state.step} of {settings.schedule.steps}")
     cases, held = _load(training, settings, data, say)
     settings = complete(training, settings, cases, parent, say)
+    cases = training.prepare(cases, settings) if training.prepare else cases
     _run(training, settings, state, cases, held, work, made_from, say)
     facts = made_from | _course(settings, state, work, say)
     return publish(training, settings, state, cases, held, card, facts, data)

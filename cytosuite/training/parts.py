@@ -132,6 +132,9 @@ class Training(Generic[Settings, Case]):
         ``measure(cases, settings)`` returns measured entries of the card's ``parameters`` from the
         cases to train on. They win over a parent's, those of the settings over them; all later
         calls find them in ``settings.card.parameters``.
+    prepare : callable, optional
+        ``prepare(cases, settings)`` returns the cases to train on as they are learned from, where
+        that depends on the measured parameters.
     picture : callable, optional
         ``picture(state, cases, settings)`` returns a picture of held-out cases at a validation,
         (H, W) grey or (H, W, 3) red, green, blue, uint8.
@@ -158,6 +161,7 @@ class Training(Generic[Settings, Case]):
     validate: Callable[[State, Cases[Case], Settings], Iterable[Facts]] | None = None
     check: Callable[[Path | Mapping[str, Any], str, Settings], None] | None = None
     measure: Callable[[Cases[Case], Settings], Mapping[str, Any]] | None = None
+    prepare: Callable[[Cases[Case], Settings], Cases[Case]] | None = None
     picture: Callable[[State, Cases[Case], Settings], NDArray[np.uint8]] | None = None
     divide: Callable[[Path], Mapping[str, Path]] | None = None
     translate: Callable[[Path], tuple[dict[str, Any], list[str]]] | None = None

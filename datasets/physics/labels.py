@@ -55,15 +55,13 @@ def tidy(labels: Labels, min_voxels: int) -> tuple[Labels, Numbers]:
     (Z, Y, X) uint16 and (M,) int64 arrays
         Labels in the same order; the old number of each object, ``kept[new - 1]``.
     """
-    result = np.zeros_like(labels)
-    kept: list[int] = []
-    for index, box in enumerate(ndimage.find_objects(labels), start=1):
-        if box is not None:
-            piece = largest_piece(labels[box] == index)
-            if np.count_nonzero(piece) >= min_voxels:
-                kept.append(index)
-                result[box][piece] = len(kept)
-    return result, np.array(kept, np.int64)
+    from cytosuite.datasets.physics import _pieces_kernel  # compiled on first use
+
+    result = np.zeros(labels.shape, labels.dtype)
+    if not labels.size:
+        return result, np.zeros(0, np.int64)
+    ordered, count = np.ascontiguousarray(labels), int(labels.max())
+    return result, _pieces_kernel.keep_largest(ordered, count, min_voxels, result)
 
 
 def visible(

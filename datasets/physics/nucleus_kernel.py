@@ -139,9 +139,7 @@ def _rows(
 
 
 @compiled
-def _fill(
-    z: Floats, y: Floats, x: Floats, to_axes: Floats, reach: Floats
-) -> tuple[Indices, Floats]:
+def fill(z: Floats, y: Floats, x: Floats, to_axes: Floats, reach: Floats) -> tuple[Indices, Floats]:
     """Return the voxels (n,) of a box in an ellipsoid and their positions (3, n)."""
     first, last = np.empty(z.size * y.size, np.int64), np.empty(z.size * y.size, np.int64)
     total = _rows(z, y, x, to_axes, reach, first, last)
@@ -197,7 +195,7 @@ def cut(
         `inside`, `position` (unbent) and `distance` of a `cytosuite.datasets.physics.bodies.Patch`.
     """
     mean, scale, largest = np.float32(surface[0]), np.float32(surface[1]), surface[2]
-    inside, position = _fill(z, y, x, to_axes, bounds(largest * rim, float(bend)))
+    inside, position = fill(z, y, x, to_axes, bounds(largest * rim, float(bend)))
     p, q, r, total = position[0], position[1], position[2], inside.size
     distance = np.empty(total, np.float32)
     for i in range(total):

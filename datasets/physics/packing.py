@@ -36,6 +36,7 @@ def pack(
     max_overlap: float = 0.0,
     groups: Sequence[tuple[Indices, Region]] = (),
     rounds: int = ROUNDS,
+    start_um: Array | None = None,
 ) -> Array:
     """Return centres (N, 3) in µm of ellipsoids that do not overlap and lie inside a region.
 
@@ -56,6 +57,8 @@ def pack(
         for the caller to see that the regions do not overlap.
     rounds : int
         Relaxation rounds before giving up.
+    start_um : (N, 3) float array, optional
+        Centres from which the relaxation starts, in place of drawn ones.
 
     Raises
     ------
@@ -70,7 +73,8 @@ def pack(
     centres = np.zeros(semi_axes_um.shape)
     for chosen, home in homes:
         check_room(whole.part(chosen), home)
-        centres[chosen] = home.draw(rng, len(chosen))
+        start = home.draw(rng, len(chosen)) if start_um is None else start_um[chosen]
+        centres[chosen] = start
     _relax(rng, centres, shrunk, whole, homes, rounds)
     return centres
 

@@ -8,8 +8,9 @@ import numpy as np
 from pydantic import model_validator
 
 from cytosuite.datasets.physics.grid import Grid
+from cytosuite.datasets.ranges import Section, is_range
 from cytosuite.datasets.spheroid import sections
-from cytosuite.datasets.spheroid.sections import Kind, Section, is_range
+from cytosuite.datasets.spheroid.sections import Kind
 from cytosuite.manifest import parse
 
 Drawn = dict[str, float]

@@ -2,8 +2,9 @@
 
 import sys
 
+from cytosuite.datasets.ranges import Section
 from cytosuite.datasets.spheroid.parameters import Parameters
-from cytosuite.datasets.spheroid.sections import Kind, Nucleus, Section, Subculture
+from cytosuite.datasets.spheroid.sections import Kind, Nucleus, Subculture
 
 # Sections that a recipe may repeat.
 SEVERAL: dict[str, type[Section]] = {"kinds": Kind, "subcultures": Subculture}

@@ -114,3 +114,20 @@ def test_a_closed_stdout_takes_everything():
     shell = f'exec "{sys.executable}" -c "$CODE" >&-'
     done = subprocess.run(["sh", "-c", shell], env={**os.environ, "CODE": code}, check=False)
     assert done.returncode == 0
+
+
+def test_an_interruption_that_falls_into_a_callback_comes_again():
+    body = (
+        "import os, signal, time\n"
+        "    class Held:\n"
+        "        def __del__(self):\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "            time.sleep(0)\n"
+        "    held = Held()\n"
+        "    del held\n"
+        "    time.sleep(60)"
+    )
+    code, _, error = _end(body)
+    assert code == 130
+    assert "Traceback" not in error
+    assert error.startswith("cytosuite: interrupted")

@@ -7,7 +7,7 @@ import pytest
 
 from cytosuite.errors import InputError
 from cytosuite.formats import read, write
-from cytosuite.interface import image_of, read_case, write_case, write_outputs
+from cytosuite.interface import image_files, image_of, read_case, write_case, write_outputs
 from cytosuite.tasks import TASKS
 from cytosuite.volume import Volume
 
@@ -313,3 +313,16 @@ def _a_value_in_the_last_slice():
 def test_explains_an_image_that_cannot_be_segmented(mistake):
     with pytest.raises(InputError, match=re.escape(mistake.__doc__)):
         image_of(mistake())
+
+
+def test_images_of_a_folder_are_sorted_and_neither_hidden_nor_folders(tmp_path):
+    for place in ("b.tif", "a/deep.TIFF", "a/.hidden.tif", "._b.tif", "c.mha", "notes.txt"):
+        path = tmp_path / place
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    (tmp_path / "d.tif").mkdir()
+    assert image_files(tmp_path) == [tmp_path / "b.tif", tmp_path / "c.mha"]
+    assert image_files(tmp_path, deep=True) == [
+        tmp_path / p for p in ("a/deep.TIFF", "b.tif", "c.mha")
+    ]
+    assert image_files(tmp_path / "missing") == []

@@ -9,7 +9,15 @@ from safetensors.torch import load_file, save_file
 from cytosuite import network as module
 from cytosuite.errors import InputError, ModelError
 from cytosuite.manifest import ModelCard
-from cytosuite.network import load_once, predict_tiles, put_tensors, tensors_of
+from cytosuite.network import (
+    VoxelNorm,
+    folded,
+    load_once,
+    predict_tiles,
+    put_tensors,
+    tensors_of,
+    unfolded,
+)
 from cytosuite.weights import Model
 
 TILING = {"multiple": (4, 8, 8), "tile": (16, 32, 32), "halo": (2, 4, 4)}
@@ -138,3 +146,37 @@ def test_the_device_is_the_gpu_where_there_is_one(monkeypatch):
     for there, expected in ((True, "cuda"), (False, "cpu")):
         monkeypatch.setattr("torch.cuda.is_available", lambda there=there: there)
         assert module.device() == expected
+
+
+@pytest.mark.parametrize("fold", [1, 2, 3])
+def test_folding_is_undone_and_keeps_squares_together(fold):
+    image = torch.randn(2, 3, 2, 6, 12)
+    parts = folded(image, fold)
+    assert parts.shape == (2, 3 * fold**2, 2, 6 // fold, 12 // fold)
+    assert torch.equal(unfolded(parts, fold), image)
+    square = image[0, 1, 1, fold : 2 * fold, :fold].reshape(-1)
+    assert torch.equal(parts[0, fold**2 : 2 * fold**2, 1, 1, 0], square)
+
+
+def test_a_voxel_norm_depends_on_no_other_voxel():
+    norm = VoxelNorm(4)
+    torch.nn.init.normal_(norm.gain)
+    torch.nn.init.normal_(norm.shift)
+    values = torch.randn(2, 4, 3, 4, 5)
+    whole = norm(values)
+    torch.testing.assert_close(norm(values[1:, :, 2:, 1:2, 3:4]), whole[1:, :, 2:, 1:2, 3:4])
+    other = values.clone()
+    other[0, :, 1, 2, 3] += 10
+    changed = (norm(other) != whole).any(1)
+    assert changed.sum() == 1
+    assert changed[0, 1, 2, 3]
+
+
+def test_a_voxel_norm_by_hand():
+    norm = VoxelNorm(2)
+    norm.gain.data[:] = torch.tensor([1.0, 2.0])
+    norm.shift.data[:] = torch.tensor([0.0, 0.5])
+    found = norm(torch.tensor([3.0, 4.0]).view(1, 2, 1, 1, 1)).flatten()
+    root = (12.5 + 1e-4) ** 0.5
+    torch.testing.assert_close(found, torch.tensor([3 / root, 8 / root + 0.5]))
+    assert torch.equal(norm(torch.zeros(1, 2, 1, 1, 1)).flatten(), norm.shift)

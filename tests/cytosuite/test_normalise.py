@@ -3,7 +3,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cytosuite.normalise import Background, background_of, denormalise, normalise
+from cytosuite.normalise import (
+    Background,
+    background_of,
+    denormalise,
+    in_dtype,
+    normalise,
+    target_of,
+)
 
 
 @pytest.mark.parametrize("bright", [0.0, 0.02, 0.15])
@@ -72,3 +79,19 @@ def test_values_beyond_all_images_stay_finite_and_in_order():
     assert (np.diff(found) >= 0).all()
     assert found[0] == found[1]
     assert found[-1] == found[-2] > found[-3]
+
+
+def test_the_grey_values_of_a_domain_are_its_median_background():
+    rng = np.random.default_rng(0)
+    images = [rng.normal(mean, 4, (30, 60)).astype(np.uint16) for mean in (90, 100, 300)]
+    found = target_of(images)
+    assert found.mean == pytest.approx(100, abs=2)
+    assert found.sd == pytest.approx(4, abs=0.6)
+    assert found.dtype == "uint16"
+    assert target_of([image.astype(np.int64) for image in images]).dtype == "float32"
+
+
+def test_another_dtype_rounds_and_keeps_its_range():
+    values = np.array([-3.0, 1.5, 2.6, 300.0], np.float32)
+    assert in_dtype(values, "uint8").tolist() == [0, 2, 3, 255]
+    np.testing.assert_array_equal(in_dtype(values, "float32"), values)

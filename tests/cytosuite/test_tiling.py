@@ -6,7 +6,7 @@ import pytest
 from scipy import ndimage
 
 from cytosuite.errors import InputError
-from cytosuite.tiling import fit, least, paste, plan
+from cytosuite.tiling import are_multiples, fit, least, paste, plan, smallest_tile
 
 SHAPES = [(51, 125, 125), (1, 300, 77), (9, 64, 65), (40, 40, 40)]
 MULTIPLE = (4, 8, 8)
@@ -203,3 +203,22 @@ def test_a_tile_is_refused_or_enough_for_any_image(halo, step):
             continue
         assert max(tile.input[0].stop - tile.input[0].start for tile in tiles) <= limit
         assert sum(tile.output[0].stop - tile.output[0].start for tile in tiles) == 100
+
+
+@pytest.mark.parametrize(
+    ("halo", "multiple"), [((0, 0, 0), (1, 1, 1)), ((2, 5, 7), (1, 2, 4)), ((3, 8, 1), (4, 8, 8))]
+)
+def test_the_smallest_tile_is_one_that_a_plan_takes(halo, multiple):
+    tile = smallest_tile(halo, multiple)
+    assert plan((200, 200, 200), tile, halo, multiple=multiple)
+    for axis in range(3):
+        smaller = tuple(n - (k == axis) * multiple[axis] for k, n in enumerate(tile))
+        with pytest.raises(InputError, match="needs tiles of at least"):
+            plan((200, 200, 200), smaller, halo, multiple=multiple)
+
+
+def test_sides_are_checked_one_by_one():
+    assert are_multiples((4, 8, 16), (2, 4, 4))
+    assert not are_multiples((4, 8, 18), (2, 4, 4))
+    with pytest.raises(ValueError, match="zip"):
+        are_multiples((4, 8), (2, 4, 4))

@@ -1,6 +1,8 @@
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
+import cyclegan3d_arms as arms
 import cyclegan3d_segmenters as experiment
 import numpy as np
 import pytest
@@ -21,23 +23,24 @@ def _options(tmp_path, **more):
     return experiment.Options(work=tmp_path, recipe="spheroid/late_embryo", **more)
 
 
-def test_sets_differ_in_their_light_alone(tmp_path):
-    options = _options(tmp_path, volumes=10, held=2)
+def test_sets_differ_in_their_light_alone():
     made = {
-        name: experiment.parameters_of(RECIPE, name, options)
-        for arm in experiment.ARMS.values()
+        name: arms.parameters_of(RECIPE, name, 12)
+        for arm in arms.ARMS.values()
         for name in arm.sets
     }
-    assert set(made) == {"naive", "calibrated", "enhanced", "naive-enhanced"}
+    assert set(made) == {"naive", "calibrated", "enhanced", "naive-enhanced", "naive-transfer"}
     parts = {name: parameters_from(recipe["parameters"]) for name, recipe in made.items()}
     for name, recipe in made.items():
         assert recipe["cases"] == 12
-        assert recipe["through"] == (["cyclegan3d"] if "enhanced" in name else [])
+        assert recipe["through"] == (
+            ["cyclegan3d"] if name.endswith(("enhanced", "transfer")) else []
+        )
         same = ("image", "tissue", "nucleus", "labels", "debris", "output")
         for section in same:
             assert getattr(parts[name], section) == getattr(parts["calibrated"], section)
     assert parts["enhanced"] == parts["calibrated"]
-    assert parts["naive"] == parts["naive-enhanced"]
+    assert parts["naive"] == parts["naive-enhanced"] == parts["naive-transfer"]
     assert parts["naive"].optics == type(parts["naive"].optics)()
     assert parts["naive"].camera == type(parts["naive"].camera)()
     assert RECIPE["parameters"]["optics"]  # the recipe itself is as it was
@@ -60,8 +63,8 @@ def _case(folder, name, value):
 )
 def test_a_network_learns_from_finished_images_or_from_light(tmp_path, light, target):
     cases = [_case(tmp_path / "cases", f"c{number}", 5 + number) for number in range(3)]
-    arm = experiment.Arm(("calibrated",), light=light)
-    experiment.lay_out(cases[:2], arm, tmp_path / "folder", target)
+    arm = arms.Arm(("calibrated",), light=light)
+    arms.lay_out(cases[:2], arm, tmp_path / "folder", target)
     found = find_cases(tmp_path / "folder")
     assert [files.name for files in found] == ["c0", "c1"]
     assert {files.simulated for files in found} == {light}
@@ -75,10 +78,10 @@ def test_sets_take_turns(tmp_path):
         def __init__(self, name):
             self.cases = [Case(f"{n}", tmp_path / name) for n in range(5)]
 
-    taken = experiment.taking_turns([Made("a"), Made("b")])
+    taken = arms.taking_turns([Made("a"), Made("b")])
     assert [case.name for case in taken] == ["0", "1", "2", "3", "4"]
     assert [case.folder.name for case in taken] == ["a", "b", "a", "b", "a"]
-    assert len(experiment.taking_turns([Made("a")])) == 5
+    assert len(arms.taking_turns([Made("a")])) == 5
 
 
 def test_the_level_is_that_with_the_best_labels(monkeypatch):
@@ -95,12 +98,13 @@ def test_the_level_is_that_with_the_best_labels(monkeypatch):
 
 def test_arms_that_need_a_model_wait_for_it(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(experiment, "ROOT", tmp_path)
-    assert experiment.available([]) == ["naive", "calibrated", "calibrated, new cameras"]
-    assert "naive, enhanced" in capsys.readouterr().err
+    without = ["naive", "calibrated", "calibrated, new cameras", experiment.CEILING]
+    assert experiment.available([]) == without
+    assert "naive, enhanced; naive, transfer" in capsys.readouterr().err
     assert experiment.available(["enhanced"]) == ["enhanced"]
     (tmp_path / "weights" / "cyclegan3d").mkdir(parents=True)
     (tmp_path / "weights" / "cyclegan3d" / "a.json").touch()
-    assert experiment.available([]) == list(experiment.ARMS)
+    assert experiment.available([]) == [*arms.ARMS, experiment.CEILING]
 
 
 def test_a_folder_without_labels_is_refused(tmp_path):
@@ -133,3 +137,31 @@ def test_the_experiment_runs_and_finds_its_results_again(tmp_path, capsys, monke
     monkeypatch.setattr(experiment, "labels_of", never)
     experiment.main(words)
     assert capsys.readouterr().out == shown
+
+
+def test_each_embryo_is_judged_by_a_network_that_has_not_seen_it(tmp_path, monkeypatch):
+    names = ("ix71_Emb01_t1", "ix71_Emb02_t1", "cv1000_Emb1_t1", "ix71_Emb05_t1", "ix71_Emb10_t1")
+    labels = np.zeros((2, 4, 4), np.uint16)
+    labels[0, 1:3, 1:3] = 1
+    real = {name: (Volume(labels, SPACING), Volume(labels, SPACING)) for name in names}
+    parent = SimpleNamespace(card=SimpleNamespace(name="parent"))
+    monkeypatch.setattr(experiment, "networks_of", lambda name, options: ([parent, parent], []))
+
+    def trained(name, folder, seed, options, card):
+        files = sorted(path.stem for path in (folder / "images").iterdir())
+        assert files == sorted(path.stem for path in (folder / "labels").iterdir())
+        assert card == tmp_path / "weights" / "parent.json"
+        return SimpleNamespace(card=SimpleNamespace(name=name), seen=files)
+
+    def segmented(name, model, judged, held, options):
+        assert len(held) == len(model.seen)
+        assert not set(judged) & set(model.seen)
+        return {variant: dict.fromkeys(judged, variant) for variant in experiment.VARIANTS}
+
+    monkeypatch.setattr(experiment, "trained", trained)
+    monkeypatch.setattr(experiment, "segmented", segmented)
+    found = experiment.ceiling(real, _options(tmp_path))
+    assert set(found) == {(experiment.CEILING, 0), (experiment.CEILING, 1)}
+    for variants in found.values():
+        for variant, made in variants.items():
+            assert made == dict.fromkeys(names, variant)

@@ -14,6 +14,7 @@ from cytosuite.algorithms.cellpose3d.training.stray import USUAL, StrayRanges, o
 from cytosuite.errors import InputError
 from cytosuite.files import read_json
 from cytosuite.formats import read
+from cytosuite.interface import image_files
 from cytosuite.normalise import background_of, normalise
 from cytosuite.tasks import IMAGE, LABELS
 from cytosuite.volume import Volume
@@ -21,7 +22,6 @@ from cytosuite.volume import Volume
 FLOW_UNIT, SHARE_UNIT = 127, 255  # whole numbers that stand for 1
 _HEAT_WIDTH = 0.25  # standard deviation of the centre's heat, in half extents
 _SOLID = 0.3  # level from which a voxel counts for the diameter
-_SUFFIXES = (".tif", ".tiff", ".mha")
 _HINT = {
     "nucleus": "simulate it with labels.style=visible and output.steps=true",
     "membrane": "simulate it with output.channel=membrane and output.steps=true",
@@ -91,11 +91,11 @@ def find_cases(folder: Path, channel: Channel = "nucleus") -> list[Files]:
         homes = sorted(path for path in (folder / "cases").iterdir() if path.is_dir())
         found = [_of_dataset(home, channel) for home in homes]
     elif any(folder.glob("step-*-light")):
-        paths = _images(folder / "labels")
+        paths = image_files(folder / "labels")
         found = [_simulated(path.stem, folder, path.parent, channel) for path in paths]
     else:
-        named = {path.stem: path for path in _images(folder / "labels")}
-        images = _images(folder / "images")
+        named = {path.stem: path for path in image_files(folder / "labels")}
+        images = image_files(folder / "images")
         missing = [path.name for path in images if path.stem not in named]
         if missing:
             raise InputError(f"{folder}/labels: expected one file per image, {missing[0]} has none")
@@ -134,11 +134,6 @@ def check_recipe(parameters: Mapping[str, Any], channel: Channel) -> None:
             f'SET="{" ".join(missing)}", or take a recipe for training like '
             "spheroid/spheroid_training"
         )
-
-
-def _images(folder: Path) -> list[Path]:
-    """Return the image files in a folder, sorted; none where there is no folder."""
-    return [path for path in sorted(folder.glob("*")) if path.suffix.lower() in _SUFFIXES]
 
 
 def _of_dataset(home: Path, channel: Channel) -> Files:

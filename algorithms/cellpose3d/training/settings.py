@@ -8,6 +8,7 @@ from cytosuite.algorithms.cellpose3d.network import Network
 from cytosuite.algorithms.cellpose3d.training.cases import Channel
 from cytosuite.algorithms.cellpose3d.training.losses import LossWeights
 from cytosuite.algorithms.cellpose3d.training.patches import Patches
+from cytosuite.tiling import are_multiples
 from cytosuite.training.settings import TrainingSettings
 
 # At the network's coarsest level. At a depth of two voxels the gradient of a 3x3x3 convolution's
@@ -27,7 +28,7 @@ class Settings(TrainingSettings):
     def _patches_fit_the_network(self) -> Self:
         """Refuse patches that the network cannot halve as often as it has to."""
         multiple = self.network.multiple
-        if any(side % unit for side, unit in zip(self.patches.shape, multiple, strict=True)):
+        if not are_multiples(self.patches.shape, multiple):
             raise ValueError(
                 f"patches.shape must be multiples of {list(multiple)} for this network, "
                 f"found {list(self.patches.shape)}"

@@ -1,18 +1,19 @@
 """Crops of both domains for a step, drawn by its number alone."""
 
 from collections.abc import Sequence
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.algorithms.cyclegan3d.training.settings import Crops
-from cytosuite.algorithms.cyclegan3d.training.volumes import BRIGHT, DomainVolume
+from cytosuite.algorithms.cyclegan3d.training.volumes import DomainVolume
+from cytosuite.training.images import turned
+
+SHARES = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.995)  # quantiles that make crops alike
 
 Image = NDArray[np.float32]
 Labels = NDArray[np.int32]
 Box = tuple[slice, slice, slice]
-Crop = TypeVar("Crop", Image, Labels)
 
 
 def draw_batch(
@@ -44,10 +45,10 @@ def draw_batch(
 
     Notes
     -----
-    A pair of crops that differ in how much of them is bright teaches the generators to invent or
-    remove nuclei: of a few places in the simulated volume the one nearest to the real crop is
-    taken. Crops are mirrored along y and x and exchanged in y and x, not along z: light fades and
-    blurs along it.
+    A pair of crops that differ in content teaches the generators to invent or remove nuclei, or to
+    change their light: of a few places in simulated volumes the one with levels most like those of
+    the real crop is taken. Crops are mirrored along y and x and exchanged in y and x, not along z:
+    light fades and blurs along it.
     """
     streams = np.random.SeedSequence([seed, step]).spawn(settings.batch)
     drawn = [_pair(np.random.default_rng(each), simulated, real, settings) for each in streams]
@@ -68,16 +69,17 @@ def _pair(
     """Return a simulated and a real crop, and the labels of the former."""
     target = real[int(rng.integers(len(real)))]
     wanted = _cut(target, _place(rng, target, settings.shape))
-    source = simulated[int(rng.integers(len(simulated)))]
-    boxes = [_place(rng, source, settings.shape) for _ in range(settings.alike)]
-    share = np.array([_bright(_cut(source, box)) for box in boxes])
-    box = boxes[int(np.argmin(np.abs(share - _bright(wanted))))]
+    sources = [simulated[int(each)] for each in rng.integers(len(simulated), size=settings.alike)]
+    places = [(source, _place(rng, source, settings.shape)) for source in sources]
+    goal = _levels(wanted) if settings.alike > 1 else None
+    far = [0.0 if goal is None else np.abs(_levels(_cut(*place)) - goal).mean() for place in places]
+    source, box = places[int(np.argmin(far))]
     labels = None if source.labels is None else np.asarray(source.labels[box])
     turns = rng.random((2, 3)) < 0.5
     return (
-        _turned(_cut(source, box), turns[0]),
-        _turned(wanted, turns[1]),
-        None if labels is None else _turned(labels, turns[0]),
+        turned(_cut(source, box), turns[0]),
+        turned(wanted, turns[1]),
+        None if labels is None else turned(labels, turns[0]),
     )
 
 
@@ -94,18 +96,10 @@ def _cut(item: DomainVolume, box: Box) -> Image:
     return item.image[(slice(None), *box)].astype(np.float32)
 
 
-def _bright(crop: Image) -> float:
-    """Return the share of voxels brighter than the background's noise, of smoothed pixels."""
+def _levels(crop: Image) -> Image:
+    """Return quantiles of the first channel, means of 2 x 2 pixels: noise counts less."""
     first = crop[0]
     even = first[:, : first.shape[1] // 2 * 2, : first.shape[2] // 2 * 2]
     pairs = even.reshape(first.shape[0], even.shape[1] // 2, 2, even.shape[2] // 2, 2)
-    return float((pairs.mean((2, 4)) > BRIGHT).mean())
-
-
-def _turned(crop: Crop, turn: NDArray[np.bool_]) -> Crop:
-    """Return a crop mirrored along y and x, and with both exchanged, as three choices say."""
-    crop = crop[..., ::-1, :] if turn[0] else crop
-    crop = crop[..., ::-1] if turn[1] else crop
-    square = crop.shape[-1] == crop.shape[-2]
-    crop = crop.swapaxes(-1, -2) if turn[2] and square else crop
-    return np.ascontiguousarray(crop)
+    found: Image = np.quantile(pairs.mean((2, 4)), SHARES)
+    return found

@@ -1,6 +1,7 @@
 """Losses: of judges and generators, of the way there and back, and of the structure."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -56,7 +57,34 @@ def apart(made: Tensor, given: Tensor, soft: float, *, grain: bool = True) -> Te
 
 def _smoothed(volume: Tensor) -> Tensor:
     """Return means of 3 x 3 pixels."""
-    return avg_pool3d(volume.float(), (1, 3, 3), 1, (0, 1, 1), count_include_pad=False)
+    return _leveled(volume.float(), (1, 3, 3))
+
+
+def level_change(made: Tensor, given: Tensor, window: Sequence[int], soft: float) -> Tensor:
+    """Return the mean difference of the levels of two volumes.
+
+    Parameters
+    ----------
+    made, given : (N, C, Z, Y, X) tensor
+        Translated and original volumes, in units of the network.
+    window : sequence of int
+        Voxels z y x, odd; a level is a mean of means over windows, a triangle along each axis.
+    soft : float
+        As for `apart`.
+
+    Notes
+    -----
+    Light can neither come nor go; texture and noise finer than a window are free.
+    """
+    levels = [_leveled(_leveled(volume.float(), window), window) for volume in (made, given)]
+    return apart(levels[0], levels[1], soft)
+
+
+def _leveled(volume: Tensor, window: Sequence[int], stride: Sequence[int] = (1, 1, 1)) -> Tensor:
+    """Return means over windows; at the borders over their inner part."""
+    size, steps = (window[0], window[1], window[2]), (stride[0], stride[1], stride[2])
+    padding = [side // 2 for side in window]
+    return avg_pool3d(volume, size, steps, padding, count_include_pad=False)
 
 
 def decorrelation(made: Tensor, given: Tensor, window: Sequence[int]) -> Tensor:
@@ -82,13 +110,7 @@ def decorrelation(made: Tensor, given: Tensor, window: Sequence[int]) -> Tensor:
     doi:10.1016/j.media.2007.06.004.
     """
     a, b = _smoothed(made), _smoothed(given)
-    padding = [side // 2 for side in window]
-
-    def mean(values: Tensor) -> Tensor:
-        """Return means over windows."""
-        size = (window[0], window[1], window[2])
-        return avg_pool3d(values, size, stride=[1, 2, 2], padding=padding, count_include_pad=False)
-
+    mean = partial(_leveled, window=window, stride=(1, 2, 2))
     mean_a, mean_b = mean(a), mean(b)
     var_a = (mean(a * a) - mean_a.square()).clamp_min(0)
     var_b = (mean(b * b) - mean_b.square()).clamp_min(0)

@@ -16,10 +16,10 @@ import hjson
 from pydantic import ConfigDict, Field, field_validator
 
 from cytosuite.algorithms.cyclegan3d.training.judges import Judge
-from cytosuite.algorithms.cyclegan3d.training.volumes import find_images
 from cytosuite.errors import InputError, plain
-from cytosuite.files import read_text
+from cytosuite.files import named_once, read_text
 from cytosuite.manifest import Described, parse
+from cytosuite.training.images import find_images
 
 Direction = Literal["AtoB", "BtoA"]
 Count = Annotated[int, Field(ge=0, le=10**6)]
@@ -200,16 +200,7 @@ def _decode(text: str) -> object:
     """Return the value of a short HJSON text."""
     if len(text) > LARGEST:  # its parser takes the square of the length
         raise ValueError(f"{len(text)} characters; settings have at most {LARGEST}")
-    return hjson.loads(text, object_pairs_hook=_named_once)
-
-
-def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object in which no name stands twice."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"the key {next(n for n in names if names.count(n) > 1)!r} twice")
-    return found
+    return hjson.loads(text, object_pairs_hook=named_once)
 
 
 def _left(path: Path, given: dict[str, Any], model: type[FirstSettings]) -> list[str]:

@@ -5,9 +5,10 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from cytosuite.algorithms.cyclegan3d.intensity import Scale
-from cytosuite.algorithms.cyclegan3d.network import Architecture, sides
+from cytosuite.algorithms.cyclegan3d.network import Architecture
 from cytosuite.algorithms.cyclegan3d.training.judges import Judge
 from cytosuite.manifest import Described
+from cytosuite.tiling import are_multiples
 from cytosuite.training.settings import TrainingSettings
 
 Pattern = tuple[str, ...]
@@ -28,7 +29,7 @@ class Crops(Described):
     shape: tuple[Size, Size, Size] = Field((32, 64, 64), description="voxels along z, y, x")
     batch: int = Field(1, ge=1, description="crops of each domain per step")
     alike: int = Field(
-        4, ge=1, description="places in a simulated volume, of which the most alike is taken"
+        4, ge=1, description="places in simulated volumes, of which the most alike is taken"
     )
 
 
@@ -40,11 +41,11 @@ class CycleLosses(Described):
         0.5, ge=0, description="of the cycle's weight: images of the own domain"
     )
     structure: float = Field(2.0, ge=0, description="of the structure that must stay")
-    keep: Literal["correlation", "labels"] = Field(
-        "correlation", description="structure is local correlation, or known labels"
+    keep: Literal["levels", "correlation", "labels"] = Field(
+        "correlation", description="structure is local levels, local correlation, or known labels"
     )
     window: tuple[Size, Size, Size] = Field(
-        (5, 9, 9), description="of the correlation, voxels, odd"
+        (5, 9, 9), description="of levels and correlation, voxels, odd"
     )
     pool: int = Field(50, ge=0, description="earlier translations that judges see again")
     soft: float = Field(
@@ -69,7 +70,7 @@ class Settings(TrainingSettings):
     @model_validator(mode="after")
     def _crops_fit_the_network(self) -> Self:
         """Refuse crops that the network cannot halve as often as it has to."""
-        if not sides(self.crops.shape, multiple := self.network.multiple):
+        if not are_multiples(self.crops.shape, multiple := self.network.multiple):
             raise ValueError(
                 f"crops.shape must be multiples of {list(multiple)} for this network, found "
                 f"{list(self.crops.shape)}"
@@ -83,6 +84,11 @@ class Settings(TrainingSettings):
             )
         if any(side % 2 == 0 for side in self.loss.window):
             raise ValueError(f"loss.window must be odd numbers, found {list(self.loss.window)}")
+        if self.images.scale == "style" and self.network.channels > 1:
+            raise ValueError(
+                "images.scale style is of one channel: the classical transfer takes no more, found "
+                f"network.channels {self.network.channels}; choose background"
+            )
         if self.loss.pool and self.loss.pool < self.crops.batch:
             raise ValueError("loss.pool must hold a batch of crops, or be 0")
         if (given := self.card.parameters.get("scale", self.images.scale)) != self.images.scale:

@@ -1,6 +1,7 @@
 """Training of the 3D CycleGAN: the parts that `cytosuite.training.loop` puts together."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from cytosuite.algorithms.cyclegan3d.network import build as build_generator
+from cytosuite.algorithms.cyclegan3d.parameters import Parameters
+from cytosuite.algorithms.cyclegan3d.predict import classical
 from cytosuite.algorithms.cyclegan3d.training.crops import draw_batch
 from cytosuite.algorithms.cyclegan3d.training.judges import PatchJudge
 from cytosuite.algorithms.cyclegan3d.training.losses import (
@@ -16,6 +19,7 @@ from cytosuite.algorithms.cyclegan3d.training.losses import (
     decorrelation,
     fooled,
     judged,
+    level_change,
     misread,
     structure_of,
 )
@@ -24,12 +28,17 @@ from cytosuite.algorithms.cyclegan3d.training.published import divide, translate
 from cytosuite.algorithms.cyclegan3d.training.reference import measure_style
 from cytosuite.algorithms.cyclegan3d.training.settings import Settings
 from cytosuite.algorithms.cyclegan3d.training.validate import picture, validate
-from cytosuite.algorithms.cyclegan3d.training.volumes import DomainVolume, find_images, load_items
+from cytosuite.algorithms.cyclegan3d.training.volumes import (
+    DomainVolume,
+    in_grey_values_of,
+    load_items,
+)
 from cytosuite.errors import InputError
 from cytosuite.formats import read
-from cytosuite.normalise import background_of
+from cytosuite.manifest import parse
+from cytosuite.normalise import target_of
+from cytosuite.training.images import find_images
 from cytosuite.training.parts import Arrays, Cases, Parts, State, Tensors, Training
-from cytosuite.volume import Volume
 
 BETAS = (0.5, 0.999)
 READER = 2  # channels: inside of objects, and their borders
@@ -164,9 +173,10 @@ def _structure(
         lost = misread(reader(made["real"]), structure_of(batch["labels"]))
         reader.requires_grad_(requires_grad=True)
         return lost
-    window = settings.loss.window
-    return decorrelation(made["real"], batch["simulated"], window) + decorrelation(
-        made["simulated"], batch["real"], window
+    loss = settings.loss
+    changed = partial(level_change, soft=loss.soft) if loss.keep == "levels" else decorrelation
+    return changed(made["real"], batch["simulated"], loss.window) + changed(
+        made["simulated"], batch["real"], loss.window
     )
 
 
@@ -204,6 +214,25 @@ def _pool(state: State, role: str) -> Pool:
     return pool
 
 
+def prepare(cases: Cases[DomainVolume], settings: Settings) -> Cases[DomainVolume]:
+    """Return volumes in units of the target, the simulated ones after the classical transfer.
+
+    Other scales are known before anything is measured: there the volumes stay.
+    """
+    if settings.images.scale != "style":
+        return cases
+    parameters = parse("card.parameters", settings.card.parameters, Parameters)
+    assert parameters.target is not None  # see Parameters
+    found: dict[str, list[DomainVolume]] = {role: [] for role in cases}
+    for role, items in cases.items():
+        for item in items:
+            volume = read(item.path)
+            image = classical(volume, parameters) if role == "simulated" else volume.array
+            crop = settings.crops.shape
+            found[role].append(in_grey_values_of(item, image, parameters.target, crop))
+    return found
+
+
 def describe(cases: Cases[DomainVolume], settings: Settings) -> Mapping[str, Any]:  # noqa: ARG001
     """Return axes and the voxel size, µm, of the median simulated volume."""
     spacing = np.median([item.spacing for item in cases["simulated"]], 0)
@@ -213,7 +242,10 @@ def describe(cases: Cases[DomainVolume], settings: Settings) -> Mapping[str, Any
 def measure(cases: Cases[DomainVolume], settings: Settings) -> Mapping[str, Any]:
     """Return units, grey values of the target domain, and its look for the classical transfer."""
     real = [read(item.path) for item in cases["real"]]
-    found: dict[str, Any] = {"scale": settings.images.scale, "target": target_of(real)}
+    found: dict[str, Any] = {
+        "scale": settings.images.scale,
+        "target": target_of([volume.array for volume in real]).model_dump(),
+    }
     if all(volume.axes == "ZYX" for volume in real):
         found["style"] = measure_style(real).model_dump(mode="json")
     return {name: _rounded(value) for name, value in found.items()}
@@ -226,15 +258,6 @@ def _rounded(value: Any) -> Any:  # noqa: ANN401 - any JSON
     if isinstance(value, list):
         return [_rounded(part) for part in value]
     return float(f"{value:.6g}") if isinstance(value, float) else value
-
-
-def target_of(volumes: Sequence[Volume]) -> dict[str, Any]:
-    """Return the grey values of a domain as JSON: median background of its volumes, and dtype."""
-    backgrounds = [background_of(volume.array) for volume in volumes]
-    mean, sd = np.median(backgrounds, 0)
-    dtype = volumes[0].array.dtype
-    name = dtype.name if dtype.name in ("uint8", "uint16") else "float32"
-    return {"mean": float(mean), "sd": float(sd), "dtype": name}
 
 
 def check(source: Path | Mapping[str, Any], role: str, settings: Settings) -> None:
@@ -255,6 +278,7 @@ TRAINING = Training(
     validate=validate,
     check=check,
     measure=measure,
+    prepare=prepare,
     picture=picture,
     divide=divide,
     translate=translate,

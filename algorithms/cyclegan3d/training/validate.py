@@ -6,25 +6,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from cytosuite.algorithms.cyclegan3d.parameters import Parameters
-from cytosuite.algorithms.cyclegan3d.predict import classical, seed_of
+from cytosuite.algorithms.cyclegan3d.predict import by_network, classical
 from cytosuite.algorithms.cyclegan3d.training.settings import Settings
 from cytosuite.algorithms.cyclegan3d.training.volumes import DomainVolume
-from cytosuite.algorithms.cyclegan3d.translate import translate
 from cytosuite.formats import read
 from cytosuite.manifest import parse
 from cytosuite.metrics.evidence import Facts
-from cytosuite.metrics.realism.scene import Scene
-from cytosuite.segmentation.foreground import li_threshold
+from cytosuite.training.images import joined, scenes_of, views
 from cytosuite.training.parts import Cases, State
 from cytosuite.volume import Volume
 
 SHOWN = 3  # volumes of each kind in a picture
-_SMOOTH = 1.0  # pixels, before the threshold that finds objects
-_LEAST = 50  # voxels of an object
-_MARGIN, _DARK, _LIGHT = 4, 1.0, 99.8  # pixels between planes; percentiles shown as black and white
 
 
 def validate(state: State, cases: Cases[DomainVolume], settings: Settings) -> Iterator[Facts]:
@@ -52,7 +46,7 @@ def validate(state: State, cases: Cases[DomainVolume], settings: Settings) -> It
     yield Facts(
         {f"{name}:arrays": partial(_arrays, volumes) for name, volumes in sides.items()}
         | {f"{name}:volumes": partial(_same, volumes) for name, volumes in sides.items()}
-        | {f"{name}:scenes": partial(_scenes, volumes) for name, volumes in sides.items()}
+        | {f"{name}:scenes": partial(scenes_of, volumes) for name, volumes in sides.items()}
     )
 
 
@@ -67,17 +61,7 @@ def translated(volume: Volume, state: State, settings: Settings) -> Volume:
     parameters = parse("card.parameters", given, Parameters)
     if parameters.network is None:
         return volume.like(classical(volume, parameters))
-    assert parameters.target is not None  # see Parameters
-    array, _ = translate(
-        volume.array,
-        state.average,
-        parameters.network,
-        parameters.scale,
-        parameters.target,
-        tile=parameters.tile,
-        seed=seed_of(volume),
-        device=state.device,
-    )
+    array, _ = by_network(volume, state.average, parameters, state.device)
     return volume.like(array)
 
 
@@ -96,30 +80,6 @@ def picture(state: State, cases: Cases[DomainVolume], settings: Settings) -> NDA
     return joined(strips, 0)
 
 
-def views(volume: Volume) -> NDArray[np.uint8]:
-    """Return the middle planes across z and across y side by side, as light in 8 bits."""
-    array = volume.array if volume.array.ndim == 3 else volume.array[0]
-    low, high = np.percentile(array, (_DARK, _LIGHT))
-    z, y, _ = array.shape
-    planes = []
-    for plane in (array[z // 2], array[:, y // 2]):
-        light = (plane.astype(np.float32) - low) / max(float(high - low), 1e-6)
-        planes.append((np.clip(light, 0, 1) * 255).astype(np.uint8))
-    return joined(planes, 1)
-
-
-def joined(planes: Sequence[NDArray[np.uint8]], axis: int) -> NDArray[np.uint8]:
-    """Return planes of any size one after the other, with white margins."""
-    other = 1 - axis
-    longest = max(plane.shape[other] for plane in planes)
-    framed = []
-    for plane in planes:
-        margins = [(0, _MARGIN), (0, _MARGIN)]
-        margins[other] = (0, longest - plane.shape[other])
-        framed.append(np.pad(plane, margins, constant_values=255))
-    return np.concatenate(framed, axis)
-
-
 def _same(value: Any) -> Any:  # noqa: ANN401 - any fact
     """Return a value."""
     return value
@@ -128,17 +88,3 @@ def _same(value: Any) -> Any:  # noqa: ANN401 - any fact
 def _arrays(volumes: Sequence[Volume]) -> list[NDArray[Any]]:
     """Return the arrays of volumes."""
     return [volume.array for volume in volumes]
-
-
-def _scenes(volumes: Sequence[Volume]) -> list[Scene]:
-    """Return volumes with the objects that a threshold finds in them."""
-    return [Scene(volume, _objects(volume.array)) for volume in volumes]
-
-
-def _objects(image: NDArray[Any]) -> NDArray[np.int32]:
-    """Return the pieces of a smoothed image above Li's threshold, numbered."""
-    smooth = ndimage.gaussian_filter(image.astype(np.float32), _SMOOTH)
-    labels, _ = ndimage.label(smooth > li_threshold(smooth))
-    kept = np.bincount(labels.ravel()) >= _LEAST
-    kept[0] = False
-    return np.where(kept[labels], labels, 0).astype(np.int32)

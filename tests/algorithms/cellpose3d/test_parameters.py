@@ -3,8 +3,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from cytosuite.algorithms.cellpose3d.parameters import Parameters, parameters_of, trained_of
+from cytosuite.algorithms.cellpose3d.parameters import Parameters, trained_of
 from cytosuite.errors import InputError
+from cytosuite.manifest import parameters_of
 
 NETWORK = {"widths": [4, 4, 4], "fold": 2}
 
@@ -16,8 +17,8 @@ def card(parameters=None, **describes):
 
 
 def test_a_network_is_all_a_card_must_give():
-    assert parameters_of(card()) == Parameters(network=NETWORK)
-    assert parameters_of(card({"tile": [32, 64, 64]})).tile == (32, 64, 64)
+    assert parameters_of(card(), Parameters) == Parameters(network=NETWORK)
+    assert parameters_of(card({"tile": [32, 64, 64]}), Parameters).tile == (32, 64, 64)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +36,7 @@ def test_a_network_is_all_a_card_must_give():
 )
 def test_explains(parameters, message):
     with pytest.raises(InputError, match=re.escape(message)) as caught:
-        parameters_of(card(parameters))
+        parameters_of(card(parameters), Parameters)
     assert "\n" not in str(caught.value)
 
 

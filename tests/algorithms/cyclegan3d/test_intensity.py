@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from cytosuite.algorithms.cyclegan3d.intensity import Target, from_network, to_network
+from cytosuite.algorithms.cyclegan3d.intensity import from_network, to_network
 from cytosuite.errors import InputError
-from cytosuite.normalise import background_of
+from cytosuite.normalise import Target, background_of
 
 DTYPES = ("uint8", "uint16")
 
@@ -117,3 +117,12 @@ def test_the_argument_is_left_alone():
 def test_an_impossible_target_is_refused(given):
     with pytest.raises(ValidationError, match=next(iter(given))):
         Target(**{"mean": 0.0, "sd": 1.0, **given})
+
+
+def test_units_of_the_target_are_the_same_in_every_image():
+    target = Target(mean=100, sd=4, dtype="uint16")
+    image = np.array([[100, 112], [160, 1000]], np.uint16)
+    values = to_network(image, "style", target=target)
+    np.testing.assert_allclose(values, 0.5 * np.arcsinh((image - 100.0) / 12), rtol=1e-6)
+    np.testing.assert_array_equal(to_network(image[:1], "style", target=target), values[:1])
+    np.testing.assert_array_equal(from_network(values, "style", target), image)

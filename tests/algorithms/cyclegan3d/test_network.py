@@ -7,12 +7,8 @@ from unpaired import TINY, random_network
 from cytosuite.algorithms.cyclegan3d.network import (
     Architecture,
     Generator,
-    VoxelNorm,
-    _folded,
-    _unfolded,
     build,
     load,
-    sides,
 )
 from cytosuite.errors import InputError
 from cytosuite.network import tensors_of
@@ -75,16 +71,6 @@ def test_a_network_with_outputs_of_its_own_is_no_residual():
     network = random_network(TINY, outputs=3)
     assert network(_image(1, 1, 4, 8, 8)).shape == (1, 3, 4, 8, 8)
     assert not network.residual
-
-
-@pytest.mark.parametrize("fold", [1, 2, 3])
-def test_folding_is_undone_and_keeps_squares_together(fold):
-    image = _image(2, 3, 2, 6, 12)
-    folded = _folded(image, fold)
-    assert folded.shape == (2, 3 * fold**2, 2, 6 // fold, 12 // fold)
-    assert torch.equal(_unfolded(folded, fold), image)
-    square = image[0, 1, 1, fold : 2 * fold, :fold].reshape(-1)
-    assert torch.equal(folded[0, fold**2 : 2 * fold**2, 1, 1, 0], square)
 
 
 def test_folded_planes_are_a_convolution_with_a_stride_and_back():
@@ -156,37 +142,6 @@ def test_the_smallest_image_has_the_sides_of_the_multiple(arguments):
     assert network(_image(1, 1, *(2 * n for n in multiple))).shape[2:] == tuple(
         2 * n for n in multiple
     )
-
-
-def test_sides_are_checked_one_by_one():
-    assert sides((4, 8, 16), (2, 4, 4))
-    assert not sides((4, 8, 18), (2, 4, 4))
-    with pytest.raises(ValueError, match="zip"):
-        sides((4, 8), (2, 4, 4))
-
-
-def test_a_voxel_norm_depends_on_no_other_voxel():
-    norm = VoxelNorm(4)
-    torch.nn.init.normal_(norm.gain)
-    torch.nn.init.normal_(norm.shift)
-    values = _image(2, 4, 3, 4, 5)
-    whole = norm(values)
-    torch.testing.assert_close(norm(values[1:, :, 2:, 1:2, 3:4]), whole[1:, :, 2:, 1:2, 3:4])
-    other = values.clone()
-    other[0, :, 1, 2, 3] += 10
-    changed = (norm(other) != whole).any(1)
-    assert changed.sum() == 1
-    assert changed[0, 1, 2, 3]
-
-
-def test_a_voxel_norm_by_hand():
-    norm = VoxelNorm(2)
-    norm.gain.data[:] = torch.tensor([1.0, 2.0])
-    norm.shift.data[:] = torch.tensor([0.0, 0.5])
-    found = norm(torch.tensor([3.0, 4.0]).view(1, 2, 1, 1, 1)).flatten()
-    root = (12.5 + 1e-4) ** 0.5
-    torch.testing.assert_close(found, torch.tensor([3 / root, 8 / root + 0.5]))
-    assert torch.equal(norm(torch.zeros(1, 2, 1, 1, 1)).flatten(), norm.shift)
 
 
 def test_an_instance_norm_sees_the_whole_image():

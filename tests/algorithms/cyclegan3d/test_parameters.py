@@ -3,9 +3,9 @@ import pytest
 
 from cytosuite.algorithms.cyclegan3d.measure import SHARES
 from cytosuite.algorithms.cyclegan3d.network import Architecture
-from cytosuite.algorithms.cyclegan3d.parameters import Parameters, parameters_of
+from cytosuite.algorithms.cyclegan3d.parameters import Parameters
 from cytosuite.errors import InputError
-from cytosuite.manifest import ModelCard
+from cytosuite.manifest import ModelCard, parameters_of
 from cytosuite.tiling import plan
 
 NETWORK = {"widths": [4, 6], "blocks": 1, "fold": 2}
@@ -36,7 +36,7 @@ def _card(**parameters):
 
 
 def _parse(**parameters):
-    return parameters_of(_card(**parameters))
+    return parameters_of(_card(**parameters), Parameters)
 
 
 def test_a_card_has_a_network_or_a_style_or_both():
@@ -60,6 +60,11 @@ def test_a_card_has_a_network_or_a_style_or_both():
         ({"style": STYLE, "tile": [0, 9, 9]}, "tile"),
         ({"style": STYLE, "tiel": [9, 9, 9]}, "tiel is not a known key"),
         ({"style": STYLE, "scale": "range"}, "scale"),
+        ({"style": STYLE, "scale": "style"}, "expected style and target for scale style"),
+        (
+            {"network": NETWORK, "target": TARGET, "scale": "style"},
+            "expected style and target for scale style",
+        ),
         ({"style": STYLE, "limits": {"nothing": 1}}, "limits"),
     ],
 )

@@ -105,6 +105,18 @@ def test_the_result_has_the_geometry_of_the_image_and_the_dtype_of_the_target(dt
     assert len(np.unique(made.array)) > 10
 
 
+def test_a_network_of_no_change_on_the_scale_of_the_style_is_the_classical_transfer(model, guarded):
+    guarded(None)
+    target = {"mean": 20.0, "sd": 2.0, "dtype": "uint8"}
+    made = _run(_volume(), model(build(TINY), scale="style", style=STYLE, target=target))
+    expected = _run(_volume(), model(style=STYLE))
+    assert made.metadata["cyclegan3d_method"] == "network"
+    np.testing.assert_array_equal(made.array, expected.array)
+    given = _volume(array=3 * simulated()[0] + 1000)  # any gain and offset
+    again = _run(given, model(build(TINY), scale="style", style=STYLE, target=target))
+    assert np.corrcoef(again.array.ravel(), made.array.ravel())[0, 1] > 0.9
+
+
 def test_a_network_of_no_change_moves_the_background_to_the_targets(model, guarded):
     guarded(None)
     image = np.random.default_rng(0).normal(20, 2, (10, 24, 20))

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from unpaired import TINY, random_network, simulated
 
 from cytosuite.algorithms.cyclegan3d import translate as module
-from cytosuite.algorithms.cyclegan3d.intensity import Target, to_network
+from cytosuite.algorithms.cyclegan3d.intensity import to_network
 from cytosuite.algorithms.cyclegan3d.network import Architecture, build
 from cytosuite.algorithms.cyclegan3d.translate import translate
 from cytosuite.errors import InputError
+from cytosuite.normalise import Target
 
 TARGET = Target(mean=100, sd=5, dtype="float32")
 SMALL = Architecture(widths=(4,), blocks=1, fold=2)

@@ -275,6 +275,23 @@ def test_measured_parameters_win_over_a_parents_and_yield_to_the_settings(toy, s
     assert {"measured: light", "from m: k kept, tau by the settings"} <= set(lines)
 
 
+def test_cases_are_prepared_once_with_the_measured_parameters(toy, settings):
+    seen, drawn = [], []
+
+    def prepare(cases, given):
+        seen.append(given.card.parameters)
+        return {role: found[:1] for role, found in cases.items()}
+
+    def batch(cases, given, step):
+        drawn.append({role: len(found) for role, found in cases.items()})
+        return toy.training.batch(cases, given, step)
+
+    toy(settings(), training=replace(toy.measuring, prepare=prepare, batch=batch))
+    assert len(seen) == 1
+    assert set(seen[0]) == {"light", "images"}
+    assert all(counts == {"simulated": 1, "real": 1} for counts in drawn)
+
+
 def test_each_validation_leaves_a_picture(toy, settings, tmp_path, data):
     toy(settings(W1, steps=7), training=toy.measuring)
     pictures = tmp_path / "work-m" / "pictures"

@@ -2,8 +2,8 @@ import pytest
 
 from cytosuite.datasets.calibration.knobs import FILLED, KNOBS, Knob, nested, on_scale
 from cytosuite.datasets.calibration.measure import VOLUME_STATISTICS
+from cytosuite.datasets.ranges import is_range
 from cytosuite.datasets.spheroid.parameters import parameters_from
-from cytosuite.datasets.spheroid.sections import is_range
 
 
 @pytest.mark.parametrize("knob", KNOBS, ids=lambda knob: knob.parameter)

@@ -85,6 +85,29 @@ def test_tidied_noise_is_numbered_without_gaps_and_connected(number):
         assert (image[result == new] == old).all()
 
 
+@pytest.mark.parametrize("least", [1, 3, 9])
+@pytest.mark.parametrize("shape", [(5, 13, 17), (1, 20, 20), (9, 1, 9), (4, 8, 1)])
+def test_tidy_agrees_with_scipy_object_by_object(least, shape):
+    rng = np.random.default_rng(least)
+    image = rng.choice(np.array([0, 2, 3, 9, 900], np.uint16), shape, p=[0.3, 0.3, 0.2, 0.15, 0.05])
+    expected, numbers = np.zeros_like(image), []
+    for number in np.unique(image[image > 0]):
+        piece = labels.largest_piece(image == number)
+        if piece.sum() >= least:
+            numbers.append(number)
+            expected[piece] = len(numbers)
+    result, kept = labels.tidy(image, least)
+    np.testing.assert_array_equal(result, expected)
+    assert kept.tolist() == numbers
+
+
+def test_tidy_takes_labels_in_any_order_of_memory():
+    image = np.random.default_rng(0).integers(0, 3, (5, 6, 7)).astype(np.uint16)
+    turned = np.asfortranarray(image)
+    np.testing.assert_array_equal(labels.tidy(turned, 2)[0], labels.tidy(image, 2)[0])
+    assert labels.tidy(image[:0], 1)[0].shape == (0, 6, 7)
+
+
 def test_half_of_the_peak_keeps_a_large_ball():
     grid = Grid((40, 60, 60), (0.5, 0.4, 0.4))
     ball, centre = _balls(diameter_um=14), [(10.0, 12.0, 12.0)]

@@ -134,14 +134,29 @@ def test_the_place_most_alike_the_real_crop_is_taken(bright):
     assert abs(mean(12) - bright) < 0.02
 
 
-def test_noise_below_the_bright_does_not_count():
+def test_noise_hardly_counts():
     rng = np.random.default_rng(0)
-    image = rng.normal(0, 0.3, (40, 8, 8))  # single pixels above, their squares not
+    image = rng.normal(0, 0.3, (40, 8, 8))
     image[20:] += 2
     real = _item(rng.normal(0, 0.3, (4, 8, 8)))
     crops = Crops(shape=(4, 8, 8), batch=1, alike=12)
     found = [_draw([_item(image)], [real], crops, step=step)["simulated"] for step in range(40)]
     assert abs(np.mean(found)) < 0.1
+
+
+def test_as_bright_in_the_mean_is_not_alike():
+    spots, haze = np.zeros((8, 8, 8)), np.full((8, 8, 8), 0.5)
+    spots[:, :, 4:] = 1
+    crops = Crops(shape=(4, 8, 8), batch=1, alike=12)
+    for real in (spots, haze):
+        drawn = [
+            _draw([_item(haze), _item(spots)], [_item(real)], crops, step=s) for s in range(20)
+        ]
+        means = [
+            np.abs(np.sort(d["simulated"].ravel()) - np.sort(real[:4].ravel())).mean()
+            for d in drawn
+        ]
+        assert max(means) == 0
 
 
 def test_every_volume_of_both_domains_is_drawn():

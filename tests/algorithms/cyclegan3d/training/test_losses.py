@@ -9,6 +9,7 @@ from cytosuite.algorithms.cyclegan3d.training.losses import (
     decorrelation,
     fooled,
     judged,
+    level_change,
     misread,
     structure_of,
 )
@@ -105,6 +106,24 @@ def test_decorrelation_falls_as_structure_comes_back():
         lost[-1].backward()
         optimiser.step()
     assert float(lost[-1].detach()) < 0.6 * float(lost[0].detach())
+
+
+def test_levels_by_hand():
+    given = torch.zeros(1, 1, 5, 9, 9)
+    for change, soft, expected in ((0.05, 0.2, 0.05**2 / 0.4), (-1.0, 0.2, 0.9), (0.5, 0, 0.5)):
+        found = level_change(given + change, given, (3, 3, 3), soft)
+        assert float(found) == pytest.approx(expected, rel=1e-4)
+
+
+def test_levels_stay_with_noise_and_texture_but_not_with_light_that_comes_or_goes():
+    given = 2 * _volume(shape=(8, 40, 40))
+    noisy = given + torch.randn(given.shape, generator=torch.Generator().manual_seed(9))
+    textured = given + torch.tensor([1.0, -1.0]).repeat(20)
+    brighter, moved, inverted = 1.5 * given, torch.roll(given, 4, -1), -given
+    small = [float(level_change(made, given, WINDOW, 0.2)) for made in (noisy, textured)]
+    large = [float(level_change(m, given, WINDOW, 0.2)) for m in (brighter, moved, inverted)]
+    assert max(small) < 0.05
+    assert min(large) > 4 * max(small)
 
 
 def test_each_channel_counts():

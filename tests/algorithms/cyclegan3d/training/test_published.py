@@ -11,10 +11,10 @@ from cytosuite.algorithms.cyclegan3d.network import build
 from cytosuite.algorithms.cyclegan3d.training.judges import PatchJudge
 from cytosuite.algorithms.cyclegan3d.training.published import LARGEST, divide, translate
 from cytosuite.algorithms.cyclegan3d.training.settings import Settings
-from cytosuite.algorithms.cyclegan3d.training.volumes import find_images
 from cytosuite.errors import InputError
 from cytosuite.files import read_toml
 from cytosuite.manifest import parse
+from cytosuite.training.images import find_images
 from cytosuite.training.publish import ALGORITHMS
 
 FIRST = """
@@ -294,7 +294,7 @@ def test_a_training_without_epochs_is_refused(written):
         ("", "expected keys of the published CycleGAN.*found none"),
         ("{one: 1, two: 2}", "expected keys of the published.*found one, two;"),
         ("{ngf: 64", "expected HJSON"),
-        ("ngf: 64\nngf: 32", "expected HJSON, found the key 'ngf' twice"),
+        ("ngf: 64\nngf: 32", "expected HJSON, found the name 'ngf' twice in one object"),
         ("just words", "expected HJSON|expected keys"),
         ("[1, 2]", "expected keys and values in HJSON, found a single list"),
         ("/* without an end", "expected HJSON"),

@@ -41,6 +41,10 @@ def test_small_settings_are_allowed():
         ({"loss": {"judge_every": 0}}, "loss.judge_every"),
         ({"images": {"scale": "range"}}, "images.scale"),
         ({"card": {"parameters": {"scale": "dtype"}}}, "card.parameters.scale"),
+        (
+            {"images": {"scale": "style"}, "network": {**SMALL["network"], "channels": 2}},
+            "style is of one channel: .*found network.channels 2",
+        ),
         ({"netwrok": {}}, "netwrok is not a known key"),
     ],
 )

@@ -7,16 +7,19 @@ import torch
 from safetensors.torch import load_file
 from unpaired import SHAPE, SPACING, real_folder, simulated, simulated_dataset
 
-from cytosuite.algorithms.cyclegan3d.intensity import Target
+from cytosuite.algorithms.cyclegan3d.intensity import to_network
 from cytosuite.algorithms.cyclegan3d.network import Architecture
 from cytosuite.algorithms.cyclegan3d.network import load as load_network
+from cytosuite.algorithms.cyclegan3d.parameters import Parameters
+from cytosuite.algorithms.cyclegan3d.predict import classical, predict
 from cytosuite.algorithms.cyclegan3d.training.settings import Settings
 from cytosuite.algorithms.cyclegan3d.training.train import TRAINING, build, load, step
 from cytosuite.algorithms.cyclegan3d.translate import translate
 from cytosuite.errors import InputError
-from cytosuite.formats import write
-from cytosuite.manifest import read_card
-from cytosuite.training.loop import StoppedError, begin, take_step, train
+from cytosuite.formats import read, write
+from cytosuite.manifest import parse, read_card
+from cytosuite.normalise import Target
+from cytosuite.training.loop import StoppedError, begin, complete, take_step, train
 from cytosuite.volume import Volume
 from cytosuite.weights import open_model
 
@@ -90,6 +93,7 @@ ALL = "cycle identity structure"
         ({"network": {"norm": "instance", "residual": False}}, ALL),
         ({"judge": {"norm": "instance"}, "checkpointing": True}, ALL),
         ({"images": {"scale": "dtype"}}, ALL),
+        ({"images": {"scale": "style"}, "loss": {"keep": "levels"}}, ALL),
         ({"crops": {"batch": 2}}, ALL),
         ({"network": {"noise": 1}, "loss": {"keep": "labels"}}, f"{ALL} reader"),
     ],
@@ -237,6 +241,39 @@ def test_a_training_writes_a_card_that_translates(data, tmp_path):
     assert np.corrcoef(made.ravel(), image.ravel())[0, 1] > 0.5
     header = (tmp_path / "w-m" / "log.csv").read_text().splitlines()[0]
     assert header.startswith("step,fool_real,fool_simulated,cycle,identity,structure,judge")
+
+
+def test_on_the_scale_of_the_style_volumes_are_learned_after_the_classical_transfer(data, tmp_path):
+    given = _settings(images={"scale": "style"})
+    cases = _cases(data, given)
+    card = given.card.model_copy(update={"parameters": {}})
+    settings = complete(TRAINING, given.model_copy(update={"card": card}), cases, None, print)
+    parameters = parse("card", settings.card.parameters, Parameters)
+    assert (parameters.scale, parameters.network) == ("style", None)
+    ready = TRAINING.prepare(cases, settings)
+    for role, items in ready.items():
+        assert len(items) == len(cases[role])
+        for before, item in zip(cases[role], items, strict=True):
+            volume = read(item.path)
+            image = classical(volume, parameters) if role == "simulated" else volume.array
+            expected = to_network(image, "style", target=parameters.target)
+            np.testing.assert_allclose(item.image[0], expected.astype(np.float16))
+            assert (item.shape, item.spacing) == (before.shape, before.spacing)
+    assert TRAINING.prepare(cases, _settings()) is cases
+
+
+def test_a_training_on_the_scale_of_the_style_writes_a_card_that_refines_the_transfer(
+    data, tmp_path
+):
+    path = _train(_settings(images={"scale": "style"}), data, tmp_path / "m.json")
+    model = open_model(path.parent, read_card(path))
+    assert model.card.parameters["scale"] == "style"
+    image = Volume(simulated(7)[0], SPACING)
+    made = predict({"microscopy-image": image}, model)["enhanced-image"]
+    assert made.metadata["cyclegan3d_method"] == "network"
+    given = {key: v for key, v in model.card.parameters.items() if key not in ("network", "scale")}
+    expected = classical(image, parse("card", given, Parameters))
+    assert np.corrcoef(made.array.ravel(), expected.ravel())[0, 1] > 0.9
 
 
 def _interrupting(at):

@@ -3,18 +3,18 @@ import pytest
 import torch
 from unpaired import SPACING, TINY, random_network, real_folder, simulated, simulated_dataset
 
-from cytosuite.algorithms.cyclegan3d.intensity import Target
 from cytosuite.algorithms.cyclegan3d.training.settings import Settings
 from cytosuite.algorithms.cyclegan3d.training.train import TRAINING, load
 from cytosuite.algorithms.cyclegan3d.training.validate import (
     SHOWN,
-    _objects,
     picture,
     translated,
     validate,
 )
 from cytosuite.algorithms.cyclegan3d.translate import translate
 from cytosuite.formats import read, write
+from cytosuite.normalise import Target
+from cytosuite.training.images import objects_of
 from cytosuite.training.loop import begin
 from cytosuite.volume import Volume
 
@@ -96,13 +96,13 @@ def test_objects_are_pieces_above_a_threshold_and_specks_are_none():
     image, labels = simulated(0, (12, 40, 40))
     image[:, 1, 1] = 0
     image[2, 38, 1] = 255  # a speck
-    found = _objects(image)
+    found = objects_of(image)
     assert found.dtype == np.int32
     assert len(np.unique(found)) == 3
     both = (found > 0) & (labels > 0)
     assert both.sum() > 0.8 * (labels > 0).sum()
     assert found[2, 38, 1] == 0
-    assert not _objects(np.full((5, 9, 9), 7, np.uint16)).any()
+    assert not objects_of(np.full((5, 9, 9), 7, np.uint16)).any()
 
 
 def test_a_picture_has_a_row_of_each_kind(state, cases, settings):

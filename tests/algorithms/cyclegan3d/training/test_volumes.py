@@ -3,10 +3,11 @@ import pytest
 from unpaired import SPACING, real, real_folder, simulated, simulated_dataset
 
 from cytosuite.algorithms.cyclegan3d.intensity import to_network
-from cytosuite.algorithms.cyclegan3d.training import volumes as module
-from cytosuite.algorithms.cyclegan3d.training.volumes import find_images, load_items
+from cytosuite.algorithms.cyclegan3d.training.volumes import load_items
 from cytosuite.errors import InputError
 from cytosuite.formats import write
+from cytosuite.training import images as module
+from cytosuite.training.images import find_images
 from cytosuite.volume import Volume
 
 CROP = (4, 8, 8)
@@ -61,7 +62,7 @@ def test_patterns_choose_by_name(tmp_path):
 
 
 def test_explains_a_folder_without_images(tmp_path):
-    message = r"expected images \(.tif, .tiff, .mha\) with names like e_\*, x, found 3 of other"
+    message = r"expected images \(.mha, .tif, .tiff\) with names like e_\*, x, found 3 of other"
     with pytest.raises(InputError, match=message):
         find_images(real_folder(tmp_path / "real"), ["e_*", "x"])
     for number, layout in enumerate(("cases/a", "images", "deep/er")):

@@ -1,0 +1,1 @@
+"""Realistic images from sketches, by a diffusion model."""

@@ -1,0 +1,1 @@
+"""Training of the diffusion model; not part of its container."""

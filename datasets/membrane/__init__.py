@@ -1,0 +1,1 @@
+"""Sketches of tissue with labelled membranes, and their annotation."""

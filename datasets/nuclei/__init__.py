@@ -1,0 +1,1 @@
+"""Sketches of nuclei and cells with complete annotation."""

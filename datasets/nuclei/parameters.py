@@ -1,0 +1,120 @@
+"""A recipe for sketches of nuclei: image, places, shapes, and how sketch and image are made."""
+
+from math import acos, pi, sqrt
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+from scipy.optimize import brentq
+
+from cytosuite.datasets.physics.harmonics import HIGHEST
+from cytosuite.datasets.ranges import Count, NotNegative, Positive, Range, Section, Share
+
+Elongation = Annotated[float, Field(ge=1, le=10)]
+Overlap = Annotated[float, Field(ge=0, le=0.9)]
+Core = Annotated[float, Field(gt=0, lt=1)]
+Two = tuple[Count, Count]
+Three = tuple[Count, Count, Count]
+
+
+class Parameters(Section):
+    """Parameters of sketches of nuclei; a pair is a range, one number fixes the value."""
+
+    shape: Three | Two = (40, 128, 128)
+    """voxels along z, y, x of a volume, or along y, x of a plane"""
+    spacing_um: tuple[Positive, Positive, Positive] | tuple[Positive, Positive] = (1.0, 0.5, 0.5)
+    """µm per voxel, as many values as `shape`"""
+    n_nuclei: Range[Count] = (10, 30)
+    """nuclei of a case (drawn uniformly)"""
+
+    foreground: Literal["image", "ellipsoid", "shell", "discs"] = "image"
+    """where nuclei lie: in the image; an ellipsoid; the same around a core; a union of discs (balls
+    in a volume)"""
+    margin_um: NotNegative = 0.0
+    """image: how far nuclei lie beyond its faces, which then cut them"""
+    width: Range[Share] = (0.6, 0.6)
+    """ellipsoid, shell: axes relative to the size of the image"""
+    core: Core = 0.6
+    """shell: axes of the core relative to the ellipsoid's"""
+    discs: Range[Count] = (15, 29)
+    """discs: how many"""
+    disc_radius_um: Positive = 30.0
+    """discs: their radius, µm"""
+
+    radius_um: Range[Positive] = (3.0, 6.0)
+    """mean radius of a nucleus, µm; of the sphere (disc) of the same volume (area) before
+    harmonics where it is elongated"""
+    elongation: Range[Elongation] = (1.0, 1.0)
+    """longest axis of a nucleus relative to the others"""
+    long_fraction: Share = 0.0
+    """share of nuclei of `long_elongation` instead"""
+    long_elongation: Range[Elongation] = (1.1, 2.0)
+    """the same for these"""
+    upright: bool = False
+    """whether the longest axes lie in the plane y, x; those of a plane always do"""
+    turn_deg: Annotated[float, Field(ge=0, le=180)] = 180.0
+    """upright: largest turn of a longest axis from x, degrees"""
+    order: int = Field(20, ge=0, le=HIGHEST)
+    """highest degree of the spherical harmonics of the surface; below 2 nuclei are ellipsoids"""
+    circularity: Annotated[float, Field(ge=0, le=20)] = 5.0
+    """the mean square of degree l is l^-circularity, relative to the radius: higher is rounder"""
+    gap_um: NotNegative = 0.0
+    """smallest distance of the ellipsoids of nuclei, µm"""
+    max_overlap: Overlap = 0.0
+    """share of an ellipsoid's volume (area) that another one may cover; above 0 the layers of
+    overlapping nuclei are written"""
+    min_voxels: Count = 20
+    """nuclei of which fewer voxels can be seen are left out"""
+
+    grey: Range[Share] = (0.5, 0.9)
+    """value of a nucleus in the sketch"""
+    smooth_um: NotNegative = 0.5
+    """standard deviation of the Gaussian that smooths the sketch, µm"""
+    border_um: NotNegative = 1.0
+    """thickness of the borders in the companion `boundary`, µm"""
+
+    photons: Range[Positive] = (50.0, 200.0)
+    """image: photons per voxel at grey value 1 (drawn log-uniformly)"""
+    background_photons: Range[NotNegative] = (1.0, 5.0)
+    """image: photons per voxel everywhere"""
+    psf_um: tuple[NotNegative, NotNegative] = (1.2, 0.3)
+    """image: standard deviations of the Gaussian point spread function along z and in y, x, µm"""
+    read_noise: NotNegative = 1.0
+    """image: standard deviation, photons"""
+    gain: Positive = 4.0
+    """image: counts per photon"""
+    offset: NotNegative = 100.0
+    """image: counts in the dark"""
+
+    @model_validator(mode="after")
+    def _agree(self) -> "Parameters":
+        """Refuse a voxel size of other axes than the image."""
+        if len(self.shape) != len(self.spacing_um):
+            raise ValueError(
+                f"shape has {len(self.shape)} axes and spacing_um {len(self.spacing_um)}; give "
+                "both z, y, x or both y, x"
+            )
+        return self
+
+    @property
+    def plane(self) -> bool:
+        """Whether the image is a plane."""
+        return len(self.shape) == 2
+
+    @property
+    def packed_overlap(self) -> float:
+        """The share of a ball's volume with the same distance of centres as `max_overlap`.
+
+        Notes
+        -----
+        Two discs of radius 1 at distance ``2 u`` share ``2 (acos u - u sqrt(1 - u²)) / π`` of
+        one's area, two balls ``(u³ - 3 u + 2) / 2`` of one's volume, see `hulls.shrinkage`.
+        """
+        if not self.plane or self.max_overlap == 0:
+            return self.max_overlap
+
+        def excess(u: float) -> float:
+            """Return the shared area at distance 2 u, less the wanted one."""
+            return 2 * (acos(u) - u * sqrt(1 - u * u)) / pi - self.max_overlap
+
+        u = float(brentq(excess, 0.0, 1.0))
+        return (u**3 - 3 * u + 2) / 2

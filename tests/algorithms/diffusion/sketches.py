@@ -1,0 +1,67 @@
+"""Small sketches, images and networks of random weights."""
+
+import numpy as np
+import torch
+
+from cytosuite.algorithms.diffusion.network import DenoiserArguments, build
+from cytosuite.formats import write
+from cytosuite.volume import Volume
+
+SPACING = (2.0, 0.8, 0.8)
+SHAPE = (10, 24, 20)
+TINY = DenoiserArguments(widths=(4, 6), blocks=1, fold=2, embedding=8)
+FLAT = TINY.model_copy(update={"dimensions": 2})
+
+
+def random_network(arguments=TINY, seed=0):
+    """Return a denoiser with random weights everywhere, moderate enough for many steps."""
+    torch.manual_seed(seed)
+    network = build(arguments).eval()
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.copy_(torch.randn_like(weight) / max(1, weight[0].numel()) ** 0.5)
+    return network
+
+
+def labels_of(number=0, shape=SHAPE):
+    """Return labels of two round objects that touch."""
+    rng = np.random.default_rng(number)
+    grid = np.indices(shape).astype(np.float32)
+    spacing, found = SPACING[-len(shape) :], np.zeros(shape, np.uint16)
+    for label, share in enumerate((0.35, 0.65), start=1):
+        centre = [share * n + rng.uniform(-1, 1) for n in shape]
+        away = sum(((g - c) * s) ** 2 for g, c, s in zip(grid, centre, spacing, strict=True))
+        found[(away < 20) & (found == 0)] = label
+    return found
+
+
+def image_of(labels, number=0):
+    """Return a microscope's image of labels, uint16."""
+    noise = np.random.default_rng(number).normal(0, 8, labels.shape)
+    return (100 + 300 * (labels > 0) + noise).clip(0).astype(np.uint16)
+
+
+def real_folder(folder, cases=3, shape=SHAPE):
+    """Write images alone into a flat folder, and return it."""
+    for number in range(cases):
+        image = image_of(labels_of(number, shape), number)
+        write(folder / f"r_{number}.tif", volume(image))
+    return folder
+
+
+def paired_dataset(folder, cases=3, shape=SHAPE, sketches=True):
+    """Write images, labels and sketches in the layout of a dataset, and return the folder."""
+    for number in range(cases):
+        labels = labels_of(number, shape)
+        sockets = folder / "cases" / f"case_{number}" / "sockets" / "images"
+        given = {"microscopy-image": image_of(labels, number), "instance-labels": labels}
+        if sketches:
+            given["structure-sketch"] = np.where(labels > 0, 90, 30).astype(np.uint8)
+        for socket, array in given.items():
+            write(sockets / socket / f"s_{number}.tif", volume(array))
+    return folder
+
+
+def volume(array, **metadata):
+    """Return an image with axes and voxel size by its number of dimensions."""
+    return Volume(array, SPACING[-array.ndim :], "ZYX"[-array.ndim :], metadata)

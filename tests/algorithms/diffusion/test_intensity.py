@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+from sketches import image_of, labels_of
+
+from cytosuite.algorithms.diffusion.intensity import (
+    contrast_of,
+    grey_values,
+    image_units,
+    sketch_of_labels,
+    sketch_units,
+)
+from cytosuite.normalise import Target, background_of
+
+
+def test_the_contrast_of_two_levels_is_these():
+    found = contrast_of(np.repeat([30, 90], [40, 10]).astype(np.uint8))
+    assert (found.dark, found.bright) == (30, 90)
+    flat = contrast_of(np.full((3, 4), -7.0))
+    assert (flat.dark, flat.bright) == (-7, -7)
+
+
+@pytest.mark.parametrize(("gain", "offset"), [(1, 0), (0.01, -3), (200, 1000)])
+def test_units_of_a_sketch_are_those_of_any_gain_and_offset(gain, offset):
+    labels = labels_of()
+    sketch = gain * (labels > 0) + offset
+    np.testing.assert_allclose(sketch_units(sketch), labels > 0, atol=1e-5)
+    graded = sketch + gain * np.random.default_rng(0).uniform(-0.1, 0.1, labels.shape)
+    found = sketch_units(graded)
+    assert found.dtype == np.float32
+    assert found[labels > 0].mean() == pytest.approx(1, abs=1e-3)
+    assert found[labels == 0].mean() == pytest.approx(0, abs=1e-3)
+
+
+def test_a_constant_sketch_is_ground():
+    assert not sketch_units(np.full((2, 5, 5), 9)).any()
+
+
+def test_a_sketch_of_labels_parts_objects_that_touch():
+    labels = np.zeros((5, 9), np.uint16)
+    labels[1:4, 1:4], labels[1:4, 4:7], labels[1:3, 8:] = 1, 2, 3
+    expected = np.zeros((5, 9), np.float32)
+    expected[1:4, 1:3] = expected[1:4, 5:7] = expected[1:3, 8:] = 1
+    np.testing.assert_array_equal(sketch_of_labels(labels), expected)
+    assert not sketch_of_labels(np.zeros((3, 4, 4), np.int32)).any()
+    assert sketch_of_labels(np.ones((3, 4, 4), np.uint8)).all()
+
+
+def test_a_sketch_does_not_depend_on_the_numbers_of_labels():
+    labels = labels_of()
+    other = np.array([0, 700, 3], np.uint16)[labels]
+    np.testing.assert_array_equal(sketch_of_labels(labels), sketch_of_labels(other))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_grey_values_come_back_from_units_of_the_network(dtype):
+    image = np.clip(image_of(labels_of()) / 2, 0, 250).astype(dtype)
+    found = background_of(image)
+    target = Target(mean=found.mean, sd=found.sd, dtype=dtype)
+    back = grey_values(image_units(image), target)
+    assert back.dtype == dtype
+    np.testing.assert_allclose(back.astype(float), image.astype(float), atol=1e-2)
+
+
+def test_values_beyond_the_dtype_are_kept_at_its_ends():
+    made = grey_values(np.array([-9.0, 9.0], np.float32), Target(mean=100, sd=5, dtype="uint8"))
+    assert made.tolist() == [0, 255]

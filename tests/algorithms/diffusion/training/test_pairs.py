@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+from sketches import SHAPE, image_of, labels_of, paired_dataset, real_folder, volume
+
+from cytosuite.algorithms.diffusion.intensity import image_units, sketch_of_labels
+from cytosuite.algorithms.diffusion.training.pairs import draw_crops, load_pairs
+from cytosuite.errors import InputError
+from cytosuite.formats import write
+
+CROP = (4, 8, 8)
+
+
+def _load(folder, sketched=True, axes="ZYX", crop=CROP, names=("*",)):
+    return load_pairs(folder, names, crop, axes, sketched=sketched)
+
+
+def test_real_images_alone_have_no_sketch(tmp_path):
+    items = _load(real_folder(tmp_path), sketched=False)
+    assert [item.path.stem for item in items] == ["r_0", "r_1", "r_2"]
+    assert all(item.sketch is None for item in items)
+    expected = image_units(image_of(labels_of(1), 1))
+    np.testing.assert_allclose(items[1].image, expected, atol=2e-3)
+
+
+def test_other_files_in_the_folder_change_no_image(tmp_path):
+    few = _load(real_folder(tmp_path, 1), sketched=False)
+    write(tmp_path / "z.tif", volume(50 * image_of(labels_of(8), 8).astype(np.uint16)))
+    more = _load(tmp_path, sketched=False)
+    assert len(more) == 2
+    np.testing.assert_array_equal(few[0].image, more[0].image)
+
+
+def test_sketches_are_found_beside_images_or_made_of_labels(tmp_path):
+    own = _load(paired_dataset(tmp_path / "a"))
+    np.testing.assert_allclose(own[0].sketch, labels_of(0) > 0, atol=1e-3)
+    made = _load(paired_dataset(tmp_path / "b", sketches=False))
+    np.testing.assert_array_equal(made[0].sketch, sketch_of_labels(labels_of(0)))
+    assert all(item.twin is not None for item in made)
+    write(tmp_path / "c" / "images" / "x.tif", volume(image_of(labels_of())))
+    write(tmp_path / "c" / "structure-sketch" / "x.tif", volume(labels_of().astype(np.uint8)))
+    assert _load(tmp_path / "c")[0].sketch.max() > 1
+
+
+def test_planes_are_volumes_of_one(tmp_path):
+    items = _load(real_folder(tmp_path, 1, (24, 20)), False, "YX", (1, 8, 8))
+    assert items[0].image.shape == (1, 24, 20)
+
+
+def test_small_images_go_on_until_a_crop_fits(tmp_path):
+    (item,) = _load(real_folder(tmp_path, 1), sketched=False, crop=(16, 16, 32))
+    assert item.image.shape == (16, 24, 32)
+    np.testing.assert_array_equal(item.image[10:], np.repeat(item.image[9:10], 6, 0))
+
+
+def test_a_missing_sketch_is_explained(tmp_path):
+    with pytest.raises(InputError, match=r"r_0.tif: .*expected a sketch .* or labels for a cond"):
+        _load(real_folder(tmp_path))
+
+
+def test_other_axes_and_shapes_are_explained(tmp_path):
+    with pytest.raises(InputError, match=r"r_0.tif: expected an image with the axes YX, found ZYX"):
+        _load(real_folder(tmp_path / "a"), False, "YX")
+    folder = paired_dataset(tmp_path / "b", 1)
+    sketch = next(folder.rglob("structure-sketch")) / "s_0.tif"
+    write(sketch, volume(np.zeros((3, 4, 4), np.uint8)))
+    with pytest.raises(InputError, match=r"expected the shape \(10, 24, 20\), found \(3, 4, 4\)"):
+        _load(folder)
+
+
+@pytest.fixture
+def items(tmp_path):
+    return _load(paired_dataset(tmp_path))
+
+
+def test_a_step_is_drawn_from_its_number_alone(items):
+    first, again = (draw_crops(items, CROP, 3, 5, 9) for _ in range(2))
+    for name in ("image", "noise", "sketch", "place"):
+        np.testing.assert_array_equal(first[name], again[name])
+    other = draw_crops(items, CROP, 3, 5, 10)
+    assert not np.array_equal(first["image"], other["image"])
+    assert not np.array_equal(first["noise"], other["noise"])
+    assert {first[name].shape for name in ("image", "noise", "sketch")} == {(3, 1, *CROP)}
+    assert {each.dtype for each in first.values()} == {np.dtype(np.float32)}
+
+
+def test_sketch_and_image_are_cut_and_turned_alike(items):
+    for step in range(20):
+        found = draw_crops(items, CROP, 2, 0, step)
+        inside = found["sketch"] > 0.5
+        if 20 < inside.sum() < inside.size - 20:
+            assert found["image"][inside].mean() > found["image"][~inside].mean() + 0.5
+
+
+def test_levels_of_noise_are_spread_evenly(items):
+    places = np.stack([draw_crops(items, CROP, 4, 0, step)["place"] for step in range(100)])
+    assert ((places >= np.arange(4) / 4) & (places <= np.arange(1, 5) / 4)).all()
+    assert places[:, 0].std() == pytest.approx(0.25 / 12**0.5, rel=0.2)
+
+
+def test_crops_reach_the_far_borders(tmp_path):
+    image = np.zeros(SHAPE, np.uint16)
+    image[-1, -1, -1] = 60000
+    write(tmp_path / "a.tif", volume(image))
+    items = _load(tmp_path, sketched=False)
+    found = [draw_crops(items, (9, 23, 19), 1, 0, step)["image"].max() > 1 for step in range(60)]
+    assert 1 <= sum(found) < 30  # one of eight places
+    assert "sketch" not in draw_crops(items, CROP, 1, 0, 0)

@@ -1,0 +1,171 @@
+import numpy as np
+import pytest
+import torch
+from sketches import SHAPE, SPACING, labels_of, paired_dataset, real_folder, volume
+
+from cytosuite.algorithms.diffusion.predict import predict
+from cytosuite.algorithms.diffusion.schedule import phase
+from cytosuite.algorithms.diffusion.training.settings import Settings
+from cytosuite.algorithms.diffusion.training.train import TRAINING, batch, describe, load, measure
+from cytosuite.algorithms.diffusion.training.validate import middle, picture, validate
+from cytosuite.errors import InputError
+from cytosuite.formats import read
+from cytosuite.manifest import read_card
+from cytosuite.training.loop import begin, complete, take_step, train
+from cytosuite.weights import open_model
+
+
+def _settings(**given):
+    """Return settings of a short training of tiny networks; sections are merged."""
+    base = {
+        "network": {"widths": [4, 6], "embedding": 8},
+        "crops": {"shape": [8, 16, 16], "batch": 2, "shown": [8, 16, 16]},
+        "process": {"steps": 2, "t_start": 500},
+        "schedule": {"steps": 4, "report": 2, "checkpoint": 2, "learning_rate": 2e-3},
+        "card": {"description": "A test.", "authors": "nobody", "license": "Apache-2.0"},
+    }
+    merged = {name: {**base.get(name, {}), **section} for name, section in given.items()}
+    return Settings.model_validate({**base, **merged})
+
+
+def _cases(folder, settings):
+    return {"images": load(folder, "images", settings)}
+
+
+def _completed(folder, settings):
+    cases = _cases(folder, settings)
+    return cases, complete(TRAINING, settings, cases, None, lambda _: None)
+
+
+def test_levels_of_noise_are_those_of_the_schedule(tmp_path):
+    settings = _settings(process={"schedule": {"kind": "linear", "length": 50}, "t_start": 40})
+    cases = _cases(paired_dataset(tmp_path), settings)
+    known = phase(settings.process.schedule.signal()).astype(np.float32)
+    seen = {float(t) for step in range(60) for t in batch(cases, settings, step)["phase"]}
+    assert seen <= set(known.tolist())
+    assert len(seen) > 40
+
+
+@pytest.mark.parametrize("predicts", ["velocity", "noise"])
+@pytest.mark.parametrize("conditioned", [True, False])
+def test_the_first_loss_is_the_variance_of_the_answer(predicts, conditioned, tmp_path):
+    settings = _settings(network={"predicts": predicts, "conditioned": conditioned})
+    cases, state = (
+        _cases(paired_dataset(tmp_path), settings),
+        begin(TRAINING, settings, None, "cpu"),
+    )
+    drawn = batch(cases, settings, 0)
+    assert ("sketch" in drawn) is conditioned
+    losses = take_step(TRAINING, settings, state, drawn)
+    angle = drawn["phase"][:, None, None, None, None]
+    wanted = drawn["noise"]
+    if predicts == "velocity":  # the network begins with the answer 0
+        wanted = np.cos(angle) * drawn["noise"] - np.sin(angle) * drawn["image"]
+    assert losses["loss"].item() == pytest.approx(float((wanted**2).mean()), rel=1e-3)
+
+
+def test_the_loss_falls(tmp_path):
+    settings = _settings(schedule={"steps": 60, "learning_rate": 1e-2}, crops={"batch": 4})
+    cases, state = (
+        _cases(paired_dataset(tmp_path), settings),
+        begin(TRAINING, settings, None, "cpu"),
+    )
+    losses = [
+        take_step(TRAINING, settings, state, batch(cases, settings, step))["loss"].item()
+        for step in range(60)
+    ]
+    assert np.mean(losses[-10:]) < 0.75 * np.mean(losses[:10])
+
+
+def test_measured_parameters_describe_the_images(tmp_path):
+    settings = _settings()
+    cases = _cases(paired_dataset(tmp_path), settings)
+    found = measure(cases, settings)
+    assert found["target"]["dtype"] == "uint16"
+    assert found["target"]["mean"] == pytest.approx(100, abs=5)
+    assert found["target"]["sd"] == pytest.approx(8, rel=0.3)
+    contrast, (low, high) = found["process"]["contrast"], found["process"]["range"]
+    assert abs(contrast["dark"]) < 0.3
+    # 300 above the ground, of 8 counts: 0.5 asinh(300 / 24) = 1.6.
+    assert contrast["bright"] == pytest.approx(1.6, abs=0.2)
+    for item in cases["images"]:
+        assert low < item.image.min()
+        assert high > item.image.max()
+    assert found["process"]["t_start"] == 500
+    assert describe(cases, settings) == {"axes": "ZYX", "spacing": list(SPACING)}
+
+
+@pytest.mark.parametrize("kind", ["pairs", "images", "planes"])
+def test_a_training_makes_a_model_that_predicts(kind, tmp_path):
+    shape = SHAPE[1:] if kind == "planes" else SHAPE
+    network = {"conditioned": kind != "images", "dimensions": len(shape)}
+    crops = {"shape": [1, 16, 16], "shown": [1, 16, 16]} if kind == "planes" else {}
+    settings = _settings(
+        network=network,
+        crops=crops,
+        validation={
+            "every": 2,
+            "metric": "W1_by_std",
+            "also": ["lateral_spectrum_distance", *([] if kind == "planes" else ["patch_KID"])],
+            "cases": 1,
+        },
+    )
+    make = real_folder if kind == "images" else paired_dataset
+    data = {"images": [make(tmp_path / "data", 3, shape)]}
+    (tmp_path / "weights").mkdir()
+    card = train(
+        TRAINING, settings, data, tmp_path / "weights" / "mine.json", work=tmp_path / "work"
+    )
+    found = read_card(card)
+    (scores,) = found.scores.values()
+    assert np.isfinite(scores["W1_by_std"])
+    assert found.describes["axes"] == "ZYX"[-len(shape) :]
+    sketch = volume((labels_of(5, shape) > 0).astype(np.uint8))
+    made = predict({"structure-sketch": sketch}, open_model(card.parent, found))["synthetic-image"]
+    assert made.array.dtype == np.uint16
+    assert made.metadata["diffusion_method"] == "network"
+    assert (tmp_path / "work" / "pictures" / "step-000004.png").is_file()
+
+
+def test_validation_makes_the_middle_of_held_out_images(tmp_path):
+    folder = paired_dataset(tmp_path)
+    cases, settings = _completed(folder, _settings())
+    state = begin(TRAINING, settings, None, "cpu")
+    *each, whole = validate(state, cases, settings)
+    assert len(each) == 3
+    for number, facts in enumerate(each):
+        np.testing.assert_array_equal(facts.get("labels"), labels_of(number)[1:9, 4:20, 2:18])
+        assert facts.get("prediction").shape == facts.get("image").shape == (8, 16, 16)
+        assert facts.get("spacing") == SPACING
+    np.testing.assert_array_equal(
+        whole.get("real:arrays")[0], read(cases["images"][0].path).array[1:9, 4:20, 2:18]
+    )
+    made = whole.get("synthetic:volumes")
+    np.testing.assert_array_equal(made[1].array, each[1].get("prediction"))
+    with torch.no_grad():  # the average is what counts
+        state.modules["network"].tail.conv.bias.add_(1)
+    np.testing.assert_array_equal(
+        next(validate(state, cases, settings)).get("prediction"), made[0].array
+    )
+
+
+def test_a_sketch_is_made_of_an_image_without_one(tmp_path):
+    cases = _cases(real_folder(tmp_path), _settings(network={"conditioned": False}))
+    image, sketch, labels = middle(cases["images"][0], (8, 24, 20))
+    assert labels is None
+    assert image.shape == sketch.shape == (8, 24, 20)
+    agree = (sketch > 0.5) == (labels_of(0)[1:9] > 0)
+    assert agree.mean() > 0.9
+
+
+def test_a_picture_has_three_rows(tmp_path):
+    cases, settings = _completed(paired_dataset(tmp_path), _settings())
+    found = picture(begin(TRAINING, settings, None, "cpu"), cases, settings)
+    assert found.dtype == np.uint8
+    assert found.shape[0] == 3 * (16 + 4)  # planes and their margins
+    assert np.ptp(found) == 255
+
+
+def test_a_folder_without_images_is_refused_before_it_is_read(tmp_path):
+    with pytest.raises(InputError, match="expected images"):
+        TRAINING.check(tmp_path, "images", _settings())

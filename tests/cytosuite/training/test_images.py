@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+
+from cytosuite.training.images import joined, mapped, objects_of, padded, turned, views
+from cytosuite.volume import Volume
+
+
+def test_a_mapped_array_is_the_array():
+    array = np.arange(24, dtype=np.float16).reshape(2, 3, 4)
+    found = mapped(array)
+    assert isinstance(found, np.memmap)
+    np.testing.assert_array_equal(found, array)
+
+
+def test_an_array_goes_on_until_a_crop_fits():
+    array = np.arange(6).reshape(1, 2, 3)
+    found = padded(array, (4, 2))
+    assert found.shape == (1, 4, 3)
+    np.testing.assert_array_equal(found[0, 1:], np.repeat(array[:, 1], 3, 0))
+    np.testing.assert_array_equal(padded(array, (1, 1)), array)
+
+
+@pytest.mark.parametrize("turn", [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 1)])
+def test_a_crop_is_turned_in_its_planes(turn):
+    crop = np.random.default_rng(0).random((3, 4, 4))
+    expected = crop[:, ::-1] if turn[0] else crop
+    expected = expected[..., ::-1] if turn[1] else expected
+    expected = expected.transpose(0, 2, 1) if turn[2] else expected
+    np.testing.assert_array_equal(turned(crop, np.array(turn, bool)), expected)
+
+
+def test_a_crop_that_is_no_square_keeps_its_shape():
+    crop = np.zeros((3, 4, 6))
+    assert turned(crop, np.array([True, True, True])).shape == crop.shape
+
+
+def test_objects_are_pieces_above_a_threshold():
+    image = np.full((9, 40, 40), 10, np.uint16)
+    image[2:7, 5:15, 5:15] = image[2:7, 25:35, 25:35] = 200
+    found = objects_of(image)
+    assert set(np.unique(found)) == {0, 1, 2}
+    assert found[4, 10, 10] != found[4, 30, 30]
+
+
+def test_planes_stand_side_by_side_with_margins():
+    first, second = np.zeros((3, 5), np.uint8), np.ones((4, 2), np.uint8)
+    found = joined([first, second], 1)
+    assert found.shape == (4, 5 + 4 + 2 + 4)
+    np.testing.assert_array_equal(found[:3, :5], first)
+    np.testing.assert_array_equal(found[:, 9:11], second)
+    assert (found[3, :5] == 255).all()
+
+
+def test_views_are_the_middle_planes_as_light():
+    array = np.zeros((4, 6, 8), np.uint16)
+    array[2, :, 4:] = 1000
+    found = views(Volume(array, (1.0, 1.0, 1.0)))
+    assert found[:6, :8].max() == 255
+    assert found[:6, :4].max() == 0
+    assert found[2, 8 + 4 + 4] == 255
+    flat = views(Volume(array[2:3], (1.0, 1.0, 1.0)))
+    np.testing.assert_array_equal(flat[:6, :8], found[:6, :8])
+    assert flat.shape == (6 + 4 - 4, 8 + 4)

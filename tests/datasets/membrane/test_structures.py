@@ -1,0 +1,153 @@
+import numpy as np
+import pytest
+
+from cytosuite.datasets.membrane.parameters import Parameters, draw_values
+from cytosuite.datasets.membrane.places import ball_um3
+from cytosuite.datasets.membrane.structures import build
+from cytosuite.errors import InputError
+
+
+def _build(structure, seed=0, **values):
+    parameters = Parameters(structure=structure, **values)
+    rng = np.random.default_rng(seed)
+    return build(rng, parameters, draw_values(rng, parameters)), parameters
+
+
+def test_tissue_fills_the_image():
+    anatomy, parameters = _build("tissue")
+    assert anatomy.inside.all()
+    assert anatomy.inside.shape == parameters.shape
+    assert anatomy.depth_um[:, 0, 0] == pytest.approx(np.arange(64) + 0.5)
+
+
+@pytest.mark.parametrize("cell", [6.0, 9.0])
+@pytest.mark.parametrize("spacing", [(0.5, 0.5, 0.5), (1.5, 0.75, 0.5)])
+def test_cells_of_tissue_have_the_wanted_volume_whatever_the_voxels(maker, cell, spacing):
+    """Small cells rather lie within the image: the mean over all, by centres, is exact."""
+    shape = tuple(round(45 / step) for step in spacing)
+    sample = maker("tissue", shape=shape, spacing_um=spacing, cell_um=cell, microscope=False)
+    seeds = sample.companions["seeds"].array
+    inner = tuple(slice(size // 5, size - size // 5) for size in shape)
+    room = np.prod([(s.stop - s.start) * step for s, step in zip(inner, spacing, strict=True)])
+    assert room / seeds[inner].sum() == pytest.approx(ball_um3(cell), rel=0.15)
+
+
+def test_a_meristem_is_a_dome_with_its_top_at_the_first_plane():
+    anatomy, parameters = _build("meristem", bumps=0.0, extent=0.9)
+    area = anatomy.inside.sum(axis=(1, 2))
+    assert (np.diff(area.astype(int)) >= 0).all()
+    assert area[0] == 0
+    z, y, x = (0.9 * size for size in parameters.grid.size_um)
+    volume = anatomy.inside.sum() * np.prod(parameters.spacing_um)
+    assert volume == pytest.approx(2 / 3 * np.pi * z * y / 2 * x / 2, rel=0.02)
+
+
+def test_bumps_bend_the_surface_and_differ_by_seed():
+    plain, first, second = (
+        _build("meristem", seed, bumps=bumps)[0] for seed, bumps in ((0, 0.0), (0, 0.1), (1, 0.1))
+    )
+    assert (plain.inside != first.inside).mean() > 0.02
+    assert (second.inside != first.inside).mean() > 0.02
+
+
+def test_cells_of_a_meristem_grow_from_layer_to_layer(maker):
+    def sizes(growth):
+        made = maker(
+            "meristem", shape=(80, 120, 120), spacing_um=(0.5,) * 3, growth=growth, cell_um=6.0,
+            rounding=0.0, microscope=False, bumps=0.0,
+        )  # fmt: skip
+        labels, away = made.volume("instance-labels"), made.companions["seeds"].array > 0
+        ticks = np.argwhere(away) * 0.5 - (40, 30, 30)
+        depth = 1 - np.linalg.norm(ticks / (38, 28.5, 28.5), axis=1)
+        volume = np.bincount(labels.array.ravel())[labels.array[away]] / 8
+        inner = ticks[:, 0] < -8
+        return volume[inner & (depth < 0.15)].mean(), volume[inner & (depth > 0.4)].mean()
+
+    outer, inner = sizes(1.25)
+    assert outer == pytest.approx(ball_um3(6.0), rel=0.15)
+    assert inner > 1.5 * outer
+    same = sizes(1.0)
+    assert same[1] == pytest.approx(same[0], rel=0.25)
+
+
+def test_a_shell_thins_towards_the_ends_of_x_and_has_yolk_inside():
+    anatomy, parameters = _build("shell", shape=(80, 160, 320), thickness_um=10.0, thinning=0.5)
+    z, y, x = (size // 2 for size in parameters.shape)
+    equator = anatomy.inside[z, :, x]
+    assert equator.sum() * 0.5 == pytest.approx(20, abs=1)
+    along = anatomy.inside[z, y]
+    assert along.sum() * 0.5 == pytest.approx(10, rel=0.15)  # half as thick at each end
+    assert not anatomy.inside[z, y, x]
+    assert anatomy.depth_um[z, y, x] == pytest.approx(38, rel=0.05)
+
+
+def test_cells_of_a_shell_are_one_layer_of_the_wanted_area():
+    anatomy, _ = _build(
+        "shell", shape=(80, 160, 240), cell_um=6.0, thickness_um=8.0, thinning=0.0, extent=0.9
+    )
+    a, b, c = 36.0, 36.0, 54.0  # half-axes
+    p = 1.6075
+    mean = ((a * b) ** p + (a * c) ** p + (b * c) ** p) / 3
+    outer = 4 * np.pi * mean ** (1 / p)  # Thomsen's formula, to 1 %
+    a, b, c = a - 8, b - 8, c - 8
+    mean = ((a * b) ** p + (a * c) ** p + (b * c) ** p) / 3
+    middle = (outer + 4 * np.pi * mean ** (1 / p)) / 2
+    assert middle / len(anatomy.centres_um) == pytest.approx(np.pi / 4 * 36, rel=0.12)
+
+
+def test_every_cell_of_a_layer_reaches_both_surfaces(maker):
+    sample = maker("cartographic", jitter=0.0, weight=0.0)
+    labels = sample.volume("instance-labels").array
+    planes = [np.unique(labels[z]) for z in np.flatnonzero(labels.any(axis=(1, 2)))]
+    assert all(plane.tolist() == planes[0].tolist() for plane in planes)
+    assert len(planes) == 8
+
+
+def test_cells_of_a_map_widen_away_from_the_equator(maker):
+    def widths(latitude):
+        labels = maker("cartographic", shape=(12, 160, 240), cell_um=5.0, latitude_deg=latitude)
+        labels = labels.volume("instance-labels").array[6]
+        runs = 1 + (np.diff(labels.astype(int), axis=1) != 0).sum(axis=1)
+        return 240 / runs[[*range(5, 20), *range(140, 155)]].mean(), 240 / runs[70:90].mean()
+
+    edge, equator = widths(65.0)
+    assert edge / equator == pytest.approx(1 / np.cos(np.deg2rad(55)), rel=0.2)
+    edge, equator = widths(5.0)
+    assert edge / equator == pytest.approx(1, rel=0.15)
+
+
+def test_cells_of_a_map_have_the_wanted_area_at_the_equator(maker):
+    wide = {"shape": (12, 160, 240), "latitude_deg": 5.0, "cell_um": 6.0}
+    seeds = maker("cartographic", **wide).companions["seeds"].array[:, 20:140, 30:210]
+    assert 60 * 90 / seeds.sum() == pytest.approx(np.pi / 4 * 36, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("structure", "values", "message"),
+    [
+        (
+            "shell",
+            {"thickness_um": 40.0},
+            "a shell of 40 µm has no room in an ellipsoid of 30.4 µm",
+        ),
+        (
+            "cartographic",
+            {"thickness_um": 65.0},
+            "a sheet of 65 µm has no room in an image of 64 µm",
+        ),
+        (
+            "cartographic",
+            {"shape": (16, 64, 128), "latitude_deg": 85.0, "thickness_um": 5.0},
+            "the map is 64 µm wide, but the equator 67.77 µm long; lower latitude_deg",
+        ),
+    ],
+)
+def test_refuses_structures_without_room(structure, values, message):
+    if "latitude_deg" in values:
+        _build(structure, **values)  # as wide as that is allowed
+        values, message = (
+            values | {"shape": (16, 60, 128)},
+            "the map is 64 µm wide, but the equator",
+        )
+    with pytest.raises(InputError, match=message):
+        _build(structure, **values)

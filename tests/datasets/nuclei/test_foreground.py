@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+
+from cytosuite.datasets.nuclei.foreground import Plane, detector, foreground
+from cytosuite.datasets.nuclei.parameters import Parameters
+
+VOLUME = {"shape": (40, 80, 120), "spacing_um": (1.0, 0.5, 0.5)}  # 40 x 40 x 60 µm
+FLAT = {"shape": (100, 160), "spacing_um": (0.5, 0.5)}  # 50 x 80 µm
+
+
+def _region(base, seed=0, **changes):
+    return foreground(np.random.default_rng(seed), Parameters(**(base | changes)))
+
+
+def _points(region, count=4000):
+    return region.draw(np.random.default_rng(1), count)
+
+
+def test_the_detector_of_a_plane_is_one_layer():
+    assert detector(Parameters(**FLAT)).shape == (1, 100, 160)
+    assert detector(Parameters(**VOLUME)).size_um == (40, 40, 60)
+
+
+def test_points_of_a_plane_lie_in_its_middle_and_everywhere_in_the_image():
+    points = _points(_region(FLAT))
+    assert (points[:, 0] == 0.5).all()
+    assert points[:, 1:].mean(axis=0) == pytest.approx([25, 40], abs=1)
+    assert points[:, 1:].min() > 0
+    assert (points[:, 1:] < [50, 80]).all()
+
+
+def test_normals_of_a_plane_have_no_part_across_it():
+    region = _region(FLAT, foreground="ellipsoid", width=0.8)
+    normals = region.normals_at(_points(region, 200))
+    assert np.abs(normals[:, 0]).max() < 1e-3
+    assert np.linalg.norm(normals, axis=1) == pytest.approx(1)
+
+
+def test_a_margin_lets_the_foreground_reach_beyond_the_image():
+    points = _points(_region(FLAT, margin_um=10.0))
+    assert points[:, 1:].min() < -8
+    assert points[:, 2].max() > 88
+
+
+@pytest.mark.parametrize("base", [VOLUME, FLAT])
+def test_an_ellipsoid_is_as_wide_as_its_share_of_the_image(base):
+    region = _region(base, foreground="ellipsoid", width=0.6)
+    size = np.array(detector(Parameters(**base)).size_um)
+    points = _points(region)[:, 1:]
+    assert np.ptp(points, axis=0) == pytest.approx(0.6 * size[1:], rel=0.06)
+    assert points.mean(axis=0) == pytest.approx(size[1:] / 2, abs=1)
+    assert isinstance(region, Plane) == (base is FLAT)
+
+
+def test_a_shell_is_empty_in_its_middle():
+    region = _region(VOLUME, foreground="shell", width=0.9, core=0.6)
+    points = (_points(region) - [20, 20, 30]) / [18, 18, 27]
+    away = np.linalg.norm(points, axis=1)
+    assert away.min() == pytest.approx(0.6, abs=0.06)
+    assert away.max() == pytest.approx(1.0, abs=0.04)
+
+
+@pytest.mark.parametrize("base", [VOLUME, FLAT])
+def test_discs_hold_the_points_near_their_centres_inside_the_image(base):
+    region = _region(base, foreground="discs", discs=1, disc_radius_um=12)
+    points = _points(region)
+    size = np.array(detector(Parameters(**base)).size_um)
+    assert (points >= -0.5).all()
+    assert (points <= size + 0.5).all()
+    assert np.ptp(points, axis=0).max() <= 24.5
+    middle = (points.min(axis=0) + points.max(axis=0)) / 2
+    assert np.linalg.norm(points - middle, axis=1).max() < 17
+
+
+def test_more_discs_are_more_foreground():
+    few, many = (_region(FLAT, foreground="discs", discs=n, disc_radius_um=8) for n in (2, 20))
+    shares = [(region.distance[1] < 0).mean() for region in (few, many)]
+    assert shares[0] <= 2 * np.pi * 8**2 / (50 * 80) + 0.01
+    assert 2.5 * shares[0] < shares[1] < 0.95

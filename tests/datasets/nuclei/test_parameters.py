@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+
+from cytosuite.datasets.nuclei.parameters import Parameters
+from cytosuite.errors import InputError
+from cytosuite.manifest import parse
+
+
+def _of(**values):
+    return parse("nuclei", values, Parameters)
+
+
+def test_a_single_number_is_a_range_of_one_value():
+    assert _of(radius_um=4.0).radius_um == (4.0, 4.0)
+
+
+def test_two_axes_are_a_plane():
+    assert _of(shape=(30, 40), spacing_um=(0.5, 0.5)).plane
+    assert not _of().plane
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"shape": (30, 40)}, "shape has 2 axes and spacing_um 3; give both"),
+        ({"radius_um": (5, 3)}, "low <= high"),
+        ({"max_overlap": 0.95}, "max_overlap"),
+        ({"radus_um": 3}, "did you mean 'radius_um'"),
+        ({"foreground": "sphere"}, "foreground"),
+    ],
+)
+def test_a_mistake_is_one_line(values, message):
+    with pytest.raises(InputError) as error:
+        _of(**values)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_the_overlap_of_discs_is_that_of_balls_at_the_same_distance():
+    parameters = _of(shape=(30, 40), spacing_um=(0.5, 0.5), max_overlap=0.3)
+    share = parameters.packed_overlap
+    u = np.roots([1, 0, -3, 2 - 2 * share])
+    u = float(u[(u.imag == 0) & (u > 0) & (u < 1)].real[0])
+    x, y = np.meshgrid(np.linspace(-1, 1, 1001), np.linspace(-1, 1, 1001))
+    disc = x**2 + y**2 < 1
+    other = (x - 2 * u) ** 2 + y**2 < 1
+    assert (disc & other).sum() / disc.sum() == pytest.approx(0.3, abs=0.005)
+    assert _of(max_overlap=0.3).packed_overlap == 0.3
