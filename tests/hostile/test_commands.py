@@ -20,14 +20,14 @@ from cytosuite.volume import Volume
 pytestmark = pytest.mark.slow
 
 SMALL = "image.shape=[16, 64, 64] image.spacing_um=[2, 0.5, 0.5] tissue.n_nuclei=4"
-STEPS = 40
+STEPS = 150  # so many that a busy machine stops it before its end
 SETTINGS = f"""
 [network]
 widths = [4, 8, 8]
 [schedule]
 steps = {STEPS}
 report = 1
-checkpoint = 2
+checkpoint = 10
 [patches]
 shape = [16, 32, 32]
 batch = 1
