@@ -16,7 +16,8 @@ from cytosuite.volume import KINDS, SPATIAL, Origin, Volume, scalars
 if TYPE_CHECKING:
     import h5py
 
-NAMES = ("image", "raw", "data", "labels", "label")
+NAMES: tuple[str, ...] = ("image", "raw", "data", "labels", "label")
+GROUP, GROUPED = "data", ("image", "instance")  # of the tools of Eschweiler et al.
 SPACING = ("spacing", "element_size_um")  # attributes
 OWN = ("axes", *SPACING)
 
@@ -27,6 +28,7 @@ def read_hdf5(path: Path) -> Volume:
     Parameters
     ----------
     path : Path
+        Where all lies in a group ``data``, the image is ``data/image`` or ``data/instance``.
         The attributes ``axes``, ``spacing`` or ``element_size_um`` (µm) and all texts and numbers
         of the dataset describe it.
 
@@ -74,23 +76,32 @@ def write_hdf5(path: Path, volume: Volume, compress: bool) -> None:
 
 def _dataset(path: Path, file: "h5py.File") -> "h5py.Dataset":
     """Return the dataset of the image; links, which may lead into other files, are not followed."""
-    import h5py
-
-    kinds: dict[str, str] = {}
-    for name in file:
-        if not isinstance(file.get(name, getlink=True), h5py.HardLink):
-            kinds[name] = "a link"
-        else:
-            kinds[name] = "" if isinstance(file[name], h5py.Dataset) else "a group"
+    kinds, known, place = _kinds(file), NAMES, ""
+    if kinds == {GROUP: "a group"}:
+        file, known, place = file[GROUP], GROUPED, f" in {GROUP}"
+        kinds = _kinds(file)
     names = [name for name, kind in kinds.items() if not kind]
-    chosen = [name for name in NAMES if name in names] or names
-    if not chosen or (len(chosen) > 1 and chosen[0] not in NAMES):
+    chosen = [name for name in known if name in names] or names
+    if not chosen or (len(chosen) > 1 and chosen[0] not in known):
         found = [f"{name} ({kind})" if kind else name for name, kind in kinds.items()]
         raise InputError(
-            f"{path}: expected a dataset named {' or '.join(NAMES)}, "
+            f"{path}: expected a dataset named {' or '.join(known)}{place}, "
             f"found {', '.join(found) or 'none'}"
         )
     return file[chosen[0]]
+
+
+def _kinds(group: "h5py.Group") -> dict[str, str]:
+    """Return for each name in a group a word for what is no dataset, or an empty one."""
+    import h5py
+
+    kinds: dict[str, str] = {}
+    for name in group:
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            kinds[name] = "a link"
+        else:
+            kinds[name] = "" if isinstance(group[name], h5py.Dataset) else "a group"
+    return kinds
 
 
 def _check(path: Path, dataset: "h5py.Dataset") -> None:

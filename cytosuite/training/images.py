@@ -15,6 +15,7 @@ from cytosuite.interface import IMAGE_SUFFIXES, image_files
 from cytosuite.metrics.realism.scene import Scene
 from cytosuite.segmentation.foreground import li_threshold
 from cytosuite.tasks import IMAGE, LABELS
+from cytosuite.training.lists import list_of, read_list
 from cytosuite.volume import Volume
 
 _SMOOTH = 1.0  # pixels, before the threshold that finds objects
@@ -30,27 +31,30 @@ def find_images(folder: Path, patterns: Sequence[str]) -> list[tuple[Path, Path 
     Parameters
     ----------
     folder : Path
-        A dataset (``cases/<case>/sockets/images/microscopy-image/``), a folder with ``images/``
-        and maybe ``labels/``, or one with images at any depth, as the published program takes.
+        A dataset (``cases/<case>/sockets/images/microscopy-image/``), a folder with a list
+        ``*_train.csv``, see `cytosuite.training.lists`, one with ``images/`` and maybe ``labels/``,
+        or one with images at any depth, as the published program takes.
     patterns : sequence of str
         Names without suffix; one must fit.
 
     Raises
     ------
     InputError
-        If there is no image.
+        If there is no image, or a list is wrong.
     """
     if (folder / "cases").is_dir():
         sockets = sorted((folder / "cases").glob("*/sockets/images"))
         found = [
-            (path, socket / LABELS.slug)
+            (path, twin_of(path, socket / LABELS.slug))
             for socket in sockets
             for path in image_files(socket / IMAGE.slug)
         ]
-    elif (folder / "images").is_dir():
-        found = [(path, folder / "labels") for path in image_files(folder / "images")]
+    elif (listed := list_of(folder)) is not None:
+        found = read_list(listed)
     else:
-        found = [(path, folder / "labels") for path in image_files(folder, deep=True)]
+        own = folder / "images"
+        paths = image_files(own) if own.is_dir() else image_files(folder, deep=True)
+        found = [(path, twin_of(path, folder / "labels")) for path in paths]
     fitting = [each for each in found if any(fnmatch(each[0].stem, p) for p in patterns)]
     if not fitting:
         names = ", ".join(patterns)
@@ -59,7 +63,7 @@ def find_images(folder: Path, patterns: Sequence[str]) -> list[tuple[Path, Path 
             f"found {len(found)} of other names; give another folder, or patterns of names in the "
             "settings"
         )
-    return [(path, twin_of(path, labels)) for path, labels in fitting]
+    return fitting
 
 
 def mapped(array: NDArray[Any]) -> NDArray[Any]:

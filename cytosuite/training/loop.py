@@ -198,6 +198,8 @@ def _load(
     cases, held = hold_out(found, amount)
     for role, kept in cases.items():
         say(f"cases of {role}: {len(kept)} to train on, {len(held[role])} held out")
+    for remark in training.remark(cases, settings) if training.remark else ():
+        say(remark)
     return cases, held
 
 

@@ -135,6 +135,8 @@ class Training(Generic[Settings, Case]):
     prepare : callable, optional
         ``prepare(cases, settings)`` returns the cases to train on as they are learned from, where
         that depends on the measured parameters.
+    remark : callable, optional
+        ``remark(cases, settings)`` returns lines for the user on the cases to train on.
     picture : callable, optional
         ``picture(state, cases, settings)`` returns a picture of held-out cases at a validation,
         (H, W) grey or (H, W, 3) red, green, blue, uint8.
@@ -162,6 +164,7 @@ class Training(Generic[Settings, Case]):
     check: Callable[[Path | Mapping[str, Any], str, Settings], None] | None = None
     measure: Callable[[Cases[Case], Settings], Mapping[str, Any]] | None = None
     prepare: Callable[[Cases[Case], Settings], Cases[Case]] | None = None
+    remark: Callable[[Cases[Case], Settings], Iterable[str]] | None = None
     picture: Callable[[State, Cases[Case], Settings], NDArray[np.uint8]] | None = None
     divide: Callable[[Path], Mapping[str, Path]] | None = None
     translate: Callable[[Path], tuple[dict[str, Any], list[str]]] | None = None

@@ -156,6 +156,30 @@ def _group(folder):
     return _hdf5(folder, "image/deep")
 
 
+def _group_of_others(folder):
+    """expected a dataset named image or instance in data, found boundary, deep (a group), seeds"""
+    with h5py.File(folder / "a.h5", "w") as file:
+        for name in ("data/boundary", "data/seeds", "data/deep/image"):
+            file.create_dataset(name, data=PIXELS)
+    return folder / "a.h5"
+
+
+def _group_with_a_link_out(folder):
+    """expected a dataset named image or instance in data, found image (a link)"""
+    _hdf5(folder).rename(folder / "b.h5")
+    with h5py.File(folder / "a.h5", "w") as file:
+        file["data/image"] = h5py.ExternalLink("b.h5", "/image")
+    return folder / "a.h5"
+
+
+def _group_in_itself(folder):
+    """expected a dataset named image or instance in data, found data (a group)"""
+    with h5py.File(folder / "a.h5", "w") as file:
+        group = file.create_group("data")
+        group["data"] = group
+    return folder / "a.h5"
+
+
 def _nothing(folder):
     """expected a dataset named image or raw or data or labels or label, found none"""
     h5py.File(folder / "a.h5", "w").close()
@@ -308,6 +332,9 @@ def _a_program_as_picture(folder):
         _axes_of_numbers,
         _unknown_axes,
         _group,
+        _group_of_others,
+        _group_with_a_link_out,
+        _group_in_itself,
         _nothing,
         _link_out,
         _link_around,

@@ -331,6 +331,24 @@ def _imagej(path, unit="um", **metadata):
     )
 
 
+@pytest.mark.parametrize(
+    ("names", "chosen"),
+    [
+        (["data/image", "data/distance", "data/illumination"], "data/image"),
+        (["data/boundary", "data/instance", "data/seeds"], "data/instance"),
+        (["data/nuclei"], "data/nuclei"),
+        (["data/image", "image"], "image"),
+    ],
+)
+def test_images_in_the_group_of_published_tools_are_read(tmp_path, names, chosen):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for number, name in enumerate(names):
+            file.create_dataset(name, data=np.full((1, 4, 5), number, np.float32))
+    found = read(tmp_path / "a.h5")
+    assert found.array[0, 0, 0] == names.index(chosen)
+    assert (found.axes, found.spacing_is_assumed) == ("ZYX", True)
+
+
 def test_the_origin_of_the_voxel_size_is_known(tmp_path):
     _imagej(tmp_path / "ij.tif", Labels="a")
     write(tmp_path / "ours.tif", _volume())

@@ -1,8 +1,36 @@
 import numpy as np
 import pytest
 
-from cytosuite.training.images import joined, mapped, objects_of, padded, turned, views
+from cytosuite.training.images import find_images, joined, mapped, objects_of, padded, turned, views
 from cytosuite.volume import Volume
+
+
+def _touch(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"")
+
+
+def test_images_are_found_with_their_labels_in_every_layout(tmp_path):
+    flat, pairs, cases = tmp_path / "flat", tmp_path / "pairs", tmp_path / "dataset"
+    for name in ("b.tif", "deep/a.mha", "labels/.c.tif"):
+        _touch(flat / name)
+    assert find_images(flat, ["*"]) == [(flat / "b.tif", None), (flat / "deep" / "a.mha", None)]
+    for name in ("images/a.tif", "images/b.tif", "labels/b.mha", "other/c.tif"):
+        _touch(pairs / name)
+    found = find_images(pairs, ["*"])
+    assert found[0] == (pairs / "images" / "a.tif", None)
+    assert found[1] == (pairs / "images" / "b.tif", pairs / "labels" / "b.mha")
+    assert len(found) == 2
+    for number in (2, 1):
+        sockets = cases / "cases" / f"c_{number}" / "sockets" / "images"
+        for socket in ("microscopy-image", "instance-labels", "structure-sketch"):
+            _touch(sockets / socket / f"c_{number}.tif")
+    found = find_images(cases, ["*"])
+    assert [(image.stem, labels.parent.name) for image, labels in found] == [
+        ("c_1", "instance-labels"),
+        ("c_2", "instance-labels"),
+    ]
+    assert find_images(cases, ["*_2", "none"]) == found[1:]
 
 
 def test_a_mapped_array_is_the_array():

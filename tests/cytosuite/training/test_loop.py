@@ -391,6 +391,13 @@ def test_without_steps_the_measured_parameters_are_the_model(toy, settings, tmp_
     assert described == f"Measured on {of} of simulated, real."
 
 
+def test_remarks_on_the_cases_to_train_on_are_said_once(toy, settings):
+    said = []
+    remarking = replace(toy.training, remark=lambda cases, _: [f"{len(cases['real'])} real ones"])
+    toy(settings(steps=2), training=remarking, say=said.append)
+    assert said.count("4 real ones") == 1
+
+
 def test_explains_that_nothing_is_measured(toy, settings):
     with pytest.raises(InputError, match=r"schedule\.steps: toy measures nothing without a train"):
         toy(settings(steps=0))
