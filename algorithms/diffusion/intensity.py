@@ -13,6 +13,8 @@ from cytosuite.segmentation.foreground import li_threshold
 
 Image = NDArray[np.float32]
 
+HIDDEN = -1.0  # everywhere, in place of a sketch: the ground of a real one is at 0 on average
+
 
 class Contrast(Described):
     """Levels of the two sides of an image's threshold, in its unit."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 from cytosuite.algorithms.diffusion.intensity import grey_values, sketch_of_labels, sketch_units
 from cytosuite.algorithms.diffusion.network import load
 from cytosuite.algorithms.diffusion.noise import noise_field
-from cytosuite.algorithms.diffusion.parameters import Parameters
+from cytosuite.algorithms.diffusion.parameters import Given, Parameters
 from cytosuite.algorithms.diffusion.synthesise import (
     Conditional,
     Image,
@@ -34,7 +34,8 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     ----------
     inputs : mapping of str to Volume
         ``structure-sketch``: objects brighter than the ground, axes ZYX or YX as the network's;
-        or ``instance-labels``, of which a sketch is made. The sketch counts where both are given.
+        or ``instance-labels``, of which a sketch is made. Where both are given, that one counts of
+        which the card says that the network was trained on it.
     model : Model
         Card (`Parameters`) and, with a network, weights.
 
@@ -48,12 +49,13 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     ------
     InputError
         If the sketch is one that `image_of` refuses or has other axes than the network, labels are
-        no integers, memory is short, or a parameter of the card is unknown or out of bounds.
+        no integers or missing for a network that was trained on them, memory is short, or a
+        parameter of the card is unknown or out of bounds.
     ModelError
         If the model has no weights for its network.
     """
-    volume, sketch = _sketch(inputs)
     parameters = parameters_of(model.card, Parameters)
+    volume, sketch = _sketch(inputs, parameters.given)
     network: Conditional | None = None
     if parameters.network is not None:
         if len(volume.axes) != parameters.network.dimensions:
@@ -116,7 +118,8 @@ def from_sketch(
 def _work(found: Synthesis, parameters: Parameters) -> dict[str, Scalar]:
     """Return how an image was made, for its metadata."""
     process = parameters.process
-    return {
+    guided: dict[str, Scalar] = {"guidance": process.guidance} if process.guidance > 1 else {}
+    return guided | {
         "solver": process.solver,
         "steps": process.steps,
         "t_start": process.start,
@@ -126,9 +129,14 @@ def _work(found: Synthesis, parameters: Parameters) -> dict[str, Scalar]:
     }
 
 
-def _sketch(inputs: Mapping[str, Volume]) -> tuple[Volume, Image]:
-    """Return the main input, and the sketch that it holds or that is made of its labels."""
-    if SKETCH in inputs:
+def _sketch(inputs: Mapping[str, Volume], given: Given) -> tuple[Volume, Image]:
+    """Return the input that counts, and the sketch that it holds or that is made of its labels."""
+    if given == "labels" and LABELS not in inputs and SKETCH in inputs:
+        raise InputError(
+            f"this model was trained on sketches of labels, expected {LABELS}, found {SKETCH} "
+            "alone; give labels, or another model"
+        )
+    if given == "sketch" and SKETCH in inputs:
         volume = image_of(inputs, SKETCH)
         return volume, sketch_units(volume.array)
     volume = image_of(inputs, LABELS)

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from scipy import ndimage
 from torch import Tensor
 
-from cytosuite.algorithms.diffusion.intensity import Contrast
+from cytosuite.algorithms.diffusion.intensity import HIDDEN, Contrast
 from cytosuite.algorithms.diffusion.network import DenoiserArguments, clean_image
 from cytosuite.algorithms.diffusion.noise import noise_field
 from cytosuite.algorithms.diffusion.sampler import Denoise, Solver, sample
@@ -40,6 +40,13 @@ class Process(Described):
     steps: int = Field(20, ge=1, description="steps of the solver")
     solver: Solver = Field("dpm", description="dpm, ddim, or ddpm")
     eta: float = Field(0, ge=0, le=1, description="fresh noise of ddim: 0 none, 1 ancestral")
+    guidance: float = Field(
+        1,
+        ge=1,
+        le=20,
+        description="weight of the sketch: the expected image is free + guidance (given - free), "
+        "free without the sketch; above 1 at the cost of a second pass",
+    )
     blur: float = Field(1.0, ge=0, le=50, description="of the sketch before the noise, sigma [px]")
     contrast: Contrast = Field(
         Contrast(dark=0, bright=1.5), description="of images, in units of the network"
@@ -116,7 +123,12 @@ def synthesise(
     whole image: tiles overlap by the reach of the network, noise goes by position, and so the
     image is the same for tiles of any size, but for rounding. Beyond the tile, about nine float32
     copies of the image are in memory. An image is extended to sides that the network takes by its
-    own border, with noise of its own, and cut again.
+    own border, with noise of its own, and cut again. Guidance is without a classifier: the answer
+    with the sketch is continued away from that without it.
+
+    References
+    ----------
+    Ho, Salimans, 2022, doi:10.48550/arXiv.2207.12598, equation 6 (guidance; their w is one less).
     """
     shape = sketch.shape
     padding = [(0, -n % step) for n, step in zip(shape, arguments.multiple, strict=True)]
@@ -136,7 +148,8 @@ def synthesise(
         eta=process.eta,
     )
     z, y, x = shape
-    return Synthesis(made[:z, :y, :x].copy(), tiles[0], sum(tiles))
+    passes = 2 if process.guidance > 1 else 1
+    return Synthesis(made[:z, :y, :x].copy(), tiles[0], passes * sum(tiles))
 
 
 def _denoiser(
@@ -160,8 +173,12 @@ def _denoiser(
 
         def expected(given: Tensor) -> Tensor:
             """Return the expected image of a tile, within the range."""
-            answer = network(given, time)
-            clean = clean_image(answer, given[:, :1], time, arguments.predicts)
+            clean = clean_image(network(given, time), given[:, :1], time, arguments.predicts)
+            if process.guidance > 1:
+                hidden = given.clone()
+                hidden[:, 1:] = HIDDEN
+                free = clean_image(network(hidden, time), given[:, :1], time, arguments.predicts)
+                clean = free + process.guidance * (clean - free)
             return clean.clamp(*process.range)
 
         with part(len(tiles), process.steps):

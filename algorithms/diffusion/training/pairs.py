@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.algorithms.diffusion.intensity import image_units, sketch_of_labels, sketch_units
+from cytosuite.algorithms.diffusion.intensity import (
+    HIDDEN,
+    image_units,
+    sketch_of_labels,
+    sketch_units,
+)
+from cytosuite.algorithms.diffusion.parameters import Given
 from cytosuite.algorithms.diffusion.predict import SKETCH
 from cytosuite.errors import InputError, at
 from cytosuite.formats import read
@@ -32,15 +38,18 @@ class SketchedImage:
         In units of the network, at least as large as a crop; mapped from a file without a name.
     sketch : (Z, Y, X) float16 array or None
         Ground at 0, objects at 1; None for a network that is given none.
-    spacing : tuple of float
-        µm per voxel, of the axes of the image.
+    spacing : tuple of float or None
+        µm per voxel, of the axes of the image; None where its file gives none.
+    given : {"sketch", "labels"} or None
+        Kind of the file that the sketch comes from.
     """
 
     path: Path
     twin: Path | None
     image: NDArray[np.float16]
     sketch: NDArray[np.float16] | None
-    spacing: tuple[float, ...]
+    spacing: tuple[float, ...] | None
+    given: Given | None
 
 
 def load_pairs(
@@ -51,22 +60,22 @@ def load_pairs(
     Parameters
     ----------
     folder : Path
-        A dataset, a folder with ``images/`` (and ``labels/``, ``structure-sketch/``), or one with
-        images at any depth, see `cytosuite.training.images.find_images`.
+        A dataset, a folder with ``images/`` (and ``labels/``, ``structure-sketch/``), one with a
+        list, or one with images at any depth, see `cytosuite.training.images.find_images`.
     names : sequence of str
         Patterns of names without suffix.
     crop : sequence of int
         Voxels z y x; smaller images go on beyond their far sides with their border values.
     axes : {"ZYX", "YX"}
-        Of the images.
+        Of the images; a stack of one plane, as in lists, passes for a plane.
     sketched : bool
         Whether each needs a sketch, or labels to make one of.
 
     Raises
     ------
     InputError
-        If there is no image, one has other axes or numbers that are not finite, or a sketch is
-        missing or of another shape.
+        If there is no image, one has other axes or numbers that are not finite, a sketch is
+        missing or of another shape, or some images have sketches and others labels alone.
 
     Notes
     -----
@@ -76,7 +85,26 @@ def load_pairs(
     for path, twin in find_images(folder, names):
         with at(path):
             found.append(_pair(path, twin, crop, axes, sketched=sketched))
+    given_of(found)
     return found
+
+
+def given_of(items: Sequence[SketchedImage]) -> Given | None:
+    """Return what the sketches of images come from, None where they have none.
+
+    Raises
+    ------
+    InputError
+        If some are sketches and others labels: the network would learn from two kinds.
+    """
+    first = {item.given: item.path for item in reversed(items)}
+    if len(first) > 1:
+        raise InputError(
+            f"expected sketches for all images or labels for all, found a sketch for "
+            f"{first['sketch']} and labels alone for {first['labels']}; add the missing sketches, "
+            "or take the others away"
+        )
+    return next(iter(first), None)
 
 
 def deep(array: NDArray[Any]) -> NDArray[Any]:
@@ -89,22 +117,25 @@ def _pair(
 ) -> SketchedImage:
     """Return one image with its sketch."""
     volume = read(path)
-    if volume.axes != axes:
+    if volume.axes != axes and (axes, volume.axes, volume.shape[0]) != ("YX", "ZYX", 1):
         raise InputError(f"expected an image with the axes {axes}, found {volume.axes}")
     if not is_finite(volume.array):
         raise InputError("expected finite grey values, found NaN or infinity")
-    sketch = _sketch(path, twin, volume.shape) if sketched else None
+    sketch, given = _sketch(path, twin, volume.shape) if sketched else (None, None)
     return SketchedImage(
         path,
         twin,
         _stored(image_units(volume.array), crop),
         None if sketch is None else _stored(sketch, crop),
-        volume.spacing,
+        None if volume.spacing_is_assumed else volume.spacing[-len(axes) :],
+        given,
     )
 
 
-def _sketch(path: Path, twin: Path | None, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Return the sketch of an image, its own or one that is made of its labels."""
+def _sketch(
+    path: Path, twin: Path | None, shape: tuple[int, ...]
+) -> tuple[NDArray[np.float32], Given]:
+    """Return the sketch of an image, its own or one that is made of its labels, and its kind."""
     # Beside images/ or, in a dataset, beside the folder of the image's socket.
     folder = path.parent.parent / SKETCH
     file = twin_of(path, folder) or twin
@@ -119,8 +150,8 @@ def _sketch(path: Path, twin: Path | None, shape: tuple[int, ...]) -> NDArray[np
     if file == twin:
         if given.dtype.kind not in "iu":
             raise InputError(f"{file}: labels must be integers, found {given.dtype}")
-        return sketch_of_labels(given)
-    return sketch_units(given)
+        return sketch_of_labels(given), "labels"
+    return sketch_units(given), "sketch"
 
 
 def _stored(array: NDArray[np.float32], crop: Sequence[int]) -> NDArray[np.float16]:
@@ -130,7 +161,12 @@ def _stored(array: NDArray[np.float32], crop: Sequence[int]) -> NDArray[np.float
 
 
 def draw_crops(
-    items: Sequence[SketchedImage], shape: Sequence[int], count: int, seed: int, step: int
+    items: Sequence[SketchedImage],
+    shape: Sequence[int],
+    count: int,
+    seed: int,
+    step: int,
+    dropped: float = 0,
 ) -> dict[str, NDArray[np.float32]]:
     """Return crops of a step, noise for them, and places in the schedule.
 
@@ -143,6 +179,8 @@ def draw_crops(
         Crops.
     seed, step : int
         All is drawn from these numbers alone: any step without those before it.
+    dropped : float
+        Share of crops whose sketch is hidden, 0..1; all else is drawn as without it.
 
     Returns
     -------
@@ -175,4 +213,6 @@ def draw_crops(
         found.setdefault("noise", []).append(rng.standard_normal((1, *shape), np.float32))
         place = np.float32((number + rng.random()) / count)
         found.setdefault("place", []).append(np.array(place))
+        if item.sketch is not None and rng.random() < dropped:
+            found["sketch"][-1].fill(HIDDEN)
     return {name: np.stack(parts) for name, parts in found.items()}

@@ -23,6 +23,12 @@ class NoisedCrops(Described):
     shown: tuple[Size, Size, Size] = Field(
         (32, 128, 128), description="middle of held-out images that a validation makes"
     )
+    dropped: float = Field(
+        0,
+        ge=0,
+        lt=1,
+        description="share of crops whose sketch is hidden; process.guidance needs it",
+    )
 
 
 class Settings(TrainingSettings):
@@ -50,5 +56,20 @@ class Settings(TrainingSettings):
             raise ValueError(
                 f"crops.shape must begin with 1 for a network of planes, found "
                 f"{list(self.crops.shape)}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _sketches_can_be_hidden(self) -> Self:
+        """Refuse hidden sketches of a network that is given none, and guidance without them."""
+        if self.crops.dropped and not self.network.conditioned:
+            raise ValueError(
+                f"crops.dropped must be 0 for a network that is given no sketch, found "
+                f"{self.crops.dropped:g}"
+            )
+        if self.process.guidance > 1 and not self.crops.dropped:
+            raise ValueError(
+                f"process.guidance must be 1 where no sketch is hidden (crops.dropped is 0), found "
+                f"{self.process.guidance:g}; 0.1 is a usual share"
             )
         return self

@@ -11,7 +11,12 @@ from torch import Tensor
 from cytosuite.algorithms.diffusion.intensity import contrast_of
 from cytosuite.algorithms.diffusion.network import build as build_denoiser
 from cytosuite.algorithms.diffusion.schedule import phase
-from cytosuite.algorithms.diffusion.training.pairs import SketchedImage, draw_crops, load_pairs
+from cytosuite.algorithms.diffusion.training.pairs import (
+    SketchedImage,
+    draw_crops,
+    given_of,
+    load_pairs,
+)
 from cytosuite.algorithms.diffusion.training.settings import Settings
 from cytosuite.algorithms.diffusion.training.validate import picture, validate
 from cytosuite.formats import read
@@ -43,7 +48,8 @@ def build(settings: Settings) -> Parts:
 def batch(cases: Cases[SketchedImage], settings: Settings, step: int) -> Arrays:
     """Return crops, noise and the phases of their levels for a step."""
     crops = settings.crops
-    found = draw_crops(cases["images"], crops.shape, crops.batch, settings.schedule.seed, step)
+    seed = settings.schedule.seed
+    found = draw_crops(cases["images"], crops.shape, crops.batch, seed, step, crops.dropped)
     signal = settings.process.schedule.signal()
     steps = np.minimum((found.pop("place") * signal.size).astype(int), signal.size - 1)
     return {**found, "phase": np.asarray(phase(signal[steps]), np.float32)}
@@ -67,15 +73,26 @@ def step(state: State, batch: Tensors, settings: Settings) -> Tensors:
 
 
 def describe(cases: Cases[SketchedImage], settings: Settings) -> Mapping[str, Any]:
-    """Return axes and the voxel size, µm, of the median image."""
-    spacing = np.median([item.spacing for item in cases["images"]], 0)
+    """Return axes and the voxel size, µm, of the median image of those whose files give one."""
     axes = "ZYX" if settings.network.dimensions == 3 else "YX"
-    return {"axes": axes, "spacing": spacing.round(4).tolist()}
+    sizes = [item.spacing for item in cases["images"] if item.spacing is not None]
+    spacing = {"spacing": np.median(sizes, 0).round(4).tolist()} if sizes else {}
+    return {"axes": axes, **spacing}
+
+
+def remark(cases: Cases[SketchedImage], settings: Settings) -> list[str]:
+    """Return a line on images without a voxel size."""
+    unknown = sum(item.spacing is None for item in cases["images"])
+    if not unknown or "spacing" in settings.card.describes:
+        return []
+    images = f"{unknown} of {len(cases['images'])} images give no voxel size"
+    return [f"{images}: they do not count in the card's (card.describes.spacing, µm, sets it)"]
 
 
 def measure(cases: Cases[SketchedImage], settings: Settings) -> Mapping[str, Any]:
-    """Return grey values of the real images, and the way to them with contrast and range."""
+    """Return grey values of the real images, the way to them, and what the network is given."""
     items = cases["images"]
+    given = given_of(items)
     target = target_of([read(item.path).array for item in items])
     levels = [contrast_of(np.asarray(item.image)) for item in items]
     ends = [np.percentile(np.asarray(item.image, np.float32), _ENDS) for item in items]
@@ -89,7 +106,8 @@ def measure(cases: Cases[SketchedImage], settings: Settings) -> Mapping[str, Any
         "range": [_rounded(low - spare), _rounded(high + spare)],
     }
     grey = {"mean": _rounded(target.mean), "sd": _rounded(target.sd), "dtype": target.dtype}
-    return {"process": process, "target": grey}
+    kind = {} if given is None else {"given": given, "dropped": settings.crops.dropped}
+    return {"process": process, "target": grey, **kind}
 
 
 def check(source: Path | Mapping[str, Any], role: str, settings: Settings) -> None:  # noqa: ARG001
@@ -114,5 +132,6 @@ TRAINING = Training(
     validate=validate,
     check=check,
     measure=measure,
+    remark=remark,
     picture=picture,
 )

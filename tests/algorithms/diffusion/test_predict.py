@@ -122,6 +122,34 @@ def test_labels_stand_in_for_a_sketch_which_counts_where_both_are(model):
     assert not np.array_equal(by_labels.array, _run(given, tiny).array)
 
 
+def test_a_network_of_labels_is_given_labels_where_both_are(model):
+    trained, labels = model(seed=1, given="labels"), volume(labels_of())
+    both = {"structure-sketch": _sketch(), "instance-labels": labels}
+    made = predict(both, trained)["synthetic-image"].array
+    np.testing.assert_array_equal(made, _run(labels, trained, "instance-labels").array)
+    by_default = predict(both, model(seed=1))["synthetic-image"].array
+    assert not np.array_equal(made, by_default)
+
+
+def test_explains_labels_that_a_network_of_labels_needs(model):
+    message = (
+        "trained on sketches of labels, expected instance-labels, found structure-sketch alone"
+    )
+    with pytest.raises(InputError, match=message):
+        _run(_sketch(), model(given="labels"))
+
+
+def test_guidance_costs_a_second_pass_and_stands_in_the_metadata(model):
+    plain = _run(_sketch(), model(seed=1))
+    one = _run(_sketch(), model(seed=1, process={**PROCESS, "guidance": 1}, dropped=0.1))
+    np.testing.assert_array_equal(one.array, plain.array)
+    assert one.metadata == plain.metadata
+    guided = _run(_sketch(), model(seed=1, process={**PROCESS, "guidance": 3}, dropped=0.1))
+    assert guided.metadata["diffusion_guidance"] == 3
+    assert guided.metadata["diffusion_evaluations"] == 6
+    assert not np.array_equal(guided.array, plain.array)
+
+
 def test_without_a_network_the_sketch_is_blurred_and_noisy(model):
     given = _sketch((12, 48, 48))
     made = _run(given, model(None, target={**TARGET, "dtype": "float32"}))
@@ -174,6 +202,12 @@ def test_explains_a_model_without_weights(model):
         ({"tile": [4, 8, 8]}, "tile must be at least .* for this network, found"),
         ({"seed": -1}, "seed"),
         ({"process": {"steps": 500}}, "steps must be at most 400"),
+        ({"given": "both"}, "given"),
+        ({"dropped": 1}, "dropped"),
+        (
+            {"process": {**PROCESS, "guidance": 2}},
+            r"guidance must be 1 for a network that was always given its sketch .*found 2; train",
+        ),
     ],
 )
 def test_explains_an_impossible_parameter(given, message, model):

@@ -75,15 +75,16 @@ def test_the_steps_to_a_signal_of_the_schedule_are_found(kind):
     assert found.steps_to(0.0) == 100
 
 
+@pytest.mark.parametrize("start", [400, 1000])
 @pytest.mark.parametrize("count", [1, 2, 7, 399, 400])
-def test_visited_levels_go_from_the_start_to_the_image(count):
+def test_visited_levels_go_from_the_start_to_the_image(count, start):
     schedule = NoiseSchedule()
-    levels = schedule.visited(400, count)
+    levels = schedule.visited(start, count)
     assert levels.shape == (count + 1,)
-    assert levels[0] == schedule.signal()[399]
+    assert levels[0] == schedule.signal()[start - 1]
     assert levels[-1] == 1
     assert (np.diff(levels) > 0).all()
-    assert set(levels[:-1]) <= set(schedule.signal()[:400])
+    assert set(levels[:-1]) <= set(schedule.signal()[:start])
     if count > 1:
         assert levels[-2] == schedule.signal()[0]
 

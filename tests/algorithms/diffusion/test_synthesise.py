@@ -3,7 +3,7 @@ import pytest
 import torch
 from sketches import FLAT, TINY, labels_of, random_network
 
-from cytosuite.algorithms.diffusion.intensity import Contrast, sketch_of_labels
+from cytosuite.algorithms.diffusion.intensity import HIDDEN, Contrast, sketch_of_labels
 from cytosuite.algorithms.diffusion.network import DenoiserArguments
 from cytosuite.algorithms.diffusion.noise import noise_field
 from cytosuite.algorithms.diffusion.synthesise import Process, blurred, synthesise
@@ -23,12 +23,16 @@ def _sketch(shape=(10, 24, 20)):
     return sketch_of_labels(labels_of(0, shape))
 
 
-def _exact(predicts):
-    """Return the denoiser of images of normal independent voxels, in closed form."""
+def _exact(predicts, hidden=MEAN):
+    """Return the denoiser of images of normal independent voxels, in closed form.
+
+    Their mean is another one where the sketch is hidden.
+    """
 
     def network(given, time):
         noised, a, s = given[:, :1], time.cos(), time.sin()
-        clean = MEAN + a * SD**2 / (a**2 * SD**2 + s**2) * (noised - a * MEAN)
+        mean = torch.where(given[:, 1:] == HIDDEN, hidden, MEAN)
+        clean = mean + a * SD**2 / (a**2 * SD**2 + s**2) * (noised - a * mean)
         noise = (noised - a * clean) / s
         return noise if predicts == "noise" else a * noise - s * clean
 
@@ -36,16 +40,19 @@ def _exact(predicts):
 
 
 @pytest.mark.parametrize("solver", ["dpm", "ddim", "ddpm"])
-@pytest.mark.parametrize("arguments", [TINY, TINY.model_copy(update={"conditioned": False})])
-def test_any_size_of_tile_gives_the_same_image(solver, arguments):
+@pytest.mark.parametrize(
+    ("arguments", "guidance"),
+    [(TINY, 1), (TINY, 2), (TINY.model_copy(update={"conditioned": False}), 1)],
+)
+def test_any_size_of_tile_gives_the_same_image(solver, arguments, guidance):
     network, sketch = random_network(arguments), _sketch((4, 140, 140))
-    process = _process(solver=solver, eta=0.5, steps=3, t_start=700)
+    process = _process(solver=solver, eta=0.5, steps=3, t_start=700, guidance=guidance)
     whole = synthesise(sketch, network, arguments, process, tile=WIDE, seed=3)
     least = smallest_tile(arguments.halo, arguments.multiple)
     tiled = synthesise(sketch, network, arguments, process, tile=least, seed=3)
-    assert (whole.tiles, whole.evaluations) == (1, 3)
+    assert (whole.tiles, whole.evaluations) == (1, 3 * guidance)  # 1 or 2 passes
     assert tiled.tiles > 1
-    assert tiled.evaluations == 3 * tiled.tiles
+    assert tiled.evaluations == 3 * guidance * tiled.tiles
     assert np.ptp(whole.values) > 1
     np.testing.assert_allclose(tiled.values, whole.values, atol=2e-4)
 
@@ -80,7 +87,40 @@ def test_little_noise_keeps_the_sketch_and_much_does_not():
     assert kept[2] < 0.3
 
 
-def test_a_network_is_given_noised_image_sketch_and_phase():
+def test_guidance_leads_away_from_the_answer_without_a_sketch_by_hand():
+    """One step: 0.5 of the sketch is expected with it, 0.2 without it, so that a guidance of 3
+    makes 0.2 + 3 (0.5 - 0.2) = 1.1 of an object and 0.2 + 3 (0 - 0.2) = -0.4 of the ground.
+    """
+    sketch, seen = _sketch((4, 8, 8)), []
+
+    def network(given, time):
+        noised, a, s = given[:, :1], time.cos(), time.sin()
+        seen.append(given[:, 1:].numpy().copy())
+        clean = 0.2 if (given[:, 1:] == HIDDEN).all() else 0.5 * given[:, 1:]
+        return (a * noised - clean) / s
+
+    for guidance, ends in ((1, (0.0, 0.5)), (2, (-0.2, 0.8)), (3, (-0.4, 1.1))):
+        process = _process(steps=1, guidance=guidance)
+        made = synthesise(sketch, network, TINY, process, tile=WIDE).values
+        np.testing.assert_allclose(made, np.where(sketch > 0, ends[1], ends[0]), atol=1e-4)
+    assert 0 < sketch.mean() < 1
+    # One pass without guidance, in which nothing is hidden; two with it, of which one is.
+    assert [bool((each == HIDDEN).all()) for each in seen] == [False, *[False, True] * 2]
+    for each in (seen[0], seen[1], seen[3]):
+        np.testing.assert_array_equal(each[0, 0], sketch)
+
+
+def test_guided_images_have_the_mean_that_guidance_leads_to():
+    """Both expectations are lines of equal slope: means of 0.5 and 0.2 lead to 0.2 + 2 * 0.3."""
+    process = _process(t_start=1000, steps=100, guidance=2)
+    sketch = np.zeros((4, 32, 64), np.float32)
+    made = synthesise(sketch, _exact("velocity", 0.2), TINY, process, tile=WIDE).values
+    assert made.mean() == pytest.approx(0.8, abs=0.02)
+    assert made.std() == pytest.approx(SD, rel=0.05)
+
+
+@pytest.mark.parametrize("t_start", [400, 1000])
+def test_a_network_is_given_noised_image_sketch_and_phase(t_start):
     seen = []
 
     def network(given, time):
@@ -88,11 +128,13 @@ def test_a_network_is_given_noised_image_sketch_and_phase():
         return torch.zeros_like(given[:, :1])
 
     sketch = _sketch((4, 8, 8))
-    process = _process(steps=1, t_start=400, blur=0, contrast={"dark": 0.25, "bright": 2.0})
+    process = _process(steps=1, t_start=t_start, blur=0, contrast={"dark": 0.25, "bright": 2.0})
     made = synthesise(sketch, network, TINY, process, tile=WIDE, seed=9)
     ((given, time),) = seen
     a, s = np.cos(time), np.sin(time)
-    assert a**2 == pytest.approx(process.schedule.signal()[399])
+    assert a**2 == pytest.approx(process.schedule.signal()[t_start - 1], rel=1e-2)
+    if t_start == 1000:  # noise alone: what is left of the sketch is below its rounding
+        np.testing.assert_allclose(given[0, 0], noise_field(sketch.shape, 9, 0), atol=1e-4)
     expected = a * (0.25 + 1.75 * sketch) + s * noise_field(sketch.shape, 9, 0)
     np.testing.assert_allclose(given[0, 0], expected, atol=1e-5)
     np.testing.assert_array_equal(given[0, 1], sketch)
@@ -146,6 +188,7 @@ def test_a_blurred_sketch_has_the_contrast_of_images():
         ({"range": [1, 1]}, r"range must rise, found \[1.0, 1.0\]"),
         ({"signal": 1}, "signal"),
         ({"solver": "euler"}, "solver"),
+        ({"guidance": 0.9}, "guidance"),
     ],
 )
 def test_explains_an_impossible_process(given, message):

@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from sketches import SHAPE, image_of, labels_of, paired_dataset, real_folder, volume
+from sketches import SHAPE, SPACING, image_of, labels_of, paired_dataset, real_folder, volume
 
-from cytosuite.algorithms.diffusion.intensity import image_units, sketch_of_labels
-from cytosuite.algorithms.diffusion.training.pairs import draw_crops, load_pairs
+from cytosuite.algorithms.diffusion.intensity import HIDDEN, image_units, sketch_of_labels
+from cytosuite.algorithms.diffusion.training.pairs import draw_crops, given_of, load_pairs
 from cytosuite.errors import InputError
 from cytosuite.formats import write
 
@@ -18,6 +20,7 @@ def test_real_images_alone_have_no_sketch(tmp_path):
     items = _load(real_folder(tmp_path), sketched=False)
     assert [item.path.stem for item in items] == ["r_0", "r_1", "r_2"]
     assert all(item.sketch is None for item in items)
+    assert given_of(items) is None
     expected = image_units(image_of(labels_of(1), 1))
     np.testing.assert_allclose(items[1].image, expected, atol=2e-3)
 
@@ -36,6 +39,7 @@ def test_sketches_are_found_beside_images_or_made_of_labels(tmp_path):
     made = _load(paired_dataset(tmp_path / "b", sketches=False))
     np.testing.assert_array_equal(made[0].sketch, sketch_of_labels(labels_of(0)))
     assert all(item.twin is not None for item in made)
+    assert (given_of(own), given_of(made)) == ("sketch", "labels")
     write(tmp_path / "c" / "images" / "x.tif", volume(image_of(labels_of())))
     write(tmp_path / "c" / "structure-sketch" / "x.tif", volume(labels_of().astype(np.uint8)))
     assert _load(tmp_path / "c")[0].sketch.max() > 1
@@ -44,6 +48,34 @@ def test_sketches_are_found_beside_images_or_made_of_labels(tmp_path):
 def test_planes_are_volumes_of_one(tmp_path):
     items = _load(real_folder(tmp_path, 1, (24, 20)), False, "YX", (1, 8, 8))
     assert items[0].image.shape == (1, 24, 20)
+
+
+def test_a_stack_of_one_plane_passes_for_a_plane(tmp_path):
+    flat = _load(real_folder(tmp_path / "a", 1, (24, 20)), False, "YX", (1, 8, 8))
+    stack = volume(image_of(labels_of(0, (24, 20)))[None])
+    write(tmp_path / "b" / "r_0.tif", stack)
+    (item,) = _load(tmp_path / "b", False, "YX", (1, 8, 8))
+    np.testing.assert_array_equal(item.image, flat[0].image)
+    assert item.spacing == flat[0].spacing == SPACING[1:]
+    with pytest.raises(InputError, match="expected an image with the axes YX, found ZYX"):
+        _load(real_folder(tmp_path / "c", 1), False, "YX", (1, 8, 8))
+    with pytest.raises(InputError, match="expected an image with the axes ZYX, found YX"):
+        _load(tmp_path / "a", False)
+
+
+def test_a_voxel_size_that_no_file_gives_is_none(tmp_path):
+    known = volume(image_of(labels_of()))
+    write(tmp_path / "a.tif", known)
+    write(tmp_path / "b.tif", replace(known, metadata={"spacing_source": "assumed"}))
+    assert [item.spacing for item in _load(tmp_path, False)] == [SPACING, None]
+
+
+def test_pairs_of_two_kinds_are_explained(tmp_path):
+    folder = paired_dataset(tmp_path, 3)
+    lost = folder / "cases" / "case_1" / "sockets" / "images" / "structure-sketch"
+    (lost / "s_1.tif").unlink()
+    with pytest.raises(InputError, match=r"a sketch for .*s_0.tif and labels alone for .*s_1.tif;"):
+        _load(folder)
 
 
 def test_small_images_go_on_until_a_crop_fits(tmp_path):
@@ -89,6 +121,24 @@ def test_sketch_and_image_are_cut_and_turned_alike(items):
         inside = found["sketch"] > 0.5
         if 20 < inside.sum() < inside.size - 20:
             assert found["image"][inside].mean() > found["image"][~inside].mean() + 0.5
+
+
+def test_hidden_sketches_are_a_constant_and_all_else_is_as_without(items):
+    hidden = 0
+    for step in range(100):
+        plain, some = (draw_crops(items, CROP, 4, 0, step, share) for share in (0, 0.25))
+        for name in ("image", "noise", "place"):
+            np.testing.assert_array_equal(plain[name], some[name])
+        gone = (some["sketch"] == HIDDEN).all((1, 2, 3, 4))
+        np.testing.assert_array_equal(some["sketch"][~gone], plain["sketch"][~gone])
+        hidden += gone.sum()
+        assert not (plain["sketch"] == HIDDEN).any()
+    assert hidden == pytest.approx(100, abs=30)  # of 400; sd is 9
+
+
+def test_nothing_is_hidden_where_there_is_no_sketch(tmp_path):
+    alone = _load(real_folder(tmp_path), sketched=False)
+    assert "sketch" not in draw_crops(alone, CROP, 2, 0, 0, 0.9)
 
 
 def test_levels_of_noise_are_spread_evenly(items):

@@ -7,6 +7,7 @@ from cytosuite.manifest import parse
 from cytosuite.training.publish import ALGORITHMS
 from cytosuite.training.validate import wanted_metrics
 
+DROPPED = {"shape": [8, 16, 16], "dropped": 0.1}
 FOLDER = ALGORITHMS / "diffusion" / "training"
 
 
@@ -18,6 +19,11 @@ def test_the_settings_in_the_folder_are_allowed(path):
     assert found.network.dimensions == (2 if path.stem == "planes" else 3)
 
 
+def test_guidance_goes_with_hidden_sketches():
+    given = {"process": {"guidance": 2}, "crops": DROPPED}
+    assert Settings.model_validate(given | {"network": {"widths": [4, 6]}}).process.guidance == 2
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -25,6 +31,12 @@ def test_the_settings_in_the_folder_are_allowed(path):
         ({"network": {"dimensions": 2, "widths": [4, 6]}}, "must begin with 1"),
         ({"crops": {"batch": 0}}, "crops.batch"),
         ({"process": {"t_start": 2000}}, "t_start must be at most"),
+        ({"crops": {"dropped": 1}}, "crops.dropped"),
+        (
+            {"network": {"widths": [4, 6], "conditioned": False}, "crops": DROPPED},
+            "crops.dropped must be 0 for a network that is given no sketch, found 0.1",
+        ),
+        ({"process": {"guidance": 2}}, "guidance must be 1 where no sketch is hidden .*found 2;"),
         ({"netwrok": {}}, "netwrok is not a known key"),
     ],
 )

@@ -1,15 +1,26 @@
+from dataclasses import replace
+
+import h5py
 import numpy as np
 import pytest
 import torch
-from sketches import SHAPE, SPACING, labels_of, paired_dataset, real_folder, volume
+from sketches import SHAPE, SPACING, image_of, labels_of, paired_dataset, real_folder, volume
 
+from cytosuite.algorithms.diffusion.intensity import HIDDEN
 from cytosuite.algorithms.diffusion.predict import predict
 from cytosuite.algorithms.diffusion.schedule import phase
 from cytosuite.algorithms.diffusion.training.settings import Settings
-from cytosuite.algorithms.diffusion.training.train import TRAINING, batch, describe, load, measure
+from cytosuite.algorithms.diffusion.training.train import (
+    TRAINING,
+    batch,
+    describe,
+    load,
+    measure,
+    remark,
+)
 from cytosuite.algorithms.diffusion.training.validate import middle, picture, validate
 from cytosuite.errors import InputError
-from cytosuite.formats import read
+from cytosuite.formats import read, write
 from cytosuite.manifest import read_card
 from cytosuite.training.loop import begin, complete, take_step, train
 from cytosuite.weights import open_model
@@ -64,6 +75,14 @@ def test_the_first_loss_is_the_variance_of_the_answer(predicts, conditioned, tmp
     assert losses["loss"].item() == pytest.approx(float((wanted**2).mean()), rel=1e-3)
 
 
+def test_hidden_sketches_are_drawn_as_often_as_the_settings_say(tmp_path):
+    settings = _settings(crops={"dropped": 0.5})
+    cases = _cases(paired_dataset(tmp_path), settings)
+    drawn = [batch(cases, settings, step)["sketch"] for step in range(50)]
+    hidden = sum((each == HIDDEN).all((1, 2, 3, 4)).sum() for each in drawn)
+    assert hidden == pytest.approx(50, abs=20)
+
+
 def test_the_loss_falls(tmp_path):
     settings = _settings(schedule={"steps": 60, "learning_rate": 1e-2}, crops={"batch": 4})
     cases, state = (
@@ -92,7 +111,37 @@ def test_measured_parameters_describe_the_images(tmp_path):
         assert low < item.image.min()
         assert high > item.image.max()
     assert found["process"]["t_start"] == 500
+    assert (found["given"], found["dropped"]) == ("sketch", 0)
     assert describe(cases, settings) == {"axes": "ZYX", "spacing": list(SPACING)}
+    assert remark(cases, settings) == []
+
+
+def test_the_card_says_what_the_network_was_given(tmp_path):
+    own, labels = (paired_dataset(tmp_path / n, 2, sketches=n == "own") for n in ("own", "labels"))
+    hiding = _settings(crops={"dropped": 0.2})
+    found = measure(_cases(labels, hiding), hiding)
+    assert (found["given"], found["dropped"]) == ("labels", 0.2)
+    alone = _settings(network={"conditioned": False})
+    assert not {"given", "dropped"} & set(measure(_cases(own, alone), alone))
+    both = [*_cases(own, hiding)["images"], *_cases(labels, hiding)["images"]]
+    message = "a sketch for .*own.* and labels alone for .*labels.*s_0.tif; add the missing sketch"
+    with pytest.raises(InputError, match=message):
+        measure({"images": both}, hiding)
+
+
+def test_images_without_a_voxel_size_do_not_count_in_the_card(tmp_path):
+    settings = _settings(network={"conditioned": False})
+    folder = real_folder(tmp_path, 2)
+    image = read(folder / "r_0.tif")
+    write(folder / "r_1.tif", replace(image, metadata={"spacing_source": "assumed"}))
+    cases = _cases(folder, settings)
+    assert describe(cases, settings) == {"axes": "ZYX", "spacing": list(SPACING)}
+    (line,) = remark(cases, settings)
+    assert line.startswith("1 of 2 images give no voxel size")
+    unknown = {"images": cases["images"][1:]}
+    assert describe(unknown, settings) == {"axes": "ZYX"}
+    told = _settings(card={"describes": {"spacing": [2.0, 0.8, 0.8]}})
+    assert remark(unknown, told) == []
 
 
 @pytest.mark.parametrize("kind", ["pairs", "images", "planes"])
@@ -125,6 +174,66 @@ def test_a_training_makes_a_model_that_predicts(kind, tmp_path):
     assert made.array.dtype == np.uint16
     assert made.metadata["diffusion_method"] == "network"
     assert (tmp_path / "work" / "pictures" / "step-000004.png").is_file()
+
+
+def _published(folder, shape, masks):
+    """Write HDF5 files and a list as the published program does; planes get a leading axis."""
+    rows = []
+    for number in range(3):
+        labels = labels_of(number, shape)
+        image = image_of(labels, number).astype(np.float32)
+        low, high = image.min(), image.max()
+        stored = {"a": {"image": (image - low) / (high - low)}, "m": {"instance": labels}}
+        for kind, arrays in stored.items():
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+            with h5py.File(folder / kind / f"p_{number}.h5", "w") as file:
+                for name, array in arrays.items():
+                    whole = array if array.ndim == 3 else array[None]
+                    options = {"chunks": True, "compression": "gzip"}
+                    file.create_dataset(f"data/{name}", data=whole, **options)
+                file.create_dataset("data/boundary", data=np.zeros((1, 2, 2), np.float32))
+        rows.append(f"a/p_{number}.h5" + (f";m/p_{number}.h5" if masks else ""))
+    (folder / "x_train.csv").write_text("\n".join(rows))
+    return folder
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+@pytest.mark.parametrize("masks", [True, False])
+def test_published_lists_are_trained_on(dimensions, masks, tmp_path):
+    shape = SHAPE[-dimensions:]
+    folder = _published(tmp_path / "data", shape, masks)
+    crops = {"shape": [1, 16, 16], "shown": [1, 16, 16]} if dimensions == 2 else {}
+    settings = _settings(
+        network={"conditioned": masks, "dimensions": dimensions},
+        crops=crops,
+        validation={"every": 4, "metric": "W1_by_std", "cases": 1},
+    )
+    said = []
+    work, card = tmp_path / "work", tmp_path / "weights" / "mine.json"
+    (tmp_path / "weights").mkdir()
+    train(TRAINING, settings, {"images": [folder]}, card, work=work, say=said.append)
+    found = read_card(card)
+    assert found.trained["cases"] == {"images": 2}
+    assert found.describes == {"axes": "ZYX"[-dimensions:]}
+    assert sum("2 of 2 images give no voxel size" in line for line in said) == 1
+    assert found.parameters["target"]["dtype"] == "float32"
+    assert 0 < found.parameters["target"]["mean"] < 0.5
+    labels = volume(labels_of(5, shape))
+    slug = "instance-labels" if masks else "structure-sketch"
+    made = predict({slug: labels}, open_model(card.parent, found))["synthetic-image"]
+    assert (made.shape, made.array.dtype) == (shape, np.float32)
+    if masks:
+        assert found.parameters["given"] == "labels"
+        with pytest.raises(InputError, match="expected instance-labels, found structure-sketch"):
+            predict({"structure-sketch": labels}, open_model(card.parent, found))
+
+
+def test_masks_of_a_list_must_be_labels(tmp_path):
+    folder = _published(tmp_path, SHAPE, True)
+    with h5py.File(folder / "m" / "p_1.h5", "w") as file:
+        file["data/distance"] = np.zeros(SHAPE, np.float32)
+    with pytest.raises(InputError, match=r"m/p_1.h5: labels must be integers, found float32"):
+        load(folder, "images", _settings())
 
 
 def test_validation_makes_the_middle_of_held_out_images(tmp_path):
