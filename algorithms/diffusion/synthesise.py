@@ -123,12 +123,7 @@ def synthesise(
     whole image: tiles overlap by the reach of the network, noise goes by position, and so the
     image is the same for tiles of any size, but for rounding. Beyond the tile, about nine float32
     copies of the image are in memory. An image is extended to sides that the network takes by its
-    own border, with noise of its own, and cut again. Guidance is without a classifier: the answer
-    with the sketch is continued away from that without it.
-
-    References
-    ----------
-    Ho, Salimans, 2022, doi:10.48550/arXiv.2207.12598, equation 6 (guidance; their w is one less).
+    own border, with noise of its own, and cut again.
     """
     shape = sketch.shape
     padding = [(0, -n % step) for n, step in zip(shape, arguments.multiple, strict=True)]
@@ -163,7 +158,12 @@ def _denoiser(
 ) -> Denoise:
     """Return a function that expects the whole image, tile by tile, and notes their number.
 
-    The noised image is the first of the inputs, which each step changes in place.
+    The noised image is the first of the inputs, which each step changes in place. Guidance is
+    without a classifier: the answer with the sketch is continued away from that without it.
+
+    References
+    ----------
+    Ho, Salimans, 2022, doi:10.48550/arXiv.2207.12598, equation 6 (guidance; their w is one less).
     """
 
     def denoise(noised: Image, signal: float) -> Image:
