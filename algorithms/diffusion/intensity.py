@@ -1,6 +1,7 @@
 """Sketches in units of their own contrast, and in those of the images to be made."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,10 +9,21 @@ from pydantic import Field
 from scipy import ndimage
 
 from cytosuite.manifest import Described
-from cytosuite.normalise import Background, Target, background_of, denormalise, in_dtype, normalise
+from cytosuite.normalise import (
+    Background,
+    Target,
+    background_of,
+    denormalise,
+    in_dtype,
+    normalise,
+    target_of,
+)
 from cytosuite.segmentation.foreground import li_threshold
 
 Image = NDArray[np.float32]
+Units = Literal["background", "contrast"]
+
+_SPAN = 2.0  # of the contrast in units of the network: their deviation is then near 1
 
 HIDDEN = -1.0  # everywhere, in place of a sketch: the ground of a real one is at 0 on average
 
@@ -21,6 +33,12 @@ class Contrast(Described):
 
     dark: float = Field(description="mean of the ground")
     bright: float = Field(description="mean of the objects")
+
+
+class Levels(Contrast):
+    """Grey values of a domain without a dark background, like tissue full of membranes."""
+
+    dtype: Literal["uint8", "uint16", "float32"] = Field("uint16", description="of the images")
 
 
 def contrast_of(image: NDArray[Any]) -> Contrast:
@@ -85,11 +103,41 @@ def sketch_of_labels(labels: NDArray[np.integer]) -> Image:
     return np.asarray((labels > 0) & ~touching, np.float32)
 
 
-def image_units(image: NDArray[Any]) -> Image:
-    """Return a microscope's image in units of the network, see `cytosuite.normalise`."""
-    return normalise(image, background_of(image))
+def image_units(image: NDArray[Any], units: Units = "background") -> Image:
+    """Return a microscope's image in units of the network.
+
+    Parameters
+    ----------
+    image : array of numbers
+        A whole image.
+    units : {"background", "contrast"}
+        ``background``: see `cytosuite.normalise`; the dark third of the voxels must be background,
+        of more than a few grey values. ``contrast``: linear, ground at 0 and objects at 2, see
+        `contrast_of`; ground in a constant image.
+    """
+    if units == "background":
+        return normalise(image, background_of(image))
+    return np.asarray(np.float32(_SPAN) * sketch_units(image))
 
 
-def grey_values(values: Image, target: Target) -> NDArray[Any]:
+def target_of_images(images: Sequence[NDArray[Any]], units: Units) -> Target | Levels:
+    """Return the median grey values of images and the dtype of the first, for `grey_values`."""
+    measured = target_of(images)
+    if units == "background":
+        return measured
+    found = [contrast_of(image) for image in images]
+    dark, bright = (float(np.median(side)) for side in zip(*map(_ends, found), strict=True))
+    return Levels(dark=dark, bright=bright, dtype=measured.dtype)
+
+
+def grey_values(values: Image, target: Target | Levels) -> NDArray[Any]:
     """Return an image in the grey values and the dtype of a domain from units of the network."""
-    return in_dtype(denormalise(values, Background(target.mean, target.sd)), target.dtype)
+    if isinstance(target, Target):
+        return in_dtype(denormalise(values, Background(target.mean, target.sd)), target.dtype)
+    gain = (target.bright - target.dark) / _SPAN
+    return in_dtype(values * np.float32(gain) + np.float32(target.dark), target.dtype)
+
+
+def _ends(found: Contrast) -> tuple[float, float]:
+    """Return both levels."""
+    return found.dark, found.bright

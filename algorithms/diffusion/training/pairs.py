@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from cytosuite.algorithms.diffusion.intensity import (
     HIDDEN,
+    Units,
     image_units,
     sketch_of_labels,
     sketch_units,
@@ -53,7 +54,13 @@ class SketchedImage:
 
 
 def load_pairs(
-    folder: Path, names: Sequence[str], crop: Sequence[int], axes: str, *, sketched: bool
+    folder: Path,
+    names: Sequence[str],
+    crop: Sequence[int],
+    axes: str,
+    *,
+    units: Units,
+    sketched: bool,
 ) -> list[SketchedImage]:
     """Return the images of a folder, each in units of its own background.
 
@@ -68,6 +75,8 @@ def load_pairs(
         Voxels z y x; smaller images go on beyond their far sides with their border values.
     axes : {"ZYX", "YX"}
         Of the images; a stack of one plane, as in lists, passes for a plane.
+    units : {"background", "contrast"}
+        Of the images, see `cytosuite.algorithms.diffusion.intensity.image_units`.
     sketched : bool
         Whether each needs a sketch, or labels to make one of.
 
@@ -84,7 +93,7 @@ def load_pairs(
     found = []
     for path, twin in find_images(folder, names):
         with at(path):
-            found.append(_pair(path, twin, crop, axes, sketched=sketched))
+            found.append(_pair(path, twin, crop, axes, units, sketched=sketched))
     given_of(found)
     return found
 
@@ -113,7 +122,13 @@ def deep(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _pair(
-    path: Path, twin: Path | None, crop: Sequence[int], axes: str, *, sketched: bool
+    path: Path,
+    twin: Path | None,
+    crop: Sequence[int],
+    axes: str,
+    units: Units,
+    *,
+    sketched: bool,
 ) -> SketchedImage:
     """Return one image with its sketch."""
     volume = read(path)
@@ -125,7 +140,7 @@ def _pair(
     return SketchedImage(
         path,
         twin,
-        _stored(image_units(volume.array), crop),
+        _stored(image_units(volume.array, units), crop),
         None if sketch is None else _stored(sketch, crop),
         None if volume.spacing_is_assumed else volume.spacing[-len(axes) :],
         given,

@@ -4,6 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from cytosuite.algorithms.diffusion.intensity import Units
 from cytosuite.algorithms.diffusion.network import DenoiserArguments
 from cytosuite.algorithms.diffusion.synthesise import Process
 from cytosuite.manifest import Described
@@ -41,6 +42,11 @@ class Settings(TrainingSettings):
         "are measured",
     )
     names: tuple[str, ...] = Field(("*",), description="of images, without suffix, like emb_*")
+    units: Units = Field(
+        "background",
+        description="of images for the network; contrast where there is no dark background, or "
+        "one of few grey values",
+    )
     crops: NoisedCrops = NoisedCrops()
 
     @model_validator(mode="after")

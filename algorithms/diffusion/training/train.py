@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cytosuite.algorithms.diffusion.intensity import contrast_of
+from cytosuite.algorithms.diffusion.intensity import contrast_of, target_of_images
 from cytosuite.algorithms.diffusion.network import build as build_denoiser
 from cytosuite.algorithms.diffusion.schedule import phase
 from cytosuite.algorithms.diffusion.training.pairs import (
@@ -20,7 +20,6 @@ from cytosuite.algorithms.diffusion.training.pairs import (
 from cytosuite.algorithms.diffusion.training.settings import Settings
 from cytosuite.algorithms.diffusion.training.validate import picture, validate
 from cytosuite.formats import read
-from cytosuite.normalise import target_of
 from cytosuite.training.images import find_images
 from cytosuite.training.parts import Arrays, Cases, Parts, State, Tensors, Training
 
@@ -33,7 +32,9 @@ def load(folder: Path, role: str, settings: Settings) -> list[SketchedImage]:  #
     network = settings.network
     axes = "ZYX" if network.dimensions == 3 else "YX"
     crop = settings.crops.shape
-    return load_pairs(folder, settings.names, crop, axes, sketched=network.conditioned)
+    return load_pairs(
+        folder, settings.names, crop, axes, units=settings.units, sketched=network.conditioned
+    )
 
 
 def build(settings: Settings) -> Parts:
@@ -93,7 +94,7 @@ def measure(cases: Cases[SketchedImage], settings: Settings) -> Mapping[str, Any
     """Return grey values of the real images, the way to them, and what the network is given."""
     items = cases["images"]
     given = given_of(items)
-    target = target_of([read(item.path).array for item in items])
+    target = target_of_images([read(item.path).array for item in items], settings.units)
     levels = [contrast_of(np.asarray(item.image)) for item in items]
     ends = [np.percentile(np.asarray(item.image, np.float32), _ENDS) for item in items]
     low, high = float(min(end[0] for end in ends)), float(max(end[1] for end in ends))
@@ -105,7 +106,10 @@ def measure(cases: Cases[SketchedImage], settings: Settings) -> Mapping[str, Any
         },
         "range": [_rounded(low - spare), _rounded(high + spare)],
     }
-    grey = {"mean": _rounded(target.mean), "sd": _rounded(target.sd), "dtype": target.dtype}
+    grey = {
+        key: _rounded(value) if isinstance(value, float) else value
+        for key, value in target.model_dump().items()
+    }
     kind = {} if given is None else {"given": given, "dropped": settings.crops.dropped}
     return {"process": process, "target": grey, **kind}
 
