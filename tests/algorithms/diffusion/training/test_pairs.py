@@ -12,8 +12,8 @@ from cytosuite.formats import write
 CROP = (4, 8, 8)
 
 
-def _load(folder, sketched=True, axes="ZYX", crop=CROP, names=("*",)):
-    return load_pairs(folder, names, crop, axes, sketched=sketched)
+def _load(folder, sketched=True, axes="ZYX", crop=CROP, names=("*",), units="background"):
+    return load_pairs(folder, names, crop, axes, units=units, sketched=sketched)
 
 
 def test_real_images_alone_have_no_sketch(tmp_path):
