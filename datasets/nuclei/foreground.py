@@ -31,7 +31,7 @@ class Plane(Region):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Layer(Region):
+class SurfaceLayer(Region):
     """The part of a region that is near its surface, however thin: cut after the interpolation.
 
     Parameters
@@ -127,9 +127,9 @@ def _region(rng: np.random.Generator, parameters: Parameters, size: Array) -> Re
     return _layer(body, parameters)
 
 
-def _layer(body: Region, parameters: Parameters) -> Layer:
+def _layer(body: Region, parameters: Parameters) -> SurfaceLayer:
     """Return the layer of a body at its surface."""
-    return Layer(body.distance, body.spacing, body.origin, parameters.thickness_um)
+    return SurfaceLayer(body.distance, body.spacing, body.origin, parameters.thickness_um)
 
 
 def _discs(rng: np.random.Generator, parameters: Parameters, size: Array) -> Region:

@@ -59,7 +59,7 @@ class Globe:
         radius = self.radius_um
         angles = np.stack([np.arcsin(np.clip(y / away, -1, 1)), np.arctan2(-x, z)], axis=1)
         middle = np.array(self.size_um) / 2
-        return middle + np.column_stack([radius - away, radius * angles])
+        return np.asarray(middle + np.column_stack([radius - away, radius * angles]))
 
     def spread(self, stars: Stars, centres_um: Array) -> tuple[Stars, Array]:
         """Return bodies at points (N, 3) of the ball as the map shows them, and their places.

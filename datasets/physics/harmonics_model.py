@@ -246,7 +246,7 @@ def _basis_at(directions: Array, order: int, plane: bool) -> Array:
     angles = degrees[:, None] * np.arctan2(directions[2], directions[1])
     norm = np.where(degrees > 0, np.sqrt(2), 1.0)[:, None]
     waves = norm * np.stack([np.cos(angles), np.sin(angles)])
-    return waves if plane else waves[:, :, None] * legendre(order, directions[0])
+    return np.asarray(waves if plane else waves[:, :, None] * legendre(order, directions[0]))
 
 
 def _ratios(table: NDArray[np.float32], plane: bool) -> Array:

@@ -83,7 +83,7 @@ def test_a_folder_that_is_not_empty_is_left_as_it_is(tmp_path):
         ({"dataset": "nuclei/hella"}, "did you mean 'nuclei/hela'"),
         ({"out": None}, "--frames 4: expected --out FOLDER and no layout, found no --out"),
         ({"layout": "nnunet"}, "--frames 4: .* found --layout nnunet"),
-        ({"settings": (*SMALL, "division=2")}, "--set division=2"),
+        ({"settings": (*SMALL[:-1], "division=2")}, "--set division=2: .* found 2"),
         ({"settings": (*SMALL, "n_nuclei=900")}, "900 nuclei .* do not fit"),
     ],
 )

@@ -98,7 +98,7 @@ def test_the_ellipsoid_of_an_ellipsoid_is_itself_in_any_voxels():
         labels[0, 0, 0] = 1
         centres, axes, rotations = ellipsoids(labels, grid)
         assert centres[1] == pytest.approx([12, 11, 13], abs=0.05)
-        assert axes[1] == pytest.approx([4, 6, 9], rel=0.02)
+        assert axes[1] == pytest.approx([4, 6, 9], rel=0.03)  # voxels have an extent
         assert np.abs(rotations[1] * turn).sum(axis=0) == pytest.approx(1, abs=0.02)
         assert np.linalg.det(rotations) == pytest.approx(1)
         assert axes[0].prod() * 4 / 3 * np.pi == pytest.approx(np.prod(spacing))  # one voxel
