@@ -13,7 +13,7 @@ benchmark_takes := DATASET $(simulation) $(running) TASK ALGORITHM THROUGH REFER
 segment_takes := IMAGES OUT ALGORITHM $(running)
 apply_takes := $(segment_takes)
 train_takes := ALGORITHM DATASET SIMULATED REAL NAME DATA STEPS FROM SETTINGS DEVICE $(simulation) AUTHORS
-simulate_takes := DATASET OUT $(simulation)
+simulate_takes := DATASET OUT $(simulation) FRAMES
 build_takes := ENGINE DEVICE BASE_IMAGE
 fuzz_takes := MINUTES SEED DEVICE
 $(foreach goal,setup peers test test-fast lint format,$(eval $(goal)_takes := DEVICE))
@@ -47,7 +47,7 @@ NETWORKS := $(if $(filter docker podman,$(ENGINE))$(if $(filter benchmark segmen
 ##@ Use
 help: ## Show this help.
 	@awk -F ':.*## ' '/^##@ /{printf "\n%s\n", substr($$0, 5)} /^[a-z%-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@printf '\nVariables of benchmark:\n  DATASET=spheroid | spheroid/<recipe> | <recipe.toml> | <folder>   SIZE=mini|default|full\n  TASK=segment|enhance|synthesise|fuse  ALGORITHM=<names>  THROUGH=<names>  REFERENCE=<folder>\n  ENGINE=auto|docker|podman|process  API=serve|exec  SPACING=z,y,x (um)  RUN=<name>  MODEL=<name or card>\n  Of files with several: CHANNEL_INDEX=<number or name>  FRAME=<number>  SCENE=<number>; RECURSIVE=1 (sub-folders too)\n  MIN_OBJECT_VOXELS=<n> (smaller true objects of a folder are ignored)\n  MEMORY=<GiB>  TIMEOUT=<s>  RETRY=1 (run failed cases again)\nVariables of segment and apply: IMAGES="a.tif folder"  OUT=<folder>  and those of a run\nVariables of train: NAME=<model>  SIMULATED=<dataset>  REAL=<folder>  DATA=<role>=<more data>\n  STEPS=<n> (0 only measures parameters)  FROM=<card>  SETTINGS=<file>  AUTHORS=<names>\nVariables of simulated data: SEED=0  CASES=<n>  SET=camera.photons=5,...  OUT=<new folder>\nVariables of torch and containers: DEVICE=cpu|cuda  BASE_IMAGE=<image with Python 3.11>\nVariables of fuzz: MINUTES=10  SEED=0 (another one makes other files)\nVariable of the virtual environment: PYTHON=python3\n'
+	@printf '\nVariables of benchmark:\n  DATASET=spheroid | spheroid/<recipe> | <recipe.toml> | <folder>   SIZE=mini|default|full\n  TASK=segment|enhance|synthesise|fuse  ALGORITHM=<names>  THROUGH=<names>  REFERENCE=<folder>\n  ENGINE=auto|docker|podman|process  API=serve|exec  SPACING=z,y,x (um)  RUN=<name>  MODEL=<name or card>\n  Of files with several: CHANNEL_INDEX=<number or name>  FRAME=<number>  SCENE=<number>; RECURSIVE=1 (sub-folders too)\n  MIN_OBJECT_VOXELS=<n> (smaller true objects of a folder are ignored)\n  MEMORY=<GiB>  TIMEOUT=<s>  RETRY=1 (run failed cases again)\nVariables of segment and apply: IMAGES="a.tif folder"  OUT=<folder>  and those of a run\nVariables of train: NAME=<model>  SIMULATED=<dataset>  REAL=<folder>  DATA=<role>=<more data>\n  STEPS=<n> (0 only measures parameters)  FROM=<card>  SETTINGS=<file>  AUTHORS=<names>\nVariables of simulated data: SEED=0  CASES=<n>  SET=camera.photons=5,...  OUT=<new folder>\n  FRAMES=<n> (time series in the layout of the Cell Tracking Challenge; of nuclei)\nVariables of torch and containers: DEVICE=cpu|cuda  BASE_IMAGE=<image with Python 3.11>\nVariables of fuzz: MINUTES=10  SEED=0 (another one makes other files)\nVariable of the virtual environment: PYTHON=python3\n'
 
 benchmark: .venv/.cytosuite $(NETWORKS) ## Generate or read DATASET, run the algorithms, score them, write a report.
 	@$(BIN)/cytosuite benchmark "$(or $(DATASET),spheroid)" $(call given,benchmark)

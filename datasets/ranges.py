@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationInfo
 
 from cytosuite.manifest import Described
 
@@ -34,6 +34,15 @@ NotNegative = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=20000)]
 Range = Annotated[tuple[Number, Number], BeforeValidator(_pair), AfterValidator(_ascending)]
+
+
+def _from_folder(value: str, info: ValidationInfo) -> str:
+    """Return a path that counts from the recipe's folder as one that counts from anywhere."""
+    folder = (info.context or {}).get("folder")
+    return str(folder / value) if value and folder is not None else value
+
+
+PathName = Annotated[str, AfterValidator(_from_folder)]
 
 
 def is_range(value: object) -> bool:

@@ -35,6 +35,7 @@ Options = TypeVar("Options")
 Layout = Literal["plain", "nnunet"]  # of simulated folders
 STDOUT = Path("-")  # as the name of a file
 MOST_CASES, MOST_WORKERS, MOST_S, MOST_GIB = 100_000, 1024, 1e7, 1e5
+MOST_FRAMES = 10_000
 AUTO = "auto"  # the algorithm is chosen by the image
 Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of everything drawn.")]
 
@@ -226,6 +227,10 @@ class SimulateOptions(DataOptions):
     """Options of a simulation without a benchmark."""
 
     out: Annotated[Path | None, typer.Option(help="New folder for images/ and labels/.")] = None
+    frames: Annotated[
+        int | None,
+        typer.Option(min=1, max=MOST_FRAMES, help="Time series of as many, as of the CTC."),
+    ] = None
     layout: Annotated[
         Layout, typer.Option(help="plain: images/ and labels/; nnunet: imagesTr/ and labelsTr/.")
     ] = "plain"

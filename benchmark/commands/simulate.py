@@ -7,6 +7,7 @@ from rich.console import Console
 
 from cytosuite.benchmark.commands.data import make, start_engine
 from cytosuite.benchmark.commands.options import RunOptions, SimulateOptions
+from cytosuite.benchmark.commands.series import simulate_series
 from cytosuite.benchmark.data.dataset import Dataset
 from cytosuite.benchmark.data.nnunet import nnunet_name, write_nnunet
 from cytosuite.benchmark.data.recipe import recipe
@@ -24,7 +25,8 @@ def simulate(options: SimulateOptions, console: Console) -> Path:
     Parameters
     ----------
     options : SimulateOptions
-        Dataset and folder. Without a folder the cases stay where a benchmark looks for them.
+        Dataset and folder. Without a folder the cases stay where a benchmark looks for them. With
+        frames, time series are made instead, see `simulate_series`.
     console : Console
         Shows progress.
 
@@ -34,6 +36,8 @@ def simulate(options: SimulateOptions, console: Console) -> Path:
         If the dataset is not a simulated one, a parameter is not allowed, or the folder to write
         exists and is not empty, or has no name that its layout demands.
     """
+    if options.frames is not None:
+        return simulate_series(options, options.frames, console)
     made = recipe(options.request())
     if made.seed is None:
         raise InputError(

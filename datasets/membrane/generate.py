@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from cytosuite.datasets.conditions import measured
 from cytosuite.datasets.membrane import voronoi
 from cytosuite.datasets.membrane.light import expose
+from cytosuite.datasets.membrane.nuclei import nuclei, sketch_nuclei
 from cytosuite.datasets.membrane.parameters import Drawn, Parameters, draw_values
 from cytosuite.datasets.membrane.structures import Anatomy, build
 from cytosuite.datasets.physics.grid import Image, Labels
@@ -41,7 +42,8 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
     Sample
         Sockets ``structure-sketch`` (uint8: 255 in membranes without falloff), ``instance-labels``
         (uint16) and, where wanted, ``microscopy-image`` (uint16), all (Z, Y, X). Companions:
-        ``boundary``, ``distance``, ``seeds``, see `cytosuite.datasets.physics.sketch`.
+        ``boundary``, ``distance``, ``seeds``, see `cytosuite.datasets.physics.sketch`; where cells
+        have nuclei, see `second_channel`.
 
     Raises
     ------
@@ -50,7 +52,7 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
     """
     if not isinstance(parameters, Parameters):
         parameters = parse("membrane parameters", dict(parameters), Parameters)
-    for_values, for_places, for_camera = rng.spawn(3)
+    for_values, for_places, for_camera, for_nuclei = rng.spawn(4)
     drawn = draw_values(for_values, parameters)
     anatomy = build(for_places, parameters, drawn)
     labels = label(anatomy, parameters, drawn)
@@ -58,6 +60,8 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
     sketch = _sketch(annotation["boundary"], anatomy, parameters)
     facts = describe(labels)
     channel: dict[str, Scalar] = {"channel": "membrane", "study": STUDY}
+    if drawn.nucleus > 0:
+        annotation |= second_channel(for_nuclei, labels, annotation["boundary"], parameters, drawn)
     sockets = {
         "structure-sketch": Volume(sketch, labels.spacing, "ZYX", channel),
         "instance-labels": labels,
@@ -73,6 +77,36 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
         companions=annotation,
         conditions=conditions | {"objects": facts["n_cells"]},
     )
+
+
+def second_channel(
+    rng: np.random.Generator, cells: Volume, boundary: Volume, parameters: Parameters, drawn: Drawn
+) -> dict[str, Volume]:
+    """Return the channel of the nuclei, all (Z, Y, X).
+
+    Parameters
+    ----------
+    rng, cells, boundary, parameters, drawn
+        See `cytosuite.datasets.membrane.nuclei.nuclei`.
+
+    Returns
+    -------
+    dict of str to Volume
+        ``nucleus-sketch`` (uint8), ``nucleus-labels`` (uint16, numbers of the cells) and, where a
+        microscope is wanted, ``nucleus-image`` (uint16).
+    """
+    for_shape, for_grey, for_camera = rng.spawn(3)
+    found = nuclei(for_shape, cells, boundary, drawn)
+    seen = sketch_nuclei(for_grey, found)
+    channel: dict[str, Scalar] = {"channel": "nucleus", "study": STUDY}
+    volumes = {
+        "nucleus-sketch": Volume(seen, cells.spacing, "ZYX", channel),
+        "nucleus-labels": Volume(found, cells.spacing, "ZYX"),
+    }
+    if parameters.microscope:
+        counts = expose(for_camera, seen, cells.array > 0, parameters, drawn)
+        volumes["nucleus-image"] = Volume(counts, cells.spacing, "ZYX", channel)
+    return volumes
 
 
 def label(anatomy: Anatomy, parameters: Parameters, drawn: Drawn) -> Volume:

@@ -13,6 +13,7 @@ Positive = Annotated[float, Field(gt=0, le=1e6)]
 NotNegative = Annotated[float, Field(ge=0, le=1e6)]
 Count = Annotated[int, Field(ge=1, le=4096)]
 Bumps = Annotated[float, Field(ge=0, le=0.3)]
+Nucleus = Annotated[float, Field(ge=0, le=0.7)]
 Thinning = Annotated[float, Field(ge=0, le=0.9)]
 
 
@@ -54,6 +55,8 @@ class Parameters(Section):
     falloff_um: NotNegative = 0.0
     """depth below the surface at which the membranes of the sketch have lost 63 % of their
     brightness, like a dye that comes from outside; 0: none"""
+    nucleus: Range[Nucleus] = (0.0, 0.0)
+    """volume of the nucleus in each cell relative to the cell's: a second channel; 0: none"""
     microscope: bool = True
     """whether a microscope image belongs to the case"""
     psf_sigma_um: tuple[NotNegative, NotNegative, NotNegative] = (1.0, 0.3, 0.3)
@@ -88,6 +91,7 @@ class Drawn(Described):
     thinning: float
     attenuation_um: float
     photons: float
+    nucleus: float
 
 
 def draw_values(rng: np.random.Generator, parameters: Parameters) -> Drawn:

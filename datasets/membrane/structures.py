@@ -23,6 +23,7 @@ from cytosuite.datasets.membrane.places import (
     scattered,
     thinned,
 )
+from cytosuite.datasets.physics.globe import Globe
 from cytosuite.datasets.physics.grid import Array, Image
 from cytosuite.datasets.physics.tissue import ellipsoid, fill, irregular
 from cytosuite.errors import InputError
@@ -140,12 +141,8 @@ def cartographic(rng: np.random.Generator, parameters: Parameters, drawn: Drawn)
     """
     grid = parameters.grid
     height, y, x = grid.size_um
-    radius = y / 2 / np.deg2rad(parameters.latitude_deg)
-    if x > 2 * np.pi * radius * (1 + 1e-6):
-        raise InputError(
-            f"the map is {x:.4g} µm wide, but the equator {2 * np.pi * radius:.4g} µm long; lower "
-            "latitude_deg, or the last number of shape"
-        )
+    globe = Globe(grid.size_um, parameters.latitude_deg)
+    radius = globe.radius_um
     if drawn.thickness_um > height:
         raise InputError(
             f"a sheet of {drawn.thickness_um:.3g} µm has no room in an image of {height:.3g} µm "
@@ -161,15 +158,15 @@ def cartographic(rng: np.random.Generator, parameters: Parameters, drawn: Drawn)
             f"most {MOST} are allowed; raise cell_um or lower shape"
         )
     places = rng.uniform(low, high, (round(CROWD * count), 2))
-    latitude = (places[:, 0] - y / 2) / radius
+    latitude = globe.latitude(places[:, 0])
     kept = rng.random(len(places)) < np.cos(latitude)
     places, latitude, longitude = places[kept], latitude[kept], places[kept, 1] / radius
     ring = np.cos(latitude)
-    globe = np.stack([np.sin(latitude), ring * np.sin(longitude), ring * np.cos(longitude)], axis=1)
-    places = places[thinned(radius * globe, APART * area**0.5)]
+    sphere = [np.sin(latitude), ring * np.sin(longitude), ring * np.cos(longitude)]
+    places = places[thinned(radius * np.stack(sphere, axis=1), APART * area**0.5)]
     middle = height / 2 + rng.normal(0, parameters.jitter * drawn.thickness_um, len(places))
     top = (height - drawn.thickness_um) / 2
     depth = np.broadcast_to(grid.centres(0)[:, None, None] - np.float32(top), grid.shape)
-    rows = np.cos((grid.centres(1) - y / 2) / radius).astype(np.float32)
+    rows = np.cos(globe.latitude(grid.centres(1))).astype(np.float32)
     inside = (depth > 0) & (depth < drawn.thickness_um)
     return Anatomy(np.column_stack([middle, places]), depth, inside, rows)

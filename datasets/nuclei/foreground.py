@@ -1,9 +1,12 @@
 """Foregrounds: where the nuclei of a sketch lie, as regions of volumes and of planes."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from cytosuite.datasets.nuclei.parameters import Parameters
 from cytosuite.datasets.physics import tissue
+from cytosuite.datasets.physics.globe import Globe
 from cytosuite.datasets.physics.grid import Array, Grid
 from cytosuite.datasets.physics.region import Region
 
@@ -27,6 +30,49 @@ class Plane(Region):
         return points[:count]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class SurfaceLayer(Region):
+    """The part of a region that is near its surface, however thin: cut after the interpolation.
+
+    Parameters
+    ----------
+    distance, spacing, origin
+        Of the whole body, see `Region`.
+    thickness_um : float
+    """
+
+    thickness_um: float
+
+    @property
+    def volume_um3(self) -> float:
+        """Volume in µm³ of the layer."""
+        core = self.distance + np.float32(self.thickness_um)
+        solid = Region.volume_um3.fget(self)  # type: ignore[attr-defined]
+        if not (core < 0).any():
+            return float(solid)
+        return float(solid - Region(core, self.spacing, self.origin).volume_um3)
+
+    @property
+    def depth_um(self) -> float:
+        """Radius in µm of the largest ball that fits inside, about."""
+        return float(min(-self.distance.min(), self.thickness_um / 2))
+
+    def distance_at(self, points_um: Array) -> Array:
+        """Return the distance (n,) from the layer at points (n, 3) in µm."""
+        half = self.thickness_um / 2
+        return np.asarray(np.abs(Region.distance_at(self, points_um) + half) - half)
+
+
+def upward(region: Region, points_um: Array) -> Array:
+    """Return unit vectors (n, 3) towards the outer surface of a region at points (n, 3) in µm."""
+    return Region(region.distance, region.spacing, region.origin).normals_at(points_um)
+
+
+def globe(parameters: Parameters) -> Globe:
+    """Return the ball of a map, see `Globe`."""
+    return Globe(detector(parameters).size_um, parameters.latitude_deg)
+
+
 def detector(parameters: Parameters) -> Grid:
     """Return the voxels of the image; a plane is one layer of voxels, 1 µm thick."""
     shape, spacing = parameters.shape, parameters.spacing_um
@@ -39,8 +85,9 @@ def foreground(rng: np.random.Generator, parameters: Parameters) -> Region:
     Parameters
     ----------
     rng : numpy Generator
-        Draws the width of an ellipsoid and the places of discs.
+        Draws the width of an ellipsoid, its bumps, and the places of discs and pits.
     parameters : Parameters
+        Of a map, the region is the layer of the ball itself, around 0, see `Globe`.
     """
     size = list(detector(parameters).size_um)
     start = [0.0, 0.0, 0.0]
@@ -49,9 +96,10 @@ def foreground(rng: np.random.Generator, parameters: Parameters) -> Region:
         start[0] = size[0] / 2 - depth / 2
         size[0] = depth
     region = _region(rng, parameters, np.array(size))
+    if not parameters.plane:
+        return region
     origin = tuple(o + shift for o, shift in zip(region.origin, start, strict=True))
-    kind = Plane if parameters.plane else Region
-    return kind(region.distance, region.spacing, origin)
+    return Plane(region.distance, region.spacing, origin)
 
 
 def _region(rng: np.random.Generator, parameters: Parameters, size: Array) -> Region:
@@ -60,11 +108,28 @@ def _region(rng: np.random.Generator, parameters: Parameters, size: Array) -> Re
         return tissue.fill(tuple(size.tolist()), parameters.margin_um)
     if parameters.foreground == "discs":
         return _discs(rng, parameters, size)
+    if parameters.foreground == "map":
+        outer = globe(parameters).radius_um + parameters.thickness_um / 2
+        return _layer(tissue.ellipsoid((0.0,) * 3, (outer,) * 3), parameters)
     centre = tuple((size / 2).tolist())
     semi_axes = tuple((size / 2 * rng.uniform(*parameters.width)).tolist())
     if parameters.foreground == "ellipsoid":
         return tissue.ellipsoid(centre, semi_axes)
-    return tissue.shell(centre, semi_axes, parameters.core)[0]
+    if parameters.foreground == "shell":
+        return tissue.shell(centre, semi_axes, parameters.core)[0]
+    body = tissue.irregular(rng, centre, semi_axes, float(rng.uniform(*parameters.bumps)))
+    low, high = parameters.dents
+    for _ in range(int(rng.integers(low, high + 1))):
+        point = body.draw(rng, 1)
+        foot = point - body.distance_at(point)[:, None] * body.normals_at(point)
+        radii = (parameters.dent_um,) * 3
+        body = body.minus(tissue.ellipsoid(tuple(foot[0].tolist()), radii))
+    return _layer(body, parameters)
+
+
+def _layer(body: Region, parameters: Parameters) -> SurfaceLayer:
+    """Return the layer of a body at its surface."""
+    return SurfaceLayer(body.distance, body.spacing, body.origin, parameters.thickness_um)
 
 
 def _discs(rng: np.random.Generator, parameters: Parameters, size: Array) -> Region:

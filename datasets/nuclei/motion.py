@@ -18,22 +18,6 @@ APART = 0.6  # of the mother's longest semi-axis: how far daughters start from i
 
 
 @dataclass(frozen=True, slots=True)
-class Motion:
-    """How nuclei move and divide from frame to frame.
-
-    Parameters
-    ----------
-    step_um : float
-        Standard deviation of a step along each axis.
-    division : float
-        Probability that a full-grown nucleus divides before the next frame.
-    """
-
-    step_um: float = 0.5
-    division: float = 0.02
-
-
-@dataclass(frozen=True, slots=True)
 class Colony:
     """The nuclei of one frame.
 
@@ -62,9 +46,7 @@ class Colony:
         return replace(self.stars, axes_um=axes, semi_axes_um=semi_axes)
 
 
-def colonies(
-    rng: np.random.Generator, parameters: Parameters, frames: int, motion: Motion
-) -> Iterator[Colony]:
+def colonies(rng: np.random.Generator, parameters: Parameters, frames: int) -> Iterator[Colony]:
     """Yield the nuclei of each frame: random steps, divisions, growth, and pushing apart.
 
     Raises `InputError` where they fit no more into the foreground.
@@ -76,10 +58,11 @@ def colonies(
     last = count
     for frame in range(frames):
         if frame > 0:
-            colony = _step(for_motion, for_shape, colony, last, parameters, motion)
+            colony = _step(for_motion, for_shape, colony, last, parameters)
             last = max(last, int(colony.names.max(initial=0)))
-            moved = place(for_place, colony.present, room, parameters, colony.centres_um)
-            colony = replace(colony, centres_um=moved)
+            turned, moved = place(for_place, colony.present, room, parameters, colony.centres_um)
+            stars = replace(colony.stars, rotations=turned.rotations)
+            colony = replace(colony, stars=stars, centres_um=moved)
         yield colony
 
 
@@ -89,12 +72,11 @@ def _step(
     old: Colony,
     last: int,
     parameters: Parameters,
-    motion: Motion,
 ) -> Colony:
     """Return the nuclei after growth, divisions and random steps; `last` is the last name given."""
     axes = 2 if parameters.plane else 3
     half = 2 ** (-1 / axes)  # the radius of half the volume
-    ripe = (rng.random(len(old.names)) < motion.division) & (old.size >= 1)
+    ripe = (rng.random(len(old.names)) < parameters.division) & (old.size >= 1)
     mothers, rest = np.flatnonzero(ripe), np.flatnonzero(~ripe)
     origin = np.concatenate([rest, np.repeat(mothers, 2)])
     count, born = len(origin), 2 * len(mothers)
@@ -113,7 +95,7 @@ def _step(
     long = old.stars.rotations[mothers, :, 2] * old.stars.axes_um[mothers, 2:] * APART
     centres = old.centres_um[origin]
     centres[len(rest) :] += np.stack([long, -long], axis=1).reshape(-1, 3)
-    steps = rng.normal(0, motion.step_um, (count, 3))
+    steps = rng.normal(0, parameters.step_um, (count, 3))
     steps[:, : 3 - axes] = 0
     names, parents = old.names[origin], old.mothers[origin]
     parents[len(rest) :] = names[len(rest) :]

@@ -1,16 +1,27 @@
 """A recipe for sketches of nuclei: image, places, shapes, and how sketch and image are made."""
 
 from math import acos, pi, sqrt
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 from scipy.optimize import brentq
 
 from cytosuite.datasets.physics.harmonics import HIGHEST
-from cytosuite.datasets.ranges import Count, NotNegative, Positive, Range, Section, Share
+from cytosuite.datasets.ranges import (
+    Count,
+    NotNegative,
+    PathName,
+    Positive,
+    Range,
+    Section,
+    Share,
+)
 
 Elongation = Annotated[float, Field(ge=1, le=10)]
 Overlap = Annotated[float, Field(ge=0, le=0.9)]
+Bumps = Annotated[float, Field(ge=0, le=0.3)]
+Dents = Annotated[int, Field(ge=0, le=20)]
 Core = Annotated[float, Field(gt=0, lt=1)]
 Two = tuple[Count, Count]
 Three = tuple[Count, Count, Count]
@@ -24,17 +35,28 @@ class Parameters(Section):
     spacing_um: tuple[Positive, Positive, Positive] | tuple[Positive, Positive] = (1.0, 0.5, 0.5)
     """µm per voxel, as many values as `shape`"""
     n_nuclei: Range[Count] = (10, 30)
-    """nuclei of a case (drawn uniformly)"""
+    """nuclei of a case (drawn uniformly); map: of the whole ball, also where it is not shown"""
 
-    foreground: Literal["image", "ellipsoid", "shell", "discs"] = "image"
-    """where nuclei lie: in the image; an ellipsoid; the same around a core; a union of discs (balls
-    in a volume)"""
+    foreground: Literal["image", "ellipsoid", "shell", "layer", "map", "discs"] = "image"
+    """where nuclei lie: in the image; an ellipsoid; the same around a core; the outermost layer of
+    a bumpy ellipsoid; the layer of a ball, spread out as a map; a union of discs (balls in a
+    volume)"""
     margin_um: NotNegative = 0.0
     """image: how far nuclei lie beyond its faces, which then cut them"""
     width: Range[Share] = (0.6, 0.6)
-    """ellipsoid, shell: axes relative to the size of the image"""
+    """ellipsoid, shell, layer: axes relative to the size of the image"""
     core: Core = 0.6
     """shell: axes of the core relative to the ellipsoid's"""
+    thickness_um: Positive = 10.0
+    """layer, map: how deep nuclei lie below the surface at most, µm"""
+    bumps: Range[Bumps] = (0.0, 0.0)
+    """layer: root mean square of bulges and dents relative to the radius"""
+    dents: Range[Dents] = (0, 0)
+    """layer: how many round pits it has"""
+    dent_um: Positive = 15.0
+    """layer: radius of a pit, µm"""
+    latitude_deg: Annotated[float, Field(gt=0, le=85)] = 65.0
+    """map: of the first and last row; nuclei widen with its secant"""
     discs: Range[Count] = (15, 29)
     """discs: how many"""
     disc_radius_um: Positive = 30.0
@@ -53,6 +75,10 @@ class Parameters(Section):
     """whether the longest axes lie in the plane y, x; those of a plane always do"""
     turn_deg: Annotated[float, Field(ge=0, le=180)] = 180.0
     """upright: largest turn of a longest axis from x, degrees"""
+    outward: bool = False
+    """whether the longest axes stand upright on the surface of the foreground"""
+    shapes: PathName = ""
+    """file of learned shapes of nuclei (JSON), in place of random harmonics"""
     order: int = Field(20, ge=0, le=HIGHEST)
     """highest degree of the spherical harmonics of the surface; below 2 nuclei are ellipsoids"""
     circularity: Annotated[float, Field(ge=0, le=20)] = 5.0
@@ -72,6 +98,11 @@ class Parameters(Section):
     border_um: NotNegative = 1.0
     """thickness of the borders in the companion `boundary`, µm"""
 
+    step_um: NotNegative = 0.5
+    """series: standard deviation of a nucleus' step along each axis from frame to frame, µm"""
+    division: Share = 0.02
+    """series: probability that a full-grown nucleus divides before the next frame"""
+
     photons: Range[Positive] = (50.0, 200.0)
     """image: photons per voxel at grey value 1 (drawn log-uniformly)"""
     background_photons: Range[NotNegative] = (1.0, 5.0)
@@ -87,18 +118,29 @@ class Parameters(Section):
 
     @model_validator(mode="after")
     def _agree(self) -> "Parameters":
-        """Refuse a voxel size of other axes than the image."""
+        """Refuse a voxel size of other axes than the image, and contradictions."""
         if len(self.shape) != len(self.spacing_um):
             raise ValueError(
                 f"shape has {len(self.shape)} axes and spacing_um {len(self.spacing_um)}; give "
                 "both z, y, x or both y, x"
             )
+        if self.plane and self.foreground in ("layer", "map"):
+            raise ValueError(
+                f"foreground {self.foreground} needs an image with the axes z, y, x, found a "
+                f"plane of {self.shape[0]} x {self.shape[1]} pixels"
+            )
+        if self.upright and self.outward:
+            raise ValueError("upright and outward contradict each other; set one of them")
         return self
 
     @property
     def plane(self) -> bool:
         """Whether the image is a plane."""
         return len(self.shape) == 2
+
+    def files(self) -> list[Path]:
+        """Return the files the recipe refers to."""
+        return [Path(self.shapes)] if self.shapes else []
 
     @property
     def packed_overlap(self) -> float:

@@ -1,15 +1,17 @@
 """Nuclei of one case: shapes drawn, packed in the foreground, and labelled with their overlaps."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.datasets.nuclei.foreground import detector, foreground
+from cytosuite.datasets.nuclei.foreground import detector, foreground, globe, upward
 from cytosuite.datasets.nuclei.parameters import Parameters
 from cytosuite.datasets.physics.bodies import Bodies, label
 from cytosuite.datasets.physics.grid import Array, Grid, Labels
 from cytosuite.datasets.physics.harmonics import Stars, draw_stars
+from cytosuite.datasets.physics.harmonics_model import read_model
 from cytosuite.datasets.physics.labels import tidy
 from cytosuite.datasets.physics.packing import pack
 from cytosuite.datasets.physics.region import Region
@@ -39,11 +41,18 @@ class Annotation:
 
 
 def draw_population(rng: np.random.Generator, count: int, parameters: Parameters) -> Stars:
-    """Return nuclei of random size, elongation, direction and surface."""
+    """Return nuclei of random size, elongation, direction and surface.
+
+    Raises `InputError` if a file of shapes cannot be used.
+    """
+    axes_um, rotations = _axes(rng, count, parameters), _rotations(rng, count, parameters)
+    if parameters.shapes:
+        model = read_model(Path(parameters.shapes), plane=parameters.plane)
+        return model.draw(rng, axes_um, rotations)
     return draw_stars(
         rng,
-        _axes(rng, count, parameters),
-        _rotations(rng, count, parameters),
+        axes_um,
+        rotations,
         order=parameters.order,
         circularity=parameters.circularity,
         plane=parameters.plane,
@@ -56,16 +65,49 @@ def place(
     room: Region,
     parameters: Parameters,
     start_um: Array | None = None,
-) -> Array:
-    """Return centres (N, 3) in µm of nuclei in a foreground, no nearer than the parameters allow.
+) -> tuple[Stars, Array]:
+    """Return nuclei and their centres (N, 3) in µm in a foreground, as near as is allowed.
 
-    They are moved apart from random places or from `start_um` (N, 3).
+    They are moved apart from random places or from `start_um` (N, 3), and those that stand upright
+    on the surface are turned to it.
 
     Raises
     ------
     InputError
         If so many nuclei do not fit into the foreground.
     """
+    if not parameters.outward:
+        return stars, _packed(rng, stars, room, parameters, start_um)
+    centres = room.draw(rng, len(stars)) if start_um is None else start_um
+    for _ in range(2):  # once moved, they turn a little and have to move again
+        stars = replace(stars, rotations=lifted(stars.rotations, upward(room, centres)))
+        centres = _packed(rng, stars, room, parameters, centres)
+    return stars, centres
+
+
+def lifted(rotations: Array, normals: Array) -> Array:
+    """Return rotations (N, 3, 3) with their last axis along or against directions (N, 3).
+
+    Each is turned by the smallest angle, so that a body that moves on does not spin.
+    """
+    long = rotations[:, :, 2]
+    cosine = (long * normals).sum(axis=1)
+    goal = normals * np.where(cosine < 0, -1.0, 1.0)[:, None]
+    z, y, x = np.cross(long, goal).T
+    zero = np.zeros_like(z)
+    cross = np.stack([zero, -x, y, x, zero, -z, -y, z, zero], axis=1).reshape(-1, 3, 3)
+    turns = np.eye(3) + cross + cross @ cross / (1 + np.abs(cosine))[:, None, None]
+    return np.asarray(turns @ rotations)
+
+
+def _packed(
+    rng: np.random.Generator,
+    stars: Stars,
+    room: Region,
+    parameters: Parameters,
+    start_um: Array | None,
+) -> Array:
+    """Return centres (N, 3) in µm of nuclei that keep their rotations."""
     gap, overlap = parameters.gap_um, parameters.packed_overlap
     bodies = stars.semi_axes_um, stars.rotations
     try:
@@ -89,15 +131,17 @@ def populate(
     low, high = parameters.n_nuclei
     stars = draw_population(for_shape, int(for_shape.integers(low, high + 1)), parameters)
     room = foreground(for_place, parameters)
-    return stars, place(for_place, stars, room, parameters), room
+    return *place(for_place, stars, room, parameters), room
 
 
-def annotate(stars: Bodies, centres_um: Array, parameters: Parameters) -> Annotation:
-    """Return the labels of nuclei at places (N, 3) in µm, and their layers.
+def annotate(stars: Stars, centres_um: Array, parameters: Parameters) -> Annotation:
+    """Return the labels of nuclei at places (N, 3) in µm of the foreground, and their layers.
 
     Nuclei of which fewer than `min_voxels` can be seen are left out of both.
     """
     grid = detector(parameters)
+    if parameters.foreground == "map":
+        stars, centres_um = globe(parameters).spread(stars, centres_um)
     labels, kept = tidy(label(stars, centres_um, grid), parameters.min_voxels)
     if parameters.max_overlap == 0:
         return Annotation(labels, (labels,), kept - 1)

@@ -1,21 +1,22 @@
 """Time series: nuclei that move, divide and grow, in the layout of the Cell Tracking Challenge."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cytosuite.datasets.nuclei.generate import draw_light, draw_values, show
-from cytosuite.datasets.nuclei.motion import Motion, Names, colonies
+from cytosuite.datasets.nuclei.motion import Names, colonies
 from cytosuite.datasets.nuclei.parameters import Parameters
 from cytosuite.datasets.nuclei.population import annotate
+from cytosuite.datasets.physics.grid import Labels
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
 from cytosuite.formats import write
 from cytosuite.metrics.tracks.lineage import Track
 from cytosuite.metrics.tracks.track_folder import write_sequence
+from cytosuite.places import need_folder
 
 
 def tracks_of(presence: Sequence[Names], mothers: Mapping[int, int]) -> dict[int, list[Track]]:
@@ -49,18 +50,22 @@ def tracks_of(presence: Sequence[Names], mothers: Mapping[int, int]) -> dict[int
 
 
 def simulate_series(
-    rng: np.random.Generator, parameters: Parameters, frames: int, motion: Motion
-) -> tuple[list[Sample], list[NDArray[np.uint16]], list[Track]]:
-    """Return the frames of a time series, their labels by track, and the tracks.
+    rng: np.random.Generator, parameters: Parameters, frames: int
+) -> Iterator[tuple[Sample, Names, Names]]:
+    """Yield the frames of a time series.
 
     Parameters
     ----------
     rng : numpy Generator
     parameters : Parameters
-        Of the first frame; light and camera of all.
+        Of the first frame; motion, light and camera of all.
     frames : int
         At least 1.
-    motion : Motion
+
+    Yields
+    ------
+    Sample, (M,) int array, (M,) int array
+        A frame, and the cell and its mother (0: none) of each of its labels.
 
     Raises
     ------
@@ -70,57 +75,89 @@ def simulate_series(
     Notes
     -----
     A cell keeps its grey value; daughters draw their own. Labels within a sample are those of the
-    frame. All frames are held in memory.
+    frame.
     """
     if frames < 1:
         raise InputError(f"a time series needs at least 1 frame, found {frames}")
     for_cells, for_grey, for_light, for_camera = rng.spawn(4)
     light = draw_light(for_light, parameters)
     values = draw_values(for_grey, 0, parameters)
-    samples: list[Sample] = []
-    labels, presence = [], []
-    mothers: dict[int, int] = {}
-    for colony in colonies(for_cells, parameters, frames, motion):
+    for frame, colony in enumerate(colonies(for_cells, parameters, frames)):
         found = annotate(colony.present, colony.centres_um, parameters)
-        names = colony.names[found.numbers]
-        mothers |= dict(zip(colony.names.tolist(), colony.mothers.tolist(), strict=True))
+        names, mothers = colony.names[found.numbers], colony.mothers[found.numbers]
         more = int(colony.names.max(initial=0)) - len(values)
         values = np.append(values, draw_values(for_grey, max(more, 0), parameters))
-        own = values[names - 1]
-        samples.append(show(for_camera, found, own, parameters, {**light, "frame": len(samples)}))
-        labels.append(samples[-1].volume("instance-labels").array)
-        presence.append(names)
+        measures = {**light, "frame": frame}
+        yield show(for_camera, found, values[names - 1], parameters, measures), names, mothers
+
+
+def by_track(
+    labels: Sequence[Labels], presence: Sequence[Names], mothers: Mapping[int, int]
+) -> tuple[list[Labels], list[Track]]:
+    """Return labels of frames by track instead of by frame, and the tracks.
+
+    Parameters
+    ----------
+    labels : sequence of integer arrays
+        One per frame.
+    presence : sequence of (K,) int array
+        Cell of each label, ``presence[frame][label - 1]``.
+    mothers : mapping of int to int
+        See `tracks_of`.
+    """
     known = tracks_of(presence, mothers)
-    for frame, names in enumerate(presence):
-        of_track = [
+    found = []
+    for frame, (own, names) in enumerate(zip(labels, presence, strict=True)):
+        numbers = [
             next(t.label for t in known[name] if t.begin <= frame <= t.end)
             for name in names.tolist()
         ]
-        labels[frame] = np.append(0, of_track).astype(np.uint16)[labels[frame]]
-    return samples, labels, [track for own in known.values() for track in own]
+        found.append(np.append(0, numbers).astype(np.uint16)[own])
+    return found, [track for own in known.values() for track in own]
 
 
 def write_series(
-    folder: Path, seed: int, parameters: Parameters, frames: int, motion: Motion | None = None
+    folder: Path,
+    rng: np.random.Generator,
+    parameters: Parameters,
+    frames: int,
+    name: str = "01",
+    done: Callable[[int], None] = lambda _: None,
 ) -> None:
     """Write a time series as a sequence of the Cell Tracking Challenge, with its sketches.
 
     Parameters
     ----------
     folder : Path
-        Gets ``01/tTTT.tif`` (images), ``01_GT/`` (``SEG``, ``TRA/man_track.txt``) and
-        ``01_SKETCH/tTTT.tif``; none of them may hold anything.
-    seed, parameters, frames, motion
+        Gets ``01/tTTT.tif`` (images), ``01_SKETCH/tTTT.tif`` and at last ``01_GT/`` (``SEG``,
+        ``TRA/man_track.txt``); none of them may hold anything.
+    rng, parameters, frames
         See `simulate_series`.
+    name : str
+        Of the sequence.
+    done : callable
+        Is told how many frames are written.
 
     Raises
     ------
     InputError
         If nuclei do not fit, or the folder holds a sequence.
+
+    Notes
+    -----
+    Memory: one frame, and 2 bytes per voxel of all frames.
     """
-    rng = np.random.default_rng(seed)
-    samples, labels, tracks = simulate_series(rng, parameters, frames, motion or Motion())
-    write_sequence(folder / "01_GT", labels, tracks, truth=True)
-    for number, sample in enumerate(samples):
-        write(folder / "01" / f"t{number:03d}.tif", sample.volume("microscopy-image"))
-        write(folder / "01_SKETCH" / f"t{number:03d}.tif", sample.volume("structure-sketch"))
+    for part in (name, f"{name}_SKETCH", f"{name}_GT"):
+        need_folder(folder / part, new=True)
+    digits = max(3, len(str(frames - 1)))
+    labels, presence = [], []
+    mothers: dict[int, int] = {}
+    for number, (sample, names, own) in enumerate(simulate_series(rng, parameters, frames)):
+        file = f"t{number:0{digits}d}.tif"
+        write(folder / name / file, sample.volume("microscopy-image"))
+        write(folder / f"{name}_SKETCH" / file, sample.volume("structure-sketch"))
+        labels.append(sample.volume("instance-labels").array)
+        presence.append(names)
+        mothers |= dict(zip(names.tolist(), own.tolist(), strict=True))
+        done(number + 1)
+    write_sequence(folder / f"{name}_GT", *by_track(labels, presence, mothers), truth=True)

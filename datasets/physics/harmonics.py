@@ -102,6 +102,8 @@ class Stars:
     brightness : (N,) float array
     semi_axes_um : (N, 3) float array
         Of the ellipsoids of the same volume, or of the same area in the plane.
+    stretch : (N, 3) float array, optional
+        Factors of the lengths of each body along z, y, x, as a map shows it, see `globe`.
     """
 
     axes_um: Array
@@ -109,6 +111,7 @@ class Stars:
     coefficients: Array
     brightness: Array
     semi_axes_um: Array
+    stretch: Array | None = None
 
     def __len__(self) -> int:
         """Return the number of bodies."""
@@ -123,11 +126,12 @@ class Stars:
         """Yield each body that touches a grid; the cost is that of their boxes, not of the grid."""
         from cytosuite.datasets.physics import star_kernel  # compiled on first use
 
+        stretches = np.ones(self.axes_um.shape) if self.stretch is None else self.stretch
         for index in range(len(self)):
             table = self.table(index)
-            axes = self.axes_um[index]
-            rim = 1 + rim_um / float(axes.min() * table.min())
-            spokes = self.rotations[index] * axes * float(table.max()) * rim
+            axes, stretch = self.axes_um[index], stretches[index, :, None]
+            rim = 1 + rim_um / float(axes.min() * stretch.min() * table.min())
+            spokes = stretch * self.rotations[index] * axes * float(table.max()) * rim
             box = grid.box(centres_um[index], np.sqrt((spokes**2).sum(axis=1)))
             if box is None:
                 continue
@@ -135,7 +139,8 @@ class Stars:
                 grid.centres(axis, span.start, span.stop) - np.float32(centres_um[index, axis])
                 for axis, span in enumerate(box)
             )
-            to_axes = np.ascontiguousarray((self.rotations[index] / axes).T.astype(np.float32))
+            to_axes = (self.rotations[index] / axes / stretch).T.astype(np.float32)
+            to_axes = np.ascontiguousarray(to_axes)
             yield Patch(index, box, *star_kernel.cut_star(z, y, x, to_axes, table, rim))
 
     def density(self, patch: Patch, grid: Grid, tile: Image) -> Image:  # noqa: ARG002
@@ -178,8 +183,7 @@ def draw_stars(
 
     Notes
     -----
-    Where a radius would fall below `LEAST` of the mean, the whole displacement of that body is
-    scaled down until it does not.
+    See `stars_of` for surfaces that come too near to the centre.
     """
     if not 0 <= order <= HIGHEST:
         raise InputError(f"the order of harmonics must be 0 to {HIGHEST}, found {order}")
@@ -188,23 +192,39 @@ def draw_stars(
     count = len(axes_um)
     if plane:
         drawn = rng.normal(size=(count, 2, order + 1)) * np.sqrt(power / 2)
-        mean = 1.0
     else:
         drawn = rng.normal(size=(count, 2, order + 1, order + 1))
         drawn *= np.sqrt(4 * np.pi * power / (2 * degree + 1))
         drawn *= np.triu(np.ones((order + 1, order + 1)))  # m <= l
         drawn[:, 1, 0] = 0.0  # sin(0 φ)
-        mean = np.sqrt(4 * np.pi)
-    zero = (slice(None), 0) + (0,) * (drawn.ndim - 2)
-    volumes = np.ones(count)
-    for index, own in enumerate(drawn):
+    return stars_of(axes_um, rotations, drawn)
+
+
+def stars_of(axes_um: Array, rotations: Array, displaced: Array) -> Stars:
+    """Return bodies whose radius is 1 plus harmonics, relative to their axes.
+
+    Parameters
+    ----------
+    axes_um, rotations : (N, 3) and (N, 3, 3) float arrays
+    displaced : (N, 2, L + 1, L + 1) or (N, 2, L + 1) float array
+        Coefficients of degrees 1 and up, see `radius_table`, `ring_table`; changed in place.
+
+    Notes
+    -----
+    Where a radius would fall below `LEAST` of the mean, the whole displacement of that body is
+    scaled down until it does not.
+    """
+    plane = displaced.ndim == 3
+    volumes = np.ones(len(axes_um))
+    for index, own in enumerate(displaced):
         table = ring_table(own) if plane else radius_table(own)
         scale = min(1.0, (1 - LEAST) / max(float(-table.min()), 1e-9))
         own *= scale
         volumes[index] = _relative_volume(1 + scale * table, plane)
-    drawn[zero] = mean
+    zero = (slice(None), 0) + (0,) * (displaced.ndim - 2)
+    displaced[zero] = 1.0 if plane else np.sqrt(4 * np.pi)
     grown = volumes[:, None] ** (1 / 2 if plane else 1 / 3)
-    return Stars(axes_um, rotations, drawn, np.ones(count), axes_um * grown)
+    return Stars(axes_um, rotations, displaced, np.ones(len(axes_um)), axes_um * grown)
 
 
 def _relative_volume(table: Image, plane: bool) -> float:

@@ -2,26 +2,19 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+from pydantic import BeforeValidator, Field
 
 from cytosuite.datasets.ranges import (
     LARGEST,
     Count,
     NotNegative,
+    PathName,
     Positive,
     Range,
     Section,
     Share,
 )
 
-
-def _from_folder(value: str, info: ValidationInfo) -> str:
-    """Return a path that counts from the recipe's folder as one that counts from anywhere."""
-    folder = (info.context or {}).get("folder")
-    return str(folder / value) if value and folder is not None else value
-
-
-PathName = Annotated[str, AfterValidator(_from_folder)]
 Finite = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
 OpenShare = Annotated[float, Field(gt=0, lt=1)]
 Spread = Annotated[float, Field(ge=0, le=0.5)]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cytosuite.datasets.nuclei.foreground import Plane, detector, foreground
+from cytosuite.datasets.nuclei.foreground import Plane, detector, foreground, upward
 from cytosuite.datasets.nuclei.parameters import Parameters
 
 VOLUME = {"shape": (40, 80, 120), "spacing_um": (1.0, 0.5, 0.5)}  # 40 x 40 x 60 µm
@@ -77,3 +77,49 @@ def test_more_discs_are_more_foreground():
     shares = [(region.distance[1] < 0).mean() for region in (few, many)]
     assert shares[0] <= 2 * np.pi * 8**2 / (50 * 80) + 0.01
     assert 2.5 * shares[0] < shares[1] < 0.95
+
+
+LAYER = {"foreground": "layer", "width": 0.9, "thickness_um": 3.0}  # semi-axes 18, 18, 27 µm
+
+
+def test_a_layer_is_as_thick_as_asked_for_however_coarse_its_samples():
+    region = _region(VOLUME, **LAYER | {"thickness_um": 0.5})  # less than half a sample along x
+    points = (_points(region) - [20, 20, 30]) / [18, 18, 27]
+    away = np.linalg.norm(points, axis=1)
+    assert away.max() < 1.01
+    assert away.min() > 1 - 0.5 / 18 - 0.01
+
+
+def test_the_volume_of_a_layer_is_that_between_two_surfaces():
+    region = _region(VOLUME, **LAYER)
+    outer, inner = (4 / 3 * np.pi * np.prod(axes) for axes in ((18, 18, 27), (15, 15, 24)))
+    assert region.volume_um3 == pytest.approx(outer - inner, rel=0.03)
+    assert region.depth_um == 1.5
+    solid = _region(VOLUME, **LAYER | {"thickness_um": 50.0})
+    assert solid.volume_um3 == pytest.approx(outer, rel=0.02)
+
+
+def test_upward_is_away_from_the_middle_on_both_sides_of_a_layer():
+    region = _region(VOLUME, **LAYER)
+    points = np.array([[20 + depth, 20, 30] for depth in (15.5, 16.5, 17.5)])
+    assert upward(region, points) == pytest.approx(np.tile([1, 0, 0], (3, 1)), abs=0.05)
+
+
+def test_pits_and_bumps_change_the_surface():
+    plain = _region(VOLUME, **LAYER)
+    bumpy = _region(VOLUME, **LAYER, bumps=0.1)
+    pitted = _region(VOLUME, **LAYER, dents=4, dent_um=6.0)
+    smooth, rough = (
+        np.ptp(np.linalg.norm((_points(r) - [20, 20, 30]) / [18, 18, 27], axis=1))
+        for r in (plain, bumpy)
+    )
+    assert rough > 1.5 * smooth
+    assert 0.85 < (pitted.distance < 0).sum() / (plain.distance < 0).sum() < 0.99
+
+
+def test_the_region_of_a_map_is_the_shell_of_its_ball():
+    region = _region(VOLUME, foreground="map", latitude_deg=60, thickness_um=2.0)
+    radius = 20 / np.deg2rad(60)
+    away = np.linalg.norm(_points(region), axis=1)
+    assert away.min() == pytest.approx(radius - 1, abs=0.1)
+    assert away.max() == pytest.approx(radius + 1, abs=0.1)

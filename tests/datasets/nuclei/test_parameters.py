@@ -27,6 +27,14 @@ def test_two_axes_are_a_plane():
         ({"max_overlap": 0.95}, "max_overlap"),
         ({"radus_um": 3}, "did you mean 'radius_um'"),
         ({"foreground": "sphere"}, "foreground"),
+        (
+            {"shape": (30, 40), "spacing_um": (1, 1), "foreground": "map"},
+            "foreground map needs an image with the axes z, y, x, found a plane of 30 x 40 pixels",
+        ),
+        ({"upright": True, "outward": True}, "upright and outward contradict each other"),
+        ({"dents": -1}, "dents"),
+        ({"latitude_deg": 90}, "latitude_deg"),
+        ({"division": 1.5}, "division"),
     ],
 )
 def test_a_mistake_is_one_line(values, message):

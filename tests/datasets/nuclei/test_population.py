@@ -1,10 +1,14 @@
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from cytosuite.datasets.nuclei.parameters import Parameters
-from cytosuite.datasets.nuclei.population import annotate, layers, populate
+from cytosuite.datasets.nuclei.population import annotate, layers, lifted, populate
 from cytosuite.datasets.physics.grid import Grid
 from cytosuite.datasets.physics.harmonics import draw_stars
+from cytosuite.datasets.physics.harmonics_model import fit
+from cytosuite.datasets.physics.shapes import random_rotations
+from cytosuite.volume import Volume
 
 GRID = Grid((1, 40, 90), (1.0, 1.0, 1.0))
 
@@ -69,3 +73,87 @@ def test_populations_have_the_sizes_and_turns_asked_for():
     assert np.linalg.det(stars.rotations) == pytest.approx(1)
     inside = [(c > 4 * 0.8).all() and (c < [56.8, 146.8, 146.8]).all() for c in centres]
     assert all(inside)
+
+
+def test_lifted_rotations_stand_along_or_against_their_directions_by_the_smallest_turn():
+    rng = np.random.default_rng(0)
+    rotations = random_rotations(rng, 50)
+    normals = rng.normal(size=(50, 3))
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    found = lifted(rotations, normals)
+    assert np.abs((found[:, :, 2] * normals).sum(axis=1)) == pytest.approx(1)
+    assert np.linalg.det(found) == pytest.approx(1)
+    assert found @ found.transpose(0, 2, 1) == pytest.approx(np.tile(np.eye(3), (50, 1, 1)))
+    assert lifted(found, normals) == pytest.approx(found)
+    turn = (np.einsum("nij,nij->n", found, rotations) - 1) / 2
+    assert turn == pytest.approx(np.abs((rotations[:, :, 2] * normals).sum(axis=1)))
+
+
+def test_nuclei_of_a_layer_lie_in_it_upright():
+    wanted = Parameters(
+        shape=(40, 80, 80),
+        spacing_um=(1.0, 0.5, 0.5),
+        n_nuclei=40,
+        foreground="layer",
+        width=0.9,
+        thickness_um=8.0,
+        radius_um=2.0,
+        elongation=2.0,
+        outward=True,
+        order=0,
+    )
+    stars, centres, _ = populate(np.random.default_rng(0), np.random.default_rng(1), wanted)
+    away = (centres - 20) / 18
+    cosine = (away * stars.rotations[:, :, 2]).sum(axis=1) / np.linalg.norm(away, axis=1)
+    assert np.abs(cosine).min() > 0.99
+    depth = 18 * (1 - np.linalg.norm(away, axis=1))
+    long = 2 * 2 ** (2 / 3)
+    assert (depth > long - 0.4).all()
+    assert (depth < 8 - long + 0.4).all()
+
+
+def test_a_map_shows_the_nuclei_of_its_rows_and_widens_them():
+    wanted = Parameters(
+        shape=(10, 200, 280),
+        spacing_um=(1.0, 0.5, 0.5),
+        n_nuclei=80,
+        foreground="map",
+        latitude_deg=70,
+        thickness_um=6.0,
+        radius_um=2.5,
+        order=0,
+    )
+    stars, centres, _ = populate(np.random.default_rng(0), np.random.default_rng(1), wanted)
+    found = annotate(stars, centres, wanted)
+    assert 30 < len(found.numbers) < 80  # of the whole ball
+    boxes = ndimage.find_objects(found.labels)
+    middle = [box for box in boxes if box[2].start > 0 and box[2].stop < 280]
+    rows = np.array([(box[1].start + box[1].stop) / 2 for box in middle])
+    ratio = np.array([(b[2].stop - b[2].start) / (b[1].stop - b[1].start) for b in middle])
+    equator = np.abs(rows - 100) < 25
+    edge = (np.abs(rows - 100) > 70) & (np.abs(rows - 100) < 90)
+    assert ratio[equator].mean() == pytest.approx(1, abs=0.15)
+    assert ratio[edge].mean() > 1.5
+
+
+def test_learned_shapes_take_the_place_of_random_ones(tmp_path):
+    stars = _ellipses()
+    fit(stars, order=3).write(tmp_path / "shapes.json")
+    flat = {"shape": (100, 100), "spacing_um": (1.0, 1.0), "n_nuclei": 8, "radius_um": 5}
+    wanted = Parameters(**flat, shapes=str(tmp_path / "shapes.json"))
+    assert wanted.files() == [tmp_path / "shapes.json"]
+    made, centres, _ = populate(np.random.default_rng(0), np.random.default_rng(1), wanted)
+    assert made.semi_axes_um[:, 2] / made.semi_axes_um[:, 1] == pytest.approx(1.8, abs=0.15)
+    found = annotate(made, centres, wanted)
+    assert np.count_nonzero(found.labels) == pytest.approx(8 * np.pi * 25, rel=0.25)
+
+
+def _ellipses():
+    """Return labels of three like ellipses of the ratio 1.8 at other angles."""
+    y, x = np.indices((60, 60)) - 29.7
+    found = []
+    for angle in (0.0, 0.7, 2.0):
+        u, v = np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x
+        inside = (u / 18) ** 2 + (v / 10) ** 2 < 1
+        found.append(Volume(inside.astype(np.uint8), (1.0, 1.0), "YX"))
+    return found

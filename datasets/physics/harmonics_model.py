@@ -1,0 +1,270 @@
+"""Statistical shape models: a mean shape and its principal modes, learned from labels.
+
+A shape is the vector of the harmonic coefficients of its radius (`harmonics`), relative to its mean
+radius and in its own axes, from the shortest to the longest. Its modes are the principal components
+of many such vectors, so that painting and packing are those of random harmonics.
+
+References
+----------
+Cootes et al., Active shape models: their training and application, Comput. Vis. Image Underst. 61
+(1995), doi:10.1006/cviu.1995.1004: mean and modes. Ducroz et al., Spherical harmonics based
+extraction and annotation of cell shape in 3D time-lapse microscopy sequences, Proc. IEEE EMBC
+(2011), doi:10.1109/IEMBS.2011.6091632: the radius as a vector of coefficients.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+from scipy import ndimage
+
+from cytosuite.datasets.physics.dye import fibonacci_sphere
+from cytosuite.datasets.physics.grid import Array, Lengths
+from cytosuite.datasets.physics.harmonics import HIGHEST, Stars, legendre, stars_of
+from cytosuite.errors import InputError
+from cytosuite.files import read_json, write_json
+from cytosuite.manifest import Described, parse
+from cytosuite.volume import Volume
+
+DIRECTIONS = 1000  # in which a radius is measured
+LEAST_SHAPES = 3
+SHARE = 0.98  # of the variance, which the modes kept explain
+Coefficient = Annotated[float, Field(ge=-100, le=100)]
+Vector = Annotated[tuple[Coefficient, ...], Field(max_length=(HIGHEST + 1) ** 2)]
+
+
+class ShapeModel(Described):
+    """A mean shape and its modes, as it stands in a file."""
+
+    axes: Literal["ZYX", "YX"]
+    """of the labels it was learned from: volumes or planes"""
+    order: int = Field(ge=1, le=HIGHEST)
+    """highest degree of the harmonics"""
+    shapes: int = Field(ge=1)
+    """how many it was learned from"""
+    mean: Vector
+    """coefficients of degree 1 and up, relative to the mean radius, see `entries`"""
+    deviations: Annotated[tuple[Annotated[float, Field(ge=0, le=100)], ...], Field(max_length=1000)]
+    """standard deviation of each mode, falling"""
+    modes: Annotated[tuple[Vector, ...], Field(max_length=1000)]
+    """coefficients of each mode, of length 1"""
+
+    @model_validator(mode="after")
+    def _agree(self) -> "ShapeModel":
+        """Refuse vectors of another length than the order asks for."""
+        length = int(entries(self.order, self.axes == "YX").sum())
+        for name, vector in [("mean", self.mean), *(("a mode", mode) for mode in self.modes)]:
+            if len(vector) != length:
+                raise ValueError(
+                    f"{name} holds {len(vector)} coefficients, expected {length} for {self.axes} "
+                    f"and order {self.order}"
+                )
+        if len(self.modes) != len(self.deviations):
+            raise ValueError(f"{len(self.modes)} modes have {len(self.deviations)} deviations")
+        return self
+
+    def draw(self, rng: np.random.Generator, axes_um: Array, rotations: Array) -> Stars:
+        """Return bodies of shapes drawn from the model: normal along each mode.
+
+        Parameters
+        ----------
+        rng : numpy Generator
+        axes_um, rotations : (N, 3) and (N, 3, 3) float arrays
+            By these each shape is stretched and turned; its longest axis is the last.
+
+        Notes
+        -----
+        `semi_axes_um` are those of the ellipsoids with the same volume and the same ratios of
+        second moments along the axes.
+        """
+        plane = self.axes == "YX"
+        kept = entries(self.order, plane)
+        modes = np.reshape(self.modes, (len(self.modes), kept.sum()))
+        scores = rng.normal(size=(len(axes_um), len(modes))) * self.deviations
+        displaced = np.zeros((len(axes_um), *kept.shape))
+        displaced[:, kept] = np.array(self.mean) + scores @ modes
+        stars = stars_of(axes_um, rotations, displaced)
+        ratios = np.array([_ratios(stars.table(i), plane) for i in range(len(stars))])
+        return replace(stars, semi_axes_um=stars.semi_axes_um * ratios.reshape(-1, 3))
+
+    def write(self, path: Path) -> None:
+        """Write the model as JSON, which the parameter ``shapes`` of the dataset nuclei reads."""
+        write_json(path, self.model_dump(mode="json"))
+
+
+def entries(order: int, plane: bool) -> NDArray[np.bool_]:
+    """Return a mask (2, L + 1, L + 1) or (2, L + 1) of the coefficients of degree 1 and up.
+
+    In this order they are the vector of a shape: cosines, then sines, by m and l.
+    """
+    if plane:
+        return np.arange(order + 1) * np.ones((2, 1)) >= 1
+    kept = np.stack([np.triu(np.ones((order + 1, order + 1), bool))] * 2)
+    kept[0, 0, 0] = kept[1, 0] = False
+    return kept
+
+
+def read_model(path: Path, *, plane: bool) -> ShapeModel:
+    """Return the model in a file.
+
+    Parameters
+    ----------
+    path : Path
+    plane : bool
+        Whether a model of planes is wanted.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or broken, or the model is one of other axes.
+    """
+    model: ShapeModel = parse(path, read_json(path), ShapeModel)
+    if (model.axes == "YX") != plane:
+        wanted, found = ("YX", "ZYX") if plane else ("ZYX", "YX")
+        raise InputError(
+            f"{path}: shapes with the axes {found}, but the image has the axes {wanted}; learn "
+            "them from labels with its axes"
+        )
+    return model
+
+
+def fit(
+    labels: Iterable[Volume], *, order: int = 8, share: float = SHARE, min_voxels: int = 100
+) -> ShapeModel:
+    """Return the shape model of the objects in label images.
+
+    Parameters
+    ----------
+    labels : iterable of Volume
+        Integers, 0 is background; all volumes (ZYX) or all planes (YX), of any voxel size.
+        Objects that touch a face of their image, or of fewer voxels than `min_voxels`, are left
+        out.
+    order : int
+        Highest degree of the harmonics, 1 to 40.
+    share : float
+        Of the variance that the modes must explain.
+    min_voxels : int
+
+    Raises
+    ------
+    InputError
+        If axes differ, or fewer than 3 objects are left.
+
+    Notes
+    -----
+    The radius in a direction is the length of the object along it, from its centroid: exact where
+    it is star-shaped. Axes are those of its second moments; the second and the third point to the
+    side of the longer tail.
+    """
+    if not 1 <= order <= HIGHEST:
+        raise InputError(f"the order of harmonics must be 1 to {HIGHEST}, found {order}")
+    found, axes = [], set()
+    for volume in labels:
+        axes.add(volume.axes)
+        if volume.axes not in ("ZYX", "YX") or len(axes) > 1 or volume.array.dtype.kind not in "iu":
+            raise InputError(
+                "shapes are learned from integer labels with the axes ZYX, or all YX, found "
+                f"{volume.array.dtype} labels with the axes {', '.join(sorted(axes))}"
+            )
+        found += [
+            coefficients(mask, volume.spacing, order) for mask in _objects(volume.array, min_voxels)
+        ]
+    if len(found) < LEAST_SHAPES:
+        raise InputError(
+            f"shapes are learned from at least {LEAST_SHAPES} objects of {min_voxels} voxels that "
+            f"touch no face of their image, found {len(found)}; give more labels or lower "
+            "min_voxels"
+        )
+    data = np.stack(found)
+    mean = data.mean(axis=0)
+    _, spread, modes = np.linalg.svd(data - mean, full_matrices=False)
+    explained = np.cumsum(spread**2) / max(float((spread**2).sum()), 1e-300)
+    count = min(int(np.searchsorted(explained, share)) + 1, len(found) - 1)
+    return ShapeModel(
+        axes="YX" if axes == {"YX"} else "ZYX",
+        order=order,
+        shapes=len(found),
+        mean=tuple(mean.tolist()),
+        deviations=tuple((spread[:count] / np.sqrt(len(found) - 1)).tolist()),
+        modes=tuple(tuple(mode) for mode in modes[:count].tolist()),
+    )
+
+
+def coefficients(mask: NDArray[np.bool_], spacing: Lengths, order: int) -> Array:
+    """Return the vector (K,) of an object (Z, Y, X) or (Y, X), see `entries`."""
+    plane = mask.ndim == 2
+    points = np.argwhere(mask) * spacing
+    centre = points.mean(axis=0)
+    _, frame = np.linalg.eigh(np.cov((points - centre).T))  # from the shortest axis on
+    tails = (((points - centre) @ frame) ** 3).sum(axis=0)
+    frame = frame * np.where(tails < 0, -1.0, 1.0)
+    frame[:, 0] *= np.sign(np.linalg.det(frame))
+    directions = _circle() if plane else fibonacci_sphere(DIRECTIONS).astype(np.float64)
+    step = min(spacing) / 2
+    reach = np.linalg.norm(points - centre, axis=1).max() + 2 * max(spacing)
+    away = np.arange(0.5, reach / step + 1) * step
+    rays = (frame @ directions[-mask.ndim :])[:, :, None] * away
+    places = (centre[:, None, None] + rays) / np.reshape(spacing, (-1, 1, 1))
+    shares = ndimage.map_coordinates(mask.astype(np.float32), places, order=1)
+    radii = shares.sum(axis=1, dtype=np.float64) * step
+    basis = _basis_at(directions, order, plane)
+    kept = entries(order, plane)
+    zero = (0,) * kept.ndim
+    chosen = np.vstack([basis[zero], basis[kept]])
+    solved = np.linalg.lstsq(chosen.T, radii, rcond=None)[0]
+    return np.asarray(solved[1:] / (solved[0] * basis[zero][0]))
+
+
+def _objects(labels: NDArray[Any], min_voxels: int) -> Iterator[NDArray[np.bool_]]:
+    """Yield the mask of each object that is large enough and touches no face, with a margin."""
+    numbers, compact = np.unique(labels, return_inverse=True)
+    compact = compact.reshape(labels.shape) + (numbers[0] != 0)
+    for number, box in enumerate(ndimage.find_objects(compact), start=1):
+        if any(
+            span.start == 0 or span.stop == size
+            for span, size in zip(box, labels.shape, strict=True)
+        ):
+            continue
+        mask = compact[box] == number
+        if np.count_nonzero(mask) >= min_voxels:
+            yield np.pad(mask, 1)
+
+
+def _circle() -> Array:
+    """Return directions (3, n) evenly spread in the plane of y and x."""
+    angles = np.arange(DIRECTIONS) * (2 * np.pi / DIRECTIONS)
+    return np.stack([np.zeros(DIRECTIONS), np.cos(angles), np.sin(angles)])
+
+
+def _basis_at(directions: Array, order: int, plane: bool) -> Array:
+    """Return the harmonics (2, L + 1, L + 1, n) or (2, L + 1, n) in directions (3, n)."""
+    degrees = np.arange(order + 1)
+    angles = degrees[:, None] * np.arctan2(directions[2], directions[1])
+    norm = np.where(degrees > 0, np.sqrt(2), 1.0)[:, None]
+    waves = norm * np.stack([np.cos(angles), np.sin(angles)])
+    return np.asarray(waves if plane else waves[:, :, None] * legendre(order, directions[0]))
+
+
+def _ratios(table: NDArray[np.float32], plane: bool) -> Array:
+    """Return the semi-axes (3,) of a body's ellipsoid relative to their geometric mean.
+
+    The mean of ``u_i² r^(d + 2)`` over directions, for dimension `d`, is the second moment along
+    the axis i; that of an ellipsoid is proportional to the square of its semi-axis.
+    """
+    radius = table[:, :-1].astype(np.float64)
+    about = np.arange(radius.shape[1]) * (2 * np.pi / radius.shape[1])
+    if plane:
+        power = radius[0] ** 4
+        moments = np.array([(power * np.cos(about) ** 2).sum(), (power * np.sin(about) ** 2).sum()])
+        ratios = np.sqrt(moments / np.sqrt(moments.prod()))
+        return np.array([1.0, *ratios])
+    polar = np.linspace(0, np.pi, len(radius))[:, None]
+    power = radius**5 * np.sin(polar)
+    across = power * np.sin(polar) ** 2
+    sums = [power * np.cos(polar) ** 2, across * np.cos(about) ** 2, across * np.sin(about) ** 2]
+    moments = np.array([each.sum() for each in sums])
+    return np.asarray(np.sqrt(moments / moments.prod() ** (1 / 3)))

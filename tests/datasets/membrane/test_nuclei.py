@@ -1,0 +1,109 @@
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from cytosuite.datasets.membrane.nuclei import ellipsoids, sketch_nuclei
+from cytosuite.datasets.physics.grid import Grid
+
+NAMES = {"nucleus-sketch", "nucleus-labels", "nucleus-image"}
+STRUCTURES = ["tissue", "meristem", "shell", "cartographic"]
+
+
+@pytest.fixture(scope="module", params=STRUCTURES)
+def both(request, maker):
+    """Return a sample of each structure with nuclei of a quarter of the cells."""
+    return maker(request.param, nucleus=0.25)
+
+
+def test_nuclei_lie_in_cells_of_their_number_and_not_in_membranes(both):
+    cells = both.volume("instance-labels")
+    found = both.companions["nucleus-labels"]
+    assert (found.shape, found.spacing, found.array.dtype) == (
+        cells.shape,
+        cells.spacing,
+        np.uint16,
+    )
+    inside = found.array > 0
+    assert (found.array[inside] == cells.array[inside]).all()
+    assert not both.companions["boundary"].array[inside].any()
+
+
+def test_most_cells_have_one_whole_nucleus(both):
+    found = both.companions["nucleus-labels"].array
+    numbers = np.unique(found[found > 0])
+    assert len(numbers) > 0.85 * both.metadata["n_cells"]
+    for number, box in enumerate(ndimage.find_objects(found), start=1):
+        if box is not None:
+            assert ndimage.label(found[box] == number)[1] == 1
+
+
+def test_large_cells_have_nuclei_of_the_share_asked_for(maker):
+    made = maker("tissue", shape=(48, 96, 96), cell_um=14.0, nucleus=0.25)
+    cells, found = made.volume("instance-labels").array, made.companions["nucleus-labels"].array
+    sizes, own = (np.bincount(each.ravel(), minlength=cells.max() + 1) for each in (cells, found))
+    large = np.flatnonzero(sizes > np.median(sizes))[1:]
+    assert np.median(own[large] / sizes[large]) == pytest.approx(0.25, abs=0.02)
+    assert made.metadata["nucleus"] == 0.25
+
+
+def test_the_sketch_has_one_value_per_nucleus(both):
+    found, seen = (both.companions[f"nucleus-{name}"].array for name in ("labels", "sketch"))
+    assert seen.dtype == np.uint8
+    assert ((seen > 0) == (found > 0)).all()
+    values = ndimage.labeled_comprehension(
+        seen, found, np.unique(found)[1:], lambda v: np.ptp(v), int, -1
+    )
+    assert not values.any()
+    assert 127 <= seen[seen > 0].min() <= seen.max() <= 230
+    assert both.companions["nucleus-sketch"].metadata["channel"] == "nucleus"
+
+
+def test_the_image_of_the_nuclei_is_bright_in_them(both):
+    image = both.companions["nucleus-image"].array.astype(float) - 100
+    found = both.companions["nucleus-labels"].array > 0
+    assert image[found].mean() > 1.5 * image[~found].mean()
+
+
+def test_the_second_channel_leaves_the_first_as_it_was(both, maker):
+    alone = maker(both.conditions["structure"])
+    assert not NAMES & set(alone.companions)
+    for name in alone.sockets:
+        assert alone.volume(name).array.tobytes() == both.volume(name).array.tobytes()
+    for name in alone.companions:
+        assert alone.companions[name].array.tobytes() == both.companions[name].array.tobytes()
+
+
+def test_nuclei_follow_the_seed_and_a_sketch_needs_no_microscope(maker):
+    first, again = (maker("tissue", nucleus=0.25) for _ in range(2))
+    plain = maker("tissue", nucleus=0.25, microscope=False)
+    for name in NAMES:
+        assert first.companions[name].array.tobytes() == again.companions[name].array.tobytes()
+    assert NAMES & set(plain.companions) == NAMES - {"nucleus-image"}
+    assert (
+        plain.companions["nucleus-labels"].array == first.companions["nucleus-labels"].array
+    ).all()
+
+
+def test_the_ellipsoid_of_an_ellipsoid_is_itself_in_any_voxels():
+    for spacing in ((0.5, 0.5, 0.5), (1.0, 0.4, 0.5)):
+        shape = tuple(int(24 / step) for step in spacing)
+        grid = Grid(shape, spacing)
+        angle = 0.5
+        turn = np.array(
+            [[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]]
+        )
+        points = np.stack(np.meshgrid(*(grid.centres(a) for a in range(3)), indexing="ij"), -1)
+        inside = (((points - [12, 11, 13]) @ turn / [4, 6, 9]) ** 2).sum(-1) < 1
+        labels = np.where(inside, np.uint16(2), np.uint16(0))
+        labels[0, 0, 0] = 1
+        centres, axes, rotations = ellipsoids(labels, grid)
+        assert centres[1] == pytest.approx([12, 11, 13], abs=0.05)
+        assert axes[1] == pytest.approx([4, 6, 9], rel=0.03)  # voxels have an extent
+        assert np.abs(rotations[1] * turn).sum(axis=0) == pytest.approx(1, abs=0.02)
+        assert np.linalg.det(rotations) == pytest.approx(1)
+        assert axes[0].prod() * 4 / 3 * np.pi == pytest.approx(np.prod(spacing))  # one voxel
+
+
+def test_no_nuclei_are_an_empty_sketch():
+    empty = np.zeros((2, 3, 4), np.uint16)
+    assert not sketch_nuclei(np.random.default_rng(0), empty).any()
