@@ -192,7 +192,13 @@ def clocked(run: Callable[[], object], device: str) -> Clocked:
     torch.cuda.synchronize()
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
-    cpu, wall = timed(lambda: (run(), torch.cuda.synchronize()))
+
+    def finished() -> None:
+        """Wait for all that the call has started."""
+        run()
+        torch.cuda.synchronize()
+
+    cpu, wall = timed(finished)
     return cpu, wall, (torch.cuda.max_memory_allocated() - before) / 2**20
 
 

@@ -48,6 +48,7 @@ from diffusion_rows import (
     mean,
     panels,
     read_rows,
+    solved,
     table,
     write_rows,
 )
@@ -103,7 +104,7 @@ def settings_of(process: Process) -> list[Setting]:
     """Return the settings that are possible with a card, cheap ones first."""
     steps = [(process.solver, n, process.start) for n in STEPS]
     starts = [(process.solver, process.steps, n) for n in STARTS]
-    wanted = [Setting(f"{s} {n} from {t}", s, n, t) for s, n, t in dict.fromkeys(steps + starts)]
+    wanted = [solved(*each) for each in dict.fromkeys(steps + starts)]
     wanted.append(PUBLISHED)
     found = [each for each in wanted if each.steps <= each.start <= process.schedule.length]
     left_out = ", ".join(each.name for each in wanted if each not in found)
@@ -195,9 +196,9 @@ def measured(experiment: Experiment, setting: Setting, seed: int) -> dict[str, f
     """Return quality and costs of a setting, by `FIELDS`."""
     stacks = experiment.stacks
     if setting == REAL:
-        pairs = list(stacks.items())
+        every = list(stacks.items())
         images, costs = [image for image, _ in stacks.values()], [0.0] * len(COSTS)
-        found = realism(dict(pairs[::2]), dict(pairs[1::2]))
+        found = realism(dict(every[::2]), dict(every[1::2]))
     else:
         images, costs = made(experiment, setting, seed)
         pairs = zip(images, (labels for _, labels in stacks.values()), strict=True)

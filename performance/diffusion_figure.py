@@ -132,9 +132,9 @@ def _draw_panel(
             pen.line([place(x, min(values)), place(x, max(values))], colour, 2)
         for spot_at in means:
             _draw_spot(pen, name, spot_at, hollow=False)
-        for x, values in panel.published.items():
-            if name in values:
-                _draw_spot(pen, name, place(x, fmean(values[name])), hollow=True)
+        for x, known in panel.published.items():
+            if name in known:
+                _draw_spot(pen, name, place(x, fmean(known[name])), hollow=True)
 
 
 def _draw_spot(

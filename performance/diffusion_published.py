@@ -41,7 +41,8 @@ class TimedBlock(nn.Module):
     def forward(self, values: Tensor, step: Tensor) -> Tensor:
         """Return changed (N, C, ...) values; `step` is (1, TIMES)."""
         made: Tensor = self.body(values)
-        return made + self.time(step).reshape(1, -1, *[1] * (made.ndim - 2))
+        shift: Tensor = self.time(step)
+        return made + shift.reshape(1, -1, *[1] * (made.ndim - 2))
 
 
 class PublishedDenoiser(nn.Module):
@@ -158,7 +159,7 @@ def one_step(noised: Tensor, network: Network, numbers: Reverse, step: int) -> T
     noise = network(torch.cat([noised, torch.randn_like(noised)], 1), step)
     signal = float(numbers.signal[step])
     clean = (1 / signal) ** 0.5 * noised - (1 / signal - 1) ** 0.5 * noise
-    mean = float(numbers.clean[step]) * clean + float(numbers.noised[step]) * noised
+    mean: Tensor = float(numbers.clean[step]) * clean + float(numbers.noised[step]) * noised
     return mean if step == 0 else mean + float(numbers.spread[step]) * torch.randn_like(noised)
 
 
@@ -226,5 +227,5 @@ def generated(sketch: Image, network: PublishedDenoiser, tiler: Tiler, start: in
         sums[box] += weights
     inside = tuple(slice(a, a + n) for a, n in zip(low, sketch.shape, strict=True))
     # Voxels of a border that all tiles crop have no weight at all.
-    answer: Image = made[inside] / np.maximum(sums[inside], np.finfo(np.float32).tiny)
+    answer: Image = np.divide(made[inside], np.maximum(sums[inside], 1e-30), dtype=np.float32)
     return answer

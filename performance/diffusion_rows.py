@@ -39,6 +39,11 @@ class Setting(NamedTuple):
 REAL, PLAIN, PUBLISHED = Setting("real"), Setting("plain"), Setting("published", "ddpm", 400, 400)
 
 
+def solved(solver: str, steps: int, start: int) -> Setting:
+    """Return a setting with its name."""
+    return Setting(f"{solver} {steps} from {start}", solver, steps, start)
+
+
 def read_rows(path: Path) -> list[Row]:
     """Return the rows of a table that was begun, none without a file.
 
@@ -116,12 +121,12 @@ def panels(rows: Sequence[Row], process: Process) -> list[Panel]:
         for name, each in found.items()
     }
     published = {400: relative[PUBLISHED.name]} if PUBLISHED.name in relative else {}
+    own = process.solver, process.steps, process.start
+    by_steps = {n: solved(own[0], n, own[2]).name for n in STEPS}
+    by_start = {n: solved(own[0], own[1], n).name for n in STARTS}
     steps, starts = (
-        {n: relative[name] for n in numbers if (name := of(n)) in relative}
-        for numbers, of in (
-            (STEPS, lambda n: f"{process.solver} {n} from {process.start}"),
-            (STARTS, lambda n: f"{process.solver} {process.steps} from {n}"),
-        )
+        {n: relative[name] for n, name in names.items() if name in relative}
+        for names in (by_steps, by_start)
     )
     title = f"Quality against steps, {process.solver} from {process.start}"
     other = f"Realism and fidelity against t_start, {process.solver}, {process.steps} steps"
