@@ -3,11 +3,13 @@ import pytest
 from sketches import image_of, labels_of
 
 from cytosuite.algorithms.diffusion.intensity import (
+    Levels,
     contrast_of,
     grey_values,
     image_units,
     sketch_of_labels,
     sketch_units,
+    target_of_images,
 )
 from cytosuite.normalise import Target, background_of
 
@@ -49,6 +51,37 @@ def test_a_sketch_does_not_depend_on_the_numbers_of_labels():
     labels = labels_of()
     other = np.array([0, 700, 3], np.uint16)[labels]
     np.testing.assert_array_equal(sketch_of_labels(labels), sketch_of_labels(other))
+
+
+def test_units_of_contrast_are_linear_with_ground_at_0_and_objects_at_2():
+    image = np.repeat([30, 90, 150], [40, 10, 10]).astype(np.uint8)
+    np.testing.assert_allclose(image_units(image, "contrast")[[0, 40, 50]], [0, 4 / 3, 8 / 3])
+    np.testing.assert_allclose(
+        image_units(3 * image.astype(float) - 7, "contrast"), image_units(image, "contrast")
+    )
+    assert not image_units(np.full((4, 4), 9, np.uint8), "contrast").any()
+
+
+def test_contrast_needs_no_dark_background_of_many_grey_values():
+    labels = labels_of()
+    image = np.where(labels > 0, 200, 3).astype(np.uint8)  # a background of one grey value
+    back = grey_values(image_units(image, "contrast"), target_of_images([image], "contrast"))
+    np.testing.assert_array_equal(back, image)
+
+
+def test_the_target_of_several_images_is_the_median_of_each_level():
+    images = [np.repeat([d, b], [9, 3]).astype(np.uint16) for d, b in [(1, 50), (2, 70), (9, 60)]]
+    assert target_of_images(images, "contrast") == Levels(dark=2, bright=60, dtype="uint16")
+    by_background = target_of_images(images, "background")
+    assert isinstance(by_background, Target)
+    assert by_background.mean == 2
+
+
+def test_levels_beyond_the_dtype_are_kept_at_its_ends():
+    levels = Levels(dark=10, bright=110, dtype="uint8")
+    made = grey_values(np.array([-1, 0, 2, 9], np.float32), levels)
+    assert made.dtype == np.uint8
+    assert made.tolist() == [0, 10, 110, 255]
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
