@@ -29,13 +29,13 @@ HIDDEN = -1.0  # everywhere, in place of a sketch: the ground of a real one is a
 
 
 class Contrast(Described):
-    """Levels of the two sides of an image's threshold, in its unit."""
+    """GreyLevels of the two sides of an image's threshold, in its unit."""
 
     dark: float = Field(description="mean of the ground")
     bright: float = Field(description="mean of the objects")
 
 
-class Levels(Contrast):
+class GreyLevels(Contrast):
     """Grey values of a domain without a dark background, like tissue full of membranes."""
 
     dtype: Literal["uint8", "uint16", "float32"] = Field("uint16", description="of the images")
@@ -120,17 +120,17 @@ def image_units(image: NDArray[Any], units: Units = "background") -> Image:
     return np.asarray(np.float32(_SPAN) * sketch_units(image))
 
 
-def target_of_images(images: Sequence[NDArray[Any]], units: Units) -> Target | Levels:
+def target_of_images(images: Sequence[NDArray[Any]], units: Units) -> Target | GreyLevels:
     """Return the median grey values of images and the dtype of the first, for `grey_values`."""
     measured = target_of(images)
     if units == "background":
         return measured
     found = [contrast_of(image) for image in images]
     dark, bright = (float(np.median(side)) for side in zip(*map(_ends, found), strict=True))
-    return Levels(dark=dark, bright=bright, dtype=measured.dtype)
+    return GreyLevels(dark=dark, bright=bright, dtype=measured.dtype)
 
 
-def grey_values(values: Image, target: Target | Levels) -> NDArray[Any]:
+def grey_values(values: Image, target: Target | GreyLevels) -> NDArray[Any]:
     """Return an image in the grey values and the dtype of a domain from units of the network."""
     if isinstance(target, Target):
         return in_dtype(denormalise(values, Background(target.mean, target.sd)), target.dtype)

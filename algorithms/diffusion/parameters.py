@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from cytosuite.algorithms.diffusion.intensity import Levels
+from cytosuite.algorithms.diffusion.intensity import GreyLevels
 from cytosuite.algorithms.diffusion.network import DenoiserArguments
 from cytosuite.algorithms.diffusion.synthesise import Process
 from cytosuite.manifest import Described
@@ -20,7 +20,7 @@ class Parameters(Described):
 
     network: DenoiserArguments | None = Field(None, description="Arguments of the denoiser.")
     process: Process = Field(Process(), description="The way from a sketch over noise to an image.")
-    target: Target | Levels = Field(description="Grey values of the images to be made.")
+    target: Target | GreyLevels = Field(description="Grey values of the images to be made.")
     given: Given = Field(
         "sketch",
         description="Input that counts where a case has both, as in the training. labels: never a "

@@ -3,7 +3,7 @@ import pytest
 from sketches import image_of, labels_of
 
 from cytosuite.algorithms.diffusion.intensity import (
-    Levels,
+    GreyLevels,
     contrast_of,
     grey_values,
     image_units,
@@ -71,14 +71,14 @@ def test_contrast_needs_no_dark_background_of_many_grey_values():
 
 def test_the_target_of_several_images_is_the_median_of_each_level():
     images = [np.repeat([d, b], [9, 3]).astype(np.uint16) for d, b in [(1, 50), (2, 70), (9, 60)]]
-    assert target_of_images(images, "contrast") == Levels(dark=2, bright=60, dtype="uint16")
+    assert target_of_images(images, "contrast") == GreyLevels(dark=2, bright=60, dtype="uint16")
     by_background = target_of_images(images, "background")
     assert isinstance(by_background, Target)
     assert by_background.mean == 2
 
 
 def test_levels_beyond_the_dtype_are_kept_at_its_ends():
-    levels = Levels(dark=10, bright=110, dtype="uint8")
+    levels = GreyLevels(dark=10, bright=110, dtype="uint8")
     made = grey_values(np.array([-1, 0, 2, 9], np.float32), levels)
     assert made.dtype == np.uint8
     assert made.tolist() == [0, 10, 110, 255]
