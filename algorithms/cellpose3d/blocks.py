@@ -17,7 +17,7 @@ AGREEMENT = 2  # voxels by which neighbouring blocks may differ about the centre
 SAMPLE = 2**24  # voxels that statistics are taken from, where a volume has more
 BRICK = (8, 64, 64)  # voxels of a piece of that sample
 _TILE_BYTES = 180  # per voxel of a tile, within the network (136 measured)
-_VOXEL_BYTES = 64  # per working voxel of a block, from the image to the labels
+_VOXEL_BYTES = 68  # per working voxel of a block, from the image to the labels
 _HELD_BYTES = 28  # of these bytes, those held until labels are on the grid of the image
 _IMAGE_BYTES = 28  # per voxel of the image within a block, where that has another grid
 _LABEL_BYTES = 4  # per voxel of the image
@@ -46,7 +46,7 @@ def margin_of(
     tuple of int
         Voxels z, y, x: a nucleus with its centre on the core's border; then its neighbour and the
         smoothing of seeds, or the surroundings that its threshold depends on where these reach
-        farther; the smoothing of flow and intensities; and the halo.
+        farther; the smoothing of flow and intensities; the way of faces to walls; and the halo.
     """
     seeds = parameters.seed_distance_um + _REACH * parameters.seed_smoothing_um
     surroundings = _REACH * parameters.local_um if parameters.local_weight > 0 else 0.0
@@ -56,7 +56,8 @@ def margin_of(
         nucleus = diameter_um * (max(_AXIAL, longer) if axis == 0 else 1.0)
         around = max(nucleus + seeds * longer, surroundings * longer)
         smoothing = _REACH * parameters.smoothing_um * longer
-        voxels = (nucleus + around + smoothing) / step + _REACH * parameters.flow_smoothing
+        walls = parameters.wall_reach_um + _REACH * parameters.wall_smoothing_um
+        voxels = (nucleus + around + smoothing + walls) / step + _REACH * parameters.flow_smoothing
         result.append(ceil(voxels) + halo)
     return tuple(result)
 

@@ -58,6 +58,14 @@ class Parameters(Described):
     seed_distance_um: float = Field(
         4.0, ge=0, description="Peaks of that density nearer than this are one nucleus, µm."
     )
+    wall_reach_um: float = Field(
+        0.0,
+        ge=0,
+        description="Faces between touching objects move to bright walls at most this far, µm.",
+    )
+    wall_smoothing_um: float = Field(
+        0.0, ge=0, description="Standard deviation of the smoothing of these walls, µm."
+    )
     min_volume_um3: float = Field(0.0, ge=0, description="Least volume of a nucleus, µm³.")
     max_volume_um3: float = Field(inf, gt=0, description="Largest volume of a nucleus, µm³.")
     min_level: float = Field(0.0, ge=0, lt=1, description="Least mean level of a nucleus.")

@@ -14,6 +14,7 @@ from cytosuite.algorithms.cellpose3d.fields import Fields
 from cytosuite.algorithms.cellpose3d.instances import instances
 from cytosuite.algorithms.cellpose3d.parameters import Parameters
 from cytosuite.algorithms.cellpose3d.quality import LIMITS, Removal, control
+from cytosuite.algorithms.cellpose3d.walls import moved_to_walls
 from cytosuite.segmentation.foreground import threshold_map
 from cytosuite.segmentation.objects import fill_holes, largest_pieces, own_level
 
@@ -64,7 +65,7 @@ def segment(
             elongation=parameters.axial_elongation,
         )
         np.minimum(margin, above(signal, level), out=margin)
-    raw = _followed(fields, margin > 0, spacing, parameters)
+    raw = _parted(fields, image, margin > 0, spacing, parameters)
     if whole is not None and signal is not None:
         if parameters.own_weight > 0:
             # A bright object is cut higher, a dim one lower than the rest.
@@ -73,9 +74,7 @@ def segment(
             raw = fill_holes(largest_pieces(np.where(own > 0, raw, 0).astype(np.uint32)))
             np.minimum(margin, own, out=margin)
         contrast = signal / np.float32(whole.threshold or 1.0)
-    limits = {name: float(getattr(parameters, name)) for name in LIMITS}
-    for name in ("min_volume_um3", "max_volume_um3"):
-        limits[name] = _within(limits[name], margin.shape, spacing)
+    limits = _limits(parameters, margin.shape, spacing)
     if contrast is None:
         del limits["min_contrast"]
     labels, removed = control(
@@ -88,13 +87,17 @@ def segment(
     return Found(labels, margin, removed, list(centres), li)
 
 
-def _followed(
-    fields: Fields, mask: NDArray[np.bool_], spacing: Sequence[float], parameters: Parameters
+def _parted(
+    fields: Fields,
+    image: NDArray[np.float32],
+    mask: NDArray[np.bool_],
+    spacing: Sequence[float],
+    parameters: Parameters,
 ) -> NDArray[np.uint32]:
-    """Return the foreground split by the places to which the flow leads."""
+    """Return the foreground split by the places to which the flow leads, and by bright walls."""
     flow = smooth_flow(fields.flow, mask, (parameters.flow_smoothing,) * 3)
     ends = follow(flow, mask, steps=parameters.steps, step_size=parameters.step_size)
-    return instances(
+    found = instances(
         ends,
         mask,
         # Lengths that are longer along z are those of an image that is shorter.
@@ -102,6 +105,26 @@ def _followed(
         sigma_um=parameters.seed_smoothing_um,
         distance_um=parameters.seed_distance_um,
     )
+    if parameters.wall_reach_um == 0:
+        return found
+    del ends
+    return moved_to_walls(
+        found,
+        image,
+        spacing,
+        reach_um=parameters.wall_reach_um,
+        smoothing_um=parameters.wall_smoothing_um,
+    )
+
+
+def _limits(
+    parameters: Parameters, shape: Sequence[int], spacing: Sequence[float]
+) -> dict[str, float]:
+    """Return the limits of quality control by name; volumes are those within the image."""
+    limits = {name: float(getattr(parameters, name)) for name in LIMITS}
+    for name in ("min_volume_um3", "max_volume_um3"):
+        limits[name] = _within(limits[name], shape, spacing)
+    return limits
 
 
 def _within(volume_um3: float, shape: Sequence[int], spacing: Sequence[float]) -> float:

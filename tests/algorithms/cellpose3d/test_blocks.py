@@ -176,11 +176,11 @@ def test_blocks_fit_and_begin_at_multiples(image_shape, size_of_tile, monkeypatc
 
 def test_memory_is_that_of_labels_a_block_and_a_tile():
     block = memory_gib((2**20,), (2**24,), (2**24,), (0,))
-    assert block == pytest.approx((64 * 2**20 + 4 * 2**24) / 2**30)
+    assert block == pytest.approx((68 * 2**20 + 4 * 2**24) / 2**30)
     finer = memory_gib((2**20,), (2**24,), (2**27,), (0,))
     assert finer == pytest.approx(((28 + 8 * 28) * 2**20 + 4 * 2**27) / 2**30)
     coarser = memory_gib((2**20,), (2**24,), (2**23,), (0,))
-    assert coarser == pytest.approx((64 * 2**20 + 4 * 2**23) / 2**30)
+    assert coarser == pytest.approx((68 * 2**20 + 4 * 2**23) / 2**30)
 
 
 def test_explains_a_volume_of_which_no_block_fits(monkeypatch):

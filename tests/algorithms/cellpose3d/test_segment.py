@@ -153,3 +153,19 @@ def test_in_a_single_slice_volumes_count_with_the_part_in_it(slices, limit):
 
     assert _within(500.0, (slices, 9, 9), (2.0, 1.0, 1.0)) == pytest.approx(limit, rel=1e-4)
     assert _within(float("inf"), (1, 9, 9), (2.0, 1.0, 1.0)) == float("inf")
+
+
+def test_faces_move_to_bright_walls_where_the_card_says_so():
+    labels = np.repeat(np.array([1, 2]), [10, 14])[None, None, :] * np.ones((12, 24, 1), int)
+    image = np.zeros(labels.shape, np.float32)
+    image[:, :, 12] = 9  # two voxels beyond the face that the flow gives
+    found = [
+        segment(
+            perfect(labels), image, SPACING, parameters(wall_reach_um=reach, seed_distance_um=2)
+        )
+        for reach in (0.0, 3.0)
+    ]
+    assert same(found[0].labels, labels)
+    expected = np.repeat(np.array([1, 2]), [12, 12])[None, None, :] * np.ones((12, 24, 1), int)
+    expected[:, :, 12] = found[1].labels[:, :, 12]  # the wall may belong to either side
+    np.testing.assert_array_equal(found[1].labels, expected)
