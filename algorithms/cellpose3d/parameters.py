@@ -58,6 +58,11 @@ class Parameters(Described):
     seed_distance_um: float = Field(
         4.0, ge=0, description="Peaks of that density nearer than this are one nucleus, µm."
     )
+    max_face_level: float = Field(
+        1.0,
+        gt=0,
+        description="Touching objects are one where the mean level of their face is above this.",
+    )
     wall_reach_um: float = Field(
         0.0,
         ge=0,

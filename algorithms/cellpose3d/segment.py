@@ -11,10 +11,10 @@ from scipy import ndimage
 from cytosuite.algorithms.cellpose3d.dynamics import follow, smooth_flow
 from cytosuite.algorithms.cellpose3d.extent import Whole, above, measure, smoothed
 from cytosuite.algorithms.cellpose3d.fields import Fields
-from cytosuite.algorithms.cellpose3d.instances import instances
+from cytosuite.algorithms.cellpose3d.instances import instances, renumber
 from cytosuite.algorithms.cellpose3d.parameters import Parameters
 from cytosuite.algorithms.cellpose3d.quality import LIMITS, Removal, control
-from cytosuite.algorithms.cellpose3d.walls import moved_to_walls
+from cytosuite.algorithms.cellpose3d.walls import moved_to_walls, without_walls_joined
 from cytosuite.segmentation.foreground import threshold_map
 from cytosuite.segmentation.objects import fill_holes, largest_pieces, own_level
 
@@ -105,9 +105,12 @@ def _parted(
         sigma_um=parameters.seed_smoothing_um,
         distance_um=parameters.seed_distance_um,
     )
+    del ends
+    if parameters.max_face_level < 1:
+        found = without_walls_joined(found, fields.level, parameters.max_face_level)
+        found = renumber(fill_holes(found))
     if parameters.wall_reach_um == 0:
         return found
-    del ends
     return moved_to_walls(
         found,
         image,

@@ -1,15 +1,65 @@
-"""Faces between touching objects, moved onto the bright walls that part them."""
+"""Faces between touching objects: those without a wall fall, the others move onto it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from cytosuite.segmentation.foreground import sigmas
 from cytosuite.segmentation.objects import fill_holes, largest_pieces
 
 Labels = NDArray[np.uint32]
+Sides = tuple[tuple[slice, ...], tuple[slice, ...]]
+
+
+def without_walls_joined(labels: Labels, level: NDArray[np.float32], limit: float) -> Labels:
+    """Return objects of which those are one that no wall parts.
+
+    Parameters
+    ----------
+    labels : (Z, Y, X) uint32 array
+        0 = background.
+    level : (Z, Y, X) float32 array
+        Prediction of the network: high within objects, low where they touch.
+    limit : float
+        Objects are joined where the mean level of their common face, in the lower voxel of each
+        two that touch there, is above this.
+
+    Returns
+    -------
+    (Z, Y, X) uint32 array
+        With the lowest number of each group; the given array where nothing is joined.
+
+    Examples
+    --------
+    >>> labels = np.array([[[1, 1, 2, 2, 3, 3]]], np.uint32)
+    >>> level = np.float32([[[1, 0.9, 0.8, 0.4, 0.3, 1]]])
+    >>> without_walls_joined(labels, level, 0.6)
+    array([[[1, 1, 1, 1, 3, 3]]], dtype=uint32)
+    """
+    count = int(labels.max(initial=0)) + 1
+    # Voxels of each pair's face, and the sum of their levels.
+    sizes, sums = (coo_array((count, count)).tocsr() for _ in range(2))
+    for low, high in _sides(labels.ndim):
+        a, b = labels[low], labels[high]
+        touching = (a != b) & (a > 0) & (b > 0)
+        pairs = (np.minimum(a[touching], b[touching]), np.maximum(a[touching], b[touching]))
+        values = np.minimum(level[low][touching], level[high][touching]).astype(np.float64)
+        sums += coo_array((values, pairs), shape=(count, count)).tocsr()
+        sizes += coo_array((np.ones(values.size), pairs), shape=(count, count)).tocsr()
+    sizes, sums = sizes.tocoo(), sums.tocoo()
+    means = np.asarray(sums.tocsr()[sizes.row, sizes.col]) / sizes.data
+    open_faces = means > limit
+    if not open_faces.any():
+        return labels
+    graph = (np.ones(int(open_faces.sum())), (sizes.row[open_faces], sizes.col[open_faces]))
+    groups, number = connected_components(coo_array(graph, shape=(count, count)), directed=False)
+    first = np.full(groups, count, np.uint32)
+    np.minimum.at(first, number, np.arange(count, dtype=np.uint32))
+    return np.asarray(first[number][labels], np.uint32)
 
 
 def moved_to_walls(
@@ -50,7 +100,7 @@ def moved_to_walls(
     >>> labels = np.repeat(np.array([1, 2], np.uint32), [4, 6]).reshape(1, 1, 10)
     >>> image = np.float32([0, 0, 0, 0, 1, 2, 9, 1, 0, 0]).reshape(1, 1, 10)
     >>> moved_to_walls(labels, image, (1, 1, 1), reach_um=3, smoothing_um=0).ravel()
-    array([1, 1, 1, 1, 1, 1, 1, 2, 2, 2], dtype=uint32)
+    array([1, 1, 1, 1, 1, 1, 2, 2, 2, 2], dtype=uint32)
     """
     from skimage.segmentation import watershed  # takes long to import
 
@@ -75,14 +125,20 @@ def moved_to_walls(
 def _faces(labels: Labels) -> NDArray[np.bool_]:
     """Return the voxels of objects that share a face of a voxel with another object."""
     faces = np.zeros(labels.shape, bool)
-    for axis in range(labels.ndim):
-        low = tuple(slice(None, -1) if k == axis else slice(None) for k in range(labels.ndim))
-        high = tuple(slice(1, None) if k == axis else slice(None) for k in range(labels.ndim))
+    for low, high in _sides(labels.ndim):
         a, b = labels[low], labels[high]
         touching = (a != b) & (a > 0) & (b > 0)
         faces[low] |= touching
         faces[high] |= touching
     return faces
+
+
+def _sides(axes: int) -> Iterator[Sides]:
+    """Yield the slices of both voxels of all neighbours along each axis."""
+    for axis in range(axes):
+        low, high = [slice(None)] * axes, [slice(None)] * axes
+        low[axis], high[axis] = slice(None, -1), slice(1, None)
+        yield tuple(low), tuple(high)
 
 
 def _ellipsoid(radius_um: float, spacing: Sequence[float]) -> NDArray[np.bool_]:

@@ -169,3 +169,12 @@ def test_faces_move_to_bright_walls_where_the_card_says_so():
     expected = np.repeat(np.array([1, 2]), [12, 12])[None, None, :] * np.ones((12, 24, 1), int)
     expected[:, :, 12] = found[1].labels[:, :, 12]  # the wall may belong to either side
     np.testing.assert_array_equal(found[1].labels, expected)
+
+
+def test_objects_that_the_level_does_not_part_are_one_where_the_card_says_so():
+    labels = np.repeat(np.array([1, 2]), [10, 14])[None, None, :] * np.ones((12, 24, 1), int)
+    fields, image = perfect(labels), np.zeros(labels.shape, np.float32)
+    given = {"seed_distance_um": 2, "max_face_level": 0.7}
+    assert segment(fields, image, SPACING, parameters(**given)).labels.max() == 1
+    fields.level[:, :, 9:11] = 0.4
+    assert same(segment(fields, image, SPACING, parameters(**given)).labels, labels)

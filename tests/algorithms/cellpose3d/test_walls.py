@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from cytosuite.algorithms.cellpose3d.walls import moved_to_walls
+from cytosuite.algorithms.cellpose3d.walls import moved_to_walls, without_walls_joined
 
 SPACING = (0.4, 0.2, 0.2)
 
@@ -91,3 +91,42 @@ def test_mirrored_images_and_other_numbers_give_the_same_objects():
     other = np.array([0, 90, 4, 17, 2], np.uint32)
     np.testing.assert_array_equal(_moved(other[labels], image), other[found])
     np.testing.assert_array_equal(_moved(labels, 3 * image + 8), found)
+
+
+def test_objects_are_joined_where_their_face_has_the_level_of_an_inside():
+    labels = _cells()
+    level = np.ones(labels.shape, np.float32)
+    level[:, 11:13] = 0.4  # a wall along x, none along y
+    found = without_walls_joined(labels, level, 0.7)
+    assert found.dtype == np.uint32
+    np.testing.assert_array_equal(found, np.array([0, 1, 1, 3, 3])[labels])
+
+
+def test_the_mean_of_the_lower_levels_along_a_face_decides():
+    labels = np.repeat(np.array([1, 2], np.uint32), 3)[None, None, :] * np.ones(
+        (1, 4, 1), np.uint32
+    )
+    level = np.ones(labels.shape, np.float32)
+    level[0, :, 2] = 0.2, 0.4, 0.6, 0.8  # with 1 on the other side: a mean of 0.5
+    assert (without_walls_joined(labels, level, 0.49) > 0).all()
+    assert np.unique(without_walls_joined(labels, level, 0.49)).tolist() == [1]
+    assert without_walls_joined(labels, level, 0.51) is labels
+
+
+def test_background_parts_objects_and_walls_keep_all():
+    labels = _cells()
+    labels[:, 11:13] = 0
+    labels[:, :, 11:13] = 0
+    assert without_walls_joined(labels, np.ones(labels.shape, np.float32), 0.5) is labels
+    assert without_walls_joined(0 * labels, np.ones(labels.shape, np.float32), 0.5).max() == 0
+    assert without_walls_joined(_cells(), np.zeros(labels.shape, np.float32), 0.5).max() == 4
+
+
+def test_chains_become_one_object_whatever_their_numbers_and_direction():
+    labels = np.repeat(np.array([5, 2, 9, 4], np.uint32), 3).reshape(1, 1, 12)
+    level = np.ones(labels.shape, np.float32)
+    level[..., 8:10] = 0.1
+    expected = np.repeat(np.array([2, 2, 2, 4], np.uint32), 3).reshape(1, 1, 12)
+    np.testing.assert_array_equal(without_walls_joined(labels, level, 0.5), expected)
+    turned = without_walls_joined(labels.transpose(2, 0, 1), level.transpose(2, 0, 1), 0.5)
+    np.testing.assert_array_equal(turned, expected.transpose(2, 0, 1))
