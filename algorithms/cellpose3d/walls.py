@@ -16,7 +16,7 @@ Sides = tuple[tuple[slice, ...], tuple[slice, ...]]
 
 
 def without_walls_joined(labels: Labels, level: NDArray[np.float32], limit: float) -> Labels:
-    """Return objects of which those are one that no wall parts.
+    """Return objects, joined where no wall parts them.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def moved_to_walls(
     reach_um: float,
     smoothing_um: float,
 ) -> Labels:
-    """Return objects whose common faces lie on the brightest voxels nearby.
+    """Return objects with their common faces moved onto the brightest voxels nearby.
 
     Parameters
     ----------

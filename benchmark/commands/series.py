@@ -39,7 +39,7 @@ def simulate_series(options: SimulateOptions, frames: int, console: Console) -> 
     Raises
     ------
     InputError
-        If the dataset has no time series, a parameter is not allowed, or the folder to write is
+        If the dataset has no time series, or a chain that its images pass, a parameter is not allowed, or the folder to write is
         missing or not empty.
     """
     if options.out is None or options.layout != "plain":
@@ -50,6 +50,12 @@ def simulate_series(options: SimulateOptions, frames: int, console: Console) -> 
     if made is None:
         raise InputError(
             f"{options.dataset}: --frames needs a simulated dataset, found no such one"
+        )
+    if made.through:
+        raise InputError(
+            f"--frames {frames}: images of {options.dataset} pass {', '.join(made.through)}, which "
+            "time series do not; take a recipe without `through`, and send its frames there with "
+            "`cytosuite apply`"
         )
     module = _module(made.manifest.name, frames)
     need_folder(options.out, new=True)

@@ -99,7 +99,7 @@ def load_pairs(
 
 
 def given_of(items: Sequence[SketchedImage]) -> Given | None:
-    """Return what the sketches of images come from, None where they have none.
+    """Return the source of the sketches of images, None where they have none.
 
     Raises
     ------

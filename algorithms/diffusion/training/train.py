@@ -74,7 +74,7 @@ def step(state: State, batch: Tensors, settings: Settings) -> Tensors:
 
 
 def describe(cases: Cases[SketchedImage], settings: Settings) -> Mapping[str, Any]:
-    """Return axes and the voxel size, µm, of the median image of those whose files give one."""
+    """Return axes and the median voxel size, µm, of files that give one."""
     axes = "ZYX" if settings.network.dimensions == 3 else "YX"
     sizes = [item.spacing for item in cases["images"] if item.spacing is not None]
     spacing = {"spacing": np.median(sizes, 0).round(4).tolist()} if sizes else {}
@@ -91,7 +91,7 @@ def remark(cases: Cases[SketchedImage], settings: Settings) -> list[str]:
 
 
 def measure(cases: Cases[SketchedImage], settings: Settings) -> Mapping[str, Any]:
-    """Return grey values of the real images, the way to them, and what the network is given."""
+    """Return grey values of the real images, the way to them, and the input of the network."""
     items = cases["images"]
     given = given_of(items)
     target = target_of_images([read(item.path).array for item in items], settings.units)

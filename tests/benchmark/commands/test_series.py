@@ -81,6 +81,10 @@ def test_a_folder_that_is_not_empty_is_left_as_it_is(tmp_path):
     [
         ({"dataset": "membrane", "settings": ()}, "membrane has no time series; .* have: nuclei"),
         ({"dataset": "nuclei/hella"}, "did you mean 'nuclei/hela'"),
+        (
+            {"dataset": "nuclei/culture", "settings": ()},
+            "images of nuclei/culture pass diffusion, which time series do not",
+        ),
         ({"out": None}, "--frames 4: expected --out FOLDER and no layout, found no --out"),
         ({"layout": "nnunet"}, "--frames 4: .* found --layout nnunet"),
         ({"settings": (*SMALL[:-1], "division=2")}, "--set division=2: .* found 2"),
