@@ -39,8 +39,8 @@ def simulate_series(options: SimulateOptions, frames: int, console: Console) -> 
     Raises
     ------
     InputError
-        If the dataset has no time series, or a chain that its images pass, a parameter is not allowed, or the folder to write is
-        missing or not empty.
+        If the dataset has no time series, or a chain that its images pass, a parameter is not
+        allowed, or the folder to write is missing or not empty.
     """
     if options.out is None or options.layout != "plain":
         found = "no --out" if options.out is None else f"--layout {options.layout}"
