@@ -1,8 +1,6 @@
 """Networks at run time: weights are read once, images are predicted in tiles."""
 
-import ctypes
 import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -21,9 +19,6 @@ from cytosuite.weights import Model
 Image = NDArray[np.float32]
 Load = Callable[[Mapping[str, Any], Path], nn.Module]
 Forward = Callable[[Tensor], Tensor]
-
-
-_TRIM, _MMAP = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h
 
 
 class Prediction(NamedTuple):
@@ -66,27 +61,7 @@ def load_once(model: Model, arguments: Mapping[str, Any], load: Load) -> nn.Modu
 def _loaded(load: Load, path: Path, sha256: str, arguments: str) -> nn.Module:
     """Return a network with its weights."""
     del sha256  # altered weights under the same name are another network
-    keep_pages()
     return load(json.loads(arguments), path).to(device())
-
-
-def keep_pages() -> bool:
-    """Keep the memory of arrays for the next ones, where the C library is glibc.
-
-    By default glibc returns each array above 32 MB to the system, and the system clears each page
-    of the next one: a quarter of the CPU time of a pass. The peak of the memory stays the same.
-
-    Returns
-    -------
-    bool
-        False where the C library has no such setting; nothing is changed then.
-
-    References
-    ----------
-    Manual page mallopt(3).
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    return mallopt is not None and all(mallopt(key, 1 << 30) for key in (_TRIM, _MMAP))
 
 
 def predict_tiles(

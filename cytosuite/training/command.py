@@ -18,7 +18,6 @@ from cytosuite.ending import end
 from cytosuite.errors import InputError
 from cytosuite.files import read_toml
 from cytosuite.manifest import parse
-from cytosuite.network import keep_pages
 from cytosuite.places import need_folder
 from cytosuite.training.check import check, new_card
 from cytosuite.training.loop import DRAWERS, begin, train
@@ -158,7 +157,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.threads < 1:
         raise InputError(f"--threads must be 1 or more, found {given.threads}")
     torch.set_num_threads(given.threads)
-    keep_pages()
     if given.ends_with:
         Thread(target=_follow, args=(given.ends_with,), daemon=True).start()
     training = training_of(given.algorithm)

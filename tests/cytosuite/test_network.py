@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 from hashlib import sha256
 
 import numpy as np
@@ -142,28 +140,6 @@ def test_thin_axes_are_extended_on_both_sides(shape):
     values = image(shape)
     found = predict_tiles(values, Recorder(), channels=1, **TILING)
     np.testing.assert_array_equal(found.values, (values[0] + values[1])[None])
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="a setting of glibc")
-def test_pages_of_arrays_are_kept_for_the_next_ones():
-    program = """if True:
-        import resource, torch
-        from cytosuite.network import keep_pages
-        def pages():
-            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-            for _ in range(5):
-                torch.ones(16_000_000)
-            return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-        first = pages()
-        if not keep_pages():
-            print("not glibc")
-        else:
-            pages()
-            print(first > 20 * pages())"""
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120
-    )
-    assert done.stdout.strip() in {"True", "not glibc"}, done.stdout
 
 
 def test_the_device_is_the_gpu_where_there_is_one(monkeypatch):

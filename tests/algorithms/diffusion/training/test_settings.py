@@ -16,7 +16,7 @@ def test_the_settings_in_the_folder_are_allowed(path):
     found = parse(path, read_toml(path), Settings)
     assert wanted_metrics(found.validation)
     assert found.network.conditioned is (path.stem != "images")
-    assert found.network.dimensions == (2 if path.stem == "planes" else 3)
+    assert found.network.dimensions == (2 if path.stem in {"planes", "culture"} else 3)
 
 
 def test_guidance_goes_with_hidden_sketches():
