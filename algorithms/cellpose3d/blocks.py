@@ -151,7 +151,7 @@ def memory_gib(
     --------
     >>> whole, tile = (256, 1024, 1024), (64, 192, 192)
     >>> round(memory_gib(whole, whole, whole, tile), 1)
-    17.4
+    18.4
     >>> round(memory_gib((128, 384, 384), whole, whole, tile), 1)
     2.5
     """

@@ -12,7 +12,7 @@ from rich.console import Console
 from cytosuite.benchmark.catalog import dataset_manifests
 from cytosuite.benchmark.commands.options import SimulateOptions
 from cytosuite.benchmark.commands.progress import Step, progress
-from cytosuite.benchmark.data.simulated import files, simulated, sources
+from cytosuite.benchmark.data.simulated import Simulated, files, simulated, sources
 from cytosuite.errors import InputError
 from cytosuite.files import atomic, write_json
 from cytosuite.places import need_folder
@@ -46,17 +46,7 @@ def simulate_series(options: SimulateOptions, frames: int, console: Console) -> 
         found = "no --out" if options.out is None else f"--layout {options.layout}"
         raise InputError(f"--frames {frames}: expected --out FOLDER and no layout, found {found}")
     cases = options.cases or 1
-    made = simulated(options.dataset, options.size or None, cases, tuple(options.settings))
-    if made is None:
-        raise InputError(
-            f"{options.dataset}: --frames needs a simulated dataset, found no such one"
-        )
-    if made.through:
-        raise InputError(
-            f"--frames {frames}: images of {options.dataset} pass {', '.join(made.through)}, which "
-            "time series do not; take a recipe without `through`, and send its frames there with "
-            "`cytosuite apply`"
-        )
+    made = _simulated(options, cases, frames)
     module = _module(made.manifest.name, frames)
     need_folder(options.out, new=True)
     streams = np.random.SeedSequence(options.seed).spawn(cases)
@@ -83,6 +73,22 @@ def simulate_series(options: SimulateOptions, frames: int, console: Console) -> 
         if options.out.exists():
             options.out.rmdir()  # empty, as was checked; atomic would remove a full one too
     return options.out
+
+
+def _simulated(options: SimulateOptions, cases: int, frames: int) -> Simulated:
+    """Return the dataset of a time series, refused where its images pass a chain."""
+    made = simulated(options.dataset, options.size or None, cases, tuple(options.settings))
+    if made is None:
+        raise InputError(
+            f"{options.dataset}: --frames needs a simulated dataset, found no such one"
+        )
+    if made.through:
+        raise InputError(
+            f"--frames {frames}: images of {options.dataset} pass {', '.join(made.through)}, which "
+            "time series do not; take a recipe without `through`, and send its frames there with "
+            "`cytosuite apply`"
+        )
+    return made
 
 
 def _count(step: Step, before: int, total: int, done: int) -> None:
