@@ -153,7 +153,7 @@ def memory_gib(
     >>> round(memory_gib(whole, whole, whole, tile), 1)
     18.4
     >>> round(memory_gib((128, 384, 384), whole, whole, tile), 1)
-    2.5
+    2.6
     """
     passed = min(prod(tile), prod(block))  # voxels in one pass of the network
     held = prod(block) * _bytes(shape, image_shape) + passed * _TILE_BYTES
