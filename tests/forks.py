@@ -18,7 +18,8 @@ ALGORITHMS = ("toy_threshold", "watershed")
 CASES = tuple(f"toy_cells_{number:02d}" for number in (1, 2, 3))
 TIMES = ["s_per_case", "peak_MiB", "seconds", "peak_memory"]  # the columns that no run repeats
 RUNNER = """
-import importlib, json, os, sys
+import importlib, json, os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 from cytosuite.benchmark.__main__ import main
 import cytosuite.benchmark.commands.app
 import cytosuite.benchmark.commands.benchmark, cytosuite.datasets.toy_cells.generate
