@@ -17,6 +17,7 @@ from cytosuite.benchmark.engines.memory import MemoryGroup
 from cytosuite.benchmark.engines.outcome import GRACE_S, Limits
 
 QUICK_S, SLOW_S, QUICK_FOR_S = 0.02, 0.1, 2.0
+LATE_S = 5.0  # for the events of a daemon
 LAST_LINES, END_BYTES = 20, 4096  # of a log in which a progress is looked for
 
 
@@ -95,10 +96,7 @@ class Sandbox:
         """
         source, waits = inspect.getsource(http), (str(patience_s), str(timeout_s))
         command = ["python3", "-I", "-S", "-c", source, line, *waits]
-        made = self.client.api.exec_create(self.container.id, command)["Id"]
-        # Attached but never read: podman does not report the end of a detached program, and reading
-        # would exceed the connection's time limit when an algorithm prints nothing for long.
-        stream = self.client.api.exec_start(made, socket=True)
+        made, stream = self._begin(command)
         # The HTTP answer holds the connection; a second call of `close` does nothing.
         connection = getattr(stream, "_response", stream)
         self._open.append(connection)
@@ -114,6 +112,26 @@ class Sandbox:
             return int(found["ExitCode"])
 
         return code
+
+    def _begin(self, command: Sequence[str]) -> tuple[str, Any]:
+        """Start a program inside the container and return its name and connection.
+
+        Docker learns of a pause a second time, from an event. On a busy machine it may do so after
+        the container goes on, and then takes it for a frozen one until the next event.
+        """
+        from docker.errors import APIError
+
+        deadline = time.monotonic() + LATE_S
+        while True:
+            try:
+                made = self.client.api.exec_create(self.container.id, command)["Id"]
+                # Attached but never read: podman does not report the end of a detached program, and
+                # reading would exceed the connection's time limit when an algorithm prints nothing.
+                return made, self.client.api.exec_start(made, socket=True)
+            except APIError as error:
+                if "is paused" not in str(error) or time.monotonic() > deadline:
+                    raise
+            time.sleep(QUICK_S)
 
     def detach(self) -> None:
         """Close the connections of programs that have not ended."""

@@ -2,8 +2,12 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from docker.errors import APIError
 
+from cytosuite.benchmark.engines import sandbox
 from cytosuite.benchmark.engines.sandbox import Sandbox, watch
+
+PAUSED = "Container 1 is paused, unpause the container before exec"
 
 
 class Log:
@@ -75,3 +79,44 @@ def test_kills_are_remembered_after_the_container_has_ended():
     counts = iter([1, 3, None])
     box._group = SimpleNamespace(kills=lambda: next(counts))
     assert [box.kills() for _ in range(3)] == [1, 3, 3]
+
+
+class _Late:
+    """A daemon that refuses to begin a program, some times."""
+
+    def __init__(self, times, reason=PAUSED):
+        self.left, self.reason, self.api = times, reason, self
+
+    def exec_create(self, container, command):
+        if self.left:
+            self.left -= 1
+            raise APIError(f"409 Client Error: Conflict ({self.reason})")
+        return {"Id": "program"}
+
+    def exec_start(self, made, socket):
+        assert socket
+        return SimpleNamespace(close=lambda: None)
+
+    def exec_inspect(self, made):
+        return {"Running": False, "ExitCode": 7}
+
+
+def _answer(daemon):
+    return Sandbox(daemon, SimpleNamespace(id="1")).ask("GET /health")()
+
+
+def test_a_daemon_that_hears_late_of_an_earlier_pause_is_asked_again():
+    assert _answer(_Late(3)) == 7
+
+
+def test_a_container_that_stays_frozen_is_a_mistake_of_the_engine(monkeypatch):
+    monkeypatch.setattr(sandbox, "LATE_S", 0.05)
+    with pytest.raises(APIError, match="is paused"):
+        _answer(_Late(10**6))
+
+
+def test_a_container_that_has_ended_is_not_asked_again():
+    daemon = _Late(2, "Container 1 is not running")
+    with pytest.raises(APIError, match="is not running"):
+        _answer(daemon)
+    assert daemon.left == 1
