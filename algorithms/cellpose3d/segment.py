@@ -10,11 +10,11 @@ from scipy import ndimage
 
 from cytosuite.algorithms.cellpose3d.dynamics import follow, smooth_flow
 from cytosuite.algorithms.cellpose3d.extent import Whole, above, measure, smoothed
+from cytosuite.algorithms.cellpose3d.faces import moved_to_walls, without_walls_joined
 from cytosuite.algorithms.cellpose3d.fields import Fields
 from cytosuite.algorithms.cellpose3d.instances import instances, renumber
 from cytosuite.algorithms.cellpose3d.parameters import Parameters
 from cytosuite.algorithms.cellpose3d.quality import LIMITS, Removal, control
-from cytosuite.algorithms.cellpose3d.walls import moved_to_walls, without_walls_joined
 from cytosuite.segmentation.foreground import threshold_map
 from cytosuite.segmentation.objects import fill_holes, largest_pieces, own_level
 

@@ -12,7 +12,7 @@ from cytosuite.segmentation.foreground import sigmas
 from cytosuite.segmentation.objects import fill_holes, largest_pieces
 
 Labels = NDArray[np.uint32]
-Sides = tuple[tuple[slice, ...], tuple[slice, ...]]
+Slices = tuple[slice, ...]
 
 
 def without_walls_joined(labels: Labels, level: NDArray[np.float32], limit: float) -> Labels:
@@ -41,22 +41,18 @@ def without_walls_joined(labels: Labels, level: NDArray[np.float32], limit: floa
     array([[[1, 1, 1, 1, 3, 3]]], dtype=uint32)
     """
     count = int(labels.max(initial=0)) + 1
-    # Voxels of each pair's face, and the sum of their levels.
-    sizes, sums = (coo_array((count, count)).tocsr() for _ in range(2))
-    for low, high in _sides(labels.ndim):
-        a, b = labels[low], labels[high]
-        touching = (a != b) & (a > 0) & (b > 0)
-        pairs = (np.minimum(a[touching], b[touching]), np.maximum(a[touching], b[touching]))
-        values = np.minimum(level[low][touching], level[high][touching]).astype(np.float64)
-        sums += coo_array((values, pairs), shape=(count, count)).tocsr()
-        sizes += coo_array((np.ones(values.size), pairs), shape=(count, count)).tocsr()
-    sizes, sums = sizes.tocoo(), sums.tocoo()
-    means = np.asarray(sums.tocsr()[sizes.row, sizes.col]) / sizes.data
-    open_faces = means > limit
-    if not open_faces.any():
+    pairs, levels = [], []
+    for low, high, touching in _contacts(labels):
+        ends = np.sort([labels[low][touching], labels[high][touching]], axis=0).astype(np.int64)
+        pairs.append(ends[0] * count + ends[1])
+        levels.append(np.minimum(level[low][touching], level[high][touching]))
+    faces, face = np.unique(np.concatenate(pairs), return_inverse=True)
+    means = np.bincount(face, np.concatenate(levels)) / np.bincount(face)
+    fallen = faces[means > limit]
+    if not fallen.size:
         return labels
-    graph = (np.ones(int(open_faces.sum())), (sizes.row[open_faces], sizes.col[open_faces]))
-    groups, number = connected_components(coo_array(graph, shape=(count, count)), directed=False)
+    graph = coo_array((np.ones(fallen.size), np.divmod(fallen, count)), shape=(count, count))
+    groups, number = connected_components(graph, directed=False)
     first = np.full(groups, count, np.uint32)
     np.minimum.at(first, number, np.arange(count, dtype=np.uint32))
     return np.asarray(first[number][labels], np.uint32)
@@ -125,20 +121,20 @@ def moved_to_walls(
 def _faces(labels: Labels) -> NDArray[np.bool_]:
     """Return the voxels of objects that share a face of a voxel with another object."""
     faces = np.zeros(labels.shape, bool)
-    for low, high in _sides(labels.ndim):
-        a, b = labels[low], labels[high]
-        touching = (a != b) & (a > 0) & (b > 0)
+    for low, high, touching in _contacts(labels):
         faces[low] |= touching
         faces[high] |= touching
     return faces
 
 
-def _sides(axes: int) -> Iterator[Sides]:
-    """Yield the slices of both voxels of all neighbours along each axis."""
-    for axis in range(axes):
-        low, high = [slice(None)] * axes, [slice(None)] * axes
+def _contacts(labels: Labels) -> Iterator[tuple[Slices, Slices, NDArray[np.bool_]]]:
+    """Yield the slices of both voxels of all pairs along each axis, and the pairs that touch."""
+    for axis in range(labels.ndim):
+        low, high = [slice(None)] * labels.ndim, [slice(None)] * labels.ndim
         low[axis], high[axis] = slice(None, -1), slice(1, None)
-        yield tuple(low), tuple(high)
+        first, second = tuple(low), tuple(high)
+        a, b = labels[first], labels[second]
+        yield first, second, (a != b) & (a > 0) & (b > 0)
 
 
 def _ellipsoid(radius_um: float, spacing: Sequence[float]) -> NDArray[np.bool_]:
