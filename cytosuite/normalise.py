@@ -15,6 +15,8 @@ _SAMPLE = 1_000_000  # voxels that percentiles are taken from; larger images are
 _QUIETEST = 0.001  # the noise counts as at least this share of the brightest signal
 _NOISE_UNITS = 3.0  # linear up to about this many standard deviations, logarithmic beyond
 
+Dtype = Literal["uint8", "uint16", "float32"]
+
 
 class Background(NamedTuple):
     """The background of an image, in its unit."""
@@ -28,7 +30,7 @@ class Target(Described):
 
     mean: float = Field(description="of the background")
     sd: float = Field(gt=0, description="standard deviation of the background")
-    dtype: Literal["uint8", "uint16", "float32"] = Field("uint16", description="of the images")
+    dtype: Dtype = Field("uint16", description="of the images")
 
 
 def background_of(image: NDArray[Any]) -> Background:
@@ -131,6 +133,10 @@ def target_of(images: Sequence[NDArray[Any]]) -> Target:
         Whole images, one or more; the dtype of the first counts.
     """
     mean, sd = np.median([background_of(image) for image in images], 0)
-    name = images[0].dtype.name
-    kind: Any = name if name in ("uint8", "uint16") else "float32"
-    return Target(mean=float(mean), sd=float(sd), dtype=kind)
+    return Target(mean=float(mean), sd=float(sd), dtype=dtype_of(images[0]))
+
+
+def dtype_of(image: NDArray[Any]) -> Dtype:
+    """Return the dtype of a domain: that of its image, float32 for all but 8 and 16 bits."""
+    kept: dict[str, Dtype] = {"uint8": "uint8", "uint16": "uint16"}
+    return kept.get(image.dtype.name, "float32")

@@ -11,9 +11,11 @@ from scipy import ndimage
 from cytosuite.manifest import Described
 from cytosuite.normalise import (
     Background,
+    Dtype,
     Target,
     background_of,
     denormalise,
+    dtype_of,
     in_dtype,
     normalise,
     target_of,
@@ -29,7 +31,7 @@ HIDDEN = -1.0  # everywhere, in place of a sketch: the ground of a real one is a
 
 
 class Contrast(Described):
-    """GreyLevels of the two sides of an image's threshold, in its unit."""
+    """Levels of the two sides of an image's threshold, in its unit."""
 
     dark: float = Field(description="mean of the ground")
     bright: float = Field(description="mean of the objects")
@@ -38,7 +40,7 @@ class Contrast(Described):
 class GreyLevels(Contrast):
     """Grey values of a domain without a dark background, like tissue full of membranes."""
 
-    dtype: Literal["uint8", "uint16", "float32"] = Field("uint16", description="of the images")
+    dtype: Dtype = Field("uint16", description="of the images")
 
 
 def contrast_of(image: NDArray[Any]) -> Contrast:
@@ -122,12 +124,11 @@ def image_units(image: NDArray[Any], units: Units = "background") -> Image:
 
 def target_of_images(images: Sequence[NDArray[Any]], units: Units) -> Target | GreyLevels:
     """Return the median grey values of images and the dtype of the first, for `grey_values`."""
-    measured = target_of(images)
     if units == "background":
-        return measured
+        return target_of(images)
     found = [contrast_of(image) for image in images]
-    dark, bright = (float(np.median(side)) for side in zip(*map(_ends, found), strict=True))
-    return GreyLevels(dark=dark, bright=bright, dtype=measured.dtype)
+    dark, bright = np.median([(each.dark, each.bright) for each in found], 0)
+    return GreyLevels(dark=float(dark), bright=float(bright), dtype=dtype_of(images[0]))
 
 
 def grey_values(values: Image, target: Target | GreyLevels) -> NDArray[Any]:
@@ -136,8 +137,3 @@ def grey_values(values: Image, target: Target | GreyLevels) -> NDArray[Any]:
         return in_dtype(denormalise(values, Background(target.mean, target.sd)), target.dtype)
     gain = (target.bright - target.dark) / _SPAN
     return in_dtype(values * np.float32(gain) + np.float32(target.dark), target.dtype)
-
-
-def _ends(found: Contrast) -> tuple[float, float]:
-    """Return both levels."""
-    return found.dark, found.bright
