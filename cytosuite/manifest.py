@@ -49,6 +49,10 @@ class SelectPolicy(BaseModel):
     __pydantic_extra__: dict[str, Literal["must"] | Weight]
 
     missing: Weight = Field(1.0, description="Cost of a key which the image does not give.")
+    score: str = Field(
+        "",
+        description="Metric, higher is better, in which a card must be above its baselines.",
+    )
     fallback: Literal["relax", "fail"] = Field(
         "relax",
         description="When no card passes every must: take the nearest, or fail. Other axes fail.",
@@ -150,6 +154,9 @@ class ModelCard(Described):
         {},
         description="Scores of images kept out of training, by data set; without any, a model is "
         "used only when it is named.",
+    )
+    baselines: dict[str, dict[str, float]] = Field(
+        {}, description="Scores of simpler methods on the same images, by method."
     )
 
 

@@ -18,6 +18,8 @@ CHANNELS = {
     r"fm ?[14]-?(43|64)|wga|caax\w*|myr|lti6b|pip2|[en]-?cadherin|calcofluor|scri",
 }
 MOST = 100  # remarks of the JSON socket
+# Names of Fuse My Cells: image_19_membrane_angle and image_19_membrane_fused belong together.
+PAIR = re.compile(r"(?P<specimen>.*[^_])_(?P<role>angle|fused)", re.IGNORECASE)
 
 
 def channel_of(text: str) -> str | None:
@@ -45,6 +47,24 @@ def channel_of(text: str) -> str | None:
         if re.search(rf"(?<![a-z])({pattern})(?![a-z])", words)
     ]
     return found[0] if len(found) == 1 else None
+
+
+def view_role(name: str) -> tuple[str, str] | None:
+    """Return specimen and role of an image of Fuse My Cells, by its name without suffix.
+
+    Returns
+    -------
+    tuple of str, or None
+        Name of the specimen, and ``angle`` for a view of it or ``fused`` for the fused one; None
+        for any other name.
+
+    Examples
+    --------
+    >>> view_role("image_19_membrane_angle"), view_role("image_19_membrane")
+    (('image_19_membrane', 'angle'), None)
+    """
+    found = PAIR.fullmatch(name)
+    return (found["specimen"], found["role"].lower()) if found else None
 
 
 def acquisition(volume: Volume) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import pytest
 from cytosuite.errors import InputError
 from cytosuite.formats import read, write
 from cytosuite.interface import read_case, write_case
-from cytosuite.metadata import acquisition, channel_of, described
+from cytosuite.metadata import acquisition, channel_of, described, view_role
 from cytosuite.tasks import TASKS
 from cytosuite.volume import Origin, Volume
 
@@ -129,3 +129,13 @@ def test_read_files_tell_their_kind(tmp_path, suffix):
     write(tmp_path / f"a{suffix}", _volume())
     kinds = {".mha": "metaimage", ".tif": "json"}
     assert described(read(tmp_path / f"a{suffix}"), {}).origin.sources["spacing"] == kinds[suffix]
+
+
+@pytest.mark.parametrize("name", ["angle", "_angle", "image_1_nucleus", "image_1__fused", "fused"])
+def test_other_names_are_no_pair_of_the_challenge(name):
+    assert view_role(name) is None
+
+
+def test_view_and_fused_image_share_their_specimen():
+    assert view_role("image_7_nucleus_ANGLE") == ("image_7_nucleus", "angle")
+    assert view_role("image_7_nucleus_fused") == ("image_7_nucleus", "fused")
