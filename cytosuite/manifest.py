@@ -107,6 +107,9 @@ class DatasetManifest(Described):
         (), description="Slugs of the sockets that its cases hold; a folder offers what is in it."
     )
     kind: Literal["simulated", "folder"] = Field(description="Generated, or a user's own files.")
+    uses: tuple[Name, ...] = Field(
+        (), description="Other datasets of which it takes the simulators."
+    )
     references: tuple[str, ...] = Field((), description="DOIs of the publications behind it.")
     parameters: dict[str, Any] = Field({}, description="Parameters of every size.")
     sizes: dict[str, DatasetSize] = Field({}, description="The sizes a user can ask for.")
