@@ -11,7 +11,7 @@ from cytosuite.datasets.physics.render import simulation_grid
 from cytosuite.datasets.sample import Sample
 from cytosuite.datasets.views.fusion import fused
 from cytosuite.datasets.views.light import View, draw_shadows, view
-from cytosuite.datasets.views.parameters import Drawn, Parameters, draw_values
+from cytosuite.datasets.views.parameters import Acquisition, Parameters, draw_values
 from cytosuite.datasets.views.specimen import body
 from cytosuite.datasets.views.studies import STUDIES
 from cytosuite.manifest import parse
@@ -98,12 +98,12 @@ def _number(rng: np.random.Generator) -> int:
     return int(key[-1]) if key else 0
 
 
-def _light(seen: View, parameters: Parameters, drawn: Drawn) -> Image:
+def _light(seen: View, parameters: Parameters, drawn: Acquisition) -> Image:
     """Return the photons (Z, Y, X) that a camera is expected to count."""
     return seen.photons * np.float32(drawn.photons) + np.float32(parameters.background_photons)
 
 
-def _facts(drawn: Drawn) -> dict[str, Scalar]:
+def _facts(drawn: Acquisition) -> dict[str, Scalar]:
     """Return the drawn values as flat scalars."""
     plain = drawn.model_dump(exclude={"illumination", "far"})
     plain |= {f"illumination_{'zyx'[axis]}": share for axis, share in drawn.illumination.items()}

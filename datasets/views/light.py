@@ -14,7 +14,7 @@ from cytosuite.datasets.physics.grid import Grid, Image
 from cytosuite.datasets.physics.optics import Attenuation, attenuate
 from cytosuite.datasets.physics.psf import Gaussian
 from cytosuite.datasets.physics.render import render
-from cytosuite.datasets.views.parameters import Drawn, Parameters
+from cytosuite.datasets.views.parameters import Acquisition, Parameters
 from cytosuite.datasets.views.specimen import Body
 
 WIDENING = 0.02  # of a stripe of shadow, in µm per µm of its length
@@ -61,7 +61,7 @@ class View:
 
 
 def draw_shadows(
-    rng: np.random.Generator, parameters: Parameters, drawn: Drawn, detector: Grid
+    rng: np.random.Generator, parameters: Parameters, drawn: Acquisition, detector: Grid
 ) -> list[Shadow]:
     """Return absorbing spots in the inner half of the image."""
     axis = max(drawn.illumination, default=2)
@@ -77,7 +77,7 @@ def view(
     body: Body,
     shadows: Sequence[Shadow],
     parameters: Parameters,
-    drawn: Drawn,
+    drawn: Acquisition,
     grids: tuple[Grid, Grid],
     far: Sequence[bool],
 ) -> View:
@@ -86,7 +86,7 @@ def view(
     Parameters
     ----------
     body, shadows : Body, sequence of Shadow
-    parameters, drawn : Parameters, Drawn
+    parameters, drawn : Parameters, Acquisition
     grids : tuple of Grid
         Of the detector, and of the simulation.
     far : sequence of bool
@@ -126,7 +126,7 @@ def view(
 def passed(
     body: Body,
     shadows: Sequence[Shadow],
-    drawn: Drawn,
+    drawn: Acquisition,
     detector: Grid,
     grid: Grid,
     far: Sequence[bool],

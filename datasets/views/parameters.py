@@ -65,8 +65,8 @@ class Parameters(Section):
     more only the better view counts"""
 
 
-class Drawn(Described):
-    """Values of one case."""
+class Acquisition(Described):
+    """Values of one case: specimen, light and cameras."""
 
     study: int
     content: Content
@@ -85,7 +85,7 @@ class Drawn(Described):
 RANGES = ("nucleus_um", "cell_um", "extent", "growth", "haze")
 
 
-def draw_values(rng: np.random.Generator, parameters: Parameters, number: int) -> Drawn:
+def draw_values(rng: np.random.Generator, parameters: Parameters, number: int) -> Acquisition:
     """Return the values of a case.
 
     Parameters
@@ -102,7 +102,7 @@ def draw_values(rng: np.random.Generator, parameters: Parameters, number: int) -
     values = {name: float(rng.uniform(*getattr(parameters, name))) for name in RANGES}
     shortest = min(light.grid(parameters.scale).size_um) * values["extent"]
     values["cell_um"] = min(values["cell_um"], CROWD * shortest)
-    return Drawn(
+    return Acquisition(
         study=study,
         content=content,
         shadows=int(rng.uniform(*parameters.shadows)),

@@ -15,7 +15,7 @@ from cytosuite.datasets.physics.tissue import irregular
 from cytosuite.datasets.spheroid.grow import grow
 from cytosuite.datasets.spheroid.light import Specimen
 from cytosuite.datasets.spheroid.parameters import draw_values, parameters_from
-from cytosuite.datasets.views.parameters import Drawn, Parameters
+from cytosuite.datasets.views.parameters import Acquisition, Parameters
 from cytosuite.volume import Volume
 
 BUMPS = (0.06, 0.14)  # of the outline, relative to its radius
@@ -41,14 +41,14 @@ class Body:
 
 
 def body(
-    rng: np.random.Generator, parameters: Parameters, drawn: Drawn, detector: Grid, grid: Grid
+    rng: np.random.Generator, parameters: Parameters, drawn: Acquisition, detector: Grid, grid: Grid
 ) -> Body:
     """Return a specimen of the wanted content.
 
     Parameters
     ----------
     rng : numpy Generator
-    parameters, drawn : Parameters, Drawn
+    parameters, drawn : Parameters, Acquisition
     detector, grid : Grid
         Of the image, and of the simulation, which is finer and a little wider.
 
@@ -62,7 +62,7 @@ def body(
 
 
 def nuclei(
-    rng: np.random.Generator, parameters: Parameters, drawn: Drawn, detector: Grid, grid: Grid
+    rng: np.random.Generator, parameters: Parameters, drawn: Acquisition, detector: Grid, grid: Grid
 ) -> Body:
     """Return a spheroid of nuclei, see `cytosuite.datasets.spheroid`."""
     height, *sides = (length * drawn.extent for length in detector.size_um)
@@ -89,7 +89,7 @@ def nuclei(
 
 
 def membranes(
-    rng: np.random.Generator, parameters: Parameters, drawn: Drawn, detector: Grid, grid: Grid
+    rng: np.random.Generator, parameters: Parameters, drawn: Acquisition, detector: Grid, grid: Grid
 ) -> Body:
     """Return tissue of cells with labelled membranes, see `cytosuite.datasets.membrane`."""
     for_outline, for_places, for_stain = rng.spawn(3)
