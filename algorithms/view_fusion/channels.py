@@ -4,7 +4,7 @@
 specimen around a voxel, relative to all of it: the loss of light along its way.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import ceil, prod
 from typing import Any, Literal, NamedTuple
 
@@ -73,7 +73,7 @@ def maps_of(
     coarse = block_means(image, stride)
     step = [edge * n for edge, n in zip(spacing, stride, strict=True)]
     specimen = specimen_of(coarse, step)
-    makers = {
+    makers: dict[Channel, Callable[[], Grid]] = {
         "distance": lambda: _distance(specimen, step),
         "light": lambda: _light(coarse, specimen, step),
     }
@@ -130,7 +130,7 @@ def specimen_of(coarse: Grid, step: Sequence[float]) -> NDArray[np.bool_]:
     bool array
         False everywhere where nothing is brighter than the background.
     """
-    smooth = _smoothed(coarse, step, TISSUE_UM)
+    smooth = smoothed(coarse, step, TISSUE_UM)
     background, noise = background_and_noise(smooth)
     smooth -= np.float32(background)
     found: NDArray[np.bool_] = smooth > li_threshold(smooth)
@@ -148,7 +148,8 @@ def _distance(specimen: NDArray[np.bool_], step: Sequence[float]) -> Grid:
     inside = ndimage.distance_transform_edt(specimen, sampling=step)
     outside = ndimage.distance_transform_edt(~specimen, sampling=step)
     signed = np.where(specimen, inside - half, half - outside)
-    return np.tanh(signed / DEPTH_UM).astype(np.float32)
+    depth: Grid = np.tanh(signed / DEPTH_UM).astype(np.float32)
+    return depth
 
 
 def _light(coarse: Grid, specimen: NDArray[np.bool_], step: Sequence[float]) -> Grid:
@@ -157,15 +158,16 @@ def _light(coarse: Grid, specimen: NDArray[np.bool_], step: Sequence[float]) -> 
         return np.zeros(specimen.shape, np.float32)
     level = coarse - np.float32(np.median(coarse[~specimen]))
     mean = float(level[specimen].mean())
-    weight = _smoothed(specimen.astype(np.float32), step, AROUND_UM)
-    around = _smoothed(np.where(specimen, level, np.float32(0)), step, AROUND_UM)
-    around = around / np.maximum(weight, _LEAST_WEIGHT) / mean
-    octaves = np.log2(np.maximum(around, 2**-OCTAVES)) / OCTAVES
+    weight = smoothed(specimen.astype(np.float32), step, AROUND_UM)
+    around = smoothed(np.where(specimen, level, np.float32(0)), step, AROUND_UM)
+    relative = around / np.maximum(weight, _LEAST_WEIGHT) / mean
+    octaves = np.log2(np.maximum(relative, 2**-OCTAVES)) / OCTAVES
     seen = np.minimum(weight / _LEAST_WEIGHT, 1)  # far from the specimen nothing is known
-    return np.clip(seen * octaves, -1, 1).astype(np.float32)
+    light: Grid = np.clip(seen * octaves, -1, 1).astype(np.float32)
+    return light
 
 
-def _smoothed(values: Grid, step: Sequence[float], sigma_um: float) -> Grid:
+def smoothed(values: Grid, step: Sequence[float], sigma_um: float) -> Grid:
     """Return values after a Gaussian of a width in µm, of at most a quarter of each side."""
     sigma = [min(sigma_um / edge, size / 4) for edge, size in zip(step, values.shape, strict=True)]
     smooth: Grid = ndimage.gaussian_filter(values, sigma, mode="nearest")

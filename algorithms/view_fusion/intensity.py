@@ -13,7 +13,8 @@ from numpy.typing import DTypeLike, NDArray
 LOW, HIGH = 2.0, 99.8  # percentiles that become 0 and 1
 KNEE = 2.0  # distance from 0 beyond which units are logarithmic
 _PIECE = 2**22  # voxels at a time
-_FARTHEST = 80.0  # units that are still inverted: e^80 is below the largest float32
+_LARGEST = 1e30  # distance from 0 that counts, in units before compression
+_FARTHEST = 80.0  # and after it, with room for an answer beyond
 
 
 class Units(NamedTuple):
@@ -75,9 +76,10 @@ def to_network(array: NDArray[Any], units: Units) -> NDArray[np.float32]:
         ``t = (v - low) / (high - low)``; beyond 2 its magnitude is ``2 + log(1 + |t| - 2)``, so
         that a hot voxel stays a number that others can stand beside.
     """
-    values: NDArray[np.float32] = array.astype(np.float32)
-    values -= np.float32(units.low)
-    values /= np.float32(units.scale)
+    kind = np.result_type(array, np.float32)  # float64 for more than 16 bits
+    with np.errstate(over="ignore"):
+        linear = (array.astype(kind) - kind.type(units.low)) / kind.type(units.scale)
+    values: NDArray[np.float32] = np.clip(linear, -_LARGEST, _LARGEST).astype(np.float32)
     far = np.abs(values) > KNEE
     if far.any():
         given = values[far]
@@ -113,7 +115,8 @@ def cast(values: NDArray[np.floating], dtype: DTypeLike) -> NDArray[Any]:
     kind = np.dtype(dtype)
     if kind.kind == "f":
         limit = float(np.finfo(kind).max)
-        return np.clip(values, -limit, limit).astype(kind)
+        kept: NDArray[Any] = np.clip(values, -limit, limit).astype(kind)
+        return kept
     limits = (0, 1) if kind.kind == "b" else (np.iinfo(kind).min, np.iinfo(kind).max)
     top = np.array(limits[1], values.dtype)
     if int(top) > limits[1]:  # the float beside it, which the dtype can hold

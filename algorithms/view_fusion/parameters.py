@@ -4,35 +4,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from cytosuite.algorithms.view_fusion.classical import Restoration
 from cytosuite.algorithms.view_fusion.network import RestorerArguments
 from cytosuite.manifest import Described
 from cytosuite.tiling import check_tile
 
 Method = Literal["identity", "gaussian", "classical", "network"]
 Size = Annotated[int, Field(ge=1)]
-
-
-class Restoration(Described):
-    """Classical restoration: attenuation, estimated from the image, then deconvolution."""
-
-    block_um: float = Field(
-        20.0, gt=0, le=1000, description="Edge [µm] of the blocks whose brightness is compared."
-    )
-    percentile: float = Field(
-        90.0, ge=50, le=100, description="Of the specimen in a block: its brightness."
-    )
-    most_gain: float = Field(
-        2.0, ge=1, le=10, description="Limit of the gain: noise is amplified, too."
-    )
-    psf_um: tuple[
-        Annotated[float, Field(ge=0, le=20)],
-        Annotated[float, Field(ge=0, le=20)],
-        Annotated[float, Field(ge=0, le=20)],
-    ] = Field((1.2, 0.25, 0.25), description="Standard deviations [µm] of the blur along z, y, x.")
-    steps: int = Field(3, ge=0, le=50, description="Steps of Richardson and Lucy; 0 for none.")
-    damping: float = Field(
-        0.3, ge=0, le=1, description="Exponent lost by each correction: 0 undamped, 1 no change."
-    )
 
 
 class Parameters(Described):
@@ -52,7 +30,7 @@ class Parameters(Described):
     classical: Restoration | None = Field(None, description="Of the classical restoration.")
     network: RestorerArguments | None = Field(None, description="Arguments of the network.")
     tile: tuple[Size, Size, Size] = Field(
-        (96, 320, 320), description="Voxels z, y, x; its volume bounds the memory."
+        (128, 352, 352), description="Voxels z, y, x; its volume bounds the memory."
     )
     least_agreement: float = Field(
         0.7,
