@@ -13,10 +13,10 @@ from pathlib import Path
 from statistics import fmean
 
 import numpy as np
-from cytosuite.algorithms.view_fusion.intensity import units_of
-from cytosuite.algorithms.view_fusion.predict import predict
 from numpy.typing import NDArray
 
+from cytosuite.algorithms.view_fusion.intensity import units_of
+from cytosuite.algorithms.view_fusion.predict import predict
 from cytosuite.formats import read
 from cytosuite.manifest import read_algorithm, read_card
 from cytosuite.metrics.images.intensity import nrmse, psnr

@@ -11,14 +11,16 @@ LEAST = 1e-6  # of a weight: no voxel is without one
 
 
 def fused(
-    counts: Sequence[NDArray[np.unsignedinteger]], passed: Sequence[Image], preference: float
+    counts: Sequence[NDArray[np.unsignedinteger | np.float32]],
+    passed: Sequence[Image],
+    preference: float,
 ) -> NDArray[np.uint16]:
     """Return the volume that is fused from registered views.
 
     Parameters
     ----------
-    counts : sequence of (Z, Y, X) uint16 arrays
-        The views, registered.
+    counts : sequence of (Z, Y, X) arrays
+        The views, registered: numbers from 0 to 65535.
     passed : sequence of (Z, Y, X) float32 arrays
         Share of the light that is left in each of them.
     preference : float

@@ -52,26 +52,18 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
         parameters = parse("views parameters", dict(parameters), Parameters)
     for_values, for_specimen, for_shadows, *for_cameras = rng.spawn(5)
     drawn = draw_values(for_values, parameters, _number(rng))
-    detector = STUDIES[drawn.study].grid(parameters.scale)
-    grid = finer(detector, parameters)
-    found = body(for_specimen, parameters, drawn, detector, grid)
-    shadows = draw_shadows(for_shadows, parameters, drawn, detector)
-    opposite = tuple(not end for end in drawn.far)
-    views = [
-        view(found, shadows, parameters, drawn, (detector, grid), far)
-        for far in (drawn.far, opposite)
-    ]
+    views = pair_of((for_specimen, for_shadows), parameters, drawn)
     camera = Detector(parameters.gain, parameters.offset, parameters.read_noise)
     counts = [
-        camera.expose(stream, _light(seen, parameters, drawn))
+        camera.expose(stream, expected(seen, parameters, drawn))
         for stream, seen in zip(for_cameras, views, strict=True)
     ]
     images = [*counts, fused(counts, [seen.passed for seen in views], parameters.preference)]
     words: dict[str, Scalar] = {"channel": drawn.content, "study": drawn.study, "unit": "um"}
-    left = float(views[0].passed.mean())
+    left, spacing = float(views[0].passed.mean()), STUDIES[drawn.study].spacing_um
     return Sample(
         sockets={
-            slug: Volume(image, detector.spacing, "ZYX", words)
+            slug: Volume(image, spacing, "ZYX", words)
             for slug, image in zip((VIEW, f"second-{VIEW}", f"fused-{VIEW}"), images, strict=True)
         },
         metadata=_facts(drawn),
@@ -81,6 +73,41 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
             "light left [%]": 100 * left,
         },
     )
+
+
+def pair_of(
+    rngs: tuple[np.random.Generator, np.random.Generator],
+    parameters: Parameters,
+    drawn: Acquisition,
+) -> list[View]:
+    """Return the view and the opposite one of a specimen, before their cameras.
+
+    Parameters
+    ----------
+    rngs : tuple of numpy Generator
+        Of the specimen, and of the shadows in it.
+    parameters, drawn : Parameters, Acquisition
+
+    Raises
+    ------
+    InputError
+        If nuclei or cells cannot be placed.
+    """
+    for_specimen, for_shadows = rngs
+    detector = STUDIES[drawn.study].grid(parameters.scale)
+    grid = finer(detector, parameters)
+    found = body(for_specimen, parameters, drawn, detector, grid)
+    shadows = draw_shadows(for_shadows, parameters, drawn, detector)
+    opposite = tuple(not end for end in drawn.far)
+    return [
+        view(found, shadows, parameters, drawn, (detector, grid), far)
+        for far in (drawn.far, opposite)
+    ]
+
+
+def expected(seen: View, parameters: Parameters, drawn: Acquisition) -> Image:
+    """Return the photons (Z, Y, X) that a camera is expected to count, float32."""
+    return seen.photons * np.float32(drawn.photons) + np.float32(parameters.background_photons)
 
 
 def finer(detector: Grid, parameters: Parameters) -> Grid:
@@ -96,11 +123,6 @@ def _number(rng: np.random.Generator) -> int:
     seed = rng.bit_generator.seed_seq
     key = seed.spawn_key if isinstance(seed, np.random.SeedSequence) else ()
     return int(key[-1]) if key else 0
-
-
-def _light(seen: View, parameters: Parameters, drawn: Acquisition) -> Image:
-    """Return the photons (Z, Y, X) that a camera is expected to count."""
-    return seen.photons * np.float32(drawn.photons) + np.float32(parameters.background_photons)
 
 
 def _facts(drawn: Acquisition) -> dict[str, Scalar]:
