@@ -19,14 +19,15 @@ def fused_of(seed=0, shape=SHAPE):
     """Return the grey values of a grainy specimen seen well from all sides."""
     rng = np.random.default_rng(seed)
     grain = ndimage.gaussian_filter(rng.standard_normal(shape), 1.5)
-    return (100 + 900 * np.clip(grain / grain.std() - 0.5, 0, 3)).astype(np.uint16)
+    light = 100 + 900 * np.clip(grain / grain.std() - 0.5, 0, 3)
+    return (light + rng.normal(0, 15, shape)).clip(0).astype(np.uint16)
 
 
-def view_of(fused, seed=0, noise=25.0):
+def view_of(fused, seed=0, noise=100.0):
     """Return a view: dimmer with depth, and noisy, so that smoothing brings it nearer."""
     rng = np.random.default_rng([seed, 1])
     light = np.linspace(1, 0.5, fused.shape[0])[:, None, None]
-    return (fused * light + rng.normal(0, noise, fused.shape)).clip(0).astype(np.uint16)
+    return (fused * light + rng.normal(300, noise, fused.shape)).clip(0).astype(np.uint16)
 
 
 def volume(array, **metadata):
