@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.algorithms.view_fusion.channels import block_means, coarse_stride, maps_of
+from cytosuite.algorithms.view_fusion.channels import coarse_image, maps_of
 from cytosuite.algorithms.view_fusion.intensity import Units, to_counts, to_network
 from cytosuite.algorithms.view_fusion.network import RestorerArguments
 from cytosuite.memory import free_gib
@@ -91,8 +91,7 @@ def agreement(view: NDArray[Any], made: NDArray[Any], spacing: Sequence[float]) 
     float
         -1..1; 0 if one of them is the same everywhere, 1 if both are.
     """
-    stride = coarse_stride(view.shape, spacing)
-    first, second = (block_means(image, stride).astype(np.float64) for image in (view, made))
+    first, second = (coarse_image(image, spacing)[0].astype(np.float64) for image in (view, made))
     first -= first.mean()
     second -= second.mean()
     norms = float(np.linalg.norm(first)), float(np.linalg.norm(second))

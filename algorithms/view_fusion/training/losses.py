@@ -51,7 +51,8 @@ def fusion_loss(
     much to restore outweigh those with little; a ratio per crop weighs all crops alike, as the
     challenge weighs images, but a crop of background, of which the view has lost next to nothing,
     outweighs a hundred others without the floor; the ratio of sums is the score of the batch
-    taken as one image, where such a crop adds little above and below.
+    taken as one image, where such a crop adds little above and below. Units here compress values
+    beyond 2, those of the metric do not: a hot voxel counts less than in the score.
     """
     answer, target, view = (part.float() for part in (answer, target, view))
     lost = 1 - similarity(answer, target)
@@ -92,7 +93,7 @@ def similarity(first: Tensor, second: Tensor) -> Tensor:
     window = gaussian_window(tuple(first.shape[-3:]), shrink=True)
     for axis, half in zip((-3, -2, -1), window.weights, strict=True):
         if half.size > 1:
-            rows = _rows(first.shape[axis], tuple(half.tolist())).to(first.device)
+            rows = _rows(first.shape[axis], tuple(half.tolist())).to(first)
             maps = torch.movedim(torch.movedim(maps, axis, -1) @ rows, -1, axis)
     one, two, ones, twos, both = maps.flatten(2).unbind(1)
     common, spread = both - one * two, ones - one * one + twos - two * two

@@ -95,7 +95,11 @@ def find_pairs(folder: Path, patterns: Sequence[str]) -> list[tuple[Path, Path]]
 
 
 def load_pairs(
-    folder: Path, patterns: Sequence[str], crop: Sequence[int], inputs: Sequence[Channel]
+    folder: Path,
+    patterns: Sequence[str],
+    crop: Sequence[int],
+    inputs: Sequence[Channel],
+    spacing: Sequence[float] | None = None,
 ) -> list[ViewPair]:
     """Return the views in a folder with their fused images, each in units of its own percentiles.
 
@@ -107,6 +111,8 @@ def load_pairs(
         Voxels z y x; smaller images go on beyond their far sides with their border values.
     inputs : sequence of {"distance", "light"}
         Further channels of the network.
+    spacing : sequence of float, optional
+        µm per voxel, z y x, of views whose files give none; 1 without it.
 
     Raises
     ------
@@ -117,29 +123,35 @@ def load_pairs(
     found = []
     for view, fused in find_pairs(folder, patterns):
         with at(view):
-            found.append(_pair(view, fused, crop, inputs))
+            found.append(_pair(view, fused, crop, inputs, spacing))
     return found
 
 
-def _pair(view: Path, fused: Path, crop: Sequence[int], inputs: Sequence[Channel]) -> ViewPair:
-    """Return one view with its fused image."""
-    volume, other = _volume(view), _volume(fused)
-    if other.shape != volume.shape:
+def _pair(
+    view: Path,
+    fused: Path,
+    crop: Sequence[int],
+    inputs: Sequence[Channel],
+    spacing: Sequence[float] | None,
+) -> ViewPair:
+    """Return one view with its fused image; one of the two is in memory at a time."""
+    target = _volume(fused)
+    shape, goal = target.shape, _in_units(target.array, crop)
+    del target
+    volume = _volume(view)
+    if volume.shape != shape:
         raise InputError(
-            f"expected a fused image of the view's shape {volume.shape}, found {other.shape} in "
-            f"{fused}"
+            f"expected a fused image of the view's shape {volume.shape}, found {shape} in {fused}"
         )
-    stored = _in_units(other.array, crop)
-    del other
-    maps = maps_of(volume.array, volume.spacing, inputs)
-    image = _in_units(volume.array, crop)
+    size = volume.spacing if spacing is None or not volume.spacing_is_assumed else spacing
+    image, maps = _in_units(volume.array, crop), maps_of(volume.array, size, inputs)
     return ViewPair(
         path=view,
         view=image,
-        fused=stored,
+        fused=goal,
         maps=[each._replace(shape=image.shape) for each in maps],  # of the added border, too
-        places=_foreground(stored),
-        shape=volume.shape,
+        places=_foreground(goal),
+        shape=shape,
         spacing=None if volume.spacing_is_assumed else volume.spacing,
         channel=volume.metadata.get("channel"),
         study=volume.metadata.get("study"),
@@ -180,13 +192,18 @@ def _foreground(fused: NDArray[np.float16]) -> NDArray[np.uint16]:
 
 
 def _fused(view: Path, names: tuple[str, str] | None) -> Path:
-    """Return the fused image beside a view with a name of the challenge, or refuse the view."""
+    """Return the fused image of a view by the challenge's names, or refuse the view."""
     place = view.parent.parent / FUSED / view.name
     if names is not None:
         place = view.with_name(f"{names[0]}_fused{view.suffix}")
-        for path in image_files(view.parent):
-            if view_role(path.stem) == (names[0], "fused"):
-                return path
+        beside = [p for p in image_files(view.parent) if view_role(p.stem) == (names[0], "fused")]
+        if place.is_file() or beside:  # ANGLE.TIF may lie beside fused.tif
+            return place if place.is_file() else beside[0]
+    elif view.parent.name.lower() != VIEW:
+        raise InputError(
+            f"{view}: expected views with fused images: <name>_angle.tif beside <name>_fused.tif, "
+            f"folders {VIEW} and {FUSED}, or a list *_train.csv; found none of these"
+        )
     raise InputError(
         f"{view}: expected its fused image {place}, found none; add it, or take the view away"
     )

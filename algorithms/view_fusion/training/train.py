@@ -18,7 +18,14 @@ from cytosuite.training.parts import Arrays, Cases, Parts, State, Tensors, Train
 
 def load(folder: Path, role: str, settings: Settings) -> list[ViewPair]:  # noqa: ARG001
     """Return the views in a folder with their fused images."""
-    return load_pairs(folder, settings.names, settings.crops.shape, settings.network.inputs)
+    spacing = settings.card.describes.get("spacing")
+    return load_pairs(
+        folder,
+        settings.names,
+        settings.crops.shape,
+        settings.network.inputs,
+        spacing if isinstance(spacing, tuple) else None,
+    )
 
 
 def build(settings: Settings) -> Parts:
@@ -69,12 +76,11 @@ def remark(cases: Cases[ViewPair], settings: Settings) -> list[str]:
     """Return lines on what the views do not tell."""
     items, given = cases["pairs"], settings.card.describes
     lines = []
-    for name, unit in (("spacing", ", µm"), ("channel", "")):
+    for name, title in (("spacing", "voxel size [µm]"), ("channel", "channel")):
         unknown = sum(getattr(item, name) is None for item in items)
         if unknown and name not in given:
             lines.append(
-                f"{unknown} of {len(items)} views give no {name}: card.describes.{name}{unit} sets "
-                "the card's"
+                f"{unknown} of {len(items)} views give no {title}: card.describes.{name} sets it"
             )
     return lines
 

@@ -5,8 +5,8 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
+from cytosuite.algorithms.view_fusion.classical import smooth
 from cytosuite.algorithms.view_fusion.intensity import Units, to_counts
 from cytosuite.algorithms.view_fusion.parameters import Parameters
 from cytosuite.algorithms.view_fusion.training.pairs import ViewPair
@@ -105,8 +105,8 @@ def _view(item: ViewPair, box: Box) -> Image:
 def _smoothed(item: ViewPair, box: Box) -> Image:
     """Return a part of a view, smoothed by the Gaussian for its channel."""
     sigma = SIGMA.get(str(item.channel), SIGMA["nucleus"])
-    smooth: Image = ndimage.gaussian_filter(_view(item, box), sigma)
-    return smooth
+    image = _view(item, box)
+    return smooth(image, sigma, tile=image.shape)
 
 
 def _linear(values: NDArray[np.floating]) -> Image:
