@@ -76,7 +76,7 @@ def _contradictions(selection: Selection, facts: Mapping[str, Value]) -> list[st
         own = [found for found in cards if _agrees(key, found, facts)]
         if own and close and not any(found in close for found in own):
             lines.append(
-                f"{key} contradictory: {facts[key]} is that of {own[0].card.name}, a voxel size of "
+                f"{key} and voxel size contradictory: {facts[key]} is that of {own[0].card.name}, "
                 f"{_text(size)} µm that of {close[0].card.name}; {selection.card.name} was used"
             )
     return lines

@@ -60,7 +60,7 @@ Change = Callable[[View, np.random.Generator], View]
 
 def cards() -> list[ModelCard]:
     """Return cards of the seven networks, of two Gaussians and of the identity."""
-    networks = {
+    networks: dict[str, dict[str, Any]] = {
         f"{content}-{study}": {
             "channel": content,
             "study": study,
@@ -69,7 +69,7 @@ def cards() -> list[ModelCard]:
         }
         for content, study in NETWORKS
     }
-    gaussians = {
+    gaussians: dict[str, dict[str, Any]] = {
         f"gaussian-{content}": {"channel": content, "method": "gaussian"}
         for content in ("nucleus", "membrane")
     }

@@ -143,7 +143,7 @@ def test_facts_of_different_cards_are_a_contradiction(study, spacing, own, other
     (line,) = _doubts(_volume(spacing, study=study), *SETS)
     size = " x ".join(f"{edge:g}" for edge in spacing)
     assert line == (
-        f"study contradictory: {study} is that of {own}, a voxel size of {size} µm that of {other}; "
+        f"study and voxel size contradictory: {study} is that of {own}, {size} µm that of {other}; "
         f"{own} was used"
     )
 

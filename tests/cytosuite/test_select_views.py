@@ -238,7 +238,7 @@ def test_contradictions_are_recorded(choose):
     assert found.card.name == "nucleus-3"
     assert doubts == [
         _line(
-            "study contradictory: 3 is that of nucleus-3, a voxel size of 1 x 0.195 x 0.195 µm that of ",
+            "study and voxel size contradictory: 3 is that of nucleus-3, 1 x 0.195 x 0.195 µm that of ",
             "nucleus-1; nucleus-3 was used",
         )
     ]
