@@ -1,7 +1,7 @@
 """Doubts about the choice of a model that a user must see, one line each: kind, colon, finding."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from math import exp, log
+from math import exp, inf, log
 
 from cytosuite.select import Selection, Value, describe, distance, pairs
 from cytosuite.volume import Volume
@@ -92,7 +92,12 @@ def _agrees(key: str, found: Selection, facts: Mapping[str, Value]) -> bool:
 
 def _is_close(size: Sequence[float], own: object) -> bool:
     """Return whether a card is made for about this voxel size."""
-    return isinstance(own, tuple) and all(abs(log(a / b)) <= SAME for a, b in pairs(size, own))
+    return isinstance(own, tuple) and all(abs(step) <= SAME for step in _logs(size, own))
+
+
+def _logs(size: Sequence[float], own: Sequence[float]) -> list[float]:
+    """Return ``ln(image / card)`` of each edge, infinite where a card has an impossible one."""
+    return [log(a / b) if b > 0 else inf for a, b in pairs(size, own)]
 
 
 def _voxel_size(selection: Selection, volume: Volume) -> Iterator[str]:
@@ -101,8 +106,7 @@ def _voxel_size(selection: Selection, volume: Volume) -> Iterator[str]:
     if volume.spacing_is_assumed:
         yield f"{ASSUMED}: {_text(volume.spacing)} µm, not given by the file"
     elif isinstance(own, tuple):
-        ratios = [log(a / b) for a, b in pairs(volume.spacing, own)]
-        far = max(ratios, key=abs, default=0.0)
+        far = max(_logs(volume.spacing, own), key=abs, default=0.0)
         if abs(far) > FAR:
             yield (
                 f"voxel size far from the model's: {_text(volume.spacing)} µm, up to "

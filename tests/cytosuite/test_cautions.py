@@ -74,6 +74,11 @@ def test_a_caution_on_voxel_sizes_comes_beyond_a_factor_of_two(image, card):
     assert bool(_cautions(_volume(image), spacing=card)) == (worst > 2)
 
 
+def test_an_impossible_voxel_size_of_a_card_is_far():
+    (line,) = _cautions(_volume(), spacing=(0.0, 0.5, 0.5))
+    assert "up to inf times larger than 0 x 0.5 x 0.5 µm of mine" in line
+
+
 def test_a_card_that_is_named_though_it_beat_nothing_is_a_doubt():
     policy = SelectPolicy(score="N_SSIM")
     simple = {"gaussian": {"N_SSIM": 0.03}}
