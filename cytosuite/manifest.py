@@ -49,6 +49,9 @@ class SelectPolicy(BaseModel):
     __pydantic_extra__: dict[str, Literal["must"] | Weight]
 
     missing: Weight = Field(1.0, description="Cost of a key which the image does not give.")
+    general: Weight = Field(
+        0.0, description="Cost of a key which the image gives and the card does not."
+    )
     score: str = Field(
         "",
         description="Metric, higher is better, in which a card must be above its baselines.",
