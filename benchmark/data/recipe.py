@@ -226,7 +226,7 @@ def _folder_recipe(wanted: DataRequest) -> Recipe:
         name,
         f"{manifest.title}: {name}",
         "own",
-        wanted.task or manifest.task,
+        wanted.task or found.task,
         None,
         _fingerprint(content),
         folder_makers(found.items, wanted.spacing, wanted.part, wanted.min_object_voxels),
