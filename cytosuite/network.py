@@ -121,20 +121,33 @@ def predict_tiles(
         if skip is not None and skip(part):
             skipped += 1
             continue
-        paste(values, piece, _answer(part, network, channels, multiple, activate, device))
+        paste(values, piece, answer(part, network, channels, multiple, activate, device))
     inside = tuple(slice(low, low + n) for (low, _), n in zip(padding, shape, strict=True))
     return Prediction(values[(slice(None), *inside)], len(tiles), skipped)
 
 
-def _answer(
+def answer(
     part: Image,
     network: Forward,
     channels: int,
     multiple: Sequence[int],
-    activate: Forward | None,
-    device: str,
+    activate: Forward | None = None,
+    device: str = "cpu",
 ) -> Image:
-    """Return the answer for one tile, extended at its end to sizes that the network takes."""
+    """Return the answer of a network for one tile, see `predict_tiles`.
+
+    Parameters
+    ----------
+    part : (C, Z, Y, X) float32 array
+        Extended at its end, by its border values, to sizes that the network takes.
+    network, channels, multiple, activate, device
+        As of `predict_tiles`.
+
+    Returns
+    -------
+    (channels, Z, Y, X) float32 array
+        Of the extended sizes.
+    """
     padding = [(0, -size % step) for size, step in zip(part.shape[1:], multiple, strict=True)]
     given = torch.from_numpy(np.pad(part, [(0, 0), *padding], mode="edge"))[None].to(device)
     # Deterministic kernels, and float32 as on the CPU.
@@ -142,9 +155,9 @@ def _answer(
         torch.inference_mode(),
         torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False),
     ):
-        answer = network(given)[0, :channels].float()
-        answer = answer if activate is None else activate(answer)
-        values: Image = answer.cpu().numpy()
+        found = network(given)[0, :channels].float()
+        found = found if activate is None else activate(found)
+        values: Image = found.cpu().numpy()
     return values
 
 

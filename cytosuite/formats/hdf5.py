@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import h5py
 
 NAMES: tuple[str, ...] = ("image", "raw", "data", "labels", "label")
-GROUP, GROUPED = "data", ("image", "instance")  # of the tools of Eschweiler et al.
+GROUP, GROUPED = "data", ("image", "instance", "raw_image")  # of the tools of Eschweiler et al.
 SPACING = ("spacing", "element_size_um")  # attributes
 OWN = ("axes", *SPACING)
 
@@ -28,7 +28,8 @@ def read_hdf5(path: Path) -> Volume:
     Parameters
     ----------
     path : Path
-        Where all lies in a group ``data``, the image is ``data/image`` or ``data/instance``.
+        Where all lies in a group ``data``, the image is ``data/image``, ``data/instance`` or
+        ``data/raw_image``.
         The attributes ``axes``, ``spacing`` or ``element_size_um`` (µm) and all texts and numbers
         of the dataset describe it.
 

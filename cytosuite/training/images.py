@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,17 +25,31 @@ _MARGIN, _DARK, _LIGHT = 4, 1.0, 99.8  # pixels between planes; percentiles show
 T = TypeVar("T", bound=np.generic)
 
 
-def find_images(folder: Path, patterns: Sequence[str]) -> list[tuple[Path, Path | None]]:
-    """Return the images of a domain with their labels, where there are any, by name.
+class Places(NamedTuple):
+    """Places of the images to learn from, and of the twins of the same name, as of their labels."""
+
+    slugs: tuple[str, str]  # in the cases of a dataset
+    folders: tuple[str, str]  # in any other folder, in any case
+
+
+LABELLED = Places((IMAGE.slug, LABELS.slug), ("images", "labels"))
+
+
+def find_images(
+    folder: Path, patterns: Sequence[str], places: Places = LABELLED
+) -> list[tuple[Path, Path | None]]:
+    """Return the images of a domain with their twins, where there are any, by name.
 
     Parameters
     ----------
     folder : Path
-        A dataset (``cases/<case>/sockets/images/microscopy-image/``), a folder with a list
+        A dataset (``cases/<case>/sockets/images/<slug>/``), a folder with a list
         ``*_train.csv``, see `cytosuite.lists`, one with ``images/`` and maybe ``labels/``,
         or one with images at any depth, as the published program takes.
     patterns : sequence of str
         Names without suffix; one must fit.
+    places : Places
+        Of images and twins; by default of microscopy images and their labels.
 
     Raises
     ------
@@ -45,16 +59,16 @@ def find_images(folder: Path, patterns: Sequence[str]) -> list[tuple[Path, Path 
     if (folder / "cases").is_dir():
         sockets = sorted((folder / "cases").glob("*/sockets/images"))
         found = [
-            (path, twin_of(path, socket / LABELS.slug))
+            (path, twin_of(path, socket / places.slugs[1]))
             for socket in sockets
-            for path in image_files(socket / IMAGE.slug)
+            for path in image_files(socket / places.slugs[0])
         ]
     elif (listed := list_of(folder)) is not None:
         found = read_list(listed)
     else:
-        own = folder / "images"
+        own, other = (_folder(folder, name) for name in places.folders)
         paths = image_files(own) if own.is_dir() else image_files(folder, deep=True)
-        found = [(path, twin_of(path, folder / "labels")) for path in paths]
+        found = [(path, twin_of(path, other)) for path in paths]
     fitting = [each for each in found if any(fnmatch(each[0].stem, p) for p in patterns)]
     if not fitting:
         names = ", ".join(patterns)
@@ -86,6 +100,14 @@ def twin_of(path: Path, folder: Path) -> Path | None:
     """Return the file of an image's name in another folder, as of its labels, if there is one."""
     found = [folder / f"{path.stem}{suffix}" for suffix in IMAGE_SUFFIXES]
     return next((each for each in found if each.is_file()), None)
+
+
+def _folder(folder: Path, name: str) -> Path:
+    """Return a folder in another one, by its name in any case; its place where there is none."""
+    exact = folder / name
+    inside = sorted(folder.iterdir()) if folder.is_dir() and not exact.is_dir() else ()
+    near = (path for path in inside if path.name.lower() == name and path.is_dir())
+    return next(near, exact)
 
 
 def turned(crop: NDArray[T], turn: NDArray[np.bool_]) -> NDArray[T]:

@@ -125,6 +125,9 @@ class Training(Generic[Settings, Case]):
         ``validate(state, cases, settings)`` yields the facts about each held-out case, about the
         set of all, or both, with predictions of ``state.average``. A metric takes those facts
         that hold all that it needs.
+    baselines : callable, optional
+        ``baselines(cases, settings)`` yields the name of each simpler method, and the facts about
+        the held-out cases with its predictions, as of ``validate``. Their scores go to the card.
     check : callable, optional
         ``check(source, role, settings)`` refuses a folder, or the parameters of data that will be
         simulated, without what the training needs; it is asked before anything is made or read.
@@ -161,6 +164,9 @@ class Training(Generic[Settings, Case]):
     step: Callable[[State, Tensors, Settings], Tensors]
     describe: Callable[[Cases[Case], Settings], Mapping[str, Any]]
     validate: Callable[[State, Cases[Case], Settings], Iterable[Facts]] | None = None
+    baselines: Callable[[Cases[Case], Settings], Iterable[tuple[str, Iterable[Facts]]]] | None = (
+        None
+    )
     check: Callable[[Path | Mapping[str, Any], str, Settings], None] | None = None
     measure: Callable[[Cases[Case], Settings], Mapping[str, Any]] | None = None
     prepare: Callable[[Cases[Case], Settings], Cases[Case]] | None = None

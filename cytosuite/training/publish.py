@@ -4,7 +4,7 @@ import hashlib
 import subprocess
 from collections.abc import Mapping
 from getpass import getuser
-from math import isfinite
+from math import inf, isfinite
 from pathlib import Path
 from shutil import which
 from typing import Any
@@ -19,6 +19,7 @@ from cytosuite.network import tensors_of
 from cytosuite.training.checkpoint import Data
 from cytosuite.training.parts import Best, Case, Cases, State, Training, precision
 from cytosuite.training.settings import Settings, TrainingSettings
+from cytosuite.training.validate import score, wanted_metrics
 
 ALGORITHMS = Path(__file__).parents[1] / "algorithms"
 
@@ -56,15 +57,19 @@ def publish(
     best, given = state.best, settings.card.model_dump(mode="json")
     steps = best.step if best else state.step
     purpose, kept_out = _purpose(data, cases, held, steps, facts.get("parent"))
+    scores, simpler = _scores(best, settings), _baselines(training, settings, held, best)
+    algorithm = read_algorithm(ALGORITHMS / training.algorithm / "algorithm.toml")
+    unbeaten = _unbeaten(scores, simpler, algorithm.select.score)
     card = {
         **given,
         "name": path.stem,
-        "description": given["description"] or purpose,
+        "description": (given["description"] or purpose) + unbeaten,
         "authors": given["authors"] or user(),
         "algorithm": training.algorithm,
-        "task": read_algorithm(ALGORITHMS / training.algorithm / "algorithm.toml").task,
+        "task": algorithm.task,
         "describes": {**training.describe(cases, settings), **given["describes"]},
-        "scores": {kept_out: _scores(best, settings)} if best else {},
+        "scores": {kept_out: scores} if best else {},
+        "baselines": simpler,
         "trained": {
             **facts,
             "cases": {role: len(found) for role, found in cases.items()},
@@ -92,10 +97,46 @@ def _write_weights(state: State, path: Path) -> dict[str, str]:
     return {"weights": path.name, "sha256": hashlib.sha256(content).hexdigest()}
 
 
-def _scores(best: Best, settings: TrainingSettings) -> dict[str, float]:
-    """Return the scores of the published weights, by metric; undefined ones are left out."""
-    found = {settings.validation.metric: best.score, **best.also}
-    return {name: round(value, 4) for name, value in found.items() if isfinite(value)}
+def _scores(best: Best | None, settings: TrainingSettings) -> dict[str, float]:
+    """Return the scores of the published weights, by metric."""
+    return _rounded({settings.validation.metric: best.score, **best.also}) if best else {}
+
+
+def _baselines(
+    training: Training[Settings, Case], settings: Settings, held: Cases[Case], best: Best | None
+) -> dict[str, dict[str, float]]:
+    """Return the scores of simpler methods on the held-out cases, by method, then metric."""
+    if training.baselines is None or best is None:
+        return {}
+    metrics = wanted_metrics(settings.validation)
+    methods = training.baselines(held, settings)
+    return {method: _rounded(score(metrics, facts)) for method, facts in methods}
+
+
+def _unbeaten(
+    scores: Mapping[str, float], baselines: Mapping[str, Mapping[str, float]], name: str
+) -> str:
+    """Return a sentence on the simpler methods that a model is not above, if there are any.
+
+    Parameters
+    ----------
+    scores : mapping
+        Of the model, by metric.
+    baselines : mapping
+        Scores of the methods.
+    name : str
+        Metric in which it must be above them to be chosen, see `SelectPolicy`; empty for none.
+    """
+    values = {method: found[name] for method, found in baselines.items() if name in found}
+    methods = [method for method, value in values.items() if scores.get(name, -inf) <= value]
+    if not methods:
+        return ""
+    return f" Did not beat {' and '.join(methods)} on its held-out images: used only by name."
+
+
+def _rounded(scores: Mapping[str, float]) -> dict[str, float]:
+    """Return scores as a card has them; undefined ones are left out."""
+    return {name: round(value, 4) for name, value in scores.items() if isfinite(value)}
 
 
 def _purpose(

@@ -336,6 +336,7 @@ def _imagej(path, unit="um", **metadata):
     [
         (["data/image", "data/distance", "data/illumination"], "data/image"),
         (["data/boundary", "data/instance", "data/seeds"], "data/instance"),
+        (["data/light_map", "data/raw_image", "data/surface_distance"], "data/raw_image"),
         (["data/nuclei"], "data/nuclei"),
         (["data/image", "image"], "image"),
     ],

@@ -1,7 +1,16 @@
 import numpy as np
 import pytest
 
-from cytosuite.training.images import find_images, joined, mapped, objects_of, padded, turned, views
+from cytosuite.training.images import (
+    Places,
+    find_images,
+    joined,
+    mapped,
+    objects_of,
+    padded,
+    turned,
+    views,
+)
 from cytosuite.volume import Volume
 
 
@@ -31,6 +40,29 @@ def test_images_are_found_with_their_labels_in_every_layout(tmp_path):
         ("c_2", "instance-labels"),
     ]
     assert find_images(cases, ["*_2", "none"]) == found[1:]
+
+
+def test_other_pairs_are_found_in_places_of_their_own(tmp_path):
+    cases, flat = tmp_path / "dataset", tmp_path / "flat"
+    places = Places(("view", "fused"), ("view", "fused"))
+    for socket in ("view", "fused", "microscopy-image"):
+        _touch(cases / "cases" / "c_1" / "sockets" / "images" / socket / "c_1.tif")
+        _touch(flat / socket / "a.tif")
+    ((image, twin),) = find_images(cases, ["*"], places)
+    assert (image.parent.name, twin.parent.name) == ("view", "fused")
+    assert find_images(flat, ["*"], places) == [(flat / "view" / "a.tif", flat / "fused" / "a.tif")]
+    assert find_images(cases, ["*"])[0][0].parent.name == "microscopy-image"
+
+
+def test_folders_are_found_in_any_case_the_exact_one_first(tmp_path):
+    for name in ("Images/a.tif", "LABELS/a.tif"):
+        _touch(tmp_path / name)
+    loud = (tmp_path / "Images" / "a.tif", tmp_path / "LABELS" / "a.tif")
+    assert find_images(tmp_path, ["*"]) == [loud]
+    _touch(tmp_path / "images" / "b.tif")
+    _touch(tmp_path / "labels" / "b.tif")
+    found = find_images(tmp_path, ["*"])
+    assert found == [(tmp_path / "images" / "b.tif", tmp_path / "labels" / "b.tif")]
 
 
 def test_a_mapped_array_is_the_array():

@@ -1,0 +1,174 @@
+"""Further input channels: coarse maps of a whole image, read tile by tile.
+
+``distance``: distance to the specimen's surface, positive inside. ``light``: brightness of the
+specimen around a voxel, relative to all of it: the loss of light along its way.
+"""
+
+from collections.abc import Callable, Sequence
+from math import ceil, prod
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from cytosuite.segmentation.foreground import background_and_noise, li_threshold
+from cytosuite.tiling import Box
+
+Channel = Literal["distance", "light"]
+Grid = NDArray[np.float32]
+
+MOST = 10**6  # voxels of a coarse grid
+DEPTH_UM = 50.0  # distances are in tanh(distance / this)
+TISSUE_UM = 5.0  # standard deviation over which cells are one specimen
+AROUND_UM = 20.0  # standard deviation of the surroundings of a voxel
+OCTAVES = 3.0  # of brightness up or down that count
+_CONTRAST = 3.0  # standard deviations of the background by which a specimen is brighter
+_LEAST_WEIGHT = 0.02  # share of specimen in the surroundings that is worth a brightness
+
+
+class CoarseMap(NamedTuple):
+    """A smooth map of an image, on a coarse grid."""
+
+    values: Grid  # (z, y, x), means of blocks
+    stride: tuple[int, ...]  # voxels of a block
+    shape: tuple[int, ...]  # of the image
+
+    def read(self, box: Box) -> Grid:
+        """Return a part of the map, interpolated linearly to the voxels of the image."""
+        found = self.values
+        for axis, (part, size) in enumerate(zip(box, self.shape, strict=True)):
+            voxels = np.arange(*part.indices(size))
+            last = found.shape[axis] - 1
+            place = np.clip((voxels + 0.5) / self.stride[axis] - 0.5, 0, last)
+            low = np.minimum(place.astype(np.intp), max(0, last - 1))
+            weight = (
+                (place - low).astype(np.float32).reshape([-1 if i == axis else 1 for i in range(3)])
+            )
+            below = np.take(found, low, axis)
+            found = below + weight * (np.take(found, np.minimum(low + 1, last), axis) - below)
+        return found
+
+
+def maps_of(
+    image: NDArray[Any], spacing: Sequence[float], inputs: Sequence[Channel]
+) -> list[CoarseMap]:
+    """Return the maps of a whole image, in the order of `inputs`.
+
+    Parameters
+    ----------
+    image : (Z, Y, X) array of finite numbers
+    spacing : sequence of float
+        µm per voxel, z y x.
+    inputs : sequence of {"distance", "light"}
+
+    Returns
+    -------
+    list of CoarseMap
+        Values within -1..1; 0 everywhere where no specimen is found, or nothing but specimen.
+    """
+    if not inputs:
+        return []
+    stride = coarse_stride(image.shape, spacing)
+    coarse = block_means(image, stride)
+    step = [edge * n for edge, n in zip(spacing, stride, strict=True)]
+    specimen = specimen_of(coarse, step)
+    makers: dict[Channel, Callable[[], Grid]] = {
+        "distance": lambda: _distance(specimen, step),
+        "light": lambda: _light(coarse, specimen, step),
+    }
+    return [CoarseMap(makers[name](), stride, image.shape) for name in inputs]
+
+
+def coarse_stride(shape: Sequence[int], spacing: Sequence[float]) -> tuple[int, ...]:
+    """Return voxels per block, with which blocks are about cubes in µm, and at most 1e6.
+
+    Examples
+    --------
+    >>> coarse_stride((264, 2008, 1091), (1.0, 0.195, 0.195))
+    (3, 15, 15)
+    """
+    edge = max(spacing)
+    while True:
+        stride = tuple(
+            max(1, min(size, round(edge / step))) for size, step in zip(shape, spacing, strict=True)
+        )
+        if prod(ceil(size / n) for size, n in zip(shape, stride, strict=True)) <= MOST:
+            return stride
+        edge *= 1.1
+
+
+def block_means(image: NDArray[Any], stride: Sequence[int]) -> Grid:
+    """Return the means of blocks of an image, smaller ones at its ends; plane by plane."""
+    deep, *sides = stride
+    starts = [np.arange(0, size, n) for size, n in zip(image.shape[1:], sides, strict=True)]
+    counts = [np.diff(np.append(s, n)) for s, n in zip(starts, image.shape[1:], strict=True)]
+    area = np.outer(*counts)
+    means = np.empty((ceil(len(image) / deep), *area.shape), np.float32)
+    for place, first in enumerate(range(0, len(image), deep)):
+        planes = image[first : first + deep]
+        sums = sum(
+            np.add.reduceat(np.add.reduceat(plane, starts[0], 0, dtype=np.float64), starts[1], 1)
+            for plane in planes
+        )
+        means[place] = sums / (area * len(planes))
+    return means
+
+
+def specimen_of(coarse: Grid, step: Sequence[float]) -> NDArray[np.bool_]:
+    """Return the blocks that are specimen: bright surroundings, with the dark inside filled in.
+
+    Parameters
+    ----------
+    coarse : (z, y, x) float32 array
+        Means of blocks.
+    step : sequence of float
+        Their edges in µm.
+
+    Returns
+    -------
+    bool array
+        False everywhere where nothing is brighter than the background.
+    """
+    smooth = smoothed(coarse, step, TISSUE_UM)
+    background, noise = background_and_noise(smooth)
+    smooth -= np.float32(background)
+    found: NDArray[np.bool_] = smooth > li_threshold(smooth)
+    if not found.any() or float(smooth[found].mean()) <= _CONTRAST * noise:
+        return np.zeros(coarse.shape, np.bool_)
+    filled: NDArray[np.bool_] = ndimage.binary_fill_holes(found)
+    return filled
+
+
+def _distance(specimen: NDArray[np.bool_], step: Sequence[float]) -> Grid:
+    """Return the signed distance of each block to the specimen's surface, in tanh(d / 50 µm)."""
+    if specimen.all() or not specimen.any():
+        return np.zeros(specimen.shape, np.float32)
+    half = min(step) / 2  # from the centre of a block at the surface to the surface
+    inside = ndimage.distance_transform_edt(specimen, sampling=step)
+    outside = ndimage.distance_transform_edt(~specimen, sampling=step)
+    signed = np.where(specimen, inside - half, half - outside)
+    depth: Grid = np.tanh(signed / DEPTH_UM).astype(np.float32)
+    return depth
+
+
+def _light(coarse: Grid, specimen: NDArray[np.bool_], step: Sequence[float]) -> Grid:
+    """Return the brightness of the specimen around each block, in octaves, -1..1 for -3..3."""
+    if specimen.all() or not specimen.any():
+        return np.zeros(specimen.shape, np.float32)
+    level = coarse - np.float32(np.median(coarse[~specimen]))
+    mean = float(level[specimen].mean())
+    weight = smoothed(specimen.astype(np.float32), step, AROUND_UM)
+    around = smoothed(np.where(specimen, level, np.float32(0)), step, AROUND_UM)
+    relative = around / np.maximum(weight, _LEAST_WEIGHT) / mean
+    octaves = np.log2(np.maximum(relative, 2**-OCTAVES)) / OCTAVES
+    seen = np.minimum(weight / _LEAST_WEIGHT, 1)  # far from the specimen nothing is known
+    light: Grid = np.clip(seen * octaves, -1, 1).astype(np.float32)
+    return light
+
+
+def smoothed(values: Grid, step: Sequence[float], sigma_um: float) -> Grid:
+    """Return values after a Gaussian of a width in µm, of at most a quarter of each side."""
+    sigma = [min(sigma_um / edge, size / 4) for edge, size in zip(step, values.shape, strict=True)]
+    smooth: Grid = ndimage.gaussian_filter(values, sigma, mode="nearest")
+    return smooth

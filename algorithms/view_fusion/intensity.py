@@ -1,0 +1,153 @@
+"""Intensities of whole images in units of the metric, and back: no tile has statistics of its own.
+
+N_SSIM of the Fuse My Cells challenge scales each volume by its percentiles 2 and 99.8; so do the
+networks. Nothing is clipped, but far outliers are compressed, and come back as they were.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+LOW, HIGH = 2.0, 99.8  # percentiles that become 0 and 1
+KNEE = 2.0  # distance from 0 beyond which units are logarithmic
+_PIECE = 2**22  # voxels at a time
+_LARGEST = 1e30  # distance from 0 that counts, in units before compression
+_FARTHEST = 80.0  # and after it, with room for an answer beyond
+
+
+class Units(NamedTuple):
+    """Grey values of a whole image that a network sees as 0 and 1."""
+
+    low: float
+    high: float
+
+    @property
+    def flat(self) -> bool:
+        """Whether both are alike, as in a constant image: there is nothing to restore."""
+        return not self.high > self.low
+
+    @property
+    def scale(self) -> float:
+        """Grey values of a unit; 1 in a flat image, as in the metric."""
+        return 1.0 if self.flat else self.high - self.low
+
+
+def units_of(array: NDArray[Any]) -> Units:
+    """Return the units of a whole image: its percentiles 2 and 99.8.
+
+    Parameters
+    ----------
+    array : array of finite numbers
+        Any shape, not empty. No float copy is made; images of more than 16 bits are copied in
+        their own dtype.
+
+    Examples
+    --------
+    >>> units_of(np.arange(1001, dtype=np.uint16))
+    Units(low=20.0, high=998.0)
+    """
+    places = [rank / 100 * (array.size - 1) for rank in (LOW, HIGH)]
+    ranks = [min(int(place) + step, array.size - 1) for place in places for step in (0, 1)]
+    ordered = _by_histogram if array.dtype.itemsize <= 2 and array.dtype.kind in "bui" else _sorted
+    found = ordered(array, ranks)
+    below, above = found[::2], found[1::2]
+    low, high = (
+        one + (other - one) * (place - int(place))
+        for one, other, place in zip(below, above, places, strict=True)
+    )
+    return Units(low, high)
+
+
+def to_network(array: NDArray[Any], units: Units) -> NDArray[np.float32]:
+    """Return grey values in units of the network.
+
+    Parameters
+    ----------
+    array : array of finite numbers
+        An image or a part of it.
+    units : Units
+        Of the whole image.
+
+    Returns
+    -------
+    float32 array
+        ``t = (v - low) / (high - low)``; beyond 2 its magnitude is ``2 + log(1 + |t| - 2)``, so
+        that a hot voxel stays a number that others can stand beside.
+    """
+    kind = np.result_type(array, np.float32)  # float64 for more than 16 bits
+    with np.errstate(over="ignore"):
+        linear = (array.astype(kind) - kind.type(units.low)) / kind.type(units.scale)
+    values: NDArray[np.float32] = np.clip(linear, -_LARGEST, _LARGEST).astype(np.float32)
+    far = np.abs(values) > KNEE
+    if far.any():
+        given = values[far]
+        values[far] = np.copysign(KNEE + np.log1p(np.abs(given) - KNEE), given)
+    return values
+
+
+def to_counts(values: NDArray[np.floating], units: Units, dtype: DTypeLike) -> NDArray[Any]:
+    """Return the grey values that `to_network` turns into given ones.
+
+    Parameters
+    ----------
+    values : array of floats
+        In units of the network; NaN counts as 0.
+    units : Units
+        Of the whole image.
+    dtype : numpy dtype
+        Of the result: integers are rounded, and all are kept within its range.
+    """
+    kind = np.dtype(dtype)
+    found: NDArray[Any] = np.empty(values.shape, kind)
+    for given, made in zip(_pieces(values), _pieces(found), strict=True):
+        linear = np.clip(np.nan_to_num(given.astype(np.float64)), -_FARTHEST, _FARTHEST)
+        far = np.abs(linear) > KNEE
+        outlying = linear[far]
+        linear[far] = np.copysign(KNEE + np.expm1(np.abs(outlying) - KNEE), outlying)
+        made[...] = cast(units.low + units.scale * linear, kind)
+    return found
+
+
+def cast(values: NDArray[np.floating], dtype: DTypeLike) -> NDArray[Any]:
+    """Return finite numbers as another dtype: rounded to integers, and within its range."""
+    kind = np.dtype(dtype)
+    if kind.kind == "f":
+        limit = float(np.finfo(kind).max)
+        kept: NDArray[Any] = np.clip(values, -limit, limit).astype(kind)
+        return kept
+    limits = (0, 1) if kind.kind == "b" else (np.iinfo(kind).min, np.iinfo(kind).max)
+    top = np.array(limits[1], values.dtype)
+    if int(top) > limits[1]:  # the float beside it, which the dtype can hold
+        top = np.nextafter(top, np.array(0, values.dtype))
+    rounded: NDArray[Any] = np.clip(np.rint(values), limits[0], top).astype(kind)
+    return rounded
+
+
+def _pieces(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Yield views of planes that make up an array, a few at a time."""
+    if array.ndim < 2:
+        yield array
+        return
+    step = max(1, _PIECE * len(array) // max(1, array.size))
+    for start in range(0, len(array), step):
+        yield array[start : start + step]
+
+
+def _by_histogram(array: NDArray[Any], ranks: list[int]) -> list[float]:
+    """Return values of given ranks of an image of up to 16 bits."""
+    least = 0 if array.dtype.kind == "b" else int(np.iinfo(array.dtype).min)
+    counts = np.zeros(2 ** (8 * array.dtype.itemsize), np.int64)
+    for piece in _pieces(array):
+        flat = piece.reshape(-1).astype(np.int32) - np.int32(least)
+        counts += np.bincount(flat, minlength=counts.size)
+    places = np.searchsorted(np.cumsum(counts), np.array(ranks) + 1)
+    return [float(place + least) for place in places]
+
+
+def _sorted(array: NDArray[Any], ranks: list[int]) -> list[float]:
+    """Return values of given ranks of an image of any dtype."""
+    values = array.flatten()
+    values.partition(sorted(set(ranks)))
+    return [float(values[rank]) for rank in ranks]

@@ -1,0 +1,210 @@
+"""The network: a residual U-Net on folded planes that adds its change to the image."""
+
+from collections.abc import Mapping
+from itertools import pairwise
+from math import ceil, prod
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import torch
+from pydantic import Field, model_validator
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from cytosuite.algorithms.view_fusion.channels import Channel
+from cytosuite.manifest import Described, parse
+from cytosuite.network import VoxelNorm, folded, put_tensors, unfolded
+
+Triple = tuple[int, int, int]
+
+
+class RestorerArguments(Described):
+    """Arguments of a restorer, as a model card holds them."""
+
+    widths: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (16, 32, 64), min_length=1, description="channels of each level; each halves y and x"
+    )
+    blocks: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        (1, 1, 1), description="residual blocks of each level; the halo grows most with the last"
+    )
+    kernel: int = Field(3, ge=1, le=15, description="of the outer convolutions, odd")
+    fold: int = Field(2, ge=1, description="pixels of y and x folded into channels")
+    flat: int = Field(1, ge=0, description="levels below the first that halve y and x, but not z")
+    inputs: tuple[Channel, ...] = Field((), description="channels beside the image, in order")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "RestorerArguments":
+        """Refuse numbers that contradict each other, and a kernel without a middle."""
+        if self.kernel % 2 == 0:
+            raise ValueError(f"kernel must be odd, found {self.kernel}")
+        if len(self.blocks) != len(self.widths):
+            raise ValueError(
+                f"blocks must be {len(self.widths)} numbers, one per width, found {self.blocks}"
+            )
+        if len(set(self.inputs)) < len(self.inputs):
+            raise ValueError(f"inputs must differ, found {self.inputs}")
+        return self
+
+    @property
+    def strides(self) -> list[Triple]:
+        """Factors z, y, x by which each level but the first is coarser than the one before."""
+        levels = range(len(self.widths) - 1)
+        return [(1 if level < self.flat else 2, 2, 2) for level in levels]
+
+    @property
+    def multiple(self) -> Triple:
+        """Numbers that the sides of an image must be multiples of, z, y, x.
+
+        Examples
+        --------
+        >>> RestorerArguments(widths=(8, 8, 8), fold=2, flat=1).multiple
+        (2, 8, 8)
+        """
+        z, y, x = (prod(step[axis] for step in self.strides) for axis in range(3))
+        return z, y * self.fold, x * self.fold
+
+    @property
+    def halo(self) -> Triple:
+        """Distance from a tile's faces, from which on the result is that of the image, z, y, x.
+
+        It is exact for faces at multiples of `multiple`.
+
+        Examples
+        --------
+        >>> RestorerArguments().halo
+        (11, 38, 38)
+        """
+        z, y, x = (self._reach([step[axis] for step in self.strides]) for axis in range(3))
+        return z, y * self.fold, x * self.fold
+
+    def _reach(self, steps: list[int]) -> int:
+        """Return how many folded voxels from a face on an axis see beyond it."""
+        reach = self.kernel // 2
+        for step in steps:  # a coarse voxel sees beyond the face if one of its own does
+            reach = ceil(reach / step)
+        reach += 2 * self.blocks[-1]
+        for step, blocks in zip(reversed(steps), reversed(self.blocks[:-1]), strict=True):
+            reach = reach * step + 2 * blocks
+        return reach + self.kernel // 2
+
+
+class ChangeBlock(nn.Module):
+    """Two convolutions after norms, whose result is added to their input."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            *(VoxelNorm(channels), nn.SiLU(inplace=True)),
+            nn.Conv3d(channels, channels, 3, padding=1),
+            *(VoxelNorm(channels), nn.SiLU(inplace=True)),
+            nn.Conv3d(channels, channels, 3, padding=1),
+        )
+        for weight in self.body[-1].parameters():  # at first a block changes nothing
+            nn.init.zeros_(weight)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Return the sum of (N, C, Z, Y, X) values and their change."""
+        change: Tensor = self.body(values)
+        return values + change
+
+
+class Restorer(nn.Module):
+    """A U-Net that estimates the fused image from one view.
+
+    Parameters
+    ----------
+    arguments : RestorerArguments
+
+    Notes
+    -----
+    Nothing is averaged over an image: norms are over the channels of a voxel, so that the result
+    depends on the image within `RestorerArguments.halo` alone, and tiles leave no seams. Strided
+    convolutions cover each voxel once, and so do the transposed ones: kernels that overlap
+    unevenly make a chessboard (Odena et al.). Between head and tail values are only added to:
+    amplitudes, which norms take away, pass.
+
+    References
+    ----------
+    Ronneberger et al., MICCAI (2015), doi:10.1007/978-3-319-24574-4_28 (U-Net); He et al., ECCV
+    (2016), doi:10.1007/978-3-319-46493-0_38 (norm before convolution); Odena et al., Distill
+    (2016), doi:10.23915/distill.00003; Shi et al., CVPR (2016), doi:10.1109/CVPR.2016.207
+    (folding).
+    """
+
+    def __init__(self, arguments: RestorerArguments) -> None:
+        super().__init__()
+        self.fold, self.checkpointing = arguments.fold, False
+        widths, planes, ends = arguments.widths, arguments.fold**2, arguments.kernel
+        inner = list(zip(pairwise(widths), arguments.strides, strict=True))
+        count = (1 + len(arguments.inputs)) * planes
+        self.head = nn.Conv3d(count, widths[0], ends, padding=ends // 2)
+        self.down = nn.ModuleList(nn.Conv3d(a, b, step, stride=step) for (a, b), step in inner)
+        self.up = nn.ModuleList(
+            nn.ConvTranspose3d(b, a, step, stride=step) for (a, b), step in inner
+        )
+        self.blocks = nn.ModuleList(
+            nn.Sequential(*(ChangeBlock(width) for _ in range(number)))
+            for width, number in zip(widths, arguments.blocks, strict=True)
+        )
+        self.tail = nn.Conv3d(widths[0], planes, ends, padding=ends // 2)
+        for weight in self.tail.parameters():  # the first result is the image itself
+            nn.init.zeros_(weight)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return restored images.
+
+        Parameters
+        ----------
+        image : (N, C, Z, Y, X) tensor
+            Image in units of the network, then its `RestorerArguments.inputs`; sides are
+            multiples of `RestorerArguments.multiple`.
+
+        Returns
+        -------
+        (N, 1, Z, Y, X) float32 tensor
+        """
+        values = folded(image, self.fold).contiguous(memory_format=torch.channels_last_3d)
+        values = self.head(values)
+        fine = []
+        for layer in self.down:
+            fine.append(values)
+            values = layer(values)
+        values = self._passed(self.blocks[-1], values)
+        for level in reversed(range(len(self.up))):
+            values = self.up[level](values).add_(fine.pop())
+            values = self._passed(self.blocks[level], values)
+        return unfolded(self.tail(values).float(), self.fold) + image[:, :1]
+
+    def _passed(self, layer: nn.Module, values: Tensor) -> Tensor:
+        """Return the answer of a layer, with `checkpointing` without its inner activations kept."""
+        if self.checkpointing and torch.is_grad_enabled():
+            return cast(Tensor, checkpoint(layer, values, use_reentrant=False))
+        return cast(Tensor, layer(values))
+
+
+def build(arguments: RestorerArguments) -> Restorer:
+    """Return a restorer with random weights; it starts as the identity."""
+    network = Restorer(arguments)
+    cast(Any, network).to(memory_format=torch.channels_last_3d)  # torch does not declare it
+    return network
+
+
+def load(arguments: Mapping[str, Any], path: Path) -> Restorer:
+    """Return a trained restorer in evaluation mode.
+
+    Parameters
+    ----------
+    arguments : mapping
+        Those of `RestorerArguments`.
+    path : Path
+        Verified weights in safetensors.
+
+    Raises
+    ------
+    InputError
+        If an argument is not allowed, or the weights do not fit.
+    """
+    network = build(parse("network", arguments, RestorerArguments))
+    put_tensors(network, load_file(path), path)
+    return network.eval()

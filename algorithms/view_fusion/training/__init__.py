@@ -1,0 +1,1 @@
+"""Training of view fusion; not part of its container."""

@@ -1,0 +1,101 @@
+"""Small views with their fused images, in each of the layouts that a training reads."""
+
+from types import SimpleNamespace
+
+import h5py
+import numpy as np
+from scipy import ndimage
+
+from cytosuite.formats import write
+from cytosuite.tasks import VIEW
+from cytosuite.volume import Volume
+
+FUSED = f"fused-{VIEW}"
+SPACING = (2.0, 0.8, 0.8)
+SHAPE = (14, 40, 36)
+
+
+def fused_of(seed=0, shape=SHAPE):
+    """Return the grey values of a grainy specimen seen well from all sides."""
+    rng = np.random.default_rng(seed)
+    grain = ndimage.gaussian_filter(rng.standard_normal(shape), 1.5)
+    light = 100 + 900 * np.clip(grain / grain.std() - 0.5, 0, 3)
+    return (light + rng.normal(0, 15, shape)).clip(0).astype(np.uint16)
+
+
+def view_of(fused, seed=0, noise=100.0):
+    """Return a view: dimmer with depth, and noisy, so that smoothing brings it nearer."""
+    rng = np.random.default_rng([seed, 1])
+    light = np.linspace(1, 0.5, fused.shape[0])[:, None, None]
+    return (fused * light + rng.normal(300, noise, fused.shape)).clip(0).astype(np.uint16)
+
+
+def volume(array, **metadata):
+    """Return a volume with the voxel size of all pairs."""
+    return Volume(array, SPACING, metadata=metadata)
+
+
+def pairs(count=3, shape=SHAPE):
+    """Yield views and fused images."""
+    for number in range(count):
+        fused = fused_of(number, shape)
+        yield view_of(fused, number), fused
+
+
+def dataset(folder, count=3, shape=SHAPE, **metadata):
+    """Write pairs in the layout of a simulated dataset, and return the folder."""
+    metadata = {"channel": "nucleus", "study": 3} | metadata
+    for number, (view, fused) in enumerate(pairs(count, shape)):
+        sockets = folder / "cases" / f"case_{number}" / "sockets" / "images"
+        for slug, array in ((VIEW, view), (FUSED, fused)):
+            write(sockets / slug / f"case_{number}.tif", volume(array, **metadata))
+    return folder
+
+
+def two_folders(folder, count=3):
+    """Write pairs of one name into two folders, and return the one around them."""
+    for number, (view, fused) in enumerate(pairs(count)):
+        for slug, array in ((VIEW, view), (FUSED, fused)):
+            write(folder / slug / f"a_{number}.tif", volume(array, channel="membrane"))
+    return folder
+
+
+def challenge(folder, count=3):
+    """Write pairs with the challenge's names at two depths, and return the folder."""
+    for number, (view, fused) in enumerate(pairs(count)):
+        home = folder / "study" / "deep" if number else folder
+        for role, array in (("angle", view), ("fused", fused)):
+            write(home / f"image_{number}_membrane_{role}.tif", volume(array))
+    return folder
+
+
+def published(folder, count=3):
+    """Write pairs as the published program converts and lists them, and return the folder."""
+    rows = []
+    for number, images in enumerate(pairs(count)):
+        row = []
+        for role, array in zip(("angle", "fused"), images, strict=True):
+            low, high = np.percentile(array, (2, 99.8))
+            name = f"Study1_H5/image_{number}_nucleus_{role}.h5"
+            (folder / "Study1_H5").mkdir(parents=True, exist_ok=True)
+            with h5py.File(folder / name, "w") as file:
+                normed = ((array - low) / (high - low)).astype(np.float32)
+                file.create_dataset("data/raw_image", data=normed, compression="gzip")
+                if role == "angle":
+                    file.create_dataset("data/light_map", data=np.zeros(SHAPE, np.uint16))
+                    file.create_dataset("data/surface_distance", data=np.ones_like(normed))
+            row.append(name)
+        rows.append(";".join(row))
+    (folder / "Study1_nucleus_train.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+def item(view, fused=None, maps=(), places=None):
+    """Return a case of arrays as they are, as far as crops look at it."""
+    fused = view if fused is None else fused
+    found = np.argwhere(fused >= fused.mean()) if places is None else np.array(places)
+    return SimpleNamespace(
+        fused=fused,
+        places=found.astype(np.uint16),
+        channels=lambda box: np.stack([view[box].astype(np.float32), *(m.read(box) for m in maps)]),
+    )
