@@ -1,8 +1,15 @@
 """Scores of outputs that are named like their view, beside folders of Fuse My Cells."""
 
+import csv
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
+import tifffile
 
+from cytosuite.benchmark.catalog import ROOT
 from cytosuite.benchmark.commands.options import ScoreOptions
 from cytosuite.benchmark.commands.score import score_files
 from cytosuite.errors import InputError
@@ -82,3 +89,29 @@ def test_outputs_of_other_specimens_are_explained(tmp_path, challenge):
         InputError, match="no file is named like one in .*image_1_nucleus_fused.tif"
     ):
         _scores(challenge, answers, challenge)
+
+
+@pytest.mark.slow
+def test_a_folder_goes_through_all_commands(tmp_path, challenge):
+    def run(*words):
+        command = [sys.executable, "-m", "cytosuite.benchmark", *map(str, words)]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        options = {"cwd": tmp_path, "env": environment, "capture_output": True, "text": True}
+        done = subprocess.run(command, check=False, timeout=300, **options)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    local = ("--engine", "process", "--algorithm", "view_fusion", "--model", "gaussian-nucleus")
+    shown = run("benchmark", challenge, *local, "--runs", "runs", "--csv", "board.csv")
+    assert "1 of 2 images have no fused-fluorescence-lightsheet-3d-microscopy" in shown
+    with (tmp_path / "board.csv").open() as stream:
+        board = {row["algorithm"]: row for row in csv.DictReader(stream)}
+    assert (float(board["oracle"]["N_SSIM"]), float(board["identity"]["N_SSIM"])) == (1, 0)
+    run("apply", challenge, "--out", "answers", *local)
+    answer = tmp_path / "answers" / "image_1_nucleus_angle.tif"
+    with tifffile.TiffFile(answer) as file:
+        assert file.shaped_metadata[0]["PhysicalSizeX"] == 0.5
+    scored = _scores(challenge, tmp_path / "answers", challenge)
+    (value,) = scored.cases["image_1_nucleus_fused"].values()
+    assert value == pytest.approx(float(board["view_fusion"]["N_SSIM"]), abs=1e-6)
+    assert value != 0
