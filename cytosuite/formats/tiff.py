@@ -238,7 +238,7 @@ def _describe(
     found, ours, warnings = description(file)
     stored, whole = _layout(path, series, ours, stack)
     check_pixels(series)
-    if stack and set(stored) == set(SPATIAL) and (named := _misnamed(series)):
+    if stack and stored == SPATIAL and (named := _misnamed(series)):
         warnings.append(f"axes odd: the file calls them {named}; a stack is z, y, x as it lies")
     if ours and stored != ours["axes"] and list(whole) == ours["shape"]:
         ours = {}
@@ -312,9 +312,13 @@ def _layout(
 
 
 def _misnamed(series: tifffile.TiffPageSeries) -> str:
-    """Return the names of the axes of a stack where one is that of another axis."""
+    """Return the names of the axes of a stack where one is that of another axis.
+
+    A stack of one slice may lie in the file as a plane.
+    """
     names = str(series.axes).upper()
-    wrong = any(n != axis and n in AXES for n, axis in zip(names, SPATIAL, strict=True))
+    ends = zip(reversed(names), reversed(SPATIAL), strict=False)
+    wrong = any(name != axis and name in AXES for name, axis in ends)
     return ", ".join(names.lower()) if wrong else ""
 
 

@@ -158,6 +158,18 @@ def test_frames_of_imagej_are_slices_of_a_stack(tmp_path):
     assert (read(path, stack=True).axes, read(path, stack=True).spacing[0]) == ("ZYX", 1.0)
 
 
+@pytest.mark.parametrize("as_json", [True, False])
+@pytest.mark.parametrize("dtype", ["uint16", "int32", "int64"])
+@pytest.mark.parametrize("shape", [(5, 6, 7), (1, 6, 7), (5, 1, 7)])
+def test_our_own_files_are_stacks(tmp_path, shape, dtype, as_json):
+    volume = Volume(np.arange(np.prod(shape)).reshape(shape).astype(dtype), SIZE)
+    write(tmp_path / "a.tif", volume, as_json=as_json)
+    found = read(tmp_path / "a.tif", stack=True)
+    np.testing.assert_array_equal(found.array, volume.array)
+    assert (found.axes, found.spacing, found.origin.warnings) == ("ZYX", SIZE, ())
+    assert header(tmp_path / "a.tif", stack=True) == header(tmp_path / "a.tif")
+
+
 def test_planes_and_colours_are_no_stack(tmp_path):
     tifffile.imwrite(tmp_path / "plane.tif", ARRAY[0])
     assert read(tmp_path / "plane.tif", stack=True).axes == "YX"
