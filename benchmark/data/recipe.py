@@ -240,7 +240,7 @@ def _reference(folder: Path | None) -> dict[Path, Path | None]:
     """Return the real images of a reference set, each with its labels where there are any."""
     if folder is None:
         return {}
-    return {item.image: item.files.get(LABELS.slug) for item in collect(folder).items}
+    return {item.image: item.files.get(LABELS.slug) for item in collect(folder, "segment").items}
 
 
 def _fingerprint(content: dict[str, Any]) -> str:

@@ -184,6 +184,12 @@ def test_a_folder_becomes_a_dataset_that_containers_read(tmp_path):
     assert case.conditions() == {"channel": "nucleus", "study": "3"}
 
 
+def test_both_halves_are_images_where_real_ones_are_wanted(tmp_path):
+    _pair(tmp_path, "a")
+    made = recipe(DataRequest(str(tmp_path), None, 0, None, (), reference=tmp_path))
+    assert [path.name for path in made.reference] == ["a_angle.tif", "a_fused.tif"]
+
+
 @pytest.mark.parametrize(
     ("keys", "expected"),
     [
