@@ -16,7 +16,7 @@ from cytosuite.benchmark.containers.sources import runtime_files
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.manifest import AlgorithmManifest, ModelCard
 from cytosuite.metrics import det, seg
-from cytosuite.select import select
+from cytosuite.select import left_out, select
 from cytosuite.tasks import TASKS, Socket
 from cytosuite.volume import Volume
 from cytosuite.weights import find_folder, open_model, read_cards
@@ -205,7 +205,8 @@ def _cards(root: Path, manifest: AlgorithmManifest) -> None:
 def _chosen(root: Path, manifest: AlgorithmManifest) -> None:
     """Refuse a card that loses against another on the images it describes."""
     cards = _models(root, manifest.name)[1]
-    for card in cards if len(cards) == 1 else [card for card in cards if card.scores]:
+    among = [card for card in cards if not left_out(card, manifest.select)]
+    for card in cards if len(cards) == 1 else among:
         found = select(cards, dict(card.describes), manifest.select)
         if found.card.name != card.name or found.fallback:
             raise InputError(f"{found.card.name} is chosen for the images of {card.name}")

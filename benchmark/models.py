@@ -74,7 +74,7 @@ def need_weights(names: Iterable[str], models: Models) -> None:
     """
     for name in dict.fromkeys(names):
         folder = models[name].parent if name in models else ROOT / "weights" / name
-        for card in _cards(name, models):
+        for card in cards_of(name, models):
             open_model(folder, card)
 
 
@@ -125,7 +125,7 @@ def choose_algorithm(
     reasons = []
     for candidate in candidates:
         try:
-            chosen = select(_cards(candidate.name, models), facts, candidate.select)
+            chosen = select(cards_of(candidate.name, models), facts, candidate.select)
         except ModelError as error:
             reasons.append(str(error))
             continue
@@ -187,14 +187,14 @@ def _remedy(task: str, facts: Mapping[str, Value]) -> str:
     """Return the advice to take an algorithm and a model that fit, where there are any."""
     for other in preferred(task):
         try:
-            chosen = select(_cards(other.name, {}), facts, other.select)
+            chosen = select(cards_of(other.name, {}), facts, other.select)
         except ModelError:
             continue
         return f"; {other.name} has {chosen.card.name}"
     return ""
 
 
-def _cards(name: str, models: Models) -> list[ModelCard]:
+def cards_of(name: str, models: Models) -> list[ModelCard]:
     """Return the cards from which an algorithm's container chooses."""
     return (
         [read_card(models[name])] if name in models else read_cards(ROOT / "weights" / name, name)

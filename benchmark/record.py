@@ -19,17 +19,35 @@ Line = Annotated[str, AfterValidator(partial(plain, limit=LIMIT_LINE))]
 Word = Annotated[str, AfterValidator(partial(plain, limit=100))]
 
 
-class ModelChoice(BaseModel):
-    """The choice of a model, as the container reports it."""
+class ModelCost(BaseModel):
+    """The cost of a model for an image, and the keys of ``must`` that it does not pass."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     cost: FiniteFloat | None = None
     terms: dict[Word, FiniteFloat] = {}
+    broken: tuple[Word, ...] = ()
+
+
+class OtherModel(ModelCost):
+    """A model that was not chosen, with the reason where it took no part."""
+
+    model: Word
+    left_out: Line = ""
+
+
+class ModelChoice(ModelCost):
+    """The choice of a model, as the container reports it."""
+
     by: Literal["metadata", "user"] = "metadata"
     fallback: bool = False
-    broken: tuple[Word, ...] = ()
     sources: dict[Word, Word] = {}
+    others: tuple[OtherModel, ...] = ()  # nearest first, those that took no part last
+
+    @property
+    def runner_up(self) -> OtherModel | None:
+        """The model that would have been chosen without this one."""
+        return next((other for other in self.others if not other.left_out), None)
 
     @classmethod
     def of(cls, reported: Mapping[str, Any], *, named: bool = False) -> "ModelChoice":

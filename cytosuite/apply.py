@@ -39,7 +39,7 @@ def apply(
     Warns
     -----
     DoubtfulModelWarning
-        For each doubt about the choice, see `cytosuite.select.cautions`.
+        For each doubt about the choice, see `cytosuite.cautions.cautions`.
 
     Raises
     ------

@@ -22,13 +22,14 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from cytosuite import __version__
+from cytosuite.cautions import cautions
 from cytosuite.client import HEALTH, INVOKE, PORT, request
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.files import write_json
 from cytosuite.interface import read_case, write_outputs
 from cytosuite.manifest import read_algorithm
 from cytosuite.progress import shown
-from cytosuite.select import Selection, cautions, describe, select
+from cytosuite.select import Selection, describe, select
 from cytosuite.shapes import stretched
 from cytosuite.tasks import TASKS
 from cytosuite.volume import Volume
@@ -77,7 +78,8 @@ class Algorithm:
         Returns
         -------
         dict
-            Chosen model with the terms of its cost, sources of the metadata, warnings, seconds.
+            Chosen model with the terms of its cost, those of all others, sources of the metadata,
+            warnings, seconds.
 
         Raises
         ------
@@ -93,11 +95,9 @@ class Algorithm:
             "algorithm": self.manifest.name,
             "version": self.manifest.version,
             "library": __version__,
-            "model": selection.card.name,
-            "cost": selection.cost if selection.cost < float("inf") else None,
-            "terms": {key: value for key, value in selection.terms.items() if value < 1e9},
+            **selection.summary,
             "fallback": selection.fallback,
-            "broken": list(selection.broken),
+            "others": [other.summary for other in selection.others],
             "sources": dict(case.sources),
             "warnings": [*case.warnings, *doubts],
             "seconds": time.perf_counter() - start,

@@ -49,6 +49,9 @@ class SelectPolicy(BaseModel):
     __pydantic_extra__: dict[str, Literal["must"] | Weight]
 
     missing: Weight = Field(1.0, description="Cost of a key which the image does not give.")
+    general: Weight = Field(
+        0.0, description="Cost of a key which the image gives and the card does not."
+    )
     score: str = Field(
         "",
         description="Metric, higher is better, in which a card must be above its baselines.",
@@ -107,6 +110,9 @@ class DatasetManifest(Described):
         (), description="Slugs of the sockets that its cases hold; a folder offers what is in it."
     )
     kind: Literal["simulated", "folder"] = Field(description="Generated, or a user's own files.")
+    uses: tuple[Name, ...] = Field(
+        (), description="Other datasets of which it takes the simulators."
+    )
     references: tuple[str, ...] = Field((), description="DOIs of the publications behind it.")
     parameters: dict[str, Any] = Field({}, description="Parameters of every size.")
     sizes: dict[str, DatasetSize] = Field({}, description="The sizes a user can ask for.")

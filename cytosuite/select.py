@@ -1,9 +1,11 @@
 """The choice of a model by an image's metadata: one cost, no language of rules."""
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from math import exp, inf, log
+from dataclasses import dataclass, field, replace
+from math import inf, isfinite, log
 from types import MappingProxyType
+from typing import Any
 
 from cytosuite.errors import ModelError
 from cytosuite.manifest import ModelCard, SelectPolicy
@@ -12,26 +14,28 @@ from cytosuite.volume import Volume
 Value = str | int | float | tuple[float, ...]
 
 RIGID = "axes"  # never relaxed: a model of volumes has no meaning in a plane
-ASSUMED = "voxel size assumed"
-FAR = log(2.0)  # largest |ln ratio| of a voxel's edges that needs no warning
+PROOF = "scores of images kept out of its training"
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The chosen card with the terms of its cost.
+    """A card with the terms of its cost, and for the chosen one all others.
 
     Parameters
     ----------
     card : ModelCard
-        The card of smallest cost.
     cost : float
         Sum of `terms`.
     terms : mapping
         Cost of each key.
     broken : tuple of str
-        The keys of ``must`` which the chosen card does not pass.
+        The keys of ``must`` which the card does not pass.
     unknown : tuple of str
         The keys of ``must`` of which the image says nothing: it was taken as one for this card.
+    left_out : str
+        Reason why the card is never chosen by itself, see `left_out`; else empty.
+    others : tuple of Selection
+        All other cards: nearest first, those left out last; they are no part of the comparison.
     """
 
     card: ModelCard
@@ -39,11 +43,29 @@ class Selection:
     terms: Mapping[str, float]
     broken: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
+    left_out: str = ""
+    others: "tuple[Selection, ...]" = field(default=(), compare=False)
 
     @property
     def fallback(self) -> bool:
         """Whether no card passes every ``must``: this one is the nearest."""
         return bool(self.broken)
+
+    @property
+    def general(self) -> tuple[str, ...]:
+        """The keys which the image gives and the card does not: it serves any value of them."""
+        return tuple(key for key in self.terms if key not in self.card.describes)
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """Model, cost and its terms, and what speaks against it, as JSON can hold them."""
+        return {
+            "model": self.card.name,
+            "cost": self.cost if isfinite(self.cost) else None,
+            "terms": {key: value for key, value in self.terms.items() if isfinite(value)},
+            "broken": list(self.broken),
+            "left_out": self.left_out,
+        }
 
 
 def describe(
@@ -80,95 +102,101 @@ def select(
     Parameters
     ----------
     cards : sequence of ModelCard
-        The models there are. Of several, those without scores of images that were kept out of
-        their training are left out; a single card was chosen by the user and is taken as it is.
+        The models there are. Several are held against `left_out`; a single card was chosen by
+        the user and is taken as it is.
     metadata : mapping
-        Of the image, see `describe`.
+        Of the image, see `describe`. What says nothing counts as missing: blank text, NaN, a list
+        with anything but positive numbers.
     policy : SelectPolicy
         The keys that count, with their costs.
 
     Returns
     -------
     Selection
-        Of smallest cost; ties go to the first name.
+        Of smallest cost; ties go to a card that has beaten baselines, then to the first name.
 
     Raises
     ------
     ModelError
-        If there is no card, several but none with scores, none for the image's axes, or none
-        that passes every ``must`` and the policy is to fail.
+        If there is no card, several but none that may be chosen, none for the image's axes, or
+        none that passes every ``must`` and the policy is to fail.
 
     Notes
     -----
-    The cost is a sum over the policy's keys which the card gives. Lists of numbers (voxel size,
-    shape): the weight times ``|ln(image / card)|``, summed over the last axes, as many as both
-    have. Anything else: the weight when the two differ. A key which the image lacks:
-    `policy.missing`. ``must``: another value excludes the card; an unknown one costs
-    `policy.missing`.
+    The cost is a sum over the policy's keys:
+
+    ===============  =====================  ==================
+    key              card gives it          card does not
+    ===============  =====================  ==================
+    image gives it   weight times distance  ``policy.general``
+    image does not   ``policy.missing``     0
+    ===============  =====================  ==================
+
+    The distance of lists of numbers (voxel size, shape) is ``|ln(image / card)|``, summed over
+    the last axes, as many as both have; that of anything else 1 where the two differ. ``must``:
+    another value excludes the card.
     """
     if not cards:
         raise ModelError("no model to choose from; give a folder with at least one model card")
-    scored = [card for card in cards if card.scores] if len(cards) > 1 else cards
-    if not scored:
-        names = ", ".join(card.name for card in cards)
+    known = {key: value for key, value in metadata.items() if _says_something(value)}
+    judged = sorted((_judge(card, known, policy) for card in cards), key=_rank)
+    candidates = [found for found in judged if not found.left_out] if len(cards) > 1 else judged
+    if not candidates:
+        above = " above those of its baselines" if any(card.scores for card in cards) else ""
+        names = ", ".join(sorted(card.name for card in cards))
         raise ModelError(
-            "no model has scores of images kept out of its training, so none is chosen by itself; "
-            f"name one with --model: {names}"
+            f"no model has {PROOF}{above}, so none is chosen by itself; name one with --model: "
+            f"{names}"
         )
-    candidates = [_judge(card, metadata, policy) for card in scored]
-    best = min(
-        candidates,
-        key=lambda found: (RIGID in found.broken, len(found.broken), found.cost, found.card.name),
-    )
+    best = candidates[0]
     if RIGID in best.broken or (best.fallback and policy.fallback == "fail"):
-        key = RIGID if RIGID in best.broken else best.broken[0]
-        known = sorted({str(card.describes[key]) for card in scored if key in card.describes})
-        who = best.card.algorithm + (f" {best.card.name}" if len(cards) == 1 else "")
-        raise ModelError(f"{who}: made for {key} {' or '.join(known)}, found {metadata.get(key)}")
-    return best
+        raise ModelError(_refusal(best, candidates, metadata, named=len(cards) == 1))
+    out = [found for found in judged if found.left_out and found is not best]
+    return replace(best, others=(*candidates[1:], *out))
 
 
-def cautions(selection: Selection, volume: Volume | None) -> list[str]:
-    """Return the warnings on a choice, one line each: kind, colon, finding.
+def left_out(card: ModelCard, policy: SelectPolicy) -> str:
+    """Return the reason why a card is never chosen by itself, empty where it may be.
 
     Parameters
     ----------
-    selection : Selection
-        The chosen card.
-    volume : Volume or None
-        The main input.
-
-    Returns
-    -------
-    list of str
-        On every ``must`` that the card does not pass or the image does not say, on a voxel size
-        that was assumed, and on one that is more than twice or less than half of the card's.
+    card : ModelCard
+        It needs scores of images that were kept out of its training. Where it names baselines,
+        the lowest of its scores by `policy.score` must be above the highest of theirs: it must be
+        better on every data set that has the metric, and one must have it.
+    policy : SelectPolicy
+        Without ``score`` baselines do not count.
     """
-    if volume is None:
-        return []
-    card, facts = selection.card, describe(volume)
-    lines = [
-        f"model does not fit: {key} is {facts.get(key)!r}, {card.name} was made for "
-        f"{card.describes[key]!r}"
-        for key in selection.broken
-    ]
-    lines += [
-        f"{key} assumed: {card.describes[key]}, not given by the file" for key in selection.unknown
-    ]
-    size = " x ".join(f"{step:g}" for step in volume.spacing)
-    if volume.spacing_is_assumed:
-        return [*lines, f"{ASSUMED}: {size} µm, not given by the file"]
-    own = card.describes.get("spacing")
-    if not isinstance(own, tuple):
-        return lines
-    ratios = [log(a / b) for a, b in _pairs(volume.spacing, own)]
-    if (far := max(ratios, key=abs, default=0.0)) and abs(far) > FAR:
-        word = "larger" if far > 0 else "smaller"
-        lines.append(
-            f"voxel size far from the model's: {size} µm, up to {exp(abs(far)):.3g} times {word} "
-            f"than {' x '.join(f'{step:g}' for step in own)} µm of {card.name}"
-        )
-    return lines
+    metric = policy.score
+    if not card.scores:
+        return f"no {PROOF}"
+    if not metric or not card.baselines:
+        return ""
+    own = [scores[metric] for scores in card.scores.values() if metric in scores]
+    if not own or not all(map(isfinite, own)):
+        return f"no score by {metric} to hold against {' and '.join(card.baselines)}"
+    found = {name: scores.get(metric, inf) for name, scores in card.baselines.items()}
+    best = max(found, key=lambda name: found[name])
+    if min(own) > found[best]:
+        return ""
+    if not isfinite(found[best]):
+        return f"no {metric} of {best} to be held against"
+    return f"did not beat {best}: {metric} {min(own):.3g} <= {found[best]:.3g}"
+
+
+def distance(key: str, image: Value, card: Value) -> float:
+    """Return ``sum |ln ratio|`` for lists of numbers, else 0 for equal and 1 for different."""
+    if not isinstance(image, tuple | list) or not isinstance(card, tuple | list):
+        return float(_word(key, image) != _word(key, card))
+    return sum(
+        0.0 if a == b else abs(log(a / b)) if a > 0 and b > 0 else inf
+        for a, b in pairs(image, card)
+    )
+
+
+def pairs(image: Sequence[float], card: Sequence[float]) -> list[tuple[float, float]]:
+    """Return the values of the last axes, as many as both have: y and x of plane and volume."""
+    return list(zip(reversed(image), reversed(card), strict=False))
 
 
 def _judge(card: ModelCard, metadata: Mapping[str, Value], policy: SelectPolicy) -> Selection:
@@ -177,36 +205,54 @@ def _judge(card: ModelCard, metadata: Mapping[str, Value], policy: SelectPolicy)
     broken, unknown = [], []
     for key, weight in policy.keys.items():
         if key not in card.describes:
-            continue
-        if key not in metadata:
+            if key in metadata and policy.general:
+                terms[key] = policy.general
+        elif key not in metadata:
             terms[key] = policy.missing
             unknown += [key] if weight == "must" else []
         elif weight == "must":
-            if _distance(metadata[key], card.describes[key]) > 0:
-                broken.append(key)
+            broken += [key] if distance(key, metadata[key], card.describes[key]) > 0 else []
         else:
-            terms[key] = weight * _distance(metadata[key], card.describes[key])
-    return Selection(card, sum(terms.values()), terms, tuple(broken), tuple(unknown))
+            terms[key] = weight * distance(key, metadata[key], card.describes[key])
+    reason = left_out(card, policy)
+    return Selection(card, sum(terms.values()), terms, tuple(broken), tuple(unknown), reason)
 
 
-def _distance(image: Value, card: Value) -> float:
-    """Return ``sum |ln ratio|`` for lists of numbers, else 0 for equal and 1 for different."""
-    if not isinstance(image, tuple | list) or not isinstance(card, tuple | list):
-        return float(_word(image) != _word(card))
-    return sum(
-        0.0 if a == b else abs(log(a / b)) if a > 0 and b > 0 else inf
-        for a, b in _pairs(image, card)
-    )
+def _refusal(
+    best: Selection, candidates: Sequence[Selection], metadata: Mapping[str, Value], *, named: bool
+) -> str:
+    """Return the reason why not even the best card can be taken."""
+    key = RIGID if RIGID in best.broken else best.broken[0]
+    made = {str(own.card.describes[key]) for own in candidates if key in own.card.describes}
+    who = best.card.algorithm + (f" {best.card.name}" if named else "")
+    return f"{who}: made for {key} {' or '.join(sorted(made))}, found {metadata.get(key)}"
 
 
-def _pairs(image: Sequence[float], card: Sequence[float]) -> list[tuple[float, float]]:
-    """Return the values of the last axes, as many as both have: y and x of plane and volume."""
-    return list(zip(reversed(image), reversed(card), strict=False))
+def _rank(found: Selection) -> tuple[bool, int, float, bool, str]:
+    """Return the place of a card among others: the smaller the nearer."""
+    broken, card = found.broken, found.card
+    return RIGID in broken, len(broken), found.cost, not card.baselines, card.name
 
 
-def _word(value: Value) -> str:
-    """Return a value as text, equal for a number and its text: files write study 2 in both ways."""
+def _says_something(value: object) -> bool:
+    """Return whether a fact is one: no blank text, no NaN, sizes that are positive."""
+    if isinstance(value, tuple | list):
+        sizes = [isinstance(size, int | float) and isfinite(size) and size > 0 for size in value]
+        return bool(sizes) and all(sizes)
+    return str(value).strip().lower() not in {"", "nan"}
+
+
+def _word(key: str, value: Value) -> str:
+    """Return a value as text, equal for all ways in which files write it.
+
+    Examples
+    --------
+    >>> {_word("study", value) for value in (2, 2.0, "2", "study 2", "Study_2", "study-2")}
+    {'2'}
+    """
+    label = rf"{re.escape(key)}(-|[\s_:=]+|(?=\d))(?=\S)"
+    text = re.sub(f"^{label}", "", str(value).strip().casefold())
     try:
-        return f"{float(value):g}"  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return str(value)
+        return f"{float(text):g}"
+    except ValueError:
+        return text

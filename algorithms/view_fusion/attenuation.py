@@ -19,8 +19,7 @@ from cytosuite.algorithms.view_fusion.channels import (
     TISSUE_UM,
     CoarseMap,
     Grid,
-    block_means,
-    coarse_stride,
+    coarse_image,
     smoothed,
     specimen_of,
 )
@@ -73,9 +72,7 @@ def loss_of(image: NDArray[Any], spacing: Sequence[float], given: LossEstimate) 
     of the six sides: least squares with losses that are not negative find the sides that light
     comes from or leaves by. Beyond the specimen the gain fades to 1.
     """
-    stride = coarse_stride(image.shape, spacing)
-    coarse = block_means(image, stride)
-    step = [edge * n for edge, n in zip(spacing, stride, strict=True)]
+    coarse, stride, step = coarse_image(image, spacing)
     specimen = specimen_of(coarse, step)
     one = CoarseMap(np.ones((1, 1, 1), np.float32), image.shape, image.shape)
     none = Loss((0.0,) * 6, one, 0.0)

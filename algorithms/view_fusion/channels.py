@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cytosuite.segmentation.foreground import background_and_noise, li_threshold
+from cytosuite.algorithms.view_fusion.intensity import HIGH, LOW
+from cytosuite.segmentation.foreground import li_threshold, white_noise
 from cytosuite.tiling import Box
 
 Channel = Literal["distance", "light"]
@@ -23,7 +24,7 @@ DEPTH_UM = 50.0  # distances are in tanh(distance / this)
 TISSUE_UM = 5.0  # standard deviation over which cells are one specimen
 AROUND_UM = 20.0  # standard deviation of the surroundings of a voxel
 OCTAVES = 3.0  # of brightness up or down that count
-_CONTRAST = 3.0  # standard deviations of the background by which a specimen is brighter
+_CONTRAST = 5.0  # standard deviations of the noise by which a specimen is brighter
 _LEAST_WEIGHT = 0.02  # share of specimen in the surroundings that is worth a brightness
 
 
@@ -69,15 +70,26 @@ def maps_of(
     """
     if not inputs:
         return []
-    stride = coarse_stride(image.shape, spacing)
-    coarse = block_means(image, stride)
-    step = [edge * n for edge, n in zip(spacing, stride, strict=True)]
+    coarse, stride, step = coarse_image(image, spacing)
     specimen = specimen_of(coarse, step)
     makers: dict[Channel, Callable[[], Grid]] = {
         "distance": lambda: _distance(specimen, step),
         "light": lambda: _light(coarse, specimen, step),
     }
     return [CoarseMap(makers[name](), stride, image.shape) for name in inputs]
+
+
+def coarse_image(
+    image: NDArray[Any], spacing: Sequence[float]
+) -> tuple[Grid, tuple[int, ...], list[float]]:
+    """Return means of blocks of an image, voxels per block, and its edges in µm.
+
+    Means beyond the percentile 99.8 count as that: hot voxels are no specimen.
+    """
+    stride = coarse_stride(image.shape, spacing)
+    coarse = block_means(image, stride)
+    step = [edge * n for edge, n in zip(spacing, stride, strict=True)]
+    return np.minimum(coarse, np.percentile(coarse, HIGH)), stride, step
 
 
 def coarse_stride(shape: Sequence[int], spacing: Sequence[float]) -> tuple[int, ...]:
@@ -130,11 +142,14 @@ def specimen_of(coarse: Grid, step: Sequence[float]) -> NDArray[np.bool_]:
     bool array
         False everywhere where nothing is brighter than the background.
     """
-    smooth = smoothed(coarse, step, TISSUE_UM)
-    background, noise = background_and_noise(smooth)
-    smooth -= np.float32(background)
-    found: NDArray[np.bool_] = smooth > li_threshold(smooth)
-    if not found.any() or float(smooth[found].mean()) <= _CONTRAST * noise:
+    sigma = widths(coarse.shape, step, TISSUE_UM)
+    smooth = ndimage.gaussian_filter(coarse, sigma, mode="nearest")
+    found: NDArray[np.bool_]
+    found = smooth > (low := float(np.percentile(smooth, LOW))) + li_threshold(smooth - low)
+    if found.all() or not found.any():
+        return np.zeros(coarse.shape, np.bool_)
+    contrast = float(smooth[found].mean() - smooth[~found].mean())
+    if contrast <= _CONTRAST * white_noise(coarse - smooth, ~found, sigma):
         return np.zeros(coarse.shape, np.bool_)
     filled: NDArray[np.bool_] = ndimage.binary_fill_holes(found)
     return filled
@@ -168,7 +183,15 @@ def _light(coarse: Grid, specimen: NDArray[np.bool_], step: Sequence[float]) -> 
 
 
 def smoothed(values: Grid, step: Sequence[float], sigma_um: float) -> Grid:
-    """Return values after a Gaussian of a width in µm, of at most a quarter of each side."""
-    sigma = [min(sigma_um / edge, size / 4) for edge, size in zip(step, values.shape, strict=True)]
+    """Return values on a coarse grid after a Gaussian of a width in µm, see `widths`."""
+    sigma = widths(values.shape, step, sigma_um)
     smooth: Grid = ndimage.gaussian_filter(values, sigma, mode="nearest")
     return smooth
+
+
+def widths(shape: Sequence[int], step: Sequence[float], sigma_um: float) -> list[float]:
+    """Return a standard deviation in blocks: at least 1, at most a quarter of the side."""
+    return [
+        min(max(1.0, sigma_um / edge), size / 4) if size > 1 else 0.0
+        for edge, size in zip(step, shape, strict=True)
+    ]

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.algorithms.view_fusion.channels import block_means, coarse_stride, maps_of
+from cytosuite.algorithms.view_fusion.channels import TISSUE_UM, coarse_image, maps_of, smoothed
 from cytosuite.algorithms.view_fusion.intensity import Units, to_counts, to_network
 from cytosuite.algorithms.view_fusion.network import RestorerArguments
 from cytosuite.memory import free_gib
@@ -78,7 +78,7 @@ def restore(
 
 
 def agreement(view: NDArray[Any], made: NDArray[Any], spacing: Sequence[float]) -> float:
-    """Return the correlation of two images on a coarse grid: noise counts little, structure much.
+    """Return the correlation of two images after smoothing over 5 µm: of structures, not of noise.
 
     Parameters
     ----------
@@ -91,14 +91,19 @@ def agreement(view: NDArray[Any], made: NDArray[Any], spacing: Sequence[float]) 
     float
         -1..1; 0 if one of them is the same everywhere, 1 if both are.
     """
-    stride = coarse_stride(view.shape, spacing)
-    first, second = (block_means(image, stride).astype(np.float64) for image in (view, made))
+    first, second = (_structures(image, spacing) for image in (view, made))
     first -= first.mean()
     second -= second.mean()
     norms = float(np.linalg.norm(first)), float(np.linalg.norm(second))
     if not all(norms):
         return float(not any(norms))
     return float(np.vdot(first, second) / norms[0] / norms[1])
+
+
+def _structures(image: NDArray[Any], spacing: Sequence[float]) -> NDArray[np.float64]:
+    """Return an image on a coarse grid, smoothed over a cell."""
+    coarse, _, step = coarse_image(image, spacing)
+    return smoothed(coarse, step, TISSUE_UM).astype(np.float64)
 
 
 def _within(tile: Sequence[int], arguments: RestorerArguments) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 
 LOW, HIGH = 2.0, 99.8  # percentiles that become 0 and 1
 KNEE = 2.0  # distance from 0 beyond which units are logarithmic
-_PIECE = 2**22  # voxels at a time
+_PIECE = 2**18  # voxels at a time
 _LARGEST = 1e30  # distance from 0 that counts, in units before compression
 _FARTHEST = 80.0  # and after it, with room for an answer beyond
 
@@ -129,6 +129,9 @@ def _pieces(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
     """Yield views of planes that make up an array, a few at a time."""
     if array.ndim < 2:
         yield array
+        return
+    if len(array) == 1:
+        yield from _pieces(array[0])
         return
     step = max(1, _PIECE * len(array) // max(1, array.size))
     for start in range(0, len(array), step):

@@ -36,7 +36,7 @@ class Parameters(Described):
         0.7,
         ge=-1,
         le=1,
-        description="Correlation of coarse means of the network's answer and the view, below "
+        description="Correlation of the network's answer and the view, smoothed over 5 µm, below "
         "which the answer is refused.",
     )
 

@@ -14,6 +14,7 @@ from cytosuite.benchmark.commands.options import (
     ApplyOptions,
     BenchmarkOptions,
     ScoreOptions,
+    SelectOptions,
     SimulateOptions,
     TableOptions,
     TrainOptions,
@@ -72,6 +73,15 @@ def segment_command(options: ApplyOptions) -> None:
     known = [name for name, found in algorithms().items() if found.task == "segment"]
     pick("algorithm for the task segment", [options.algorithm], [*known, AUTO])
     _apply(options)
+
+
+@app.command("select")
+@takes(SelectOptions)
+def select_command(options: SelectOptions) -> None:
+    """Show which model would be taken for images, and why: metadata and costs of all models."""
+    from cytosuite.benchmark.commands.select import show_choice
+
+    raise typer.Exit(show_choice(options, console(stderr=options.stdout_is_data)))
 
 
 @app.command("simulate")

@@ -1,16 +1,14 @@
 """An algorithm on a user's images without scores: files or folders in, outputs out."""
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from cytosuite.benchmark.catalog import algorithms, pick
 from cytosuite.benchmark.commands.applied import (
     Applied,
     clear,
@@ -22,22 +20,16 @@ from cytosuite.benchmark.commands.applied import (
     write_applied,
 )
 from cytosuite.benchmark.commands.data import need, start_engine
-from cytosuite.benchmark.commands.options import AUTO, ApplyOptions
+from cytosuite.benchmark.commands.options import ApplyOptions
+from cytosuite.benchmark.commands.own_images import candidates_for, own_images
 from cytosuite.benchmark.commands.progress import Cases, progress
 from cytosuite.benchmark.data.dataset import Case, make_case
 from cytosuite.benchmark.engines.outcome import Engine
-from cytosuite.benchmark.models import (
-    Models,
-    choice_digest,
-    choose_algorithm,
-    named_models,
-    preferred,
-)
+from cytosuite.benchmark.models import Models, choice_digest, choose_algorithm
 from cytosuite.benchmark.plan import Job, job_key
 from cytosuite.benchmark.results.objects import FILE
 from cytosuite.benchmark.run import run_job
-from cytosuite.datasets.folder.collect import Item, collect
-from cytosuite.datasets.folder.entries import case_name, is_folder, key_of
+from cytosuite.datasets.folder.collect import Item
 from cytosuite.datasets.folder.load import load
 from cytosuite.datasets.folder.microscopes import content as content_of
 from cytosuite.errors import CytosuiteError, InputError
@@ -46,9 +38,6 @@ from cytosuite.interface import read_case
 from cytosuite.manifest import AlgorithmManifest as Manifest
 from cytosuite.select import describe
 from cytosuite.tasks import TASKS
-from cytosuite.volume import Scalar
-
-SEGMENT = "segment"  # the task in which an algorithm can be chosen by the image
 
 
 def apply(options: ApplyOptions, console: Console | None = None) -> list[Applied]:
@@ -79,9 +68,10 @@ def apply(options: ApplyOptions, console: Console | None = None) -> list[Applied
     """
     console = console or Console(quiet=True)
     say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
-    candidates, models = _candidates(options)
+    candidates, models = candidates_for(options)
     names = [candidate.name for candidate in candidates]
-    items, skipped = _items(options, candidates[0].task)
+    items, skipped = own_images(options, candidates[0].task)
+    _need_other(items, options.out)
     for line in skipped:
         say(line)
     before = {item.name: recorded(options.out, item.name) for item in items}
@@ -128,43 +118,11 @@ def _there(
     }
 
 
-def _items(options: ApplyOptions, task: str) -> tuple[list[Item], list[str]]:
-    """Return the images, each with a name of its own and without its truth, and lines on skips."""
-    outputs = {socket.slug for socket in TASKS[task].outputs}
-    main = next(socket for socket in TASKS[task].inputs if socket.kind != "json")
-    items: list[Item] = []
-    lines: list[str] = []
-    for path in options.images:
-        if is_folder(path):
-            found = collect(path, task, recursive=options.recursive)
-            items += found.items
-            lines += [f"{path}: {found.count}"] if found.skipped else []
-        elif path.exists():
-            items.append(Item(case_name(key_of(path)), path, socket=main.slug))
-        else:
-            raise InputError(f"{path}: no such file or folder")
-    if not items:
-        raise InputError("no image is given: name image files, or folders of them")
-    for name, count in Counter(item.name.casefold() for item in items).items():
-        if count > 1:
-            twins = ", ".join(str(item.image) for item in items if item.name.casefold() == name)
-            raise InputError(f"images need different names, found {twins}")
+def _need_other(items: Sequence[Item], out: Path) -> None:
+    """Refuse a folder for the results in which one would overwrite its image."""
     for item in items:
-        if (options.out / f"{item.name}.tif").resolve() == item.image.resolve():
-            raise InputError(
-                f"{options.out}: the output would overwrite {item.image}; name another folder"
-            )
-    own = [
-        replace(item, files={s: path for s, path in item.files.items() if s not in outputs})
-        for item in items
-    ]
-    return own, lines
-
-
-def _metadata(options: ApplyOptions) -> dict[str, Scalar]:
-    """Return the facts that the user gives about the images."""
-    given = {"channel": options.channel, "diameter_um": options.diameter}
-    return {key: value for key, value in given.items() if value is not None}
+        if (out / f"{item.name}.tif").resolve() == item.image.resolve():
+            raise InputError(f"{out}: the output would overwrite {item.image}; name another folder")
 
 
 def _fingerprint(item: Item, options: ApplyOptions, candidates: Sequence[Manifest]) -> str:
@@ -174,7 +132,7 @@ def _fingerprint(item: Item, options: ApplyOptions, candidates: Sequence[Manifes
         "files": {slug: digest(content_of(path), path.parent) for slug, path in files.items()},
         "spacing": options.spacing,
         "part": asdict(options.part),
-        **_metadata(options),
+        **options.metadata,
     }
     if len(candidates) > 1:
         content["candidates"] = [choice_digest(candidate.name) for candidate in candidates]
@@ -192,20 +150,6 @@ def _workspace(out: Path) -> Iterator[Path]:
             yield folder
         finally:
             remove(folder)
-
-
-def _candidates(options: ApplyOptions) -> tuple[list[Manifest], Models]:
-    """Return the algorithms to choose from, preferred ones first, and the models named for them."""
-    known = algorithms()
-    if options.algorithm == AUTO:
-        found = preferred(SEGMENT, every=bool(options.model))
-    else:
-        (name,) = pick("algorithm", [options.algorithm], known)
-        found = [known[name]]
-    if not found:
-        raise InputError(f"no algorithm takes part in a choice ({AUTO}): name one with --algorithm")
-    models = named_models(options.model, [candidate.name for candidate in found])
-    return [candidate for candidate in found if not models or candidate.name in models], models
 
 
 class _Keys(NamedTuple):
@@ -239,7 +183,7 @@ def _prepare(
         case = Case(item.name, folder / "cases" / item.name)
         try:
             make_case(
-                case, partial(load, item, options.spacing, _metadata(options), options.part), {}
+                case, partial(load, item, options.spacing, options.metadata, options.part), {}
             )
             inputs = read_case(case.input(task), task)
             facts = describe(next(iter(inputs.volumes.values()), None), inputs.values)

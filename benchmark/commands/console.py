@@ -82,11 +82,19 @@ def pairs(texts: Iterable[str] | None) -> list[str]:
 
     Examples
     --------
-    >>> pairs(["image.shape=[9, 50, 50], camera.bits=8", "output.steps=true"])
-    ['image.shape=[9, 50, 50]', 'camera.bits=8', 'output.steps=true']
+    >>> pairs(["image.shape=[9, 50, 50], camera.bits=8", "scale=0.1,studies=[1, 2]"])
+    ['image.shape=[9, 50, 50]', 'camera.bits=8', 'scale=0.1', 'studies=[1, 2]']
     """
-    between = re.compile(r"[\s,]+(?=[a-z_]+(?:\.[a-z_]+)+\s*=)")
-    return [part.strip() for text in texts or [] for part in between.split(text) if part.strip()]
+    found = []
+    for text in texts or []:
+        start = 0
+        for gap in re.finditer(r"[\s,]+(?=[a-z_]+(?:\.[a-z_]+)*\s*=)", text):
+            before = text[: gap.start()]
+            if all(before.count(a) == before.count(b) for a, b in ("[]", "{}")):
+                found.append(text[start : gap.start()])
+                start = gap.end()
+        found.append(text[start:])
+    return [part.strip() for part in found if part.strip()]
 
 
 def plain_name(text: str | None) -> str | None:

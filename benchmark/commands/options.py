@@ -26,6 +26,7 @@ from cytosuite.benchmark.engines.outcome import Api, Limits
 from cytosuite.errors import InputError
 from cytosuite.manifest import AlgorithmManifest
 from cytosuite.places import need_file, need_folder
+from cytosuite.volume import Scalar
 
 if TYPE_CHECKING:
     from cytosuite.benchmark.data.recipe import DataRequest
@@ -157,7 +158,59 @@ class DataOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunOptions:
+class ImageOptions:
+    """Images of the user's: where they are, which part of them, and facts and model for them."""
+
+    spacing: Annotated[
+        tuple[float, ...] | None, Text(numbers, "µm per voxel of your images: z,y,x.")
+    ] = None
+    model: Annotated[
+        str | None, typer.Option(help="Name of a model, or path of its card; chosen without it.")
+    ] = None
+    recursive: Annotated[bool, typer.Option(help="Look for images in sub-folders too.")] = False
+    channel_index: Annotated[
+        str | None, typer.Option(help="Number, from 0, or name of a channel in files of several.")
+    ] = None
+    frame: Annotated[int | None, typer.Option(min=0, help="Time point in such files.")] = None
+    scene: Annotated[int | None, typer.Option(min=0, help="Image in files of several.")] = None
+
+    @property
+    def part(self) -> "Part":
+        """The wanted part of files that hold several channels, frames or scenes."""
+        from cytosuite.datasets.folder.part import Part  # loads the readers
+
+        return Part(self.channel_index, self.frame, self.scene)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnOptions(ImageOptions):
+    """Images of the user's for an algorithm, which is named or chosen."""
+
+    images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")]
+    algorithm: Annotated[
+        str, typer.Option(help=f"Name in algorithms/; {AUTO}: one with a model that fits.")
+    ] = AUTO
+    diameter: Annotated[
+        float | None, typer.Option(help="Of a nucleus, µm; estimated without it.")
+    ] = None
+    channel: Annotated[str | None, Text(printable, "Stain, like nucleus.")] = None
+
+    def __post_init__(self) -> None:
+        """Refuse a length that cannot be meant."""
+        if self.diameter is not None and not LEAST_UM <= self.diameter <= MOST_UM:
+            raise InputError(
+                f"diameter must be {LEAST_UM:g} to {MOST_UM:g} µm, found {self.diameter}"
+            )
+
+    @property
+    def metadata(self) -> dict[str, Scalar]:
+        """The facts that the user gives about the images."""
+        given = {"channel": self.channel, "diameter_um": self.diameter}
+        return {key: value for key, value in given.items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(ImageOptions):
     """Engine, limits and containers of a run."""
 
     engine: Annotated[str, typer.Option(help="auto, docker or process.")] = "auto"
@@ -173,26 +226,6 @@ class RunOptions:
     base_image: Annotated[
         str | None, typer.Option(envvar="BASE_IMAGE", help="Image with Python 3.11 to build upon.")
     ] = None
-    spacing: Annotated[
-        tuple[float, ...] | None, Text(numbers, "µm per voxel of your images: z,y,x.")
-    ] = None
-    model: Annotated[
-        str | None, typer.Option(help="Name of a model, or path of its card; chosen without it.")
-    ] = None
-
-    recursive: Annotated[bool, typer.Option(help="Look for images in sub-folders too.")] = False
-    channel_index: Annotated[
-        str | None, typer.Option(help="Number, from 0, or name of a channel in files of several.")
-    ] = None
-    frame: Annotated[int | None, typer.Option(min=0, help="Time point in such files.")] = None
-    scene: Annotated[int | None, typer.Option(min=0, help="Image in files of several.")] = None
-
-    @property
-    def part(self) -> "Part":
-        """The wanted part of files that hold several channels, frames or scenes."""
-        from cytosuite.datasets.folder.part import Part  # loads the readers
-
-        return Part(self.channel_index, self.frame, self.scene)
 
     def limits(self, algorithm: AlgorithmManifest) -> Limits:
         """Return the limits of one case of an algorithm."""
@@ -237,27 +270,30 @@ class SimulateOptions(DataOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ApplyOptions(RunOptions):
+class ApplyOptions(RunOptions, OwnOptions):
     """Options of an algorithm on images without scores."""
 
-    images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")]
     out: Annotated[Path, typer.Option(help="Folder for the results.")]
-    algorithm: Annotated[
-        str, typer.Option(help=f"Name in algorithms/; {AUTO}: a segmenter with a fitting model.")
-    ] = AUTO
-    diameter: Annotated[
-        float | None, typer.Option(help="Of a nucleus, µm; estimated without it.")
-    ] = None
-    channel: Annotated[str | None, Text(printable, "Stain, like nucleus.")] = None
     preview: Annotated[bool, typer.Option(help="Write a picture of each.")] = True
 
     def __post_init__(self) -> None:
         """Refuse a length that cannot be meant, and a place for the results that is none."""
-        if self.diameter is not None and not LEAST_UM <= self.diameter <= MOST_UM:
-            raise InputError(
-                f"diameter must be {LEAST_UM:g} to {MOST_UM:g} µm, found {self.diameter}"
-            )
+        super().__post_init__()
         need_folder(self.out)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectOptions(TableOptions, OwnOptions):
+    """Options of a choice of models that is only shown."""
+
+    task: Annotated[
+        str | None, typer.Option(help="segment, enhance, ...: of the algorithms to choose from.")
+    ] = None
+
+    def __post_init__(self) -> None:
+        """Refuse what each of both refuses."""
+        TableOptions.__post_init__(self)
+        OwnOptions.__post_init__(self)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -106,15 +106,16 @@ def _check_number(cases: int | None) -> None:
 
 
 def sources(name: str) -> str:
-    """Return the digest of the code that simulates a dataset: its folder and the shared ones."""
+    """Return the digest of the code that simulates a dataset: its folder, used and shared ones."""
     folder = PACKAGE / "datasets"
     shared = [
         path.parent for path in folder.glob("*/__init__.py") if path.parent.name not in BYSTANDERS
     ]
+    used = dataset_manifests()[name].uses
     rooms = [path for path in shared if not (path / "dataset.toml").exists()]
     modules = [
         path
-        for room in (*rooms, folder / name)
+        for room in (*rooms, *(folder / each for each in (name, *used)))
         for path in room.rglob("*.py")
         if not BYSTANDERS & set(path.relative_to(room).parts)
     ]

@@ -22,9 +22,9 @@ from cytosuite.benchmark.results.objects import FILE
 from cytosuite.benchmark.results.ranking import leaderboard
 from cytosuite.benchmark.results.results import CaseFiles, Matches, Results
 from cytosuite.benchmark.results.score import Progress, score
+from cytosuite.cautions import ASSUMED
 from cytosuite.metrics.labels.ctc import matches
 from cytosuite.metrics.labels.overlap import OVERLAP, Overlap
-from cytosuite.select import ASSUMED
 from cytosuite.tasks import Task
 
 LOG_LINES = 30

@@ -14,7 +14,7 @@ from safetensors.torch import save as packed
 from torch import Tensor
 
 from cytosuite.files import atomic, read_json, write_json
-from cytosuite.manifest import ModelCard, parse, read_algorithm
+from cytosuite.manifest import AlgorithmManifest, ModelCard, parse, read_algorithm
 from cytosuite.network import tensors_of
 from cytosuite.training.checkpoint import Data
 from cytosuite.training.parts import Best, Case, Cases, State, Training, precision
@@ -59,26 +59,17 @@ def publish(
     purpose, kept_out = _purpose(data, cases, held, steps, facts.get("parent"))
     scores, simpler = _scores(best, settings), _baselines(training, settings, held, best)
     algorithm = read_algorithm(ALGORITHMS / training.algorithm / "algorithm.toml")
-    unbeaten = _unbeaten(scores, simpler, algorithm.select.score)
     card = {
         **given,
         "name": path.stem,
-        "description": (given["description"] or purpose) + unbeaten,
+        "description": _described(given["description"] or purpose, scores, simpler, algorithm),
         "authors": given["authors"] or user(),
         "algorithm": training.algorithm,
         "task": algorithm.task,
         "describes": {**training.describe(cases, settings), **given["describes"]},
         "scores": {kept_out: scores} if best else {},
         "baselines": simpler,
-        "trained": {
-            **facts,
-            "cases": {role: len(found) for role, found in cases.items()},
-            "steps": steps,
-            "seed": settings.schedule.seed,
-            "seconds": round(state.seconds, 1),
-            "device": f"{state.device}, {precision(state.device)}",
-            "torch": str(torch.__version__),
-        },
+        "trained": {**facts, **_course(settings, state, cases), "steps": steps},
     }
     if settings.schedule.steps:
         network = settings.network.model_dump(mode="json")
@@ -86,6 +77,17 @@ def publish(
         card |= _write_weights(state, path.with_suffix(".safetensors"))
     write_json(path, parse(path, card, ModelCard).model_dump(mode="json"))
     return path
+
+
+def _course(settings: TrainingSettings, state: State, cases: Cases[Case]) -> dict[str, Any]:
+    """Return numbers of cases by role, seed, seconds, device and program of a training."""
+    return {
+        "cases": {role: len(found) for role, found in cases.items()},
+        "seed": settings.schedule.seed,
+        "seconds": round(state.seconds, 1),
+        "device": f"{state.device}, {precision(state.device)}",
+        "torch": str(torch.__version__),
+    }
 
 
 def _write_weights(state: State, path: Path) -> dict[str, str]:
@@ -113,25 +115,23 @@ def _baselines(
     return {method: _rounded(score(metrics, facts)) for method, facts in methods}
 
 
-def _unbeaten(
-    scores: Mapping[str, float], baselines: Mapping[str, Mapping[str, float]], name: str
+def _described(
+    purpose: str,
+    scores: Mapping[str, float],
+    baselines: Mapping[str, Mapping[str, float]],
+    algorithm: AlgorithmManifest,
 ) -> str:
-    """Return a sentence on the simpler methods that a model is not above, if there are any.
+    """Return a purpose, and a sentence on the simpler methods that a model is not above, if any.
 
-    Parameters
-    ----------
-    scores : mapping
-        Of the model, by metric.
-    baselines : mapping
-        Scores of the methods.
-    name : str
-        Metric in which it must be above them to be chosen, see `SelectPolicy`; empty for none.
+    The choice of a model compares them by the metric of `SelectPolicy`.
     """
+    name = algorithm.select.score
     values = {method: found[name] for method, found in baselines.items() if name in found}
     methods = [method for method, value in values.items() if scores.get(name, -inf) <= value]
     if not methods:
-        return ""
-    return f" Did not beat {' and '.join(methods)} on its held-out images: used only by name."
+        return purpose
+    named = " and ".join(methods)
+    return f"{purpose} Did not beat {named} on its held-out images: used only by name."
 
 
 def _rounded(scores: Mapping[str, float]) -> dict[str, float]:

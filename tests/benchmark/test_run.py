@@ -9,9 +9,10 @@ import pytest
 
 from cytosuite.benchmark.engines.outcome import Outcome
 from cytosuite.benchmark.plan import plan
-from cytosuite.benchmark.record import warnings_in
+from cytosuite.benchmark.record import ModelChoice, read_record, warnings_in
 from cytosuite.benchmark.run import claimed, run_job
 from cytosuite.errors import InputError
+from cytosuite.files import value_digest
 from cytosuite.tasks import TASKS
 
 SEGMENT = TASKS["segment"]
@@ -170,6 +171,48 @@ def test_the_chosen_model_is_recorded(tmp_path, run, dataset, fakes):
     assert record["model"] == "nuclei"
     assert (record["selection"]["cost"], record["selection"]["fallback"]) == (1.5, True)
     assert "other" not in record["selection"]
+
+
+def test_the_models_that_were_not_chosen_are_recorded_with_their_costs(
+    tmp_path, run, dataset, fakes
+):
+    others = [
+        {"model": "cells", "cost": 3.0, "terms": {"study": 3.0}, "broken": ["channel"]},
+        {"model": "far", "cost": None, "terms": {}, "broken": [], "left_out": "did not beat it"},
+    ]
+
+    def behave(image, output):
+        fakes.perfect(image, output)
+        said = {"model": "nuclei", "cost": 1.5, "others": others}
+        (output / "record.json").write_text(json.dumps(said))
+
+    run(dataset, fakes.Engine(behave))
+    assert _record(tmp_path, "case_1")["selection"]["others"] == [
+        {"left_out": "", **others[0]},
+        others[1],
+    ]
+    choice = read_record(tmp_path / "run" / "watershed" / "case_1").selection
+    assert choice.runner_up.model == "cells"
+    assert ModelChoice.of({"others": others[1:]}).runner_up is None
+
+
+@pytest.mark.parametrize(
+    "others", [3, [3], [{}], [{"model": 3}], [{"model": "a", "cost": "x"}], {"model": "a"}]
+)
+def test_models_that_make_no_sense_are_no_choice(others):
+    assert ModelChoice.of({"cost": 1.5, "others": others}) == ModelChoice()
+
+
+def test_a_record_of_before_has_no_other_models(tmp_path, run, dataset, engine):
+    """Their key is new: a record without it is whole, and sealed as before."""
+    run(dataset, engine)
+    folder = tmp_path / "run" / "watershed" / "case_1"
+    old = _record(tmp_path, "case_1")
+    del old["selection"]["others"], old["seal"]
+    (folder / "record.json").write_text(json.dumps({**old, "seal": value_digest(old)}))
+    found = read_record(folder)
+    assert found.ok
+    assert found.selection.others == ()
 
 
 def test_an_algorithm_that_does_not_start_fails_all_its_cases(tmp_path, run, dataset, engine):

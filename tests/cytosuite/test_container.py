@@ -95,6 +95,12 @@ def test_run_writes_the_outputs_of_one_case(case):
     record = json.loads((case / "record.json").read_text())
     assert record["algorithm"] == "watershed"
     assert not record["fallback"]
+    assert record["cost"] == sum(record["terms"].values())
+    others = {other["model"]: other for other in record["others"]}
+    names = {path.stem for path in (ROOT / "weights" / "watershed").glob("*.json")}
+    assert {record["model"], *others} == names
+    assert others.pop("nuclei-2d")["broken"] == ["axes"]
+    assert all(record["cost"] < sum(other["terms"].values()) for other in others.values())
     assert record["sources"]["channel"] == "json"
 
 

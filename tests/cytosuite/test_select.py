@@ -1,13 +1,14 @@
-from math import log
+from itertools import permutations
+from math import inf, isfinite, log, nan
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cytosuite.errors import ModelError
 from cytosuite.manifest import ModelCard, SelectPolicy
-from cytosuite.select import cautions, describe, select
+from cytosuite.select import describe, left_out, select
 from cytosuite.volume import Volume
 
 POLICY = SelectPolicy(channel="must", study=4.0, spacing=1.0, missing=1.0)
@@ -17,7 +18,7 @@ sizes = st.tuples(*[st.floats(0.05, 5.0)] * 3)
 SCORED = {"other images": {"SEG": 0.7}}
 
 
-def _card(name, scores=SCORED, **describes):
+def _card(name, scores=SCORED, baselines=None, **describes):
     return ModelCard(
         name=name,
         version="0.1.0",
@@ -28,6 +29,7 @@ def _card(name, scores=SCORED, **describes):
         license="MIT",
         describes=describes,
         scores=scores,
+        baselines=baselines or {},
     )
 
 
@@ -160,40 +162,190 @@ def test_a_pixel_counts_where_the_step_alone_is_missing():
     assert describe(volume)["spacing"] == (0.2, 0.2)
 
 
-def _volume(spacing=(2.0, 0.5, 0.5), **metadata):
-    shape, axes = ((2, 3, 4), "ZYX") if len(spacing) == 3 else ((3, 4), "YX")
-    return Volume(np.zeros(shape), spacing, axes, metadata)
+NAMES = [2, 2.0, "2", "2.0", " 2 ", "02", "study 2", "Study 2", "STUDY_2", "study2", "study-2"]
 
 
-def _cautions(volume, **describes):
-    card = _card("mine", **describes)
-    return cautions(select([card], describe(volume), POLICY), volume)
+@pytest.mark.parametrize("study", [*NAMES, "study: 2", "study=2"])
+def test_a_number_has_many_spellings(study):
+    cards = [_card("a", study=1), _card("b", study=2), _card("c", study="study 3")]
+    assert select(cards, {"study": study}, POLICY).cost == 0.0
+    assert select(cards, {"study": study}, POLICY).card.name == "b"
+    assert select(cards, {"study": 3}, POLICY).card.name == "c"
 
 
-def test_a_good_choice_needs_no_caution():
-    assert _cautions(_volume(channel="nucleus"), channel="nucleus", spacing=(1.0, 1.0, 0.3)) == []
-    assert _cautions(_volume()) == []
-    assert cautions(select([_card("a")], {}, POLICY), None) == []
+@pytest.mark.parametrize(
+    "study", [0, 6, -2, 20, inf, "study -2", "study", "studying 2", "2 3", "x"]
+)
+def test_another_number_or_word_is_another(study):
+    assert select([_card("b", study=2)], {"study": study}, POLICY).terms == {"study": 4.0}
 
 
-def test_each_doubt_about_a_choice_is_one_line():
-    (line,) = _cautions(_volume(channel="actin"), channel="nucleus")
-    assert line == "model does not fit: channel is 'actin', mine was made for 'nucleus'"
-    (line,) = _cautions(_volume(), channel="nucleus")
-    assert line == "channel assumed: nucleus, not given by the file"
-    guessed = _volume((1.0, 1.0), spacing_source="assumed")
-    (line,) = _cautions(guessed, spacing=(0.1, 0.1))
-    assert line == "voxel size assumed: 1 x 1 µm, not given by the file"
-    (line,) = _cautions(_volume(), spacing=(2.0, 1.01, 0.5))
-    assert line == (
-        "voxel size far from the model's: 2 x 0.5 x 0.5 µm, up to 2.02 times smaller than "
-        "2 x 1.01 x 0.5 µm of mine"
+@pytest.mark.parametrize("study", ["", "  ", nan, "nan", "NaN"])
+def test_what_says_nothing_is_missing(study):
+    found = select([_card("b", study=2, channel="x")], {"study": study, "channel": study}, POLICY)
+    assert found.terms == {"channel": 1.0, "study": 1.0}
+    assert found.unknown == ("channel",)
+
+
+@pytest.mark.parametrize(
+    "spacing",
+    [(0.0, 1.0, 1.0), (1.0, -1.0, 1.0), (nan, 1.0, 1.0), (inf, 1.0, 1.0), (), ("1", 1, 1)],
+)
+def test_a_size_that_nothing_has_is_missing(spacing):
+    found = select([_card("a", spacing=(1.0, 1.0, 1.0))], {"spacing": spacing}, POLICY)
+    assert found.terms == {"spacing": POLICY.missing}
+
+
+@pytest.mark.parametrize("spacing", ["1 x 1 x 1", "tiny", 0.5, 0])
+def test_a_size_that_is_no_list_is_another_word(spacing):
+    found = select([_card("a", spacing=(1.0, 1.0, 1.0))], {"spacing": spacing}, POLICY)
+    assert found.terms == {"spacing": 1.0}
+
+
+GENERAL = SelectPolicy(channel="must", study=4.0, spacing=1.0, missing=0.5, general=2.0)
+
+
+def test_each_side_pays_for_what_the_other_alone_says():
+    """The table of `select`: both give a key, the card alone, the image alone, neither."""
+    own, other = _card("own", study=1), _card("any")
+    assert select([own], {"study": 1}, GENERAL).terms == {"study": 0.0}
+    assert select([own], {}, GENERAL).terms == {"study": 0.5}
+    assert select([other], {"study": 1}, GENERAL).terms == {"study": 2.0}
+    assert select([other], {}, GENERAL).terms == {}
+    assert select([other], {"study": 1}, POLICY).terms == {}  # by default a general card is free
+    assert select([other], {"channel": "x", "study": 1}, GENERAL).general == ("channel", "study")
+    assert select([own], {"study": 1}, GENERAL).general == ()
+
+
+def test_a_general_card_is_taken_where_the_others_are_far():
+    """Its cost is 2, that of the voxel size; the other's 3 ln ratio: 2 at a ratio of 1.948."""
+    cards = [_card("any", channel="x"), _card("own", channel="x", spacing=(1.0, 1.0, 1.0))]
+    for ratio, name in ((1.0, "own"), (1.9, "own"), (2.0, "any"), (0.52, "own"), (0.5, "any")):
+        facts = {"channel": "x", "spacing": (ratio,) * 3}
+        assert select(cards, facts, GENERAL).card.name == name, ratio
+    assert select(cards, {"channel": "x"}, GENERAL).card.name == "any"
+
+
+def test_a_card_for_any_channel_passes_each_must():
+    cards = [_card("any"), _card("own", channel="x")]
+    found = select(cards, {"channel": "y"}, GENERAL)
+    assert (found.card.name, found.fallback, found.terms) == ("any", False, {"channel": 2.0})
+    assert select(cards, {"channel": "x"}, GENERAL).card.name == "own"
+
+
+RULE = SelectPolicy(study=4.0, spacing=1.0, score="N_SSIM")
+SIMPLE = {"identity": {"N_SSIM": 0.0}, "gaussian": {"N_SSIM": 0.03}}
+
+
+def _scores(*values):
+    return {f"set {n}": value for n, value in enumerate(values)}
+
+
+@pytest.mark.parametrize(
+    ("scores", "baselines", "reason"),
+    [
+        ([{"N_SSIM": 0.04}], SIMPLE, ""),
+        ([{"N_SSIM": 0.04}, {"SEG": 0.0}], SIMPLE, ""),
+        ([{"N_SSIM": -0.5}], {}, ""),
+        ([{"SEG": 0.5}], {}, ""),
+        ([], {}, "no scores of images kept out of its training"),
+        ([], SIMPLE, "no scores of images kept out of its training"),
+        ([{"N_SSIM": 0.01}], SIMPLE, "did not beat gaussian: N_SSIM 0.01 <= 0.03"),
+        ([{"N_SSIM": 0.03}], SIMPLE, "did not beat gaussian: N_SSIM 0.03 <= 0.03"),
+        ([{"N_SSIM": 0.9}, {"N_SSIM": 0.01}], SIMPLE, "did not beat gaussian: N_SSIM 0.01 <= 0.03"),
+        (
+            [{"N_SSIM": -1.0}],
+            {"identity": {"N_SSIM": 0.0}},
+            "did not beat identity: N_SSIM -1 <= 0",
+        ),
+        ([{"SEG": 0.5}], SIMPLE, "no score by N_SSIM to hold against identity and gaussian"),
+        ([{"N_SSIM": 0.5}], {"gaussian": {"SEG": 0.1}}, "no N_SSIM of gaussian to be held against"),
+    ],
+)
+def test_a_card_must_beat_every_baseline_on_every_data_set(scores, baselines, reason):
+    card = _card("a", scores=_scores(*scores), baselines=baselines)
+    assert left_out(card, RULE) == reason
+    assert left_out(card, POLICY) == ("" if scores else reason)  # no metric: no baselines
+
+
+@pytest.mark.parametrize("value", [nan, inf, -inf])
+def test_a_score_that_is_not_finite_beats_nothing(value):
+    """No file holds one, since JSON and the card refuse it."""
+    card = _card("a", baselines=SIMPLE).model_copy(update={"scores": {"x": {"N_SSIM": value}}})
+    assert "no score by N_SSIM" in left_out(card, RULE)
+
+
+@given(st.floats(-2, 1), st.dictionaries(st.sampled_from("abc"), st.floats(-2, 1), min_size=1))
+def test_above_all_baselines_is_above_their_best(own, others):
+    card = _card(
+        "a", _scores({"N_SSIM": own}), {name: {"N_SSIM": other} for name, other in others.items()}
     )
-    assert "up to 5 times larger" in _cautions(_volume(), spacing=(0.1, 0.1))[0]
+    assert (left_out(card, RULE) == "") == (own > max(others.values()))
 
 
-@given(sizes, sizes)
-def test_a_caution_on_voxel_sizes_comes_beyond_a_factor_of_two(image, card):
-    worst = max(max(a / b, b / a) for a, b in zip(image, card, strict=True))
-    assume(abs(worst - 2) > 1e-9)
-    assert bool(_cautions(_volume(image), spacing=card)) == (worst > 2)
+def _worse(name="worse", **describes):
+    return _card(name, _scores({"N_SSIM": 0.01}), SIMPLE, **describes)
+
+
+def test_a_card_that_beats_nothing_is_taken_by_name_alone():
+    plain = _card("plain", study=2)
+    found = select([_worse(study=1), plain], {"study": 1}, RULE)
+    assert found.card.name == "plain"
+    (out,) = found.others
+    assert (out.card.name, out.cost) == ("worse", 0.0)
+    assert out.left_out == "did not beat gaussian: N_SSIM 0.01 <= 0.03"
+    alone = select([_worse(study=1)], {"study": 1}, RULE)
+    assert (alone.card.name, alone.left_out) == ("worse", out.left_out)
+    with pytest.raises(ModelError, match="above those of its baselines, so none .*: again, worse$"):
+        select([_worse(), _worse("again")], {}, RULE)
+
+
+def test_a_tie_goes_to_the_card_that_has_beaten_others():
+    better = _card("z-better", _scores({"N_SSIM": 0.1}), SIMPLE)
+    for cards in permutations([better, _card("a"), _card("b")]):
+        found = select(cards, {}, RULE)
+        assert [found.card.name, *(own.card.name for own in found.others)] == ["z-better", "a", "b"]
+
+
+def test_all_other_cards_are_kept_with_their_costs_nearest_first():
+    cards = [
+        _card("far", channel="x", study=1, spacing=(4.0, 1.0, 1.0)),
+        _card("none", scores={}, channel="x", study=1, spacing=(1.0, 1.0, 1.0)),
+        _card("other", channel="y", study=1, spacing=(1.0, 1.0, 1.0)),
+        _card("near", channel="x", study=1, spacing=(2.0, 1.0, 1.0)),
+    ]
+    facts = {"channel": "x", "study": 1, "spacing": (1.0, 1.0, 1.0)}
+    for order in permutations(cards):
+        found = select(order, facts, POLICY)
+        assert found.card.name == "near"
+        assert [own.card.name for own in found.others] == ["far", "other", "none"]
+        assert [own.broken for own in found.others] == [(), ("channel",), ()]
+        assert [own.cost for own in found.others] == pytest.approx([log(4), 0, 0])
+        assert found == select(cards[2:], facts, POLICY)  # whatever else there is
+
+
+def test_a_summary_is_what_json_can_hold():
+    card = _card("a", study=1, spacing=(0.0, 1.0, 1.0))
+    found = select([card], {"study": 2, "spacing": (1.0, 1.0, 1.0)}, POLICY)
+    assert found.cost == inf
+    summary = {"model": "a", "cost": None, "terms": {"study": 4.0}, "broken": [], "left_out": ""}
+    assert found.summary == summary
+
+
+words = st.booleans() | st.integers() | st.floats() | st.text("study x1.-", max_size=9)
+values = words | st.lists(words, max_size=4).map(tuple)
+
+
+@given(st.dictionaries(st.sampled_from(["channel", "study", "spacing", "x"]), values))
+def test_whatever_metadata_say_there_is_one_choice(facts):
+    cards = [
+        _card("own", channel="x", study=1, spacing=(1.0, 1.0, 1.0)),
+        _card("odd", channel="y", study="nan", spacing=(1.0,)),
+        _card("any"),
+    ]
+    found = select(cards, facts, GENERAL)
+    assert isfinite(found.cost)
+    assert found.cost == sum(found.terms.values())
+    assert not found.broken
+    assert len(found.others) == 2
+    assert all(found.cost <= own.cost for own in found.others if not own.broken)

@@ -64,7 +64,8 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
     max_leaves=12,
 )
-KEYS = ["model", "cost", "terms", "by", "fallback", "broken", "sources", "warnings", "status"]
+KEYS = ["model", "cost", "terms", "by", "fallback", "broken", "sources", "others", "warnings"]
+KEYS += ["status"]
 reports = values | st.dictionaries(st.sampled_from(KEYS) | texts, values, max_size=9)
 FIELDS = {"algorithm": "a", "version": "1.0.0", "case": "c", "key": "k", "status": "bad output"}
 
@@ -149,6 +150,7 @@ def recorded(report, folder):
 @example({"cost": nan})
 @example({"broken": EVIL, "sources": dict.fromkeys(EVIL, "\x1b[2J"), "terms": {EVIL[0]: 1.5}})
 @example({"terms": {"a": 10**400}})
+@example({"others": [{"model": line, "left_out": line, "broken": [line]} for line in EVIL]})
 @example({"warnings": ["\x1b[31m", "\ud800", 3, None, "x" * 10**4] * 30})
 def test_every_report_of_a_container_can_be_kept(report):
     with TemporaryDirectory() as name:
@@ -158,6 +160,8 @@ def test_every_report_of_a_container_can_be_kept(report):
         chosen = record.selection
         lines = [record.message, record.model, *record.warnings, *chosen.broken, *chosen.terms]
         lines += [*chosen.sources, *chosen.sources.values()]
+        for other in chosen.others:
+            lines += [other.model, other.left_out, *other.broken, *other.terms]
         assert all(line.isprintable() for line in lines)
         assert all(len(line) <= LIMIT_LINE for line in record.warnings)
         record.write(folder)
@@ -222,6 +226,7 @@ def page_of(report, log, case, folder):
 @seldom
 @given(reports | st.just({"warnings": EVIL, "model": EVIL[0], "broken": EVIL}), texts, names)
 @example({"warnings": EVIL, "model": EVIL[0], "broken": EVIL, "fallback": True}, EVIL[1], EVIL[0])
+@example({"model": "m", "others": [{"model": line, "left_out": line} for line in EVIL]}, "", "a")
 def test_nothing_of_a_container_or_user_runs_in_the_report(report, log, name):
     with TemporaryDirectory() as home:
         folder = Path(home)

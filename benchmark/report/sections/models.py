@@ -1,26 +1,53 @@
-"""Models: the weights chosen for each case, and how well they fit it."""
+"""Models: the weights chosen for each case, how well they fit it, and the next ones."""
 
-from cytosuite.benchmark.record import Record
+from typing import NamedTuple
+
+from cytosuite.benchmark.record import ModelChoice, Record
 from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.section import ReportSection, table
 from cytosuite.benchmark.report.wording import number
 
 
-def view(index: Index) -> list[Record] | None:
-    """Return the records with a chosen model, doubtful ones first; None without any."""
+class Chosen(NamedTuple):
+    """A case with a model, and the reasons of its choice, one text each."""
+
+    record: Record
+    reasons: list[str]
+
+
+def view(index: Index) -> list[Chosen] | None:
+    """Return the cases with a chosen model, doubtful ones first; None without any."""
     found = [record for record in index.results.records.values() if record.model]
-    return sorted(found, key=lambda record: -_doubt(record)) or None
+    found.sort(key=lambda record: -_doubt(record))
+    return [Chosen(record, reasons(record.selection)) for record in found] or None
 
 
-def markdown(_: Index, records: list[Record]) -> list[str]:
+def markdown(_: Index, view: list[Chosen]) -> list[str]:
     """Return the chosen models as a table."""
-    heads = ("case", "algorithm", "model", "cost", "chosen by", "warnings")
+    heads = ("case", "algorithm", "model", "cost", "reasons", "chosen by", "warnings")
     rows = []
-    for record in records:
+    for record, why in view:
         own = record.selection
-        words = (number(own.cost), own.by, "; ".join(record.warnings))
+        words = (number(own.cost), "; ".join(why), own.by, "; ".join(record.warnings))
         rows.append((record.case, record.algorithm, record.model, *words))
     return table(heads, rows)
+
+
+def reasons(choice: ModelChoice) -> list[str]:
+    """Return the terms of the cost, the runner-up with its cost, and the models left out.
+
+    Examples
+    --------
+    >>> reasons(ModelChoice(terms={"study": 3.0}, others=({"model": "b", "cost": 4.5},)))
+    ['cost: study 3.00', 'runner-up: b, 4.50']
+    """
+    terms = ", ".join(f"{key} {number(value)}" for key, value in choice.terms.items())
+    lines = [f"cost: {terms}"] if terms else []
+    if (second := choice.runner_up) is not None:
+        broken = f", not for this {' and '.join(second.broken)}" if second.broken else ""
+        lines.append(f"runner-up: {second.model}, {number(second.cost)}{broken}")
+    out = [f"{own.model} left out: {own.left_out}" for own in choice.others if own.left_out]
+    return lines + out
 
 
 def _doubt(record: Record) -> int:
@@ -29,14 +56,14 @@ def _doubt(record: Record) -> int:
 
 
 TEMPLATE = """
-{% set fallbacks = view|selectattr("selection.fallback")|map(attribute="case")|unique|list|length %}
-{% set doubtful = view|selectattr("warnings")|map(attribute="case")|unique|list|length %}
+{% set fallbacks = view|selectattr("record.selection.fallback")|map(attribute="record.case")|unique|list|length %}
+{% set doubtful = view|selectattr("record.warnings")|map(attribute="record.case")|unique|list|length %}
 <p class="lead">Chosen by the metadata of each case, or by the user: the smaller the cost, the closer the model's training data. {% if fallbacks %}<strong>{{ count(fallbacks, "case") }} had no model that fits</strong> and took the nearest. {% endif %}{% if doubtful %}<strong>{{ count(doubtful, "case") }} with warnings</strong>, listed first.{% endif %}</p>
 <details class="more" {% if view|length <= 12 or doubtful %}open{% endif %}><summary>{{ count(view|length, "choice") }}</summary>
 <div class="scroll" tabindex="0" role="region" aria-label="Models"><table class="plain sortable">
   <thead><tr><th scope="col" data-sort="text">case</th><th scope="col" data-sort="text">algorithm</th><th scope="col" data-sort="text">model</th><th scope="col" data-sort="number">cost</th><th scope="col" data-sort="text">remark</th></tr></thead>
-  <tbody>{% for record in view %}
-  <tr><th scope="row"><span class="long">{{ record.case }}</span></th><td>{{ record.algorithm }}</td><td>{{ record.model }}</td><td data-key="{{ "" if record.selection.cost is none else record.selection.cost }}">{{ number(record.selection.cost) }}</td><td>{% if record.selection.fallback %}<span class="badge">fallback</span> {% endif %}{% if record.selection.by == "user" %}chosen by the user {% endif %}{{ record.warnings|join("; ") }}</td></tr>
+  <tbody>{% for record, reasons in view %}
+  <tr><th scope="row"><span class="long">{{ record.case }}</span></th><td>{{ record.algorithm }}</td><td>{{ record.model }}</td><td data-key="{{ "" if record.selection.cost is none else record.selection.cost }}">{% if reasons %}<details class="more"><summary>{{ number(record.selection.cost) }}</summary>{{ reasons|join("; ") }}</details>{% else %}{{ number(record.selection.cost) }}{% endif %}</td><td>{% if record.selection.fallback %}<span class="badge">fallback</span> {% endif %}{% if record.selection.by == "user" %}chosen by the user {% endif %}{{ record.warnings|join("; ") }}</td></tr>
   {% endfor %}</tbody>
 </table></div></details>
 """  # noqa: E501 - HTML

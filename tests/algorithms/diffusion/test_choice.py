@@ -8,9 +8,10 @@ import pytest
 from sketches import FLAT, SPACING, TINY, volume
 
 from cytosuite.benchmark.catalog import ROOT
+from cytosuite.cautions import cautions
 from cytosuite.errors import ModelError
 from cytosuite.manifest import ModelCard, read_algorithm
-from cytosuite.select import cautions, describe, select
+from cytosuite.select import describe, select
 from cytosuite.weights import read_cards
 
 POLICY = read_algorithm(ROOT / "algorithms" / "diffusion" / "algorithm.toml").select

@@ -90,3 +90,16 @@ def test_results_lie_in_the_checkout_or_where_the_user_says(tmp_path):
     assert DataOptions(dataset="x").folder.name == "runs"
     assert DataOptions(dataset="x", runs=tmp_path).folder == tmp_path
     assert DataOptions(dataset="x", workers=3).processes == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "settings"),
+    [
+        ("scale=0.1,studies=[4, 2]", ["scale=0.1", "studies=[4, 2]"]),
+        ("studies=[1] contents=['nucleus']", ["studies=[1]", "contents=['nucleus']"]),
+        ("image={shape=[9, 5, 5], stretch=1}", ["image={shape=[9, 5, 5], stretch=1}"]),
+        ("structure=tissue, falloff_um=2", ["structure=tissue", "falloff_um=2"]),
+    ],
+)
+def test_settings_in_one_text_are_parted_between_keys_alone(text, settings):
+    assert pairs([text]) == settings

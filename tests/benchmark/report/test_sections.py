@@ -5,9 +5,11 @@ from dataclasses import replace
 
 import pytest
 
+from cytosuite.benchmark.record import ModelChoice
 from cytosuite.benchmark.report import page, section
 from cytosuite.benchmark.report.index import index
 from cytosuite.benchmark.report.section import sections, views
+from cytosuite.benchmark.report.sections.models import reasons
 
 TASKS = ("segment", "enhance", "synthesise", "fuse", "count")
 LEGEND = {
@@ -138,7 +140,46 @@ def test_models_and_failures_have_their_reasons(make):
     assert "1 case with warnings" in text
     assert "fallback model does not fit: channel is x" in text
     assert "the end of the log" in text
-    assert "| a | good | card | 4.20 | metadata | model does not fit: channel is x |" in lines
+    assert "| a | good | card | 4.20 |  | metadata | model does not fit: channel is x |" in lines
+
+
+EVIL = "<b>a|b</b>"
+OTHERS = (
+    {"model": "far", "cost": 5.0, "terms": {"study": 3.0}, "broken": ("axes", "channel")},
+    {"model": "near", "cost": 4.0},
+    {"model": EVIL, "cost": 0.0, "left_out": f"did not beat {EVIL}: 0.01 <= 0.03"},
+)
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        ({}, []),
+        ({"terms": {"a": 1.5, "b": 0.0}}, ["cost: a 1.50, b 0.00"]),
+        ({"others": OTHERS[1:2]}, ["runner-up: near, 4.00"]),
+        ({"others": OTHERS[:2]}, ["runner-up: far, 5.00, not for this axes and channel"]),
+        ({"others": OTHERS[2:]}, [f"{EVIL} left out: {OTHERS[2]['left_out']}"]),
+        ({"others": ({"model": "x"},)}, ["runner-up: x, -"]),
+    ],
+)
+def test_the_reasons_of_a_choice_are_terms_runner_up_and_models_left_out(choice, expected):
+    assert reasons(ModelChoice.model_validate(choice)) == expected
+
+
+def test_each_case_shows_the_reasons_of_its_choice(make):
+    """Folded below the cost on the page, in a column of the Markdown; escaped in both."""
+    results = make(cases=("a",), algorithms=("good",))
+    choice = ModelChoice(cost=1.5, terms={"study": 1.5}, others=OTHERS[1:])
+    (record,) = results.records.values()
+    record = record.model_copy(update={"selection": choice, "warnings": ()})
+    indexed = index(replace(results, records={("good", "a"): record}))
+    html = page.html(indexed, views(indexed))
+    lines = page.markdown(indexed, views(indexed))
+    why = "cost: study 1.50; runner-up: near, 4.00; "
+    assert f"<summary>1.50</summary>{why}&lt;b&gt;a|b&lt;/b&gt; left out: did not beat" in html
+    assert r"| 1.50 | " + why + r"\<b\>a\|b\</b\> left out: did not beat \<b\>a\|b" in lines
+    assert "0.01 &lt;= 0.03" in html
+    assert EVIL not in html + lines
 
 
 def test_a_section_is_found_by_its_module(tmp_path, monkeypatch, make):

@@ -6,7 +6,8 @@ import sys
 
 from .tools import HTML, OUT, good, report
 
-KEYS = ("model", "version", "cost", "terms", "fallback", "broken", "sources", "warnings", "seconds")
+KEYS = ("model", "version", "cost", "terms", "fallback", "broken", "sources", "others")
+KEYS += ("warnings", "seconds")
 
 
 def record_with_infinity():
@@ -103,7 +104,9 @@ def record_of_huge_numbers():
 def record_with_html():
     """ok | bad output: record.json"""
     lines = {"model": HTML, "broken": [HTML], "warnings": [f"{HTML}: {HTML}"]}
-    report(json.dumps({**lines, "terms": {HTML: 1.0}, "sources": {HTML: HTML}}))
+    others = [{"model": HTML, "left_out": HTML, "terms": {HTML: 1.0}, "broken": [HTML]}]
+    more = {"terms": {HTML: 1.0}, "sources": {HTML: HTML}, "others": others}
+    report(json.dumps({**lines, **more}))
 
 
 def record_with_escape_codes():

@@ -327,6 +327,7 @@ def reports():
         "fallback": True,
         "broken": ["channel"],
         "sources": {"spacing": "ome"},
+        "others": [{"model": "far", "cost": 1.0, "terms": {"spacing": 1.0}, "left_out": "a"}],
         "warnings": ["voxel size assumed: 1 µm", "x" * 400],
     }
     return [{"report.json": json.dumps(found).encode()}]

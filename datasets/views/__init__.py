@@ -1,0 +1,1 @@
+"""Simulated light-sheet views with the volume that is fused from them."""

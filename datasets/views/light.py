@@ -1,0 +1,169 @@
+"""A view: the light of a specimen, dimmed, shaded and blurred on its way to one camera.
+
+Arrays are turned so that light enters at the first planes, rows and columns and the camera looks
+from the first plane; the image is turned back.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cytosuite.datasets.physics.camera import area_average
+from cytosuite.datasets.physics.grid import Grid, Image
+from cytosuite.datasets.physics.optics import Attenuation, attenuate
+from cytosuite.datasets.physics.psf import Gaussian
+from cytosuite.datasets.physics.render import render
+from cytosuite.datasets.views.parameters import Acquisition, Parameters
+from cytosuite.datasets.views.specimen import Body
+
+WIDENING = 0.02  # of a stripe of shadow, in µm per µm of its length
+SOFT = 1.0  # µm over which a shadow begins
+REACH = 3.0  # standard deviations of a stripe that are shaded
+
+
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    """An absorbing spot in the specimen.
+
+    Parameters
+    ----------
+    place_um : tuple of float
+        z, y, x.
+    depth : float
+        Share of the light that is missing behind it.
+    sigma_um : float
+        Standard deviation of the stripe across its direction.
+    axis : int
+        Along which the sheet of light goes: 1 or 2.
+    """
+
+    place_um: tuple[float, float, float]
+    depth: float
+    sigma_um: float
+    axis: int
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A view before its camera.
+
+    Parameters
+    ----------
+    photons : (Z, Y, X) float32 array
+        Light of the dye on the voxels of the detector, 1 for a bright structure without loss.
+    passed : (Z, Y, X) float32 array
+        Share of the light that is left, of excitation and emission together.
+    """
+
+    photons: Image
+    passed: Image
+
+
+def draw_shadows(
+    rng: np.random.Generator, parameters: Parameters, drawn: Acquisition, detector: Grid
+) -> list[Shadow]:
+    """Return absorbing spots in the inner half of the image."""
+    axis = max(drawn.illumination, default=2)
+    found = []
+    for _ in range(drawn.shadows):
+        place = rng.uniform(0.2, 0.8, 3) * detector.size_um
+        depth, sigma = rng.uniform(*parameters.shadow_depth), rng.uniform(*parameters.shadow_um)
+        found.append(Shadow(tuple(place.tolist()), float(depth), float(sigma), axis))
+    return found
+
+
+def view(
+    body: Body,
+    shadows: Sequence[Shadow],
+    parameters: Parameters,
+    drawn: Acquisition,
+    grids: tuple[Grid, Grid],
+    far: Sequence[bool],
+) -> View:
+    """Return a view of a specimen.
+
+    Parameters
+    ----------
+    body, shadows : Body, sequence of Shadow
+    parameters, drawn : Parameters, Acquisition
+    grids : tuple of Grid
+        Of the detector, and of the simulation.
+    far : sequence of bool
+        Along z whether the camera, along y and x whether the sheet of light is at the far end.
+
+    Notes
+    -----
+    The excitation is dimmed by the tissue along the sheet and by shadows, the emission by the
+    tissue towards the camera. The point spread function widens with the depth below the surface
+    of the image.
+    """
+    detector, grid = grids
+    turn = tuple(slice(None, None, -1 if end else 1) for end in far)
+    left = passed(body, shadows, drawn, detector, grid, far)
+    dye = body.dye * left
+    height = detector.size_um[0]
+    spread = Gaussian(
+        parameters.psf_sigma_um,
+        haze=drawn.haze,
+        haze_sigma_um=parameters.haze_sigma_um,
+        growth=drawn.growth * 100 / height,
+    )
+    turned = dye[turn]
+    start = grid.first[0]
+
+    def paint(slab: Grid) -> Image:
+        """Return the light of the planes of a slab."""
+        first = slab.first[0] - start
+        return turned[first : first + slab.shape[0]].copy()
+
+    photons = render(paint, paint, grid, detector, spread, Attenuation("none"))
+    offset = tuple(a - b for a, b in zip(detector.origin, grid.origin, strict=True))
+    seen = area_average(left, grid.spacing, detector.shape, detector.spacing, offset)
+    return View(np.ascontiguousarray(photons[turn]), seen)
+
+
+def passed(
+    body: Body,
+    shadows: Sequence[Shadow],
+    drawn: Acquisition,
+    detector: Grid,
+    grid: Grid,
+    far: Sequence[bool],
+) -> Image:
+    """Return the share (Z, Y, X) of the light that is left, of excitation and emission together.
+
+    Parameters
+    ----------
+    body, shadows, drawn, far
+        See `view`.
+    detector, grid : Grid
+        Of the image, whose sides light has to pass, and of the simulation.
+    """
+    left = np.ones(grid.shape, np.float32)
+    for axis, share in {0: drawn.detection, **drawn.illumination}.items():
+        law = Attenuation(length_um=-detector.size_um[axis] / np.log(share))
+        turn = slice(None, None, -1 if far[axis] else 1)
+        lit, solid = (np.moveaxis(each, axis, 0)[turn] for each in (left, body.tissue))
+        attenuate(lit, solid, grid.spacing[axis], law)
+    for shadow in shadows:
+        _shade(left, shadow, grid, far)
+    return left
+
+
+def _shade(left: Image, shadow: Shadow, grid: Grid, far: Sequence[bool]) -> None:
+    """Darken the stripe behind an absorbing spot, in place."""
+    axis = shadow.axis
+    across = 3 - axis  # y for a sheet along x, x for one along y
+    along = grid.centres(axis) - np.float32(shadow.place_um[axis])
+    along = -along if far[axis] else along
+    width = shadow.sigma_um + WIDENING * np.maximum(along, 0)
+    begun = 1 / (1 + np.exp(-np.clip(along / SOFT, -30, 30)))
+    height = grid.centres(0) - np.float32(shadow.place_um[0])
+    side = grid.centres(across) - np.float32(shadow.place_um[across])
+    near = np.flatnonzero(np.abs(height) < REACH * float(width.max()))
+    stripe = np.moveaxis(left, axis, 2)  # a view: z, across, along
+    for plane in near.tolist():
+        squared = height[plane] ** 2 + side[:, None] ** 2
+        dark = shadow.depth * begun * (shadow.sigma_um / width)
+        stripe[plane] *= 1 - dark * np.exp(-squared / (2 * width**2))

@@ -1,0 +1,116 @@
+"""A recipe for simulated light-sheet views, checked value by value."""
+
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from cytosuite.datasets.ranges import NotNegative, Positive, Range, Section, Share
+from cytosuite.datasets.views.studies import STUDIES
+from cytosuite.manifest import Described
+
+Content = Literal["nucleus", "membrane"]
+Number = Annotated[int, Field(ge=min(STUDIES), le=max(STUDIES))]
+Scale = Annotated[float, Field(ge=0.05, le=0.5)]
+CROWD = 0.4  # of the specimen's shortest side: largest cell of which several have room
+Triple = tuple[NotNegative, NotNegative, NotNegative]
+
+
+class Parameters(Section):
+    """Parameters of a pair of views; a pair of numbers is a range from which each case draws."""
+
+    studies: Annotated[tuple[Number, ...], Field(min_length=1)] = (1, 2, 3, 4, 5)
+    """acquisition studies, which cases take in turn"""
+    contents: Annotated[tuple[Content, ...], Field(min_length=1)] = ("nucleus", "membrane")
+    """structures; cases take all studies with the first, then all with the next"""
+    scale: Scale = 0.2
+    """sides of the image relative to those of the challenge, at its voxel sizes; the largest take
+    18 million voxels at 0.25 and 142 million at 0.5, 40 bytes each"""
+    nucleus_um: Range[Positive] = (7.0, 10.0)
+    """median diameter of the nuclei"""
+    cell_um: Range[Positive] = (9.0, 14.0)
+    """diameter of the ball of a cell's mean volume; at most 0.4 of the specimen's shortest side"""
+    membrane_um: Positive = 0.7
+    """thickness of a membrane with the cells on both sides of it"""
+    extent: Range[Positive] = (0.85, 1.3)
+    """size of the specimen relative to the image; above 1 it is cut"""
+    psf_sigma_um: Triple = (1.2, 0.3, 0.3)
+    """standard deviations of the Gaussian point spread function along z, y, x at the surface"""
+    growth: Range[NotNegative] = (0.8, 2.5)
+    """relative increase of these widths on the way through the height of the image"""
+    haze: Range[Share] = (0.05, 0.3)
+    """share of the light that tissue scatters into a wide haze"""
+    haze_sigma_um: Triple = (5.0, 4.0, 4.0)
+    """standard deviations of the haze along z, y, x"""
+    shadows: Range[NotNegative] = (0.0, 6.0)
+    """absorbing spots, rounded down: each throws a stripe of shadow away from the light"""
+    shadow_depth: Range[Share] = (0.15, 0.6)
+    """share of the light that is missing in the middle of a stripe"""
+    shadow_um: Range[Positive] = (1.5, 5.0)
+    """standard deviation of a stripe across its direction"""
+    glow: Share = 0.05
+    """dye of the tissue between nuclei or membranes"""
+    photons: Range[Positive] = (30.0, 200.0)
+    """photons per voxel of a bright structure, without loss and blur (drawn log-uniformly)"""
+    background_photons: NotNegative = 2.0
+    """photons per voxel everywhere"""
+    read_noise: NotNegative = 1.6
+    """standard deviation of the camera, photons"""
+    gain: Positive = 8.0
+    """counts per photon"""
+    offset: NotNegative = 100.0
+    """counts in the dark"""
+    preference: NotNegative = 1.0
+    """power of a view's light to which it counts in the fused volume: 0 is the mean, the larger the
+    more only the better view counts"""
+
+
+class Acquisition(Described):
+    """Values of one case: specimen, light and cameras."""
+
+    study: int
+    content: Content
+    nucleus_um: float
+    cell_um: float
+    extent: float
+    growth: float
+    haze: float
+    shadows: int
+    photons: float
+    detection: float
+    illumination: dict[int, float]
+    far: tuple[bool, bool, bool]  # whether the first view's light comes from the far end of z, y, x
+
+
+RANGES = ("nucleus_um", "cell_um", "extent", "growth", "haze")
+
+
+def draw_values(rng: np.random.Generator, parameters: Parameters, number: int) -> Acquisition:
+    """Return the values of a case.
+
+    Parameters
+    ----------
+    rng : numpy Generator
+    parameters : Parameters
+    number : int
+        Of the case, from 0: decides its study and content.
+    """
+    strata = [(s, c) for c in parameters.contents for s in parameters.studies]
+    study, content = strata[number % len(strata)]
+    light = STUDIES[study]
+    low, high = np.log(parameters.photons)
+    values = {name: float(rng.uniform(*getattr(parameters, name))) for name in RANGES}
+    shortest = min(light.grid(parameters.scale).size_um) * values["extent"]
+    values["cell_um"] = min(values["cell_um"], CROWD * shortest)
+    return Acquisition(
+        study=study,
+        content=content,
+        shadows=int(rng.uniform(*parameters.shadows)),
+        photons=float(np.exp(rng.uniform(low, high))),
+        detection=float(rng.uniform(*light.detection)),
+        illumination={
+            axis: float(rng.uniform(*share)) for axis, share in light.illumination.items()
+        },
+        far=tuple((rng.random(3) < 0.5).tolist()),
+        **values,
+    )

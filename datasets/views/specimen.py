@@ -1,0 +1,110 @@
+"""The specimen: dye and tissue on the grid of the simulation, by the other simulators."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cytosuite.datasets.membrane import voronoi
+from cytosuite.datasets.membrane.places import scattered
+from cytosuite.datasets.physics.grid import Grid, Image
+from cytosuite.datasets.physics.labels import tidy
+from cytosuite.datasets.physics.sketch import boundary
+from cytosuite.datasets.physics.tissue import irregular
+from cytosuite.datasets.spheroid.grow import grow
+from cytosuite.datasets.spheroid.light import Specimen
+from cytosuite.datasets.spheroid.parameters import draw_values, parameters_from
+from cytosuite.datasets.views.parameters import Acquisition, Parameters
+from cytosuite.volume import Volume
+
+BUMPS = (0.06, 0.14)  # of the outline, relative to its radius
+WEIGHT = 0.25  # of crowding in the weighted Voronoi diagram, as in datasets/membrane
+LEAST = 8  # voxels of a cell
+STAIN = 0.2  # standard deviation of ln(dye) between cells
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A specimen as it lies in the microscope.
+
+    Parameters
+    ----------
+    dye : (Z, Y, X) float32 array
+        1 in a bright structure.
+    tissue : (Z, Y, X) float32 array
+        Share of each voxel, in [0, 1], that takes light away.
+    """
+
+    dye: Image
+    tissue: Image
+
+
+def body(
+    rng: np.random.Generator, parameters: Parameters, drawn: Acquisition, detector: Grid, grid: Grid
+) -> Body:
+    """Return a specimen of the wanted content.
+
+    Parameters
+    ----------
+    rng : numpy Generator
+    parameters, drawn : Parameters, Acquisition
+    detector, grid : Grid
+        Of the image, and of the simulation, which is finer and a little wider.
+
+    Raises
+    ------
+    InputError
+        If its nuclei or cells cannot be placed.
+    """
+    build = nuclei if drawn.content == "nucleus" else membranes
+    return build(rng, parameters, drawn, detector, grid)
+
+
+def nuclei(
+    rng: np.random.Generator, parameters: Parameters, drawn: Acquisition, detector: Grid, grid: Grid
+) -> Body:
+    """Return a spheroid of nuclei, see `cytosuite.datasets.spheroid`."""
+    height, *sides = (length * drawn.extent for length in detector.size_um)
+    wide = float(np.mean(sides))
+    recipe: dict[str, Any] = {
+        "image": {"shape": detector.shape, "spacing_um": detector.spacing},
+        "tissue": {
+            "outline": "irregular",
+            "n_nuclei": "auto",
+            "width_um": wide,
+            "flattening": height / wide,
+            "bumps": BUMPS,
+            "may_be_cut": True,
+        },
+        "nucleus": {"diameter_um": drawn.nucleus_um},
+        "optics": {"cytoplasm": parameters.glow},
+    }
+    wanted = parameters_from(recipe)
+    for_values, for_tissue, for_chromatin = rng.spawn(3)
+    values = draw_values(for_values, wanted)
+    found = Specimen(grow(for_tissue, wanted, values), wanted, values)
+    found.draw_chromatin(for_chromatin, grid)
+    return Body(found.nuclei(grid), found.share(grid))
+
+
+def membranes(
+    rng: np.random.Generator, parameters: Parameters, drawn: Acquisition, detector: Grid, grid: Grid
+) -> Body:
+    """Return tissue of cells with labelled membranes, see `cytosuite.datasets.membrane`."""
+    for_outline, for_places, for_stain = rng.spawn(3)
+    size = detector.size_um
+    axes = tuple(length / 2 * drawn.extent for length in size)
+    middle = tuple(length / 2 for length in size)
+    region = irregular(for_outline, middle, axes, float(for_outline.uniform(*BUMPS)))
+    centres = scattered(for_places, region, drawn.cell_um)
+    outside = region.on(grid)
+    inside = outside < 0
+    factors = voronoi.weights(centres, WEIGHT)
+    cells, _ = tidy(voronoi.cells(centres, factors, grid, inside, None), LEAST)
+    found = Volume(cells, grid.spacing, "ZYX")
+    walls: NDArray[np.bool_] = boundary(found, parameters.membrane_um).array > 0
+    stain = np.exp(for_stain.normal(0, STAIN, int(cells.max(initial=0)) + 1)).astype(np.float32)
+    stain[0] = 1.0  # of walls towards the outside
+    dye = np.where(walls, stain[cells], np.float32(parameters.glow) * inside).astype(np.float32)
+    return Body(dye, inside.astype(np.float32))

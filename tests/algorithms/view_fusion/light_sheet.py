@@ -1,0 +1,62 @@
+"""Small views of a specimen that loses light along x, and networks of random weights."""
+
+import numpy as np
+import torch
+from scipy import ndimage
+
+from cytosuite.algorithms.view_fusion.network import RestorerArguments, build
+
+SPACING = (4.0, 1.5, 1.5)
+SHAPE = (20, 72, 64)
+TINY = RestorerArguments(widths=(4, 6), blocks=(1, 1), flat=0)
+WHOLE = (10**4,) * 3
+DTYPES = ["uint8", "uint16", "int16", "uint32", "float32", "float64"]
+
+
+def random_network(arguments, seed=0, change=1.0):
+    """Return a restorer with random weights everywhere: it changes any image, much or a little."""
+    torch.manual_seed(seed)
+    network = build(arguments).eval()
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.copy_((0.2 if weight.ndim > 1 else 0.5) * torch.randn_like(weight))
+        for weight in network.tail.parameters():
+            weight.mul_(change)
+    return network
+
+
+def noise(shape=SHAPE, seed=0, dtype="uint16"):
+    """Return grey values of a background: noise and nothing else."""
+    return np.random.default_rng(seed).gamma(4, 10, shape).astype(dtype)
+
+
+def specimen(shape=SHAPE, spacing=SPACING, share=0.7):
+    """Return the voxels of an ellipsoid, of this share of each side."""
+    grid = np.indices(shape).astype(float)
+    middle = [(n - 1) / 2 for n in shape]
+    away = sum(
+        ((g - m) / (share * n / 2)) ** 2 for g, m, n in zip(grid, middle, shape, strict=True)
+    )
+    return away < 1
+
+
+def view(seed=0, shape=SHAPE, loss_per_um=0.02, dtype="uint16", axis=2, spacing=SPACING):
+    """Return grey values of a grainy specimen, lit from the lower end of an axis."""
+    rng = np.random.default_rng(seed)
+    inside = specimen(shape, spacing)
+    grain = ndimage.gaussian_filter(rng.standard_normal(shape), (1, 2, 2))
+    light = np.where(inside, 150 + 40 * np.clip(grain / grain.std(), -2, 2), 0)
+    path = np.cumsum(inside, axis) * spacing[axis]
+    return (rng.poisson(light * np.exp(-loss_per_um * path) + 10) + 10).clip(0, 255).astype(dtype)
+
+
+def least(arguments):
+    """Return the smallest tile of a network."""
+    steps = zip(arguments.halo, arguments.multiple, strict=True)
+    return [(-(-2 * halo // step) + 1) * step for halo, step in steps]
+
+
+def roomy(arguments):
+    """Return a tile that keeps about a third of what it reads along each axis."""
+    steps = zip(arguments.halo, arguments.multiple, strict=True)
+    return [(-(-3 * halo // step) + 1) * step for halo, step in steps]

@@ -1,0 +1,315 @@
+"""The choice of a model as a command: tables, files, and the same choice as a run makes."""
+
+import csv
+import json
+import re
+import sys
+from io import StringIO
+from math import log
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from cytosuite.benchmark import models
+from cytosuite.benchmark.__main__ import main
+from cytosuite.benchmark.catalog import algorithms
+from cytosuite.benchmark.commands import own_images
+from cytosuite.benchmark.commands import select as module
+from cytosuite.benchmark.commands.apply import apply
+from cytosuite.benchmark.commands.options import ApplyOptions, SelectOptions
+from cytosuite.benchmark.commands.select import show_choice
+from cytosuite.formats import write
+from cytosuite.manifest import ModelCard, SelectPolicy
+from cytosuite.volume import Volume
+
+BALL = np.pad(np.full((4, 8, 8), 200, np.uint16), 4)
+SPACING = (1.6, 0.5, 0.5)
+POLICY = SelectPolicy(axes="must", channel="must", study=3.0, spacing=1.0, score="N_SSIM")
+POLICY = POLICY.model_copy(update={"missing": 0.5, "general": 1.0})
+
+
+@pytest.fixture
+def image(tmp_path):
+    """Return the path of a stack of nuclei, as its name says."""
+    path = tmp_path / "images" / "a_nuclei.tif"
+    write(path, Volume(BALL, SPACING, "ZYX", {"study": "mouse-embryo"}))
+    return path
+
+
+@pytest.fixture
+def toy(monkeypatch):
+    """Make a toy the only algorithm: two networks, one that has beaten nothing, and a Gaussian."""
+    manifest = algorithms()["watershed"].model_copy(
+        update={"name": "toy", "task": "fuse", "select": POLICY, "preference": 0}
+    )
+    common = {"version": "0.1.0", "algorithm": "toy", "task": "fuse", "description": "d"}
+    common |= {"authors": "a", "license": "MIT"}
+    simple, own = {"gaussian": {"N_SSIM": 0.03}}, {"axes": "ZYX", "spacing": SPACING}
+    cards = [
+        ModelCard(name=name, describes=facts, scores={"x": {"N_SSIM": s}}, baselines=b, **common)
+        for name, facts, s, b in (
+            ("one", {**own, "channel": "nucleus", "study": 1}, 0.2, simple),
+            ("two", {**own, "channel": "membrane", "study": 2}, 0.2, simple),
+            ("bad", {**own, "channel": "nucleus", "study": 1}, 0.01, simple),
+            ("gaussian", {}, 0.03, {}),
+        )
+    ]
+    monkeypatch.setattr(own_images, "algorithms", lambda: {"toy": manifest})
+    monkeypatch.setattr(models, "algorithms", lambda: {"toy": manifest})
+    for home in (models, module):
+        monkeypatch.setattr(home, "cards_of", lambda name, named: cards)
+    return manifest
+
+
+@pytest.fixture
+def shown(capsys):
+    """Return a function that shows choices as a pipe does: exit code and lines."""
+
+    def shown(*images, **options):
+        console = Console(file=StringIO(), width=10_000, color_system=None)
+        code = show_choice(SelectOptions(images=list(images), **options), console)
+        return code, console.file.getvalue().splitlines()
+
+    return shown
+
+
+def _rows(lines, head):
+    """Return the rows of a table by their first cell, each as its cells."""
+    start = next(n for n, line in enumerate(lines) if line.startswith(head))
+    rows = [re.split(r"  +", line) for line in lines[start:]]
+    end = next((n for n, row in enumerate(rows) if len(row) != len(rows[0])), len(rows))
+    return {row[0]: row[1:] for row in rows[:end]}
+
+
+def test_metadata_stand_above_with_their_sources(shown, image, toy):
+    _, lines = shown(image, algorithm="toy", channel="nuclei")
+    assert lines[0] == f"{image}: toy one"
+    assert _rows(lines, "key") == {
+        "key": ["value", "source"],
+        "axes": ["ZYX", "file"],
+        "channel": ["nucleus", "user"],
+        "study": ["mouse-embryo", "json"],
+        "spacing": ["1.6 x 0.5 x 0.5", "json"],
+        "shape": ["12 x 16 x 16", "file"],
+    }
+
+
+def test_what_counts_and_is_not_given_is_said(shown, tmp_path, toy):
+    path = tmp_path / "x.tif"
+    write(path, Volume(BALL, (1, 1, 1), "ZYX", {"spacing_source": "assumed"}))
+    _, lines = shown(path, task="fuse")
+    rows = _rows(lines, "key")
+    assert rows["study"] == rows["spacing"] == rows["channel"] == ["-", "not given"]
+    assert lines[-1] == "warning: voxel size assumed: 1 x 1 x 1 µm, not given by the file"
+
+
+def test_every_card_stands_with_its_terms_and_its_remark_the_chosen_first(shown, image, toy):
+    code, lines = shown(image, task="fuse", spacing=(3.2, 0.5, 0.5))
+    rows = _rows(lines, "model")
+    assert rows == {
+        "model": ["cost", "axes", "channel", "study", "spacing", "remarks"],
+        "one": [f"{3 + log(2):.3f}", "-", "-", "3.000", f"{log(2):.3f}", "chosen"],
+        "gaussian": ["4.000", "1.000", "1.000", "1.000", "1.000", rows["gaussian"][-1]],
+        "two": ["3.693", "-", "-", "3.000", "0.693", "made for channel membrane"],
+        "bad": ["3.693", "-", "-", "3.000", "0.693", rows["bad"][-1]],
+    }
+    assert list(rows)[1:] == ["one", "gaussian", "two", "bad"]
+    assert rows["gaussian"][-1] == "for any axes, channel, study, spacing"
+    assert rows["bad"][-1] == "left out: did not beat gaussian: N_SSIM 0.01 <= 0.03"
+    assert code == 0
+
+
+def test_warnings_come_last(shown, image, toy):
+    _, lines = shown(image, task="fuse", spacing=(9.0, 9.0, 9.0), channel="actin")
+    assert lines[0].endswith(": toy gaussian")
+    assert lines[-1] == (
+        "warning: no model for channel: none was made for 'actin', gaussian serves any"
+    )
+    assert "channel contradictory" in lines[-2]
+    assert "made for channel nucleus" in _rows(lines, "model")["one"][-1]
+
+
+def test_several_images_have_a_table_each_and_one_file(shown, image, tmp_path, toy):
+    write(image.with_name("b.tif"), Volume(BALL, SPACING, "ZYX"))
+    code, lines = shown(image.parent, task="fuse", csv=tmp_path / "c.csv", json=tmp_path / "c.json")
+    assert code == 0
+    titles = [line for line in lines if ".tif: " in line]
+    assert [title.rpartition("/")[2] for title in titles] == [
+        "a_nuclei.tif: toy one",
+        "b.tif: toy one",
+    ]
+    rows = list(csv.DictReader((tmp_path / "c.csv").read_text().splitlines()))
+    assert [row["model"] for row in rows[:2]] == ["one", "gaussian"]
+    assert len(rows) == 8
+    assert {row["algorithm"] for row in rows} == {"toy"}
+    entries = json.loads((tmp_path / "c.json").read_text())
+    assert [entry["model"] for entry in entries] == ["one", "one"]
+    assert entries[1]["terms"] == {"channel": 0.5, "study": 0.5, "spacing": 0.0}
+    assert entries[1]["warnings"] == ["channel assumed: nucleus, not given by the file"]
+    assert entries[0]["metadata"]["channel"] == {"value": "nucleus", "source": "name"}
+    assert {other["model"]: other["left_out"] for other in entries[0]["others"]} == {
+        "gaussian": "",
+        "two": "",
+        "bad": "did not beat gaussian: N_SSIM 0.01 <= 0.03",
+    }
+
+
+def test_an_image_that_fails_is_a_line_and_hides_no_other(shown, image, tmp_path, toy):
+    bad = image.with_name("bad.tif")
+    bad.write_bytes(b"no image")
+    code, lines = shown(bad, image, task="fuse", json=tmp_path / "c.json")
+    assert code == 2
+    assert lines[0].startswith(f"{bad}: cannot be read as TIFF")
+    assert lines[1] == f"{image}: toy one"
+    failed, done = json.loads((tmp_path / "c.json").read_text())
+    assert failed == {"image": str(bad), "error": lines[0]}
+    assert done["model"] == "one"
+
+
+def test_the_choice_is_that_of_a_run(shown, image, tmp_path):
+    """Model, costs, sources and warnings of the records that `segment` writes."""
+    for name, spacing, facts in (
+        ("fits", SPACING, {"channel": "DAPI"}),
+        ("far", (9.0, 9.0, 9.0), {"channel": "nucleus"}),
+        ("membrane", SPACING, {"channel": "H2B"}),
+        ("wall", SPACING, {"channel": "cell wall"}),
+        ("turned", SPACING[::-1], {}),
+        ("silent", (1.0, 1.0, 1.0), {"spacing_source": "assumed"}),
+    ):
+        write(image.with_name(f"{name}.tif"), Volume(BALL, spacing, "ZYX", facts))
+    options = {"images": [image.parent], "algorithm": "watershed"}
+    apply(ApplyOptions(out=tmp_path / "out", engine="process", preview=False, **options))
+    shown(image.parent, algorithm="watershed", json=tmp_path / "choices.json")
+    choices = json.loads((tmp_path / "choices.json").read_text())
+    assert len(choices) == 7
+    for choice in choices:
+        name = Path(choice["image"]).stem
+        record = json.loads((tmp_path / "out" / f"{name}.json").read_text())
+        selection = record["selection"]
+        assert choice["model"] == record["model"], name
+        for key in ("cost", "terms", "broken", "others", "by"):
+            assert choice[key] == selection[key], (name, key)
+        assert len(selection["others"]) == 3
+        sources = {key: fact["source"] for key, fact in choice["metadata"].items()}
+        assert selection["sources"].items() - {("spacing", "assumed")} <= sources.items(), name
+        told = [line for line in record["warnings"] if not line.startswith("objects")]
+        assert choice["warnings"] == told, name
+
+
+def test_without_an_algorithm_it_is_chosen_as_segment_does(shown, image):
+    _, lines = shown(image)
+    assert lines[0] == f"{image}: cellpose3d embryo-nuclei-3d"
+    write(image, Volume(BALL[0], (0.5, 0.5), "YX"))
+    assert shown(image)[1][0] == f"{image}: watershed nuclei-2d"
+
+
+def test_a_named_model_is_shown_alone(shown, image):
+    _, lines = shown(image, model="tissue-nuclei-3d", algorithm="watershed")
+    assert lines[0] == f"{image}: watershed tissue-nuclei-3d (named by the user)"
+    assert list(_rows(lines, "model")) == ["model", "tissue-nuclei-3d"]
+    assert lines[-1].startswith("warning: voxel size far from the model's")
+
+
+def test_a_task_of_which_no_algorithm_is_preferred_has_all_of_them(shown, image):
+    assert " cyclegan3d " in shown(image, task="enhance")[1][0]
+
+
+def test_stdout_is_json_alone(image, capfd, monkeypatch):
+    words = ["select", str(image), "--algorithm", "watershed", "--json", "-"]
+    monkeypatch.setattr(sys, "argv", ["cytosuite", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    out, err = capfd.readouterr()
+    assert (ended.value.code, err) == (0, "")
+    assert json.loads(out)[0]["algorithm"] == "watershed"
+
+
+def test_names_that_are_no_text_are_shown(shown, image, toy):
+    odd = image.with_name("\udce4\nnuclei.tif")
+    odd.write_bytes(image.read_bytes())
+    code, lines = shown(odd, task="fuse")
+    assert code == 0
+    assert lines[0].endswith(r"/\udce4\nnuclei.tif: toy one")
+
+
+def _nowhere(image):
+    """nowhere.tif: no such file or folder"""
+    return [image.with_name("nowhere.tif")]
+
+
+def _no_image(image):
+    """a_nuclei.tif: cannot be read as TIFF"""
+    image.write_bytes(b"no image")
+    return [image]
+
+
+def _plane(image):
+    """a_nuclei.tif: cellpose3d: made for axes ZYX, found YX; watershed has nuclei-2d"""
+    write(image, Volume(BALL[0], (0.5, 0.5), "YX"))
+    return [image, "--algorithm", "cellpose3d"]
+
+
+def _misspelt_algorithm(image):
+    """no algorithm called 'watershd'; did you mean 'watershed'?"""
+    return [image, "--algorithm", "watershd"]
+
+
+def _misspelt_task(image):
+    """no task called 'fusse'; did you mean 'fuse'?"""
+    return [image, "--task", "fusse"]
+
+
+def _another_task(image):
+    """no algorithm for the task enhance called 'watershed'; there are: cyclegan3d"""
+    return [image, "--task", "enhance", "--algorithm", "watershed"]
+
+
+def _no_model(image):
+    """no model called 'best' of watershed"""
+    return [image, "--algorithm", "watershed", "--model", "best"]
+
+
+def _no_size(image):
+    """spacing must be numbers in µm like 2,0.5,0.5, found '0,1,1'"""
+    return [image, "--spacing", "0,1,1"]
+
+
+def _impossible_size(image):
+    """a_nuclei.tif: voxel size 500 x 500 x 500 µm (user) makes no sense"""
+    return [image, "--spacing", "500,500,500"]
+
+
+def _no_length(image):
+    """diameter must be 1e-06 to 1e+06 µm, found nan"""
+    return [image, "--diameter", "nan"]
+
+
+def _folder_of_nothing(image):
+    """found no image"""
+    image.unlink()
+    return [image.parent]
+
+
+def _over_a_folder(image):
+    """expected the name of a file to write, found a folder"""
+    return [image, "--json", image.parent]
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        _nowhere, _no_image, _plane, _misspelt_algorithm, _misspelt_task, _another_task, _no_model,
+        _no_size, _impossible_size, _no_length, _folder_of_nothing, _over_a_folder,
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line_and_exit_code_2(image, mistake, capfd, monkeypatch):
+    words = [str(word) for word in mistake(image)]
+    monkeypatch.setattr(sys, "argv", ["cytosuite", "select", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    out, err = capfd.readouterr()
+    assert (ended.value.code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert mistake.__doc__ in err

@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from cytosuite.datasets.views.generate import finer
+from cytosuite.datasets.views.parameters import Parameters, draw_values
+from cytosuite.datasets.views.specimen import body
+from cytosuite.datasets.views.studies import STUDIES
+
+
+def _made(content, seed=0, **given):
+    parameters = Parameters(scale=0.1, contents=(content,), studies=(3,), **given)
+    drawn = draw_values(np.random.default_rng(seed), parameters, 0)
+    detector = STUDIES[3].grid(0.1)
+    grid = finer(detector, parameters)
+    return body(np.random.default_rng(seed), parameters, drawn, detector, grid), grid
+
+
+@pytest.mark.parametrize("content", ["nucleus", "membrane"])
+def test_dye_lies_in_tissue(content):
+    made, grid = _made(content, extent=0.8)
+    assert made.dye.shape == made.tissue.shape == grid.shape
+    assert made.dye.dtype == made.tissue.dtype == np.float32
+    assert made.dye.min() >= 0
+    assert 0.5 < np.percentile(made.dye, 99.8) < 5
+    assert ((made.tissue >= 0) & (made.tissue <= 1)).all()
+    bright = made.dye > 0.5  # the outer half of a membrane lies on the surface
+    near = ndimage.binary_dilation(made.tissue > 0, iterations=2)
+    assert near[bright].all()
+    assert not made.tissue[0].all()
+
+
+@pytest.mark.parametrize("content", ["nucleus", "membrane"])
+def test_a_larger_specimen_fills_more_of_the_image(content):
+    shares = [_made(content, extent=size)[0].tissue.mean() for size in (0.7, 1.3)]
+    assert shares[0] < 0.8 * shares[1]
+
+
+def test_membranes_surround_dim_cells():
+    made, _ = _made("membrane", glow=0.05)
+    inside = made.tissue > 0
+    assert 0.1 < (made.dye[inside] > 0.3).mean() < 0.8
+    assert np.isclose(made.dye[inside], 0.05).mean() > 0.2
+
+
+def test_the_same_seed_gives_the_same_specimen():
+    first, second = (_made("membrane", seed=5)[0] for _ in range(2))
+    assert (first.dye == second.dye).all()
+    assert (_made("membrane", seed=6)[0].dye != first.dye).any()
