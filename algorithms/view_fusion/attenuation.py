@@ -40,7 +40,7 @@ class LossEstimate(Described):
         90.0, ge=50, le=100, description="Of the specimen in a block: its brightness."
     )
     strength: float = Field(
-        0.5, ge=0, le=1, description="Part of the loss, as its logarithm, that is corrected."
+        0.3, ge=0, le=1, description="Part of the loss, as its logarithm, that is corrected."
     )
     most_gain: float = Field(
         2.0, ge=1, le=10, description="Limit of the gain: noise is amplified, too."
