@@ -83,8 +83,10 @@ def _of_study(view: Volume, name: str) -> Volume:
 
 
 def _strata(view: Volume) -> dict[str, Scalar]:
-    """Return channel and study of a view as words: Fuse My Cells scores by them."""
-    return {key: str(view.metadata[key]) for key in ("channel", "study") if key in view.metadata}
+    """Return study and channel of a view in the words of the dataset `views`."""
+    own = view.metadata
+    found: dict[str, Scalar] = {"study": f"study {own['study']}"} if "study" in own else {}
+    return found | ({"channel": str(own["channel"])} if "channel" in own else {})
 
 
 def _given(

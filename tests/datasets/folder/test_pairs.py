@@ -147,17 +147,17 @@ def test_a_pair_becomes_a_case_by_channel_and_study(tmp_path):
     assert (view.spacing, truth.spacing) == ((1, 0.2, 0.2), (1, 0.2, 0.2))
     assert dict(view.metadata) == {"channel": "nucleus", "study": 2}
     assert view.origin.sources == {"spacing": "json", "channel": "name", "study": "name"}
-    assert sample.conditions == {"channel": "nucleus", "study": "2"}
+    assert sample.conditions == {"study": "study 2", "channel": "nucleus"}
 
 
 def test_a_file_knows_more_than_its_name_and_the_user_more_than_both(tmp_path):
     _pair(tmp_path / "Study2", "image_2_nucleus", channel="membrane", study="4")
     (item,) = collect(tmp_path, recursive=True).items
     sample = load(item)
-    assert sample.conditions == {"channel": "membrane", "study": "4"}
+    assert sample.conditions == {"study": "study 4", "channel": "membrane"}
     assert "channel contradictory: membrane" in sample.volume(VIEW).origin.warnings[0]
     named = load(item, metadata={"channel": "nucleus", "study": 5})
-    assert named.conditions == {"channel": "nucleus", "study": "5"}
+    assert named.conditions == {"study": "study 5", "channel": "nucleus"}
 
 
 @pytest.mark.parametrize("axes", ["XYZ", "TYX"])
@@ -181,7 +181,7 @@ def test_a_folder_becomes_a_dataset_that_containers_read(tmp_path):
     assert dict(found.volumes[VIEW].metadata) == {"channel": "nucleus", "study": 3}
     assert (found.sources["channel"], found.warnings) == ("name", ())
     np.testing.assert_array_equal(read(case.path(FUSED)).array, ARRAY + 1)
-    assert case.conditions() == {"channel": "nucleus", "study": "3"}
+    assert case.conditions() == {"study": "study 3", "channel": "nucleus"}
 
 
 def test_both_halves_are_images_where_real_ones_are_wanted(tmp_path):
@@ -216,7 +216,7 @@ def test_converted_files_are_pairs_by_their_names(tmp_path):
     assert sample.volume(VIEW).array.max() == 0
     assert sample.volume(FUSED).array.min() == 1
     assert sample.volume(VIEW).spacing_is_assumed
-    assert sample.conditions == {"channel": "nucleus", "study": "1"}
+    assert sample.conditions == {"study": "study 1", "channel": "nucleus"}
 
 
 @pytest.mark.parametrize("task", ["fuse", None])
