@@ -69,13 +69,13 @@ def read_case(folder: Path, task: Task) -> Inputs:
     -------
     Inputs
         Metadata of the acquisition socket precede those of the file, these precede those of the
-        original name.
+        original name, or of the file's own name where no list gives one.
 
     Raises
     ------
     InputError
-        If a required socket is missing, a socket does not hold exactly one readable file, or all
-        images are optional and none is there.
+        If a required socket is missing, a socket does not hold exactly one readable file, one for
+        stacks holds something else, or all images are optional and none is there.
     """
     listed = _listed(folder)
     files: dict[str, Path] = {}
@@ -92,8 +92,9 @@ def read_case(folder: Path, task: Task) -> Inputs:
         raise InputError(f"{folder}: expected one of the images {', '.join(wanted)}, found none")
     given = values.get(ACQUISITION.slug, {})
     volumes = {
-        slug: _image(file, given, listed.get(slug, {}).get("name", ""))
-        for slug, file in files.items()
+        socket.slug: _image(files[socket.slug], socket, given, listed.get(socket.slug, {}))
+        for socket in task.inputs
+        if socket.slug in files
     }
     origins = [volume.origin for volume in volumes.values()]
     main = next(iter(files.values()), Path(".json"))
@@ -107,11 +108,18 @@ def read_case(folder: Path, task: Task) -> Inputs:
     )
 
 
-def _image(file: Path, given: Mapping[str, Any], name: str) -> Volume:
+def _image(
+    file: Path, socket: Socket, given: Mapping[str, Any], listed: Mapping[str, str]
+) -> Volume:
     """Return an image with the metadata of all sources; a message on these names its file."""
-    volume = read(file)
+    volume = read(file, stack=socket.stack)
     with at(file):
-        return described(volume, given, name)
+        if socket.stack and volume.axes != SPATIAL:
+            raise InputError(
+                f"expected a stack of slices (z, y, x), found shape {volume.shape} with axes "
+                f"{volume.axes}"
+            )
+        return described(volume, given, listed.get("name") or file.name)
 
 
 def write_outputs(folder: Path, task: Task, inputs: Inputs, outputs: Mapping[str, Any]) -> None:
@@ -144,7 +152,8 @@ def write_outputs(folder: Path, task: Task, inputs: Inputs, outputs: Mapping[str
         if known[slug].kind == "json":
             write_json(path, output)
         else:
-            write(path / f"{inputs.name}{inputs.suffix}", output)
+            name = f"{inputs.name}{inputs.suffix}"
+            write(path / name, output, as_json=known[slug].stack)
 
 
 def write_case(folder: Path, task: Task, name: str, sockets: Mapping[str, Any]) -> None:

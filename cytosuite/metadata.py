@@ -18,7 +18,9 @@ CHANNELS = {
     r"fm ?[14]-?(43|64)|wga|caax\w*|myr|lti6b|pip2|[en]-?cadherin|calcofluor|scri",
 }
 MOST = 100  # remarks of the JSON socket
-# Names of Fuse My Cells: image_19_membrane_angle and image_19_membrane_fused belong together.
+# Names of Fuse My Cells: image_19_membrane_angle and image_19_membrane_fused belong together, and
+# lie in folders like Study1 and Study1_H5.
+STUDY = re.compile(r"(?<![a-z])study[ _-]?(\d+)(?!\d)", re.IGNORECASE)
 PAIR = re.compile(r"(?P<specimen>.*[^_])_(?P<role>angle|fused)", re.IGNORECASE)
 
 
@@ -65,6 +67,18 @@ def view_role(name: str) -> tuple[str, str] | None:
     """
     found = PAIR.fullmatch(name)
     return (found["specimen"], found["role"].lower()) if found else None
+
+
+def study_of(name: str) -> int | None:
+    """Return the study of Fuse My Cells that a name tells; of folders in each other the inner one.
+
+    Examples
+    --------
+    >>> study_of("Study3_Study1_H5_image_19_membrane_angle"), study_of("image_19")
+    (1, None)
+    """
+    found = STUDY.findall(name.replace("_", " "))
+    return int(found[-1]) if found else None
 
 
 def acquisition(volume: Volume) -> dict[str, Any]:

@@ -28,6 +28,9 @@ class Socket:
         Of an output: the socket as which a chain hands it to the next algorithm.
     folder : str
         Name of the folder below ``images``, where that is not the slug.
+    stack : bool
+        Whether its files follow Fuse My Cells: slices along z, y, x in this order, whatever a
+        TIFF calls its axes, and TIFF outputs with a description in JSON.
     """
 
     slug: str
@@ -36,6 +39,7 @@ class Socket:
     optional: bool = False
     becomes: str = ""
     folder: str = ""
+    stack: bool = False
 
     @property
     def relative_path(self) -> str:
@@ -91,8 +95,14 @@ TASKS: Mapping[str, Task] = MappingProxyType(
             "fuse",
             "View fusion",
             (
-                Socket(VIEW, "image", "Light-sheet view", folder=VIEW_FOLDER),
-                Socket(f"second-{VIEW}", "image", "Second light-sheet view", optional=True),
+                Socket(VIEW, "image", "Light-sheet view", folder=VIEW_FOLDER, stack=True),
+                Socket(
+                    f"second-{VIEW}",
+                    "image",
+                    "Second light-sheet view",
+                    optional=True,
+                    stack=True,
+                ),
                 ACQUISITION,
             ),
             (
@@ -102,6 +112,7 @@ TASKS: Mapping[str, Task] = MappingProxyType(
                     "Fused light-sheet view",
                     becomes=IMAGE.slug,
                     folder=f"fused-{VIEW_FOLDER}",
+                    stack=True,
                 ),
             ),
         ),

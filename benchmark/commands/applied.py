@@ -126,7 +126,8 @@ def write_applied(item: Item, case: Case, job: Job, key: str, options: ApplyOpti
             continue
         output = read(source)
         facts |= _notes(output, job.algorithm.name, socket)
-        write(options.out / f"{name}.tif", replace(output, metadata=image.metadata))
+        shown = replace(output, metadata=image.metadata)
+        write(options.out / f"{name}.tif", shown, as_json=socket.stack)
         if number == 0 and socket.kind == "labels":
             facts |= _measure(options.out / f"{name}{OBJECTS}", output, image)
         if number == 0 and options.preview:

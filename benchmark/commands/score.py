@@ -16,6 +16,7 @@ from cytosuite.benchmark.results.cases import Answer, Metrics, measure
 from cytosuite.benchmark.results.facts import ImageSet, Reader, case_facts, once, set_facts
 from cytosuite.errors import InputError
 from cytosuite.formats import READERS
+from cytosuite.metadata import view_role
 from cytosuite.metrics import Metric, board_metrics, metrics_of
 from cytosuite.metrics.evidence import Facts
 from cytosuite.metrics.labels.border import without_border
@@ -26,6 +27,7 @@ LACKS = {
     "real": "--truth-labels: the objects in the images",
     "synthetic": "--prediction-labels: the objects in the images",
 }
+ROLES = ("fused", "angle")  # of the answers of Fuse My Cells; of the inputs in reverse
 FRAME = re.compile(r"(?:man_seg|man_track|mask)(\d{3,})")
 
 
@@ -67,8 +69,9 @@ def score_files(options: ScoreOptions, step: Step = lambda *_: None) -> FileScor
     ----------
     options : ScoreOptions
         Truth and prediction are two files; two folders whose files have the same names
-        (``man_segTTT`` and ``maskTTT`` of the Cell Tracking Challenge are the same); or folders
-        with tracks in its layout (``01_GT`` and ``01_RES``, or the folders that hold them).
+        (``man_segTTT`` and ``maskTTT`` of the Cell Tracking Challenge are the same, and for metrics
+        of images ``a_fused`` and what was made of the view ``a_angle`` of Fuse My Cells); or
+        folders with tracks in its layout (``01_GT`` and ``01_RES``, or the folders that hold them).
         Metrics are named in any case; without names all of segmentation that need no voxel size
         are given, of tracks for that layout. The voxel size (µm) is that of the truth's file
         unless it is given. With a border (pixels), objects wholly within this distance of the
@@ -122,8 +125,10 @@ def _metrics(names: Sequence[str], families: Sequence[str]) -> list[Metric[Any]]
 
 def _score_pairs(metrics: Metrics, options: ScoreOptions, scores: FileScores, step: Step) -> None:
     """Add the metrics that compare a prediction with its own truth."""
-    pairs = _pairs(options.truth, options.prediction)
-    images = dict(_pairs(options.truth, options.image)) if options.image else {}
+    roles = ROLES if {metric.family for metric in metrics} == {"images"} else ()
+    pairs = _pairs(options.truth, options.prediction, roles)
+    inputs = options.image and _pairs(options.truth, options.image, roles[::-1])
+    images = dict(inputs or ())
     answers = []
     for done, (truth, prediction) in enumerate(pairs):
         step(done, len(pairs), truth.name)
@@ -210,14 +215,27 @@ def _files(path: Path) -> list[Path]:
     return files
 
 
-def _pairs(truth: Path, other: Path) -> list[tuple[Path, Path | None]]:
-    """Return each file of the truth with the file of the same name, None where there is none."""
+def _pairs(truth: Path, other: Path, roles: Sequence[str] = ()) -> list[tuple[Path, Path | None]]:
+    """Return each file of the truth with the file of the same name, None where there is none.
+
+    With roles a fused image has the file of its specimen in the first role that there is: what is
+    made of a view is called like the view. A view beside fused images is no truth.
+    """
     files, others = _files(truth), _files(other)
     if truth.is_file() != other.is_file():
         raise InputError(f"expected two files or two folders, found {truth} and {other}")
     if truth.is_file():
         return [(truth, other)]
     known = {_key(path): path for path in others}
+    fused = {
+        path: found[0] for path in files if (found := view_role(path.stem)) and found[1] == "fused"
+    }
+    if roles and fused:
+        files = [path for path in files if path in fused or view_role(path.stem) is None]
+        seen = {view_role(path.stem): path for path in others}
+        for path, specimen in fused.items():
+            wanted = [(specimen, role) for role in roles if (specimen, role) in seen]
+            known |= {_key(path): seen[pair] for pair in wanted[:1]}
     if not any(_key(path) in known for path in files):
         raise InputError(
             f"{other}: no file is named like one in {truth}; expected for example {files[0].name}"

@@ -226,7 +226,7 @@ def _folder_recipe(wanted: DataRequest) -> Recipe:
         name,
         f"{manifest.title}: {name}",
         "own",
-        wanted.task or manifest.task,
+        wanted.task or found.task,
         None,
         _fingerprint(content),
         folder_makers(found.items, wanted.spacing, wanted.part, wanted.min_object_voxels),
@@ -240,7 +240,7 @@ def _reference(folder: Path | None) -> dict[Path, Path | None]:
     """Return the real images of a reference set, each with its labels where there are any."""
     if folder is None:
         return {}
-    return {item.image: item.files.get(LABELS.slug) for item in collect(folder).items}
+    return {item.image: item.files.get(LABELS.slug) for item in collect(folder, "segment").items}
 
 
 def _fingerprint(content: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from cytosuite.errors import InputError, last_line, plain
@@ -16,7 +17,13 @@ from cytosuite.formats.tiffwriter import write_tiff
 from cytosuite.volume import Header, Volume
 
 
-def read(path: Path, pick: Mapping[str, int] | None = None, scene: int | None = None) -> Volume:
+def read(
+    path: Path,
+    pick: Mapping[str, int] | None = None,
+    scene: int | None = None,
+    *,
+    stack: bool = False,
+) -> Volume:
     """Return the image in a file with its axes, voxel size and metadata.
 
     Parameters
@@ -27,6 +34,8 @@ def read(path: Path, pick: Mapping[str, int] | None = None, scene: int | None = 
         Index along T or C, which are dropped; of a TIFF no other pages are decoded.
     scene : int, optional
         Number of the image in a TIFF that holds several.
+    stack : bool
+        Whether three axes of a TIFF are z, y, x as they are stored, whatever it calls them.
 
     Returns
     -------
@@ -40,7 +49,7 @@ def read(path: Path, pick: Mapping[str, int] | None = None, scene: int | None = 
     """
     with _gate(path) as reader:
         if reader is read_tiff:
-            volume = read_tiff(path, pick, scene)
+            volume = read_tiff(path, pick, scene, stack=stack)
         else:
             volume = reader(path)
             index = tuple((pick or {}).get(axis, slice(None)) for axis in volume.axes)
@@ -50,7 +59,7 @@ def read(path: Path, pick: Mapping[str, int] | None = None, scene: int | None = 
         return replace(volume, array=volume.array.astype(native, copy=False))
 
 
-def write(path: Path, volume: Volume, *, compress: bool = True) -> None:
+def write(path: Path, volume: Volume, *, compress: bool = True, as_json: bool = False) -> None:
     """Write a volume under its final name only once it is whole.
 
     Parameters
@@ -61,6 +70,9 @@ def write(path: Path, volume: Volume, *, compress: bool = True) -> None:
         The image; axes, spacing and metadata are kept.
     compress : bool
         Whether to deflate the pixels.
+    as_json : bool
+        Whether a TIFF is described in JSON, for programs that look for their keys there, and not
+        as ImageJ or OME.
 
     Raises
     ------
@@ -68,6 +80,8 @@ def write(path: Path, volume: Volume, *, compress: bool = True) -> None:
         If the suffix is unknown, or the format cannot hold the dtype or axes.
     """
     writer = WRITERS.get(path.suffix.lower())
+    if writer is write_tiff:
+        writer = partial(write_tiff, as_json=as_json)
     if writer is None:
         raise InputError(f"{path}: can write {', '.join(WRITERS)}, found {path.suffix!r}")
     with atomic(path) as temporary:
@@ -78,7 +92,7 @@ def write(path: Path, volume: Volume, *, compress: bool = True) -> None:
             raise InputError(f"{path}: {reason}") from None
 
 
-def header(path: Path, scene: int | None = None) -> Header:
+def header(path: Path, scene: int | None = None, *, stack: bool = False) -> Header:
     """Return the geometry of a TIFF or MetaImage file without decoding its pixels; see `read`.
 
     Raises
@@ -89,7 +103,10 @@ def header(path: Path, scene: int | None = None) -> Header:
     with _gate(path) as reader:
         if reader not in HEADERS:
             raise InputError(f"{path}: expected .tif, .tiff or .mha, found {path.suffix!r}")
-        found = tiff_header(path, scene) if reader is read_tiff else HEADERS[reader](path)
+        if reader is read_tiff:
+            found = tiff_header(path, scene, stack=stack)
+        else:
+            found = HEADERS[reader](path)
         return replace(found, dtype=found.dtype.newbyteorder("="))
 
 

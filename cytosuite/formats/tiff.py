@@ -60,7 +60,11 @@ class _Described:
 
 
 def read_tiff(
-    path: Path, pick: Mapping[str, int] | None = None, scene: int | None = None
+    path: Path,
+    pick: Mapping[str, int] | None = None,
+    scene: int | None = None,
+    *,
+    stack: bool = False,
 ) -> Volume:
     """Return an image series of a TIFF file, whole or one frame and channel of it.
 
@@ -73,6 +77,8 @@ def read_tiff(
         Index along T or C: only its pages are decoded, and the axis is dropped.
     scene : int, optional
         Number of the series; without it the first, and a remark where there are several.
+    stack : bool
+        Whether three axes are z, y, x as they are stored, whatever the file calls them.
 
     Returns
     -------
@@ -86,14 +92,14 @@ def read_tiff(
         If the file is cut or broken, holds a colour image, or has no such scene.
     """
     with _open(path) as file:
-        found = _describe(path, file, pick or {}, scene)
+        found = _describe(path, file, pick or {}, scene, stack)
         array = _pixels(path, file.series[scene or 0], found)
     head = found.header
     array = array.transpose(found.order).reshape(head.shape)
     return Volume(array, head.spacing, head.axes, found.metadata, found.origin)
 
 
-def tiff_header(path: Path, scene: int | None = None) -> Header:
+def tiff_header(path: Path, scene: int | None = None, *, stack: bool = False) -> Header:
     """Return the geometry of a series without decoding a pixel; see `read_tiff`.
 
     Raises
@@ -102,7 +108,7 @@ def tiff_header(path: Path, scene: int | None = None) -> Header:
         If the file is cut or broken, or holds a colour image.
     """
     with _open(path) as file:
-        return _describe(path, file, {}, scene).header
+        return _describe(path, file, {}, scene, stack).header
 
 
 def tiff_channels(path: Path, scene: int | None = None) -> list[str]:
@@ -218,7 +224,11 @@ def _pixels(path: Path, series: tifffile.TiffPageSeries, found: _Described) -> N
 
 
 def _describe(
-    path: Path, file: tifffile.TiffFile, pick: Mapping[str, int], scene: int | None
+    path: Path,
+    file: tifffile.TiffFile,
+    pick: Mapping[str, int],
+    scene: int | None,
+    stack: bool,
 ) -> _Described:
     """Return geometry and metadata of a series; T and C of length one are dropped."""
     many = len(file.series)
@@ -226,8 +236,10 @@ def _describe(
         raise InputError(f"{path}: expected a scene from 0 to {many - 1}, found {scene}")
     series = file.series[scene or 0]
     found, ours, warnings = description(file)
-    stored, whole = _layout(path, series, ours)
+    stored, whole = _layout(path, series, ours, stack)
     check_pixels(series)
+    if stack and stored == SPATIAL and (named := _misnamed(series)):
+        warnings.append(f"axes odd: the file calls them {named}; a stack is z, y, x as it lies")
     if ours and stored != ours["axes"] and list(whole) == ours["shape"]:
         ours = {}
         warnings.append("the description names other axes than the pages and does not count")
@@ -284,10 +296,12 @@ def _spacing(axes: str, stated: Sequence[Stated], metadata: dict[str, Scalar]) -
 
 
 def _layout(
-    path: Path, series: tifffile.TiffPageSeries, ours: Mapping[str, Any]
+    path: Path, series: tifffile.TiffPageSeries, ours: Mapping[str, Any], stack: bool
 ) -> tuple[str, tuple[int, ...]]:
     """Return axes and shape as stored; ImageJ and OME leave axes of length one out."""
     shape = tuple(int(size) for size in series.shape)
+    if stack and len(shape) == len(SPATIAL) and "S" not in series.axes:
+        return SPATIAL, shape
     axes, own = str(ours.get("axes", "")), tuple(ours.get("shape", ()))
     found = str(series.axes).upper()
     same = len(own) > 1 and own[-2:] == shape[-2:] and prod(own) == prod(shape)
@@ -295,6 +309,17 @@ def _layout(
     if same and (set(found) - set(AXES) or _longer(axes, own) == _longer(found, shape)):
         return axes, own
     return _axes(path, series), shape
+
+
+def _misnamed(series: tifffile.TiffPageSeries) -> str:
+    """Return the names of the axes of a stack where one is that of another axis.
+
+    A stack of one slice may lie in the file as a plane.
+    """
+    names = str(series.axes).upper()
+    ends = zip(reversed(names), reversed(SPATIAL), strict=False)
+    wrong = any(name != axis and name in AXES for name, axis in ends)
+    return ", ".join(names.lower()) if wrong else ""
 
 
 def _longer(axes: str, shape: Sequence[int]) -> str:

@@ -11,6 +11,7 @@ from cytosuite.errors import plain
 from cytosuite.files import parse_json
 from cytosuite.volume import AXES, KEY_LETTERS, SPATIAL, is_size
 
+NO_NUMBERS = re.compile("-?(NaN|Infinity)")  # of Python's JSON, which tifffile writes
 UNNAMED = re.compile(r"channel[:_ \d]*", re.IGNORECASE)  # names that programs make up
 
 
@@ -33,7 +34,7 @@ def description(file: tifffile.TiffFile) -> tuple[dict[str, Any], dict[str, Any]
     """
     imagej = dict(file.imagej_metadata or {})
     texts = [imagej.get("Info"), *(_comments(file) if file.is_ome else ())]
-    found, *infos = [_json(text) for text in (file.pages[0].description, *texts)]
+    found, infos = _json(file.pages[0].description, NO_NUMBERS), [_json(text) for text in texts]
     warnings = [reason for _, reason in (found, *infos) if reason]
     return found[0] or imagej, next((own for own, _ in infos if _is_ours(own)), {}), warnings
 
@@ -73,17 +74,22 @@ def _comments(file: tifffile.TiffFile) -> list[Any]:
     return [found.get("Value") for note in notes for found in _elements(note, "CommentAnnotation")]
 
 
-def _json(text: object) -> tuple[dict[str, Any], str]:
-    """Return the JSON object that a text begins with, and a remark on one that is broken."""
+def _json(text: object, allowed: re.Pattern[str] | None = None) -> tuple[dict[str, Any], str]:
+    """Return the JSON object that a text begins with, and a remark on one that is broken.
+
+    What is `allowed` besides JSON stays in the object: whoever uses a value refuses it alone.
+    """
     if not isinstance(text, str) or not text.startswith("{"):
         return {}, ""
     try:
-        _, end = json.JSONDecoder().raw_decode(text)
-        return parse_json(text[:end]), ""
+        found, end = json.JSONDecoder().raw_decode(text)
+        parse_json(text[:end] if allowed is None else allowed.sub("0", text[:end]))
     except RecursionError:
         reason = "too many lists and objects in each other"
     except ValueError as error:
         reason = str(error)
+    else:
+        return found, ""
     return {}, f"the description of the file is no JSON and does not count: {plain(reason, 200)}"
 
 

@@ -1,5 +1,6 @@
 """The voxel size in a TIFF file, in the way of each program that writes one."""
 
+import re
 from collections.abc import Mapping, Sequence
 from math import isfinite, log
 from typing import Any, NamedTuple
@@ -55,12 +56,13 @@ def statements(file: tifffile.TiffFile, found: Mapping[str, Any], scene: int = 0
     file : TiffFile
         Of any program.
     found : mapping
-        Keys and values of its description: ``spacing`` or ``voxel_size_um`` as a list (z, y, x)
-        in µm or as the step alone, ``PhysicalSizeX`` and its like, ``unit`` and ``zunit``.
+        Keys and values of its description, numbers also as texts: ``spacing`` or
+        ``voxel_size_um`` as a list (z, y, x) in µm or as the step alone; ``PhysicalSizeX`` and its
+        like, which name their axis and so precede the list; ``unit`` and ``zunit``.
     scene : int
         Number of the image in OME-XML.
     """
-    return [_by_resolution(file, found), _by_ome(file, scene), _by_description(file, found)]
+    return [_by_resolution(file, found), _by_ome(file, scene), *_by_description(file, found)]
 
 
 def origin(
@@ -96,7 +98,7 @@ def origin(
         for part in stated
         if any(abs(log(size / sizes[axis])) > AGREEMENT for axis, size in part.sizes.items())
     ]
-    lines = (*warnings, *remarks)
+    lines = tuple(dict.fromkeys([*warnings, *remarks]))
     if metadata.get("spacing_source") == "assumed":
         return Origin(own | {"spacing": "assumed"}, warnings=lines)
     um = next(part.um for part in reversed(stated) if "X" in part.sizes)
@@ -165,27 +167,38 @@ def _by_ome(file: tifffile.TiffFile, scene: int) -> Stated:
     return Stated("ome", sizes, um, tuple(unusable))
 
 
-def _by_description(file: tifffile.TiffFile, found: Mapping[str, Any]) -> Stated:
-    """Return the voxel size among the keys and values of a description."""
+def _by_description(file: tifffile.TiffFile, found: Mapping[str, Any]) -> list[Stated]:
+    """Return the voxel sizes in a description: as a list or the step alone, and by axis."""
     lower = {key.lower().replace("_", ""): value for key, value in found.items()}
     tags_in_cm = file.imagej_metadata and _resolution_unit(file) == CENTIMETER
     unit = UM_PER.get(str(lower.get("unit", "cm" if tags_in_cm else "um")).lower(), 1.0)
-    values = {axis: lower.get(f"physicalsize{axis.lower()}") for axis in SPATIAL}
-    spacing = lower.get("voxelsizeum", lower.get("spacing"))
+    units = dict.fromkeys(SPATIAL, unit)
+    units["Z"] = UM_PER.get(str(lower.get("zunit")).lower(), unit)
+    named = {axis: lower.get(f"physicalsize{axis.lower()}") for axis in SPATIAL}
+    spacing = _listed(lower.get("voxelsizeum", lower.get("spacing")))
+    by_axis = _stated(kind(file), named, units)
     if isinstance(spacing, list | tuple):
-        values |= dict(zip(reversed("ZYX"), reversed(spacing), strict=False))
-        unit = 1.0
-    elif spacing is not None:
-        values["Z"] = spacing
-    elif str(lower.get("imagej", TIFFFILE)) != TIFFFILE and "unit" in lower:
-        values["Z"] = 1.0  # ImageJ leaves out a step of one unit
+        values = dict(zip(reversed(SPATIAL), reversed(spacing), strict=False))
+        return [_stated(kind(file), values, dict.fromkeys(SPATIAL, 1.0)), by_axis]
+    from_imagej = str(lower.get("imagej", TIFFFILE)) != TIFFFILE and "unit" in lower
+    if spacing is None and from_imagej and named["Z"] is None:
+        spacing = 1.0  # ImageJ leaves out a step of one unit
+    return [_stated(kind(file), {"Z": spacing}, units), by_axis]
+
+
+def _stated(source: str, values: Mapping[str, object], units: Mapping[str, float]) -> Stated:
+    """Return the values by axis that are edges of a voxel, and those that are not."""
     numbers = {axis: _positive(value) for axis, value in values.items()}
-    sizes = {axis: size * unit for axis, size in numbers.items() if size is not None}
-    if "Z" in sizes and "zunit" in lower:
-        sizes["Z"] *= UM_PER.get(str(lower["zunit"]).lower(), unit) / unit
+    sizes = {axis: n * units[axis] for axis, n in numbers.items() if n is not None}
     sizes = {axis: size for axis, size in sizes.items() if is_size(size)}
     unusable = {str(v): v for a, v in values.items() if v is not None and a not in sizes}
-    return Stated(kind(file), sizes, unit, tuple(unusable))
+    return Stated(source, sizes, units["X"], tuple(unusable))
+
+
+def _listed(value: object) -> object:
+    """Return a list that stands as text in ImageJ's, which knows no lists; else the value."""
+    parts = re.split(r"[\s,;]+", value.strip("[]() ")) if isinstance(value, str) else []
+    return parts if len(parts) == len(SPATIAL) else value
 
 
 def _positive(value: object) -> float | None:

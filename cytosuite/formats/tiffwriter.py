@@ -1,6 +1,7 @@
 """Writing of TIFF files in which other programs find the voxel size: ImageJ, else OME.
 
-Our own metadata are JSON in ImageJ's info, or in an annotation of OME.
+Our own metadata are JSON in ImageJ's info, or in an annotation of OME; on request the whole
+description is JSON.
 """
 
 import json
@@ -20,12 +21,24 @@ NAMESPACE = "cytosuite"
 PLATFORM = ("channel", "study")  # keys that containers look for in ImageJ's text
 IMAGEJ_TYPES = "BHhf"
 IMAGEJ_BYTES = 2**32 - 2**25  # of the whole file; the rest is room for its directories
+BIG = 2**31  # bytes of pixels from which offsets have 64 bits
 HELD = (1e-5, 1e9)  # µm of a pixel: its inverse is a fraction of two numbers of 32 bits
 OME_TYPES = {"int8", "int16", "int32", "uint8", "uint16", "uint32", "float32", "float64"}
 
 
-def write_tiff(path: Path, volume: Volume, compress: bool) -> None:
+def write_tiff(path: Path, volume: Volume, compress: bool, as_json: bool = False) -> None:
     """Write a volume as ImageJ or OME TIFF with the resolution in pixels per centimetre.
+
+    Parameters
+    ----------
+    path : Path
+    volume : Volume
+    compress : bool
+        Whether to deflate the pixels.
+    as_json : bool
+        Whether to describe it in JSON instead: the file has no limit of size, its lengths are in
+        µm, and the programs of challenges that read it by tifffile find all keys as they name
+        them, ``spacing`` as the step in z.
 
     Raises
     ------
@@ -55,7 +68,7 @@ def write_tiff(path: Path, volume: Volume, compress: bool) -> None:
         compressionargs={"level": 1} if compress else None,
         resolution=(1e4 / x, 1e4 / y),
         resolutionunit="CENTIMETER",
-        **_flavour(volume),
+        **(_json(volume) if as_json else _flavour(volume)),
     )
 
 
@@ -71,9 +84,9 @@ def _flavour(volume: Volume) -> dict[str, Any]:
         words |= {f"PhysicalSize{axis}": f"{size / 1e4:.12g}" for axis, size in sizes}
         words |= {"unit": "cm"} | ({"spacing": words["PhysicalSizeZ"]} if "Z" in axes else {})
         return {"imagej": True, "metadata": {"axes": axes, "Info": text, **words}}
-    big = array.nbytes > 2**31
+    big = array.nbytes > BIG
     if array.dtype.name not in OME_TYPES:
-        return {"bigtiff": big, "metadata": ours}
+        return _json(volume)
     physical: dict[str, Any] = {}
     if not volume.spacing_is_assumed:
         for axis, size in zip((a for a in axes if a in SPATIAL), volume.spacing, strict=True):
@@ -83,6 +96,16 @@ def _flavour(volume: Volume) -> dict[str, Any]:
     own = uuid5(NAMESPACE_OID, f"{text} {_checksum(array)}")
     metadata = {"axes": axes, "UUID": str(own), "CommentAnnotation": comment, **physical}
     return {"ome": True, "bigtiff": big, "metadata": metadata}
+
+
+def _json(volume: Volume) -> dict[str, Any]:
+    """Return the arguments of `tifffile.imwrite` for a description in JSON."""
+    axes = [axis for axis in volume.axes if axis in SPATIAL]
+    sizes = {f"PhysicalSize{a}": size for a, size in zip(axes, volume.spacing, strict=True)}
+    step = {"spacing": sizes["PhysicalSizeZ"]} if "Z" in axes else {}
+    own = {**step, **sizes, "unit": "um", "axes": volume.axes, "shape": list(volume.shape)}
+    words = {**scalars(volume.metadata)[0], **own}
+    return {"bigtiff": volume.array.nbytes > BIG, "metadata": words}
 
 
 def _checksum(array: NDArray[Any]) -> int:

@@ -12,10 +12,10 @@ from scipy import ndimage
 
 from cytosuite.errors import InputError
 from cytosuite.interface import IMAGE_SUFFIXES, image_files
+from cytosuite.lists import list_of, read_list
 from cytosuite.metrics.realism.scene import Scene
 from cytosuite.segmentation.foreground import li_threshold
 from cytosuite.tasks import IMAGE, LABELS
-from cytosuite.training.lists import list_of, read_list
 from cytosuite.volume import Volume
 
 _SMOOTH = 1.0  # pixels, before the threshold that finds objects
@@ -44,7 +44,7 @@ def find_images(
     ----------
     folder : Path
         A dataset (``cases/<case>/sockets/images/<slug>/``), a folder with a list
-        ``*_train.csv``, see `cytosuite.training.lists`, one with ``images/`` and maybe ``labels/``,
+        ``*_train.csv``, see `cytosuite.lists`, one with ``images/`` and maybe ``labels/``,
         or one with images at any depth, as the published program takes.
     patterns : sequence of str
         Names without suffix; one must fit.

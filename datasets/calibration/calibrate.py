@@ -158,7 +158,7 @@ def simulator(dataset: str) -> Simulate:
 
 def _read(folder: Path, pattern: str, spacing: tuple[float, ...] | None) -> Real:
     """Return the real stacks of matching names."""
-    items = [i for i in collect(folder).items if fnmatchcase(i.name, pattern)]
+    items = [i for i in collect(folder, "segment").items if fnmatchcase(i.name, pattern)]
     if not items:
         raise InputError(f"{folder}: no image is named like {pattern!r}")
     annotated = [item for item in items if LABELS in item.files]

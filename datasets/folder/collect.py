@@ -4,16 +4,16 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Collection as Names
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cytosuite.datasets.folder.conditions import FILE, read_conditions
 from cytosuite.datasets.folder.entries import Entries, case_name, entries, summary
+from cytosuite.datasets.folder.pairs import FUSED, FUSION, Views, by_list, by_name, has_pairs
 from cytosuite.errors import InputError, plain
 from cytosuite.formats import READERS
-from cytosuite.tasks import IMAGE, LABELS, TASKS, Socket
+from cytosuite.tasks import IMAGE, LABELS, TASKS, VIEW, Socket, Task
 from cytosuite.volume import Scalar
 
 PLANE = re.compile(r"man_seg_(\d+)_.*\.tif")
@@ -70,6 +70,12 @@ class Collection:
     skipped: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def task(self) -> str:
+        """The first task that takes the images in."""
+        socket = self.items[0].socket
+        return next(t.name for t in TASKS.values() if socket in {s.slug for s in t.inputs})
+
+    @property
     def count(self) -> str:
         """The number of images, and the entries that are skipped, each with the reason."""
         found = "1 image" if len(self.items) == 1 else f"{len(self.items)} images"
@@ -85,11 +91,12 @@ def collect(folder: Path, task: str | None = None, *, recursive: bool = False) -
         ``images/`` with optional ``labels/`` of the same file names (suffixes may differ), and
         optional folders named like sockets (``enhanced-image/``, ``acquisition-metadata/``); or
         sequences ``01``, ``02``, ... with optional ``01_GT/SEG/man_segTTT.tif``; or plain image
-        files. ``conditions.csv`` may give conditions of each, see `read_conditions`; the frames
-        of several sequences have their sequence as a condition.
+        files; for the task ``fuse`` views and fused images side by side, see
+        `cytosuite.datasets.folder.pairs`. ``conditions.csv`` may give conditions of each, see
+        `read_conditions`; the frames of several sequences have their sequence as a condition.
     task : str, optional
         Task of which the files in ``images/`` are the main input. Without it, the first task that
-        has all the sockets found in the folder.
+        has all the sockets found in the folder; ``fuse`` where it holds pairs for this.
     recursive : bool
         Whether to look for images in sub-folders too; their path becomes part of the name.
 
@@ -134,19 +141,26 @@ def _found(folder: Path, task: str | None, recursive: bool) -> Collection:
     known = {FILE, *(path.name for path in rooms.values())}
     beside = entries(folder, {*known, "images"})
     if "images" in children:
-        found = _matched(children["images"], _main_socket(rooms, task), rooms, recursive)
+        room = children["images"]
+        images = entries(room, recursive=recursive)
+        found = _matched(room, images, _main_socket(rooms, task, images), rooms, recursive)
         return _with_skipped(found, _candidates(beside))
     sequences = [path for name, path in children.items() if re.fullmatch(r"\d\d", name)]
     if sequences:
         ours = re.compile(r"\d\d(_\w+)?/")  # truth and results of the challenge, too
         others = {k: v for k, v in _candidates(beside).items() if not ours.fullmatch(k)}
         return _with_skipped(_sequences(sequences), others)
-    if entries(folder, known, recursive=recursive).images:
-        return _matched(folder, _main_socket(rooms, task), rooms, recursive, known)
+    images = entries(folder, known, recursive=recursive)
+    pairs = by_list(folder, images, task) if task in {None, FUSION.name} else None
+    if pairs or images.images:
+        main = VIEW if pairs else _main_socket(rooms, task, images)
+        return _matched(folder, images, main, rooms, recursive, pairs)
     tasks = [TASKS[task]] if task else TASKS.values()
     for socket in (socket for known_task in tasks for socket in known_task.inputs):
         if socket.kind != "json" and socket.slug in rooms:
-            found = _matched(rooms.pop(socket.slug), socket.slug, rooms, recursive)
+            room = rooms.pop(socket.slug)
+            images = entries(room, recursive=recursive)
+            found = _matched(room, images, socket.slug, rooms, recursive)
             return _with_skipped(found, _candidates(beside))
     end = f"; {summary(beside.skipped)}" if beside.skipped else ""
     raise InputError(f"{folder}: expected {LAYOUTS}, found no image{end}")
@@ -175,34 +189,44 @@ def _rooms(children: Mapping[str, Path]) -> dict[str, Path]:
     return rooms
 
 
-def _main_socket(rooms: Mapping[str, Path], task: str | None) -> str:
-    """Return the slug of the socket that the files in ``images/`` fill."""
+def _main_socket(rooms: Mapping[str, Path], task: str | None, images: Entries) -> str:
+    """Return the slug of the socket that the images fill."""
+    if task is None and has_pairs(images.images) and _holds(FUSION, rooms):
+        return VIEW
     tasks = [TASKS[task]] if task else TASKS.values()
     for known in tasks:
-        if task or {socket.slug for socket in (*known.inputs, *known.outputs)}.issuperset(rooms):
-            images = (socket.slug for socket in known.inputs if socket.kind == "image")
-            main = next(images, IMAGE.slug)
+        if task or _holds(known, rooms):
+            slugs = (socket.slug for socket in known.inputs if socket.kind == "image")
+            main = next(slugs, IMAGE.slug)
             return IMAGE.slug if main in rooms else main
     return IMAGE.slug
 
 
+def _holds(task: Task, slugs: Iterable[str]) -> bool:
+    """Return whether sockets are all of a task."""
+    return {socket.slug for socket in (*task.inputs, *task.outputs)}.issuperset(slugs)
+
+
 def _matched(
     folder: Path,
+    found: Entries,
     socket: str,
     rooms: Mapping[str, Path],
     recursive: bool,
-    known: Names[str] = (),
+    pairs: Views | None = None,
 ) -> Collection:
     """Return images with the files of the same name in the folders of other sockets."""
-    found = entries(folder, known, recursive=recursive)
+    views = pairs or (by_name(found) if socket == VIEW else Views(found))
+    found = views.found
     if not found.images:
         end = f"; {summary(found.skipped)}" if found.skipped else ""
         raise InputError(f"{folder}: expected images ({', '.join(READERS)}), found none{end}")
     items = {
-        key: Item(case_name(key), path, {}, socket=socket) for key, path in found.images.items()
+        key: Item(case_name(key), path, views.truth(key), socket=socket)
+        for key, path in found.images.items()
     }
     _refuse_twins(items.values())
-    notes: list[str] = []
+    notes = [*views.notes, *(_notes(items.values(), FUSED, ()) if views.fused else ())]
     skipped = dict(found.skipped)
     for slug, room in rooms.items():
         given = {} if slug == socket else _files(room, slug, recursive, skipped)

@@ -16,8 +16,8 @@ from cytosuite.datasets.sample import Sample, Value
 from cytosuite.errors import InputError, at
 from cytosuite.files import read_json
 from cytosuite.interface import LARGEST, is_finite
-from cytosuite.metadata import acquisition, described
-from cytosuite.tasks import ACQUISITION, LABELS
+from cytosuite.metadata import acquisition, described, study_of
+from cytosuite.tasks import ACQUISITION, LABELS, VIEW
 from cytosuite.volume import Scalar, Volume
 
 
@@ -53,7 +53,9 @@ def load(
     values = {s: _value(path) for s, path in item.files.items() if SOCKETS[s].kind == "json"}
     given = _given(values.get(ACQUISITION.slug, {}), spacing, metadata or {})
     part = part or Part()
-    main = _volume(item.image, item.socket, given, part)
+    main = _volume(item.image, item.socket, given, part, item.name)
+    if item.socket == VIEW:
+        main = _of_study(main, item.name)
     if ACQUISITION.slug in values:
         values[ACQUISITION.slug] = {**values[ACQUISITION.slug], **acquisition(main)}
     sockets: dict[str, Volume | Value] = {item.socket: main, **values}
@@ -62,11 +64,29 @@ def load(
             sockets[slug] = _like(main, path, slug)
         elif slug not in values:
             sockets[slug] = _volume(path, slug, given, part)
-    sample = Sample(sockets, conditions=item.conditions, min_object_voxels=min_object_voxels)
+    told = _strata(main) if item.socket == VIEW else {}
+    conditions = {**told, **item.conditions}
+    sample = Sample(sockets, conditions=conditions, min_object_voxels=min_object_voxels)
     if SOCKETS[item.socket].kind == "labels" or LABELS.slug not in sockets:
         return sample
     found = measured(main.array, sample.volume(LABELS.slug).array)
-    return replace(sample, conditions=found | dict(item.conditions))
+    return replace(sample, conditions=found | conditions)
+
+
+def _of_study(view: Volume, name: str) -> Volume:
+    """Return a view with the study that its name tells where its file does not."""
+    study = study_of(name)
+    if study is None or "study" in view.metadata:
+        return view
+    origin = replace(view.origin, sources={**view.origin.sources, "study": "name"})
+    return replace(view, metadata={**view.metadata, "study": study}, origin=origin)
+
+
+def _strata(view: Volume) -> dict[str, Scalar]:
+    """Return study and channel of a view in the words of the dataset `views`."""
+    own = view.metadata
+    found: dict[str, Scalar] = {"study": f"study {own['study']}"} if "study" in own else {}
+    return found | ({"channel": str(own["channel"])} if "channel" in own else {})
 
 
 def _given(
@@ -77,10 +97,10 @@ def _given(
     return {**file, **named, "sources": dict.fromkeys(named, "user")}
 
 
-def _volume(path: Path, slug: str, given: Value, part: Part) -> Volume:
+def _volume(path: Path, slug: str, given: Value, part: Part, name: str = "") -> Volume:
     """Return an image or labels that an algorithm takes in."""
     with at(path):
-        image = described(_read(path, part), given)
+        image = described(_read(path, slug, part), given, name)
     if image.axes not in {"YX", "ZYX"}:
         raise InputError(
             f"{path}: expected a 2D or 3D image, found shape {image.shape} with axes {image.axes}"
@@ -90,15 +110,16 @@ def _volume(path: Path, slug: str, given: Value, part: Part) -> Volume:
     return replace(image, array=_checked(path, slug, image.array))
 
 
-def _read(path: Path, part: Part) -> Volume:
+def _read(path: Path, slug: str, part: Part) -> Volume:
     """Return one channel and frame of any kind of file."""
-    kind = path.suffix.lower()
-    return read_microscope(path, part) if kind in MODULES else read_part(path, part)
+    if path.suffix.lower() in MODULES:
+        return read_microscope(path, part)
+    return read_part(path, part, stack=SOCKETS[slug].stack)
 
 
 def _like(main: Volume, path: Path, slug: str) -> Volume:
     """Return the true output of a task, with the geometry of the main image."""
-    array = _checked(path, slug, _read(path, Part()).array)
+    array = _checked(path, slug, _read(path, slug, Part()).array)
     if array.shape != main.shape:
         noun = "labels" if SOCKETS[slug].kind == "labels" else slug
         raise InputError(

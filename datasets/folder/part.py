@@ -61,7 +61,7 @@ def _chosen(
     raise InputError(f"{path}: found {found}, and not {wanted}; see {option}")
 
 
-def read_part(path: Path, part: Part) -> Volume:
+def read_part(path: Path, part: Part, *, stack: bool = False) -> Volume:
     """Return one channel and frame of an image file; other pages of a TIFF are not decoded.
 
     Parameters
@@ -70,6 +70,8 @@ def read_part(path: Path, part: Part) -> Volume:
         Of a kind that `cytosuite.formats.read` knows.
     part : Part
         May be empty for a file with one channel and frame.
+    stack : bool
+        As of `cytosuite.formats.read`.
 
     Returns
     -------
@@ -84,7 +86,7 @@ def read_part(path: Path, part: Part) -> Volume:
     """
     whole: Volume | None = None
     if READERS.get(path.suffix.lower()) in HEADERS:
-        head = header(path, part.scene)
+        head = header(path, part.scene, stack=stack)
         sizes = dict(zip(head.axes, head.shape, strict=True))
     else:
         whole = read(path)
@@ -94,4 +96,6 @@ def read_part(path: Path, part: Part) -> Volume:
     channel = part.channel_of(path, names if len(names) == count else [""] * count)
     pick = {"C": channel, "T": part.frame_of(path, sizes.get("T", 1))}
     held = {axis: number for axis, number in pick.items() if axis in sizes}
-    return whole if whole is not None and not held else read(path, held, part.scene)
+    if whole is not None and not held:
+        return whole
+    return read(path, held, part.scene, stack=stack)

@@ -4,7 +4,7 @@ import pytest
 from cytosuite.errors import InputError
 from cytosuite.formats import read, write
 from cytosuite.interface import read_case, write_case
-from cytosuite.metadata import acquisition, channel_of, described, view_role
+from cytosuite.metadata import acquisition, channel_of, described, study_of, view_role
 from cytosuite.tasks import TASKS
 from cytosuite.volume import Origin, Volume
 
@@ -139,3 +139,19 @@ def test_other_names_are_no_pair_of_the_challenge(name):
 def test_view_and_fused_image_share_their_specimen():
     assert view_role("image_7_nucleus_ANGLE") == ("image_7_nucleus", "angle")
     assert view_role("image_7_nucleus_fused") == ("image_7_nucleus", "fused")
+
+
+@pytest.mark.parametrize(
+    ("name", "study"),
+    [
+        ("Study1_H5_image_19_membrane_angle", 1),
+        ("study 4_a", 4),
+        ("my_STUDY-5_image", 5),
+        ("Study12_a", 12),
+        ("casestudy3_a", None),
+        ("Study_image_19", None),
+        ("image_1_nucleus_angle", None),
+    ],
+)
+def test_a_study_is_told_by_its_folder(name, study):
+    assert study_of(name) == study

@@ -157,7 +157,7 @@ def _group(folder):
 
 
 def _group_of_others(folder):
-    """expected a dataset named image or instance in data, found boundary, deep (a group), seeds"""
+    """expected a dataset named image or instance or raw_image in data, found boundary, deep (a group), seeds"""
     with h5py.File(folder / "a.h5", "w") as file:
         for name in ("data/boundary", "data/seeds", "data/deep/image"):
             file.create_dataset(name, data=PIXELS)
@@ -165,7 +165,7 @@ def _group_of_others(folder):
 
 
 def _group_with_a_link_out(folder):
-    """expected a dataset named image or instance in data, found image (a link)"""
+    """expected a dataset named image or instance or raw_image in data, found image (a link)"""
     _hdf5(folder).rename(folder / "b.h5")
     with h5py.File(folder / "a.h5", "w") as file:
         file["data/image"] = h5py.ExternalLink("b.h5", "/image")
@@ -173,7 +173,7 @@ def _group_with_a_link_out(folder):
 
 
 def _group_in_itself(folder):
-    """expected a dataset named image or instance in data, found data (a group)"""
+    """expected a dataset named image or instance or raw_image in data, found data (a group)"""
     with h5py.File(folder / "a.h5", "w") as file:
         group = file.create_group("data")
         group["data"] = group

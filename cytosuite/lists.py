@@ -1,8 +1,8 @@
-"""Lists of images and masks, in the CSV files of published training programs."""
+"""Lists of images and what belongs to them, in the CSV files of published training programs."""
 
 import csv
 from io import StringIO
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from cytosuite.errors import InputError, last_line
 from cytosuite.files import read_text
@@ -33,14 +33,25 @@ def list_of(folder: Path) -> Path | None:
     return lists[0] if lists else None
 
 
+def first_of(path: Path) -> PurePosixPath | None:
+    """Return the first image that a CSV file names; None where it is no list of images."""
+    try:
+        row = next(filter(None, map(str.strip, read_text(path).splitlines())), "")
+    except (InputError, UnicodeDecodeError):
+        return None
+    name = PurePosixPath(row.partition(";")[0].strip(' "').replace("\\", "/"))
+    return name if name.suffix.lower() in SUFFIXES else None
+
+
 def read_list(path: Path) -> list[Pair]:
     """Return the images of a list with their masks, where there are any, by name.
 
     Parameters
     ----------
     path : Path
-        CSV without header, columns separated by semicolons: image, and mask or nothing. Paths are
-        relative to the folder of the list; empty rows are passed over.
+        CSV without header, columns separated by semicolons: image, and mask (or what else belongs
+        to it, like the fused image of a view) or nothing. Paths are relative to the folder of the
+        list; empty rows are passed over.
 
     Raises
     ------

@@ -1,13 +1,15 @@
 """Lists of published programs; the docstring of each mistake is the message that must appear."""
 
+from pathlib import PurePosixPath
+
 import h5py
 import numpy as np
 import pytest
 
 from cytosuite.errors import InputError
 from cytosuite.formats import read
+from cytosuite.lists import first_of, list_of, read_list
 from cytosuite.training.images import find_images
-from cytosuite.training.lists import list_of, read_list
 
 
 def _file(path, **arrays):
@@ -201,3 +203,27 @@ def test_explains_a_wrong_list(mistake, home):
     assert message.startswith(f"{path}: ")
     assert mistake.__doc__ in message
     assert len(message.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("images/a.h5;masks/a.h5\nb.h5\n", "images/a.h5"),
+        ("\n\n  images/a.TIF\n", "images/a.TIF"),
+        ('"images\\a.tif";\n', "images/a.tif"),
+        ("\ufeffa.mha", "a.mha"),
+        ("name,depth\na.tif,4\n", None),
+        ("", None),
+        (";a.tif\n", None),
+        (b"\xff\xfe\n", None),
+    ],
+)
+def test_a_list_of_images_begins_with_an_image(home, text, first):
+    found = first_of(_list(home, text))
+    assert found == (first and PurePosixPath(first))
+
+
+def test_what_is_no_file_is_no_list(home):
+    (home / "a.csv").mkdir()
+    assert first_of(home / "a.csv") is None
+    assert first_of(home / "lost.csv") is None

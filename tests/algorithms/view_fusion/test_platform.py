@@ -1,0 +1,341 @@
+"""View fusion as Fuse My Cells runs it: its folders and files, by both interfaces, and whatever a file may say."""
+
+import http.client
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tifffile
+
+from cytosuite.benchmark.containers.build import Builder
+from cytosuite.benchmark.engines.hardening import Host, flags, owner_label
+from cytosuite.benchmark.engines.outcome import Limits
+from cytosuite.benchmark.models import hand_over
+from cytosuite.files import read_json
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parents[3]
+CARDS = ROOT / "weights" / "view_fusion"
+VIEW = Path("images") / "fluorescence-lightsheet-3D-microscopy"
+FUSED = Path("images") / "fused-fluorescence-lightsheet-3D-microscopy"
+NAME = "image_7_nucleus_angle.tif"
+KEYS = {"spacing": 1.0, "PhysicalSizeX": 0.39, "PhysicalSizeY": 0.39, "PhysicalSizeZ": 1.0}
+KEYS |= {"unit": "um", "axes": "ZYX", "channel": "nucleus", "study": 3}
+METHODS = {read_json(path)["parameters"]["method"]: path for path in sorted(CARDS.glob("*.json"))}
+
+
+def _view(shape=(20, 72, 64), dtype=np.uint16):
+    """Return bright grains on a dark ground, dimmer along x."""
+    rng = np.random.default_rng(0)
+    z, y, x = np.indices(shape)
+    grains = np.clip(np.sin(z / 2) * np.sin(y / 4) * np.sin(x / 4), 0, 1) ** 2
+    light = 20 + 180 * grains * np.exp(-x / (2 * shape[2])) + rng.normal(0, 4, shape)
+    return light.clip(0, 250).astype(dtype)
+
+
+def _write(path, array=None, **words):
+    """Write as the challenge's template does; keys that are None are left out."""
+    array = _view() if array is None else array
+    metadata = {k: v for k, v in {**KEYS, **words}.items() if v is not None}
+    options = {"bigtiff": True, "tile": (128, 128), "resolution": (1 / 0.39, 1 / 0.39)}
+    tifffile.imwrite(path, array, photometric="minisblack", metadata=metadata, **options)
+
+
+def _imagej(path):
+    words = {"axes": "ZYX"} | {key: str(value) for key, value in KEYS.items() if key != "axes"}
+    tifffile.imwrite(path, _view(), imagej=True, resolution=(1 / 0.39, 1 / 0.39), metadata=words)
+
+
+def _bare(path):
+    tifffile.imwrite(path, _view(), photometric="minisblack", metadata=None)
+
+
+def _hot():
+    array = _view()
+    array[3, 4, 5] = 65535
+    return array
+
+
+VIEWS = {
+    "as the template writes it": _write,
+    "as ImageJ's text": _imagej,
+    "without a description": _bare,
+    "of an unknown channel": lambda path: _write(path, channel="foo"),
+    "of no channel": lambda path: _write(path, channel=None),
+    "of no study": lambda path: _write(path, study=None),
+    "of a study that is none": lambda path: _write(path, study="seventh"),
+    "with turned axes": lambda path: _write(path, axes="XYZ"),
+    "with frames for slices": lambda path: _write(path, axes="TYX"),
+    "with texts for numbers": lambda path: _write(path, **{k: str(v) for k, v in KEYS.items()}),
+    "with a step of 0": lambda path: _write(path, spacing=0, PhysicalSizeZ=0),
+    "with a size that is no number": lambda path: _write(path, PhysicalSizeX=float("nan")),
+    "with sizes that contradict each other": lambda path: _write(path, spacing=[3.0, 0.2, 0.2]),
+    "with 8 bits": lambda path: _write(path, _view(dtype=np.uint8)),
+    "with numbers of 32 bits": lambda path: _write(path, _view(dtype=np.float32)),
+    "with one hot voxel": lambda path: _write(path, _hot()),
+    "of odd sizes": lambda path: _write(path, _view((7, 33, 19))),
+    "of five slices": lambda path: _write(path, _view((5, 72, 64))),
+    "of one slice": lambda path: _write(path, _view((1, 72, 64))),
+    "of one value": lambda path: _write(path, np.full((6, 40, 40), 700, np.uint16)),
+    "of nothing": lambda path: _write(path, np.zeros((6, 40, 40), np.uint16)),
+}
+
+
+def _two_files(folder):
+    """socket fluorescence-lightsheet-3d-microscopy needs exactly one image (.mha, .tif, .tiff), found 2: a.tif, b.tif"""
+    _write(folder / "a.tif")
+    _write(folder / "b.tif")
+
+
+def _no_file(folder):
+    """socket fluorescence-lightsheet-3d-microscopy needs exactly one image (.mha, .tif, .tiff), found none"""
+
+
+def _plane(folder):
+    """image_7_nucleus_angle.tif: expected a stack of slices (z, y, x), found shape (72, 64) with axes YX"""
+    _write(folder / NAME, _view()[3], axes="YX")
+
+
+def _cut(folder):
+    """image_7_nucleus_angle.tif: cannot be read as TIFF, cut or broken"""
+    _write(folder / NAME)
+    (folder / NAME).write_bytes((folder / NAME).read_bytes()[:-5000])
+
+
+def _not_finite(folder):
+    """fluorescence-lightsheet-3d-microscopy must be finite, found NaN or infinity"""
+    _write(folder / NAME, np.where(_view() > 50, np.nan, 1).astype(np.float32))
+
+
+MISTAKES = [_two_files, _no_file, _plane, _cut, _not_finite]
+
+
+class _Case:
+    """The folders of a case, emptied before the next as the platform does."""
+
+    def __init__(self, folder):
+        self.input, self.output = folder / "input", folder / "output"
+
+    def fresh(self):
+        for place in (self.input, self.output):
+            shutil.rmtree(place, ignore_errors=True)
+        (self.input / VIEW).mkdir(parents=True)
+        self.output.mkdir()
+        self.output.chmod(0o777)
+        return self.input / VIEW
+
+    def answer(self):
+        """Return the one file of the output, which has the place and name that the challenge wants."""
+        (found,) = [path for path in self.output.rglob("*") if not path.is_dir()]
+        assert found == self.output / FUSED / NAME
+        return found
+
+
+def _like_the_view(answer, view):
+    """Hold an answer against its view: shape, dtype, range of grey values, and keys."""
+    array, found = tifffile.imread(view), tifffile.imread(answer)
+    assert (found.shape, found.dtype) == (array.shape, array.dtype)
+    assert np.isfinite(found).all()
+    low, middle, high = np.percentile(array, (2, 50, 99.8))
+    places = np.percentile(found, (2, 50, 99.8))
+    np.testing.assert_allclose(places, (low, middle, high), atol=1.5 * max(high - low, 1))
+    with tifffile.TiffFile(answer) as file:
+        words = file.shaped_metadata[0]
+        assert (words["shape"], words["axes"], words["unit"]) == (list(array.shape), "ZYX", "um")
+        assert words["PhysicalSizeX"] > 0
+        assert file.pages[0].tags["ResolutionUnit"].value == 3
+    return words
+
+
+@pytest.fixture(scope="module", params=["shipped", *METHODS])
+def server(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp(request.param)
+    models = CARDS
+    if request.param != "shipped":
+        models = hand_over(METHODS[request.param], folder / "models")
+    case, log = _Case(folder), folder / "log"
+    listener = socket.create_server(("127.0.0.1", 0))
+    environment = {
+        **os.environ,
+        "CYTOSUITE_ALGORITHM": "view_fusion",
+        "CYTOSUITE_INPUT": str(case.input),
+        "CYTOSUITE_OUTPUT": str(case.output),
+        "CYTOSUITE_MODEL": str(models),
+        "CYTOSUITE_LISTEN_FD": str(listener.fileno()),
+    }
+    command = [sys.executable, "-m", "cytosuite.container"]
+
+    def run():
+        """Run one case in a process of its own; return exit code and lines of stderr."""
+        done = subprocess.run(
+            [*command, "run"], cwd=ROOT, env=environment, stderr=subprocess.PIPE, check=False
+        )
+        return done.returncode, done.stderr.decode().splitlines()
+
+    def invoke():
+        """Run one case in the server; return status and lines of stderr."""
+        before = log.stat().st_size
+        connection = http.client.HTTPConnection(*listener.getsockname(), timeout=300)
+        connection.request("POST", "/invoke")
+        status = connection.getresponse().status
+        connection.close()
+        return status, log.read_bytes()[before:].decode().splitlines()
+
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            [*command, "serve"],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stderr=stream,
+            pass_fds=[listener.fileno()],
+        )
+        yield SimpleNamespace(case=case, invoke=invoke, run=run)
+        process.kill()
+        process.communicate()
+        listener.close()
+
+
+class TestAsAProcess:
+    """The container's entry point without a container: one server takes all the cases."""
+
+    @pytest.mark.parametrize("kind", VIEWS)
+    def test_every_view_has_a_valid_answer(self, server, kind):
+        view = server.case.fresh() / NAME
+        VIEWS[kind](view)
+        status, lines = server.invoke()
+        assert status == 201, lines
+        assert all(line.startswith("warning: ") for line in lines)
+        _like_the_view(server.case.answer(), view)
+
+    @pytest.mark.parametrize("mistake", MISTAKES)
+    def test_what_is_no_view_is_refused_in_one_line(self, server, mistake):
+        mistake(server.case.fresh())
+        status, lines = server.invoke()
+        assert (status, len(lines)) == (500, 1)
+        assert mistake.__doc__ in lines[0]
+        assert list(server.case.output.iterdir()) == []
+
+    @pytest.mark.parametrize("server", ["shipped", "classical"], indirect=True)
+    def test_both_interfaces_and_a_second_case_give_the_same_bytes(self, server):
+        _write(server.case.fresh() / NAME)
+        assert server.invoke()[0] == 201
+        first = server.case.answer().read_bytes()
+        _write(server.case.fresh() / NAME, _view((9, 50, 41)))
+        assert server.invoke()[0] == 201
+        assert server.case.answer().read_bytes() != first
+        _write(server.case.fresh() / NAME)
+        assert server.run()[0] == 0
+        assert server.case.answer().read_bytes() == first
+
+    @pytest.mark.parametrize("server", ["shipped"], indirect=True)
+    def test_a_run_that_is_refused_has_exit_code_2(self, server):
+        _cut(server.case.fresh())
+        code, lines = server.run()
+        assert (code, len(lines)) == (2, 1)
+        assert _cut.__doc__ in lines[0]
+
+
+ASK = """
+import http.client, sys
+connection = http.client.HTTPConnection("127.0.0.1", 4743, timeout=300)
+connection.request(*sys.argv[1:])
+print(connection.getresponse().status)
+"""
+
+
+@pytest.fixture(scope="module")
+def start(client, base, tmp_path_factory):
+    tag = Builder(client, ROOT, say=lambda _: None).build("view_fusion")
+    folder = tmp_path_factory.mktemp("platform")
+    case = _Case(folder)
+    limits = Limits(memory_gib=2.0, timeout_s=300.0, cpus=2.0, output_gib=1.0)
+    user = client.images.get(tag).attrs["Config"]["User"]
+    chosen = flags(limits, Host.of(client.info()), owner_label(), user)
+    chosen["environment"] = {}  # the platform gives none
+    made = []
+
+    def start(command=None):
+        """Start the image on the folders of the case, with its own command without one."""
+        binds = {str(case.input): {"bind": "/input", "mode": "ro"}}
+        binds |= {str(case.output): {"bind": "/output", "mode": "rw"}}
+        made.append(client.containers.run(tag, command, detach=True, volumes=binds, **chosen))
+        return made[-1]
+
+    yield SimpleNamespace(case=case, start=start, image=client.images.get(tag))
+    for container in made:
+        container.remove(force=True)
+
+
+@pytest.mark.docker
+class TestInAContainer:
+    """The image under the platform's flags, and stricter: no network, read-only, not root."""
+
+    def _run(self, start):
+        """Run the case by the image's own command; return exit code and lines of stderr."""
+        container = start.start()
+        code = container.wait(timeout=300)["StatusCode"]
+        return code, container.logs(stdout=False).decode().splitlines()
+
+    def _ask(self, container, *words):
+        """Send a request from inside, as the platform does; return its status."""
+        for _ in range(100):
+            done = container.exec_run(["python3", "-c", ASK, *words])
+            if done.exit_code == 0:
+                return int(done.output)
+        raise AssertionError(done.output.decode())
+
+    def test_the_image_is_one_that_the_platform_takes(self, start):
+        config = start.image.attrs["Config"]
+        assert config["User"] not in {"", "0", "root", "0:0"}
+        assert config["Labels"]["org.grand-challenge.api-method"] == "exec"
+        assert (start.image.attrs["Os"], start.image.attrs["Architecture"]) == ("linux", "amd64")
+
+    def test_run_and_serve_give_the_same_bytes_for_case_after_case(self, start):
+        arrays = [_view(), _view((9, 50, 41))]
+        answers = []
+        for array in arrays:
+            view = start.case.fresh() / NAME
+            _write(view, array)
+            code, lines = self._run(start)
+            assert code == 0, lines
+            words = _like_the_view(start.case.answer(), view)
+            assert {key: words[key] for key in KEYS} == KEYS
+            answers.append(start.case.answer().read_bytes())
+        start.case.fresh()
+        server = start.start("serve")
+        assert self._ask(server, "GET", "/health") == 200
+        for array, answer in zip(arrays, answers, strict=True):
+            self._empty(start.case)
+            _write(start.case.input / VIEW / NAME, array)
+            assert self._ask(server, "POST", "/invoke") == 201
+            assert start.case.answer().read_bytes() == answer
+        self._empty(start.case)
+        _cut(start.case.input / VIEW)
+        assert self._ask(server, "POST", "/invoke") == 500
+        assert _cut.__doc__ in server.logs(stdout=False).decode().splitlines()[-1]
+        self._empty(start.case)
+        _write(start.case.input / VIEW / NAME, arrays[0])
+        assert self._ask(server, "POST", "/invoke") == 201
+        assert start.case.answer().read_bytes() == answers[0]
+
+    def _empty(self, case):
+        """Remove all files but not the folders, which a container holds."""
+        for folder in (case.input / VIEW, case.output):
+            for path in folder.iterdir():
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    @pytest.mark.parametrize("mistake", MISTAKES[:4])
+    def test_what_is_no_view_ends_with_one_line_and_code_2(self, start, mistake):
+        mistake(start.case.fresh())
+        code, lines = self._run(start)
+        assert (code, len(lines)) == (2, 1)
+        assert mistake.__doc__ in lines[0]
+        assert list(start.case.output.iterdir()) == []
