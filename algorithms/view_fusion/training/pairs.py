@@ -13,7 +13,7 @@ from cytosuite.algorithms.view_fusion.intensity import to_network, units_of
 from cytosuite.errors import InputError, at
 from cytosuite.formats import read
 from cytosuite.interface import image_files, is_finite
-from cytosuite.metadata import described, view_role
+from cytosuite.metadata import described, study_of, view_role
 from cytosuite.tasks import TASKS, VIEW
 from cytosuite.tiling import Box
 from cytosuite.training.images import Places, find_images, mapped
@@ -45,7 +45,7 @@ class ViewPair:
     spacing : tuple of float or None
         µm per voxel z y x; None where the file gives none.
     channel, study : str, number or None
-        As the metadata say.
+        As the metadata say, else the name; the study also of the folder, like ``Study1``.
     """
 
     path: Path
@@ -154,14 +154,14 @@ def _pair(
         shape=shape,
         spacing=None if volume.spacing_is_assumed else volume.spacing,
         channel=volume.metadata.get("channel"),
-        study=volume.metadata.get("study"),
+        study=volume.metadata.get("study", study_of(f"{view.parent.name} {view.stem}")),
     )
 
 
 def _volume(path: Path) -> Volume:
     """Return a volume of finite grey values with the metadata of its file and name."""
     with at(path):
-        volume = described(read(path), {}, path.stem)
+        volume = described(read(path, stack=True), {}, path.stem)
         if volume.axes != "ZYX":
             raise InputError(f"expected a volume with the axes ZYX, found {volume.axes}")
         if not is_finite(volume.array):

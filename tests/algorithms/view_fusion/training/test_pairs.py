@@ -49,7 +49,7 @@ def test_views_are_found_with_their_fused_images_in_every_layout(layout, tmp_pat
         (dataset, "nucleus", 3),
         (two_folders, "membrane", None),
         (challenge, "membrane", None),
-        (published, "nucleus", None),
+        (published, "nucleus", 1),  # of the folder Study1_H5
     ],
 )
 def test_metadata_come_from_files_and_names(layout, channel, study, tmp_path):
