@@ -2,7 +2,9 @@
 
 ``view_fusion_scores.py CASES CARD...``: the ``cases`` folder of a generated set of ``views``, and
 cards of ``view_fusion``, each beside its weights. With ``chosen`` in place of a card each image
-takes the one that the automatic choice gives it. Prints Markdown, a table per metric.
+takes the one that the automatic choice gives it. Prints Markdown, a table per metric. With
+``--picture FILE --shown CASE...`` it draws view, answer of the last card, truth and opposite view
+of some cases, each scaled by its own percentiles, the middle planes across z and y.
 """
 
 import argparse
@@ -14,6 +16,7 @@ from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from cytosuite.algorithms.view_fusion.intensity import units_of
 from cytosuite.algorithms.view_fusion.predict import predict
@@ -24,6 +27,7 @@ from cytosuite.metrics.images.n_ssim import n_ssim
 from cytosuite.metrics.images.ssim import ssim
 from cytosuite.select import describe, select
 from cytosuite.tasks import VIEW
+from cytosuite.training.images import joined, views
 from cytosuite.volume import Volume
 from cytosuite.weights import Model, open_model, read_cards
 
@@ -38,7 +42,10 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("cases", type=Path, help="folder of the cases")
     parser.add_argument("cards", nargs="+", help="model cards, or the word chosen")
+    parser.add_argument("--picture", type=Path, help="PNG file of the cases in --shown")
+    parser.add_argument("--shown", nargs="+", default=[], help="names of cases")
     given = parser.parse_args(arguments)
+    rows = []
     found: dict[str, dict[str, list[Scores]]] = defaultdict(lambda: defaultdict(list))
     for case in sorted(path for path in given.cases.iterdir() if path.is_dir()):
         images = {slug: _image(case, slug) for slug in (VIEW, f"fused-{VIEW}")}
@@ -51,8 +58,13 @@ def main(arguments: Sequence[str]) -> int:
             found[stratum][card].append(scores)
             values = ", ".join(f"{name} {scores[name]:.4g}" for name in METRICS)
             print(f"{case.name}, {stratum}, {model.card.name}: {values}", file=sys.stderr)
+        if case.name in given.shown:
+            row = (view, made, truth, _image(case, f"second-{VIEW}"))
+            rows.append(joined([views(image) for image in row], 1))
     for metric in METRICS:
         _table(metric, found, given.cards)
+    if given.picture is not None and rows:
+        Image.fromarray(joined(rows, 0)).save(given.picture, optimize=True)
     return 0
 
 
