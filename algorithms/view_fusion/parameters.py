@@ -33,7 +33,7 @@ class Parameters(Described):
         (128, 352, 352), description="Voxels z, y, x; its volume bounds the memory."
     )
     least_agreement: float = Field(
-        0.7,
+        0.3,
         ge=-1,
         le=1,
         description="Correlation of the network's answer and the view, smoothed over 5 µm, below "
