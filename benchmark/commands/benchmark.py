@@ -113,7 +113,10 @@ def _served(
         needed = [socket.slug for socket in task.inputs if not socket.optional]
         needed += [slug for found in chosen for slug in found.needs]
         some = needed or [f"one of {', '.join(s.slug for s in task.inputs if s.kind != 'json')}"]
-        raise InputError(f"task {task.name} needs {', '.join(dict.fromkeys(some))}; {offers}")
+        own = dataset.seed is None and dataset.task != task.name
+        remedy = f", as read for {dataset.task}; TASK={task.name} reads it for this" if own else ""
+        needs = ", ".join(dict.fromkeys(some))
+        raise InputError(f"task {task.name} needs {needs}; {offers}{remedy}")
     left = [found for found in chosen if found not in served]
     return served, [f"{f.name} did not run: it needs {', '.join(f.needs)}; {offers}." for f in left]
 

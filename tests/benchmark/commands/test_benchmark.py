@@ -9,7 +9,7 @@ from rich.console import Console
 from cytosuite.benchmark.commands import data as module
 from cytosuite.benchmark.commands.benchmark import benchmark
 from cytosuite.benchmark.commands.options import BenchmarkOptions
-from cytosuite.errors import ModelError
+from cytosuite.errors import InputError, ModelError
 from cytosuite.formats import write
 from cytosuite.volume import Volume
 
@@ -39,7 +39,8 @@ def run(planes, tmp_path, fakes, monkeypatch):
         engine = fakes.Engine(behave)
         monkeypatch.setattr(module, "choose", lambda wanted, device: (engine, "engine: fake"))
         said = Console(file=StringIO(), width=120)
-        given = BenchmarkOptions(dataset=str(planes), runs=tmp_path / "runs", **options)
+        own = {"dataset": str(planes), **options}
+        given = BenchmarkOptions(runs=tmp_path / "runs", **own)
         return benchmark(given, said), said.file.getvalue(), engine
 
     return run
@@ -68,3 +69,13 @@ def test_a_named_model_is_part_of_the_run(run, tmp_path):
     assert '"by": "user"' in record.read_text()
     (report,) = (tmp_path / "runs").glob("planes*/report/report.md")
     assert "MODEL=nuclei-2d" in report.read_text()
+
+
+def test_a_folder_that_was_read_for_another_task_says_how_it_is_read_for_this(tmp_path, run):
+    views = tmp_path / "views"
+    for role in ("angle", "fused"):
+        stack = Volume(np.arange(512, dtype=np.uint16).reshape(2, 16, 16), (1.0, 0.5, 0.5))
+        write(views / f"image_1_nucleus_{role}.tif", stack)
+    remedy = "as read for fuse; TASK=segment reads it for this"
+    with pytest.raises(InputError, match=remedy):
+        run(dataset=str(views), algorithm=["watershed"])
