@@ -7,8 +7,9 @@ from rich.console import Console
 from cytosuite.benchmark.catalog import ROOT, algorithms, dataset_manifests, recipes
 from cytosuite.benchmark.commands.options import TableOptions
 from cytosuite.benchmark.commands.table import Cell, ValueTable, keep, show
-from cytosuite.manifest import ModelCard, read_card, read_recipe
+from cytosuite.manifest import ModelCard, SelectPolicy, read_card, read_recipe
 from cytosuite.metrics.boards import BOARDS
+from cytosuite.select import left_out
 
 KIND, ALGORITHM, NAME = range(3)  # columns
 KEYS = ("kind", "algorithm", "name", "task", "made for")
@@ -42,13 +43,16 @@ def listing() -> ValueTable:
     ValueTable
         ``kind``, ``algorithm``, ``name``, ``task``, ``made for``, the primary metrics of the
         boards, ``scored on``, ``purpose``. A model has a row for each data set in its card, the
-        best first; one without scores is used only when it is named.
+        best first; one without scores, or not above its baselines, is used only when it is named.
     """
     rows: list[dict[str, Cell]] = []
-    for name, algorithm in algorithms().items():
+    known = algorithms()
+    for name, algorithm in known.items():
         rows.append(_row("algorithm", name, algorithm.task, algorithm.description))
     for path in sorted((ROOT / "weights").glob("*/*.json")):
-        rows += _model(read_card(path))
+        card = read_card(path)
+        policy = known[card.algorithm].select if card.algorithm in known else SelectPolicy()
+        rows += _model(card, left_out(card, policy))
     for name, dataset in dataset_manifests().items():
         rows.append(_row("dataset", name, dataset.task, dataset.description))
     for name, path in recipes().items():
@@ -73,13 +77,17 @@ def _row(kind: str, name: str, task: str | None, purpose: str) -> dict[str, Cell
     return {"kind": kind, "name": name, "task": task, "purpose": purpose}
 
 
-def _model(card: ModelCard) -> list[dict[str, Cell]]:
-    """Return a row of a model for each data set that it was scored on, the best first."""
+def _model(card: ModelCard, doubt: str) -> list[dict[str, Cell]]:
+    """Return a row of a model for each data set that it was scored on, the best first.
+
+    `doubt` is the reason why it is used only by name, see `cytosuite.select.left_out`.
+    """
     row = _row("model", card.name, None, card.description)
     row |= {"algorithm": card.algorithm, "made for": _made_for(card)}
     primary = BOARDS[card.task].primary if card.task in BOARDS else ()
+    only = f"; used only by name: {doubt}" if doubt else ""
     rows = [
-        row | {name: float(value) for name, value in scores.items()} | {"scored on": data}
+        row | {name: float(value) for name, value in scores.items()} | {"scored on": data + only}
         for data, scores in card.scores.items()
     ]
     rows.sort(key=lambda own: -float(own.get(primary[0]) or 0.0) if primary else 0.0)

@@ -59,3 +59,17 @@ def test_a_model_without_scores_is_said_to_run_by_name_alone(tmp_path, monkeypat
     rows = [dict(zip(table.names, row, strict=True)) for row in table.rows]
     (new,) = [row for row in rows if row["name"] == "new"]
     assert (new["SEG"], new["scored on"]) == (None, "nothing: used only by name")
+
+
+def test_a_model_that_did_not_beat_its_baselines_says_so(tmp_path, monkeypatch):
+    home = tmp_path / "weights" / "view_fusion"
+    home.mkdir(parents=True)
+    card = json.loads((module.ROOT / "weights" / "view_fusion" / "identity.json").read_text())
+    card |= {"scores": {"views": {"N_SSIM": -0.1}}, "baselines": {"identity": {"N_SSIM": 0.0}}}
+    (home / "identity.json").write_text(json.dumps(card))
+    monkeypatch.setattr(module, "ROOT", tmp_path)
+    table = listing()
+    rows = [dict(zip(table.names, row, strict=True)) for row in table.rows]
+    (own,) = [row for row in rows if row["name"] == "identity"]
+    doubt = "views; used only by name: did not beat identity: N_SSIM -0.1 <= 0"
+    assert (own["N_SSIM"], own["scored on"]) == (-0.1, doubt)
