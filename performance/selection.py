@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from cytosuite.errors import CytosuiteError
-from cytosuite.manifest import ModelCard, SelectPolicy
+from cytosuite.manifest import ModelCard, read_algorithm
 from cytosuite.metadata import described
 from cytosuite.select import describe, select
 from cytosuite.volume import Volume
@@ -26,17 +26,8 @@ SPACING |= {4: (3.0, 0.33, 0.33), 5: (1.01, 0.388, 0.388)}
 SHAPE = {1: (222, 731, 860), 2: (264, 2008, 1091), 3: (891, 817, 817)}
 SHAPE |= {4: (80, 1920, 1920), 5: (309, 1920, 1920)}
 NETWORKS = [("nucleus", study) for study in SHAPE] + [("membrane", 1), ("membrane", 3)]
-POLICY = SelectPolicy(
-    axes="must",
-    channel="must",
-    study=3.0,  # more than the voxel sizes of two studies differ: 2.15
-    spacing=1.0,
-    shape=0.1,  # of a crop it says little: it tells apart what voxel sizes do not
-    stain=1.0,
-    method=1.0,
-    missing=0.5,
-    general=1.0,  # of voxel size and shape together 2, as much as edges twice as long cost
-)
+ROOT = Path(__file__).parents[1]
+POLICY = read_algorithm(ROOT / "algorithms" / "view_fusion" / "algorithm.toml").select
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The choice of a model for Fuse My Cells: seven networks, two Gaussians, the identity.
 
-Nothing runs: cards and manifest are written from the challenge's strata, images have no pixels.
+Nothing runs: cards are written from the challenge's strata, with the shipped costs; images have no
+pixels.
 """
 
 import json
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cytosuite.benchmark.catalog import ROOT
 from cytosuite.cautions import cautions
 from cytosuite.errors import InputError, ModelError
 from cytosuite.manifest import read_algorithm
@@ -29,27 +31,7 @@ STUDIES = {
 STRATA = [("nucleus", study) for study in STUDIES] + [("membrane", 1), ("membrane", 3)]
 STAIN = {"nucleus": {}, "membrane": {"stain": "membrane"}}
 SCORE, SIMPLE = 0.2, {"identity": {"N_SSIM": 0.0}, "gaussian": {"N_SSIM": 0.03}}
-MANIFEST = """
-name = "view_fusion"
-version = "0.1.0"
-title = "t"
-description = "d"
-task = "fuse"
-authors = ["a"]
-license = "Apache-2.0"
-
-[select]
-axes = "must"
-channel = "must"
-study = 3.0
-spacing = 1.0
-shape = 0.1
-stain = 1.0
-method = 1.0
-missing = 0.5
-general = 1.0
-score = "N_SSIM"
-"""
+MANIFEST = (ROOT / "algorithms" / "view_fusion" / "algorithm.toml").read_text(encoding="utf-8")
 
 
 def _entries(scores):
