@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import dist
+from pathlib import Path
 from typing import Any
 
 import numpy as np
