@@ -109,3 +109,47 @@ def test_the_widths_are_those_of_the_challenge():
 
 def test_the_identity_scores_0_by_definition():
     assert {value for score in CARDS["identity"].scores.values() for value in score.values()} == {0}
+
+
+GEOMETRY = {  # of the challenge: shape, voxel size in µm
+    1: ((222, 731, 860), (1.0, 0.195, 0.195)),
+    2: ((264, 2008, 1091), (1.0, 0.195, 0.195)),
+    3: ((891, 817, 817), (1.0, 0.39, 0.39)),
+    4: ((80, 1920, 1920), (3.0, 0.33, 0.33)),
+    5: ((309, 1920, 1920), (1.01, 0.388, 0.388)),
+}
+
+
+def _of_challenge(number, channel, **metadata):
+    """Return a view as the challenge gives it, of which memory holds one voxel."""
+    shape, spacing = GEOMETRY[number]
+    array = np.broadcast_to(np.uint16(0), shape)
+    return Volume(array, spacing, metadata={"channel": channel, **metadata})
+
+
+@pytest.mark.parametrize("number", GEOMETRY)
+@pytest.mark.parametrize("channel", ["nucleus", "membrane"])
+def test_each_study_and_channel_of_the_challenge_has_a_network(channel, number):
+    for metadata in ({"study": number}, {"study": f"study {number}"}, {}):
+        view = _of_challenge(number, channel, **metadata)
+        found = select(list(CARDS.values()), describe(view), POLICY)
+        assert found.card.name == f"{channel}-study{number}"
+        assert not found.fallback
+
+
+@pytest.mark.parametrize("name", [name for name, card in CARDS.items() if card.weights])
+def test_every_shipped_network_is_better_than_view_and_gaussian(name):
+    card = CARDS[name]
+    (scores,) = card.scores.values()
+    assert sorted(card.baselines) == ["gaussian", "identity"]
+    assert scores["N_SSIM"] > max(own["N_SSIM"] for own in card.baselines.values())
+    assert card.trained["device"]
+    assert card.authors == "cytosuite developers"
+
+
+@pytest.mark.parametrize(
+    ("channel", "name"), [("nucleus", "gaussian-nucleus"), ("membrane", "identity")]
+)
+def test_far_from_every_network_what_beats_the_view_is_taken(channel, name):
+    view = Volume(np.zeros((8, 9, 9), np.uint16), (20.0, 9.0, 9.0), metadata={"channel": channel})
+    assert select(list(CARDS.values()), describe(view), POLICY).card.name == name
