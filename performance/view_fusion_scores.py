@@ -27,7 +27,7 @@ from cytosuite.metrics.images.n_ssim import n_ssim
 from cytosuite.metrics.images.ssim import ssim
 from cytosuite.select import describe, select
 from cytosuite.tasks import VIEW
-from cytosuite.training.images import joined, views
+from cytosuite.training.images import joined
 from cytosuite.volume import Volume
 from cytosuite.weights import Model, open_model, read_cards
 
@@ -60,11 +60,11 @@ def main(arguments: Sequence[str]) -> int:
             print(f"{case.name}, {stratum}, {model.card.name}: {values}", file=sys.stderr)
         if case.name in given.shown:
             row = (view, made, truth, _image(case, f"second-{VIEW}"))
-            rows.append(joined([views(image) for image in row], 1))
+            rows.append(joined([_planes(image) for image in row], 1))
     for metric in METRICS:
         _table(metric, found, given.cards)
     if given.picture is not None and rows:
-        Image.fromarray(joined(rows, 0)).save(given.picture, optimize=True)
+        Image.fromarray(joined(rows, 0)).reduce(2).save(given.picture, optimize=True)
     return 0
 
 
@@ -96,6 +96,13 @@ def _scaled(volume: Volume) -> NDArray[np.float32]:
     """Return an image as N_SSIM scales it, float32."""
     units = units_of(volume.array)
     return (volume.array.astype(np.float32) - np.float32(units.low)) / np.float32(units.scale)
+
+
+def _planes(volume: Volume) -> NDArray[np.uint8]:
+    """Return the middle plane across z, and below it that across y, as N_SSIM scales them."""
+    light = np.clip(_scaled(volume), 0, 1) * 255
+    planes = (light[light.shape[0] // 2], light[:, light.shape[1] // 2])
+    return joined([plane.astype(np.uint8) for plane in planes], 0)
 
 
 def _table(metric: str, found: dict[str, dict[str, list[Scores]]], cards: Sequence[str]) -> None:
