@@ -95,11 +95,12 @@ def _model(card: ModelCard, doubt: str) -> list[dict[str, Cell]]:
 
 
 def _made_for(card: ModelCard) -> str:
-    """Return the images that a model was made for: channel, dimensions, voxel size, sample."""
+    """Return the images that a model was made for: channel, study, dimensions, size, sample."""
     facts = card.describes
     size = facts.get("spacing")
     words = [
         str(facts.get("channel", "")),
+        f"study {study:g}" if isinstance(study := facts.get("study"), float) else "",
         DIMENSIONS.get(str(facts.get("axes", "")), ""),
         " x ".join(f"{step:g}" for step in size) + " µm" if isinstance(size, tuple) else "",
         str(facts.get("sample", "")),
