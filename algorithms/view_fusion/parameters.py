@@ -42,7 +42,7 @@ class Parameters(Described):
 
     @model_validator(mode="after")
     def _of_one_method(self) -> Self:
-        """Refuse a card without what its method takes, or with what another takes."""
+        """Refuse a card that lacks the part of its method, or has that of another."""
         for part in ("classical", "network"):
             given = getattr(self, part) is not None
             if given and self.method != part:

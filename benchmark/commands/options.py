@@ -291,7 +291,7 @@ class SelectOptions(TableOptions, OwnOptions):
     ] = None
 
     def __post_init__(self) -> None:
-        """Refuse what each of both refuses."""
+        """Refuse options that one of both parts refuses."""
         TableOptions.__post_init__(self)
         OwnOptions.__post_init__(self)
 

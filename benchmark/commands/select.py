@@ -74,7 +74,7 @@ class Decision:
         return ValueTable(("key", "value", "source"), rows)
 
     def candidates(self) -> ValueTable:
-        """Return all cards with their costs and what speaks against them, the chosen first."""
+        """Return all cards with costs and doubts, the chosen first."""
         cards = [self.selection, *self.selection.others]
         keys = [key for key in self.algorithm.select.keys if any(key in own.terms for own in cards)]
         rows: list[list[Cell]] = [
@@ -203,7 +203,7 @@ def _joined(decisions: Sequence[Decision]) -> ValueTable:
 
 
 def _remarks(found: Selection) -> str:
-    """Return what speaks against a card."""
+    """Return the doubts about a card in a line."""
     made = found.card.describes
     lines = [f"left out: {found.left_out}"] if found.left_out else []
     lines += [f"made for {key} {_text(made[key])}" for key in found.broken]

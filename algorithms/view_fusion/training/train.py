@@ -73,7 +73,7 @@ def measure(cases: Cases[ViewPair], settings: Settings) -> Mapping[str, Any]:  #
 
 
 def remark(cases: Cases[ViewPair], settings: Settings) -> list[str]:
-    """Return lines on what the views do not tell."""
+    """Return lines on voxel sizes and channels that views do not give."""
     items, given = cases["pairs"], settings.card.describes
     lines = []
     for name, title in (("spacing", "voxel size [µm]"), ("channel", "channel")):
