@@ -58,7 +58,7 @@ class Selection:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """Model, cost, terms, broken keys and the reason of being left out, as JSON can hold them."""
+        """Model, cost, terms, broken keys, reason of being left out; as JSON can hold them."""
         return {
             "model": self.card.name,
             "cost": self.cost if isfinite(self.cost) else None,
