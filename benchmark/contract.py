@@ -217,7 +217,10 @@ def _outputs(root: Path, manifest: AlgorithmManifest, run: Run) -> Iterator[Chec
     described = [card.describes for card in _models(root, manifest.name)[1]]
     nuclei = any(facts.get("channel", "nucleus") == "nucleus" for facts in described)
     served = {axes for axes in GEOMETRY for facts in described if facts.get("axes", axes) == axes}
+    stacks = any(socket.stack for socket in TASKS[manifest.task].inputs)
     for axes, words in (("ZYX", "3D"), ("YX", "2D")):
+        if stacks and axes == "YX":
+            continue  # a plane is refused on its way to the algorithm
         inputs = example(manifest, axes)
         try:
             outputs = run(inputs)
