@@ -4,14 +4,17 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import BaseModel
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from cytosuite.errors import InputError, ModelError
+from cytosuite.manifest import parse
 from cytosuite.progress import report
 from cytosuite.tiling import fit, paste, plan
 from cytosuite.weights import Model
@@ -19,6 +22,8 @@ from cytosuite.weights import Model
 Image = NDArray[np.float32]
 Load = Callable[[Mapping[str, Any], Path], nn.Module]
 Forward = Callable[[Tensor], Tensor]
+Arguments = TypeVar("Arguments", bound=BaseModel)
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class Prediction(NamedTuple):
@@ -195,6 +200,35 @@ def put_tensors(network: nn.Module, tensors: Mapping[str, Tensor], where: Path) 
         raise InputError(f"{where}: these weights are not of this network ({odd[0]} differs)")
     for name, value in own.items():
         value.copy_(tensors[name])
+
+
+def trained(
+    build: Callable[[Arguments], Network],
+    model: type[Arguments],
+    arguments: Mapping[str, Any],
+    path: Path,
+) -> Network:
+    """Return a trained network in evaluation mode.
+
+    Parameters
+    ----------
+    build : callable
+        Returns the network with random weights.
+    model : type
+        The pydantic model of its arguments.
+    arguments : mapping
+        As a card holds them.
+    path : Path
+        Verified weights in safetensors.
+
+    Raises
+    ------
+    InputError
+        If an argument is not allowed, or the weights do not fit.
+    """
+    network = build(parse("network", arguments, model))
+    put_tensors(network, load_file(path), path)
+    return network.eval()
 
 
 class VoxelNorm(nn.Module):

@@ -1,18 +1,16 @@
 """The generator: a residual network between two strided ends, on folded planes."""
 
-from collections.abc import Mapping
-from pathlib import Path
+from functools import partial
 from typing import Annotated, Any, Literal, cast
 
 import torch
 from monai.networks.blocks.convolutions import Convolution
 from pydantic import Field, field_validator
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from cytosuite.manifest import Described, parse
-from cytosuite.network import VoxelNorm, folded, put_tensors, unfolded
+from cytosuite.manifest import Described
+from cytosuite.network import VoxelNorm, folded, trained, unfolded
 
 Norm = Literal["voxel", "instance"]
 
@@ -229,21 +227,4 @@ def build(arguments: Architecture, outputs: int | None = None) -> Generator:
     return network
 
 
-def load(arguments: Mapping[str, Any], path: Path) -> Generator:
-    """Return a trained generator in evaluation mode.
-
-    Parameters
-    ----------
-    arguments : mapping
-        Those of `Architecture`.
-    path : Path
-        Verified weights in safetensors.
-
-    Raises
-    ------
-    InputError
-        If an argument is not allowed, or the weights do not fit.
-    """
-    network = build(parse("network", arguments, Architecture))
-    put_tensors(network, load_file(path), path)
-    return network.eval()
+load = partial(trained, build, Architecture)  # arguments of a card, path of its weights

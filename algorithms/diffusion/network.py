@@ -1,20 +1,18 @@
 """The denoiser: a U-Net on folded planes that is given the level of the noise, and a sketch."""
 
-from collections.abc import Mapping
+from functools import partial
 from itertools import pairwise
 from math import pi
-from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
 import torch
 from monai.networks.blocks.convolutions import Convolution
 from monai.networks.nets.diffusion_model_unet import get_timestep_embedding
 from pydantic import Field
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from cytosuite.manifest import Described, parse
-from cytosuite.network import VoxelNorm, folded, put_tensors, unfolded
+from cytosuite.manifest import Described
+from cytosuite.network import VoxelNorm, folded, trained, unfolded
 
 _TURN = 1000 / (pi / 2)  # time as the embedding sees it: 0 for an image, 1000 for noise
 
@@ -190,24 +188,7 @@ def build(arguments: DenoiserArguments) -> Denoiser:
     return network
 
 
-def load(arguments: Mapping[str, Any], path: Path) -> Denoiser:
-    """Return a trained denoiser in evaluation mode.
-
-    Parameters
-    ----------
-    arguments : mapping
-        Those of `DenoiserArguments`.
-    path : Path
-        Verified weights in safetensors.
-
-    Raises
-    ------
-    InputError
-        If an argument is not allowed, or the weights do not fit.
-    """
-    network = build(parse("network", arguments, DenoiserArguments))
-    put_tensors(network, load_file(path), path)
-    return network.eval()
+load = partial(trained, build, DenoiserArguments)  # arguments of a card, path of its weights
 
 
 def clean_image(answer: Tensor, noised: Tensor, time: Tensor, predicts: str) -> Tensor:

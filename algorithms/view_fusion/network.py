@@ -1,20 +1,18 @@
 """The network: a residual U-Net on folded planes that adds its change to the image."""
 
-from collections.abc import Mapping
+from functools import partial
 from itertools import pairwise
 from math import ceil, prod
-from pathlib import Path
 from typing import Annotated, Any, cast
 
 import torch
 from pydantic import Field, model_validator
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from cytosuite.algorithms.view_fusion.channels import Channel
-from cytosuite.manifest import Described, parse
-from cytosuite.network import VoxelNorm, folded, put_tensors, unfolded
+from cytosuite.manifest import Described
+from cytosuite.network import VoxelNorm, folded, trained, unfolded
 
 Triple = tuple[int, int, int]
 
@@ -190,21 +188,4 @@ def build(arguments: RestorerArguments) -> Restorer:
     return network
 
 
-def load(arguments: Mapping[str, Any], path: Path) -> Restorer:
-    """Return a trained restorer in evaluation mode.
-
-    Parameters
-    ----------
-    arguments : mapping
-        Those of `RestorerArguments`.
-    path : Path
-        Verified weights in safetensors.
-
-    Raises
-    ------
-    InputError
-        If an argument is not allowed, or the weights do not fit.
-    """
-    network = build(parse("network", arguments, RestorerArguments))
-    put_tensors(network, load_file(path), path)
-    return network.eval()
+load = partial(trained, build, RestorerArguments)  # arguments of a card, path of its weights
