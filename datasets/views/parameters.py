@@ -25,7 +25,7 @@ class Parameters(Section):
     """structures; cases take all studies with the first, then all with the next"""
     scale: Scale = 0.2
     """sides of the image relative to those of the challenge, at its voxel sizes; the largest take
-    18 million voxels at 0.25 and 142 million at 0.5, about 80 bytes each"""
+    18 million voxels at 0.25 and 142 million at 0.5, about 70 bytes each"""
     nucleus_um: Range[Positive] = (7.0, 10.0)
     """median diameter of the nuclei"""
     cell_um: Range[Positive] = (9.0, 14.0)
