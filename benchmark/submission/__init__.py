@@ -1,0 +1,1 @@
+"""Hand in to a challenge platform: archives, their checks, rehearsals, evaluation."""
