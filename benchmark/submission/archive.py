@@ -8,13 +8,14 @@ is scanned, and named once the manifest is known. Nothing is written to disk.
 
 import hashlib
 import posixpath
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from tarfile import BLOCKSIZE, TarInfo
-from typing import Any, Literal
+from typing import Any
 
+from cytosuite.benchmark.submission.layers import Entry, EntryKind, ImageArchive, ImageLayer
+from cytosuite.benchmark.submission.rules import SAVE
 from cytosuite.benchmark.submission.stream import (
     ArchiveError,
     Budget,
@@ -30,152 +31,11 @@ from cytosuite.errors import plain
 from cytosuite.files import open_regular, parse_json
 
 JSON_BYTES = 2**22
-FILE_BYTES = 2**23  # of a file that is kept; a larger one is listed without its content
+FILE_BYTES = 2**23  # of a file that is kept
 KEPT_BYTES = 2**26  # of all kept files and JSON
 LISTED = 200_000  # entries that are listed, and members of the archive
 LINKS = 16  # in a chain
 WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
-HEX = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
-SAVE = "write it with `docker save IMAGE | gzip -n > IMAGE.tar.gz`"
-EntryKind = Literal["file", "folder", "link", "other"]
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A file, folder or link in a layer.
-
-    Parameters
-    ----------
-    kind : str
-        ``file``, ``folder``, ``link`` or ``other``: a device, a pipe, a second name of a file.
-    mode, owner, group : int
-        Permissions and the numbers of user and group.
-    size : int
-        Of a file [bytes].
-    target : str
-        Of a link, as it stands.
-    content : bytes or None
-        Of a file that was asked for and is no larger than 8 MiB.
-    """
-
-    kind: EntryKind
-    mode: int = 0o644
-    owner: int = 0
-    group: int = 0
-    size: int = 0
-    target: str = ""
-    content: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """One layer of an image.
-
-    Parameters
-    ----------
-    name : str
-        Member of the archive that holds it.
-    digest : str
-        ``sha256:`` and 64 digits, of its uncompressed tar: what the image's config calls diff id.
-    size : int
-        Of the uncompressed tar [bytes].
-    paths : int
-        Number of entries.
-    entries : mapping of str to Entry
-        By absolute path: those asked for.
-    removed, opaque : frozenset of str
-        Paths that lower layers lose, and folders whose former content they lose.
-    compression : str
-        Of the member within the archive, empty without any.
-    """
-
-    name: str
-    digest: str
-    size: int
-    paths: int
-    entries: Mapping[str, Entry]
-    removed: frozenset[str] = frozenset()
-    opaque: frozenset[str] = frozenset()
-    compression: Compression = ""
-
-    @property
-    def kept(self) -> dict[str, bytes]:
-        """Contents of the files asked for, by absolute path."""
-        found = ((path, entry.content) for path, entry in self.entries.items())
-        return {path: content for path, content in found if content is not None}
-
-
-@dataclass(frozen=True, slots=True)
-class ImageArchive:
-    """An image in an archive.
-
-    Parameters
-    ----------
-    manifest : list of dict
-        Of ``manifest.json``.
-    config : mapping of str to Any
-        Of the image.
-    id : str
-        ``sha256:`` and 64 digits, of the config's bytes.
-    layers : tuple of Layer
-        The lowest first.
-    config_name : str
-        Member that holds the config.
-    index : object
-        Of OCI's ``index.json``, None without one.
-    compression : str
-        Of the file, empty without any.
-    size, expanded : int
-        Of the file, and of the tar in it [bytes].
-    ended : bool
-        Whether the tar has the closing block of zeros.
-    twice : tuple of str
-        Names that several members have: the last of them counts.
-    """
-
-    manifest: list[dict[str, Any]]
-    config: Mapping[str, Any]
-    id: str
-    layers: tuple[Layer, ...]
-    config_name: str
-    index: object
-    compression: Compression
-    size: int
-    expanded: int
-    ended: bool
-    twice: tuple[str, ...] = ()
-
-    @property
-    def tags(self) -> list[str]:
-        """Names of the image."""
-        found = self.manifest[0].get("RepoTags")
-        return [str(tag) for tag in found] if isinstance(found, list) else []
-
-    def view(self) -> dict[str, Entry]:
-        """Return the entries asked for as a container sees them, after all removals."""
-        found: dict[str, Entry] = {}
-        for layer in self.layers:
-            solid = {path for path, entry in layer.entries.items() if entry.kind != "folder"}
-            gone, hidden = layer.removed | solid, layer.removed | solid | layer.opaque
-            found = {
-                path: entry
-                for path, entry in found.items()
-                if path not in gone and hidden.isdisjoint(parents(path))
-            }
-            found.update(layer.entries)
-        return found
-
-    def files(self) -> dict[str, bytes]:
-        """Return the contents of the files asked for as a container sees them."""
-        found = ((path, entry.content) for path, entry in self.view().items())
-        return {path: content for path, content in found if content is not None}
-
-
-def parents(path: str) -> Iterator[str]:
-    """Yield the folders above an absolute path, the nearest first."""
-    while path != "/":
-        path = posixpath.dirname(path)
-        yield path
 
 
 def nothing(path: str) -> bool:  # noqa: ARG001 - it is of no path
@@ -184,7 +44,10 @@ def nothing(path: str) -> bool:  # noqa: ARG001 - it is of no path
 
 
 def read_archive(
-    path: Path, keep: Callable[[str], bool], note: Callable[[str], bool] = nothing
+    path: Path,
+    keep: Callable[[str], bool],
+    note: Callable[[str], bool] = nothing,
+    largest: int = FILE_BYTES,
 ) -> ImageArchive:
     """Read an image archive once, without writing anything.
 
@@ -193,9 +56,11 @@ def read_archive(
     path : Path
         ``.tar``, ``.tar.gz`` or ``.tar.xz``, whatever its name.
     keep : callable
-        Whether the content of a file is kept, by its absolute path; files up to 8 MiB are.
+        Whether the content of a file is kept, by its absolute path.
     note : callable
-        Whether an entry is listed without its content.
+        Whether an entry is listed without its content; the first 200000 are.
+    largest : int
+        Of a file that is kept [bytes]: a larger one is listed without its content.
 
     Returns
     -------
@@ -216,7 +81,7 @@ def read_archive(
         try:
             with legible():
                 stream = Forward(expanded(source, form), Budget.of(size))
-            scan = _Scan(stream, keep, note)
+            scan = _Scan(stream, keep, note, largest)
             scan.all()
             return _image(scan, form, size)
         except ArchiveError as error:
@@ -230,18 +95,20 @@ class _Scan:
     stream: Forward
     keep: Callable[[str], bool]
     note: Callable[[str], bool]
+    largest: int
     texts: dict[str, bytes] = field(default_factory=dict)  # small members that may be JSON
-    layers: dict[str, Layer | ArchiveError] = field(default_factory=dict)
+    layers: dict[str, ImageLayer | ArchiveError] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
     names: set[str] = field(default_factory=set)
     twice: list[str] = field(default_factory=list)
     kept_bytes: int = 0
     listed: int = 0
+    noted: int = 0
 
     def all(self) -> None:
         """Scan all members."""
         for member in members(self.stream):
-            name = posixpath.normpath(member.name).lstrip("/")
+            name = member.name  # as it is: the platform asks for "manifest.json", not "./..."
             if name in self.names and not member.isdir():
                 self.twice.append(name)
             self.names.add(name)
@@ -252,7 +119,7 @@ class _Scan:
                 self.links[name] = posixpath.join(posixpath.dirname(name), member.linkname)
             elif member.islnk():
                 self.links[name] = member.linkname
-            elif member.isreg():
+            elif member.isreg() and not member.issparse():
                 self._file(name, member.size)
 
     def _file(self, name: str, size: int) -> None:
@@ -267,7 +134,7 @@ class _Scan:
             with legible():
                 self.texts[name] = head + self.stream.take(size - len(head))
 
-    def _attempt(self, name: str, stream: Forward, form: Compression) -> Layer | ArchiveError:
+    def _attempt(self, name: str, stream: Forward, form: Compression) -> ImageLayer | ArchiveError:
         """Return a layer, or why it is none: it matters if the manifest names it."""
         try:
             return self._layer(name, stream, form)
@@ -276,7 +143,7 @@ class _Scan:
                 raise
             return ArchiveError("archive.layer-damaged", f"layer {plain(name, 90)}: {error}")
 
-    def _layer(self, name: str, stream: Forward, form: Compression) -> Layer:
+    def _layer(self, name: str, stream: Forward, form: Compression) -> ImageLayer:
         """Return a layer with its entries that were asked for."""
         entries: dict[str, Entry] = {}
         removed, opaque, count = set[str](), set[str](), 0
@@ -290,17 +157,21 @@ class _Scan:
             elif base.startswith(WHITEOUT):
                 self._list()
                 removed.add(posixpath.join(folder, base.removeprefix(WHITEOUT)))
-            elif (wanted := self.keep(path)) or self.note(path):
+            elif self.keep(path):
                 self._list()
-                entries[path] = self._entry(member, stream, wanted)
+                entries[path] = self._entry(member, stream, wanted=True)
+            elif self.note(path) and self.noted < LISTED:
+                self.noted += 1
+                entries[path] = self._entry(member, stream, wanted=False)
         digest = f"sha256:{stream.hash.hexdigest()}"
         gone, hidden = frozenset(removed), frozenset(opaque)
-        return Layer(name, digest, stream.position, count, entries, gone, hidden, form)
+        return ImageLayer(name, digest, stream.position, count, entries, gone, hidden, form)
 
-    def _entry(self, member: TarInfo, stream: Forward, wanted: bool) -> Entry:
+    def _entry(self, member: TarInfo, stream: Forward, *, wanted: bool) -> Entry:
         """Return an entry of a layer, with the content of a file that is wanted."""
         content, kind = None, _kind(member)
-        if wanted and kind == "file" and member.size <= FILE_BYTES:
+        wanted = wanted and kind == "file" and not member.issparse()
+        if wanted and member.size <= self.largest:
             self._keep(member.size)
             with legible():
                 content = stream.take(member.size)
@@ -329,7 +200,6 @@ class _Scan:
 
     def resolve(self, name: str) -> str:
         """Return the name of the member that a name leads to, by links within the archive."""
-        name = posixpath.normpath(name)
         for _ in range(LINKS):
             if name not in self.links:
                 break
@@ -392,7 +262,7 @@ def _image(scan: _Scan, form: Compression, size: int) -> ImageArchive:
     )
 
 
-def _named_layer(scan: _Scan, name: str) -> Layer:
+def _named_layer(scan: _Scan, name: str) -> ImageLayer:
     """Return the layer that the manifest names."""
     found = scan.layers.get(scan.resolve(name))
     if isinstance(found, ArchiveError):

@@ -104,9 +104,8 @@ def test_entries_are_listed_with_their_rights(tmp_path):
     assert found.files() == {}
 
 
-def test_a_large_file_is_listed_without_its_content(tmp_path, monkeypatch):
-    monkeypatch.setattr(archive, "FILE_BYTES", 10)
-    (layer,) = read_archive(Image().save(tmp_path / "a.tar"), passwd).layers
+def test_a_large_file_is_listed_without_its_content(tmp_path):
+    (layer,) = read_archive(Image().save(tmp_path / "a.tar"), passwd, largest=10).layers
     assert layer.kept == {}
     assert layer.entries["/etc/passwd"].size == len(archives.PASSWD)
 
@@ -148,6 +147,24 @@ def test_links_in_a_circle_lead_nowhere(tmp_path, layout):
     path = tmp_path / "a.tar"
     path.write_bytes(tar([link("manifest.json", "b"), link("b", "manifest.json")]))
     assert rule(path) == "archive.manifest-missing"
+
+
+def test_the_manifest_is_found_by_its_exact_name_as_the_platform_does(tmp_path):
+    found = [(info, content) for info, content in Image().docker()]
+    found[-1][0].name = "./manifest.json"
+    path = tmp_path / "a.tar"
+    path.write_bytes(tar(found))
+    assert rule(path) == "archive.manifest-missing"
+
+
+def test_a_sparse_file_in_a_layer_is_listed_without_its_content(tmp_path):
+    facts = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "9999"}
+    facts["GNU.sparse.name"] = "holes"
+    sparse = member("x", b"1\n0\n4\n".ljust(512, b"\0") + b"abcd", pax_headers=facts)
+    path = Image([tar([sparse, member("a", b"1")])]).save(tmp_path / "a.tar")
+    found = read_archive(path, lambda _: True)
+    assert found.files() == {"/a": b"1"}
+    assert found.view()["/holes"] == archive.Entry("file", size=9999)
 
 
 def test_of_two_members_of_one_name_the_last_counts(tmp_path):
@@ -245,6 +262,7 @@ def test_too_many_entries_files_and_texts_are_refused(tmp_path, monkeypatch):
     path = Image([{f"{n}": b"{}" for n in range(60)}]).save(tmp_path / "a.tar")
     monkeypatch.setattr(archive, "LISTED", 50)
     assert rule(path, lambda _: True) == "archive.bomb"
+    assert len(read_archive(path, passwd, lambda _: True).view()) == 50
     monkeypatch.undo()
     monkeypatch.setattr(archive, "KEPT_BYTES", 500)
     assert rule(path, lambda _: True) == "archive.bomb"
