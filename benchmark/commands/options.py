@@ -36,8 +36,12 @@ Options = TypeVar("Options")
 Layout = Literal["plain", "nnunet"]  # of simulated folders
 STDOUT = Path("-")  # as the name of a file
 MOST_CASES, MOST_WORKERS, MOST_S, MOST_GIB = 100_000, 1024, 1e7, 1e5
-MOST_FRAMES = 10_000
+MOST_FRAMES, MOST_REHEARSED = 10_000, 100
 AUTO = "auto"  # the algorithm is chosen by the image
+DeviceOption = Annotated[Device, typer.Option(envvar="DEVICE", help="Which torch.")]
+BaseImage = Annotated[
+    str | None, typer.Option(envvar="BASE_IMAGE", help="Image with Python 3.11 to build upon.")
+]
 Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of everything drawn.")]
 
 
@@ -222,10 +226,8 @@ class RunOptions(ImageOptions):
         typer.Option(min=0.1, max=MOST_GIB, help="GiB per case; the algorithm's own without it."),
     ] = None
     timeout: Annotated[float, typer.Option(min=0.1, max=MOST_S, help="Seconds per case.")] = 3600.0
-    device: Annotated[Device, typer.Option(envvar="DEVICE", help="Which torch.")] = "cpu"
-    base_image: Annotated[
-        str | None, typer.Option(envvar="BASE_IMAGE", help="Image with Python 3.11 to build upon.")
-    ] = None
+    device: DeviceOption = "cpu"
+    base_image: BaseImage = None
 
     def limits(self, algorithm: AlgorithmManifest) -> Limits:
         """Return the limits of one case of an algorithm."""
@@ -253,6 +255,20 @@ class BenchmarkOptions(TableOptions, RunOptions, DataOptions):
     ] = 0
     run: Annotated[str | None, Text(plain_name, "Name of the run's folder.")] = None
     retry: Annotated[bool, typer.Option(help="Run failed cases again.")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RehearseOptions(RunOptions):
+    """Options of a rehearsal."""
+
+    algorithm: Annotated[str, typer.Argument(help="Name in algorithms/.")]
+    dataset: Annotated[
+        str | None, typer.Option(help="Images to rehearse on: a dataset, recipe or folder.")
+    ] = None
+    profile: Annotated[
+        str | None, typer.Option(help="Machine, like gc-t4-16gb; the smallest that suffices.")
+    ] = None
+    cases: Annotated[int, typer.Option(min=1, max=MOST_REHEARSED, help="How many at most.")] = 3
 
 
 @dataclass(frozen=True, kw_only=True)
