@@ -5,6 +5,7 @@ import json
 import math
 import os
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -193,7 +194,7 @@ def hostile_shape(folder, truth):
     """Hand in labels of another shape."""
     (file,) = folder.rglob("*.tif")
     volume = read(file)
-    write(file, volume.like(volume.array[:, :5]))
+    write(file, replace(volume, array=volume.array[:, :5]))
 
 
 def hostile_none(folder, truth):
