@@ -13,6 +13,7 @@ from cytosuite.benchmark.commands.options import (
     AUTO,
     ApplyOptions,
     BenchmarkOptions,
+    EvaluationOptions,
     ScoreOptions,
     SelectOptions,
     SimulateOptions,
@@ -170,6 +171,16 @@ def score_command(options: ScoreOptions) -> None:
     for case in scores.failed:
         screen.print(f"no prediction: {case}", highlight=False, markup=False)
     raise typer.Exit(1 if scores.failed else 0)
+
+
+@app.command("evaluation")
+@takes(EvaluationOptions)
+def evaluation_command(options: EvaluationOptions) -> None:
+    """Write what an organiser uploads to judge submissions: ground truth, inputs, steps."""
+    from cytosuite.benchmark.commands.evaluation import write_evaluation
+
+    for path in write_evaluation(options, console()):
+        typer.echo(f"written: {path}")
 
 
 for name, command in (

@@ -237,13 +237,12 @@ class RunOptions(ImageOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BenchmarkOptions(TableOptions, RunOptions, DataOptions):
-    """Options of the main job."""
+class PhaseOptions(RunOptions, DataOptions):
+    """A dataset and the task whose results are judged on it."""
 
     task: Annotated[
         str | None, typer.Option(help="segment, enhance, ...; the dataset's own without it.")
     ] = None
-    algorithm: Annotated[list[str], Text(names, "Names, comma-separated.")] = ()  # type: ignore[assignment]
     through: Annotated[list[str], Text(names, "Algorithms that the images pass before.")] = ()  # type: ignore[assignment]
     reference: Annotated[
         Path | None, typer.Option(help="Folder of real images for unpaired outputs.")
@@ -251,8 +250,29 @@ class BenchmarkOptions(TableOptions, RunOptions, DataOptions):
     min_object_voxels: Annotated[
         int, typer.Option(min=0, help="Smaller true objects of a folder are ignored.")
     ] = 0
+
+    @property
+    def wanted(self) -> "DataRequest":
+        """The wanted dataset, with what matters for the judgement alone."""
+        own = {"part": self.part, "recursive": self.recursive}  # of a folder
+        own |= {"min_object_voxels": self.min_object_voxels, "reference": self.reference}
+        return self.request(task=self.task, through=self.through, spacing=self.spacing, **own)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkOptions(TableOptions, PhaseOptions):
+    """Options of the main job."""
+
+    algorithm: Annotated[list[str], Text(names, "Names, comma-separated.")] = ()  # type: ignore[assignment]
     run: Annotated[str | None, Text(plain_name, "Name of the run's folder.")] = None
     retry: Annotated[bool, typer.Option(help="Run failed cases again.")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationOptions(PhaseOptions):
+    """Options of an evaluation on a challenge platform."""
+
+    out: Annotated[Path, typer.Option(help="Folder for the files to upload.")] = Path("dist")
 
 
 @dataclass(frozen=True, kw_only=True)

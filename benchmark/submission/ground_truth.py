@@ -30,6 +30,7 @@ from cytosuite.metrics.boards import BOARDS
 from cytosuite.tasks import LABELS, Task
 
 Metrics = Sequence[Metric[Any]]
+LIST = "cases.json"
 LEVEL = 6  # of the compression; the images are deflated already
 
 
@@ -96,7 +97,7 @@ def write_inputs(dataset: Dataset, task: Task, folder: Path) -> None:
                     shutil.copyfile(file, temporary / name)
                     own[socket.slug] = name
             listed.append(own)
-        write_json(temporary / "cases.json", listed)
+        write_json(temporary / LIST, listed)
 
 
 def _content(dataset: Dataset, task: Task) -> tuple[Evaluation, dict[str, Path | bytes | None]]:
