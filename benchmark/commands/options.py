@@ -21,7 +21,7 @@ from cytosuite.benchmark.commands.console import (
     printable,
     several,
 )
-from cytosuite.benchmark.containers.images import Device
+from cytosuite.benchmark.containers.locks import Device
 from cytosuite.benchmark.engines.outcome import Api, Limits
 from cytosuite.errors import InputError
 from cytosuite.manifest import AlgorithmManifest
