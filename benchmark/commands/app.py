@@ -177,10 +177,12 @@ def score_command(options: ScoreOptions) -> None:
 @takes(EvaluationOptions)
 def evaluation_command(options: EvaluationOptions) -> None:
     """Write what an organiser uploads to judge submissions: ground truth, inputs, steps."""
-    from cytosuite.benchmark.commands.evaluation import write_evaluation
+    from cytosuite.benchmark.commands.evaluation import build_evaluation, write_evaluation
 
     for path in write_evaluation(options, console()):
         typer.echo(f"written: {path}")
+    if options.image:
+        typer.echo(f"built: {build_evaluation(options, console())}")
 
 
 for name, command in (

@@ -1,12 +1,16 @@
 """Command ``evaluation``: what an organiser uploads for a phase of a challenge."""
 
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
-from cytosuite.benchmark.catalog import pick
+from cytosuite.benchmark.catalog import need_checkout, pick
 from cytosuite.benchmark.commands.data import make, start_engine
 from cytosuite.benchmark.commands.options import EvaluationOptions
+from cytosuite.benchmark.containers.build import Builder
+from cytosuite.benchmark.containers.daemon import need_docker
+from cytosuite.benchmark.containers.images import evaluation_blueprint
 from cytosuite.benchmark.data.chain import links
 from cytosuite.benchmark.data.recipe import recipe
 from cytosuite.benchmark.submission.ground_truth import LIST, write_ground_truth, write_inputs
@@ -60,3 +64,18 @@ def write_evaluation(options: EvaluationOptions, console: Console) -> list[Path]
     with atomic(text) as temporary:
         temporary.write_text(steps(evaluation, task, tarball.name, inputs.name), encoding="utf-8")
     return [tarball, inputs, text]
+
+
+def build_evaluation(options: EvaluationOptions, console: Console) -> str:
+    """Build the image of the evaluation, unless it is current, and return its tag.
+
+    Raises
+    ------
+    InputError
+        If no daemon answers, or the build fails.
+    """
+    say = partial(console.print, highlight=False, markup=False)
+    root = need_checkout("a build of containers")
+    name = "docker" if options.engine == "auto" else options.engine
+    builder = Builder(need_docker(name), root, options.device, options.base_image, say, name)
+    return builder.build_image(evaluation_blueprint(root))

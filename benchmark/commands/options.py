@@ -273,6 +273,7 @@ class EvaluationOptions(PhaseOptions):
     """Options of an evaluation on a challenge platform."""
 
     out: Annotated[Path, typer.Option(help="Folder for the files to upload.")] = Path("dist")
+    image: Annotated[bool, typer.Option(help="Build the evaluation container too.")] = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -49,7 +49,7 @@ def write_ground_truth(dataset: Dataset, task: Task, path: Path) -> Evaluation:
     Raises
     ------
     InputError
-        If no metric can be computed.
+        If there is no metric to rank by.
 
     Notes
     -----
@@ -106,10 +106,11 @@ def _content(dataset: Dataset, task: Task) -> tuple[Evaluation, dict[str, Path |
     of_set = offered_in_set(dataset, metrics)
     of_cases = {case.name: offered_in_case(case, task, metrics) for case in dataset.cases}
     known = {metric.name for own in (of_set, *of_cases.values()) for metric in own}
-    if not known:
+    ranked = [m for m in metrics if m.name in known and m.name in BOARDS[task.name].primary]
+    if not ranked:
         raise InputError(
-            f"{dataset.name}: no metric of the task {task.name} can be computed: it has no true "
-            "outputs and no reference images; give labels, or --reference FOLDER"
+            f"{dataset.name}: no metric to rank the task {task.name} by: it has no true outputs "
+            "and no reference images; give labels, or --reference FOLDER"
         )
     files: dict[str, Path | bytes | None] = {}
     for case in dataset.cases:
@@ -130,8 +131,7 @@ def _content(dataset: Dataset, task: Task) -> tuple[Evaluation, dict[str, Path |
                 path=ranking_path(m),
                 order="desc" if m.higher_is_better else "asc",
             )
-            for m in metrics
-            if m.name in known and m.name in BOARDS[task.name].primary
+            for m in ranked
         ),
         cases=tuple(_described(case, task) for case in dataset.cases),
         reference=tuple(one for one, _, _ in reference),

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
-from cytosuite import __version__
+from cytosuite.benchmark.containers.images import image_tag
 from cytosuite.benchmark.submission.evaluation import Evaluation
 from cytosuite.tasks import Socket, Task
 
-IMAGE = f"cytosuite/evaluation:{__version__}"
+IMAGE = image_tag("evaluation")
 
 TEXT = """# Evaluation of {title}
 
@@ -71,8 +71,7 @@ def steps(evaluation: Evaluation, task: Task, tarball: str, inputs: str) -> str:
         inputs=inputs,
         image=IMAGE,
         tarball=tarball,
-        ranked="\n".join(f"   * `{one.path}`, {one.order}" for one in evaluation.ranked)
-        or "   * none: no primary metric can be computed on these cases",
+        ranked="\n".join(f"   * `{one.path}`, {one.order}" for one in evaluation.ranked),
     )
 
 

@@ -202,7 +202,7 @@ def test_a_dataset_without_truth_is_refused(dataset_of, tmp_path):
     dataset = dataset_of("segment")
     for case in dataset.cases:
         case.path("instance-labels").unlink()
-    with pytest.raises(InputError, match="no metric of the task segment can be computed"):
+    with pytest.raises(InputError, match="no metric to rank the task segment by"):
         write_ground_truth(dataset, TASKS["segment"], tmp_path / "t.tar.gz")
     assert not (tmp_path / "t.tar.gz").exists()
 
