@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from cytosuite import __version__
-from cytosuite.benchmark.commands import export, making
+from cytosuite.benchmark.commands import ctc, export, making
+from cytosuite.benchmark.commands.challenge import EvaluationOptions, RehearseOptions
 from cytosuite.benchmark.commands.console import console, names
 from cytosuite.benchmark.commands.options import (
     AUTO,
@@ -15,7 +16,6 @@ from cytosuite.benchmark.commands.options import (
     BaseImage,
     BenchmarkOptions,
     DeviceOption,
-    RehearseOptions,
     ScoreOptions,
     SelectOptions,
     SimulateOptions,
@@ -178,11 +178,24 @@ def score_command(options: ScoreOptions) -> None:
     raise typer.Exit(1 if scores.failed else 0)
 
 
+@app.command("evaluation")
+@takes(EvaluationOptions)
+def evaluation_command(options: EvaluationOptions) -> None:
+    """Write what an organiser uploads to judge submissions: ground truth, inputs, steps."""
+    from cytosuite.benchmark.commands.evaluation import build_evaluation, write_evaluation
+
+    for path in write_evaluation(options, console()):
+        typer.echo(f"written: {path}")
+    if options.image:
+        typer.echo(f"built: {build_evaluation(options, console())}")
+
+
 for name, command in (
     ("phantoms", making.phantoms_command),
     ("calibrate", making.calibrate_command),
     ("migrate", making.migrate_command),
     ("export", export.export_command),
+    ("ctc", ctc.ctc_command),
 ):
     app.command(name)(command)
 

@@ -8,8 +8,9 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 
 from cytosuite.benchmark.catalog import ROOT, algorithms, dataset_manifests, pick
+from cytosuite.benchmark.commands.challenge import RehearseOptions
 from cytosuite.benchmark.commands.data import make, start_engine
-from cytosuite.benchmark.commands.options import DataOptions, RehearseOptions
+from cytosuite.benchmark.commands.options import DataOptions
 from cytosuite.benchmark.containers.images import image_digest
 from cytosuite.benchmark.contract import Check
 from cytosuite.benchmark.data.recipe import recipe

@@ -34,7 +34,7 @@ NAMES: Mapping[Api, str] = {"serve": "invoke", "exec": "exec"}  # of the platfor
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Rehearsed:
     """The answer of an algorithm to one case: its ending, files, finding and lines of log."""
 
     case: str
@@ -68,7 +68,7 @@ class Rehearsal:
     cases: Sequence[Case]
     limits: Limits
     folder: Path
-    answers: list[Answer] = field(default_factory=list)
+    answers: list[Rehearsed] = field(default_factory=list)
 
     @property
     def task(self) -> Task:
@@ -128,7 +128,7 @@ class Rehearsal:
         share = f"at most {MARGIN:.0%} of it"
         yield _judged(f"memory: {found['peak_gib']:.3g} GiB of {memory:g} GiB, {share}", much)
 
-    def _run(self, api: Api, inputs: Sequence[tuple[Case, Path]]) -> list[Answer]:
+    def _run(self, api: Api, inputs: Sequence[tuple[Case, Path]]) -> list[Rehearsed]:
         """Return the answers to cases, given one after the other as the interface does."""
         name, made = self.manifest.name, []
         try:
@@ -144,11 +144,11 @@ class Rehearsal:
                     outcome = session.predict(given, raw, log)
                     found, finding = self._examined(case, raw, outcome, examiner)
                     lines = len(log.read_text(encoding="utf-8", errors="replace").splitlines())
-                    made.append(Answer(case.name, outcome, raw, found, finding, lines))
+                    made.append(Rehearsed(case.name, outcome, raw, found, finding, lines))
                     self.answers.append(made[-1])
         except StartError as error:
             failed = Outcome("non-zero exit", 0.0, None, None, str(error))
-            made.append(Answer("start", failed, self.folder, {}, str(error), 0))
+            made.append(Rehearsed("start", failed, self.folder, {}, str(error), 0))
         return made
 
     def _examined(
@@ -199,14 +199,14 @@ def _judged(title: str, finding: str) -> Check:
     return Check(title, "FAIL", finding) if finding else Check(title)
 
 
-def _findings(answers: Sequence[Answer]) -> str:
+def _findings(answers: Sequence[Rehearsed]) -> str:
     """Return the first finding about cases, with the number of others; empty without any."""
     found = [answer.finding for answer in answers if answer.finding]
     more = f" (and {len(found) - 1} more)" if found[1:] else ""
     return f"{found[0]}{more}" if found else ""
 
 
-def _refused(answers: Sequence[Answer], task: Task) -> str:
+def _refused(answers: Sequence[Rehearsed], task: Task) -> str:
     """Return the platform's first reason to refuse an output, empty without any."""
     for answer in answers:
         for finding in accept_outputs(answer.folder, task):
@@ -215,13 +215,13 @@ def _refused(answers: Sequence[Answer], task: Task) -> str:
     return ""
 
 
-def _long(answers: Sequence[Answer]) -> str:
+def _long(answers: Sequence[Rehearsed]) -> str:
     """Return the first case with a log that the platform cuts, empty without any."""
     cut = [answer for answer in answers if answer.lines > LOG_LINES]
     return f"{cut[0].case}: {cut[0].lines} lines; print less" if cut else ""
 
 
-def _different(first: Sequence[Answer], again: Sequence[Answer]) -> str:
+def _different(first: Sequence[Rehearsed], again: Sequence[Rehearsed]) -> str:
     """Return the first output that differs between two answers to a case, empty without any."""
     before = {answer.case: answer for answer in first}
     for answer in again:
