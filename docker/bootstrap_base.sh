@@ -22,13 +22,13 @@ if docker image inspect "$tag" >/dev/null 2>&1; then
 fi
 
 # merged-usr spares usrmerge and with it perl; essential spares apt: a build has no network. 102 MB instead of 245 MB.
-# python3-distutils and not python3-pip: the build brings its own pip in the wheelhouse.
+# python3-distutils and not python3-pip: the build brings its own pip in the wheelhouse. libstdc++6 is what wheels expect.
 # The last hook removes what differs from build to build or is this machine's own, and the caches of tools.
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-0}
 mmdebstrap --quiet --variant=essential \
-    --include=usr-is-merged,python3,python3-distutils \
+    --include=usr-is-merged,python3,python3-distutils,libstdc++6 \
     --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
     --dpkgopt='path-exclude=/usr/share/doc/*' \
     --dpkgopt='path-include=/usr/share/doc/*/copyright' \
