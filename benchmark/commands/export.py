@@ -63,10 +63,9 @@ def show(record: dict[str, Any], folder: Path, screen: Console) -> None:
     if record["rehearsed"]:
         lines.append(f"rehearsed: {record['rehearsed']['site']}")
     else:
-        lines.append(
-            f"not rehearsed as {record['api']}: `make rehearse ALGORITHM={record['algorithm']}`"
-            + (" API=exec" if record["api"] == "exec" else "")
-        )
+        api = " API=exec" if record["api"] == "exec" else ""
+        command = f"make rehearse ALGORITHM={record['algorithm']}{api}"
+        lines.append(f"not rehearsed as {record['api']}: `{command}`")
     lines.append(f"next: `make preflight FILE={folder / image['file']}`")
     for line in lines:
         screen.print(line, highlight=False, markup=False, soft_wrap=True)
