@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from cytosuite import __version__
-from cytosuite.benchmark.commands import making
+from cytosuite.benchmark.commands import making, preflight
 from cytosuite.benchmark.commands.console import console, names
 from cytosuite.benchmark.commands.options import (
     AUTO,
@@ -176,6 +176,7 @@ for name, command in (
     ("phantoms", making.phantoms_command),
     ("calibrate", making.calibrate_command),
     ("migrate", making.migrate_command),
+    ("preflight", preflight.preflight_command),
 ):
     app.command(name)(command)
 
