@@ -1,7 +1,7 @@
-# An algorithm's image. `make build-<algorithm>` builds it and fills the labels; by hand, after the base
-# (docker/base.Dockerfile):
-#   docker build --network none --build-arg ALGORITHM=<algorithm> -t cytosuite/<algorithm> .
-# The classic builder suffices; every algorithm shares the layers of the base.
+# An algorithm's image. `make build-<algorithm>` builds it on the base that its imports need and fills the labels; by hand,
+# after the base (docker/base.Dockerfile):
+#   docker build --network none --build-arg ALGORITHM=<algorithm> --build-arg BASE=cytosuite/base:slim -t cytosuite/<algorithm> .
+# The classic builder suffices; algorithms share the layers of their base.
 ARG BASE=cytosuite/base:cpu
 FROM ${BASE} AS algorithm
 ARG ALGORITHM
@@ -13,18 +13,21 @@ COPY weights/${ALGORITHM}/ /opt/app/model/
 # One name to import, as in a checkout.
 RUN ln -sfn ../algorithms /opt/app/cytosuite/algorithms
 WORKDIR /opt/app
-# Packages that the base lacks, from the wheels that `make` collects; most algorithms need none.
+# Packages that the base lacks, from the wheels that `make` collects; most algorithms need none. Where the list has
+# checksums pip holds the wheels against them; wheels.txt records what is installed, as in the base.
 RUN set -e; cd "algorithms/${ALGORITHM}"; if [ -f requirements.txt ]; then \
-        export PYTHONPATH=/opt/python PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1; \
+        export PYTHONPATH=/opt/python PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONHASHSEED=0; \
         pip="python3 $(echo wheels/pip-*.whl)/pip"; \
-        $pip install --quiet --no-index --no-deps --no-cache-dir --find-links wheels \
-            --target /opt/python --requirement requirements.txt; \
-        $pip check; rm -rf wheels; chmod -R a+rX /opt/python; \
+        $pip install --quiet --no-index --no-deps --no-compile --no-cache-dir --find-links wheels \
+            --target /opt/new --requirement requirements.txt; \
+        python3 -m compileall -qq --invalidation-mode unchecked-hash -s /opt/new -p /opt/python /opt/new || true; \
+        chmod -R a+rX /opt/new; cp -a /opt/new/. /opt/python; $pip check; rm wheels/pip-*.whl; \
+        (cd wheels; sha256sum -- *.whl) >> /opt/python/wheels.txt; rm -rf /opt/new wheels; \
     fi
 # Compiled here because the root is read-only at run time: Python's bytecode and, where an algorithm has them, numba's
 # kernels, for a CPU that every machine has. All of it readable under any user.
 ENV NUMBA_CPU_NAME=generic NUMBA_CACHE_DIR=
-RUN python3 -m compileall -q --invalidation-mode unchecked-hash /opt/app \
+RUN export PYTHONHASHSEED=0; python3 -m compileall -q --invalidation-mode unchecked-hash /opt/app \
     && if [ -f "algorithms/${ALGORITHM}/_kernels.py" ]; then python3 -m cytosuite.kernels "cytosuite.algorithms.${ALGORITHM}._kernels"; fi \
     && chmod -R a+rX /opt/app
 USER 1000:1000

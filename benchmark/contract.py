@@ -1,17 +1,15 @@
 """The contract of an algorithm: what every one must obey, check by check."""
 
 import ast
-import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from cytosuite.benchmark.containers.locks import lock, locked, needed_base, providers
 from cytosuite.benchmark.containers.sources import runtime_files
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.manifest import AlgorithmManifest, ModelCard
@@ -132,8 +130,8 @@ def _files(root: Path, name: str) -> None:
 def _imports(root: Path, name: str) -> None:
     """Refuse imports that an image of the algorithm does not hold."""
     folder = root / "algorithms" / name
-    locked = _locked([root / "docker" / "requirements-cpu.txt", folder / "requirements.txt"])
-    providers = _providers()
+    base = lock(root, needed_base(root, name, "cpu")[0])
+    there = locked([base, folder / "requirements.txt"])
     for path in runtime_files(root, name):
         if not path.is_relative_to(folder) or path.suffix != ".py":
             continue
@@ -144,19 +142,13 @@ def _imports(root: Path, name: str) -> None:
                 own = rest[:2] == ["algorithms", name] and rest[2:3] != ["training"]
                 if rest and rest[0] in NOT_IN_IMAGE and not own:
                     raise InputError(f"{where}: an image holds the core of cytosuite alone")
-            elif first not in sys.stdlib_module_names and locked:
-                known = {_plain(found) for found in providers.get(first, [first])}
-                if not known & locked and not (folder / "Dockerfile").is_file():
-                    raise InputError(
-                        f"{where}: no package of the image; name it and what it needs in "
-                        f"algorithms/{name}/requirements.txt"
-                    )
-
-
-@cache
-def _providers() -> Mapping[str, list[str]]:
-    """Return the packages that provide each module which is installed."""
-    return packages_distributions()
+            elif first in sys.stdlib_module_names or providers(first) & there:
+                continue
+            elif base.is_file() and not (folder / "Dockerfile").is_file():
+                raise InputError(
+                    f"{where}: no package of the image; name it and what it needs in "
+                    f"algorithms/{name}/requirements.txt"
+                )
 
 
 def _imported(path: Path) -> set[str]:
@@ -174,17 +166,6 @@ def _imported(path: Path) -> set[str]:
             if node.module == "cytosuite":
                 found |= {f"cytosuite.{alias.name}" for alias in node.names}
     return found
-
-
-def _locked(files: Sequence[Path]) -> set[str]:
-    """Return the names of the packages in lists of lines ``name==version``."""
-    lines = [line for path in files if path.is_file() for line in path.read_text().splitlines()]
-    return {_plain(re.split(r"[=#]", line)[0].strip()) for line in lines} - {""}
-
-
-def _plain(name: str) -> str:
-    """Return the name of a package in its one spelling."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _models(root: Path, name: str) -> tuple[Path, list[ModelCard]]:

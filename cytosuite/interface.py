@@ -257,7 +257,7 @@ def _listed(folder: Path) -> dict[str, dict[str, str]]:
         raise InputError(f"{path}: expected a list of objects, one per socket")
     found: dict[str, dict[str, str]] = {}
     for number, entry in enumerate(entries):
-        place = _place(f"{path}: entry {number}", entry)
+        place = socket_place(f"{path}: entry {number}", entry)
         slug = place.pop("slug")
         if slug in found:
             raise InputError(f"{path}: expected one entry per socket, found two of {slug}")
@@ -267,8 +267,22 @@ def _listed(folder: Path) -> dict[str, dict[str, str]]:
     return found
 
 
-def _place(where: str, entry: Mapping[str, Any]) -> dict[str, str]:
-    """Return slug and, where it is given, relative path of the socket of an entry."""
+def socket_place(where: str, entry: Mapping[str, Any]) -> dict[str, str]:
+    """Return ``slug`` and, where it is given, ``relative_path`` of the socket of an entry.
+
+    Parameters
+    ----------
+    where : str
+        Place of the entry, for messages.
+    entry : mapping
+        Of a list by the platform: the socket is under ``interface``, ``socket`` or both.
+
+    Raises
+    ------
+    InputError
+        If there is none, both contradict each other, a key is no text, or the path leaves its
+        folder.
+    """
     kinds = [kind for kind in ("interface", "socket") if kind in entry]
     found: dict[str, str] = {}
     for kind in kinds:

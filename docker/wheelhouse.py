@@ -1,28 +1,38 @@
-"""Download the locked wheels of the containers to ``docker/wheelhouse/<device>`` on the host.
+"""Download the locked wheels of the containers to ``docker/wheelhouse/<base>`` on the host.
 
-Run ``python3 docker/wheelhouse.py --device cpu``; it needs only the standard library and pip. The
+Run ``python3 docker/wheelhouse.py --base slim``; it needs only the standard library and pip. The
 wheels are those of CPython 3.11 on linux/amd64, independent of the running Python; with them an
-image is built without a network. Present wheels are kept. The folder is complete when the program
-ends with exit code 0.
+image is built without a network. A wheel that is there is kept, if its SHA-256 is the lock's. The
+folder is complete when the program ends with exit code 0.
 
-With ``--install`` the locked torch is installed in the running Python instead, for networks that
-run as plain processes. Both look for the CPU build where pip is configured to look, then on
-PyTorch's own index.
+With ``--lock`` the SHA-256 of all locked versions are written into the locks, as the package index
+states them: nothing is downloaded. With ``--install`` the locked torch is installed in the running
+Python instead, for networks that run as plain processes. torch's CPU build is looked for where pip
+is configured to look, then on PyTorch's own index.
 """
 
 import argparse
+import hashlib
+import json
+import os
 import re
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.error import URLError
+from urllib.request import Request, urlopen
 
 HERE = Path(__file__).resolve().parent
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 # PyTorch's index may be out of reach: a few seconds are enough to know.
 ON_CPU_INDEX = ("--extra-index-url", CPU_INDEX, "--timeout", "5", "--retries", "1")
-PIP = "pip==26.0.1"  # installs the wheels inside the build; not part of the final image
+PIP = "requirements-pip.txt"  # installs the wheels inside the build; not part of the final image
+HASHED = ("pip", "slim", "networks", "cuda")  # locks whose versions all have checksums
+SIMPLE = "application/vnd.pypi.simple.v1+json"  # form of an index's page (PEP 691)
+TIMEOUT_S = 60
 # Wheels name the oldest C library they accept; Debian 12 has 2.36, the newest tag in use is 2.28.
 PLATFORMS = (
     *(f"manylinux_2_{minor}_x86_64" for minor in range(28, 4, -1)),
@@ -37,39 +47,53 @@ class WheelhouseError(Exception):
     """A wheel could not be collected; the message is the one line to show."""
 
 
-def locked(text: str) -> dict[str, str]:
-    """Return the versions in a lock of lines ``name==version`` by normalised name (PEP 503).
+class Pin(NamedTuple):
+    """A locked version, and the SHA-256 that a wheel of it may have; without any, all pass."""
+
+    version: str
+    hashes: tuple[str, ...] = ()
+
+
+def locked(lock: Path) -> dict[str, Pin]:
+    """Return the versions in a lock, and in those that it includes, by normalised name (PEP 503).
+
+    Parameters
+    ----------
+    lock : Path
+        File of lines ``name==version``, ``name==version --hash=sha256:...`` or ``-r other.txt``.
 
     Raises
     ------
     WheelhouseError
-        If a line is neither a requirement, blank nor a comment.
-
-    Examples
-    --------
-    >>> locked("Scikit_Image==0.26.0")
-    {'scikit-image': '0.26.0'}
+        If a line is none of these, blank or a comment.
     """
-    versions = {}
-    for line in filter(None, (line.split("#")[0].strip() for line in text.splitlines())):
-        found = re.fullmatch(r"([A-Za-z0-9._-]+)==(\S+)", line)
+    pins: dict[str, Pin] = {}
+    lines = (line.split("#")[0].strip() for line in lock.read_text("utf-8").splitlines())
+    for line in filter(None, lines):
+        if line.startswith("-r "):
+            pins |= locked(lock.parent / line.removeprefix("-r ").strip())
+            continue
+        found = re.fullmatch(
+            r"([A-Za-z0-9._-]+)==([^\s;]+)((?:\s+--hash=sha256:[0-9a-f]{64})*)", line
+        )
         if not found:
-            raise WheelhouseError(f"a lock holds lines `name==version`, found {line!r}")
-        versions[_normalised(found[1])] = found[2]
-    return versions
+            raise WheelhouseError(f"{lock}: a lock holds lines `name==version`, found {line!r}")
+        hashes = tuple(re.findall(r"sha256:(\w+)", found[3]))
+        pins[_normalised(found[1])] = Pin(found[2], hashes)
+    return pins
 
 
-def missing(versions: dict[str, str], names: Iterable[str]) -> list[str]:
+def missing(pins: Mapping[str, Pin], names: Iterable[str]) -> list[str]:
     """Return as ``name==version`` the locked versions without a wheel among file names.
 
     Examples
     --------
-    >>> missing({"torch": "2.13.0+cpu"}, ["torch-2.13.0-cp311-cp311-linux_x86_64.whl"])
+    >>> missing({"torch": Pin("2.13.0+cpu")}, ["torch-2.13.0-cp311-cp311-linux_x86_64.whl"])
     ['torch==2.13.0+cpu']
     """
     there = {wheel(name) for name in names}
     return [
-        f"{name}=={version}" for name, version in versions.items() if (name, version) not in there
+        f"{name}=={pin.version}" for name, pin in pins.items() if (name, pin.version) not in there
     ]
 
 
@@ -93,26 +117,48 @@ def command(requirements: Sequence[str], folder: Path) -> list[str]:
     return [sys.executable, "-m", "pip", "download", "--dest", str(folder), *options, *requirements]
 
 
-def collect(device: str, here: Path = HERE) -> int:
-    """Download the wheels that the lock of a device names; see `fill`.
+def verify(pins: Mapping[str, Pin], folder: Path) -> None:
+    """Check the SHA-256 of the wheels in a folder against a lock.
 
-    Parameters
-    ----------
-    device : str
-        ``cpu`` or ``cuda``.
-    here : Path
-        Folder of the locks; the wheels are in ``wheelhouse/<device>`` below it.
+    Raises
+    ------
+    WheelhouseError
+        For a wheel that has another one; it is left where it is.
     """
-    return fill(here / f"requirements-{device}.txt", here / "wheelhouse" / device)
+    for path in sorted(folder.iterdir()):
+        expected = pins[wheel(path.name)[0]].hashes
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        if expected and found not in expected:
+            raise WheelhouseError(
+                f"{path}: expected the sha256 {' or '.join(expected)} of the lock, found {found}; "
+                "delete the file and run again, and if it comes again ask another package index"
+            )
 
 
-def fill(lock: Path, folder: Path) -> int:
-    """Download the wheels that a lock names into a folder; remove other versions.
+def collect(base: str, here: Path = HERE) -> int:
+    """Download the wheels that a base adds; see `fill`.
 
     Parameters
     ----------
-    lock : Path
-        File of lines ``name==version``.
+    base : str
+        ``slim``, or ``cpu`` or ``cuda``, which add theirs to the slim one.
+    here : Path
+        Folder of the locks; the wheels are in ``wheelhouse/<base>`` below it.
+    """
+    pins = locked(here / f"requirements-{base}.txt")
+    if base != "slim":
+        below = locked(here / "requirements-slim.txt")
+        pins = {name: pin for name, pin in pins.items() if name not in below}
+    return fill(pins | locked(here / PIP), here / "wheelhouse" / base)
+
+
+def fill(pins: Mapping[str, Pin], folder: Path) -> int:
+    """Download the wheels that a lock names into a folder; remove other versions, and say so.
+
+    Parameters
+    ----------
+    pins : mapping of str to Pin
+        The locked versions by normalised name.
     folder : Path
         Made if it is missing.
 
@@ -124,25 +170,82 @@ def fill(lock: Path, folder: Path) -> int:
     Raises
     ------
     WheelhouseError
-        If pip fails, or a wheel is still missing, with the remedy.
+        If pip fails, a wheel is still missing, or one has another SHA-256 than the lock names,
+        with the remedy.
     """
-    versions = locked(lock.read_text("utf-8")) | locked(PIP)
     folder.mkdir(parents=True, exist_ok=True)
-    for path in folder.iterdir():
+    for path in sorted(folder.iterdir()):
         name, version = wheel(path.name)
-        if versions.get(name) != version or not zipfile.is_zipfile(path):  # old lock, broken file
+        known = name in pins and pins[name].version == version
+        if not known or not zipfile.is_zipfile(path):
+            _say(f"{path}: removed, {'half a wheel' if known else 'not in the lock'}")
             path.unlink()
-    wanted = missing(versions, (path.name for path in folder.iterdir()))
+    verify(pins, folder)
+    wanted = missing(pins, (path.name for path in folder.iterdir()))
     if wanted:
-        _say(f"{folder}: {len(versions) - len(wanted)} of {len(versions)} wheels are there")
+        _say(f"{folder}: {len(pins) - len(wanted)} of {len(pins)} wheels are there")
         torch = [name for name in wanted if name.startswith("torch==")]
         for part in (torch, [name for name in wanted if name not in torch]):
             if part and not _found(command(part, folder), part):
                 raise WheelhouseError(_advice(part))
-    wanted = missing(versions, (path.name for path in folder.iterdir()))
+        verify(pins, folder)
+    wanted = missing(pins, (path.name for path in folder.iterdir()))
     if wanted:
         raise WheelhouseError(f"{folder}: still missing after pip download: {', '.join(wanted)}")
-    return len(versions)
+    return len(pins)
+
+
+def renew(lock: Path) -> int:
+    """Write the SHA-256 that the package index states behind each version in a lock.
+
+    Parameters
+    ----------
+    lock : Path
+        Comments and included locks stay as they are.
+
+    Returns
+    -------
+    int
+        Number of versions with a checksum.
+
+    Raises
+    ------
+    WheelhouseError
+        If the index does not answer, or has no wheel of a version for the containers.
+    """
+    pins, lines, count = locked(lock), [], 0
+    for line in lock.read_text("utf-8").splitlines():
+        name = _normalised(line.partition("==")[0])
+        if not line.startswith("#") and name in pins:
+            hashes = _stated(name, pins[name].version)
+            line = " ".join([line.split()[0], *(f"--hash=sha256:{found}" for found in hashes)])
+            count += 1
+        lines.append(line)
+    lock.write_text("\n".join(lines) + "\n", "utf-8")
+    return count
+
+
+def runs_here(name: str) -> bool:
+    """Return whether the containers' Python accepts a wheel, by the tags in its name (PEP 425).
+
+    Examples
+    --------
+    >>> runs_here("h5py-3.16.0-cp311-cp311-manylinux_2_28_x86_64.whl")
+    True
+    >>> runs_here("h5py-3.16.0-cp312-cp312-manylinux_2_28_x86_64.whl")
+    False
+    """
+    if not name.endswith(".whl"):
+        return False
+    python, abi, platform = (
+        set(tag.split(".")) for tag in name.removesuffix(".whl").split("-")[-3:]
+    )
+    old = {f"cp3{minor}" for minor in range(2, 12)} if "abi3" in abi else set()
+    return (
+        bool(python & {"cp311", "py311", "py3"} | python & old)
+        and bool(abi & {"cp311", "abi3", "none"})
+        and bool(platform & {"any", *PLATFORMS})
+    )
 
 
 def install_torch(device: str, here: Path = HERE) -> str:
@@ -160,7 +263,7 @@ def install_torch(device: str, here: Path = HERE) -> str:
     str
         One line for the user: the build that was installed, or that none was, and why.
     """
-    version = locked((here / f"requirements-{device}.txt").read_text("utf-8"))["torch"]
+    version = locked(here / f"requirements-{device}.txt")["torch"].version
     if device == "cpu" and sys.platform != "linux":
         return "torch: as the package index has it; outside of Linux that is no CUDA build"
     # Three signs: 2.13.0 alone would be satisfied by 2.13.0+cpu.
@@ -179,20 +282,27 @@ def install_torch(device: str, here: Path = HERE) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 complete, 1 not."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--base", choices=("slim", "cpu", "cuda"), default="slim")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="of --install")
     parser.add_argument("--install", action="store_true", help="torch, in the running Python")
-    parser.add_argument("--algorithm", help="its requirements.txt, into wheels/ of its folder")
+    parser.add_argument("--folder", help="its requirements.txt, into wheels/ in it")
+    parser.add_argument("--lock", action="store_true", help="renew the checksums in all locks")
     given = parser.parse_args(arguments)
     if given.install:
         _say(install_torch(given.device))
         return 0
     try:
-        own = HERE.parent / "algorithms" / str(given.algorithm)
-        count = (
-            fill(own / "requirements.txt", own / "wheels")
-            if given.algorithm
-            else collect(given.device)
-        )
+        if given.lock:
+            for name in HASHED:
+                lock = HERE / f"requirements-{name}.txt"
+                _say(f"{lock}: {renew(lock)} checksums")
+            return 0
+        if given.folder:
+            own = HERE.parent / given.folder
+            pins = locked(own / "requirements.txt") | locked(HERE / PIP)
+            count = fill(pins, own / "wheels")
+        else:
+            count = collect(given.base)
     except WheelhouseError as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -206,6 +316,27 @@ def _found(pip: Sequence[str], requirements: Sequence[str]) -> bool:
     tries = [pip, [*pip, *ON_CPU_INDEX]] if cpu else [pip]
     errors = None if not cpu else subprocess.DEVNULL  # an index without it is no error yet
     return any(not subprocess.run(words, check=False, stderr=errors).returncode for words in tries)
+
+
+def _stated(name: str, version: str) -> list[str]:
+    """Return the SHA-256 of a version's wheels for the containers, as the index states them."""
+    index = os.environ.get("PIP_INDEX_URL", "https://pypi.org/simple").rstrip("/")
+    request = Request(f"{index}/{name}/", headers={"Accept": SIMPLE})
+    try:
+        with urlopen(request, timeout=TIMEOUT_S) as answer:
+            page: Any = json.load(answer)
+    except (URLError, ValueError) as error:
+        raise WheelhouseError(
+            f"{index}/{name}/: no page of a package index as JSON (PEP 691): {error}; set "
+            "PIP_INDEX_URL to another index"
+        ) from None
+    files = {file["filename"]: file["hashes"].get("sha256", "") for file in page["files"]}
+    hashes = {
+        found for file, found in files.items() if wheel(file) == (name, version) and runs_here(file)
+    }
+    if not hashes or "" in hashes:
+        raise WheelhouseError(f"{index}/{name}/: no sha256 of a wheel of {name}=={version}")
+    return sorted(hashes)
 
 
 def _advice(requirements: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Build the images of the algorithms, and the base image that they share."""
+"""Build the images of algorithms and other programs, and the bases that they share."""
 
 import json
 import re
@@ -15,22 +15,20 @@ from cytosuite.benchmark.containers.context import Files, by_name, pack
 from cytosuite.benchmark.containers.daemon import Client, daemon_errors, find_image
 from cytosuite.benchmark.containers.images import (
     BASE_FILE,
-    Device,
-    dockerfile,
+    Blueprint,
+    algorithm_blueprint,
+    base_files,
     foreign_images,
-    image_digest,
-    image_tag,
-    lock,
 )
-from cytosuite.benchmark.containers.sources import runtime_files
+from cytosuite.benchmark.containers.locks import Base, Device
 from cytosuite.errors import InputError
 from cytosuite.files import digest, visible_files
-from cytosuite.manifest import read_algorithm
 
-ALGORITHM_LABEL = "org.cytosuite.algorithm"
+IMAGE_LABEL = "org.cytosuite.image"
 SOURCE_LABEL = "org.cytosuite.source-digest"
 INPUTS_LABEL = "org.cytosuite.base-inputs"
 FROM_LABEL = "org.cytosuite.base-image"
+FROM_ID_LABEL = "org.cytosuite.base-image-id"
 FOREIGN_LABEL = "org.cytosuite.from-images"
 STAGE_LABEL = "org.cytosuite.stage=packages"
 STEP = re.compile(r"Step (\d+)/(\d+) ?: ((?:COPY|RUN).{0,50})", re.IGNORECASE)
@@ -51,9 +49,9 @@ class Builder:
     root : Path
         The checkout; the builder's whole output is written to ``runs/build`` in it.
     device : str
-        ``cpu`` or ``cuda``: decides the locked packages.
+        ``cpu`` or ``cuda``: the base of algorithms for which the slim one does not suffice.
     base_image : str, optional
-        Image with Python 3.11 to build the base upon. Without it, any base of the same lock and
+        Image with Python 3.11 to build the bases upon. Without it, any base of the same locks and
         Dockerfile is used; if there is none, the default of ``docker/base.Dockerfile``.
     say : callable
         Gets short lines of progress.
@@ -69,16 +67,19 @@ class Builder:
     engine: str = "docker"
 
     def state(self, algorithm: str) -> Literal["missing", "stale", "current"]:
-        """Return whether an algorithm's image exists; stale if built from other sources.
+        """Return whether an algorithm's image exists, see `state_of`."""
+        return self.state_of(algorithm_blueprint(self.root, algorithm, self.device))
 
-        It is stale as well where an image that its own Dockerfile starts from has changed on this
-        daemon since; one that the daemon has no longer counts as unchanged.
+    def state_of(self, image: Blueprint) -> Literal["missing", "stale", "current"]:
+        """Return whether an image exists; stale if built from other sources.
+
+        It is stale as well where an image of others that its Dockerfile starts from has changed
+        on this daemon since; one that the daemon has no longer counts as unchanged.
         """
-        found = find_image(self.client, image_tag(algorithm, self.device))
+        found = find_image(self.client, image.tag)
         if found is None:
             return "missing"
-        wanted = image_digest(self.root, algorithm, self.device)
-        if found.labels.get(SOURCE_LABEL) != wanted:
+        if found.labels.get(SOURCE_LABEL) != image.digest(self.root):
             return "stale"
         for tag, identity in json.loads(found.labels.get(FOREIGN_LABEL, "{}")).items():
             there = find_image(self.client, tag)
@@ -99,12 +100,17 @@ class Builder:
                 self.build(name)
 
     def build(self, algorithm: str, *, force: bool = False) -> str:
-        """Build the image of an algorithm, and the base before it if necessary.
+        """Build the image of an algorithm and return its tag, see `build_image`."""
+        blueprint = algorithm_blueprint(self.root, algorithm, self.device)
+        return self.build_image(blueprint, force=force)
+
+    def build_image(self, image: Blueprint, *, force: bool = False) -> str:
+        """Build an image, and its base before it if necessary.
 
         Parameters
         ----------
-        algorithm : str
-            Its name. A Dockerfile in its folder is used instead of the common one.
+        image : Blueprint
+            Its files, its Dockerfile and the packages that it needs beyond the base.
         force : bool
             Build even if the image is current.
 
@@ -113,70 +119,78 @@ class Builder:
         str
             The tag.
         """
-        root, tag = self.root, image_tag(algorithm, self.device)
-        manifest = read_algorithm(root / "algorithms" / algorithm / "algorithm.toml")
-        if not force and self.state(algorithm) == "current":
+        root, tag = self.root, image.tag
+        if not force and self.state_of(image) == "current":
             self.say(f"{tag} is current")
             return tag
+        if image.reason:
+            self.say(f"{tag}: on the base {image.base}, {image.reason}")
         revision, created = _commit(root)
-        arguments = {
-            "BASE": self.base(),
-            "ALGORITHM": algorithm,
-            "VERSION": manifest.version,
-            "REVISION": revision,
-            "CREATED": created,
-        }
+        known = {"VERSION": image.version, "REVISION": revision, "CREATED": created}
+        arguments = {"BASE": self.base(image.base), **known, **image.arguments}
         files: Files = {
-            "Dockerfile": dockerfile(root, algorithm),
-            f"weights/{algorithm}": None,  # the Dockerfile copies it, also without weights
-            **by_name(runtime_files(root, algorithm), root),
-            **by_name(self._own_wheels(algorithm), root),
+            "Dockerfile": image.dockerfile,
+            **dict.fromkeys(image.empty),
+            **by_name(image.files, root),
+            **by_name(self._own_wheels(image), root),
         }
-        labels = {
-            SOURCE_LABEL: image_digest(root, algorithm, self.device),
-            ALGORITHM_LABEL: algorithm,
-        }
-        text = dockerfile(root, algorithm).read_text(encoding="utf-8")
-        if foreign := {name: self._need(name) for name in foreign_images(text)}:
+        labels = {SOURCE_LABEL: image.digest(root), IMAGE_LABEL: image.name, **image.labels}
+        text = image.dockerfile.read_text(encoding="utf-8")
+        if foreign := {name: str(self._need(name).id) for name in foreign_images(text)}:
             labels[FOREIGN_LABEL] = json.dumps(foreign, sort_keys=True)
         self._run(tag, files, arguments, labels)
-        self._remove_untagged(f"{ALGORITHM_LABEL}={algorithm}")
+        self._remove_untagged(f"{IMAGE_LABEL}={image.name}")
         self.say(f"{tag} is built")
         return tag
 
-    def base(self) -> str:
-        """Build the base image, unless one of the same inputs exists.
+    def base(self, kind: Base = "slim") -> str:
+        """Build a base image, unless one of the same inputs exists.
+
+        Parameters
+        ----------
+        kind : str
+            ``slim``; ``cpu`` and ``cuda`` are layers of packages upon it.
 
         Returns
         -------
         str
-            The tag, which names the inputs; ``cytosuite/base:<device>`` is the same image.
+            The tag, which names the inputs; ``cytosuite/base:<kind>`` is the same image.
         """
-        root, device = self.root, self.device
-        inputs = digest([root / BASE_FILE, lock(root, device)], root)
+        root = self.root
+        inputs = digest(base_files(root, kind), root)
+        if found := self._found_base(kind, inputs):
+            return found
+        tag, labels = f"cytosuite/base:{kind}-{inputs[:12]}", {INPUTS_LABEL: inputs}
+        if kind == "slim":
+            text = (root / BASE_FILE).read_text(encoding="utf-8")
+            start = self.base_image or re.findall(r"^ARG BASE_IMAGE=(\S+)", text, re.MULTILINE)[0]
+            labels |= {FROM_LABEL: start, FROM_ID_LABEL: _identity(self._need(start))}
+        else:
+            start = self.base("slim")
+            labels[FROM_LABEL] = self._need(start).labels[FROM_LABEL]
+        self._collect_wheels(f"docker/wheelhouse/{kind}", "--base", kind)
+        wheels = visible_files(root / "docker" / "wheelhouse" / kind)
+        locks = [file for file in base_files(root, kind) if file.suffix == ".txt"]
+        files = by_name([*locks, *wheels], root / "docker")
+        files["Dockerfile"] = root / BASE_FILE
+        self._run(tag, files, {"BASE_IMAGE": start, "KIND": kind}, labels)
+        with daemon_errors(f"tag of {tag}"):
+            self.client.images.get(tag).tag("cytosuite/base", kind)
+        self._remove_untagged(STAGE_LABEL)
+        self.say(f"{tag} is built")
+        return tag
+
+    def _found_base(self, kind: Base, inputs: str) -> str | None:
+        """Return the tag of a base that was built from these inputs, None without one."""
         with daemon_errors("search for the base image"):
             # Podman 4.3 finds nothing by two labels at once.
             for image in self.client.images.list(filters={"label": f"{INPUTS_LABEL}={inputs}"}):
                 fits = self.base_image in (None, image.labels.get(FROM_LABEL))
                 for tag in image.tags if fits else ():
-                    if f"/{tag}".rpartition("/cytosuite/")[2].startswith(f"base:{device}-"):
-                        image.tag("cytosuite/base", device)
+                    if f"/{tag}".rpartition("/cytosuite/")[2].startswith(f"base:{kind}-"):
+                        image.tag("cytosuite/base", kind)
                         return str(tag)
-        text = (root / BASE_FILE).read_text(encoding="utf-8")
-        start = self.base_image or re.findall(r"^ARG BASE_IMAGE=(\S+)", text, re.MULTILINE)[0]
-        self._need(start)
-        self._collect_wheels(f"docker/wheelhouse/{device}", "--device", device)
-        tag = f"cytosuite/base:{device}-{inputs[:12]}"
-        wheels = visible_files(root / "docker" / "wheelhouse" / device)
-        files = by_name([lock(root, device), *wheels], root / "docker")
-        files["Dockerfile"] = root / BASE_FILE
-        arguments = {"BASE_IMAGE": start, "DEVICE": device}
-        self._run(tag, files, arguments, {INPUTS_LABEL: inputs, FROM_LABEL: start})
-        with daemon_errors(f"tag of {tag}"):
-            self.client.images.get(tag).tag("cytosuite/base", device)
-        self._remove_untagged(STAGE_LABEL)
-        self.say(f"{tag} is built")
-        return tag
+        return None
 
     def _make(self, algorithms: Iterable[str]) -> str:
         """Return the command that builds the images of algorithms."""
@@ -215,8 +229,8 @@ class Builder:
         with daemon_errors("removal of the images before this one"):
             self.client.images.prune(filters={"dangling": True, "label": label})
 
-    def _need(self, tag: str) -> str:
-        """Return the id of an image, which is pulled unless the daemon has it."""
+    def _need(self, tag: str) -> Any:  # noqa: ANN401 - of the SDK
+        """Return an image, which is pulled unless the daemon has it."""
         found = find_image(self.client, tag)
         if found is None:
             self.say(f"pulling {tag}")
@@ -228,15 +242,15 @@ class Builder:
                     f"{error}; without an image registry make a base with "
                     "docker/bootstrap_base.sh cytosuite/debian:bookworm and give it as BASE_IMAGE"
                 ) from None
-        return str(found.id)
+        return found
 
-    def _own_wheels(self, algorithm: str) -> list[Path]:
-        """Return the wheels of the packages that an algorithm needs beyond the base, collected."""
-        folder = self.root / "algorithms" / algorithm
-        if not (folder / "requirements.txt").is_file():
+    def _own_wheels(self, image: Blueprint) -> list[Path]:
+        """Return the wheels of the packages that an image needs beyond its base, and their list."""
+        if image.packages is None:
             return []
-        self._collect_wheels(f"algorithms/{algorithm}/wheels", "--algorithm", algorithm)
-        return sorted((folder / "wheels").glob("*.whl"))
+        place = image.packages.parent.relative_to(self.root).as_posix()
+        self._collect_wheels(f"{place}/wheels", "--folder", place)
+        return [image.packages, *sorted((image.packages.parent / "wheels").glob("*.whl"))]
 
     def _collect_wheels(self, place: str, *options: str) -> None:
         """Fill a folder with the wheels of a lock."""
@@ -262,6 +276,11 @@ def _lines(answer: Iterable[Mapping[str, Any]], tag: str, log: Path) -> Iterator
         if text.strip() and not text.startswith(NO_REASON):
             last = " ".join(text.split())[:200]
         yield text
+
+
+def _identity(image: Any) -> str:  # noqa: ANN401 - of the SDK
+    """Return an image's digest in its registry, or its id where it comes from none."""
+    return str(next(iter(image.attrs.get("RepoDigests") or ()), image.id))
 
 
 def _commit(root: Path) -> tuple[str, str]:

@@ -1,15 +1,22 @@
-"""Tags of the algorithms' images, digests of their sources, and the images they stand on."""
+"""How images are built: tags, files, bases, digests, and the images of others they stand on."""
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 from cytosuite import __version__
-from cytosuite.benchmark.containers.sources import runtime_files
-from cytosuite.files import digest
+from cytosuite.benchmark.containers.imports import reached
+from cytosuite.benchmark.containers.locks import Base, Device, lock, lock_files, needed_base
+from cytosuite.benchmark.containers.sources import ROOMS, runtime_files
+from cytosuite.files import digest, visible_files
+from cytosuite.manifest import read_algorithm
 
-Device: TypeAlias = Literal["cpu", "cuda"]
+ALGORITHM_LABEL = "org.cytosuite.algorithm"
+EVALUATION = "cytosuite.benchmark.submission.evaluate"
+METRICS = "metrics"  # in the library
 BASE_FILE = "docker/base.Dockerfile"
+PIP_FILE = "docker/requirements-pip.txt"
 FROM = re.compile(r"(?mi)^\s*(?:FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?|COPY\s.*?--from=(\S+))")
 
 
@@ -24,26 +31,131 @@ def image_tag(algorithm: str, device: Device = "cpu") -> str:
     return f"cytosuite/{algorithm}:{__version__}" + ("" if device == "cpu" else f"-{device}")
 
 
-def image_digest(root: Path, algorithm: str, device: Device = "cpu") -> str:
-    """Return the digest of everything an algorithm's image is built from.
+@dataclass(frozen=True, slots=True)
+class Blueprint:
+    """An image to build on one of our bases, of an algorithm or of another program.
+
+    Parameters
+    ----------
+    name : str
+        For messages, and the label by which the image is found.
+    tag : str
+        ``cytosuite/<name>:<version>``.
+    version : str
+        Of the program.
+    dockerfile : Path
+        It starts ``FROM ${BASE}``; the other build arguments are VERSION, REVISION, CREATED and
+        those in `arguments`.
+    files : tuple of Path
+        Files in the checkout, copied into the context under their names in it.
+    base : str
+        ``slim``, ``cpu`` or ``cuda``.
+    reason : str
+        Of the choice of the base, for the user.
+    packages : Path, optional
+        List of the packages that the base lacks, ``requirements.txt`` by name. Their wheels lie
+        in the context beside it, in ``wheels``.
+    empty : tuple of str
+        Folders in the context that the Dockerfile copies, with files or without.
+    arguments, labels : mapping of str to str
+        For the build.
+    """
+
+    name: str
+    tag: str
+    version: str
+    dockerfile: Path
+    files: tuple[Path, ...]
+    base: Base = "slim"
+    reason: str = ""
+    packages: Path | None = None
+    empty: tuple[str, ...] = ()
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def digest(self, root: Path) -> str:
+        """Return the SHA-256 of names and contents of all that the image is built from.
+
+        These are its files, its Dockerfile, the base's Dockerfile and locks, and its own list.
+        """
+        own = [] if self.packages is None else [self.packages]
+        paths = {*self.files, *own, self.dockerfile, *base_files(root, self.base)}
+        return digest(sorted(paths), root)
+
+
+def algorithm_blueprint(root: Path, algorithm: str, device: Device = "cpu") -> Blueprint:
+    """Return how an algorithm's image is built.
 
     Parameters
     ----------
     root : Path
         The checkout.
     algorithm : str
-        Its name.
+        Its name. A Dockerfile in its folder is used instead of the common one.
     device : str
-        ``cpu`` or ``cuda``: decides the lock.
+        ``cpu`` or ``cuda``: the base where the slim one does not suffice.
 
-    Returns
-    -------
-    str
-        SHA-256 over names and contents of the algorithm's files at run time, the Dockerfiles and
-        the lock of the packages.
+    Raises
+    ------
+    InputError
+        If the algorithm has no valid manifest, or a file of it is no Python.
     """
-    build = [dockerfile(root, algorithm), root / BASE_FILE, lock(root, device)]
-    return digest([*runtime_files(root, algorithm), *build], root)
+    folder = root / "algorithms" / algorithm
+    base, reason = needed_base(root, algorithm, device)
+    packages = folder / "requirements.txt"
+    return Blueprint(
+        name=algorithm,
+        tag=image_tag(algorithm, device),
+        version=read_algorithm(folder / "algorithm.toml").version,
+        dockerfile=dockerfile(root, algorithm),
+        files=tuple(runtime_files(root, algorithm)),
+        base=base,
+        reason=reason,
+        packages=packages if packages.is_file() else None,
+        empty=(f"weights/{algorithm}",),
+        arguments={"ALGORITHM": algorithm},
+        labels={ALGORITHM_LABEL: algorithm},
+    )
+
+
+def evaluation_blueprint(root: Path) -> Blueprint:
+    """Return how the image is built that judges the submissions of a challenge.
+
+    Parameters
+    ----------
+    root : Path
+        The checkout. Of it come the files that the program imports; metrics are found in their
+        folders, so that all of these come too.
+    """
+    folder = root / "docker" / "evaluation"
+    core = root / "cytosuite"
+    parts = (path.relative_to(root).with_suffix("").parts for path in visible_files(core / METRICS))
+    modules = [EVALUATION, *(".".join(part).removesuffix(".__init__") for part in parts)]
+    files = {path for path, _ in reached(modules, core, later=True).values()}
+    return Blueprint(
+        name="evaluation",
+        tag=image_tag("evaluation"),
+        version=__version__,
+        dockerfile=folder / "Dockerfile",
+        files=tuple(sorted(root / _place(path, root) for path in files)),
+        packages=folder / "requirements.txt",
+    )
+
+
+def _place(path: Path, root: Path) -> Path:
+    """Return the place of a file in the checkout, without the links between its rooms."""
+    parts = path.relative_to(root).parts
+    return Path(*parts[1:]) if parts[:1] == ("cytosuite",) and parts[1] in ROOMS else Path(*parts)
+
+
+def image_digest(root: Path, algorithm: str, device: Device = "cpu") -> str:
+    """Return the digest of everything an algorithm's image is built from, see `Blueprint`."""
+    return algorithm_blueprint(root, algorithm, device).digest(root)
+
+
+def base_files(root: Path, base: Base) -> list[Path]:
+    """Return the Dockerfile of a base and the locks of its packages, pip's own among them."""
+    return [root / BASE_FILE, root / PIP_FILE, *lock_files(lock(root, base))]
 
 
 def dockerfile(root: Path, algorithm: str) -> Path:
@@ -77,8 +189,3 @@ def foreign_images(text: str) -> list[str]:
             found.append(name)
         stages.add(stage.lower())
     return list(dict.fromkeys(found))
-
-
-def lock(root: Path, device: Device) -> Path:
-    """Return the path of the list of locked packages for a device."""
-    return root / "docker" / f"requirements-{device}.txt"

@@ -7,7 +7,7 @@ from cytosuite.benchmark.containers.daemon import (
     find_docker,
     need_docker,
 )
-from cytosuite.benchmark.containers.images import Device
+from cytosuite.benchmark.containers.locks import Device
 from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.outcome import Engine
 from cytosuite.benchmark.engines.process import ProcessEngine

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from cytosuite.benchmark.containers.daemon import Client, daemon_errors, find_image
-from cytosuite.benchmark.containers.images import Device, image_tag
+from cytosuite.benchmark.containers.images import image_tag
+from cytosuite.benchmark.containers.locks import Device
 from cytosuite.benchmark.engines.collect import clear
 from cytosuite.benchmark.engines.docker_session import DockerSession
 from cytosuite.benchmark.engines.hardening import Host, flags, owner_label

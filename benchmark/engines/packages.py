@@ -1,13 +1,12 @@
 """Packages that an algorithm imports, and those of them that are not installed."""
 
-import ast
 import re
-import sys
 from importlib.metadata import PackageNotFoundError, requires
-from importlib.util import find_spec, resolve_name
+from importlib.util import find_spec
 from pathlib import Path
 
 from cytosuite.benchmark.catalog import PACKAGE
+from cytosuite.benchmark.containers.imports import follow
 from cytosuite.errors import InputError
 
 
@@ -28,19 +27,7 @@ def imported(module: str, package: Path = PACKAGE) -> set[str]:
         is imported. An import within a function does not count: a format that needs it may never
         be met.
     """
-    found: set[str] = set()
-    seen, todo = set[str](), {module}
-    while todo - seen:
-        seen.add(name := (todo - seen).pop())
-        path = _file(name, package)
-        if path is None:
-            continue
-        parent = name if path.stem == "__init__" else name.rpartition(".")[0]
-        for node in ast.parse(path.read_bytes()).body:
-            names = _names(node, parent)
-            todo |= {name for name in names if name.split(".")[0] == "cytosuite"}
-            found |= {name.split(".")[0] for name in names}
-    return found - {"cytosuite", *sys.stdlib_module_names}
+    return set(follow([module], package))
 
 
 def need_packages(algorithm: str, part: str = "predict") -> None:
@@ -68,22 +55,6 @@ def need_packages(algorithm: str, part: str = "predict") -> None:
         f"{algorithm} needs {', '.join(missing)}, not installed here: pip install {wanted}, "
         "or name another algorithm; for the small CPU build of torch see README.md, Install"
     )
-
-
-def _names(statement: ast.stmt, parent: str) -> set[str]:
-    """Return the names that a statement in a module of a package imports, if any."""
-    if isinstance(statement, ast.Import):
-        return {alias.name for alias in statement.names}
-    if not isinstance(statement, ast.ImportFrom):
-        return set()
-    start = resolve_name("." * statement.level + (statement.module or ""), parent)
-    return {start, *(f"{start}.{alias.name}" for alias in statement.names)}
-
-
-def _file(module: str, package: Path) -> Path | None:
-    """Return the file of one of our modules, None for a name within a module."""
-    path = package.joinpath(*module.split(".")[1:])
-    return next((p for p in (path.with_suffix(".py"), path / "__init__.py") if p.is_file()), None)
 
 
 def _extra(name: str) -> str | None:

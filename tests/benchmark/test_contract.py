@@ -23,7 +23,8 @@ def root(tmp_path):
     house._algorithm(tmp_path, "toy_threshold")
     (tmp_path / "algorithms" / "toy_threshold" / "README.md").write_text("How it works.\n")
     (tmp_path / "docker").mkdir()
-    shutil.copy(house.ROOT / "docker" / "requirements-cpu.txt", tmp_path / "docker")
+    for lock in (house.ROOT / "docker").glob("requirements-*.txt"):
+        shutil.copy(lock, tmp_path / "docker")
     return tmp_path
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zipfile
 from fnmatch import fnmatch
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,7 @@ def _packages_step(folder):
     """Run the step of the Dockerfile that installs an algorithm's own packages, outside of it."""
     (step,) = [rest for word, rest in _instructions("Dockerfile") if "requirements.txt" in rest]
     script = re.sub(r" +", " ", step).replace("/opt/python", str(folder / "python"))
+    script = script.replace("/opt/new", str(folder / "new"))
     script = script.replace("python3", sys.executable)
     environment = {"PATH": os.environ["PATH"], "ALGORITHM": "mine"}
     return subprocess.run(
@@ -91,11 +93,15 @@ def packed(tmp_path):
 
 @pytest.mark.slow
 def test_packages_of_an_algorithm_are_installed_from_its_wheels(packed):
+    wheel = (packed / "algorithms/mine/wheels/tiny-1.0-py3-none-any.whl").read_bytes()
     (packed / "algorithms" / "mine" / "requirements.txt").write_text("tiny==1.0\n")
     done = _packages_step(packed)
     assert done.returncode == 0, done.stderr
     assert (packed / "python" / "tiny.py").read_text() == "version = '1.0'\n"
     assert not (packed / "algorithms" / "mine" / "wheels").exists()
+    assert not (packed / "new").exists()
+    tiny, name = (packed / "python" / "wheels.txt").read_text().split()
+    assert (tiny, name) == (sha256(wheel).hexdigest(), "tiny-1.0-py3-none-any.whl")
 
 
 @pytest.mark.slow

@@ -49,7 +49,11 @@ def pip(wheelhouse, monkeypatch):
 @pytest.fixture
 def here(tmp_path):
     """Return a folder with a lock."""
-    (tmp_path / "requirements-cpu.txt").write_text("# lock\nscikit-image==0.26.0\ntorch==2.1+cpu\n")
+    (tmp_path / "requirements-pip.txt").write_text("pip==26.0.1\n")
+    (tmp_path / "requirements-slim.txt").write_text("# lock\nnumpy==2.4.6\n")
+    (tmp_path / "requirements-cpu.txt").write_text(
+        "-r requirements-slim.txt\nscikit-image==0.26.0\ntorch==2.1+cpu\n"
+    )
     return tmp_path
 
 
@@ -66,8 +70,10 @@ def test_the_packages_of_an_algorithm_come_into_its_folder(wheelhouse, pip, tmp_
     own = tmp_path / "algorithms" / "mine"
     own.mkdir(parents=True)
     (own / "requirements.txt").write_text("tiny==1.0\n")
+    (tmp_path / "docker").mkdir()
+    (tmp_path / "docker" / "requirements-pip.txt").write_text("pip==26.0.1\n")
     monkeypatch.setattr(wheelhouse, "HERE", tmp_path / "docker")
-    assert wheelhouse.main(["--algorithm", "mine"]) == 0
+    assert wheelhouse.main(["--folder", "algorithms/mine"]) == 0
     assert {path.name.split("-")[0] for path in (own / "wheels").iterdir()} == {"tiny", "pip"}
 
 
@@ -99,7 +105,7 @@ def here_by_default(wheelhouse, here, monkeypatch):
 
 def test_an_index_without_cpu_build_is_named_as_the_cause(wheelhouse, pip, here_by_default, capsys):
     pip.cpu_build = "nowhere"
-    assert wheelhouse.main(["--device", "cpu"]) == 1
+    assert wheelhouse.main(["--base", "cpu"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("docker/wheelhouse: torch==2.1+cpu is neither in the package index nor")
     assert line.endswith("PIP_EXTRA_INDEX_URL to an index that has it, or build with DEVICE=cuda")
@@ -145,10 +151,13 @@ def test_the_cuda_build_is_not_taken_for_the_cpu_build_of_its_version(wheelhouse
     assert pip.asked == [["torch===2.1"]]
 
 
-@pytest.mark.parametrize("line", ["numpy", "numpy>=1", "numpy==1 ; python_version < '3'", "-r x"])
-def test_a_lock_has_exact_versions_only(wheelhouse, line):
+@pytest.mark.parametrize(
+    "line", ["numpy", "numpy>=1", "numpy==1 ; python_version < '3'", "x==1 --hash=sha256:12"]
+)
+def test_a_lock_has_exact_versions_only(wheelhouse, tmp_path, line):
+    (tmp_path / "lock.txt").write_text(f"\n# lock\n{line}\n")
     with pytest.raises(wheelhouse.WheelhouseError, match=re.escape(repr(line))):
-        wheelhouse.locked(line)
+        wheelhouse.locked(tmp_path / "lock.txt")
 
 
 @pytest.mark.parametrize(
@@ -173,42 +182,67 @@ def test_the_host_may_have_any_python(wheelhouse):
 
 @pytest.fixture(scope="module")
 def locks(wheelhouse):
-    """Return both locks and the names that were asked for."""
-    texts = {
-        name: (DOCKER / name).read_text()
-        for name in ("requirements-cpu.txt", "requirements-cuda.txt")
+    """Return the locks and the names that were asked for, by the name of their file."""
+    pins = {
+        name: wheelhouse.locked(DOCKER / f"requirements-{name}.txt")
+        for name in ("slim", "cpu", "cuda", "pip")
     }
-    wanted = [
-        line.split("==")[0].lower()
-        for line in (DOCKER / "requirements.in").read_text().splitlines()
-        if line and not line.startswith("#")
-    ]
-    return [wheelhouse.locked(text) for text in texts.values()], wanted
+    asked = {
+        name: {
+            line.split("==")[0].lower()
+            for line in (DOCKER / file).read_text().splitlines()
+            if line and line[0] not in "#-"
+        }
+        for name, file in (("slim", "requirements-slim.in"), ("cpu", "requirements.in"))
+    }
+    return pins, asked
 
 
-def test_both_locks_hold_what_is_asked_for(locks):
-    (cpu, cuda), wanted = locks
-    assert set(wanted) <= set(cpu)
-    assert set(wanted) <= set(cuda)
+def test_the_locks_hold_what_is_asked_for(locks):
+    pins, asked = locks
+    assert asked["slim"] <= set(pins["slim"])
+    assert asked["cpu"] | set(pins["slim"]) <= set(pins["cpu"])
+    assert asked["cpu"] | set(pins["slim"]) <= set(pins["cuda"])
+    assert not {"torch", "monai", "numba", "llvmlite"} & set(pins["slim"])
 
 
 def test_the_locks_differ_only_in_what_belongs_to_the_device(locks):
-    cpu, cuda = (dict(lock) for lock in locks[0])
-    assert cpu.pop("torch") == cuda.pop("torch") + "+cpu"
+    cpu, cuda = (dict(locks[0][name]) for name in ("cpu", "cuda"))
+    assert cpu.pop("torch").version == cuda.pop("torch").version + "+cpu"
     assert {name for name in cuda if cuda[name] != cpu.get(name)} == {
         name for name in cuda if name.startswith(("nvidia-", "cuda-")) or name == "triton"
     }
     assert set(cpu) <= set(cuda)
 
 
+def test_no_version_is_written_twice():
+    lines = [
+        line.split("==")[0]
+        for name in ("pip", "slim", "networks", "cuda")
+        for line in (DOCKER / f"requirements-{name}.txt").read_text().splitlines()
+        if "==" in line
+    ]
+    assert len(lines) == len(set(lines))
+
+
+def test_every_wheel_has_a_checksum_but_the_cpu_build_of_torch(locks):
+    without = {
+        (base, name)
+        for base, pins in locks[0].items()
+        for name, pin in pins.items()
+        if not pin.hashes
+    }
+    assert without == {("cpu", "torch")}
+
+
 def test_what_a_container_carries_is_part_of_what_the_library_asks_for(locks):
-    (cpu, _), wanted = locks
+    cpu, wanted = locks[0]["cpu"], locks[1]["slim"] | locks[1]["cpu"]
     project = tomllib.loads((DOCKER.parent / "pyproject.toml").read_text())["project"]
     asked = project["dependencies"] + project["optional-dependencies"]["networks"]
     least = {name.lower(): bound for name, _, bound in (line.partition(">=") for line in asked)}
     assert set(wanted) <= set(least)
     for name in wanted:
-        assert _numbers(cpu[name]) >= _numbers(least[name]), name
+        assert _numbers(cpu[name].version) >= _numbers(least[name]), name
 
 
 def _numbers(version):

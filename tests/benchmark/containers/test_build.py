@@ -9,7 +9,12 @@ from cytosuite.benchmark.catalog import ROOT
 from cytosuite.benchmark.containers import daemon as daemon_module
 from cytosuite.benchmark.containers.build import Builder
 from cytosuite.benchmark.containers.daemon import need_docker, podman_host
-from cytosuite.benchmark.containers.images import foreign_images, image_digest, image_tag
+from cytosuite.benchmark.containers.images import (
+    Blueprint,
+    foreign_images,
+    image_digest,
+    image_tag,
+)
 from cytosuite.benchmark.containers.sources import runtime_digest
 from cytosuite.benchmark.engines.choose import choose
 from cytosuite.errors import InputError
@@ -41,10 +46,14 @@ FILES = {
     "weights/thresholder/small.json": "{}",
     "Dockerfile": "FROM ${BASE}",
     "docker/base.Dockerfile": "ARG BASE_IMAGE=some:image\nFROM ${BASE_IMAGE}",
-    "docker/requirements-cpu.txt": "numpy==1",
-    "docker/requirements-cuda.txt": "numpy==1",
+    "docker/requirements-pip.txt": "pip==1",
+    "docker/requirements-slim.txt": "numpy==1",
+    "docker/requirements-networks.txt": "monai==1",
+    "docker/requirements-cpu.txt": "-r requirements-slim.txt\n-r requirements-networks.txt\ntorch==1+cpu",
+    "docker/requirements-cuda.txt": "-r requirements-slim.txt\n-r requirements-networks.txt\ntorch==1",
     "docker/wheelhouse.py": "",
-    "docker/wheelhouse/cpu/numpy-1.whl": "wheel",
+    "docker/wheelhouse/slim/numpy-1.whl": "wheel",
+    "docker/wheelhouse/cpu/torch-1.whl": "a large wheel",
 }
 
 
@@ -53,7 +62,7 @@ class Daemon:
 
     def __init__(self):
         self.stock = {}
-        self.ids = {}
+        self.ids, self.digests = {}, {}
         self.builds = []
         self.answer = [{"stream": "Step 1/2 : FROM x\n"}, {"stream": "Step 2/2 : RUN y\n"}]
         self.images = SimpleNamespace(
@@ -68,6 +77,7 @@ class Daemon:
             id=self.ids.get(tag, f"id of {tag}"),
             labels=self.stock[tag],
             tags=[tag],
+            attrs={"RepoDigests": self.digests.get(tag, [])},
             tag=lambda name, tag_: self.stock.update({f"{name}:{tag_}": self.stock[tag]}),
         )
 
@@ -125,13 +135,14 @@ def builder(root, daemon):
         "weights/thresholder/new.safetensors",
         "Dockerfile",
         "docker/base.Dockerfile",
-        "docker/requirements-cpu.txt",
+        "docker/requirements-slim.txt",
+        "docker/requirements-pip.txt",
     ],
 )
 def test_every_file_of_the_image_changes_the_digest(root, changed):
     before = image_digest(root, "thresholder")
     (root / changed).parent.mkdir(exist_ok=True)
-    (root / changed).write_text("changed")
+    (root / changed).write_text("changed==2" if changed.endswith(".txt") else "changed")
     assert image_digest(root, "thresholder") != before
 
 
@@ -147,6 +158,8 @@ def test_every_file_of_the_image_changes_the_digest(root, changed):
         "cytosuite/training/loop.py",
         "algorithms/thresholder/__pycache__/predict.pyc",
         "cytosuite/.swap",
+        "docker/requirements-networks.txt",
+        "docker/requirements-cpu.txt",
         "docker/requirements-cuda.txt",
         "README.md",
     ],
@@ -155,15 +168,120 @@ def test_nothing_else_changes_the_digest(root, changed):
     before = image_digest(root, "thresholder")
     runtime = runtime_digest(root, "thresholder")
     (root / changed).parent.mkdir(exist_ok=True)
-    (root / changed).write_text("changed")
+    (root / changed).write_text("changed==2" if changed.endswith(".txt") else "changed")
     assert image_digest(root, "thresholder") == before
     assert runtime_digest(root, "thresholder") == runtime
 
 
-def test_the_lock_that_counts_is_that_of_the_device(root):
-    before = image_digest(root, "thresholder", "cuda")
-    (root / "docker/requirements-cuda.txt").write_text("numpy==2")
-    assert image_digest(root, "thresholder", "cuda") != before
+@pytest.fixture
+def network(root):
+    """Let the algorithm use torch, within a function of a module that its own imports; return why."""
+    (root / "algorithms/thresholder/predict.py").write_text("from cytosuite import nets")
+    (root / "cytosuite/nets.py").write_text("def run():\n    import torch")
+    return "cytosuite.nets imports torch"
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_the_locks_that_count_for_a_network_are_those_of_the_device(root, network, device):
+    before = image_digest(root, "thresholder", device)
+    for changed in ("cpu", "cuda"):
+        (root / f"docker/requirements-{changed}.txt").write_text("torch==2")
+        assert (image_digest(root, "thresholder", device) != before) == (changed == device)
+        (root / f"docker/requirements-{changed}.txt").write_text(
+            FILES[f"docker/requirements-{changed}.txt"]
+        )
+    (root / "docker/requirements-networks.txt").write_text("monai==2")
+    assert image_digest(root, "thresholder", device) != before
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_without_networks_the_base_is_slim_on_every_device(builder, daemon, device):
+    lines = []
+    replace(builder, device=device, say=lines.append).build("thresholder")
+    base, image = daemon.builds
+    assert image["buildargs"]["BASE"] == base["tag"]
+    assert base["tag"].startswith("cytosuite/base:slim-")
+    assert lines[0] == f"{image['tag']}: on the base slim, its imports need no more"
+
+
+def test_a_network_stands_on_a_layer_of_packages_upon_the_slim_base(builder, daemon, network):
+    lines = []
+    replace(builder, say=lines.append).build("thresholder")
+    slim, cpu, image = daemon.builds
+    assert lines[0] == f"{image['tag']}: on the base cpu, {network}"
+    assert slim["buildargs"] == {"BASE_IMAGE": "some:image", "KIND": "slim"}
+    assert cpu["buildargs"] == {"BASE_IMAGE": slim["tag"], "KIND": "cpu"}
+    assert image["buildargs"]["BASE"] == cpu["tag"]
+    assert set(slim["files"]) == {
+        *("Dockerfile", "requirements-pip.txt", "requirements-slim.txt"),
+        *("wheelhouse", "wheelhouse/slim", "wheelhouse/slim/numpy-1.whl"),
+    }
+    assert cpu["files"]["wheelhouse/cpu/torch-1.whl"] == b"a large wheel"
+    assert "wheelhouse/slim/numpy-1.whl" not in cpu["files"]
+    assert {slim["labels"]["org.cytosuite.base-image"]} == {"some:image"}
+    assert cpu["labels"]["org.cytosuite.base-image"] == "some:image"
+    replace(builder, base_image="some:image").build("thresholder", force=True)
+    assert len(daemon.builds) == 4  # both bases are there
+
+
+def test_the_base_records_what_it_started_from(builder, daemon):
+    builder.base()
+    assert daemon.builds[0]["labels"]["org.cytosuite.base-image-id"] == "id of some:image"
+    daemon.stock["other:image"] = {}
+    daemon.digests["other:image"] = ["registry/other@sha256:12"]
+    replace(builder, base_image="other:image").base()
+    found = daemon.builds[1]["labels"]["org.cytosuite.base-image-id"]
+    assert found == "registry/other@sha256:12"
+
+
+@pytest.fixture
+def judge(root):
+    """Return how to build the image of a program that is no algorithm."""
+    folder = root / "benchmark" / "judge"
+    folder.mkdir(parents=True)
+    for name, text in {"main.py": "pass", "Dockerfile": "FROM ${BASE}"}.items():
+        (folder / name).write_text(text)
+    return Blueprint(
+        name="judge",
+        tag="cytosuite/judge:2",
+        version="2",
+        dockerfile=folder / "Dockerfile",
+        files=(folder / "main.py", root / "cytosuite/metrics/metric.py"),
+        empty=("truth",),
+        arguments={"TASK": "segment"},
+        labels={"org.example": "yes"},
+    )
+
+
+def test_a_program_that_is_no_algorithm_is_built_from_its_blueprint(builder, daemon, root, judge):
+    assert builder.state_of(judge) == "missing"
+    assert builder.build_image(judge) == "cytosuite/judge:2"
+    assert builder.state_of(judge) == "current"
+    base, image = daemon.builds
+    assert set(image["files"]) == {
+        *("Dockerfile", "benchmark", "benchmark/judge", "benchmark/judge/main.py", "truth"),
+        *("cytosuite", "cytosuite/metrics", "cytosuite/metrics/metric.py"),
+    }
+    assert image["buildargs"]["TASK"] == "segment"
+    assert image["buildargs"]["VERSION"] == "2"
+    assert image["buildargs"]["BASE"] == base["tag"]
+    assert image["labels"]["org.example"] == "yes"
+    assert image["labels"]["org.cytosuite.image"] == "judge"
+    (root / "cytosuite/metrics/metric.py").write_text("changed")
+    assert builder.state_of(judge) == "stale"
+
+
+def test_a_program_may_need_packages_of_its_own(builder, daemon, root, judge):
+    folder = judge.dockerfile.parent
+    (folder / "requirements.txt").write_text("pandas==1")
+    (folder / "wheels").mkdir()
+    (folder / "wheels" / "pandas-1-py3-none-any.whl").write_text("wheel")
+    needy = replace(judge, packages=folder / "requirements.txt")
+    assert needy.digest(root) != judge.digest(root)
+    builder.build_image(needy)
+    files = daemon.builds[-1]["files"]
+    assert files["benchmark/judge/wheels/pandas-1-py3-none-any.whl"] == b"wheel"
+    assert files["benchmark/judge/requirements.txt"] == b"pandas==1"
 
 
 def test_tags_are_valid_and_tell_devices_apart():
@@ -189,8 +307,8 @@ def test_the_context_holds_this_algorithm_and_nothing_else(builder, daemon):
         *("algorithms/thresholder/algorithm.toml", "algorithms/thresholder/predict.py"),
         *("weights", "weights/thresholder", "weights/thresholder/small.json"),
     }
-    assert base["files"]["wheelhouse/cpu/numpy-1.whl"] == b"wheel"
-    assert base["buildargs"] == {"BASE_IMAGE": "some:image", "DEVICE": "cpu"}
+    assert base["files"]["wheelhouse/slim/numpy-1.whl"] == b"wheel"
+    assert base["buildargs"] == {"BASE_IMAGE": "some:image", "KIND": "slim"}
     assert algorithm["buildargs"]["BASE"] == base["tag"]
     assert algorithm["buildargs"]["VERSION"] == "1.2.3"
     assert all(build["network_mode"] == "none" for build in daemon.builds)
@@ -308,10 +426,10 @@ def test_the_base_is_built_once_for_all_algorithms(builder, daemon):
     first = builder.base()
     assert builder.base() == replace(builder, base_image="some:image").base() == first
     assert len(daemon.builds) == 1
-    assert daemon.stock["cytosuite/base:cpu"] == daemon.stock[first]
+    assert daemon.stock["cytosuite/base:slim"] == daemon.stock[first]
 
 
-@pytest.mark.parametrize("changed", ["docker/base.Dockerfile", "docker/requirements-cpu.txt"])
+@pytest.mark.parametrize("changed", ["docker/base.Dockerfile", "docker/requirements-slim.txt"])
 def test_the_base_is_built_anew_when_its_inputs_change(builder, root, changed):
     first = builder.base()
     (root / changed).write_text((root / changed).read_text() + "\n# changed")

@@ -74,7 +74,8 @@ def test_an_algorithm_with_all_it_needs_is_let_through(without_torch):
 
 @pytest.mark.parametrize("algorithm", sorted(algorithms()))
 def test_a_container_carries_what_its_algorithm_imports(algorithm):
-    lines = (ROOT / "docker" / "requirements.in").read_text().splitlines()
+    files = [ROOT / "docker" / name for name in ("requirements-slim.in", "requirements.in")]
+    lines = [line for file in files for line in file.read_text().splitlines()]
     carried = {re.split("[=<>]", line)[0].lower() for line in lines if line[:1] != "#"}
     distributions = {"skimage": "scikit-image", "pil": "pillow"}
     needed = {name.lower() for name in imported(f"cytosuite.algorithms.{algorithm}.predict")}

@@ -1,0 +1,118 @@
+"""The locked packages of the bases: `slim` for algorithms without networks, `cpu` and `cuda`."""
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from cytosuite.benchmark.containers.imports import follow
+from cytosuite.benchmark.containers.sources import runtime_files
+from cytosuite.errors import InputError
+from cytosuite.files import read_text
+
+Device: TypeAlias = Literal["cpu", "cuda"]
+Base: TypeAlias = Literal["slim", "cpu", "cuda"]
+PINNED = re.compile(r"([A-Za-z0-9._-]+)==([^\s;]+)((?:\s+--hash=sha256:[0-9a-f]{64})*)")
+
+
+def lock(root: Path, base: Base) -> Path:
+    """Return the path of the list of locked packages of a base."""
+    return root / "docker" / f"requirements-{base}.txt"
+
+
+def lock_files(path: Path) -> list[Path]:
+    """Return a list of packages and those that it includes by ``-r``, the included ones first."""
+    included = re.findall(r"(?m)^-r\s+(\S+)", read_text(path))
+    return [*(file for name in included for file in lock_files(path.parent / name)), path]
+
+
+def locked(paths: Iterable[Path]) -> set[str]:
+    """Return the names of the packages in lists of lines ``name==version``, in one spelling.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        Lists; those that they include count, one that does not exist is empty.
+
+    Raises
+    ------
+    InputError
+        If a line is neither a pinned package, a list to include, blank nor a comment.
+    """
+    found = set()
+    for file in (file for path in paths if path.is_file() for file in lock_files(path)):
+        for number, line in enumerate(read_text(file).splitlines(), 1):
+            text = line.partition("#")[0].strip()
+            if text and not text.startswith("-r "):
+                pinned = PINNED.fullmatch(text)
+                if pinned is None:
+                    raise InputError(
+                        f"{file}, line {number}: expected name==version, "
+                        f"with --hash=sha256:... or without, found {line.strip()!r}"
+                    )
+                found.add(plain(pinned[1]))
+    return found
+
+
+def needed_base(root: Path, algorithm: str, device: Device) -> tuple[Base, str]:
+    """Return the base that an algorithm needs, and why.
+
+    Parameters
+    ----------
+    root : Path
+        The checkout.
+    algorithm : str
+        Its name.
+    device : str
+        ``cpu`` or ``cuda``: the base where the slim one does not suffice.
+
+    Returns
+    -------
+    str
+        ``slim`` where the packages of that base, and those in the algorithm's own list, provide
+        all modules that its files and the container's program may import; else the device.
+    str
+        The reason, as words for the user.
+    """
+    folder = root / "algorithms" / algorithm
+    there = locked([lock(root, "slim"), folder / "requirements.txt"])
+    for module, importer in sorted(run_time_imports(root, algorithm).items()):
+        if not providers(module) & there:
+            return device, f"{importer} imports {module}"
+    return "slim", "its imports need no more"
+
+
+def run_time_imports(root: Path, algorithm: str) -> Mapping[str, str]:
+    """Return the packages of others that an algorithm's image may import, with our importer."""
+    own = root / "algorithms" / algorithm
+    modules = ["cytosuite.container"]
+    for path in runtime_files(root, algorithm):
+        if path.is_relative_to(own) and path.suffix == ".py":
+            inner = ".".join(path.relative_to(root / "algorithms").with_suffix("").parts)
+            modules.append(f"cytosuite.algorithms.{inner.removesuffix('.__init__')}")
+    core = root / "cytosuite"
+    return follow(modules, core if core.is_dir() else root, later=True)
+
+
+def providers(module: str) -> set[str]:
+    """Return the packages that provide a top-level module: itself if none is installed here."""
+    return {plain(name) for name in _installed().get(module, [module])}
+
+
+def plain(name: str) -> str:
+    """Return the name of a package in its one spelling (PEP 503).
+
+    Examples
+    --------
+    >>> plain("Scikit_Image")
+    'scikit-image'
+    """
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+@cache
+def _installed() -> Mapping[str, list[str]]:
+    """Return the packages that provide each module which is installed."""
+    return packages_distributions()
