@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cytosuite import __version__
-from cytosuite.benchmark.commands import ctc, export, making
+from cytosuite.benchmark.commands import ctc, export, making, preflight
 from cytosuite.benchmark.commands.challenge import EvaluationOptions, RehearseOptions
 from cytosuite.benchmark.commands.console import console, names
 from cytosuite.benchmark.commands.options import (
@@ -196,6 +196,7 @@ for name, command in (
     ("migrate", making.migrate_command),
     ("export", export.export_command),
     ("ctc", ctc.ctc_command),
+    ("preflight", preflight.preflight_command),
 ):
     app.command(name)(command)
 

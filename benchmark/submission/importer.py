@@ -4,8 +4,10 @@ The rules are those of panimg 0.18 (`image_builders/metaio_mhd_mha.py`, `tiff.py
 read by SimpleITK, of a TIFF only the tags of its first page are looked at.
 """
 
+import logging
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 
@@ -42,7 +44,7 @@ KEYS = {
     "t0": NUMBER,
     "t1": NUMBER,
 }
-APERIO = re.compile(r"\|\s*MPP\s*=\s*([0-9.]+)\s*(?:\||$)")
+APERIO = re.compile(r"\|\s*MPP\s*=\s*([0-9]*\.?[0-9]+)\s*(?:\||$)")
 
 
 def import_image(path: Path, where: str) -> tuple[list[Finding], Path | None]:
@@ -152,7 +154,7 @@ def _tiff(path: Path, where: str) -> Iterator[Finding]:
         try:
             check_directories(stream)
             stream.seek(0)
-            with tifffile.TiffFile(stream, name=path.name, _multifile=False) as file:
+            with _quiet(), tifffile.TiffFile(stream, name=path.name, _multifile=False) as file:
                 yield from _page(file, where)
                 grey = file.pages.first.samplesperpixel == 1
         except Exception as error:  # nobody knows all that a codec raises
@@ -160,6 +162,18 @@ def _tiff(path: Path, where: str) -> Iterator[Finding]:
             return
     if grey:
         yield from _pixels(path, where)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep tifffile from writing about defects that are findings here."""
+    logger = logging.getLogger("tifffile")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _page(file: tifffile.TiffFile, where: str) -> Iterator[Finding]:
@@ -198,8 +212,9 @@ def _size_mm(resolution: object, unit: str) -> float:
 
 def _has_aperio(page: tifffile.TiffPage) -> bool:
     """Return whether OpenSlide tells the size of a pixel: of Aperio's tiled TIFF."""
-    text = page.description
-    return bool(page.is_tiled and text.startswith("Aperio") and APERIO.search(text))
+    texts = [str(tag.value) for tag in page.tags.getall("ImageDescription", [])]
+    aperio = bool(texts) and texts[-1].startswith("Aperio")  # the last counts, for OpenSlide
+    return aperio and bool(page.is_tiled and APERIO.search(texts[-1]))
 
 
 def _pixels(path: Path, where: str) -> Iterator[Finding]:

@@ -90,6 +90,8 @@ class _Content:
             yield finding("tarball.absolute", where, f"it is written to {name}")
         try:
             tarfile.data_filter(member, PLACE)
+            if ".." in member.name.split("/"):  # it fails where the folder before is not there yet
+                raise tarfile.OutsideDestinationError(member, member.name)
         except (tarfile.FilterError, ValueError) as error:  # ValueError: of a NUL in the name
             rule = REFUSED.get(type(error), "tarball.outside")
             yield finding(rule, where, _kind(member))

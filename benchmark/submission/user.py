@@ -97,7 +97,8 @@ def _workdir(
     if folder == "/" or folder.count("/") > DEPTH or folder.startswith(MOUNTS):
         return  # it is there, or the layers were not asked
     above = [each for each in parents(folder) if each in view]
-    if folder not in view and not any(path.startswith(f"{folder}/") for path in view):
+    lost = folder in view and view[folder].kind != "folder"
+    if lost or not any(path == folder or path.startswith(f"{folder}/") for path in view):
         yield finding("image.workdir-missing", where, f"no layer holds {stated}")
         return
     closed = [each for each in above if not identity.may(view[each], 1)]
