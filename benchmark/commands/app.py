@@ -8,6 +8,7 @@ import typer
 
 from cytosuite import __version__
 from cytosuite.benchmark.commands import making
+from cytosuite.benchmark.commands.bundle import bundle_command
 from cytosuite.benchmark.commands.console import console, names
 from cytosuite.benchmark.commands.options import (
     AUTO,
@@ -176,6 +177,7 @@ for name, command in (
     ("phantoms", making.phantoms_command),
     ("calibrate", making.calibrate_command),
     ("migrate", making.migrate_command),
+    ("bundle", bundle_command),
 ):
     app.command(name)(command)
 
