@@ -8,6 +8,7 @@ import typer
 
 from cytosuite import __version__
 from cytosuite.benchmark.commands import ctc, export, making, preflight
+from cytosuite.benchmark.commands.bundle import bundle_command
 from cytosuite.benchmark.commands.challenge import EvaluationOptions, RehearseOptions
 from cytosuite.benchmark.commands.console import console, names
 from cytosuite.benchmark.commands.options import (
@@ -197,6 +198,7 @@ for name, command in (
     ("export", export.export_command),
     ("ctc", ctc.ctc_command),
     ("preflight", preflight.preflight_command),
+    ("bundle", bundle_command),
 ):
     app.command(name)(command)
 
