@@ -102,9 +102,8 @@ def run_job(
     Notes
     -----
     Results are put together in a temporary folder and renamed, so that an interruption leaves
-    none half-written. An algorithm that does not start fails all its cases. One without any result
-    whose first `ALIKE` cases fail with one status and message, time-outs among them, fails the
-    others in the same way, without running them; see `_cause` for what does not count.
+    none half-written. An algorithm that does not start fails all its cases, and so does one whose
+    first cases fail alike, see `_hopeless`.
     """
     if not job.missing:
         return
@@ -122,11 +121,9 @@ def run_job(
                 outcome = _run_case(job, pending[0], task, session, examiner, shown)
                 causes.append(_cause(outcome, pending[0], job))
                 report(name, pending.pop(0).name, outcome.status)
-                first = len(causes) == ALIKE and not job.present and not keep_going
-                if first and causes[0] and len(set(causes)) == 1:
-                    status, message = causes[0]
-                    _fail(job, pending, Outcome(status, 0.0, None, None, LEFT + message), report)
-                    pending = []
+                if not keep_going and (cause := _hopeless(causes, job)):
+                    _fail(job, pending, Outcome(cause[0], 0.0, None, None, LEFT + cause[1]), report)
+                    return
     except StartError as error:
         _fail(job, pending, Outcome("non-zero exit", 0.0, None, None, str(error)), report)
 
@@ -138,6 +135,16 @@ def _fail(job: Job, cases: Sequence[Case], outcome: Outcome, report: Report) -> 
             temporary.mkdir()
             _finish(job, case, temporary, outcome, 0.0, {}, {})
         report(job.algorithm.name, case.name, outcome.status)
+
+
+def _hopeless(causes: Sequence[Ending | None], job: Job) -> Ending | None:
+    """Return why the other cases need not run: the one failure of the first `ALIKE` ones.
+
+    A time-out counts: three are enough, and the next run tries them all again.
+    """
+    if job.present or len(causes) != ALIKE or len(set(causes)) > 1:
+        return None
+    return causes[0]
 
 
 def _cause(outcome: Outcome, case: Case, job: Job) -> Ending | None:

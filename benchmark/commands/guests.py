@@ -77,19 +77,10 @@ def take_in(
     for word, name in guest_names(words, taken).items():
         console.print(f"{name}: {word}", highlight=False, markup=False)
         image = _image(engine.client, word)
-        labels = image.labels or {}
-        guest = Guest(
-            name,
-            word,
-            str(image.id),
-            options.api or api_of(labels, word),
-            task,
-            mapping,
-            options.input_format,
-            user_of(image.attrs),
-        )
-        guests[name] = guest
-        manifests.append(guest_manifest(guest, labels))
+        labels, user = image.labels or {}, user_of(image.attrs)
+        api, kind = options.api or api_of(labels, word), options.input_format
+        guests[name] = Guest(name, word, str(image.id), api, task, mapping, kind, user)
+        manifests.append(guest_manifest(guests[name], labels))
     engine.guests = guests
     if any(guest.api == "serve" for guest in guests.values()):
         wanted = (options.device, options.base_image, console.print, engine.name)

@@ -1,7 +1,7 @@
 """Run the cases of one algorithm in a container that serves, or in a container per case."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -174,10 +174,19 @@ class DockerSession:
             sandbox(self.client, self.image, words, folders, self.limits, self.chosen)
         )
         if command == "serve" and self.voice is not None:
-            image, chosen = self.voice
-            self._stack.enter_context(speaker(self.client, image, box, chosen))
+            self._enter_voice(box, *self.voice)
         self._box = box if command == "serve" else None
         return box
+
+    def _enter_voice(self, box: Sandbox, image: str, chosen: Mapping[str, Any]) -> None:
+        """Start the container that makes the requests, unless the server has ended already."""
+        from docker.errors import APIError
+
+        try:
+            self._stack.enter_context(speaker(self.client, image, box, chosen))
+        except APIError:
+            if box.exit_code() is None:
+                raise
 
 
 @dataclass
