@@ -37,10 +37,18 @@ _STATUSES: dict[str, Status] = {status: status for status in (BAD, "missing outp
 
 
 class Examiner:
-    """A process that decodes the outputs of strangers, started when it is first needed."""
+    """A process that decodes the outputs of strangers, started when it is first needed.
 
-    def __init__(self, read_s: float = READ_S) -> None:
-        self.read_s = read_s
+    Parameters
+    ----------
+    read_s : float
+        Longest time to decode small outputs [s].
+    lenient : bool
+        Whether a lost voxel size passes, see `cytosuite.benchmark.validate.lost_spacing`.
+    """
+
+    def __init__(self, read_s: float = READ_S, *, lenient: bool = False) -> None:
+        self.read_s, self.lenient = read_s, lenient
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -76,6 +84,7 @@ class Examiner:
             "folder": str(folder),
             "sockets": [asdict(socket) for socket in sockets],
             "geometry": None if geometry is None else _as_json(geometry),
+            "lenient": self.lenient,
         }
         files = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         answer = self._ask(question, self.read_s + files / BYTES_PER_S)
@@ -147,7 +156,7 @@ def answer(question: dict[str, Any]) -> dict[str, str]:
     Parameters
     ----------
     question : dict
-        ``folder``, ``sockets`` and ``geometry`` as `Examiner.examine` sends them.
+        ``folder``, ``sockets``, ``geometry`` and ``lenient`` as `Examiner.examine` sends them.
     """
     folder, given = Path(question["folder"]), question["geometry"]
     geometry = None
@@ -158,7 +167,8 @@ def answer(question: dict[str, Any]) -> dict[str, str]:
         _limit_memory(prod(geometry.shape) if geometry else 0)
         found = {}
         for socket in (Socket(**values) for values in question["sockets"]):
-            if (path := check(folder, socket, geometry)) is not None:
+            path = check(folder, socket, geometry, lenient=question.get("lenient", False))
+            if path is not None:
                 found[socket.slug] = path.name
     except BadOutput as finding:
         return {"status": finding.status, "reason": str(finding)}

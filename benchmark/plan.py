@@ -35,6 +35,8 @@ class Job:
         Number of cases whose results are there.
     named : bool
         Whether the user names the model.
+    guest : bool
+        Whether it is a container of others, whose labels may lose the voxel size.
     """
 
     algorithm: AlgorithmManifest
@@ -43,6 +45,7 @@ class Job:
     missing: tuple[Case, ...]
     present: int
     named: bool = False
+    guest: bool = False
 
 
 def plan(
@@ -82,7 +85,8 @@ def plan(
             case for case in dataset.cases if not _is_done(folder / case.name, key, retry)
         )
         present, named = len(dataset.cases) - len(missing), algorithm.name in engine.models
-        jobs.append(Job(algorithm, key, folder, missing, present, named))
+        guest = algorithm.name in engine.guests
+        jobs.append(Job(algorithm, key, folder, missing, present, named, guest))
     return jobs
 
 
@@ -96,11 +100,12 @@ def job_key(fingerprint: str, algorithm: str, engine: Engine) -> str:
     algorithm : str
         Its name.
     engine : Engine
-        The engine that runs it.
+        The engine that runs it; a container of others has no sources here, its identity alone.
     """
+    ours = algorithm not in engine.guests
     content = {
         "dataset": fingerprint,
-        "source": runtime_digest(PACKAGE, algorithm),
+        "source": runtime_digest(PACKAGE, algorithm) if ours else "",
         "engine": engine.name,
         "identity": engine.identity(algorithm),
     }

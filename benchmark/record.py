@@ -13,6 +13,7 @@ from cytosuite.files import parse_json, read_json, value_digest, write_json
 
 LIMIT_BYTES = 100_000
 LIMIT_LINES, LIMIT_LINE = 20, 300
+LEFT = "not run, as the first cases failed alike: "  # message of a case of a given-up algorithm
 SHOWN = 3  # names in a line for many cases
 # Texts of a container: one printable line each, which no terminal, page or file takes for more.
 Line = Annotated[str, AfterValidator(partial(plain, limit=LIMIT_LINE))]

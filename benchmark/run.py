@@ -1,6 +1,7 @@
 """Run jobs case by case; every case ends as a whole result with a record, or not at all."""
 
 import fcntl
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.engines.collect import clear
 from cytosuite.benchmark.engines.outcome import (
     Api,
+    Ending,
     Engine,
     Limits,
     Outcome,
@@ -23,15 +25,20 @@ from cytosuite.benchmark.engines.outcome import (
 )
 from cytosuite.benchmark.examine import Examiner
 from cytosuite.benchmark.plan import Job
-from cytosuite.benchmark.record import ModelChoice, Record, container_report, warnings_in
-from cytosuite.benchmark.validate import BadOutput
+from cytosuite.benchmark.record import LEFT, ModelChoice, Record, container_report, warnings_in
+from cytosuite.benchmark.validate import BadOutput, same_spacing
 from cytosuite.errors import InputError
 from cytosuite.files import SESSION, atomic, file_digest, sweep
-from cytosuite.formats import header
+from cytosuite.formats import header, read, write
+from cytosuite.spacing import text
 from cytosuite.tasks import Socket, Task
-from cytosuite.volume import Header
+from cytosuite.volume import Header, Volume
 
 Report = Callable[[str, str, str], None]  # algorithm, case, status
+ALIKE = 3  # first cases that fail alike before an algorithm is given up
+REFUSALS = (2, 3)  # exit codes of our algorithms: the case is no fit input, no model fits it
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # a case's image for a guest
+LOST = "voxel size lost by the algorithm, that of the image counts"
 Inside = Callable[[str, str, float | None], None]  # algorithm, case, share of it that is done
 
 
@@ -68,6 +75,8 @@ def run_job(
     api: Api,
     report: Report,
     inside: Inside = lambda *_: None,
+    *,
+    keep_going: bool = False,
 ) -> None:
     """Run the missing cases of a job.
 
@@ -88,40 +97,71 @@ def run_job(
     inside : callable, optional
         Called with algorithm, case and the share in [0, 1] of it that is done: None when a case
         begins, then as often as the algorithm says.
+    keep_going : bool
+        Whether to run all cases of an algorithm whose first ones fail alike.
 
     Notes
     -----
     Results are put together in a temporary folder and renamed, so that an interruption leaves
-    none half-written. An algorithm that does not start fails all its cases.
+    none half-written. An algorithm that does not start fails all its cases, and so does one whose
+    first cases fail alike, see `_hopeless`.
     """
     if not job.missing:
         return
     name = job.algorithm.name
     job.folder.mkdir(parents=True, exist_ok=True)
-    pending = list(job.missing)
+    pending, causes = list(job.missing), list[Ending | None]()
     try:
         with (
-            Examiner() as examiner,
+            Examiner(lenient=job.guest) as examiner,
             engine.session(name, job.folder / SESSION, limits, api) as session,
         ):
             while pending:
                 inside(name, pending[0].name, None)
                 shown = partial(inside, name, pending[0].name)
-                status = _run_case(job, pending[0], task, session, examiner, shown)
-                report(name, pending.pop(0).name, status)
+                outcome = _run_case(job, pending[0], task, session, examiner, shown)
+                causes.append(_cause(outcome, pending[0], job))
+                report(name, pending.pop(0).name, outcome.status)
+                if not keep_going and (cause := _hopeless(causes, job)):
+                    _fail(job, pending, Outcome(cause[0], 0.0, None, None, LEFT + cause[1]), report)
+                    return
     except StartError as error:
-        failed = Outcome("non-zero exit", 0.0, None, None, str(error))
-        for case in pending:
-            with atomic(job.folder / case.name) as temporary:
-                temporary.mkdir()
-                write_result(job, case, temporary, failed, 0.0, {}, {})
-            report(name, case.name, failed.status)
+        _fail(job, pending, Outcome("non-zero exit", 0.0, None, None, str(error)), report)
+
+
+def _fail(job: Job, cases: Sequence[Case], outcome: Outcome, report: Report) -> None:
+    """Write the same failure for cases that were not run."""
+    for case in cases:
+        with atomic(job.folder / case.name) as temporary:
+            temporary.mkdir()
+            write_result(job, case, temporary, outcome, 0.0, {}, {})
+        report(job.algorithm.name, case.name, outcome.status)
+
+
+def _hopeless(causes: Sequence[Ending | None], job: Job) -> Ending | None:
+    """Return why the other cases need not run: the one failure of the first `ALIKE` ones.
+
+    A time-out counts: three are enough, and the next run tries them all again.
+    """
+    if job.present or len(causes) != ALIKE or len(set(causes)) > 1:
+        return None
+    return causes[0]
+
+
+def _cause(outcome: Outcome, case: Case, job: Job) -> Ending | None:
+    """Return status and message of a failure, without names of the case; None for what it causes.
+
+    That is success, and an input or a lack of a model for it that an algorithm of ours refuses.
+    """
+    if outcome.status == "ok" or (outcome.exit_code in REFUSALS and not job.guest):
+        return None
+    return outcome.status, UUID.sub("<image>", outcome.message.replace(case.name, "<image>"))
 
 
 def _run_case(
     job: Job, case: Case, task: Task, session: Session, examiner: Examiner, shown: Shown
-) -> str:
-    """Run one case, look at its outputs and keep the valid ones; return its status."""
+) -> Outcome:
+    """Run one case, look at its outputs and keep the valid ones; return how it ended."""
     with atomic(job.folder / case.name) as temporary:
         raw = temporary / "raw"
         raw.mkdir(parents=True)
@@ -134,12 +174,14 @@ def _run_case(
             try:
                 main = case.main(task)
                 geometry = None if main is None else header(main)
-                outputs = keep_outputs(raw, temporary, case.name, task.outputs, geometry, examiner)
+                found = keep_outputs(raw, temporary, case.name, task.outputs, geometry, examiner)
+                outputs, lost = found
+                reported = {**reported, "warnings": [*warnings_in(reported), *lost]}
             except BadOutput as finding:
                 outcome = replace(outcome, status=finding.status, message=str(finding))
         shutil.rmtree(raw)
         write_result(job, case, temporary, outcome, session.startup_seconds, outputs, reported)
-        return outcome.status
+        return outcome
 
 
 def keep_outputs(
@@ -149,8 +191,10 @@ def keep_outputs(
     sockets: Sequence[Socket],
     geometry: Header | None,
     examiner: Examiner,
-) -> dict[str, str]:
-    """Move the valid outputs of a case into its folder and return their relative paths by slug.
+) -> tuple[dict[str, str], list[str]]:
+    """Move the valid outputs of a case into its folder; return their paths by slug, and warnings.
+
+    One that has lost its voxel size is written anew, with that of the main input.
 
     Parameters
     ----------
@@ -169,16 +213,21 @@ def keep_outputs(
         If an output is missing or not valid.
     """
     found = examiner.examine(raw, sockets, geometry)
-    kept = {}
+    kept, lost = {}, []
     for socket in (socket for socket in sockets if socket.slug in found):
         source = found[socket.slug]
         place = f"output/{socket.relative_path}"
         if socket.kind != "json":
             place += f"/{name}{source.suffix.lower()}"
         (folder / place).parent.mkdir(parents=True, exist_ok=True)
-        source.rename(folder / place)
         kept[socket.slug] = place
-    return kept
+        if socket.kind == "json" or geometry is None or same_spacing(header(source), geometry):
+            source.rename(folder / place)
+            continue
+        volume = read(source)
+        write(folder / place, Volume(volume.array, geometry.spacing, geometry.axes))
+        lost.append(f"{LOST}: {socket.slug} has {text(volume.spacing)} µm")
+    return kept, lost
 
 
 def write_result(

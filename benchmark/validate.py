@@ -3,6 +3,7 @@
 `cytosuite.benchmark.examine` does it in a process of its own.
 """
 
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 
@@ -37,7 +38,9 @@ class BadOutput(Exception):  # noqa: N818 - it is a finding, not an error of our
         self.status = status
 
 
-def check(folder: Path, socket: Socket, geometry: Header | None) -> Path | None:
+def check(
+    folder: Path, socket: Socket, geometry: Header | None, *, lenient: bool = False
+) -> Path | None:
     """Return the one valid file of an output socket, None where an optional one has none.
 
     Parameters
@@ -48,6 +51,8 @@ def check(folder: Path, socket: Socket, geometry: Header | None) -> Path | None:
         The output.
     geometry : Header or None
         Of the main input: images and labels must have its shape and voxel size.
+    lenient : bool
+        Whether a voxel size that a program of others has lost passes, see `lost_spacing`.
 
     Raises
     ------
@@ -74,12 +79,50 @@ def check(folder: Path, socket: Socket, geometry: Header | None) -> Path | None:
         raise BadOutput("bad output", f"{where}: expected {', '.join(IMAGE_SUFFIXES)}")
     try:
         found = header(path)
+        if geometry is not None and lenient and lost_spacing(found, geometry, socket):
+            found = replace(found, spacing=geometry.spacing)
         _check_header(found, geometry, socket, str(where))
         _check_values(read(path), found, socket, str(where))
     except InputError as error:
         reason = str(error).replace(str(path), str(where))
         raise BadOutput("bad output", reason) from None
     return path
+
+
+def lost_spacing(found: Header, wanted: Header, socket: Socket) -> bool:
+    """Return whether an output has defaults in place of the voxel size of the main input.
+
+    Parameters
+    ----------
+    found, wanted : Header
+        Of the output and of the main input.
+    socket : Socket
+        The output. Of images only defaults count that no microscope has: 1 on every axis, or 1 mm
+        between slices; of labels, which hold no light, also 1, or a pixel's edge, between them.
+
+    Notes
+    -----
+    Template code of the platform writes 1 on every axis (``GetArrayFromImage``, then
+    ``GetImageFromArray``); SimpleITK reads 1 mm between the slices of any TIFF, and writes a TIFF
+    without that distance.
+    """
+    if len(found.spacing) != len(wanted.spacing) or same_spacing(found, wanted):
+        return False
+    if all(step == 1.0 for step in found.spacing):
+        return True
+    depth, *plane = found.spacing
+    if len(plane) < 2 or not same_spacing(
+        replace(found, spacing=(wanted.spacing[0], *plane)), wanted
+    ):
+        return False
+    defaults = {1000.0} if socket.kind == "image" else {1000.0, 1.0, plane[0]}
+    return depth in defaults
+
+
+def same_spacing(found: Header, wanted: Header) -> bool:
+    """Return whether two voxel sizes are alike, up to 0.1 %."""
+    ratio = np.array(found.spacing) / np.array(wanted.spacing)
+    return bool(np.abs(ratio - 1).max() <= SPACING_TOLERANCE)
 
 
 def _check_json(path: Path, folder: Path, socket: Socket) -> Path | None:
@@ -115,8 +158,7 @@ def _check_header(found: Header, wanted: Header | None, socket: Socket, where: s
         if prod(found.shape) > VOXELS:
             raise BadOutput("bad output", f"{where}: more than {VOXELS} voxels")
         return
-    ratio = np.array(found.spacing) / np.array(wanted.spacing)
-    if np.abs(ratio - 1).max() > SPACING_TOLERANCE:
+    if not same_spacing(found, wanted):
         raise BadOutput(
             "bad output", f"{where}: expected spacing {wanted.spacing}, found {found.spacing}"
         )

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from cytosuite.benchmark.catalog import algorithms, pick
 from cytosuite.benchmark.commands.data import make, start_engine
+from cytosuite.benchmark.commands.guests import take_in
 from cytosuite.benchmark.commands.options import BenchmarkOptions
 from cytosuite.benchmark.commands.progress import Cases, progress
 from cytosuite.benchmark.commands.repeat import command_of
@@ -16,12 +17,15 @@ from cytosuite.benchmark.commands.table import ValueTable, give
 from cytosuite.benchmark.data.chain import links
 from cytosuite.benchmark.data.dataset import Dataset
 from cytosuite.benchmark.data.recipe import Recipe, recipe
+from cytosuite.benchmark.engines.docker import DockerEngine
+from cytosuite.benchmark.engines.guest import is_guest
 from cytosuite.benchmark.engines.outcome import Engine
 from cytosuite.benchmark.models import Models, lacks_model, named_models, need_weights
 from cytosuite.benchmark.plan import Job, plan
-from cytosuite.benchmark.report import write_report
+from cytosuite.benchmark.report import write_blind, write_report
 from cytosuite.benchmark.report.files import leaderboard
 from cytosuite.benchmark.report.index import index as indexed
+from cytosuite.benchmark.results.controls import CONTROLS
 from cytosuite.benchmark.results.gather import RunFacts, gather
 from cytosuite.benchmark.results.results import Results
 from cytosuite.benchmark.run import claimed, run_job
@@ -54,19 +58,25 @@ def benchmark(options: BenchmarkOptions, console: Console) -> int:
         If the wanted run is not possible.
     """
     made = recipe(options.wanted)
+    others = list(dict.fromkeys(filter(is_guest, options.algorithm)))
     task, chosen = _chosen(options, made.task)
     chain = links(made.through)
     names = [found.name for found in chosen]
     models = named_models(options.model, names)
     need_weights([*chain, *names], models)
     engine = start_engine(options, [*chain, *names], console, models)
+    taken = [*algorithms(), *CONTROLS]
+    guests = take_in(others, taken, task, engine, options, console)
     dataset = make(made, options, options, engine, console, retry=options.retry)
-    chosen, notes = _served(dataset, task, chosen, named=bool(options.algorithm))
-    chosen, more = _fitting(dataset, task, chosen, models, named=bool(options.algorithm))
+    named = bool(options.algorithm)
+    chosen, notes = _served(dataset, task, [*chosen, *guests], named=named)
+    ours = [found for found in chosen if found not in guests]
+    ours, more = _fitting(dataset, task, ours, models, named=named)
+    chosen = [*ours, *guests]
     folder = options.folder / (options.run or _run_name(made, task, engine))
     facts = _facts(options, engine, [*notes, *more])
     with claimed(folder):
-        jobs = plan(dataset, chosen, engine, folder, retry=options.retry)
+        jobs = plan(dataset, chosen, engine, folder, retry=options.retry or options.keep_going)
         _write_run(folder, dataset, task, jobs, facts)
         _run(jobs, task, engine, options, console)
         with progress(console, "scoring", minor=True) as step:
@@ -74,15 +84,18 @@ def benchmark(options: BenchmarkOptions, console: Console) -> int:
             step(len(dataset.cases), len(dataset.cases))
         with progress(console, "writing the report", minor=True) as step:
             index = write_report(results, folder / "report", step)
+            if options.blind:
+                write_blind(results, folder)
             step(1, 1)
     return _conclude(results, index, options, console)
 
 
 def _chosen(options: BenchmarkOptions, default: str) -> tuple[Task, list[AlgorithmManifest]]:
-    """Return the task and its algorithms: those the user names, or all of the task."""
+    """Return the task and our algorithms: those the user names, or all of the task."""
     known = algorithms()
-    if options.algorithm:
-        names = pick("algorithm", options.algorithm, known)
+    wanted = [name for name in options.algorithm if not is_guest(name)]
+    if wanted:
+        names = pick("algorithm", wanted, known)
         tasks = {known[name].task for name in names} | ({options.task} if options.task else set())
         if len(tasks) > 1:
             raise InputError(f"algorithms of one task are compared, found {', '.join(tasks)}")
@@ -92,7 +105,8 @@ def _chosen(options: BenchmarkOptions, default: str) -> tuple[Task, list[Algorit
         if task not in TASKS:
             pick("task", [task], TASKS)
         names = [name for name, found in known.items() if found.task == task]
-        if not names:
+        names = [] if options.algorithm else names  # images of others alone
+        if not names and not options.algorithm:
             raise InputError(f"there is no algorithm for the task {task} yet; add one (README)")
     for name in names:
         if name in BOARDS[task].controls:
@@ -166,7 +180,12 @@ def _run(
         cases = Cases(step, total)
         for job in jobs:
             limits = options.limits(job.algorithm)
-            run_job(job, task, engine, limits, options.api, cases, cases.inside)
+            guest = (
+                engine.guests.get(job.algorithm.name) if isinstance(engine, DockerEngine) else None
+            )
+            api = guest.api if guest else options.own_api
+            going = options.keep_going
+            run_job(job, task, engine, limits, api, cases, cases.inside, keep_going=going)
 
 
 def _facts(options: BenchmarkOptions, engine: Engine, notes: Sequence[str]) -> RunFacts:
@@ -174,7 +193,9 @@ def _facts(options: BenchmarkOptions, engine: Engine, notes: Sequence[str]) -> R
     command = command_of(options, engine.name)
     memory = f"{options.memory:g} GiB" if options.memory else "memory as each manifest says"
     limits = f"{memory}, {options.timeout:g} s, {os.cpu_count()} cores per case"
-    return RunFacts(engine.name, options.api, command, limits, tuple(notes))
+    guests = engine.guests if isinstance(engine, DockerEngine) else {}
+    images = {name: f"{guest.word}, image {guest.image}" for name, guest in guests.items()}
+    return RunFacts(engine.name, options.own_api, command, limits, tuple(notes), images)
 
 
 def _write_run(
@@ -206,6 +227,9 @@ def _conclude(results: Results, index: Path, options: BenchmarkOptions, console:
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     console.print(f"report: {_short(index)}", highlight=False, soft_wrap=True)
+    if options.blind:
+        blind = _short(index.parents[1] / "blind")
+        console.print(f"blind report: {blind}", highlight=False, soft_wrap=True)
     return 1 if failed or results.broken else 0
 
 

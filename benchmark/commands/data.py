@@ -99,7 +99,7 @@ def make(
                 name,
                 engine,
                 limits,
-                api=run.api,
+                api=run.own_api,
                 retry=retry,
                 report=cases,
                 inside=cases.inside,

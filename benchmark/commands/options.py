@@ -22,6 +22,7 @@ from cytosuite.benchmark.commands.console import (
     several,
 )
 from cytosuite.benchmark.containers.locks import Device
+from cytosuite.benchmark.engines.guest import Format
 from cytosuite.benchmark.engines.outcome import Api, Limits
 from cytosuite.errors import InputError
 from cytosuite.manifest import AlgorithmManifest
@@ -218,9 +219,10 @@ class RunOptions(ImageOptions):
     """Engine, limits and containers of a run."""
 
     engine: Annotated[str, typer.Option(help="auto, docker or process.")] = "auto"
-    api: Annotated[Api, typer.Option(help="serve: started once; exec: a process per case.")] = (
-        "serve"
-    )
+    api: Annotated[
+        Api | None,
+        typer.Option(help="serve (without it): started once; exec: a process per case."),
+    ] = None
     memory: Annotated[
         float | None,
         typer.Option(min=0.1, max=MOST_GIB, help="GiB per case; the algorithm's own without it."),
@@ -228,6 +230,11 @@ class RunOptions(ImageOptions):
     timeout: Annotated[float, typer.Option(min=0.1, max=MOST_S, help="Seconds per case.")] = 3600.0
     device: DeviceOption = "cpu"
     base_image: BaseImage = None
+
+    @property
+    def own_api(self) -> Api:
+        """The api of our algorithms; containers of others say theirs, unless the user does."""
+        return self.api or "serve"
 
     def limits(self, algorithm: AlgorithmManifest) -> Limits:
         """Return the limits of one case of an algorithm."""
@@ -265,9 +272,24 @@ class PhaseOptions(RunOptions, DataOptions):
 class BenchmarkOptions(TableOptions, PhaseOptions):
     """Options of the main job."""
 
-    algorithm: Annotated[list[str], Text(names, "Names, comma-separated.")] = ()  # type: ignore[assignment]
+    algorithm: Annotated[
+        list[str],
+        Text(names, "Names, images (image:tag) or files (.tar.gz) of others, comma-separated."),
+    ] = ()  # type: ignore[assignment]
+    sockets: Annotated[
+        Path | None, typer.Option(help="File (.toml) with the sockets of images of others.")
+    ] = None
+    input_format: Annotated[
+        Format, typer.Option(help="Of input images for images of others: tif or mha.")
+    ] = "tif"
     run: Annotated[str | None, Text(plain_name, "Name of the run's folder.")] = None
     retry: Annotated[bool, typer.Option(help="Run failed cases again.")] = False
+    keep_going: Annotated[
+        bool, typer.Option(help="Run all cases, also if the first fail alike; failed ones again.")
+    ] = False
+    blind: Annotated[
+        bool, typer.Option(help="Write a second report, for participants: nothing of the truth.")
+    ] = False
 
 
 @dataclass(frozen=True, kw_only=True)

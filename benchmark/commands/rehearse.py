@@ -55,7 +55,7 @@ def rehearse(options: RehearseOptions, screen: Console) -> bool:
     record = {
         "algorithm": manifest.name,
         "identity": image_digest(ROOT, manifest.name, options.device),
-        "api": NAMES[options.api],
+        "api": NAMES[options.own_api],
         "site": site.name,
         "dataset": dataset.name,
         "passed": passed,
@@ -96,7 +96,7 @@ def _checks(
     rehearsal: Rehearsal, options: RehearseOptions, site: Site, limits: Limits
 ) -> Iterator[Check]:
     """Yield the checks of a rehearsal, and those that this machine cannot make."""
-    yield from rehearsal.checks(options.api)
+    yield from rehearsal.checks(options.own_api)
     if site.gpu and options.device == "cpu":
         yield Check(f"GPU: {site.gpu}", "skip", "run without one; DEVICE=cuda uses this machine's")
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30

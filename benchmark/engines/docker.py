@@ -11,11 +11,15 @@ from cytosuite.benchmark.containers.images import image_tag
 from cytosuite.benchmark.containers.locks import Device
 from cytosuite.benchmark.engines.collect import clear
 from cytosuite.benchmark.engines.docker_session import DockerSession
+from cytosuite.benchmark.engines.guest import Guest, user_of
+from cytosuite.benchmark.engines.guest_session import GuestSession, start_errors
 from cytosuite.benchmark.engines.hardening import Host, flags, owner_label
 from cytosuite.benchmark.engines.outcome import Api, Limits
 from cytosuite.benchmark.engines.sandbox import remove_orphans
 from cytosuite.benchmark.models import hand_over, identity_with
 from cytosuite.errors import InputError
+
+SMALL = Limits(memory_gib=0.25, cpus=1.0, pids=64, output_gib=0.001)  # of a speaker
 
 
 @dataclass
@@ -32,6 +36,11 @@ class DockerEngine:
         Returns the tag of an algorithm's image.
     models : mapping of str to Path
         Cards that the user names, by algorithm: mounted read-only at ``/opt/ml/model``.
+    guests : mapping of str to Guest
+        Containers that others built, by name.
+    voice : str
+        Image with Python for requests to servers of others, see
+        `cytosuite.benchmark.engines.sandbox.speaker`.
     """
 
     client: Client
@@ -39,6 +48,8 @@ class DockerEngine:
     image: Callable[[str, Device], str] = image_tag
     models: Mapping[str, Path] = field(default_factory=dict)
     name: str = "docker"
+    guests: Mapping[str, Guest] = field(default_factory=dict)
+    voice: str = ""
 
     def identity(self, algorithm: str) -> str:
         """Return the id of the algorithm's image, which changes with its content, and model.
@@ -48,12 +59,17 @@ class DockerEngine:
         InputError
             If the image is missing or the daemon fails.
         """
+        if algorithm in self.guests:
+            return self.guests[algorithm].identity
         return identity_with(self.models, algorithm, str(self._image(algorithm).id))
 
     def _image(self, algorithm: str) -> Any:  # noqa: ANN401 - of the SDK
         """Return the algorithm's image, which must be there."""
-        tag = self.image(algorithm, self.device)
+        guest = self.guests.get(algorithm)
+        tag = guest.image if guest else self.image(algorithm, self.device)
         found = find_image(self.client, tag)
+        if found is None and guest:
+            raise InputError(f"image {guest.word} ({tag}) is no longer there; run again")
         if found is None:
             raise InputError(f"image {tag} is missing; build it with `make build-{algorithm}`")
         return found
@@ -61,7 +77,7 @@ class DockerEngine:
     @contextmanager
     def session(
         self, algorithm: str, workspace: Path, limits: Limits, api: Api
-    ) -> Iterator[DockerSession]:
+    ) -> Iterator[DockerSession | GuestSession]:
         """Start an algorithm; see `cytosuite.benchmark.engines.outcome.Engine`.
 
         Raises
@@ -71,13 +87,14 @@ class DockerEngine:
         InputError
             If the image is missing, a limit is wrong, or the daemon refuses the container.
         """
-        image = self._image(algorithm)
-        user = str(image.attrs["Config"].get("User") or "")
+        image, guest = self._image(algorithm), self.guests.get(algorithm)
+        user = user_of(image.attrs)
         with ExitStack() as stack:
             stack.callback(clear, workspace)
             with daemon_errors(f"start of {algorithm}"):
                 remove_orphans(self.client)
-                chosen = flags(limits, Host.of(self.client.info()), owner_label(), user)
+                host, owner = Host.of(self.client.info()), owner_label()
+                chosen = flags(limits, host, owner, user)
                 if self.device == "cuda":
                     from docker.types import DeviceRequest
 
@@ -88,9 +105,12 @@ class DockerEngine:
                     self.client, algorithm, str(image.id), exchange, limits, api, chosen, model
                 )
                 stack.callback(session.stop)
+                if guest:
+                    session.guest, session.voice = True, (self.voice, flags(SMALL, host, owner, ""))
                 if api == "serve":
-                    session.start()
-            yield session
+                    with start_errors(guest):
+                        session.start()
+            yield GuestSession(session, guest, workspace / "case") if guest else session
 
 
 def _exchange(workspace: Path) -> Path:

@@ -1,7 +1,7 @@
 """Run the cases of one algorithm in a container that serves, or in a container per case."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ from cytosuite.benchmark.engines.outcome import (
     StartError,
     ending,
 )
-from cytosuite.benchmark.engines.sandbox import QUICK_S, Sandbox, sandbox, watch
+from cytosuite.benchmark.engines.sandbox import QUICK_S, Sandbox, sandbox, speaker, watch
 from cytosuite.client import HEALTH, INVOKE, NOBODY, SILENCE
 from cytosuite.errors import plain
 from cytosuite.progress import latest
@@ -52,6 +52,8 @@ class DockerSession:
     api: Api
     chosen: dict[str, Any]
     model: Path | None = None
+    guest: bool = False  # others built the image: it gets no arguments
+    voice: tuple[str, dict[str, Any]] | None = None  # image and flags of the `speaker` it needs
     startup_seconds: float = 0.0
     _box: Sandbox | None = None
     _stack: ExitStack = field(default_factory=ExitStack)
@@ -66,7 +68,9 @@ class DockerSession:
             if state.oom_killed:
                 problem = self.limits.memory_exceeded[1]
             elif not state.running:
-                problem = line or f"exit code {state.exit_code}"
+                problem = line or f"it ended with exit code {state.exit_code} and without a message"
+            elif line:
+                problem = f"{problem}; its last line: {line}"
             raise StartError(f"{self.algorithm} did not start: {problem}")
         self.startup_seconds = time.perf_counter() - begin
         self._freeze()
@@ -165,11 +169,24 @@ class DockerSession:
         """Start a container that is removed by `stop`."""
         folders = {f"/{name}": self.exchange / name for name in ("input", "output")}
         folders |= {MODEL: self.model} if self.model else {}
+        words = () if self.guest else (command,)
         box = self._stack.enter_context(
-            sandbox(self.client, self.image, [command], folders, self.limits, self.chosen)
+            sandbox(self.client, self.image, words, folders, self.limits, self.chosen)
         )
+        if command == "serve" and self.voice is not None:
+            self._enter_voice(box, *self.voice)
         self._box = box if command == "serve" else None
         return box
+
+    def _enter_voice(self, box: Sandbox, image: str, chosen: Mapping[str, Any]) -> None:
+        """Start the container that makes the requests, unless the server has ended already."""
+        from docker.errors import APIError
+
+        try:
+            self._stack.enter_context(speaker(self.client, image, box, chosen))
+        except APIError:
+            if box.exit_code() is None:
+                raise
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """Engine, session and outcome: the interface between the runner and the ways to run algorithms."""
 
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,7 +145,9 @@ def ending(code: int | None, line: str) -> Ending:
 class Session(Protocol):
     """One algorithm, started and ready for case after case."""
 
-    startup_seconds: float
+    @property
+    def startup_seconds(self) -> float:
+        """Time until the algorithm was ready [s]."""
 
     def predict(
         self, case_input: Path, output: Path, log: Path, shown: Shown = lambda _: None
@@ -170,6 +172,10 @@ class Engine(Protocol):
 
     name: str
     models: Mapping[str, Path]
+
+    @property
+    def guests(self) -> Collection[str]:
+        """Names of the algorithms that are containers of others, without sources here."""
 
     def identity(self, algorithm: str) -> str:
         """Return an identifier of the program that runs; a new one makes results stale."""

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -50,6 +50,7 @@ class ProcessEngine:
 
     models: Mapping[str, Path] = field(default_factory=dict)
     name: str = "process"
+    guests: Collection[str] = ()  # containers of others need an engine that runs containers
 
     def identity(self, algorithm: str) -> str:
         """Return that of a named model: sources and shipped weights are digested in any case."""

@@ -18,6 +18,8 @@ from cytosuite.benchmark.engines.outcome import GRACE_S, Limits
 
 QUICK_S, SLOW_S, QUICK_FOR_S = 0.02, 0.1, 2.0
 LATE_S = 5.0  # for the events of a daemon
+PYTHON = ("python3", "-I", "-S", "-c")
+PAUSE = "import signal; signal.pause()"
 LAST_LINES, END_BYTES = 20, 4096  # of a log in which a progress is looked for
 
 
@@ -37,6 +39,7 @@ class Sandbox:
     def __init__(self, client: Client, container: Any) -> None:  # noqa: ANN401 - of the SDK
         self.client = client
         self.container = container
+        self.voice: str = container.id  # the container in which requests are made
         self._group: MemoryGroup | None = None
         self._kills = 0
         self._seen: dict[bool, tuple[str, int]] = {}
@@ -78,7 +81,10 @@ class Sandbox:
     def ask(
         self, line: str, patience_s: float = 0.0, timeout_s: float = 0.0
     ) -> Callable[[], int | None]:
-        """Send a request to the server from inside the container, which has no network.
+        """Send a request to the server on the loopback device of the container.
+
+        It has no other network, so the request is made inside it, or inside a container of ours
+        that shares the device, see `speaker`.
 
         Parameters
         ----------
@@ -95,7 +101,7 @@ class Sandbox:
             Returns the answer as an exit code, None before there is one.
         """
         source, waits = inspect.getsource(http), (str(patience_s), str(timeout_s))
-        command = ["python3", "-I", "-S", "-c", source, line, *waits]
+        command = [*PYTHON, source, line, *waits]
         made, stream = self._begin(command)
         # The HTTP answer holds the connection; a second call of `close` does nothing.
         connection = getattr(stream, "_response", stream)
@@ -124,7 +130,7 @@ class Sandbox:
         deadline = time.monotonic() + LATE_S
         while True:
             try:
-                made = self.client.api.exec_create(self.container.id, command)["Id"]
+                made = self.client.api.exec_create(self.voice, command)["Id"]
                 # Attached but never read: podman does not report the end of a detached program, and
                 # reading would exceed the connection's time limit when an algorithm prints nothing.
                 return made, self.client.api.exec_start(made, socket=True)
@@ -248,7 +254,7 @@ def sandbox(
     image : str
         Tag or id.
     command : sequence of str
-        Arguments of the image's entry point.
+        Arguments of the image's entry point; empty for its own.
     folders : mapping of str to Path
         Folders of the host by mount point; all but ``/output`` are read-only.
     limits : Limits
@@ -269,7 +275,7 @@ def sandbox(
     ]
     container = client.containers.create(
         image,
-        list(command),
+        list(command) or None,
         mounts=mounts,
         ulimits=[Ulimit(name=name, soft=value, hard=value) for name, value in ulimits(limits)],
         log_config=LogConfig(
@@ -284,6 +290,30 @@ def sandbox(
     finally:
         box.detach()
         _remove(container)
+
+
+@contextmanager
+def speaker(
+    client: Client, image: str, box: Sandbox, chosen: Mapping[str, Any]
+) -> Iterator[Sandbox]:
+    """Start a container that makes the requests to the server in another one.
+
+    Parameters
+    ----------
+    client : docker.DockerClient
+        Of the daemon.
+    image : str
+        An image of ours, with Python: the other one may have none.
+    box : Sandbox
+        The other container. Both have one loopback device, and nothing else in common.
+    chosen : mapping
+        Flags from `cytosuite.benchmark.engines.hardening.flags`.
+    """
+    own = {key: value for key, value in chosen.items() if key != "hostname"}
+    own |= {"network_mode": f"container:{box.container.id}", "entrypoint": [*PYTHON, PAUSE]}
+    with sandbox(client, image, (), {}, Limits(), own) as made:
+        box.voice = made.container.id
+        yield made
 
 
 def watch(

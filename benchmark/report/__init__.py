@@ -9,11 +9,12 @@ import pandas as pd
 from cytosuite.benchmark.report import files, latex, page
 from cytosuite.benchmark.report.index import index
 from cytosuite.benchmark.report.section import Progress, views
+from cytosuite.benchmark.results.blind import blind_names, blinded
 from cytosuite.benchmark.results.objects import joined
 from cytosuite.benchmark.results.results import Results
-from cytosuite.files import PART, full_disk
+from cytosuite.files import PART, full_disk, write_json
 
-__all__ = ["write_report"]
+__all__ = ["write_blind", "write_report"]
 
 
 def write_report(results: Results, folder: Path, progress: Progress = lambda *_: None) -> Path:
@@ -74,3 +75,23 @@ def write_report(results: Results, folder: Path, progress: Progress = lambda *_:
             else:
                 (folder / file).unlink(missing_ok=True)  # of an earlier report
     return folder / "index.html"
+
+
+def write_blind(results: Results, run_folder: Path) -> Path:
+    """Write a report for participants into ``blind``, and beside it the names for the organiser.
+
+    Parameters
+    ----------
+    results : Results
+        All results of the run, see `cytosuite.benchmark.results.blind.blinded`.
+    run_folder : Path
+        Of the run. ``blind-names.json`` gives the name of each case by its neutral one.
+
+    Returns
+    -------
+    Path
+        ``run_folder / "blind" / "index.html"``.
+    """
+    found = {neutral: name for name, neutral in blind_names(results).items()}
+    write_json(run_folder / "blind-names.json", found)
+    return write_report(blinded(results), run_folder / "blind")

@@ -4,7 +4,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -15,7 +15,7 @@ from cytosuite import __version__
 from cytosuite.benchmark.catalog import ROOT
 from cytosuite.benchmark.data.dataset import Dataset
 from cytosuite.benchmark.plan import Job
-from cytosuite.benchmark.record import Record, grouped
+from cytosuite.benchmark.record import LEFT, Record, grouped
 from cytosuite.benchmark.results.conditions import by_condition
 from cytosuite.benchmark.results.controls import CONTROLS, broken_rulers
 from cytosuite.benchmark.results.objects import FILE
@@ -41,6 +41,7 @@ class RunFacts:
     command: str
     limits: str
     notes: tuple[str, ...] = ()
+    images: Mapping[str, str] = field(default_factory=dict)  # of containers of others, by algorithm
 
 
 def gather(
@@ -93,6 +94,7 @@ def gather(
             *dataset.notes,
             *facts.notes,
             *scores.notes,
+            *_given_up(scores.records),
             *_doubts(scores.records),
         ],
         broken=broken_rulers(table, metrics),
@@ -127,6 +129,20 @@ def _doubts(records: Mapping[tuple[str, str], Record]) -> list[str]:
         }
         lines += [f"{algorithm}: {line}." for line in grouped(own, "case")]
     return lines
+
+
+def _given_up(records: Mapping[tuple[str, str], Record]) -> list[str]:
+    """Return a note on each algorithm whose cases were not all run, as the first failed alike."""
+    left: dict[str, list[Record]] = {}
+    for (name, _), record in records.items():
+        if record.message.startswith(LEFT):
+            left.setdefault(name, []).append(record)
+    return [
+        f"{name}: {len(own)} cases were not run and count as failed, since its first cases all "
+        f"failed alike ({own[0].status}: {own[0].message.removeprefix(LEFT)}); KEEP_GOING=1 runs "
+        "them."
+        for name, own in left.items()
+    ]
 
 
 def _unscored(task: Task) -> str:
@@ -166,7 +182,11 @@ def _provenance(dataset: Dataset, jobs: Sequence[Job], facts: RunFacts) -> dict[
         "python": platform.python_version(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
         **{package: version(package) for package in PACKAGES},
-        **{job.algorithm.name: f"{job.algorithm.version}, key {job.key[:16]}" for job in jobs},
+        **{
+            job.algorithm.name: f"{facts.images.get(job.algorithm.name, job.algorithm.version)}, "
+            f"key {job.key[:16]}"
+            for job in jobs
+        },
     }
 
 

@@ -100,7 +100,7 @@ class Evaluator:
         jobs = by_case(read_predictions(path), self.evaluation.images, path)
         with tempfile.TemporaryDirectory(prefix="evaluation-") as folder:
             job = Job(_manifest(self.task.name), NAME, Path(folder), (), len(jobs))
-            with Examiner() as examiner:
+            with Examiner(lenient=True) as examiner:
                 for case in self.dataset.cases:
                     self._take(job, case, jobs.get(case.name), examiner)
             scores = score(self.dataset, self.task, [job])
@@ -116,15 +116,16 @@ class Evaluator:
         folder, geometry = job.folder / case.name, self.geometries[case.name]
         raw = folder / "raw"
         raw.mkdir(parents=True)
-        outcome, outputs = self._collected(found, raw, prod(geometry.shape)), {}
+        outcome = self._collected(found, raw, prod(geometry.shape))
+        outputs, lost = dict[str, str](), list[str]()
         if outcome.status == "ok" and found is not None:
             try:
                 sockets = [_placed(socket, found.places) for socket in self.task.outputs]
-                outputs = keep_outputs(raw, folder, case.name, sockets, geometry, examiner)
+                outputs, lost = keep_outputs(raw, folder, case.name, sockets, geometry, examiner)
             except BadOutput as finding:
                 outcome = replace(outcome, status=finding.status, message=str(finding))
         remove(raw)
-        write_result(job, case, folder, outcome, outputs=outputs)
+        write_result(job, case, folder, outcome, outputs=outputs, reported={"warnings": lost})
 
     def _collected(self, found: JobResult | None, raw: Path, voxels: int) -> Outcome:
         """Copy the outputs of a job on an image of so many voxels, and return how it ended."""

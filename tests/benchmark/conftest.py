@@ -62,6 +62,7 @@ class FakeEngine:
         self._identity = identity
         self.starts = True
         self.models = {}
+        self.guests = {}
 
     def identity(self, algorithm):
         return self._identity

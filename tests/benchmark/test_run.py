@@ -13,7 +13,9 @@ from cytosuite.benchmark.record import ModelChoice, read_record, warnings_in
 from cytosuite.benchmark.run import claimed, run_job
 from cytosuite.errors import InputError
 from cytosuite.files import value_digest
+from cytosuite.formats import header, read, write
 from cytosuite.tasks import TASKS
+from cytosuite.volume import Volume
 
 SEGMENT = TASKS["segment"]
 
@@ -295,3 +297,133 @@ def test_the_warnings_of_a_container_are_kept_as_single_bounded_lines(
 @pytest.mark.parametrize("odd", ["a text", {"a": 1}, None, 3])
 def test_warnings_that_are_no_list_are_none(odd):
     assert warnings_in({"warnings": odd}) == ()
+
+
+def _failing(fakes, status="non-zero exit", message="no such module", code=1):
+    """Return an engine of which every case fails."""
+    return fakes.Engine(lambda image, output: Outcome(status, 0.1, None, code, message))
+
+
+def test_an_algorithm_whose_first_three_cases_fail_alike_runs_no_more(
+    tmp_path, run, make_dataset, fakes
+):
+    dataset, engine = make_dataset(1, 2, 3, 4, 5), _failing(fakes)
+    assert set(run(dataset, engine).values()) == {"non-zero exit"}
+    assert engine.calls == ["case_1", "case_2", "case_3"]
+    assert _record(tmp_path, "case_3")["message"] == "no such module"
+    left = _record(tmp_path, "case_5")
+    assert left["message"] == "not run, as the first cases failed alike: no such module"
+    assert left["seconds"] == 0.0
+    assert run(dataset, engine) == {}  # remembered, as other failures
+    run(dataset, engine, retry=True)
+    assert len(engine.calls) == 6
+
+
+def test_the_name_of_a_case_makes_no_other_failure(run, make_dataset, fakes):
+    names = iter("12345")
+    uuid = "0b0c1e5c-0000-4000-8000-00000000000"
+
+    def behave(image, output):
+        number = next(names)
+        return Outcome("non-zero exit", 0.1, None, 1, f"case_{number}: {uuid}{number}.tif is bad")
+
+    engine = fakes.Engine(behave)
+    run(make_dataset(1, 2, 3, 4, 5), engine)
+    assert len(engine.calls) == 3
+
+
+@pytest.mark.parametrize("status", ["time-out", "killed", "engine error", "out of memory"])
+def test_three_time_outs_are_enough_and_are_tried_again(run, make_dataset, fakes, status):
+    dataset, engine = make_dataset(1, 2, 3, 4), _failing(fakes, status, "limit", None)
+    assert set(run(dataset, engine).values()) == {status}
+    assert len(engine.calls) == 3
+    again = run(dataset, fakes.Engine(fakes.perfect))
+    assert len(again) == (0 if status == "out of memory" else 4)
+
+
+@pytest.mark.parametrize(
+    "case",
+    ["another message", "another status", "one that ends well", "refused inputs", "no model"],
+)
+def test_what_does_not_count_as_alike(run, make_dataset, fakes, case):
+    seen = []
+
+    def behave(image, output):
+        seen.append(None)
+        if case == "one that ends well" and len(seen) == 2:
+            return fakes.perfect(image, output)
+        message = f"line {len(seen)}" if case == "another message" else "why"
+        other = case == "another status" and len(seen) == 3
+        code = {"refused inputs": 2, "no model": 3}.get(case, 1)
+        return Outcome("killed" if other else "non-zero exit", 0.1, None, code, message)
+
+    run(make_dataset(1, 2, 3, 4), fakes.Engine(behave))
+    assert len(seen) == 4
+
+
+def test_an_image_of_others_has_no_exit_code_for_refused_inputs(run, make_dataset, fakes):
+    engine = _failing(fakes, code=2)
+    engine.guests = {"watershed"}
+    run(make_dataset(1, 2, 3, 4), engine)
+    assert len(engine.calls) == 3
+
+
+def test_results_that_are_there_or_a_word_of_the_user_keep_it_going(
+    tmp_path, run, make_dataset, fakes, watershed
+):
+    engine, dataset = _failing(fakes), make_dataset(1, 2, 3, 4, 5)
+    (job,) = plan(dataset, [watershed], engine, tmp_path / "going")
+    run_job(job, SEGMENT, engine, fakes.limits, "serve", lambda *_: None, keep_going=True)
+    assert len(engine.calls) == 5
+    run(make_dataset(1), fakes.Engine(fakes.perfect))
+    engine = _failing(fakes)
+    run(make_dataset(1, 2, 3, 4, 5), engine)
+    assert engine.calls == ["case_2", "case_3", "case_4", "case_5"]
+
+
+def test_the_sources_of_an_image_of_others_are_not_ours(tmp_path, dataset, engine, watershed):
+    keys = []
+    for guests in ((), ("watershed",)):
+        engine.guests = guests
+        (job,) = plan(dataset, [watershed], engine, tmp_path)
+        keys.append((job.guest, job.key))
+    assert [guest for guest, _ in keys] == [False, True]
+    assert keys[0][1] != keys[1][1]
+    unknown = watershed.model_copy(update={"name": "team_v1"})  # no folder of this name
+    engine.guests = ("team_v1",)
+    assert plan(dataset, [unknown], engine, tmp_path)[0].key == keys[1][1]
+
+
+def _lossy(spacing):
+    """Return the behaviour of a program that segments well and loses the voxel size."""
+
+    def behave(image, output):
+        rows = np.arange(image.shape[1])[None, :, None] // 4
+        labels = ((image.array > 0) * rows).astype(np.int64)
+        place = output / "images" / "instance-labels" / "output.mha"
+        write(place, Volume(labels, spacing, "ZYX"))
+
+    return behave
+
+
+@pytest.mark.parametrize("spacing", [(1000.0, 0.5, 0.5), (1.0, 0.5, 0.5), (0.5, 0.5, 0.5)])
+def test_labels_of_others_that_lose_the_voxel_size_get_that_of_the_image(
+    tmp_path, run, dataset, fakes, spacing
+):
+    engine = fakes.Engine(_lossy(spacing))
+    assert set(run(dataset, engine).values()) == {"bad output"}  # of our own algorithms
+    engine.guests = ("watershed",)
+    assert set(run(dataset, engine).values()) == {"ok"}
+    record = _record(tmp_path, "case_2")
+    (warning,) = record["warnings"]
+    assert warning.startswith("voxel size lost by the algorithm, that of the image counts: ")
+    assert warning.endswith(f"instance-labels has {spacing[0]:g} x 0.5 x 0.5 µm")
+    kept = tmp_path / "run" / "watershed" / "case_2" / record["outputs"]["instance-labels"]
+    assert header(kept).spacing == (2.0, 0.5, 0.5)
+    assert len(np.unique(read(kept).array)) == 3
+
+
+def test_another_voxel_size_is_a_bad_output_of_others_too(run, dataset, fakes):
+    engine = fakes.Engine(_lossy((3.0, 0.5, 0.5)))
+    engine.guests = ("watershed",)
+    assert set(run(dataset, engine).values()) == {"bad output"}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from cytosuite.benchmark.validate import BadOutput, check
+from cytosuite.benchmark.validate import BadOutput, check, lost_spacing
 from cytosuite.formats import write
 from cytosuite.tasks import Socket
 from cytosuite.volume import Header, Volume
@@ -203,3 +203,46 @@ def test_an_image_that_no_input_bounds_is_bounded(tmp_path, monkeypatch):
     _put(tmp_path, _labels(np.float32), socket=IMAGE)
     with pytest.raises(BadOutput, match="more than 59 voxels"):
         check(tmp_path, IMAGE, None)
+
+
+@pytest.mark.parametrize(
+    ("spacing", "of_labels", "of_images"),
+    [
+        ((2.0, 0.5, 0.4), False, False),  # nothing is lost
+        ((1.0, 1.0, 1.0), True, True),  # GetImageFromArray
+        ((1000.0, 0.5, 0.4), True, True),  # SimpleITK's 1 mm between the slices of a TIFF
+        ((0.5, 0.5, 0.4), True, False),  # SimpleITK's TIFF
+        ((1.0, 0.5, 0.4), True, False),
+        ((4.0, 0.5, 0.4), False, False),  # wrong, and no default
+        ((0.4, 0.5, 2.0), False, False),  # x and z exchanged
+        ((1000.0, 0.6, 0.4), False, False),
+    ],
+)
+def test_a_voxel_size_is_lost_where_a_default_stands_in_its_place(spacing, of_labels, of_images):
+    wanted = Header((2, 3, 4), np.dtype(np.uint16), (2.0, 0.5, 0.4), "ZYX")
+    found = Header((2, 3, 4), np.dtype(np.uint16), spacing, "ZYX")
+    assert lost_spacing(found, wanted, LABELS) == of_labels
+    assert lost_spacing(found, wanted, Socket("an-image", "image", "An image")) == of_images
+
+
+def test_a_plane_loses_its_voxel_size_only_as_a_whole():
+    def plane(*spacing):
+        return Header((3, 4), np.dtype(np.uint16), spacing, "YX")
+
+    assert lost_spacing(plane(1.0, 1.0), plane(0.5, 0.4), LABELS)
+    assert not lost_spacing(plane(1.0, 0.4), plane(0.5, 0.4), LABELS)
+
+
+def test_leniency_forgives_the_voxel_size_alone(tmp_path):
+    wanted = Header((4, 8, 8), np.dtype(np.uint16), (2.0, 0.5, 0.5), "ZYX")
+    array = np.ones((4, 8, 8), np.uint16)
+    path = _put(tmp_path, array, "a.mha", (1.0, 1.0, 1.0))
+    assert check(tmp_path, LABELS, wanted, lenient=True) == path
+    with pytest.raises(BadOutput, match="expected spacing"):
+        check(tmp_path, LABELS, wanted)
+    _put(tmp_path, array[:3], "a.mha", (1.0, 1.0, 1.0))
+    with pytest.raises(BadOutput, match="expected shape"):
+        check(tmp_path, LABELS, wanted, lenient=True)
+    _put(tmp_path, array.astype(np.float32), "a.mha", (1.0, 1.0, 1.0))
+    with pytest.raises(BadOutput, match="expected integers"):
+        check(tmp_path, LABELS, wanted, lenient=True)

@@ -1,0 +1,191 @@
+"""Containers that others built, for the commands: found or loaded, and given to the engine."""
+
+import lzma
+import tarfile
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from cytosuite.benchmark.catalog import ROOT
+from cytosuite.benchmark.commands.options import BenchmarkOptions
+from cytosuite.benchmark.containers.build import Builder
+from cytosuite.benchmark.containers.daemon import Client, daemon_errors, find_image
+from cytosuite.benchmark.engines.docker import DockerEngine
+from cytosuite.benchmark.engines.guest import (
+    ARCHIVES,
+    Guest,
+    SocketMapping,
+    api_of,
+    guest_manifest,
+    guest_names,
+    user_of,
+)
+from cytosuite.benchmark.engines.outcome import Engine
+from cytosuite.errors import InputError
+from cytosuite.files import parse_json, read_toml
+from cytosuite.manifest import AlgorithmManifest, parse
+from cytosuite.tasks import Task
+
+MANIFEST = "manifest.json"
+JSON_BYTES = 2**20  # of a description in an archive
+LOAD_S = 3600  # an archive of tens of GB
+
+
+def take_in(
+    words: Sequence[str],
+    taken: Sequence[str],
+    task: Task,
+    engine: Engine,
+    options: BenchmarkOptions,
+    console: Console,
+) -> list[AlgorithmManifest]:
+    """Give the engine the images that a user names, and return their descriptions.
+
+    Parameters
+    ----------
+    words : sequence of str
+        Tags, which are pulled where the daemon has none, and files.
+    taken : sequence of str
+        Names of algorithms and controls.
+    task : Task
+        Of the run.
+    engine : Engine
+        Of containers.
+    options : BenchmarkOptions
+        Api, sockets, format, device.
+    console : Console
+        Gets a line for each image.
+
+    Raises
+    ------
+    InputError
+        If the engine has no containers, an image cannot be had or started, or its label or the
+        file of sockets is wrong.
+    """
+    if not words:
+        return []
+    if not isinstance(engine, DockerEngine):
+        raise InputError(
+            f"{words[0]}: an image of others runs with Docker or podman alone, found the engine "
+            f"{engine.name}; start a daemon, or leave the image out"
+        )
+    mapping = read_sockets(options.sockets, task)
+    guests, manifests = {}, []
+    for word, name in guest_names(words, taken).items():
+        console.print(f"{name}: {word}", highlight=False, markup=False)
+        image = _image(engine.client, word)
+        labels, user = image.labels or {}, user_of(image.attrs)
+        api, kind = options.api or api_of(labels, word), options.input_format
+        guests[name] = Guest(name, word, str(image.id), api, task, mapping, kind, user)
+        manifests.append(guest_manifest(guests[name], labels))
+    engine.guests = guests
+    if any(guest.api == "serve" for guest in guests.values()):
+        wanted = (options.device, options.base_image, console.print, engine.name)
+        engine.voice = Builder(engine.client, ROOT, *wanted).base()
+    return manifests
+
+
+def read_sockets(path: Path | None, task: Task) -> SocketMapping:
+    """Return the sockets of containers of others from a file, our own without it.
+
+    Raises
+    ------
+    InputError
+        At a mistake in it, with the place.
+    """
+    if path is None:
+        return SocketMapping()
+    found = parse(path, read_toml(path), SocketMapping)
+    found.fits(task)
+    return found
+
+
+def archive_id(path: Path) -> str:
+    """Return the id of the image in a file of ``docker save``: the digest of its configuration.
+
+    Parameters
+    ----------
+    path : Path
+        Tar, plain or compressed with gzip or xz; read once, nothing is unpacked.
+
+    Raises
+    ------
+    InputError
+        If it is no such file, or holds none or several images.
+    """
+    small: dict[str, bytes] = {}
+    try:
+        with tarfile.open(path, "r|*") as archive:
+            for member in archive:
+                stream = archive.extractfile(member) if member.size <= JSON_BYTES else None
+                if stream is not None:
+                    content = stream.read()
+                    small[member.name] = content if member.name == MANIFEST else _digest(content)
+        manifest = parse_json(small[MANIFEST].decode())
+        (entry,) = manifest
+        return f"sha256:{small[entry['Config']].decode()}"
+    except KeyError as error:
+        raise InputError(f"{path}: expected {error} in it; make it with `docker save`") from None
+    except (tarfile.TarError, EOFError, OSError, lzma.LZMAError) as error:
+        raise InputError(f"{path}: cannot be read as an archive of an image ({error})") from None
+    except (TypeError, ValueError):
+        raise InputError(
+            f"{path}: expected one image in {MANIFEST}; make it with `docker save` of one image"
+        ) from None
+
+
+def _digest(content: bytes) -> bytes:
+    """Return the SHA-256 of a configuration, if it is one."""
+    return sha256(content).hexdigest().encode()
+
+
+def _image(client: Client, word: str) -> Any:  # noqa: ANN401 - of the SDK
+    """Return the image of a tag or file, with a program to start."""
+    image = _loaded(client, Path(word)) if word.endswith(ARCHIVES) else _pulled(client, word)
+    config: Mapping[str, Any] = image.attrs.get("Config") or {}
+    if not (config.get("Entrypoint") or config.get("Cmd")):
+        raise InputError(f"{word}: expected an image with ENTRYPOINT or CMD, found neither")
+    return image
+
+
+def _pulled(client: Client, tag: str) -> Any:  # noqa: ANN401 - of the SDK
+    """Return the image with a tag, from its registry where the daemon does not have it."""
+    found = find_image(client, tag)
+    if found is None:
+        try:
+            with daemon_errors(f"pull of {tag}"):
+                found = client.images.pull(
+                    tag if ":" in tag.rpartition("/")[2] else f"{tag}:latest"
+                )
+        except InputError as error:
+            raise InputError(f"no image {tag} on this machine; {error}") from None
+    return found
+
+
+def _loaded(client: Client, path: Path) -> Any:  # noqa: ANN401 - of the SDK
+    """Return the image of a file, which is loaded unless the daemon has it.
+
+    It is found by the id of its content: a tag in the file may be that of another image.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; expected an archive of `docker save`")
+    identity = archive_id(path)
+    found = find_image(client, identity)
+    if found is not None:
+        return found
+    opened = lzma.open if path.suffix == ".xz" else open
+    patience, client.api.timeout = client.api.timeout, LOAD_S
+    try:
+        with daemon_errors(f"load of {path}"), opened(path, "rb") as stream:
+            loaded = client.images.load(stream)
+    finally:
+        client.api.timeout = patience
+    ids = {str(image.id) for image in loaded}
+    # A daemon with containerd's store names an image by its manifest instead.
+    found = find_image(client, identity) or (loaded[0] if len(ids) == 1 else None)
+    if found is None:
+        raise InputError(f"{path}: expected the image {identity}, the daemon loaded {sorted(ids)}")
+    return found

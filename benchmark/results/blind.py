@@ -1,0 +1,138 @@
+"""Results for participants of a challenge: their scores, and nothing of the truth.
+
+What is shown is listed here; all else is left out, so that a new field of the results stays with
+the organiser until somebody adds it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from math import isfinite
+from typing import Any
+
+from cytosuite.benchmark.record import Record
+from cytosuite.benchmark.results.ranking import Standing, Summary
+from cytosuite.benchmark.results.results import CaseFiles, Results
+from cytosuite.files import value_digest
+from cytosuite.metrics import Metric
+
+DATASET = "test"
+DIGITS = 3  # of a score: more would give the number of true objects as its denominator
+SHOWN = ("engine", "limits", "cytosuite", "python", "machine")  # of the provenance
+NOTE = "For participants: cases have neutral names in no order, and scores three digits."
+BROKEN = "A control missed its value: the organiser looks into it before a score counts."
+
+
+def blind_names(results: Results) -> dict[str, str]:
+    """Return a neutral name for each case, the same in every run of a dataset.
+
+    Notes
+    -----
+    They are numbered by a digest of dataset and case, so that their order says nothing of that in
+    which the cases were drawn.
+    """
+    secret = results.provenance.get("dataset", "")
+    names = sorted((case.name for case in results.cases), key=lambda n: value_digest([secret, n]))
+    width = len(str(len(names)))
+    return {name: f"case_{number:0{width}d}" for number, name in enumerate(names, start=1)}
+
+
+def blinded(results: Results) -> Results:
+    """Return results that show participants their scores and failures, and nothing of the truth.
+
+    Parameters
+    ----------
+    results : Results
+        All that the organiser sees.
+
+    Returns
+    -------
+    Results
+        Without controls, pictures, objects, conditions, logs, messages, warnings, models, seed,
+        command, paths, digests and notes; of the metrics without counts of objects, see `_tells`.
+        Scores, times and memory have three digits, cases the names of `blind_names`.
+    """
+    names = blind_names(results)
+    metrics = [metric for metric in results.metrics if not _tells(metric)]
+    known = {metric.name for metric in metrics}
+    entries = [entry for entry in results.standings if not entry.control]
+    return Results(
+        title=f"{results.task.title}, blind",
+        dataset=DATASET,
+        task=results.task,
+        generated=results.generated,
+        command="",
+        provenance={key: said for key, said in results.provenance.items() if key in SHOWN},
+        algorithms=results.algorithms,
+        metrics=metrics,
+        primary=[name for name in results.primary if name in known],
+        standings=[_standing(entry, known) for entry in entries],
+        scores=_scores(results, {entry.algorithm for entry in entries}, known, names),
+        records=_records(results, names),
+        cases=[CaseFiles(name) for name in names.values()],
+        notes=[NOTE],
+        broken=[BROKEN] if results.broken else [],
+    )
+
+
+def _tells(metric: Metric[Any]) -> bool:
+    """Return whether values of a metric tell the number of true objects, or something of each.
+
+    Those of labels without two ends do: counts of objects and errors, and distances in µm, which
+    know the size of the largest object.
+    """
+    return metric.family == "labels" and None in (metric.best, metric.worst)
+
+
+def _scores(results: Results, shown: set[str], metrics: set[str], names: Mapping[str, str]) -> Any:  # noqa: ANN401 - a table of pandas
+    """Return the rows of algorithms and metrics that are shown, in the order of neutral names."""
+    rows = results.scores
+    rows = rows[rows["algorithm"].isin(shown) & rows["metric"].isin({*metrics, ""})]
+    rows = rows.assign(
+        dataset=DATASET,
+        case=rows["case"].map({**names, "": ""}),
+        model="",
+        value=rows["value"].map(_rounded),
+        seconds=rows["seconds"].map(_rounded),
+        peak_memory=rows["peak_memory"].map(_rounded),
+    )
+    order = {name: place for place, name in enumerate(rows["metric"].unique())}
+    return rows.sort_values(
+        ["algorithm", "case", "metric"],
+        key=lambda column: column.map(order) if column.name == "metric" else column,
+        kind="stable",
+        ignore_index=True,
+    )
+
+
+def _records(results: Results, names: Mapping[str, str]) -> dict[tuple[str, str], Record]:
+    """Return how each case went: status, time and memory alone, in the order of neutral names."""
+    found = {}
+    for (algorithm, case), record in results.records.items():
+        found[algorithm, names[case]] = Record(
+            algorithm=algorithm,
+            version=record.version,
+            case=names[case],
+            key="",
+            status=record.status,
+            seconds=_rounded(record.seconds),
+            startup_seconds=_rounded(record.startup_seconds),
+            peak_memory=None if record.peak_memory is None else int(_rounded(record.peak_memory)),
+        )
+    return dict(sorted(found.items()))
+
+
+def _standing(entry: Standing, metrics: set[str]) -> Standing:
+    """Return a line of the leaderboard with rounded values of the metrics that are shown."""
+    own = {name: _summary(found) for name, found in entry.summaries.items() if name in metrics}
+    return replace(entry, summaries=own)
+
+
+def _summary(found: Summary) -> Summary:
+    """Return a summary with rounded values."""
+    own = {name: _rounded(getattr(found, name)) for name in ("mean", "low", "high", "pooled")}
+    return replace(found, **own)  # type: ignore[arg-type]  # numbers for numbers
+
+
+def _rounded(value: float) -> float:
+    """Return a number with `DIGITS` digits; NaN and infinity as they are."""
+    return float(f"{value:.{DIGITS}g}") if isfinite(value) else value
