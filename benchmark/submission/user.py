@@ -13,7 +13,8 @@ DEPTH = 3  # folders in each other that are looked at for WORKDIR
 MOUNTS = ("/input", "/output", "/tmp", "/opt/ml/model")
 LINKS = 16  # in a chain
 NAME = r"[A-Za-z][A-Za-z0-9._-]*"
-USER = re.compile(rf"({NAME}|[0-9]+)(?::({NAME}|[0-9]+))?")
+NUMBER = r"[0-9]{1,10}"
+USER = re.compile(rf"({NAME}|{NUMBER})(?::({NAME}|{NUMBER}))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def check_user(
     users, groups = (_table(view, f"/etc/{name}") for name in ("passwd", "group"))
     name, group = parts[1], parts[2]
     row = next((row for row in users if name == row[0]), None) or next(
-        (row for row in users if name.isdigit() and row[2] == str(int(name))), None
+        (row for row in users if name.isdigit() and int(row[2]) == int(name)), None
     )
     if row is None and not name.isdigit():
         yield finding("image.user-unknown", where, f"no {name!r} in /etc/passwd of the layers")
@@ -66,7 +67,7 @@ def check_user(
     if row is None:
         yield finding("image.user-no-home", where, f"no user of number {name} in /etc/passwd")
     number = int(row[2] if row else name)
-    main = int(row[3]) if row and row[3].isdigit() else 0
+    main = int(row[3]) if row and re.fullmatch(NUMBER, row[3]) else 0
     if group is not None:
         found = next((row for row in groups if row[0] == group), None)
         if found is None and not group.isdigit():
@@ -84,7 +85,7 @@ def _table(view: Mapping[str, Entry], path: str) -> list[list[str]]:
     """Return the rows of a list of users or groups whose number is one."""
     text = (view[path].content or b"") if path in view else b""
     rows = [line.split(":") for line in text.decode("utf-8", "replace").splitlines()]
-    return [row for row in rows if len(row) >= 4 and row[2].isdigit()]
+    return [row for row in rows if len(row) >= 4 and re.fullmatch(NUMBER, row[2])]
 
 
 def _workdir(

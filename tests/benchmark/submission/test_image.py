@@ -37,14 +37,19 @@ GIVEN = {  # what breaks exactly one rule
     ],
     "image.user-grammar": [
         Image().configured(User=user)
-        for user in ("a b", "-1", "user:", ":1", "1:2:3", "u$", "1000a")
+        for user in ("a b", "-1", "user:", ":1", "1:2:3", "u$", "1000a", "9" * 5000)
     ],
     "image.user-unknown": [
         Image().configured(User="other"),
         Image([{"opt/app/": None}]).configured(User="user"),
         Image([GOOD, {"etc/.wh.passwd": b""}]).configured(User="user"),
     ],
-    "image.group-unknown": [Image().configured(User="user:other")],
+    "image.group-unknown": [  # hostile numbers of other lines are passed over
+        Image([{**GOOD, "etc/group": "a:x:²:\nb:x:{}:\n".format("9" * 5000).encode()}]).configured(
+            User="user:b"
+        ),
+        Image().configured(User="user:other"),
+    ],
     "image.user-is-root": [
         Image().configured(User="00"),
         Image([{**GOOD, "etc/passwd": b"toor:x:0:0::/:/bin/sh\n"}]).configured(User="toor"),
