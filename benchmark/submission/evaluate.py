@@ -34,7 +34,7 @@ from cytosuite.benchmark.run import keep_outputs, write_result
 from cytosuite.benchmark.submission.evaluation import read_evaluation
 from cytosuite.benchmark.submission.predictions import (
     SUCCEEDED,
-    Prediction,
+    SubmittedJob,
     by_case,
     read_predictions,
 )
@@ -111,7 +111,7 @@ class Evaluator:
         write_json(self.outputs / METRICS, content)
         return {"warnings": [f"{one['case']}: {one['reason']}" for one in content["failed"]]}
 
-    def _take(self, job: Job, case: Case, found: Prediction | None, examiner: Examiner) -> None:
+    def _take(self, job: Job, case: Case, found: SubmittedJob | None, examiner: Examiner) -> None:
         """Copy the valid outputs of a case into the job's folder, with a record of it."""
         folder, geometry = job.folder / case.name, self.geometries[case.name]
         raw = folder / "raw"
@@ -126,7 +126,7 @@ class Evaluator:
         remove(raw)
         write_result(job, case, folder, outcome, outputs=outputs)
 
-    def _collected(self, found: Prediction | None, raw: Path, voxels: int) -> Outcome:
+    def _collected(self, found: SubmittedJob | None, raw: Path, voxels: int) -> Outcome:
         """Copy the outputs of a job on an image of so many voxels, and return how it ended."""
         ended = Outcome("ok", 0.0, None, None)
         if found is None:
