@@ -21,18 +21,21 @@ if docker image inspect "$tag" >/dev/null 2>&1; then
     exit 0
 fi
 
-# merged-usr spares usrmerge and with it perl: 125 MB instead of 245 MB. python3-distutils and not python3-pip:
-# the build brings its own pip in the wheelhouse.
+# merged-usr spares usrmerge and with it perl; essential spares apt: a build has no network. 102 MB instead of 245 MB.
+# python3-distutils and not python3-pip: the build brings its own pip in the wheelhouse. libstdc++6 is what wheels expect.
+# The last hook removes what differs from build to build or is this machine's own, and the caches of tools.
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-0}
-mmdebstrap --quiet --variant=minbase \
-    --include=usr-is-merged,python3,python3-distutils,ca-certificates \
+mmdebstrap --quiet --variant=essential \
+    --include=usr-is-merged,python3,python3-distutils,libstdc++6 \
     --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
     --dpkgopt='path-exclude=/usr/share/doc/*' \
     --dpkgopt='path-include=/usr/share/doc/*/copyright' \
     --dpkgopt='path-exclude=/usr/share/man/*' \
     --dpkgopt='path-exclude=/usr/share/locale/*' \
+    --customize-hook='cd "$1" && find var/log var/cache var/backups run tmp -type f -delete && \
+        rm -rf etc/hostname etc/resolv.conf etc/machine-id var/lib/apt var/lib/dpkg/*-old' \
     bookworm "$root/base.tar" "$@" >"$root/log" 2>&1 || { tail -n 15 "$root/log" >&2; fail "mmdebstrap failed, see above"; }
 docker import \
     --change 'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8' \

@@ -22,7 +22,7 @@ from cytosuite.benchmark.containers.images import (
 )
 from cytosuite.benchmark.containers.locks import Base, Device
 from cytosuite.errors import InputError
-from cytosuite.files import digest, visible_files
+from cytosuite.files import digest, file_digest, visible_files
 
 IMAGE_LABEL = "org.cytosuite.image"
 SOURCE_LABEL = "org.cytosuite.source-digest"
@@ -30,6 +30,7 @@ INPUTS_LABEL = "org.cytosuite.base-inputs"
 FROM_LABEL = "org.cytosuite.base-image"
 FROM_ID_LABEL = "org.cytosuite.base-image-id"
 FOREIGN_LABEL = "org.cytosuite.from-images"
+UNPINNED_LABEL = "org.cytosuite.unpinned-wheels"  # SHA-256 of wheels that no lock knows, as JSON
 STAGE_LABEL = "org.cytosuite.stage=packages"
 STEP = re.compile(r"Step (\d+)/(\d+) ?: ((?:COPY|RUN).{0,50})", re.IGNORECASE)
 NO_REASON = ("Step ", " --->", "Removing intermediate", "STEP ", "-->")
@@ -57,6 +58,8 @@ class Builder:
         Gets short lines of progress.
     engine : str
         ``docker`` or ``podman``, for messages.
+    anew : bool
+        Build bases and images from their first step, whatever the daemon has of earlier builds.
     """
 
     client: Client
@@ -65,6 +68,7 @@ class Builder:
     base_image: str | None = None
     say: Callable[[str], None] = print
     engine: str = "docker"
+    anew: bool = False
 
     def state(self, algorithm: str) -> Literal["missing", "stale", "current"]:
         """Return whether an algorithm's image exists, see `state_of`."""
@@ -120,7 +124,7 @@ class Builder:
             The tag.
         """
         root, tag = self.root, image.tag
-        if not force and self.state_of(image) == "current":
+        if not force and not self.anew and self.state_of(image) == "current":
             self.say(f"{tag} is current")
             return tag
         if image.reason:
@@ -158,7 +162,7 @@ class Builder:
         """
         root = self.root
         inputs = digest(base_files(root, kind), root)
-        if found := self._found_base(kind, inputs):
+        if not self.anew and (found := self._found_base(kind, inputs)):
             return found
         tag, labels = f"cytosuite/base:{kind}-{inputs[:12]}", {INPUTS_LABEL: inputs}
         if kind == "slim":
@@ -169,8 +173,12 @@ class Builder:
             start = self.base("slim")
             labels[FROM_LABEL] = self._need(start).labels[FROM_LABEL]
         self._collect_wheels(f"docker/wheelhouse/{kind}", "--base", kind)
-        wheels = visible_files(root / "docker" / "wheelhouse" / kind)
+        wheels = list(visible_files(root / "docker" / "wheelhouse" / kind))
         locks = [file for file in base_files(root, kind) if file.suffix == ".txt"]
+        pinned = "".join(path.read_text(encoding="utf-8") for path in locks)
+        sums = {path.name: file_digest(path) for path in wheels}
+        if unpinned := {name: found for name, found in sums.items() if found not in pinned}:
+            labels[UNPINNED_LABEL] = json.dumps(unpinned, sort_keys=True)
         files = by_name([*locks, *wheels], root / "docker")
         files["Dockerfile"] = root / BASE_FILE
         self._run(tag, files, {"BASE_IMAGE": start, "KIND": kind}, labels)
@@ -213,6 +221,7 @@ class Builder:
                 buildargs=dict(arguments),
                 labels=dict(labels),
                 network_mode="none",
+                nocache=self.anew,
                 rm=True,
                 forcerm=True,
                 decode=True,
@@ -257,6 +266,9 @@ class Builder:
         self.say(f"collecting wheels into {place}")
         command = [sys.executable, str(self.root / "docker" / "wheelhouse.py"), *options]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
+        for line in done.stdout.splitlines():
+            if ": removed," in line:
+                self.say(line)
         if done.returncode:
             lines = [line for line in done.stderr.splitlines() if line.strip()]
             raise InputError(

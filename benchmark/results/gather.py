@@ -29,7 +29,7 @@ from cytosuite.tasks import Task
 
 LOG_LINES = 30
 LOG_BYTES = 20_000
-PACKAGES = ("numpy", "scipy", "scikit-image", "SimpleITK", "tifffile")
+PACKAGES = ("numpy", "scipy", "scikit-image", "tifffile")
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,6 +102,12 @@ def test_imports_that_an_image_holds_pass(root, line):
     assert _failed(root) == {}
 
 
+def test_packages_of_the_base_for_networks_pass(root):
+    with (root / "algorithms" / "toy_threshold" / "predict.py").open("a") as stream:
+        stream.write("\nimport torch\nfrom numba import njit\n")
+    assert _failed(root) == {}
+
+
 def test_a_package_in_the_list_of_the_algorithm_passes(root):
     folder = root / "algorithms" / "toy_threshold"
     (folder / "requirements.txt").write_text("pandas==2.2.3\n")

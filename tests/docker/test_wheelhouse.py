@@ -1,10 +1,14 @@
+import hashlib
+import json
 import re
 import subprocess
 import sys
 import tomllib
 import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -94,6 +98,156 @@ def test_broken_and_old_wheels_are_replaced(wheelhouse, pip, here):
     (found,) = folder.glob("scikit*")
     assert zipfile.is_zipfile(found)
     assert "0.26.0" in found.name
+
+
+def _sum(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def pinned(wheelhouse, pip, here):
+    """Collect the wheels, write the checksum of one into the lock, and return its path."""
+    wheelhouse.collect("cpu", here)
+    (path,) = (here / "wheelhouse/cpu").glob("scikit*")
+    lock = here / "requirements-cpu.txt"
+    text = lock.read_text()
+    lock.write_text(text.replace("0.26.0", f"0.26.0 --hash=sha256:{_sum(path)}"))
+    return path
+
+
+def test_a_wheel_with_the_checksum_of_the_lock_stays(wheelhouse, pinned, here, pip):
+    pip.asked.clear()
+    assert wheelhouse.collect("cpu", here) == 3
+    assert pip.asked == []
+
+
+def test_one_of_several_checksums_suffices(wheelhouse, pinned, here):
+    lock = here / "requirements-cpu.txt"
+    lock.write_text(lock.read_text().replace("0.26.0", f"0.26.0 --hash=sha256:{'0' * 64}"))
+    assert wheelhouse.collect("cpu", here) == 3
+
+
+@pytest.mark.parametrize("way", ["altered on disk", "altered in the index"])
+def test_a_wheel_with_another_checksum_is_refused_and_left(
+    wheelhouse, pinned, here, here_by_default, capsys, way
+):
+    expected = _sum(pinned)
+    if way == "altered on disk":
+        with zipfile.ZipFile(pinned, "a") as archive:
+            archive.writestr("evil.py", "pass")
+    else:
+        pinned.unlink()
+        lock = here / "requirements-cpu.txt"
+        lock.write_text(lock.read_text().replace(expected, "0" * 64))
+        expected = "0" * 64
+    capsys.readouterr()
+    assert wheelhouse.main(["--base", "cpu"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(
+        f"{pinned}: expected the sha256 {expected} of the lock, found {_sum(pinned)}; delete the file"
+    )
+    assert pinned.is_file()
+
+
+def test_what_is_removed_is_named_with_the_reason(wheelhouse, pip, here, capsys):
+    wheelhouse.collect("cpu", here)
+    folder = here / "wheelhouse/cpu"
+    next(folder.glob("scikit*")).write_bytes(b"half a file")
+    _wheel(folder / "numpy-2.4.6-py3-none-any.whl")  # of the slim base
+    capsys.readouterr()
+    wheelhouse.collect("cpu", here)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"{folder}/numpy-2.4.6-py3-none-any.whl: removed, not in the lock"
+    assert lines[1].endswith("-any.whl: removed, half a wheel")
+    assert not list(folder.glob("numpy*"))
+
+
+def test_the_wheels_of_the_slim_base_lie_by_themselves(wheelhouse, pip, here):
+    assert wheelhouse.collect("slim", here) == 2
+    names = {path.name.split("-")[0] for path in (here / "wheelhouse/slim").iterdir()}
+    assert names == {"numpy", "pip"}
+
+
+PAGE = {
+    "h5py-3.1-cp311-cp311-manylinux_2_28_x86_64.whl": "a" * 64,
+    "h5py-3.1-cp311-cp311-manylinux2014_x86_64.manylinux_2_17_x86_64.whl": "b" * 64,
+    "h5py-3.1-cp312-cp312-manylinux_2_28_x86_64.whl": "c" * 64,
+    "h5py-3.1-cp311-cp311-macosx_11_0_arm64.whl": "d" * 64,
+    "h5py-3.1-cp311-cp311-manylinux_2_28_aarch64.whl": "d" * 64,
+    "h5py-3.2-cp311-cp311-manylinux_2_28_x86_64.whl": "e" * 64,
+    "h5py-3.1.tar.gz": "f" * 64,
+}
+
+
+@pytest.fixture
+def index(monkeypatch):
+    """Serve the page of a package index; return its content."""
+    page = {"files": [{"filename": n, "hashes": {"sha256": s}} for n, s in PAGE.items()]}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            ours = self.path == "/simple/h5py/" and "simple.v1+json" in self.headers["Accept"]
+            self.send_response(200 if ours else 404)
+            self.end_headers()
+            self.wfile.write(json.dumps(page).encode() if ours else b"")
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{server.server_port}/simple/")
+        yield page
+        server.shutdown()
+
+
+def test_the_checksums_of_a_lock_are_those_of_the_index(wheelhouse, index, tmp_path):
+    lock = tmp_path / "lock.txt"
+    (tmp_path / "other.txt").write_text("numpy==1\n")
+    lock.write_text(f"# h5py==0\n-r other.txt\nh5py==3.1 --hash=sha256:{'0' * 64}\n")
+    assert wheelhouse.renew(lock) == 1
+    hashes = " ".join(f"--hash=sha256:{letter * 64}" for letter in "ab")
+    assert lock.read_text() == f"# h5py==0\n-r other.txt\nh5py==3.1 {hashes}\n"
+    assert wheelhouse.locked(lock)["h5py"] == ("3.1", ("a" * 64, "b" * 64))
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("h5py==9.9", "h5py/: no sha256 of a wheel of h5py==9.9"),
+        ("absent==1", "absent/: no page of a package index as JSON"),
+    ],
+)
+def test_a_version_without_wheel_changes_no_lock(wheelhouse, index, tmp_path, line, reason):
+    (tmp_path / "lock.txt").write_text(line)
+    with pytest.raises(wheelhouse.WheelhouseError, match=reason):
+        wheelhouse.renew(tmp_path / "lock.txt")
+    assert (tmp_path / "lock.txt").read_text() == line
+
+
+def test_an_index_that_states_no_checksum_is_refused(wheelhouse, index, tmp_path):
+    index["files"][0]["hashes"].clear()
+    (tmp_path / "lock.txt").write_text("h5py==3.1")
+    with pytest.raises(wheelhouse.WheelhouseError, match="no sha256"):
+        wheelhouse.renew(tmp_path / "lock.txt")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("a-1-py3-none-any.whl", True),
+        ("a-1-py2.py3-none-any.whl", True),
+        ("a-1-cp39-abi3-manylinux_2_17_x86_64.whl", True),
+        ("a-1-cp312-abi3-manylinux_2_17_x86_64.whl", False),
+        ("a-1-cp310-cp310-manylinux_2_17_x86_64.whl", False),
+        ("a-1-cp311-cp311t-manylinux_2_17_x86_64.whl", False),
+        ("a-1-cp311-cp311-manylinux_2_39_x86_64.whl", False),
+        ("a-1-1-cp311-cp311-linux_x86_64.whl", True),
+        ("a-1.tar.gz", False),
+    ],
+)
+def test_the_tags_of_a_wheel_say_whether_the_containers_take_it(wheelhouse, name, expected):
+    assert wheelhouse.runs_here(name) is expected
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
+import json
 import re
 import tarfile
 from dataclasses import replace
+from hashlib import sha256
 from types import SimpleNamespace
 
 import pytest
@@ -232,6 +234,31 @@ def test_the_base_records_what_it_started_from(builder, daemon):
     replace(builder, base_image="other:image").base()
     found = daemon.builds[1]["labels"]["org.cytosuite.base-image-id"]
     assert found == "registry/other@sha256:12"
+
+
+def test_the_checksum_of_a_wheel_that_no_lock_knows_stands_in_a_label(builder, root, daemon):
+    wheel = sha256(b"wheel").hexdigest()
+    builder.base()
+    assert json.loads(daemon.builds[-1]["labels"]["org.cytosuite.unpinned-wheels"]) == {
+        "numpy-1.whl": wheel
+    }
+    (root / "docker/requirements-slim.txt").write_text(f"numpy==1 --hash=sha256:{wheel}")
+    builder.base()
+    assert "org.cytosuite.unpinned-wheels" not in daemon.builds[-1]["labels"]
+
+
+def test_what_the_wheelhouse_removes_is_said(builder, root):
+    (root / "docker/wheelhouse.py").write_text("print('x.whl: removed, not in the lock')")
+    lines = []
+    replace(builder, say=lines.append).base()
+    assert "x.whl: removed, not in the lock" in lines
+
+
+def test_a_build_anew_uses_nothing_of_earlier_ones(builder, daemon):
+    builder.build("thresholder")
+    assert not any(build["nocache"] for build in daemon.builds)
+    replace(builder, anew=True).build("thresholder")
+    assert [build["nocache"] for build in daemon.builds] == [False, False, True, True]
 
 
 @pytest.fixture

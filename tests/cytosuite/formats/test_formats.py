@@ -1,3 +1,5 @@
+import re
+
 import h5py
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from PIL import Image
 
 from cytosuite.errors import InputError
 from cytosuite.formats import header, read, write
+from cytosuite.formats.metaimage import write_metaimage
 from cytosuite.volume import Header, Volume
 
 SUFFIXES = [".tif", ".mha", ".h5"]
@@ -65,6 +68,46 @@ def test_metaimage_stores_millimetres(tmp_path):
     assert sitk.ReadImage(str(tmp_path / "a.mha")).GetSpacing() == pytest.approx(
         (0.0002, 0.00025, 0.002)
     )
+
+
+@pytest.mark.parametrize("compress", [True, False])
+@pytest.mark.parametrize("dtype", ["int8", "uint16", "int32", "int64", "float32", "float64"])
+def test_metaimage_is_written_as_itk_writes_it(tmp_path, dtype, compress):
+    metadata = {"study": 2, "channel": "nucleus", "A": "x  y", "gain": 0.1}
+    array = np.arange(60).reshape(3, 4, 5).astype(dtype)
+    write(
+        tmp_path / "a.mha", Volume(array, (2.0, 0.25, 0.1 / 3), "ZYX", metadata), compress=compress
+    )
+    image = sitk.GetImageFromArray(array)
+    image.SetSpacing([0.1 / 3 / 1000, 0.25 / 1000, 2.0 / 1000])
+    for key, text in {**metadata, "A": "x y"}.items():
+        image.SetMetaData(key, str(text))
+    sitk.WriteImage(image, str(tmp_path / "b.mha"), useCompression=compress)
+    ours, theirs = ((tmp_path / name).read_bytes() for name in ("a.mha", "b.mha"))
+    if compress:  # the deflated bytes are those of another version of zlib
+        ours, theirs = (
+            re.sub(rb"DataSize = .*|LOCAL\n(?s:.*)", b"", file) for file in (ours, theirs)
+        )
+    assert ours == theirs
+    np.testing.assert_array_equal(
+        sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "a.mha"))), array
+    )
+
+
+def test_metaimage_of_a_plane_and_of_foreign_bytes_is_read_by_itk(tmp_path):
+    array = np.arange(12, dtype=">u2").reshape(3, 4)[:, ::-1]
+    write(tmp_path / "a.mha", Volume(array, (0.5, 0.25), "YX"))
+    found = sitk.ReadImage(str(tmp_path / "a.mha"))
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(found), array)
+    assert found.GetSpacing() == (0.00025, 0.0005)
+
+
+@pytest.mark.parametrize("dtype", ["bool", "float16"])
+def test_metaimage_refuses_a_dtype_that_it_lacks(tmp_path, dtype):
+    with pytest.raises(InputError, match=f"MetaImage cannot hold dtype {dtype}"):
+        write_metaimage(
+            tmp_path / "a.mha", Volume(np.zeros((3, 4), dtype), (1.0, 1.0), "YX"), False
+        )
 
 
 def test_imagej_files_are_read(tmp_path):

@@ -1,0 +1,139 @@
+"""The base that an algorithm needs, read from its imports and the locks."""
+
+import re
+
+import pytest
+
+from cytosuite.benchmark.catalog import ROOT, algorithms
+from cytosuite.benchmark.containers.locks import (
+    lock,
+    lock_files,
+    locked,
+    needed_base,
+    providers,
+    run_time_imports,
+)
+from cytosuite.errors import InputError
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Return a small checkout whose core has a part for networks and one that reads files."""
+    for name, text in {
+        "cytosuite/__init__.py": "",
+        "cytosuite/container.py": "from cytosuite import files",
+        "cytosuite/files.py": "def read():\n    import h5py",
+        "cytosuite/network.py": "import torch",
+        "cytosuite/metrics/table.py": "import pandas",
+        "algorithms/__init__.py": "",
+        "algorithms/mine/__init__.py": "",
+        "algorithms/mine/predict.py": "from cytosuite.files import read\nimport skimage.filters",
+        "algorithms/mine/training/train.py": "from cytosuite import network",
+        "docker/requirements-slim.txt": "# a\nH5PY==1\nscikit_image==1  # b\n",
+        "docker/requirements-networks.txt": f"monai==1 --hash=sha256:{'0' * 64}\n",
+        "docker/requirements-cpu.txt": "-r requirements-slim.txt\n-r requirements-networks.txt\ntorch==1+cpu\n",
+        "docker/requirements-cuda.txt": "-r requirements-slim.txt\n-r requirements-networks.txt\ntorch==1\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def _append(root, text, name="predict.py"):
+    with (root / "algorithms" / "mine" / name).open("a") as stream:
+        stream.write(f"\n{text}\n")
+
+
+def test_what_core_and_algorithm_import_decides_and_training_does_not(root):
+    assert set(run_time_imports(root, "mine")) == {"h5py", "skimage"}
+    assert needed_base(root, "mine", "cpu") == ("slim", "its imports need no more")
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("import torch.nn", "cytosuite.algorithms.mine.predict imports torch"),
+        ("from monai import x", "cytosuite.algorithms.mine.predict imports monai"),
+        ("from cytosuite import network", "cytosuite.network imports torch"),
+        ("from cytosuite.network import x", "cytosuite.network imports torch"),
+        ("import cytosuite.network", "cytosuite.network imports torch"),
+        ("from ...network import x", "cytosuite.network imports torch"),
+        ("def f():\n    import torch", "cytosuite.algorithms.mine.predict imports torch"),
+        ("class A:\n    if x:\n        import torch", "imports torch"),
+        ("try:\n    import torch\nexcept ImportError:\n    pass", "imports torch"),
+        ("from .a import x\nimport nowhere_known", "imports nowhere_known"),
+    ],
+)
+def test_an_import_beyond_the_slim_base_asks_for_the_devices(root, device, line, reason):
+    _append(root, line)
+    base, why = needed_base(root, "mine", device)
+    assert base == device
+    assert why.endswith(reason)
+
+
+def test_a_module_that_predict_does_not_import_counts_too(root):
+    _append(root, "import torch", "_other.py")
+    assert needed_base(root, "mine", "cpu") == (
+        "cpu",
+        "cytosuite.algorithms.mine._other imports torch",
+    )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "if TYPE_CHECKING:\n    import torch",
+        "if typing.TYPE_CHECKING:\n    import torch\nelse:\n    torch = None",
+        "import json, os.path",
+        "# import torch",
+        "TEXT = 'import torch'",
+    ],
+)
+def test_what_is_never_imported_does_not_count(root, line):
+    _append(root, line)
+    assert needed_base(root, "mine", "cpu")[0] == "slim"
+
+
+def test_packages_in_the_algorithms_own_list_spare_the_large_base(root):
+    _append(root, "import monai")
+    (root / "algorithms/mine/requirements.txt").write_text("Monai==1\n")
+    assert needed_base(root, "mine", "cpu")[0] == "slim"
+
+
+def test_a_file_that_is_no_python_is_one_line(root):
+    _append(root, "def (")
+    with pytest.raises(InputError, match=r"mine/predict\.py: invalid syntax"):
+        needed_base(root, "mine", "cpu")
+
+
+def test_a_lock_holds_what_it_includes(root):
+    names = [path.stem for path in lock_files(lock(root, "cpu"))]
+    assert names == ["requirements-slim", "requirements-networks", "requirements-cpu"]
+    assert locked([lock(root, "cpu")]) == {"h5py", "scikit-image", "monai", "torch"}
+    assert locked([root / "absent.txt"]) == set()
+
+
+@pytest.mark.parametrize("line", ["numpy", "numpy>=1", "numpy==1 --hash=md5:12", "--no-index"])
+def test_a_line_that_pins_nothing_is_refused_with_its_place(root, line):
+    (root / "own.txt").write_text(f"a==1\n{line}\n")
+    with pytest.raises(InputError, match=re.escape("own.txt, line 2: expected name==version, ")):
+        locked([root / "own.txt"])
+
+
+def test_modules_are_known_by_the_package_that_brings_them():
+    assert providers("skimage") == {"scikit-image"}
+    assert providers("PIL") == {"pillow"}
+    assert providers("nowhere_known") == {"nowhere-known"}
+
+
+def test_of_our_algorithms_those_with_networks_alone_need_the_large_base():
+    bases = {name: needed_base(ROOT, name, "cpu")[0] for name in algorithms()}
+    assert bases.pop("watershed") == "slim"
+    assert set(bases.values()) == {"cpu"}
+
+
+def test_a_classical_part_of_the_core_imports_nothing_beyond_the_slim_base():
+    needed = set(run_time_imports(ROOT, "watershed"))
+    assert {"numpy", "h5py", "tifffile", "PIL"} <= needed
+    assert not {"torch", "monai", "numba", "SimpleITK"} & needed
