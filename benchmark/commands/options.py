@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, ge
 
 import typer
 
-from cytosuite.benchmark.catalog import workplace
+from cytosuite.benchmark.catalog import pick, workplace
 from cytosuite.benchmark.commands.console import (
     LEAST_UM,
     MOST_UM,
@@ -27,6 +27,7 @@ from cytosuite.benchmark.engines.outcome import Api, Limits
 from cytosuite.errors import InputError
 from cytosuite.manifest import AlgorithmManifest
 from cytosuite.places import need_file, need_folder
+from cytosuite.tasks import TASKS
 from cytosuite.volume import Scalar
 
 if TYPE_CHECKING:
@@ -262,7 +263,8 @@ class PhaseOptions(RunOptions, DataOptions):
 
     @property
     def wanted(self) -> "DataRequest":
-        """The wanted dataset, with what matters for the judgement alone."""
+        """The wanted dataset, after a look at the task."""
+        pick("task", [self.task] if self.task else [], TASKS)
         own = {"part": self.part, "recursive": self.recursive}  # of a folder
         own |= {"min_object_voxels": self.min_object_voxels, "reference": self.reference}
         return self.request(task=self.task, through=self.through, spacing=self.spacing, **own)

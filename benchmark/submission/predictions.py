@@ -17,7 +17,7 @@ SHOWN = 3  # names in a message
 
 
 @dataclass(frozen=True, slots=True)
-class JobResult:
+class SubmittedJob:
     """A job of an algorithm on one case.
 
     Parameters
@@ -38,7 +38,7 @@ class JobResult:
     places: Mapping[str, str]
 
 
-def read_predictions(path: Path) -> list[JobResult]:
+def read_predictions(path: Path) -> list[SubmittedJob]:
     """Return the jobs in a ``predictions.json``.
 
     Parameters
@@ -57,10 +57,10 @@ def read_predictions(path: Path) -> list[JobResult]:
     jobs = read_json(path)
     if not isinstance(jobs, list):
         raise InputError(f"{path}: expected a list of jobs, found {_short(jobs)}")
-    found: dict[str, JobResult] = {}
+    found: dict[str, SubmittedJob] = {}
     with at(path):
         for number, job in enumerate(jobs):
-            one = _prediction(f"job {number}", job)
+            one = _job(f"job {number}", job)
             if one.pk in found:
                 raise InputError(f"two jobs have the pk {one.pk}; expected one job each")
             found[one.pk] = one
@@ -68,13 +68,13 @@ def read_predictions(path: Path) -> list[JobResult]:
 
 
 def by_case(
-    predictions: Sequence[JobResult], images: Mapping[str, str], path: Path
-) -> dict[str, JobResult]:
+    predictions: Sequence[SubmittedJob], images: Mapping[str, str], path: Path
+) -> dict[str, SubmittedJob]:
     """Return the job of each case; cases without one are left out.
 
     Parameters
     ----------
-    predictions : sequence of JobResult
+    predictions : sequence of SubmittedJob
         In any order.
     images : mapping of str to str
         Name of the uploaded images by case.
@@ -88,7 +88,7 @@ def by_case(
     """
     cases = {image: case for case, image in images.items()}
     known = f"names in the ground truth: {_listed(list(cases))}"
-    found: dict[str, JobResult] = {}
+    found: dict[str, SubmittedJob] = {}
     for one in predictions:
         own = sorted({cases[name] for name in one.images if name in cases})
         if len(own) != 1:
@@ -106,7 +106,7 @@ def by_case(
     return found
 
 
-def _prediction(where: str, job: object) -> JobResult:
+def _job(where: str, job: object) -> SubmittedJob:
     """Return a job after a check of all that is used of it."""
     if not isinstance(job, dict):
         raise InputError(f"{where}: expected an object, found {_short(job)}")
@@ -126,7 +126,7 @@ def _prediction(where: str, job: object) -> JobResult:
                 raise InputError(f"{where}: outputs: two entries of {_short(place['slug'])}")
             places[place["slug"]] = place.get("relative_path", "")
     given = SUCCEEDED if status is None else plain(str(status), 60)
-    return JobResult(pk, given, tuple(dict.fromkeys(names)), places)
+    return SubmittedJob(pk, given, tuple(dict.fromkeys(names)), places)
 
 
 def _entries(where: str, job: Mapping[str, Any], key: str) -> Iterator[dict[str, Any]]:

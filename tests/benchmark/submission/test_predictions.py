@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cytosuite.benchmark.submission.predictions import JobResult, by_case, read_predictions
+from cytosuite.benchmark.submission.predictions import SubmittedJob, by_case, read_predictions
 from cytosuite.errors import InputError
 
 PK = "5e5a900f-0000-4000-8000-000000000000"
@@ -37,16 +37,16 @@ def test_a_job_of_the_platform(listed):
         "hanging_protocol": None, "exec_duration": "PT1M12S", "invoke_duration": None,
     }  # fmt: skip
     assert listed([job]) == [
-        JobResult(PK, "Succeeded", ("case_003.tif",), {LABELS["slug"]: LABELS["relative_path"]})
+        SubmittedJob(PK, "Succeeded", ("case_003.tif",), {LABELS["slug"]: LABELS["relative_path"]})
     ]
 
 
 def test_fields_may_be_missing(listed):
-    assert listed([{"pk": PK}]) == [JobResult(PK, "Succeeded", (), {})]
+    assert listed([{"pk": PK}]) == [SubmittedJob(PK, "Succeeded", (), {})]
     null = {"pk": PK, "inputs": None, "outputs": None, "status": None}
-    assert listed([null]) == [JobResult(PK, "Succeeded", (), {})]
+    assert listed([null]) == [SubmittedJob(PK, "Succeeded", (), {})]
     bare = {"pk": PK, "inputs": [{"image": {"name": "a.tif"}}], "outputs": [{"value": 1}]}
-    assert listed([bare]) == [JobResult(PK, "Succeeded", ("a.tif",), {})]
+    assert listed([bare]) == [SubmittedJob(PK, "Succeeded", ("a.tif",), {})]
 
 
 def test_the_socket_stands_under_either_key(listed):
@@ -192,7 +192,7 @@ IMAGES = {"one": "one.tif", "two": "two.tif"}
 
 
 def job(pk, *names):
-    return JobResult(pk, "Succeeded", names, {})
+    return SubmittedJob(pk, "Succeeded", names, {})
 
 
 def test_jobs_are_matched_by_the_names_of_their_images():
