@@ -15,18 +15,25 @@ apply_takes := $(segment_takes)
 train_takes := ALGORITHM DATASET SIMULATED REAL NAME DATA STEPS FROM SETTINGS DEVICE $(simulation) AUTHORS
 simulate_takes := DATASET OUT $(simulation) FRAMES
 build_takes := ENGINE DEVICE BASE_IMAGE
+new_takes := ALGORITHM TASK
+rehearse_takes := ALGORITHM DATASET PROFILE CASES API ENGINE MEMORY TIMEOUT SPACING MODEL DEVICE BASE_IMAGE
+export_takes := ALGORITHM API MODELS OUT ENGINE DEVICE BASE_IMAGE
+preflight_takes := FILE TASK
+bundle_takes := ALGORITHM MODEL OUT
+build-evaluation_takes := DATASET TASK THROUGH REFERENCE MIN_OBJECT_VOXELS OUT $(simulation) SPACING ENGINE DEVICE BASE_IMAGE
+ctc_takes := RUN ALGORITHM OUT
 fuzz_takes := MINUTES SEED DEVICE
 $(foreach goal,setup peers test test-fast lint format,$(eval $(goal)_takes := DEVICE))
-goals := help setup benchmark segment apply train simulate list build-all peers test test-fast fuzz lint format clean
+goals := help setup benchmark segment apply train simulate list new rehearse export preflight bundle ctc build-all build-evaluation peers test test-fast fuzz lint format clean
 # $(call given,GOAL,without): the options of a goal that were given, but for those that it places itself.
-placed := DATASET SIMULATED REAL IMAGES DEVICE BASE_IMAGE
+placed := DATASET SIMULATED REAL IMAGES FILE DEVICE BASE_IMAGE
 switches := RETRY RECURSIVE
 given = $(strip $(foreach name,$(filter-out $(placed) $(2),$($(1)_takes)),$(if $($(name)),\
 	--$(shell echo $(name) | tr A-Z_ a-z-) $(if $(filter-out $(switches),$(name)),"$($(name))"))))
 
 # A variable on the command line that no wanted goal takes is refused, before anything is done.
 wanted := $(or $(MAKECMDGOALS),help)
-taken := PYTHON $(foreach goal,$(wanted),$($(goal:build-%=build)_takes))
+taken := PYTHON $(foreach goal,$(wanted),$(or $($(goal)_takes),$($(goal:build-%=build)_takes)))
 typed := $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name)))
 unknown := $(firstword $(filter-out $(taken) SHELL,$(typed)))
 near = import difflib, sys; name, *known = sys.argv[1:]; found = difflib.get_close_matches(name.upper(), known, 1); \
@@ -47,7 +54,7 @@ NETWORKS := $(if $(filter docker podman,$(ENGINE))$(if $(filter benchmark segmen
 ##@ Use
 help: ## Show this help.
 	@awk -F ':.*## ' '/^##@ /{printf "\n%s\n", substr($$0, 5)} /^[a-z%-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@printf '\nVariables of benchmark:\n  DATASET=spheroid | spheroid/<recipe> | <recipe.toml> | <folder>   SIZE=mini|default|full\n  TASK=segment|enhance|synthesise|fuse  ALGORITHM=<names>  THROUGH=<names>  REFERENCE=<folder>\n  ENGINE=auto|docker|podman|process  API=serve|exec  SPACING=z,y,x (um)  RUN=<name>  MODEL=<name or card>\n  Of files with several: CHANNEL_INDEX=<number or name>  FRAME=<number>  SCENE=<number>; RECURSIVE=1 (sub-folders too)\n  MIN_OBJECT_VOXELS=<n> (smaller true objects of a folder are ignored)\n  MEMORY=<GiB>  TIMEOUT=<s>  RETRY=1 (run failed cases again)\nVariables of segment and apply: IMAGES="a.tif folder"  OUT=<folder>  and those of a run\nVariables of train: NAME=<model>  SIMULATED=<dataset>  REAL=<folder>  DATA=<role>=<more data>\n  STEPS=<n> (0 only measures parameters)  FROM=<card>  SETTINGS=<file>  AUTHORS=<names>\nVariables of simulated data: SEED=0  CASES=<n>  SET=camera.photons=5,...  OUT=<new folder>\n  FRAMES=<n> (time series in the layout of the Cell Tracking Challenge; of nuclei)\nVariables of torch and containers: DEVICE=cpu|cuda  BASE_IMAGE=<image with Python 3.11>\nVariables of fuzz: MINUTES=10  SEED=0 (another one makes other files)\nVariable of the virtual environment: PYTHON=python3\n'
+	@printf '\nVariables of benchmark:\n  DATASET=spheroid | spheroid/<recipe> | <recipe.toml> | <folder>   SIZE=mini|default|full\n  TASK=segment|enhance|synthesise|fuse  ALGORITHM=<names>  THROUGH=<names>  REFERENCE=<folder>\n  ENGINE=auto|docker|podman|process  API=serve|exec  SPACING=z,y,x (um)  RUN=<name>  MODEL=<name or card>\n  Of files with several: CHANNEL_INDEX=<number or name>  FRAME=<number>  SCENE=<number>; RECURSIVE=1 (sub-folders too)\n  MIN_OBJECT_VOXELS=<n> (smaller true objects of a folder are ignored)\n  MEMORY=<GiB>  TIMEOUT=<s>  RETRY=1 (run failed cases again)\nVariables of segment and apply: IMAGES="a.tif folder"  OUT=<folder>  and those of a run\nVariables of train: NAME=<model>  SIMULATED=<dataset>  REAL=<folder>  DATA=<role>=<more data>\n  STEPS=<n> (0 only measures parameters)  FROM=<card>  SETTINGS=<file>  AUTHORS=<names>\nVariables for challenges: FILE="dist/a.tar.gz ..."  PROFILE=gc-t4-16gb  MODELS=inside|apart\n  API=serve|exec (the platform calls them invoke and exec)\nVariables of simulated data: SEED=0  CASES=<n>  SET=camera.photons=5,...  OUT=<new folder>\n  FRAMES=<n> (time series in the layout of the Cell Tracking Challenge; of nuclei)\nVariables of torch and containers: DEVICE=cpu|cuda  BASE_IMAGE=<image with Python 3.11>\nVariables of fuzz: MINUTES=10  SEED=0 (another one makes other files)\nVariable of the virtual environment: PYTHON=python3\n'
 
 benchmark: .venv/.cytosuite $(NETWORKS) ## Generate or read DATASET, run the algorithms, score them, write a report.
 	@$(BIN)/cytosuite benchmark "$(or $(DATASET),spheroid)" $(call given,benchmark)
@@ -66,6 +73,28 @@ simulate: .venv/.cytosuite ## Simulate annotated images of DATASET into the new 
 
 list: .venv/.cytosuite ## List algorithms, models with their scores, datasets and recipes.
 	@$(BIN)/cytosuite list
+
+##@ Challenges
+new: .venv/.cytosuite ## Start the algorithm ALGORITHM for TASK: a folder that builds, runs and passes its checks.
+	@$(BIN)/cytosuite new "$(ALGORITHM)" $(call given,new,ALGORITHM)
+
+rehearse: .venv/.cytosuite ## Run ALGORITHM as a platform would, under the limits of PROFILE.
+	@$(BIN)/cytosuite rehearse "$(ALGORITHM)" $(call given,rehearse,ALGORITHM) $(if $(DATASET),--dataset "$(DATASET)")
+
+export: .venv/.cytosuite ## Write the files of ALGORITHM to upload: image, models, list of contents.
+	@$(BIN)/cytosuite export "$(ALGORITHM)" $(call given,export,ALGORITHM)
+
+preflight: .venv/.cytosuite ## Check FILE before its upload: image archive, tarball of models, folder of outputs.
+	@$(BIN)/cytosuite preflight $(FILE) $(call given,preflight)
+
+build-evaluation: .venv/.cytosuite ## Build the evaluation container and the ground truth of DATASET.
+	@$(BIN)/cytosuite evaluation "$(or $(DATASET),spheroid)" --image $(call given,build-evaluation)
+
+ctc: .venv/.cytosuite ## Write the results of the run RUN in the layout of the Cell Tracking Challenge.
+	@$(BIN)/cytosuite ctc "$(RUN)" $(call given,ctc,RUN)
+
+bundle: .venv/.networks-$(DEVICE) ## Write the models of ALGORITHM as MONAI bundles.
+	@$(BIN)/cytosuite bundle "$(ALGORITHM)" $(call given,bundle,ALGORITHM)
 
 ##@ Containers
 build-all: .venv/.cytosuite ## Build the containers of all algorithms.

@@ -2,11 +2,12 @@
 
 import fcntl
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from cytosuite.benchmark.data.dataset import Case
@@ -27,7 +28,8 @@ from cytosuite.benchmark.validate import BadOutput
 from cytosuite.errors import InputError
 from cytosuite.files import SESSION, atomic, file_digest, sweep
 from cytosuite.formats import header
-from cytosuite.tasks import Task
+from cytosuite.tasks import Socket, Task
+from cytosuite.volume import Header
 
 Report = Callable[[str, str, str], None]  # algorithm, case, status
 Inside = Callable[[str, str, float | None], None]  # algorithm, case, share of it that is done
@@ -112,7 +114,7 @@ def run_job(
         for case in pending:
             with atomic(job.folder / case.name) as temporary:
                 temporary.mkdir()
-                _finish(job, case, temporary, failed, 0.0, {}, {})
+                write_result(job, case, temporary, failed, 0.0, {}, {})
             report(name, case.name, failed.status)
 
 
@@ -130,40 +132,81 @@ def _run_case(
         reported = container_report(raw / "record.json")
         if outcome.status == "ok":
             try:
-                outputs = _keep(raw, temporary, case, task, examiner)
+                main = case.main(task)
+                geometry = None if main is None else header(main)
+                outputs = keep_outputs(raw, temporary, case.name, task.outputs, geometry, examiner)
             except BadOutput as finding:
                 outcome = replace(outcome, status=finding.status, message=str(finding))
         shutil.rmtree(raw)
-        _finish(job, case, temporary, outcome, session.startup_seconds, outputs, reported)
+        write_result(job, case, temporary, outcome, session.startup_seconds, outputs, reported)
         return outcome.status
 
 
-def _keep(raw: Path, folder: Path, case: Case, task: Task, examiner: Examiner) -> dict[str, str]:
-    """Move the valid outputs of a case into its folder and return their relative paths."""
-    main = case.main(task)
-    found = examiner.examine(raw, task.outputs, None if main is None else header(main))
+def keep_outputs(
+    raw: Path,
+    folder: Path,
+    name: str,
+    sockets: Sequence[Socket],
+    geometry: Header | None,
+    examiner: Examiner,
+) -> dict[str, str]:
+    """Move the valid outputs of a case into its folder and return their relative paths by slug.
+
+    Parameters
+    ----------
+    raw, folder : Path
+        The runner's copy of the outputs, and the folder of the case.
+    name : str
+        Name of the case, and then of its images.
+    sockets, geometry
+        As of `Examiner.examine`.
+    examiner : Examiner
+        Decodes the outputs first.
+
+    Raises
+    ------
+    BadOutput
+        If an output is missing or not valid.
+    """
+    found = examiner.examine(raw, sockets, geometry)
     kept = {}
-    for socket in (socket for socket in task.outputs if socket.slug in found):
+    for socket in (socket for socket in sockets if socket.slug in found):
         source = found[socket.slug]
         place = f"output/{socket.relative_path}"
         if socket.kind != "json":
-            place += f"/{case.name}{source.suffix.lower()}"
+            place += f"/{name}{source.suffix.lower()}"
         (folder / place).parent.mkdir(parents=True, exist_ok=True)
         source.rename(folder / place)
         kept[socket.slug] = place
     return kept
 
 
-def _finish(
+def write_result(
     job: Job,
     case: Case,
     folder: Path,
     outcome: Outcome,
-    startup_seconds: float,
-    outputs: Mapping[str, str],
-    reported: Mapping[str, Any],
+    startup_seconds: float = 0.0,
+    outputs: Mapping[str, str] = MappingProxyType({}),
+    reported: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
-    """Write the record of a case, with the container's report where it makes sense."""
+    """Write the record of a case, with the container's report where it makes sense.
+
+    Parameters
+    ----------
+    job, case : Job, Case
+        What was run.
+    folder : Path
+        Of the case, with its outputs.
+    outcome : Outcome
+        How it ended.
+    startup_seconds : float
+        Time before the first case.
+    outputs : mapping of str to str
+        Relative paths of the valid outputs by slug.
+    reported : mapping
+        Report of the container.
+    """
     inside, model = reported.get("seconds"), reported.get("model")
     Record(
         algorithm=job.algorithm.name,

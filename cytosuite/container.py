@@ -15,11 +15,11 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from cytosuite import __version__
 from cytosuite.cautions import cautions
@@ -39,6 +39,13 @@ REQUESTS = {"health": (HEALTH, 10.0), "invoke": (INVOKE, None)}  # with the long
 MODELS = (Path("/opt/ml/model"), Path("/opt/app/model"))  # a mounted tarball; part of the image
 OUT_OF_MEMORY = 4
 TERMINATED = 128 + signal.SIGTERM
+
+
+class Program(Protocol):
+    """Work that is loaded once and done case by case."""
+
+    def run_case(self) -> Mapping[str, Any]:
+        """Do the case in the input folder; return the record, with its ``warnings``."""
 
 
 class Algorithm:
@@ -151,7 +158,7 @@ def _doubts(task: str, outputs: Mapping[str, Any]) -> list[str]:
     return list(found)
 
 
-def attempt(algorithm: Algorithm) -> int:
+def attempt(program: Program) -> int:
     """Run one case; stderr, shown to users, has its warnings or, as last line, the failure.
 
     Returns
@@ -160,7 +167,7 @@ def attempt(algorithm: Algorithm) -> int:
         0 without error, 2 bad input, 3 model missing or altered, 4 out of memory, 1 otherwise.
     """
     try:
-        for line in algorithm.run_case()["warnings"]:
+        for line in program.run_case()["warnings"]:
             _say(f"warning: {line}", 0)
     except CytosuiteError as error:
         return _say(str(error), error.exit_code)
@@ -172,12 +179,12 @@ def attempt(algorithm: Algorithm) -> int:
     return 0
 
 
-def serve(algorithm: Algorithm, listener: socket.socket) -> NoReturn:
+def serve(program: Program, listener: socket.socket) -> NoReturn:
     """Answer ``/health`` and ``/invoke`` until SIGTERM, one case at a time.
 
     Parameters
     ----------
-    algorithm : Algorithm
+    program : Program
         Loaded.
     listener : socket
         Bound to the loopback device.
@@ -197,7 +204,7 @@ def serve(algorithm: Algorithm, listener: socket.socket) -> NoReturn:
                 self._answer(404, "expected POST /invoke")
                 return
             with busy:
-                code = attempt(algorithm)
+                code = attempt(program)
             self._answer(201 if code == 0 else 500, str(code))
 
         def _answer(self, status: int, text: str) -> None:
@@ -224,41 +231,69 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Defaults are ``CYTOSUITE_ALGORITHM``, ``CYTOSUITE_INPUT``, ``CYTOSUITE_OUTPUT`` and
     ``CYTOSUITE_MODEL`` in the environment, then the platform's folders.
     """
-    parser = argparse.ArgumentParser(prog="cytosuite.container", description=__doc__)
-    parser.add_argument("command", choices=("run", "serve", *REQUESTS), nargs="?", default="run")
-    source = os.environ.get("CYTOSUITE_INPUT", "/input")
-    target = os.environ.get("CYTOSUITE_OUTPUT", "/output")
+    parser = command_parser("cytosuite.container", str(__doc__))
     model = os.environ.get("CYTOSUITE_MODEL") or None
-    parser.add_argument("--input", type=Path, default=source, help="folder of the case")
-    parser.add_argument("--output", type=Path, default=target, help="folder for the results")
     parser.add_argument("--model", type=Path, default=model, help="folder of the models")
     parser.add_argument("--algorithm", default=os.environ.get("CYTOSUITE_ALGORITHM", ""))
     chosen = parser.parse_args(arguments)
-    if chosen.command in REQUESTS:
-        line, timeout_s = REQUESTS[chosen.command]
+    models = [chosen.model] if chosen.model else MODELS
+    return execute(
+        chosen.command,
+        lambda: Algorithm(chosen.algorithm, chosen.input, chosen.output, models),
+    )
+
+
+def command_parser(name: str, description: str) -> argparse.ArgumentParser:
+    """Return the parser of a container's command: what to do, and the two folders.
+
+    Parameters
+    ----------
+    name, description : str
+        For the help.
+    """
+    parser = argparse.ArgumentParser(prog=name, description=description)
+    parser.add_argument("command", choices=("run", "serve", *REQUESTS), nargs="?", default="run")
+    source = os.environ.get("CYTOSUITE_INPUT", "/input")
+    target = os.environ.get("CYTOSUITE_OUTPUT", "/output")
+    parser.add_argument("--input", type=Path, default=source, help="folder of the case")
+    parser.add_argument("--output", type=Path, default=target, help="folder for the results")
+    return parser
+
+
+def execute(command: str, load: Callable[[], Program]) -> int:
+    """Execute a command of a container and return its exit code.
+
+    Parameters
+    ----------
+    command : str
+        ``run``, ``serve``, or one of `REQUESTS`.
+    load : callable
+        Loads the program, where the command needs it.
+    """
+    if command in REQUESTS:
+        line, timeout_s = REQUESTS[command]
         try:
             return request(line, timeout_s=timeout_s)
         except OSError as error:
-            return _say(f"no answer from the algorithm's server ({error})", 1)
+            return _say(f"no answer from the server in this container ({error})", 1)
     signal.signal(signal.SIGTERM, _stop)
-    models = [chosen.model] if chosen.model else MODELS
     try:
-        algorithm = Algorithm(chosen.algorithm, chosen.input, chosen.output, models)
+        program = load()
     except CytosuiteError as error:
         return _say(str(error), error.exit_code)
-    if chosen.command == "serve":
+    if command == "serve":
         descriptor = os.environ.get("CYTOSUITE_LISTEN_FD")
         if descriptor is None:
-            serve(algorithm, socket.create_server(("127.0.0.1", PORT)))
+            serve(program, socket.create_server(("127.0.0.1", PORT)))
         threading.Thread(target=_end_with_stdin, daemon=True).start()
-        serve(algorithm, socket.socket(fileno=int(descriptor)))
-    return _in_thread(algorithm)
+        serve(program, socket.socket(fileno=int(descriptor)))
+    return _in_thread(program)
 
 
-def _in_thread(algorithm: Algorithm) -> int:
+def _in_thread(program: Program) -> int:
     """Run one case in another thread: the main thread stays free for SIGTERM."""
     codes: list[int] = []
-    worker = threading.Thread(target=lambda: codes.append(attempt(algorithm)), daemon=True)
+    worker = threading.Thread(target=lambda: codes.append(attempt(program)), daemon=True)
     worker.start()
     worker.join()
     return codes[0] if codes else 1

@@ -92,7 +92,9 @@ def read_case(folder: Path, task: Task) -> Inputs:
         raise InputError(f"{folder}: expected one of the images {', '.join(wanted)}, found none")
     given = values.get(ACQUISITION.slug, {})
     volumes = {
-        socket.slug: _image(files[socket.slug], socket, given, listed.get(socket.slug, {}))
+        socket.slug: input_image(
+            files[socket.slug], socket, given, listed.get(socket.slug, {}).get("name", "")
+        )
         for socket in task.inputs
         if socket.slug in files
     }
@@ -108,10 +110,26 @@ def read_case(folder: Path, task: Task) -> Inputs:
     )
 
 
-def _image(
-    file: Path, socket: Socket, given: Mapping[str, Any], listed: Mapping[str, str]
+def input_image(
+    file: Path, socket: Socket, given: Mapping[str, Any], original: str = ""
 ) -> Volume:
-    """Return an image with the metadata of all sources; a message on these names its file."""
+    """Return the image of a socket with the metadata of all sources; see `read_case`.
+
+    Parameters
+    ----------
+    file : Path
+    socket : Socket
+        An image or labels.
+    given : mapping
+        Object of the acquisition socket; empty without it.
+    original : str
+        Original name of the image; without it that of the file counts.
+
+    Raises
+    ------
+    InputError
+        If the file is not readable, or one for stacks holds something else.
+    """
     volume = read(file, stack=socket.stack)
     with at(file):
         if socket.stack and volume.axes != SPATIAL:
@@ -119,7 +137,7 @@ def _image(
                 f"expected a stack of slices (z, y, x), found shape {volume.shape} with axes "
                 f"{volume.axes}"
             )
-        return described(volume, given, listed.get("name") or file.name)
+        return described(volume, given, original or file.name)
 
 
 def write_outputs(folder: Path, task: Task, inputs: Inputs, outputs: Mapping[str, Any]) -> None:
@@ -257,7 +275,7 @@ def _listed(folder: Path) -> dict[str, dict[str, str]]:
         raise InputError(f"{path}: expected a list of objects, one per socket")
     found: dict[str, dict[str, str]] = {}
     for number, entry in enumerate(entries):
-        place = _place(f"{path}: entry {number}", entry)
+        place = socket_place(f"{path}: entry {number}", entry)
         slug = place.pop("slug")
         if slug in found:
             raise InputError(f"{path}: expected one entry per socket, found two of {slug}")
@@ -267,8 +285,22 @@ def _listed(folder: Path) -> dict[str, dict[str, str]]:
     return found
 
 
-def _place(where: str, entry: Mapping[str, Any]) -> dict[str, str]:
-    """Return slug and, where it is given, relative path of the socket of an entry."""
+def socket_place(where: str, entry: Mapping[str, Any]) -> dict[str, str]:
+    """Return ``slug`` and, where it is given, ``relative_path`` of the socket of an entry.
+
+    Parameters
+    ----------
+    where : str
+        Place of the entry, for messages.
+    entry : mapping
+        Of a list by the platform: the socket is under ``interface``, ``socket`` or both.
+
+    Raises
+    ------
+    InputError
+        If there is none, both contradict each other, a key is no text, or the path leaves its
+        folder.
+    """
     kinds = [kind for kind in ("interface", "socket") if kind in entry]
     found: dict[str, str] = {}
     for kind in kinds:

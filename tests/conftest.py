@@ -48,6 +48,7 @@ def _shared(name):
 
 
 _situations = _shared("situations")
+_shared("archives")
 _shared("house")
 _shared("forks")
 

@@ -11,9 +11,12 @@ import typer
 from cytosuite.benchmark.commands.app import app
 
 ROOT = Path(__file__).resolve().parents[1]
-GOALS = ("benchmark", "segment", "apply", "train", "simulate", "build")
+GOALS = (
+    *("benchmark", "segment", "apply", "train", "simulate"),
+    *("new", "rehearse", "export", "preflight", "bundle", "ctc", "build-evaluation", "build"),
+)
 # They reach the command as arguments, as words of its environment or as a flag.
-PLACED = {"DATASET", "IMAGES", "DEVICE", "BASE_IMAGE"}
+PLACED = {"DATASET", "IMAGES", "FILE", "DEVICE", "BASE_IMAGE"}
 ROLES = {"SIMULATED", "REAL"}  # of the data of a training: other names for its data
 SWITCHES = {"RETRY", "RECURSIVE"}
 CHECKED = {"DEVICE": "cuda", "ENGINE": "docker"}
@@ -28,6 +31,11 @@ def _make(*words, **environment):
         timeout=30,
         check=False,
     )
+
+
+def _command(goal):
+    """Return the command that a goal runs."""
+    return "evaluation" if goal == "build-evaluation" else goal
 
 
 def _flag(name):
@@ -84,7 +92,7 @@ def test_an_unknown_goal_is_named_first():
 
 @pytest.mark.parametrize("goal", GOALS)
 def test_every_variable_is_an_option_of_the_command(goal):
-    command = typer.main.get_command(app).commands[goal]
+    command = typer.main.get_command(app).commands[_command(goal)]
     flags = {flag for parameter in command.params for flag in parameter.opts}
     environment = {str(parameter.envvar) for parameter in command.params}
     for name in set(_takes(goal)) - ROLES:
@@ -100,7 +108,7 @@ def test_every_variable_reaches_the_command(goal):
     (line,) = [
         line
         for line in _make("-n", goal, *given).stdout.splitlines()
-        if line.startswith(f".venv/bin/cytosuite {goal} ")
+        if line.startswith(f".venv/bin/cytosuite {_command(goal)} ")
     ]
     for name, value in values.items():
         if name in SWITCHES:

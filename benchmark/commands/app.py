@@ -2,17 +2,21 @@
 
 import sys
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from cytosuite import __version__
-from cytosuite.benchmark.commands import making
+from cytosuite.benchmark.commands import ctc, export, making, preflight
+from cytosuite.benchmark.commands.bundle import bundle_command
+from cytosuite.benchmark.commands.challenge import EvaluationOptions, RehearseOptions
 from cytosuite.benchmark.commands.console import console, names
 from cytosuite.benchmark.commands.options import (
     AUTO,
     ApplyOptions,
+    BaseImage,
     BenchmarkOptions,
+    DeviceOption,
     ScoreOptions,
     SelectOptions,
     SimulateOptions,
@@ -31,12 +35,6 @@ def _show_version(wanted: bool) -> None:
     if wanted:
         typer.echo(__version__)
         raise typer.Exit
-
-
-Device = Annotated[Literal["cpu", "cuda"], typer.Option(envvar="DEVICE", help="Which torch.")]
-BaseImage = Annotated[
-    str | None, typer.Option(envvar="BASE_IMAGE", help="Image with Python 3.11 to build upon.")
-]
 
 
 @app.callback()
@@ -115,6 +113,15 @@ def new_command(
     typer.echo(f"next: cytosuite check {name}")
 
 
+@app.command("rehearse")
+@takes(RehearseOptions)
+def rehearse_command(options: RehearseOptions) -> None:
+    """Rehearse a submission: both interfaces under a platform's limits, outputs by its rules."""
+    from cytosuite.benchmark.commands.rehearse import rehearse
+
+    raise typer.Exit(0 if rehearse(options, console()) else 1)
+
+
 @app.command("check")
 def check_command(
     name: Annotated[str, typer.Argument(help="Name in algorithms/.")],
@@ -128,7 +135,7 @@ def check_command(
 @app.command("build")
 def build_command(
     algorithm: Annotated[str | None, typer.Argument(help="Names, comma-separated.")] = None,
-    device: Device = "cpu",
+    device: DeviceOption = "cpu",
     base_image: BaseImage = None,
     engine: Annotated[str, typer.Option(help="docker or podman.")] = "docker",
 ) -> None:
@@ -172,10 +179,26 @@ def score_command(options: ScoreOptions) -> None:
     raise typer.Exit(1 if scores.failed else 0)
 
 
+@app.command("evaluation")
+@takes(EvaluationOptions)
+def evaluation_command(options: EvaluationOptions) -> None:
+    """Write what an organiser uploads to judge submissions: ground truth, inputs, steps."""
+    from cytosuite.benchmark.commands.evaluation import build_evaluation, write_evaluation
+
+    for path in write_evaluation(options, console()):
+        typer.echo(f"written: {path}")
+    if options.image:
+        typer.echo(f"built: {build_evaluation(options, console())}")
+
+
 for name, command in (
     ("phantoms", making.phantoms_command),
     ("calibrate", making.calibrate_command),
     ("migrate", making.migrate_command),
+    ("export", export.export_command),
+    ("ctc", ctc.ctc_command),
+    ("preflight", preflight.preflight_command),
+    ("bundle", bundle_command),
 ):
     app.command(name)(command)
 

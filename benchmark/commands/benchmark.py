@@ -53,10 +53,7 @@ def benchmark(options: BenchmarkOptions, console: Console) -> int:
     CytosuiteError
         If the wanted run is not possible.
     """
-    own = {"part": options.part, "recursive": options.recursive}  # of a folder
-    own |= {"min_object_voxels": options.min_object_voxels}
-    wanted = {"spacing": options.spacing, "reference": options.reference, **own}
-    made = recipe(options.request(task=options.task, through=options.through, **wanted))
+    made = recipe(options.wanted)
     task, chosen = _chosen(options, made.task)
     chain = links(made.through)
     names = [found.name for found in chosen]

@@ -38,6 +38,10 @@ STDOUT = Path("-")  # as the name of a file
 MOST_CASES, MOST_WORKERS, MOST_S, MOST_GIB = 100_000, 1024, 1e7, 1e5
 MOST_FRAMES = 10_000
 AUTO = "auto"  # the algorithm is chosen by the image
+DeviceOption = Annotated[Device, typer.Option(envvar="DEVICE", help="Which torch.")]
+BaseImage = Annotated[
+    str | None, typer.Option(envvar="BASE_IMAGE", help="Image with Python 3.11 to build upon.")
+]
 Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of everything drawn.")]
 
 
@@ -222,10 +226,8 @@ class RunOptions(ImageOptions):
         typer.Option(min=0.1, max=MOST_GIB, help="GiB per case; the algorithm's own without it."),
     ] = None
     timeout: Annotated[float, typer.Option(min=0.1, max=MOST_S, help="Seconds per case.")] = 3600.0
-    device: Annotated[Device, typer.Option(envvar="DEVICE", help="Which torch.")] = "cpu"
-    base_image: Annotated[
-        str | None, typer.Option(envvar="BASE_IMAGE", help="Image with Python 3.11 to build upon.")
-    ] = None
+    device: DeviceOption = "cpu"
+    base_image: BaseImage = None
 
     def limits(self, algorithm: AlgorithmManifest) -> Limits:
         """Return the limits of one case of an algorithm."""
@@ -237,13 +239,12 @@ class RunOptions(ImageOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BenchmarkOptions(TableOptions, RunOptions, DataOptions):
-    """Options of the main job."""
+class PhaseOptions(RunOptions, DataOptions):
+    """A dataset and the task whose results are judged on it."""
 
     task: Annotated[
         str | None, typer.Option(help="segment, enhance, ...; the dataset's own without it.")
     ] = None
-    algorithm: Annotated[list[str], Text(names, "Names, comma-separated.")] = ()  # type: ignore[assignment]
     through: Annotated[list[str], Text(names, "Algorithms that the images pass before.")] = ()  # type: ignore[assignment]
     reference: Annotated[
         Path | None, typer.Option(help="Folder of real images for unpaired outputs.")
@@ -251,6 +252,20 @@ class BenchmarkOptions(TableOptions, RunOptions, DataOptions):
     min_object_voxels: Annotated[
         int, typer.Option(min=0, help="Smaller true objects of a folder are ignored.")
     ] = 0
+
+    @property
+    def wanted(self) -> "DataRequest":
+        """The wanted dataset, with what matters for the judgement alone."""
+        own = {"part": self.part, "recursive": self.recursive}  # of a folder
+        own |= {"min_object_voxels": self.min_object_voxels, "reference": self.reference}
+        return self.request(task=self.task, through=self.through, spacing=self.spacing, **own)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkOptions(TableOptions, PhaseOptions):
+    """Options of the main job."""
+
+    algorithm: Annotated[list[str], Text(names, "Names, comma-separated.")] = ()  # type: ignore[assignment]
     run: Annotated[str | None, Text(plain_name, "Name of the run's folder.")] = None
     retry: Annotated[bool, typer.Option(help="Run failed cases again.")] = False
 

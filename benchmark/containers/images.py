@@ -6,12 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cytosuite import __version__
+from cytosuite.benchmark.containers.imports import reached
 from cytosuite.benchmark.containers.locks import Base, Device, lock, lock_files, needed_base
-from cytosuite.benchmark.containers.sources import runtime_files
-from cytosuite.files import digest
+from cytosuite.benchmark.containers.sources import ROOMS, runtime_files
+from cytosuite.files import digest, visible_files
 from cytosuite.manifest import read_algorithm
 
 ALGORITHM_LABEL = "org.cytosuite.algorithm"
+EVALUATION = "cytosuite.benchmark.submission.evaluate"
+METRICS = "metrics"  # in the library
 BASE_FILE = "docker/base.Dockerfile"
 PIP_FILE = "docker/requirements-pip.txt"
 FROM = re.compile(r"(?mi)^\s*(?:FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?|COPY\s.*?--from=(\S+))")
@@ -113,6 +116,36 @@ def algorithm_blueprint(root: Path, algorithm: str, device: Device = "cpu") -> B
         arguments={"ALGORITHM": algorithm},
         labels={ALGORITHM_LABEL: algorithm},
     )
+
+
+def evaluation_blueprint(root: Path) -> Blueprint:
+    """Return how the image is built that judges the submissions of a challenge.
+
+    Parameters
+    ----------
+    root : Path
+        The checkout. Of it come the files that the program imports; metrics are found in their
+        folders, so that all of these come too.
+    """
+    folder = root / "docker" / "evaluation"
+    core = root / "cytosuite"
+    parts = (path.relative_to(root).with_suffix("").parts for path in visible_files(core / METRICS))
+    modules = [EVALUATION, *(".".join(part).removesuffix(".__init__") for part in parts)]
+    files = {path for path, _ in reached(modules, core, later=True).values()}
+    return Blueprint(
+        name="evaluation",
+        tag=image_tag("evaluation"),
+        version=__version__,
+        dockerfile=folder / "Dockerfile",
+        files=tuple(sorted(root / _place(path, root) for path in files)),
+        packages=folder / "requirements.txt",
+    )
+
+
+def _place(path: Path, root: Path) -> Path:
+    """Return the place of a file in the checkout, without the links between its rooms."""
+    parts = path.relative_to(root).parts
+    return Path(*parts[1:]) if parts[:1] == ("cytosuite",) and parts[1] in ROOMS else Path(*parts)
 
 
 def image_digest(root: Path, algorithm: str, device: Device = "cpu") -> str:

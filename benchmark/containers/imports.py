@@ -36,6 +36,28 @@ def follow(modules: Iterable[str], package: Path, *, later: bool = False) -> dic
         If a module is no Python.
     """
     found: dict[str, str] = {}
+    for name, (_, imported) in reached(modules, package, later=later).items():
+        for other in {i.split(".")[0] for i in imported} - {"cytosuite", *sys.stdlib_module_names}:
+            found[other] = min(name, found.get(other, name))
+    return found
+
+
+def reached(
+    modules: Iterable[str], package: Path, *, later: bool = False
+) -> dict[str, tuple[Path, set[str]]]:
+    """Return the modules of ours that are imported, each with its file and its own imports.
+
+    Parameters
+    ----------
+    modules, package, later
+        As of `follow`. A module needs the packages that it lies in.
+
+    Raises
+    ------
+    InputError
+        If a module is no Python.
+    """
+    found: dict[str, tuple[Path, set[str]]] = {}
     seen, todo = set[str](), set(modules)
     while todo - seen:
         seen.add(name := min(todo - seen))
@@ -49,8 +71,8 @@ def follow(modules: Iterable[str], package: Path, *, later: bool = False) -> dic
             raise InputError(f"{path}: {error}") from None
         names = {i for node in _statements(body, later=later) for i in _names(node, parent)}
         todo |= {i for i in names if i.split(".")[0] == "cytosuite"}
-        for other in {i.split(".")[0] for i in names} - {"cytosuite", *sys.stdlib_module_names}:
-            found[other] = min(name, found.get(other, name))
+        todo |= {name.rpartition(".")[0]} - {""}
+        found[name] = path, names
     return found
 
 

@@ -1,16 +1,14 @@
 """The scores as files: tables by algorithm, case and condition, and the platform's layout."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-import numpy as np
 import pandas as pd
 
 from cytosuite.benchmark.report.index import Index
-from cytosuite.benchmark.report.wording import known
+from cytosuite.benchmark.results.platform import platform_layout
 from cytosuite.benchmark.results.ranking import Standing
 from cytosuite.benchmark.results.results import Condition
-from cytosuite.errors import InputError
 from cytosuite.metrics import Metric
 
 Row: TypeAlias = dict[str, str | int | float | None]
@@ -119,42 +117,13 @@ def platform_metrics(index: Index) -> dict[str, Any]:
     InputError
         If two metrics have the same name once dots, which would split the path to it, are ``_``.
     """
-    names = [metric.name for metric in index.results.metrics]
-    keys = {name: name.replace(".", "_") for name in names}
-    if len(set(keys.values())) < len(names):
-        raise InputError(
-            f"metrics.json: metric names must differ once dots are written as _, found {names}; "
-            "rename one"
-        )
-    layouts = {entry.algorithm: _layout(index, entry, keys) for entry in index.ranked}
+    metrics = index.results.metrics
+    layouts = {}
+    for entry in index.ranked:
+        name = entry.algorithm
+        values = {metric.name: index.values[name, metric.name] for metric in metrics}
+        layouts[name] = platform_layout(entry, metrics, values, index.records[name])
     if not layouts:
         return {"case": {}, "aggregates": {}, "failed": []}
     first, *others = layouts
     return layouts[first] | ({"best": first, "algorithms": layouts} if others else {})
-
-
-def _layout(index: Index, entry: Standing, keys: Mapping[str, str]) -> dict[str, Any]:
-    """Return the scores of one algorithm, metrics by their keys."""
-    name = entry.algorithm
-    by_case: dict[str, dict[str, float]] = {case: {} for case in index.records[name]}
-    aggregates = {}
-    for metric in index.results.metrics:
-        key, summary = keys[metric.name], index.summary(entry, metric)
-        if metric.scope == "set":
-            aggregates[key] = {"set": summary.mean} if known(summary.mean) else {}
-            continue
-        finite = {c: value for c, value in index.values[name, metric.name].items() if known(value)}
-        pooled = {"pooled": float(summary.pooled)} if known(summary.pooled) else {}
-        aggregates[key] = aggregate(list(finite.values())) | pooled
-        for case, value in finite.items():
-            by_case.setdefault(case, {})[key] = value
-    return {"case": by_case, "aggregates": aggregates, "failed": list(index.failed(name))}
-
-
-def aggregate(numbers: Sequence[float]) -> dict[str, float]:
-    """Return ``mean, std, median, min, max, n`` of finite numbers; only ``n`` when there is none.
-
-    ``std`` is that of the population (divided by n), which one value gives as 0.
-    """
-    names = ("mean", "std", "median", "min", "max") if numbers else ()
-    return {name: float(getattr(np, name)(numbers)) for name in names} | {"n": len(numbers)}

@@ -78,12 +78,9 @@ def score_case(case: Case, task: Task, metrics: Metrics, jobs: Sequence[Job]) ->
     readers = case_readers(case, task)
     truth, image = readers["truth"], readers["image"]
     data_range = None if truth is None else cache(lambda: float(np.ptp(truth().array)))
-    known = case_facts(readers, data_range)
     judged = task.main_output is not None and task.main_output.kind == "labels"
     limit = case.min_object_voxels if judged else 0
-    offered = [
-        m for m in metrics if m.scope == "case" and {*m.evidence.missing(known)} <= {"prediction"}
-    ]
+    offered = offered_in_case(case, task, metrics)
     for control in BOARDS[task.name].controls if offered else ():
         answer = control_answer(control, truth, image)
         if answer is not None:
@@ -150,6 +147,15 @@ def measure(
             refused[metric.name] = str(error)
     kept = {each: table for each, table in evidence.items() if each.pool is not None}
     return Answer(algorithm, case, values, status, record, kept, refused)
+
+
+def offered_in_case(case: Case, task: Task, metrics: Metrics) -> list[Metric[Any]]:
+    """Return the metrics of single cases whose needs a case meets, but for the prediction."""
+    readers = case_readers(case, task)
+    known = case_facts(readers, None if readers["truth"] is None else lambda: 0.0)
+    return [
+        m for m in metrics if m.scope == "case" and {*m.evidence.missing(known)} <= {"prediction"}
+    ]
 
 
 def case_readers(case: Case, task: Task) -> dict[str, Reader | None]:

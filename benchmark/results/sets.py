@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from cytosuite.benchmark.data.dataset import Dataset
 from cytosuite.benchmark.plan import Job
@@ -9,6 +10,7 @@ from cytosuite.benchmark.record import Record
 from cytosuite.benchmark.results.cases import Answer, Metrics, case_readers, measure, output_path
 from cytosuite.benchmark.results.controls import control_answer
 from cytosuite.benchmark.results.facts import ImageSet, Reader, once, set_facts
+from cytosuite.metrics import Metric
 from cytosuite.metrics.boards import BOARDS, Control
 from cytosuite.metrics.evidence import Facts
 from cytosuite.tasks import LABELS, Task
@@ -37,19 +39,11 @@ def score_sets(
     records : mapping of (algorithm, case) to Record
         Current ones.
     """
-    wanted = [metric for metric in metrics if metric.scope == "set"]
-    if not wanted or not dataset.reference:
+    offered = offered_in_set(dataset, metrics)
+    if not offered:
         return
-    paths = sorted(dataset.reference, key=lambda path: path.name)
-    drawn = dataset.reference_labels or {}
-    real, rest = (
-        ImageSet(_readers(half), _readers([drawn.get(path) for path in half]))
-        for half in (paths[0::2], paths[1::2])
-    )
-    objects = _readers([case.socket(LABELS.slug) for case in dataset.cases])
+    real, rest, objects = _sides(dataset)
     labels = {c.name: own for c, own in zip(dataset.cases, objects, strict=False)}
-    possible = set_facts(real, ImageSet((), objects))
-    offered = [metric for metric in wanted if not metric.evidence.missing(possible)]
     for control in BOARDS[task.name].controls:
         images = rest if control == "real" else ImageSet(_answers(control, dataset, task), objects)
         if images.images:
@@ -63,6 +57,27 @@ def score_sets(
         facts = Facts({}) if failed else set_facts(real, images)
         if own:
             yield measure(name, "", offered, facts, status=(*failed, "ok")[0])
+
+
+def offered_in_set(dataset: Dataset, metrics: Metrics) -> list[Metric[Any]]:
+    """Return the metrics of the whole set whose needs a dataset meets, but for the outputs."""
+    wanted = [metric for metric in metrics if metric.scope == "set"]
+    if not wanted or not dataset.reference:
+        return []
+    real, _, objects = _sides(dataset)
+    possible = set_facts(real, ImageSet((), objects))
+    return [metric for metric in wanted if not metric.evidence.missing(possible)]
+
+
+def _sides(dataset: Dataset) -> tuple[ImageSet, ImageSet, list[Reader]]:
+    """Return the two halves of the reference set, and the labels of the cases."""
+    paths = sorted(dataset.reference, key=lambda path: path.name)
+    drawn = dataset.reference_labels or {}
+    real, rest = (
+        ImageSet(_readers(half), _readers([drawn.get(path) for path in half]))
+        for half in (paths[0::2], paths[1::2])
+    )
+    return real, rest, _readers([case.socket(LABELS.slug) for case in dataset.cases])
 
 
 def _readers(paths: Sequence[Path | None]) -> list[Reader]:

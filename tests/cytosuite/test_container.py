@@ -262,4 +262,4 @@ def test_requests_without_a_server_fail_with_one_line():
         _command("health"), cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
     )
     assert done.returncode == 1
-    assert done.stderr.startswith("no answer from the algorithm's server")
+    assert done.stderr.startswith("no answer from the server in this container")

@@ -107,7 +107,12 @@ def open_sequence(folder: Path, *, stack_planes: bool = False) -> TrackedSequenc
 
 
 def write_sequence(
-    folder: Path, frames: Frames, tracks: Sequence[Track], *, truth: bool = False
+    folder: Path,
+    frames: Frames,
+    tracks: Sequence[Track],
+    *,
+    truth: bool = False,
+    digits: int = 3,
 ) -> None:
     """Write a sequence in the official layout, as a result or as a truth.
 
@@ -122,6 +127,8 @@ def write_sequence(
         The tracks, written by increasing label.
     truth : bool
         Whether to write a truth, with the labels as markers of ``TRA`` and masks of ``SEG``.
+    digits : int
+        Fewest digits of the number of a frame: those of the longest sequence of a dataset.
 
     Raises
     ------
@@ -135,7 +142,7 @@ def write_sequence(
     problems = [f"label {t.label}: over {LARGEST}" for t in tracks if t.label > LARGEST]
     sequence = TrackedSequence(tracks, frames, problems=problems)
     check_sequence(sequence, "nothing was written")
-    digits = max(3, len(str(len(frames) - 1)))
+    digits = max(digits, len(str(len(frames) - 1)))
     prefixes = (MARKERS, "SEG/man_seg") if truth else (RESULT,)
     rows = sorted(tracks, key=lambda track: track.label)
     text = "".join(f"{t.label} {t.begin} {t.end} {t.parent}\n" for t in rows)

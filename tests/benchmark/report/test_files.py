@@ -6,7 +6,6 @@ import pytest
 
 from cytosuite.benchmark.record import Record
 from cytosuite.benchmark.report import files
-from cytosuite.benchmark.report.files import aggregate
 from cytosuite.benchmark.report.index import index
 from cytosuite.errors import InputError
 
@@ -73,14 +72,6 @@ def test_refuses_names_that_fall_together(make):
     twins = [replace(make().metrics[0], name=name) for name in ("AP.5", "AP_5")]
     with pytest.raises(InputError, match="must differ once dots are written as _"):
         platform_metrics(replace(make(), metrics=twins))
-
-
-def test_aggregates():
-    assert aggregate([]) == {"n": 0}
-    assert aggregate([0.25]) == {
-        "mean": 0.25, "std": 0.0, "median": 0.25, "min": 0.25, "max": 0.25, "n": 1,
-    }  # fmt: skip
-    assert aggregate([0.0, 1.0])["std"] == 0.5
 
 
 def test_an_empty_run(empty):

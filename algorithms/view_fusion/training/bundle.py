@@ -1,0 +1,23 @@
+"""The restorer in the words of the MONAI bundle."""
+
+from cytosuite.algorithms.view_fusion.parameters import Parameters
+from cytosuite.manifest import ModelCard, parameters_of
+from cytosuite.training.network_format import NetworkFormat
+
+VIEW = "view: 0 and 1 are its percentiles 2 and 99.8; logarithmic beyond 2 and -2"
+BESIDE = {
+    "distance": "signed distance to the specimen's surface, tanh(d / 50 µm), positive inside",
+    "light": "brightness of the specimen around the voxel, octaves / 3, -1 to 1",
+}
+
+
+def network_format(card: ModelCard) -> NetworkFormat:
+    """Return inputs and outputs of the restorer of a card with weights."""
+    network = parameters_of(card, Parameters).network
+    assert network is not None  # of a card with weights
+    return NetworkFormat(
+        network,
+        network.multiple,
+        inputs=(VIEW, *(BESIDE[name] for name in network.inputs)),
+        outputs=("fused image, in units of the view",),
+    )

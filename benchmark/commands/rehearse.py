@@ -1,0 +1,112 @@
+"""Rehearse a submission on this machine: the platform's runs, limits and rules."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rich.console import Console
+
+from cytosuite.benchmark.catalog import ROOT, algorithms, dataset_manifests, pick
+from cytosuite.benchmark.commands.challenge import RehearseOptions
+from cytosuite.benchmark.commands.data import make, start_engine
+from cytosuite.benchmark.commands.options import DataOptions
+from cytosuite.benchmark.containers.images import image_digest
+from cytosuite.benchmark.contract import Check
+from cytosuite.benchmark.data.recipe import recipe
+from cytosuite.benchmark.engines.docker import DockerEngine
+from cytosuite.benchmark.engines.outcome import Limits
+from cytosuite.benchmark.submission.rehearsal import NAMES, Rehearsal, write_record
+from cytosuite.benchmark.submission.sites import SITES, Site, smallest
+from cytosuite.errors import InputError
+from cytosuite.manifest import AlgorithmManifest
+from cytosuite.tasks import TASKS
+
+USUAL = "spheroid"  # of several datasets that serve a task
+
+
+def rehearse(options: RehearseOptions, screen: Console) -> bool:
+    """Rehearse a submission, print and record the checks, and return whether all are passed.
+
+    Raises
+    ------
+    InputError
+        If there is no such algorithm, dataset or profile, or no daemon that runs containers.
+    """
+    known = algorithms()
+    manifest = known[pick("algorithm", [options.algorithm], known)[0]]
+    wanted = options.profile
+    site = SITES[pick("profile", [wanted], SITES)[0]] if wanted else smallest(manifest)
+    engine = start_engine(options, [manifest.name], screen)
+    if not isinstance(engine, DockerEngine):
+        raise InputError("a rehearsal runs containers; start Docker, or use ENGINE=podman")
+    name = options.dataset or dataset_for(manifest)
+    data = DataOptions(dataset=name, size=None if options.dataset else "mini")
+    made = recipe(data.request(task=manifest.task, spacing=options.spacing))
+    dataset = make(made, data, options, engine, screen)
+    limits = site.limits(os.cpu_count() or 1, options.timeout)
+    head = f"{manifest.name} on {site.name} ({site.title}), {dataset.name}"
+    screen.print(head, highlight=False, markup=False)
+    with TemporaryDirectory() as folder:
+        cases = dataset.cases[: options.cases]
+        rehearsal = Rehearsal(engine, manifest, cases, limits, Path(folder))
+        done = [_show(check, screen) for check in _checks(rehearsal, options, site, limits)]
+    passed = all(check.result != "FAIL" for check in done)
+    record = {
+        "algorithm": manifest.name,
+        "identity": image_digest(ROOT, manifest.name, options.device),
+        "api": NAMES[options.api],
+        "site": site.name,
+        "dataset": dataset.name,
+        "passed": passed,
+        **rehearsal.figures(),
+        "checks": {check.title: f"{check.result} {check.reason}".strip() for check in done},
+    }
+    path = write_record(data.folder, manifest.name, record)
+    verdict = f"rehearsal {'passed' if passed else 'FAILED'}: {path}"
+    screen.print(verdict, highlight=False, markup=False, soft_wrap=True)
+    return passed
+
+
+def dataset_for(manifest: AlgorithmManifest) -> str:
+    """Return the name of a simulated dataset that holds the inputs of an algorithm.
+
+    Raises
+    ------
+    InputError
+        If none does.
+    """
+    inputs = TASKS[manifest.task].inputs
+    needed = {socket.slug for socket in inputs if not socket.optional} | set(manifest.needs)
+    images = {socket.slug for socket in inputs if socket.kind != "json"}
+    found = [
+        (each.task != manifest.task, each.name != USUAL, each.name)
+        for each in dataset_manifests().values()
+        if each.kind == "simulated" and needed <= set(each.offers) and images & set(each.offers)
+    ]
+    if not found:
+        raise InputError(
+            f"no simulated dataset offers {', '.join(sorted(needed))}, as {manifest.name} needs; "
+            "give DATASET=<folder of images>"
+        )
+    return min(found)[2]
+
+
+def _checks(
+    rehearsal: Rehearsal, options: RehearseOptions, site: Site, limits: Limits
+) -> Iterator[Check]:
+    """Yield the checks of a rehearsal, and those that this machine cannot make."""
+    yield from rehearsal.checks(options.api)
+    if site.gpu and options.device == "cpu":
+        yield Check(f"GPU: {site.gpu}", "skip", "run without one; DEVICE=cuda uses this machine's")
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    if total < limits.memory_gib:
+        reason = f"this machine has {total:.0f} GiB"
+        yield Check(f"memory up to {limits.memory_gib:g} GiB", "skip", reason)
+
+
+def _show(check: Check, screen: Console) -> Check:
+    """Print a check, and return it."""
+    line = f"  {check.result}  {check.title}" + (f": {check.reason}" if check.reason else "")
+    screen.print(line, highlight=False, markup=False, soft_wrap=True)
+    return check

@@ -1,0 +1,103 @@
+"""Scores in the layout of the challenge platform, ``metrics.json``."""
+
+from collections.abc import Mapping, Sequence
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from cytosuite.benchmark.record import Record
+from cytosuite.benchmark.results.ranking import Standing, Summary
+from cytosuite.errors import InputError
+from cytosuite.metrics import Metric
+
+Metrics = Sequence[Metric[Any]]
+
+
+def metric_keys(metrics: Metrics) -> dict[str, str]:
+    """Return the key of each metric by its name: dots, which would split the path to it, are ``_``.
+
+    Raises
+    ------
+    InputError
+        If two metrics have the same key.
+    """
+    names = [metric.name for metric in metrics]
+    keys = {name: name.replace(".", "_") for name in names}
+    if len(set(keys.values())) < len(names):
+        raise InputError(
+            f"metrics.json: metric names must differ once dots are written as _, found {names}; "
+            "rename one"
+        )
+    return keys
+
+
+def ranking_path(metric: Metric[Any]) -> str:
+    """Return the path in ``metrics.json`` by which the platform ranks submissions in a metric.
+
+    Examples
+    --------
+    >>> from cytosuite.metrics import seg
+    >>> ranking_path(seg)
+    'aggregates.SEG.mean'
+    """
+    return f"aggregates.{metric_keys([metric])[metric.name]}." + (
+        "set" if metric.scope == "set" else "mean"
+    )
+
+
+def platform_layout(
+    entry: Standing,
+    metrics: Metrics,
+    values: Mapping[str, Mapping[str, float]],
+    records: Mapping[str, Record],
+) -> dict[str, Any]:
+    """Return the scores of one algorithm in the layout of the challenge platform.
+
+    Parameters
+    ----------
+    entry : Standing
+        Its means, and its pooled values.
+    metrics : sequence of Metric
+        In the order of the file.
+    values : mapping of str to mapping of str to float
+        By metric and case.
+    records : mapping of str to Record
+        How each case went.
+
+    Returns
+    -------
+    dict
+        ``case``: values by case and metric; ``aggregates``: by metric, see `aggregate`, the
+        ``pooled`` value, and of a metric of the whole set ``set``; ``failed``: names of cases. All
+        numbers are finite; undefined ones are left out.
+
+    Raises
+    ------
+    InputError
+        If two metrics have the same key.
+    """
+    by_case: dict[str, dict[str, float]] = {case: {} for case in records}
+    aggregates = {}
+    keys = metric_keys(metrics)
+    for metric in metrics:
+        key, summary = keys[metric.name], entry.summaries.get(metric.name, Summary())
+        if metric.scope == "set":
+            aggregates[key] = {"set": summary.mean} if isfinite(summary.mean) else {}
+            continue
+        finite = {c: value for c, value in values[metric.name].items() if isfinite(value)}
+        pooled = {"pooled": float(summary.pooled)} if isfinite(summary.pooled) else {}
+        aggregates[key] = aggregate(list(finite.values())) | pooled
+        for case, value in finite.items():
+            by_case.setdefault(case, {})[key] = value
+    failed = [case for case, record in records.items() if not record.ok]
+    return {"case": by_case, "aggregates": aggregates, "failed": failed}
+
+
+def aggregate(numbers: Sequence[float]) -> dict[str, float]:
+    """Return ``mean, std, median, min, max, n`` of finite numbers; only ``n`` when there is none.
+
+    ``std`` is that of the population (divided by n), which one value gives as 0.
+    """
+    names = ("mean", "std", "median", "min", "max") if numbers else ()
+    return {name: float(getattr(np, name)(numbers)) for name in names} | {"n": len(numbers)}

@@ -1,0 +1,141 @@
+"""Ground truth of a challenge phase: the cases of a dataset, as the evaluation finds them.
+
+The folder holds ``evaluation.json`` and, in the layout of a dataset, the sockets which the metrics
+compare with: ``cases/<case>/sockets/images/<slug>/<case>.tif``, ``cases/<case>/case.json``, and the
+real images for unpaired outputs in ``reference/``.
+"""
+
+import unicodedata
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from pydantic import AfterValidator, Field, model_validator
+
+from cytosuite.benchmark.data.dataset import Case, Dataset
+from cytosuite.files import read_json
+from cytosuite.manifest import Described, TaskName, parse
+from cytosuite.volume import Header
+
+FILE = "evaluation.json"
+
+
+def _plain_name(name: str) -> str:
+    """Refuse a name that is none of a single file, and return it as all systems write it."""
+    if not name or name in {".", ".."} or "/" in name or not name.isprintable():
+        raise ValueError(f"expected the name of a file, found {name[:60]!r}")
+    return unicodedata.normalize("NFC", name)
+
+
+def _inside(path: str) -> str:
+    """Refuse a path out of the folder."""
+    if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+        raise ValueError(f"expected a path within the ground truth, found {path[:60]!r}")
+    return path
+
+
+Plain = Annotated[str, AfterValidator(_plain_name)]
+Inside = Annotated[str, AfterValidator(_inside)]
+
+
+class Geometry(Described):
+    """Geometry of the main input of a case: outputs must have it."""
+
+    shape: tuple[int, ...] = Field(description="Along the axes.")
+    spacing: tuple[float, ...] = Field(description="µm per voxel along the spatial axes.")
+    axes: str = Field(description="Like ZYX.")
+    dtype: str = Field(description="Of its grey values.")
+
+    @classmethod
+    def of(cls, found: Header) -> Self:
+        """Return the geometry in a header."""
+        return cls(
+            shape=found.shape, spacing=found.spacing, axes=found.axes, dtype=found.dtype.name
+        )
+
+    @property
+    def header(self) -> Header:
+        """The same as a header."""
+        return Header(self.shape, np.dtype(self.dtype), self.spacing, self.axes)
+
+
+class EvaluatedCase(Described):
+    """A case, and the name by which a job for it is known."""
+
+    name: Plain = Field(description="Of the case.")
+    image: Plain = Field(description="Name under which its input images are uploaded.")
+    geometry: Geometry
+
+
+class RealImage(Described):
+    """A real image that unpaired outputs are compared with."""
+
+    image: Inside = Field(description="Path of the file.")
+    labels: Inside = Field("", description="Path of the labels of its objects, empty without.")
+
+
+class RankedMetric(Described):
+    """A metric to rank by, as the settings of the phase take it."""
+
+    metric: str
+    path: str = Field(description="Of the number in metrics.json.")
+    order: Literal["asc", "desc"] = Field(description="desc: larger is better.")
+
+
+class Evaluation(Described):
+    """``evaluation.json``: a dataset, the task, and the cases of the phase."""
+
+    format: Literal[1] = Field(1, description="Version of this file.")
+    cytosuite: str = Field(description="Version that wrote it.")
+    task: TaskName
+    dataset: str = Field(description="Name of the dataset.")
+    title: str = Field(description="Its name for readers.")
+    size: str
+    fingerprint: str = Field(description="Digest of all that makes the dataset.")
+    ranked: tuple[RankedMetric, ...] = Field(description="Metrics to rank by.")
+    cases: tuple[EvaluatedCase, ...] = Field(min_length=1)
+    reference: tuple[RealImage, ...] = ()
+
+    @model_validator(mode="after")
+    def _named_once(self) -> Self:
+        """Refuse two cases of one name, or with images of one name."""
+        for names in ([c.name for c in self.cases], [c.image for c in self.cases]):
+            if len(set(names)) < len(names):
+                twice = next(name for name in names if names.count(name) > 1)
+                raise ValueError(f"cases: the name {twice!r} stands twice; each needs its own")
+        return self
+
+    @property
+    def images(self) -> dict[str, str]:
+        """Name of the uploaded images of each case, by its name."""
+        return {case.name: case.image for case in self.cases}
+
+    def dataset_in(self, folder: Path) -> Dataset:
+        """Return the dataset in the folder of the ground truth."""
+        places = [
+            (folder / one.image, one.labels and folder / one.labels) for one in self.reference
+        ]
+        return Dataset(
+            self.dataset,
+            self.title,
+            self.size,
+            self.task,
+            self.fingerprint,
+            None,
+            folder,
+            tuple(Case(case.name, folder / "cases" / case.name) for case in self.cases),
+            reference=tuple(image for image, _ in places),
+            reference_labels={image: Path(labels) for image, labels in places if labels},
+        )
+
+
+def read_evaluation(folder: Path) -> Evaluation:
+    """Return the evaluation in the folder of a ground truth.
+
+    Raises
+    ------
+    InputError
+        If ``evaluation.json`` is missing, no JSON, or a key or value is wrong.
+    """
+    path = folder / FILE
+    return parse(path, read_json(path), Evaluation)

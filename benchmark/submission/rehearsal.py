@@ -1,0 +1,253 @@
+"""Rehearse a submission: the runs of a platform under its limits, and stricter."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid5
+
+import numpy as np
+
+from cytosuite.benchmark.contract import Check
+from cytosuite.benchmark.data.dataset import Case
+from cytosuite.benchmark.engines.outcome import Api, Engine, Limits, Outcome, StartError
+from cytosuite.benchmark.examine import Examiner
+from cytosuite.benchmark.submission.accept import accept_outputs
+from cytosuite.benchmark.submission.sites import MARGIN
+from cytosuite.benchmark.validate import BadOutput
+from cytosuite.errors import CytosuiteError
+from cytosuite.files import read_json, write_json
+from cytosuite.formats import header, read
+from cytosuite.manifest import AlgorithmManifest
+from cytosuite.tasks import TASKS, Task
+
+OTHER_NAMES = UUID("c7a4f0e2-6f0b-4f55-9a53-3d9f3a1c6b10")
+LONG_AGO_S = 10**9  # time of the renamed files
+LOG_LINES = 500  # the platform keeps no more
+SLUG = "socket-of-another-phase"
+PLACE = {"slug": SLUG, "kind": "Anything", "super_kind": "Value", "relative_path": f"{SLUG}.json"}
+UNKNOWN = {"interface": PLACE, "value": 1, "file": None, "image": None}
+NAMES: Mapping[Api, str] = {"serve": "invoke", "exec": "exec"}  # of the platform
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """The answer of an algorithm to one case: its ending, files, finding and lines of log."""
+
+    case: str
+    outcome: Outcome
+    folder: Path
+    outputs: Mapping[str, Path]
+    finding: str
+    lines: int
+
+
+@dataclass
+class Rehearsal:
+    """The runs of a submission on a few cases.
+
+    Parameters
+    ----------
+    engine : Engine
+        Of containers.
+    manifest : AlgorithmManifest
+        Of the algorithm.
+    cases : sequence of Case
+        At least one.
+    limits : Limits
+        Of the site.
+    folder : Path
+        An empty one for all that is written.
+    """
+
+    engine: Engine
+    manifest: AlgorithmManifest
+    cases: Sequence[Case]
+    limits: Limits
+    folder: Path
+    answers: list[Rehearsed] = field(default_factory=list)
+
+    @property
+    def task(self) -> Task:
+        """The task of the algorithm."""
+        return TASKS[self.manifest.task]
+
+    def checks(self, api: Api) -> Iterator[Check]:
+        """Yield the checks of all runs; where a case of the first run fails, no others follow.
+
+        Parameters
+        ----------
+        api : str
+            The interface that is handed in. The other one must give the same.
+        """
+        first = self._run(api, [(case, case.input(self.task)) for case in self.cases])
+        title = f"{NAMES[api]}: each case ends well, its outputs have the input's geometry"
+        yield _judged(title, _findings(first))
+        if _findings(first):
+            return
+        yield _judged("outputs: the platform imports each", _refused(first, self.task))
+        yield _judged(f"log: at most {LOG_LINES} lines per case", _long(first))
+        case = self.cases[0]
+        renamed = _renamed(case.input(self.task), self.folder / "renamed")
+        again = self._run(api, [(case, renamed)])
+        title = "other file names and times, one more socket: the same outputs"
+        yield _judged(title, _findings(again) or _different(first, again))
+        other: Api = "exec" if api == "serve" else "serve"
+        twice = [*self.cases, *self.cases][:2]
+        second = self._run(other, [(case, case.input(self.task)) for case in twice])
+        title = f"{NAMES[other]}, two cases in a row: the same outputs"
+        yield _judged(title, _findings(second) or _different(first, second))
+        yield from self._margins()
+
+    def figures(self) -> dict[str, float | None]:
+        """Return the longest case [s], the largest peak of memory [GiB], and the shares of both."""
+        peaks = [a.outcome.peak_memory for a in self.answers if a.outcome.peak_memory]
+        seconds = max((answer.outcome.seconds for answer in self.answers), default=0.0)
+        peak = max(peaks) / 2**30 if peaks else None
+        return {
+            "seconds": round(seconds, 3),
+            "of_time": round(seconds / self.limits.timeout_s, 4),
+            "peak_gib": None if peak is None else round(peak, 3),
+            "of_memory": None if peak is None else round(peak / self.limits.memory_gib, 4),
+        }
+
+    def _margins(self) -> Iterator[Check]:
+        """Yield the checks of the longest time and the largest memory."""
+        found = self.figures()
+        limit, memory = self.limits.timeout_s, self.limits.memory_gib
+        title = f"time: {found['seconds']:.3g} s of {limit:g} s, at most {MARGIN:.0%} of it"
+        late = "a slower machine exceeds the limit" if (found["of_time"] or 0) > MARGIN else ""
+        yield _judged(title, late)
+        if found["peak_gib"] is None:
+            yield Check("memory", "skip", "no control group to read the peak from")
+            return
+        much = "an image a little larger is killed" if (found["of_memory"] or 0) > MARGIN else ""
+        share = f"at most {MARGIN:.0%} of it"
+        yield _judged(f"memory: {found['peak_gib']:.3g} GiB of {memory:g} GiB, {share}", much)
+
+    def _run(self, api: Api, inputs: Sequence[tuple[Case, Path]]) -> list[Rehearsed]:
+        """Return the answers to cases, given one after the other as the interface does."""
+        name, made = self.manifest.name, []
+        try:
+            with (
+                Examiner() as examiner,
+                self.engine.session(name, self.folder / "session", self.limits, api) as session,
+            ):
+                for case, given in inputs:
+                    folder = self.folder / f"answer-{len(self.answers):03}"
+                    raw, log = folder / "output", folder / "log.txt"
+                    raw.mkdir(parents=True)
+                    log.touch()
+                    outcome = session.predict(given, raw, log)
+                    found, finding = self._examined(case, raw, outcome, examiner)
+                    lines = len(log.read_text(encoding="utf-8", errors="replace").splitlines())
+                    made.append(Rehearsed(case.name, outcome, raw, found, finding, lines))
+                    self.answers.append(made[-1])
+        except StartError as error:
+            failed = Outcome("non-zero exit", 0.0, None, None, str(error))
+            made.append(Rehearsed("start", failed, self.folder, {}, str(error), 0))
+        return made
+
+    def _examined(
+        self, case: Case, raw: Path, outcome: Outcome, examiner: Examiner
+    ) -> tuple[Mapping[str, Path], str]:
+        """Return the outputs of a case by slug, and the finding where it has failed."""
+        if outcome.status != "ok":
+            return {}, f"{case.name}: {outcome.status}: {outcome.message}"
+        main = case.main(self.task)
+        geometry = None if main is None else header(main)
+        try:
+            return examiner.examine(raw, self.task.outputs, geometry), ""
+        except BadOutput as finding:
+            return {}, f"{case.name}: {finding.status}: {finding}"
+
+
+def write_record(folder: Path, name: str, record: Mapping[str, Any]) -> Path:
+    """Write the record of a rehearsal, one per algorithm and interface, and return its path."""
+    path = folder / "rehearsals" / f"{name}-{record['api']}.json"
+    write_json(path, record)
+    return path
+
+
+def rehearsed(folder: Path, name: str, identity: str, api: str) -> dict[str, Any] | None:
+    """Return the record of a rehearsal that was passed, None where there is none.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of all results.
+    name : str
+        Of the algorithm.
+    identity : str
+        Digest of the image's sources, or id of the image.
+    api : str
+        ``invoke`` or ``exec``.
+    """
+    try:
+        found = read_json(folder / "rehearsals" / f"{name}-{api}.json")
+    except CytosuiteError:
+        return None
+    good = isinstance(found, dict) and found.get("passed") is True
+    return found if good and found.get("identity") == identity else None
+
+
+def _judged(title: str, finding: str) -> Check:
+    """Return a check that fails with a finding."""
+    return Check(title, "FAIL", finding) if finding else Check(title)
+
+
+def _findings(answers: Sequence[Rehearsed]) -> str:
+    """Return the first finding about cases, with the number of others; empty without any."""
+    found = [answer.finding for answer in answers if answer.finding]
+    more = f" (and {len(found) - 1} more)" if found[1:] else ""
+    return f"{found[0]}{more}" if found else ""
+
+
+def _refused(answers: Sequence[Rehearsed], task: Task) -> str:
+    """Return the platform's first reason to refuse an output, empty without any."""
+    for answer in answers:
+        for finding in accept_outputs(answer.folder, task):
+            if finding.severity == "error":
+                return f"{answer.case}: {finding.where}: {finding.text}"
+    return ""
+
+
+def _long(answers: Sequence[Rehearsed]) -> str:
+    """Return the first case with a log that the platform cuts, empty without any."""
+    cut = [answer for answer in answers if answer.lines > LOG_LINES]
+    return f"{cut[0].case}: {cut[0].lines} lines; print less" if cut else ""
+
+
+def _different(first: Sequence[Rehearsed], again: Sequence[Rehearsed]) -> str:
+    """Return the first output that differs between two answers to a case, empty without any."""
+    before = {answer.case: answer for answer in first}
+    for answer in again:
+        for slug, path in answer.outputs.items():
+            if not _same(before[answer.case].outputs[slug], path):
+                return f"{answer.case}: {slug} differs; draw from a fixed seed, use no file's name"
+    return ""
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Return whether two outputs hold the same: all values, axes and voxel size."""
+    if one.suffix == ".json":
+        return bool(read_json(one) == read_json(other))
+    a, b = read(one), read(other)
+    return a.axes == b.axes and a.spacing == b.spacing and bool(np.array_equal(a.array, b.array))
+
+
+def _renamed(source: Path, target: Path) -> Path:
+    """Copy a case's inputs under other file names and times, with a socket that no task knows."""
+    shutil.copytree(source, target)
+    for path in sorted((target / "images").rglob("*")):
+        if path.is_file():
+            other = path.with_name(f"{uuid5(OTHER_NAMES, path.name)}{path.suffix}")
+            os.utime(path.rename(other), (LONG_AGO_S, LONG_AGO_S))
+    listed = target / "inputs.json"
+    entries = [*read_json(listed), UNKNOWN] if listed.is_file() else [UNKNOWN]
+    listed.write_text(json.dumps(entries), encoding="utf-8")
+    (target / PLACE["relative_path"]).write_text("1", encoding="utf-8")
+    return target

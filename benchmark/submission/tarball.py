@@ -1,0 +1,181 @@
+"""Checks of tarballs of weights and of ground truth: what the platform's extraction refuses."""
+
+import hashlib
+import posixpath
+import tarfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cytosuite.benchmark.submission.rules import Finding, finding
+from cytosuite.benchmark.submission.stream import (
+    ArchiveError,
+    Budget,
+    Forward,
+    compression,
+    expanded,
+    legible,
+    members,
+)
+from cytosuite.errors import InputError, plain
+from cytosuite.files import open_regular, parse_json
+from cytosuite.manifest import ModelCard, parse
+
+PLACE = "/nonexistent/model"  # only what leads out of it matters
+CARD_BYTES = 2**20
+CARDS_BYTES = 2**26
+LISTED = 200_000
+CHUNK = 2**20
+REFUSED: Mapping[type[Exception], str] = {
+    tarfile.AbsolutePathError: "tarball.outside",
+    tarfile.OutsideDestinationError: "tarball.outside",
+    tarfile.SpecialFileError: "tarball.device",
+    tarfile.AbsoluteLinkError: "tarball.link",
+    tarfile.LinkOutsideDestinationError: "tarball.link",
+}
+
+
+def check_tarball(path: Path) -> Iterator[Finding]:
+    """Yield what a platform would find about a tarball of weights or ground truth.
+
+    Parameters
+    ----------
+    path : Path
+        ``.tar.gz``; it is read once, and nothing is extracted.
+
+    Raises
+    ------
+    InputError
+        If there is no such file.
+    """
+    if not path.name.endswith((".tar.gz", ".tgz")):
+        yield finding("tarball.suffix", path.name, f"its name ends with {path.suffix!r}")
+    with open_regular(path) as source:
+        form = compression(source.read(8))
+        source.seek(0)
+        if form != "gzip":
+            text = f"its content is {form or 'an uncompressed tar'}"
+            yield finding("tarball.gzip", path.name, text)
+        found = _Content(path.name)
+        try:
+            with legible():
+                stream = Forward(expanded(source, form), Budget.of(path.stat().st_size))
+            for member in members(stream):
+                yield from found.member(member, stream)
+        except ArchiveError as error:
+            yield finding(error.rule, path.name, str(error))
+            return
+    if not stream.ended:
+        yield finding("archive.no-end", path.name, "it ends with the last file: it may be cut")
+    yield from found.whole()
+
+
+@dataclass
+class _Content:
+    """What one pass over a tarball found."""
+
+    file: str
+    digests: dict[str, str] = field(default_factory=dict)  # of all files, empty where unknown
+    links: set[str] = field(default_factory=set)
+    texts: dict[str, bytes] = field(default_factory=dict)
+    text_bytes: int = 0
+    closed: list[str] = field(default_factory=list)
+
+    def member(self, member: tarfile.TarInfo, stream: Forward) -> Iterator[Finding]:
+        """Yield findings about a member, and read its content."""
+        name = posixpath.normpath(member.name)
+        where = f"{self.file}: {plain(member.name, 90)}"
+        if member.name.startswith("/"):
+            name = name.lstrip("/")
+            yield finding("tarball.absolute", where, f"it is written to {name}")
+        try:
+            tarfile.data_filter(member, PLACE)
+            if ".." in member.name.split("/"):  # it fails where the folder before is not there yet
+                raise tarfile.OutsideDestinationError(member, member.name)
+        except (tarfile.FilterError, ValueError) as error:  # ValueError: of a NUL in the name
+            rule = REFUSED.get(type(error), "tarball.outside")
+            yield finding(rule, where, _kind(member))
+            return
+        if not self.links.isdisjoint((name, *_above(name))):
+            yield finding("tarball.link", where, "a link of the tarball leads there")
+        if member.issym():
+            self.links.add(name)
+        elif member.isreg():
+            if name in self.digests:
+                yield finding("tarball.twice", where, "two files of this name")
+            self._file(name, member, stream)
+        if len(self.digests) + len(self.links) > LISTED:
+            raise ArchiveError("archive.bomb", f"more than {LISTED} files in it")
+
+    def _file(self, name: str, member: tarfile.TarInfo, stream: Forward) -> None:
+        """Read a file: its digest, and the text of what may be a card."""
+        if member.mode & 0o444 != 0o444:
+            self.closed.append(name)
+        self.digests[name] = ""
+        if member.issparse():  # its size is not that of its content here
+            return
+        left, state, parts = member.size, hashlib.sha256(), list[bytes]()
+        card = name.endswith(".json") and member.size <= CARD_BYTES
+        with legible():
+            while left > 0 and (part := stream.take(min(CHUNK, left))):
+                left -= len(part)
+                state.update(part)
+                if card:
+                    parts.append(part)
+        self.digests[name] = state.hexdigest()
+        if card and self.text_bytes < CARDS_BYTES:
+            self.text_bytes += member.size
+            self.texts[name] = b"".join(parts)
+
+    def whole(self) -> Iterator[Finding]:
+        """Yield findings about all members together."""
+        if not self.digests:
+            yield finding("tarball.empty", self.file, "no file in it")
+            return
+        tops = {name.partition("/")[0] for name in self.digests if "/" in name}
+        if len(tops) == 1 and all("/" in name for name in (*self.digests, *self.links)):
+            text = f"all files are in the folder {plain(tops.pop(), 90)}"
+            yield finding("tarball.parent", self.file, text)
+        if self.closed:
+            text = f"{len(self.closed)} files that not all may read, like {self.closed[0]}"
+            yield finding("tarball.unreadable", self.file, text)
+        for name, content in self.texts.items():
+            yield from self._card(name, content)
+
+    def _card(self, name: str, content: bytes) -> Iterator[Finding]:
+        """Yield findings about a model card; other JSON has none."""
+        where = f"{self.file}: {plain(name, 90)}"
+        try:
+            value = parse_json(content.decode("utf-8-sig"))
+        except (ValueError, RecursionError):
+            return  # of another program
+        if not isinstance(value, dict) or not {"algorithm", "describes"} <= value.keys():
+            return
+        try:
+            card = parse(Path(name), value, ModelCard)
+        except InputError as error:
+            yield finding("tarball.card", where, str(error).removeprefix(f"{name}: "))
+            return
+        if card.weights is None:
+            return
+        weights = posixpath.join(posixpath.dirname(name), card.weights)
+        if weights not in self.digests:
+            yield finding("tarball.weights-missing", where, f"no {weights} in the tarball")
+        elif self.digests[weights] not in ("", card.sha256):
+            text = f"{weights}: expected SHA-256 {card.sha256}, found {self.digests[weights]}"
+            yield finding("tarball.weights-altered", where, text)
+
+
+def _above(name: str) -> Iterator[str]:
+    """Yield the folders above a relative name."""
+    while name := posixpath.dirname(name):
+        yield name
+
+
+def _kind(member: tarfile.TarInfo) -> str:
+    """Return what a member is, in words."""
+    if member.issym() or member.islnk():
+        return f"a link to {plain(member.linkname, 90)}"
+    if member.isreg() or member.isdir():
+        return "a name that leads out of the folder"
+    return "a device, a pipe or a socket"

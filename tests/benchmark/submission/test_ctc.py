@@ -1,0 +1,176 @@
+"""Folders of the Cell Tracking Challenge: labels stay as they are, and other programs agree."""
+
+import shutil
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cytosuite.benchmark.submission.ctc import (
+    Segmentation,
+    segmentations,
+    sequences,
+    tracks_of_labels,
+    truths,
+    write_ctc,
+)
+from cytosuite.errors import InputError
+from cytosuite.formats import read
+from cytosuite.metrics import det, seg
+from cytosuite.metrics.tracks.lineage import row_problems
+from cytosuite.metrics.tracks.track_folder import read_sequence
+
+
+def frames_of(*arrays, names="abcdefgh"):
+    return [Segmentation(n, lambda a=a: a) for n, a in zip(names, arrays, strict=False)]
+
+
+def row(*labels, dtype=np.uint16):
+    """Return a small plane with these labels, one pixel each, and background."""
+    return np.array([[0, *labels, 0]], dtype)
+
+
+def test_more_than_99_cases_have_three_digits():
+    assert list(sequences([str(n) for n in range(99)]))[-1] == "99"
+    found = list(sequences([str(n) for n in range(100)]))
+    assert (found[0], found[-1]) == ("001", "100")
+
+
+def test_a_missing_frame_is_refused():
+    with pytest.raises(
+        InputError, match="sequence 01: frame 1 is missing; expected all from 0 to 2"
+    ):
+        sequences(["01_t000", "01_t002"])
+
+
+def test_all_cases_as_one_series():
+    assert sequences(["b", "a"], series=True) == {"01": ["b", "a"]}
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sets(st.integers(1, 6)), min_size=1, max_size=8))
+def test_tracks_are_always_valid_and_every_label_is_in_one(presence):
+    numbers, tracks = tracks_of_labels([sorted(labels) for labels in presence])
+    assert list(row_problems(tracks, len(presence))) == []
+    for frame, labels in enumerate(presence):
+        written = {numbers[frame].get(label, label) for label in labels}
+        assert len(written) == len(labels)
+        assert written == {t.label for t in tracks if t.begin <= frame <= t.end}
+
+
+def test_labels_stay_and_one_in_two_parts_stays_one(tmp_path):
+    labels = row(7, 0, 7, 300)
+    assert write_ctc(tmp_path, frames_of(labels), {"01": ["a"]}) == []
+    np.testing.assert_array_equal(read(tmp_path / "01_RES" / "mask000.tif").array, labels)
+    assert (tmp_path / "01_RES" / "res_track.txt").read_text() == "7 0 0 0\n300 0 0 0\n"
+
+
+def test_a_label_that_comes_back_is_a_new_track(tmp_path):
+    frames = frames_of(row(200, 3, dtype=np.uint8), row(3, 0), row(200, 3))
+    write_ctc(tmp_path, frames, {"01": ["a", "b", "c"]})
+    text = (tmp_path / "01_RES" / "res_track.txt").read_text()
+    assert text == "3 0 2 0\n200 0 0 0\n201 2 2 200\n"
+    assert read(tmp_path / "01_RES" / "mask002.tif").array.tolist() == [[0, 201, 3, 0]]
+    read_sequence(tmp_path / "01_RES")
+
+
+def test_all_sequences_have_the_digits_of_the_longest(tmp_path):
+    names = [f"x{n}" for n in range(1001)]
+    frames = [Segmentation(name, lambda: row(1)) for name in [*names, "y"]]
+    write_ctc(tmp_path, frames, {"01": names, "02": ["y"]})
+    assert (tmp_path / "01_RES" / "mask1000.tif").is_file()
+    assert [p.name for p in (tmp_path / "02_RES").glob("*.tif")] == ["mask0000.tif"]
+
+
+def test_a_label_over_16_bits_is_refused(tmp_path):
+    labels = row(1, 65536, dtype=np.uint32)
+    with pytest.raises(
+        InputError, match=r"a: expected labels up to 65535.*found 65536 \(2 objects\)"
+    ):
+        write_ctc(tmp_path, frames_of(labels), {"01": ["a"]})
+    write_ctc(tmp_path, frames_of(row(65535, dtype=np.uint32)), {"01": ["a"]})
+    assert read(tmp_path / "01_RES" / "mask000.tif").array.dtype == np.uint16
+
+
+def test_an_empty_mask_is_written_and_said(tmp_path):
+    (remark,) = write_ctc(tmp_path, frames_of(row(0)), {"01": ["a"]})
+    assert "01_RES holds no object" in remark
+    assert (tmp_path / "01_RES" / "res_track.txt").read_text() == ""
+    assert not read(tmp_path / "01_RES" / "mask000.tif").array.any()
+
+
+def test_a_truth_that_lacks_a_frame_is_left_out_and_said(tmp_path):
+    plan = {"01": ["a", "b"], "02": ["c"]}
+    frames = [frame for frame in frames_of(row(1), row(1), row(1)) if frame.case != "b"]
+    (remark,) = write_ctc(tmp_path, frames, plan, truth=True)
+    assert remark == "01_GT is not written: 1 frames have no labels"
+    assert [path.name for path in tmp_path.iterdir()] == ["02_GT"]
+
+
+def test_results_of_a_run_with_a_failed_case(segmented, tmp_path):
+    cases, task, job = segmented.dataset.cases, segmented.task, segmented.job
+    broken = job.folder / "case_2"
+    record = broken / "record.json"
+    from cytosuite.benchmark.record import read_record
+
+    found = read_record(broken).model_copy(update={"status": "time-out", "outputs": {}})
+    record.unlink()
+    found.write(broken)
+    plan = sequences([case.name for case in cases])
+    remarks = write_ctc(tmp_path / "o", list(segmentations(job.folder, job.key, cases, task)), plan)
+    assert remarks[0] == "02_RES: case_2 failed, its mask is empty"
+    mask = read(tmp_path / "o" / "02_RES" / "mask000.tif").array
+    assert mask.shape == (4, 24, 24)
+    assert not mask.any()
+
+
+def test_a_case_without_a_result_is_refused(segmented):
+    job, cases = segmented.job, segmented.dataset.cases
+    with pytest.raises(InputError, match="case_1: no result of this run"):
+        list(segmentations(job.folder, "another key", cases, segmented.task))
+    shutil.rmtree(job.folder / "case_3")
+    with pytest.raises(InputError, match="case_3: no result of this run"):
+        list(segmentations(job.folder, job.key, cases, segmented.task))
+
+
+def spoiled(labels):
+    """Return labels with a missing, a cut and an added object, and high numbers."""
+    found = np.where(labels == 1, 0, labels).astype(np.uint16)
+    found[2][found[2] == 2] = 0
+    found[0, 20:23, 20:23] = 9
+    return found
+
+
+@pytest.fixture
+def peer(tmp_path):
+    """Return a function that scores sequences by the independent program."""
+    evaluate = pytest.importorskip("ctc_metrics.scripts.evaluate")
+    validate = pytest.importorskip("ctc_metrics.scripts.validate")
+
+    def found(result, truth, names):
+        assert validate.validate_sequence(str(result), threads=1) == {"Valid": 1}
+        loaded = evaluate.load_data(str(result), str(truth), True, True, threads=1)
+        tracks, true, matched, masks, _, valid = loaded
+        return evaluate.calculate_metrics(tracks, true, matched, masks, names, valid)
+
+    return found
+
+
+def test_an_independent_program_accepts_the_folders_and_agrees(segmented, tmp_path, peer):
+    true = truths(segmented.dataset.cases)[2]
+    answer = Segmentation(true.case, lambda: spoiled(true.labels()))
+    for name, one, kind in (("r", answer, False), ("g", true, True)):
+        write_ctc(tmp_path / name, [one], {"01": [true.case]}, truth=kind)
+    found = peer(tmp_path / "r" / "01_RES", tmp_path / "g" / "01_GT", ["Valid", "SEG"])
+    expected = seg(true.labels(), answer.labels())
+    assert 0 < expected < 1
+    assert found == {"Valid": 1, "SEG": pytest.approx(expected, abs=1e-12)}
+    # Its DET needs an edge between frames: the volume twice doubles numerator and denominator.
+    plan = {"01": [true.case, "again"]}
+    for name, one, kind in (("r2", answer, False), ("g2", true, True)):
+        again = Segmentation("again", one.labels)
+        write_ctc(tmp_path / name, [one, again], plan, truth=kind)
+    found = peer(tmp_path / "r2" / "01_RES", tmp_path / "g2" / "01_GT", ["Valid", "SEG", "DET"])
+    assert found["SEG"] == pytest.approx(expected, abs=1e-12)
+    assert found["DET"] == pytest.approx(det(true.labels(), answer.labels()), abs=1e-12)

@@ -1,0 +1,233 @@
+"""Ground truths are small, the same every time, and hold what the metrics of each task take."""
+
+import gzip
+import json
+import math
+import tarfile
+from functools import partial
+
+import numpy as np
+import pytest
+
+from cytosuite.benchmark.data.dataset import prepare
+from cytosuite.benchmark.data.recipe import Recipe
+from cytosuite.benchmark.plan import Job
+from cytosuite.benchmark.record import Record
+from cytosuite.benchmark.results.score import score
+from cytosuite.benchmark.submission.evaluation import read_evaluation
+from cytosuite.benchmark.submission.ground_truth import write_ground_truth, write_inputs
+from cytosuite.datasets.sample import Sample
+from cytosuite.errors import InputError
+from cytosuite.formats import read, write
+from cytosuite.tasks import TASKS, VIEW
+from cytosuite.volume import Volume
+
+SHAPE, SPACING = (12, 24, 24), (2.0, 0.5, 0.5)
+
+
+def objects(seed):
+    found = np.zeros(SHAPE, np.uint16)
+    found[2:6, 2:8, 3:9] = 1
+    found[2:6, 11:17, 10 + seed % 3 : 17] = 2
+    return found
+
+
+def picture(seed, noise=5.0):
+    rng = np.random.default_rng(seed)
+    return (20 + 100 * (objects(seed) > 0) + rng.normal(0, noise, SHAPE)).astype(np.float32)
+
+
+def volume(array):
+    return Volume(array, SPACING, "ZYX")
+
+
+SOCKETS = {
+    "segment": {"microscopy-image": picture, "instance-labels": objects},
+    "enhance": {
+        "microscopy-image": partial(picture, noise=20.0), "enhanced-image": picture,
+        "instance-labels": objects,
+    },
+    "synthesise": {"structure-sketch": picture, "instance-labels": objects},
+    "fuse": {VIEW: partial(picture, noise=20.0), f"fused-{VIEW}": picture},
+}  # fmt: skip
+
+
+def sample(task, number):
+    return Sample({slug: volume(make(number)) for slug, make in SOCKETS[task].items()})
+
+
+@pytest.fixture
+def dataset_of(tmp_path):
+    """Return a function that makes a dataset for a task, with real images of other kinds."""
+
+    def made(task, cases=3, reference=5):
+        real = {}
+        for number in range(reference):  # names in no order, in several formats
+            path = tmp_path / "real" / f"r{(3 * number) % 7}{('.tif', '.mha')[number % 2]}"
+            drawn = tmp_path / "drawn" / f"r{number}.tif"
+            write(path, volume(picture(100 + number)))
+            write(drawn, volume(objects(100 + number)))
+            real[path] = drawn
+        makers = tuple((f"c{n}", partial(sample, task, n)) for n in range(cases))
+        recipe = Recipe("toy", "Toys", "tiny", task, 0, "f" * 64, makers, reference=real)
+        return prepare(recipe, tmp_path / "datasets", 1, lambda done, total: None)
+
+    return made
+
+
+@pytest.fixture
+def job_of(tmp_path, watershed):
+    """Return a function that answers each case with a blurred truth, or an image."""
+
+    def made(dataset, task):
+        job = Job(watershed.model_copy(update={"name": "mine"}), "key", tmp_path / "job", (), 0)
+        for number, case in enumerate(dataset.cases):
+            folder = job.folder / case.name
+            answer = objects(number + 1) if task.name == "segment" else picture(number, noise=12.0)
+            write(folder / "output.tif", volume(answer))
+            slug = task.outputs[0].slug
+            Record(
+                algorithm="mine", version="1", case=case.name, key="key", status="ok",
+                outputs={slug: "output.tif"},
+            ).write(folder)  # fmt: skip
+        return job
+
+    return made
+
+
+@pytest.mark.parametrize("name", SOCKETS)
+def test_each_task_has_the_scores_of_the_benchmark(
+    name, dataset_of, job_of, submission_of, unpacked, evaluated
+):
+    task, dataset = TASKS[name], dataset_of(name)
+    job = job_of(dataset, task)
+    code, content = evaluated(submission_of(dataset, task, job), unpacked(dataset, task))
+    assert code == 0
+    table = score(dataset, task, [job]).table
+    own = table[(table["algorithm"] == "mine") & np.isfinite(table["value"])]
+    assert len(own)
+    for case, metric, value in zip(own["case"], own["metric"], own["value"], strict=True):
+        if case:
+            assert content["case"][f"{case}.tif"][metric] == value
+        else:
+            assert content["aggregates"][metric]["set"] == value
+    named = {metric for row in content["case"].values() for metric in row}
+    named |= {m for m, own in content["aggregates"].items() if "set" in own}
+    assert named == set(own["metric"])
+
+
+@pytest.mark.parametrize("name", SOCKETS)
+def test_the_paths_to_rank_by_lead_to_numbers(
+    name, dataset_of, job_of, submission_of, unpacked, evaluated
+):
+    task, dataset = TASKS[name], dataset_of(name)
+    truth = unpacked(dataset, task)
+    _, content = evaluated(submission_of(dataset, task, job_of(dataset, task)), truth)
+    ranked = read_evaluation(truth).ranked
+    assert ranked
+    for one in ranked:
+        found = content
+        for part in one.path.split("."):
+            found = found[part]
+        assert math.isfinite(found)
+
+
+def test_the_same_dataset_gives_the_same_bytes(dataset_of, tmp_path):
+    dataset, task = dataset_of("segment"), TASKS["segment"]
+    for name in ("a", "b"):
+        write_ground_truth(dataset, task, tmp_path / name / "t.tar.gz")
+        for case in dataset.cases:
+            for path in case.folder.rglob("*.tif"):
+                path.touch()
+    first, second = ((tmp_path / name / "t.tar.gz").read_bytes() for name in ("a", "b"))
+    assert first == second
+    assert first[4:8] == b"\0" * 4  # no time in the header of gzip
+
+
+def test_members_are_relative_plain_and_of_no_host(dataset_of, tmp_path):
+    write_ground_truth(dataset_of("enhance"), TASKS["enhance"], tmp_path / "t.tar.gz")
+    with tarfile.open(tmp_path / "t.tar.gz") as archive:
+        members = archive.getmembers()
+    names = [member.name for member in members]
+    assert "evaluation.json" in names
+    assert len(set(names)) == len(names)
+    for member in members:
+        assert member.isreg() or member.isdir()
+        assert not member.name.startswith(("/", "."))
+        assert (member.uid, member.gid, member.mtime) == (0, 0, 0)
+
+
+def slugs(truth):
+    return {path.parent.name for path in (truth / "cases").rglob("*.tif")}
+
+
+@pytest.mark.parametrize(
+    ("name", "held"),
+    [
+        ("segment", {"instance-labels"}),
+        ("enhance", {"enhanced-image", "microscopy-image", "instance-labels"}),
+        ("synthesise", {"structure-sketch", "instance-labels"}),
+        ("fuse", {f"fused-{VIEW}", VIEW}),
+    ],
+)
+def test_it_holds_what_metrics_take_and_no_more(name, held, dataset_of, unpacked):
+    truth = unpacked(dataset_of(name), TASKS[name])
+    assert slugs(truth) == held
+    assert (truth / "reference").is_dir() == (name in {"enhance", "synthesise"})
+
+
+def test_limits_of_objects_travel_with_the_truth(dataset_of, unpacked):
+    dataset = dataset_of("segment")
+    for case in dataset.cases:
+        path = case.folder / "case.json"
+        facts = json.loads(path.read_text()) | {"ignored": {"min_object_voxels": 9}}
+        path.write_text(json.dumps(facts))
+    truth = unpacked(dataset, TASKS["segment"])
+    found = read_evaluation(truth).dataset_in(truth)
+    assert [case.min_object_voxels for case in found.cases] == [9, 9, 9]
+
+
+def test_real_images_keep_their_order(dataset_of, unpacked):
+    dataset, task = dataset_of("synthesise"), TASKS["synthesise"]
+    truth = unpacked(dataset, task)
+    found = read_evaluation(truth).dataset_in(truth)
+    given = sorted(dataset.reference, key=lambda path: path.name)
+    for ours, theirs in zip(found.reference, given, strict=True):
+        np.testing.assert_array_equal(read(ours).array, read(theirs).array)
+        drawn = found.reference_labels[ours], dataset.reference_labels[theirs]
+        np.testing.assert_array_equal(*(read(path).array for path in drawn))
+
+
+def test_a_dataset_without_truth_is_refused(dataset_of, tmp_path):
+    dataset = dataset_of("segment")
+    for case in dataset.cases:
+        case.path("instance-labels").unlink()
+    with pytest.raises(InputError, match="no metric to rank the task segment by"):
+        write_ground_truth(dataset, TASKS["segment"], tmp_path / "t.tar.gz")
+    assert not (tmp_path / "t.tar.gz").exists()
+
+
+def test_a_truth_that_was_cut_leaves_nothing(dataset_of, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(gzip.GzipFile, "write", full)
+    with pytest.raises(Exception, match="No space left"):
+        write_ground_truth(dataset_of("segment"), TASKS["segment"], tmp_path / "t.tar.gz")
+    assert not list(tmp_path.glob("*t.tar*"))
+
+
+def test_inputs_lie_in_a_folder_for_each_case(dataset_of, tmp_path):
+    dataset, task = dataset_of("fuse"), TASKS["fuse"]
+    write_inputs(dataset, task, tmp_path / "inputs")
+    listed = json.loads((tmp_path / "inputs" / "cases.json").read_text())
+    assert [set(case) for case in listed] == [{VIEW, "acquisition-metadata"}] * 3
+    for case, own in zip(dataset.cases, listed, strict=True):
+        path = tmp_path / "inputs" / own[VIEW]
+        assert not path.is_symlink()
+        assert path.name == f"{case.name}.tif"
+        assert path.parent.relative_to(tmp_path / "inputs").as_posix() == (
+            f"{case.name}/{task.inputs[0].relative_path}"
+        )
+        np.testing.assert_array_equal(read(path).array, read(case.main(task)).array)
+    assert not list((tmp_path / "inputs").rglob("*instance-labels*"))

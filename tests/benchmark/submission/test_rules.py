@@ -1,0 +1,55 @@
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from cytosuite.benchmark.submission.rules import RULES, SEVERITIES, finding
+
+ROOT = Path(__file__).resolve().parents[3]
+ID = re.compile(r"(archive|image|layer|tarball|output)\.[a-z0-9-]+")
+# Composed where they are used: `image.{key}`.
+COMPOSED = {"image.architecture", "image.os"}
+
+
+def texts(path):
+    """Return the texts in a module that look like the id of a rule."""
+    tree = ast.parse(path.read_text())
+    nodes = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    return {text for text in nodes if isinstance(text, str) and ID.fullmatch(text)}
+
+
+def test_every_rule_is_used_and_every_id_is_a_rule():
+    folder = ROOT / "benchmark" / "submission"
+    names = ("accept", "archive", "image", "importer", "stream", "tarball", "user")
+    used = {text for name in names for text in texts(folder / f"{name}.py")}
+    assert used | COMPOSED == set(RULES)
+
+
+def test_every_rule_is_caught_by_a_test():
+    here = Path(__file__).parent
+    tested = {text for path in here.glob("test_*.py") for text in texts(path)}
+    assert set(RULES) <= tested
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+def test_every_rule_says_what_to_do_in_one_line(rule):
+    assert rule.severity in SEVERITIES
+    for text in (rule.title, rule.fix, rule.source):
+        assert text
+        assert text == " ".join(text.split())
+    assert not rule.title.endswith(".")
+
+
+def test_a_finding_is_plain_text():
+    found = finding("image.user-root", "a\x1b[31m\n", "b\u202ec" + "d" * 1000)
+    assert found.where == "a\\x1b[31m"
+    assert found.text.startswith("b\\u202ec")
+    assert len(found.text) <= 600
+    assert found.as_json() == {
+        "rule": "image.user-root",
+        "severity": "error",
+        "where": found.where,
+        "text": found.text,
+        "fix": RULES["image.user-root"].fix,
+    }

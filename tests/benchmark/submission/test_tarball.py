@@ -1,0 +1,157 @@
+import gzip
+import hashlib
+import json
+import random
+import tarfile
+
+import pytest
+from archives import link, member, tar
+
+from cytosuite.benchmark.submission import tarball
+from cytosuite.benchmark.submission.tarball import check_tarball
+
+WEIGHTS = b"weights" * 100
+CARD = {
+    "name": "a",
+    "version": "1.0.0",
+    "algorithm": "cellpose3d",
+    "task": "segment",
+    "description": "A model.",
+    "authors": "authors",
+    "license": "Apache-2.0",
+    "describes": {"axes": "ZYX"},
+    "weights": "a.safetensors",
+    "sha256": hashlib.sha256(WEIGHTS).hexdigest(),
+}
+
+
+def card(**changes):
+    return json.dumps({**CARD, **changes}).encode()
+
+
+def good():
+    return [member("./"), member("./a.json", card()), member("./a.safetensors", WEIGHTS)]
+
+
+def save(path, members):
+    path.write_bytes(gzip.compress(tar(members), mtime=0))
+    return path
+
+
+def rules(path):
+    return [each.rule for each in check_tarball(path)]
+
+
+def device(name):
+    return member(name, type=tarfile.CHRTYPE, size=0)
+
+
+def hard(name, target):
+    return member(name, type=tarfile.LNKTYPE, linkname=target, size=0)
+
+
+def test_nothing_is_found_in_a_good_tarball(tmp_path):
+    assert rules(save(tmp_path / "a.tar.gz", good())) == []
+    assert rules(save(tmp_path / "b.tar.gz", [member("truth.tif", b"1"), member("x/y", b"")])) == []
+    inside = [*good(), link("b", "a.json"), link("x/y", "../a.json"), hard("c", "a.json")]
+    assert rules(save(tmp_path / "c.tar.gz", inside)) == []
+
+
+@pytest.mark.parametrize(
+    ("expected", "members"),
+    [
+        ("tarball.empty", []),
+        ("tarball.empty", [member("model/")]),
+        ("tarball.outside", [*good(), member("../x", b"")]),
+        ("tarball.outside", [*good(), member("a/../../x", b"")]),
+        ("tarball.absolute", [*good(), member("/etc/passwd", b"")]),
+        ("tarball.link", [*good(), link("x", "../y")]),
+        ("tarball.link", [*good(), link("x", "/etc/passwd")]),
+        ("tarball.link", [*good(), hard("x", "../../y")]),
+        ("tarball.link", [*good(), link("d", "."), member("d/x", b"")]),
+        ("tarball.device", [*good(), device("x")]),
+        ("tarball.device", [*good(), member("x", type=tarfile.FIFOTYPE)]),
+        ("tarball.twice", [*good(), member("a.safetensors", WEIGHTS)]),
+        (
+            "tarball.parent",
+            [member("model/a.json", card()), member("model/a.safetensors", WEIGHTS)],
+        ),
+        ("tarball.unreadable", [*good(), member("x", b"", mode=0o600)]),
+        ("tarball.weights-missing", [member("a.json", card())]),
+        ("tarball.weights-missing", [member("a.json", card()), member("x/a.safetensors", WEIGHTS)]),
+        ("tarball.weights-altered", [member("a.json", card()), member("a.safetensors", b"x")]),
+        ("tarball.card", [*good(), member("b.json", card(name="b", version=1))]),
+        ("tarball.card", [*good(), member("b.json", card(name="b", more=1))]),
+    ],
+)
+def test_each_rule_is_caught_and_no_other(tmp_path, expected, members):
+    assert rules(save(tmp_path / "a.tar.gz", members)) == [expected]
+
+
+@pytest.mark.parametrize(
+    "other", [b"[]", b"{", b"\xff", b'{"algorithm": "x"}', card(weights=None, sha256=None)]
+)
+def test_other_json_is_none_of_ours(tmp_path, other):
+    assert rules(save(tmp_path / "a.tar.gz", [*good(), member("x.json", other)])) == []
+
+
+def test_it_is_gzip_by_name_and_content(tmp_path):
+    path = tmp_path / "a.tar.gz"
+    path.write_bytes(tar(good()))
+    assert rules(path) == ["tarball.gzip"]
+    assert rules(save(tmp_path / "a.zip", good())) == ["tarball.suffix"]
+    path.write_bytes(b"BZh91AY" + bytes(600))
+    assert rules(path) == ["tarball.gzip", "archive.compression"]
+
+
+def test_it_agrees_with_the_extraction_of_python(tmp_path):
+    """What `tarfile` does not extract with its data filter has an error, and little else has."""
+    draw = random.Random(3)
+    names = ["a", "b/c", "../d", "/e", "b/../../f", "b/../g", "./h", "b"]
+    targets = ["a", "..", "/etc", "b/../..", "b/../a", "../x"]
+    for number in range(200):
+        members = [member("first", b"1")]
+        for _ in range(draw.randrange(1, 4)):
+            name = f"{draw.choice(names)}{draw.randrange(99)}"
+            make = draw.choice([member, link, device])
+            members.append(make(name, draw.choice(targets)) if make is link else make(name))
+        path = save(tmp_path / "a.tar.gz", members)
+        target = tmp_path / f"{number}"
+        try:
+            with tarfile.open(path) as archive:
+                archive.extractall(target, filter="data")
+        except (tarfile.FilterError, OSError):  # OSError: of b/../g without b
+            refused = True
+        else:
+            refused = False
+        found = "error" in [each.severity for each in check_tarball(path)]
+        doubtful = any(".." in info.name for info, _ in members)  # refused with and without b
+        assert found == refused or (found and doubtful), [info.name for info, _ in members]
+
+
+def test_cut_and_altered_tarballs_never_give_a_traceback(tmp_path):
+    content = save(tmp_path / "a.tar.gz", good()).read_bytes()
+    path, draw = tmp_path / "b.tar.gz", random.Random(1)
+    for length in range(2, len(content), 3):
+        path.write_bytes(content[:length])
+        assert {"archive.cut", "archive.damaged"} & set(rules(path))
+    plain = bytearray(tar(good()))
+    for _ in range(300):
+        altered = bytearray(plain)
+        altered[draw.randrange(len(altered))] = draw.randrange(256)
+        path.write_bytes(gzip.compress(altered, 1))
+        rules(path)
+
+
+def test_too_many_files_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(tarball, "LISTED", 10)
+    path = save(tmp_path / "a.tar.gz", [member(f"{n}", b"") for n in range(11)])
+    assert rules(path) == ["archive.bomb"]
+
+
+def test_a_tarball_that_may_be_cut_is_doubtful(tmp_path):
+    content = tar(good())
+    end = -(-len(content.rstrip(b"\0")) // 512) * 512
+    path = tmp_path / "a.tar.gz"
+    path.write_bytes(gzip.compress(content[:end]))
+    assert rules(path) == ["archive.no-end"]
