@@ -72,6 +72,7 @@ def test_an_algorithm_without_weights_is_refused(started, tmp_path, monkeypatch)
         bundle.chosen_cards("view_fusion", None)
 
 
+@pytest.mark.slow
 def test_a_bundle_is_written_and_a_card_without_weights_is_one_line(tmp_path, capfd):
     words = ["bundle", "view_fusion", "--out", str(tmp_path), "--model"]
     assert CliRunner().invoke(app, [*words, "membrane-study3"]).exit_code == 0

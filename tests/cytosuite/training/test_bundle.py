@@ -106,6 +106,7 @@ def test_a_bundle_has_the_layout_of_the_specification(bundle, algorithm):
         assert (bundle / "models" / name).read_bytes() == given
 
 
+@pytest.mark.slow
 def test_the_same_model_gives_the_same_bytes_under_sorted_names(bundles, tmp_path):
     name = "view_fusion-nucleus-study1.zip"
     card = WEIGHTS / "view_fusion" / "nucleus-study1.json"
@@ -329,6 +330,35 @@ def test_a_users_own_licence_is_named(copied, tmp_path):
         "SPDX-License-Identifier: CC-BY-4.0",
     ]
     assert "Apache" not in text
+
+
+def _parameters(algorithm, **changes):
+    """Return a card of an algorithm with changed parameters."""
+    card = read_card(WEIGHTS / algorithm / f"{MODELS[algorithm]}.json")
+    return card.model_copy(update={"parameters": {**card.parameters, **changes}})
+
+
+def test_ranges_and_noise_of_a_generator_are_declared():
+    network = {"widths": [8, 16], "noise": 2, "norm": "instance", "channels": 1}
+    target = {"mean": 0, "sd": 1, "dtype": "uint8"}
+    card = _parameters("cyclegan3d", network=network, scale="background", target=target)
+    image = formatter("cyclegan3d")(card).data_format["inputs"]["image"]
+    assert (image["num_channels"], image["value_range"]) == (3, [])
+    assert not image["is_patch_data"]
+    network = {"widths": [8, 16], "bounded": True}
+    card = _parameters("cyclegan3d", network=network, scale="dtype", target=target)
+    found = formatter("cyclegan3d")(card).data_format
+    assert found["inputs"]["image"]["value_range"] == [-1, 1]
+    assert found["outputs"]["pred"]["value_range"] == [-1, 1]
+
+
+def test_a_denoiser_of_volumes_halves_z_too_and_may_have_no_sketch():
+    network = {"dimensions": 3, "widths": [8, 16], "conditioned": False, "predicts": "noise"}
+    found = formatter("diffusion")(_parameters("diffusion", network=network, given="sketch"))
+    assert found.socket == "structure-sketch"
+    assert found.data_format["inputs"]["image"]["num_channels"] == 1
+    assert found.data_format["inputs"]["image"]["spatial_shape"] == ["2*n", "4*n", "4*n"]
+    assert found.data_format["outputs"]["pred"]["channel_def"]["0"].startswith("noise")
 
 
 def test_every_algorithm_with_weights_is_described():
