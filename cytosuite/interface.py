@@ -110,9 +110,7 @@ def read_case(folder: Path, task: Task) -> Inputs:
     )
 
 
-def input_image(
-    file: Path, socket: Socket, given: Mapping[str, Any], original: str = ""
-) -> Volume:
+def input_image(file: Path, socket: Socket, given: Mapping[str, Any], original: str = "") -> Volume:
     """Return the image of a socket with the metadata of all sources; see `read_case`.
 
     Parameters

@@ -22,10 +22,8 @@ def bundle_command(
     from cytosuite.benchmark.engines.packages import need_packages
     from cytosuite.places import need_folder
 
-    home = ROOT / "algorithms"
-    known = [
-        each for each in algorithms() if (home / each / f"{PART.replace('.', '/')}.py").is_file()
-    ]
+    described = f"{PART.replace('.', '/')}.py"
+    known = [name for name in algorithms() if (ROOT / "algorithms" / name / described).is_file()]
     pick("algorithm with networks to bundle", [algorithm], known)
     cards = chosen_cards(algorithm, model)
     need_packages(algorithm, PART)

@@ -15,6 +15,10 @@ SCHEMA = (
     "meta_schema_20240725.json"
 )
 OWN_LICENSE = "Apache-2.0"
+ALONE = (
+    "The voxels are those of the algorithm's container with this model. The network alone takes "
+    "normalised tiles, see `configs/metadata.json`:"
+)
 COURSE = ("settings", "curves", "data")  # of a training: too long, or named on their own
 
 
@@ -101,19 +105,20 @@ def inference(card: ModelCard, network: NetworkFormat) -> dict[str, Any]:
 def readme(name: str, card: ModelCard, algorithm: AlgorithmManifest) -> str:
     """Return ``docs/README.md``: purpose, use, scores and references of a model."""
     use = (
-        f"pip install 'cytosuite[networks]'\nunzip {name}.zip\n"
+        f"pip install 'cytosuite[networks]' fire\nunzip {name}.zip\n"
         f"python -m monai.bundle run --config_file {name}/configs/inference.json "
         "--image in.tif --output out.tif"
     )
-    load = f'monai.bundle.load("{name}", bundle_dir=".", workflow_type="inference").eval()'
+    load = (
+        f'network = monai.bundle.load("{name}", bundle_dir=".", workflow_type="inference").eval()'
+    )
     parts = [
         f"# {algorithm.title}: {card.name} {card.version}",
         card.description,
         algorithm.description,
         purpose(card),
         f"## Use\n\n```\n{use}\n```",
-        "The voxels are those of the algorithm's container with this model. The network alone, "
-        f"which takes normalised tiles (`configs/metadata.json`):\n\n```python\n{load}\n```",
+        f"{ALONE}\n\n```python\nimport monai\n\n{load}\n```",
         "\n".join(("## Scores", "", *_scores(card))),
         f"## Training\n\n{data_source(card.trained)} All settings: `models/{card.name}.json`.",
         "\n".join(

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from cytosuite.apply import DoubtfulModelWarning, apply
+from cytosuite.apply import WEIGHTS, DoubtfulModelWarning, apply, apply_file
 from cytosuite.container import Algorithm
 from cytosuite.errors import InputError, ModelError
-from cytosuite.formats import read
+from cytosuite.formats import read, write
 from cytosuite.interface import write_case
 from cytosuite.select import select
 from cytosuite.tasks import TASKS
@@ -57,6 +57,50 @@ def test_a_doubtful_model_is_a_warning(image):
     far = Volume(image.array, (40.0, 20.0, 20.0), "ZYX", image.metadata)
     with pytest.warns(DoubtfulModelWarning, match="watershed: voxel size far from the model's"):
         apply("watershed", far)
+
+
+def test_a_file_gives_what_its_array_gives(image, tmp_path):
+    write(tmp_path / "balls.tif", image)
+    apply_file(
+        "watershed",
+        tmp_path / "balls.tif",
+        str(tmp_path / "new" / "out.mha"),
+        WEIGHTS / "watershed",
+    )
+    found = read(tmp_path / "new" / "out.mha")
+    np.testing.assert_array_equal(found.array, apply("watershed", image)["instance-labels"].array)
+    assert found.spacing == image.spacing
+
+
+def test_a_file_of_another_input_is_named_by_its_socket(image, tmp_path):
+    labels = Volume((image.array > 100).astype(np.uint16), image.spacing, "ZYX", image.metadata)
+    models = tmp_path / "models"
+    models.mkdir()
+    plain = WEIGHTS / "diffusion" / "plain-sketch.json"
+    (models / plain.name).write_bytes(plain.read_bytes())
+    write(tmp_path / "in.tif", labels)
+    apply_file("diffusion", tmp_path / "in.tif", tmp_path / "o.tif", models, "instance-labels")
+    expected = apply("diffusion", {"instance-labels": labels}, model=plain.stem)
+    found = read(tmp_path / "o.tif")
+    np.testing.assert_array_equal(found.array, expected["synthetic-image"].array)
+
+
+def test_the_name_of_a_file_tells_its_channel(image, tmp_path):
+    write(tmp_path / "wga.tif", Volume(image.array, image.spacing, "ZYX"))
+    with pytest.warns(DoubtfulModelWarning, match="channel is 'membrane'"):
+        apply_file("watershed", tmp_path / "wga.tif", tmp_path / "o.tif", WEIGHTS / "watershed")
+
+
+def test_a_wrong_file_is_one_line_and_writes_nothing(image, tmp_path):
+    models, out = WEIGHTS / "watershed", tmp_path / "out.tif"
+    with pytest.raises(InputError, match=r"no\.tif: no such file"):
+        apply_file("watershed", tmp_path / "no.tif", out, models)
+    write(tmp_path / "in.tif", image)
+    with pytest.raises(InputError, match="expected one of the images .*microscopy-image"):
+        apply_file("watershed", tmp_path / "in.tif", out, models, "instance-labels")
+    with pytest.raises(ModelError, match="no model card"):
+        apply_file("watershed", tmp_path / "in.tif", out, tmp_path / "none")
+    assert not out.exists()
 
 
 def no_such_algorithm(image):

@@ -1,0 +1,375 @@
+"""Bundles held against MONAI's own programs, and against the containers of the algorithms.
+
+The official schema of the metadata is a file to be downloaded, and tests are offline:
+``bundle_schema.json`` is written after the text of the specification, and is stricter.
+"""
+
+import json
+import subprocess
+import sys
+import zipfile
+from importlib import import_module
+from pathlib import Path
+
+import monai
+import numpy as np
+import pytest
+import torch
+
+from cytosuite.container import Algorithm
+from cytosuite.errors import InputError, ModelError
+from cytosuite.formats import read
+from cytosuite.interface import write_case
+from cytosuite.manifest import read_card
+from cytosuite.tasks import TASKS
+from cytosuite.training.bundle import formatter, write_bundle
+from cytosuite.training.publish import ALGORITHMS
+from cytosuite.volume import Volume
+
+# MONAI warns of configurations that run code, and of optional files.
+pytestmark = pytest.mark.filterwarnings("ignore")
+WEIGHTS = ALGORITHMS.parent / "weights"
+SCHEMA = Path(__file__).with_name("bundle_schema.json")
+TENSOR = ("network_data_format", "inputs", "image")
+MODELS = {
+    "cellpose3d": "spheroid-nuclei-3d",
+    "cyclegan3d": "ix71-embryo-3d",
+    "diffusion": "culture-nuclei-2d",
+    "view_fusion": "nucleus-study1",
+}
+MULTIPLES = {
+    "cellpose3d": ["8*n", "16*n", "16*n"],
+    "cyclegan3d": ["4*n", "8*n", "8*n"],
+    "diffusion": ["*", "8*n", "8*n"],
+    "view_fusion": ["2*n", "8*n", "8*n"],
+}
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory):
+    """Return a folder with an unpacked bundle of each algorithm, as ``unzip`` makes it."""
+    folder = tmp_path_factory.mktemp("bundles")
+    for algorithm, model in MODELS.items():
+        path = write_bundle(WEIGHTS / algorithm / f"{model}.json", folder / "dist")
+        with zipfile.ZipFile(path) as archive:
+            archive.extractall(folder)
+    return folder
+
+
+@pytest.fixture(params=MODELS)
+def algorithm(request):
+    return request.param
+
+
+@pytest.fixture
+def bundle(bundles, algorithm):
+    return bundles / f"{algorithm}-{MODELS[algorithm]}"
+
+
+def _metadata(bundle):
+    return json.loads((bundle / "configs" / "metadata.json").read_text())
+
+
+def _extra(algorithm):
+    """Return what a network takes beside an image."""
+    return {"time": torch.tensor([0.5])} if algorithm == "diffusion" else {}
+
+
+def _verify(bundle, algorithm, n=1, **changes):
+    configs = bundle / "configs"
+    monai.bundle.verify_net_in_out(
+        net_id="network_def",
+        meta_file=str(configs / "metadata.json"),
+        config_file=str(configs / "inference.json"),
+        device="cpu",
+        n=n,
+        extra_forward_args=_extra(algorithm),
+        **changes,
+    )
+
+
+def test_a_bundle_has_the_layout_of_the_specification(bundle, algorithm):
+    model = MODELS[algorithm]
+    found = {path.relative_to(bundle).as_posix() for path in bundle.rglob("*") if path.is_file()}
+    weights = read_card(WEIGHTS / algorithm / f"{model}.json").weights
+    assert found == {
+        "configs/metadata.json",
+        "configs/inference.json",
+        "models/model.pt",
+        f"models/{model}.json",
+        f"models/{weights}",
+        "docs/README.md",
+        "docs/license.txt",
+    }
+    for name in (f"{model}.json", weights):  # nothing is lost
+        given = (WEIGHTS / algorithm / name).read_bytes()
+        assert (bundle / "models" / name).read_bytes() == given
+
+
+@pytest.mark.slow
+def test_the_same_model_gives_the_same_bytes_under_sorted_names(bundles, tmp_path):
+    name = "view_fusion-nucleus-study1.zip"
+    card = WEIGHTS / "view_fusion" / "nucleus-study1.json"
+    command = [sys.executable, "-m", "cytosuite.training.bundle", card, "--out", tmp_path]
+    subprocess.run(command, cwd=ALGORITHMS.parents[1], check=True, timeout=300)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_bytes() == (bundles / "dist" / name).read_bytes()
+    with zipfile.ZipFile(tmp_path / name) as archive:
+        assert archive.namelist() == sorted(archive.namelist())
+        assert {info.date_time[0] for info in archive.infolist()} == {1980}
+        assert {info.external_attr >> 16 & 0o777 for info in archive.infolist()} == {0o644}
+
+
+def test_monai_finds_the_declared_tensors(bundle, algorithm):
+    declared = _metadata(bundle)["network_data_format"]
+    assert declared["inputs"]["image"]["spatial_shape"] == MULTIPLES[algorithm]
+    for tensor in (*declared["inputs"].values(), *declared["outputs"].values()):
+        assert list(tensor["channel_def"]) == [str(n) for n in range(tensor["num_channels"])]
+    _verify(bundle, algorithm)
+    _verify(bundle, algorithm, n=2)
+
+
+@pytest.mark.parametrize("side", ["inputs#image", "outputs#pred"])
+def test_monai_finds_a_wrong_number_of_channels(bundle, algorithm, side):
+    with pytest.raises((ValueError, RuntimeError)):
+        _verify(bundle, algorithm, **{f"_meta_#network_data_format#{side}#num_channels": 7})
+
+
+def test_an_image_between_the_multiples_is_none_for_the_network(bundle, algorithm):
+    shape = [1 if text == "*" else int(text[:-2]) for text in MULTIPLES[algorithm]]
+    with pytest.raises((ValueError, RuntimeError)):
+        _verify(
+            bundle,
+            algorithm,
+            **{f"_meta_#{'#'.join(TENSOR)}#spatial_shape": [*shape[:2], shape[2] + 1]},
+        )
+
+
+def test_metadata_pass_the_schema(bundle):
+    pytest.importorskip("jsonschema")
+    monai.bundle.verify_metadata(str(bundle / "configs" / "metadata.json"), filepath=SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        *(((key,), None) for key in json.loads(SCHEMA.read_text())["required"] if key != "schema"),
+        *(
+            ((*TENSOR, key), None)
+            for key in json.loads(SCHEMA.read_text())["$defs"]["tensor"]["required"]
+        ),
+        (("version",), 1),
+        (("authors",), ["A", "B"]),
+        (("copyright",), ""),
+        (("references",), "10.1000/1"),
+        (("required_packages_version",), ["cytosuite"]),
+        (("network_data_format", "outputs"), {}),
+        ((*TENSOR, "type"), "picture"),
+        ((*TENSOR, "num_channels"), "2"),
+        ((*TENSOR, "spatial_shape"), ["16*m"]),
+        ((*TENSOR, "value_range"), [0]),
+        ((*TENSOR, "channel_def"), {"view": "0"}),
+    ],
+)
+def test_wrong_metadata_fail_the_schema(bundles, tmp_path, place, value):
+    pytest.importorskip("jsonschema")
+    wrong = _metadata(bundles / "view_fusion-nucleus-study1")
+    *way, key = place
+    inner = wrong
+    for name in way:
+        inner = inner[name]
+    if value is None:
+        del inner[key]
+    else:
+        inner[key] = value
+    (tmp_path / "metadata.json").write_text(json.dumps(wrong))
+    with pytest.raises(ValueError, match="Failed validating"):
+        monai.bundle.verify_metadata(str(tmp_path / "metadata.json"), filepath=SCHEMA)
+
+
+def test_metadata_are_those_of_the_card(bundle, algorithm):
+    card, found = read_card(WEIGHTS / algorithm / f"{MODELS[algorithm]}.json"), _metadata(bundle)
+    assert found["version"] == card.version
+    assert found["authors"] == card.authors
+    assert card.license in found["copyright"]
+    assert found["description"].startswith(card.description)
+    assert found["eval_metrics"] == card.scores
+    assert f"channel {card.describes['channel']}" in found["intended_use"]
+    assert found["pytorch_version"] == torch.__version__
+    digests = card.trained.get("data", {"dataset": [card.trained.get("dataset")]})
+    assert all(digest in found["data_source"] for each in digests.values() for digest in each)
+    assert all(text.startswith("https://doi.org/10.") for text in found["references"])
+
+
+def test_monai_loads_the_network_of_the_algorithm(bundle, algorithm):
+    found = monai.bundle.load(
+        bundle.name, bundle_dir=bundle.parent, workflow_type="inference", device="cpu"
+    ).eval()
+    state = torch.load(bundle / "models" / "model.pt", weights_only=True)
+    assert all(torch.equal(value, state[name]) for name, value in found.state_dict().items())
+    card = read_card(bundle / "models" / f"{MODELS[algorithm]}.json")
+    load = import_module(f"cytosuite.algorithms.{algorithm}.network").load
+    own = load(card.parameters["network"], bundle / "models" / card.weights)
+    channels = _metadata(bundle)["network_data_format"]["inputs"]["image"]["num_channels"]
+    image = torch.rand(1, channels, 8, 16, 32, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        expected = own(image, **_extra(algorithm))
+        assert torch.equal(found(image, **_extra(algorithm)), expected)
+    assert float(expected.std()) > 0
+
+
+def _case(algorithm, folder):
+    """Write a case of two balls; return the task, the image's path and all voxels of its output."""
+    z, y, x = np.indices((16, 32, 64)) * np.array([1.0, 0.5, 0.5])[:, None, None, None]
+    balls = sum((z - 8) ** 2 + (y - 8) ** 2 + (x - c) ** 2 < 25 for c in (8, 24))
+    array = np.random.default_rng(0).poisson(20, balls.shape) + 200 * balls
+    image = Volume(array.astype(np.uint16), (1.0, 0.5, 0.5), "ZYX", {"channel": "nucleus"})
+    if algorithm == "diffusion":
+        labels = (balls[8] * (1 + (x[8] > 16))).astype(np.uint16)
+        image = Volume(labels, (0.5, 0.5), "YX", {"channel": "nucleus"})
+    task = TASKS[read_card(WEIGHTS / algorithm / f"{MODELS[algorithm]}.json").task]
+    socket = task.inputs[1 if algorithm == "diffusion" else 0]
+    write_case(folder, task, "h2b_balls", {socket.slug: image})
+    return task, folder / socket.relative_path / "h2b_balls.tif"
+
+
+def test_a_run_gives_the_voxels_of_the_container(bundle, algorithm, tmp_path, monkeypatch):
+    task, image = _case(algorithm, tmp_path / "in")
+    Algorithm(algorithm, tmp_path / "in", tmp_path / "out", [bundle / "models"]).run_case()
+    expected = read(tmp_path / "out" / task.main_output.relative_path / image.name)
+    monkeypatch.setattr(sys, "path", [*sys.path])  # to which MONAI adds the bundle
+    config = str(bundle / "configs" / "inference.json")
+    monai.bundle.run(config_file=config, image=str(image), output=str(tmp_path / "made.tif"))
+    found = read(tmp_path / "made.tif")
+    np.testing.assert_array_equal(found.array, expected.array)
+    assert found.array.dtype == expected.array.dtype
+    assert (found.axes, found.spacing) == (expected.axes, expected.spacing)
+    assert found.array.std() > 0
+
+
+@pytest.mark.slow
+def test_the_command_of_the_readme_runs(bundles, tmp_path):
+    pytest.importorskip("fire")
+    folder = bundles / "view_fusion-nucleus-study1"
+    _, image = _case("view_fusion", tmp_path / "in")
+    text = (folder / "docs" / "README.md").read_text()
+    line = next(line for line in text.splitlines() if "monai.bundle run" in line)
+    words = line.replace("in.tif", str(image)).replace("out.tif", str(tmp_path / "out.tif")).split()
+    words = [sys.executable, *words[1:]]
+    subprocess.run(words, cwd=bundles, check=True, timeout=300, capture_output=True)
+    assert read(tmp_path / "out.tif").shape == (16, 32, 64)
+
+
+@pytest.fixture
+def copied(tmp_path):
+    """Return a card of a user with weights, in a folder of its own."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for suffix in (".json", ".safetensors"):
+        path = WEIGHTS / "view_fusion" / f"nucleus-study1{suffix}"
+        (folder / path.name).write_bytes(path.read_bytes())
+    return folder / "nucleus-study1.json"
+
+
+def no_weights(card):
+    """nucleus-study1.safetensors: the weights of model nucleus-study1 are missing"""
+    card.with_suffix(".safetensors").unlink()
+
+
+def altered_weights(card):
+    """the file was altered"""
+    path = card.with_suffix(".safetensors")
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+
+
+def a_card_without_weights(card):
+    """nucleus-study1.json: a bundle holds a network, but this card has no weights; name another"""
+    value = json.loads(card.read_text())
+    card.write_text(json.dumps({**value, "weights": None, "sha256": None}))
+
+
+def a_card_of_an_algorithm_without_description(card):
+    """algorithms/watershed: expected training/bundle.py, which says what its network takes"""
+    value = json.loads(card.read_text())
+    card.write_text(json.dumps({**value, "algorithm": "watershed", "task": "segment"}))
+
+
+def a_wrong_argument(card):
+    """card nucleus-study1: parameters: network.widths"""
+    value = json.loads(card.read_text())
+    value["parameters"]["network"] = {"widths": [-1]}
+    card.write_text(json.dumps(value))
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        no_weights,
+        altered_weights,
+        a_card_without_weights,
+        a_card_of_an_algorithm_without_description,
+        a_wrong_argument,
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_nothing(copied, tmp_path, mistake):
+    mistake(copied)
+    with pytest.raises((InputError, ModelError)) as error:
+        write_bundle(copied, tmp_path / "dist")
+    assert mistake.__doc__ in str(error.value)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "dist").exists()
+
+
+def test_a_users_own_licence_is_named(copied, tmp_path):
+    value = json.loads(copied.read_text())
+    copied.write_text(json.dumps({**value, "license": "CC-BY-4.0", "authors": "A. User"}))
+    with zipfile.ZipFile(write_bundle(copied, tmp_path)) as archive:
+        text = archive.read("view_fusion-nucleus-study1/docs/license.txt").decode()
+    assert text.splitlines()[:2] == [
+        "nucleus-study1: A. User",
+        "SPDX-License-Identifier: CC-BY-4.0",
+    ]
+    assert "Apache" not in text
+
+
+def _parameters(algorithm, **changes):
+    """Return a card of an algorithm with changed parameters."""
+    card = read_card(WEIGHTS / algorithm / f"{MODELS[algorithm]}.json")
+    return card.model_copy(update={"parameters": {**card.parameters, **changes}})
+
+
+def test_ranges_and_noise_of_a_generator_are_declared():
+    network = {"widths": [8, 16], "noise": 2, "norm": "instance", "channels": 1}
+    target = {"mean": 0, "sd": 1, "dtype": "uint8"}
+    card = _parameters("cyclegan3d", network=network, scale="background", target=target)
+    image = formatter("cyclegan3d")(card).data_format["inputs"]["image"]
+    assert (image["num_channels"], image["value_range"]) == (3, [])
+    assert not image["is_patch_data"]
+    network = {"widths": [8, 16], "bounded": True}
+    card = _parameters("cyclegan3d", network=network, scale="dtype", target=target)
+    found = formatter("cyclegan3d")(card).data_format
+    assert found["inputs"]["image"]["value_range"] == [-1, 1]
+    assert found["outputs"]["pred"]["value_range"] == [-1, 1]
+
+
+def test_a_denoiser_of_volumes_halves_z_too_and_may_have_no_sketch():
+    network = {"dimensions": 3, "widths": [8, 16], "conditioned": False, "predicts": "noise"}
+    found = formatter("diffusion")(_parameters("diffusion", network=network, given="sketch"))
+    assert found.socket == "structure-sketch"
+    assert found.data_format["inputs"]["image"]["num_channels"] == 1
+    assert found.data_format["inputs"]["image"]["spatial_shape"] == ["2*n", "4*n", "4*n"]
+    assert found.data_format["outputs"]["pred"]["channel_def"]["0"].startswith("noise")
+
+
+def test_every_algorithm_with_weights_is_described():
+    for folder in WEIGHTS.iterdir():
+        cards = [read_card(path) for path in sorted(folder.glob("*.json"))]
+        for card in (card for card in cards if card.weights):
+            described = formatter(folder.name)(card)
+            assert (
+                described.arguments.model_dump(mode="json").items()
+                >= {
+                    key: value for key, value in card.parameters["network"].items() if value
+                }.items()
+            )
+            assert tuple(described.multiple) == described.arguments.multiple
