@@ -33,7 +33,7 @@ def blind_names(results: Results) -> dict[str, str]:
     secret = results.provenance.get("dataset", "")
     names = sorted((case.name for case in results.cases), key=lambda n: value_digest([secret, n]))
     width = len(str(len(names)))
-    return {name: f"case_{number:0{width}d}" for number, name in enumerate(names, start=1)}
+    return {name: f"blind_{number:0{width}d}" for number, name in enumerate(names, start=1)}
 
 
 def blinded(results: Results) -> Results:

@@ -7,10 +7,13 @@ import pytest
 from rich.console import Console
 
 from cytosuite.benchmark.commands import data as module
+from cytosuite.benchmark.commands.benchmark import _chosen as chosen_of
 from cytosuite.benchmark.commands.benchmark import benchmark
 from cytosuite.benchmark.commands.options import BenchmarkOptions
+from cytosuite.benchmark.engines.outcome import Outcome
 from cytosuite.errors import InputError, ModelError
 from cytosuite.formats import write
+from cytosuite.tasks import TASKS
 from cytosuite.volume import Volume
 
 REFUSAL = "made for axes ZYX, found YX; watershed has nuclei-2d"
@@ -79,3 +82,54 @@ def test_a_folder_that_was_read_for_another_task_says_how_it_is_read_for_this(tm
     remedy = "as read for fuse; TASK=segment reads it for this"
     with pytest.raises(InputError, match=remedy):
         run(dataset=str(views), algorithm=["watershed"])
+
+
+def test_an_image_of_others_is_refused_before_any_work(run, tmp_path):
+    for algorithm in (["team:v1"], ["watershed", "their.tar.gz"]):
+        with pytest.raises(InputError, match=f"^{algorithm[-1]}: an image of others runs with Doc"):
+            run(algorithm=algorithm)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_image_of_others_alone_runs_no_algorithm_of_ours():
+    options = BenchmarkOptions(dataset="x", algorithm=["team:v1"])
+    assert chosen_of(options, "enhance") == (TASKS["enhance"], [])
+    options = BenchmarkOptions(dataset="x", algorithm=["team:v1"], task="fuse")
+    assert chosen_of(options, "enhance") == (TASKS["fuse"], [])
+    options = BenchmarkOptions(dataset="x", algorithm=["team:v1", "watershed"])
+    task, found = chosen_of(options, "enhance")
+    assert (task.name, [one.name for one in found]) == ("segment", ["watershed"])
+    with pytest.raises(InputError, match="no algorithm called 'watershd'; did you mean"):
+        chosen_of(BenchmarkOptions(dataset="x", algorithm=["team:v1", "watershd"]), "segment")
+
+
+def test_a_blind_report_lies_beside_the_full_one(run, tmp_path):
+    _, text, _ = run(algorithm=["watershed"], blind=True)
+    (home,) = (tmp_path / "runs").glob("planes*")
+    assert {path.name for path in home.iterdir()} >= {"report", "blind", "blind-names.json"}
+    assert "blind report: " in text
+    full, blind = ((home / name / "report.md").read_text() for name in ("report", "blind"))
+    assert "BLIND=True" in full
+    assert str(tmp_path) in full
+    assert str(tmp_path) not in blind
+
+
+def test_an_algorithm_that_fails_alike_is_given_up_in_sight_unless_told(
+    run, planes, fakes, monkeypatch
+):
+    for name in "cdefg":
+        for folder in ("images", "labels"):
+            path = planes / folder
+            (path / f"{name}.tif").write_bytes((path / "a.tif").read_bytes())
+
+    def fail(*_):
+        return Outcome("non-zero exit", 0.1, None, 1, "no weights")
+
+    monkeypatch.setattr(fakes.Engine, "_predict", fail)
+    code, text, _ = run(algorithm=["watershed"])
+    assert code == 1
+    said = " ".join(text.split())
+    assert "note: watershed: 4 cases were not run and count as failed, since its first" in said
+    assert "KEEP_GOING=1 runs them." in said
+    _, text, _ = run(algorithm=["watershed"], keep_going=True)
+    assert "were not run" not in text
