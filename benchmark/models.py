@@ -2,6 +2,8 @@
 
 import difflib
 import shutil
+import tarfile
+import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from math import inf
 from pathlib import Path
@@ -36,6 +38,10 @@ def named_models(text: str | None, names: Sequence[str], root: Path = ROOT) -> d
     """
     if not text:
         return {}
+    if is_tarball(text):
+        raise InputError(
+            f"{text}: a tarball of models is for images of others; give a card (.json)"
+        )
     path = Path(text)
     if path.suffix == ".json" or len(path.parts) > 1:
         if not path.is_file():
@@ -93,6 +99,30 @@ def hand_over(card: Path, folder: Path) -> Path:
     for path in _files(card):
         shutil.copyfile(path, folder / path.name)
         (folder / path.name).chmod(0o644)
+    return folder
+
+
+def is_tarball(text: str | None) -> bool:
+    """Return whether a user's word for a model means a tarball of models."""
+    return (text or "").endswith((".tar.gz", ".tgz"))
+
+
+def unpack(tarball: Path, folder: Path) -> Path:
+    """Unpack a tarball of models into a new folder that any user can read, and return it.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or an entry would leave the folder.
+    """
+    folder.mkdir(parents=True)
+    try:
+        with tarfile.open(tarball, "r:gz") as archive:
+            archive.extractall(folder, filter="data")
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise InputError(f"{tarball}: cannot be unpacked as a tarball of models: {error}") from None
+    for path in [folder, *folder.rglob("*")]:
+        path.chmod(0o755 if path.is_dir() else 0o644)
     return folder
 
 

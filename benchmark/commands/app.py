@@ -11,6 +11,7 @@ from cytosuite.benchmark.commands import ctc, export, making, preflight
 from cytosuite.benchmark.commands.bundle import bundle_command
 from cytosuite.benchmark.commands.challenge import EvaluationOptions, RehearseOptions
 from cytosuite.benchmark.commands.console import console, names
+from cytosuite.benchmark.commands.fields import takes
 from cytosuite.benchmark.commands.options import (
     AUTO,
     ApplyOptions,
@@ -22,7 +23,6 @@ from cytosuite.benchmark.commands.options import (
     SimulateOptions,
     TableOptions,
     TrainOptions,
-    takes,
 )
 from cytosuite.ending import INTERRUPTED
 from cytosuite.errors import InputError

@@ -20,7 +20,7 @@ from cytosuite.benchmark.data.recipe import Recipe, recipe
 from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.guest import is_guest
 from cytosuite.benchmark.engines.outcome import Engine
-from cytosuite.benchmark.models import Models, lacks_model, named_models, need_weights
+from cytosuite.benchmark.models import Models, is_tarball, lacks_model, named_models, need_weights
 from cytosuite.benchmark.plan import Job, plan
 from cytosuite.benchmark.report import write_blind, write_report
 from cytosuite.benchmark.report.files import leaderboard
@@ -62,7 +62,8 @@ def benchmark(options: BenchmarkOptions, console: Console) -> int:
     task, chosen = _chosen(options, made.task)
     chain = links(made.through)
     names = [found.name for found in chosen]
-    models = named_models(options.model, names)
+    own = None if others and is_tarball(options.model) else options.model
+    models = named_models(own, names)
     need_weights([*chain, *names], models)
     engine = start_engine(options, [*chain, *names], console, models)
     taken = [*algorithms(), *CONTROLS]

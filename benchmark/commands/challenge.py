@@ -6,16 +6,19 @@ from typing import Annotated
 
 import typer
 
-from cytosuite.benchmark.commands.options import PhaseOptions, RunOptions
+from cytosuite.benchmark.commands.options import GuestOptions, PhaseOptions
 
 MOST_REHEARSED = 100
 
 
 @dataclass(frozen=True, kw_only=True)
-class RehearseOptions(RunOptions):
+class RehearseOptions(GuestOptions):
     """Options of a rehearsal."""
 
-    algorithm: Annotated[str, typer.Argument(help="Name in algorithms/.")]
+    algorithm: Annotated[
+        str, typer.Argument(help="Name in algorithms/, image:tag or .tar.gz of others.")
+    ]
+    task: Annotated[str | None, typer.Option(help="Of an image of others: segment, ...")] = None
     dataset: Annotated[
         str | None, typer.Option(help="Images to rehearse on: a dataset, recipe or folder.")
     ] = None

@@ -1,16 +1,14 @@
 """Containers that others built, for the commands: found or loaded, and given to the engine."""
 
 import lzma
-import tarfile
 from collections.abc import Mapping, Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from cytosuite.benchmark.catalog import ROOT
-from cytosuite.benchmark.commands.options import BenchmarkOptions
+from cytosuite.benchmark.commands.options import GuestOptions
 from cytosuite.benchmark.containers.build import Builder
 from cytosuite.benchmark.containers.daemon import Client, daemon_errors, find_image
 from cytosuite.benchmark.engines.docker import DockerEngine
@@ -24,13 +22,13 @@ from cytosuite.benchmark.engines.guest import (
     user_of,
 )
 from cytosuite.benchmark.engines.outcome import Engine
+from cytosuite.benchmark.models import is_tarball
+from cytosuite.benchmark.submission.archive import nothing, read_archive
 from cytosuite.errors import InputError
-from cytosuite.files import parse_json, read_toml
+from cytosuite.files import read_toml
 from cytosuite.manifest import AlgorithmManifest, parse
 from cytosuite.tasks import Task
 
-MANIFEST = "manifest.json"
-JSON_BYTES = 2**20  # of a description in an archive
 LOAD_S = 3600  # an archive of tens of GB
 
 
@@ -39,7 +37,7 @@ def take_in(
     taken: Sequence[str],
     task: Task,
     engine: Engine,
-    options: BenchmarkOptions,
+    options: GuestOptions,
     console: Console,
 ) -> list[AlgorithmManifest]:
     """Give the engine the images that a user names, and return their descriptions.
@@ -54,8 +52,8 @@ def take_in(
         Of the run.
     engine : Engine
         Of containers.
-    options : BenchmarkOptions
-        Api, sockets, format, device.
+    options : GuestOptions
+        Api, sockets, format, tarball of models, device.
     console : Console
         Gets a line for each image.
 
@@ -73,13 +71,16 @@ def take_in(
             f"{engine.name}; start a daemon, or leave the image out"
         )
     mapping = read_sockets(options.sockets, task)
+    if is_tarball(options.model) and not Path(str(options.model)).is_file():
+        raise InputError(f"{options.model}: no such tarball of models")
     guests, manifests = {}, []
     for word, name in guest_names(words, taken).items():
         console.print(f"{name}: {word}", highlight=False, markup=False)
         image = _image(engine.client, word)
         labels, user = image.labels or {}, user_of(image.attrs)
         api, kind = options.api or api_of(labels, word), options.input_format
-        guests[name] = Guest(name, word, str(image.id), api, task, mapping, kind, user)
+        models = Path(str(options.model)) if is_tarball(options.model) else None
+        guests[name] = Guest(name, word, str(image.id), api, task, mapping, kind, user, models)
         manifests.append(guest_manifest(guests[name], labels))
     engine.guests = guests
     if any(guest.api == "serve" for guest in guests.values()):
@@ -101,45 +102,6 @@ def read_sockets(path: Path | None, task: Task) -> SocketMapping:
     found = parse(path, read_toml(path), SocketMapping)
     found.fits(task)
     return found
-
-
-def archive_id(path: Path) -> str:
-    """Return the id of the image in a file of ``docker save``: the digest of its configuration.
-
-    Parameters
-    ----------
-    path : Path
-        Tar, plain or compressed with gzip or xz; read once, nothing is unpacked.
-
-    Raises
-    ------
-    InputError
-        If it is no such file, or holds none or several images.
-    """
-    small: dict[str, bytes] = {}
-    try:
-        with tarfile.open(path, "r|*") as archive:
-            for member in archive:
-                stream = archive.extractfile(member) if member.size <= JSON_BYTES else None
-                if stream is not None:
-                    content = stream.read()
-                    small[member.name] = content if member.name == MANIFEST else _digest(content)
-        manifest = parse_json(small[MANIFEST].decode())
-        (entry,) = manifest
-        return f"sha256:{small[entry['Config']].decode()}"
-    except KeyError as error:
-        raise InputError(f"{path}: expected {error} in it; make it with `docker save`") from None
-    except (tarfile.TarError, EOFError, OSError, lzma.LZMAError) as error:
-        raise InputError(f"{path}: cannot be read as an archive of an image ({error})") from None
-    except (TypeError, ValueError):
-        raise InputError(
-            f"{path}: expected one image in {MANIFEST}; make it with `docker save` of one image"
-        ) from None
-
-
-def _digest(content: bytes) -> bytes:
-    """Return the SHA-256 of a configuration, if it is one."""
-    return sha256(content).hexdigest().encode()
 
 
 def _image(client: Client, word: str) -> Any:  # noqa: ANN401 - of the SDK
@@ -172,7 +134,7 @@ def _loaded(client: Client, path: Path) -> Any:  # noqa: ANN401 - of the SDK
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected an archive of `docker save`")
-    identity = archive_id(path)
+    identity = read_archive(path, nothing).id
     found = find_image(client, identity)
     if found is not None:
         return found

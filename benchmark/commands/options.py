@@ -1,12 +1,9 @@
 """Options of the commands, each declared once: name, type, default, help, parser."""
 
-import inspect
 import os
-from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields
-from functools import wraps
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -21,6 +18,7 @@ from cytosuite.benchmark.commands.console import (
     printable,
     several,
 )
+from cytosuite.benchmark.commands.fields import Text
 from cytosuite.benchmark.containers.locks import Device
 from cytosuite.benchmark.engines.guest import Format
 from cytosuite.benchmark.engines.outcome import Api, Limits
@@ -34,7 +32,6 @@ if TYPE_CHECKING:
     from cytosuite.benchmark.data.recipe import DataRequest
     from cytosuite.datasets.folder.part import Part
 
-Options = TypeVar("Options")
 Layout = Literal["plain", "nnunet"]  # of simulated folders
 STDOUT = Path("-")  # as the name of a file
 MOST_CASES, MOST_WORKERS, MOST_S, MOST_GIB = 100_000, 1024, 1e7, 1e5
@@ -45,60 +42,6 @@ BaseImage = Annotated[
     str | None, typer.Option(envvar="BASE_IMAGE", help="Image with Python 3.11 to build upon.")
 ]
 Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of everything drawn.")]
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """Marks an option that is typed as one text, or as several, and parsed."""
-
-    parse: Callable[[Any], Any]
-    help: str
-    name: str = ""
-    repeatable: bool = False
-
-
-def takes(options: type[Options]) -> Callable[[Callable[[Options], None]], Callable[..., None]]:
-    """Return a decorator: a function of one dataclass becomes a command with an option per field.
-
-    Parameters
-    ----------
-    options : type
-        A dataclass with fields annotated by `typer.Option`, `typer.Argument` or `Text`.
-    """
-    hints = get_type_hints(options, include_extras=True)
-    texts: dict[str, Text] = {}
-    parameters = []
-    for field in fields(options):  # type: ignore[arg-type]
-        hint = hints[field.name]
-        text = next((mark for mark in get_args(hint)[1:] if isinstance(mark, Text)), None)
-        default: Any = None if field.default is MISSING else field.default
-        if text is not None:
-            texts[field.name], default = text, None
-            kind = list[str] | None if text.repeatable else str | None
-            flags = [text.name] if text.name else []
-            hint = Annotated[kind, typer.Option(*flags, help=text.help)]
-        elif field.default is MISSING and field.default_factory is MISSING:
-            default = inspect.Parameter.empty
-        parameters.append(
-            inspect.Parameter(
-                field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint
-            )
-        )
-
-    def decorate(function: Callable[[Options], None]) -> Callable[..., None]:
-        """Return the command."""
-
-        @wraps(function)
-        def command(**given: Any) -> None:  # noqa: ANN401 - as the fields say
-            """Parse the texts, and call the function."""
-            parsed = {n: texts[n].parse(v) if n in texts else v for n, v in given.items()}
-            function(options(**parsed))
-
-        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        command.__annotations__ = {p.name: p.annotation for p in parameters}
-        return command
-
-    return decorate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,7 +114,8 @@ class ImageOptions:
         tuple[float, ...] | None, Text(numbers, "µm per voxel of your images: z,y,x.")
     ] = None
     model: Annotated[
-        str | None, typer.Option(help="Name of a model, or path of its card; chosen without it.")
+        str | None,
+        typer.Option(help="Name of a model, path of its card, or tarball for an image of others."),
     ] = None
     recursive: Annotated[bool, typer.Option(help="Look for images in sub-folders too.")] = False
     channel_index: Annotated[
@@ -247,6 +191,18 @@ class RunOptions(ImageOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class GuestOptions(RunOptions):
+    """Options of a run that may take in images of others."""
+
+    sockets: Annotated[
+        Path | None, typer.Option(help="File (.toml) with the sockets of images of others.")
+    ] = None
+    input_format: Annotated[
+        Format, typer.Option(help="Of input images for images of others: tif or mha.")
+    ] = "tif"
+
+
+@dataclass(frozen=True, kw_only=True)
 class PhaseOptions(RunOptions, DataOptions):
     """A dataset and the task whose results are judged on it."""
 
@@ -271,19 +227,13 @@ class PhaseOptions(RunOptions, DataOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BenchmarkOptions(TableOptions, PhaseOptions):
+class BenchmarkOptions(TableOptions, PhaseOptions, GuestOptions):
     """Options of the main job."""
 
     algorithm: Annotated[
         list[str],
         Text(names, "Names, images (image:tag) or files (.tar.gz) of others, comma-separated."),
     ] = ()  # type: ignore[assignment]
-    sockets: Annotated[
-        Path | None, typer.Option(help="File (.toml) with the sockets of images of others.")
-    ] = None
-    input_format: Annotated[
-        Format, typer.Option(help="Of input images for images of others: tif or mha.")
-    ] = "tif"
     run: Annotated[str | None, Text(plain_name, "Name of the run's folder.")] = None
     retry: Annotated[bool, typer.Option(help="Run failed cases again.")] = False
     keep_going: Annotated[

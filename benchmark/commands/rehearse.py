@@ -10,12 +10,16 @@ from rich.console import Console
 from cytosuite.benchmark.catalog import ROOT, algorithms, dataset_manifests, pick
 from cytosuite.benchmark.commands.challenge import RehearseOptions
 from cytosuite.benchmark.commands.data import make, start_engine
+from cytosuite.benchmark.commands.guests import take_in
 from cytosuite.benchmark.commands.options import DataOptions
 from cytosuite.benchmark.containers.images import image_digest
 from cytosuite.benchmark.contract import Check
 from cytosuite.benchmark.data.recipe import recipe
 from cytosuite.benchmark.engines.docker import DockerEngine
-from cytosuite.benchmark.engines.outcome import Limits
+from cytosuite.benchmark.engines.guest import is_guest
+from cytosuite.benchmark.engines.outcome import Api, Limits
+from cytosuite.benchmark.models import named_models
+from cytosuite.benchmark.results.controls import CONTROLS
 from cytosuite.benchmark.submission.rehearsal import NAMES, Rehearsal, write_record
 from cytosuite.benchmark.submission.sites import SITES, Site, smallest
 from cytosuite.errors import InputError
@@ -33,13 +37,11 @@ def rehearse(options: RehearseOptions, screen: Console) -> bool:
     InputError
         If there is no such algorithm, dataset or profile, or no daemon that runs containers.
     """
-    known = algorithms()
-    manifest = known[pick("algorithm", [options.algorithm], known)[0]]
+    engine, manifest = _subject(options, screen)
+    guest = engine.guests.get(manifest.name)
+    api = guest.api if guest else options.own_api
     wanted = options.profile
     site = SITES[pick("profile", [wanted], SITES)[0]] if wanted else smallest(manifest)
-    engine = start_engine(options, [manifest.name], screen)
-    if not isinstance(engine, DockerEngine):
-        raise InputError("a rehearsal runs containers; start Docker, or use ENGINE=podman")
     name = options.dataset or dataset_for(manifest)
     data = DataOptions(dataset=name, size=None if options.dataset else "mini")
     made = recipe(data.request(task=manifest.task, spacing=options.spacing))
@@ -49,13 +51,13 @@ def rehearse(options: RehearseOptions, screen: Console) -> bool:
     screen.print(head, highlight=False, markup=False)
     with TemporaryDirectory() as folder:
         cases = dataset.cases[: options.cases]
-        rehearsal = Rehearsal(engine, manifest, cases, limits, Path(folder))
-        done = [_show(check, screen) for check in _checks(rehearsal, options, site, limits)]
+        rehearsal = Rehearsal(engine, manifest, cases, limits, Path(folder), guest is not None)
+        done = [_show(check, screen) for check in _checks(rehearsal, api, site, limits, options)]
     passed = all(check.result != "FAIL" for check in done)
     record = {
         "algorithm": manifest.name,
-        "identity": image_digest(ROOT, manifest.name, options.device),
-        "api": NAMES[options.own_api],
+        "identity": guest.identity if guest else image_digest(ROOT, manifest.name, options.device),
+        "api": NAMES[api],
         "site": site.name,
         "dataset": dataset.name,
         "passed": passed,
@@ -92,11 +94,29 @@ def dataset_for(manifest: AlgorithmManifest) -> str:
     return min(found)[2]
 
 
+def _subject(options: RehearseOptions, screen: Console) -> tuple[DockerEngine, AlgorithmManifest]:
+    """Return the engine with the image to rehearse, ours or others', and its description."""
+    word, known = options.algorithm, algorithms()
+    if not is_guest(word):
+        pick("algorithm", [word], known)
+    elif not options.task:
+        raise InputError(f"{word}: give the TASK of an image of others: {', '.join(TASKS)}")
+    own = [] if is_guest(word) else [word]
+    engine = start_engine(options, own, screen, named_models(options.model, own) if own else {})
+    if not isinstance(engine, DockerEngine):
+        raise InputError("a rehearsal runs containers; start Docker, or use ENGINE=podman")
+    if own:
+        return engine, known[word]
+    task = TASKS[pick("task", [str(options.task)], TASKS)[0]]
+    (manifest,) = take_in([word], [*known, *CONTROLS], task, engine, options, screen)
+    return engine, manifest
+
+
 def _checks(
-    rehearsal: Rehearsal, options: RehearseOptions, site: Site, limits: Limits
+    rehearsal: Rehearsal, api: Api, site: Site, limits: Limits, options: RehearseOptions
 ) -> Iterator[Check]:
     """Yield the checks of a rehearsal, and those that this machine cannot make."""
-    yield from rehearsal.checks(options.own_api)
+    yield from rehearsal.checks(api)
     if site.gpu and options.device == "cpu":
         yield Check(f"GPU: {site.gpu}", "skip", "run without one; DEVICE=cuda uses this machine's")
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30

@@ -16,7 +16,7 @@ from cytosuite.benchmark.engines.guest_session import GuestSession, start_errors
 from cytosuite.benchmark.engines.hardening import Host, flags, owner_label
 from cytosuite.benchmark.engines.outcome import Api, Limits
 from cytosuite.benchmark.engines.sandbox import remove_orphans
-from cytosuite.benchmark.models import hand_over, identity_with
+from cytosuite.benchmark.models import hand_over, identity_with, unpack
 from cytosuite.errors import InputError
 
 SMALL = Limits(memory_gib=0.25, cpus=1.0, pids=64, output_gib=0.001)  # of a speaker
@@ -101,6 +101,8 @@ class DockerEngine:
                     chosen["device_requests"] = [DeviceRequest(count=1, capabilities=[["gpu"]])]
                 exchange, card = _exchange(workspace), self.models.get(algorithm)
                 model = hand_over(card, exchange / "model") if card else None
+                if guest and guest.models:
+                    model = unpack(guest.models, exchange / "model")
                 session = DockerSession(
                     self.client, algorithm, str(image.id), exchange, limits, api, chosen, model
                 )

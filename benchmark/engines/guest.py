@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field
 
 from cytosuite.benchmark.engines.outcome import Api, Limits
 from cytosuite.errors import InputError, plain
-from cytosuite.files import value_digest
+from cytosuite.files import file_digest, value_digest
 from cytosuite.manifest import AlgorithmManifest, Described, Resources
 from cytosuite.tasks import Socket, Task
 
@@ -102,6 +102,8 @@ class Guest:
         Of the input images, where the mapping does not say.
     user : str
         ``USER`` of the image, empty without.
+    models : Path or None
+        Tarball that the platform unpacks into ``/opt/ml/model``.
     """
 
     name: str
@@ -112,12 +114,14 @@ class Guest:
     mapping: SocketMapping = field(default_factory=SocketMapping)
     format: Format = "tif"
     user: str = ""
+    models: Path | None = None
 
     @property
     def identity(self) -> str:
-        """Digest of all that decides its outputs: image, sockets, format."""
+        """Digest of all that decides its outputs: image, sockets, format, models."""
         sockets = self.mapping.model_dump(mode="json")
-        return f"{self.image}, sockets {value_digest([sockets, self.format])}"
+        models = f", models {file_digest(self.models)}" if self.models else ""
+        return f"{self.image}, sockets {value_digest([sockets, self.format])}{models}"
 
     def start_hint(self, message: str) -> str:
         """Return the message of a failed start with what is expected of a server."""

@@ -7,12 +7,11 @@ import typer
 from typer.testing import CliRunner
 
 from cytosuite.benchmark.commands.console import names, numbers, pairs, several
+from cytosuite.benchmark.commands.fields import Text, takes
 from cytosuite.benchmark.commands.options import (
     BenchmarkOptions,
     DataOptions,
     RunOptions,
-    Text,
-    takes,
 )
 from cytosuite.errors import InputError
 
