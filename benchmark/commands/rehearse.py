@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -47,6 +48,8 @@ def rehearse(options: RehearseOptions, screen: Console) -> bool:
     made = recipe(data.request(task=manifest.task, spacing=options.spacing))
     dataset = make(made, data, options, engine, screen)
     limits = site.limits(os.cpu_count() or 1, options.timeout)
+    if options.memory:
+        limits = replace(limits, memory_gib=options.memory)
     head = f"{manifest.name} on {site.name} ({site.title}), {dataset.name}"
     screen.print(head, highlight=False, markup=False)
     with TemporaryDirectory() as folder:

@@ -18,12 +18,13 @@ from docker.errors import ImageNotFound
 from rich.console import Console
 
 from cytosuite.benchmark.catalog import ROOT
-from cytosuite.benchmark.commands.guests import archive_id, take_in
+from cytosuite.benchmark.commands.guests import take_in
 from cytosuite.benchmark.commands.options import BenchmarkOptions
 from cytosuite.benchmark.containers.context import pack
 from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.hardening import RUN_LABEL, owner_label
 from cytosuite.benchmark.engines.outcome import Limits, StartError
+from cytosuite.benchmark.submission.archive import nothing, read_archive
 from cytosuite.errors import InputError
 from cytosuite.formats import read, write
 from cytosuite.interface import write_case
@@ -321,7 +322,7 @@ def test_a_file_is_loaded_and_found_by_its_content_whatever_its_tag_means(
     take, archive, client, suffix, opened
 ):
     path, tag, identity = archive(suffix, opened)
-    assert archive_id(path) == identity
+    assert read_archive(path, nothing).id == identity
     client.images.remove(identity, force=True)
     engine, guest = take(path)
     assert (guest.name, guest.image, guest.api) == ("their", identity, "exec")
@@ -350,7 +351,7 @@ def test_a_file_cannot_pass_for_another_image(archive, tmp_path, client):
                 )
             member.size = len(content)
             new.addfile(member, io.BytesIO(content))
-    assert archive_id(tmp_path / "forged.tar") == identity
+    assert read_archive(tmp_path / "forged.tar", nothing).id == identity
 
 
 def test_it_is_held_as_tightly_as_ours(take, image, client, case, tmp_path):
