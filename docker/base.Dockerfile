@@ -14,7 +14,7 @@ USER 0:0
 COPY wheelhouse/${KIND}/ /wheelhouse/
 COPY requirements-*.txt /locks/
 # pip comes from the wheelhouse, so that a base without pip serves as well. It refuses a wheel without the checksum of the
-# lock; only torch's CPU build, which indexes build themselves, has none there. `check` finds a lock that is not closed.
+# lock; only torch's CPU build, which may differ between indexes, has none there. `check` finds a lock that is not closed.
 # wheels.txt records what is installed, as `sha256sum --check` reads it.
 # Unused at run time: tests, headers, sources of C and stubs; lazy-loader reads __init__.pyi.
 # The root is read-only at run time: modules not compiled here would be compiled again in every container. One process, in
