@@ -13,8 +13,12 @@ from cytosuite.benchmark.containers.daemon import need_docker
 from cytosuite.benchmark.containers.images import evaluation_blueprint
 from cytosuite.benchmark.data.chain import links
 from cytosuite.benchmark.data.recipe import recipe
-from cytosuite.benchmark.submission.ground_truth import LIST, write_ground_truth, write_inputs
-from cytosuite.benchmark.submission.steps import steps
+from cytosuite.benchmark.submission.judging.ground_truth import (
+    LIST,
+    write_ground_truth,
+    write_inputs,
+)
+from cytosuite.benchmark.submission.judging.steps import steps
 from cytosuite.errors import InputError
 from cytosuite.files import atomic
 from cytosuite.places import need_file, need_folder

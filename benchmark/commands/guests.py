@@ -23,7 +23,7 @@ from cytosuite.benchmark.engines.guest import (
 )
 from cytosuite.benchmark.engines.outcome import Engine
 from cytosuite.benchmark.models import is_tarball
-from cytosuite.benchmark.submission.archive import nothing, read_archive
+from cytosuite.benchmark.submission.checks.archive import nothing, read_archive
 from cytosuite.errors import InputError
 from cytosuite.files import read_toml
 from cytosuite.manifest import AlgorithmManifest, parse

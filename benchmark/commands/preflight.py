@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from cytosuite.benchmark.submission.rules import Finding
+    from cytosuite.benchmark.submission.checks.rules import Finding
 
 KINDS = {"image": "image archive", "tarball": "tarball", "output": "output folder"}
 STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
@@ -28,7 +28,7 @@ def preflight_command(
     from cytosuite.benchmark.catalog import pick
     from cytosuite.benchmark.commands.console import console
     from cytosuite.benchmark.commands.options import STDOUT
-    from cytosuite.benchmark.submission.preflight import preflight, upload_kind
+    from cytosuite.benchmark.submission.checks.preflight import preflight, upload_kind
     from cytosuite.files import write_json
     from cytosuite.places import need_file
     from cytosuite.tasks import TASKS
@@ -70,7 +70,7 @@ def show_findings(screen: "Console", title: str, findings: Sequence["Finding"]) 
     findings : sequence of Finding
         In any order.
     """
-    from cytosuite.benchmark.submission.rules import SEVERITIES
+    from cytosuite.benchmark.submission.checks.rules import SEVERITIES
 
     screen.print(title, highlight=False, markup=False, soft_wrap=True)
     for severity in SEVERITIES:
@@ -85,7 +85,7 @@ def show_findings(screen: "Console", title: str, findings: Sequence["Finding"]) 
 
 def _summary(found: Mapping[Path, Sequence["Finding"]]) -> dict[str, Any]:
     """Return the verdict and the number of findings of each severity."""
-    from cytosuite.benchmark.submission.rules import SEVERITIES
+    from cytosuite.benchmark.submission.checks.rules import SEVERITIES
 
     every = [each.severity for findings in found.values() for each in findings]
     verdict = "refused" if "error" in every else "accepted"

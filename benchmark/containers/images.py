@@ -13,7 +13,7 @@ from cytosuite.files import digest, visible_files
 from cytosuite.manifest import read_algorithm
 
 ALGORITHM_LABEL = "org.cytosuite.algorithm"
-EVALUATION = "cytosuite.benchmark.submission.evaluate"
+EVALUATION = "cytosuite.benchmark.submission.judging.evaluate"
 METRICS = "metrics"  # in the library
 BASE_FILE = "docker/base.Dockerfile"
 PIP_FILE = "docker/requirements-pip.txt"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
-from cytosuite.benchmark.submission.archive import read_archive
+from cytosuite.benchmark.submission.checks.archive import read_archive
 from cytosuite.errors import plain
 from cytosuite.files import write_json
 from cytosuite.manifest import AlgorithmManifest, ModelCard

@@ -15,7 +15,7 @@ from cytosuite.benchmark.contract import Check
 from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.engines.outcome import Api, Engine, Limits, Outcome, StartError
 from cytosuite.benchmark.examine import Examiner
-from cytosuite.benchmark.submission.accept import accept_outputs
+from cytosuite.benchmark.submission.checks.accept import accept_outputs
 from cytosuite.benchmark.submission.sites import MARGIN
 from cytosuite.benchmark.validate import BadOutput
 from cytosuite.errors import CytosuiteError

@@ -24,7 +24,7 @@ from cytosuite.benchmark.containers.context import pack
 from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.hardening import RUN_LABEL, owner_label
 from cytosuite.benchmark.engines.outcome import Limits, StartError
-from cytosuite.benchmark.submission.archive import nothing, read_archive
+from cytosuite.benchmark.submission.checks.archive import nothing, read_archive
 from cytosuite.errors import InputError
 from cytosuite.formats import read, write
 from cytosuite.interface import write_case

@@ -11,8 +11,8 @@ import pytest
 from cytosuite.benchmark.plan import plan
 from cytosuite.benchmark.record import read_record
 from cytosuite.benchmark.run import run_job
-from cytosuite.benchmark.submission.evaluate import main
-from cytosuite.benchmark.submission.ground_truth import write_ground_truth
+from cytosuite.benchmark.submission.judging.evaluate import main
+from cytosuite.benchmark.submission.judging.ground_truth import write_ground_truth
 from cytosuite.tasks import TASKS
 
 

@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from cytosuite.benchmark.submission.predictions import SubmittedJob, by_case, read_predictions
+from cytosuite.benchmark.submission.judging.predictions import (
+    SubmittedJob,
+    by_case,
+    read_predictions,
+)
 from cytosuite.errors import InputError
 
 PK = "5e5a900f-0000-4000-8000-000000000000"

@@ -6,16 +6,16 @@ import time
 import pytest
 from archives import GOOD, Image, member, tar
 
-from cytosuite.benchmark.submission import stream
-from cytosuite.benchmark.submission.preflight import preflight, upload_kind
+from cytosuite.benchmark.submission.checks import stream
+from cytosuite.benchmark.submission.checks.preflight import preflight, upload_kind
 from cytosuite.errors import InputError
 from cytosuite.tasks import TASKS
 
 PEAK = r"""
 import re, sys
 from pathlib import Path
-from cytosuite.benchmark.submission import stream
-from cytosuite.benchmark.submission.preflight import preflight
+from cytosuite.benchmark.submission.checks import stream
+from cytosuite.benchmark.submission.checks.preflight import preflight
 stream.LEAST_BYTES = int(sys.argv[2])
 found = preflight(Path(sys.argv[1]))
 peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())  # not the parent's

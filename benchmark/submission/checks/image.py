@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from cytosuite.benchmark.submission.archive import read_archive
-from cytosuite.benchmark.submission.layers import ImageArchive
-from cytosuite.benchmark.submission.rules import Finding, finding
-from cytosuite.benchmark.submission.stream import ArchiveError, Compression
-from cytosuite.benchmark.submission.user import DEPTH, MOUNTS, check_user
+from cytosuite.benchmark.submission.checks.archive import read_archive
+from cytosuite.benchmark.submission.checks.layers import ImageArchive
+from cytosuite.benchmark.submission.checks.rules import Finding, finding
+from cytosuite.benchmark.submission.checks.stream import ArchiveError, Compression
+from cytosuite.benchmark.submission.checks.user import DEPTH, MOUNTS, check_user
 from cytosuite.errors import plain
 from cytosuite.files import read_json
 

@@ -13,7 +13,7 @@ from cytosuite.benchmark.data.dataset import Case, Dataset
 from cytosuite.benchmark.results.cases import offered_in_case
 from cytosuite.benchmark.results.platform import ranking_path
 from cytosuite.benchmark.results.sets import offered_in_set
-from cytosuite.benchmark.submission.evaluation import (
+from cytosuite.benchmark.submission.judging.evaluation import (
     FILE,
     EvaluatedCase,
     Evaluation,

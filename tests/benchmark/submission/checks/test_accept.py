@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from cytosuite.benchmark.submission import accept
-from cytosuite.benchmark.submission.accept import accept_outputs
+from cytosuite.benchmark.submission.checks import accept
+from cytosuite.benchmark.submission.checks.accept import accept_outputs
 from cytosuite.errors import InputError
 from cytosuite.formats import write
 from cytosuite.tasks import TASKS

@@ -14,8 +14,8 @@ from cytosuite.benchmark.data.recipe import Recipe
 from cytosuite.benchmark.plan import Job
 from cytosuite.benchmark.record import Record
 from cytosuite.benchmark.results.score import score
-from cytosuite.benchmark.submission.evaluation import read_evaluation
-from cytosuite.benchmark.submission.ground_truth import write_ground_truth, write_inputs
+from cytosuite.benchmark.submission.judging.evaluation import read_evaluation
+from cytosuite.benchmark.submission.judging.ground_truth import write_ground_truth, write_inputs
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
 from cytosuite.formats import read, write

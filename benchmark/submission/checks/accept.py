@@ -6,8 +6,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from cytosuite.benchmark.submission.importer import import_image
-from cytosuite.benchmark.submission.rules import Finding, finding
+from cytosuite.benchmark.submission.checks.importer import import_image
+from cytosuite.benchmark.submission.checks.rules import Finding, finding
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.files import parse_json, read_text
 from cytosuite.tasks import Task

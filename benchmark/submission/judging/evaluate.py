@@ -2,7 +2,7 @@
 
 ``run`` evaluates the submission in ``/input`` once; ``serve`` answers the platform's requests, as
 the containers of algorithms do (`cytosuite.container`). The ground truth lies in
-``/opt/ml/input/data/ground_truth``, see `cytosuite.benchmark.submission.evaluation`.
+``/opt/ml/input/data/ground_truth``, see `cytosuite.benchmark.submission.judging.evaluation`.
 
 The scores are those of a benchmark: outputs pass the same checks, become the results of a job, and
 are scored by the same functions. A case that failed, or that the submission lacks, has the worst
@@ -31,8 +31,8 @@ from cytosuite.benchmark.results.platform import platform_layout
 from cytosuite.benchmark.results.ranking import leaderboard
 from cytosuite.benchmark.results.score import Scores, score
 from cytosuite.benchmark.run import keep_outputs, write_result
-from cytosuite.benchmark.submission.evaluation import read_evaluation
-from cytosuite.benchmark.submission.predictions import (
+from cytosuite.benchmark.submission.judging.evaluation import read_evaluation
+from cytosuite.benchmark.submission.judging.predictions import (
     SUCCEEDED,
     SubmittedJob,
     by_case,
@@ -175,7 +175,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Defaults are ``CYTOSUITE_INPUT``, ``CYTOSUITE_OUTPUT`` and ``CYTOSUITE_GROUND_TRUTH`` in the
     environment, then the platform's folders.
     """
-    parser = command_parser("cytosuite.benchmark.submission.evaluate", str(__doc__))
+    parser = command_parser("cytosuite.benchmark.submission.judging.evaluate", str(__doc__))
     truth = os.environ.get("CYTOSUITE_GROUND_TRUTH") or GROUND_TRUTH
     parser.add_argument("--ground-truth", type=Path, default=truth, help="folder of the truth")
     chosen = parser.parse_args(arguments)

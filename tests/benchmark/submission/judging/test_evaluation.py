@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cytosuite.benchmark.submission.evaluation import FILE, read_evaluation
+from cytosuite.benchmark.submission.judging.evaluation import FILE, read_evaluation
 from cytosuite.errors import InputError
 from cytosuite.formats import header
 

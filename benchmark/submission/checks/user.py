@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cytosuite.benchmark.submission.layers import Entry, parents
-from cytosuite.benchmark.submission.rules import Finding, finding
+from cytosuite.benchmark.submission.checks.layers import Entry, parents
+from cytosuite.benchmark.submission.checks.rules import Finding, finding
 
 DEPTH = 3  # folders in each other that are looked at for WORKDIR
 MOUNTS = ("/input", "/output", "/tmp", "/opt/ml/model")

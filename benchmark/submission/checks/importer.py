@@ -15,7 +15,7 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813
 import tifffile
 
-from cytosuite.benchmark.submission.rules import Finding, finding
+from cytosuite.benchmark.submission.checks.rules import Finding, finding
 from cytosuite.errors import InputError, last_line
 from cytosuite.files import open_regular
 from cytosuite.formats import read

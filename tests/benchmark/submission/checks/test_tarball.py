@@ -7,8 +7,8 @@ import tarfile
 import pytest
 from archives import link, member, tar
 
-from cytosuite.benchmark.submission import tarball
-from cytosuite.benchmark.submission.tarball import check_tarball
+from cytosuite.benchmark.submission.checks import tarball
+from cytosuite.benchmark.submission.checks.tarball import check_tarball
 
 WEIGHTS = b"weights" * 100
 CARD = {

@@ -35,7 +35,7 @@ class ArchiveError(InputError):
     Parameters
     ----------
     rule : str
-        Like ``archive.cut``; see `cytosuite.benchmark.submission.rules`.
+        Like ``archive.cut``; see `cytosuite.benchmark.submission.checks.rules`.
     message : str
         Place, expectation, finding and remedy.
     """

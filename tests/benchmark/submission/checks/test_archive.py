@@ -8,9 +8,9 @@ import archives
 import pytest
 from archives import Image, link, member, sha, tar
 
-from cytosuite.benchmark.submission import archive, stream
-from cytosuite.benchmark.submission.archive import read_archive
-from cytosuite.benchmark.submission.stream import ArchiveError
+from cytosuite.benchmark.submission.checks import archive, stream
+from cytosuite.benchmark.submission.checks.archive import read_archive
+from cytosuite.benchmark.submission.checks.stream import ArchiveError
 from cytosuite.errors import InputError
 
 LAYOUTS = ("docker", "oci", "skopeo")

@@ -10,8 +10,8 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 import tifffile
 
-from cytosuite.benchmark.submission.accept import accept_outputs
-from cytosuite.benchmark.submission.importer import import_image
+from cytosuite.benchmark.submission.checks.accept import accept_outputs
+from cytosuite.benchmark.submission.checks.importer import import_image
 from cytosuite.errors import InputError
 from cytosuite.formats import write
 from cytosuite.volume import Volume

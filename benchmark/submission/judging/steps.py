@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from cytosuite.benchmark.containers.images import image_tag
-from cytosuite.benchmark.submission.evaluation import Evaluation
+from cytosuite.benchmark.submission.judging.evaluation import Evaluation
 from cytosuite.tasks import Socket, Task
 
 IMAGE = image_tag("evaluation")

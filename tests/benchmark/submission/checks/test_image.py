@@ -4,8 +4,8 @@ import archives
 import pytest
 from archives import GOOD, Image, link, member, sha, tar
 
-from cytosuite.benchmark.submission import image as checks
-from cytosuite.benchmark.submission.image import check_image
+from cytosuite.benchmark.submission.checks import image as checks
+from cytosuite.benchmark.submission.checks.image import check_image
 
 LABEL = "org.grand-challenge.api-method"
 KEY = b"-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n-----END OPENSSH PRIVATE KEY-----\n"

@@ -43,7 +43,7 @@ def test_the_files_are_those_of_the_checkout_and_all_that_is_imported():
     names = {path.relative_to(ROOT).as_posix() for path in files}
     assert {
         "cytosuite/metrics/labels/ctc.py", "cytosuite/metrics/realism/edges.py",
-        "benchmark/examine.py", "benchmark/submission/evaluate.py", "cytosuite/__init__.py",
+        "benchmark/examine.py", "benchmark/submission/judging/evaluate.py", "cytosuite/__init__.py",
         "benchmark/__init__.py", "cytosuite/formats/__init__.py", "cytosuite/container.py",
     } <= names  # fmt: skip
     assert not any(
@@ -59,7 +59,7 @@ def test_the_program_starts_with_its_files_alone(tmp_path):
         copy.write_bytes(path.read_bytes())
     for room in ("benchmark", "datasets"):
         (tmp_path / "cytosuite" / room).symlink_to(f"../{room}")
-    command = [sys.executable, "-P", "-m", "cytosuite.benchmark.submission.evaluate"]
+    command = [sys.executable, "-P", "-m", "cytosuite.benchmark.submission.judging.evaluate"]
     where = ["--ground-truth", str(tmp_path / "none")]
     done = subprocess.run(
         [*command, *where], cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, capture_output=True,
@@ -119,7 +119,7 @@ def test_a_container_gives_the_scores_of_a_process(segmented, evaluated, shut):
 def test_a_server_evaluates_one_submission_after_another(segmented, evaluated, shut):
     _, expected = evaluated(segmented.submission, segmented.truth)
     container, metrics = shut("serve")
-    program = "python3 -m cytosuite.benchmark.submission.evaluate"
+    program = "python3 -m cytosuite.benchmark.submission.judging.evaluate"
     until = (
         f"for i in $(seq 100); do {program} health 2>/dev/null && exit 0; sleep 0.2; done; exit 1"
     )

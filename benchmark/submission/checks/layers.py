@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from cytosuite.benchmark.submission.stream import Compression
+from cytosuite.benchmark.submission.checks.stream import Compression
 
 EntryKind = Literal["file", "folder", "link", "other"]
 

@@ -6,8 +6,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-from cytosuite.benchmark.submission.rules import SEVERITIES, Finding
-from cytosuite.benchmark.submission.stream import (
+from cytosuite.benchmark.submission.checks.rules import SEVERITIES, Finding
+from cytosuite.benchmark.submission.checks.stream import (
     ArchiveError,
     Budget,
     Forward,
@@ -51,14 +51,14 @@ def _findings(path: Path, task: Task | None) -> Iterable[Finding]:
     """Return the findings; only the checks of its kind are loaded, readers of images are large."""
     kind = upload_kind(path)
     if kind == "output":
-        from cytosuite.benchmark.submission.accept import accept_outputs
+        from cytosuite.benchmark.submission.checks.accept import accept_outputs
 
         return accept_outputs(path, task)
     if kind == "image":
-        from cytosuite.benchmark.submission.image import check_image
+        from cytosuite.benchmark.submission.checks.image import check_image
 
         return check_image(path)
-    from cytosuite.benchmark.submission.tarball import check_tarball
+    from cytosuite.benchmark.submission.checks.tarball import check_tarball
 
     return check_tarball(path)
 

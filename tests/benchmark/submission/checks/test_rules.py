@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cytosuite.benchmark.submission.rules import RULES, SEVERITIES, finding
+from cytosuite.benchmark.submission.checks.rules import RULES, SEVERITIES, finding
 
 ROOT = Path(__file__).resolve().parents[3]
 ID = re.compile(r"(archive|image|layer|tarball|output)\.[a-z0-9-]+")

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cytosuite.benchmark.submission.rules import Finding, finding
-from cytosuite.benchmark.submission.stream import (
+from cytosuite.benchmark.submission.checks.rules import Finding, finding
+from cytosuite.benchmark.submission.checks.stream import (
     ArchiveError,
     Budget,
     Forward,

@@ -14,9 +14,9 @@ from pathlib import Path
 from tarfile import BLOCKSIZE, TarInfo
 from typing import Any
 
-from cytosuite.benchmark.submission.layers import Entry, EntryKind, ImageArchive, ImageLayer
-from cytosuite.benchmark.submission.rules import SAVE
-from cytosuite.benchmark.submission.stream import (
+from cytosuite.benchmark.submission.checks.layers import Entry, EntryKind, ImageArchive, ImageLayer
+from cytosuite.benchmark.submission.checks.rules import SAVE
+from cytosuite.benchmark.submission.checks.stream import (
     ArchiveError,
     Budget,
     Compression,

@@ -1,0 +1,1 @@
+"""Judge submissions on a challenge platform by the metrics and rules of a benchmark."""
