@@ -28,7 +28,7 @@ def box():
                 raise log
             return log
 
-        return Sandbox(None, SimpleNamespace(logs=logs))
+        return Sandbox(None, SimpleNamespace(id="a", logs=logs))
 
     return box
 
