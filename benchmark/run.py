@@ -149,9 +149,10 @@ def _hopeless(causes: Sequence[Ending | None], job: Job) -> Ending | None:
 
 
 def _cause(outcome: Outcome, case: Case, job: Job) -> Ending | None:
-    """Return status and message of a failure, without names of the case; None for what it causes.
+    """Return status and message of a failure, without names of the case; None where the case is it.
 
-    That is success, and an input or a lack of a model for it that an algorithm of ours refuses.
+    Success is no failure, and a case is the cause where an algorithm of ours refuses its input or
+    has no model for it.
     """
     if outcome.status == "ok" or (outcome.exit_code in REFUSALS and not job.guest):
         return None

@@ -244,7 +244,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def command_parser(name: str, description: str) -> argparse.ArgumentParser:
-    """Return the parser of a container's command: what to do, and the two folders.
+    """Return the parser of a container's command line: the action, and the two folders.
 
     Parameters
     ----------

@@ -124,7 +124,7 @@ class Guest:
         return f"{self.image}, sockets {value_digest([sockets, self.format])}{models}"
 
     def start_hint(self, message: str) -> str:
-        """Return the message of a failed start with what is expected of a server."""
+        """Return the message of a failed start with the address that a server must listen on."""
         return f"{self.hint(message)} (expected a server on 127.0.0.1:4743; API=exec needs none)"
 
     def hint(self, message: str) -> str:
@@ -195,7 +195,7 @@ def api_of(labels: Mapping[str, str], word: str) -> Api:
 
 
 def guest_manifest(guest: Guest, labels: Mapping[str, str]) -> AlgorithmManifest:
-    """Return the description of a guest: what its labels say, in short and plain lines.
+    """Return the manifest of a guest by its labels, in short and plain lines.
 
     Its version may be any text, for readers alone; without one it is the beginning of the id.
     """

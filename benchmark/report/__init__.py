@@ -78,7 +78,7 @@ def write_report(results: Results, folder: Path, progress: Progress = lambda *_:
 
 
 def write_blind(results: Results, run_folder: Path) -> Path:
-    """Write a report for participants into ``blind``, and beside it the names for the organiser.
+    """Write a report for participants, ``blind``, and the organiser's list of names.
 
     Parameters
     ----------

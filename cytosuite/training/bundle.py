@@ -3,6 +3,7 @@
 import argparse
 import io
 import json
+import sys
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
@@ -117,7 +118,7 @@ def _state(card: ModelCard, network: NetworkFormat, weights: Path) -> Mapping[st
 
 
 def _packed(state: Mapping[str, Tensor]) -> bytes:
-    """Return a state dictionary as a file of torch, whose bytes are those of its tensors."""
+    """Return a state dictionary as a file of torch that depends on its tensors alone."""
     stream = io.BytesIO()
     torch.save(state, stream)
     return stream.getvalue()
@@ -135,7 +136,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("dist"), help="folder for the bundles")
     given = parser.parse_args(arguments)
     for card in given.cards:
-        print(f"written: {write_bundle(card, given.out)}", flush=True)  # noqa: T201
+        sys.stdout.write(f"written: {write_bundle(card, given.out)}\n")
+        sys.stdout.flush()
     return 0
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from cytosuite.benchmark.submission.checks.rules import RULES, SEVERITIES, finding
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).parents[4]
 ID = re.compile(r"(archive|image|layer|tarball|output)\.[a-z0-9-]+")
 # Composed where they are used: `image.{key}`.
 COMPOSED = {"image.architecture", "image.os"}
