@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias
 from cytosuite.benchmark.containers.build import SOURCE_LABEL
 from cytosuite.benchmark.containers.context import by_name, pack
 from cytosuite.benchmark.containers.daemon import Client, daemon_errors
+from cytosuite.benchmark.engines.guest import API_LABEL
 from cytosuite.benchmark.engines.outcome import Api
 from cytosuite.benchmark.submission.contents import contents, licences, write_contents
 from cytosuite.benchmark.submission.rehearsal import NAMES, rehearsed
@@ -31,7 +32,6 @@ from cytosuite.tasks import TASKS, Socket
 from cytosuite.weights import open_model, read_cards
 
 RECORD = "export.json"
-API_LABEL = "org.grand-challenge.api-method"
 COMMANDS: Mapping[Api, str] = {"serve": "serve", "exec": "run"}
 MODELS = "/opt/app/model"  # in our images
 CREATED, REVISION = (f"org.opencontainers.image.{key}" for key in ("created", "revision"))

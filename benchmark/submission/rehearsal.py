@@ -13,6 +13,7 @@ import numpy as np
 
 from cytosuite.benchmark.contract import Check
 from cytosuite.benchmark.data.dataset import Case
+from cytosuite.benchmark.engines.guest import APIS
 from cytosuite.benchmark.engines.outcome import Api, Engine, Limits, Outcome, StartError
 from cytosuite.benchmark.examine import Examiner
 from cytosuite.benchmark.submission.checks.accept import accept_outputs
@@ -30,7 +31,7 @@ LOG_LINES = 500  # the platform keeps no more
 SLUG = "socket-of-another-phase"
 PLACE = {"slug": SLUG, "kind": "Anything", "super_kind": "Value", "relative_path": f"{SLUG}.json"}
 UNKNOWN = {"interface": PLACE, "value": 1, "file": None, "image": None}
-NAMES: Mapping[Api, str] = {"serve": "invoke", "exec": "exec"}  # of the platform
+NAMES: Mapping[Api, str] = {ours: theirs for theirs, ours in APIS.items()}  # of the platform
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from cytosuite.benchmark.engines.guest import API_LABEL
 from cytosuite.benchmark.submission.checks.archive import read_archive
 from cytosuite.benchmark.submission.checks.layers import ImageArchive
 from cytosuite.benchmark.submission.checks.rules import Finding, finding
@@ -20,7 +21,7 @@ LARGEST, UNVERIFIED = 128 * GB, 2 * GB  # of an upload [bytes]
 SMALL = 2**16  # bytes of a list of users, of a key
 KEY_NAMES = re.compile(r"id_(rsa|dsa|ecdsa|ed25519)|.*\.(pem|key)")
 KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
-LABEL, COMMANDS = "org.grand-challenge.api-method", {"run": "exec", "serve": "invoke"}
+COMMANDS = {"run": "exec", "serve": "invoke"}
 RECORD = "export.json"
 HEX = re.compile(r"[0-9a-f]{64}")
 SHOWN = 5  # of paths that break one rule
@@ -174,10 +175,10 @@ def _platform(file: str, config: Mapping[str, Any]) -> Iterator[Finding]:
 def _label(file: str, config: Mapping[str, Any]) -> Iterator[Finding]:
     """Yield findings about the interface that the label says."""
     labels = {key.lower().strip(): value for key, value in (config.get("Labels") or {}).items()}
-    where = f"{file}: label {LABEL}"
-    if LABEL not in labels:
+    where = f"{file}: label {API_LABEL}"
+    if API_LABEL not in labels:
         yield finding("image.api-label-missing", where, "none: the platform takes exec")
-    stated = labels.get(LABEL, "exec").lower().strip().strip("\"'")
+    stated = labels.get(API_LABEL, "exec").lower().strip().strip("\"'")
     if stated not in COMMANDS.values():
         yield finding("image.api-label-value", where, f"expected exec or invoke, found {stated!r}")
         return
