@@ -39,9 +39,7 @@ def named_models(text: str | None, names: Sequence[str], root: Path = ROOT) -> d
     if not text:
         return {}
     if is_tarball(text):
-        raise InputError(
-            f"{text}: a tarball of models is for images of others; give a card (.json)"
-        )
+        raise InputError(f"{text}: a tarball is for images of others; give a model card (.json)")
     path = Path(text)
     if path.suffix == ".json" or len(path.parts) > 1:
         if not path.is_file():

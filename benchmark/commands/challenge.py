@@ -25,6 +25,7 @@ class RehearseOptions(GuestOptions):
     profile: Annotated[
         str | None, typer.Option(help="Machine, like gc-t4-16gb; the smallest that suffices.")
     ] = None
+    runs: Annotated[Path | None, typer.Option(help="Folder for all results.")] = None
     cases: Annotated[int, typer.Option(min=1, max=MOST_REHEARSED, help="How many at most.")] = 3
 
 

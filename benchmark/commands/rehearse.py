@@ -38,13 +38,14 @@ def rehearse(options: RehearseOptions, screen: Console) -> bool:
     InputError
         If there is no such algorithm, dataset or profile, or no daemon that runs containers.
     """
+    known = options.profile and SITES[pick("profile", [options.profile], SITES)[0]]
     engine, manifest = _subject(options, screen)
     guest = engine.guests.get(manifest.name)
     api = guest.api if guest else options.own_api
-    wanted = options.profile
-    site = SITES[pick("profile", [wanted], SITES)[0]] if wanted else smallest(manifest)
+    site = known or smallest(manifest)
     name = options.dataset or dataset_for(manifest)
-    data = DataOptions(dataset=name, size=None if options.dataset else "mini")
+    size = None if options.dataset else "mini"
+    data = DataOptions(dataset=name, size=size, runs=options.runs)
     made = recipe(data.request(task=manifest.task, spacing=options.spacing))
     dataset = make(made, data, options, engine, screen)
     limits = site.limits(os.cpu_count() or 1, options.timeout)

@@ -1,7 +1,9 @@
 """Models that a user names, and the choice of an algorithm by the image."""
 
+import io
 import json
 import re
+import tarfile
 from functools import partial
 from types import SimpleNamespace
 
@@ -15,11 +17,13 @@ from cytosuite.benchmark.models import (
     choice_digest,
     choose_algorithm,
     hand_over,
+    is_tarball,
     lacks_model,
     named_models,
     preferred,
+    unpack,
 )
-from cytosuite.errors import CytosuiteError, ModelError
+from cytosuite.errors import CytosuiteError, InputError, ModelError
 from cytosuite.weights import open_model, read_cards
 
 BOTH = ["cellpose3d", "watershed"]
@@ -167,3 +171,60 @@ def _without_weights(mine, network):
 def test_explains(mine, network, mistake):
     with pytest.raises(CytosuiteError, match=re.escape(mistake.__doc__)):
         mistake(mine, network)
+
+
+def tarball(path, *entries):
+    """Write a tarball with these entries: names of files, or entries of a tar."""
+    with tarfile.open(path, "w:gz") as archive:
+        for entry in entries:
+            found = tarfile.TarInfo(entry) if isinstance(entry, str) else entry
+            archive.addfile(found, io.BytesIO(b"x" * found.size))
+    return path
+
+
+def test_a_tarball_of_models_can_be_read_by_any_user(tmp_path):
+    closed = tarfile.TarInfo("deep/model.json")
+    closed.mode, closed.size = 0o600, 3
+    path = tarball(tmp_path / "m.tar.gz", closed, "card.json")
+    folder = unpack(path, tmp_path / "model")
+    assert {p.relative_to(folder).as_posix() for p in folder.rglob("*")} == {
+        "deep",
+        "deep/model.json",
+        "card.json",
+    }
+    assert (folder / "deep" / "model.json").read_bytes() == b"xxx"
+    assert (folder / "deep" / "model.json").stat().st_mode & 0o777 == 0o644
+    assert (folder / "deep").stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "target"),
+    [
+        ("../out", tarfile.REGTYPE, ""),
+        ("link", tarfile.SYMTYPE, "/etc"),
+        ("link", tarfile.LNKTYPE, "../../etc/passwd"),
+        ("device", tarfile.CHRTYPE, ""),
+    ],
+)
+def test_entries_that_leave_the_folder_of_models_are_refused(tmp_path, name, kind, target):
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.linkname = kind, target
+    path = tarball(tmp_path / "m.tar.gz", entry)
+    with pytest.raises(InputError, match="cannot be unpacked as a tarball"):
+        unpack(path, tmp_path / "model")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_cut_tarball_of_models_is_refused(tmp_path):
+    path = tarball(tmp_path / "m.tar.gz", *(f"{n}.json" for n in range(99)))
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(InputError, match="m.tar.gz: cannot be unpacked"):
+        unpack(path, tmp_path / "model")
+
+
+def test_a_tarball_is_no_model_of_ours():
+    assert is_tarball("a/m.tar.gz")
+    assert not is_tarball("card.json")
+    assert not is_tarball(None)
+    with pytest.raises(InputError, match="a tarball is for images of others"):
+        named_models("m.tar.gz", ["watershed"])

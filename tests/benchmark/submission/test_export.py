@@ -1,0 +1,199 @@
+"""Files to upload: archive, models, bill of materials and record, from a daemon that is a stand-in."""
+
+import io
+import json
+import tarfile
+from types import SimpleNamespace
+
+import pytest
+
+from cytosuite.benchmark.catalog import ROOT, algorithms
+from cytosuite.benchmark.submission.checks.archive import read_archive
+from cytosuite.benchmark.submission.checks.preflight import preflight
+from cytosuite.benchmark.submission.export import Wanted, export
+from cytosuite.benchmark.submission.rehearsal import write_record
+from cytosuite.errors import InputError, ModelError
+from cytosuite.files import file_digest
+
+CREATED = "2026-01-02T03:04:05+00:00"
+LABELS = {
+    "org.opencontainers.image.created": CREATED,
+    "org.opencontainers.image.revision": "abc",
+    "org.cytosuite.source-digest": "d1",
+    "org.grand-challenge.api-method": "exec",
+}
+FILES = {
+    "etc/passwd": b"user:x:1000:1000::/tmp:/bin/sh\n",
+    "opt/app/cytosuite/container.py": b"",
+    "opt/app/model/card.json": b"{}",
+    "opt/python/a-1.dist-info/METADATA": b"Name: a\nVersion: 1\nLicense-Expression: MIT\n",
+}
+
+
+def tarred(files, mtime=0):
+    """Return files as a tar."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as tar:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mtime, entry.mode = len(content), mtime, 0o644
+            tar.addfile(entry, io.BytesIO(content))
+    return stream.getvalue()
+
+
+def daemon(labels=LABELS, built_s=2 * 10**9):
+    """Return a client of a daemon with one image, built at a time after its sources."""
+    config = {
+        "architecture": "amd64",
+        "os": "linux",
+        "created": str(built_s),
+        "config": {
+            "User": "1000:1000",
+            "WorkingDir": "/opt/app",
+            "Entrypoint": ["python3", "-m", "cytosuite.container"],
+            "Cmd": ["run"],
+            "Labels": labels,
+        },
+    }
+    members = {
+        "a/layer.tar": tarred(FILES, built_s),
+        "c.json": json.dumps(config).encode(),
+        "manifest.json": json.dumps([{"Config": "c.json", "Layers": ["a/layer.tar"]}]).encode(),
+    }
+    image = SimpleNamespace(
+        labels=labels, attrs={"Size": 5}, save=lambda chunk_size: [tarred(members)]
+    )
+    return SimpleNamespace(images=SimpleNamespace(get=lambda tag: image))
+
+
+@pytest.fixture
+def exported(tmp_path):
+    """Return a function that exports an image and gives the record and the folder."""
+
+    def made(client=None, name="watershed", root=ROOT, folder="dist", **wanted):
+        place = tmp_path / folder
+        asked = Wanted(algorithms()[name], "tag", **wanted)
+        return export(client or daemon(), asked, root, place), place
+
+    return made
+
+
+def test_the_record_is_true(exported):
+    record, folder = exported()
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        [*(record[part]["file"] for part in ("image", "models", "contents")), "export.json"]
+    )
+    for part in ("image", "models", "contents"):
+        path = folder / record[part]["file"]
+        assert record[part]["sha256"] == file_digest(path)
+        assert record[part]["bytes"] == path.stat().st_size
+    image = read_archive(folder / record["image"]["file"], lambda path: True)
+    assert image.id == record["image"]["id"]
+    assert [layer.digest for layer in image.layers] == record["image"]["layers"]
+    assert sum(layer.size for layer in image.layers) == record["image"]["unpacked_bytes"]
+    assert record["source"] == {"revision": "abc", "digest": "d1"}
+    assert record["limits"] == {"memory_gib": 4, "ask_for_gib": 5, "gpu": False}
+    assert record["contents"]["packages"] == 1
+    assert record["contents"]["licences"] == {"MIT": 1}
+    assert [place["slug"] for place in record["outputs"]] == ["instance-labels"]
+    assert json.loads((folder / "export.json").read_text())["watershed"]["api"] == "invoke"
+
+
+@pytest.mark.parametrize(
+    ("api", "label", "command"), [("serve", "invoke", "serve"), ("exec", "exec", "run")]
+)
+def test_label_and_command_are_of_one_interface(exported, api, label, command):
+    record, folder = exported(api=api)
+    path = folder / record["image"]["file"]
+    config = read_archive(path, lambda path: False).config["config"]
+    assert config["Labels"]["org.grand-challenge.api-method"] == label
+    assert config["Cmd"] == [command]
+    assert config["Labels"]["org.opencontainers.image.revision"] == "abc"
+    assert [found.rule for found in preflight(path) if found.severity == "error"] == []
+
+
+def test_builds_at_other_times_give_the_same_bytes(exported):
+    one, first = exported(daemon(), folder="a")
+    two, second = exported(daemon(built_s=2 * 10**9 + 77), folder="b")
+    assert one == two
+    for path in first.iterdir():
+        assert path.read_bytes() == (second / path.name).read_bytes()
+
+
+def test_an_archive_that_is_there_is_left(exported):
+    record, folder = exported()
+    path = folder / record["image"]["file"]
+    before = path.stat().st_mtime_ns
+    exported()
+    assert path.stat().st_mtime_ns == before
+
+
+def test_models_may_come_apart(exported):
+    inside, folder = exported(folder="a")
+    apart, other = exported(models="apart", folder="b")
+    assert inside["image"]["id"] != apart["image"]["id"]
+    for record, place, there in ((inside, folder, True), (apart, other, False)):
+        image = read_archive(place / record["image"]["file"], lambda path: True)
+        assert ("/opt/app/model/card.json" in image.files()) is there
+    assert apart["models"]["place"] == "apart"
+    assert apart["models"]["sha256"] == inside["models"]["sha256"]
+    listed = json.loads((other / apart["contents"]["file"]).read_text())["components"]
+    assert {each["type"] for each in listed} == {"library"}
+
+
+def test_the_tarball_holds_the_models_at_its_top(exported):
+    record, folder = exported()
+    with tarfile.open(folder / record["models"]["file"]) as tar:
+        names = set(tar.getnames())
+    assert names == {f"{card}.json" for card in record["models"]["cards"]}
+    assert preflight(folder / record["models"]["file"]) == []
+
+
+def test_ids_of_exports_before_are_kept(exported):
+    first, _ = exported(api="exec")
+    second, _ = exported(api="serve")
+    _, folder = exported(api="exec")
+    found = json.loads((folder / "export.json").read_text())["watershed"]
+    assert found["image"]["id"] == first["image"]["id"]
+    assert found["earlier"] == [second["image"]["id"]]
+    again = [f.rule for f in preflight(folder / second["image"]["file"])]
+    assert "archive.repeated" in again
+
+
+def test_exports_of_several_algorithms_share_a_record(exported):
+    exported()
+    _, folder = exported(name="view_fusion")
+    assert set(json.loads((folder / "export.json").read_text())) == {"watershed", "view_fusion"}
+
+
+def test_a_rehearsal_of_the_same_sources_is_named(exported, tmp_path):
+    (tmp_path / "weights").symlink_to(ROOT / "weights")
+    record = {"api": "invoke", "identity": "d1", "passed": True, "site": "gc-cpu-4gb"}
+    write_record(tmp_path / "runs", "watershed", record)
+    assert exported(root=tmp_path)[0]["rehearsed"] == record
+    assert exported(root=tmp_path, api="exec")[0]["rehearsed"] is None
+    other = daemon({**LABELS, "org.cytosuite.source-digest": "d2"})
+    assert exported(other, root=tmp_path)[0]["rehearsed"] is None
+
+
+def test_an_image_without_the_time_of_its_sources_is_refused(exported):
+    with pytest.raises(InputError, match="expected the time of its sources.*make build-watershed"):
+        exported(daemon({}))
+
+
+def test_altered_models_are_refused(exported, tmp_path):
+    folder = tmp_path / "weights" / "cellpose3d"
+    folder.mkdir(parents=True)
+    source = ROOT / "weights" / "cellpose3d" / "cells-3d.json"
+    (folder / source.name).write_text(source.read_text())
+    (folder / "cells-3d.safetensors").write_bytes(b"other")
+    with pytest.raises(ModelError, match="the file was altered"):
+        exported(name="cellpose3d", root=tmp_path)
+
+
+def test_something_else_in_the_place_of_the_record_is_not_lost(exported, tmp_path):
+    (tmp_path / "dist").mkdir()
+    (tmp_path / "dist" / "export.json").write_text("[1]")
+    with pytest.raises(InputError, match="expected the record of exports"):
+        exported()
+    assert (tmp_path / "dist" / "export.json").read_text() == "[1]"
