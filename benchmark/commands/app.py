@@ -188,7 +188,7 @@ def evaluation_command(options: EvaluationOptions) -> None:
     for path in write_evaluation(options, console()):
         typer.echo(f"written: {path}")
     if options.image:
-        typer.echo(f"built: {build_evaluation(options, console())}")
+        typer.echo(f"written: {build_evaluation(options, console())}")
 
 
 for name, command in (

@@ -8,11 +8,13 @@ from rich.console import Console
 from cytosuite.benchmark.catalog import need_checkout, pick
 from cytosuite.benchmark.commands.challenge import EvaluationOptions
 from cytosuite.benchmark.commands.data import make, start_engine
+from cytosuite.benchmark.commands.progress import progress
 from cytosuite.benchmark.containers.build import Builder
 from cytosuite.benchmark.containers.daemon import need_docker
 from cytosuite.benchmark.containers.images import evaluation_blueprint
 from cytosuite.benchmark.data.chain import links
 from cytosuite.benchmark.data.recipe import recipe
+from cytosuite.benchmark.submission.export import export_image
 from cytosuite.benchmark.submission.judging.ground_truth import (
     LIST,
     write_ground_truth,
@@ -70,8 +72,8 @@ def write_evaluation(options: EvaluationOptions, console: Console) -> list[Path]
     return [tarball, inputs, text]
 
 
-def build_evaluation(options: EvaluationOptions, console: Console) -> str:
-    """Build the image of the evaluation, unless it is current, and return its tag.
+def build_evaluation(options: EvaluationOptions, console: Console) -> Path:
+    """Build the image of the evaluation, unless it is current, and return its archive.
 
     Raises
     ------
@@ -82,4 +84,7 @@ def build_evaluation(options: EvaluationOptions, console: Console) -> str:
     root = need_checkout("a build of containers")
     name = "docker" if options.engine == "auto" else options.engine
     builder = Builder(need_docker(name), root, options.device, options.base_image, say, name)
-    return builder.build_image(evaluation_blueprint(root))
+    tag = builder.build_image(evaluation_blueprint(root))
+    with progress(console, "exporting the evaluation") as step:
+        path, _, _ = export_image(builder.client, tag, options.out, {}, step=step)
+    return path

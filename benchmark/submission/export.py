@@ -2,7 +2,7 @@
 
 import gzip
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -90,13 +90,9 @@ def export(
     The same image gives the same bytes, and an archive that is there already is left.
     """
     manifest = wanted.manifest
-    with alone(folder), full_disk(folder), TemporaryDirectory(dir=folder, prefix=".") as scratch:
-        image, labels = _normalised(client, wanted, Path(scratch), step)
-        path = folder / f"{manifest.name}_{image.id[:12]}.tar.gz"
-        if not path.is_file():
-            pack_image(
-                image, path, f"cytosuite/{manifest.name}:{manifest.version}", _stage(step, 2)
-            )
+    changes = {"Cmd": [COMMANDS[wanted.api]], "Labels": {API_LABEL: NAMES[wanted.api]}}
+    without = [MODELS] if wanted.models == "apart" else []
+    path, image, labels = export_image(client, wanted.tag, folder, changes, without, step)
     cards = read_cards(root / "weights" / manifest.name, manifest.name)
     found = contents(path)
     listed = folder / f"{manifest.name}_{image.id[:12]}.cdx.json"
@@ -119,11 +115,53 @@ def export(
     return record
 
 
+def export_image(
+    client: Client,
+    tag: str,
+    folder: Path,
+    changes: Mapping[str, Any],
+    without: Sequence[str] = (),
+    step: Step = lambda *_: None,
+) -> tuple[Path, Repacked, Mapping[str, str]]:
+    """Write an image as ``<name>_<id>.tar.gz``; return the archive, its content and its labels.
+
+    Parameters
+    ----------
+    client : docker.DockerClient
+        Of the daemon that has the image.
+    tag : str
+        Of the image: ``cytosuite/<name>:<version>``.
+    folder : Path
+        For the archive; one that is there already is left.
+    changes, without
+        As of `cytosuite.benchmark.submission.repack.repack`.
+    step : callable
+        As of `export`.
+
+    Raises
+    ------
+    InputError
+        If the daemon fails, or the image does not say how old its sources are.
+    """
+    name = tag.rpartition("/")[2].partition(":")[0]
+    with alone(folder), full_disk(folder), TemporaryDirectory(dir=folder, prefix=".") as scratch:
+        image, labels = _normalised(client, tag, Path(scratch), changes, without, step)
+        path = folder / f"{name}_{image.id[:12]}.tar.gz"
+        if not path.is_file():
+            pack_image(image, path, tag, _stage(step, 2))
+    return path, image, labels
+
+
 def _normalised(
-    client: Client, wanted: Wanted, scratch: Path, step: Step
+    client: Client,
+    tag: str,
+    scratch: Path,
+    changes: Mapping[str, Any],
+    without: Sequence[str],
+    step: Step,
 ) -> tuple[Repacked, Mapping[str, str]]:
-    """Return the image for an interface without times of its build, and its labels."""
-    saved, tag, saving, done = scratch / "saved.tar", wanted.tag, _stage(step, 0), 0
+    """Return an image without times of its build, and its labels."""
+    saved, saving, done = scratch / "saved.tar", _stage(step, 0), 0
     with daemon_errors(f"export of {tag}"):
         found = client.images.get(tag)
         labels: Mapping[str, str] = found.labels
@@ -138,10 +176,8 @@ def _normalised(
     except ValueError:
         raise InputError(
             f"{tag}: expected the time of its sources in the label {CREATED}, found {created!r}; "
-            f"run `make build-{wanted.manifest.name}`"
+            f"run `make build-{tag.rpartition('/')[2].partition(':')[0]}`"
         ) from None
-    changes = {"Cmd": [COMMANDS[wanted.api]], "Labels": {API_LABEL: NAMES[wanted.api]}}
-    without = [MODELS] if wanted.models == "apart" else []
     return repack(saved, scratch, changes, newest_s, without, _stage(step, 1)), labels
 
 

@@ -27,7 +27,7 @@ Task {task}, {cases} cases of the dataset {dataset} ({size}), fingerprint {finge
    ```
 
    The names of the images connect a job with its truth: do not change them.
-3. Upload the exported image `{image}` as the evaluation method of the phase.
+3. Upload `evaluation_<id>.tar.gz`, the image `{image}`, as the evaluation method of the phase.
 4. Upload `{tarball}` as its ground truth.
 5. Set the metrics to rank by; JSON path and order:
 

@@ -72,7 +72,7 @@ def exported(tmp_path):
 
     def made(client=None, name="watershed", root=ROOT, folder="dist", **wanted):
         place = tmp_path / folder
-        asked = Wanted(algorithms()[name], "tag", **wanted)
+        asked = Wanted(algorithms()[name], f"cytosuite/{name}:0.1.0", **wanted)
         return export(client or daemon(), asked, root, place), place
 
     return made
