@@ -1,6 +1,6 @@
 """Run many cases through each engine and print all that could grow: memory, handles, disk.
 
-Usage: python performance/soak.py [docker] [process] [cases]
+Usage: python performance/soak.py [docker] [process] [exec] [cases]
 
 The images are tiny, so that the runner's own work is most of it. Growth is the slope of a line
 through the second half of the run.
@@ -22,7 +22,7 @@ from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import Recipe
 from cytosuite.benchmark.engines.choose import choose
 from cytosuite.benchmark.engines.hardening import RUN_LABEL, owner_label
-from cytosuite.benchmark.engines.outcome import Limits
+from cytosuite.benchmark.engines.outcome import Api, Limits
 from cytosuite.benchmark.plan import plan
 from cytosuite.benchmark.results.score import score
 from cytosuite.benchmark.run import claimed, run_job
@@ -36,15 +36,17 @@ UNITS = {"memory": 2**20, "disk": 2**10}
 
 def main() -> None:
     """Run the engines one after the other."""
-    names = [word for word in sys.argv[1:] if not word.isdigit()] or ["process", "docker"]
+    words = [word for word in sys.argv[1:] if not word.isdigit()]
+    api: Api = "exec" if "exec" in words else "serve"
+    names = [word for word in words if word != "exec"] or ["process", "docker"]
     cases = next((int(word) for word in sys.argv[1:] if word.isdigit()), 200)
-    print(f"{cases} cases per engine; {platform.machine()}, {os.cpu_count()} cores")
+    print(f"{cases} cases per engine, {api}; {platform.machine()}, {os.cpu_count()} cores")
     for name in names:
         with tempfile.TemporaryDirectory() as folder:
-            soak(name, cases, Path(folder))
+            soak(name, cases, Path(folder), api)
 
 
-def soak(name: str, cases: int, folder: Path) -> None:
+def soak(name: str, cases: int, folder: Path, api: Api) -> None:
     """Run the cases by one engine, then score them, and print a table."""
     makers = tuple((f"case_{n:04d}", partial(squares, n)) for n in range(cases))
     made = Recipe("squares", "Squares", "tiny", "segment", 0, f"{cases:064d}", makers)
@@ -60,7 +62,7 @@ def soak(name: str, cases: int, folder: Path) -> None:
     task, watershed = TASKS["segment"], algorithms()["watershed"]
     with claimed(folder / "run"):
         (job,) = plan(dataset, [watershed], engine, folder / "run")
-        run_job(job, task, engine, Limits(), "serve", look)
+        run_job(job, task, engine, Limits(), api, look)
         done, (job,) = len(rows), plan(dataset, [watershed], engine, folder / "run")
     print(f"\n{name}: {done} cases, {len(job.missing)} missing after the run")
     columns = list(rows[0])

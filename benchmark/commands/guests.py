@@ -1,7 +1,8 @@
 """Containers that others built, for the commands: found or loaded, and given to the engine."""
 
 import lzma
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from cytosuite.files import read_toml
 from cytosuite.manifest import AlgorithmManifest, parse
 from cytosuite.tasks import Task
 
+TAKEN, OURS = "cytosuite-guest/taken", "cytosuite/"  # tags of what is built here
 LOAD_S = 3600  # an archive of tens of GB
 
 
@@ -127,6 +129,22 @@ def _pulled(client: Client, tag: str) -> Any:  # noqa: ANN401 - of the SDK
     return found
 
 
+@contextmanager
+def _kept_tags(client: Client, tags: Sequence[str]) -> Iterator[None]:
+    """Give tags back to the images that had them: an archive must not pass for one of ours."""
+    before = {tag: find_image(client, tag) for tag in tags}
+    try:
+        yield
+    finally:
+        with daemon_errors("return of the tags of our images"):
+            for tag, image in before.items():
+                if image is not None:
+                    image.tag(tag)
+                elif (taken := find_image(client, tag)) is not None:
+                    taken.tag(TAKEN, taken.id[-12:])  # or it would go with its only tag
+                    client.images.remove(tag, noprune=True)
+
+
 def _loaded(client: Client, path: Path) -> Any:  # noqa: ANN401 - of the SDK
     """Return the image of a file, which is loaded unless the daemon has it.
 
@@ -134,14 +152,18 @@ def _loaded(client: Client, path: Path) -> Any:  # noqa: ANN401 - of the SDK
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected an archive of `docker save`")
-    identity = read_archive(path, nothing).id
-    found = find_image(client, identity)
+    archive = read_archive(path, nothing)
+    found = find_image(client, identity := archive.id)
     if found is not None:
         return found
     opened = lzma.open if path.suffix == ".xz" else open
     patience, client.api.timeout = client.api.timeout, LOAD_S
     try:
-        with daemon_errors(f"load of {path}"), opened(path, "rb") as stream:
+        with (
+            _kept_tags(client, [tag for tag in archive.tags if tag.startswith(OURS)]),
+            daemon_errors(f"load of {path}"),
+            opened(path, "rb") as stream,
+        ):
             loaded = client.images.load(stream)
     finally:
         client.api.timeout = patience

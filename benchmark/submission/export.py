@@ -32,6 +32,7 @@ from cytosuite.tasks import TASKS, Socket
 from cytosuite.weights import open_model, read_cards
 
 RECORD = "export.json"
+EXPORTED = "cytosuite-export"  # repository of the tags in archives
 COMMANDS: Mapping[Api, str] = {"serve": "serve", "exec": "run"}
 MODELS = "/opt/app/model"  # in our images
 CREATED, REVISION = (f"org.opencontainers.image.{key}" for key in ("created", "revision"))
@@ -148,7 +149,8 @@ def export_image(
         image, labels = _normalised(client, tag, Path(scratch), changes, without, step)
         path = folder / f"{name}_{image.id[:12]}.tar.gz"
         if not path.is_file():
-            pack_image(image, path, tag, _stage(step, 2))
+            # Not the tag of the build: loading an export must not take its place.
+            pack_image(image, path, f"{EXPORTED}/{name}:{image.id[:12]}", _stage(step, 2))
     return path, image, labels
 
 

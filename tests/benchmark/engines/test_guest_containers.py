@@ -11,21 +11,24 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 from io import StringIO
+from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK
 from docker.errors import ImageNotFound
 from rich.console import Console
 
 from cytosuite.benchmark.catalog import ROOT
 from cytosuite.benchmark.commands.guests import take_in
 from cytosuite.benchmark.commands.options import BenchmarkOptions
-from cytosuite.benchmark.containers.context import pack
+from cytosuite.benchmark.containers.context import by_name, pack
 from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.hardening import RUN_LABEL, owner_label
 from cytosuite.benchmark.engines.outcome import Limits, StartError
 from cytosuite.benchmark.submission.checks.archive import nothing, read_archive
 from cytosuite.errors import InputError
+from cytosuite.files import visible_files
 from cytosuite.formats import read, write
 from cytosuite.interface import write_case
 from cytosuite.tasks import TASKS
@@ -114,7 +117,12 @@ while (my $client = $server->accept) {
 """
 COPY = "mkdir -p /output/images/instance-labels && cp /input/images/*/*.mha /output/images/instance-labels"
 RECIPES = {
-    "template": ("USER 1000\n", "inference.py", "python3", TEMPLATE),
+    "template": (
+        "COPY SimpleITK/ /opt/app/SimpleITK/\nUSER 1000\n",
+        "inference.py",
+        "python3",
+        TEMPLATE,
+    ),
     "server": (f"USER 1000\n{INVOKE}", "server.py", "python3", SERVER),
     "perl": (
         f"RUN rm -rf /usr/bin/python3* /usr/lib/python3*\nUSER 1000\n{INVOKE}",
@@ -148,6 +156,9 @@ def image(client, base):
         recipe += f'ENTRYPOINT ["{program}", "{file}"]\nCMD []\n'
         tag = f"cytosuite-guest/{kind}:test"
         files = {"Dockerfile": recipe.encode(), file: text.encode()}
+        if "SimpleITK" in setup:  # of this Python: the build has no network
+            package = Path(SimpleITK.__file__).parent
+            files |= by_name(visible_files(package), package.parent)
         with pack(files) as context:
             client.images.build(
                 fileobj=context,
@@ -333,6 +344,33 @@ def test_a_file_is_loaded_and_found_by_its_content_whatever_its_tag_means(
         assert take(path)[1].image == identity
     finally:
         client.images.remove(tag)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_file_cannot_take_the_tag_of_an_image_of_ours(take, archive, client, tmp_path, there):
+    path, _, identity = archive()
+    tag = "cytosuite/stolen:0.1.0"
+    client.images.get(identity).tag(tag)
+    with path.open("wb") as stream:
+        stream.writelines(client.images.get(identity).save(named=tag))
+    client.images.remove(identity, force=True)
+    ours = client.images.get("cytosuite/debian:bookworm")
+    if there:
+        ours.tag(tag)
+    try:
+        assert take(path)[1].image == identity
+        assert (
+            client.images.get(identity).tags == [f"cytosuite-guest/taken:{identity[-12:]}"][there:]
+        )
+        if there:
+            assert client.images.get(tag).id == ours.id
+        else:
+            with pytest.raises(ImageNotFound):
+                client.images.get(tag)
+        assert take(path)[1].image == identity
+    finally:
+        if there:
+            client.images.remove(tag)
 
 
 def test_a_file_cannot_pass_for_another_image(archive, tmp_path, client):
