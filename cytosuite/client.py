@@ -12,7 +12,8 @@ import time
 PORT = 4743
 HEALTH, INVOKE = "GET /health", "POST /invoke"
 ANSWER_BYTES = 65536
-NOBODY, SILENCE = 64, 65  # exit codes: no server listens; it does not answer, or breaks off
+# Exit codes: no server listens; it does not answer, or breaks off; it answers with another success.
+NOBODY, SILENCE, OTHERWISE = 64, 65, 66
 
 
 def request(
@@ -34,7 +35,8 @@ def request(
     Returns
     -------
     int
-        0 for the status 200 or 201; else the number of one to three digits in the body of the
+        0 for the status that the platform expects, 200 of `HEALTH` and 201 of `INVOKE`;
+        `OTHERWISE` for another 2xx; else the number of one to three digits in the body of the
         answer, 1 without one.
 
     Raises
@@ -61,8 +63,11 @@ def request(
     head, end, body = answer.partition(b"\r\n\r\n")
     if not end:
         raise ConnectionError("the connection was closed without an answer")
-    if head.split()[1:2] in ([b"200"], [b"201"]):
+    (status,) = head.split()[1:2] or [b""]
+    if status == (b"201" if line.startswith("POST") else b"200"):
         return 0
+    if status.startswith(b"2"):
+        return OTHERWISE
     return int(body) if body.isdigit() and len(body) < 4 else 1
 
 

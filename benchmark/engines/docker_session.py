@@ -21,7 +21,7 @@ from cytosuite.benchmark.engines.outcome import (
     ending,
 )
 from cytosuite.benchmark.engines.sandbox import QUICK_S, Sandbox, sandbox, speaker, watch
-from cytosuite.client import HEALTH, INVOKE, NOBODY, SILENCE
+from cytosuite.client import HEALTH, INVOKE, NOBODY, OTHERWISE, SILENCE
 from cytosuite.errors import plain
 from cytosuite.progress import latest
 
@@ -35,6 +35,7 @@ IDLE_S, IDLE_SHARE, IDLE_CPU_S, IDLE_BYTES = 30.0, 0.03, 0.5, 2**24
 UNANSWERED = {
     NOBODY: "the server listens no more",
     SILENCE: "the server broke off without an answer",
+    OTHERWISE: "the server does not answer POST /invoke with 201, which the platform expects",
     **dict.fromkeys((125, 126, 127), "the container takes no request: no process can be started"),
 }
 SEEN = {NOBODY: "no server listens on port 4743", SILENCE: "GET /health has no answer"}
@@ -137,7 +138,8 @@ class DockerSession:
             code = state.exit_code
         exceeded = self.limits.memory_exceeded if starved else bounds.exceeded
         if serving and state.running and code in UNANSWERED:
-            exceeded = exceeded or ("non-zero exit", line or UNANSWERED[code])
+            said = "" if code == OTHERWISE else line
+            exceeded = exceeded or ("non-zero exit", said or UNANSWERED[code])
         if exceeded or not state.running:
             self.stop()
         self._freeze()

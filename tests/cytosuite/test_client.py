@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from cytosuite import client
-from cytosuite.client import request
+from cytosuite.client import OTHERWISE, request
 
 
 @pytest.fixture
@@ -51,6 +51,8 @@ def unused_port():
     [
         ("GET /200/ok", 0),
         ("POST /201/0", 0),
+        ("POST /200/0", OTHERWISE),
+        ("GET /201/ok", OTHERWISE),
         ("POST /500/2", 2),
         ("POST /500/4", 4),
         ("POST /500/", 1),

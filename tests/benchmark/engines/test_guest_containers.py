@@ -124,6 +124,12 @@ RECIPES = {
         TEMPLATE,
     ),
     "server": (f"USER 1000\n{INVOKE}", "server.py", "python3", SERVER),
+    "two-hundred": (
+        f"USER 1000\n{INVOKE}",
+        "server.py",
+        "python3",
+        SERVER.replace("send_response(201)", "send_response(200)"),
+    ),
     "perl": (
         f"RUN rm -rf /usr/bin/python3* /usr/lib/python3*\nUSER 1000\n{INVOKE}",
         "a.pl",
@@ -299,6 +305,12 @@ def test_a_wrong_label_and_an_image_without_program_are_refused(take, image, cli
             take("cytosuite-guest/none:test")
     finally:
         client.images.remove(made.id, force=True)
+
+
+def test_an_answer_that_the_platform_does_not_expect_is_a_failure(run):
+    _, outcome, _ = run("two-hundred", input_format="mha", times=1)
+    assert outcome.status == "non-zero exit"
+    assert "does not answer POST /invoke with 201" in outcome.message
 
 
 def test_an_image_that_nobody_has_is_one_line(take):
