@@ -100,6 +100,7 @@ class _Viewer:
         self.layers.append(("labels", array, options))
 
 
+@pytest.mark.filterwarnings("ignore:NvImgCodecPydicomReader")  # of MONAI beside a pydicom
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
 def test_the_examples_of_the_page_for_python_run_as_written(tmp_path, monkeypatch, capfd):
