@@ -160,9 +160,8 @@ class Evaluator:
                 {"case": images[case], "reason": _reason(records[case])}
                 for case in layout["failed"]
             ],
-            "evaluation": {
+            "evaluation": {  # no fingerprint: a participant could find the seed by trial
                 "dataset": self.evaluation.dataset,
-                "fingerprint": self.evaluation.fingerprint,
                 "cytosuite": __version__,
                 "notes": list(scores.notes),
             },
