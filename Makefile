@@ -113,7 +113,7 @@ peers: .venv/.dev ## Install the independent programs that agreement tests compa
 test: .venv/.dev ## Run all tests; those with containers need a Docker daemon and skip without.
 	@$(BIN)/python -m pytest -n auto -m "not docker" && $(BIN)/python -m pytest -m docker
 
-test-fast: .venv/.dev ## Run the tests that take less than 90 seconds together.
+test-fast: .venv/.dev ## Run the tests without slow ones and containers: 5 minutes on two cores.
 	@$(BIN)/python -m pytest -n auto -m "not slow and not docker"
 
 fuzz: .venv/.dev ## Feed altered files to every reader for MINUTES; findings lie in runs/fuzz.
