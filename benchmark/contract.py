@@ -44,6 +44,11 @@ class Check:
     result: Literal["pass", "FAIL", "skip"] = "pass"
     reason: str = ""
 
+    @property
+    def line(self) -> str:
+        """Result, rule and reason for a reader."""
+        return f"  {self.result}  {self.title}" + (f": {self.reason}" if self.reason else "")
+
 
 def checks(root: Path, manifest: AlgorithmManifest, run: Run) -> Iterator[Check]:
     """Yield the results of all checks of one algorithm, the quick ones first.

@@ -58,8 +58,7 @@ def check_algorithm(name: str, console: Console) -> bool:
     def show(done: Check) -> None:
         """Keep and show the result of one check."""
         found.append(done)
-        line = f"  {done.result}  {done.title}" + (f": {done.reason}" if done.reason else "")
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(done.line, highlight=False, markup=False, soft_wrap=True)
 
     title = "manifest: algorithm.toml"
     try:

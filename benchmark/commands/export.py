@@ -25,7 +25,7 @@ def export_command(
     engine: Annotated[str, typer.Option(help="docker or podman.")] = "docker",
 ) -> None:
     """Export algorithms for a challenge platform: image, models, packages, and their record."""
-    from cytosuite.benchmark.catalog import ROOT, algorithms, need_checkout, pick, workplace
+    from cytosuite.benchmark.catalog import algorithms, need_checkout, pick, workplace
     from cytosuite.benchmark.commands.console import console, names
     from cytosuite.benchmark.commands.progress import progress
     from cytosuite.benchmark.containers.build import Builder
@@ -44,7 +44,7 @@ def export_command(
         builder.ensure([name])
         wanted = Wanted(known[name], image_tag(name, device), api, models)
         with progress(screen, f"exporting {name}") as step:
-            found = export(client, wanted, ROOT, folder, step)
+            found = export(client, wanted, root, folder, step)
         show(found, folder, screen)
 
 

@@ -15,6 +15,7 @@ from cytosuite.benchmark.commands.guests import take_in
 from cytosuite.benchmark.commands.options import DataOptions
 from cytosuite.benchmark.containers.images import image_digest
 from cytosuite.benchmark.contract import Check
+from cytosuite.benchmark.data.dataset import serves
 from cytosuite.benchmark.data.recipe import recipe
 from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.guest import is_guest
@@ -82,15 +83,15 @@ def dataset_for(manifest: AlgorithmManifest) -> str:
     InputError
         If none does.
     """
-    inputs = TASKS[manifest.task].inputs
-    needed = {socket.slug for socket in inputs if not socket.optional} | set(manifest.needs)
-    images = {socket.slug for socket in inputs if socket.kind != "json"}
+    task = TASKS[manifest.task]
     found = [
         (each.task != manifest.task, each.name != USUAL, each.name)
         for each in dataset_manifests().values()
-        if each.kind == "simulated" and needed <= set(each.offers) and images & set(each.offers)
+        if each.kind == "simulated" and serves(frozenset(each.offers), task, manifest.needs)
     ]
     if not found:
+        needed = {socket.slug for socket in task.inputs if not socket.optional}
+        needed |= set(manifest.needs)
         raise InputError(
             f"no simulated dataset offers {', '.join(sorted(needed))}, as {manifest.name} needs; "
             "give DATASET=<folder of images>"
@@ -131,6 +132,5 @@ def _checks(
 
 def _show(check: Check, screen: Console) -> Check:
     """Print a check, and return it."""
-    line = f"  {check.result}  {check.title}" + (f": {check.reason}" if check.reason else "")
-    screen.print(line, highlight=False, markup=False, soft_wrap=True)
+    screen.print(check.line, highlight=False, markup=False, soft_wrap=True)
     return check

@@ -1,16 +1,21 @@
-"""Pack Docker build contexts as tar streams that depend on names and contents alone."""
+"""Pack files as tar streams that depend on names and contents alone: build contexts, tarballs."""
 
+import gzip
 import io
+import shutil
 import tarfile
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, TypeAlias
 
+from cytosuite.files import atomic
+
 Files: TypeAlias = Mapping[str, Path | bytes | None]
 
 # Fixed, independent of the host's umask: a container reads the files as another user.
 FOLDER_MODE, FILE_MODE = 0o755, 0o644
+LEVEL = 6  # of gzip: weights and deflated images hardly shrink
 
 
 def by_name(paths: Iterable[Path], root: Path) -> dict[str, Path]:
@@ -48,6 +53,18 @@ def pack(files: Files) -> IO[bytes]:
                     archive.addfile(_entry(name, FILE_MODE, tarfile.REGTYPE, size), f)
     stream.seek(0)
     return stream
+
+
+def write_tarball(path: Path, files: Files) -> None:
+    """Write files as a ``.tar.gz``, complete or absent; equal contents give equal bytes."""
+    with (
+        atomic(path) as temporary,
+        temporary.open("wb") as sink,
+        # Neither name nor time in the header.
+        gzip.GzipFile("", "wb", LEVEL, sink, mtime=0) as stream,
+        pack(files) as archive,
+    ):
+        shutil.copyfileobj(archive, stream, 2**20)
 
 
 def _entry(name: str, mode: int, kind: bytes, size: int = 0) -> tarfile.TarInfo:

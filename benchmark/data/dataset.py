@@ -133,7 +133,7 @@ class Dataset:
 
     def serves(self, task: Task, algorithm: AlgorithmManifest | None = None) -> bool:
         """Return whether every case holds the inputs of a task, and those an algorithm needs."""
-        return _serves(self.offers, task, algorithm.needs if algorithm is not None else ())
+        return serves(self.offers, task, algorithm.needs if algorithm is not None else ())
 
     def summary(self) -> dict[str, Any]:
         """Return the content of ``dataset.json``."""
@@ -184,8 +184,17 @@ def prepare(recipe: Recipe, folder: Path, workers: int, progress: Progress) -> D
     return made
 
 
-def _serves(offers: frozenset[str], task: Task, needs: Iterable[str] = ()) -> bool:
-    """Return whether sockets hold the inputs of a task, and more that are needed."""
+def serves(offers: frozenset[str], task: Task, needs: Iterable[str] = ()) -> bool:
+    """Return whether sockets hold the inputs of a task, and more that are needed.
+
+    Parameters
+    ----------
+    offers : frozenset of str
+        Slugs of the sockets.
+    task : Task
+    needs : iterable of str
+        Slugs of optional inputs that an algorithm cannot do without.
+    """
     images = {socket.slug for socket in task.inputs if socket.kind != "json"}
     needed = {socket.slug for socket in task.inputs if not socket.optional} | set(needs)
     return needed <= offers and (not images or bool(images & offers))
@@ -230,7 +239,7 @@ def _make_whole(case: Case, maker: Callable[[], Sample], record: Mapping[str, An
         part = Case(case.name, temporary)
         make_case(part, maker, record)
         for task in TASKS.values():
-            if _serves(frozenset(part.facts()["sockets"]), task):
+            if serves(frozenset(part.facts()["sockets"]), task):
                 part.input(task)
         seal(temporary)
 

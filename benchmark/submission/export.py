@@ -1,7 +1,5 @@
 """Export an algorithm for a challenge platform: image, models, contents, and their record."""
 
-import gzip
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,24 +8,24 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal, TypeAlias
 
 from cytosuite.benchmark.containers.build import SOURCE_LABEL
-from cytosuite.benchmark.containers.context import by_name, pack
+from cytosuite.benchmark.containers.context import by_name, write_tarball
 from cytosuite.benchmark.containers.daemon import Client, daemon_errors
 from cytosuite.benchmark.engines.guest import API_LABEL
 from cytosuite.benchmark.engines.outcome import Api
 from cytosuite.benchmark.submission.contents import contents, licences, write_contents
 from cytosuite.benchmark.submission.rehearsal import NAMES, rehearsed
 from cytosuite.benchmark.submission.repack import Repacked, pack_image, repack
+from cytosuite.benchmark.submission.sites import RESERVED_GIB
 from cytosuite.errors import InputError
 from cytosuite.files import (
     alone,
-    atomic,
     file_digest,
     full_disk,
     read_json,
     visible_files,
     write_json,
 )
-from cytosuite.manifest import AlgorithmManifest
+from cytosuite.manifest import AlgorithmManifest, ModelCard
 from cytosuite.tasks import TASKS, Socket
 from cytosuite.weights import open_model, read_cards
 
@@ -90,11 +88,13 @@ def export(
     -----
     The same image gives the same bytes, and an archive that is there already is left.
     """
-    manifest = wanted.manifest
+    manifest, weights = wanted.manifest, root / "weights" / wanted.manifest.name
+    cards = read_cards(weights, manifest.name)
+    for card in cards:
+        open_model(weights, card)  # before the minutes that an image takes
     changes = {"Cmd": [COMMANDS[wanted.api]], "Labels": {API_LABEL: NAMES[wanted.api]}}
     without = [MODELS] if wanted.models == "apart" else []
     path, image, labels = export_image(client, wanted.tag, folder, changes, without, step)
-    cards = read_cards(root / "weights" / manifest.name, manifest.name)
     found = contents(path)
     listed = folder / f"{manifest.name}_{image.id[:12]}.cdx.json"
     write_contents(listed, manifest, image.id, found, cards if wanted.models == "inside" else ())
@@ -105,7 +105,7 @@ def export(
         "task": manifest.task,
         "api": NAMES[wanted.api],
         "image": _about(path) | {"id": f"sha256:{image.id}", **_sizes(image)},
-        "models": _pack_models(manifest, root / "weights" / manifest.name, folder, wanted.models),
+        "models": _pack_models(manifest.name, cards, weights, folder, wanted.models),
         "limits": _limits(manifest),
         **_sockets(manifest),
         "contents": _about(listed) | {"packages": len(found), "licences": licences(found)},
@@ -144,7 +144,7 @@ def export_image(
     InputError
         If the daemon fails, or the image does not say how old its sources are.
     """
-    name = tag.rpartition("/")[2].partition(":")[0]
+    name = _name(tag)
     with alone(folder), full_disk(folder), TemporaryDirectory(dir=folder, prefix=".") as scratch:
         image, labels = _normalised(client, tag, Path(scratch), changes, without, step)
         path = folder / f"{name}_{image.id[:12]}.tar.gz"
@@ -178,9 +178,14 @@ def _normalised(
     except ValueError:
         raise InputError(
             f"{tag}: expected the time of its sources in the label {CREATED}, found {created!r}; "
-            f"run `make build-{tag.rpartition('/')[2].partition(':')[0]}`"
+            f"run `make build-{_name(tag)}`"
         ) from None
     return repack(saved, scratch, changes, newest_s, without, _stage(step, 1)), labels
+
+
+def _name(tag: str) -> str:
+    """Return the name in a tag ``cytosuite/<name>:<version>``."""
+    return tag.rpartition("/")[2].partition(":")[0]
 
 
 def _stage(step: Step, number: int) -> Callable[[int, int], None]:
@@ -194,31 +199,23 @@ def _stage(step: Step, number: int) -> Callable[[int, int], None]:
 
 
 def _pack_models(
-    manifest: AlgorithmManifest, weights: Path, folder: Path, place: str
+    name: str, cards: Sequence[ModelCard], weights: Path, folder: Path, place: str
 ) -> dict[str, Any]:
     """Write the tarball of the models, and return its record with the cards; empty without any."""
-    cards = read_cards(weights, manifest.name)
     if not cards:
         return {}
-    for card in cards:
-        open_model(weights, card)
-    path = folder / f"{manifest.name}-model.tar.gz"
+    path = folder / f"{name}-model.tar.gz"
     files = [file for file in visible_files(weights) if file.suffix in {".json", ".safetensors"}]
-    with (
-        atomic(path) as temporary,
-        temporary.open("wb") as stream,
-        gzip.GzipFile("", "wb", 6, stream, mtime=0) as packed,  # weights hardly shrink
-        pack(by_name(files, weights)) as tar,
-    ):
-        shutil.copyfileobj(tar, packed)
+    write_tarball(path, by_name(files, weights))
     named = {card.name: {"version": card.version, "sha256": card.sha256} for card in cards}
     return _about(path) | {"place": place, "cards": named}
 
 
 def _limits(manifest: AlgorithmManifest) -> dict[str, Any]:
-    """Return the resources to ask the platform for: it keeps 1 GB of the memory for itself."""
+    """Return the resources to ask the platform for, with the memory that it keeps for itself."""
     needs = manifest.resources
-    return {"memory_gib": needs.memory_gib, "ask_for_gib": needs.memory_gib + 1, "gpu": needs.gpu}
+    asked = needs.memory_gib + RESERVED_GIB
+    return {"memory_gib": needs.memory_gib, "ask_for_gib": asked, "gpu": needs.gpu}
 
 
 def _sockets(manifest: AlgorithmManifest) -> dict[str, list[dict[str, Any]]]:

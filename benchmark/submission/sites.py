@@ -8,6 +8,7 @@ from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.errors import InputError
 from cytosuite.manifest import AlgorithmManifest
 
+RESERVED_GIB = 1.0  # of the memory that is asked for: the platform keeps it for itself
 MARGIN = 0.8  # of the time limit: machines differ
 
 
@@ -35,7 +36,7 @@ class Site:
     memory_gib: float
     cpus: int
     gpu: str = ""
-    reserved_gib: float = 1.0
+    reserved_gib: float = RESERVED_GIB
     timeout_s: float = 3600.0
 
     @property

@@ -1,6 +1,5 @@
 """Ground-truth tarball of a dataset, and the images that an organiser uploads."""
 
-import gzip
 import json
 import shutil
 from collections.abc import Iterator, Sequence
@@ -8,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cytosuite import __version__
-from cytosuite.benchmark.containers.context import Files, pack
+from cytosuite.benchmark.containers.context import Files, write_tarball
 from cytosuite.benchmark.data.dataset import Case, Dataset
 from cytosuite.benchmark.results.cases import offered_in_case
 from cytosuite.benchmark.results.platform import ranking_path
@@ -31,7 +30,6 @@ from cytosuite.tasks import LABELS, Task
 
 Metrics = Sequence[Metric[Any]]
 LIST = "cases.json"
-LEVEL = 6  # of the compression; the images are deflated already
 
 
 def write_ground_truth(dataset: Dataset, task: Task, path: Path) -> Evaluation:
@@ -59,14 +57,7 @@ def write_ground_truth(dataset: Dataset, task: Task, path: Path) -> Evaluation:
     evaluation, files = _content(dataset, task)
     described = json.dumps(evaluation.model_dump(mode="json"), indent=2, ensure_ascii=False)
     files[FILE] = f"{described}\n".encode()
-    with (
-        atomic(path) as temporary,
-        temporary.open("wb") as sink,
-        # Neither name nor time in the header: the bytes depend on the content alone.
-        gzip.GzipFile("", "wb", LEVEL, sink, mtime=0) as stream,
-        pack(files) as archive,
-    ):
-        shutil.copyfileobj(archive, stream, 2**20)
+    write_tarball(path, files)
     return evaluation
 
 
