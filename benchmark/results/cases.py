@@ -150,7 +150,7 @@ def measure(
 
 
 def offered_in_case(case: Case, task: Task, metrics: Metrics) -> list[Metric[Any]]:
-    """Return the metrics of single cases whose needs a case meets, but for the prediction."""
+    """Return the metrics of single cases that a case allows, given a prediction."""
     readers = case_readers(case, task)
     known = case_facts(readers, None if readers["truth"] is None else lambda: 0.0)
     return [

@@ -132,7 +132,7 @@ def _doubts(records: Mapping[tuple[str, str], Record]) -> list[str]:
 
 
 def _given_up(records: Mapping[tuple[str, str], Record]) -> list[str]:
-    """Return a note on each algorithm whose cases were not all run, as the first failed alike."""
+    """Return a note on each algorithm that was given up, as its first cases failed alike."""
     left: dict[str, list[Record]] = {}
     for (name, _), record in records.items():
         if record.message.startswith(LEFT):

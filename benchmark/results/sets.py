@@ -60,7 +60,7 @@ def score_sets(
 
 
 def offered_in_set(dataset: Dataset, metrics: Metrics) -> list[Metric[Any]]:
-    """Return the metrics of the whole set whose needs a dataset meets, but for the outputs."""
+    """Return the metrics of the whole set that a dataset allows, given outputs."""
     wanted = [metric for metric in metrics if metric.scope == "set"]
     if not wanted or not dataset.reference:
         return []

@@ -245,7 +245,7 @@ def _about(path: Path) -> dict[str, Any]:
 
 
 def _record(path: Path, record: Mapping[str, Any]) -> None:
-    """Put the record of an export beside those of other algorithms, with the ids before it."""
+    """Add the record of an export to those of other algorithms, with the ids of earlier ones."""
     known = read_json(path) if path.is_file() else {}
     if not isinstance(known, dict):
         raise InputError(f"{path}: expected the record of exports, found something else; move it")

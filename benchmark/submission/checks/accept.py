@@ -17,7 +17,7 @@ DEPTH = 16  # folders in each other
 
 
 def accept_outputs(folder: Path, task: Task | None) -> list[Finding]:
-    """Return what a platform would find about the output of one case.
+    """Return the findings of a platform about the output of one case.
 
     Parameters
     ----------

@@ -28,7 +28,7 @@ SHOWN = 5  # of paths that break one rule
 
 
 def check_image(path: Path) -> Iterator[Finding]:
-    """Yield what a platform would find about an image archive; it is read once.
+    """Yield the findings of a platform about an image archive; it is read once.
 
     Parameters
     ----------

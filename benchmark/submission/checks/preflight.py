@@ -29,7 +29,7 @@ MEMBER = re.compile(
 
 
 def preflight(path: Path, task: Task | None = None) -> list[Finding]:
-    """Return what a platform would find about something to upload, the grave findings first.
+    """Return the findings of a platform about an upload, the grave ones first.
 
     Parameters
     ----------

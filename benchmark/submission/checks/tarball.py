@@ -36,7 +36,7 @@ REFUSED: Mapping[type[Exception], str] = {
 
 
 def check_tarball(path: Path) -> Iterator[Finding]:
-    """Yield what a platform would find about a tarball of weights or ground truth.
+    """Yield the findings of a platform about a tarball of weights or ground truth.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ def _above(name: str) -> Iterator[str]:
 
 
 def _kind(member: tarfile.TarInfo) -> str:
-    """Return what a member is, in words."""
+    """Return the kind of a member in words."""
     if member.issym() or member.islnk():
         return f"a link to {plain(member.linkname, 90)}"
     if member.isreg() or member.isdir():

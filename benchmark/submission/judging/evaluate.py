@@ -184,7 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _manifest(task: str) -> AlgorithmManifest:
-    """Return what is known of the algorithm behind a submission."""
+    """Return a manifest for the unknown algorithm behind a submission."""
     facts = {"version": "0.0.0", "title": "Submission", "description": "Outputs of a submission."}
     return AlgorithmManifest(name=NAME, task=task, authors=(), license="", **facts)
 
