@@ -13,8 +13,8 @@ import pandas as pd
 
 from cytosuite.benchmark.record import Record
 from cytosuite.benchmark.report import write_report
-from cytosuite.benchmark.results.ranking import COLUMNS, leaderboard
 from cytosuite.benchmark.results.results import Results
+from cytosuite.benchmark.results.standings import COLUMNS, leaderboard
 from cytosuite.metrics import board_metrics
 from cytosuite.metrics.boards import BOARDS
 from cytosuite.tasks import TASKS

@@ -7,8 +7,8 @@ import pandas as pd
 
 from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.results.platform import platform_layout
-from cytosuite.benchmark.results.ranking import Standing
 from cytosuite.benchmark.results.results import Condition
+from cytosuite.benchmark.results.standings import Standing
 from cytosuite.metrics import Metric
 
 Row: TypeAlias = dict[str, str | int | float | None]
@@ -59,7 +59,7 @@ def by_case(scores: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     scores : DataFrame
-        Long table with the columns `ranking.COLUMNS`.
+        Long table with the columns `standings.COLUMNS`.
 
     Returns
     -------

@@ -8,8 +8,8 @@ from typing import Any
 
 from cytosuite.benchmark.record import Record
 from cytosuite.benchmark.report.axis import Axis, axis_of
-from cytosuite.benchmark.results.ranking import Standing, Summary
 from cytosuite.benchmark.results.results import Results
+from cytosuite.benchmark.results.standings import Standing, Summary
 from cytosuite.metrics import Metric
 
 

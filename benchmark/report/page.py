@@ -53,8 +53,8 @@ def html(index: Index, views: Mapping[str, Any]) -> str:
     return environment.get_template("template.html").render(
         verdict=verdict(index),
         sections=shown,
-        style=Markup((FOLDER / "style.css").read_text(encoding="utf-8")),
-        script=Markup((FOLDER / "script.js").read_text(encoding="utf-8")),
+        style=_together("style.css", "viewer.css"),
+        script=_together("script.js", "viewer.js"),
     )
 
 
@@ -67,3 +67,8 @@ def markdown(index: Index, views: Mapping[str, Any]) -> str:
         shown = [] if views[name] is None else section.markdown(index, views[name])
         lines += [f"## {section.title}", "", *shown, ""] if shown else []
     return "\n".join(lines)
+
+
+def _together(*names: str) -> Markup:
+    """Return style or script files of this folder in one text."""
+    return Markup("\n").join(Markup((FOLDER / n).read_text(encoding="utf-8")) for n in names)

@@ -10,8 +10,8 @@ from math import isfinite
 from typing import Any
 
 from cytosuite.benchmark.record import Record
-from cytosuite.benchmark.results.ranking import Standing, Summary
 from cytosuite.benchmark.results.results import CaseFiles, Results
+from cytosuite.benchmark.results.standings import Standing, Summary
 from cytosuite.files import value_digest
 from cytosuite.metrics import Metric
 

@@ -9,9 +9,9 @@ import pandas as pd
 
 from cytosuite.benchmark.data.dataset import Dataset
 from cytosuite.benchmark.results import groups
-from cytosuite.benchmark.results.ranking import FEWEST_LEFT_OUT, pooled_interval
 from cytosuite.benchmark.results.results import Condition, Group, Pooled
 from cytosuite.benchmark.results.score import Scores
+from cytosuite.benchmark.results.standings import FEWEST_LEFT_OUT, pooled_interval
 from cytosuite.metrics import Metric
 from cytosuite.metrics.labels.overlap import OVERLAP
 

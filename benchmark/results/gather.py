@@ -19,9 +19,9 @@ from cytosuite.benchmark.record import LEFT, Record, grouped
 from cytosuite.benchmark.results.conditions import by_condition
 from cytosuite.benchmark.results.controls import CONTROLS, broken_rulers
 from cytosuite.benchmark.results.objects import FILE
-from cytosuite.benchmark.results.ranking import leaderboard
 from cytosuite.benchmark.results.results import CaseFiles, Matches, Results
 from cytosuite.benchmark.results.score import Progress, score
+from cytosuite.benchmark.results.standings import leaderboard
 from cytosuite.cautions import ASSUMED
 from cytosuite.metrics.labels.ctc import matches
 from cytosuite.metrics.labels.overlap import OVERLAP, Overlap

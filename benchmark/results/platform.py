@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from cytosuite.benchmark.record import Record
-from cytosuite.benchmark.results.ranking import Standing, Summary
+from cytosuite.benchmark.results.standings import Standing, Summary
 from cytosuite.errors import InputError
 from cytosuite.metrics import Metric
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pandas as pd
 
+from cytosuite.benchmark.ranking.ranking import Ranking
 from cytosuite.benchmark.record import Record
-from cytosuite.benchmark.results.ranking import Standing
+from cytosuite.benchmark.results.standings import Standing
 from cytosuite.manifest import AlgorithmManifest
 from cytosuite.metrics import Metric
 from cytosuite.tasks import Task
@@ -44,11 +45,17 @@ class Matches:
         (a match covers more than half of a true object).
     true : int
         Number of objects in the truth.
+    truth_classes, answer_classes : mapping of int to str
+        Class of each object of the truth (``missed``, ``split``, ``merged``) and of the answer
+        (``false``, ``split``: a piece, ``merged``) that is not simply ``matched``, by its label,
+        see `cytosuite.metrics.labels.object_errors`.
     """
 
     missed: tuple[int, ...]
     extra: tuple[int, ...]
     true: int
+    truth_classes: Mapping[int, str] = field(default_factory=dict)
+    answer_classes: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def found(self) -> int:
@@ -141,7 +148,7 @@ class Results:
     standings : sequence of Standing
         One per algorithm and per control.
     scores : DataFrame
-        Long table with the columns `ranking.COLUMNS`, a row per case and metric;
+        Long table with the columns `standings.COLUMNS`, a row per case and metric;
         ``case`` is empty for a metric of the whole set, ``value`` NaN where undefined, ``status``
         ``"ok"`` or the failure, ``seconds`` in s, ``peak_memory`` in bytes.
     records : mapping of (algorithm, case) to Record
@@ -164,6 +171,8 @@ class Results:
         Sentences for the reader, shown at the top.
     broken : sequence of str
         A sentence for each control that misses its value.
+    ranking : Ranking or None
+        Of the algorithms; None where nothing ranks.
     """
 
     title: str
@@ -187,3 +196,4 @@ class Results:
     conditions: Sequence[Condition] = ()
     notes: Sequence[str] = ()
     broken: Sequence[str] = ()
+    ranking: Ranking | None = None

@@ -11,8 +11,8 @@ from cytosuite.benchmark.data.dataset import Dataset
 from cytosuite.benchmark.plan import Job
 from cytosuite.benchmark.record import Record
 from cytosuite.benchmark.results.cases import Answer, Metrics, score_case
-from cytosuite.benchmark.results.ranking import COLUMNS
 from cytosuite.benchmark.results.sets import score_sets
+from cytosuite.benchmark.results.standings import COLUMNS
 from cytosuite.metrics import Metric, board_metrics
 from cytosuite.metrics.boards import BOARDS
 from cytosuite.metrics.evidence import Evidence

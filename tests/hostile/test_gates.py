@@ -25,8 +25,8 @@ from cytosuite.benchmark.record import (
     warnings_in,
 )
 from cytosuite.benchmark.report import write_report
-from cytosuite.benchmark.results.ranking import COLUMNS
 from cytosuite.benchmark.results.results import CaseFiles, Results
+from cytosuite.benchmark.results.standings import COLUMNS
 from cytosuite.datasets.folder.entries import case_name
 from cytosuite.errors import LINE, InputError, plain
 from cytosuite.files import parse_json, read_json, write_json

@@ -12,8 +12,8 @@ from cytosuite.benchmark.report.figures import badge, cell, heat
 from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.section import ReportSection, escape, table
 from cytosuite.benchmark.report.wording import count, estimate, interval, known, number
-from cytosuite.benchmark.results.ranking import Standing
 from cytosuite.benchmark.results.results import Condition, Group, Pooled
+from cytosuite.benchmark.results.standings import Standing
 from cytosuite.metrics import Metric
 
 UNKNOWN = Pooled(math.nan, math.nan, math.nan)

@@ -5,7 +5,7 @@ from typing import Any
 from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.section import ReportSection, table
 from cytosuite.benchmark.report.wording import duration, estimate, joined, known, memory, number
-from cytosuite.benchmark.results.ranking import Summary
+from cytosuite.benchmark.results.standings import Summary
 
 CONTROLS = {
     "oracle": "the truth handed in as the answer",

@@ -28,8 +28,8 @@ from cytosuite.benchmark.plan import Job
 from cytosuite.benchmark.record import Record
 from cytosuite.benchmark.results.controls import CONTROLS, broken_rulers
 from cytosuite.benchmark.results.platform import platform_layout
-from cytosuite.benchmark.results.ranking import leaderboard
 from cytosuite.benchmark.results.score import Scores, score
+from cytosuite.benchmark.results.standings import leaderboard
 from cytosuite.benchmark.run import keep_outputs, write_result
 from cytosuite.benchmark.submission.judging.evaluation import read_evaluation
 from cytosuite.benchmark.submission.judging.predictions import (

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from cytosuite.benchmark.record import ModelChoice, Record
-from cytosuite.benchmark.results.ranking import COLUMNS, Standing, Summary
 from cytosuite.benchmark.results.results import (
     CaseFiles,
     Condition,
@@ -16,6 +15,7 @@ from cytosuite.benchmark.results.results import (
     Pooled,
     Results,
 )
+from cytosuite.benchmark.results.standings import COLUMNS, Standing, Summary
 from cytosuite.formats import write
 from cytosuite.manifest import AlgorithmManifest
 from cytosuite.metrics import board_metrics

@@ -7,7 +7,7 @@ import pytest
 
 from cytosuite.benchmark.results.conditions import by_condition
 from cytosuite.benchmark.results.controls import CONTROLS, broken_rulers
-from cytosuite.benchmark.results.ranking import leaderboard
+from cytosuite.benchmark.results.standings import leaderboard
 from cytosuite.metrics import board_metrics
 from cytosuite.tasks import TASKS, Socket, Task
 

@@ -12,7 +12,7 @@ from cytosuite.benchmark.results.platform import (
     platform_layout,
     ranking_path,
 )
-from cytosuite.benchmark.results.ranking import Standing, Summary
+from cytosuite.benchmark.results.standings import Standing, Summary
 from cytosuite.errors import InputError
 from cytosuite.metrics import board_metrics, seg
 

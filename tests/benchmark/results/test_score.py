@@ -6,8 +6,8 @@ import pytest
 from cytosuite.benchmark.record import read_record
 from cytosuite.benchmark.results import facts
 from cytosuite.benchmark.results.conditions import by_condition
-from cytosuite.benchmark.results.ranking import COLUMNS
 from cytosuite.benchmark.results.score import score
+from cytosuite.benchmark.results.standings import COLUMNS
 from cytosuite.files import write_json
 from cytosuite.formats import read, write
 from cytosuite.metrics.labels.overlap import OVERLAP

@@ -12,8 +12,8 @@ import pytest
 
 from cytosuite.benchmark.plan import plan
 from cytosuite.benchmark.results.controls import CONTROLS
-from cytosuite.benchmark.results.ranking import leaderboard
 from cytosuite.benchmark.results.score import score
+from cytosuite.benchmark.results.standings import leaderboard
 from cytosuite.benchmark.run import run_job
 from cytosuite.formats import read, write
 from cytosuite.tasks import TASKS

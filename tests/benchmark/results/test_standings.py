@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cytosuite.benchmark.results.ranking import COLUMNS, leaderboard, pooled_interval
+from cytosuite.benchmark.results.standings import COLUMNS, leaderboard, pooled_interval
 from cytosuite.metrics import board_metrics
 
 SEGMENT = board_metrics("segment")
