@@ -40,7 +40,7 @@ def scaled_means(
 
 def _means(arrays: ScoreArrays, measure: Measure) -> dict[str, float]:
     """Return the mean of each algorithm and control over its defined cases."""
-    values, states = arrays.of(measure)
+    values, states = arrays.of(measure.name, measure.of_set)
     failed = states == FAILED
     if measure.worst is not None:
         values = np.where(failed, measure.worst, values)

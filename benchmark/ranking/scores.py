@@ -84,13 +84,13 @@ class ScoreArrays:
         """Dataset of each single case."""
         return [dataset for dataset, case in self.cases if case]
 
-    def of(self, measure: Measure) -> tuple[Floats, NDArray[np.int8]]:
-        """Return values and states of a metric, (algorithms, cases of its kind)."""
-        columns = self.of_set == measure.of_set
-        if measure.name not in self.metrics:
+    def of(self, metric: str, of_set: bool) -> tuple[Floats, NDArray[np.int8]]:
+        """Return values and states of a metric, (algorithms, single cases or whole sets)."""
+        columns = self.of_set == of_set
+        if metric not in self.metrics:
             shape = (len(self.algorithms), int(columns.sum()))
             return np.full(shape, np.nan), np.zeros(shape, np.int8)
-        row = self.metrics.index(measure.name)
+        row = self.metrics.index(metric)
         return self.values[row][:, columns], self.states[row][:, columns]
 
 
@@ -184,7 +184,7 @@ def metric_scores(
         left out for all. A whole set is never left out.
     """
     rows = [name in algorithms for name in arrays.algorithms]
-    values, states = arrays.of(measure)
+    values, states = arrays.of(measure.name, measure.of_set)
     values, states = values[rows], states[rows]
     sign = 1.0 if measure.higher_is_better else -1.0
     failed = failed_cells(states)
