@@ -24,6 +24,7 @@ from cytosuite.benchmark.results.score import Progress, score
 from cytosuite.benchmark.results.standings import leaderboard
 from cytosuite.cautions import ASSUMED
 from cytosuite.metrics.labels.ctc import matches
+from cytosuite.metrics.labels.object_errors import MATCHED, object_classes
 from cytosuite.metrics.labels.overlap import OVERLAP, Overlap
 from cytosuite.tasks import Task
 
@@ -112,7 +113,14 @@ def match(table: Overlap) -> Matches:
     pairs = matches(table)
     missed = np.delete(table.truth_labels, table.truth_index[pairs])
     extra = np.delete(table.prediction_labels, table.prediction_index[pairs])
-    return Matches(tuple(missed.tolist()), tuple(extra.tolist()), table.truth_labels.size)
+    odd = [
+        {int(labels[n]): str(classes[n]) for n in np.flatnonzero(classes != MATCHED)}
+        for labels, classes in zip(
+            (table.truth_labels, table.prediction_labels), object_classes(table), strict=True
+        )
+    ]
+    number = table.truth_labels.size
+    return Matches(tuple(missed.tolist()), tuple(extra.tolist()), number, *odd)
 
 
 def _doubts(records: Mapping[tuple[str, str], Record]) -> list[str]:
