@@ -139,7 +139,7 @@ class _Side(NamedTuple):
 
     labels: Labels
     sizes: Counts
-    index: Counts
+    positions: Counts
 
 
 def _judged(
@@ -152,11 +152,11 @@ def _judged(
 ) -> ObjectErrors:
     """Return how the objects of one side were judged, given the positions of the matches."""
     best, most = np.zeros(own.sizes.size), np.zeros(own.sizes.size, np.int64)
-    np.maximum.at(best, own.index, iou)
-    np.maximum.at(most, own.index, shared)
+    np.maximum.at(best, own.positions, iou)
+    np.maximum.at(most, own.positions, shared)
     # Ascending by IoU, of equal ones the smaller label last: the last one is kept.
-    order = pairs[np.lexsort((-other.index[pairs], iou[pairs]))]
+    order = pairs[np.lexsort((-other.positions[pairs], iou[pairs]))]
     matched, seg = np.zeros(own.sizes.size, np.uint64), np.zeros(own.sizes.size)
-    matched[own.index[order]] = other.labels[other.index[order]]
-    seg[own.index[order]] = iou[order]
+    matched[own.positions[order]] = other.labels[other.positions[order]]
+    seg[own.positions[order]] = iou[order]
     return ObjectErrors(own.labels, classes, matched, seg, best, most / own.sizes)
