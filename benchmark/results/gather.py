@@ -18,6 +18,7 @@ from cytosuite.benchmark.plan import Job
 from cytosuite.benchmark.record import LEFT, Record, grouped
 from cytosuite.benchmark.results.conditions import by_condition
 from cytosuite.benchmark.results.controls import CONTROLS, broken_rulers
+from cytosuite.benchmark.results.object_scores import SCORES_FILE
 from cytosuite.benchmark.results.objects import FILE
 from cytosuite.benchmark.results.results import CaseFiles, Matches, Results
 from cytosuite.benchmark.results.score import Progress, score
@@ -88,6 +89,11 @@ def gather(
         },
         matches={key: match(own) for key, own in tables.items()},
         objects={key: path for key in done if (path := folders[key] / FILE).is_file()},
+        object_scores={
+            key: path
+            for key in scores.records
+            if key in tables and (path := folders[key] / SCORES_FILE).is_file()
+        },
         reference=dataset.reference,
         conditions=by_condition(dataset, scores),
         notes=[
