@@ -3,10 +3,11 @@
 import csv
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, takewhile
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cytosuite.benchmark.results.objects import texts
 from cytosuite.files import atomic
@@ -105,3 +106,24 @@ def _rows(side: str, judged: ObjectErrors, places: Places) -> Iterator[tuple[str
     for *values, term in zip(*map(np.ndarray.tolist, columns), seg, strict=True):
         place = places.rows[str(values[0])]
         yield (side, *map(str, values), str(term), *place, *([] if z is None else [place[z]]))
+
+
+def true_objects(path: Path) -> tuple[NDArray[np.str_], NDArray[np.float64]]:
+    """Return the classes (N,), and depths [µm] and sizes [µm³ or µm²] (N, 2), of the true objects.
+
+    Parameters
+    ----------
+    path : Path
+        Table of `write_object_scores`; a depth is NaN in 2D.
+    """
+    with path.open(encoding="utf-8", newline="") as stream:
+        rows = csv.reader(stream)
+        head = {name: place for place, name in enumerate(next(rows, []))}
+        kind, depth = head.get("class", 0), head.get(DEPTH)
+        size = next((head[name] for name in SIZES.values() if name in head), None)
+        own = [
+            (row[kind], *(float("nan" if n is None else row[n]) for n in (depth, size)))
+            for row in takewhile(lambda row: row[0] == "truth", rows)
+        ]
+    values = np.array([row[1:] for row in own], np.float64).reshape(len(own), 2)
+    return np.array([row[0] for row in own], np.str_), values
