@@ -68,10 +68,12 @@ def _data(before: ScoredRun, after: ScoredRun) -> Iterator[str]:
     elif not same:
         one, two = (run.table("cases") for run in (before, after))
         alike = sum(name in one and one[name] == two.get(name) for name in common)
+        limits = [run.table("request").get("min_object_voxels") or 0 for run in (before, after)]
+        ignored = f"; true objects below {limits[0]} -> {limits[1]} voxels are ignored"
         yield (
             f"data: different ({before.said('dataset')} {prints[0]} -> {after.said('dataset')} "
             f"{prints[1]}); of {len(common)} cases with the same names {alike} are the same images "
-            "and labels"
+            f"and labels{ignored if limits[0] != limits[1] else ''}"
         )
     elif prints[0] != prints[1]:
         yield "data: the same images and labels, made by other code"
