@@ -117,7 +117,9 @@ def named_datasets(text: str) -> list[str]:
     pieces, found = text.split(","), list[str]()
     while pieces:
         ends = range(len(pieces), 1, -1)
-        end = next((n for n in ends if os.path.exists(",".join(pieces[:n]).strip())), 1)
+        paths = (",".join(pieces[:n]).strip() for n in ends)
+        known = (os.path.exists(path) for path in paths)  # noqa: PTH110 - False of a long name
+        end = next((n for n, there in zip(ends, known, strict=True) if there), 1)
         found.append(",".join(pieces[:end]).strip())
         del pieces[:end]
     return [name for name in found if name] or [text]
