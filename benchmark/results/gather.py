@@ -192,7 +192,7 @@ def _provenance(dataset: Dataset, jobs: Sequence[Job], facts: RunFacts) -> dict[
         "seed": "none (given images)" if dataset.seed is None else str(dataset.seed),
         "engine": f"{facts.engine}, api {facts.api}",
         "limits": facts.limits,
-        "cytosuite": f"{__version__} {_revision()}".strip(),
+        "cytosuite": f"{__version__} {revision()}".strip(),
         "python": platform.python_version(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
         **{package: version(package) for package in PACKAGES},
@@ -204,7 +204,7 @@ def _provenance(dataset: Dataset, jobs: Sequence[Job], facts: RunFacts) -> dict[
     }
 
 
-def _revision() -> str:
+def revision() -> str:
     """Return the git revision of the checkout with ``+`` for changes, nothing outside of git."""
     command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty=+", "--abbrev=10"]
     try:
