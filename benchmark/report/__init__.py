@@ -10,7 +10,7 @@ from cytosuite.benchmark.report import files, latex, page
 from cytosuite.benchmark.report.index import index
 from cytosuite.benchmark.report.section import Progress, views
 from cytosuite.benchmark.results.blind import blind_names, blinded
-from cytosuite.benchmark.results.objects import joined
+from cytosuite.benchmark.results.objects import join_tables
 from cytosuite.benchmark.results.results import Results
 from cytosuite.files import PART, full_disk, write_json
 
@@ -21,8 +21,8 @@ def write_report(results: Results, folder: Path, progress: Progress = lambda *_:
     """Write `index.html`, `report.md` and the results as tables, and return the first.
 
     The tables are `leaderboard.csv` and `.tex`, `scores.csv` (every value), `cases.csv` (the same,
-    a column per metric) and `metrics.json`; of label outputs `objects.csv`, and where the cases
-    differ in a condition, `by_condition.csv`.
+    a column per metric) and `metrics.json`; of label outputs `objects.csv` and
+    `object_scores.csv`, and where the cases differ in a condition, `by_condition.csv`.
 
     Parameters
     ----------
@@ -59,18 +59,21 @@ def write_report(results: Results, folder: Path, progress: Progress = lambda *_:
         "leaderboard.tex": latex.leaderboard(indexed),
         "scores.csv": results.scores.to_csv(index=False),
         "cases.csv": files.by_case(results.scores).to_csv(index=False),
-        "objects.csv": joined(["algorithm", "case"], results.objects) if results.objects else "",
         "by_condition.csv": groups.to_csv(index=False) if results.conditions else "",
         "metrics.json": json.dumps(layout, indent=2, allow_nan=False, ensure_ascii=False) + "\n",
         "report.md": page.markdown(indexed, shown),
         "index.html": page.html(indexed, shown),
     }
+    tables = {"objects.csv": results.objects, "object_scores.csv": results.object_scores}
     name = f".{folder.name}-"
     with full_disk(folder), tempfile.TemporaryDirectory(PART, name, folder.parent) as parts:
         for file, text in texts.items():
             Path(parts, file).write_text(text, encoding="utf-8")
-        for file, text in texts.items():
-            if text:
+        for file, found in tables.items():
+            if found:
+                join_tables(Path(parts, file), ["algorithm", "case"], found)
+        for file in (*tables, *texts):
+            if texts.get(file) or tables.get(file):
                 Path(parts, file).replace(folder / file)
             else:
                 (folder / file).unlink(missing_ok=True)  # of an earlier report
