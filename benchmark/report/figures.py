@@ -212,7 +212,7 @@ def blobs(shares: Sequence[float], interval: tuple[float, float]) -> Markup:
     for n, share in enumerate(shares):
         if share >= 0.002:
             size = f'cy="{BLOB / 2:g}" r="{(BLOB / 2 - 1) * math.sqrt(share):.2f}"'
-            text = f"<title>place {n + 1}: {share:.0%} of the resamples</title>"
+            text = f"<title>place {n + 1}: {100 * share:.0f} % of the resamples</title>"
             parts.append(
                 f'<circle class="blob" cx="{room * (n + 0.5):.2f}%" {size}>{text}</circle>'
             )

@@ -20,9 +20,9 @@ Side: TypeAlias = tuple[int, int, str]
 Box: TypeAlias = tuple[float, float, float, float]
 # Shift of a label in px, its anchor, and the share of it that lies left of that.
 SIDES = (
+    (0, -GAP, "middle", 0.5),
     (GAP, 4, "start", 0.0),
     (-GAP, 4, "end", 1.0),
-    (0, -GAP, "middle", 0.5),
     (0, GAP + 9, "middle", 0.5),
 )
 
@@ -140,7 +140,7 @@ def place_labels(
     Examples
     --------
     >>> place_labels([(20.0, 50.0), (21.0, 50.0)], ["a", "b"], 400.0)
-    [(-9, 4, 'end'), (9, 4, 'start')]
+    [(0, -9, 'middle'), (9, 4, 'start')]
     """
     at = [(across * width / 100, down) for across, down in middles]
     taken: list[Box] = [(x - 5, y - 5, x + 5, y + 5) for x, y in at]

@@ -56,10 +56,10 @@ def readings(index: Index) -> list[tuple[str, str]]:
     best = index.ranked[0]
     reach = joined(_phrases(index)) if len(index.ranked) > 1 else ""
     found = {
-        "Reaches": reach,
-        "Weakest": weakness(index, best.algorithm),
-        "Costs": _cost(index, best),
-        "Certain": certainty(index.results.ranking, best.algorithm),
+        "What it reaches": reach,
+        "Where it fails": weakness(index, best.algorithm),
+        "What it costs": _cost(index, best),
+        "How sure": certainty(index.results.ranking, best.algorithm),
     }
     return [(name, text) for name, text in found.items() if text]
 
@@ -102,15 +102,16 @@ def certainty(ranking: Ranking | None, algorithm: str) -> str:
     ends, shares = ranking.overall.interval.get(algorithm), ranking.overall.shares.get(algorithm)
     if not ends or not shares:
         return f"{count(ranking.cases, 'case')}: too few to say how sure the places are"
-    place = f"place {' to '.join(dict.fromkeys(f'{end:g}' for end in ends))}"
-    return f"{place} in 95 % of {ranking.draws} resamples of the cases, first in {shares[0]:.0%}"
+    return f"place {places_text(ranking, algorithm)} in 95 % of {ranking.draws} resamples of the cases, first in {100 * shares[0]:.0f} %"
 
 
 def places_text(ranking: Ranking | None, algorithm: str) -> str:
     """Return the 95 % interval of a place as text, empty where it is not known."""
     ends = ranking.overall.interval.get(algorithm) if ranking else None
     alone = ranking is None or len(ranking.overall.algorithms) < 2
-    return "" if not ends or alone else " to ".join(dict.fromkeys(f"{end:g}" for end in ends))
+    if not ends or alone:
+        return ""
+    return " to ".join(dict.fromkeys(str(end) for end in (math.floor(ends[0]), math.ceil(ends[1]))))
 
 
 def tiers_of(ranking: Ranking | None) -> dict[str, int]:

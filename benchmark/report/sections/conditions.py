@@ -20,6 +20,7 @@ from cytosuite.metrics import Metric
 
 FIRST = 4  # conditions that are open
 POINTS = 5  # cases with different numbers that a trend needs
+CELLS = 2500  # of all tables; beyond them only the leaderboard's metrics are on the page
 UNKNOWN = Pooled(math.nan, math.nan, math.nan)
 POOLED = (
     "All objects of a group count alike, whichever case they lie in; "
@@ -47,6 +48,8 @@ def view(index: Index) -> dict[str, Any] | None:
         if metric.name in given
         and (None not in (metric.best, metric.worst) or metric.name in index.results.primary)
     ]
+    room = CELLS // max(len(groups) * len(index.standings), 1)
+    metrics = metrics[: max(room, len(index.board))]
     pooled = {metric.evidence.pool is not None for metric in metrics}
     lead = BOTH if len(pooled) == 2 else POOLED if True in pooled else MEANS
     tabs = {metric.name: _panels(index, metric) for metric in metrics}
@@ -245,4 +248,4 @@ TEMPLATE = """
 {{ figure_links(figures.conditions) }}
 """  # noqa: E501 - HTML
 
-SECTION = ReportSection(30, "By condition", "Score against difficulty", view, TEMPLATE, markdown)
+SECTION = ReportSection(30, "Difficulty", "Score against difficulty", view, TEMPLATE, markdown)

@@ -20,7 +20,7 @@ COSTS = (
     ("median_seconds", "time per case in s, median", 1.0, duration),
     ("peak_memory", "peak memory in MiB", 2.0**20, memory),
 )
-DOTS = 4000  # cases of all algorithms up to which each is drawn
+DOTS = 2000  # cases of all algorithms up to which each is drawn
 LETTERS = 22  # of a name beside its point
 
 

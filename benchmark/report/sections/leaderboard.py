@@ -35,7 +35,8 @@ def view(index: Index) -> dict[str, Any]:
     -------
     dict
         - lead, rule : sentences
-        - lines : place, interval of the place, standing and title; as a tier begins also its number
+        - lines : place, interval of the place, standing and title; as a tier
+          begins also its number, and whether for the first time
         - digits : decimals by metric
         - scaled : scores in units of the controls by (algorithm, metric), where they differ
     """
@@ -45,14 +46,15 @@ def view(index: Index) -> dict[str, Any]:
     titles = {manifest.name: manifest.title for manifest in index.results.algorithms}
     ranks = [entry.rank for entry in index.ranked if entry.rank is not None]
     tiers = tiers_of(ranking)
-    lines, last = [], 0
+    lines, last, seen = [], 0, set()
     for entry in [*top, *index.ranked, *low]:
         place = "" if entry.rank is None else str(1 + sum(rank < entry.rank for rank in ranks))
         title = "control" if entry.control else titles.get(entry.algorithm, "")
         tier = tiers.get(entry.algorithm, last)
         ends = places_text(ranking, entry.algorithm)
-        lines.append((place, ends, entry, title, tier if tier != last else 0))
+        lines.append((place, ends, entry, title, tier if tier != last else 0, tier not in seen))
         last = tier
+        seen.add(tier)
     summaries = {
         metric.name: [index.summary(entry, metric) for entry in index.standings]
         for metric in index.results.metrics
@@ -158,8 +160,8 @@ TEMPLATE = """
     <th scope="col" role="columnheader" class="num">Peak memory</th>
   </tr></thead>
   <tbody role="rowgroup">
-  {% for place, ends, entry, title, tier in view.lines %}
-  {% if tier %}<tr role="row" class="tier"><th role="rowheader" scope="rowgroup" colspan="{{ columns }}"><b>Tier {{ tier }}</b> {% if tier == 1 %}no other is significantly better{% else %}significantly behind one of tier {{ tier - 1 }}{% endif %}</th></tr>{% endif %}
+  {% for place, ends, entry, title, tier, new in view.lines %}
+  {% if tier %}<tr role="row" class="tier"><th role="rowheader" scope="rowgroup" colspan="{{ columns }}"><b>Tier {{ tier }}</b> {% if not new %}continued{% elif tier == 1 %}no other is significantly better{% else %}significantly behind one of tier {{ tier - 1 }}{% endif %}</th></tr>{% endif %}
   <tr role="row" class="{% if entry.control %}control{% elif place == '1' %}first{% endif %}">
     <td role="cell" class="place num">{{ place }}{% if ends %}<small>{{ ends }}</small>{% endif %}</td>
     <th scope="row" role="rowheader"><span class="name" title="{{ entry.algorithm }}">{{ entry.algorithm }}</span>{% if title and title != entry.algorithm %}<small title="{{ title }}">{{ title }}</small>{% endif %}</th>
@@ -169,7 +171,7 @@ TEMPLATE = """
     {% set scaled = view.scaled.get((entry.algorithm, metric.name)) %}
     <td role="cell" class="metric" data-label="{{ metric.name }}">
       <div class="score"><div class="track">{{ whisker(index.axes[metric.name], found.mean, found.low, found.high, found.pooled) }}</div>
-      <div class="score-text"><b>{{ fixed(found.mean, digits) }}</b>{% if interval(found.low, found.high) %}<small>{{ interval(found.low, found.high, digits) }}</small>{% endif %}{% if known(found.pooled) %}<small class="pooled-text">{{ fixed(found.pooled, digits) }}</small>{% endif %}{% if scaled is not none %}<small>{{ fixed(scaled, 2) }} scaled</small>{% endif %}</div></div>
+      <div class="score-text"><b>{{ fixed(found.mean, digits) }}</b>{% if interval(found.low, found.high) %}<small>{{ interval(found.low, found.high, digits) }}</small>{% endif %}{% if known(found.pooled) or scaled is not none %}<small>{% if known(found.pooled) %}<span class="pooled-text">{{ fixed(found.pooled, digits) }} pooled</span>{% endif %}{% if known(found.pooled) and scaled is not none %}, {% endif %}{% if scaled is not none %}{{ fixed(scaled, 2) }} scaled{% endif %}</small>{% endif %}</div></div>
     </td>
     {% endfor %}
     <td role="cell" class="num" data-label="Failed">{% if entry.control %}{% elif entry.failed %}<span class="badge">{{ entry.failed }} of {{ entry.cases }}</span>{% else %}0{% endif %}</td>

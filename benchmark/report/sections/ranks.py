@@ -151,7 +151,7 @@ def markdown(_: Index, found: dict[str, Any]) -> list[str]:
     rows = []
     for name in ranking.overall.algorithms:
         shares = ranking.overall.shares.get(name)
-        first = f"{shares[0]:.0%}" if shares else "-"
+        first = f"{100 * shares[0]:.0f} %" if shares else "-"
         ranks = [number(ranking.overall.ranks.get(s, {}).get(name)) for s in SCHEMES]
         without = ranking.overall.without_failures.get(name, "-")
         ends = places_text(ranking, name) or "-"

@@ -5,7 +5,7 @@ from typing import Any
 from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.section import ReportSection
 
-DOTS = 12_000  # of all metrics; beyond them only the leaderboard's have dots
+DOTS = 4000  # of all metrics; beyond them only the leaderboard's have dots
 
 
 def view(index: Index) -> dict[str, Any] | None:

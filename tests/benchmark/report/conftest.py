@@ -284,9 +284,7 @@ def contest(metric, algorithms, draws=100, better=(), p=0.5, failures=False):
         shares if draws else {},
         {name: 1 + (name in losers) for name in algorithms},
         frozenset(better),
-        {
-            pair: Difference(0.2, 0.1, 0.3, 1.0, 0.016 if pair in better else p) for pair in pairs
-        },
+        {pair: Difference(0.2, 0.1, 0.3, 1.0, 0.016 if pair in better else p) for pair in pairs},
         (0.8, 0.6, 1.0) if draws else (math.nan,) * 3,
         dict(reversed(places.items())) if failures else {},
     )
