@@ -102,7 +102,8 @@ def certainty(ranking: Ranking | None, algorithm: str) -> str:
     ends, shares = ranking.overall.interval.get(algorithm), ranking.overall.shares.get(algorithm)
     if not ends or not shares:
         return f"{count(ranking.cases, 'case')}: too few to say how sure the places are"
-    return f"place {places_text(ranking, algorithm)} in 95 % of {ranking.draws} resamples of the cases, first in {100 * shares[0]:.0f} %"
+    place, share = places_text(ranking, algorithm), f"{100 * shares[0]:.0f} %"
+    return f"place {place} in 95 % of {ranking.draws} resamples of the cases, first in {share}"
 
 
 def places_text(ranking: Ranking | None, algorithm: str) -> str:

@@ -166,6 +166,9 @@ class Results:
         Of label outputs with a truth; empty for other tasks.
     objects : mapping of (algorithm, case) to Path
         Tables of the measured objects of label outputs.
+    object_scores : mapping of (algorithm, case) to Path
+        Tables of the judged objects of label outputs and their truth; of a failed case all objects
+        are missed.
     reference : sequence of Path
         Real images that unpaired outputs are compared with; empty without a reference set.
     conditions : sequence of Condition
@@ -195,6 +198,7 @@ class Results:
     outputs: Mapping[tuple[str, str], Mapping[str, Path]] = field(default_factory=dict)
     matches: Mapping[tuple[str, str], Matches] = field(default_factory=dict)
     objects: Mapping[tuple[str, str], Path] = field(default_factory=dict)
+    object_scores: Mapping[tuple[str, str], Path] = field(default_factory=dict)
     reference: Sequence[Path] = ()
     conditions: Sequence[Condition] = ()
     notes: Sequence[str] = ()
