@@ -24,7 +24,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from cytosuite.benchmark.comparison.thresholds import Thresholds
-from cytosuite.benchmark.results.standings import DIGITS, DRAWS, ENDS, FEWEST
+from cytosuite.benchmark.ranking.bootstrap import DRAWS, ENDS, FEWEST
+from cytosuite.benchmark.ranking.scores import DIGITS
+from cytosuite.benchmark.ranking.significance import holm
 from cytosuite.metrics import Metric
 
 Floats = NDArray[np.float64]
@@ -166,10 +168,8 @@ def _wilcoxon(differences: Floats, side: Side) -> float:
 def _holm(values: Sequence[float]) -> list[float]:
     """Return p values after Holm's correction over those that are known, the others as they are."""
     found = np.array(values, dtype=float)
-    known = np.flatnonzero(~np.isnan(found))
-    order = known[np.argsort(found[known], kind="stable")]
-    factors = np.arange(order.size, 0, -1)
-    found[order] = np.maximum.accumulate(np.minimum(1.0, factors * found[order]))
+    known = ~np.isnan(found)
+    found[known] = holm(found[known])
     return [float(value) for value in found]
 
 

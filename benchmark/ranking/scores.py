@@ -13,6 +13,7 @@ from cytosuite.errors import InputError
 from cytosuite.metrics import Metric
 
 KEYS = ("dataset", "case", "algorithm", "metric")
+DIGITS = 12  # of a value, relative to the largest: beyond is rounding
 LARGEST = 10**8  # cells of all arrays together
 ABSENT, VALID, FAILED = 0, 1, 2  # states of a cell: no row, a row, the row of a failure
 
@@ -210,3 +211,18 @@ def failed_cells(states: NDArray[np.int8]) -> Bools:
     others = (states != ABSENT).any(axis=-2, keepdims=True)
     found: Bools = (states == FAILED) | ((states == ABSENT) & others)
     return found
+
+
+def without_rounding(numbers: Floats, values: Floats) -> Floats:
+    """Return numbers without the digits that rounding has changed.
+
+    Parameters
+    ----------
+    numbers : ndarray of float64
+        Means or differences of the values.
+    values : ndarray of float64
+        The largest finite one, or 1, is the unit of the digits.
+    """
+    finite = np.abs(values[np.isfinite(values)])
+    scale = max(1.0, float(finite.max())) if finite.size else 1.0
+    return np.asarray(np.round(numbers / scale, DIGITS) * scale, dtype=np.float64)

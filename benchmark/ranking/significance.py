@@ -21,7 +21,7 @@ import numpy as np
 from scipy.stats import norm, wilcoxon
 
 from cytosuite.benchmark.ranking.ranking import Pair
-from cytosuite.benchmark.ranking.scores import Bools, Floats
+from cytosuite.benchmark.ranking.scores import Bools, Floats, without_rounding
 
 EXACT = 50  # cases
 BLOCK = 2**15  # numbers of an array while samples are tested: they stay in the cache
@@ -33,12 +33,13 @@ def paired_differences(filled: Floats) -> Floats:
     Parameters
     ----------
     filled : ndarray of float64, (algorithms, cases)
-        Without NaN; minus infinity for a lost case. Two of them differ by 0.
+        Without NaN; minus infinity for a lost case. Two of them differ by 0. Differences that
+        differ by rounding alone become equal, so that ties are seen.
     """
     first, second = np.triu_indices(len(filled), 1)
     with np.errstate(invalid="ignore"):
         found = filled[first] - filled[second]
-    return np.where(np.isnan(found), 0.0, found)
+    return without_rounding(np.where(np.isnan(found), 0.0, found), filled)
 
 
 def signed_rank(differences: Floats) -> tuple[Floats, Floats]:
