@@ -145,6 +145,7 @@ def _ranking(found: Ranking, metrics: set[str]) -> Ranking:
         metrics={name: _contest(own) for name, own in found.metrics.items() if name in metrics},
         agreement={pair: _rounded(tau) for pair, tau in agreement if metrics.issuperset(pair)},
         scaled={},
+        means={pair: _rounded(mean) for pair, mean in found.means.items() if pair[1] in metrics},
     )
 
 
