@@ -76,7 +76,7 @@ def signed_rank(differences: Floats) -> tuple[Floats, Floats]:
     return p, correlation
 
 
-def tested_p(filled: Floats) -> Floats:
+def pairs_p(filled: Floats) -> Floats:
     """Return p of the test that one algorithm is better than another, (better, worse).
 
     On the diagonal is NaN.
