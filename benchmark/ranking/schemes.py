@@ -16,7 +16,7 @@ from scipy.stats import rankdata
 
 from cytosuite.benchmark.ranking.ranking import Scheme
 from cytosuite.benchmark.ranking.scores import Floats, MetricScores, without_rounding
-from cytosuite.benchmark.ranking.significance import drawn_p, significant, pairs_p
+from cytosuite.benchmark.ranking.significance import drawn_p, pairs_p, significant
 
 
 def scheme_ranks(own: MetricScores, counts: Floats, scheme: Scheme, alpha: float) -> Floats:

@@ -28,7 +28,7 @@ def rows_of(metric, datasets=None, of_set=False, **values):
     return rows
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def table():
     """Return a function that makes a long table of one metric."""
 

@@ -14,9 +14,9 @@ from cytosuite.benchmark.ranking.significance import (
     drawn_p,
     holm,
     paired_differences,
+    pairs_p,
     signed_rank,
     significant,
-    pairs_p,
     tiers,
 )
 
