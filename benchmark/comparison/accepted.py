@@ -9,8 +9,14 @@ from typing import Any
 from cytosuite.benchmark.catalog import PACKAGE, dataset_manifests
 from cytosuite.benchmark.comparison.comparison import failed
 from cytosuite.benchmark.comparison.origin import models_today, simulation_today
-from cytosuite.benchmark.comparison.remarks import some
-from cytosuite.benchmark.comparison.scored import FACTS, FILE, ScoredRun, known_metrics, read_scored
+from cytosuite.benchmark.comparison.scored import (
+    FACTS,
+    FILE,
+    ScoredRun,
+    known_metrics,
+    read_scored,
+    some,
+)
 from cytosuite.benchmark.results.controls import broken_rulers
 from cytosuite.errors import InputError, plain
 from cytosuite.files import atomic, write_json
