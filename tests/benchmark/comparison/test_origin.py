@@ -39,13 +39,15 @@ def test_a_digest_of_a_case_knows_its_images_and_labels_alone(tmp_path):
     assert case_digests(SimpleNamespace(cases=[SimpleNamespace(name="a", folder=tmp_path)])) == {}
 
 
-def test_the_words_of_a_folder_hold_its_name_and_no_path():
-    request = DataRequest("/home/me/cells", min_object_voxels=100)
-    found = request_facts(request, SimpleNamespace(seed=None, name="cells"))
-    assert found == {"dataset": "cells", "min_object_voxels": 100}
+def test_the_words_of_a_folder_hold_its_name_and_no_path(tmp_path):
+    cells = tmp_path / "cells"
+    cells.mkdir()
+    request = DataRequest(str(cells), min_object_voxels=100)
+    assert request_facts(request) == {"dataset": "cells", "min_object_voxels": 100}
+    several = request_facts(DataRequest(f"spheroid/hard,{cells}"))
+    assert several == {"dataset": "spheroid/hard,cells"}
 
 
 def test_the_words_of_a_simulation_make_it_again():
     request = DataRequest("spheroid", size="mini", seed=3, settings=["camera.photons=5"])
-    found = request_facts(request, SimpleNamespace(seed=3, name="spheroid"))
-    assert DataRequest(**found) == request
+    assert DataRequest(**request_facts(request)) == request
