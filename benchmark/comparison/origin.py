@@ -5,12 +5,13 @@ with what decides the scores.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from cytosuite.benchmark.catalog import ROOT
-from cytosuite.benchmark.data.dataset import Dataset
+from cytosuite.benchmark.data.dataset import Dataset, prepare
 from cytosuite.benchmark.data.recipe import DataRequest, named_datasets, recipe
 from cytosuite.files import SUMS, value_digest
 from cytosuite.manifest import ModelCard
@@ -74,6 +75,21 @@ def simulation_today(words: Mapping[str, Any]) -> str:
     made = recipe(DataRequest(**words))
     facts = {key: value for key, value in made.record.items() if key != "numpy"}
     return value_digest([facts, [name for name, _ in made.makers]]) if facts else ""
+
+
+def cases_today(words: Mapping[str, Any]) -> dict[str, str]:
+    """Return the digests of the first and last case of a simulation, made now.
+
+    Parameters
+    ----------
+    words : mapping
+        Of `request_facts`.
+    """
+    made = recipe(DataRequest(**words))
+    ends = dict(made.makers[:1] + made.makers[-1:])
+    with TemporaryDirectory() as folder:
+        part = replace(made, makers=tuple(ends.items()))
+        return case_digests(prepare(part, Path(folder), 1, lambda *_: None))
 
 
 def _without_path(name: str) -> str:

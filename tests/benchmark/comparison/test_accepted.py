@@ -5,7 +5,7 @@ import json
 import pytest
 
 from cytosuite.benchmark.comparison.accepted import accept, accepted, accepted_for, stale
-from cytosuite.benchmark.comparison.origin import models_today, simulation_today
+from cytosuite.benchmark.comparison.origin import cases_today, models_today, simulation_today
 from cytosuite.benchmark.comparison.scored import read_scored
 from cytosuite.errors import InputError
 
@@ -89,6 +89,12 @@ def a_recipe_of_ones_own(run):
     return run(facts={"request": {"dataset": "mine.toml"}})
 
 
+def other_data(run):
+    """the simulation makes other data today: spheroid_01, spheroid_02; run it again"""
+    words = {"dataset": "spheroid", "size": "mini", "cases": 2}
+    return run(facts={"request": words, "cases": {"spheroid_01": "0", "spheroid_02": "1"}})
+
+
 def no_leaderboard(run):
     """expected report/leaderboard.csv, found none; give a run's folder"""
     found = run()
@@ -99,6 +105,7 @@ def no_leaderboard(run):
 REFUSED = (
     *(a_failed_case, a_broken_ruler, uncommitted_changes, other_weights),
     *(a_run_of_an_older_version, a_recipe_of_ones_own, no_leaderboard),
+    other_data,
 )
 
 
@@ -145,16 +152,21 @@ def test_older_weights_are_stale(run, tmp_path):
     assert reason == f"the scores are of older weights or parameters of watershed: {MODEL}"
 
 
-def test_another_simulation_is_stale(run, tmp_path):
-    words = {"dataset": "spheroid", "size": "mini"}
-    accept(run(facts={"request": words}), "s", "", tmp_path / "kept")
+def test_another_simulation_is_stale_and_edited_sources_alone_are_not(run, tmp_path):
+    words = {"dataset": "spheroid", "size": "mini", "cases": 3}
+    digests = cases_today(words)
+    assert list(digests) == ["spheroid_01", "spheroid_03"]
+    accept(run(facts={"request": words, "cases": digests}), "s", "", tmp_path / "kept")
     (found,) = accepted(tmp_path / "kept").values()
     assert found.said("simulation") == simulation_today(words)
     assert list(stale(found)) == []
+
     path = found.place / "run.json"
-    path.write_text(path.read_text().replace('"size": "mini"', '"size": "mini",\n"seed": 1'))
+    path.write_text(path.read_text().replace(found.said("simulation"), "0" * 64))
+    assert list(stale(read_scored(found.place))) == []  # other sources, the same images
+    path.write_text(path.read_text().replace('"cases": 3', '"cases": 3, "seed": 1'))
     (reason,) = stale(read_scored(found.place))
-    assert reason.startswith("the simulation makes other data today")
+    assert reason == "the simulation makes other data today: spheroid_01, spheroid_03"
 
 
 def test_a_simulation_is_told_by_all_that_decides_it():
