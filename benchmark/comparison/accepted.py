@@ -122,9 +122,9 @@ def stale(run: ScoredRun) -> Iterator[str]:
         changed = [name for name, digest in models.items() if today.get(name) != digest]
         if changed:
             yield f"the scores are of older weights or parameters of {algorithm}: {some(changed)}"
-    if run.said("simulation") and run.said("simulation") != _simulation(run):
-        if other := _other_cases(run):
-            yield f"the simulation makes other data today: {some(other)}"
+    edited = run.said("simulation") and run.said("simulation") != _simulation(run)
+    if edited and (other := _other_cases(run)):
+        yield f"the simulation makes other data today: {some(other)}"
 
 
 def _need_sound(run: ScoredRun) -> None:
