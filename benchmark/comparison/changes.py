@@ -23,8 +23,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cytosuite.benchmark.comparison.thresholds import Thresholds
+from cytosuite.benchmark.ranking.bootstrap import DRAWS, ENDS, FEWEST
+from cytosuite.benchmark.ranking.scores import DIGITS
 from cytosuite.benchmark.ranking.significance import holm, signed_rank
-from cytosuite.benchmark.results.standings import DIGITS, DRAWS, ENDS, FEWEST
 from cytosuite.metrics import Metric
 
 Floats = NDArray[np.float64]

@@ -108,13 +108,16 @@ def read_scored(place: Path) -> ScoredRun:
     return ScoredRun(place, read_scores(path), facts)
 
 
-def read_scores(path: Path) -> pd.DataFrame:
+def read_scores(path: Path, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
     """Return a long table of scores; columns that it may lack are added empty.
 
     Parameters
     ----------
     path : Path
         CSV with a header: ``case``, ``algorithm``, ``metric``, ``value`` at least.
+    columns : mapping of str to str, optional
+        Names in the file by ours, where they differ. A table without metrics then has one, named
+        like its column of values.
 
     Raises
     ------
@@ -122,6 +125,8 @@ def read_scores(path: Path) -> pd.DataFrame:
         If it is no such table, has text where a number belongs, or a value twice.
     """
     table = _cells(path)
+    if columns is not None:
+        table = _renamed(path, table, columns)
     if missing := [name for name in NEEDED if name not in table]:
         raise InputError(f"{path}: expected the column {missing[0]}, found {some(table, 20)}")
     for name in COLUMNS:
@@ -152,6 +157,18 @@ def _cells(path: Path) -> pd.DataFrame:
     if len(set(head)) < len(head):
         raise InputError(f"{path}: expected each column once, found {some(head, 20)}")
     return pd.DataFrame(list(filter(None, body)), columns=head, dtype=str)
+
+
+def _renamed(path: Path, table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
+    """Return a table with our names of the columns, and a metric."""
+    for name, theirs in columns.items():
+        if theirs not in table:
+            found = some(table, 20)
+            raise InputError(f"{path}: expected the column {theirs} ({name}), found {found}")
+    taken = {name: table[theirs] for name, theirs in columns.items()}
+    table = table.drop(columns=[n for n in {*columns.values()} - {*columns} if n in table])
+    table = table.assign(**taken)
+    return table if "metric" in table else table.assign(metric=columns.get("value", "value"))
 
 
 def known_metrics(task: str) -> dict[str, Metric[Any]]:
