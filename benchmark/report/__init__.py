@@ -50,12 +50,10 @@ def write_report(results: Results, folder: Path, progress: Progress = lambda *_:
     """
     folder.mkdir(parents=True, exist_ok=True)
     indexed = index(results)
-    layout = files.platform_metrics(indexed)
+    layout, board = files.platform_metrics(indexed), files.leaderboard(indexed)
     shown, groups = views(indexed, progress), files.by_condition(results.conditions)
     texts = {
-        "leaderboard.csv": pd.DataFrame(files.leaderboard(indexed), dtype=object).to_csv(
-            index=False
-        ),
+        "leaderboard.csv": pd.DataFrame(board, dtype=object).to_csv(index=False),
         "leaderboard.tex": latex.leaderboard(indexed),
         "scores.csv": results.scores.to_csv(index=False),
         "cases.csv": files.by_case(results.scores).to_csv(index=False),
@@ -70,10 +68,9 @@ def write_report(results: Results, folder: Path, progress: Progress = lambda *_:
         for file, text in texts.items():
             Path(parts, file).write_text(text, encoding="utf-8")
         for file, found in tables.items():
-            if found:
-                join_tables(Path(parts, file), ["algorithm", "case"], found)
-        for file in (*tables, *texts):
-            if texts.get(file) or tables.get(file):
+            join_tables(Path(parts, file), ["algorithm", "case"], found)
+        for file, given in {**tables, **texts}.items():
+            if given:
                 Path(parts, file).replace(folder / file)
             else:
                 (folder / file).unlink(missing_ok=True)  # of an earlier report

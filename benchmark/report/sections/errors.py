@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cytosuite.benchmark.report.error_bars import (
     COLOURS,
     LONGEST,
-    Place,
+    MissedShares,
     Share,
     error_bar,
     missed_bars,
@@ -33,7 +33,7 @@ class Errors:
 
     counts: Mapping[str, Mapping[str, int]]
     true: Mapping[str, int]
-    places: Sequence[Place]
+    places: Sequence[MissedShares]
 
     @property
     def bars(self) -> dict[str, Markup]:
@@ -85,7 +85,7 @@ def _counts(found: Iterable[Matches]) -> dict[str, int]:
     }
 
 
-def _places(files: Mapping[tuple[str, str], Path], names: Sequence[str]) -> list[Place]:
+def _places(files: Mapping[tuple[str, str], Path], names: Sequence[str]) -> list[MissedShares]:
     """Return the shares of missed objects by depth and by size, where there are enough objects."""
     parts: dict[str, list[tuple[NDArray[np.str_], NDArray[np.float64]]]] = {}
     for (name, _), path in files.items():
@@ -108,7 +108,7 @@ def _places(files: Mapping[tuple[str, str], Path], names: Sequence[str]) -> list
                 algorithm: _shares(edges, values[:, column], classes == MISSED)
                 for algorithm, (classes, values) in objects.items()
             }
-            found.append(Place(name, of, edges.tolist(), missed))
+            found.append(MissedShares(name, of, edges.tolist(), missed))
     return found
 
 
