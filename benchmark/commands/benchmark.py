@@ -36,6 +36,7 @@ from cytosuite.benchmark.plan import Job, plan
 from cytosuite.benchmark.report import write_blind, write_report
 from cytosuite.benchmark.report.files import leaderboard
 from cytosuite.benchmark.report.index import index as indexed
+from cytosuite.benchmark.report.wording import count, log_path
 from cytosuite.benchmark.results.controls import CONTROLS
 from cytosuite.benchmark.results.gather import RunFacts, gather, revision
 from cytosuite.benchmark.results.results import Results
@@ -46,6 +47,8 @@ from cytosuite.formats import header
 from cytosuite.manifest import AlgorithmManifest
 from cytosuite.metrics.boards import BOARDS
 from cytosuite.tasks import TASKS, Task
+
+FAILURES = 10  # that the console lists
 
 
 def benchmark(options: BenchmarkOptions, console: Console) -> int:
@@ -256,9 +259,9 @@ def _write_run(
 def _conclude(results: Results, index: Path, options: BenchmarkOptions, console: Console) -> int:
     """Print leaderboard, notes and failures, and return the exit code."""
     give(_table(results), options, console)
-    failed = [(key, record) for key, record in results.records.items() if not record.ok]
+    failed = any(not record.ok for record in results.records.values())
     lines = [f"note: {note}" for note in results.notes]
-    lines += [f"failed: {a} on {c}: {r.status}: {r.message}" for (a, c), r in failed[:10]]
+    lines += _failures(results, index.parents[1])
     lines += [f"broken ruler: {line}" for line in results.broken]
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -267,6 +270,18 @@ def _conclude(results: Results, index: Path, options: BenchmarkOptions, console:
         blind = _short(index.parents[1] / "blind")
         console.print(f"blind report: {blind}", highlight=False, soft_wrap=True)
     return 1 if failed or results.broken else 0
+
+
+def _failures(results: Results, run: Path) -> list[str]:
+    """Return a line for each of the first failed cases, the number of the others, and the logs."""
+    failed = [(key, record) for key, record in results.records.items() if not record.ok]
+    lines = [f"failed: {a} on {c}: {r.status}: {r.message}" for (a, c), r in failed[:FAILURES]]
+    if more := failed[FAILURES:]:
+        lines.append(f"failed: {count(len(more), 'more case')}, all of them in the report")
+    logs = [key for key, _ in failed if key in results.logs]
+    if logs:
+        lines.append(f"log of the first: {_short(run)}/{log_path(*logs[0])}")
+    return lines
 
 
 def _table(results: Results) -> ValueTable:

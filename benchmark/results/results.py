@@ -113,6 +113,8 @@ class Condition:
         Annotated cases whose value is not known; they are in no group.
     goes_with : mapping of str to float
         Other conditions that rise (or fall) with this one, each with the rank correlation.
+    values : mapping of str to float
+        A number by case, where the condition is one; of the cases in groups.
     """
 
     name: str
@@ -121,6 +123,7 @@ class Condition:
     groups: Sequence[Group]
     unknown: int = 0
     goes_with: Mapping[str, float] = field(default_factory=dict)
+    values: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
