@@ -82,7 +82,9 @@ def error_bar(counts: Mapping[str, int], longest: float) -> Markup:
         text = f"<title>{escape(f'{name}: {number}')}</title>"
         parts.append(f'<rect {place} style="fill:{COLOURS[name]}">{text}</rect>')
         at += number
-    return svg("bar", BAR, ", ".join(f"{number} {name}" for name, number in counts.items()), parts)
+    return svg(
+        "error-bar", BAR, ", ".join(f"{number} {name}" for name, number in counts.items()), parts
+    )
 
 
 def missed_bars(place: MissedShares, algorithm: str) -> Markup:
@@ -101,4 +103,4 @@ def missed_bars(place: MissedShares, algorithm: str) -> Markup:
             f'style="fill:{colour}"/></g>'
         )
         words.append(text)
-    return svg("missed", HIGH, "; ".join(words), parts) if words else Markup("")
+    return svg("missed-bars", HIGH, "; ".join(words), parts) if words else Markup("")

@@ -143,7 +143,7 @@ TEMPLATE = """
 <p class="lead">What became of every object, over all cases: of the truth it is matched (a predicted object covers more than half of it), split (two or more predicted objects lie in it), merged (its match covers another as well) or missed; false are other predicted objects without a match.{% if view.places %} On the right the share of missed objects{% for place in view.places %}{{ " and" if not loop.first }} by {{ place.name }}{% endfor %}, in groups of equally many.{% endif %}{% if results.object_scores %} Every object with its term of SEG: <a href="object_scores.csv">object_scores.csv</a>.{% endif %}</p>
 <p class="keys">{% for name, colour in view.keys.items() %}<span class="key" style="--c:{{ colour }}">{{ name }}</span> {% endfor %}</p>
 <div class="scroll" tabindex="0" role="region" aria-label="Objects by class">
-<table class="heat sortable errors">
+<table class="heat sortable">
   <caption>Objects by class</caption>
   <thead><tr><th scope="col" data-sort="text">algorithm</th><th scope="col">objects</th>{% for name in view.keys %}<th scope="col" data-sort="number">{{ name }}</th>{% endfor %}{% for place in view.places %}<th scope="col">missed by {{ place.name }}<small>{{ place.span }}; full height {{ "%.0f"|format(100 * place.top) }} %</small></th>{% endfor %}</tr></thead>
   <tbody>

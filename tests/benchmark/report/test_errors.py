@@ -109,8 +109,8 @@ def test_controls_are_left_out(judged):
 def test_the_page_shows_bars_and_links_the_table(judged):
     text = html_of(judged(good=(), fair=range(1, 13)))
     part = re.search(r'<section id="errors".*?</section>', text, re.S)[0]
-    assert part.count('class="fig bar"') == 2
-    assert part.count('class="fig missed"') == 4
+    assert part.count('class="fig error-bar"') == 2
+    assert part.count('class="fig missed-bars"') == 4
     assert "48 matched, 0 split, 0 merged, 12 missed, 0 false" in part
     assert 'href="object_scores.csv"' in part
     assert "0 to 118 µm; full height 100 %" in part
