@@ -19,7 +19,8 @@ from cytosuite.benchmark.commands.table import ValueTable, give
 from cytosuite.benchmark.comparison.origin import case_digests, model_digest, request_facts
 from cytosuite.benchmark.data.chain import links
 from cytosuite.benchmark.data.dataset import Dataset
-from cytosuite.benchmark.data.recipe import Recipe, recipe
+from cytosuite.benchmark.data.recipe import Recipe
+from cytosuite.benchmark.data.several import recipe_of_all
 from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.guest import is_guest
 from cytosuite.benchmark.engines.outcome import Engine
@@ -70,7 +71,7 @@ def benchmark(options: BenchmarkOptions, console: Console) -> int:
     CytosuiteError
         If the wanted run is not possible.
     """
-    made = recipe(options.wanted)
+    made = recipe_of_all(options.wanted)
     others = list(dict.fromkeys(filter(is_guest, options.algorithm)))
     task, chosen = _chosen(options, made.task)
     chain = links(made.through)

@@ -71,7 +71,11 @@ class DataOptions:
     """A dataset as a user asks for it, and where it is made."""
 
     dataset: Annotated[
-        str, typer.Argument(help="Name, name/recipe, recipe.toml, or folder of images.")
+        str,
+        typer.Argument(
+            help="Name, name/recipe, recipe.toml, or folder of images; "
+            "of benchmark also several, comma-separated."
+        ),
     ]
     size: Annotated[str | None, typer.Option(help="mini, default or full.")] = None
     cases: Annotated[

@@ -13,7 +13,7 @@ from cytosuite.benchmark.comparison.remarks import remarks, same_data, some
 from cytosuite.benchmark.comparison.scored import ScoredRun, known_metrics
 from cytosuite.benchmark.comparison.thresholds import Thresholds
 from cytosuite.benchmark.results.controls import CONTROLS, broken_rulers
-from cytosuite.errors import InputError
+from cytosuite.errors import InputError, plain
 from cytosuite.metrics import Metric
 from cytosuite.metrics.boards import BOARDS
 
@@ -87,19 +87,19 @@ def compare(
     regressions = [
         *_ruler(before, after, every, known),
         *_new_failures(before, after),
-        *map(sentence, (change for change in found if change.verdict == "worse")),
+        *(sentence(change) for change in found if change.verdict == "worse"),
         *(slower if failing else []),
     ]
     return Comparison(
         before,
         after,
         _identical(before, after, every),
-        remarks(before, after),
+        [plain(line) for line in remarks(before, after)],
         found,
         spent,
         largest(shown, found, SHOWN),
-        regressions,
-        [*_undefined(shown), *([] if failing else slower)],
+        [plain(line) for line in regressions],  # with names of strangers
+        [plain(line) for line in (*_undefined(shown), *([] if failing else slower))],
     )
 
 
@@ -174,11 +174,11 @@ def _ruler(
     found = [
         f"broken ruler in {run.place}: {line}"
         for run in (before, after)
-        for line in broken_rulers(run.scores, known.values())
+        for line in broken_rulers(_controls(run.scores), known.values())
     ]
     if same_data(before, after) is False:
         return found
-    controls = pairs[pairs["algorithm"].isin(CONTROLS)]
+    controls = _controls(pairs)
     away = (controls["after"] - controls["before"]).abs() > NEAR * controls["before"].abs().clip(
         1.0
     )
@@ -191,6 +191,11 @@ def _ruler(
             "truth differs, so the scores of both runs cannot be compared"
         )
     return found
+
+
+def _controls(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the controls."""
+    return rows[rows["algorithm"].isin(CONTROLS)]
 
 
 def _new_failures(before: ScoredRun, after: ScoredRun) -> list[str]:

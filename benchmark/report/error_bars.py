@@ -47,6 +47,22 @@ class Place:
         shares = [lost / of for own in self.missed.values() for lost, of in own if of]
         return max(0.1, *shares)
 
+    @property
+    def span(self) -> str:
+        """All of the groups together, in words."""
+        return f"{rounded(self.edges[0])} to {rounded(self.edges[-1])} {self.unit}"
+
+
+def rounded(value: float) -> str:
+    """Return a depth or size with three digits, large ones without decimals.
+
+    Examples
+    --------
+    >>> rounded(3.594), rounded(3651.2)
+    ('3.59', '3651')
+    """
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+
 
 def error_bar(counts: Mapping[str, int], longest: float) -> Markup:
     """Return the objects of an algorithm as a stacked bar, the false ones after a gap.
@@ -74,7 +90,7 @@ def missed_bars(place: Place, algorithm: str) -> Markup:
     shares = place.missed.get(algorithm, ())
     wide, parts, words = 100 / max(len(shares), 1), [], []
     for n, (lost, of) in enumerate(shares):
-        ends = f"{place.edges[n]:.3g} to {place.edges[n + 1]:.3g} {place.unit}"
+        ends = f"{rounded(place.edges[n])} to {rounded(place.edges[n + 1])} {place.unit}"
         text, share = f"{ends}: {lost} of {of} missed", lost / max(of, 1)
         height = (HIGH - 1) * share / place.top
         spot = f'x="{wide * n:.2f}%" width="{0.86 * wide:.2f}%"'

@@ -66,8 +66,8 @@ def html(index: Index, views: Mapping[str, Any], drawn: Sequence[PaperFigure] = 
         verdict=verdict(index),
         readings=readings(index),
         sections=shown,
-        style=_together("style.css", "figures.css", "print.css", "viewer.css"),
-        script=_together("script.js", "viewer.js"),
+        style=_together("style.css", "figures.css", "viewer.css", "print.css"),
+        script=_together("script.js", "slices.js", "ink.js", "panels.js", "viewer.js"),
     )
 
 

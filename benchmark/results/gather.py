@@ -15,6 +15,8 @@ from cytosuite import __version__
 from cytosuite.benchmark.catalog import ROOT
 from cytosuite.benchmark.data.dataset import Dataset
 from cytosuite.benchmark.plan import Job
+from cytosuite.benchmark.ranking.rank import rank
+from cytosuite.benchmark.ranking.scores import measures
 from cytosuite.benchmark.record import LEFT, Record, grouped
 from cytosuite.benchmark.results.conditions import by_condition
 from cytosuite.benchmark.results.controls import CONTROLS, broken_rulers
@@ -105,6 +107,7 @@ def gather(
             *_doubts(scores.records),
         ],
         broken=broken_rulers(table, metrics),
+        ranking=rank(table, measures(metrics), primary, CONTROLS),
     )
 
 

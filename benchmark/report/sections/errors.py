@@ -16,6 +16,7 @@ from cytosuite.benchmark.report.error_bars import (
     Share,
     error_bar,
     missed_bars,
+    rounded,
 )
 from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.section import ReportSection, table
@@ -126,7 +127,7 @@ def markdown(_: Index, found: Errors) -> list[str]:
     """Return the numbers as a table, with the shares missed in the first and last groups."""
     heads = ["algorithm", "true objects", *COLOURS]
     for place in found.places:
-        low, high = f"{place.edges[1]:.3g}", f"{place.edges[-2]:.3g}"
+        low, high = rounded(place.edges[1]), rounded(place.edges[-2])
         heads += [f"missed, {place.name} to {low} {place.unit}", f"from {high} {place.unit}"]
     rows = []
     for name, counts in found.counts.items():
@@ -139,12 +140,12 @@ def markdown(_: Index, found: Errors) -> list[str]:
 
 
 TEMPLATE = """
-<p class="lead">What became of every object, over all cases: of the truth it is matched (a predicted object covers more than half of it), split (two or more predicted objects lie in it), merged (its match covers another as well) or missed; false are predicted objects that match nothing.{% if view.places %} On the right the share of missed objects{% for place in view.places %}{{ " and" if not loop.first }} by {{ place.name }}{% endfor %}, in groups of equally many.{% endif %}{% if results.object_scores %} Every object with its term of SEG: <a href="object_scores.csv">object_scores.csv</a>.{% endif %}</p>
+<p class="lead">What became of every object, over all cases: of the truth it is matched (a predicted object covers more than half of it), split (two or more predicted objects lie in it), merged (its match covers another as well) or missed; false are other predicted objects without a match.{% if view.places %} On the right the share of missed objects{% for place in view.places %}{{ " and" if not loop.first }} by {{ place.name }}{% endfor %}, in groups of equally many.{% endif %}{% if results.object_scores %} Every object with its term of SEG: <a href="object_scores.csv">object_scores.csv</a>.{% endif %}</p>
 <p class="keys">{% for name, colour in view.keys.items() %}<span class="key" style="--c:{{ colour }}">{{ name }}</span> {% endfor %}</p>
 <div class="scroll" tabindex="0" role="region" aria-label="Objects by class">
 <table class="heat sortable errors">
   <caption>Objects by class</caption>
-  <thead><tr><th scope="col" data-sort="text">algorithm</th><th scope="col">objects</th>{% for name in view.keys %}<th scope="col" data-sort="number">{{ name }}</th>{% endfor %}{% for place in view.places %}<th scope="col">missed by {{ place.name }}<small>{{ "%.3g"|format(place.edges[0]) }} to {{ "%.3g"|format(place.edges[-1]) }} {{ place.unit }}; full height {{ "%.0f"|format(100 * place.top) }} %</small></th>{% endfor %}</tr></thead>
+  <thead><tr><th scope="col" data-sort="text">algorithm</th><th scope="col">objects</th>{% for name in view.keys %}<th scope="col" data-sort="number">{{ name }}</th>{% endfor %}{% for place in view.places %}<th scope="col">missed by {{ place.name }}<small>{{ place.span }}; full height {{ "%.0f"|format(100 * place.top) }} %</small></th>{% endfor %}</tr></thead>
   <tbody>
   {% for name, counts in view.counts.items() %}
   <tr><th scope="row"><span class="long">{{ name }}</span></th><td style="min-width:15rem">{{ view.bars[name] }}</td>{% for number in counts.values() %}<td data-key="{{ number }}">{{ number }}</td>{% endfor %}{% for figure in view.missed[name] %}<td style="min-width:8.5rem">{{ figure }}</td>{% endfor %}</tr>
