@@ -1,81 +1,51 @@
-"""Pictures of cases for a page: planes with outlines as layers, images with their differences."""
+"""Cases for the slice viewer of a page, each within its share of bytes, and still pictures."""
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
-
-from cytosuite.benchmark.pictures import png
-from cytosuite.benchmark.pictures.cut import CutCase, Slices, cut_case
-from cytosuite.benchmark.pictures.planes import (
-    PLANES,
-    boundary,
-    grey,
-    shown,
-    shrink,
-    sizes,
-    stretch,
-)
+from cytosuite.benchmark.pictures.planes import cut_at
+from cytosuite.benchmark.pictures.scenes import VOXELS, Scene, ShownVolume, read_scene, shrunk
+from cytosuite.benchmark.pictures.stacks import columns, deflated, sprite
+from cytosuite.benchmark.pictures.stills import Still, codes, still
 from cytosuite.benchmark.results.results import CaseFiles, Results
 from cytosuite.errors import CytosuiteError
 from cytosuite.tasks import Kind, Socket
 
-SIDES = (420, 300, 210)  # px of the longest side; the next one where a case takes too many bytes
-CASES: Mapping[Kind, int] = {"labels": 24, "image": 12}  # pictured at most, by kind of output
-ALGORITHMS: Mapping[Kind, int] = {"labels": 6, "image": 3}
-PICTURE_BYTES = 10_000_000
-
-Coloured = tuple[Sequence[int] | None, png.Colour]  # ids of labels (None: all) and their colour
-
-
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """A transparent drawing over a plane: CSS classes that switch it, and its data address."""
-
-    classes: str
-    source: str
-    alt: str
-
-
-@dataclass(frozen=True, slots=True)
-class PlaneView:
-    """One plane: name, size in px, PNG, drawings, and where the other two planes cross it."""
-
-    plane: str
-    height: int
-    width: int
-    source: str
-    layers: list[Layer]
-    crossing: tuple[float, float]  # % from the left, % from the top
-
-
-@dataclass(frozen=True, slots=True)
-class VolumeView:
-    """Planes of one volume: heading, CSS class ``a<n>`` of its algorithm, position, scale bar."""
-
-    title: str
-    classes: str
-    panels: list[PlaneView]
-    where: str
-    bar_percent: float
-    bar_text: str
+CASES = 50  # in the viewer at most
+ALGORITHMS = 6
+PICTURE_BYTES = 13_000_000  # of all cases
+CASE_BYTES = 2_500_000  # of one, where there are few
+STILLS = 3  # worst, middle and best case, for print and for readers without scripts
+QUALITY: Mapping[Kind, int] = {"labels": 50, "image": 80}  # of JPEG, by kind of output
+LABEL_SHARE = 0.45  # of the bytes of a case, where outputs are labels
+SMALLEST = 4096  # voxels of a volume at least
 
 
 @dataclass(frozen=True, slots=True)
 class CaseView:
-    """A pictured case: its rows, and a sentence on the output of each algorithm by its name."""
+    """A case of the viewer.
+
+    Parameters
+    ----------
+    case : str
+        Its name.
+    data : dict
+        Plain values for the script, see `slices.js`.
+    counts : mapping of str to str
+        A sentence on the output of each algorithm, by its name.
+    size : int
+        Bytes of its volumes on the page.
+    still : Still or None
+        Its planes as a picture.
+    """
 
     case: str
-    rows: list[VolumeView]
+    data: dict[str, Any]
     counts: Mapping[str, str]
-
-    @property
-    def size(self) -> int:
-        """Bytes of all its pictures."""
-        panels = [panel for row in self.rows for panel in row.panels]
-        layers = [layer for panel in panels for layer in panel.layers]
-        return sum(len(panel.source) for panel in panels) + sum(len(of.source) for of in layers)
+    size: int
+    still: Still | None = None
 
 
 def choose(goodness: Mapping[str, float], limit: int) -> list[str]:
@@ -114,145 +84,151 @@ def draw_all(
     Parameters
     ----------
     results, output, cases
-        The run, the output to show, and the cases to draw.
+        The run, the output to show, and the cases, worst first.
     algorithms : sequence of str
-        Algorithms with outputs to draw; drawings of the n-th carry the CSS class ``a<n>``.
+        Algorithms with outputs to show; stills are drawn of the first.
     limit : int
         Bytes that all views together may take; each case has an equal share of the rest.
     """
     views: list[CaseView] = []
     problems = []
     left, real = limit, results.reference
+    last = len(cases) - 1
+    stills = {n * last // max(1, STILLS - 1) for n in range(STILLS)}
     for index, files in enumerate(cases):
         neighbour = real[index * len(real) // len(cases)] if real else None
         try:
-            case = cut_case(results, output, files, algorithms, neighbour)
+            scene = read_scene(results, output, files, algorithms, neighbour)
         except (CytosuiteError, OSError) as error:
             problems.append(f"{files.name}: {error}")
             continue
-        for side in SIDES:
-            view = draw(case, output.kind, side)
-            if view.size <= left // (len(cases) - index):
-                break
-        if view.size <= left:
+        share = min(CASE_BYTES, left // (len(cases) - index))
+        view = draw(scene, output.kind, share, index in stills)
+        if view is None:
+            problems.append(f"{files.name}: it would make the report too large.")
+        else:
             views.append(view)
             left -= view.size
-        else:
-            problems.append(f"{files.name}: it would make the report too large.")
     return views, problems
 
 
-def draw(case: CutCase, kind: Kind, side: int = SIDES[0]) -> CaseView:
-    """Return the planes of one case: outlines over the input, or images next to each other.
+def draw(scene: Scene, kind: Kind, share: int, with_still: bool = False) -> CaseView | None:
+    """Return one case in as many voxels as its bytes allow, None if there are too few.
 
     Parameters
     ----------
-    case : CutCase
-        The planes.
+    scene : Scene
+        The volumes.
     kind : {"labels", "image"}
         Kind of the outputs.
-    side : int
-        Length of the longest side of a panel in px.
+    share : int
+        Most bytes of its volumes.
+    with_still : bool
+        Whether a still is drawn, on top of the share.
     """
-    if kind == "labels":
-        rows = [_outlined(case, side)]
-    else:
-        rows = [_row(slices, side) for slices in case.shown]
-        for n, output in enumerate(case.outputs.values()):
-            rows += [] if output is None else _output(case, output, f"a{n}", side)
-    return CaseView(case.name, rows, {name: _count(case, name) for name in case.outputs})
+    known = [scene.truth, scene.real, *scene.outputs.values()]
+    every = [*scene.inputs, *(volume for volume in known if volume is not None)]
+    labels, images = ([v for v in every if v.kind == own] for own in ("labels", "image"))
+    allowed = int(share * LABEL_SHARE) if images else share
+    outlines = _fitted(labels, allowed, QUALITY[kind])
+    if outlines is None:
+        return None
+    pixels = _fitted(images, share - _bytes(outlines), QUALITY[kind])
+    if pixels is None:
+        return None
+    place = {id(volume): n for n, volume in enumerate([*labels, *images])}
+    counts = {name: _count(scene, name) for name in scene.outputs}
+    compared = scene.truth or scene.real
+    data = {
+        "case": scene.name,
+        "kind": kind,
+        "unit": scene.inputs[0].unit,
+        "full": scene.inputs[0].full,
+        "spacing": scene.inputs[0].spacing,
+        "note": " ".join(_notes(every, outlines, pixels)),
+        "start": _start(scene),
+        "volumes": outlines + pixels,
+        "inputs": [place[id(volume)] for volume in scene.inputs],
+        "compared": None if compared is None else place[id(compared)],
+        "truth": scene.truth is not None,
+        "outputs": [None if v is None else place[id(v)] for v in scene.outputs.values()],
+        "errors": [codes(scene, name) for name in scene.outputs],
+        "counts": list(counts.values()),
+    }
+    picture = still(scene, kind) if with_still else None
+    size = _bytes(outlines + pixels) + (picture.size if picture else 0)
+    return CaseView(scene.name, data, counts, size, picture)
 
 
-def scale_bar(width: float, unit: str) -> tuple[float, str]:
-    """Return the length of a scale bar in % of an image's width in `unit`, and its text.
-
-    Examples
-    --------
-    >>> scale_bar(100.0, "µm")
-    (20.0, '20 µm')
-    """
-    power = 10 ** math.floor(math.log10(width / 4))
-    length = max(step * power for step in (1, 2, 5) if step * power <= width / 4)
-    return 100 * length / width, f"{length:g} {unit}"
+def _start(scene: Scene) -> list[float]:
+    """Return the place to open a case at, z y x in shares of the whole: in the middle of things."""
+    truth = scene.truth if scene.truth and scene.truth.kind == "labels" else None
+    shape = (truth or scene.inputs[0]).array.shape
+    cut = cut_at(shape, truth.array if truth else None)
+    return [(at + 0.5) / size for at, size in zip(cut, shape, strict=True)]
 
 
-def _count(case: CutCase, name: str) -> str:
+def _notes(
+    every: Sequence[ShownVolume], outlines: Sequence[Mapping[str, Any]], pixels: Sequence[Any]
+) -> list[str]:
+    """Return sentences on the grids that are shown."""
+    found = []
+    for title, kind, entries in (("Image", "image", pixels), ("Outlines", "labels", outlines)):
+        volume = next((volume for volume in every if volume.kind == kind), None)
+        if volume is None:
+            continue
+        whole, shape, axes = volume.full, entries[0]["shape"], slice(volume.full[0] == 1, None)
+        edges = [n * um / m for n, um, m in zip(whole, volume.spacing, shape, strict=True)]
+        shown, true = (" x ".join(f"{e:.3g}" for e in of[axes]) for of in (edges, volume.spacing))
+        lossy = ", compressed" if kind == "image" else ""
+        size = f"{shown} {volume.unit}, downscaled from {true} {volume.unit}"
+        found.append(f"{title} at {size if shape != whole else 'full resolution'}{lossy}.")
+    return found
+
+
+def _fitted(
+    volumes: Sequence[ShownVolume], allowed: int, quality: int
+) -> list[dict[str, Any]] | None:
+    """Return volumes encoded in at most so many bytes, None where no grid is coarse enough."""
+    if not volumes:
+        return []
+    voxels = min(VOXELS, max(math.prod(volume.array.shape) for volume in volumes))
+    while True:
+        found = [_encoded(volume, voxels, quality) for volume in volumes]
+        size = _bytes(found)
+        if size <= allowed:
+            return found
+        if voxels <= SMALLEST:
+            return None
+        # Outlines grow with the 2/3rd power of the voxels; images a little faster than they do.
+        voxels = max(SMALLEST, int(voxels * max(0.1, min(0.9, 0.98 * allowed / size))))
+
+
+def _encoded(volume: ShownVolume, voxels: int, quality: int) -> dict[str, Any]:
+    """Return a volume as plain values on a grid of at most so many voxels."""
+    array = shrunk(volume, voxels)
+    entry: dict[str, Any] = {"title": volume.title, "kind": volume.kind, "shape": array.shape}
+    if volume.kind == "labels":
+        return entry | {"ids": volume.ids, "data": deflated(array)}
+    low, high = volume.limits
+    source = sprite(array, quality)
+    return entry | {"columns": columns(array.shape), "low": low, "high": high, "source": source}
+
+
+def _bytes(entries: Sequence[Mapping[str, Any]]) -> int:
+    """Return the size of encoded volumes, labels of six digits each."""
+    return sum(
+        len(entry.get("source", entry.get("data", ""))) + 8 * len(entry.get("ids", ()))
+        for entry in entries
+    )
+
+
+def _count(scene: Scene, name: str) -> str:
     """Return how many objects an algorithm found, or that it has no output."""
-    output, match = case.outputs[name], case.matches[name]
+    output, match = scene.outputs[name], scene.matches[name]
     if output is None:
         return "no valid output"
     if match is not None:
         missed, extra = len(match.missed), len(match.extra)
         return f"{match.found} of {match.true} found, {missed} missed, {extra} extra"
-    return "" if output.objects is None else f"{output.objects} objects"
-
-
-def _row(slices: Slices, side: int, classes: str = "") -> VolumeView:
-    """Return the planes of a volume, without drawings, or outlines on black for labels."""
-    z, y, x = (100 * (at + 0.5) / n for at, n in zip(slices.cut, slices.shape, strict=True))
-    boxes = sizes(slices.shape, slices.spacing, side)
-    crossings = [(x, y), (x, z), (z, y)]
-    panels = []
-    for n, plane in enumerate(slices.planes):
-        ground = np.zeros_like(plane) if slices.kind == "labels" else plane
-        source = png.grey(shrink(grey(ground, slices.limits), *boxes[n]))
-        panels.append(PlaneView(PLANES[n], *boxes[n], source, [], crossings[n]))
-    if slices.kind == "labels":
-        _outline(panels, slices, [(None, png.SKY)], "labels", slices.title)
-    parts = zip("zyx", slices.cut, slices.shape, strict=True)
-    where = ", ".join(f"{axis} {at + 1} of {size}" for axis, at, size in parts)
-    bar = scale_bar(slices.shape[2] * slices.spacing[2], slices.unit)
-    return VolumeView(slices.title, classes, panels, where if panels[1:] else "", *bar)
-
-
-def _output(case: CutCase, output: Slices, classes: str, side: int) -> list[VolumeView]:
-    """Return an output image, in the contrast of the truth, and its difference."""
-    base = case.truth or case.shown[0]
-    if case.truth is not None:
-        output = replace(output, limits=case.truth.limits)
-    row = _row(output, side, classes)
-    if base.kind != "image":
-        return [row]
-    panels = []
-    for panel, plane, other in zip(row.panels, output.planes, base.planes, strict=True):
-        change = shown(plane, output.limits) - shown(other, base.limits)
-        panels.append(replace(panel, source=png.difference(change, panel.height, panel.width)))
-    return [row, replace(row, title=f"Output minus {base.title.lower()}", panels=panels)]
-
-
-def _outlined(case: CutCase, side: int) -> VolumeView:
-    """Return the planes of the main input with the outlines of all label images as layers."""
-    row = replace(_row(case.shown[0], side), title="")
-    if case.truth is not None:
-        _outline(row.panels, case.truth, [(None, png.SKY)], "truth", "outlines of the truth", 2)
-    for n, (name, output) in enumerate(case.outputs.items()):
-        match = case.matches[name]
-        if output is None:
-            continue
-        if match is not None and case.truth is not None:
-            missed, alt = [(match.missed, png.WHITE)], f"objects missed by {name}"
-            _outline(row.panels, case.truth, missed, f"truth missed a{n}", alt, 2)
-        groups: list[Coloured] = [(None, png.ORANGE)]
-        groups += [] if match is None else [(match.extra, png.PINK)]
-        _outline(row.panels, output, groups, f"guess a{n}", f"outlines of {name}")
-    return row
-
-
-def _outline(
-    panels: list[PlaneView],
-    labels: Slices,
-    groups: Sequence[Coloured],
-    classes: str,
-    alt: str,
-    thickness: int = 1,
-) -> None:
-    """Add outlines of labels to each panel, later groups on top."""
-    for panel, plane in zip(panels, labels.planes, strict=True):
-        large = stretch(plane, panel.height, panel.width)
-        edge = boundary(large, thickness)
-        codes = np.zeros(large.shape, dtype=np.uint8)
-        for code, (group, _) in enumerate(groups, start=1):
-            codes[edge if group is None else edge & np.isin(large, group)] = code
-        if codes.any():
-            drawn = png.layer(codes, tuple(colour for _, colour in groups))
-            panel.layers.append(Layer(classes, drawn, alt))
+    return f"{len(output.ids)} objects" if output.kind == "labels" else ""

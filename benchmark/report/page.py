@@ -54,7 +54,7 @@ def html(index: Index, views: Mapping[str, Any]) -> str:
         verdict=verdict(index),
         sections=shown,
         style=_together("style.css", "viewer.css"),
-        script=_together("script.js", "viewer.js"),
+        script=_together("script.js", "slices.js", "ink.js", "panels.js", "viewer.js"),
     )
 
 

@@ -1,17 +1,16 @@
-"""Pictures of cases: outlines of labels over the input, or images and their differences."""
+"""Pictures of cases: a viewer of their slices, and stills of some for print."""
 
 import math
 from typing import Any
 
-from cytosuite.benchmark.pictures.gallery import ALGORITHMS, CASES, VolumeView, choose, draw_all
-from cytosuite.benchmark.pictures.png import FULL
+from cytosuite.benchmark.pictures.gallery import ALGORITHMS, CASES, CaseView, choose, draw_all
 from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.section import ReportSection
-from cytosuite.benchmark.report.wording import known
+from cytosuite.benchmark.report.wording import known, number
 
 
 def view(index: Index) -> dict[str, Any] | None:
-    """Return the pictures of some cases; None for a task without images.
+    """Return the cases of the viewer; None for a task without images.
 
     Returns
     -------
@@ -19,121 +18,102 @@ def view(index: Index) -> dict[str, Any] | None:
         Worst cases first, if they are judged by the scores of the best algorithm:
 
         - views : of cases
-        - names : algorithms with drawn outputs
+        - names : algorithms with outputs in the viewer
+        - order : places of the cases, as in their addresses
+        - scores : of each case and algorithm, metrics with their values as texts
         - outlines, truth, matches : whether outputs are outlines, and a truth and its matches shown
-        - lead : sentences that explain the pictures
+        - judged : whether the cases stand in the order of scores
         - left_out, problems : cases that are not shown, and sentences why some cannot be drawn
     """
     output = index.results.task.main_output
     cases = {case.name: case for case in index.results.cases if case.inputs}
     if output is None or not cases:
         return None
-    names = [entry.algorithm for entry in index.ranked][: ALGORITHMS[output.kind]]
+    names = [entry.algorithm for entry in index.ranked][:ALGORITHMS]
     goodness = index.goodness(names[0]) if names else dict.fromkeys(cases, -math.inf)
-    order = choose({name: goodness[name] for name in cases}, CASES[output.kind])
+    order = choose({name: goodness[name] for name in cases}, CASES)
     views, problems = draw_all(index.results, output, [cases[name] for name in order], names)
-    outlines = output.kind == "labels"
-    truth = any(output.slug in cases[name].truth for name in order)
-    matches = any(case in order for _, case in index.results.matches)
-    lead = ["Worst case first, by the scores of the best algorithm."]
-    lead = lead if any(map(known, goodness.values())) else []
-    rows = [row for view in views for row in view.rows]
     return {
         "views": views,
         "names": names,
-        "outlines": outlines,
-        "truth": truth,
-        "matches": matches,
-        "lead": " ".join(lead + _lead(rows, outlines, truth, matches)),
+        "order": [index.cases[shown.case] for shown in views],
+        "scores": {shown.case: [_scores(index, shown, name) for name in names] for shown in views},
+        "outlines": output.kind == "labels",
+        "truth": any(output.slug in cases[name].truth for name in order),
+        "matches": any(case in order for _, case in index.results.matches),
+        "judged": any(map(known, goodness.values())),
         "left_out": [name for name in cases if name not in order],
         "problems": problems,
     }
 
 
-def _lead(rows: list[VolumeView], outlines: bool, truth: bool, matches: bool) -> list[str]:
-    """Return the sentences that explain the pictures."""
-    found = []
-    if any(row.where for row in rows):
-        found.append(
-            "Slices through the middle, or through the fullest plane where the middle is empty; "
-            "a µm is equally long in all three."
-        )
-    if outlines and truth and matches:
-        found.append(
-            "A prediction matches an object when it covers more than half of it, "
-            "in the whole image."
-        )
-    if not outlines:
-        own = "Every image has its own contrast."
-        found.append("Outputs have the contrast of the truth." if truth else own)
-    if any(row.title.startswith("Output minus") for row in rows):
-        found.append(
-            f"Differences are orange where the output is brighter than the "
-            f"{'truth' if truth else 'input'} and blue where it is darker, in full colour from "
-            f"{100 * FULL:g} % of the contrast on."
-        )
-    return found
+def _scores(index: Index, shown: CaseView, name: str) -> list[str]:
+    """Return the values of the leaderboard's metrics of one algorithm in one case."""
+    found = {metric.name: index.values[name, metric.name].get(shown.case) for metric in index.board}
+    return [f"{metric} {number(value)}" for metric, value in found.items() if value is not None]
 
 
 TEMPLATE = """
-{% from "macros.html" import plane %}
-{% set several = view.names|length > 1 %}
+{% from "macros.html" import still %}
 {% if view.views %}
-<style>{% for name in view.names %}.page:has(#show-a{{ loop.index0 }}:checked) .a{{ loop.index0 }} { display: revert; }
-{% endfor %}</style>
-<div class="controls">
-  {% if view.outlines %}
-  {% if view.truth %}<label class="toggle"><input type="checkbox" id="show-truth" checked> <span class="key truth-key">truth</span></label>{% endif %}
-
-  <label class="toggle"><input type="checkbox" id="show-guess" checked> <span class="key right-key">prediction</span></label>
-  {% endif %}
-  {% if several %}
-  <fieldset><legend>of</legend>
-  {% for name in view.names %}
-  <label class="pick"><input type="radio" name="algorithm" id="show-a{{ loop.index0 }}" {% if loop.first %}checked{% endif %}> {{ name }}</label>
-  {% endfor %}
-  </fieldset>
-  {% elif view.names %}
-  <input type="radio" id="show-a0" checked hidden aria-label="{{ view.names[0] }}">
-  {% endif %}
-  <label class="gain needs-script">brightness <input type="range" id="gain" min="1" max="4" step="0.1" value="1"></label>
-</div>
-<p class="lead">{{ view.lead }}
-{% if view.outlines and view.truth %}<span class="keys"><span class="key truth-key">truth</span>{% if view.matches %}<span class="key missed-key">truth that was missed</span>{% endif %}<span class="key right-key">prediction</span>{% if view.matches %}<span class="key extra-key">prediction that matches nothing</span>{% endif %}</span> <span class="needs-script">Keys: <kbd>t</kbd> truth, <kbd>p</kbd> prediction.</span>{% endif %}</p>
-<div class="gallery">
-{% for shown in view.views %}
-<article class="case{% if not view.outlines %} images{% endif %}" tabindex="-1" id="case-{{ index.cases[shown.case] }}" data-case="{{ index.cases[shown.case] }}">
-  <header><h3 class="name">{{ shown.case }}</h3><button type="button" class="enlarge needs-script" aria-pressed="false" aria-label="Enlarge {{ shown.case }}">enlarge</button>
-  {% for name in view.names %}
-  <p class="result a{{ loop.index0 }}">{% if several %}<span class="name">{{ name }}</span>{% endif %}{% for metric in index.board %}{% set score = index.values[name, metric.name].get(shown.case) %}{% if score is not none %} <span class="chip">{{ metric.name }} <b>{{ number(score) }}</b></span>{% endif %}{% endfor %}{% if shown.counts[name] %} <span class="quiet">{{ shown.counts[name] }}</span>{% endif %}</p>
-  {% endfor %}
-  </header>
-  <div class="rows">
-  {% for row in shown.rows %}
-  {% set flat = row.panels|length == 1 %}
-  {% set first = row.panels[0] %}
-  <div class="row {{ row.classes }}">
-  {% if row.title %}<h4>{{ row.title }}</h4>{% endif %}
-  <div class="ortho{% if flat %} flat{% endif %}" style="{% if flat %}max-width:{{ first.width }}px{% else %}grid-template-columns:{{ first.width }}fr {{ row.panels[2].width }}fr;max-width:{{ first.width + row.panels[2].width + 6 }}px{% endif %}">
-    {% for panel in row.panels %}
-    {% call plane(panel, shown.case, row.title) %}
-    {% if not flat %}<span class="tag">{{ panel.plane|lower }}</span><i class="mark across" style="left:{{ '%.2f'|format(panel.crossing[0]) }}%"></i><i class="mark down" style="top:{{ '%.2f'|format(panel.crossing[1]) }}%"></i>{% endif %}
-    {% if loop.first %}<span class="bar-scale" style="width:{{ '%.2f'|format(row.bar_percent) }}%"><span>{{ row.bar_text }}</span></span>{% endif %}
-    {% endcall %}
+<p class="lead">{% if view.judged %}Worst case first, by the scores of the best algorithm. {% endif %}{% if view.outlines and view.matches %}A prediction matches an object when it covers more than half of it, in the whole image. {% endif %}{% if not view.outlines %}{% if view.truth %}Outputs have the contrast of the truth; differences{% else %}Every image has its own contrast; differences{% endif %} are orange where the output is brighter than the {{ "truth" if view.truth else "input" }} and blue where it is darker.{% endif %}</p>
+<div class="viewer" id="viewer" role="group" aria-label="Slice viewer">
+  <script type="application/json" data-part="setup">{{ {"names": view.names, "order": view.order}|tojson }}</script>
+  <div class="bench needs-script">
+    <header>
+      <button type="button" data-act="N" aria-label="Previous case" title="previous case (N or ,)">‹</button>
+      <button type="button" data-act="n" aria-label="Next case" title="next case (n or .)">›</button>
+      <h3 class="name" data-part="name"></h3><span class="dim" data-part="count"></span>
+    </header>
+    <div class="tools">
+      <span class="set" role="group" aria-label="Plane">{% for plane in ("XY", "XZ", "YZ", "All") %}<button type="button" data-plane="{{ loop.index0 }}" aria-pressed="false" title="key {{ loop.index }}">{{ plane }}</button>{% endfor %}</span>
+      {% if view.names[1:] %}<span class="set" role="group" aria-label="Algorithm">{% for name in view.names %}<button type="button" class="name" data-algorithm="{{ loop.index0 }}" aria-pressed="false" title="keys a and A">{{ name }}</button>{% endfor %}</span>{% endif %}
+      <button type="button" data-part="beside" data-act="s" aria-pressed="false" title="key s"{% if not view.names[1:] %} hidden{% endif %}>Side by side</button>
+      {% if view.outlines %}<span class="set" role="group" aria-label="Outlines">{% if view.truth %}<button type="button" data-show="truth" aria-pressed="true" title="key t"><i data-key="truth"></i>truth</button>{% endif %}<button type="button" data-show="output" aria-pressed="true" title="key p"><i data-key="output"></i>prediction</button>{% if view.matches %}<button type="button" data-show="errors" aria-pressed="true" title="key e"><i data-key="m"></i>errors</button>{% endif %}</span>
+      {% else %}<button type="button" data-show="errors" aria-pressed="true" title="key e">differences</button>{% endif %}
+      <span class="set" role="group" aria-label="Zoom"><button type="button" data-act="-" aria-label="Zoom out" title="key -">−</button><button type="button" data-act="0" title="whole image (0, or a double click)" data-part="zoom">100 %</button><button type="button" data-act="+" aria-label="Zoom in" title="key +">+</button></span>
+      <label class="light">brightness <input type="range" data-part="gain" min="0.5" max="6" step="0.1" value="1"></label>
+    </div>
+    <p class="trouble" role="alert" data-part="trouble"></p>
+    <div class="stage" data-part="stage" tabindex="0" role="application" aria-label="Slices; arrow keys move through them" aria-describedby="viewer-keys"></div>
+    <div class="depth" data-part="slices"><canvas class="rail" data-part="rail" aria-hidden="true"></canvas>
+      <input type="range" data-part="slider" min="0" value="0" aria-label="Slice"><output data-part="where"></output></div>
+    <p class="readout" data-part="readout" role="status">Point at the picture for labels, place and grey value; click it and turn the wheel for other slices.</p>
+    <p class="dim" data-part="grid"></p>
+    <details class="help" id="viewer-keys"><summary>Keys</summary><p><kbd>↑</kbd> <kbd>↓</kbd> <kbd>PgUp</kbd> <kbd>PgDn</kbd> <kbd>Home</kbd> <kbd>End</kbd> slices · <kbd>1</kbd> <kbd>2</kbd> <kbd>3</kbd> <kbd>4</kbd> planes · <kbd>a</kbd> <kbd>A</kbd> algorithm · <kbd>s</kbd> side by side · <kbd>n</kbd> <kbd>N</kbd> case · {% if view.outlines %}<kbd>t</kbd> truth · <kbd>p</kbd> prediction · <kbd>e</kbd> errors · <kbd>x</kbd> <kbd>X</kbd> next and previous error{% else %}<kbd>e</kbd> differences{% endif %} · <kbd>+</kbd> <kbd>-</kbd> or <kbd>Ctrl</kbd> and wheel zoom · <kbd>Shift</kbd> and arrows, or drag, move · <kbd>0</kbd> or double click whole image · <kbd>b</kbd> <kbd>B</kbd> brightness</p></details>
+  </div>
+  <div class="side">
+    <h4>{{ "Cases, worst first" if view.judged else "Cases" }}</h4>
+    <ol class="cases" data-part="cases">
+    {% for shown in view.views %}
+    {% set place = index.cases[shown.case] %}
+    <li><a id="case-{{ place }}" data-case="{{ place }}" href="#case-{{ place }}"><span class="name">{{ shown.case }}</span>{% for name in view.names %}<span class="scores" data-of="{{ loop.index0 }}"{% if not loop.first %} hidden{% endif %}>{% for score in view.scores[shown.case][loop.index0] %}<span class="chip">{{ score }}</span>{% endfor %}{% if shown.counts[name] == "no valid output" %}<span class="lost">no valid output</span>{% endif %}</span>{% endfor %}</a></li>
     {% endfor %}
-    {% if not flat %}<p class="where">{{ row.where }}</p>{% endif %}
+    </ol>
+    <div class="errors needs-script" data-part="errors"{% if not view.matches %} hidden{% endif %}>
+      <h4>Errors <span class="dim" data-part="counts"></span></h4>
+      <p class="tally" data-part="tally"></p>
+      <ol data-part="list"></ol>
+      <p class="dim" data-part="more"></p>
+    </div>
   </div>
-  </div>
-  {% endfor %}
-  </div>
-</article>
+</div>
+{% for shown in view.views %}
+<script type="application/json" id="data-{{ index.cases[shown.case] }}">{{ dict(shown.data, scores=view.scores[shown.case])|tojson }}</script>
 {% endfor %}
+<div class="stills">
+{% for shown in view.views if shown.still %}
+<figure class="still"><figcaption><b class="name">{{ shown.case }}</b>{% if shown.still.algorithm %} <span class="name">{{ shown.still.algorithm }}</span> {{ shown.counts[shown.still.algorithm] }}{% endif %}</figcaption>
+{% for row in shown.still.rows %}{{ still(row, shown.case) }}{% endfor %}
+</figure>
+{% endfor %}
+{% if view.outlines %}<p class="quiet">{% if view.truth %}Outlines: <span class="key truth-key">truth</span>{% if view.matches %} <span class="key missed-key">missed</span>{% endif %} {% endif %}<span class="key right-key">prediction</span>{% if view.matches %} <span class="key extra-key">false</span> <span class="key split-key">split</span> <span class="key merged-key">merged</span>; errors are dashed{% endif %}.</p>{% endif %}
 </div>
 {% endif %}
 {% if view.left_out %}
 <details class="more"><summary>{{ count(view.left_out|length, "case") }} without pictures: shown are the worst, the best and some in between</summary><p>{{ view.left_out|join(", ") }}</p></details>
 {% endif %}
-{% if index.ranked|length > view.names|length %}<p class="quiet">Outputs are drawn for the first {{ view.names|length }} algorithms of the leaderboard.</p>{% endif %}
+{% if index.ranked|length > view.names|length %}<p class="quiet">Outputs are shown for the first {{ view.names|length }} algorithms of the leaderboard.</p>{% endif %}
 {% for problem in view.problems %}<p class="notice">No picture of {{ problem }}</p>{% endfor %}
 """  # noqa: E501 - HTML
 

@@ -1,0 +1,187 @@
+"""Still pictures of a case for print: its planes, with outlines or as images side by side."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from cytosuite.benchmark.pictures.planes import (
+    PLANES,
+    Grey,
+    Pixels,
+    boundary,
+    cut_at,
+    grey,
+    planes,
+    sizes,
+    stretch,
+)
+from cytosuite.benchmark.pictures.scenes import Scene, ShownVolume
+from cytosuite.benchmark.pictures.stacks import Shape, jpeg
+from cytosuite.tasks import Kind
+
+SIDE = 420  # px of the longest side of a volume
+QUALITY = 85  # of JPEG
+DASH = 6  # px of a dash with its gap
+
+Colour = tuple[int, int, int]  # red, green, blue, 0 to 255
+
+# Letters of the classes; colours after Okabe and Ito (2008): distinct on black for any kind of
+# colour vision. `viewer.css` has the same.
+LETTERS = {"missed": "m", "false": "f", "split": "s", "merged": "j"}  # matched is "."
+TRUTH: Mapping[str, Colour] = {".": (86, 180, 233), "m": (255, 255, 255)}
+GUESS: Mapping[str, Colour] = {".": (230, 159, 0), "f": (240, 100, 190)}
+BOTH: Mapping[str, Colour] = {"s": (240, 228, 66), "j": (0, 200, 140)}
+
+
+@dataclass(frozen=True, slots=True)
+class StillPlane:
+    """One plane: name, size in px, and JPEG as a data address."""
+
+    plane: str
+    height: int
+    width: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class StillRow:
+    """Planes of one volume: heading, position, length of the scale bar in % of the width."""
+
+    title: str
+    panels: list[StillPlane]
+    where: str
+    bar_percent: float
+    bar_text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Still:
+    """Rows of a case, and the algorithm whose output is among them, none where it has none."""
+
+    rows: list[StillRow]
+    algorithm: str
+
+    @property
+    def size(self) -> int:
+        """Bytes of all its pictures."""
+        return sum(len(panel.source) for row in self.rows for panel in row.panels)
+
+
+def codes(scene: Scene, algorithm: str) -> dict[str, str] | None:
+    """Return the class of each object as a letter, in the order of their labels.
+
+    Returns
+    -------
+    dict of str or None
+        ``truth`` and ``output``: ``.`` matched, ``m`` missed, ``f`` false, ``s`` split and ``j``
+        merged (joined). None where the matches or one of the sides are not known.
+    """
+    match, output = scene.matches[algorithm], scene.outputs[algorithm]
+    if match is None or output is None or scene.truth is None:
+        return None
+    true = {**dict.fromkeys(match.missed, "missed"), **match.truth_classes}
+    answer = {**dict.fromkeys(match.extra, "false"), **match.answer_classes}
+    return {
+        "truth": "".join(LETTERS.get(true.get(label, ""), ".") for label in scene.truth.ids),
+        "output": "".join(LETTERS.get(answer.get(label, ""), ".") for label in output.ids),
+    }
+
+
+def still(scene: Scene, kind: Kind) -> Still:
+    """Return the planes of one case with the output of the first algorithm that has one."""
+    name = next((name for name, output in scene.outputs.items() if output is not None), "")
+    if kind == "labels":
+        return Still([_outlined(scene, name)], name)
+    found = [*scene.inputs, scene.truth, scene.real, scene.outputs.get(name)]
+    return Still([_row(volume) for volume in found if volume is not None], name)
+
+
+def scale_bar(width: float, unit: str) -> tuple[float, str]:
+    """Return the length of a scale bar in % of an image's width in `unit`, and its text.
+
+    Examples
+    --------
+    >>> scale_bar(100.0, "µm")
+    (20.0, '20 µm')
+    """
+    power = 10 ** math.floor(math.log10(width / 4))
+    length = max(step * power for step in (1, 2, 5) if step * power <= width / 4)
+    return 100 * length / width, f"{length:g} {unit}"
+
+
+def _row(
+    volume: ShownVolume,
+    cut: Shape | None = None,
+    drawn: Sequence[tuple[ShownVolume, str, Mapping[str, Colour], int]] = (),
+) -> StillRow:
+    """Return the planes of a volume with outlines: labels, classes, colours, thickness."""
+    if volume.kind == "labels":
+        drawn = [(volume, "." * len(volume.ids), TRUTH, 1), *drawn]
+    shape = volume.array.shape
+    cut = cut or cut_at(shape, volume.array if volume.kind == "labels" else None)
+    panels = []
+    for n, (height, width) in enumerate(sizes(volume.full, volume.spacing, SIDE)):
+        plane = planes(volume.array, cut)[n]
+        ground = np.zeros_like(plane) if volume.kind == "labels" else plane
+        picture = Image.fromarray(grey(ground, volume.limits))
+        resized = np.asarray(picture.resize((width, height), Image.Resampling.BOX))
+        colours = np.repeat(resized[:, :, None], 3, axis=2)
+        for labels, letters, by_letter, thickness in drawn:
+            own = planes(labels.array, _moved(cut, shape, labels.array.shape))[n]
+            _draw(colours, stretch(own, height, width), letters, by_letter, thickness)
+        source = jpeg(Image.fromarray(colours), QUALITY)
+        panels.append(StillPlane(PLANES[n], height, width, source))
+    parts = zip("zyx", cut, shape, volume.full, strict=True)
+    where = ", ".join(
+        f"{axis} {(2 * at + 1) * m // (2 * n) + 1} of {m}" for axis, at, n, m in parts
+    )
+    bar = scale_bar(volume.full[2] * volume.spacing[2], volume.unit)
+    return StillRow(volume.title, panels, where if panels[1:] else "", *bar)
+
+
+def _outlined(scene: Scene, name: str) -> StillRow:
+    """Return the planes of the main input with the outlines of truth and output."""
+    output, truth, found = (
+        scene.outputs.get(name),
+        scene.truth,
+        codes(scene, name) if name else None,
+    )
+    drawn = []
+    if truth is not None:
+        letters = found["truth"] if found else "." * len(truth.ids)
+        drawn.append((truth, letters, {**TRUTH, **BOTH}, 2))
+    if output is not None:
+        letters = found["output"] if found else "." * len(output.ids)
+        drawn.append((output, letters, {**GUESS, **BOTH}, 1))
+    main, shape = scene.inputs[0], scene.inputs[0].array.shape
+    if truth is None:
+        return _row(main, None, drawn)
+    cut = cut_at(truth.array.shape, truth.array)
+    return _row(main, _moved(cut, truth.array.shape, shape), drawn)
+
+
+def _moved(cut: Shape, shape: Shape, other: Shape) -> Shape:
+    """Return the indices of a voxel on another grid of the same volume."""
+    every = zip(cut, shape, other, strict=True)
+    return tuple((2 * at + 1) * count // (2 * size) for at, size, count in every)
+
+
+def _draw(
+    colours: NDArray[np.uint8],
+    indices: Pixels,
+    letters: str,
+    by_letter: Mapping[str, Colour],
+    thickness: int,
+) -> None:
+    """Draw outlines into a (Y, X, 3) picture, those of errors dashed and on top."""
+    edge: NDArray[np.bool_] = boundary(indices, thickness)
+    table = np.frombuffer(("." + letters).encode("ascii"), dtype=np.uint8)
+    classes: Grey = table[indices]
+    dashed = np.add.outer(*map(np.arange, edge.shape)) % DASH < DASH // 2
+    for letter, colour in by_letter.items():
+        own = edge & (classes == ord(letter))
+        colours[own if letter == "." else own & dashed] = colour
