@@ -71,7 +71,7 @@ TEMPLATE = """
       <button type="button" data-part="beside" data-act="s" aria-pressed="false" title="key s"{% if not view.names[1:] %} hidden{% endif %}>Side by side</button>
       {% if view.outlines %}<span class="set" role="group" aria-label="Outlines">{% if view.truth %}<button type="button" data-show="truth" aria-pressed="true" title="key t"><i data-key="truth"></i>truth</button>{% endif %}<button type="button" data-show="output" aria-pressed="true" title="key p"><i data-key="output"></i>prediction</button>{% if view.matches %}<button type="button" data-show="errors" aria-pressed="true" title="key e"><i data-key="m"></i>errors</button>{% endif %}</span>
       {% else %}<button type="button" data-show="errors" aria-pressed="true" title="key e">differences</button>{% endif %}
-      <span class="set" role="group" aria-label="Zoom"><button type="button" data-act="-" aria-label="Zoom out" title="key -">−</button><button type="button" data-act="0" title="whole image (0, or a double click)" data-part="zoom">100 %</button><button type="button" data-act="+" aria-label="Zoom in" title="key +">+</button></span>
+      <span class="set" role="group" aria-label="Zoom"><button type="button" data-act="-" aria-label="Zoom out" title="key -">&minus;</button><button type="button" data-act="0" title="whole image (0, or a double click)" data-part="zoom">100 %</button><button type="button" data-act="+" aria-label="Zoom in" title="key +">+</button></span>
       <label class="light">brightness <input type="range" data-part="gain" min="0.5" max="6" step="0.1" value="1"></label>
     </div>
     <p class="trouble" role="alert" data-part="trouble"></p>
