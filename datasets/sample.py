@@ -32,6 +32,8 @@ class Sample:
     min_object_voxels : int
         Smaller objects of the truth are ignored in the scores, see
         `cytosuite.metrics.labels.ignore.without_small`.
+    dataset : str
+        Name of its dataset in a run over several.
     """
 
     sockets: Mapping[str, Volume | Value]
@@ -39,6 +41,7 @@ class Sample:
     companions: Mapping[str, Volume] = field(default_factory=dict)
     conditions: Mapping[str, Scalar] = field(default_factory=dict)
     min_object_voxels: int = 0
+    dataset: str = ""
 
     def volume(self, slug: str) -> Volume:
         """Return the volume of a socket.

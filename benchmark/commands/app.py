@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cytosuite import __version__
-from cytosuite.benchmark.commands import ctc, export, making, preflight
+from cytosuite.benchmark.commands import compare, ctc, export, making, preflight, tables
 from cytosuite.benchmark.commands.bundle import bundle_command
 from cytosuite.benchmark.commands.challenge import EvaluationOptions, RehearseOptions
 from cytosuite.benchmark.commands.console import console, names
@@ -199,6 +199,9 @@ for name, command in (
     ("ctc", ctc.ctc_command),
     ("preflight", preflight.preflight_command),
     ("bundle", bundle_command),
+    ("compare", compare.compare_command),
+    ("accept", compare.accept_command),
+    ("tables", tables.tables_command),
 ):
     app.command(name)(command)
 

@@ -14,10 +14,10 @@ from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.pictures.preview import write_result
 from cytosuite.benchmark.plan import Job
 from cytosuite.benchmark.record import Record, grouped, read_record
-from cytosuite.benchmark.results.objects import FILE, joined, write_objects
+from cytosuite.benchmark.results.objects import FILE, join_tables, write_objects
 from cytosuite.datasets.folder.collect import Item
 from cytosuite.errors import InputError, printable
-from cytosuite.files import atomic, read_json, remove, write_json
+from cytosuite.files import read_json, remove, write_json
 from cytosuite.formats import read, write
 from cytosuite.tasks import TASKS, Socket
 from cytosuite.volume import Volume
@@ -184,8 +184,7 @@ def join_objects(items: Sequence[Item], out: Path) -> None:
         (printable(item.image.name),): out / f"{item.name}{OBJECTS}" for item in items
     }
     if there := {key: path for key, path in tables.items() if path.is_file()}:
-        with atomic(out / FILE) as temporary:
-            temporary.write_text(joined(["image"], there), encoding="utf-8")
+        join_tables(out / FILE, ["image"], there)
 
 
 def _table(text: object) -> list[Any]:

@@ -2,11 +2,13 @@
 
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
+from cytosuite import __version__
 from cytosuite.benchmark.catalog import algorithms, pick
 from cytosuite.benchmark.commands.data import make, start_engine
 from cytosuite.benchmark.commands.guests import take_in
@@ -14,19 +16,29 @@ from cytosuite.benchmark.commands.options import BenchmarkOptions
 from cytosuite.benchmark.commands.progress import Cases, progress
 from cytosuite.benchmark.commands.repeat import command_of
 from cytosuite.benchmark.commands.table import ValueTable, give
+from cytosuite.benchmark.comparison.origin import case_digests, model_digest, request_facts
 from cytosuite.benchmark.data.chain import links
 from cytosuite.benchmark.data.dataset import Dataset
-from cytosuite.benchmark.data.recipe import Recipe, recipe
+from cytosuite.benchmark.data.recipe import Recipe
+from cytosuite.benchmark.data.several import recipe_of_all
 from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.guest import is_guest
 from cytosuite.benchmark.engines.outcome import Engine
-from cytosuite.benchmark.models import Models, is_tarball, lacks_model, named_models, need_weights
+from cytosuite.benchmark.models import (
+    Models,
+    cards_of,
+    is_tarball,
+    lacks_model,
+    named_models,
+    need_weights,
+)
 from cytosuite.benchmark.plan import Job, plan
 from cytosuite.benchmark.report import write_blind, write_report
 from cytosuite.benchmark.report.files import leaderboard
 from cytosuite.benchmark.report.index import index as indexed
+from cytosuite.benchmark.report.wording import count, log_path
 from cytosuite.benchmark.results.controls import CONTROLS
-from cytosuite.benchmark.results.gather import RunFacts, gather
+from cytosuite.benchmark.results.gather import RunFacts, gather, revision
 from cytosuite.benchmark.results.results import Results
 from cytosuite.benchmark.run import claimed, run_job
 from cytosuite.errors import InputError, ModelError
@@ -35,6 +47,8 @@ from cytosuite.formats import header
 from cytosuite.manifest import AlgorithmManifest
 from cytosuite.metrics.boards import BOARDS
 from cytosuite.tasks import TASKS, Task
+
+FAILURES = 10  # that the console lists
 
 
 def benchmark(options: BenchmarkOptions, console: Console) -> int:
@@ -57,7 +71,7 @@ def benchmark(options: BenchmarkOptions, console: Console) -> int:
     CytosuiteError
         If the wanted run is not possible.
     """
-    made = recipe(options.wanted)
+    made = recipe_of_all(options.wanted)
     others = list(dict.fromkeys(filter(is_guest, options.algorithm)))
     task, chosen = _chosen(options, made.task)
     chain = links(made.through)
@@ -78,7 +92,8 @@ def benchmark(options: BenchmarkOptions, console: Console) -> int:
     facts = _facts(options, engine, [*notes, *more])
     with claimed(folder):
         jobs = plan(dataset, chosen, engine, folder, retry=options.retry or options.keep_going)
-        _write_run(folder, dataset, task, jobs, facts)
+        origin = _origin(options, dataset, jobs, models)
+        _write_run(folder, dataset, task, jobs, facts, origin)
         _run(jobs, task, engine, options, console)
         with progress(console, "scoring", minor=True) as step:
             results = gather(dataset, task, jobs, facts, step)
@@ -199,8 +214,30 @@ def _facts(options: BenchmarkOptions, engine: Engine, notes: Sequence[str]) -> R
     return RunFacts(engine.name, options.own_api, command, limits, tuple(notes), images)
 
 
+def _origin(
+    options: BenchmarkOptions, dataset: Dataset, jobs: Sequence[Job], models: Models
+) -> dict[str, Any]:
+    """Return data, models and revision of a run, by which its scores are compared with others."""
+    ours = [job.algorithm.name for job in jobs if not job.guest]
+    return {
+        "request": request_facts(options.wanted, dataset),
+        "cytosuite": f"{__version__} {revision()}".strip(),
+        "versions": {job.algorithm.name: job.algorithm.version for job in jobs},
+        "models": {
+            name: {card.name: model_digest(card) for card in cards_of(name, models)}
+            for name in ours
+        },
+        "cases": case_digests(dataset),
+    }
+
+
 def _write_run(
-    folder: Path, dataset: Dataset, task: Task, jobs: Sequence[Job], facts: RunFacts
+    folder: Path,
+    dataset: Dataset,
+    task: Task,
+    jobs: Sequence[Job],
+    facts: RunFacts,
+    origin: Mapping[str, Any],
 ) -> None:
     """Write the description of a run before it begins."""
     write_json(
@@ -214,6 +251,7 @@ def _write_run(
             "api": facts.api,
             "machine": f"{platform.machine()}, {os.cpu_count()} cores",
             "jobs": {job.algorithm.name: job.key for job in jobs},
+            **origin,
         },
     )
 
@@ -221,9 +259,9 @@ def _write_run(
 def _conclude(results: Results, index: Path, options: BenchmarkOptions, console: Console) -> int:
     """Print leaderboard, notes and failures, and return the exit code."""
     give(_table(results), options, console)
-    failed = [(key, record) for key, record in results.records.items() if not record.ok]
+    failed = any(not record.ok for record in results.records.values())
     lines = [f"note: {note}" for note in results.notes]
-    lines += [f"failed: {a} on {c}: {r.status}: {r.message}" for (a, c), r in failed[:10]]
+    lines += _failures(results, index.parents[1])
     lines += [f"broken ruler: {line}" for line in results.broken]
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -232,6 +270,18 @@ def _conclude(results: Results, index: Path, options: BenchmarkOptions, console:
         blind = _short(index.parents[1] / "blind")
         console.print(f"blind report: {blind}", highlight=False, soft_wrap=True)
     return 1 if failed or results.broken else 0
+
+
+def _failures(results: Results, run: Path) -> list[str]:
+    """Return a line for each of the first failed cases, the number of the others, and the logs."""
+    failed = [(key, record) for key, record in results.records.items() if not record.ok]
+    lines = [f"failed: {a} on {c}: {r.status}: {r.message}" for (a, c), r in failed[:FAILURES]]
+    if more := failed[FAILURES:]:
+        lines.append(f"failed: {count(len(more), 'more case')}, all of them in the report")
+    logs = [key for key, _ in failed if key in results.logs]
+    if logs:
+        lines.append(f"log of the first: {_short(run)}/{log_path(*logs[0])}")
+    return lines
 
 
 def _table(results: Results) -> ValueTable:

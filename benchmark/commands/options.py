@@ -71,7 +71,11 @@ class DataOptions:
     """A dataset as a user asks for it, and where it is made."""
 
     dataset: Annotated[
-        str, typer.Argument(help="Name, name/recipe, recipe.toml, or folder of images.")
+        str,
+        typer.Argument(
+            help="Name, name/recipe, recipe.toml, or folder of images; "
+            "of benchmark also several, comma-separated."
+        ),
     ]
     size: Annotated[str | None, typer.Option(help="mini, default or full.")] = None
     cases: Annotated[
@@ -346,10 +350,17 @@ class ScoreOptions(TableOptions):
     ] = 0
     truth_labels: Annotated[Path | None, typer.Option(help="Objects in truth images.")] = None
     prediction_labels: Annotated[Path | None, typer.Option(help="In predicted ones.")] = None
+    objects: Annotated[
+        Path | None, typer.Option(help="CSV file: what became of each object of label volumes.")
+    ] = None
 
     def __post_init__(self) -> None:
         """Refuse to write over an input."""
         super().__post_init__()
+        if self.objects is not None:
+            if self.objects in (STDOUT, self.csv, self.json):
+                raise InputError(f"--objects {self.objects}: expected a CSV file of its own")
+            need_file(self.objects)
         read = {self.truth, self.prediction, self.image, self.truth_labels, self.prediction_labels}
-        if twice := {self.csv, self.json} & read - {None}:
+        if twice := {self.csv, self.json, self.objects} & read - {None}:
             raise InputError(f"{twice.pop()}: the table would overwrite it; name another file")

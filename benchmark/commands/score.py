@@ -1,6 +1,7 @@
 """Scores of files, folders and Cell Tracking Challenge layouts on disk."""
 
 import re
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -8,19 +9,25 @@ from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cytosuite.benchmark.catalog import pick
 from cytosuite.benchmark.commands.options import ScoreOptions
 from cytosuite.benchmark.commands.progress import Step
 from cytosuite.benchmark.commands.table import ValueTable
 from cytosuite.benchmark.results.cases import Answer, Metrics, measure
 from cytosuite.benchmark.results.facts import ImageSet, Reader, case_facts, once, set_facts
+from cytosuite.benchmark.results.object_scores import measured_places, write_object_scores
+from cytosuite.benchmark.results.objects import join_tables
 from cytosuite.errors import InputError
 from cytosuite.formats import READERS
 from cytosuite.metadata import view_role
 from cytosuite.metrics import Metric, board_metrics, metrics_of
-from cytosuite.metrics.evidence import Facts
+from cytosuite.metrics.evidence import Facts, gather
 from cytosuite.metrics.labels.border import without_border
+from cytosuite.metrics.labels.overlap import OVERLAP
 from cytosuite.metrics.tracks.track_folder import score_tracks
+from cytosuite.volume import Volume
 
 PAIRED = ("labels", "images", "realism")  # families of metrics that compare files
 LACKS = {
@@ -76,7 +83,8 @@ def score_files(options: ScoreOptions, step: Step = lambda *_: None) -> FileScor
         are given, of tracks for that layout. The voxel size (µm) is that of the truth's file
         unless it is given. With a border (pixels), objects wholly within this distance of the
         lateral border are left out; true objects below `min_object_voxels` are ignored, see
-        `cytosuite.metrics.labels.ignore.without_small`.
+        `cytosuite.metrics.labels.ignore.without_small`. ``objects`` names a CSV file for what
+        became of each object, see `cytosuite.benchmark.results.object_scores`.
     step : callable, optional
         Shows how many cases are done.
 
@@ -93,6 +101,8 @@ def score_files(options: ScoreOptions, step: Step = lambda *_: None) -> FileScor
             "--border: objects cannot be left out of tracks; leave the option out, or score "
             "the SEG folder against the masks"
         )
+    if sequences and options.objects:
+        raise InputError("--objects: objects of tracks are not listed; score two folders of masks")
     scores = FileScores()
     if sequences:
         names = [m.name for m in _metrics(options.metrics, ["tracks"]) or metrics_of("tracks")]
@@ -104,8 +114,14 @@ def score_files(options: ScoreOptions, step: Step = lambda *_: None) -> FileScor
     metrics = _metrics(options.metrics, PAIRED) or [
         metric for metric in board_metrics("segment") if "spacing" not in metric.evidence.needs
     ]
-    if each := [metric for metric in metrics if metric.scope == "case"]:
-        _score_pairs(each, options, scores, step)
+    each = [metric for metric in metrics if metric.scope == "case"]
+    if options.objects and not any(metric.evidence is OVERLAP for metric in each):
+        raise InputError("--objects: expected a metric of the overlap of labels, like SEG or DET")
+    if each:
+        with tempfile.TemporaryDirectory() as folder:
+            tables = _score_pairs(each, options, scores, step, Path(folder))
+            if options.objects:
+                join_tables(options.objects, ["case"], tables)
     if sets := [metric for metric in metrics if metric.scope == "set"]:
         step(0, 1, "the whole set")
         real = _side(options.truth, options.truth_labels)
@@ -123,13 +139,18 @@ def _metrics(names: Sequence[str], families: Sequence[str]) -> list[Metric[Any]]
     return [known[name] for name in pick("metric", wanted, known)] if wanted else []
 
 
-def _score_pairs(metrics: Metrics, options: ScoreOptions, scores: FileScores, step: Step) -> None:
-    """Add the metrics that compare a prediction with its own truth."""
+def _score_pairs(
+    metrics: Metrics, options: ScoreOptions, scores: FileScores, step: Step, folder: Path
+) -> dict[tuple[str], Path]:
+    """Add the metrics that compare a prediction with its own truth, and return tables of objects.
+
+    The tables, by case, are written into a folder where they are wanted.
+    """
     roles = ROLES if {metric.family for metric in metrics} == {"images"} else ()
     pairs = _pairs(options.truth, options.prediction, roles)
     inputs = options.image and _pairs(options.truth, options.image, roles[::-1])
     images = dict(inputs or ())
-    answers = []
+    answers, tables = [], {}
     for done, (truth, prediction) in enumerate(pairs):
         step(done, len(pairs), truth.name)
         if prediction is None:
@@ -137,6 +158,9 @@ def _score_pairs(metrics: Metrics, options: ScoreOptions, scores: FileScores, st
         else:
             facts = _facts(options, truth, prediction, images.get(truth))
             answers.append(_measured(truth.stem, metrics, facts))
+        if options.objects:
+            tables[truth.stem,] = folder / f"{done}.csv"
+            _write_objects(tables[truth.stem,], options, truth, prediction, answers[-1])
     scores.cases = {answer.case: dict(answer.values) for answer in answers}
     scores.failed = [answer.case for answer in answers if answer.status != "ok"]
     for metric in metrics:
@@ -147,6 +171,23 @@ def _score_pairs(metrics: Metrics, options: ScoreOptions, scores: FileScores, st
             parts = [answer.evidence[metric.evidence] for answer in answers]
             total["pooled"] = metric.of(metric.evidence.pool(parts))
         scores.aggregates[metric.name] = total
+    return tables
+
+
+def _write_objects(
+    path: Path, options: ScoreOptions, truth: Path, prediction: Path | None, answer: Answer
+) -> None:
+    """Write what became of the objects of a case; without a prediction all are missed."""
+    labels = _reader(truth, options.border)()
+    spacing = options.spacing or labels.spacing
+    labels = Volume(labels.array, spacing, labels.axes)
+    found = labels.like(np.zeros_like(labels.array))
+    if prediction is not None:
+        found = labels.like(_reader(prediction, options.border)().array)
+    sides = {"truth": lambda: labels, "prediction": lambda: found}
+    facts = case_facts(sides, None, spacing, options.min_object_voxels)
+    table = answer.evidence.get(OVERLAP) or gather([OVERLAP], facts)[OVERLAP]
+    write_object_scores(path, table, measured_places(labels), measured_places(found))
 
 
 def _measured(case: str, metrics: Metrics, facts: Facts) -> Answer:

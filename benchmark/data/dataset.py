@@ -10,7 +10,7 @@ from functools import cached_property
 from multiprocessing import active_children, parent_process
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -82,10 +82,18 @@ class Case:
         """Size below which objects of the truth are ignored in the scores."""
         return int(self.facts().get("ignored", {}).get("min_object_voxels", 0))
 
+    def dataset(self) -> str:
+        """Return the name of its dataset in a run over several, empty elsewhere."""
+        return str(self.facts().get("dataset", ""))
+
     def conditions(self) -> dict[str, Scalar]:
         """Return the facts by which results are broken down, as the dataset states them."""
         found: dict[str, Scalar] = self.facts()["conditions"]
         return found
+
+
+# How a case is made: its place, its maker, and its record.
+Making: TypeAlias = tuple[Case, Callable[[], Sample], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -211,9 +219,13 @@ def _make_missing(made: Dataset, recipe: Recipe, workers: int, progress: Progres
     _sweep(made)
     progress(total - len(missing), total)
     makers = zip(made.cases, (maker for _, maker in recipe.makers), strict=True)
-    wanted = [(case, maker) for case, maker in makers if case.name in missing]
+    wanted = [
+        (case, maker, recipe.records.get(case.name, recipe.record))
+        for case, maker in makers
+        if case.name in missing
+    ]
     try:
-        for number, _ in enumerate(_make_all(wanted, workers, recipe.record), start=1):
+        for number, _ in enumerate(_make_all(wanted, workers), start=1):
             progress(total - len(missing) + number, total)
     finally:
         _sweep(made)
@@ -281,6 +293,8 @@ def make_case(case: Case, maker: Callable[[], Sample], record: Mapping[str, Any]
             "conditions": dict(sample.conditions),
             "metadata": dict(sample.metadata),
         }
+        if sample.dataset:
+            facts["dataset"] = sample.dataset
         if sample.min_object_voxels:
             facts["ignored"] = _small(volumes.get(LABELS.slug), sample.min_object_voxels)
         write_json(temporary / "case.json", facts | ({"recipe": dict(record)} if record else {}))
@@ -311,17 +325,15 @@ def _expected(recipe: Recipe, folder: Path) -> Dataset:
     )
 
 
-def _make_all(
-    missing: list[tuple[Case, Callable[[], Sample]]], workers: int, record: Mapping[str, Any]
-) -> Iterator[None]:
+def _make_all(missing: list[Making], workers: int) -> Iterator[None]:
     """Make cases, in this process if one worker is enough."""
     if workers <= 1 or len(missing) <= 1:
-        for case, maker in missing:
-            _make_whole(case, maker, record)
+        for making in missing:
+            _make_whole(*making)
             yield
         return
     with ProcessPoolExecutor(min(workers, len(missing)), initializer=_end_with_parent) as pool:
-        futures = [pool.submit(_make_whole, case, maker, record) for case, maker in missing]
+        futures = [pool.submit(_make_whole, *making) for making in missing]
         try:
             for future in as_completed(futures):
                 future.result()

@@ -93,6 +93,8 @@ class Recipe:
         Algorithms that each case passes, one after the other.
     reference : mapping of Path to Path or None
         Real images, and their labels where there are any.
+    records : mapping of str to mapping
+        The record of each case where these differ, as of several datasets.
     """
 
     name: str
@@ -107,6 +109,20 @@ class Recipe:
     changed: bool = False
     through: tuple[str, ...] = ()
     reference: Mapping[Path, Path | None] = field(default_factory=dict)
+    records: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def named_datasets(text: str) -> list[str]:
+    """Return the datasets in a comma-separated text; a comma in the path of one is no separator."""
+    pieces, found = text.split(","), list[str]()
+    while pieces:
+        ends = range(len(pieces), 1, -1)
+        paths = (",".join(pieces[:n]).strip() for n in ends)
+        known = (os.path.exists(path) for path in paths)  # noqa: PTH110 - False of a long name
+        end = next((n for n, there in zip(ends, known, strict=True) if there), 1)
+        found.append(",".join(pieces[:end]).strip())
+        del pieces[:end]
+    return [name for name in found if name] or [text]
 
 
 def recipe(wanted: DataRequest) -> Recipe:
@@ -115,9 +131,14 @@ def recipe(wanted: DataRequest) -> Recipe:
     Raises
     ------
     InputError
-        If there is no such dataset, folder, size or recipe, or its content is not usable.
+        If there is no such dataset, folder, size or recipe, its content is not usable, or there
+        are several: `cytosuite.benchmark.data.several.recipe_of_all` joins them.
     """
     name = wanted.dataset
+    if len(several := named_datasets(name)) > 1:
+        raise InputError(
+            f"{name}: expected one dataset, found {len(several)}; benchmark alone takes several"
+        )
     if wanted.seed < 0:
         raise InputError(f"SEED={wanted.seed}: expected a whole number from 0")
     found = simulated(name, wanted.size, wanted.cases, wanted.settings)

@@ -22,6 +22,7 @@ class Difference:
     ----------
     median : float
         Of the first minus the second, in the unit of the metric.
+        Over the cases in which both have a value, a failed one the worst.
     low, high : float
         Ends of its 95 % bootstrap interval; NaN for few cases.
     rank_biserial : float
@@ -53,11 +54,13 @@ class Contest:
     places : mapping of str to int
         Place of each algorithm by its rank in the declared scheme; ties share the best.
     interval : mapping of str to (float, float)
-        95 % interval of the place over bootstrap samples of the cases; empty for few cases.
+        95 % interval of the place over bootstrap samples of the cases; empty for few cases, and
+        where a metric of the whole set takes part.
     shares : mapping of str to sequence of float
         Share of the bootstrap samples in which an algorithm has place 1, 2, ...; empty for few.
     tier : mapping of str to int
-        1 for the algorithms that none is significantly better than by the rule of `Ranking`, ...
+        From 1, never falling along `algorithms`, see the rule of `Ranking`; empty where nothing is
+        tested: metrics of the whole set have one value.
     better : set of (str, str)
         Pairs of which the first is significantly better than the second.
     differences : mapping of (str, str) to Difference
@@ -100,7 +103,7 @@ class Ranking:
         By each primary metric.
     agreement : mapping of (str, str) to float
         Kendall's tau-b between the rankings by two metrics, of all that say which end is better;
-        each pair once.
+        each pair once. NaN where one of them has all on one place.
     scaled : mapping of (str, str) to float
         Mean by algorithm and metric, in units of the controls: blank (or identity) is 0, oracle
         (or real) 1; where there are both.

@@ -8,12 +8,14 @@ import pandas as pd
 
 from cytosuite.benchmark.report import files, latex, page
 from cytosuite.benchmark.report.index import index
+from cytosuite.benchmark.report.paper import paper_figures
 from cytosuite.benchmark.report.section import Progress, views
 from cytosuite.benchmark.results.blind import blind_names, blinded
-from cytosuite.benchmark.results.objects import joined
+from cytosuite.benchmark.results.objects import join_tables
 from cytosuite.benchmark.results.results import Results
 from cytosuite.files import PART, full_disk, write_json
 
+FIGURES = "figures"
 __all__ = ["write_blind", "write_report"]
 
 
@@ -21,15 +23,17 @@ def write_report(results: Results, folder: Path, progress: Progress = lambda *_:
     """Write `index.html`, `report.md` and the results as tables, and return the first.
 
     The tables are `leaderboard.csv` and `.tex`, `scores.csv` (every value), `cases.csv` (the same,
-    a column per metric) and `metrics.json`; of label outputs `objects.csv`, and where the cases
-    differ in a condition, `by_condition.csv`.
+    a column per metric) and `metrics.json`; of label outputs `objects.csv` and
+    `object_scores.csv`, and where the cases differ in a condition, `by_condition.csv`. The figures
+    lie in ``figures/`` as SVG.
 
     Parameters
     ----------
     results : Results
         The results of a run.
     folder : Path
-        Where to write; made if missing. Files of these names are replaced, others are left alone.
+        Where to write; made if missing. Files of these names are replaced, others are left alone;
+        ``figures/*.svg`` are replaced as a set.
     progress : callable, optional
         As of `cytosuite.benchmark.report.section.views`.
 
@@ -52,6 +56,7 @@ def write_report(results: Results, folder: Path, progress: Progress = lambda *_:
     indexed = index(results)
     layout = files.platform_metrics(indexed)
     shown, groups = views(indexed, progress), files.by_condition(results.conditions)
+    drawn = paper_figures(indexed, shown)
     texts = {
         "leaderboard.csv": pd.DataFrame(files.leaderboard(indexed), dtype=object).to_csv(
             index=False
@@ -59,21 +64,30 @@ def write_report(results: Results, folder: Path, progress: Progress = lambda *_:
         "leaderboard.tex": latex.leaderboard(indexed),
         "scores.csv": results.scores.to_csv(index=False),
         "cases.csv": files.by_case(results.scores).to_csv(index=False),
-        "objects.csv": joined(["algorithm", "case"], results.objects) if results.objects else "",
         "by_condition.csv": groups.to_csv(index=False) if results.conditions else "",
         "metrics.json": json.dumps(layout, indent=2, allow_nan=False, ensure_ascii=False) + "\n",
         "report.md": page.markdown(indexed, shown),
-        "index.html": page.html(indexed, shown),
+        **{figure.path: figure.text for figure in drawn},
+        "index.html": page.html(indexed, shown, drawn),
     }
+    tables = {"objects.csv": results.objects, "object_scores.csv": results.object_scores}
     name = f".{folder.name}-"
     with full_disk(folder), tempfile.TemporaryDirectory(PART, name, folder.parent) as parts:
+        Path(parts, FIGURES).mkdir()
         for file, text in texts.items():
             Path(parts, file).write_text(text, encoding="utf-8")
-        for file, text in texts.items():
-            if text:
+        for file, found in tables.items():
+            if found:
+                join_tables(Path(parts, file), ["algorithm", "case"], found)
+        (folder / FIGURES).mkdir(exist_ok=True)
+        for file in (*tables, *texts):
+            if texts.get(file) or tables.get(file):
                 Path(parts, file).replace(folder / file)
             else:
                 (folder / file).unlink(missing_ok=True)  # of an earlier report
+        for old in (folder / FIGURES).glob("*.svg"):
+            if f"{FIGURES}/{old.name}" not in texts:
+                old.unlink()
     return folder / "index.html"
 
 

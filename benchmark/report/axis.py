@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cytosuite.benchmark.report.wording import known
@@ -51,8 +51,12 @@ class Axis:
     def ticks(self) -> list[float]:
         """Return round values along the axis, the ends among them when they are round."""
         if self.log:
-            first, last = math.ceil(math.log10(self.low)), math.floor(math.log10(self.high))
-            return [10.0**power for power in range(first, last + 1)]
+            first, last = math.floor(math.log10(self.low)), math.ceil(math.log10(self.high))
+            powers = range(first, last + 1)
+            steps = (1, 2, 5) if last - first <= 2 else (1,)
+            ticks = [float(f"{step}e{power}") for power in powers for step in steps]
+            near = 1 - 1e-9, 1 + 1e-9
+            return [t for t in ticks if self.low * near[0] <= t <= self.high * near[1]]
         span = self.high - self.low
         if span <= 0:
             return [self.low]
@@ -80,3 +84,32 @@ def axis_of_times(seen: Iterable[float]) -> Axis:
     if max(pool) > 30 * min(pool):
         return Axis(10 ** math.floor(math.log10(min(pool))), max(pool) * 1.1, log=True)
     return Axis(0.0, max(pool) * 1.05)
+
+
+def axis_of_ratios(seen: Iterable[float]) -> Axis:
+    """Return a logarithmic axis around positive numbers; its ends are 1, 2 or 5 x a power of 10."""
+    pool = [value for value in seen if value > 0 and known(value)]
+    if not pool:
+        return Axis(0.1, 10.0, log=True)
+    low, high = min(pool) / 1.15, max(pool) * 1.15
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ends = [float(f"{step}e{power}") for power in powers for step in (1, 2, 5)]
+    first = max(end for end in ends if end <= low)
+    return Axis(first, min(end for end in ends if end >= high), log=True)
+
+
+def part(axis: Axis, values: Iterable[float]) -> Axis:
+    """Return the part of a linear axis, in tenths, that holds some values, a fifth at least."""
+    ends = [value for value in values if known(value)]
+    tenth = (axis.high - axis.low) / 10
+    first = math.floor((min(ends, default=axis.low) - axis.low) / tenth + 1e-9)
+    last = math.ceil((max(ends, default=axis.high) - axis.low) / tenth - 1e-9)
+    first = max(0, min(first, last - 2))
+    return replace(axis, low=axis.low + first * tenth, high=axis.low + last * tenth)
+
+
+def axis_around(seen: Iterable[float]) -> Axis:
+    """Return a linear axis around numbers, with a margin of a twentieth on both sides."""
+    pool = [value for value in seen if known(value)] or [0.0]
+    margin = (max(pool) - min(pool)) / 20 or abs(pool[0]) / 20 or 0.5
+    return Axis(min(pool) - margin, max(pool) + margin)

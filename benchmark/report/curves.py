@@ -42,7 +42,7 @@ def line_mark(place: int) -> Markup:
     """Return the mark of an algorithm by itself, to stand before its name."""
     return Markup(
         f'<svg class="fig key-mark {colour(place)}" aria-hidden="true" width="14" height="14" '
-        f'viewBox="-7 -7 14 14">{_mark(place)}</svg>'
+        f'viewBox="-7 -7 14 14">{mark(place)}</svg>'
     )
 
 
@@ -93,7 +93,7 @@ def curves(
                 ends = f'y1="{y(score.low):.1f}" y2="{y(score.high):.1f}"'
                 parts.append(f'<line class="reach" x1="{x}" x2="{x}" {ends}/>')
             text = escape(f"{name}, {label}: {number(score.value, 3)}")
-            spot = f"{_mark(place)}<title>{text}</title>"
+            spot = f"{mark(place)}<title>{text}</title>"
             parts.append(f'<svg x="{x}" y="{down}" overflow="visible">{spot}</svg>')
         parts.append("</g>")
     return svg("curves", height, _words(labels, lines), parts)
@@ -119,7 +119,7 @@ def _labels(labels: Sequence[str], height: float, room: float) -> Iterable[str]:
         yield f'<text class="tick" {place} text-anchor="middle">{text}</text>'
 
 
-def _mark(place: int) -> str:
+def mark(place: int) -> str:
     """Return the mark of an algorithm around its place."""
     if place < len(SHAPES):
         return f'<path class="spot" d="{SHAPES[place]}"/>'

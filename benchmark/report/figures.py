@@ -5,17 +5,22 @@ Positions are percentages of the width, so that a figure fills its cell without 
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import accumulate
 from statistics import median
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup, escape
+from scipy.stats import gaussian_kde
 
 from cytosuite.benchmark.report.axis import Axis
-from cytosuite.benchmark.report.wording import known, number
+from cytosuite.benchmark.report.wording import fixed, known, number
 from cytosuite.metrics import Metric
 
 LANES = 7
 LANE_STEP = 5.0  # px between the lanes of a strip
+BLOB = 30.0  # px: height of a row of circles
+FEWEST = 8  # values that a density needs
 DOT = 1.1  # % of the width a dot takes up
 KEYS = {"None": "", "nan": "", "inf": "Infinity", "-inf": "-Infinity"}  # as scripts read them
 
@@ -34,8 +39,10 @@ def cell(
     return Markup(f'<td data-key="{end}" style="{style}">{escape(text)}{small}</td>')
 
 
-def value(metric: Metric[Any], found: float, axis: Axis, failure: str = "") -> Markup:
-    """Return a value as a cell with its colour; NaN sorts last.
+def value(
+    metric: Metric[Any], found: float, axis: Axis, digits: int = 2, failure: str = ""
+) -> Markup:
+    """Return a value as a cell with its colour, with fixed decimals; NaN sorts last.
 
     A number without two ends, for example a count, shows no decimals where it is whole.
     """
@@ -43,7 +50,7 @@ def value(metric: Metric[Any], found: float, axis: Axis, failure: str = "") -> M
     if math.isnan(found):
         return cell(mark or "-")
     whole = (metric.best is None or metric.worst is None) and found.is_integer()
-    text = mark + number(found, 0 if whole else 2)
+    text = mark + (number(found, 0) if whole else fixed(found, digits))
     return cell(text, found, heat(axis.goodness(found)))
 
 
@@ -118,8 +125,11 @@ def strip(
     places: Mapping[str, int],
     failed: Collection[str] = (),
     unit: str = "",
+    dots: bool = True,
 ) -> Markup:
     """Return all cases as dots along the axis, a line at their median, crosses for failed ones.
+
+    Behind them lies the density of the values, see `violin`.
 
     Parameters
     ----------
@@ -131,17 +141,21 @@ def strip(
         Cases that failed.
     unit : str
         Unit of the values, for the tooltip.
+    dots : bool
+        Whether the cases are drawn; without them there are density and median.
     """
     half = LANE_STEP * (LANES // 2) + 6
     parts = _grid(axis, 2 * half)
     found = {case: value for case, value in values.items() if known(value)}
     if not found:
         return svg("strip", 2 * half, "no values", parts)
+    parts += violin(axis, list(found.values()), half)
     centre = median(found.values())
     x = _percent(axis, centre)
     parts.append(f'<line class="median" x1="{x}" x2="{x}" y1="2" y2="{2 * half - 2:g}"/>')
     spots = [100 * axis.position(value) for value in found.values()]
-    for (case, value), at, lane in zip(found.items(), spots, lanes(spots), strict=True):
+    drawn = zip(found.items(), spots, lanes(spots), strict=True) if dots else ()
+    for (case, value), at, lane in drawn:
         y = f"{half + LANE_STEP * lane:g}"
         lost = " (failed)" if case in failed else ""
         text = f"<title>{escape(case)}: {number(value, 3)}{unit}{lost}</title>"
@@ -153,6 +167,71 @@ def strip(
         )
     ends = f"{number(min(found.values()))} to {number(max(found.values()))}"
     return svg("strip", 2 * half, f"{len(found)} cases, median {number(centre)}, {ends}", parts)
+
+
+def violin(axis: Axis, values: Sequence[float], half: float) -> list[str]:
+    """Return the outline of the density of values, `half` px high on both sides of the middle.
+
+    Few values, or values that are all alike, have none. The density is that of
+    `scipy.stats.gaussian_kde` over positions on the axis, ended at the outermost values.
+    """
+    at = np.array([axis.position(value) for value in values])
+    if at.size < FEWEST or at.std() < 1e-6:
+        return []
+    places = np.linspace(at.min(), at.max(), 48)
+    density = gaussian_kde(at)(places)
+    width = 10 * density / density.max()
+    up = [f"{1000 * x:.0f} {10 - w:.2f}" for x, w in zip(places, width, strict=True)]
+    down = [f"{1000 * x:.0f} {10 + w:.2f}" for x, w in zip(places, width, strict=True)]
+    path = f'<path class="violin" d="M{"L".join([*up, *down[::-1]])}Z"/>'
+    box = f'y="0" width="100%" height="{2 * half:g}" viewBox="0 0 1000 20"'
+    return [f'<svg x="0" {box} preserveAspectRatio="none">{path}</svg>']
+
+
+def blobs(shares: Sequence[float], interval: tuple[float, float]) -> Markup:
+    """Return how often an algorithm has each place: circles, their areas the shares.
+
+    Parameters
+    ----------
+    shares : sequence of float
+        Share of the bootstrap samples in which it has place 1, 2, ...
+    interval : (float, float)
+        Ends of the line: the 95 % interval of the place. A bar marks the median.
+    """
+    half = (n for n, total in enumerate(accumulate(shares), 1) if total >= 0.5 - 1e-9)
+    middle = next(half, len(shares))
+    room = 100 / len(shares)
+    x = [f"{room * (place - 0.5):.2f}%" for place in (*interval, middle)]
+    parts = [
+        f'<line class="grid" x1="{room * (n + 0.5):.2f}%" x2="{room * (n + 0.5):.2f}%" '
+        f'y1="0" y2="{BLOB:g}"/>'
+        for n in range(len(shares))
+    ]
+    y = f'y1="{BLOB / 2:g}" y2="{BLOB / 2:g}"'
+    parts.append(f'<line class="ci" x1="{x[0]}" x2="{x[1]}" {y}/>')
+    for n, share in enumerate(shares):
+        if share >= 0.002:
+            size = f'cy="{BLOB / 2:g}" r="{(BLOB / 2 - 1) * math.sqrt(share):.2f}"'
+            text = f"<title>place {n + 1}: {100 * share:.0f} % of the resamples</title>"
+            parts.append(
+                f'<circle class="blob" cx="{room * (n + 0.5):.2f}%" {size}>{text}</circle>'
+            )
+    ends = f'y1="{BLOB / 2 - 7:g}" y2="{BLOB / 2 + 7:g}"'
+    parts.append(f'<line class="median" x1="{x[2]}" x2="{x[2]}" {ends}/>')
+    low, high = (f"{end:g}" for end in interval)
+    return svg("blobs", BLOB, f"median place {middle}, 95 % interval {low} to {high}", parts)
+
+
+def places_figure(algorithms: int) -> Markup:
+    """Return the places 1, 2, ... as a figure of its own, to stand over `blobs`."""
+    room, step = 100 / algorithms, 1 if algorithms <= 12 else 5
+    shown = [n for n in range(1, algorithms + 1) if n == 1 or n % step == 0]
+    parts = [
+        f'<text x="{room * (n - 0.5):.2f}%" y="12" text-anchor="middle">{n}</text>' for n in shown
+    ]
+    return Markup(
+        f'<svg class="fig axis" aria-hidden="true" width="100%" height="16">{"".join(parts)}</svg>'
+    )
 
 
 def lanes(positions: Sequence[float]) -> list[int]:

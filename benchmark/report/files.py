@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 import pandas as pd
 
 from cytosuite.benchmark.report.index import Index
+from cytosuite.benchmark.report.verdict import tiers_of
 from cytosuite.benchmark.results.platform import platform_layout
 from cytosuite.benchmark.results.results import Condition
 from cytosuite.benchmark.results.standings import Standing
@@ -23,7 +24,8 @@ def leaderboard(index: Index) -> list[Row]:
         ``rank`` and ``algorithm``; the mean of each metric to rank by under its name, ``failed``
         cases, ``s_per_case`` (median), ``peak_MiB``; of these metrics ``_low`` and ``_high``, the
         ends of the 95 % interval, and ``_pooled``; the same of all other metrics; number of
-        ``cases``, and 1 for a ``control``. NaN and None where there is no value.
+        ``cases``, and 1 for a ``control``; ends of the 95 % interval of the place, ``rank_low``
+        and ``rank_high``, and the ``tier``. NaN and None where there is no value.
     """
     ranks = [entry.rank for entry in index.ranked if entry.rank is not None]
     whole = all(rank.is_integer() for rank in ranks)
@@ -40,8 +42,18 @@ def leaderboard(index: Index) -> list[Row]:
         row |= _around(index, entry, index.board)
         row |= {metric.name: index.summary(entry, metric).mean for metric in others}
         row |= _around(index, entry, others)
-        rows.append(row | {"cases": entry.cases, "control": int(entry.control)})
+        row |= {"cases": entry.cases, "control": int(entry.control)}
+        rows.append(row | _certainty(index, entry))
     return rows
+
+
+def _certainty(index: Index, entry: Standing) -> Row:
+    """Return the 95 % interval of the place and the tier, None where they are not known."""
+    ranking = index.results.ranking
+    contest = ranking.overall if ranking else None
+    low, high = contest.interval.get(entry.algorithm, (None, None)) if contest else (None, None)
+    tier = tiers_of(ranking).get(entry.algorithm)
+    return {"rank_low": low, "rank_high": high, "tier": tier}
 
 
 def _around(index: Index, entry: Standing, metrics: Sequence[Metric[Any]]) -> Row:

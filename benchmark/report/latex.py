@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from cytosuite.benchmark.report.index import Index
+from cytosuite.benchmark.report.verdict import places_text, tiers_of
 from cytosuite.benchmark.report.wording import known, number
 from cytosuite.metrics import Metric
 
@@ -16,19 +17,28 @@ def leaderboard(index: Index) -> str:
     """Return the leaderboard as a table for booktabs, controls below the algorithms.
 
     Means of the metrics to rank by, the best of each bold, with the 95 % interval where there is
-    one; failed cases and the median time of a case.
+    one; failed cases and the median time of a case; where they are known the 95 % interval of the
+    place and the tier, between which is a gap.
     """
     best = {metric.name: _best(index, metric) for metric in index.board}
-    heads = ["Algorithm", *(metric.name for metric in index.board), "Failed", "s per case"]
+    ranking = index.results.ranking
+    tiers = tiers_of(ranking)
+    places = {entry.algorithm: places_text(ranking, entry.algorithm) for entry in index.ranked}
+    more = [*(["Places"] if any(places.values()) else []), *(["Tier"] if tiers else [])]
+    heads = ["Algorithm", *(metric.name for metric in index.board), "Failed", "s per case", *more]
     lines = [
         "% needs \\usepackage{booktabs}",
-        rf"\begin{{tabular}}{{l{'c' * len(index.board)}rr}}",
+        rf"\begin{{tabular}}{{l{'c' * len(index.board)}rr{'c' * len(more)}}}",
         r"\toprule",
         _row(map(escape, heads)),
     ]
     for group in filter(None, (index.ranked, index.controls)):
         lines.append(r"\midrule")
+        last = tiers.get(group[0].algorithm)
         for entry in group:
+            if (tier := tiers.get(entry.algorithm)) != last:
+                lines.append(r"\addlinespace")
+            last = tier
             cells = [escape(entry.algorithm)]
             for metric in index.board:
                 found = index.summary(entry, metric)
@@ -39,6 +49,11 @@ def leaderboard(index: Index) -> str:
                 cells.append((rf"\textbf{{{mean}}}" if bold else mean) + reach)
             cells.append("" if entry.control else str(entry.failed))
             cells.append("" if entry.control else number(entry.median_seconds))
+            own = {
+                "Places": places.get(entry.algorithm, ""),
+                "Tier": tiers.get(entry.algorithm, ""),
+            }
+            cells += [str(own[head]).replace(" to ", "--") for head in more]
             lines.append(_row(cells))
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 

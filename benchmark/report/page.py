@@ -1,6 +1,6 @@
 """The report as text: one HTML file that asks the network nothing, and Markdown."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,26 +9,36 @@ from markupsafe import Markup
 
 from cytosuite.benchmark.report import wording
 from cytosuite.benchmark.report.curves import line_mark
-from cytosuite.benchmark.report.figures import axis_figure, strip, value, whisker
+from cytosuite.benchmark.report.figures import (
+    axis_figure,
+    blobs,
+    places_figure,
+    strip,
+    value,
+    whisker,
+)
 from cytosuite.benchmark.report.index import Index
+from cytosuite.benchmark.report.paper import PaperFigure
 from cytosuite.benchmark.report.section import escape, sections
-from cytosuite.benchmark.report.verdict import verdict
+from cytosuite.benchmark.report.verdict import readings, verdict
 
 FOLDER = Path(__file__).parent
 TOOLS = (
-    *(axis_figure, line_mark, strip, value, whisker),
-    *(wording.count, wording.direction, wording.doi_link, wording.duration),
-    *(wording.interval, wording.known, wording.memory, wording.number),
+    *(axis_figure, blobs, line_mark, places_figure, strip, value, whisker),
+    *(wording.count, wording.direction, wording.doi_link, wording.duration, wording.fixed),
+    *(wording.formulas, wording.interval, wording.known, wording.memory, wording.number),
 )
 
 
-def html(index: Index, views: Mapping[str, Any]) -> str:
+def html(index: Index, views: Mapping[str, Any], drawn: Sequence[PaperFigure] = ()) -> str:
     """Return the report as one HTML page with its pictures, style and script.
 
     Parameters
     ----------
     index, views
         The results, and the view of each section by its name.
+    drawn : sequence of PaperFigure
+        Files beside the page that it links.
 
     Returns
     -------
@@ -44,6 +54,8 @@ def html(index: Index, views: Mapping[str, Any]) -> str:
     )
     environment.globals.update({tool.__name__: tool for tool in TOOLS})
     environment.globals.update(index=index, results=index.results, views=views)
+    figures = {name: [f for f in drawn if f.section == name] for name in sections()}
+    environment.globals["figures"] = figures
     environment.globals["long_names"] = {m.name: m.title for m in index.results.metrics}
     shown = {
         name: (section, Markup(environment.from_string(section.template).render(view=views[name])))
@@ -52,8 +64,9 @@ def html(index: Index, views: Mapping[str, Any]) -> str:
     }
     return environment.get_template("template.html").render(
         verdict=verdict(index),
+        readings=readings(index),
         sections=shown,
-        style=_together("style.css", "viewer.css"),
+        style=_together("style.css", "figures.css", "viewer.css", "print.css"),
         script=_together("script.js", "slices.js", "ink.js", "panels.js", "viewer.js"),
     )
 
@@ -62,6 +75,7 @@ def markdown(index: Index, views: Mapping[str, Any]) -> str:
     """Return the report as Markdown for a terminal or a pull request; see `html`."""
     results = index.results
     lines = [f"# {escape(results.title)}", "", f"**{escape(verdict(index))}**", ""]
+    lines += [f"- {name}: {escape(text)}" for name, text in readings(index)] + [""]
     lines += [f"> {escape(sentence)}\n" for sentence in [*results.broken, *results.notes]]
     for name, section in sections().items():
         shown = [] if views[name] is None else section.markdown(index, views[name])

@@ -85,6 +85,21 @@
     if (box && !event.ctrlKey && !event.metaKey && !event.altKey) box.click();
   });
 
-  addEventListener("beforeprint", () => all("details").forEach((element) => { element.open = true; }));
+  // Tables that go on to the right say so by a fading edge.
+  const edges = () => all(".scroll").forEach((box) => box.classList.toggle("more-right",
+    box.scrollWidth - box.clientWidth - box.scrollLeft > 2));
+  document.addEventListener("scroll", edges, { capture: true, passive: true });
+  document.addEventListener("toggle", edges, true);
+  document.addEventListener("change", edges);
+  addEventListener("resize", edges);
+  edges();
+
+  // On paper, details are open but for the long ones; those on the screen stay as they were.
+  let closed = [];
+  addEventListener("beforeprint", () => {
+    closed = all("details:not([open])").filter((element) => !element.closest(".long-print"));
+    closed.forEach((element) => { element.open = true; });
+  });
+  addEventListener("afterprint", () => closed.forEach((element) => { element.open = false; }));
   root.dataset.ready = "yes";
 })();

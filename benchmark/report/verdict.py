@@ -1,11 +1,24 @@
-"""The result of a run in one plain sentence."""
+"""The result of a run in a plain sentence, and what else a reader asks first."""
 
 import math
 from typing import Any
 
+from cytosuite.benchmark.ranking.ranking import Ranking
 from cytosuite.benchmark.report.index import Index
-from cytosuite.benchmark.report.wording import count, joined, known, number
+from cytosuite.benchmark.report.wording import (
+    against,
+    count,
+    duration,
+    joined,
+    known,
+    memory,
+    number,
+    probability,
+)
+from cytosuite.benchmark.results.standings import Standing
 from cytosuite.metrics import Metric
+
+NAMED = 3  # algorithms of a tier that the headline names
 
 
 def verdict(index: Index) -> str:
@@ -17,13 +30,96 @@ def verdict(index: Index) -> str:
     if cases and best.failed >= cases:
         who = f"None of {several} algorithms gave a" if several > 1 else f"{best.algorithm} gave no"
         return f"{who} valid result: all {count(cases, 'case')} failed."
+    lost = f"{best.failed} of {count(cases, 'case')}" if best.failed else "none of its cases"
+    if several > 1 and best.rank is not None and _ranking_metrics(index):
+        end = f"; {lost} of {best.algorithm} failed." if best.failed else "."
+        return _comparison(index) + end
     if phrases := _phrases(index):
-        lost = f"{best.failed} of {count(cases, 'case')}" if best.failed else "none of its cases"
-        return f"{_subject(index)} {joined(phrases)}; {lost} failed."
+        return f"{best.algorithm} {joined(phrases)}; {lost} failed."
     judged = index.results.reference or any(case.truth for case in index.results.cases)
     bare = not judged and index.results.task.main_output is not None
     reason = "there is no truth to score them against" if bare else "no measure ranks them"
-    return f"{_subject(index)} finished {cases - best.failed} of {count(cases, 'case')}; {reason}."
+    done = f"finished {cases - best.failed} of {count(cases, 'case')}"
+    return f"{best.algorithm} {done}; {reason}."
+
+
+def readings(index: Index) -> list[tuple[str, str]]:
+    """Return what the best algorithm reaches, where it fails, its cost and how sure its place is.
+
+    Returns
+    -------
+    list of (str, str)
+        Heading and a short text; what is not known is left out, all without a valid result.
+    """
+    if not index.ranked or index.ranked[0].failed >= max(index.ranked[0].cases, 1):
+        return []
+    best = index.ranked[0]
+    reach = joined(_phrases(index)) if len(index.ranked) > 1 else ""
+    found = {
+        "What it reaches": reach,
+        "Where it fails": weakness(index, best.algorithm),
+        "What it costs": _cost(index, best),
+        "How sure": certainty(index.results.ranking, best.algorithm),
+    }
+    return [(name, text) for name, text in found.items() if text]
+
+
+def weakness(index: Index, algorithm: str) -> str:
+    """Return the group of a condition, or else the case, in which an algorithm scores worst.
+
+    Of all conditions that which makes the greatest difference in the first primary metric.
+    """
+    metric = next(iter(_ranking_metrics(index)), None)
+    if metric is None or metric.higher_is_better is None:
+        return ""
+    sign = 1 if metric.higher_is_better else -1
+    spread = []
+    for condition in index.results.conditions:
+        unit = f" {condition.unit}" if condition.unit and condition.ordered else ""
+        groups = [
+            (sign * score.value, f"{condition.name} {group.label}{unit}")
+            for group in condition.groups
+            if (score := group.scores.get((algorithm, metric.name))) and known(score.value)
+        ]
+        if groups and max(groups)[0] > min(groups)[0]:
+            spread.append((max(groups)[0] - min(groups)[0], min(groups), max(groups)))
+    values = index.values[algorithm, metric.name]
+    cases = sorted((sign * value, case) for case, value in values.items() if known(value))
+    if spread:
+        _, low, high = max(spread)
+    elif cases and cases[0][0] < cases[-1][0]:
+        low, high = cases[0], cases[-1]
+    else:
+        return ""
+    worst, best = (number(sign * value) for value, _ in (low, high))
+    return f"{metric.name} {worst} for {low[1]}, {best} for {high[1]}"
+
+
+def certainty(ranking: Ranking | None, algorithm: str) -> str:
+    """Return the interval of a place and the share of first places over the bootstrap samples."""
+    if ranking is None or len(ranking.overall.algorithms) < 2:
+        return ""
+    ends, shares = ranking.overall.interval.get(algorithm), ranking.overall.shares.get(algorithm)
+    if not ends or not shares:
+        return f"{count(ranking.cases, 'case')}: too few to say how sure the places are"
+    place, share = places_text(ranking, algorithm), f"{100 * shares[0]:.0f} %"
+    return f"place {place} in 95 % of {ranking.draws} resamples of the cases, first in {share}"
+
+
+def places_text(ranking: Ranking | None, algorithm: str) -> str:
+    """Return the 95 % interval of a place as text, empty where it is not known."""
+    ends = ranking.overall.interval.get(algorithm) if ranking else None
+    alone = ranking is None or len(ranking.overall.algorithms) < 2
+    if not ends or alone:
+        return ""
+    return " to ".join(dict.fromkeys(str(end) for end in (math.floor(ends[0]), math.ceil(ends[1]))))
+
+
+def tiers_of(ranking: Ranking | None) -> dict[str, int]:
+    """Return the tier of each algorithm, empty where no test could tell tiers apart."""
+    if ranking is None or len(ranking.overall.algorithms) < 2 or not tested(ranking):
+        return {}
+    return dict(ranking.overall.tier)
 
 
 def found_share(index: Index, algorithm: str) -> float | None:
@@ -41,15 +137,106 @@ def found_share(index: Index, algorithm: str) -> float | None:
     return found / sum(true.values())
 
 
-def _subject(index: Index) -> str:
-    """Return the subject of the sentence, and the algorithms that share the first rank."""
+def _ranking_metrics(index: Index) -> list[Metric[Any]]:
+    """Return the primary metrics in which the best algorithm has a value, three at most."""
     best = index.ranked[0]
-    if len(index.ranked) == 1 or best.rank is None:
-        return best.algorithm
-    equal = [entry.algorithm for entry in index.ranked if entry.rank == best.rank]
-    if len(equal) > 1:
-        return f"{joined(equal)} share the first rank of {len(index.ranked)}: {best.algorithm}"
-    return f"Of {len(index.ranked)} algorithms {best.algorithm} ranks first: it"
+    return [
+        metric
+        for metric in index.board
+        if metric.name in index.results.primary and not math.isnan(index.summary(best, metric).mean)
+    ][:3]
+
+
+def _comparison(index: Index) -> str:
+    """Return how far ahead the best algorithm is, and whether the cases prove it."""
+    first, second = index.ranked[:2]
+    ranking, of = index.results.ranking, len(index.ranked)
+    equal = [entry.algorithm for entry in index.ranked if entry.rank == first.rank]
+    shared = len(equal) > 1
+    lead = f"{_some(equal)} share the first rank of {of}" if shared else ""
+    lead = lead or f"{first.algorithm} ranks first of {of}"
+    values = _values(index, first, second)
+    before = f"{lead}: {values}" if shared else f"{lead}, before {second.algorithm}: {values}"
+    if ranking is None:
+        return before
+    cases = count(ranking.cases, "case")
+    if not tested(ranking):
+        verb = "is" if ranking.cases == 1 else "are"
+        return f"{before}; {cases} {verb} too few for a test, so the order may be chance"
+    tier = ranking.overall.tier
+    peers = [entry for entry in index.ranked if tier.get(entry.algorithm) == 1]
+    others = [entry for entry in peers if entry.algorithm not in (equal if shared else equal[:1])]
+    if first not in peers or not (others or shared):
+        return _ahead(index, ranking, first, second) or f"{before}; significant by the rule"
+    values = _values(index, first, (others or [second])[0])
+    if not others:
+        return f"{lead}, statistically indistinguishable on {cases}: {values}"
+    names, verb = _some([entry.algorithm for entry in others]), "are" if shared else "is"
+    return f"{lead}, but {verb} statistically indistinguishable from {names} on {cases}: {values}"
+
+
+def tested(ranking: Ranking) -> bool:
+    """Return whether the cases are enough for any test to be significant."""
+    return 0.5**ranking.cases < ranking.alpha and any(
+        known(difference.p)
+        for contest in ranking.metrics.values()
+        for difference in contest.differences.values()
+    )
+
+
+def _ahead(index: Index, ranking: Ranking, first: Standing, second: Standing) -> str:
+    """Return in which metrics the first is significantly ahead of the second; empty for none."""
+    pair = first.algorithm, second.algorithm
+    won, others = [], []
+    for metric in _board(index, second):
+        contest = ranking.metrics.get(metric.name)
+        values = against(index.summary(first, metric).mean, index.summary(second, metric).mean)
+        if contest and pair in contest.better and pair in contest.differences:
+            test = contest.differences[pair]
+            middle = f"median difference {number(test.median)}, {probability(test.p)}"
+            won.append(f"{metric.name} ({values}, {middle})")
+        else:
+            others.append(f"{metric.name} ({values})")
+    if not won:
+        return ""
+    rest = f", not in {joined(others)}" if others else ""
+    return f"{pair[0]} is significantly ahead of {pair[1]} in {joined(won)}{rest}"
+
+
+def _board(index: Index, second: Standing) -> list[Metric[Any]]:
+    """Return the ranking metrics in which the second has a value, too."""
+    found = _ranking_metrics(index)
+    return [metric for metric in found if not math.isnan(index.summary(second, metric).mean)]
+
+
+def _values(index: Index, first: Standing, second: Standing) -> str:
+    """Return the means of two algorithms, with digits that tell them apart, in each metric."""
+    means = [
+        (metric.name, index.summary(first, metric).mean, index.summary(second, metric).mean)
+        for metric in _board(index, second)
+    ]
+    shown = [f"{name} {against(one, other)}" for name, one, other in means]
+    return joined(shown) or f"{second.algorithm} has no value"
+
+
+def _some(names: list[str]) -> str:
+    """Return a few names, and the number of the others."""
+    if len(names) <= NAMED:
+        return joined(names)
+    return joined([*names[: NAMED - 1], f"{len(names) - NAMED + 1} others"])
+
+
+def _cost(index: Index, best: Standing) -> str:
+    """Return time and memory of the best algorithm, and the time of the fastest."""
+    parts = []
+    if known(best.median_seconds):
+        parts.append(f"{duration(best.median_seconds)} per case")
+    if known(best.peak_memory):
+        parts.append(f"{memory(best.peak_memory)} at its peak")
+    times = {e.algorithm: e.median_seconds for e in index.ranked if known(e.median_seconds)}
+    fastest = min(times, key=lambda name: times[name], default=best.algorithm)
+    other = f"; {fastest} takes {duration(times[fastest])}" if fastest != best.algorithm else ""
+    return joined(parts) + other if parts else ""
 
 
 def _phrases(index: Index) -> list[str]:
@@ -57,10 +244,8 @@ def _phrases(index: Index) -> list[str]:
     best = index.ranked[0]
     found = found_share(index, best.algorithm)
     phrases = [
-        _phrase(metric, mean, found)
-        for metric in index.board[:3]
-        if metric.name in index.results.primary
-        and not math.isnan(mean := index.summary(best, metric).mean)
+        _phrase(metric, index.summary(best, metric).mean, found)
+        for metric in _ranking_metrics(index)
     ]
     found_first = sorted(phrases, key=lambda phrase: not phrase.startswith(("finds", "detects")))
     return [*found_first[:1], *(p.replace("the objects", "them") for p in found_first[1:])]

@@ -1,9 +1,15 @@
 """Numbers in words that a biologist reads at a glance."""
 
 import math
+from collections.abc import Iterable
 from typing import Any, TypeGuard
 
+from markupsafe import Markup, escape
+
 from cytosuite.metrics import Metric
+
+# Signs of formulas for those that docstrings have.
+SIGNS = {"A n B": "A ∩ B", " * ": " · ", ">=": "≥", "<=": "≤"}
 
 
 def known(value: float | None) -> TypeGuard[float]:
@@ -27,7 +33,70 @@ def number(value: float | None, digits: int = 2) -> str:
     return f"{value:.3g}" if small or abs(value) >= 1000 else f"{value:.{digits}f}"
 
 
-def interval(low: float, high: float) -> str:
+def decimals(values: Iterable[float | None]) -> int:
+    """Return the number of decimals with which a column of values aligns and differs.
+
+    Two for scores, more where all are small, fewer where one is large; one more where that tells
+    values apart.
+
+    Examples
+    --------
+    >>> decimals([0.82, 0.000905]), decimals([0.811, 0.814]), decimals([0.0042]), decimals([412.7])
+    (2, 3, 4, 1)
+    """
+    found = [abs(value) for value in values if known(value)]
+    top = max(found, default=0.0)
+    if top >= 100:
+        return 1 if top < 1000 else 0
+    least = 2 if top >= 0.1 or top == 0 else min(1 - math.floor(math.log10(top)), 9)
+    different = {round(value, 12) for value in found if value >= 0.5 * 10**-least}
+    return least + (len({round(value, least) for value in different}) < len(different))
+
+
+def fixed(value: float | None, digits: int) -> str:
+    """Return a value with fixed decimals, so that a column aligns; 0 is 0 alone.
+
+    Examples
+    --------
+    >>> fixed(0.8, 3), fixed(0.0004, 3), fixed(-0.0004, 3), fixed(0.0, 3), fixed(math.nan, 3)
+    ('0.800', '<0.001', '>-0.001', '0.000', '-')
+    """
+    if not known(value) or abs(value) >= 1e6:
+        return number(value, digits)
+    if value and abs(value) < 0.5 * 10**-digits:
+        return f"{'<' if value > 0 else '>-'}{10**-digits:.{digits}f}"
+    return f"{value:.{digits}f}"
+
+
+def against(first: float, second: float) -> str:
+    """Return two values as text with as many decimals as tell them apart, up to five.
+
+    Examples
+    --------
+    >>> against(0.8, 0.73), against(0.7312, 0.7284), against(0.73, 0.73)
+    ('0.80 against 0.73', '0.731 against 0.728', '0.73 for both')
+    """
+    for digits in range(2, 6):
+        texts = number(first, digits), number(second, digits)
+        if texts[0] != texts[1]:
+            return f"{texts[0]} against {texts[1]}"
+    return f"{number(first)} for both"
+
+
+def probability(p: float) -> str:
+    """Return the p-value of a test as text.
+
+    Examples
+    --------
+    >>> probability(0.0163), probability(0.00002), probability(0.9999), probability(math.nan)
+    ('p = 0.016', 'p < 0.001', 'p = 1', 'no test')
+    """
+    if not known(p):
+        return "no test"
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+
+
+def interval(low: float, high: float, digits: int | None = None) -> str:
     """Return an interval as text; empty where it is unknown or has no width.
 
     Examples
@@ -35,7 +104,10 @@ def interval(low: float, high: float) -> str:
     >>> interval(0.7, 0.82), interval(math.nan, math.nan), interval(1.0, 1.0)
     ('0.70 to 0.82', '', '')
     """
-    return f"{number(low)} to {number(high)}" if known(low) and known(high) and low < high else ""
+    if not (known(low) and known(high) and low < high):
+        return ""
+    ends = [number(end) if digits is None else fixed(end, digits) for end in (low, high)]
+    return f"{ends[0]} to {ends[1]}"
 
 
 def estimate(value: float, low: float, high: float) -> str:
@@ -129,3 +201,26 @@ def doi_link(reference: str) -> str:
     """
     bare = reference.strip().removeprefix("https://doi.org/").removeprefix("doi:")
     return f"https://doi.org/{bare}" if bare.startswith("10.") and "/" in bare else ""
+
+
+def formulas(text: str) -> Markup:
+    """Return text as HTML, what stands in backticks as code with the signs of formulas.
+
+    Examples
+    --------
+    >>> print(formulas("the share `|A n B| / max(A, 1)` of <all>, `a * b >= c`"))
+    the share <code>|A ∩ B| / max(A, 1)</code> of &lt;all&gt;, <code>a · b ≥ c</code>
+    """
+    parts = text.split("`")
+    for at in range(1, len(parts), 2):
+        for sign, better in SIGNS.items():
+            parts[at] = parts[at].replace(sign, better)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if at % 2 else Markup(escape(part))
+        for at, part in enumerate(parts)
+    )
+
+
+def log_path(algorithm: str, case: str) -> str:
+    """Return the place of the log of a case in the folder of its run."""
+    return f"{algorithm}/{case}/log.txt"

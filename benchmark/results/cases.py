@@ -1,8 +1,8 @@
 """Score controls and algorithms on one case."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from math import nan
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,13 @@ from cytosuite.benchmark.plan import Job
 from cytosuite.benchmark.record import Record, read_record
 from cytosuite.benchmark.results.controls import control_answer
 from cytosuite.benchmark.results.facts import Reader, case_facts, once
+from cytosuite.benchmark.results.object_scores import (
+    SCORES_FILE,
+    Places,
+    measured_places,
+    write_object_scores,
+    written_places,
+)
 from cytosuite.benchmark.results.objects import FILE, write_objects
 from cytosuite.errors import InputError
 from cytosuite.files import file_digest, unaltered
@@ -21,6 +28,7 @@ from cytosuite.formats import header, read
 from cytosuite.metrics import Metric
 from cytosuite.metrics.boards import BOARDS
 from cytosuite.metrics.evidence import Evidence, Facts, gather
+from cytosuite.metrics.labels.overlap import OVERLAP
 from cytosuite.tasks import LABELS, Task
 
 Metrics = Sequence[Metric[Any]]
@@ -72,14 +80,15 @@ def score_case(case: Case, task: Task, metrics: Metrics, jobs: Sequence[Job]) ->
 
     Notes
     -----
-    Of label outputs ``objects.csv`` is written beside the record, once; the record keeps its
-    digest.
+    Of label outputs ``objects.csv`` and ``object_scores.csv`` are written beside the record, once;
+    the record keeps their digests. Of a failed case there is the second one, as of no objects.
     """
     readers = case_readers(case, task)
     truth, image = readers["truth"], readers["image"]
     data_range = None if truth is None else cache(lambda: float(np.ptp(truth().array)))
     judged = task.main_output is not None and task.main_output.kind == "labels"
     limit = case.min_object_voxels if judged else 0
+    places = None if truth is None or not judged else cache(lambda: measured_places(truth()))
     offered = offered_in_case(case, task, metrics)
     for control in BOARDS[task.name].controls if offered else ():
         answer = control_answer(control, truth, image)
@@ -94,21 +103,39 @@ def score_case(case: Case, task: Task, metrics: Metrics, jobs: Sequence[Job]) ->
             answer = output or control_answer("blank", truth, image)
             facts = case_facts({**readers, "prediction": answer}, data_range, None, limit)
             found = measure(name, case.name, offered, facts, record.status, record)
-            yield _tabled(found, folder / FILE, output, readers) if output and judged else found
+            yield _tabled(found, folder, output, readers, places) if judged else found
 
 
 def _tabled(
-    answer: Answer, path: Path, labels: Reader, readers: Mapping[str, Reader | None]
+    answer: Answer,
+    folder: Path,
+    labels: Reader | None,
+    readers: Mapping[str, Reader | None],
+    places: Callable[[], Places] | None,
 ) -> Answer:
-    """Write the table of the objects of an answer, unless it is there; note why it cannot be."""
-    record, image, truth = answer.record, readers["image"], readers["truth"]
-    if record is None or unaltered(path, record.digests.get(FILE)):
+    """Write the tables of the objects of an answer that are not there; note why one cannot be."""
+    image, truth = readers["image"], readers["truth"]
+    overlap, objects = answer.evidence.get(OVERLAP), folder / FILE
+    if labels is not None:
+        table = partial(write_objects, objects, labels())
+        answer = _sealed(answer, objects, lambda: table(image and image(), truth and truth()))
+    if overlap is not None and places is not None and FILE not in answer.refused:
+        scores = partial(write_object_scores, folder / SCORES_FILE, overlap)
+        found = partial(written_places, objects) if labels is not None else Places
+        answer = _sealed(answer, folder / SCORES_FILE, lambda: scores(places(), found()))
+    return answer
+
+
+def _sealed(answer: Answer, path: Path, write: Callable[[], None]) -> Answer:
+    """Write a table of an answer, unless it is there, and keep its digest in the record."""
+    record, name = answer.record, path.name
+    if record is None or unaltered(path, record.digests.get(name)):
         return answer
     try:
-        write_objects(path, labels(), image and image(), truth and truth())
+        write()
     except InputError as error:
-        return replace(answer, refused={**answer.refused, FILE: str(error)})
-    record = record.model_copy(update={"digests": {**record.digests, FILE: file_digest(path)}})
+        return replace(answer, refused={**answer.refused, name: str(error)})
+    record = record.model_copy(update={"digests": {**record.digests, name: file_digest(path)}})
     record.write(path.parent)
     return replace(answer, record=record)
 

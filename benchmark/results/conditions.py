@@ -63,6 +63,7 @@ def by_condition(dataset: Dataset, scores: Scores) -> list[Condition]:
                 for other, value in alike.get(name, {}).items()
                 if other != name and abs(value) >= TOGETHER
             },
+            {case: float(v) for case, v in values[name].items()} if name in numbers else {},
         )
         for name, parts in divided.items()
     ]

@@ -15,15 +15,19 @@ from cytosuite import __version__
 from cytosuite.benchmark.catalog import ROOT
 from cytosuite.benchmark.data.dataset import Dataset
 from cytosuite.benchmark.plan import Job
+from cytosuite.benchmark.ranking.rank import rank
+from cytosuite.benchmark.ranking.scores import measures
 from cytosuite.benchmark.record import LEFT, Record, grouped
 from cytosuite.benchmark.results.conditions import by_condition
 from cytosuite.benchmark.results.controls import CONTROLS, broken_rulers
+from cytosuite.benchmark.results.object_scores import SCORES_FILE
 from cytosuite.benchmark.results.objects import FILE
 from cytosuite.benchmark.results.results import CaseFiles, Matches, Results
 from cytosuite.benchmark.results.score import Progress, score
 from cytosuite.benchmark.results.standings import leaderboard
 from cytosuite.cautions import ASSUMED
 from cytosuite.metrics.labels.ctc import matches
+from cytosuite.metrics.labels.object_errors import MATCHED, object_classes
 from cytosuite.metrics.labels.overlap import OVERLAP, Overlap
 from cytosuite.tasks import Task
 
@@ -87,6 +91,11 @@ def gather(
         },
         matches={key: match(own) for key, own in tables.items()},
         objects={key: path for key in done if (path := folders[key] / FILE).is_file()},
+        object_scores={
+            key: path
+            for key in scores.records
+            if key in tables and (path := folders[key] / SCORES_FILE).is_file()
+        },
         reference=dataset.reference,
         conditions=by_condition(dataset, scores),
         notes=[
@@ -98,6 +107,7 @@ def gather(
             *_doubts(scores.records),
         ],
         broken=broken_rulers(table, metrics),
+        ranking=rank(table, measures(metrics), primary, CONTROLS),
     )
 
 
@@ -112,7 +122,14 @@ def match(table: Overlap) -> Matches:
     pairs = matches(table)
     missed = np.delete(table.truth_labels, table.truth_index[pairs])
     extra = np.delete(table.prediction_labels, table.prediction_index[pairs])
-    return Matches(tuple(missed.tolist()), tuple(extra.tolist()), table.truth_labels.size)
+    odd = [
+        {int(labels[n]): str(classes[n]) for n in np.flatnonzero(classes != MATCHED)}
+        for labels, classes in zip(
+            (table.truth_labels, table.prediction_labels), object_classes(table), strict=True
+        )
+    ]
+    number = table.truth_labels.size
+    return Matches(tuple(missed.tolist()), tuple(extra.tolist()), number, *odd)
 
 
 def _doubts(records: Mapping[tuple[str, str], Record]) -> list[str]:
@@ -178,7 +195,7 @@ def _provenance(dataset: Dataset, jobs: Sequence[Job], facts: RunFacts) -> dict[
         "seed": "none (given images)" if dataset.seed is None else str(dataset.seed),
         "engine": f"{facts.engine}, api {facts.api}",
         "limits": facts.limits,
-        "cytosuite": f"{__version__} {_revision()}".strip(),
+        "cytosuite": f"{__version__} {revision()}".strip(),
         "python": platform.python_version(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
         **{package: version(package) for package in PACKAGES},
@@ -190,7 +207,7 @@ def _provenance(dataset: Dataset, jobs: Sequence[Job], facts: RunFacts) -> dict[
     }
 
 
-def _revision() -> str:
+def revision() -> str:
     """Return the git revision of the checkout with ``+`` for changes, nothing outside of git."""
     command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty=+", "--abbrev=10"]
     try:

@@ -1,7 +1,6 @@
 """Tables of the measured objects of label outputs, as CSV: one per case, and all in one."""
 
 import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -46,30 +45,38 @@ def write_objects(
     with atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(table)
-        writer.writerows(_rows(table))
+        writer.writerows(texts(table))
 
 
-def joined(columns: Sequence[str], files: Mapping[Names, Path]) -> str:
-    """Return several tables as one CSV text.
+def join_tables(path: Path, columns: Sequence[str], files: Mapping[Names, Path]) -> None:
+    """Write several tables as one, a file at a time in memory.
 
     Parameters
     ----------
+    path : Path
+        CSV file, complete or absent.
     columns : sequence of str
         Names of the first columns.
     files : mapping of tuple of str to Path
         Tables with the values of the first columns. A column that one table lacks is empty there.
     """
     heads: dict[str, None] = {}
-    for path in files.values():
-        heads |= dict.fromkeys(columns_of(path))
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, [*columns, *heads], restval="", lineterminator="\n")
-    writer.writeheader()
-    for values, path in files.items():
-        own = dict(zip(columns, values, strict=True))
-        with path.open(encoding="utf-8", newline="") as rows:
-            writer.writerows({**own, **row} for row in csv.DictReader(rows))
-    return stream.getvalue()
+    for table in files.values():
+        heads |= dict.fromkeys(columns_of(table))
+    with atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow([*columns, *heads])
+        for values, table in files.items():
+            with table.open(encoding="utf-8", newline="") as text:
+                rows = csv.reader(text)
+                own = next(rows, [])
+                if own == list(heads):
+                    writer.writerows([*values, *row] for row in rows)
+                else:
+                    places = [own.index(name) if name in own else -1 for name in heads]
+                    writer.writerows(
+                        [*values, *("" if n < 0 else row[n] for n in places)] for row in rows
+                    )
 
 
 def columns_of(path: Path) -> list[str]:
@@ -78,7 +85,7 @@ def columns_of(path: Path) -> list[str]:
         return next(csv.reader(stream), [])
 
 
-def _rows(table: Columns) -> Iterator[tuple[str, ...]]:
+def texts(table: Columns) -> Iterator[tuple[str, ...]]:
     """Return the rows as text: whole numbers as they are, others with `DIGITS` digits."""
     texts = [
         [str(value) for value in column.tolist()]

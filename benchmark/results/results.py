@@ -113,6 +113,8 @@ class Condition:
         Annotated cases whose value is not known; they are in no group.
     goes_with : mapping of str to float
         Other conditions that rise (or fall) with this one, each with the rank correlation.
+    values : mapping of str to float
+        A number by case, where the condition is one; of the cases in groups.
     """
 
     name: str
@@ -121,6 +123,7 @@ class Condition:
     groups: Sequence[Group]
     unknown: int = 0
     goes_with: Mapping[str, float] = field(default_factory=dict)
+    values: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +166,9 @@ class Results:
         Of label outputs with a truth; empty for other tasks.
     objects : mapping of (algorithm, case) to Path
         Tables of the measured objects of label outputs.
+    object_scores : mapping of (algorithm, case) to Path
+        Tables of the judged objects of label outputs and their truth; of a failed case all objects
+        are missed.
     reference : sequence of Path
         Real images that unpaired outputs are compared with; empty without a reference set.
     conditions : sequence of Condition
@@ -192,6 +198,7 @@ class Results:
     outputs: Mapping[tuple[str, str], Mapping[str, Path]] = field(default_factory=dict)
     matches: Mapping[tuple[str, str], Matches] = field(default_factory=dict)
     objects: Mapping[tuple[str, str], Path] = field(default_factory=dict)
+    object_scores: Mapping[tuple[str, str], Path] = field(default_factory=dict)
     reference: Sequence[Path] = ()
     conditions: Sequence[Condition] = ()
     notes: Sequence[str] = ()

@@ -94,7 +94,8 @@ def score(
     known = {name for one in found for name in one.values if name not in one.refused}
     shown = tuple(metric for metric in metrics if metric.name in known)
     primary = tuple(m.name for m in shown if m.name in BOARDS[task.name].primary)
-    rows = [row for one in found for row in _rows(dataset.name, one, shown)]
+    origins = {case.name: case.dataset() or dataset.name for case in dataset.cases}
+    rows = [row for one in found for row in _rows(origins.get(one.case, dataset.name), one, shown)]
     return Scores(
         pd.DataFrame(rows, columns=list(COLUMNS)),
         _pooled(found, shown) if primary else {},

@@ -20,7 +20,8 @@ from cytosuite.metrics.tracks.lineage import Track
 from cytosuite.metrics.tracks.track_folder import LARGEST, write_sequence
 from cytosuite.tasks import TASKS, Task
 
-FRAME = re.compile(r"(\d\d)_t(\d{3,})", re.ASCII)  # of a case that was read from a sequence
+# Of a case that was read from a sequence, behind its dataset where there are several.
+FRAME = re.compile(r"((?:.+-)?\d\d)_t(\d{3,})", re.ASCII)
 TABLE = "sequences.csv"
 
 Labels = NDArray[Any]
@@ -104,7 +105,8 @@ def sequences(names: Sequence[str], *, series: bool = False) -> dict[str, list[s
     Returns
     -------
     dict of str to list of str
-        Cases that were read from sequences (``01_t000``) are frames of these. Others are volumes
+        Cases that were read from sequences (``01_t000``) are frames of these, which are numbered
+        anew where several datasets have them (``a-01_t000``). Others are volumes
         of their own: a sequence of one frame each, 01, 02, ...; with more than 99 cases all have
         three digits, or more.
 
@@ -119,6 +121,8 @@ def sequences(names: Sequence[str], *, series: bool = False) -> dict[str, list[s
     {'01': ['a'], '02': ['b']}
     >>> sequences(["02_t001", "02_t000"])
     {'02': ['02_t000', '02_t001']}
+    >>> sequences(["a-01_t000", "b-01_t000"])
+    {'01': ['a-01_t000'], '02': ['b-01_t000']}
     """
     if series:
         return {"01": list(names)}
@@ -136,7 +140,10 @@ def sequences(names: Sequence[str], *, series: bool = False) -> dict[str, list[s
                 f"sequence {sequence}: frame {min(absent)} is missing; expected all from 0 to "
                 f"{max(own)}"
             )
-    return {name: [own[frame] for frame in sorted(own)] for name, own in sorted(found.items())}
+    plan = {name: [own[frame] for frame in sorted(own)] for name, own in sorted(found.items())}
+    if all(name.isdecimal() for name in plan):
+        return plan
+    return {f"{number:0{digits}d}": own for number, own in enumerate(plan.values(), start=1)}
 
 
 def tracks_of_labels(

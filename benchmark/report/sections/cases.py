@@ -7,8 +7,9 @@ from markupsafe import Markup
 from cytosuite.benchmark.report.figures import badge, cell, value
 from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.section import ReportSection
-from cytosuite.benchmark.report.wording import duration, memory
+from cytosuite.benchmark.report.wording import decimals, duration, memory
 
+CELLS = 9000  # on the page; beyond them the other metrics are in the CSV file alone
 Grid = tuple[str, list[str], dict[str, Markup]]  # title, names of the columns, cells by case
 
 
@@ -21,12 +22,14 @@ def view(index: Index) -> list[Grid] | None:
         return [_grid_of_one(index, name) for name in names]
     failed = {name: index.failed(name) for name in names}
     grids = []
-    for metric in index.by_case:
+    fit = max(CELLS // (len(names) * len(index.cases)), len(index.board))
+    for metric in sorted(index.by_case, key=lambda metric: metric not in index.board)[:fit]:
         axis = index.axes[metric.name]
         columns = [(index.values[name, metric.name], failed[name]) for name in names]
+        digits = min(decimals(v for found, _ in columns for v in found.values()), 3)
         rows = {
             case: Markup("").join(
-                value(metric, found.get(case, math.nan), axis, lost.get(case, ""))
+                value(metric, found.get(case, math.nan), axis, digits, lost.get(case, ""))
                 for found, lost in columns
             )
             for case in index.cases
@@ -57,7 +60,7 @@ def _grid_of_one(index: Index, name: str) -> Grid:
 
 TEMPLATE = """
 {% from "macros.html" import tabs %}
-<p class="lead">{% if index.by_case %}Blue is good, orange is poor. {% endif %}<span class="needs-script">Sort by a click on a heading.</span></p>
+<p class="lead">{% if index.by_case %}Blue is good, orange is poor. {% endif %}Every value of every case: <a href="cases.csv">CSV</a>{% if view|length > 1 and view|length < index.by_case|length %} (too many for this page, which shows {{ view|length }} of {{ index.by_case|length }} measures){% endif %}. <span class="needs-script">Sort by a click on a heading.</span></p>
 {% set pictured = views.pictures.views|map(attribute="case")|list if views.pictures else [] %}
 {{ tabs("grid", view|map("first")|list) }}
 {% for title, columns, rows in view %}

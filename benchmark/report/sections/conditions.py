@@ -5,17 +5,22 @@ from dataclasses import astuple, replace
 from typing import Any
 
 from markupsafe import Markup
+from scipy import stats
 
-from cytosuite.benchmark.report.axis import Axis
-from cytosuite.benchmark.report.curves import WIDE, curves
+from cytosuite.benchmark.report.axis import Axis, axis_around, part
+from cytosuite.benchmark.report.curves import SHAPES, colour, curves
 from cytosuite.benchmark.report.figures import badge, cell, heat
 from cytosuite.benchmark.report.index import Index
+from cytosuite.benchmark.report.points import Line, Spot, points
 from cytosuite.benchmark.report.section import ReportSection, escape, table
 from cytosuite.benchmark.report.wording import count, estimate, interval, known, number
 from cytosuite.benchmark.results.results import Condition, Group, Pooled
 from cytosuite.benchmark.results.standings import Standing
 from cytosuite.metrics import Metric
 
+FIRST = 4  # conditions that are open
+POINTS = 5  # cases with different numbers that a trend needs
+CELLS = 2500  # of all tables; beyond them only the leaderboard's metrics are on the page
 UNKNOWN = Pooled(math.nan, math.nan, math.nan)
 POOLED = (
     "All objects of a group count alike, whichever case they lie in; "
@@ -43,10 +48,12 @@ def view(index: Index) -> dict[str, Any] | None:
         if metric.name in given
         and (None not in (metric.best, metric.worst) or metric.name in index.results.primary)
     ]
+    room = CELLS // max(len(groups) * len(index.standings), 1)
+    metrics = metrics[: max(room, len(index.board))]
     pooled = {metric.evidence.pool is not None for metric in metrics}
     lead = BOTH if len(pooled) == 2 else POOLED if True in pooled else MEANS
     tabs = {metric.name: _panels(index, metric) for metric in metrics}
-    return {"lead": lead, "tabs": tabs} if tabs else None
+    return {"lead": lead, "tabs": tabs, "first": FIRST} if tabs else None
 
 
 def headings(condition: Condition) -> list[tuple[str, list[str]]]:
@@ -89,11 +96,54 @@ def _near(index: Index, metric: Metric[Any]) -> Axis:
         for end in astuple(_score(group, entry, metric))
         if known(end)
     ]
-    tenth = (axis.high - axis.low) / 10
-    first = math.floor((min(ends, default=axis.low) - axis.low) / tenth + 1e-9)
-    last = math.ceil((max(ends, default=axis.high) - axis.low) / tenth - 1e-9)
-    first = max(0, min(first, last - 2))
-    return replace(axis, low=axis.low + first * tenth, high=axis.low + last * tenth)
+    return part(axis, ends)
+
+
+def difficulty(
+    index: Index, condition: Condition, metric: Metric[Any]
+) -> tuple[Markup, str] | None:
+    """Return the score of each case against a number of a condition, and the trends in words.
+
+    Parameters
+    ----------
+    index, condition, metric
+        What is drawn: a case is a point, the first few algorithms have a colour and a trend.
+
+    Returns
+    -------
+    (Markup, str) or None
+        None where fewer than `POINTS` cases have a number.
+
+    Notes
+    -----
+    Trends are lines of Theil and Sen (median of the slopes between all pairs of cases), which
+    single cases do not bend; the rank correlation is Spearman's.
+    """
+    cases = condition.values
+    if len(cases) < POINTS or len(set(cases.values())) < POINTS:
+        return None
+    across = axis_around(cases.values())
+    spots, lines, words = [], [], []
+    for place, entry in enumerate(index.ranked[: len(SHAPES)]):
+        own = index.values[entry.algorithm, metric.name]
+        found = {case: own[case] for case in cases if known(own.get(case))}
+        for case, score in found.items():
+            here = f"{condition.name} {cases[case]:.3g}"
+            text = f"{entry.algorithm}, {case}: {number(score, 3)} at {here}"
+            spots.append(Spot(cases[case], score, place, text, case=index.cases[case]))
+        if len(found) < POINTS or len(set(found.values())) < 2:
+            continue
+        x, y = [cases[case] for case in found], list(found.values())
+        slope, offset = stats.theilslopes(y, x)[:2]
+        ends = [(at, offset + slope * at) for at in (min(x), max(x))]
+        lines.append(Line(ends[0], ends[1], f"trend {colour(place)}"))
+        words.append(f"{entry.algorithm} {stats.spearmanr(x, y).statistic:.2f}")
+    values = [spot.y for spot in spots]
+    values += [end[1] for line in lines for end in (line.start, line.end)]
+    unit = f" [{condition.unit}]" if condition.unit else ""
+    titles = (f"{condition.name}{unit}", metric.name)
+    figure = points((across, part(index.axes[metric.name], values)), titles, spots, lines)
+    return figure, f"Rank correlation with {condition.name}: {', '.join(words)}." if words else ""
 
 
 def _panels(index: Index, metric: Metric[Any]) -> list[dict[str, Any]]:
@@ -106,10 +156,12 @@ def _panels(index: Index, metric: Metric[Any]) -> list[dict[str, Any]]:
         }
         heads = headings(condition)
         columns = [_column(index, group, metric) for group in condition.groups]
+        plot = difficulty(index, condition, metric) if metric in index.board else None
         panels.append(
             {
                 "title": condition.name,
-                "wide": len(heads) >= WIDE,
+                "plot": plot[0] if plot else "",
+                "trend": plot[1] if plot else "",
                 "heads": heads,
                 "figure": curves(near, [label for label, _ in heads], lines, condition.ordered),
                 "rows": list(zip(*columns, strict=True)),
@@ -154,15 +206,8 @@ def markdown(index: Index, found: dict[str, Any]) -> list[str]:
 
 
 TEMPLATE = """
-{% from "macros.html" import tabs %}
-<p class="lead">Where each algorithm does well and where it fails. {{ view.lead }} The lines at a mark and the small numbers are 95 % intervals: how far the value would vary with other cases of the group.{% if index.ranked|length > 1 %} Bold is the best of a group.{% endif %} <span class="needs-script">Point at a row to find its marks.</span></p>
-{{ tabs("condition", view.tabs|list) }}
-{% for metric, panels in view.tabs.items() %}
-<div class="condition{% if view.tabs|length > 1 %} switched condition-{{ loop.index0 }}{% endif %}{% if not loop.first %} further{% endif %}">
-{% for panel in panels %}
-<article class="panel{% if panel.wide %} wide{% endif %}">
-  <h3>{{ panel.title }} <span class="quiet">{{ metric }}</span></h3>
-  <div class="panel-figure">{{ panel.figure }}</div>
+{% from "macros.html" import tabs, figure_links %}
+{% macro grouped(panel, metric) %}
   <div class="scroll" tabindex="0" role="region" aria-label="{{ metric }} by {{ panel.title }}">
   <table class="heat sortable groups">
     <caption>{{ metric }} by {{ panel.title }}</caption>
@@ -170,15 +215,37 @@ TEMPLATE = """
     <tbody>
     {% for cells in panel.rows %}
     {% set entry = index.standings[loop.index0] %}
-    <tr{% if entry.control %} class="control"{% else %} data-line="{{ loop.index0 }}"{% endif %}><th scope="row">{% if not entry.control %}{{ line_mark(loop.index0) }}{% endif %}<span class="long">{{ entry.algorithm }}</span></th>{{ cells|join }}</tr>
+    <tr{% if entry.control %} class="control"{% else %} data-line="{{ loop.index0 }}"{% endif %}><th scope="row">{% if not entry.control %}{{ line_mark(loop.index0) }}{% endif %}<span class="long" title="{{ entry.algorithm }}">{{ entry.algorithm }}</span></th>{{ cells|join }}</tr>
     {% endfor %}
     </tbody>
   </table></div>
+{% endmacro %}
+{% macro panel_of(panel, metric) %}
+<article class="panel">
+  <h3>{{ panel.title }} <span class="quiet">{{ metric }}</span></h3>
+  {% if panel.plot %}<div class="panel-figure">{{ panel.plot }}</div>{% if panel.trend %}<p class="quiet remark">{{ panel.trend }}</p>{% endif %}{% else %}<div class="panel-figure">{{ panel.figure }}</div>{% endif %}
   {% for remark in panel.remarks %}<p class="quiet remark">{{ remark }}</p>{% endfor %}
+  <details class="more long-print"><summary>In {{ panel.heads|length }} groups, with intervals</summary>
+  {% if panel.plot %}<div class="panel-figure">{{ panel.figure }}</div>{% endif %}
+  {{ grouped(panel, metric) }}
+  </details>
 </article>
-{% endfor %}
+{% endmacro %}
+<p class="lead">Where each algorithm does well and where it fails. Points are cases, lines their trend. {{ view.lead }} The lines at a mark and the small numbers are 95 % intervals: how far the value would vary with other cases of the group.{% if index.ranked|length > 1 %} Bold is the best of a group.{% endif %} <span class="needs-script">Point at a row to find its marks.</span></p>
+<p class="legend">{% for entry in index.ranked[:6] %}<span>{{ line_mark(loop.index0) }}<span class="name">{{ entry.algorithm }}</span></span>{% endfor %}{% if index.ranked[6:] %}<span>{{ line_mark(6) }}{{ index.ranked|length - 6 }} others</span>{% endif %}</p>
+{{ tabs("condition", view.tabs|list) }}
+{% for metric, panels in view.tabs.items() %}
+<div class="condition{% if view.tabs|length > 1 %} switched condition-{{ loop.index0 }}{% endif %}{% if not loop.first %} further{% endif %}">
+<div class="panels">
+{% for panel in panels[:view.first] %}{{ panel_of(panel, metric) }}{% endfor %}
+</div>
+{% if panels[view.first:] %}<details class="more long-print"><summary>{{ count(panels|length - view.first, "more condition") }}</summary><div class="panels">
+{% for panel in panels[view.first:] %}{{ panel_of(panel, metric) }}{% endfor %}
+</div></details>{% endif %}
 </div>
 {% endfor %}
+<p class="quiet files">Every measure in every group: <a href="by_condition.csv">CSV</a>.</p>
+{{ figure_links(figures.conditions) }}
 """  # noqa: E501 - HTML
 
-SECTION = ReportSection(30, "By condition", "By condition", view, TEMPLATE, markdown)
+SECTION = ReportSection(30, "Difficulty", "Score against difficulty", view, TEMPLATE, markdown)

@@ -1,23 +1,39 @@
-"""Time and memory of each case, and the start of each algorithm."""
+"""Time and memory: the price of a score, each case, and the start of each algorithm."""
 
 import math
 from typing import Any
 
-from cytosuite.benchmark.report.axis import axis_of_times
+from markupsafe import Markup
+
+from cytosuite.benchmark.report.axis import Axis, axis_of_ratios, axis_of_times, part
 from cytosuite.benchmark.report.index import Index
+from cytosuite.benchmark.report.points import Line, Spot, points
 from cytosuite.benchmark.report.section import ReportSection
+from cytosuite.benchmark.report.wording import duration, known, memory, number
+from cytosuite.metrics import Metric
 
 QUANTITIES = (
     ("seconds", "Time per case in s, without the start of the algorithm", 1.0, " s"),
     ("peak_memory", "Peak memory per case in GiB", 2.0**30, " GiB"),
 )
+COSTS = (
+    ("median_seconds", "time per case in s, median", 1.0, duration),
+    ("peak_memory", "peak memory in MiB", 2.0**20, memory),
+)
+DOTS = 2000  # cases of all algorithms up to which each is drawn
+LETTERS = 22  # of a name beside its point
 
 
 def view(index: Index) -> dict[str, Any] | None:
     """Return figures of time and memory, and starts [s]; None where neither was measured.
 
-    A figure has a title, an axis, the values by algorithm and case, and their unit; a start is the
-    shortest one of an algorithm.
+    Returns
+    -------
+    dict or None
+        - prices : figures of each score against time and memory, by metric
+        - figures : title, axis, values by algorithm and case, and their unit
+        - starts : shortest start of each algorithm
+        - dots : whether every case is drawn
     """
     figures = []
     for field, title, factor, unit in QUANTITIES:
@@ -36,15 +52,95 @@ def view(index: Index) -> dict[str, Any] | None:
     for (name, _), record in index.results.records.items():
         if record.startup_seconds:
             starts[name] = min(record.startup_seconds, starts.get(name, math.inf))
-    return {"figures": figures, "starts": starts} if figures else None
+    dots = len(index.ranked) * len(index.cases) <= DOTS
+    prices = {metric.name: prices_of(index, metric) for metric in index.board}
+    prices = {name: found for name, found in prices.items() if found}
+    found = {"prices": prices, "figures": figures, "starts": starts, "dots": dots}
+    return found if figures else None
+
+
+def prices_of(index: Index, metric: Metric[Any]) -> list[tuple[str, Markup]]:
+    """Return a metric against time, and against memory, of two algorithms or more.
+
+    The line is the Pareto front: no algorithm is both better and cheaper than those on it.
+    """
+    found = []
+    for field, title, factor, words in COSTS:
+        spots = []
+        for place, entry in enumerate(index.ranked):
+            cost, mean = getattr(entry, field), index.summary(entry, metric).mean
+            if known(cost) and cost > 0 and known(mean):
+                name = entry.algorithm
+                text = f"{name}: {metric.name} {number(mean, 3)}, {words(cost)}"
+                short = name if len(name) <= LETTERS else f"{name[: LETTERS - 1]}…"
+                spots.append(Spot(cost / factor, mean, place, text, short))
+        if len(spots) < 2:
+            continue
+        across = axis_of_ratios(spot.x for spot in spots)
+        up = part(index.axes[metric.name], (spot.y for spot in spots))
+        best = front([(spot.x, spot.y) for spot in spots], metric.higher_is_better)
+        lines = [] if metric.higher_is_better is None else staircase(best, across, up)
+        on = [spot.text for spot in spots if (spot.x, spot.y) in best]
+        spoken = f"{metric.name} against {title}; on the Pareto front: {'; '.join(on)}"
+        found.append((title, points((across, up), (title, metric.name), spots, lines, spoken)))
+    return found
+
+
+def front(costs: list[tuple[float, float]], rising: bool | None) -> list[tuple[float, float]]:
+    """Return the points than which no other is both cheaper and better, by ascending cost.
+
+    Parameters
+    ----------
+    costs : list of (float, float)
+        Cost and score.
+    rising : bool or None
+        Whether larger scores are better; None where neither end is, which has no front.
+
+    Examples
+    --------
+    >>> front([(1.0, 0.5), (2.0, 0.9), (3.0, 0.7), (1.5, 0.4)], True)
+    [(1.0, 0.5), (2.0, 0.9)]
+    """
+    if rising is None:
+        return []
+    sign = 1 if rising else -1
+    found: list[tuple[float, float]] = []
+    for cost, score in sorted(set(costs), key=lambda p: (p[0], -sign * p[1])):
+        if not found or sign * score > sign * found[-1][1]:
+            found.append((cost, score))
+    return found
+
+
+def staircase(best: list[tuple[float, float]], across: Axis, up: Axis) -> list[Line]:
+    """Return the steps of a front, from the worst end of the scores to the highest cost."""
+    worst = up.low if up.rising else up.high
+    lines, last = [], worst
+    for place, (cost, score) in enumerate(best):
+        until = best[place + 1][0] if place + 1 < len(best) else across.high
+        lines.append(Line((cost, last), (cost, score), "front"))
+        lines.append(Line((cost, score), (until, score), "front"))
+        last = score
+    return lines
 
 
 TEMPLATE = """
-{% from "macros.html" import strips %}
+{% from "macros.html" import strips, tabs, figure_links %}
+{% if view.prices %}
+<p class="lead">What a better score costs. The line is the Pareto front: no algorithm is both better and cheaper than those on it. Costs are logarithmic{% if index.ranked|length > 8 %}; point at a mark for its name{% endif %}.</p>
+{{ tabs("price", view.prices|list) }}
+{% for metric, plots in view.prices.items() %}
+<div class="price{% if view.prices|length > 1 %} switched price-{{ loop.index0 }}{% endif %}{% if not loop.first %} further{% endif %}"><div class="columns">
+{% for title, plot in plots %}<figure class="plot"><figcaption><strong>{{ metric }}</strong> <span class="quiet">against {{ title }}</span></figcaption>{{ plot }}</figure>{% endfor %}
+</div></div>
+{% endfor %}
+{{ figure_links(figures.cost) }}
+<details class="more long-print"><summary>Time and memory of each case</summary>
+{% endif %}
 <div class="columns">
-{% for title, axis, values, unit in view.figures %}{{ strips(title, "logarithmic" if axis.log else "less is better", axis, values, unit) }}{% endfor %}
+{% for title, axis, values, unit in view.figures %}{{ strips(title, "logarithmic" if axis.log else "less is better", axis, values, unit, view.dots) }}{% endfor %}
 </div>
-{% if view.starts %}<p>Start of the algorithm, once per run: {% for name, seconds in view.starts.items() %}<span class="name">{{ name }}</span> {{ duration(seconds) }}{{ ", " if not loop.last else "." }}{% endfor %}</p>{% endif %}
+{% if view.prices %}</details>{% endif %}
+{% if view.starts %}<p>Start of the algorithm, once per run: {% for name, seconds in (view.starts.items()|list)[:8] %}<span class="name">{{ name }}</span> {{ duration(seconds) }}{{ ", " if not loop.last }}{% endfor %}{% if view.starts|length > 8 %} and {{ view.starts|length - 8 }} others{% endif %}.</p>{% endif %}
 """  # noqa: E501 - HTML
 
 SECTION = ReportSection(60, "Time and memory", "Time and memory", view, TEMPLATE)

@@ -1,29 +1,94 @@
 """Failures: each case that an algorithm did not finish, with the end of its log."""
 
+from collections import defaultdict
+from itertools import repeat
+from typing import NamedTuple
+
 from cytosuite.benchmark.record import Record
 from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.section import ReportSection, table
+from cytosuite.benchmark.report.wording import count, log_path
 
 
-def view(index: Index) -> list[Record] | None:
-    """Return the records of failed cases; None without any."""
-    return [record for record in index.results.records.values() if not record.ok] or None
+class Alike(NamedTuple):
+    """Cases that an algorithm failed with the same status and message.
+
+    Parameters
+    ----------
+    records : list of Record
+        One or more.
+    logs : dict of str to str
+        End of the log of each case that has one.
+    paths : list of str
+        Logs in the folder of the run; none where these are not for the reader.
+    """
+
+    records: list[Record]
+    logs: dict[str, str]
+    paths: list[str]
+
+    @property
+    def first(self) -> Record:
+        """The first of them, which stands for all."""
+        return self.records[0]
+
+    @property
+    def title(self) -> str:
+        """The case, or the number of cases."""
+        return self.first.case if len(self.records) == 1 else count(len(self.records), "case")
 
 
-def markdown(_: Index, failures: list[Record]) -> list[str]:
+def view(index: Index) -> dict[str, list[Alike]] | None:
+    """Return the failures by algorithm, those with one message together; None without any."""
+    groups: defaultdict[tuple[str, str, str], list[Record]] = defaultdict(list)
+    for record in index.results.records.values():
+        if not record.ok:
+            groups[record.algorithm, record.status, record.message].append(record)
+    found: defaultdict[str, list[Alike]] = defaultdict(list)
+    logs = index.results.logs
+    for (name, *_), own in groups.items():
+        ends = {record.case: log for record in own if (log := logs.get((name, record.case)))}
+        paths = [log_path(name, record.case) for record in own if (name, record.case) in logs]
+        found[name].append(Alike(own, ends, paths))
+    return dict(found) or None
+
+
+def total(found: dict[str, list[Alike]]) -> int:
+    """Return the number of failed cases."""
+    return sum(len(alike.records) for groups in found.values() for alike in groups)
+
+
+def markdown(_: Index, found: dict[str, list[Alike]]) -> list[str]:
     """Return the failures as a table."""
-    rows = [(f.algorithm, f.case, f.status, f.message) for f in failures]
-    return table(("algorithm", "case", "status", "message"), rows)
+    rows = [
+        (r.algorithm, r.case, r.status, r.message, path)
+        for groups in found.values()
+        for alike in groups
+        for r, path in zip(alike.records, alike.paths or repeat(""), strict=False)
+    ]
+    return table(("algorithm", "case", "status", "message", "log, in the folder of the run"), rows)
 
 
 TEMPLATE = """
-{% for failure in view %}
-{% set log = results.logs.get((failure.algorithm, failure.case), "") %}
-<details class="failure"><summary><span class="badge">{{ failure.status }}</span> <span class="name">{{ failure.algorithm }}</span> on <span class="name">{{ failure.case }}</span></summary>
-<p>{{ failure.message }}</p>
-{% if log %}<pre tabindex="0">{{ log }}</pre>{% endif %}
+<p class="lead">Failed cases count with the worst value. Those of an algorithm with the same message stand together{% if results.logs %}; whole logs lie in the folder of the run, at the paths given{% endif %}.</p>
+{% for name, groups in view.items() %}
+{% set lost = groups|map(attribute="records")|map("length")|sum %}
+<details class="more failures"{% if loop.index <= 8 %} open{% endif %}><summary><span class="name">{{ name }}</span>: {{ count(lost, "failed case") }}</summary>
+{% for alike in groups %}
+<details class="failure"><summary><span class="badge">{{ alike.first.status }}</span> <span class="name">{{ name }}</span> on <span class="name">{{ alike.title }}</span> <span class="quiet message">{{ alike.first.message }}</span></summary>
+<p>{{ alike.first.message }}</p>
+{% if alike.records[1:] %}<p class="quiet">Cases: {{ alike.records|map(attribute="case")|join(", ") }}</p>{% endif %}
+{% for case, log in (alike.logs.items()|list)[:1] %}
+{% if alike.records[1:] %}<p class="quiet">End of the log of {{ case }}:</p>{% endif %}
+<pre tabindex="0">{{ log }}</pre>
+{% endfor %}
+{% if alike.paths %}<p class="quiet">{{ "Logs" if alike.paths[1:] else "Log" }}: {% for path in alike.paths %}<code>{{ path }}</code>{{ ", " if not loop.last }}{% endfor %}</p>{% endif %}
+</details>
+{% endfor %}
 </details>
 {% endfor %}
 """  # noqa: E501 - HTML
 
-SECTION = ReportSection(70, "Failures", "Failures", view, TEMPLATE, markdown, lambda v: str(len(v)))
+SECTION = ReportSection(
+    70, "Failures", "Failures", view, TEMPLATE, markdown, lambda found: str(total(found))
+)

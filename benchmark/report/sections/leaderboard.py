@@ -3,8 +3,17 @@
 from typing import Any
 
 from cytosuite.benchmark.report.index import Index
-from cytosuite.benchmark.report.section import ReportSection, table
-from cytosuite.benchmark.report.wording import duration, estimate, joined, known, memory, number
+from cytosuite.benchmark.report.section import ReportSection, escape, table
+from cytosuite.benchmark.report.verdict import places_text, tiers_of
+from cytosuite.benchmark.report.wording import (
+    decimals,
+    duration,
+    estimate,
+    joined,
+    known,
+    memory,
+    number,
+)
 from cytosuite.benchmark.results.standings import Summary
 
 CONTROLS = {
@@ -17,24 +26,57 @@ TOP = ("oracle", "real")  # controls that stand above the algorithms
 
 
 def view(index: Index) -> dict[str, Any]:
-    """Return the sentences above the leaderboard, and its lines of place, standing and title.
+    """Return the sentences above the leaderboard, its lines, and the decimals of each metric.
 
     The best controls are on top, then the algorithms by rank. Controls and the unranked have no
     place.
+
+    Returns
+    -------
+    dict
+        - lead, rule : sentences
+        - lines : place, interval of the place, standing and title; as a tier
+          begins also its number, and whether for the first time
+        - digits : decimals by metric
+        - scaled : scores in units of the controls by (algorithm, metric), where they differ
     """
+    ranking = index.results.ranking
     top = [entry for entry in index.controls if entry.algorithm in TOP]
     low = [entry for entry in index.controls if entry.algorithm not in TOP]
     titles = {manifest.name: manifest.title for manifest in index.results.algorithms}
     ranks = [entry.rank for entry in index.ranked if entry.rank is not None]
-    lines = []
+    tiers = tiers_of(ranking)
+    lines, last, seen = [], 0, set()
     for entry in [*top, *index.ranked, *low]:
         place = "" if entry.rank is None else str(1 + sum(rank < entry.rank for rank in ranks))
         title = "control" if entry.control else titles.get(entry.algorithm, "")
-        lines.append((place, entry, title))
-    return {"lead": " ".join(_lead(index)), "lines": lines}
+        tier = tiers.get(entry.algorithm, last)
+        ends = places_text(ranking, entry.algorithm)
+        lines.append((place, ends, entry, title, tier if tier != last else 0, tier not in seen))
+        last = tier
+        seen.add(tier)
+    summaries = {
+        metric.name: [index.summary(entry, metric) for entry in index.standings]
+        for metric in index.results.metrics
+    }
+    digits = {name: decimals(found.mean for found in own) for name, own in summaries.items()}
+    scaled = dict(ranking.scaled) if ranking else {}
+    means = {
+        (entry.algorithm, metric.name): index.summary(entry, metric).mean
+        for entry in index.ranked
+        for metric in index.board
+    }
+    new = any(abs(scaled.get(key, mean) - mean) > 0.005 for key, mean in means.items())
+    return {
+        "lead": " ".join(_lead(index, bool(scaled and new))),
+        "rule": ranking.rule if ranking and len(index.ranked) > 1 else "",
+        "lines": lines,
+        "digits": digits,
+        "scaled": scaled if new else {},
+    }
 
 
-def _lead(index: Index) -> list[str]:
+def _lead(index: Index, scaled: bool) -> list[str]:
     """Return the sentences that explain the leaderboard, of its metrics and controls alone."""
     found = [
         (metric, index.summary(entry, metric)) for entry in index.ranked for metric in index.board
@@ -60,6 +102,8 @@ def _lead(index: Index) -> list[str]:
             f"{joined(open_ended)}: cases without a value are not in the mean; the more of them, "
             "the lower the rank."
         )
+    if scaled:
+        sentences.append("Scaled scores count the controls: 0 is as good as blank, 1 as oracle.")
     controls = {entry.algorithm for entry in index.controls}
     if there := [f"{name}, {words}" for name, words in CONTROLS.items() if name in controls]:
         sentences.append(f"The grey rows are controls: {'; '.join(there)}.")
@@ -70,16 +114,19 @@ def markdown(index: Index, board: dict[str, Any]) -> list[str]:
     """Return the leaderboard as a table, and one of every metric."""
     if not board["lines"]:
         return ["Nothing has run yet."]
+    tiers = tiers_of(index.results.ranking)
     rows = []
-    for place, entry, _ in board["lines"]:
+    for place, ends, entry, *_ in board["lines"]:
         name = f"{entry.algorithm} (control)" if entry.control else entry.algorithm
         scores = [_text(index.summary(entry, metric)) for metric in index.board]
         took = (duration(entry.median_seconds), memory(entry.peak_memory))
         costs = ("", "", "") if entry.control else (f"{entry.failed} of {entry.cases}", *took)
-        rows.append([place, name, *scores, *costs])
+        tier = [str(tiers.get(entry.algorithm, ""))] if tiers else []
+        rows.append([f"{place} ({ends})" if ends else place, *tier, name, *scores, *costs])
     heads = [f"{metric.name} (95 % interval; pooled)" for metric in index.board]
-    heads = ["rank", "algorithm", *heads, "failed", "time per case", "peak memory"]
-    lines = [board["lead"], "", *table(heads, rows)]
+    first = ["rank", *(["tier"] if tiers else []), "algorithm"]
+    lines = [board["lead"], "", *([escape(board["rule"]), ""] if board["rule"] else [])]
+    lines += table([*first, *heads, "failed", "time per case", "peak memory"], rows)
     if metrics := index.results.metrics:
         every = [
             [entry.algorithm, *(_text(index.summary(entry, metric)) for metric in metrics)]
@@ -98,10 +145,12 @@ def _text(found: Summary) -> str:
 
 TEMPLATE = """
 {% if view.lines %}
-<p class="lead">{{ view.lead }} As a table: <a href="leaderboard.csv">CSV</a>, <a href="leaderboard.tex">LaTeX</a>.</p>
+<p class="lead">{{ view.lead }}</p>
+{% if view.rule %}<p class="rule"><strong>How the rank is made.</strong> {{ view.rule }}{% if views.ranks %} <a href="#ranks">How sure the ranks are</a>{% endif %}</p>{% endif %}
+{% set columns = index.board|length + 5 %}
 <table class="board" role="table">
   <thead role="rowgroup"><tr role="row">
-    <th scope="col" role="columnheader" class="num">#</th>
+    <th scope="col" role="columnheader" class="num"><abbr title="Place, and its 95 % interval over resamples of the cases">#</abbr></th>
     <th scope="col" role="columnheader">Algorithm</th>
     {% for metric in index.board %}
     <th scope="col" role="columnheader" class="metric"><abbr title="{{ metric.title }}">{{ metric.name }}</abbr><div class="score"><div class="track">{{ axis_figure(index.axes[metric.name]) }}</div><div class="score-text"></div></div></th>
@@ -111,15 +160,18 @@ TEMPLATE = """
     <th scope="col" role="columnheader" class="num">Peak memory</th>
   </tr></thead>
   <tbody role="rowgroup">
-  {% for place, entry, title in view.lines %}
+  {% for place, ends, entry, title, tier, new in view.lines %}
+  {% if tier %}<tr role="row" class="tier"><th role="rowheader" scope="rowgroup" colspan="{{ columns }}"><b>Tier {{ tier }}</b> {% if not new %}continued{% elif tier == 1 %}no other is significantly better{% else %}significantly behind one of tier {{ tier - 1 }}{% endif %}</th></tr>{% endif %}
   <tr role="row" class="{% if entry.control %}control{% elif place == '1' %}first{% endif %}">
-    <td role="cell" class="place num">{{ place }}</td>
-    <th scope="row" role="rowheader"><span class="name">{{ entry.algorithm }}</span>{% if title and title != entry.algorithm %}<small>{{ title }}</small>{% endif %}</th>
+    <td role="cell" class="place num">{{ place }}{% if ends %}<small>{{ ends }}</small>{% endif %}</td>
+    <th scope="row" role="rowheader"><span class="name" title="{{ entry.algorithm }}">{{ entry.algorithm }}</span>{% if title and title != entry.algorithm %}<small title="{{ title }}">{{ title }}</small>{% endif %}</th>
     {% for metric in index.board %}
     {% set found = index.summary(entry, metric) %}
+    {% set digits = view.digits[metric.name] %}
+    {% set scaled = view.scaled.get((entry.algorithm, metric.name)) %}
     <td role="cell" class="metric" data-label="{{ metric.name }}">
       <div class="score"><div class="track">{{ whisker(index.axes[metric.name], found.mean, found.low, found.high, found.pooled) }}</div>
-      <div class="score-text"><b>{{ number(found.mean) }}</b>{% if interval(found.low, found.high) %}<small>{{ interval(found.low, found.high) }}</small>{% endif %}{% if known(found.pooled) %}<small class="pooled-text">{{ number(found.pooled) }}</small>{% endif %}</div></div>
+      <div class="score-text"><b>{{ fixed(found.mean, digits) }}</b>{% if interval(found.low, found.high) %}<small>{{ interval(found.low, found.high, digits) }}</small>{% endif %}{% if known(found.pooled) or scaled is not none %}<small>{% if known(found.pooled) %}<span class="pooled-text">{{ fixed(found.pooled, digits) }} pooled</span>{% endif %}{% if known(found.pooled) and scaled is not none %}, {% endif %}{% if scaled is not none %}{{ fixed(scaled, 2) }} scaled{% endif %}</small>{% endif %}</div></div>
     </td>
     {% endfor %}
     <td role="cell" class="num" data-label="Failed">{% if entry.control %}{% elif entry.failed %}<span class="badge">{{ entry.failed }} of {{ entry.cases }}</span>{% else %}0{% endif %}</td>
@@ -129,12 +181,14 @@ TEMPLATE = """
   {% endfor %}
   </tbody>
 </table>
+<p class="quiet files">This table as <a href="leaderboard.csv">CSV</a> and <a href="leaderboard.tex">LaTeX</a>{% for file in figures.leaderboard %}, its figure as <a href="{{ file.path }}">SVG</a>{% endfor %}.</p>
 {% if results.metrics|length > index.board|length %}
 <details class="more" {% if index.standings|length <= 4 %}open{% endif %}><summary>Every measure: mean over the cases{% if index.by_case|length < results.metrics|length %}, or one value for all outputs together{% endif %}</summary>
+<p class="quiet files">{{ count(results.metrics|length, "measure") }}; the table scrolls sideways. All values with their intervals: <a href="leaderboard.csv">CSV</a>; those of each case: <a href="scores.csv">CSV</a>.</p>
 <div class="scroll" tabindex="0" role="region" aria-label="Every measure"><table class="heat sortable">
   <thead><tr><th scope="col" data-sort="text">algorithm</th>{% for metric in results.metrics %}<th scope="col" data-sort="number" title="{{ metric.title }}">{{ metric.name }}</th>{% endfor %}</tr></thead>
   <tbody>{% for entry in index.standings %}
-  <tr{% if entry.control %} class="control"{% endif %}><th scope="row"><span class="long">{{ entry.algorithm }}</span></th>{% for metric in results.metrics %}{{ value(metric, index.summary(entry, metric).mean, index.axes[metric.name]) }}{% endfor %}</tr>
+  <tr{% if entry.control %} class="control"{% endif %}><th scope="row"><span class="long" title="{{ entry.algorithm }}">{{ entry.algorithm }}</span></th>{% for metric in results.metrics %}{{ value(metric, index.summary(entry, metric).mean, index.axes[metric.name], view.digits[metric.name]) }}{% endfor %}</tr>
   {% endfor %}</tbody>
 </table></div></details>
 {% endif %}

@@ -1,5 +1,6 @@
 """Measures: the definition, range and source of every metric in the report."""
 
+import re
 from typing import Any
 
 from cytosuite.benchmark.report.index import Index
@@ -14,15 +15,23 @@ def view(index: Index) -> list[tuple[Metric[Any], str]] | None:
 
 
 def meaning(metric: Metric[Any]) -> str:
-    """Return definition, range and undefined cases of a metric in words."""
-    text = metric.description.removeprefix("Return ").replace("`", "").rstrip(".")
+    """Return definition, range and undefined cases of a metric in words, formulas in backticks.
+
+    Without "Return" at the start of each sentence of its docstring.
+    """
+    plain = " ".join(metric.description.replace("``", "`").split())
+    sentences = [sentence.removeprefix("Return ") for sentence in re.split(r"(?<=\.) ", plain)]
+    text = " ".join(f"{own[:1].upper()}{own[1:]}" for own in sentences).rstrip(".")
     undefined = f" Undefined {metric.undefined}." if metric.undefined else ""
-    return f"{text[:1].upper()}{text[1:]}; {direction(metric)}.{undefined}"
+    return f"{text}; {direction(metric)}.{undefined}"
 
 
 def markdown(_: Index, metrics: list[tuple[Metric[Any], str]]) -> list[str]:
     """Return the metrics as a table."""
-    rows = [(metric.name, metric.title, words, metric.reference) for metric, words in metrics]
+    rows = [
+        (metric.name, metric.title, words.replace("`", ""), metric.reference)
+        for metric, words in metrics
+    ]
     return table(("name", "title", "meaning", "DOI"), rows)
 
 
@@ -30,7 +39,7 @@ TEMPLATE = """
 <dl class="glossary">
 {% for metric, words in view %}
 <div><dt>{{ metric.name }} <span class="quiet">{{ metric.title }}</span></dt>
-<dd>{{ words }}{% if metric.reference %} {% if doi_link(metric.reference) %}<a href="{{ doi_link(metric.reference) }}" rel="noreferrer">doi:{{ metric.reference }}</a>{% else %}{{ metric.reference }}{% endif %}{% endif %}</dd></div>
+<dd>{{ formulas(words) }}{% if metric.reference %} {% if doi_link(metric.reference) %}<a href="{{ doi_link(metric.reference) }}" rel="noreferrer">doi:{{ metric.reference }}</a>{% else %}{{ metric.reference }}{% endif %}{% endif %}</dd></div>
 {% endfor %}
 </dl>
 """  # noqa: E501 - HTML

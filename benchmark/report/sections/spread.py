@@ -1,25 +1,50 @@
 """Spread over the cases: every case of every algorithm as a dot, a figure per metric."""
 
+from typing import Any
+
 from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.section import ReportSection
 
+DOTS = 4000  # of all metrics; beyond them only the leaderboard's have dots
 
-def view(index: Index) -> dict[str, dict[str, dict[str, float]]] | None:
-    """Return the values by metric, algorithm and case; None without any."""
+
+def view(index: Index) -> dict[str, Any] | None:
+    """Return the values by metric, algorithm and case; None without any.
+
+    Returns
+    -------
+    dict or None
+        - values : by metric, algorithm and case
+        - first, more : metrics of the leaderboard, and the others
+        - dots : whether the others show every case
+    """
     names = [entry.algorithm for entry in index.ranked]
     found = {
         metric.name: {name: index.values[name, metric.name] for name in names}
         for metric in index.by_case
     }
-    return found if names and found else None
+    if not names or not found:
+        return None
+    first = [metric for metric in index.by_case if metric in index.board]
+    more = [metric for metric in index.by_case if metric not in first]
+    dots = len(names) * len(index.cases) * len(more) <= DOTS
+    shown = (first, more) if first else (more[:2], more[2:])
+    return {"values": found, "first": shown[0], "more": shown[1], "dots": dots}
 
 
 TEMPLATE = """
-{% from "macros.html" import strips %}
-<p class="lead">One dot per case, the line at the median, crosses for cases that failed. <span class="needs-script">Point at a dot to find the same case everywhere; click it for the case.</span></p>
+{% from "macros.html" import strips, figure_links %}
+<p class="lead">One dot per case before the density of all, the line at the median, crosses for cases that failed. <span class="needs-script">Point at a dot to find the same case everywhere; click it for the case.</span></p>
 <div class="columns">
-{% for metric in index.by_case %}{{ strips(metric.title, direction(metric), index.axes[metric.name], view[metric.name]) }}{% endfor %}
+{% for metric in view.first %}{{ strips(metric.title, direction(metric), index.axes[metric.name], view["values"][metric.name]) }}{% endfor %}
 </div>
+{% if view.more %}
+<details class="more long-print"><summary>{{ count(view.more|length, "more measure") }}{% if not view.dots %}, as densities{% endif %}</summary>
+<div class="columns">
+{% for metric in view.more %}{{ strips(metric.title, direction(metric), index.axes[metric.name], view["values"][metric.name], "", view.dots) }}{% endfor %}
+</div></details>
+{% endif %}
+{{ figure_links(figures.spread) }}
 """  # noqa: E501 - HTML
 
 SECTION = ReportSection(40, "Spread", "Spread over the cases", view, TEMPLATE)

@@ -79,10 +79,22 @@ class Overlap:
         At most two per object of the truth. Every pair with an IoU of 1/2 or more is among them,
         and every match of the Cell Tracking Challenge.
         """
+        return self._covering(self.truth_sizes, self.truth_index, 0)
+
+    @property
+    def contained(self) -> Counts:
+        """Positions of the pairs that share more than half of the predicted object, ascending.
+
+        At most one per predicted object.
+        """
+        return self._covering(self.prediction_sizes, self.prediction_index, 1)
+
+    def _covering(self, sizes: Counts, index: Counts, more: int) -> Counts:
+        """Return the positions of the pairs of which twice the shared voxels exceed a size."""
         found: list[Counts] = [np.zeros(0, np.int64)]
         for begin in range(0, self.shared.size, BLOCK):
             part = slice(begin, begin + BLOCK)
-            half = 2 * self.shared[part] >= self.truth_sizes[self.truth_index[part]]
+            half = 2 * self.shared[part] >= sizes[index[part]] + more
             found.append(begin + np.flatnonzero(half))
         return np.concatenate(found)
 

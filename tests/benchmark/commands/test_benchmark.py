@@ -1,14 +1,18 @@
 """The main job with an engine that runs functions."""
 
+import json
+import shutil
 from io import StringIO
 
 import numpy as np
+import pandas as pd
 import pytest
 from rich.console import Console
 
 from cytosuite.benchmark.commands import data as module
 from cytosuite.benchmark.commands.benchmark import _chosen as chosen_of
 from cytosuite.benchmark.commands.benchmark import benchmark
+from cytosuite.benchmark.commands.ctc import ctc_command
 from cytosuite.benchmark.commands.options import BenchmarkOptions
 from cytosuite.benchmark.engines.outcome import Outcome
 from cytosuite.errors import InputError, ModelError
@@ -133,3 +137,45 @@ def test_an_algorithm_that_fails_alike_is_given_up_in_sight_unless_told(
     assert "KEEP_GOING=1 runs them." in said
     _, text, _ = run(algorithm=["watershed"], keep_going=True)
     assert "were not run" not in text
+
+
+def test_several_datasets_are_one_run_with_their_names_in_the_scores(run, planes, tmp_path):
+    other = tmp_path / "more, by hand"
+    shutil.copytree(planes, other)
+    write(other / "images" / "c.tif", Volume(np.ones((9, 9), np.uint16), (0.5, 0.5), "YX"))
+    code, text, engine = run(dataset=f"{planes},{other}", algorithm=["watershed"], blind=True)
+    assert code == 0, text
+    assert engine.calls == [
+        "planes-a", "planes-b", *(f"more_by_hand-{name}" for name in "abc"),
+    ]  # fmt: skip
+    assert "note: Cases of 2 datasets: planes (2), more, by hand (3).\n" in text
+    (folder,) = (tmp_path / "runs").glob("planes+more*")
+    scores = pd.read_csv(folder / "report" / "scores.csv")
+    own = scores[(scores["algorithm"] == "watershed") & (scores["metric"] == "SEG")]
+    assert dict(zip(own["case"], own["dataset"], strict=True)) == {
+        "planes-a": "planes", "planes-b": "planes",
+        "more_by_hand-a": "more, by hand", "more_by_hand-b": "more, by hand",
+    }  # fmt: skip
+    objects = pd.read_csv(folder / "report" / "object_scores.csv")
+    assert set(objects["case"]) == set(own["case"])
+    blind = pd.read_csv(folder / "blind" / "scores.csv")
+    assert set(blind["dataset"]) == {"test"}
+    assert all(name.startswith("blind_") for name in blind["case"].dropna())
+    place = tmp_path / "ctc"
+    ctc_command(folder, out=place, truth=True)
+    assert len(list(place.rglob("*_RES"))) == 5
+    assert json.loads((folder / "run.json").read_text())["dataset"] == "planes+more, by hand"
+
+
+def test_the_datasets_are_a_condition_of_the_report(run, planes, tmp_path):
+    for name in ("x", "y"):
+        shutil.copytree(planes, tmp_path / name)
+    (tmp_path / "y" / "labels" / "b.tif").unlink()  # other cases than those of x
+    folders = ",".join(str(tmp_path / name) for name in ("x", "y"))
+    code, _, _ = run(dataset=folders, algorithm=["watershed"])
+    assert code == 0
+    (table,) = (tmp_path / "runs").glob("x+y*/report/by_condition.csv")
+    found = pd.read_csv(table)
+    assert {*zip(found["condition"], found["group"], strict=True)} == {
+        ("dataset", "x"), ("dataset", "y"),
+    }  # fmt: skip

@@ -326,3 +326,46 @@ def test_a_border_is_refused_for_tracks(tracks):
         score_files(_asked(tracks, tracks, border=2))
     with pytest.raises(InputError, match="objects of tracks cannot be ignored"):
         score_files(_asked(tracks, tracks, min_object_voxels=2))
+
+
+def test_objects_are_listed_with_what_became_of_each(folders, tmp_path):
+    path = tmp_path / "objects.csv"
+    found = score_files(_asked(*folders, ["seg"], objects=path))
+    rows = list(csv.DictReader(path.read_text().splitlines()))
+    assert [(row["case"], row["side"], row["class"]) for row in rows] == [
+        *(("a", side, "matched") for side in ("truth", "truth", "prediction", "prediction")),
+        *(("b", "truth", "matched"), ("b", "truth", "missed"), ("b", "prediction", "matched")),
+        *(("c", "truth", "missed"), ("c", "truth", "missed")),
+    ]
+    for case, values in found.cases.items():
+        own = [float(row["seg"]) for row in rows if (row["case"], row["side"]) == (case, "truth")]
+        assert sum(own) / len(own) == values["SEG"]
+    assert (rows[1]["depth_um"], rows[1]["volume_um3"]) == ("5", "9")
+    assert rows[6]["centroid_z_um"] == "1"
+
+
+def test_the_given_voxel_size_and_the_border_hold_for_objects(folders, tmp_path):
+    path = tmp_path / "objects.csv"
+    score_files(_asked(*folders, ["det"], objects=path, spacing=(1.0, 1.0, 1.0), border=4))
+    rows = list(csv.DictReader(path.read_text().splitlines()))
+    assert [(row["case"], row["label"]) for row in rows] == [
+        ("a", "2"), ("a", "2"), ("b", "2"), ("c", "2"),
+    ]  # fmt: skip
+    assert {row["volume_um3"] for row in rows} == {"18"}
+
+
+@pytest.mark.parametrize(
+    ("metrics", "name", "message"),
+    [
+        (["psnr"], "o.csv", "--objects: expected a metric of the overlap of labels, like SEG or"),
+        (["seg"], "-", "--objects -: expected a CSV file of its own"),
+        (["seg"], "truth/a.tif", "a.tif: the table would overwrite it; name another file"),
+    ],
+)
+def test_objects_that_cannot_be_listed(folders, tmp_path, monkeypatch, metrics, name, message):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / name if name != "-" else type(tmp_path)("-")
+    pair = [folder / "a.tif" for folder in folders]
+    with pytest.raises(InputError, match=message):
+        score_files(_asked(*pair, metrics, objects=path))
+    assert not (tmp_path / "o.csv").exists()

@@ -1,11 +1,13 @@
 """Small runs of two algorithms for every task, over cases of 8 x 24 x 24 voxels."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from cytosuite.benchmark.ranking.ranking import SCHEMES, Contest, Difference, Ranking
 from cytosuite.benchmark.record import ModelChoice, Record
 from cytosuite.benchmark.results.results import (
     CaseFiles,
@@ -257,6 +259,61 @@ def conditions():
             Condition("density", "%", True, density, goes_with={"objects": 0.8125}),
             Condition("drug", "", False, drug, unknown=2),
         ]
+
+    return make
+
+
+def contest(metric, algorithms, draws=100, better=(), p=0.5, failures=False):
+    """Return a ranking in which each algorithm keeps its place in 4 of 5 resamples."""
+    n = len(algorithms)
+    shares, interval = {}, {}
+    for at, name in enumerate(algorithms):
+        share = [0.0] * n
+        for other in (at, at, at, at, (at + 1) % n):
+            share[other] += 0.2
+        shares[name], interval[name] = share, (max(1.0, at), min(n, at + 2.0))
+    places = {name: place for place, name in enumerate(algorithms, 1)}
+    pairs = [(a, b) for a in algorithms for b in algorithms if a != b] if metric else []
+    losers = {b for _, b in better}
+    return Contest(
+        metric,
+        algorithms,
+        {scheme: {name: float(n) for name, n in places.items()} for scheme in SCHEMES},
+        places,
+        interval if draws else {},
+        shares if draws else {},
+        {name: 1 + (name in losers) for name in algorithms},
+        frozenset(better),
+        {pair: Difference(0.2, 0.1, 0.3, 1.0, 0.016 if pair in better else p) for pair in pairs},
+        (0.8, 0.6, 1.0) if draws else (math.nan,) * 3,
+        dict(reversed(places.items())) if failures else {},
+    )
+
+
+@pytest.fixture
+def ranked():
+    """Return a function that adds a ranking to the results of a run."""
+
+    def make(results, better=(), draws=100, p=0.5, cases=12, failed=0):
+        names = [entry.algorithm for entry in results.standings if not entry.control]
+        arguments = (names, draws, better, p, bool(failed))
+        agreement = {("SEG", "DET"): 0.9, ("SEG", "AP50"): 0.4, ("DET", "AP50"): -0.2}
+        scaled = {(name, metric): 0.5 for name in names for metric in results.primary}
+        ranking = Ranking(
+            "mean",
+            "worst",
+            "The rule <of> the ranking.",
+            contest("", *arguments),
+            {metric: contest(metric, *arguments) for metric in results.primary},
+            agreement,
+            scaled,
+            cases,
+            failed,
+            draws,
+            0,
+            0.05,
+        )
+        return replace(results, ranking=ranking)
 
     return make
 

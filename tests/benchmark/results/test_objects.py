@@ -3,7 +3,7 @@ import csv
 import numpy as np
 import pytest
 
-from cytosuite.benchmark.results.objects import joined, write_objects
+from cytosuite.benchmark.results.objects import join_tables, write_objects
 from cytosuite.benchmark.results.score import score
 from cytosuite.metrics.labels import object_table
 from cytosuite.tasks import TASKS
@@ -102,7 +102,8 @@ def test_tables_of_other_columns_are_joined_by_name(tmp_path):
     deep = Volume(np.array([[[5]]]), (2.0, 1.0, 1.0))
     write_objects(tmp_path / "deep", deep, truth=deep)
     files = {("a", "flat"): tmp_path / "flat", ("b,c", "deep"): tmp_path / "deep"}
-    first, second = csv.DictReader(joined(["who", "case"], files).splitlines())
+    join_tables(tmp_path / "all", ["who", "case"], files)
+    first, second = rows_of(tmp_path / "all")
     assert (first["who"], first["case"], first["area_um2"], first["volume_um3"]) == (
         "a", "flat", "1", "",
     )  # fmt: skip

@@ -37,6 +37,14 @@ def test_more_than_99_cases_have_three_digits():
     assert (found[0], found[-1]) == ("001", "100")
 
 
+def test_sequences_of_several_datasets_are_numbered_anew():
+    names = ["b-01_t000", "b-01_t001", "a-01_t000", "a-02_t000"]
+    assert sequences(names) == {
+        "01": ["a-01_t000"], "02": ["a-02_t000"], "03": ["b-01_t000", "b-01_t001"],
+    }  # fmt: skip
+    assert sequences(["a-01_t000", "spheroid_01"]) == {"01": ["a-01_t000"], "02": ["spheroid_01"]}
+
+
 def test_a_missing_frame_is_refused():
     with pytest.raises(
         InputError, match="sequence 01: frame 1 is missing; expected all from 0 to 2"

@@ -1,0 +1,161 @@
+"""Accepted scores: thin runs in ``benchmark/accepted``, which later runs are compared with."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from cytosuite.benchmark.catalog import PACKAGE, dataset_manifests
+from cytosuite.benchmark.comparison.comparison import failed
+from cytosuite.benchmark.comparison.origin import models_today, simulation_today
+from cytosuite.benchmark.comparison.remarks import some
+from cytosuite.benchmark.comparison.scored import FACTS, FILE, ScoredRun, known_metrics, read_scored
+from cytosuite.benchmark.results.controls import broken_rulers
+from cytosuite.errors import InputError, plain
+from cytosuite.files import atomic, write_json
+
+ACCEPTED = PACKAGE / "benchmark" / "accepted"
+BOARD = "leaderboard.csv"
+KEPT = (
+    *("dataset", "task", "fingerprint", "engine", "api", "machine", "jobs"),
+    *("request", "cytosuite", "versions", "cases"),
+)
+TODAY = "the run is older than cytosuite; run it again"
+
+
+def accept(run: ScoredRun, name: str, title: str, folder: Path = ACCEPTED) -> Path:
+    """Keep the scores of a run as the accepted ones of its dataset, and return their folder.
+
+    Parameters
+    ----------
+    run : ScoredRun
+        Folder of a run.
+    name : str
+        Of the folder; what is there is replaced.
+    title : str
+        Description of the data for tables; that of former scores without one.
+    folder : Path
+        Where accepted scores lie.
+
+    Raises
+    ------
+    InputError
+        If a case failed, a control missed its value, the run was made from uncommitted changes,
+        or data or models are no longer those of the run.
+    """
+    _need_sound(run)
+    place = folder / name
+    facts: dict[str, Any] = {key: run.facts[key] for key in KEPT if key in run.facts}
+    facts["title"] = title or _former_title(place)
+    facts["models"] = _used_models(run)
+    facts["simulation"] = _simulation(run)
+    with atomic(place) as temporary:
+        (temporary / "report").mkdir(parents=True)
+        for file in (FILE, BOARD):
+            shutil.copyfile(run.place / "report" / file, temporary / "report" / file)
+        write_json(temporary / FACTS, facts)
+    return place
+
+
+def accepted(folder: Path = ACCEPTED) -> dict[str, ScoredRun]:
+    """Return all accepted runs by name."""
+    return {
+        path.parent.name: read_scored(path.parent) for path in sorted(folder.glob(f"*/{FACTS}"))
+    }
+
+
+def accepted_for(run: ScoredRun, folder: Path = ACCEPTED) -> ScoredRun:
+    """Return the accepted scores of the dataset of a run.
+
+    Parameters
+    ----------
+    run : ScoredRun
+        With its ``run.json``.
+    folder : Path
+        Where accepted scores lie.
+
+    Raises
+    ------
+    InputError
+        If there are none: neither of the same fingerprint nor, for data that have changed since,
+        of the same dataset, size, seed and settings.
+    """
+    known = accepted(folder)
+    for key in ("fingerprint", "request"):
+        for found in known.values():
+            same = run.facts.get(key) and found.facts.get(key) == run.facts[key]
+            if same and found.said("task") == run.said("task"):
+                return found
+    said = json.dumps(run.table("request")) if run.facts else "a table without run.json"
+    raise InputError(
+        f"{run.place}: no accepted scores of its dataset ({said}); there are "
+        f"{some(known, 20)}; cytosuite accept RUN adds them"
+    )
+
+
+def stale(run: ScoredRun) -> Iterator[str]:
+    """Yield a sentence for each reason why accepted scores are not those of the checkout.
+
+    Parameters
+    ----------
+    run : ScoredRun
+        Accepted one.
+    """
+    for algorithm, models in run.table("models").items():
+        today = models_today(algorithm)
+        changed = [name for name, digest in models.items() if today.get(name) != digest]
+        if changed:
+            yield f"the scores are of older weights or parameters of {algorithm}: {some(changed)}"
+    if run.said("simulation") and run.said("simulation") != _simulation(run):
+        yield "the simulation makes other data today: its sources or parameters have changed"
+
+
+def _need_sound(run: ScoredRun) -> None:
+    """Refuse a run whose scores nobody should be compared with."""
+    if missing := [key for key in KEPT if key not in run.facts]:
+        raise InputError(f"{run.place}: run.json has no {missing[0]}: {TODAY}")
+    if not (run.place / "report" / BOARD).is_file():
+        raise InputError(f"{run.place}: expected report/{BOARD}, found none; give a run's folder")
+    if lost := [
+        f"{name} on {some(cases)}" for name in run.algorithms if (cases := failed(run, name))
+    ]:
+        raise InputError(f"{run.place}: failed cases cannot be accepted: {'; '.join(lost)}")
+    if broken := broken_rulers(run.scores, known_metrics(run.said("task")).values()):
+        raise InputError(f"{run.place}: the ruler is broken: {broken[0]}")
+    if run.said("cytosuite").endswith("+"):
+        raise InputError(
+            f"{run.place}: made from uncommitted changes ({run.said('cytosuite')}); commit them "
+            "and run it again"
+        )
+
+
+def _used_models(run: ScoredRun) -> dict[str, dict[str, str]]:
+    """Return the digests of the models that took part, by algorithm."""
+    found: dict[str, dict[str, str]] = {}
+    for name in run.algorithms:
+        known, today = run.table("models").get(name, {}), models_today(name)
+        used = sorted(set(run.scores.loc[run.scores["algorithm"] == name, "model"]) - {""})
+        for model in used:
+            if model not in known or known[model] != today.get(model):
+                raise InputError(
+                    f"{run.place}: model {plain(model, 100)} of {name} is not that of "
+                    f"weights/{name} today; run it again with the models of the checkout"
+                )
+        found[name] = {model: known[model] for model in used}
+    return found
+
+
+def _simulation(run: ScoredRun) -> str:
+    """Return the digest of the simulation that a run's data come from; empty for given images."""
+    words = run.table("request")
+    name = str(words.get("dataset", ""))
+    if name.endswith(".toml"):
+        raise InputError(f"{run.place}: {name} is no recipe of the checkout; put it there first")
+    simulated = {key for key, found in dataset_manifests().items() if found.kind == "simulated"}
+    return simulation_today(words) if name.split("/")[0] in simulated else ""
+
+
+def _former_title(place: Path) -> str:
+    """Return the title of scores that are replaced."""
+    return read_scored(place).said("title") if (place / FACTS).is_file() else ""

@@ -1,0 +1,148 @@
+"""Scored runs: the scores of a run, read from disk, with what ``run.json`` says of their origin."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from io import StringIO
+from pathlib import Path
+from typing import Any, cast
+
+import pandas as pd
+
+from cytosuite.benchmark.catalog import workplace
+from cytosuite.benchmark.results.controls import CONTROLS
+from cytosuite.benchmark.results.standings import COLUMNS
+from cytosuite.errors import InputError, last_line, plain
+from cytosuite.files import read_json, read_text
+from cytosuite.metrics import Metric
+from cytosuite.metrics.boards import BOARDS
+from cytosuite.metrics.metric import FAMILIES, metrics_of
+
+FILE, FACTS = "scores.csv", "run.json"
+NEEDED = ("case", "algorithm", "metric", "value")
+NUMBERS = ("value", "seconds", "peak_memory")
+ABSENT = {"status": "ok", "seconds": "", "peak_memory": ""}  # of other columns: no text
+KEY = ["dataset", "case", "algorithm", "metric"]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredRun:
+    """Scores of a run, and their origin.
+
+    Parameters
+    ----------
+    place : Path
+        Where they were read.
+    scores : DataFrame
+        Columns `standings.COLUMNS`; texts of any origin, numbers or NaN.
+    facts : mapping
+        Content of ``run.json``; empty without one.
+    """
+
+    place: Path
+    scores: pd.DataFrame
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def algorithms(self) -> list[str]:
+        """Names of the algorithms, controls apart, in alphabetical order."""
+        return sorted(set(self.scores["algorithm"]) - set(CONTROLS))
+
+    @property
+    def cases(self) -> set[str]:
+        """Names of the cases."""
+        return set(self.scores["case"]) - {""}
+
+    def table(self, name: str) -> dict[str, Any]:
+        """Return an object of ``run.json``; empty where it has none of this name."""
+        found = self.facts.get(name)
+        return found if isinstance(found, dict) else {}
+
+    def said(self, name: str) -> str:
+        """Return a text of ``run.json``; empty where it has none of this name."""
+        found = self.facts.get(name)
+        return plain(found) if isinstance(found, str) else ""
+
+
+def read_scored(place: Path) -> ScoredRun:
+    """Return the scores of a run.
+
+    Parameters
+    ----------
+    place : Path
+        Folder of a run, its ``report`` folder, a long table like ``scores.csv``, or the name of a
+        run in ``runs/``.
+
+    Raises
+    ------
+    InputError
+        If there are no scores, or the table is not one.
+    """
+    named = workplace() / "runs" / place
+    place = named if not place.exists() and len(place.parts) == 1 and named.is_dir() else place
+    inside = (place / "report" / FILE, place / FILE)
+    path = next((path for path in inside if path.is_file()), inside[0]) if place.is_dir() else place
+    if not path.exists():
+        raise InputError(
+            f"{place}: expected a finished run (report/{FILE}) or a table of scores, found none; "
+            "make benchmark RUN=name makes one"
+        )
+    home = path.parent.parent if path.parent.name == "report" else path.parent
+    facts = read_json(home / FACTS) if (home / FACTS).is_file() and path.name == FILE else {}
+    if not isinstance(facts, dict):
+        raise InputError(f"{home / FACTS}: expected an object, found {type(facts).__name__}")
+    return ScoredRun(place, read_scores(path), facts)
+
+
+def read_scores(path: Path) -> pd.DataFrame:
+    """Return a long table of scores; columns that it may lack are added empty.
+
+    Parameters
+    ----------
+    path : Path
+        CSV with a header: ``case``, ``algorithm``, ``metric``, ``value`` at least.
+
+    Raises
+    ------
+    InputError
+        If it is no such table, has text where a number belongs, or a value twice.
+    """
+    try:
+        table = pd.read_csv(StringIO(read_text(path)), dtype=str, keep_default_na=False)
+    except ValueError as error:  # also of the encoding and of the parser
+        raise InputError(
+            f"{path}: expected a CSV table in UTF-8, found {last_line(error)}"
+        ) from None
+    if missing := [name for name in NEEDED if name not in table]:
+        raise InputError(f"{path}: expected the column {missing[0]}, found {', '.join(table)}")
+    for name in COLUMNS:
+        if name not in table:
+            table[name] = ABSENT.get(name, "")
+    table = table[list(COLUMNS)].fillna("")  # a short row
+    for name in NUMBERS:
+        table[name] = _numbers(path, table[name])
+    twice = table[table.duplicated(KEY)]
+    if len(twice):
+        words = ", ".join(f"{name} {twice[name].iloc[0]!r}" for name in KEY)
+        raise InputError(f"{path}: expected each value once, found two of {words}")
+    return table
+
+
+def known_metrics(task: str) -> dict[str, Metric[Any]]:
+    """Return the metrics that a task is judged by; of an unknown task all, by name."""
+    board = BOARDS.get(task)
+    families = board.families if board else tuple(FAMILIES)
+    found: dict[str, Metric[Any]] = {}
+    for family in families:
+        for metric in metrics_of(family):
+            found.setdefault(metric.name, metric)
+    return found
+
+
+def _numbers(path: Path, column: "pd.Series[str]") -> "pd.Series[float]":
+    """Return a column as numbers, NaN where it is empty."""
+    found = cast("pd.Series[float]", pd.to_numeric(column.mask(column == ""), errors="coerce"))
+    wrong = found.isna() & (column != "") & (column.str.lower() != "nan")
+    if wrong.any():
+        line, text = int(wrong.to_numpy().argmax()) + 2, column[wrong].iloc[0]
+        raise InputError(f"{path}, line {line}: expected a number as {column.name}, found {text!r}")
+    return found.astype(float)

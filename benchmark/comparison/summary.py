@@ -1,0 +1,138 @@
+"""Summary of a comparison: one line, tables, Markdown and JSON."""
+
+from dataclasses import asdict
+from math import isfinite
+from typing import Any, TypeAlias
+
+from cytosuite.benchmark.comparison.badge import badge
+from cytosuite.benchmark.comparison.comparison import Comparison
+from cytosuite.benchmark.report.section import escape, table
+from cytosuite.errors import plain
+
+Row: TypeAlias = dict[str, str | int | float | None]
+DIGITS = 4  # significant ones in Markdown
+
+
+def headline(found: Comparison) -> str:
+    """Return the result of a comparison in one line."""
+    if found.regressions:
+        many = len(found.regressions)
+        return f"{many} regression{'s' if many > 1 else ''}"
+    if found.identical:
+        return found.identical
+    better = sum(change.verdict == "better" for change in found.changes)
+    return f"no regression in {len(found.changes)} comparisons, {better} better"
+
+
+def change_rows(found: Comparison) -> list[Row]:
+    """Return a row per algorithm and metric: means, difference, p, verdict, then the rest."""
+    return [
+        {
+            "algorithm": plain(change.algorithm),
+            "metric": plain(change.metric),
+            "before": change.before,
+            "after": change.after,
+            "difference": change.after - change.before,
+            "p": change.p,
+            "verdict": change.verdict or None,
+            "median": change.median,
+            "low": change.low,
+            "high": change.high,
+            "p_worse": change.p_worse,
+            "relevant": change.relevant,
+            "cases": change.cases,
+        }
+        for change in found.changes
+    ]
+
+
+def cost_rows(found: Comparison) -> list[Row]:
+    """Return a row per algorithm: seconds and MiB per case before and after, and their ratios."""
+    return [
+        {
+            "algorithm": plain(cost.algorithm),
+            "s_before": cost.seconds[0],
+            "s_after": cost.seconds[1],
+            "time_ratio": cost.time_ratio,
+            "MiB_before": cost.memory[0],
+            "MiB_after": cost.memory[1],
+            "memory_ratio": cost.memory_ratio,
+        }
+        for cost in found.costs
+    ]
+
+
+def case_rows(found: Comparison) -> list[Row]:
+    """Return a row for each of the largest changes of single cases."""
+    names = ("algorithm", "case", "metric", "before", "after", "difference")
+    rows: list[Row] = [{name: row[name] for name in names} for row in found.cases]
+    return [{k: plain(v) if isinstance(v, str) else v for k, v in row.items()} for row in rows]
+
+
+def markdown(found: Comparison) -> str:
+    """Return a comparison as Markdown, for the summary of a job; all texts are escaped."""
+    lines = [f"## {escape(headline(found))}", ""]
+    lines += [f"`{_code(found.before.place)}` → `{_code(found.after.place)}`", ""]
+    for word, sentences in (("Regression", found.regressions), ("Warning", found.warnings)):
+        lines += [f"- **{word}**: {escape(line)}" for line in sentences]
+    lines += [f"- {escape(line)}" for line in found.remarks]
+    parts = {
+        "Changes": change_rows(found),
+        "Largest changes of single cases": case_rows(found),
+        "Time and memory": cost_rows(found),
+    }
+    for title, rows in parts.items():
+        if rows:
+            cells = [[_short(cell) for cell in row.values()] for row in rows]
+            lines += ["", f"### {title}", "", *table(rows[0], cells)]
+    return "\n".join(lines) + "\n"
+
+
+def as_json(found: Comparison) -> dict[str, Any]:
+    """Return a comparison as a value of JSON; undefined numbers are null."""
+    value = {
+        "before": str(found.before.place),
+        "after": str(found.after.place),
+        "result": headline(found),
+        "identical": bool(found.identical),
+        "regressions": list(found.regressions),
+        "warnings": list(found.warnings),
+        "remarks": list(found.remarks),
+        "changes": [asdict(change) for change in found.changes],
+        "costs": cost_rows(found),
+        "cases": case_rows(found),
+    }
+    return {key: _finite(part) for key, part in value.items()}
+
+
+def score_badge(found: Comparison) -> str:
+    """Return the badge of a comparison: best mean of the first metric, green or orange."""
+    good = not found.regressions
+    own = [change for change in found.changes if change.metric == found.changes[0].metric]
+    if not own:
+        return badge("cytosuite", headline(found), good=good)
+    best = max(own, key=lambda change: change.after * change.sign)
+    return badge(best.algorithm, f"{best.metric} {best.after:.3f}", good=good)
+
+
+def _code(text: object) -> str:
+    """Return a text for a code span, which knows no escapes."""
+    return plain(str(text)).replace("`", "'")
+
+
+def _short(cell: str | float | None) -> str:
+    """Return a cell with few digits."""
+    if cell is None or (isinstance(cell, float) and not isfinite(cell)):
+        return "-"
+    return f"{cell:.{DIGITS}g}" if isinstance(cell, float) else str(cell)
+
+
+def _finite(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Return a value with null in place of NaN and infinity."""
+    if isinstance(value, dict):
+        return {str(key): _finite(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_finite(part) for part in value]
+    if isinstance(value, str):
+        return plain(value)
+    return None if isinstance(value, float) and not isfinite(value) else value

@@ -1,0 +1,176 @@
+"""Several datasets as one: the cases of all, each as it is in its own dataset."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cytosuite.benchmark.catalog import recipes
+from cytosuite.benchmark.data.recipe import DataRequest, Recipe, named_datasets, recipe
+from cytosuite.benchmark.data.simulated import simulated
+from cytosuite.datasets.sample import Sample
+from cytosuite.errors import InputError
+from cytosuite.files import value_digest
+
+DATASET = "dataset"  # the condition: from which dataset a case is
+OWN = "dataset (own)"  # a condition of that name which the user gives
+LONGEST = 48  # letters of the name of all: folders are named after it
+# Fields of a request by kind of dataset: one that others take is not asked of these.
+TAKES = {
+    "folder": {"spacing", "part", "recursive", "min_object_voxels"},
+    "recipe": {"cases", "settings"},
+    "simulation": {"size", "cases", "settings"},
+}
+
+
+def recipe_of_all(wanted: DataRequest) -> Recipe:
+    """Return how one dataset, or several named with commas, are made.
+
+    Parameters
+    ----------
+    wanted : DataRequest
+        A size, a number of cases and settings are those of each simulated dataset, a voxel size
+        and the part of a file those of each folder.
+
+    Returns
+    -------
+    Recipe
+        Of several: the cases of each in turn, with the same random streams as alone, and the
+        condition ``dataset``. Names that occur in two datasets begin with that of theirs.
+
+    Raises
+    ------
+    InputError
+        If one cannot be made, they have different tasks and none is named, pass different chains,
+        or have more than one reference set.
+    """
+    names = named_datasets(wanted.dataset)
+    if len(names) < 2:
+        return recipe(wanted)
+    kinds = {name: _kind(name) for name in names}
+    if len(kinds) < len(names):
+        raise InputError(f"{wanted.dataset}: a dataset is named twice; name each once")
+    defaults = {field.name: field.default for field in fields(DataRequest)}
+    defaults["part"] = type(wanted.part)()
+    taken = set().union(*(TAKES[kind] for kind in kinds.values()))
+    made = {}
+    for name, kind in kinds.items():
+        others: dict[str, Any] = {field: defaults[field] for field in taken - TAKES[kind]}
+        made[name] = recipe(replace(wanted, dataset=name, **others))
+    fields_of = zip(made.values(), kinds.values(), strict=True)
+    names = _distinct([f"{r.name}/{r.size}" if k == "recipe" else r.name for r, k in fields_of])
+    return _joined(wanted, list(map(_Part, names, kinds.values(), made.values())))
+
+
+class _Part(NamedTuple):
+    """One of the datasets: its name among them, a key of `TAKES`, and how it is made."""
+
+    name: str
+    kind: str
+    recipe: Recipe
+
+    @property
+    def short(self) -> str:
+        """What its cases begin with, where others have the same names: a size, recipe or folder."""
+        text = self.recipe.name if self.kind == "folder" else self.recipe.size
+        return re.sub(r"[^\w.]+", "_", text)[:LONGEST]
+
+
+def _kind(name: str) -> str:
+    """Return the kind of a dataset, a key of `TAKES`."""
+    if name in recipes() or Path(name).suffix == ".toml":
+        return "recipe"
+    return "folder" if simulated(name, None) is None else "simulation"
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """Return names with a number after those that are there already.
+
+    Examples
+    --------
+    >>> _distinct(["a", "b", "a"])
+    ['a', 'b', 'a_2']
+    """
+    found: list[str] = []
+    for name in names:
+        numbered = (f"{name}_{n}" for n in range(2, len(names) + 2))
+        found.append(next(n for n in (name, *numbered) if n not in found))
+    return found
+
+
+def _joined(wanted: DataRequest, parts: Sequence[_Part]) -> Recipe:
+    """Return the recipe of several datasets."""
+    _refuse_unlike(wanted, parts)
+    cases = _cases(parts)
+    tasks = [part.recipe.task for part in parts]
+    sizes = dict.fromkeys(part.recipe.size for part in parts if part.kind == "simulation")
+    whole = "+".join(part.name.replace("/", "-") for part in parts)
+    short = f"{whole[:LONGEST]}+{len(parts)}"
+    counts = ", ".join(f"{part.name} ({len(part.recipe.makers)})" for part in parts)
+    notes = [f"{part.name}: {note}" for part in parts for note in part.recipe.notes]
+    return Recipe(
+        whole if len(whole) <= LONGEST else short,
+        " + ".join(part.name for part in parts),
+        "+".join(sizes) or "own",
+        next((task for task in tasks if task != wanted.task), tasks[0]),
+        wanted.seed if any(part.recipe.seed is not None for part in parts) else None,
+        value_digest([[part.name, part.recipe.fingerprint] for part in parts]),
+        tuple((case, maker) for case, (maker, _) in cases.items()),
+        (f"Cases of {len(parts)} datasets: {counts}.", *notes),
+        changed=len(whole) > LONGEST or any(part.recipe.changed for part in parts),
+        through=parts[0].recipe.through,
+        reference=next((part.recipe.reference for part in parts if part.recipe.reference), {}),
+        records={case: record for case, (_, record) in cases.items()},
+    )
+
+
+def _refuse_unlike(wanted: DataRequest, parts: Sequence[_Part]) -> None:
+    """Refuse datasets that make no common run."""
+    tasks = {part.name: part.recipe.task for part in parts}
+    if len(set(tasks.values())) > 1 and wanted.task is None:
+        raise InputError(f"the datasets have different tasks, {_each(tasks)}; name one with TASK")
+    chains = {part.name: " then ".join(part.recipe.through) or "none" for part in parts}
+    if len(set(chains.values())) > 1:
+        raise InputError(f"the datasets pass different chains, {_each(chains)}; run them apart")
+    owners = {part.name: part.recipe.reference for part in parts if part.recipe.reference}
+    if any(own != next(iter(owners.values())) for own in owners.values()):
+        raise InputError(
+            f"expected one reference set, found those of {', '.join(owners)}; name one with "
+            "REFERENCE, or run the datasets apart"
+        )
+    made = Counter(part.recipe.fingerprint for part in parts)
+    if same := [part.name for part in parts if made[part.recipe.fingerprint] > 1]:
+        raise InputError(f"{', '.join(same)} are the same cases; name them once")
+
+
+def _each(values: Mapping[str, str]) -> str:
+    """Return values by name in words."""
+    return ", ".join(f"{value} ({name})" for name, value in values.items())
+
+
+def _cases(
+    parts: Sequence[_Part],
+) -> dict[str, tuple[Callable[[], Sample], Mapping[str, Any]]]:
+    """Return maker and record of each case, by a name that no other has."""
+    known = Counter(name for part in parts for name, _ in part.recipe.makers)
+    twice = [any(known[name] > 1 for name, _ in part.recipe.makers) for part in parts]
+    found: dict[str, tuple[Callable[[], Sample], Mapping[str, Any]]] = {}
+    for part, short, prefixed in zip(
+        parts, _distinct([p.short for p in parts]), twice, strict=True
+    ):
+        for name, maker in part.recipe.makers:
+            case = f"{short}-{name}" if prefixed else name
+            if case in found:
+                raise InputError(f"{case}: two cases of this name; name the files otherwise")
+            found[case] = partial(_of_dataset, maker, part.name), part.recipe.record
+    return found
+
+
+def _of_dataset(maker: Callable[[], Sample], name: str) -> Sample:
+    """Make a case that states its dataset."""
+    sample = maker()
+    own = {OWN if key == DATASET else key: value for key, value in sample.conditions.items()}
+    return replace(sample, dataset=name, conditions={DATASET: name, **own})

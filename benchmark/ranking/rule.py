@@ -1,0 +1,137 @@
+"""The declared rules of a ranking, and the sentences that state them for the reader."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from cytosuite.benchmark.ranking.bootstrap import DRAWS, FEWEST
+from cytosuite.benchmark.ranking.ranking import Failures, Scheme
+from cytosuite.benchmark.ranking.scores import Measure
+
+ALPHA = 0.05
+BY = {
+    "mean": "by mean {}",
+    "cases": "by the mean of the {} ranks within each case",
+    "tests": "by the number of significant wins in {}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RankingRules:
+    """Declared rules of a ranking, see `cytosuite.benchmark.ranking.ranking.Ranking`."""
+
+    scheme: Scheme = "mean"
+    failures: Failures = "worst"
+    draws: int = DRAWS
+    seed: int = 0
+    alpha: float = ALPHA
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Size of a ranking.
+
+    Parameters
+    ----------
+    cases, failed, datasets : int
+        Cases, those that any algorithm failed, and datasets they belong to.
+    undefined : sequence of str
+        Metrics that are undefined in a case of one algorithm, though not in that of another.
+    sampled : bool
+        Whether there is a bootstrap.
+    """
+
+    cases: int
+    failed: int
+    datasets: int
+    undefined: Sequence[str]
+    sampled: bool
+
+
+def rule_sentences(rules: RankingRules, primary: Sequence[Measure], extent: Extent) -> str:
+    """Return the rule of a ranking: ranks, failures, tests, tiers and intervals.
+
+    Parameters
+    ----------
+    rules : RankingRules
+        Declared ones.
+    primary : sequence of Measure
+        Metrics to rank by.
+    extent : Extent
+        Of the ranking.
+    """
+    by_case = [measure for measure in primary if not measure.of_set]
+    sentences = [_ranks(rules, primary, extent), *_failures(rules, primary, extent)]
+    if extent.undefined and rules.scheme == "mean":
+        sentences.append(f"Undefined values of {_listed(extent.undefined)} are in no mean.")
+    if by_case:
+        sentences += _tests(rules, by_case)
+    if len(by_case) < len(primary):
+        names = [measure.name for measure in primary if measure.of_set]
+        verb = "has" if len(names) == 1 else "have"
+        sentences.append(
+            f"{_listed(names)} {verb} one value for the whole set: no tests, and no intervals of "
+            "places that depend on it."
+        )
+    return " ".join((*sentences, *_intervals(rules, bool(by_case), extent)))
+
+
+def _ranks(rules: RankingRules, primary: Sequence[Measure], extent: Extent) -> str:
+    """Return the sentence on ranks."""
+    cases = f"{extent.cases} case" + "s" * (extent.cases != 1)
+    parts = [f"by {m.name}" if m.of_set else BY[rules.scheme].format(m.name) for m in primary]
+    way = parts[0] if len(parts) == 1 else f"mean of the ranks {_listed(parts)}"
+    over = "" if all(measure.of_set for measure in primary) else f" over {cases}"
+    return f"Rank: {way}{over}; ties share the best rank."
+
+
+def _failures(rules: RankingRules, primary: Sequence[Measure], extent: Extent) -> Iterator[str]:
+    """Yield the sentences on failed cases."""
+    by_case = [measure for measure in primary if not measure.of_set]
+    if rules.failures == "left out" and by_case:
+        yield f"Cases that any algorithm failed ({extent.failed}) are left out for all."
+        by_case = []
+    ends = {m.name: f"{m.worst:g}" for m in by_case if m.worst is not None}
+    open_ends = [m.name for m in by_case if m.worst is None]
+    if ends:
+        alike = len(set(ends.values())) == 1 and not open_ends
+        words = [*ends.values()][:1] if alike else [f"{name} {end}" for name, end in ends.items()]
+        yield f"A failed case counts as the worst value ({', '.join(words)})."
+    if open_ends:
+        yield (
+            f"In {_listed(open_ends)}, without a worst value, a failed case is behind all that "
+            "have a value."
+        )
+
+
+def _tests(rules: RankingRules, by_case: Sequence[Measure]) -> Iterator[str]:
+    """Yield the sentences on tests and tiers."""
+    yield (
+        "Significantly better: one-sided Wilcoxon signed-rank test, paired by case, p adjusted "
+        f"after Holm over all ordered pairs of a metric, p < {rules.alpha:g}"
+        + (
+            "; overall: in at least one of the metrics, and worse in none."
+            if len(by_case) > 1
+            else "."
+        )
+    )
+    yield (
+        "Tiers: down the order, a new tier begins at the first algorithm that any member of the "
+        "current tier is significantly better than."
+    )
+
+
+def _intervals(rules: RankingRules, by_case: bool, extent: Extent) -> Iterator[str]:
+    """Yield the sentence on intervals."""
+    if extent.sampled and by_case:
+        within = f", drawn within each of {extent.datasets} datasets" * (extent.datasets > 1)
+        yield (
+            f"Intervals: 95 % of {rules.draws} bootstrap samples of the cases{within}, "
+            f"seed {rules.seed}."
+        )
+    elif by_case and rules.draws:
+        yield f"No intervals: they need {FEWEST} cases, of datasets with more than one."
+
+
+def _listed(words: Sequence[str]) -> str:
+    """Return words as a list in a sentence."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

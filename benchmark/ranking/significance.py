@@ -1,0 +1,201 @@
+"""Paired tests of all pairs of algorithms in one metric, and the tiers that follow from them.
+
+Notes
+-----
+One-sided Wilcoxon signed-rank test over the cases: zeros are dropped, p is exact for up to
+`EXACT` cases without ties or zeros, otherwise that of the normal approximation with correction for
+ties and none for continuity; p is 1 if all differences are zero. All ordered pairs of a metric are
+one family, adjusted after Holm.
+
+References
+----------
+Wilcoxon, Individual comparisons by ranking methods, Biometrics Bulletin 1 (1945),
+doi:10.2307/3001968. Holm, A simple sequentially rejective multiple test procedure, Scandinavian
+Journal of Statistics 6 (1979). Kerby, The simple difference formula, Comprehensive Psychology 3
+(2014), doi:10.2466/11.IT.3.1 (matched-pairs rank-biserial correlation).
+"""
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+from scipy.stats import norm, wilcoxon
+
+from cytosuite.benchmark.ranking.ranking import Pair
+from cytosuite.benchmark.ranking.scores import Bools, Floats
+
+EXACT = 50  # cases
+
+
+def paired_differences(filled: Floats) -> Floats:
+    """Return the first minus the second of each pair, (pairs, cases), each pair once.
+
+    Parameters
+    ----------
+    filled : ndarray of float64, (algorithms, cases)
+        Without NaN; minus infinity for a lost case. Two of them differ by 0.
+    """
+    first, second = np.triu_indices(len(filled), 1)
+    with np.errstate(invalid="ignore"):
+        found = filled[first] - filled[second]
+    return np.where(np.isnan(found), 0.0, found)
+
+
+def signed_rank(differences: Floats) -> tuple[Floats, Floats]:
+    """Return p of the one-sided test that differences are positive, and rank-biserial correlation.
+
+    Parameters
+    ----------
+    differences : ndarray of float64, (pairs, cases)
+        Infinite ones have the largest ranks.
+
+    Returns
+    -------
+    p, correlation : ndarray of float64, (pairs,)
+        Correlation: sum of the ranks of positive differences minus that of negative ones, over
+        that of all; 0 if all are zero.
+    """
+    p, correlation = np.ones(len(differences)), np.zeros(len(differences))
+    sizes = (differences != 0).sum(axis=1)
+    ordered = np.sort(np.abs(differences), axis=1)
+    plain = (sizes == differences.shape[1]) & ~(ordered[:, 1:] == ordered[:, :-1]).any(axis=1)
+    exact = plain & (differences.shape[1] <= EXACT)
+    for rows, method in ((exact, "exact"), (~exact & (sizes > 0), "approx")):
+        if rows.any():
+            test = wilcoxon(
+                differences[rows],
+                axis=1,
+                alternative="greater",
+                zero_method="wilcox",
+                correction=False,
+                method=method,
+            )
+            p[rows] = test.pvalue
+            correlation[rows] = 4 * test.statistic / (sizes[rows] * (sizes[rows] + 1)) - 1
+    return p, correlation
+
+
+def tested_p(filled: Floats) -> Floats:
+    """Return p of the test that one algorithm is better than another, (better, worse).
+
+    On the diagonal is NaN.
+    """
+    differences = paired_differences(filled)
+    return _square(signed_rank(differences)[0], signed_rank(-differences)[0], len(filled))
+
+
+def drawn_p(filled: Floats, counts: Floats) -> Floats:
+    """Return p of the same tests in bootstrap samples, (draws, better, worse).
+
+    Parameters
+    ----------
+    filled : ndarray of float64, (algorithms, cases)
+        As of `paired_differences`.
+    counts : ndarray of float64, (draws, cases)
+        How often each case counts: a case drawn twice is a tie, so p is that of the normal
+        approximation.
+    """
+    z = (
+        np.stack([_drawn_z(one, counts) for one in paired_differences(filled)], axis=-1)
+        if (len(filled) > 1)
+        else np.zeros((len(counts), 0))
+    )
+    return _square(norm.sf(z), norm.cdf(z), len(filled), np.isnan(z))
+
+
+def _drawn_z(differences: Floats, counts: Floats) -> Floats:
+    """Return the normal deviate of the signed-rank sum of one pair in each sample; NaN: all zero.
+
+    The mean rank of ties is the number of smaller ones and half of one more than their own
+    number.
+    """
+    sizes, group = np.unique(np.abs(differences), return_inverse=True)
+    member = (group[:, None] == np.arange(sizes.size)).astype(np.float64)
+    member[differences == 0] = 0.0
+    ties = counts @ member
+    below = np.cumsum(ties, axis=1) - ties
+    signed = counts @ (member * np.sign(differences)[:, None])
+    excess = (signed * (below + (ties + 1) / 2)).sum(axis=1)  # positive minus negative ranks
+    n = ties.sum(axis=1)
+    variance = n * (n + 1) * (2 * n + 1) / 6 - (ties**3 - ties).sum(axis=1) / 12
+    found = np.full(len(counts), np.nan)
+    return np.divide(excess, np.sqrt(variance), out=found, where=variance > 0)
+
+
+def _square(forward: Floats, backward: Floats, of: int, equal: Bools | None = None) -> Floats:
+    """Return p of all ordered pairs as matrices, from those of each pair in both directions."""
+    first, second = np.triu_indices(of, 1)
+    found = np.full((*forward.shape[:-1], of, of), np.nan)
+    found[..., first, second] = forward if equal is None else np.where(equal, 1.0, forward)
+    found[..., second, first] = backward if equal is None else np.where(equal, 1.0, backward)
+    return found
+
+
+def holm(p: Floats) -> Floats:
+    """Return p adjusted after Holm, along the last axis: max over j <= k of (m - j + 1) p_(j).
+
+    Examples
+    --------
+    >>> holm(np.array([0.01, 0.04, 0.03])).round(3).tolist()
+    [0.03, 0.06, 0.06]
+    """
+    order = np.argsort(p, axis=-1, kind="stable")
+    factors = np.arange(p.shape[-1], 0, -1)
+    rising = np.maximum.accumulate(np.take_along_axis(p, order, axis=-1) * factors, axis=-1)
+    found = np.empty_like(p)
+    np.put_along_axis(found, order, np.minimum(rising, 1.0), axis=-1)
+    return found
+
+
+def significant(p: Floats, alpha: float) -> Bools:
+    """Return the pairs of which the first is better at a level, (..., better, worse).
+
+    Parameters
+    ----------
+    p : ndarray of float64, (..., better, worse)
+        Before the adjustment; those of all pairs are one family.
+    alpha : float
+        Level.
+    """
+    of = p.shape[-1]
+    apart = ~np.eye(of, dtype=bool)
+    found = np.zeros(p.shape, dtype=bool)
+    found[..., apart] = holm(p[..., apart]) < alpha
+    return found
+
+
+def tiers(order: Sequence[str], better: Collection[Pair]) -> dict[str, int]:
+    """Return the tier of each algorithm.
+
+    Parameters
+    ----------
+    order : sequence of str
+        Best first.
+    better : collection of (str, str)
+        Pairs of which the first is significantly better.
+
+    Returns
+    -------
+    dict of str to int
+        From 1, never falling along the order.
+
+    Notes
+    -----
+    A new tier begins at the first algorithm that any member of the current one is significantly
+    better than. So nobody in a tier is better than one behind it in the same tier, which a rule
+    that looks at the first member alone does not say; and tiers follow the order, since nobody
+    is compared with tiers that are closed.
+
+    Examples
+    --------
+    >>> tiers(["a", "b", "c"], {("a", "c"), ("b", "c")})
+    {'a': 1, 'b': 1, 'c': 2}
+    """
+    found: dict[str, int] = {}
+    current: list[str] = []
+    tier = 1
+    for name in order:
+        if any((member, name) in better for member in current):
+            tier, current = tier + 1, []
+        current.append(name)
+        found[name] = tier
+    return found

@@ -1,0 +1,157 @@
+"""Errors by object: classes of the true and the false objects, and where objects are missed."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from cytosuite.benchmark.report.error_bars import (
+    COLOURS,
+    LONGEST,
+    Place,
+    Share,
+    error_bar,
+    missed_bars,
+    rounded,
+)
+from cytosuite.benchmark.report.index import Index
+from cytosuite.benchmark.report.section import ReportSection, table
+from cytosuite.benchmark.results.object_scores import true_objects
+from cytosuite.benchmark.results.results import Matches
+from cytosuite.metrics.labels.object_errors import FALSE, MATCHED, MERGED, MISSED, SPLIT
+
+GROUPS, LEAST = 10, 5  # deciles, of at least so many objects
+
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """Numbers of objects by algorithm and class, true objects by algorithm, and the places."""
+
+    counts: Mapping[str, Mapping[str, int]]
+    true: Mapping[str, int]
+    places: Sequence[Place]
+
+    @property
+    def bars(self) -> dict[str, Markup]:
+        """All objects of each algorithm as a stacked bar, on one scale."""
+        each = [
+            min(sum(counts.values()), LONGEST * self.true[name])
+            for name, counts in self.counts.items()
+        ]
+        width = 1.01 * max([1.0, *each])
+        return {name: error_bar(counts, width) for name, counts in self.counts.items()}
+
+    @property
+    def missed(self) -> dict[str, list[Markup]]:
+        """The share of missed objects of each algorithm, a figure by place."""
+        return {name: [missed_bars(place, name) for place in self.places] for name in self.counts}
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """The colour of each class."""
+        return COLOURS
+
+
+def view(index: Index) -> Errors | None:
+    """Return the numbers of objects of each class; None without matched objects."""
+    own: dict[str, list[Matches]] = {entry.algorithm: [] for entry in index.ranked}
+    for (name, _), found in index.results.matches.items():
+        if name in own:
+            own[name].append(found)
+    own = {name: found for name, found in own.items() if found}
+    true = {name: sum(found.true for found in each) for name, each in own.items()}
+    if not any(true.values()):
+        return None
+    counts = {name: _counts(found) for name, found in own.items()}
+    return Errors(counts, true, _places(index.results.object_scores, list(own)))
+
+
+def _counts(found: Iterable[Matches]) -> dict[str, int]:
+    """Return the true objects by class and the false ones."""
+    of_truth: Counter[str] = Counter()
+    false = matched = 0
+    for each in found:
+        of_truth.update(each.truth_classes.values())
+        matched += each.true - len(each.truth_classes)
+        false += Counter(each.answer_classes.values())[FALSE]
+    return {
+        MATCHED: matched,
+        **{name: of_truth[name] for name in (SPLIT, MERGED, MISSED)},
+        FALSE: false,
+    }
+
+
+def _places(files: Mapping[tuple[str, str], Path], names: Sequence[str]) -> list[Place]:
+    """Return the shares of missed objects by depth and by size, where there are enough objects."""
+    parts: dict[str, list[tuple[NDArray[np.str_], NDArray[np.float64]]]] = {}
+    for (name, _), path in files.items():
+        if name in names:
+            parts.setdefault(name, []).append(true_objects(path))
+    objects = {
+        name: tuple(map(np.concatenate, zip(*parts[name], strict=True)))
+        for name in names
+        if name in parts
+    }
+    most = max((values for _, values in objects.values()), key=len, default=np.zeros((0, 2)))
+    unit = "µm²" if np.isnan(most[:, 0]).all() else "µm³"
+    found = []
+    for column, name, of in ((0, "depth", "µm"), (1, "size", unit)):
+        known = most[np.isfinite(most[:, column]), column]
+        groups = min(GROUPS, known.size // LEAST)
+        edges = np.unique(np.quantile(known, np.linspace(0, 1, groups + 1))) if groups else known
+        if edges.size > 2:
+            missed = {
+                algorithm: _shares(edges, values[:, column], classes == MISSED)
+                for algorithm, (classes, values) in objects.items()
+            }
+            found.append(Place(name, of, edges.tolist(), missed))
+    return found
+
+
+def _shares(
+    edges: NDArray[np.float64], values: NDArray[np.float64], missed: NDArray[np.bool_]
+) -> list[Share]:
+    """Return how many objects of each group are missed, and how many there are."""
+    known = np.isfinite(values)
+    group = np.searchsorted(edges[1:-1], values[known], side="right")
+    of = np.bincount(group, minlength=edges.size - 1)
+    lost = np.bincount(group[missed[known]], minlength=edges.size - 1)
+    return list(zip(lost.tolist(), of.tolist(), strict=True))
+
+
+def markdown(_: Index, found: Errors) -> list[str]:
+    """Return the numbers as a table, with the shares missed in the first and last groups."""
+    heads = ["algorithm", "true objects", *COLOURS]
+    for place in found.places:
+        low, high = rounded(place.edges[1]), rounded(place.edges[-2])
+        heads += [f"missed, {place.name} to {low} {place.unit}", f"from {high} {place.unit}"]
+    rows = []
+    for name, counts in found.counts.items():
+        row: list[object] = [name, found.true[name], *counts.values()]
+        for place in found.places:
+            ends = [place.missed[name][n] for n in (0, -1)] if name in place.missed else []
+            row += [f"{lost / max(of, 1):.0%}" for lost, of in ends] or ["-", "-"]
+        rows.append(row)
+    return table(heads, rows)
+
+
+TEMPLATE = """
+<p class="lead">What became of every object, over all cases: of the truth it is matched (a predicted object covers more than half of it), split (two or more predicted objects lie in it), merged (its match covers another as well) or missed; false are other predicted objects without a match.{% if view.places %} On the right the share of missed objects{% for place in view.places %}{{ " and" if not loop.first }} by {{ place.name }}{% endfor %}, in groups of equally many.{% endif %}{% if results.object_scores %} Every object with its term of SEG: <a href="object_scores.csv">object_scores.csv</a>.{% endif %}</p>
+<p class="keys">{% for name, colour in view.keys.items() %}<span class="key" style="--c:{{ colour }}">{{ name }}</span> {% endfor %}</p>
+<div class="scroll" tabindex="0" role="region" aria-label="Objects by class">
+<table class="heat sortable errors">
+  <caption>Objects by class</caption>
+  <thead><tr><th scope="col" data-sort="text">algorithm</th><th scope="col">objects</th>{% for name in view.keys %}<th scope="col" data-sort="number">{{ name }}</th>{% endfor %}{% for place in view.places %}<th scope="col">missed by {{ place.name }}<small>{{ place.span }}; full height {{ "%.0f"|format(100 * place.top) }} %</small></th>{% endfor %}</tr></thead>
+  <tbody>
+  {% for name, counts in view.counts.items() %}
+  <tr><th scope="row"><span class="long">{{ name }}</span></th><td style="min-width:15rem">{{ view.bars[name] }}</td>{% for number in counts.values() %}<td data-key="{{ number }}">{{ number }}</td>{% endfor %}{% for figure in view.missed[name] %}<td style="min-width:8.5rem">{{ figure }}</td>{% endfor %}</tr>
+  {% endfor %}
+  </tbody>
+</table></div>
+"""  # noqa: E501 - HTML
+
+SECTION = ReportSection(35, "Errors", "Errors by object", view, TEMPLATE, markdown)

@@ -1,0 +1,216 @@
+"""Ranking: how sure the places are, by three schemes, and which differences are significant."""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from math import nan
+from typing import Any
+
+from markupsafe import Markup
+
+from cytosuite.benchmark.ranking.ranking import SCHEMES, Contest, Ranking
+from cytosuite.benchmark.report.figures import cell, heat
+from cytosuite.benchmark.report.index import Index
+from cytosuite.benchmark.report.section import ReportSection, escape, table
+from cytosuite.benchmark.report.verdict import places_text, tested
+from cytosuite.benchmark.report.wording import count, interval, known, number, probability
+
+ALL = "all together"
+FEW = "{cases} are too few to resample and to test: the places below have no interval."
+
+
+def view(index: Index) -> dict[str, Any] | None:
+    """Return the contests by their title, and the agreement of metrics; None without a contest.
+
+    Returns
+    -------
+    dict or None
+        - tabs : contest and the rows of its tables by title, first that of all
+          primary metrics together, if there are several
+        - remarks : sentences on failed cases and on Kendall's tau
+        - metrics, agreement : names, and cells of Kendall's tau with all by name
+        - schemes : words by scheme
+        - tested : whether the cases are enough for tests
+    """
+    ranking = index.results.ranking
+    if ranking is None or len(ranking.overall.algorithms) < 2:
+        return None
+    single = len(ranking.metrics) == 1
+    contests = dict(ranking.metrics) if single else {ALL: ranking.overall, **ranking.metrics}
+    tabs = {
+        title: (contest, schemes(contest), matrix(contest), pairs(contest))
+        for title, contest in contests.items()
+    }
+    names = list(dict.fromkeys(name for pair in ranking.agreement for name in pair))
+    both = {**ranking.agreement} | {(b, a): tau for (a, b), tau in ranking.agreement.items()}
+    return {
+        "ranking": ranking,
+        "tabs": tabs,
+        "remarks": remarks(ranking),
+        "metrics": names,
+        "agreement": {name: _agreement(name, names, both) for name in names},
+        "schemes": SCHEMES,
+        "tested": tested(ranking),
+    }
+
+
+def remarks(ranking: Ranking) -> list[str]:
+    """Return sentences on resamples, failed cases, and the agreement of metrics."""
+    found = []
+    middle, low, high = ranking.overall.tau
+    if known(middle):
+        reach = f" (95 % interval {interval(low, high)})" if interval(low, high) else ""
+        found.append(
+            f"Over {ranking.draws} resamples of the cases, the order keeps to that of all cases "
+            f"with a Kendall's tau of {number(middle)}{reach}; 1 is the same order, 0 chance."
+        )
+    else:
+        found.append(FEW.format(cases=count(ranking.cases, "case")).replace("1 case are", "1 is"))
+    if ranking.failed:
+        rule = "the worst value" if ranking.failures == "worst" else "nothing, for no algorithm"
+        found.append(
+            f"{count(ranking.failed, 'case')} of {ranking.cases} failed for at least one algorithm "
+            f"and count {rule}; the places without them stand beside."
+        )
+    taus = sorted((tau, pair) for pair, tau in ranking.agreement.items() if known(tau))
+    if taus and taus[0][0] < taus[-1][0]:
+        (least, few), (most, many) = taus[0], taus[-1]
+        found.append(
+            f"The metrics order the algorithms most alike in {many[0]} and {many[1]} (tau "
+            f"{number(most)}), least in {few[0]} and {few[1]} ({number(least)})."
+        )
+    return found
+
+
+def schemes(contest: Contest) -> list[tuple[str, list[Markup]]]:
+    """Return the rank of each algorithm by each scheme, and without failed cases, as cells."""
+    ranks = [rank for scheme in SCHEMES for rank in contest.ranks.get(scheme, {}).values()]
+    digits = 0 if all(float(rank).is_integer() for rank in ranks) else 2
+    rows = []
+    for name in contest.algorithms:
+        values: list[float | None] = [contest.ranks.get(s, {}).get(name) for s in SCHEMES]
+        cells = [cell(number(v, digits), v) for v in values]
+        if contest.without_failures:
+            place = contest.without_failures.get(name)
+            cells.append(cell(number(place, 0), place))
+        rows.append((name, cells))
+    return rows
+
+
+def matrix(contest: Contest) -> list[tuple[str, list[Markup]]]:
+    """Return a row of marks per algorithm: + better than that of the column, - worse, . open."""
+    rows = []
+    for a in contest.algorithms:
+        marks = []
+        for b in contest.algorithms:
+            found = contest.differences.get((a, b))
+            won, lost = (a, b) in contest.better, (b, a) in contest.better
+            sign, kind = ("+", "won") if won else ("-", "lost") if lost else ("·", "open")
+            words = f"{a} significantly {'better' if won else 'worse'} than {b}"
+            words = words if won or lost else f"{a} and {b}: no significant difference"
+            more = f", {probability(found.p)}" if found and won else ""
+            html = '<td class="{}" title="{}{}">{}</td>'
+            marks.append(
+                Markup('<td class="same"></td>')
+                if a == b
+                else Markup(html).format(kind, words, more, sign)
+            )
+        rows.append((a, marks))
+    return rows
+
+
+def pairs(contest: Contest) -> list[tuple[str, str, list[Markup]]]:
+    """Return the difference of every pair, the better ranked one first, as cells."""
+    rows = []
+    for a, b in combinations(contest.algorithms, 2):
+        if (found := contest.differences.get((a, b))) is not None:
+            below = [interval(found.low, found.high, 3)]
+            middle = cell(number(found.median, 3), found.median, below=below)
+            effect = cell(number(found.rank_biserial), found.rank_biserial)
+            style = heat(1.0) if (a, b) in contest.better else ""
+            rows.append((a, b, [middle, effect, cell(probability(found.p), found.p, style)]))
+    return rows
+
+
+def _agreement(
+    name: str, names: Sequence[str], taus: Mapping[tuple[str, str], float]
+) -> list[Markup]:
+    """Return Kendall's tau of one metric with all metrics as cells, blue for alike."""
+    cells = []
+    for other in names:
+        tau = taus.get((name, other), nan)
+        style = heat((tau + 1) / 2) if known(tau) else ""
+        cells.append(cell("" if other == name else number(tau), tau, style))
+    return cells
+
+
+def markdown(_: Index, found: dict[str, Any]) -> list[str]:
+    """Return rule and remarks, and the ranks by every scheme as a table."""
+    ranking: Ranking = found["ranking"]
+    lines = [f"{escape(sentence)}\n" for sentence in (ranking.rule, *found["remarks"])]
+    tiers = ranking.overall.tier if found["tested"] else {}
+    rows = []
+    for name in ranking.overall.algorithms:
+        shares = ranking.overall.shares.get(name)
+        first = f"{100 * shares[0]:.0f} %" if shares else "-"
+        ranks = [number(ranking.overall.ranks.get(s, {}).get(name)) for s in SCHEMES]
+        without = ranking.overall.without_failures.get(name, "-")
+        ends = places_text(ranking, name) or "-"
+        rows.append([name, ends, first, *ranks, without, tiers.get(name, "-")])
+    heads = ("algorithm", "places (95 %)", "first in", *SCHEMES, "without failed cases", "tier")
+    lines += table(heads, rows)
+    better = [f"{a} > {b}" for a, b in sorted(ranking.overall.better)]
+    return [*lines, "", f"Significant differences: {escape('; '.join(better) or 'none')}."]
+
+
+TEMPLATE = """
+{% from "macros.html" import tabs, figure_links %}
+<p class="lead">How far the order can be trusted. {{ view.remarks|join(" ") }}</p>
+{{ tabs("contest", view.tabs|list) }}
+{% for title, (contest, rows, marks, pairs) in view.tabs.items() %}
+<div class="contest{% if view.tabs|length > 1 %} switched contest-{{ loop.index0 }}{% endif %}{% if not loop.first %} further{% endif %}">
+<div class="scroll" tabindex="0" role="region" aria-label="Ranks, {{ title }}"><table class="heat ranks">
+  <caption>Ranks, {{ title }}</caption>
+  <thead><tr><th scope="col">algorithm</th>
+  {% if contest.shares %}<th scope="col" class="blob-head">share of the resamples with place<div class="track">{{ places_figure(contest.algorithms|length) }}</div></th><th scope="col" class="num">first in</th>{% endif %}
+  {% for scheme, words in view.schemes.items() %}<th scope="col"><abbr title="{{ words }}">{{ scheme }}</abbr></th>{% endfor %}
+  {% if contest.without_failures %}<th scope="col"><abbr title="Place when cases that any algorithm failed are left out">no failed</abbr></th>{% endif %}</tr></thead>
+  <tbody>
+  {% for name, cells in rows %}
+  <tr{% if view.tested and not loop.first and contest.tier[name] != contest.tier[contest.algorithms[loop.index0 - 1]] %} class="tier-edge"{% endif %}><th scope="row"><span class="long" title="{{ name }}">{{ name }}</span></th>
+  {% if contest.shares %}<td class="blob-cell">{{ blobs(contest.shares[name], contest.interval[name]) }}</td><td>{{ "%.0f"|format(100 * contest.shares[name][0]) }} %</td>{% endif %}{{ cells|join }}</tr>
+  {% endfor %}
+  </tbody>
+</table></div>
+{% if view.tested %}
+<details class="more"{% if contest.algorithms|length <= 8 and loop.first %} open{% endif %}><summary>Significant differences: {{ contest.better|length }} of {{ contest.algorithms|length * (contest.algorithms|length - 1) // 2 }} pairs</summary>
+<p class="quiet">A plus: the algorithm of the row is significantly better than that of the column (one-sided Wilcoxon test over the cases, adjusted after Holm, level {{ view.ranking.alpha }}). Columns are in the order of the rows.</p>
+<div class="scroll" tabindex="0" role="region" aria-label="Significant differences, {{ title }}"><table class="heat matrix">
+  <thead><tr><th scope="col">algorithm</th>{% for name in contest.algorithms %}<th scope="col" title="{{ name }}"><abbr title="{{ name }}">{{ loop.index }}</abbr></th>{% endfor %}</tr></thead>
+  <tbody>{% for name, cells in marks %}
+  <tr><th scope="row"><span class="quiet">{{ loop.index }}</span> <span class="long" title="{{ name }}">{{ name }}</span></th>{{ cells|join }}</tr>
+  {% endfor %}</tbody>
+</table></div></details>
+{% if pairs %}
+<details class="more long-print"><summary>Differences of {{ count(pairs|length, "pair") }}</summary>
+<div class="scroll" tabindex="0" role="region" aria-label="Differences, {{ title }}"><table class="heat sortable">
+  <thead><tr><th scope="col" data-sort="text">first</th><th scope="col" data-sort="text">second</th><th scope="col" data-sort="number" title="First minus second, with the 95 % interval">median difference</th><th scope="col" data-sort="number" title="Matched-pairs rank-biserial correlation: 1 where the first is always better">effect</th><th scope="col" data-sort="number" title="That the first is better, adjusted after Holm">test</th></tr></thead>
+  <tbody>{% for first, second, cells in pairs %}
+  <tr><th scope="row"><span class="long" title="{{ first }}">{{ first }}</span></th><th scope="row"><span class="long" title="{{ second }}">{{ second }}</span></th>{{ cells|join }}</tr>
+  {% endfor %}</tbody>
+</table></div></details>
+{% endif %}
+{% endif %}
+</div>
+{% endfor %}
+{% if view.metrics|length > 2 %}
+<details class="more{% if view.metrics|length > 8 %} long-print{% endif %}"><summary>Agreement of {{ view.metrics|length }} metrics: Kendall's tau of their orders</summary>
+<div class="scroll" tabindex="0" role="region" aria-label="Agreement of metrics"><table class="heat agreement">
+  <thead><tr><th scope="col">metric</th>{% for name in view.metrics %}<th scope="col">{{ name }}</th>{% endfor %}</tr></thead>
+  <tbody>{% for name in view.metrics %}<tr><th scope="row">{{ name }}</th>{{ view.agreement[name]|join }}</tr>
+  {% endfor %}</tbody>
+</table></div></details>
+{% endif %}
+{{ figure_links(figures.ranks) }}
+"""  # noqa: E501 - HTML
+
+SECTION = ReportSection(15, "Ranking", "Ranking", view, TEMPLATE, markdown)

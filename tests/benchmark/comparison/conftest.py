@@ -1,0 +1,48 @@
+"""Runs on disk, made of numbers."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+CASES = 12
+
+
+@pytest.fixture
+def made(tmp_path):
+    """Return a function that writes a run with scores of one algorithm, and returns its folder."""
+
+    def make(name, scores=None, *, status=(), algorithm="net", facts=(), seconds=1.0, cases=CASES):
+        numbers = np.linspace(0.5, 0.9, cases) if scores is None else np.asarray(scores, float)
+        rows = []
+        for index, value in enumerate(numbers):
+            case = {"dataset": "cells", "case": f"case_{index:02d}"}
+            bad = dict(status).get(index, "ok")
+            ran = {"status": bad, "seconds": seconds, "peak_memory": 2.0**30}
+            value = value if bad == "ok" else 0.0
+            for metric in ("SEG", "DET"):
+                own = {"algorithm": algorithm, "model": "m", "metric": metric, "value": value}
+                rows.append(case | own | ran)
+                for control, fixed in (("oracle", 1.0), ("blank", 0.0)):
+                    own = {"algorithm": control, "metric": metric, "value": fixed, "status": "ok"}
+                    rows.append(case | own)
+        folder = tmp_path / name
+        (folder / "report").mkdir(parents=True)
+        table = pd.DataFrame(rows)
+        table.to_csv(folder / "report" / "scores.csv", index=False)
+        board = pd.DataFrame(
+            {"algorithm": [algorithm, "oracle"], "SEG_pooled": [0.7, None], "DET_pooled": [0.8, None],
+             "truth_count_pooled": [42, None]}
+        )  # fmt: skip
+        board.to_csv(folder / "report" / "leaderboard.csv", index=False)
+        said = {
+            "dataset": "cells", "task": "segment", "fingerprint": "a" * 64, "engine": "process",
+            "api": "serve", "machine": "x86_64, 2 cores", "jobs": {algorithm: "k" * 64},
+            "request": {"dataset": "cells"}, "cytosuite": "0.1.0 abc", "versions": {algorithm: "0.1.0"},
+            "models": {algorithm: {}}, "cases": {row["case"]: "d" for row in rows},
+        } | dict(facts)  # fmt: skip
+        (folder / "run.json").write_text(json.dumps(said))
+        return folder
+
+    return make
