@@ -56,7 +56,7 @@ class Chromium:
         method, params = found.get("method", ""), found.get("params", {})
         if method == "Runtime.exceptionThrown":
             self.complaints.append(params["exceptionDetails"])
-        elif method == "Log.entryAdded" or (
+        elif (method == "Log.entryAdded" and "willReadFrequently" not in str(params)) or (
             method == "Runtime.consoleAPICalled" and params["type"] in ("error", "warning")
         ):
             self.complaints.append(params)
