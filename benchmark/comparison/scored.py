@@ -1,6 +1,7 @@
 """Scored runs: the scores of a run, read from disk, with what ``run.json`` says of their origin."""
 
-from collections.abc import Mapping
+import csv
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
@@ -21,7 +22,21 @@ FILE, FACTS = "scores.csv", "run.json"
 NEEDED = ("case", "algorithm", "metric", "value")
 NUMBERS = ("value", "seconds", "peak_memory")
 ABSENT = {"status": "ok", "seconds": "", "peak_memory": ""}  # of other columns: no text
+SHOWN = 3  # names in a list of many
 KEY = ["dataset", "case", "algorithm", "metric"]
+
+
+def some(names: Iterable[object], most: int = SHOWN) -> str:
+    """Return names as a short list.
+
+    Examples
+    --------
+    >>> some(["b", "a", "d", "c"])
+    'a, b, c and 1 more'
+    """
+    found = sorted(plain(str(name), 100) for name in names)
+    more = f" and {len(found) - most} more" if len(found) > most else ""
+    return (", ".join(found[:most]) or "none") + more
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,21 +124,15 @@ def read_scores(path: Path, columns: Mapping[str, str] | None = None) -> pd.Data
     InputError
         If it is no such table, has text where a number belongs, or a value twice.
     """
-    try:
-        table = pd.read_csv(StringIO(read_text(path)), dtype=str, keep_default_na=False)
-    except ValueError as error:  # also of the encoding and of the parser
-        raise InputError(
-            f"{path}: expected a CSV table in UTF-8, found {last_line(error)}"
-        ) from None
+    table = _cells(path)
     if columns is not None:
         table = _renamed(path, table, columns)
     if missing := [name for name in NEEDED if name not in table]:
-        found = ", ".join(map(str, table))
-        raise InputError(f"{path}: expected the column {missing[0]}, found {found}")
+        raise InputError(f"{path}: expected the column {missing[0]}, found {some(table, 20)}")
     for name in COLUMNS:
         if name not in table:
             table[name] = ABSENT.get(name, "")
-    table = table[list(COLUMNS)].fillna("")  # a short row
+    table = table[list(COLUMNS)]
     for name in NUMBERS:
         table[name] = _numbers(path, table[name])
     twice = table[table.duplicated(KEY)]
@@ -133,11 +142,28 @@ def read_scores(path: Path, columns: Mapping[str, str] | None = None) -> pd.Data
     return table
 
 
+def _cells(path: Path) -> pd.DataFrame:
+    """Return a CSV file as texts; every row must have the cells of the header."""
+    try:
+        rows = list(csv.reader(StringIO(read_text(path), newline=""), strict=True))
+    except (ValueError, csv.Error) as error:  # also of the encoding
+        raise InputError(
+            f"{path}: expected a CSV table in UTF-8, found {last_line(error)}"
+        ) from None
+    head, *body = rows or [[]]
+    for number, row in enumerate(body, start=2):
+        if row and len(row) != len(head):
+            raise InputError(f"{path}, row {number}: expected {len(head)} cells, found {len(row)}")
+    if len(set(head)) < len(head):
+        raise InputError(f"{path}: expected each column once, found {some(head, 20)}")
+    return pd.DataFrame(list(filter(None, body)), columns=head, dtype=str)
+
+
 def _renamed(path: Path, table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
     """Return a table with our names of the columns, and a metric."""
     for name, theirs in columns.items():
         if theirs not in table:
-            found = ", ".join(map(str, table))
+            found = some(table, 20)
             raise InputError(f"{path}: expected the column {theirs} ({name}), found {found}")
     taken = {name: table[theirs] for name, theirs in columns.items()}
     table = table.drop(columns=[n for n in {*columns.values()} - {*columns} if n in table])
@@ -162,5 +188,5 @@ def _numbers(path: Path, column: "pd.Series[str]") -> "pd.Series[float]":
     wrong = found.isna() & (column != "") & (column.str.lower() != "nan")
     if wrong.any():
         line, text = int(wrong.to_numpy().argmax()) + 2, column[wrong].iloc[0]
-        raise InputError(f"{path}, line {line}: expected a number as {column.name}, found {text!r}")
+        raise InputError(f"{path}, row {line}: expected a number as {column.name}, found {text!r}")
     return found.astype(float)
