@@ -134,6 +134,8 @@ def drawn_medians(values: Floats, counts: Floats) -> Floats:
     """
     finite = np.isfinite(values)
     size = finite.astype(np.float64) @ counts.T
+    if not values.shape[1]:
+        return np.full(size.shape, np.nan)
     order = np.argsort(np.where(finite, values, np.inf), axis=1)
     ascending = np.take_along_axis(values, order, axis=1)
     kind = np.min_scalar_type(int(counts.sum(axis=1).max(initial=0)))  # small: fast
@@ -146,7 +148,6 @@ def drawn_medians(values: Floats, counts: Floats) -> Floats:
         passed += weights[order[:, column]]
         places[0] += passed <= lower
         places[1] += passed <= upper
-    last = max(values.shape[1] - 1, 0)
-    columns = np.minimum(places, last).astype(np.intp)
+    columns = np.minimum(places, values.shape[1] - 1).astype(np.intp)
     middle = [np.take_along_axis(ascending, part, axis=1) for part in columns]
     return np.asarray(np.where(size > 0, (middle[0] + middle[1]) / 2, np.nan))

@@ -137,7 +137,7 @@ def test_mistakes_are_one_line(own, published, tmp_path):
         published, "--dataset", "task"
     )
     assert "expected each value once, found two of" in mistake(published, "--higher", "value")
-    assert "challenge.csv: expected the column patient (case), found task, case" in mistake(
+    assert "challenge.csv: expected the column patient (case), found algorithm, case" in mistake(
         published, "--case", "patient"
     )
     assert "two or more algorithms to rank, found 1 besides controls (net)" in mistake(
@@ -149,7 +149,7 @@ def test_mistakes_are_one_line(own, published, tmp_path):
     assert "expected one row, found two" in mistake(own, own)
     text = tmp_path / "text.csv"
     text.write_text("case,algorithm,metric,value\n1,a,SEG,high\n1,b,SEG,0.5\n")
-    assert "line 2: expected a number as value, found 'high'" in mistake(text)
+    assert "row 2: expected a number as value, found 'high'" in mistake(text)
     text.write_text("case,algorithm,metric,value\n1,a,Dice,\n1,b,Dice,0.5\n")
     assert "expected a finite number, found nan" in mistake(text, "--higher", "Dice")
     text.write_text("")
