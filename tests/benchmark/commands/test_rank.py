@@ -152,8 +152,10 @@ def test_mistakes_are_one_line(own, published, tmp_path):
     assert "row 2: expected a number as value, found 'high'" in mistake(text)
     text.write_text("case,algorithm,metric,value\n1,a,Dice,\n1,b,Dice,0.5\n")
     assert "expected a finite number, found nan" in mistake(text, "--higher", "Dice")
+    text.write_text("case,algorithm,metric,value\n1,,SEG,0.1\n1,b,SEG,0.5\n")
+    assert "name of an algorithm in every row" in mistake(text)
     text.write_text("")
-    assert "expected a CSV table" in mistake(text)
+    assert "text.csv: expected the column case, found none" in mistake(text)
 
 
 def test_too_many_samples_are_refused_before_the_work(own, monkeypatch):

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from cytosuite.benchmark.ranking import bootstrap
 from cytosuite.benchmark.ranking.bootstrap import (
     draw_counts,
     drawn_medians,
@@ -54,6 +55,13 @@ def test_tau_by_hand():
     # one tie in three pairs: 2 / sqrt(3 x 2)
     np.testing.assert_allclose(kendall_tau(first, others), [1, -1, 2 / np.sqrt(6), np.nan])
     assert np.isnan(kendall_tau(np.ones(1), np.ones((2, 1)))).all()
+
+
+def test_tau_in_parts_is_the_same(monkeypatch):
+    others = np.random.default_rng(0).integers(0, 5, (20, 6)).astype(float)
+    whole = kendall_tau(others[0], others)
+    monkeypatch.setattr(bootstrap, "BLOCK", 40)
+    np.testing.assert_array_equal(kendall_tau(others[0], others), whole)
 
 
 def test_shares_and_intervals_by_hand():

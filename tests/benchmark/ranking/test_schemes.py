@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata
 
+from cytosuite.benchmark.ranking import schemes
 from cytosuite.benchmark.ranking.schemes import (
     case_ranks,
     mean_ranks,
@@ -130,6 +131,16 @@ def test_counts_are_the_same_as_repeated_cases(scored):
             if scheme != "tests":  # of repeated cases p is exact in one and not in the other
                 expected = scheme_ranks(repeated, once(repeated), scheme, 0.05)[0]
                 assert ranks.tolist() == expected.tolist()
+
+
+def test_significant_wins_in_parts_are_the_same(scored, monkeypatch):
+    rng = np.random.default_rng(4)
+    own = scored(**{name: (rng.uniform(size=9) + n).tolist() for n, name in enumerate("abc")})
+    counts = rng.multinomial(9, np.full(9, 1 / 9), size=30).astype(float)
+    whole = win_ranks(own, counts, 0.05)
+    monkeypatch.setattr(schemes, "BLOCK", 20)
+    np.testing.assert_array_equal(win_ranks(own, counts, 0.05), whole)
+    assert whole.tolist()[0] == [3, 2, 1]
 
 
 def test_weighted_means_leave_out_what_is_not_defined():
