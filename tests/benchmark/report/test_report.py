@@ -202,7 +202,7 @@ def test_writes_its_files_and_nothing_else(make, tmp_path):
     (folder / "note.txt").write_text("mine")
     assert write_report(make(), folder) == folder / "index.html"
     names = {path.name for path in folder.iterdir()}
-    assert names == {*FILES, "note.txt"}
+    assert names == {*FILES, "note.txt", "figures"}
     assert [path.name for path in folder.parent.iterdir()] == ["report"]
     assert "old" not in (folder / "index.html").read_text()[:10]
 
@@ -225,7 +225,7 @@ def test_the_files_say_the_same(make, tmp_path):
 def test_a_failed_report_leaves_the_old_one(make, tmp_path, monkeypatch):
     folder = tmp_path / "report"
     write_report(make(), folder)
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    before = {path: path.read_bytes() for path in folder.rglob("*.*")}
 
     def fail(*_):
         raise OSError("disk full")
@@ -233,7 +233,7 @@ def test_a_failed_report_leaves_the_old_one(make, tmp_path, monkeypatch):
     monkeypatch.setattr(page, "html", fail)
     with pytest.raises(OSError, match="disk full"):
         write_report(make(algorithms=("other",)), folder)
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert {path: path.read_bytes() for path in folder.rglob("*.*")} == before
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["report"]
 
 
@@ -243,7 +243,7 @@ def test_markdown_has_a_table_with_every_algorithm(make):
     assert board[0].startswith("| rank | algorithm | SEG (95 % interval; pooled)")
     assert any(line.startswith("| 1 | good | 0.81") for line in board)
     assert any("oracle (control)" in line for line in board)
-    assert "| fair | b | time-out | too slow |" in board
+    assert "| fair | b | time-out | too slow | fair/b/log.txt |" in board
 
 
 def test_markdown_keeps_bars_and_line_breaks_in_their_cell():

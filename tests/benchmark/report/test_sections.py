@@ -202,6 +202,6 @@ def test_a_section_is_found_by_its_module(tmp_path, monkeypatch, make):
 
 def test_sections_stand_in_their_order():
     assert list(sections()) == [
-        "leaderboard", "pictures", "conditions", "errors", "spread", "cases", "cost", "failures", "models",
+        "leaderboard", "ranks", "pictures", "conditions", "errors", "spread", "cases", "cost", "failures", "models",
         "measures", "provenance",
     ]  # fmt: skip

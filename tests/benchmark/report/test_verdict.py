@@ -1,21 +1,112 @@
+import math
 from dataclasses import replace
 
 import pytest
 
 from cytosuite.benchmark.report import verdict as module
 from cytosuite.benchmark.report.index import index
-from cytosuite.benchmark.report.verdict import found_share
+from cytosuite.benchmark.report.verdict import found_share, readings, weakness
 
 
 def verdict(results):
     return module.verdict(index(results))
 
 
-def test_names_the_best_and_says_what_it_reaches(make):
-    assert verdict(make()) == (
-        "Of 2 algorithms good ranks first: it finds 50 % of the objects (DET 0.81) and outlines "
-        "them with a mean overlap of 0.81 (SEG); none of its cases failed."
+BOTH = "SEG 0.81 against 0.61 and DET 0.81 against 0.61"
+WON = [("good", "fair")]
+
+
+def facts(results):
+    return dict(readings(index(results)))
+
+
+def test_names_the_best_and_says_by_how_much(make):
+    assert verdict(make()) == f"good ranks first of 2, before fair: {BOTH}."
+    assert facts(make())["What it reaches"] == (
+        "finds 50 % of the objects (DET 0.81) and outlines them with a mean overlap of 0.81 (SEG)"
     )
+
+
+def test_few_cases_allow_no_test(make, ranked):
+    for results in (ranked(make(), WON, cases=3), ranked(make(), cases=12, p=math.nan)):
+        count = results.ranking.cases
+        assert verdict(results) == (
+            f"good ranks first of 2, before fair: {BOTH}; {count} cases are too few for a test, so "
+            "the order may be chance."
+        )
+    assert "1 case is too few" in verdict(ranked(make(), cases=1))
+
+
+def test_a_significant_lead_has_difference_and_p(make, ranked):
+    test = "0.81 against 0.61, median difference 0.20, p = 0.016"
+    assert verdict(ranked(make(), WON)) == (
+        f"good is significantly ahead of fair in SEG ({test}) and DET ({test})."
+    )
+
+
+def test_a_lead_in_one_metric_alone_says_so(make, ranked):
+    results = ranked(make(), WON)
+    metrics = {**results.ranking.metrics}
+    metrics["DET"] = replace(metrics["DET"], better=frozenset())
+    results = replace(results, ranking=replace(results.ranking, metrics=metrics))
+    assert verdict(results).endswith("p = 0.016), not in DET (0.81 against 0.61).")
+    none = {name: replace(metrics["DET"], better=frozenset()) for name in metrics}
+    results = replace(results, ranking=replace(results.ranking, metrics=none))
+    assert verdict(results).endswith(f"before fair: {BOTH}; significant by the rule.")
+
+
+def test_one_tier_is_indistinguishable(make, ranked):
+    assert verdict(ranked(make())) == (
+        "good ranks first of 2, but is statistically indistinguishable from fair on 12 cases: "
+        f"{BOTH}."
+    )
+
+
+def test_a_large_tier_names_few(make, ranked):
+    names = ("a1", "b2", "c3", "d4", "e5", "f6")
+    found = verdict(ranked(make(algorithms=names), better=[("a1", "f6")]))
+    assert "indistinguishable from b2, c3 and 2 others on 12 cases" in found
+    assert "f6" not in found
+
+
+def test_close_values_have_digits_that_tell_them_apart(make, ranked):
+    results = make()
+    first, second, *controls = results.standings
+    near = {name: replace(s, mean=s.mean - 0.003) for name, s in first.summaries.items()}
+    same = replace(second, summaries={**near, "DET": first.summaries["DET"]})
+    found = verdict(ranked(replace(results, standings=[first, same, *controls])))
+    assert found.endswith("SEG 0.810 against 0.807 and DET 0.81 for both.")
+
+
+def test_says_where_the_best_fails_what_it_costs_and_how_sure_it_is(make, ranked, conditions):
+    results = replace(ranked(make(), WON), conditions=conditions())
+    found = facts(results)
+    assert list(found) == ["What it reaches", "Where it fails", "What it costs", "How sure"]
+    assert found["Where it fails"] == "SEG 0.80 for a, 0.82 for c"  # alike in all groups
+    assert found["What it costs"] == "2.0 s per case and 954 MiB at its peak"
+    assert found["How sure"] == (
+        "place 1 to 2 in 95 % of 100 resamples of the cases, first in 80 %"
+    )
+    few = facts(ranked(make(), draws=0, cases=3))
+    assert few["How sure"] == "3 cases: too few to say how sure the places are"
+    assert few["Where it fails"] == "SEG 0.80 for a, 0.82 for c"
+
+
+def test_the_worst_group_is_that_of_the_condition_with_the_greatest_difference(make, conditions):
+    results = replace(make(), conditions=conditions())
+    found = weakness(index(results), "fair")  # 0.7 and 0.4 by density, 0.9 and 0.7 by drug
+    assert found == "SEG 0.40 for density 20 or more %, 0.70 for density below 20 %"
+
+
+def test_there_are_no_readings_without_a_result(make, empty):
+    assert facts(empty) == {}
+    everything = [("good", case) for case in "abc"]
+    assert facts(make(algorithms=("good",), failed=everything)) == {}
+
+
+def test_failures_of_the_best_are_in_the_headline(make, ranked):
+    results = ranked(make(failed=[("good", "b")]))
+    assert verdict(results).endswith("; 1 of 3 cases of good failed.")
 
 
 def test_says_nothing_about_objects_it_did_not_count(make):
@@ -40,12 +131,14 @@ def test_all_failed(make, algorithms, start):
     assert verdict(make(algorithms=algorithms, failed=failed)).startswith(start)
 
 
-def test_equal_ranks_are_shared(make):
+def test_equal_ranks_are_shared(make, ranked):
     results = make()
     standings = [replace(entry, rank=None if entry.control else 1.5) for entry in results.standings]
     assert verdict(replace(results, standings=standings)).startswith(
-        "good and fair share the first rank of 2: good finds"
+        f"good and fair share the first rank of 2: {BOTH}"
     )
+    shared = verdict(ranked(replace(results, standings=standings)))
+    assert "share the first rank of 2, statistically indistinguishable on 12 cases" in shared
 
 
 def test_without_metrics(make):
@@ -76,13 +169,13 @@ def test_outputs_that_no_measure_ranks(make):
     ],
 )
 def test_any_other_metric_is_explained(make, task, words):
-    found = verdict(make(task=task))
+    found = verdict(make(task=task, algorithms=("good",)))
     assert words in found
     assert "objects" not in found
 
 
 def test_a_metric_without_best_end_names_its_direction(make):
-    results = replace(make(task="fuse"), primary=["PSNR"])
+    results = replace(make(task="fuse", algorithms=("good",)), primary=["PSNR"])
     assert "more is better" in verdict(results)
 
 

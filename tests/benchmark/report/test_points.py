@@ -1,0 +1,119 @@
+import math
+from itertools import pairwise
+from xml.etree import ElementTree
+
+import pytest
+
+from cytosuite.benchmark.report.axis import Axis, axis_around, axis_of_ratios, part
+from cytosuite.benchmark.report.points import LEFT, MANY, Line, Spot, place_labels, points
+from cytosuite.benchmark.report.sections.cost import front, staircase
+
+AXES = (Axis(0.0, 10.0), Axis(0.0, 1.0))
+TITLES = ("density", "SEG")
+
+
+def boxes(middles, labels, width, letter=6.3):
+    """Return the boxes of the labels that are shown."""
+    found = []
+    for (x, y), label, side in zip(
+        middles, labels, place_labels(middles, labels, width), strict=True
+    ):
+        if side:
+            dx, dy, anchor = side
+            wide = letter * len(label)
+            left = x * width / 100 + dx - {"start": 0, "end": wide, "middle": wide / 2}[anchor]
+            found.append((left, y + dy - 10, left + wide, y + dy + 3))
+    return found
+
+
+def meet(a, b):
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+@pytest.mark.parametrize("width", [290.0, 440.0, 700.0])
+def test_labels_never_cover_each_other_nor_leave_the_figure(width):
+    middles = [(10 + 7.3 * (n % 11), 20 + 31.0 * (n % 6)) for n in range(24)]
+    found = boxes(middles, [f"algorithm{n}" for n in range(24)], width)
+    assert len(found) >= 6
+    assert not [1 for n, a in enumerate(found) for b in found[:n] if meet(a, b)]
+    assert all(left >= LEFT * width / 100 and right <= width for left, _, right, _ in found)
+
+
+def test_labels_of_one_place_leave_out_the_less_important():
+    sides = place_labels([(50.0, 100.0)] * 6, ["a" * 8] * 6, 440.0)
+    assert sides[0] is not None
+    assert None in sides
+
+
+def test_a_better_score_lies_higher_and_all_text_is_escaped():
+    spots = [Spot(5.0, 0.9, 0, "<b>", "<i>", case=3), Spot(5.0, 0.1, 1, "y")]
+    found = points(AXES, TITLES, spots, [Line((0, 0.5), (10, 0.5), "trend c0")])
+    root = ElementTree.fromstring(found)
+    heights = {
+        mark.find("g").get("class"): float(mark.get("y"))
+        for mark in root.findall("svg")
+        if mark.find("g") is not None and mark.find("g").get("class")[0] == "c"
+    }
+    assert heights["c0"] < heights["c1"]
+    assert root.find("svg/g[@data-case='3']") is not None
+    assert "<b>" not in found
+    assert "&lt;i&gt;" in found
+
+
+def test_many_points_stay_light():
+    spots = [Spot(n % 10, 0.5, 0, "a long tooltip") for n in range(MANY + 1)]
+    found = points(AXES, TITLES, spots)
+    assert "a long tooltip" not in found
+    assert len(found) < 90 * MANY
+
+
+@pytest.mark.parametrize(
+    ("rising", "expected"),
+    [
+        (True, [(1.0, 0.5), (2.0, 0.9)]),
+        (False, [(1.0, 0.5), (1.5, 0.4)]),
+        (None, []),
+    ],
+)
+def test_the_front_holds_what_nothing_beats(rising, expected):
+    assert front([(3.0, 0.7), (1.0, 0.5), (2.0, 0.9), (1.5, 0.4)], rising) == expected
+
+
+def test_of_equally_dear_the_better_is_on_the_front():
+    assert front([(1.0, 0.2), (1.0, 0.8), (1.0, 0.8)], True) == [(1.0, 0.8)]
+
+
+def test_no_point_lies_above_the_front():
+    costs = [(math.exp(math.sin(n)), math.cos(7 * n)) for n in range(40)]
+    best = front(costs, True)
+    assert all(any(c <= cost and s >= score for c, s in best) for cost, score in costs)
+
+
+def test_the_staircase_goes_from_the_worst_end_to_the_dearest():
+    up = Axis(0.0, 1.0, rising=True)
+    lines = staircase([(1.0, 0.5), (2.0, 0.9)], Axis(0.5, 4.0, log=True), up)
+    assert (lines[0].start, lines[-1].end) == ((1.0, 0.0), (4.0, 0.9))
+    assert all(a.end == b.start for a, b in pairwise(lines))
+
+
+@pytest.mark.parametrize("seen", [[0.3, 0.5], [1e-3, 2e4], [7.0], [100.0, 101.0]])
+def test_an_axis_of_ratios_holds_all_and_has_two_ticks_or_more(seen):
+    axis = axis_of_ratios(seen)
+    assert axis.log
+    assert axis.low <= min(seen)
+    assert max(seen) <= axis.high
+    assert len(axis.ticks()) >= 2
+    assert len(axis.ticks()) <= 10
+
+
+def test_axes_of_nothing_are_still_axes():
+    for axis in (axis_of_ratios([]), axis_around([]), axis_around([math.nan]), axis_around([3.0])):
+        assert axis.low < axis.high
+        assert axis.ticks()
+
+
+def test_a_part_is_a_fifth_at_least():
+    whole = Axis(0.0, 1.0)
+    near = part(whole, [0.71, 0.72])
+    assert (near.low, near.high) == (pytest.approx(0.6), pytest.approx(0.8))
+    assert (part(whole, []).low, part(whole, []).high) == (0.0, 1.0)
