@@ -23,9 +23,10 @@ preflight_takes := FILE TASK
 bundle_takes := ALGORITHM MODEL OUT
 build-evaluation_takes := DATASET TASK THROUGH REFERENCE MIN_OBJECT_VOXELS OUT $(simulation) SPACING ENGINE DEVICE BASE_IMAGE
 ctc_takes := RUN ALGORITHM OUT
+compare_takes := RUN WITH METRICS THRESHOLDS MARKDOWN BADGE
 fuzz_takes := MINUTES SEED DEVICE
 $(foreach goal,setup peers test test-fast lint format,$(eval $(goal)_takes := DEVICE))
-goals := help setup benchmark segment apply train simulate list new rehearse export preflight bundle ctc build-all build-evaluation peers test test-fast fuzz lint format clean
+goals := help setup benchmark segment apply train simulate list new rehearse export preflight bundle ctc compare tables build-all build-evaluation peers test test-fast fuzz lint format clean
 # $(call given,GOAL,without): the options of a goal that were given, but for those that it places itself.
 placed := DATASET SIMULATED REAL IMAGES FILE DEVICE BASE_IMAGE
 switches := RETRY RECURSIVE KEEP_GOING BLIND
@@ -55,7 +56,7 @@ NETWORKS := $(if $(filter docker podman,$(ENGINE))$(if $(filter benchmark segmen
 ##@ Use
 help: ## Show this help.
 	@awk -F ':.*## ' '/^##@ /{printf "\n%s\n", substr($$0, 5)} /^[a-z%-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@printf '\nVariables of benchmark:\n  DATASET=spheroid | spheroid/<recipe> | <recipe.toml> | <folder>   SIZE=mini|default|full\n  TASK=segment|enhance|synthesise|fuse  ALGORITHM=<names>  THROUGH=<names>  REFERENCE=<folder>\n  ENGINE=auto|docker|podman|process  API=serve|exec  SPACING=z,y,x (um)  RUN=<name>  MODEL=<name or card>\n  Of files with several: CHANNEL_INDEX=<number or name>  FRAME=<number>  SCENE=<number>; RECURSIVE=1 (sub-folders too)\n  MIN_OBJECT_VOXELS=<n> (smaller true objects of a folder are ignored)\n  MEMORY=<GiB>  TIMEOUT=<s>  RETRY=1 (run failed cases again)  KEEP_GOING=1 (run all, also if the first fail alike)\n  ALGORITHM=<image:tag or .tar.gz> of others: SOCKETS=<file.toml>  INPUT_FORMAT=tif|mha  MODEL=<tarball>\n  BLIND=1 (a second report, without the truth)\nVariables of segment and apply: IMAGES="a.tif folder"  OUT=<folder>  and those of a run\nVariables of train: NAME=<model>  SIMULATED=<dataset>  REAL=<folder>  DATA=<role>=<more data>\n  STEPS=<n> (0 only measures parameters)  FROM=<card>  SETTINGS=<file>  AUTHORS=<names>\nVariables for challenges: FILE="dist/a.tar.gz ..."  PROFILE=gc-t4-16gb  MODELS=inside|apart\n  API=serve|exec (the platform calls them invoke and exec)\nVariables of simulated data: SEED=0  CASES=<n>  SET=camera.photons=5,...  OUT=<new folder>\n  FRAMES=<n> (time series in the layout of the Cell Tracking Challenge; of nuclei)\nVariables of torch and containers: DEVICE=cpu|cuda  BASE_IMAGE=<image with Python 3.11>\nVariables of fuzz: MINUTES=10  SEED=0 (another one makes other files)\nVariable of the virtual environment: PYTHON=python3\n'
+	@printf '\nVariables of benchmark:\n  DATASET=spheroid | spheroid/<recipe> | <recipe.toml> | <folder> | several, with commas   SIZE=mini|default|full\n  TASK=segment|enhance|synthesise|fuse  ALGORITHM=<names>  THROUGH=<names>  REFERENCE=<folder>\n  ENGINE=auto|docker|podman|process  API=serve|exec  SPACING=z,y,x (um)  RUN=<name>  MODEL=<name or card>\n  Of files with several: CHANNEL_INDEX=<number or name>  FRAME=<number>  SCENE=<number>; RECURSIVE=1 (sub-folders too)\n  MIN_OBJECT_VOXELS=<n> (smaller true objects of a folder are ignored)\n  MEMORY=<GiB>  TIMEOUT=<s>  RETRY=1 (run failed cases again)  KEEP_GOING=1 (run all, also if the first fail alike)\n  ALGORITHM=<image:tag or .tar.gz> of others: SOCKETS=<file.toml>  INPUT_FORMAT=tif|mha  MODEL=<tarball>\n  BLIND=1 (a second report, without the truth)\nVariables of segment and apply: IMAGES="a.tif folder"  OUT=<folder>  and those of a run\nVariables of train: NAME=<model>  SIMULATED=<dataset>  REAL=<folder>  DATA=<role>=<more data>\n  STEPS=<n> (0 only measures parameters)  FROM=<card>  SETTINGS=<file>  AUTHORS=<names>\nVariables for challenges: FILE="dist/a.tar.gz ..."  PROFILE=gc-t4-16gb  MODELS=inside|apart\n  API=serve|exec (the platform calls them invoke and exec)\nVariables of compare: RUN=<run>  WITH=<the run before>  METRICS=<names>  THRESHOLDS=<file.toml>  MARKDOWN=<file>  BADGE=<file.svg>\nVariables of simulated data: SEED=0  CASES=<n>  SET=camera.photons=5,...  OUT=<new folder>\n  FRAMES=<n> (time series in the layout of the Cell Tracking Challenge; of nuclei)\nVariables of torch and containers: DEVICE=cpu|cuda  BASE_IMAGE=<image with Python 3.11>\nVariables of fuzz: MINUTES=10  SEED=0 (another one makes other files)\nVariable of the virtual environment: PYTHON=python3\n'
 
 benchmark: .venv/.cytosuite $(NETWORKS) ## Generate or read DATASET, run the algorithms, score them, write a report.
 	@$(BIN)/cytosuite benchmark "$(or $(DATASET),spheroid)" $(call given,benchmark)
@@ -96,6 +97,13 @@ ctc: .venv/.cytosuite ## Write the results of the run RUN in the layout of the C
 
 bundle: .venv/.networks-$(DEVICE) ## Write the models of ALGORITHM as MONAI bundles.
 	@$(BIN)/cytosuite bundle "$(ALGORITHM)" $(call given,bundle,ALGORITHM)
+
+##@ Scores
+compare: .venv/.cytosuite ## Compare RUN with the run WITH, else the accepted scores of its data; code 1 at a regression.
+	@$(BIN)/cytosuite compare "$(or $(WITH),--accepted)" "$(RUN)" $(call given,compare,RUN WITH)
+
+tables: .venv/.cytosuite ## Write the tables of scores and models in README.md and weights/README.md anew.
+	@$(BIN)/cytosuite tables
 
 ##@ Containers
 build-all: .venv/.cytosuite ## Build the containers of all algorithms.

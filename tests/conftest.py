@@ -51,6 +51,7 @@ _situations = _shared("situations")
 _shared("archives")
 _shared("house")
 _shared("forks")
+_shared("chromium")
 
 
 @pytest.fixture
@@ -149,15 +150,21 @@ def sandboxed(client, puppet, tiny, tmp_path):
 
 
 @pytest.fixture(scope="session")
-def browse(tmp_path_factory):
-    """Return a function that opens a page and returns the data of its root and its complaints."""
+def browser():
+    """Return the path of a browser."""
     if BROWSER is None:
         pytest.skip("no chromium on this machine")
+    return BROWSER
+
+
+@pytest.fixture(scope="session")
+def browse(tmp_path_factory, browser):
+    """Return a function that opens a page and returns the data of its root and its complaints."""
 
     def run(page):
         profile = tmp_path_factory.mktemp("profile")
         done = subprocess.run(
-            [BROWSER, *FLAGS, f"--user-data-dir={profile}", page.resolve().as_uri()],
+            [browser, *FLAGS, f"--user-data-dir={profile}", page.resolve().as_uri()],
             capture_output=True,
             text=True,
             timeout=60,

@@ -13,10 +13,20 @@ from cytosuite.benchmark.commands.app import app
 ROOT = Path(__file__).resolve().parents[1]
 GOALS = (
     *("benchmark", "segment", "apply", "train", "simulate"),
-    *("new", "rehearse", "export", "preflight", "bundle", "ctc", "build-evaluation", "build"),
+    *(
+        "new",
+        "rehearse",
+        "export",
+        "preflight",
+        "bundle",
+        "ctc",
+        "compare",
+        "build-evaluation",
+        "build",
+    ),
 )
 # They reach the command as arguments, as words of its environment or as a flag.
-PLACED = {"DATASET", "IMAGES", "FILE", "DEVICE", "BASE_IMAGE"}
+PLACED = {"DATASET", "IMAGES", "FILE", "DEVICE", "BASE_IMAGE", "WITH"}
 ROLES = {"SIMULATED", "REAL"}  # of the data of a training: other names for its data
 SWITCHES = {"RETRY", "RECURSIVE", "KEEP_GOING", "BLIND"}
 CHECKED = {"DEVICE": "cuda", "ENGINE": "docker"}
@@ -97,7 +107,9 @@ def test_every_variable_is_an_option_of_the_command(goal):
     environment = {str(parameter.envvar) for parameter in command.params}
     for name in set(_takes(goal)) - ROLES:
         flag = f"--{_flag(name)}"
-        word = {"FILE": "files", "ALGORITHM": "name"}.get(name, name)  # of an argument
+        word = {"FILE": "files", "ALGORITHM": "name", "RUN": "runs", "WITH": "runs"}.get(
+            name, name
+        )  # of an argument
         assert {flag, name.lower(), word} & flags or name in environment, name
 
 

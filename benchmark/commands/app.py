@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cytosuite import __version__
-from cytosuite.benchmark.commands import compare, ctc, export, making, preflight, tables
+from cytosuite.benchmark.commands import compare, ctc, export, making, preflight, rank, tables
 from cytosuite.benchmark.commands.bundle import bundle_command
 from cytosuite.benchmark.commands.challenge import EvaluationOptions, RehearseOptions
 from cytosuite.benchmark.commands.console import console, names
@@ -202,6 +202,7 @@ for name, command in (
     ("compare", compare.compare_command),
     ("accept", compare.accept_command),
     ("tables", tables.tables_command),
+    ("rank", rank.rank_command),
 ):
     app.command(name)(command)
 

@@ -220,7 +220,7 @@ def _origin(
     """Return data, models and revision of a run, by which its scores are compared with others."""
     ours = [job.algorithm.name for job in jobs if not job.guest]
     return {
-        "request": request_facts(options.wanted, dataset),
+        "request": request_facts(options.wanted),
         "cytosuite": f"{__version__} {revision()}".strip(),
         "versions": {job.algorithm.name: job.algorithm.version for job in jobs},
         "models": {

@@ -8,9 +8,15 @@ from typing import Any
 
 from cytosuite.benchmark.catalog import PACKAGE, dataset_manifests
 from cytosuite.benchmark.comparison.comparison import failed
-from cytosuite.benchmark.comparison.origin import models_today, simulation_today
-from cytosuite.benchmark.comparison.remarks import some
-from cytosuite.benchmark.comparison.scored import FACTS, FILE, ScoredRun, known_metrics, read_scored
+from cytosuite.benchmark.comparison.origin import cases_today, models_today, simulation_today
+from cytosuite.benchmark.comparison.scored import (
+    FACTS,
+    FILE,
+    ScoredRun,
+    known_metrics,
+    read_scored,
+    some,
+)
 from cytosuite.benchmark.results.controls import broken_rulers
 from cytosuite.errors import InputError, plain
 from cytosuite.files import atomic, write_json
@@ -21,7 +27,7 @@ KEPT = (
     *("dataset", "task", "fingerprint", "engine", "api", "machine", "jobs"),
     *("request", "cytosuite", "versions", "cases"),
 )
-TODAY = "the run is older than cytosuite; run it again"
+AGAIN = "run it again"
 
 
 def accept(run: ScoredRun, name: str, title: str, folder: Path = ACCEPTED) -> Path:
@@ -50,6 +56,10 @@ def accept(run: ScoredRun, name: str, title: str, folder: Path = ACCEPTED) -> Pa
     facts["title"] = title or _former_title(place)
     facts["models"] = _used_models(run)
     facts["simulation"] = _simulation(run)
+    if facts["simulation"] and (other := _other_cases(run)):
+        raise InputError(
+            f"{run.place}: the simulation makes other data today: {some(other)}; {AGAIN}"
+        )
     with atomic(place) as temporary:
         (temporary / "report").mkdir(parents=True)
         for file in (FILE, BOARD):
@@ -101,20 +111,28 @@ def stale(run: ScoredRun) -> Iterator[str]:
     ----------
     run : ScoredRun
         Accepted one.
+
+    Notes
+    -----
+    Where the sources of a simulation have changed, its first and last case are made and compared:
+    an edit that leaves the data as they were is none.
     """
     for algorithm, models in run.table("models").items():
         today = models_today(algorithm)
         changed = [name for name, digest in models.items() if today.get(name) != digest]
         if changed:
             yield f"the scores are of older weights or parameters of {algorithm}: {some(changed)}"
-    if run.said("simulation") and run.said("simulation") != _simulation(run):
-        yield "the simulation makes other data today: its sources or parameters have changed"
+    edited = run.said("simulation") and run.said("simulation") != _simulation(run)
+    if edited and (other := _other_cases(run)):
+        yield f"the simulation makes other data today: {some(other)}"
 
 
 def _need_sound(run: ScoredRun) -> None:
     """Refuse a run whose scores nobody should be compared with."""
     if missing := [key for key in KEPT if key not in run.facts]:
-        raise InputError(f"{run.place}: run.json has no {missing[0]}: {TODAY}")
+        raise InputError(
+            f"{run.place}: run.json has no {missing[0]}: the run is older than cytosuite; {AGAIN}"
+        )
     if not (run.place / "report" / BOARD).is_file():
         raise InputError(f"{run.place}: expected report/{BOARD}, found none; give a run's folder")
     if lost := [
@@ -154,6 +172,12 @@ def _simulation(run: ScoredRun) -> str:
         raise InputError(f"{run.place}: {name} is no recipe of the checkout; put it there first")
     simulated = {key for key, found in dataset_manifests().items() if found.kind == "simulated"}
     return simulation_today(words) if name.split("/")[0] in simulated else ""
+
+
+def _other_cases(run: ScoredRun) -> list[str]:
+    """Return the first and last case of a simulation, if they are others today."""
+    kept, today = run.table("cases"), cases_today(run.table("request"))
+    return [name for name, digest in today.items() if kept.get(name) != digest]
 
 
 def _former_title(place: Path) -> str:

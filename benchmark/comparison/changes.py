@@ -7,10 +7,10 @@ the smallest relevant change, and a one-sided Wilcoxon signed-rank test says so 
 `alpha` after Holm's correction over all metrics and algorithms compared.
 
 A test is not possible with fewer than `FEWEST` cases, nor where even a loss in every case would
-not be significant (``tests * 0.5**cases >= alpha``). There the mean alone decides: inputs are the
-same and algorithms repeat their outputs, so that a relevant change has a cause. One case that is
-much worse among many that are equal is no regression by this rule; it stands first among the
-changed cases.
+not be significant (``tests * 0.5**cases >= alpha``, the exact p). There the mean alone decides:
+inputs are the same and algorithms repeat their outputs, so that a relevant change has a cause.
+One case that is much worse among many that are equal is no regression by this rule; it stands
+first among the changed cases.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,14 +21,14 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 from cytosuite.benchmark.comparison.thresholds import Thresholds
-from cytosuite.benchmark.results.standings import DIGITS, DRAWS, ENDS, FEWEST
+from cytosuite.benchmark.ranking.bootstrap import DRAWS, ENDS, FEWEST
+from cytosuite.benchmark.ranking.scores import DIGITS
+from cytosuite.benchmark.ranking.significance import holm, signed_rank
 from cytosuite.metrics import Metric
 
 Floats = NDArray[np.float64]
-Side = Literal["two-sided", "greater"]
 Verdict = Literal["worse", "better", ""]
 SEED = 0  # of the bootstrap
 
@@ -102,10 +102,10 @@ def changes(
         differences.append(np.round(after - before, DIGITS))
     tests = sum(change.sign != 0 for change in found)
     tested = [c.sign != 0 and _testable(c.cases, tests, thresholds.alpha) for c in found]
-    two = _holm([_wilcoxon(own, "two-sided") if own.size >= FEWEST else nan for own in differences])
+    two = _holm([_two_sided(own) for own in differences])
     one = _holm(
         [
-            _wilcoxon(-change.sign * own, "greater") if can else nan
+            _p(-change.sign * own) if can else nan
             for change, own, can in zip(found, differences, tested, strict=True)
         ]
     )
@@ -157,19 +157,27 @@ def _with_tests(change: Change, own: Floats, p: float, worse: float, alpha: floa
     return replace(change, median=median, low=low, high=high, p=p, p_worse=worse, verdict=verdict)
 
 
-def _wilcoxon(differences: Floats, side: Side) -> float:
-    """Return p of the Wilcoxon signed-rank test; 1 where nothing differs."""
+def _p(differences: Floats) -> float:
+    """Return p of the one-sided test that differences are positive; 1 where nothing differs.
+
+    Zeros are dropped before, so that the test is exact without ties.
+    """
     own = differences[differences != 0]
-    return float(stats.wilcoxon(own, alternative=side).pvalue) if own.size else 1.0
+    return float(signed_rank(own[None])[0][0]) if own.size else 1.0
+
+
+def _two_sided(differences: Floats) -> float:
+    """Return p of the two-sided test; NaN below `FEWEST` cases."""
+    if differences.size < FEWEST:
+        return nan
+    return min(1.0, 2 * min(_p(differences), _p(-differences)))
 
 
 def _holm(values: Sequence[float]) -> list[float]:
     """Return p values after Holm's correction over those that are known, the others as they are."""
     found = np.array(values, dtype=float)
-    known = np.flatnonzero(~np.isnan(found))
-    order = known[np.argsort(found[known], kind="stable")]
-    factors = np.arange(order.size, 0, -1)
-    found[order] = np.maximum.accumulate(np.minimum(1.0, factors * found[order]))
+    known = ~np.isnan(found)
+    found[known] = holm(found[known])
     return [float(value) for value in found]
 
 

@@ -9,8 +9,8 @@ import pandas as pd
 
 from cytosuite.benchmark.comparison.changes import Change, changes, largest
 from cytosuite.benchmark.comparison.costs import Cost, costs
-from cytosuite.benchmark.comparison.remarks import remarks, same_data, some
-from cytosuite.benchmark.comparison.scored import ScoredRun, known_metrics
+from cytosuite.benchmark.comparison.remarks import remarks, same_data
+from cytosuite.benchmark.comparison.scored import ScoredRun, known_metrics, some
 from cytosuite.benchmark.comparison.thresholds import Thresholds
 from cytosuite.benchmark.results.controls import CONTROLS, broken_rulers
 from cytosuite.errors import InputError, plain

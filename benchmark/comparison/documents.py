@@ -115,25 +115,25 @@ def scores_table(runs: Mapping[str, ScoredRun], metrics: list[str]) -> list[str]
 
 def _scores(board: pd.DataFrame, algorithms: list[str], metrics: list[str], task: str) -> list[str]:
     """Return the cell of each algorithm: its pooled scores, the best of each metric in bold."""
-    columns = [f"{name}_pooled" for name in metrics]
-    texts = board.reindex(index=algorithms, columns=columns).map(lambda value: f"{value:.3f}")
-    signs = [1 if known_metrics(task)[name].higher_is_better else -1 for name in metrics]
-    there = texts.loc[[name for name in algorithms if name in board.index]]
-    best = {
-        column: max(there[column], key=lambda text, sign=sign: sign * float(text))
-        for column, sign in zip(columns, signs, strict=True)
+    there = [name for name in algorithms if name in board.index]
+    texts = {
+        name: [f"{board[f'{metric}_pooled'].loc[name]:.3f}" for metric in metrics] for name in there
     }
-    cells = []
-    for name in algorithms:
-        own = texts.loc[name]
-        bold = [len(there) > 1 and own[column] == best[column] for column in columns]
-        if name not in board.index:
-            cells.append("-")
-        elif all(bold):
-            cells.append(f"**{', '.join(own)}**")
-        else:
-            cells.append(", ".join(f"**{t}**" if b else t for t, b in zip(own, bold, strict=True)))
-    return cells
+    best = [
+        (max if known_metrics(task)[metric].higher_is_better else min)(map(float, column))
+        for metric, column in zip(metrics, zip(*texts.values(), strict=True), strict=True)
+    ]
+    return [
+        _in_bold(texts[name], best, len(there)) if name in texts else "-" for name in algorithms
+    ]
+
+
+def _in_bold(texts: list[str], best: list[float], rivals: int) -> str:
+    """Return scores as a cell, the best in bold where there are several algorithms."""
+    bold = [rivals > 1 and float(text) == top for text, top in zip(texts, best, strict=True)]
+    if all(bold):
+        return f"**{', '.join(texts)}**"
+    return ", ".join(f"**{t}**" if b else t for t, b in zip(texts, bold, strict=True))
 
 
 def _board(run: ScoredRun) -> pd.DataFrame:

@@ -5,13 +5,14 @@ with what decides the scores.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from cytosuite.benchmark.catalog import ROOT
-from cytosuite.benchmark.data.dataset import Dataset
-from cytosuite.benchmark.data.recipe import DataRequest, recipe
+from cytosuite.benchmark.data.dataset import Dataset, prepare
+from cytosuite.benchmark.data.recipe import DataRequest, named_datasets, recipe
 from cytosuite.files import SUMS, value_digest
 from cytosuite.manifest import ModelCard
 from cytosuite.weights import read_cards
@@ -21,18 +22,17 @@ SHORT = 16  # digits of a digest: they tell runs apart, they protect nothing
 WORDS = ("dataset", "size", "seed", "cases", "settings", "through", "spacing", "min_object_voxels")
 
 
-def request_facts(request: DataRequest, dataset: Dataset) -> dict[str, Any]:
+def request_facts(request: DataRequest) -> dict[str, Any]:
     """Return the words that make a dataset again; of a folder its name alone, never its path.
 
     Parameters
     ----------
     request : DataRequest
         As the user gave it.
-    dataset : Dataset
-        Made of it.
     """
     found = {key: value for key, value in asdict(request).items() if key in WORDS and value}
-    return found | ({"dataset": dataset.name} if dataset.seed is None else {})
+    names = named_datasets(request.dataset)
+    return found | {"dataset": ",".join(_without_path(name) for name in names)}
 
 
 def case_digests(dataset: Dataset) -> dict[str, str]:
@@ -75,6 +75,26 @@ def simulation_today(words: Mapping[str, Any]) -> str:
     made = recipe(DataRequest(**words))
     facts = {key: value for key, value in made.record.items() if key != "numpy"}
     return value_digest([facts, [name for name, _ in made.makers]]) if facts else ""
+
+
+def cases_today(words: Mapping[str, Any]) -> dict[str, str]:
+    """Return the digests of the first and last case of a simulation, made now.
+
+    Parameters
+    ----------
+    words : mapping
+        Of `request_facts`.
+    """
+    made = recipe(DataRequest(**words))
+    ends = dict(made.makers[:1] + made.makers[-1:])
+    with TemporaryDirectory() as folder:
+        part = replace(made, makers=tuple(ends.items()))
+        return case_digests(prepare(part, Path(folder), 1, lambda *_: None))
+
+
+def _without_path(name: str) -> str:
+    """Return the name of a folder, and that of anything else as it is."""
+    return Path(name).resolve().name if Path(name).is_dir() else name
 
 
 def _sums(folder: Path) -> str:

@@ -1,30 +1,16 @@
 """Remarks on two runs: differences in data, algorithms, cases, metrics and failures, in words."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from cytosuite.benchmark.comparison.scored import ScoredRun
+from cytosuite.benchmark.comparison.scored import ScoredRun, some
 from cytosuite.errors import plain
 
-NAMES = 3  # in a list of many
 WORDS = {
     "engine": "engine",
     "machine": "machine",
     "cytosuite": "cytosuite",
     "task": "task",
 }
-
-
-def some(names: Iterable[object], most: int = NAMES) -> str:
-    """Return names as a short list.
-
-    Examples
-    --------
-    >>> some(["b", "a", "d", "c"])
-    'a, b, c and 1 more'
-    """
-    found = sorted(plain(str(name), 100) for name in names)
-    more = f" and {len(found) - most} more" if len(found) > most else ""
-    return (", ".join(found[:most]) or "none") + more
 
 
 def same_data(before: ScoredRun, after: ScoredRun) -> bool | None:

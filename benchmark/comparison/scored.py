@@ -1,6 +1,7 @@
 """Scored runs: the scores of a run, read from disk, with what ``run.json`` says of their origin."""
 
-from collections.abc import Mapping
+import csv
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
@@ -21,7 +22,21 @@ FILE, FACTS = "scores.csv", "run.json"
 NEEDED = ("case", "algorithm", "metric", "value")
 NUMBERS = ("value", "seconds", "peak_memory")
 ABSENT = {"status": "ok", "seconds": "", "peak_memory": ""}  # of other columns: no text
+SHOWN = 3  # names in a list of many
 KEY = ["dataset", "case", "algorithm", "metric"]
+
+
+def some(names: Iterable[object], most: int = SHOWN) -> str:
+    """Return names as a short list.
+
+    Examples
+    --------
+    >>> some(["b", "a", "d", "c"])
+    'a, b, c and 1 more'
+    """
+    found = sorted(plain(str(name), 100) for name in names)
+    more = f" and {len(found) - most} more" if len(found) > most else ""
+    return (", ".join(found[:most]) or "none") + more
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,31 +108,31 @@ def read_scored(place: Path) -> ScoredRun:
     return ScoredRun(place, read_scores(path), facts)
 
 
-def read_scores(path: Path) -> pd.DataFrame:
+def read_scores(path: Path, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
     """Return a long table of scores; columns that it may lack are added empty.
 
     Parameters
     ----------
     path : Path
         CSV with a header: ``case``, ``algorithm``, ``metric``, ``value`` at least.
+    columns : mapping of str to str, optional
+        Names in the file by ours, where they differ. A table without metrics then has one, named
+        like its column of values.
 
     Raises
     ------
     InputError
         If it is no such table, has text where a number belongs, or a value twice.
     """
-    try:
-        table = pd.read_csv(StringIO(read_text(path)), dtype=str, keep_default_na=False)
-    except ValueError as error:  # also of the encoding and of the parser
-        raise InputError(
-            f"{path}: expected a CSV table in UTF-8, found {last_line(error)}"
-        ) from None
+    table = _cells(path)
+    if columns is not None:
+        table = _renamed(path, table, columns)
     if missing := [name for name in NEEDED if name not in table]:
-        raise InputError(f"{path}: expected the column {missing[0]}, found {', '.join(table)}")
+        raise InputError(f"{path}: expected the column {missing[0]}, found {some(table, 20)}")
     for name in COLUMNS:
         if name not in table:
             table[name] = ABSENT.get(name, "")
-    table = table[list(COLUMNS)].fillna("")  # a short row
+    table = table[list(COLUMNS)]
     for name in NUMBERS:
         table[name] = _numbers(path, table[name])
     twice = table[table.duplicated(KEY)]
@@ -125,6 +140,35 @@ def read_scores(path: Path) -> pd.DataFrame:
         words = ", ".join(f"{name} {twice[name].iloc[0]!r}" for name in KEY)
         raise InputError(f"{path}: expected each value once, found two of {words}")
     return table
+
+
+def _cells(path: Path) -> pd.DataFrame:
+    """Return a CSV file as texts; every row must have the cells of the header."""
+    try:
+        rows = list(csv.reader(StringIO(read_text(path), newline=""), strict=True))
+    except (ValueError, csv.Error) as error:  # also of the encoding
+        raise InputError(
+            f"{path}: expected a CSV table in UTF-8, found {last_line(error)}"
+        ) from None
+    head, *body = rows or [[]]
+    for number, row in enumerate(body, start=2):
+        if row and len(row) != len(head):
+            raise InputError(f"{path}, row {number}: expected {len(head)} cells, found {len(row)}")
+    if len(set(head)) < len(head):
+        raise InputError(f"{path}: expected each column once, found {some(head, 20)}")
+    return pd.DataFrame(list(filter(None, body)), columns=head, dtype=str)
+
+
+def _renamed(path: Path, table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
+    """Return a table with our names of the columns, and a metric."""
+    for name, theirs in columns.items():
+        if theirs not in table:
+            found = some(table, 20)
+            raise InputError(f"{path}: expected the column {theirs} ({name}), found {found}")
+    taken = {name: table[theirs] for name, theirs in columns.items()}
+    table = table.drop(columns=[n for n in {*columns.values()} - {*columns} if n in table])
+    table = table.assign(**taken)
+    return table if "metric" in table else table.assign(metric=columns.get("value", "value"))
 
 
 def known_metrics(task: str) -> dict[str, Metric[Any]]:
@@ -144,5 +188,5 @@ def _numbers(path: Path, column: "pd.Series[str]") -> "pd.Series[float]":
     wrong = found.isna() & (column != "") & (column.str.lower() != "nan")
     if wrong.any():
         line, text = int(wrong.to_numpy().argmax()) + 2, column[wrong].iloc[0]
-        raise InputError(f"{path}, line {line}: expected a number as {column.name}, found {text!r}")
+        raise InputError(f"{path}, row {line}: expected a number as {column.name}, found {text!r}")
     return found.astype(float)

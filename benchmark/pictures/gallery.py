@@ -19,7 +19,7 @@ PICTURE_BYTES = 13_000_000  # of all cases
 CASE_BYTES = 2_500_000  # of one, where there are few
 STILLS = 3  # worst, middle and best case, for print and for readers without scripts
 QUALITY: Mapping[Kind, int] = {"labels": 50, "image": 80}  # of JPEG, by kind of output
-LABEL_SHARE = 0.45  # of the bytes of a case, where outputs are labels
+LABEL_SHARE = 0.5  # of the bytes of a case, where outputs are labels
 SMALLEST = 4096  # voxels of a volume at least
 
 
@@ -88,7 +88,8 @@ def draw_all(
     algorithms : sequence of str
         Algorithms with outputs to show; stills are drawn of the first.
     limit : int
-        Bytes that all views together may take; each case has an equal share of the rest.
+        Bytes that all volumes together may take, each case an equal share of the rest; stills are
+        not counted.
     """
     views: list[CaseView] = []
     problems = []
@@ -102,7 +103,7 @@ def draw_all(
         except (CytosuiteError, OSError) as error:
             problems.append(f"{files.name}: {error}")
             continue
-        share = min(CASE_BYTES, left // (len(cases) - index))
+        share = max(0, min(CASE_BYTES, left // (len(cases) - index)))
         view = draw(scene, output.kind, share, index in stills)
         if view is None:
             problems.append(f"{files.name}: it would make the report too large.")
@@ -156,8 +157,7 @@ def draw(scene: Scene, kind: Kind, share: int, with_still: bool = False) -> Case
         "counts": list(counts.values()),
     }
     picture = still(scene, kind) if with_still else None
-    size = _bytes(outlines + pixels) + (picture.size if picture else 0)
-    return CaseView(scene.name, data, counts, size, picture)
+    return CaseView(scene.name, data, counts, _bytes(outlines + pixels), picture)
 
 
 def _start(scene: Scene) -> list[float]:
@@ -200,8 +200,9 @@ def _fitted(
             return found
         if voxels <= SMALLEST:
             return None
-        # Outlines grow with the 2/3rd power of the voxels; images a little faster than they do.
-        voxels = max(SMALLEST, int(voxels * max(0.1, min(0.9, 0.98 * allowed / size))))
+        # Bytes of an image grow as its voxels, those of outlines with their 2/3rd power.
+        power = 1.5 if volumes[0].kind == "labels" else 1.0
+        voxels = max(SMALLEST, int(voxels * max(0.1, min(0.95, (allowed / size) ** power))))
 
 
 def _encoded(volume: ShownVolume, voxels: int, quality: int) -> dict[str, Any]:
@@ -209,7 +210,8 @@ def _encoded(volume: ShownVolume, voxels: int, quality: int) -> dict[str, Any]:
     array = shrunk(volume, voxels)
     entry: dict[str, Any] = {"title": volume.title, "kind": volume.kind, "shape": array.shape}
     if volume.kind == "labels":
-        return entry | {"ids": volume.ids, "data": deflated(array)}
+        runs, data = deflated(array)
+        return entry | {"ids": volume.ids, "runs": runs, "data": data}
     low, high = volume.limits
     source = sprite(array, quality)
     return entry | {"columns": columns(array.shape), "low": low, "high": high, "source": source}

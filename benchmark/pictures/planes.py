@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from cytosuite.volume import Volume
 
@@ -113,14 +112,6 @@ def shown(plane: NDArray[np.generic], limits: tuple[float, float]) -> NDArray[np
 def grey(plane: NDArray[np.generic], limits: tuple[float, float]) -> Grey:
     """Return a plane as grey values between the limits; NaN is black."""
     return (shown(plane, limits).clip(0, 1) * 255).round().astype(np.uint8)
-
-
-def shrink(plane: Grey, height: int, width: int) -> Grey:
-    """Return a grey plane averaged down to at most this size; smaller axes stay as they are."""
-    size = (min(width, plane.shape[1]), min(height, plane.shape[0]))
-    if size == (plane.shape[1], plane.shape[0]):
-        return plane
-    return np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.BOX))
 
 
 def stretch(array: Pixels, height: int, width: int) -> Pixels:

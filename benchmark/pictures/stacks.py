@@ -13,6 +13,7 @@ from cytosuite.benchmark.pictures.planes import Grey, Pixels
 
 BLOCK = 8  # px: slices of a sprite start at multiples, so that no block of the JPEG has two
 LONGEST = 8192  # voxels along an axis at most: browsers draw no longer pictures
+LONG = 2**16 - 1  # voxels of a run at most
 DENSE = 2**24  # labels up to here are counted in a table, larger ones sorted
 
 Shape = tuple[int, ...]  # z y x
@@ -150,16 +151,30 @@ def jpeg(image: Image.Image, quality: int) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def deflated(indices: Indices) -> str:
-    """Return labels as base64 of a zlib stream: all low bytes, then all next ones where needed.
+def deflated(indices: Indices) -> tuple[int, str]:
+    """Return labels as runs: their number, and base64 of a zlib stream.
+
+    Returns
+    -------
+    runs : int
+        Number of runs of equal labels, x fastest; no run is longer than 65535 voxels.
+    data : str
+        Low bytes of all lengths, then high ones; low bytes of all labels, then further ones, as
+        many as the largest label needs.
 
     Notes
     -----
-    Exact whatever a browser does to the pixels of a canvas: some add noise to them, so that nobody
-    is recognised by it. A lossless WebP has two thirds of the bytes, a PNG one and a half times.
+    Half the bytes of deflated voxels, less than a lossless WebP, and exact whatever a browser does
+    to the pixels of a canvas: some add noise to them, so that nobody is recognised by it.
     """
     flat = indices.ravel()
-    top = int(flat.max(initial=0))
-    parts = [(flat >> shift).astype(np.uint8).tobytes() for shift in (0, 8, 16, 24)]
-    needed = max(1, (top.bit_length() + 7) // 8)
-    return base64.b64encode(zlib.compress(b"".join(parts[:needed]), 9)).decode("ascii")
+    starts = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])
+    lengths = np.diff(starts, append=flat.size)
+    pieces = -(-lengths // LONG)
+    labels = np.repeat(flat[starts], pieces)
+    parts = np.full(len(labels), LONG)
+    parts[np.cumsum(pieces) - 1] = lengths - (pieces - 1) * LONG
+    top = max(1, (int(flat.max()).bit_length() + 7) // 8)
+    every = [(parts, 0), (parts, 8), *((labels, 8 * n) for n in range(top))]
+    packed = b"".join((values >> shift).astype(np.uint8).tobytes() for values, shift in every)
+    return len(labels), base64.b64encode(zlib.compress(packed, 9)).decode("ascii")

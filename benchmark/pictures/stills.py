@@ -65,11 +65,6 @@ class Still:
     rows: list[StillRow]
     algorithm: str
 
-    @property
-    def size(self) -> int:
-        """Bytes of all its pictures."""
-        return sum(len(panel.source) for row in self.rows for panel in row.panels)
-
 
 def codes(scene: Scene, algorithm: str) -> dict[str, str] | None:
     """Return the class of each object as a letter, in the order of their labels.

@@ -136,14 +136,17 @@ def drawn_medians(values: Floats, counts: Floats) -> Floats:
     size = finite.astype(np.float64) @ counts.T
     order = np.argsort(np.where(finite, values, np.inf), axis=1)
     ascending = np.take_along_axis(values, order, axis=1)
-    weights = np.ascontiguousarray(counts.T, dtype=np.float32)
-    passed = np.zeros(size.shape, np.float32)
-    lower, upper = ((size - 1) // 2).astype(np.float32), (size // 2).astype(np.float32)
-    places = np.zeros((2, *size.shape), np.int32)
+    kind = np.min_scalar_type(int(counts.sum(axis=1).max(initial=0)))  # small: fast
+    weights = np.ascontiguousarray(counts.T, dtype=kind)
+    passed = np.zeros(size.shape, kind)
+    lower, upper = (np.maximum(size - one, 0) // 2 for one in (1, 0))
+    lower, upper = lower.astype(kind), upper.astype(kind)
+    places = np.zeros((2, *size.shape), np.min_scalar_type(values.shape[1]))
     for column in range(values.shape[1]):
         passed += weights[order[:, column]]
         places[0] += passed <= lower
         places[1] += passed <= upper
     last = max(values.shape[1] - 1, 0)
-    middle = [np.take_along_axis(ascending, np.minimum(part, last), axis=1) for part in places]
+    columns = np.minimum(places, last).astype(np.intp)
+    middle = [np.take_along_axis(ascending, part, axis=1) for part in columns]
     return np.asarray(np.where(size > 0, (middle[0] + middle[1]) / 2, np.nan))

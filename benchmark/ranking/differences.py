@@ -10,7 +10,7 @@ from cytosuite.benchmark.ranking.ranking import Difference, Pair
 from cytosuite.benchmark.ranking.scores import Floats, MetricScores
 from cytosuite.benchmark.ranking.significance import holm, paired_differences, signed_rank
 
-BLOCK = 4_000_000  # medians of bootstrap samples in memory
+BLOCK = 2**18  # medians of bootstrap samples in memory
 
 
 def pairwise(own: MetricScores, names: Sequence[str], counts: Floats) -> Mapping[Pair, Difference]:

@@ -9,7 +9,7 @@ from cytosuite.benchmark.ranking.bootstrap import FEWEST, draw_counts, kendall_t
 from cytosuite.benchmark.ranking.contests import Field, contest, standoff, together
 from cytosuite.benchmark.ranking.ranking import Pair, Ranking
 from cytosuite.benchmark.ranking.rule import Extent, RankingRules, rule_sentences
-from cytosuite.benchmark.ranking.scaled import scaled_means
+from cytosuite.benchmark.ranking.scaled import metric_means, scaled_means
 from cytosuite.benchmark.ranking.scores import (
     ABSENT,
     Bools,
@@ -65,6 +65,9 @@ def rank(
     draws = rules.draws if varied(arrays.strata) >= FEWEST else 0
     field = Field(arrays, names, draw_counts(arrays.strata, draws, rules.seed), rules)
     extent = _extent(field, chosen)
+    means: dict[Pair, float] = {}
+    for measure in known.values():
+        means |= metric_means(field.scores(measure), names)
     parts = {measure.name: standoff(field, measure) for measure in chosen}
     return Ranking(
         scheme=rules.scheme,
@@ -73,12 +76,13 @@ def rank(
         overall=contest("", together([*parts.values()], rules.scheme), field),
         metrics={name: contest(name, part, field) for name, part in parts.items()},
         agreement=_agreement(field, [*known.values()]),
-        scaled=scaled_means(arrays, known.values(), {*names}),
+        scaled=scaled_means(arrays, known.values(), means),
         cases=extent.cases,
         failed=extent.failed,
         draws=draws,
         seed=rules.seed,
         alpha=rules.alpha,
+        means=means,
     )
 
 

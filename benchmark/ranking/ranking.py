@@ -113,6 +113,9 @@ class Ranking:
         Of the bootstrap; no draws for few cases.
     alpha : float
         Level of the tests.
+    means : mapping of (str, str) to float
+        Mean by algorithm and metric over the defined cases, a failed one the worst; none where a
+        failed case has no worst value.
     """
 
     scheme: Scheme
@@ -127,3 +130,4 @@ class Ranking:
     draws: int
     seed: int
     alpha: float
+    means: Mapping[Pair, float] = field(default_factory=dict)

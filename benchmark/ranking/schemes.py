@@ -15,10 +15,8 @@ import numpy as np
 from scipy.stats import rankdata
 
 from cytosuite.benchmark.ranking.ranking import Scheme
-from cytosuite.benchmark.ranking.scores import Floats, MetricScores
+from cytosuite.benchmark.ranking.scores import Floats, MetricScores, without_rounding
 from cytosuite.benchmark.ranking.significance import drawn_p, significant, tested_p
-
-DIGITS = 12  # of a mean, relative to the largest value: beyond is rounding
 
 
 def scheme_ranks(own: MetricScores, counts: Floats, scheme: Scheme, alpha: float) -> Floats:
@@ -48,7 +46,7 @@ def mean_ranks(own: MetricScores, counts: Floats) -> Floats:
     the last.
     """
     means = weighted_means(own.goodness, counts)
-    keys = np.where(np.isnan(means), np.inf, -_rounded(means, own.goodness))
+    keys = np.where(np.isnan(means), np.inf, -without_rounding(means, own.goodness))
     if own.measure.worst is not None or not own.lost.any():
         return minimum_ranks(keys)
     order = minimum_ranks(counts @ own.lost.T) * (keys.shape[1] + 1)
@@ -60,9 +58,9 @@ def case_ranks(own: MetricScores, counts: Floats) -> Floats:
 
     A lost case has the worst value, or is behind all that have one.
     """
-    ranks = minimum_ranks(-_rounded(own.filled[:, own.used], own.goodness).T)
+    ranks = minimum_ranks(-without_rounding(own.filled[:, own.used], own.goodness).T)
     means = weighted_means(ranks.T, counts[:, own.used])
-    return minimum_ranks(np.where(np.isnan(means), np.inf, _rounded(means, ranks)))
+    return minimum_ranks(np.where(np.isnan(means), np.inf, without_rounding(means, ranks)))
 
 
 def test_ranks(own: MetricScores, counts: Floats, alpha: float) -> Floats:
@@ -104,10 +102,3 @@ def minimum_ranks(keys: Floats) -> Floats:
     if keys.size == 0:
         return np.zeros(keys.shape)
     return np.asarray(rankdata(keys, method="min", axis=1), dtype=np.float64)
-
-
-def _rounded(found: Floats, values: Floats) -> Floats:
-    """Return numbers without the digits that rounding of the values has changed."""
-    finite = np.abs(values[np.isfinite(values)])
-    scale = max(1.0, float(finite.max())) if finite.size else 1.0
-    return np.asarray(np.round(found / scale, DIGITS), dtype=np.float64)

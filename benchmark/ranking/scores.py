@@ -13,6 +13,7 @@ from cytosuite.errors import InputError
 from cytosuite.metrics import Metric
 
 KEYS = ("dataset", "case", "algorithm", "metric")
+DIGITS = 12  # of a value, relative to the largest: beyond is rounding
 LARGEST = 10**8  # cells of all arrays together
 ABSENT, VALID, FAILED = 0, 1, 2  # states of a cell: no row, a row, the row of a failure
 
@@ -84,13 +85,13 @@ class ScoreArrays:
         """Dataset of each single case."""
         return [dataset for dataset, case in self.cases if case]
 
-    def of(self, measure: Measure) -> tuple[Floats, NDArray[np.int8]]:
-        """Return values and states of a metric, (algorithms, cases of its kind)."""
-        columns = self.of_set == measure.of_set
-        if measure.name not in self.metrics:
+    def of(self, metric: str, of_set: bool) -> tuple[Floats, NDArray[np.int8]]:
+        """Return values and states of a metric, (algorithms, single cases or whole sets)."""
+        columns = self.of_set == of_set
+        if metric not in self.metrics:
             shape = (len(self.algorithms), int(columns.sum()))
             return np.full(shape, np.nan), np.zeros(shape, np.int8)
-        row = self.metrics.index(measure.name)
+        row = self.metrics.index(metric)
         return self.values[row][:, columns], self.states[row][:, columns]
 
 
@@ -184,7 +185,7 @@ def metric_scores(
         left out for all. A whole set is never left out.
     """
     rows = [name in algorithms for name in arrays.algorithms]
-    values, states = arrays.of(measure)
+    values, states = arrays.of(measure.name, measure.of_set)
     values, states = values[rows], states[rows]
     sign = 1.0 if measure.higher_is_better else -1.0
     failed = failed_cells(states)
@@ -210,3 +211,18 @@ def failed_cells(states: NDArray[np.int8]) -> Bools:
     others = (states != ABSENT).any(axis=-2, keepdims=True)
     found: Bools = (states == FAILED) | ((states == ABSENT) & others)
     return found
+
+
+def without_rounding(numbers: Floats, values: Floats) -> Floats:
+    """Return numbers without the digits that rounding has changed.
+
+    Parameters
+    ----------
+    numbers : ndarray of float64
+        Means or differences of the values.
+    values : ndarray of float64
+        The largest finite one, or 1, is the unit of the digits.
+    """
+    finite = np.abs(values[np.isfinite(values)])
+    scale = max(1.0, float(finite.max())) if finite.size else 1.0
+    return np.asarray(np.round(numbers / scale, DIGITS) * scale, dtype=np.float64)

@@ -21,9 +21,10 @@ import numpy as np
 from scipy.stats import norm, wilcoxon
 
 from cytosuite.benchmark.ranking.ranking import Pair
-from cytosuite.benchmark.ranking.scores import Bools, Floats
+from cytosuite.benchmark.ranking.scores import Bools, Floats, without_rounding
 
 EXACT = 50  # cases
+BLOCK = 2**15  # numbers of an array while samples are tested: they stay in the cache
 
 
 def paired_differences(filled: Floats) -> Floats:
@@ -32,12 +33,13 @@ def paired_differences(filled: Floats) -> Floats:
     Parameters
     ----------
     filled : ndarray of float64, (algorithms, cases)
-        Without NaN; minus infinity for a lost case. Two of them differ by 0.
+        Without NaN; minus infinity for a lost case. Two of them differ by 0. Differences that
+        differ by rounding alone become equal, so that ties are seen.
     """
     first, second = np.triu_indices(len(filled), 1)
     with np.errstate(invalid="ignore"):
         found = filled[first] - filled[second]
-    return np.where(np.isnan(found), 0.0, found)
+    return without_rounding(np.where(np.isnan(found), 0.0, found), filled)
 
 
 def signed_rank(differences: Floats) -> tuple[Floats, Floats]:
@@ -94,31 +96,43 @@ def drawn_p(filled: Floats, counts: Floats) -> Floats:
         How often each case counts: a case drawn twice is a tie, so p is that of the normal
         approximation.
     """
-    z = (
-        np.stack([_drawn_z(one, counts) for one in paired_differences(filled)], axis=-1)
-        if (len(filled) > 1)
-        else np.zeros((len(counts), 0))
-    )
+    differences = paired_differences(filled)
+    step = max(1, BLOCK // max(1, len(counts)))
+    starts = range(0, len(differences), step)
+    blocks = [_drawn_z(differences[start : start + step], counts) for start in starts]
+    z = np.concatenate([*blocks, np.zeros((0, len(counts)))]).T
     return _square(norm.sf(z), norm.cdf(z), len(filled), np.isnan(z))
 
 
 def _drawn_z(differences: Floats, counts: Floats) -> Floats:
-    """Return the normal deviate of the signed-rank sum of one pair in each sample; NaN: all zero.
+    """Return the normal deviate of the signed-rank sum in each sample, (pairs, draws).
 
-    The mean rank of ties is the number of smaller ones and half of one more than their own
-    number.
+    NaN where all differences are zero. The differences are sorted once and passed from the
+    smallest to the largest. The mean rank of ties is the number of smaller ones and half of one
+    more than their own number; they are summed up when a larger one follows.
     """
-    sizes, group = np.unique(np.abs(differences), return_inverse=True)
-    member = (group[:, None] == np.arange(sizes.size)).astype(np.float64)
-    member[differences == 0] = 0.0
-    ties = counts @ member
-    below = np.cumsum(ties, axis=1) - ties
-    signed = counts @ (member * np.sign(differences)[:, None])
-    excess = (signed * (below + (ties + 1) / 2)).sum(axis=1)  # positive minus negative ranks
-    n = ties.sum(axis=1)
-    variance = n * (n + 1) * (2 * n + 1) / 6 - (ties**3 - ties).sum(axis=1) / 12
-    found = np.full(len(counts), np.nan)
-    return np.divide(excess, np.sqrt(variance), out=found, where=variance > 0)
+    order = np.argsort(np.abs(differences), axis=1)
+    ascending = np.take_along_axis(differences, order, axis=1)
+    sizes, signs = np.abs(ascending)[..., None], np.sign(ascending)[..., None]
+    weights = np.ascontiguousarray(counts.T)
+    below, ties, signed, excess, variance = np.zeros((5, len(differences), len(counts)))
+    for column in range(differences.shape[1] + 1):
+        last = column == differences.shape[1]
+        larger = np.array(True) if last or not column else sizes[:, column] > sizes[:, column - 1]
+        if larger.any():
+            excess += larger * signed * (below + (ties + 1) / 2)
+            variance -= larger * (ties**2 - 1) * ties / 12
+            below += larger * ties
+            ties *= ~larger
+            signed *= ~larger
+        if not last:
+            own = weights[order[:, column]]
+            ties += own * (signs[:, column] != 0)
+            signed += own * signs[:, column]
+    variance += below * (below + 1) * (2 * below + 1) / 6
+    found: Floats = np.full_like(excess, np.nan)
+    np.divide(excess, np.sqrt(variance), out=found, where=variance > 0)
+    return found
 
 
 def _square(forward: Floats, backward: Floats, of: int, equal: Bools | None = None) -> Floats:

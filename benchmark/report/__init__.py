@@ -2,7 +2,9 @@
 
 import json
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeAlias
 
 import pandas as pd
 
@@ -17,6 +19,7 @@ from cytosuite.files import PART, full_disk, write_json
 
 FIGURES = "figures"
 __all__ = ["write_blind", "write_report"]
+Tables: TypeAlias = Mapping[tuple[str, str], Path]  # by algorithm and case
 
 
 def write_report(results: Results, folder: Path, progress: Progress = lambda *_: None) -> Path:
@@ -54,13 +57,11 @@ def write_report(results: Results, folder: Path, progress: Progress = lambda *_:
     """
     folder.mkdir(parents=True, exist_ok=True)
     indexed = index(results)
-    layout = files.platform_metrics(indexed)
+    layout, board = files.platform_metrics(indexed), files.leaderboard(indexed)
     shown, groups = views(indexed, progress), files.by_condition(results.conditions)
     drawn = paper_figures(indexed, shown)
     texts = {
-        "leaderboard.csv": pd.DataFrame(files.leaderboard(indexed), dtype=object).to_csv(
-            index=False
-        ),
+        "leaderboard.csv": pd.DataFrame(board, dtype=object).to_csv(index=False),
         "leaderboard.tex": latex.leaderboard(indexed),
         "scores.csv": results.scores.to_csv(index=False),
         "cases.csv": files.by_case(results.scores).to_csv(index=False),
@@ -71,24 +72,28 @@ def write_report(results: Results, folder: Path, progress: Progress = lambda *_:
         "index.html": page.html(indexed, shown, drawn),
     }
     tables = {"objects.csv": results.objects, "object_scores.csv": results.object_scores}
+    _write(folder, texts, tables)
+    return folder / "index.html"
+
+
+def _write(folder: Path, texts: Mapping[str, str], tables: Mapping[str, Tables]) -> None:
+    """Write files by their names in a folder, all or none; remove those that have no content."""
     name = f".{folder.name}-"
     with full_disk(folder), tempfile.TemporaryDirectory(PART, name, folder.parent) as parts:
         Path(parts, FIGURES).mkdir()
         for file, text in texts.items():
             Path(parts, file).write_text(text, encoding="utf-8")
         for file, found in tables.items():
-            if found:
-                join_tables(Path(parts, file), ["algorithm", "case"], found)
+            join_tables(Path(parts, file), ["algorithm", "case"], found)
         (folder / FIGURES).mkdir(exist_ok=True)
-        for file in (*tables, *texts):
-            if texts.get(file) or tables.get(file):
+        for file, content in {**tables, **texts}.items():
+            if content:
                 Path(parts, file).replace(folder / file)
             else:
                 (folder / file).unlink(missing_ok=True)  # of an earlier report
         for old in (folder / FIGURES).glob("*.svg"):
             if f"{FIGURES}/{old.name}" not in texts:
                 old.unlink()
-    return folder / "index.html"
 
 
 def write_blind(results: Results, run_folder: Path) -> Path:

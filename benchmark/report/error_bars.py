@@ -23,7 +23,7 @@ Share: TypeAlias = tuple[int, int]  # objects missed, and all
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class MissedShares:
     """The share of missed objects by depth or by size.
 
     Parameters
@@ -82,10 +82,12 @@ def error_bar(counts: Mapping[str, int], longest: float) -> Markup:
         text = f"<title>{escape(f'{name}: {number}')}</title>"
         parts.append(f'<rect {place} style="fill:{COLOURS[name]}">{text}</rect>')
         at += number
-    return svg("bar", BAR, ", ".join(f"{number} {name}" for name, number in counts.items()), parts)
+    return svg(
+        "error-bar", BAR, ", ".join(f"{number} {name}" for name, number in counts.items()), parts
+    )
 
 
-def missed_bars(place: Place, algorithm: str) -> Markup:
+def missed_bars(place: MissedShares, algorithm: str) -> Markup:
     """Return the share of missed objects of each group as a bar; empty where it is not known."""
     shares = place.missed.get(algorithm, ())
     wide, parts, words = 100 / max(len(shares), 1), [], []
@@ -101,4 +103,4 @@ def missed_bars(place: Place, algorithm: str) -> Markup:
             f'style="fill:{colour}"/></g>'
         )
         words.append(text)
-    return svg("missed", HIGH, "; ".join(words), parts) if words else Markup("")
+    return svg("missed-bars", HIGH, "; ".join(words), parts) if words else Markup("")

@@ -5,7 +5,7 @@ const ink = (() => {
   const WORDS = { m: "missed", f: "false", s: "split", j: "merged" };
   // Custom property of the colour, dashes and width of an outline [px], by side and class.
   const LINES = {
-    truth: ["--truth", [], 2.4], output: ["--right", [], 1.5], m: ["--missed", [7, 4], 2.6],
+    truth: ["--truth", [], 3.4], output: ["--right", [], 1.4], m: ["--missed", [7, 4], 2.6],
     f: ["--extra", [2, 3], 2.6], s: ["--split", [10, 3, 2, 3], 2.4], j: ["--merged", [14, 4], 2.4],
   };
 
@@ -90,7 +90,7 @@ const ink = (() => {
     [canvas.width, canvas.height] = [canvas.clientWidth * 2, canvas.clientHeight * 2];
     const [many, heights] = [new Array(count).fill(0), new Array(count).fill(0)];
     found.forEach(([, at]) => { many[at] += 1; });
-    const unit = Math.min(8, canvas.height / Math.max(1, ...many));
+    const unit = Math.min(18, canvas.height / Math.max(1, ...many));
     const step = (canvas.width - 32) / Math.max(1, count - 1); // the knob of the slider is 16 px wide
     for (const [letter, at] of found) {
       heights[at] += unit;

@@ -120,25 +120,33 @@ const panels = (() => {
     return found;
   }
 
-  // One scale for all panels, in rows as wide as the stage.
+  // One scale for all panels, in rows as wide as the stage; all planes as in a drawing: YZ right of
+  // XY, XZ below.
   function layout() {
     const { shown } = state;
-    const planes = state.plane === 3 ? [0, 1, 2] : [state.plane];
     const flat = shown.grid[0] === 1;
-    const every = contents().flatMap((content) => (flat ? [0] : planes).map((plane) => ({ content, plane })));
+    const planes = flat ? [0] : state.plane === 3 ? [0, 2, 1] : [state.plane];
+    const every = contents().flatMap((content) => planes.map((plane) => ({ content, plane })));
     const wide = stage.clientWidth - 12;
-    const many = planes.length > 1 ? 3 : every.length > 4 ? 3 : every.length === 3 ? 3 : 2;
-    const columns = every.length === 1 ? 1 : wide < 560 ? (planes.length > 1 ? 1 : 2) : many;
-    const high = clamp(innerHeight * 0.62, 220, every.length > columns ? 340 : 600);
+    const narrow = wide < 560 || every.length === 2 || every.length === 4;
+    const columns = every.length === 1 ? 1 : planes.length > 1 || narrow ? 2 : 3;
+    const high = clamp(innerHeight * 0.62, 220, every.length > columns ? 360 : 600);
     const width = (view) => shown.extent[slices.PLANES[view.plane][1]];
     const height = (view) => shown.extent[slices.PLANES[view.plane][0]];
-    const rows = every.map((_, n) => every.slice(n, n + columns)).filter((_, n) => n % columns === 0);
+    const rows = [];
+    every.forEach((view) => {
+      const last = rows[rows.length - 1];
+      if (!last || last.length === columns || (planes[1] && view.plane < 2)) rows.push([view]);
+      else last.push(view);
+    });
     const scales = rows.map((row) => (wide - 8 * (row.length - 1)) / row.reduce((sum, view) => sum + width(view), 0));
     const scale = Math.min(...scales, high / Math.max(...every.map(height)));
-    const tallest = planes.length > 1 || flat ? 0 : Math.max(shown.extent[0], shown.extent[1]);
-    stage.style.minHeight = every.length === 1 ? `${Math.min(high, tallest * scale) + 40}px` : "";
+    const tallest = Math.max(shown.extent[0], shown.extent[1]) * scale;
+    stage.style.minHeight = every.length === 1 && !flat ? `${Math.min(high, tallest) + 44}px` : "";
     state.views = every.map((view) => panel(view, width(view) * scale, height(view) * scale));
-    stage.replaceChildren(...state.views.map((view) => view.figure));
+    const figures = state.views.map((view) => view.figure);
+    const lines = rows.map((row) => make("div", { className: "line" }, ...figures.splice(0, row.length)));
+    stage.replaceChildren(make("div", {}, ...lines));
     handlers.arranged();
     handlers.changed();
   }
@@ -154,8 +162,9 @@ const panels = (() => {
     const lost = content.algorithm !== undefined && data.outputs[content.algorithm] === null;
     if (lost) chips.push(make("span", { className: "lost", textContent: "no valid output" }));
     const head = make("b", { className: "name", textContent: content.title });
-    const caption = make("figcaption", {}, head, make("span", { className: "tag-of", textContent: TITLES[plane] }), ...chips);
-    caption.style.maxWidth = `${Math.max(150, width)}px`;
+    const caption = make("figcaption", {}, make("span", { className: "tag-of", textContent: TITLES[plane] }));
+    if (plane === 0 || state.plane !== 3) caption.prepend(head, ...chips);
+    caption.style.maxWidth = `${Math.max(120, width)}px`;
     const view = { content, plane, canvas, ratio, cross: make("i", { className: "cross" }) };
     view.figure = make("figure", { className: "view" }, caption, make("div", { className: "glass" }, canvas, view.cross));
     return view;

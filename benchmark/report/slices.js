@@ -17,12 +17,16 @@ const slices = (() => {
     return found;
   }
 
-  async function labels({ data, shape }) {
+  async function labels({ data, runs, shape }) {
     const parts = await inflate(data);
-    const size = shape[0] * shape[1] * shape[2];
-    const found = parts.length > 2 * size ? new Uint32Array(size) : new Uint16Array(size);
-    for (let shift = 0, start = 0; start < parts.length; start += size, shift += 8)
-      for (let n = 0; n < size; n++) found[n] |= parts[start + n] << shift;
+    const found = new (parts.length > 4 * runs ? Uint32Array : Uint16Array)(shape[0] * shape[1] * shape[2]);
+    for (let n = 0, at = 0; n < runs; n++) {
+      let label = 0;
+      for (let k = 2 * runs + n, shift = 0; k < parts.length; k += runs, shift += 8) label |= parts[k] << shift;
+      const end = at + parts[n] + 256 * parts[runs + n];
+      found.fill(label, at, end);
+      at = end;
+    }
     return found;
   }
 

@@ -245,6 +245,12 @@
     else if (act !== undefined) KEYS[act]();
   });
   addEventListener("hashchange", follow);
+  document.addEventListener("click", (event) => { // a dot in a figure leads to its case
+    const dot = event.target.closest("svg [data-case]");
+    if (!dot || !order.includes(Number(dot.dataset.case))) return;
+    history.replaceState(null, "", `#case-${dot.dataset.case}`);
+    follow();
+  });
   let width = innerWidth;
   addEventListener("resize", () => { // a phone that hides its address bar changes the height alone
     if (state.shown && innerWidth !== width) layout();

@@ -9,6 +9,7 @@ from dataclasses import replace
 from math import isfinite
 from typing import Any
 
+from cytosuite.benchmark.ranking.ranking import Contest, Difference, Ranking
 from cytosuite.benchmark.record import Record
 from cytosuite.benchmark.results.results import CaseFiles, Results
 from cytosuite.benchmark.results.standings import Standing, Summary
@@ -49,7 +50,8 @@ def blinded(results: Results) -> Results:
     Results
         Without controls, pictures, objects, conditions, logs, messages, warnings, models, seed,
         command, paths, digests and notes; of the metrics without counts of objects, see `_tells`.
-        Scores, times and memory have three digits, cases the names of `blind_names`.
+        Scores, times and memory have three digits, cases the names of `blind_names`. The ranking
+        is that of the metrics shown, its numbers with three digits, without units of the controls.
     """
     names = blind_names(results)
     metrics = [metric for metric in results.metrics if not _tells(metric)]
@@ -71,6 +73,7 @@ def blinded(results: Results) -> Results:
         cases=[CaseFiles(name) for name in names.values()],
         notes=[NOTE],
         broken=[BROKEN] if results.broken else [],
+        ranking=_ranking(results.ranking, known) if results.ranking else None,
     )
 
 
@@ -131,6 +134,33 @@ def _summary(found: Summary) -> Summary:
     """Return a summary with rounded values."""
     own = {name: _rounded(getattr(found, name)) for name in ("mean", "low", "high", "pooled")}
     return replace(found, **own)  # type: ignore[arg-type]  # numbers for numbers
+
+
+def _ranking(found: Ranking, metrics: set[str]) -> Ranking:
+    """Return the ranking by the metrics that are shown, with rounded numbers."""
+    agreement = found.agreement.items()
+    return replace(
+        found,
+        overall=_contest(found.overall),
+        metrics={name: _contest(own) for name, own in found.metrics.items() if name in metrics},
+        agreement={pair: _rounded(tau) for pair, tau in agreement if metrics.issuperset(pair)},
+        scaled={},
+        means={pair: _rounded(mean) for pair, mean in found.means.items() if pair[1] in metrics},
+    )
+
+
+def _contest(found: Contest) -> Contest:
+    """Return a ranking with rounded shares and differences."""
+    low, middle, high = map(_rounded, found.tau)
+    return replace(
+        found,
+        shares={name: tuple(map(_rounded, own)) for name, own in found.shares.items()},
+        differences={
+            pair: Difference(*(_rounded(getattr(own, name)) for name in Difference.__slots__))
+            for pair, own in found.differences.items()
+        },
+        tau=(low, middle, high),
+    )
 
 
 def _rounded(value: float) -> float:

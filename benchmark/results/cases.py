@@ -16,7 +16,7 @@ from cytosuite.benchmark.results.controls import control_answer
 from cytosuite.benchmark.results.facts import Reader, case_facts, once
 from cytosuite.benchmark.results.object_scores import (
     SCORES_FILE,
-    Places,
+    ObjectPlaces,
     measured_places,
     write_object_scores,
     written_places,
@@ -111,7 +111,7 @@ def _tabled(
     folder: Path,
     labels: Reader | None,
     readers: Mapping[str, Reader | None],
-    places: Callable[[], Places] | None,
+    places: Callable[[], ObjectPlaces] | None,
 ) -> Answer:
     """Write the tables of the objects of an answer that are not there; note why one cannot be."""
     image, truth = readers["image"], readers["truth"]
@@ -121,7 +121,7 @@ def _tabled(
         answer = _sealed(answer, objects, lambda: table(image and image(), truth and truth()))
     if overlap is not None and places is not None and FILE not in answer.refused:
         scores = partial(write_object_scores, folder / SCORES_FILE, overlap)
-        found = partial(written_places, objects) if labels is not None else Places
+        found = partial(written_places, objects) if labels is not None else ObjectPlaces
         answer = _sealed(answer, folder / SCORES_FILE, lambda: scores(places(), found()))
     return answer
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -31,6 +32,7 @@ from cytosuite.metrics.labels.object_errors import MATCHED, object_classes
 from cytosuite.metrics.labels.overlap import OVERLAP, Overlap
 from cytosuite.tasks import Task
 
+Answered: TypeAlias = tuple[str, str]  # algorithm and case
 LOG_LINES = 30
 LOG_BYTES = 20_000
 PACKAGES = ("numpy", "scipy", "scikit-image", "tifffile")
@@ -90,12 +92,10 @@ def gather(
             for key, record in done.items()
         },
         matches={key: match(own) for key, own in tables.items()},
-        objects={key: path for key in done if (path := folders[key] / FILE).is_file()},
-        object_scores={
-            key: path
-            for key in scores.records
-            if key in tables and (path := folders[key] / SCORES_FILE).is_file()
-        },
+        objects=_files(FILE, {key: folders[key] for key in done}),
+        object_scores=_files(
+            SCORES_FILE, {key: own for key, own in folders.items() if key in tables}
+        ),
         reference=dataset.reference,
         conditions=by_condition(dataset, scores),
         notes=[
@@ -109,6 +109,12 @@ def gather(
         broken=broken_rulers(table, metrics),
         ranking=rank(table, measures(metrics), primary, CONTROLS),
     )
+
+
+def _files(name: str, folders: Mapping[Answered, Path]) -> dict[Answered, Path]:
+    """Return the files of a name that there are, by algorithm and case."""
+    paths = {key: folder / name for key, folder in folders.items()}
+    return {key: path for key, path in paths.items() if path.is_file()}
 
 
 def match(table: Overlap) -> Matches:

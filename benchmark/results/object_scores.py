@@ -23,7 +23,7 @@ PLACE = (Z, "centroid_y_um", "centroid_x_um", *SIZES.values(), "touches_border")
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class ObjectPlaces:
     """Place and size of each object of a volume.
 
     Parameters
@@ -38,7 +38,7 @@ class Places:
     rows: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def measured_places(labels: Volume) -> Places:
+def measured_places(labels: Volume) -> ObjectPlaces:
     """Return the places of the objects of a volume (ZYX or YX).
 
     Raises
@@ -50,24 +50,26 @@ def measured_places(labels: Volume) -> Places:
     return _places(list(table), texts(table))
 
 
-def written_places(path: Path) -> Places:
+def written_places(path: Path) -> ObjectPlaces:
     """Return the places of the objects in a table of `write_objects`."""
     with path.open(encoding="utf-8", newline="") as stream:
         rows = csv.reader(stream)
         return _places(next(rows, []), rows)
 
 
-def _places(head: list[str], rows: Iterable[Iterable[str]]) -> Places:
+def _places(head: list[str], rows: Iterable[Iterable[str]]) -> ObjectPlaces:
     """Return the columns of place and size of a table."""
     wanted = {name: head.index(name) for name in PLACE if name in head}
     label = head.index("label")
     own = (list(row) for row in rows)
-    return Places(
+    return ObjectPlaces(
         tuple(wanted), {row[label]: tuple(row[n] for n in wanted.values()) for row in own}
     )
 
 
-def write_object_scores(path: Path, table: Overlap, truth: Places, prediction: Places) -> None:
+def write_object_scores(
+    path: Path, table: Overlap, truth: ObjectPlaces, prediction: ObjectPlaces
+) -> None:
     """Write what became of each object of a truth and of a prediction.
 
     Parameters
@@ -76,7 +78,7 @@ def write_object_scores(path: Path, table: Overlap, truth: Places, prediction: P
         CSV file, complete or absent. The same labels give the same bytes.
     table : Overlap
         The one that the scores of the case are computed from.
-    truth, prediction : Places
+    truth, prediction : ObjectPlaces
         Of the objects in the table; those of an empty answer are none.
 
     Notes
@@ -98,7 +100,7 @@ def write_object_scores(path: Path, table: Overlap, truth: Places, prediction: P
         writer.writerows(chain.from_iterable(_rows(*side) for side in sides))
 
 
-def _rows(side: str, judged: ObjectErrors, places: Places) -> Iterator[tuple[str, ...]]:
+def _rows(side: str, judged: ObjectErrors, places: ObjectPlaces) -> Iterator[tuple[str, ...]]:
     """Return the rows of one side, in the order of the labels."""
     columns = (judged.labels, judged.classes, judged.matched, judged.iou, judged.covered)
     z = places.columns.index(Z) if Z in places.columns else None

@@ -9,9 +9,9 @@ with the worst value, since leaving them out would reward failing on hard ones. 
 worst value ranks by the number of cases without a value first, then by the mean of the others: a
 case lacks its value if it failed, or if it is undefined while another algorithm has a value.
 
-The interval is the percentile bootstrap over cases. The same drawn cases serve all algorithms
-and metrics, so that intervals are not blurred by different draws. It says how the mean would
-vary with other cases; for fewer than `FEWEST` defined cases it would be too narrow and is NaN.
+The interval is the percentile bootstrap over cases, with the samples of the ranking
+(`cytosuite.benchmark.ranking.bootstrap`). It says how the mean would vary with other cases; for
+fewer than `FEWEST` defined cases it would be too narrow and is NaN.
 
 The interval of a pooled value, in which cases have different weights, is that of the jackknife
 over cases with Student's t. Of simulated ratios of 3 to 8 cases, 93 to 94 of 100 lay in it.
@@ -35,6 +35,16 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from cytosuite.benchmark.ranking.bootstrap import ENDS, FEWEST, draw_counts, varied
+from cytosuite.benchmark.ranking.schemes import mean_ranks, weighted_means
+from cytosuite.benchmark.ranking.scores import (
+    FAILED,
+    VALID,
+    Floats,
+    measures,
+    metric_scores,
+    score_arrays,
+)
 from cytosuite.metrics import Metric
 
 COLUMNS = (
@@ -49,13 +59,7 @@ COLUMNS = (
     "peak_memory",
 )
 CASE = ["dataset", "case"]
-FEWEST = 6  # cases that an interval needs to mean something
-DRAWS = 2000  # bootstrap samples; an end of the interval varies by 1.5 % of its width
-ENDS = (2.5, 97.5)  # percentiles
 FEWEST_LEFT_OUT = 3  # cases of a pooled value with an interval
-DIGITS = 12  # of a mean in ranking: means that differ by rounding alone are a tie
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,26 +158,23 @@ def leaderboard(
     """
     if scores.empty:
         return []
-    names = sorted(scores["algorithm"].unique())
-    ranked = np.array([name not in controls for name in names])
-    cases = scores[scores["case"] != ""].drop_duplicates([*CASE, "algorithm"])
-    draws = _draws(max(1, len(cases[CASE].drop_duplicates())))
-    table = scores.assign(failed=scores["status"] != "ok")
-    table = table.set_index(["metric", "algorithm", *CASE])[["value", "failed"]].astype(float)
-    wide = [table[column].unstack(CASE).sort_index(axis=1) for column in table]
-    of_set = wide[0].columns.get_level_values("case") == ""
-    summaries: dict[str, dict[str, Summary]] = {name: {} for name in names}
-    ranks = pd.DataFrame(index=[name for name in names if name not in controls])
+    arrays = score_arrays(scores)
+    ranked = [name for name in arrays.algorithms if name not in controls]
+    strata = arrays.strata
+    draws = draw_counts(strata) if varied(strata) >= FEWEST else np.zeros((0, len(strata)))
+    summaries: dict[str, dict[str, Summary]] = {name: {} for name in arrays.algorithms}
     for metric in metrics:
-        rows = pd.MultiIndex.from_product([[metric.name], names])
-        columns = of_set == (metric.scope == "set")
-        values, failed = (part.loc[:, columns].reindex(rows).to_numpy() for part in wide)
-        for name, own, lost in zip(names, values, failed, strict=True):
+        values, states = arrays.of(metric.name, metric.scope == "set")
+        for name, own, state in zip(arrays.algorithms, values, states, strict=True):
             whole = pooled.get((name, metric.name), nan)
-            summaries[name][metric.name] = _summary(metric, own, lost, whole, draws)
-        if metric.name in primary:
-            ranks[metric.name] = _ranks(metric, values[ranked], failed[ranked])
-    rank, own_cases = ranks.mean(axis=1).dropna().to_dict(), dict(list(cases.groupby("algorithm")))
+            summaries[name][metric.name] = _summary(metric, own, state, whole, draws)
+    ranks = []
+    for measure in (found for found in measures(metrics) if found.name in primary):
+        values_of = metric_scores(arrays, measure, ranked, "worst")
+        ranks.append(mean_ranks(values_of, np.ones((1, values_of.used.size)))[0])
+    rank = dict(zip(ranked, np.mean(ranks, axis=0).tolist(), strict=True)) if ranks else {}
+    cases = scores[scores["case"] != ""].drop_duplicates([*CASE, "algorithm"])
+    own_cases = dict(list(cases.groupby("algorithm")))
     standings = [
         _standing(name, name in controls, rank.get(name), own, own_cases.get(name, cases[:0]))
         for name, own in summaries.items()
@@ -215,14 +216,8 @@ def pooled_interval(value: float, left_out: Sequence[float]) -> tuple[float, flo
     return value - half, value + half
 
 
-def _draws(cases: int) -> Floats:
-    """Return how often each case is in each bootstrap sample, (DRAWS, cases)."""
-    drawn = np.random.default_rng(0).multinomial(cases, np.full(cases, 1.0 / cases), size=DRAWS)
-    return drawn.astype(np.float64)
-
-
 def _summary(
-    metric: Metric[Any], values: Floats, failed: Floats, pooled: float, draws: Floats
+    metric: Metric[Any], values: Floats, states: NDArray[np.int8], pooled: float, draws: Floats
 ) -> Summary:
     """Return mean, interval and counts of one metric and one algorithm.
 
@@ -232,26 +227,12 @@ def _summary(
     n = int(defined.sum())
     mean = float(values[defined].mean()) if n else nan
     low, high = nan, nan
-    if n >= FEWEST and metric.scope == "case":
-        size, total = draws @ defined, draws @ np.where(defined, values, 0.0)
-        ends = np.percentile(total[size > 0] / size[size > 0], ENDS)
+    if n >= FEWEST and metric.scope == "case" and len(draws):
+        means = weighted_means(np.where(defined, values, nan)[None], draws)
+        ends = np.percentile(means[~np.isnan(means)], ENDS)
         low, high = np.clip(ends, values[defined].min(), values[defined].max()).tolist()  # rounding
-    counts = int((~defined & (failed == 0)).sum()), int((failed == 1).sum())
+    counts = int((~defined & (states == VALID)).sum()), int((states == FAILED).sum())
     return Summary(mean, low, high, pooled, n, *counts)
-
-
-def _ranks(metric: Metric[Any], values: Floats, failed: Floats) -> list[int]:
-    """Return the rank of each algorithm in one metric; ties share the best."""
-    known = np.isfinite(values)
-    missing = ~np.isnan(failed) & ~known & ((failed == 1) | known.any(axis=0))
-    lost = missing.sum(axis=1) if metric.worst is None else np.zeros(len(values))
-    sign = -1.0 if metric.higher_is_better else 1.0
-    means = [
-        sign * round(own[at].mean(), DIGITS) if at.any() else inf
-        for own, at in zip(values, known, strict=True)
-    ]
-    keys = list(zip(lost.tolist(), means, strict=True))
-    return [1 + sum(other < key for other in keys) for key in keys]
 
 
 def _standing(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cytosuite.benchmark.report.error_bars import (
     COLOURS,
     LONGEST,
-    Place,
+    MissedShares,
     Share,
     error_bar,
     missed_bars,
@@ -33,7 +33,7 @@ class Errors:
 
     counts: Mapping[str, Mapping[str, int]]
     true: Mapping[str, int]
-    places: Sequence[Place]
+    places: Sequence[MissedShares]
 
     @property
     def bars(self) -> dict[str, Markup]:
@@ -85,7 +85,7 @@ def _counts(found: Iterable[Matches]) -> dict[str, int]:
     }
 
 
-def _places(files: Mapping[tuple[str, str], Path], names: Sequence[str]) -> list[Place]:
+def _places(files: Mapping[tuple[str, str], Path], names: Sequence[str]) -> list[MissedShares]:
     """Return the shares of missed objects by depth and by size, where there are enough objects."""
     parts: dict[str, list[tuple[NDArray[np.str_], NDArray[np.float64]]]] = {}
     for (name, _), path in files.items():
@@ -108,7 +108,7 @@ def _places(files: Mapping[tuple[str, str], Path], names: Sequence[str]) -> list
                 algorithm: _shares(edges, values[:, column], classes == MISSED)
                 for algorithm, (classes, values) in objects.items()
             }
-            found.append(Place(name, of, edges.tolist(), missed))
+            found.append(MissedShares(name, of, edges.tolist(), missed))
     return found
 
 
@@ -143,7 +143,7 @@ TEMPLATE = """
 <p class="lead">What became of every object, over all cases: of the truth it is matched (a predicted object covers more than half of it), split (two or more predicted objects lie in it), merged (its match covers another as well) or missed; false are other predicted objects without a match.{% if view.places %} On the right the share of missed objects{% for place in view.places %}{{ " and" if not loop.first }} by {{ place.name }}{% endfor %}, in groups of equally many.{% endif %}{% if results.object_scores %} Every object with its term of SEG: <a href="object_scores.csv">object_scores.csv</a>.{% endif %}</p>
 <p class="keys">{% for name, colour in view.keys.items() %}<span class="key" style="--c:{{ colour }}">{{ name }}</span> {% endfor %}</p>
 <div class="scroll" tabindex="0" role="region" aria-label="Objects by class">
-<table class="heat sortable errors">
+<table class="heat sortable">
   <caption>Objects by class</caption>
   <thead><tr><th scope="col" data-sort="text">algorithm</th><th scope="col">objects</th>{% for name in view.keys %}<th scope="col" data-sort="number">{{ name }}</th>{% endfor %}{% for place in view.places %}<th scope="col">missed by {{ place.name }}<small>{{ place.span }}; full height {{ "%.0f"|format(100 * place.top) }} %</small></th>{% endfor %}</tr></thead>
   <tbody>

@@ -22,6 +22,7 @@ def view(index: Index) -> dict[str, Any] | None:
         - order : places of the cases, as in their addresses
         - scores : of each case and algorithm, metrics with their values as texts
         - outlines, truth, matches : whether outputs are outlines, and a truth and its matches shown
+        - differences : whether outputs are compared with a truth or input by their differences
         - judged : whether the cases stand in the order of scores
         - left_out, problems : cases that are not shown, and sentences why some cannot be drawn
     """
@@ -33,13 +34,17 @@ def view(index: Index) -> dict[str, Any] | None:
     goodness = index.goodness(names[0]) if names else dict.fromkeys(cases, -math.inf)
     order = choose({name: goodness[name] for name in cases}, CASES)
     views, problems = draw_all(index.results, output, [cases[name] for name in order], names)
+    truth = any(output.slug in cases[name].truth for name in order)
+    kinds = {socket.slug: socket.kind for socket in index.results.task.inputs}
+    base = "image" if truth else kinds[next(iter(cases[order[0]].inputs))]
     return {
         "views": views,
         "names": names,
         "order": [index.cases[shown.case] for shown in views],
         "scores": {shown.case: [_scores(index, shown, name) for name in names] for shown in views},
         "outlines": output.kind == "labels",
-        "truth": any(output.slug in cases[name].truth for name in order),
+        "truth": truth,
+        "differences": output.kind == base == "image",
         "matches": any(case in order for _, case in index.results.matches),
         "judged": any(map(known, goodness.values())),
         "left_out": [name for name in cases if name not in order],
@@ -56,13 +61,13 @@ def _scores(index: Index, shown: CaseView, name: str) -> list[str]:
 TEMPLATE = """
 {% from "macros.html" import still %}
 {% if view.views %}
-<p class="lead">{% if view.judged %}Worst case first, by the scores of the best algorithm. {% endif %}{% if view.outlines and view.matches %}A prediction matches an object when it covers more than half of it, in the whole image. {% endif %}{% if not view.outlines %}{% if view.truth %}Outputs have the contrast of the truth; differences{% else %}Every image has its own contrast; differences{% endif %} are orange where the output is brighter than the {{ "truth" if view.truth else "input" }} and blue where it is darker.{% endif %}</p>
+<p class="lead">{% if view.judged %}Worst case first, by the scores of the best algorithm. {% endif %}{% if view.outlines and view.matches %}A prediction matches an object when it covers more than half of it, in the whole image. {% endif %}{% if not view.outlines %}{% if view.truth %}Outputs have the contrast of the truth. {% else %}Every image has its own contrast. {% endif %}{% endif %}{% if view.differences %}Differences are orange where the output is brighter than the {{ "truth" if view.truth else "input" }} and blue where it is darker, in full colour from half the contrast on.{% endif %}</p>
 <div class="viewer" id="viewer" role="group" aria-label="Slice viewer">
   <script type="application/json" data-part="setup">{{ {"names": view.names, "order": view.order}|tojson }}</script>
   <div class="bench needs-script">
     <header>
-      <button type="button" data-act="N" aria-label="Previous case" title="previous case (N or ,)">‹</button>
-      <button type="button" data-act="n" aria-label="Next case" title="next case (n or .)">›</button>
+      <button type="button" data-act="N" aria-label="Previous case" title="previous case (N or ,)">&lsaquo;</button>
+      <button type="button" data-act="n" aria-label="Next case" title="next case (n or .)">&rsaquo;</button>
       <h3 class="name" data-part="name"></h3><span class="dim" data-part="count"></span>
     </header>
     <div class="tools">
@@ -70,8 +75,8 @@ TEMPLATE = """
       {% if view.names[1:] %}<span class="set" role="group" aria-label="Algorithm">{% for name in view.names %}<button type="button" class="name" data-algorithm="{{ loop.index0 }}" aria-pressed="false" title="keys a and A">{{ name }}</button>{% endfor %}</span>{% endif %}
       <button type="button" data-part="beside" data-act="s" aria-pressed="false" title="key s"{% if not view.names[1:] %} hidden{% endif %}>Side by side</button>
       {% if view.outlines %}<span class="set" role="group" aria-label="Outlines">{% if view.truth %}<button type="button" data-show="truth" aria-pressed="true" title="key t"><i data-key="truth"></i>truth</button>{% endif %}<button type="button" data-show="output" aria-pressed="true" title="key p"><i data-key="output"></i>prediction</button>{% if view.matches %}<button type="button" data-show="errors" aria-pressed="true" title="key e"><i data-key="m"></i>errors</button>{% endif %}</span>
-      {% else %}<button type="button" data-show="errors" aria-pressed="true" title="key e">differences</button>{% endif %}
-      <span class="set" role="group" aria-label="Zoom"><button type="button" data-act="-" aria-label="Zoom out" title="key -">−</button><button type="button" data-act="0" title="whole image (0, or a double click)" data-part="zoom">100 %</button><button type="button" data-act="+" aria-label="Zoom in" title="key +">+</button></span>
+      {% elif view.differences %}<button type="button" data-show="errors" aria-pressed="true" title="key e">differences</button>{% endif %}
+      <span class="set" role="group" aria-label="Zoom"><button type="button" data-act="-" aria-label="Zoom out" title="key -">&minus;</button><button type="button" data-act="0" title="whole image (0, or a double click)" data-part="zoom">100 %</button><button type="button" data-act="+" aria-label="Zoom in" title="key +">+</button></span>
       <label class="light">brightness <input type="range" data-part="gain" min="0.5" max="6" step="0.1" value="1"></label>
     </div>
     <p class="trouble" role="alert" data-part="trouble"></p>
@@ -80,7 +85,7 @@ TEMPLATE = """
       <input type="range" data-part="slider" min="0" value="0" aria-label="Slice"><output data-part="where"></output></div>
     <p class="readout" data-part="readout" role="status">Point at the picture for labels, place and grey value; click it and turn the wheel for other slices.</p>
     <p class="dim" data-part="grid"></p>
-    <details class="help" id="viewer-keys"><summary>Keys</summary><p><kbd>↑</kbd> <kbd>↓</kbd> <kbd>PgUp</kbd> <kbd>PgDn</kbd> <kbd>Home</kbd> <kbd>End</kbd> slices · <kbd>1</kbd> <kbd>2</kbd> <kbd>3</kbd> <kbd>4</kbd> planes · <kbd>a</kbd> <kbd>A</kbd> algorithm · <kbd>s</kbd> side by side · <kbd>n</kbd> <kbd>N</kbd> case · {% if view.outlines %}<kbd>t</kbd> truth · <kbd>p</kbd> prediction · <kbd>e</kbd> errors · <kbd>x</kbd> <kbd>X</kbd> next and previous error{% else %}<kbd>e</kbd> differences{% endif %} · <kbd>+</kbd> <kbd>-</kbd> or <kbd>Ctrl</kbd> and wheel zoom · <kbd>Shift</kbd> and arrows, or drag, move · <kbd>0</kbd> or double click whole image · <kbd>b</kbd> <kbd>B</kbd> brightness</p></details>
+    <details class="help" id="viewer-keys"><summary>Keys</summary><p><kbd>↑</kbd> <kbd>↓</kbd> <kbd>PgUp</kbd> <kbd>PgDn</kbd> <kbd>Home</kbd> <kbd>End</kbd> slices · <kbd>1</kbd> <kbd>2</kbd> <kbd>3</kbd> <kbd>4</kbd> planes · <kbd>a</kbd> <kbd>A</kbd> algorithm · <kbd>s</kbd> side by side · <kbd>n</kbd> <kbd>N</kbd> case · {% if view.outlines %}<kbd>t</kbd> truth · <kbd>p</kbd> prediction · <kbd>e</kbd> errors · <kbd>x</kbd> <kbd>X</kbd> next and previous error ·{% elif view.differences %}<kbd>e</kbd> differences ·{% endif %} <kbd>+</kbd> <kbd>-</kbd> or <kbd>Ctrl</kbd> and wheel zoom · <kbd>Shift</kbd> and arrows, or drag, move · <kbd>0</kbd> or double click whole image · <kbd>b</kbd> <kbd>B</kbd> brightness</p></details>
   </div>
   <div class="side">
     <h4>{{ "Cases, worst first" if view.judged else "Cases" }}</h4>

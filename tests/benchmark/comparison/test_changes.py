@@ -33,7 +33,7 @@ def test_hand_computed_ranks():
 def test_holm_over_all_tests():
     """Two tests of p 1/64 and 1: the first doubled, the second 1."""
     same = np.linspace(0.1, 0.6, 6)
-    table = pd.concat([pairs(same, same - 0.1), pairs(same, same, metric="DET")])
+    table = pd.concat([pairs(same, same * 0.9), pairs(same, same, metric="DET")])
     seg, det = changes(table, METRICS, Thresholds())
     assert (seg.p_worse, det.p_worse) == pytest.approx((2 / 64, 1.0))
     assert (seg.verdict, det.verdict) == ("worse", "")

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from cytosuite.benchmark.comparison.scored import known_metrics, read_scored, read_scores
+from cytosuite.benchmark.comparison.scored import known_metrics, read_scored
 from cytosuite.errors import InputError
 
 HEAD = "case,algorithm,metric,value\n"
@@ -22,7 +22,7 @@ def test_run_report_and_table_are_the_same(made):
 
 def test_a_table_of_four_columns_suffices(tmp_path):
     path = tmp_path / "mine.csv"
-    path.write_text(HEAD + "NA,null,SEG,0.5\nb,null,SEG,\n")
+    path.write_text(HEAD + "NA,null,SEG,0.5\nb,null,SEG,\n\n")
     run = read_scored(path)
     assert run.facts == {}
     assert run.cases == {"NA", "b"}
@@ -36,7 +36,7 @@ def no_such_run(path):
 
 
 def an_empty_file(path):
-    """expected a CSV table in UTF-8, found"""
+    """expected the column case, found none"""
     path.write_text("")
 
 
@@ -46,17 +46,32 @@ def bytes_of_an_image(path):
 
 
 def too_many_cells(path):
-    """expected a CSV table in UTF-8, found"""
+    """row 3: expected 4 cells, found 6"""
     path.write_text(HEAD + "a,net,SEG,0.5\na,net,DET,0.5,0.4,0.3\n")
 
 
+def a_row_that_is_cut(path):
+    """row 3: expected 4 cells, found 3"""
+    path.write_text(HEAD + "a,net,SEG,0.5\na,net,D")
+
+
+def a_quotation_without_an_end(path):
+    """expected a CSV table in UTF-8, found unexpected end of data"""
+    path.write_text(HEAD + 'a,net,SEG,"0.5')
+
+
+def a_column_twice(path):
+    """expected each column once, found algorithm, case, metric, value, value"""
+    path.write_text("case,algorithm,metric,value,value\na,net,SEG,0.5,0.6\n")
+
+
 def a_column_is_missing(path):
-    """expected the column metric, found case, algorithm, value"""
+    """expected the column metric, found algorithm, case, value"""
     path.write_text("case,algorithm,value\na,net,0.5\n")
 
 
 def a_word_in_place_of_a_number(path):
-    """line 3: expected a number as value, found 'good'"""
+    """row 3: expected a number as value, found 'good'"""
     path.write_text(HEAD + "a,net,SEG,0.5\na,net,DET,good\n")
 
 
@@ -66,7 +81,14 @@ def the_same_value_twice(path):
 
 
 MISTAKES = (
-    *(no_such_run, an_empty_file, bytes_of_an_image, too_many_cells, a_column_is_missing),
+    *(
+        no_such_run,
+        an_empty_file,
+        bytes_of_an_image,
+        too_many_cells,
+        a_column_is_missing,
+        a_row_that_is_cut,
+    ),
     *(a_word_in_place_of_a_number, the_same_value_twice),
 )
 
@@ -92,12 +114,6 @@ def test_facts_of_another_kind_are_passed_over(made):
     run = read_scored(made("a", facts={"engine": 5, "models": [1]}))
     assert run.said("engine") == ""
     assert run.table("models") == {}
-
-
-def test_a_short_row_has_no_value(tmp_path):
-    path = tmp_path / "a.csv"
-    path.write_text(HEAD + "a,net\n")
-    assert np.isnan(read_scores(path)["value"].iloc[0])
 
 
 def test_metrics_of_a_task_and_of_all():

@@ -11,7 +11,6 @@ from cytosuite.benchmark.pictures.planes import (
     grey,
     limits,
     planes,
-    shrink,
     sizes,
     spatial,
     stretch,
@@ -78,12 +77,6 @@ def test_values_that_are_not_finite_are_drawn():
 
 def test_a_flat_image_is_black():
     assert grey(np.full((3, 3), 7), limits(np.full((3, 3), 7))).max() == 0
-
-
-def test_shrinks_but_never_grows():
-    assert shrink(np.zeros((100, 20), np.uint8), 50, 40).shape == (50, 20)
-    plane = np.full((64, 64), 9, np.uint8)
-    assert (shrink(plane, 10, 10) == 9).all()
 
 
 def test_cuts_through_the_middle_unless_it_is_empty():

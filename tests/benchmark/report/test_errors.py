@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cytosuite.benchmark.report import page
-from cytosuite.benchmark.report.error_bars import Place, error_bar, missed_bars
+from cytosuite.benchmark.report.error_bars import MissedShares, error_bar, missed_bars
 from cytosuite.benchmark.report.index import index
 from cytosuite.benchmark.report.section import views
 from cytosuite.benchmark.report.sections.errors import SECTION, markdown, view
@@ -109,8 +109,8 @@ def test_controls_are_left_out(judged):
 def test_the_page_shows_bars_and_links_the_table(judged):
     text = html_of(judged(good=(), fair=range(1, 13)))
     part = re.search(r'<section id="errors".*?</section>', text, re.S)[0]
-    assert part.count('class="fig bar"') == 2
-    assert part.count('class="fig missed"') == 4
+    assert part.count('class="fig error-bar"') == 2
+    assert part.count('class="fig missed-bars"') == 4
     assert "48 matched, 0 split, 0 merged, 12 missed, 0 false" in part
     assert 'href="object_scores.csv"' in part
     assert "0 to 118 µm; full height 100 %" in part
@@ -140,7 +140,9 @@ def test_a_bar_is_never_longer_than_its_cell(false):
 
 
 def test_heights_are_shares_of_the_largest():
-    place = Place("depth", "µm", (0, 1, 2, 3), {"a": [(0, 4), (1, 4), (2, 4)], "b": [(0, 0)] * 3})
+    place = MissedShares(
+        "depth", "µm", (0, 1, 2, 3), {"a": [(0, 4), (1, 4), (2, 4)], "b": [(0, 0)] * 3}
+    )
     assert place.top == 0.5
     heights = re.findall(r'height="([\d.]+)" style="fill:#', missed_bars(place, "a"))
     assert heights == ["1.0", "15.5", "30.0"]

@@ -35,7 +35,7 @@ def shown(results):
     indexed = index(results)
     found = views(indexed)
     html = page.html(indexed, found)
-    html = re.sub(r"<(style|script)>.*?</\1>", "", html, flags=re.S)
+    html = re.sub(r"<(style|script)\b.*?</\1>", "", html, flags=re.S)
     prose = re.sub(r'<section id="measures">.*?</section>', "", html, flags=re.S)
     text = " ".join(re.sub(r"<[^>]+>", " ", prose).split())
     lines = page.markdown(indexed, found).split("## What the measures mean")[0]
@@ -117,7 +117,7 @@ def test_labels_as_input_have_no_difference(make):
     ]
     html, text, _ = shown(replace(results, cases=labels))
     assert "Differences" not in text
-    assert 'class="layer labels"' in html
+    assert "differences" not in html
 
 
 def test_numbers_alone_have_no_pictures_and_no_scores(make):

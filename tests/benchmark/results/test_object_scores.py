@@ -10,7 +10,7 @@ from cytosuite.benchmark.record import read_record
 from cytosuite.benchmark.results import cases as cases_module
 from cytosuite.benchmark.results.gather import RunFacts, gather
 from cytosuite.benchmark.results.object_scores import (
-    Places,
+    ObjectPlaces,
     measured_places,
     write_object_scores,
     written_places,
@@ -109,7 +109,7 @@ def test_a_plane_has_no_depth(tmp_path):
 
 def test_without_objects_there_is_the_head_alone(tmp_path):
     empty = np.zeros((1, 2, 2), np.uint8)
-    write_object_scores(tmp_path / "a", overlap(empty, empty), Places(), Places())
+    write_object_scores(tmp_path / "a", overlap(empty, empty), ObjectPlaces(), ObjectPlaces())
     assert rows_of(tmp_path / "a") == []
 
 

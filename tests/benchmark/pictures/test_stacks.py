@@ -1,0 +1,141 @@
+"""Volumes on coarser grids, and their way through JPEG and runs of labels."""
+
+import base64
+import io
+import math
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from PIL import Image
+from scipy import ndimage
+
+from cytosuite.benchmark.pictures.stacks import (
+    averaged,
+    coarser,
+    columns,
+    deflated,
+    renumbered,
+    sampled,
+    sprite,
+)
+
+SHAPES = st.tuples(*[st.integers(1, 60)] * 3)
+EDGES = st.tuples(*[st.floats(0.05, 5)] * 3)
+LABELS = arrays(np.uint32, st.tuples(*[st.integers(1, 9)] * 3), elements=st.integers(0, 300))
+
+
+def unpacked(runs, data, shape):
+    """Return labels from their runs, by the words of `deflated`."""
+    stream = np.frombuffer(zlib.decompress(base64.b64decode(data)), np.uint8)
+    low, high, *labels = stream.reshape(-1, runs).astype(np.int64)
+    found = sum(part << (8 * n) for n, part in enumerate(labels))
+    return np.repeat(found, low + 256 * high).reshape(shape)
+
+
+@given(SHAPES, EDGES, st.integers(1, 10**5))
+def test_a_coarser_grid_has_no_more_voxels_than_allowed_and_none_that_are_finer(
+    shape, spacing, voxels
+):
+    found = coarser(shape, spacing, voxels)
+    assert math.prod(found) <= voxels
+    assert all(1 <= new <= old for new, old in zip(found, shape, strict=True))
+    if math.prod(shape) <= voxels:
+        assert found == shape
+
+
+def test_fine_axes_shrink_first():
+    assert coarser((10, 100, 100), (2.0, 0.5, 0.5), 10 * 25 * 25) == (10, 25, 25)
+    assert coarser((10, 100, 100), (2.0, 0.5, 0.5), 10 * 25 * 25 // 8) == (5, 12, 12)
+    assert coarser((1, 100, 50), (9.0, 0.5, 0.5), 1250) == (1, 50, 25)
+    assert coarser((1, 10, 20_000), (1.0, 1.0, 1.0), 10**6) == (1, 10, 8192)
+
+
+def test_means_are_those_of_blocks():
+    image = np.arange(2 * 4 * 6, dtype=np.uint16).reshape(2, 4, 6)
+    expected = image.reshape(1, 2, 2, 2, 3, 2).mean(axis=(1, 3, 5))
+    np.testing.assert_allclose(averaged(image, (1, 2, 3)), expected)
+    assert averaged(image, image.shape).dtype == np.float32
+
+
+@given(st.integers(1, 40), st.integers(1, 40))
+def test_a_constant_image_stays_constant_on_any_grid(size, count):
+    image = np.full((1, size, 3), 7.5, np.float32)
+    assert (averaged(image, (1, min(size, count), 3)) == 7.5).all()
+
+
+@pytest.mark.parametrize("offset", [0, 2**30])
+def test_labels_are_numbered_in_their_order(offset):
+    labels = np.array([[[0, 9 + offset, 4 + offset, 9 + offset]]], dtype=np.int64)
+    indices, ids = renumbered(labels)
+    assert indices.tolist() == [[[0, 2, 1, 2]]]
+    assert ids == [4 + offset, 9 + offset]
+
+
+def test_a_negative_label_is_an_object_too():
+    indices, ids = renumbered(np.array([[[0, -1, 3]]]))
+    assert (indices.tolist(), ids) == ([[[0, 1, 2]]], [-1, 3])
+
+
+@given(LABELS)
+def test_the_same_grid_changes_nothing(labels):
+    np.testing.assert_array_equal(sampled(labels, labels.shape), labels)
+
+
+def test_samples_are_the_nearest():
+    labels = np.zeros((1, 6, 6), np.uint32)
+    labels[0, 3:, 3:] = 1
+    assert sampled(labels, (1, 2, 2)).tolist() == [[[0, 0], [0, 1]]]
+
+
+def test_small_objects_do_not_vanish_and_stay_in_their_place():
+    labels = np.zeros((4, 40, 40), np.uint32)
+    labels[:, 10:30, 10:30] = 1
+    for n, (z, y, x) in enumerate([(0, 0, 0), (3, 39, 39), (1, 2, 37)], start=2):
+        labels[z, y, x] = n
+    found = sampled(labels, (2, 10, 10))
+    for n in range(2, 5):
+        (at,) = np.argwhere(found == n)
+        (was,) = np.argwhere(labels == n)
+        assert at.tolist() == [was[0] // 2, was[1] // 4, was[2] // 4]
+    assert (found == 1).any()
+
+
+@given(LABELS)
+def test_labels_survive_their_runs(labels):
+    np.testing.assert_array_equal(unpacked(*deflated(labels), labels.shape), labels)
+
+
+@pytest.mark.parametrize("top", [1, 255, 256, 70_000, 2**24])
+def test_long_runs_and_large_numbers_survive(top):
+    labels = np.zeros((3, 300, 300), np.uint32)
+    labels[1, 5:200] = top
+    runs, data = deflated(labels)
+    np.testing.assert_array_equal(unpacked(runs, data, labels.shape), labels)
+    assert len(data) < 300
+
+
+def test_slices_of_a_sprite_lie_in_rows_on_blocks_of_eight():
+    volume = np.zeros((5, 10, 12), np.uint8)
+    volume += np.arange(0, 250, 50, dtype=np.uint8)[:, None, None]
+    head, data = sprite(volume, 95).split(",")
+    assert head == "data:image/jpeg;base64"
+    sheet = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
+    count = columns(volume.shape)
+    assert sheet.shape == (-(-5 // count) * 16, count * 16)
+    for z in range(5):
+        row, column = divmod(z, count)
+        tile = sheet[row * 16 :, column * 16 :][:10, :12].astype(int)
+        assert abs(tile - 50 * z).max() <= 3
+
+
+def test_a_picture_is_close_to_its_volume():
+    noise = np.random.default_rng(0).normal(size=(6, 40, 40))
+    volume = (128 + 90 * ndimage.gaussian_filter(noise, 3) / 0.1).clip(0, 255).astype(np.uint8)
+    sheet = np.asarray(Image.open(io.BytesIO(base64.b64decode(sprite(volume, 80).split(",")[1]))))
+    count = columns(volume.shape)
+    tiles = sheet.reshape(-1, 40, count, 40).transpose(0, 2, 1, 3).reshape(-1, 40, 40)[:6]
+    assert abs(tiles.astype(int) - volume).mean() < 3

@@ -1,0 +1,79 @@
+import base64
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from cytosuite.benchmark.pictures.scenes import read_scene
+from cytosuite.benchmark.pictures.stills import GUESS, TRUTH, scale_bar, still
+from cytosuite.benchmark.results.results import Matches
+
+NAMES = ["good", "fair"]
+
+
+def drawn(results):
+    output = results.task.main_output
+    return still(read_scene(results, output, results.cases[0], NAMES), output.kind)
+
+
+def has(panel, colour):
+    """Return whether a JPEG has pixels near a colour."""
+    picture = Image.open(io.BytesIO(base64.b64decode(panel.source.split(",")[1])))
+    return bool((abs(np.asarray(picture).astype(int) - colour).max(axis=2) < 40).any())
+
+
+@given(st.floats(1e-3, 1e5))
+def test_the_scale_bar_takes_a_tenth_to_a_quarter_of_the_width(width):
+    percent, text = scale_bar(width, "µm")
+    assert 9.9 <= percent <= 25.1
+    assert float(text.split()[0]) == pytest.approx(percent * width / 100, rel=1e-4)
+
+
+def test_micrometres_are_square_in_all_planes(make):
+    (row,) = drawn(make()).rows
+    # 8 x 24 x 24 voxels of 2 x 0.5 x 0.5 µm: 16 x 12 x 12 µm
+    assert {panel.plane: (panel.height, panel.width) for panel in row.panels} == {
+        "XY": (315, 315),
+        "XZ": (420, 315),
+        "YZ": (315, 420),
+    }
+    assert row.where == "z 5 of 8, y 5 of 24, x 5 of 24"  # in the object
+
+
+def test_a_flat_image_is_one_panel(make):
+    (row,) = drawn(make(shape=(24, 24))).rows
+    assert [panel.plane for panel in row.panels] == ["XY"]
+    assert row.where == ""
+
+
+def test_outlines_have_the_colours_of_their_classes(make):
+    results = make()
+    panel = drawn(results).rows[0].panels[0]
+    assert has(panel, GUESS["."])
+    assert not has(panel, GUESS["f"])
+    wrong = replace(results, matches=dict.fromkeys(results.matches, Matches((1, 2), (7,), 2)))
+    panel = drawn(wrong).rows[0].panels[0]
+    assert has(panel, GUESS["f"])
+    assert not has(panel, GUESS["."])
+    assert not has(panel, TRUTH["."])
+
+
+def test_images_stand_side_by_side_and_labels_are_outlined_on_black(make):
+    found = drawn(make(task="fuse"))
+    assert [row.title for row in found.rows] == [
+        "Light-sheet view", "Second light-sheet view", "Truth", "Output",
+    ]  # fmt: skip
+    assert found.algorithm == "good"
+    rows = drawn(make(task="synthesise")).rows
+    assert [row.title for row in rows] == ["Structure sketch", "Instance labels", "Output"]
+    assert has(rows[1].panels[0], TRUTH["."])
+
+
+def test_a_case_without_output_shows_its_truth(make):
+    found = drawn(replace(make(), outputs={}))
+    assert found.algorithm == ""
+    assert has(found.rows[0].panels[0], TRUTH["."])

@@ -1,0 +1,114 @@
+"""A browser driven as a person does: real keys, mouse and touch, through the DevTools pipe."""
+
+import base64
+import json
+import os
+import subprocess
+from itertools import count
+from pathlib import Path
+
+
+class Chromium:
+    """A page in headless Chromium, over file descriptors 3 and 4 (no port, no package)."""
+
+    def __init__(self, program, profile, width=1300, height=1000):
+        there, self._write = os.pipe()
+        self._read, back = os.pipe()
+        # The child finds its ends of the pipes at 3 and 4.
+        script = f'exec "$@" 3<&{there} 4>&{back}'
+        self._process = subprocess.Popen(
+            ["bash", "-c", script, "bash", program, "--headless", "--no-sandbox", "--disable-gpu",
+             "--disable-background-networking", "--no-first-run", f"--user-data-dir={profile}",
+             f"--window-size={width},{height}", "--remote-debugging-pipe"],
+            pass_fds=(there, back), stderr=subprocess.DEVNULL,
+            env={**os.environ, "HOME": str(profile)},
+        )  # fmt: skip
+        os.close(there)
+        os.close(back)
+        self._numbers, self._rest, self._session = count(1), b"", None
+        self.complaints, self.requests = [], []
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        found = self.call("Target.attachToTarget", targetId=target, flatten=True)
+        self._session = found["sessionId"]
+        for domain in ("Page", "Runtime", "Network", "Log"):
+            self.call(f"{domain}.enable")
+
+    def call(self, method, **params):
+        """Send a command and return its result; events that come before it are kept."""
+        number = next(self._numbers)
+        message = {"id": number, "method": method, "params": params}
+        if self._session:
+            message["sessionId"] = self._session
+        os.write(self._write, json.dumps(message).encode() + b"\0")
+        while True:
+            found = self._next()
+            if found.get("id") == number:
+                assert "error" not in found, found["error"]
+                return found["result"]
+
+    def _next(self):
+        while b"\0" not in self._rest:
+            chunk = os.read(self._read, 1 << 20)
+            assert chunk, "the browser has gone"
+            self._rest += chunk
+        line, self._rest = self._rest.split(b"\0", 1)
+        found = json.loads(line)
+        method, params = found.get("method", ""), found.get("params", {})
+        if method == "Runtime.exceptionThrown":
+            self.complaints.append(params["exceptionDetails"])
+        elif (method == "Log.entryAdded" and "willReadFrequently" not in str(params)) or (
+            method == "Runtime.consoleAPICalled" and params["type"] in ("error", "warning")
+        ):
+            self.complaints.append(params)
+        elif method == "Network.requestWillBeSent":
+            self.requests.append(params["request"]["url"])
+        return found
+
+    def open(self, page: Path, fragment=""):
+        """Open a page and wait until its script has run."""
+        self.call("Page.navigate", url=page.resolve().as_uri() + fragment)
+        self.wait("document.readyState === 'complete'")
+
+    def run(self, code):
+        """Return the value of an expression, awaited if it is a promise."""
+        found = self.call(
+            "Runtime.evaluate", expression=code, awaitPromise=True, returnByValue=True
+        )
+        assert "exceptionDetails" not in found, found["exceptionDetails"]
+        return found["result"].get("value")
+
+    def wait(self, condition):
+        """Wait until an expression holds, 20 s at most."""
+        loop = f"""new Promise((done, fail) => {{
+            const until = performance.now() + 20000;
+            const look = () => ({condition}) ? done(true) :
+                performance.now() > until ? fail(new Error("still not")) : setTimeout(look, 20);
+            look();
+        }})"""
+        self.run(loop)
+
+    def key(self, key, modifiers=0):
+        """Press and release a key; `modifiers` 2 is Ctrl, 8 is Shift."""
+        text = {"text": key} if len(key) == 1 else {}
+        for kind in ("keyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, modifiers=modifiers, **text)
+
+    def mouse(self, kind, x, y, **more):
+        """Send a mouse event: ``mouseMoved``, ``mousePressed``, ``mouseWheel``, ..."""
+        self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **more)
+
+    def click(self, x, y, times=1):
+        """Click a place."""
+        for kind in ("mousePressed", "mouseReleased"):
+            self.mouse(kind, x, y, button="left", clickCount=times)
+
+    def picture(self, path: Path):
+        """Write a screenshot."""
+        path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot")["data"]))
+
+    def close(self):
+        """End the browser."""
+        os.close(self._write)
+        os.close(self._read)
+        self._process.terminate()
+        self._process.wait(timeout=20)

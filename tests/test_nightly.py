@@ -1,0 +1,155 @@
+"""The nightly job: its form, and its commands, run as they are with the process engine."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+yaml = pytest.importorskip("yaml")
+ROOT = Path(__file__).resolve().parents[1]
+FILES = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+NIGHTLY = ROOT / ".github" / "workflows" / "nightly-gpu.yml"
+TOP = {"name", "on", "permissions", "concurrency", "env", "jobs"}
+JOB = {
+    *("runs-on", "timeout-minutes", "steps", "needs", "if", "permissions", "environment"),
+    *("strategy", "env", "outputs"),
+}
+STEP = {"name", "id", "if", "uses", "run", "with", "env"}
+SMALL = {"DEVICE": "cpu", "ENGINE": "process", "SIZE": "mini"}
+
+
+def read(path):
+    # YAML 1.1 reads the key "on" as true.
+    return {
+        "on" if key is True else key: value
+        for key, value in yaml.safe_load(path.read_text()).items()
+    }
+
+
+def steps(path):
+    return [step for job in read(path)["jobs"].values() for step in job["steps"]]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_workflows_have_known_keys_and_whole_steps(path):
+    found = read(path)
+    assert set(found) <= TOP
+    assert found["on"]
+    for job in found["jobs"].values():
+        assert set(job) <= JOB
+        assert {"runs-on", "timeout-minutes", "steps"} <= set(job)
+        needs = job.get("needs", [])
+        assert set([needs] if isinstance(needs, str) else needs) <= set(found["jobs"])
+        for step in job["steps"]:
+            assert set(step) <= STEP
+            assert ("uses" in step) != ("run" in step)
+            assert re.fullmatch(r"[\w.-]+/[\w./-]+@(v\d+|[0-9a-f]{40})", step.get("uses", "a/b@v1"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_expressions_refer_to_what_exists(path):
+    found = read(path)
+    for name, job in found["jobs"].items():
+        own = {step["id"] for step in job["steps"] if "id" in step}
+        matrix = job.get("strategy", {}).get("matrix", {})
+        known = {
+            *("always()", "!cancelled()"),
+            *(f"env.{key}" for key in found.get("env", {})),
+            *(f"matrix.{key}" for key in matrix),
+        }
+        for expression in re.findall(r"\$\{\{\s*(.*?)\s*\}\}", yaml.safe_dump(job, width=1000)):
+            output = re.fullmatch(r"steps\.(\w+)\.outputs\.\w+", expression)
+            assert output[1] in own if output else expression in known, (name, expression)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_no_expression_stands_in_a_command(path):
+    """What an expression holds would be read as a part of the shell's program."""
+    assert not [step["run"] for step in steps(path) if "${{" in step.get("run", "")]
+
+
+def test_the_nightly_job_may_do_little_and_runs_alone():
+    found = read(NIGHTLY)
+    assert set(found["on"]) == {"schedule", "workflow_dispatch"}
+    assert found["permissions"] == {"contents": "read"}
+    jobs = found["jobs"]
+    assert jobs["benchmark"]["runs-on"] == ["self-hosted", "gpu"]
+    assert "permissions" not in jobs["benchmark"]
+    assert jobs["publish"]["permissions"] == {"pages": "write", "id-token": "write"}
+    assert found["concurrency"]["cancel-in-progress"] is False
+
+
+def test_the_nightly_dataset_has_accepted_scores_with_enough_cases_for_tests():
+    from cytosuite.benchmark.comparison.accepted import accepted
+
+    words = read(NIGHTLY)["env"]
+    own = {"dataset": words["DATASET"], "size": words["SIZE"]}
+    (run,) = (run for run in accepted().values() if run.facts["request"] == own)
+    assert len(run.cases) >= 12
+
+
+def copy(folder):
+    """Copy the checkout without what runs and tools leave, with the interpreter of the tests."""
+    left = shutil.ignore_patterns(
+        ".venv", ".git", "runs", "dist", "build", ".*_cache", "__pycache__"
+    )
+    shutil.copytree(ROOT, folder, symlinks=True, ignore=left)
+    scripts = folder / ".venv" / "bin"
+    scripts.mkdir(parents=True)
+    (scripts / "python").symlink_to(sys.executable)
+    program = scripts / "cytosuite"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m cytosuite.benchmark "$@"\n')
+    program.chmod(0o755)
+    for mark in (".python", ".cytosuite", ".networks-cpu"):  # the environment is set up
+        (folder / ".venv" / mark).touch()
+    return folder
+
+
+def shell(folder, line, **more):
+    environment = {**os.environ, **read(NIGHTLY)["env"], **SMALL, "PYTHONPATH": str(folder), **more}
+    return subprocess.run(
+        ["bash", "-e", "-c", line],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_its_commands_run_as_they_are(tmp_path):
+    folder, summary = copy(tmp_path / "checkout"), tmp_path / "summary.md"
+    built, *others = [step["run"] for step in steps(NIGHTLY) if "run" in step]
+    done = shell(folder, built.replace("make", "make -n", 1))
+    assert ".venv/bin/cytosuite build" in done.stdout, done.stderr
+    for line in others:
+        done = shell(folder, line, GITHUB_STEP_SUMMARY=str(summary))
+        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+    report = folder / "runs" / "nightly" / "report"
+    assert (report / "index.html").is_file()
+    assert "no regression" in (report / "badge.svg").read_text()
+    assert summary.read_text().startswith("## ")
+    assert summary.read_text() == (report / "comparison.md").read_text()
+
+    scores = report / "scores.csv"  # a regression must stop the job, and stand in its summary
+    lines = [_worse(line) for line in scores.read_text().splitlines()]
+    scores.write_text("\n".join(lines) + "\n")
+    (compare,) = (line for line in others if " compare " in line)
+    done = shell(folder, compare)
+    assert done.returncode == 1
+    assert re.search(r"regression: watershed: SEG 0\.\d+ -> 0\.\d+, worse by 0.2", done.stdout)
+    assert "watershed: SEG" in (report / "comparison.md").read_text()
+
+
+def _worse(line):
+    """Return a row with SEG of watershed lowered by 0.2."""
+    cells = line.split(",")
+    if cells[2] == "watershed" and cells[4] == "SEG":
+        cells[5] = repr(float(cells[5]) - 0.2)
+    return ",".join(cells)

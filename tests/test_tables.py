@@ -1,0 +1,38 @@
+"""Tables of scores in the documents are those of the accepted scores, which are those of today."""
+
+import pandas as pd
+import pytest
+
+from cytosuite.benchmark.comparison.accepted import accepted
+from cytosuite.benchmark.comparison.documents import documents, outdated
+
+RUNS = accepted()
+
+
+def test_no_table_and_no_accepted_score_is_stale():
+    """`cytosuite tables` writes the tables; scores: run again, then `cytosuite accept RUN`."""
+    assert list(outdated(RUNS)) == []
+
+
+def test_the_documents_have_tables():
+    assert {path.parent.name for path in documents()} >= {"weights"}
+    assert any("SEG, DET, F1 of" in path.read_text() for path in documents())
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_accepted_scores_are_whole(name):
+    run = RUNS[name]
+    assert set(run.table("cases")) == run.cases
+    assert set(run.scores["status"]) == {"ok"}
+    assert run.said("title")
+    files = {path.name for path in run.place.rglob("*") if path.is_file()}
+    assert files == {"run.json", "scores.csv", "leaderboard.csv"}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_the_leaderboard_is_that_of_the_scores(name):
+    run = RUNS[name]
+    board = pd.read_csv(run.place / "report" / "leaderboard.csv").set_index("algorithm")
+    for algorithm in run.algorithms:
+        own = run.scores[(run.scores["algorithm"] == algorithm) & (run.scores["metric"] == "SEG")]
+        assert board.loc[algorithm, "SEG"] == pytest.approx(own["value"].mean())
