@@ -45,7 +45,7 @@ def results(tmp_path, make_dataset, watershed, fakes):
 
 
 def _texts(folder):
-    return {path.name: path.read_text() for path in folder.iterdir()}
+    return {path.name: path.read_text() for path in folder.rglob("*.*")}
 
 
 def test_no_file_of_the_blind_report_names_truth_seed_or_cases(results, tmp_path):
