@@ -26,6 +26,7 @@ COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9")
 STYLE = """
 text { font: 11px Helvetica, Arial, sans-serif; fill: #000 }
 .head { font-weight: bold; font-size: 12px } .tick, .axis text { fill: #444 } .title { fill: #222 }
+.label { paint-order: stroke; stroke: #fff; stroke-width: 3px; stroke-linejoin: round }
 .grid { stroke: #ddd } .ci { stroke: #7fb8d8; stroke-width: 3 } .cap { stroke: #4d9cc9; stroke-width: 1.5 }
 .mean, .blob, .strip circle { fill: #0072b2 } .strip circle { fill-opacity: .6 } .blob { fill-opacity: .85 }
 .pooled { fill: #fff; stroke: #000; stroke-width: 1.3 } .median { stroke: #000; stroke-width: 2 }

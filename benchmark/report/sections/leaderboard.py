@@ -171,7 +171,7 @@ TEMPLATE = """
     {% set scaled = view.scaled.get((entry.algorithm, metric.name)) %}
     <td role="cell" class="metric" data-label="{{ metric.name }}">
       <div class="score"><div class="track">{{ whisker(index.axes[metric.name], found.mean, found.low, found.high, found.pooled) }}</div>
-      <div class="score-text"><b>{{ fixed(found.mean, digits) }}</b>{% if interval(found.low, found.high) %}<small>{{ interval(found.low, found.high, digits) }}</small>{% endif %}{% if known(found.pooled) or scaled is not none %}<small>{% if known(found.pooled) %}<span class="pooled-text">{{ fixed(found.pooled, digits) }} pooled</span>{% endif %}{% if known(found.pooled) and scaled is not none %}, {% endif %}{% if scaled is not none %}{{ fixed(scaled, 2) }} scaled{% endif %}</small>{% endif %}</div></div>
+      <div class="score-text"><b>{{ fixed(found.mean, digits) }}</b>{% if interval(found.low, found.high) %}<small class="reach-text">{{ interval(found.low, found.high, digits) }}</small>{% endif %}{% if known(found.pooled) or scaled is not none %}<small>{% if known(found.pooled) %}<span class="pooled-text">{{ fixed(found.pooled, digits) }} pooled</span>{% endif %}{% if known(found.pooled) and scaled is not none %}, {% endif %}{% if scaled is not none %}{{ fixed(scaled, 2) }} scaled{% endif %}</small>{% endif %}</div></div>
     </td>
     {% endfor %}
     <td role="cell" class="num" data-label="Failed">{% if entry.control %}{% elif entry.failed %}<span class="badge">{{ entry.failed }} of {{ entry.cases }}</span>{% else %}0{% endif %}</td>

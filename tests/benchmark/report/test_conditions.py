@@ -8,7 +8,7 @@ from cytosuite.benchmark.report import page, write_report
 from cytosuite.benchmark.report.files import by_condition
 from cytosuite.benchmark.report.index import index
 from cytosuite.benchmark.report.section import views
-from cytosuite.benchmark.report.sections.conditions import headings, remarks, view
+from cytosuite.benchmark.report.sections.conditions import difficulty, headings, remarks, view
 from cytosuite.benchmark.results.results import Pooled
 
 
@@ -153,3 +153,29 @@ def test_images_have_no_objects_and_the_least_leads_where_less_is_better(make, c
 def test_values_of_a_whole_set_have_no_conditions(make, conditions):
     results = replace(make(task="enhance"), conditions=conditions(task="enhance"))
     assert view(index(results)) is None
+
+
+def test_a_number_is_drawn_case_by_case_with_a_trend(make, conditions):
+    cases = tuple("abcdef")
+    density = replace(conditions()[0], values={case: 10.0 - n for n, case in enumerate(cases)})
+    results = replace(make(cases=cases), conditions=[density])
+    figure, words = difficulty(index(results), density, results.metrics[0])
+    assert figure.count("<title>good, ") == figure.count("<title>fair, ") == 6
+    assert figure.count('class="trend') == 2
+    assert words == "Rank correlation with density: good -1.00, fair -1.00."
+    panel = tabs(results)["SEG"][0]
+    assert panel["plot"] == figure
+    assert tabs(results)["AP50"][0]["plot"] == ""  # not of the leaderboard
+
+
+def test_few_cases_have_groups_alone(results):
+    density = replace(results.conditions[0], values={"a": 1.0, "b": 2.0, "c": 3.0})
+    assert difficulty(index(results), density, results.metrics[0]) is None
+    alike = replace(density, values=dict.fromkeys("abcdefgh", 1.0))
+    assert difficulty(index(results), alike, results.metrics[0]) is None
+
+
+def test_many_algorithms_keep_the_first_metrics_on_the_page(make, conditions):
+    names = tuple(f"algorithm{n:02d}" for n in range(24))
+    many = replace(make(algorithms=names), conditions=conditions(names) * 20)
+    assert list(tabs(many)) == ["SEG", "DET"]

@@ -65,6 +65,16 @@ def test_text_on_the_strongest_colour_of_a_table_is_readable(scheme, hue):
     assert contrast(colours["ink"], mixed(colours[hue], colours["card"], 0.55)) >= 4.5
 
 
+def test_no_faint_text_stands_on_the_colours_of_a_table():
+    """Quiet and warning colours are for plain grounds: on coloured cells all text is ink."""
+    assert ".heat td .badge { color: inherit; }" in STYLE
+    assert (
+        ".heat td small { font-size: .75rem; color: inherit; }"
+        in (FOLDER / "figures.css").read_text()
+    )
+    assert not re.search(r"\.heat \.control( td)? \{ color: var\(--quiet\)", STYLE)
+
+
 @pytest.mark.parametrize("text", ["dark-ink", "dark-quiet"])
 def test_the_dark_room_is_readable(text):
     colours = schemes()["light"]

@@ -1,4 +1,5 @@
 import math
+import re
 from itertools import pairwise
 from xml.etree import ElementTree as ET
 
@@ -7,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cytosuite.benchmark.report.axis import Axis, axis_of, axis_of_times
-from cytosuite.benchmark.report.figures import DOT, LANES, axis_figure, heat, lanes, strip, whisker
+from cytosuite.benchmark.report.figures import (
+    DOT,
+    LANES,
+    axis_figure,
+    blobs,
+    heat,
+    lanes,
+    strip,
+    violin,
+    whisker,
+)
 from cytosuite.metrics import metrics_of
 
 UNIT = Axis(0.0, 1.0, rising=True)
@@ -112,3 +123,26 @@ def test_heat_grows_away_from_the_middle():
     assert "good" in heat(0.9)
     assert "poor" in heat(0.1)
     assert "55%" in heat(0.0)
+
+
+def test_an_almost_equal_number_of_cases_lies_on_both_sides_of_a_violin():
+    values = [0.1 * n for n in range(1, 10)]
+    (found,) = violin(Axis(0.0, 1.0), values, 20.0)
+    numbers = re.findall(r"(\d+) ([\d.]+)", re.search(r' d="M(.*?)Z"', found)[1])
+    assert (numbers[0][0], numbers[47][0]) == ("100", "900")  # ends at the outermost values
+    up, down = ([float(y) for _, y in part] for part in (numbers[:48], numbers[:47:-1]))
+    assert [a + b for a, b in zip(up, down, strict=True)] == pytest.approx([20.0] * 48, abs=0.02)
+
+
+def test_few_or_equal_values_have_no_violin():
+    assert violin(Axis(0.0, 1.0), [0.1, 0.2, 0.3], 20.0) == []
+    assert violin(Axis(0.0, 1.0), [0.5] * 20, 20.0) == []
+
+
+def test_the_area_of_a_blob_is_its_share():
+    found = blobs([0.25, 0.64, 0.11], (1.0, 3.0))
+    radii = [float(r) for r in re.findall(r' r="([\d.]+)"', found)]
+    assert radii == pytest.approx([14 * s**0.5 for s in (0.25, 0.64, 0.11)], abs=0.01)
+    assert "median place 2, 95 % interval 1 to 3" in found
+    assert 'r="' not in blobs([0.0, 1.0], (2.0, 2.0)).split("circle", 1)[0]
+    assert blobs([0.0, 1.0], (2.0, 2.0)).count("<circle") == 1
