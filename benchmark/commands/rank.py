@@ -112,6 +112,8 @@ def ranked(scores: "pd.DataFrame", options: RankOptions) -> "tuple[Ranking, list
     from cytosuite.benchmark.results.controls import CONTROLS
 
     present, controls = {*scores["algorithm"]}, {*CONTROLS, *options.controls}
+    if "" in present:
+        raise InputError("expected the name of an algorithm in every row, found an empty one")
     if unknown := sorted({*options.controls} - present):
         raise InputError(f"--controls {unknown[0]}: no such algorithm in the table")
     if len(present - controls) < 2:

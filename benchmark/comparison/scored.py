@@ -168,7 +168,9 @@ def _renamed(path: Path, table: pd.DataFrame, columns: Mapping[str, str]) -> pd.
     taken = {name: table[theirs] for name, theirs in columns.items()}
     table = table.drop(columns=[n for n in {*columns.values()} - {*columns} if n in table])
     table = table.assign(**taken)
-    return table if "metric" in table else table.assign(metric=columns.get("value", "value"))
+    if "metric" in table or "value" not in table:
+        return table
+    return table.assign(metric=columns.get("value", "value"))
 
 
 def known_metrics(task: str) -> dict[str, Metric[Any]]:

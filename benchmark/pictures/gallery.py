@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cytosuite.benchmark.pictures.planes import cut_at
-from cytosuite.benchmark.pictures.scenes import VOXELS, Scene, ShownVolume, read_scene, shrunk
+from cytosuite.benchmark.pictures.scenes import VOXELS, CaseVolumes, ShownVolume, read_scene, shrunk
 from cytosuite.benchmark.pictures.stacks import columns, deflated, sprite
 from cytosuite.benchmark.pictures.stills import Still, codes, still
 from cytosuite.benchmark.results.results import CaseFiles, Results
@@ -113,12 +113,12 @@ def draw_all(
     return views, problems
 
 
-def draw(scene: Scene, kind: Kind, share: int, with_still: bool = False) -> CaseView | None:
+def draw(scene: CaseVolumes, kind: Kind, share: int, with_still: bool = False) -> CaseView | None:
     """Return one case in as many voxels as its bytes allow, None if there are too few.
 
     Parameters
     ----------
-    scene : Scene
+    scene : CaseVolumes
         The volumes.
     kind : {"labels", "image"}
         Kind of the outputs.
@@ -160,7 +160,7 @@ def draw(scene: Scene, kind: Kind, share: int, with_still: bool = False) -> Case
     return CaseView(scene.name, data, counts, _bytes(outlines + pixels), picture)
 
 
-def _start(scene: Scene) -> list[float]:
+def _start(scene: CaseVolumes) -> list[float]:
     """Return the place to open a case at, z y x in shares of the whole: in the middle of things."""
     truth = scene.truth if scene.truth and scene.truth.kind == "labels" else None
     shape = (truth or scene.inputs[0]).array.shape
@@ -225,7 +225,7 @@ def _bytes(entries: Sequence[Mapping[str, Any]]) -> int:
     )
 
 
-def _count(scene: Scene, name: str) -> str:
+def _count(scene: CaseVolumes, name: str) -> str:
     """Return how many objects an algorithm found, or that it has no output."""
     output, match = scene.outputs[name], scene.matches[name]
     if output is None:

@@ -62,7 +62,7 @@ class ShownVolume:
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class CaseVolumes:
     """All volumes of a case.
 
     Parameters
@@ -93,7 +93,7 @@ def read_scene(
     case: CaseFiles,
     algorithms: Sequence[str],
     neighbour: Path | None = None,
-) -> Scene:
+) -> CaseVolumes:
     """Read the volumes of a case, none with more than `VOXELS` voxels.
 
     Parameters
@@ -138,7 +138,7 @@ def read_scene(
     if output.kind == "image" and truth is None and neighbour is not None:
         real = shown_volume(neighbour, f"Real image {neighbour.stem}", "image")
     matches = {name: results.matches.get((name, case.name)) for name in algorithms}
-    return Scene(case.name, inputs, truth, real, outputs, matches)
+    return CaseVolumes(case.name, inputs, truth, real, outputs, matches)
 
 
 def shown_volume(path: Path, title: str, kind: Kind) -> ShownVolume:

@@ -19,7 +19,7 @@ from cytosuite.benchmark.pictures.planes import (
     sizes,
     stretch,
 )
-from cytosuite.benchmark.pictures.scenes import Scene, ShownVolume
+from cytosuite.benchmark.pictures.scenes import CaseVolumes, ShownVolume
 from cytosuite.benchmark.pictures.stacks import Shape, jpeg
 from cytosuite.tasks import Kind
 
@@ -66,7 +66,7 @@ class Still:
     algorithm: str
 
 
-def codes(scene: Scene, algorithm: str) -> dict[str, str] | None:
+def codes(scene: CaseVolumes, algorithm: str) -> dict[str, str] | None:
     """Return the class of each object as a letter, in the order of their labels.
 
     Returns
@@ -86,7 +86,7 @@ def codes(scene: Scene, algorithm: str) -> dict[str, str] | None:
     }
 
 
-def still(scene: Scene, kind: Kind) -> Still:
+def still(scene: CaseVolumes, kind: Kind) -> Still:
     """Return the planes of one case with the output of the first algorithm that has one."""
     name = next((name for name, output in scene.outputs.items() if output is not None), "")
     if kind == "labels":
@@ -138,7 +138,7 @@ def _row(
     return StillRow(volume.title, panels, where if panels[1:] else "", *bar)
 
 
-def _outlined(scene: Scene, name: str) -> StillRow:
+def _outlined(scene: CaseVolumes, name: str) -> StillRow:
     """Return the planes of the main input with the outlines of truth and output."""
     output, truth, found = (
         scene.outputs.get(name),

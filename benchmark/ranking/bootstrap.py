@@ -21,6 +21,7 @@ from cytosuite.benchmark.ranking.scores import Floats
 FEWEST = 6  # cases that an interval needs to mean something
 DRAWS = 2000  # samples; an end of an interval of a mean varies by 1.5 % of its width
 ENDS = (2.5, 97.5)  # percentiles
+BLOCK = 2**22  # numbers of an array: many algorithms are done in parts
 
 
 def draw_counts(strata: Sequence[str], draws: int = DRAWS, seed: int = 0) -> Floats:
@@ -97,9 +98,13 @@ def kendall_tau(first: Floats, others: Floats) -> Floats:
     """
     left, right = np.triu_indices(first.size, 1)
     own = np.sign(first[left] - first[right])
-    found = np.sign(others[:, left] - others[:, right])
-    size = np.sqrt((own**2).sum() * (found**2).sum(axis=1))
-    tau: Floats = np.divide(found @ own, size, out=np.full(len(others), np.nan), where=size > 0)
+    tau: Floats = np.full(len(others), np.nan)
+    step = max(1, BLOCK // max(1, own.size))
+    for start in range(0, len(others), step):
+        block = others[start : start + step]
+        found = np.sign(block[:, left] - block[:, right])
+        size = np.sqrt((own**2).sum() * (found**2).sum(axis=1))
+        np.divide(found @ own, size, out=tau[start : start + step], where=size > 0)
     return tau
 
 
@@ -134,6 +139,8 @@ def drawn_medians(values: Floats, counts: Floats) -> Floats:
     """
     finite = np.isfinite(values)
     size = finite.astype(np.float64) @ counts.T
+    if not values.shape[1]:
+        return np.full(size.shape, np.nan)
     order = np.argsort(np.where(finite, values, np.inf), axis=1)
     ascending = np.take_along_axis(values, order, axis=1)
     kind = np.min_scalar_type(int(counts.sum(axis=1).max(initial=0)))  # small: fast
@@ -146,7 +153,6 @@ def drawn_medians(values: Floats, counts: Floats) -> Floats:
         passed += weights[order[:, column]]
         places[0] += passed <= lower
         places[1] += passed <= upper
-    last = max(values.shape[1] - 1, 0)
-    columns = np.minimum(places, last).astype(np.intp)
+    columns = np.minimum(places, values.shape[1] - 1).astype(np.intp)
     middle = [np.take_along_axis(ascending, part, axis=1) for part in columns]
     return np.asarray(np.where(size > 0, (middle[0] + middle[1]) / 2, np.nan))

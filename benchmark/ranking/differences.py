@@ -10,7 +10,7 @@ from cytosuite.benchmark.ranking.ranking import Difference, Pair
 from cytosuite.benchmark.ranking.scores import Floats, MetricScores
 from cytosuite.benchmark.ranking.significance import holm, paired_differences, signed_rank
 
-BLOCK = 2**18  # medians of bootstrap samples in memory
+BLOCK = 2**18  # medians of bootstrap samples at a time: they stay in the cache
 
 
 def pairwise(own: MetricScores, names: Sequence[str], counts: Floats) -> Mapping[Pair, Difference]:
@@ -34,11 +34,14 @@ def pairwise(own: MetricScores, names: Sequence[str], counts: Floats) -> Mapping
     if own.measure.of_set or len(names) < 2:
         return {}
     sign = 1.0 if own.measure.higher_is_better else -1.0
-    apart = paired_differences(own.filled[:, own.used])
+    filled = own.filled[:, own.used]
+    apart = paired_differences(filled)
     (p, effect), (p_back, _) = signed_rank(apart), signed_rank(-apart)
     adjusted = holm(np.concatenate([p, p_back])).reshape(2, -1)
-    medians = drawn_medians(sign * apart, np.ones((1, apart.shape[1])))[:, 0]
-    low, high = _intervals(sign * apart, counts[:, own.used])
+    both = np.isfinite(filled)[np.stack(np.triu_indices(len(names), 1))].all(axis=0)
+    known = np.where(both, sign * apart, np.nan)
+    medians = drawn_medians(known, np.ones((1, known.shape[1])))[:, 0]
+    low, high = _intervals(known, counts[:, own.used])
     found = {}
     columns = (medians, low, high, effect, *adjusted)
     rows = np.stack(columns, axis=1).tolist()

@@ -1,6 +1,6 @@
 """Rank the algorithms of a long table of scores."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -32,9 +32,7 @@ def rank(
     Parameters
     ----------
     scores : DataFrame
-        One row per dataset, case, algorithm and metric, with ``value`` and ``status`` (``ok`` or
-        the failure). ``case`` is empty for a value of the whole set. NaN with the status ``ok``
-        means undefined; a case without a row that another algorithm has is a failed one.
+        As of `score_arrays`; a case without a row that another algorithm has is a failed one.
     measures : sequence of Measure
         Metrics with a better end.
     primary : sequence of str
@@ -65,9 +63,7 @@ def rank(
     draws = rules.draws if varied(arrays.strata) >= FEWEST else 0
     field = Field(arrays, names, draw_counts(arrays.strata, draws, rules.seed), rules)
     extent = _extent(field, chosen)
-    means: dict[Pair, float] = {}
-    for measure in known.values():
-        means |= metric_means(field.scores(measure), names)
+    means = _means(field, known.values())
     parts = {measure.name: standoff(field, measure) for measure in chosen}
     return Ranking(
         scheme=rules.scheme,
@@ -108,6 +104,14 @@ def _extent(field: Field, chosen: Sequence[Measure]) -> Extent:
         [own.measure.name for own in scored if own.lost.any()],
         len(field.counts) > 0,
     )
+
+
+def _means(field: Field, known: Iterable[Measure]) -> dict[Pair, float]:
+    """Return the mean of each algorithm in each metric."""
+    means: dict[Pair, float] = {}
+    for measure in known:
+        means |= metric_means(field.scores(measure), field.names)
+    return means
 
 
 def _agreement(field: Field, known: Sequence[Measure]) -> dict[Pair, float]:

@@ -14,9 +14,10 @@ Wiesenfarth et al., Scientific Reports 11 (2021), doi:10.1038/s41598-021-82017-6
 import numpy as np
 from scipy.stats import rankdata
 
+from cytosuite.benchmark.ranking.bootstrap import BLOCK
 from cytosuite.benchmark.ranking.ranking import Scheme
 from cytosuite.benchmark.ranking.scores import Floats, MetricScores, without_rounding
-from cytosuite.benchmark.ranking.significance import drawn_p, significant, tested_p
+from cytosuite.benchmark.ranking.significance import drawn_p, pairs_p, significant
 
 
 def scheme_ranks(own: MetricScores, counts: Floats, scheme: Scheme, alpha: float) -> Floats:
@@ -36,7 +37,7 @@ def scheme_ranks(own: MetricScores, counts: Floats, scheme: Scheme, alpha: float
     """
     if scheme == "mean" or own.measure.of_set:
         return mean_ranks(own, counts)
-    return case_ranks(own, counts) if scheme == "cases" else test_ranks(own, counts, alpha)
+    return case_ranks(own, counts) if scheme == "cases" else win_ranks(own, counts, alpha)
 
 
 def mean_ranks(own: MetricScores, counts: Floats) -> Floats:
@@ -63,16 +64,21 @@ def case_ranks(own: MetricScores, counts: Floats) -> Floats:
     return minimum_ranks(np.where(np.isnan(means), np.inf, without_rounding(means, ranks)))
 
 
-def test_ranks(own: MetricScores, counts: Floats, alpha: float) -> Floats:
+def win_ranks(own: MetricScores, counts: Floats, alpha: float) -> Floats:
     """Return the ranks by the number of significant wins: test, then rank.
 
-    Of the cases as they are, each once, the tests are those of `tested_p`; of a bootstrap sample,
+    Of the cases as they are, each once, the tests are those of `pairs_p`; of a bootstrap sample,
     which holds cases several times, those of `drawn_p`.
     """
     filled, counts = own.filled[:, own.used], counts[:, own.used]
-    p = tested_p(filled)[None] if (counts == 1).all() and len(counts) == 1 else None
-    found = significant(drawn_p(filled, counts) if p is None else p, alpha)
-    return minimum_ranks(-found.sum(axis=2).astype(np.float64))
+    if len(counts) == 1 and (counts == 1).all():
+        won = significant(pairs_p(filled)[None], alpha).sum(axis=2)
+    else:
+        step = max(1, BLOCK // len(filled) ** 2)
+        parts = [counts[start : start + step] for start in range(0, len(counts), step)]
+        wins = [significant(drawn_p(filled, part), alpha).sum(axis=2) for part in parts]
+        won = np.concatenate([*wins, np.zeros((0, len(filled)), int)])
+    return minimum_ranks(-won.astype(np.float64))
 
 
 def weighted_means(values: Floats, counts: Floats) -> Floats:

@@ -101,7 +101,8 @@ def score_arrays(scores: pd.DataFrame) -> ScoreArrays:
     Parameters
     ----------
     scores : DataFrame
-        Columns `KEYS`, ``value`` and ``status`` (``ok`` or a failure).
+        Columns `KEYS`, ``value`` and ``status`` (``ok`` or a failure). ``case`` is empty for a
+        value of the whole set; NaN with the status ``ok`` means undefined.
 
     Raises
     ------

@@ -60,7 +60,7 @@ def signed_rank(differences: Floats) -> tuple[Floats, Floats]:
     sizes = (differences != 0).sum(axis=1)
     ordered = np.sort(np.abs(differences), axis=1)
     plain = (sizes == differences.shape[1]) & ~(ordered[:, 1:] == ordered[:, :-1]).any(axis=1)
-    exact = plain & (differences.shape[1] <= EXACT)
+    exact = plain & (sizes > 0) & (sizes <= EXACT)
     for rows, method in ((exact, "exact"), (~exact & (sizes > 0), "approx")):
         if rows.any():
             test = wilcoxon(
@@ -76,7 +76,7 @@ def signed_rank(differences: Floats) -> tuple[Floats, Floats]:
     return p, correlation
 
 
-def tested_p(filled: Floats) -> Floats:
+def pairs_p(filled: Floats) -> Floats:
     """Return p of the test that one algorithm is better than another, (better, worse).
 
     On the diagonal is NaN.
@@ -107,9 +107,43 @@ def drawn_p(filled: Floats, counts: Floats) -> Floats:
 def _drawn_z(differences: Floats, counts: Floats) -> Floats:
     """Return the normal deviate of the signed-rank sum in each sample, (pairs, draws).
 
-    NaN where all differences are zero. The differences are sorted once and passed from the
-    smallest to the largest. The mean rank of ties is the number of smaller ones and half of one
-    more than their own number; they are summed up when a larger one follows.
+    NaN where all differences are zero.
+    """
+    ordered = np.sort(np.abs(differences), axis=1)
+    tied = (ordered[:, :1] == 0).any(axis=1) | (ordered[:, 1:] == ordered[:, :-1]).any(axis=1)
+    found = np.empty((len(differences), len(counts)))
+    for rows, way in ((tied, _tied_sums), (~tied, _untied_sums)):
+        if rows.any():
+            excess, variance = way(differences[rows], counts)
+            z = np.full_like(excess, np.nan)
+            found[rows] = np.divide(excess, np.sqrt(variance), out=z, where=variance > 0)
+    return found
+
+
+def _untied_sums(differences: Floats, counts: Floats) -> tuple[Floats, Floats]:
+    """Return signed-rank sum and variance of pairs in which only a case's repeats are ties.
+
+    The n repeats of a case have the mean rank of those below and (n + 1) / 2.
+    """
+    order = np.argsort(np.abs(differences), axis=1)
+    signs, weights = np.sign(differences), np.ascontiguousarray(counts.T)
+    below = np.zeros((len(differences), len(counts)))
+    excess = signs @ (weights * (weights + 1) / 2)
+    for column, sign in zip(order.T, np.take_along_axis(signs, order, axis=1).T, strict=True):
+        own = weights[column]
+        excess += own * below * sign[:, None]
+        below += own
+    n, repeats = counts.sum(axis=1), (counts**3 - counts).sum(axis=1)
+    variance = n * (n + 1) * (2 * n + 1) / 6 - repeats / 12
+    return excess, np.broadcast_to(variance, excess.shape)
+
+
+def _tied_sums(differences: Floats, counts: Floats) -> tuple[Floats, Floats]:
+    """Return signed-rank sum and its variance, with zeros and ties between cases.
+
+    The differences are sorted once and passed from the smallest to the largest. The mean rank of
+    ties is the number of smaller ones and half of one more than their own number; they are summed
+    up when a larger one follows.
     """
     order = np.argsort(np.abs(differences), axis=1)
     ascending = np.take_along_axis(differences, order, axis=1)
@@ -130,9 +164,7 @@ def _drawn_z(differences: Floats, counts: Floats) -> Floats:
             ties += own * (signs[:, column] != 0)
             signed += own * signs[:, column]
     variance += below * (below + 1) * (2 * below + 1) / 6
-    found: Floats = np.full_like(excess, np.nan)
-    np.divide(excess, np.sqrt(variance), out=found, where=variance > 0)
-    return found
+    return excess, variance
 
 
 def _square(forward: Floats, backward: Floats, of: int, equal: Bools | None = None) -> Floats:

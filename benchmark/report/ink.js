@@ -5,7 +5,7 @@ const ink = (() => {
   const WORDS = { m: "missed", f: "false", s: "split", j: "merged" };
   // Custom property of the colour, dashes and width of an outline [px], by side and class.
   const LINES = {
-    truth: ["--truth", [], 3.4], output: ["--right", [], 1.4], m: ["--missed", [7, 4], 2.6],
+    truth: ["--truth", [], 3.3], output: ["--right", [], 1.4], m: ["--missed", [7, 4], 2.6],
     f: ["--extra", [2, 3], 2.6], s: ["--split", [10, 3, 2, 3], 2.4], j: ["--merged", [14, 4], 2.4],
   };
 

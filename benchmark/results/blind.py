@@ -141,15 +141,17 @@ def _ranking(found: Ranking, metrics: set[str]) -> Ranking:
     agreement = found.agreement.items()
     return replace(
         found,
-        overall=_contest(found.overall),
-        metrics={name: _contest(own) for name, own in found.metrics.items() if name in metrics},
+        overall=blind_contest(found.overall),
+        metrics={
+            name: blind_contest(own) for name, own in found.metrics.items() if name in metrics
+        },
         agreement={pair: _rounded(tau) for pair, tau in agreement if metrics.issuperset(pair)},
         scaled={},
         means={pair: _rounded(mean) for pair, mean in found.means.items() if pair[1] in metrics},
     )
 
 
-def _contest(found: Contest) -> Contest:
+def blind_contest(found: Contest) -> Contest:
     """Return a ranking with rounded shares and differences."""
     low, middle, high = map(_rounded, found.tau)
     return replace(

@@ -158,6 +158,24 @@ def test_cases_of_two_datasets_with_the_same_name_are_two():
     assert (summary.n, summary.mean) == (2, pytest.approx(0.3))
 
 
+def test_samples_keep_the_number_of_cases_of_each_dataset():
+    """Datasets that differ, and cases that are alike within each, leave nothing to vary."""
+    easy, hard = table(a=[0.9] * 4), table(a=[0.1] * 4).assign(dataset="hard")
+    summary = board(pd.concat([easy, hard]))[0].summaries["SEG"]
+    assert (summary.low, summary.high) == (0.5, 0.5)
+
+
+def test_a_case_alone_in_its_dataset_gives_no_interval():
+    scores = pd.concat([table(a=[0.1 * n]).assign(dataset=f"d{n}") for n in range(8)])
+    assert isnan(board(scores)[0].summaries["SEG"].low)
+
+
+def test_a_case_without_a_row_ranks_as_a_failed_one():
+    scores = table(a=[0.8, 0.1], b=[0.5, 0.5])
+    gone = (scores["algorithm"] == "a") & (scores["case"] == "001")
+    assert ranks(board(scores[~gone])) == {"b": 1, "a": 2}
+
+
 def test_time_and_memory_count_once_per_case():
     (standing,) = board(table(a=[0.5, None, 0.5]))
     assert standing.median_seconds == 2.0  # of 1 and 3: the case between failed

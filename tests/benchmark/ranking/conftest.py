@@ -1,0 +1,73 @@
+"""Long tables made of lists."""
+
+from math import nan
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cytosuite.benchmark.ranking.rank import rank
+from cytosuite.benchmark.ranking.rule import RankingRules
+from cytosuite.benchmark.ranking.scores import Measure, metric_scores, score_arrays
+
+COLUMNS = ["dataset", "case", "algorithm", "metric", "value", "status"]
+SEG = Measure("SEG", True, 0.0)
+
+
+def rows_of(metric, datasets=None, of_set=False, **values):
+    """Return rows: per algorithm a list of values; None is a failed case, ... no row at all."""
+    rows = []
+    for algorithm, numbers in values.items():
+        for number, value in enumerate(numbers):
+            if value is not ...:
+                case = "" if of_set else f"{number:03d}"
+                dataset = datasets[number] if datasets else "cells"
+                status = "time-out" if value is None else "ok"
+                value = nan if value is None else value
+                rows.append((dataset, case, algorithm, metric, value, status))
+    return rows
+
+
+@pytest.fixture(scope="session")
+def table():
+    """Return a function that makes a long table of one metric."""
+
+    def made(metric="SEG", **values):
+        return pd.DataFrame(rows_of(metric, **values), columns=COLUMNS)
+
+    return made
+
+
+@pytest.fixture
+def scored(table):
+    """Return a function that makes the values of one metric."""
+
+    def made(measure=SEG, failures="worst", **values):
+        arrays = score_arrays(table(measure.name, **values))
+        return metric_scores(arrays, measure, arrays.algorithms, failures)
+
+    return made
+
+
+@pytest.fixture
+def ranking(table):
+    """Return a function that ranks by one metric."""
+
+    def made(measure=SEG, controls=(), rules=None, **values):
+        return rank(table(measure.name, **values), [measure], [measure.name], controls, rules)
+
+    return made
+
+
+@pytest.fixture
+def ideal():
+    """Return scores of five algorithms that keep one order in all cases."""
+    rng = np.random.default_rng(3)
+    base = rng.uniform(0, 0.3, 20)
+    return {f"a{n}": (base + 0.8 - 0.1 * n + rng.uniform(0, 0.02, 20)).tolist() for n in range(5)}
+
+
+@pytest.fixture
+def rules():
+    """Return the class of declared rules."""
+    return RankingRules
