@@ -22,7 +22,10 @@ NAMED = 3  # algorithms of a tier that the headline names
 
 
 def verdict(index: Index) -> str:
-    """Return the result of the run in one plain sentence, of measured values alone."""
+    """Return the result of the run in one plain sentence, of measured values alone.
+
+    A headline may end at its first colon, behind which are the values.
+    """
     if not index.ranked:
         return f"No algorithm has run on {index.results.dataset} yet."
     best, several = index.ranked[0], len(index.ranked)
@@ -102,8 +105,9 @@ def certainty(ranking: Ranking | None, algorithm: str) -> str:
     ends, shares = ranking.overall.interval.get(algorithm), ranking.overall.shares.get(algorithm)
     if not ends or not shares:
         return f"{count(ranking.cases, 'case')}: too few to say how sure the places are"
-    place, share = places_text(ranking, algorithm), f"{100 * shares[0]:.0f} %"
-    return f"place {place} in 95 % of {ranking.draws} resamples of the cases, first in {share}"
+    place, share = places_text(ranking, algorithm), f"first in {100 * shares[0]:.0f} %"
+    most = f", place {place} in 95 %" if " to " in place else ""
+    return f"{share}{most} of {ranking.draws} resamples of the cases"
 
 
 def places_text(ranking: Ranking | None, algorithm: str) -> str:
@@ -187,20 +191,21 @@ def tested(ranking: Ranking) -> bool:
 def _ahead(index: Index, ranking: Ranking, first: Standing, second: Standing) -> str:
     """Return in which metrics the first is significantly ahead of the second; empty for none."""
     pair = first.algorithm, second.algorithm
-    won, others = [], []
+    won, others, values = [], [], []
     for metric in _board(index, second):
         contest = ranking.metrics.get(metric.name)
-        values = against(index.summary(first, metric).mean, index.summary(second, metric).mean)
+        means = against(index.summary(first, metric).mean, index.summary(second, metric).mean)
+        proof = ""
         if contest and pair in contest.better and pair in contest.differences:
             test = contest.differences[pair]
-            middle = f"median difference {number(test.median)}, {probability(test.p)}"
-            won.append(f"{metric.name} ({values}, {middle})")
-        else:
-            others.append(f"{metric.name} ({values})")
+            proof = f" (median difference {number(test.median, 3)}, {probability(test.p)})"
+        (won if proof else others).append(metric.name)
+        values.append(f"{metric.name} {means}{proof}")
     if not won:
         return ""
     rest = f", not in {joined(others)}" if others else ""
-    return f"{pair[0]} is significantly ahead of {pair[1]} in {joined(won)}{rest}"
+    ahead = f"{pair[0]} is significantly ahead of {pair[1]} in {joined(won)}{rest}"
+    return f"{ahead}: {joined(values)}"
 
 
 def _board(index: Index, second: Standing) -> list[Metric[Any]]:

@@ -148,7 +148,7 @@ TEMPLATE = """
   <thead><tr><th scope="col" data-sort="text">algorithm</th><th scope="col">objects</th>{% for name in view.keys %}<th scope="col" data-sort="number">{{ name }}</th>{% endfor %}{% for place in view.places %}<th scope="col">missed by {{ place.name }}<small>{{ place.span }}; full height {{ "%.0f"|format(100 * place.top) }} %</small></th>{% endfor %}</tr></thead>
   <tbody>
   {% for name, counts in view.counts.items() %}
-  <tr><th scope="row"><span class="long">{{ name }}</span></th><td style="min-width:15rem">{{ view.bars[name] }}</td>{% for number in counts.values() %}<td data-key="{{ number }}">{{ number }}</td>{% endfor %}{% for figure in view.missed[name] %}<td style="min-width:8.5rem">{{ figure }}</td>{% endfor %}</tr>
+  <tr><th scope="row"><span class="long">{{ name }}</span></th><td style="min-width:11rem">{{ view.bars[name] }}</td>{% for number in counts.values() %}<td data-key="{{ number }}">{{ number }}</td>{% endfor %}{% for figure in view.missed[name] %}<td style="min-width:7.5rem">{{ figure }}</td>{% endfor %}</tr>
   {% endfor %}
   </tbody>
 </table></div>

@@ -38,9 +38,9 @@ def test_few_cases_allow_no_test(make, ranked):
 
 
 def test_a_significant_lead_has_difference_and_p(make, ranked):
-    test = "0.81 against 0.61, median difference 0.20, p = 0.016"
+    test = "0.81 against 0.61 (median difference 0.200, p = 0.016)"
     assert verdict(ranked(make(), WON)) == (
-        f"good is significantly ahead of fair in SEG ({test}) and DET ({test})."
+        f"good is significantly ahead of fair in SEG and DET: SEG {test} and DET {test}."
     )
 
 
@@ -49,7 +49,8 @@ def test_a_lead_in_one_metric_alone_says_so(make, ranked):
     metrics = {**results.ranking.metrics}
     metrics["DET"] = replace(metrics["DET"], better=frozenset())
     results = replace(results, ranking=replace(results.ranking, metrics=metrics))
-    assert verdict(results).endswith("p = 0.016), not in DET (0.81 against 0.61).")
+    assert "ahead of fair in SEG, not in DET: SEG 0.81" in verdict(results)
+    assert verdict(results).endswith("p = 0.016) and DET 0.81 against 0.61.")
     none = {name: replace(metrics["DET"], better=frozenset()) for name in metrics}
     results = replace(results, ranking=replace(results.ranking, metrics=none))
     assert verdict(results).endswith(f"before fair: {BOTH}; significant by the rule.")
@@ -85,7 +86,7 @@ def test_says_where_the_best_fails_what_it_costs_and_how_sure_it_is(make, ranked
     assert found["Where it fails"] == "SEG 0.80 for a, 0.82 for c"  # alike in all groups
     assert found["What it costs"] == "2.0 s per case and 954 MiB at its peak"
     assert found["How sure"] == (
-        "place 1 to 2 in 95 % of 100 resamples of the cases, first in 80 %"
+        "first in 80 %, place 1 to 2 in 95 % of 100 resamples of the cases"
     )
     few = facts(ranked(make(), draws=0, cases=3))
     assert few["How sure"] == "3 cases: too few to say how sure the places are"
