@@ -65,26 +65,6 @@
     }
   });
 
-  // A click on slices, or on the button above them, gives them the full width.
-  document.addEventListener("click", (event) => {
-    const card = event.target.closest(".case");
-    if (!card || !event.target.closest(".enlarge, .ortho")) return;
-    const wide = card.classList.toggle("wide");
-    const button = card.querySelector(".enlarge");
-    button.setAttribute("aria-pressed", String(wide));
-    button.textContent = wide ? "shrink" : "enlarge";
-    card.scrollIntoView({ block: "nearest" });
-  });
-
-  // Pictures: brightness, and keys for the outlines.
-  const gain = document.getElementById("gain");
-  if (gain) gain.addEventListener("input", () => root.style.setProperty("--gain", gain.value));
-  const keys = { t: "show-truth", p: "show-guess" };
-  document.addEventListener("keydown", (event) => {
-    const box = document.getElementById(keys[event.key]);
-    if (box && !event.ctrlKey && !event.metaKey && !event.altKey) box.click();
-  });
-
   // Tables that go on to the right say so by a fading edge.
   const edges = () => all(".scroll").forEach((box) => box.classList.toggle("more-right",
     box.scrollWidth - box.clientWidth - box.scrollLeft > 2));

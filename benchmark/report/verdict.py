@@ -191,7 +191,9 @@ def tested(ranking: Ranking) -> bool:
 def _ahead(index: Index, ranking: Ranking, first: Standing, second: Standing) -> str:
     """Return in which metrics the first is significantly ahead of the second; empty for none."""
     pair = first.algorithm, second.algorithm
-    won, others, values = [], [], []
+    won: list[str] = []
+    others: list[str] = []
+    values = []
     for metric in _board(index, second):
         contest = ranking.metrics.get(metric.name)
         means = against(index.summary(first, metric).mean, index.summary(second, metric).mean)
