@@ -3,9 +3,11 @@ import re
 from itertools import pairwise
 from xml.etree import ElementTree as ET
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import gaussian_kde
 
 from cytosuite.benchmark.report.axis import Axis, axis_of, axis_of_times
 from cytosuite.benchmark.report.figures import (
@@ -132,6 +134,14 @@ def test_an_almost_equal_number_of_cases_lies_on_both_sides_of_a_violin():
     assert (numbers[0][0], numbers[47][0]) == ("100", "900")  # ends at the outermost values
     up, down = ([float(y) for _, y in part] for part in (numbers[:48], numbers[:47:-1]))
     assert [a + b for a, b in zip(up, down, strict=True)] == pytest.approx([20.0] * 48, abs=0.02)
+
+
+def test_a_violin_is_the_density_of_scipy():
+    values = np.random.default_rng(0).beta(5, 2, 60)
+    (found,) = violin(Axis(0.0, 1.0), values.tolist(), 20.0)
+    up = [10 - float(y) for y in re.findall(r"\d+ ([\d.]+)", found.split('d="M')[1])[:48]]
+    density = gaussian_kde(values)(np.linspace(values.min(), values.max(), 48))
+    assert up == pytest.approx((10 * density / density.max()).tolist(), abs=0.01)
 
 
 def test_few_or_equal_values_have_no_violin():
