@@ -80,7 +80,9 @@ def test_one_command_ends_in_a_report(runs):
         "scores.csv",
         "cases.csv",
         "objects.csv",
+        "object_scores.csv",
         "by_condition.csv",
+        "figures",
         "metrics.json",
     }
     found = json.loads((report / "metrics.json").read_text())
