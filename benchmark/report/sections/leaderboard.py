@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from cytosuite.benchmark.ranking.scaled import BOTTOMS, TOPS
 from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.section import ReportSection, escape, table
 from cytosuite.benchmark.report.verdict import places_text, tiers_of
@@ -22,7 +23,6 @@ CONTROLS = {
     "identity": "the input handed in as the answer",
     "blank": "an empty answer",
 }
-TOP = ("oracle", "real")  # controls that stand above the algorithms
 
 
 def view(index: Index) -> dict[str, Any]:
@@ -41,8 +41,8 @@ def view(index: Index) -> dict[str, Any]:
         - scaled : scores in units of the controls by (algorithm, metric), where they differ
     """
     ranking = index.results.ranking
-    top = [entry for entry in index.controls if entry.algorithm in TOP]
-    low = [entry for entry in index.controls if entry.algorithm not in TOP]
+    top = [entry for entry in index.controls if entry.algorithm in TOPS]
+    low = [entry for entry in index.controls if entry.algorithm not in TOPS]
     titles = {manifest.name: manifest.title for manifest in index.results.algorithms}
     ranks = [entry.rank for entry in index.ranked if entry.rank is not None]
     tiers = tiers_of(ranking)
@@ -102,9 +102,10 @@ def _lead(index: Index, scaled: bool) -> list[str]:
             f"{joined(open_ended)}: cases without a value are not in the mean; the more of them, "
             "the lower the rank."
         )
-    if scaled:
-        sentences.append("Scaled scores count the controls: 0 is as good as blank, 1 as oracle.")
     controls = {entry.algorithm for entry in index.controls}
+    if scaled:
+        low, high = (" or ".join(n for n in ends if n in controls) for ends in (BOTTOMS, TOPS))
+        sentences.append(f"Scaled scores: 0 is as good as {low}, 1 as {high}.")
     if there := [f"{name}, {words}" for name, words in CONTROLS.items() if name in controls]:
         sentences.append(f"The grey rows are controls: {'; '.join(there)}.")
     return sentences
