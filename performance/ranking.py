@@ -39,7 +39,7 @@ def scores(algorithms: int = ALGORITHMS, cases: int = CASES) -> pd.DataFrame:
 
 
 def rows(found: pd.DataFrame) -> list[Row]:
-    """Return time and memory of whole rankings, and of parts beside those of the peers."""
+    """Return time and memory of whole rankings, and of parts and their peers."""
     size = f"{ALGORITHMS} x {CASES} x {len(MEASURES)}, {DRAWS} samples"
     result = []
     for scheme in SCHEMES:

@@ -93,7 +93,7 @@ def read_tables(options: RankOptions) -> "pd.DataFrame":
 
 
 def ranked(scores: "pd.DataFrame", options: RankOptions) -> "tuple[Ranking, list[str]]":
-    """Return the ranking of a long table, and sentences on what is missing.
+    """Return the ranking of a long table, and sentences on missing values.
 
     Raises
     ------

@@ -177,7 +177,7 @@ def _score_pairs(
 def _write_objects(
     path: Path, options: ScoreOptions, truth: Path, prediction: Path | None, answer: Answer
 ) -> None:
-    """Write what became of the objects of a case; without a prediction all are missed."""
+    """Write the judged objects of a case; without a prediction all are missed."""
     labels = _reader(truth, options.border)()
     spacing = options.spacing or labels.spacing
     labels = Volume(labels.array, spacing, labels.axes)

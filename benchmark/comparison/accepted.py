@@ -128,7 +128,7 @@ def stale(run: ScoredRun) -> Iterator[str]:
 
 
 def _need_sound(run: ScoredRun) -> None:
-    """Refuse a run whose scores nobody should be compared with."""
+    """Refuse a run with failed cases or a broken ruler."""
     if missing := [key for key in KEPT if key not in run.facts]:
         raise InputError(
             f"{run.place}: run.json has no {missing[0]}: the run is older than cytosuite; {AGAIN}"

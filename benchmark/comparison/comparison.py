@@ -1,4 +1,4 @@
-"""Comparison of two scored runs: what changed, and whether a score is worse than before."""
+"""Comparison of two scored runs: changes of scores, and regressions among them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -118,7 +118,7 @@ def sentence(change: Change) -> str:
 
 
 def _pairs(before: ScoredRun, after: ScoredRun) -> pd.DataFrame:
-    """Return the values of both runs side by side, over what they have in common."""
+    """Return the values of both runs side by side, over their common cases and metrics."""
     one, two = (run.scores[run.scores["metric"] != ""] for run in (before, after))
     keys = PAIR
     if (

@@ -46,7 +46,7 @@ def remarks(before: ScoredRun, after: ScoredRun) -> list[str]:
 
 
 def _data(before: ScoredRun, after: ScoredRun) -> Iterator[str]:
-    """Yield what is known of the data."""
+    """Yield remarks on the data."""
     same, common = same_data(before, after), before.cases & after.cases
     prints = [run.said("fingerprint")[:12] for run in (before, after)]
     if same is None:
@@ -99,7 +99,7 @@ def _models_of(run: ScoredRun, algorithm: str) -> set[str]:
 
 
 def _sets(noun: str, before: set[str], after: set[str]) -> Iterator[str]:
-    """Yield what is in one run alone."""
+    """Yield algorithms, cases and metrics of one run alone."""
     for word, names in (("new", after - before), ("missing", before - after)):
         if names:
             yield f"{word} {noun}{'s' if len(names) > 1 else ''}: {some(names)}"

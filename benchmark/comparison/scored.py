@@ -1,4 +1,4 @@
-"""Scored runs: the scores of a run, read from disk, with what ``run.json`` says of their origin."""
+"""Scored runs: the scores of a run, read from disk, and their origin by ``run.json``."""
 
 import csv
 from collections.abc import Iterable, Mapping

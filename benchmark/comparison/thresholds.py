@@ -23,7 +23,7 @@ class CostThresholds(Described):
 
 
 class Thresholds(Described):
-    """What counts as a regression."""
+    """Level and smallest changes of a regression."""
 
     alpha: Level = Field(0.05, description="Level of the tests, after Holm's correction.")
     range: Level = Field(0.01, description="Smallest relevant change, part of a metric's range.")

@@ -74,7 +74,7 @@ class _Part(NamedTuple):
 
     @property
     def short(self) -> str:
-        """What its cases begin with, where others have the same names: a size, recipe or folder."""
+        """Prefix of its cases, where others have the same names: a size, recipe or folder."""
         text = self.recipe.name if self.kind == "folder" else self.recipe.size
         return re.sub(r"[^\w.]+", "_", text)[:LONGEST]
 

@@ -60,7 +60,7 @@ class StillRow:
 
 @dataclass(frozen=True, slots=True)
 class Still:
-    """Rows of a case, and the algorithm whose output is among them, none where it has none."""
+    """Rows of a case, and the algorithm of the output among them, none without one."""
 
     rows: list[StillRow]
     algorithm: str

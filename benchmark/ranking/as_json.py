@@ -67,7 +67,7 @@ def _rows(values: Mapping[Pair, float], names: Pair, value: str) -> list[dict[st
 
 
 def _finite(value: Any) -> Any:  # noqa: ANN401 - any JSON
-    """Return a value without what is None or not finite in its mappings."""
+    """Return a value without None and infinite numbers in its mappings."""
     if isinstance(value, Mapping):
         return {key: _finite(own) for key, own in value.items() if _is_known(own)}
     return [_finite(own) for own in value] if isinstance(value, list | tuple) else value

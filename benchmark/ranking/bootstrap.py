@@ -1,4 +1,4 @@
-"""Bootstrap over cases: samples stratified by dataset, and what varies over them.
+"""Bootstrap over cases: samples stratified by dataset, intervals and shares of places.
 
 Notes
 -----

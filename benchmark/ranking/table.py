@@ -45,7 +45,7 @@ class Directions:
 
 
 def table_measures(scores: pd.DataFrame, directions: Directions) -> list[Measure]:
-    """Return the metrics of a long table whose better end is known.
+    """Return the metrics of a long table with a known better end.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def missing_rows(scores: pd.DataFrame, found: Sequence[Measure], controls: Colle
 
 
 def _refuse_values(rows: pd.DataFrame, name: str, *, undefined: bool) -> None:
-    """Refuse values of cases beside those of the whole set, and numbers that are not finite."""
+    """Refuse a metric of both cases and the whole set, and numbers that are not finite."""
     whole = rows["case"] == ""
     if whole.any() and not whole.all():
         own = rows[whole].iloc[0]

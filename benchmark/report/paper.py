@@ -129,7 +129,7 @@ def _spread(index: Index, title: str, metric: str) -> str:
 
 
 def _rows(blocks: Iterable[tuple[str, Sequence[tuple[str, str]]]]) -> str:
-    """Return figures one below the other, with names beside them and a heading over each block."""
+    """Return figures one below the other, with their names and a heading over each block."""
     width, y = DOUBLE * PX, MARGIN
     parts = []
     for heading, rows in blocks:

@@ -1,4 +1,4 @@
-"""The result of a run in a plain sentence, and what else a reader asks first."""
+"""The result of a run in a plain sentence, with weakness, cost and certainty."""
 
 import math
 from typing import Any
@@ -47,7 +47,7 @@ def verdict(index: Index) -> str:
 
 
 def readings(index: Index) -> list[tuple[str, str]]:
-    """Return what the best algorithm reaches, where it fails, its cost and how sure its place is.
+    """Return reach, weakness, cost and certainty of the best algorithm.
 
     Returns
     -------

@@ -204,7 +204,7 @@ def doi_link(reference: str) -> str:
 
 
 def formulas(text: str) -> Markup:
-    """Return text as HTML, what stands in backticks as code with the signs of formulas.
+    """Return text as HTML, formulas in backticks as code with their signs.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Tables of the judged objects of label outputs, as CSV: what became of each, and where it lies."""
+"""Tables of the judged objects of label outputs, as CSV: class, match, score and place of each."""
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping
@@ -70,7 +70,7 @@ def _places(head: list[str], rows: Iterable[Iterable[str]]) -> ObjectPlaces:
 def write_object_scores(
     path: Path, table: Overlap, truth: ObjectPlaces, prediction: ObjectPlaces
 ) -> None:
-    """Write what became of each object of a truth and of a prediction.
+    """Write the class, match and score of each object of a truth and of a prediction.
 
     Parameters
     ----------
