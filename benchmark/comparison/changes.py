@@ -23,7 +23,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cytosuite.benchmark.comparison.thresholds import Thresholds
-from cytosuite.benchmark.ranking.bootstrap import DRAWS, ENDS, FEWEST
+from cytosuite.benchmark.ranking.bootstrap import (
+    DRAWS,
+    FEWEST,
+    draw_counts,
+    drawn_medians,
+    percentiles,
+)
 from cytosuite.benchmark.ranking.scores import DIGITS
 from cytosuite.benchmark.ranking.significance import holm, signed_rank
 from cytosuite.metrics import Metric
@@ -147,8 +153,8 @@ def _with_tests(change: Change, own: Floats, p: float, worse: float, alpha: floa
     """Return a change with median, interval, tests and verdict."""
     median, low, high = float(np.median(own)), nan, nan
     if own.size >= FEWEST:
-        drawn = np.random.default_rng(SEED).integers(own.size, size=(DRAWS, own.size))
-        low, high = np.percentile(np.median(own[drawn], axis=1), ENDS).tolist()
+        counts = draw_counts([""] * own.size, DRAWS, SEED)
+        _, low, high = percentiles(drawn_medians(own[None], counts)[0])
     verdict: Verdict = ""
     if change.loss > change.relevant and not (isfinite(worse) and worse >= alpha):
         verdict = "worse"
