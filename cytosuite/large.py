@@ -1,0 +1,93 @@
+"""Arrays that may be larger than the memory: in memory where they fit, else in a file on disk.
+
+Both are numpy arrays. One on disk is mapped: its parts are read and written when they are used, so
+that work in slabs or tiles, with `release` after each, needs the memory of one of them.
+"""
+
+import mmap
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from cytosuite.errors import InputError
+from cytosuite.memory import free_gib
+
+SHARE = 4  # an array may take a quarter of the free memory
+SCRATCH = "CYTOSUITE_SCRATCH"  # names the folder for arrays on disk
+
+
+def fits(size: float) -> bool:
+    """Return whether an array of a size in bytes is held in memory."""
+    free = free_gib()
+    return free is None or size * SHARE <= free * 2**30
+
+
+def room(shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
+    """Return an array of zeros, in memory where it `fits`, else in a file without a name.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Voxels per axis.
+    dtype : numpy dtype
+        Of the voxels.
+
+    Returns
+    -------
+    ndarray
+        The file lies in the folder that ``CYTOSUITE_SCRATCH`` names, else in that of temporary
+        files, and vanishes with the array or the process.
+
+    Raises
+    ------
+    InputError
+        If the disk has no room for it.
+    """
+    kind = np.dtype(dtype)
+    size = prod(shape) * kind.itemsize
+    if fits(size):
+        return np.zeros(tuple(shape), kind)
+    folder = scratch()
+    try:
+        with tempfile.TemporaryFile(dir=folder) as stream:
+            os.posix_fallocate(stream.fileno(), 0, size)  # a later lack of room kills the process
+            return np.memmap(stream, kind, "r+", shape=tuple(shape))
+    except OSError as error:
+        free = shutil.disk_usage(folder).free / 2**30
+        raise InputError(
+            f"{folder}: an array of {size / 2**30:.3g} GiB that is too large for the memory needs "
+            f"as much disk, {free:.3g} GiB are free ({error.strerror}); make room, or name another "
+            f"folder in {SCRATCH}"
+        ) from None
+
+
+def scratch() -> Path:
+    """Return the folder for arrays on disk."""
+    return Path(os.environ.get(SCRATCH) or tempfile.gettempdir())
+
+
+def is_mapped(array: NDArray[Any]) -> bool:
+    """Return whether an array, or that of which it is a part, lies on disk."""
+    return _map_of(array) is not None
+
+
+def release(*arrays: NDArray[Any]) -> None:
+    """Give the memory of mapped arrays back; their values stay, on disk or on the way there."""
+    for array in arrays:
+        if (found := _map_of(array)) is not None:
+            found.madvise(mmap.MADV_DONTNEED)
+
+
+def _map_of(array: NDArray[Any]) -> mmap.mmap | None:
+    """Return the map that holds an array, None of one in memory."""
+    base: object = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    return base if isinstance(base, mmap.mmap) else None
