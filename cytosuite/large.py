@@ -8,7 +8,7 @@ import mmap
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from cytosuite.memory import free_gib
 
 SHARE = 4  # an array may take a quarter of the free memory
 SCRATCH = "CYTOSUITE_SCRATCH"  # names the folder for arrays on disk
+PIECE = 2**24  # bytes of a mapped array that are in memory at once, or one plane
 
 
 def fits(size: float) -> bool:
@@ -52,7 +53,7 @@ def room(shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
     """
     kind = np.dtype(dtype)
     size = prod(shape) * kind.itemsize
-    if fits(size):
+    if not size or fits(size):
         return np.zeros(tuple(shape), kind)
     folder = scratch()
     try:
@@ -83,6 +84,81 @@ def release(*arrays: NDArray[Any]) -> None:
     for array in arrays:
         if (found := _map_of(array)) is not None:
             found.madvise(mmap.MADV_DONTNEED)
+
+
+def planes(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Yield consecutive slabs of an array along its first axis.
+
+    Parameters
+    ----------
+    array : ndarray
+        One in memory is yielded as a whole; of a mapped one, views of about 16 MB, after each of
+        which its memory is given back.
+    """
+    if not is_mapped(array):
+        yield array
+        return
+    step = max(1, PIECE * len(array) // max(1, array.nbytes))
+    for start in range(0, len(array), step):
+        yield array[start : start + step]
+        release(array)
+
+
+def taken(array: NDArray[Any], box: tuple[slice, ...]) -> NDArray[Any]:
+    """Return the voxels in a box: a view of an array in memory, a copy of a mapped one."""
+    if not is_mapped(array):
+        return array[box]
+    found = np.empty(array[box].shape, array.dtype)
+    _each_plane(array, box, found, False)
+    return found
+
+
+def put(array: NDArray[Any], box: tuple[slice, ...], values: NDArray[Any]) -> None:
+    """Write voxels into a box of an array; a mapped one keeps no memory of them."""
+    if not is_mapped(array):
+        array[box] = values
+        return
+    _each_plane(array, box, values, True)
+
+
+def thinned(array: NDArray[Any], step: int) -> NDArray[Any]:
+    """Return every so many values of an array in the order of memory: ``array.ravel()[::step]``."""
+    if not is_mapped(array):
+        return array.reshape(-1)[::step]
+    found, passed = [], 0
+    for slab in planes(array):
+        found.append(slab.reshape(-1)[-passed % step :: step].copy())
+        passed += slab.size
+    return np.concatenate(found)
+
+
+def converted(array: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
+    """Return an array with another dtype, in `room` of its own; itself where it has that dtype."""
+    if array.dtype == np.dtype(dtype):
+        return array
+    found = room(array.shape, dtype)
+    for number, plane in enumerate(array):
+        found[number] = plane
+        release(array, found)
+    return found
+
+
+def _each_plane(
+    array: NDArray[Any], box: tuple[slice, ...], values: NDArray[Any], write: bool
+) -> None:
+    """Copy values from or into a box of a mapped array, some planes at a time."""
+    first, rest = box[0], box[1:]
+    span = range(*first.indices(len(array)))
+    # A row is read by whole pages, however few of its voxels lie in the box.
+    step = max(1, PIECE * len(array) // max(1, array.nbytes))
+    for start in range(0, len(span), step):
+        there = (slice(span.start + start, min(span.start + start + step, span.stop)), *rest)
+        here = slice(start, start + step)
+        if write:
+            array[there] = values[here]
+        else:
+            values[here] = array[there]
+        release(array)
 
 
 def _map_of(array: NDArray[Any]) -> mmap.mmap | None:
