@@ -90,6 +90,6 @@ def _add(
                 for i in range(begin, x):
                     value = image[y, i]
                     total += value
-                    if top == top and not value <= top:  # NaN stays  # noqa: PLR0124
+                    if top == top and not value <= top:  # and NaN stays
                         top = value
                 light[label], brightest[label] = total, top

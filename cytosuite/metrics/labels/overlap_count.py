@@ -52,9 +52,7 @@ def count(truth: Array, prediction: Array) -> Columns:
     return _columns(*pairs)
 
 
-def _hashed(
-    truth: Array, prediction: Array, dtype: np.dtype[Any], on_disk: bool
-) -> Pairs | None:
+def _hashed(truth: Array, prediction: Array, dtype: np.dtype[Any], on_disk: bool) -> Pairs | None:
     """Return each pair of labels once, None where there are too many."""
     allowed = (truth.nbytes + prediction.nbytes) // SHARE
     if on_disk and (free := free_gib()) is not None:
