@@ -7,6 +7,7 @@ from types import MappingProxyType
 from rich.console import Console
 
 from cytosuite.benchmark.catalog import ROOT, algorithms
+from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.commands.options import DataOptions, RunOptions
 from cytosuite.benchmark.commands.progress import Cases, progress
 from cytosuite.benchmark.containers.build import Builder
@@ -88,7 +89,7 @@ def make(
     """
     verb = "generating" if recipe.seed is not None else "reading"
     with progress(console, f"{verb} {recipe.name} ({recipe.size})") as step:
-        dataset = prepare(recipe, data.folder / "datasets", data.processes, step)
+        dataset = prepare(recipe, data.folder / "datasets", processes(data.processes), step)
     for name in links(recipe.through):
         assert engine is not None
         limits = run.limits(algorithms()[name])

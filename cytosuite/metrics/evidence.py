@@ -1,7 +1,10 @@
 """Evidence: the table, pair or sample that a family of metrics is computed from, gathered once."""
 
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
+from pickle import PicklingError
 from typing import Any, Generic, Literal, TypeVar
 
 from cytosuite.errors import InputError
@@ -57,6 +60,14 @@ class Evidence(Generic[T]):
         if unknown:
             raise ValueError(f"evidence: unknown facts {sorted(unknown)}")
 
+    def __reduce__(self) -> tuple[Callable[[str, str], object], tuple[str, str]]:
+        """Pickle the name: evidence is compared by identity, also in another process."""
+        module = sys.modules[self.gather.__module__]
+        name = next((name for name, value in vars(module).items() if value is self), None)
+        if name is None:
+            raise PicklingError(f"evidence of {self.gather.__name__} has no name in its module")
+        return _named, (module.__name__, name)
+
     @property
     def scope(self) -> Scope:
         """Whether a value belongs to one case or to a set of images."""
@@ -79,6 +90,11 @@ class Evidence(Generic[T]):
         if self.voxel_bytes:
             _check_size(max(map(_voxels, found.values())), self.voxel_bytes)
         return self.gather(**found)
+
+
+def _named(module: str, name: str) -> object:
+    """Return a value of a module by its name."""
+    return getattr(import_module(module), name)
 
 
 class Facts:
