@@ -173,8 +173,8 @@ def mount(point: str, path: Path, *, read_only: bool) -> str:
     """
     row = ["type=bind", f"source={path.resolve()}", f"destination={point}"]
     text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow([*row, *(["ro"] if read_only else [])])
-    return text.getvalue()
+    csv.writer(text, lineterminator="\n").writerow([*row, *(["ro"] if read_only else [])])
+    return text.getvalue().removesuffix("\n")
 
 
 def lay_out(source: Path, target: Path) -> dict[str, Path]:

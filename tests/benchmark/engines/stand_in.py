@@ -5,6 +5,7 @@ that a case comes to the program and back by the mounts and variables which that
 """
 
 import csv
+import io
 import json
 import os
 import shutil
@@ -52,7 +53,7 @@ def parsed(words):
 def mounted(values, root):
     """Put links in place of mounts: what lies in a folder that is mounted must be there before."""
     for value in values:
-        (fields,) = csv.reader([value])
+        (fields,) = csv.reader(io.StringIO(value, newline=""))
         entry = dict(field.partition("=")[::2] for field in fields)
         if entry.keys() - {"type", "source", "destination", "ro"} or entry["type"] != "bind":
             fatal(f"invalid mount {value}")
@@ -104,10 +105,10 @@ def main(words):
     if strange := [name for name in os.environ if name.startswith(("APPTAINER", "SINGULARITY"))]:
         fatal(f"{strange} act on the container")
     if words == ["--version"]:
-        print("apptainer version @VERSION@")
+        sys.stdout.write("apptainer version @VERSION@\n")
     elif words[:3] == ["inspect", "--json", "--labels"]:
         labels = json.loads(Path(words[3]).read_text())
-        print(json.dumps({"data": {"attributes": {"labels": labels}}, "type": "container"}))
+        json.dump({"data": {"attributes": {"labels": labels}}, "type": "container"}, sys.stdout)
     elif words[:2] == ["--silent", "exec"]:
         run(words[2:])
     else:
