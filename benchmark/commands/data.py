@@ -14,6 +14,7 @@ from cytosuite.benchmark.containers.build import Builder
 from cytosuite.benchmark.data.chain import links, through
 from cytosuite.benchmark.data.dataset import Dataset, prepare
 from cytosuite.benchmark.data.recipe import Recipe
+from cytosuite.benchmark.engines.apptainer import ApptainerEngine
 from cytosuite.benchmark.engines.choose import choose
 from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.outcome import Engine
@@ -42,17 +43,20 @@ def start_engine(
 
 
 def need(engine: Engine, options: RunOptions, needed: Sequence[str], console: Console) -> None:
-    """Build the images of algorithms, or look for the packages that they import.
+    """Build or look for the images of algorithms, or for the packages that they import.
 
     Raises
     ------
     InputError
-        If an image is stale or cannot be built, or a plain process would miss a package.
+        If an image is stale or cannot be built or found, or a plain process would miss a package.
     """
     say = partial(console.print, highlight=False, markup=False)
     if isinstance(engine, DockerEngine):
         wanted = (options.device, options.base_image, say, engine.name)
         Builder(engine.client, ROOT, *wanted).ensure(needed)
+    elif isinstance(engine, ApptainerEngine):
+        for name in needed:
+            engine.need(name)
     else:
         for name in needed:
             need_packages(name)
