@@ -157,6 +157,16 @@ def listed(found: Sequence[Gpu]) -> str:
     return ", ".join(f"{kinds.count(kind)} x {kind}" for kind in dict.fromkeys(kinds))
 
 
+def gpu_facts(device: str) -> dict[str, str]:
+    """Return the GPUs of this machine as a fact of a run; nothing on the CPU, or without any.
+
+    The machine that begins a run may have none where those of a cluster do.
+    """
+    with suppress(InputError):
+        return {"gpus": listed(gpus())} if device == "cuda" else {}
+    return {}
+
+
 @contextmanager
 def nvml() -> Iterator[Any]:
     """Give NVIDIA's management library, started.

@@ -9,7 +9,7 @@ import pynvml
 import pytest
 
 from cytosuite.benchmark.engines import gpu as module
-from cytosuite.benchmark.engines.gpu import Gpu, gpus, held, listed, request, slots
+from cytosuite.benchmark.engines.gpu import Gpu, gpu_facts, gpus, held, listed, request, slots
 from cytosuite.errors import InputError
 
 ROOT = Path(__file__).parents[3]
@@ -252,6 +252,14 @@ def test_the_request_of_a_container_names_one_gpu():
     gpu = Gpu(0, A, "NVIDIA L4", 2**34)
     assert request(gpu) == {"device_ids": [A], "capabilities": [["gpu"]]}
     assert request(gpu, podman=True) == {"driver": "cdi", "device_ids": [f"nvidia.com/gpu={A}"]}
+
+
+def test_a_run_states_the_gpus_of_its_machine(machine):
+    machine(A, B)
+    assert gpu_facts("cuda") == {"gpus": "2 x NVIDIA L4 (16 GiB)"}
+    assert gpu_facts("cpu") == {}
+    machine()
+    assert gpu_facts("cuda") == {}
 
 
 def test_gpus_are_counted_in_words():
