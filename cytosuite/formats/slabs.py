@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from cytosuite import large
-from cytosuite.large import is_mapped, release, room
+from cytosuite.large import release, room
 from cytosuite.volume import Header
 
 SLAB = 2**26  # bytes that are decoded at once
@@ -78,10 +78,12 @@ def gathered(
     ValueError
         If the slabs are not the whole.
     """
-    whole: NDArray[Any] | None = None
+    # Before the first is decoded: a broken file may name any size.
+    large_one = not large.fits(prod(shape) * np.dtype(dtype).itemsize)
+    whole = room(shape, dtype) if large_one else None
     start = 0
     for part in parts:
-        if part.shape == shape and part.dtype == dtype and _stays(part):
+        if whole is None and part.shape == shape and part.dtype == dtype:
             whole = part
         else:
             whole = room(shape, dtype) if whole is None else whole
@@ -123,8 +125,3 @@ def regrouped(
             if filled == len(slab):
                 yield slab
                 done, slab, filled = done + filled, None, 0
-
-
-def _stays(array: NDArray[Any]) -> bool:
-    """Return whether an array lies where `room` would have made it."""
-    return is_mapped(array) or large.fits(array.nbytes)
