@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from cytosuite.errors import InputError, at
 from cytosuite.files import link, read_json, write_json
 from cytosuite.formats import read, write
+from cytosuite.large import planes
 from cytosuite.metadata import acquisition, described
 from cytosuite.tasks import ACQUISITION, IMAGE, Socket, Task
 from cytosuite.volume import SPATIAL, Volume
@@ -257,7 +258,9 @@ def image_of(inputs: Mapping[str, Volume], slug: str = IMAGE.slug) -> Volume:
 def is_finite(array: NDArray[Any]) -> bool:
     """Return whether all grey values can be calculated with: none is NaN or beyond 1e15."""
     # Plane by plane: the image may be as large as the memory.
-    return array.dtype.kind != "f" or all(bool((abs(p) <= LARGEST).all()) for p in array)
+    return array.dtype.kind != "f" or all(
+        bool((abs(plane) <= LARGEST).all()) for slab in planes(array) for plane in slab
+    )
 
 
 def _listed(folder: Path) -> dict[str, dict[str, str]]:

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import active_children, parent_process
@@ -30,7 +30,7 @@ class Processes:
         self.slots = slots
 
     def each(
-        self, work: Callable[[Piece], Result], pieces: Sequence[Piece]
+        self, work: Callable[[Piece], Result], pieces: Iterable[Piece]
     ) -> Iterator[tuple[int, Result | Lost]]:
         """Do the pieces side by side; see `cytosuite.benchmark.cluster.pool.Pool`.
 
@@ -39,6 +39,7 @@ class Processes:
         InputError
             If a process is killed.
         """
+        pieces = list(pieces)
         if len(pieces) <= 1:
             yield from Here().each(work, pieces)
             return
