@@ -12,7 +12,7 @@ from cytosuite import __version__
 from cytosuite.benchmark.catalog import algorithms, pick
 from cytosuite.benchmark.cluster.opened import OpenCluster
 from cytosuite.benchmark.commands.cluster import ClusterRun, engine_word, opened
-from cytosuite.benchmark.commands.data import make, start_engine
+from cytosuite.benchmark.commands.data import CASE_GIB, make, start_engine
 from cytosuite.benchmark.commands.guests import take_in
 from cytosuite.benchmark.commands.options import BenchmarkOptions
 from cytosuite.benchmark.commands.progress import Cases, progress
@@ -96,7 +96,17 @@ def _results(
     engine = start_engine(options, [*chain, *names], console, models, wanted)
     taken = [*algorithms(), *CONTROLS]
     guests = take_in(others, taken, task, engine, options, console)
-    dataset = make(made, options, options, engine, console, retry=options.retry, cluster=cluster)
+    memory = max([CASE_GIB, *(options.limits(found).memory_gib for found in [*chosen, *guests])])
+    dataset = make(
+        made,
+        options,
+        options,
+        engine,
+        console,
+        retry=options.retry,
+        cluster=cluster,
+        memory_gib=memory,
+    )
     named = bool(options.algorithm)
     chosen, notes = _served(dataset, task, [*chosen, *guests], named=named)
     ours = [found for found in chosen if found not in guests]
@@ -110,7 +120,8 @@ def _results(
         _write_run(folder, dataset, task, jobs, facts, origin)
         _run(jobs, dataset, task, engine, options, console, cluster)
         with progress(console, "scoring", minor=True) as step:
-            results = gather(dataset, task, jobs, facts, step)
+            pool = None if cluster is None else cluster.pool(memory)
+            results = gather(dataset, task, jobs, facts, step, pool)
             step(len(dataset.cases), len(dataset.cases))
         with progress(console, "writing the report", minor=True) as step:
             index = write_report(results, folder / "report", step)

@@ -26,6 +26,8 @@ from cytosuite.benchmark.engines.packages import need_packages, uses_gpu
 from cytosuite.benchmark.models import Models
 from cytosuite.benchmark.run import run_job
 
+CASE_GIB = 4.0  # to make or score a case
+
 
 def start_engine(
     options: RunOptions,
@@ -97,6 +99,7 @@ def make(
     *,
     retry: bool = False,
     cluster: OpenCluster | None = None,
+    memory_gib: float = CASE_GIB,
 ) -> Dataset:
     """Return a dataset on disk, passed through the algorithms of its chain.
 
@@ -114,6 +117,8 @@ def make(
         Whether a chain runs failed cases again.
     cluster : OpenCluster, optional
         Its workers do it.
+    memory_gib : float
+        Of a worker that makes a case.
 
     Raises
     ------
@@ -122,7 +127,8 @@ def make(
     """
     verb = "generating" if recipe.seed is not None else "reading"
     with progress(console, f"{verb} {recipe.name} ({recipe.size})") as step:
-        dataset = prepare(recipe, data.folder / "datasets", processes(data.processes), step)
+        own = processes(data.processes) if cluster is None else cluster.pool(memory_gib)
+        dataset = prepare(recipe, data.folder / "datasets", own, step)
     for name in links(recipe.through):
         assert engine is not None
         limits = run.limits(algorithms()[name])
