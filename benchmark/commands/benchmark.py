@@ -23,6 +23,7 @@ from cytosuite.benchmark.data.chain import links
 from cytosuite.benchmark.data.dataset import Dataset
 from cytosuite.benchmark.data.recipe import Recipe
 from cytosuite.benchmark.data.several import recipe_of_all
+from cytosuite.benchmark.engines.apptainer import ApptainerEngine
 from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.guest import is_guest
 from cytosuite.benchmark.engines.outcome import Engine
@@ -230,6 +231,7 @@ def _facts(options: BenchmarkOptions, engine: Engine, notes: Sequence[str]) -> R
     memory = f"{options.memory:g} GiB" if options.memory else "memory as each manifest says"
     limits = f"{memory}, {options.timeout:g} s, {os.cpu_count()} cores per case"
     guests = engine.guests if isinstance(engine, DockerEngine) else {}
+    notes = [*notes, *(engine.notes if isinstance(engine, ApptainerEngine) else ())]
     images = {name: f"{guest.word}, image {guest.image}" for name, guest in guests.items()}
     return RunFacts(engine.name, options.own_api, command, limits, tuple(notes), images)
 

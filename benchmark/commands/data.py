@@ -8,6 +8,7 @@ from rich.console import Console
 
 from cytosuite.benchmark.catalog import ROOT, algorithms
 from cytosuite.benchmark.cluster.opened import OpenCluster
+from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.commands.cluster import ClusterRun
 from cytosuite.benchmark.commands.options import DataOptions, RunOptions
 from cytosuite.benchmark.commands.progress import Cases, progress
@@ -15,6 +16,7 @@ from cytosuite.benchmark.containers.build import Builder
 from cytosuite.benchmark.data.chain import links, through
 from cytosuite.benchmark.data.dataset import Dataset, prepare
 from cytosuite.benchmark.data.recipe import Recipe
+from cytosuite.benchmark.engines.apptainer import ApptainerEngine
 from cytosuite.benchmark.engines.choose import choose
 from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.outcome import Engine
@@ -58,17 +60,20 @@ def start_engine(
 
 
 def need(engine: Engine, options: RunOptions, needed: Sequence[str], console: Console) -> None:
-    """Build the images of algorithms, or look for the packages that they import.
+    """Build or look for the images of algorithms, or for the packages that they import.
 
     Raises
     ------
     InputError
-        If an image is stale or cannot be built, or a plain process would miss a package.
+        If an image is stale or cannot be built or found, or a plain process would miss a package.
     """
     say = partial(console.print, highlight=False, markup=False)
     if isinstance(engine, DockerEngine):
         wanted = (options.device, options.base_image, say, engine.name)
         Builder(engine.client, ROOT, *wanted).ensure(needed)
+    elif isinstance(engine, ApptainerEngine):
+        for name in needed:
+            engine.need(name)
     else:
         for name in needed:
             need_packages(name)
@@ -108,7 +113,7 @@ def make(
     """
     verb = "generating" if recipe.seed is not None else "reading"
     with progress(console, f"{verb} {recipe.name} ({recipe.size})") as step:
-        dataset = prepare(recipe, data.folder / "datasets", data.processes, step)
+        dataset = prepare(recipe, data.folder / "datasets", processes(data.processes), step)
     for name in links(recipe.through):
         assert engine is not None
         limits = run.limits(algorithms()[name])

@@ -168,7 +168,9 @@ class OwnOptions(ImageOptions):
 class RunOptions(ImageOptions):
     """Engine, limits and containers of a run."""
 
-    engine: Annotated[str, typer.Option(help="auto, docker or process.")] = "auto"
+    engine: Annotated[str, typer.Option(help="auto, docker, podman, apptainer or process.")] = (
+        "auto"
+    )
     api: Annotated[
         Api | None,
         typer.Option(help="serve (without it): started once; exec: a process per case."),
@@ -184,7 +186,7 @@ class RunOptions(ImageOptions):
     @property
     def own_api(self) -> Api:
         """The api of our algorithms; containers of others say theirs, unless the user does."""
-        return self.api or "serve"
+        return self.api or ("exec" if self.engine == "apptainer" else "serve")
 
     def limits(self, algorithm: AlgorithmManifest) -> Limits:
         """Return the limits of one case of an algorithm."""
