@@ -39,13 +39,13 @@ class Processes:
         InputError
             If a process is killed.
         """
-        pieces = list(pieces)
-        if len(pieces) <= 1:
-            yield from Here().each(work, pieces)
+        all_of_them = list(pieces)
+        if len(all_of_them) <= 1:
+            yield from Here().each(work, all_of_them)
             return
-        number = min(self.slots, len(pieces))
+        number = min(self.slots, len(all_of_them))
         with ProcessPoolExecutor(number, initializer=_end_with_parent) as pool:
-            futures = {pool.submit(work, piece): place for place, piece in enumerate(pieces)}
+            futures = {pool.submit(work, piece): place for place, piece in enumerate(all_of_them)}
             try:
                 for future in as_completed(futures):
                     yield futures[future], future.result()

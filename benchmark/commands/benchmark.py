@@ -12,7 +12,7 @@ from cytosuite import __version__
 from cytosuite.benchmark.catalog import algorithms, pick
 from cytosuite.benchmark.cluster.opened import OpenCluster
 from cytosuite.benchmark.commands.cluster import ClusterRun, engine_word, opened
-from cytosuite.benchmark.commands.data import CASE_GIB, make, start_engine
+from cytosuite.benchmark.commands.data import make, start_engine
 from cytosuite.benchmark.commands.guests import take_in
 from cytosuite.benchmark.commands.options import BenchmarkOptions
 from cytosuite.benchmark.commands.progress import Cases, progress
@@ -94,19 +94,12 @@ def _results(
     need_weights([*chain, *names], models)
     wanted = engine_word(options, cluster)
     engine = start_engine(options, [*chain, *names], console, models, wanted)
+    if cluster is not None:
+        known = algorithms()
+        cluster.reserve(options.limits(known[name]).memory_gib for name in [*chain, *names])
     taken = [*algorithms(), *CONTROLS]
     guests = take_in(others, taken, task, engine, options, console)
-    memory = max([CASE_GIB, *(options.limits(found).memory_gib for found in [*chosen, *guests])])
-    dataset = make(
-        made,
-        options,
-        options,
-        engine,
-        console,
-        retry=options.retry,
-        cluster=cluster,
-        memory_gib=memory,
-    )
+    dataset = make(made, options, options, engine, console, retry=options.retry, cluster=cluster)
     named = bool(options.algorithm)
     chosen, notes = _served(dataset, task, [*chosen, *guests], named=named)
     ours = [found for found in chosen if found not in guests]
@@ -120,7 +113,7 @@ def _results(
         _write_run(folder, dataset, task, jobs, facts, origin)
         _run(jobs, dataset, task, engine, options, console, cluster)
         with progress(console, "scoring", minor=True) as step:
-            pool = None if cluster is None else cluster.pool(memory)
+            pool = None if cluster is None else cluster.pool()
             results = gather(dataset, task, jobs, facts, step, pool)
             step(len(dataset.cases), len(dataset.cases))
         with progress(console, "writing the report", minor=True) as step:

@@ -26,8 +26,6 @@ from cytosuite.benchmark.engines.packages import need_packages, uses_gpu
 from cytosuite.benchmark.models import Models
 from cytosuite.benchmark.run import run_job
 
-CASE_GIB = 4.0  # to make or score a case
-
 
 def start_engine(
     options: RunOptions,
@@ -99,7 +97,6 @@ def make(
     *,
     retry: bool = False,
     cluster: OpenCluster | None = None,
-    memory_gib: float = CASE_GIB,
 ) -> Dataset:
     """Return a dataset on disk, passed through the algorithms of its chain.
 
@@ -117,8 +114,6 @@ def make(
         Whether a chain runs failed cases again.
     cluster : OpenCluster, optional
         Its workers do it.
-    memory_gib : float
-        Of a worker that makes a case.
 
     Raises
     ------
@@ -127,8 +122,8 @@ def make(
     """
     verb = "generating" if recipe.seed is not None else "reading"
     with progress(console, f"{verb} {recipe.name} ({recipe.size})") as step:
-        own = processes(data.processes) if cluster is None else cluster.pool(memory_gib)
-        dataset = prepare(recipe, data.folder / "datasets", own, step)
+        pool = processes(data.processes) if cluster is None else cluster.pool()
+        dataset = prepare(recipe, data.folder / "datasets", pool, step)
     for name in links(recipe.through):
         assert engine is not None
         limits = run.limits(algorithms()[name])
