@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
+from cytosuite.benchmark.claims import alone
 from cytosuite.benchmark.commands.applied import (
     Applied,
     clear,
@@ -33,11 +34,12 @@ from cytosuite.datasets.folder.collect import Item
 from cytosuite.datasets.folder.load import load
 from cytosuite.datasets.folder.microscopes import content as content_of
 from cytosuite.errors import CytosuiteError, InputError
-from cytosuite.files import PART, alone, digest, remove, sweep, value_digest
+from cytosuite.files import digest, remove, sweep, value_digest
 from cytosuite.interface import read_case
 from cytosuite.manifest import AlgorithmManifest as Manifest
 from cytosuite.select import describe
 from cytosuite.tasks import TASKS
+from cytosuite.working import working_name
 
 
 def apply(options: ApplyOptions, console: Console | None = None) -> list[Applied]:
@@ -144,7 +146,7 @@ def _workspace(out: Path) -> Iterator[Path]:
     """Give a hidden folder in that of the results, which no other command writes meanwhile."""
     with alone(out):
         sweep(out, depth=0)
-        folder = out.resolve() / f".apply{PART}"
+        folder = out.resolve() / working_name("apply")
         folder.mkdir()
         try:
             yield folder

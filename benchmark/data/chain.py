@@ -6,11 +6,12 @@ from dataclasses import replace
 from cytosuite.benchmark.catalog import algorithms, pick
 from cytosuite.benchmark.data.dataset import STAGE, Case, Dataset
 from cytosuite.benchmark.engines.outcome import Api, Engine, Limits
+from cytosuite.benchmark.integrity import is_whole, seal
 from cytosuite.benchmark.plan import Job, job_key, plan
 from cytosuite.benchmark.record import read_record
 from cytosuite.benchmark.run import Inside, Report, claimed, run_job
 from cytosuite.errors import InputError
-from cytosuite.files import atomic, is_whole, link, seal, write_json
+from cytosuite.files import atomic, link, write_json
 from cytosuite.formats import read, write
 from cytosuite.tasks import TASKS, Task
 

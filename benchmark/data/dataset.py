@@ -8,11 +8,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from cytosuite.benchmark.claims import alone
 from cytosuite.benchmark.cluster.pool import Lost, Pool
 from cytosuite.benchmark.data.recipe import Recipe
+from cytosuite.benchmark.integrity import is_whole, seal
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
-from cytosuite.files import alone, atomic, is_whole, read_json, seal, sweep, write_json
+from cytosuite.files import atomic, read_json, sweep, write_json
 from cytosuite.formats import write
 from cytosuite.interface import write_case
 from cytosuite.manifest import AlgorithmManifest
