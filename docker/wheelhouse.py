@@ -6,10 +6,11 @@ image is built without a network. A wheel that is there is kept, if its SHA-256 
 folder is complete when the program ends with exit code 0.
 
 With ``--check`` nothing is downloaded: each locked wheel is looked up in the package index, and its
-checksum there compared with the lock's. With ``--lock`` the SHA-256 of all locked versions are written into the locks, as the package index
-states them: nothing is downloaded. With ``--install`` the locked torch is installed in the running
-Python instead, for networks that run as plain processes. torch's CPU build is looked for where pip
-is configured to look, then on PyTorch's own index.
+checksum there compared with the lock's. With ``--lock`` the SHA-256 of all locked versions are
+written into the locks, as the package index states them: nothing is downloaded. With ``--install``
+the locked torch is installed in the running Python instead, for networks that run as plain
+processes. torch's CPU build is looked for where pip is configured to look, then on PyTorch's own
+index.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.error import URLError
+from urllib.parse import urljoin
 from urllib.request import Request, urlopen
 
 HERE = Path(__file__).resolve().parent
@@ -231,15 +233,13 @@ def renew(lock: Path) -> int:
     return count
 
 
-def check(base: str, here: Path = HERE) -> int:
-    """Look up the wheels that a base adds in the package index, and say name and size of each.
+def check(pins: Mapping[str, Pin]) -> int:
+    """Look up the wheels of a lock in the package index, and say name and size of each.
 
     Parameters
     ----------
-    base : str
-        As of `collect`.
-    here : Path
-        Folder of the locks.
+    pins : mapping of str to Pin
+        The locked versions by normalised name.
 
     Returns
     -------
@@ -253,7 +253,7 @@ def check(base: str, here: Path = HERE) -> int:
         does not hand out the file. All such wheels are named.
     """
     total, lost = 0, []
-    for name, pin in added(base, here).items():
+    for name, pin in pins.items():
         if not pin.hashes:
             _say(f"{name}=={pin.version}: not looked up, the lock has no checksum of it")
             continue
@@ -264,7 +264,7 @@ def check(base: str, here: Path = HERE) -> int:
             lost.append(str(error))
             continue
         total += size
-        _say(f"{file['filename']}: {size / 1e6:.1f} MB, in the index with the checksum of the lock")
+        _say(f"{file['filename']}: {size / 1e6:.1f} MB, checksum as locked")
     if lost:
         raise WheelhouseError("\n".join(lost))
     return total
@@ -343,15 +343,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 lock = HERE / f"requirements-{name}.txt"
                 _say(f"{lock}: {renew(lock)} checksums")
             return 0
+        own = HERE.parent / given.folder if given.folder else None
+        pins = locked(own / "requirements.txt") | locked(HERE / PIP) if own else {}
         if given.check:
-            _say(f"{given.base}: {check(given.base) / 1e9:.2f} GB to download")
+            pins = pins or added(given.base)
+            _say(f"{check(pins) / 1e6:.1f} MB to download")
             return 0
-        if given.folder:
-            own = HERE.parent / given.folder
-            pins = locked(own / "requirements.txt") | locked(HERE / PIP)
-            count = fill(pins, own / "wheels")
-        else:
-            count = collect(given.base)
+        count = fill(pins, own / "wheels") if own else collect(given.base)
     except WheelhouseError as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -399,10 +397,11 @@ def _locked_file(name: str, pin: Pin) -> Mapping[str, Any]:
         tags = file["filename"].removesuffix(".whl").split("-")[-1].split(".")
         return min(order.get(tag, len(order)) for tag in tags)
 
-    return min(known, key=place)
+    best = min(known, key=place)
+    return {**best, "url": urljoin(f"{index}/{name}/", best["url"])}
 
 
-def _wheels(page: Any, name: str, version: str) -> list[Mapping[str, Any]]:
+def _wheels(page: Mapping[str, Any], name: str, version: str) -> list[Mapping[str, Any]]:
     """Return the entries of a version's wheels for the containers in the page of an index."""
     return [
         file
@@ -411,13 +410,14 @@ def _wheels(page: Any, name: str, version: str) -> list[Mapping[str, Any]]:
     ]
 
 
-def _page(name: str) -> tuple[str, Any]:
+def _page(name: str) -> tuple[str, Mapping[str, Any]]:
     """Return the address of the package index, and its page of a package."""
     index = os.environ.get("PIP_INDEX_URL", "https://pypi.org/simple").rstrip("/")
     request = Request(f"{index}/{name}/", headers={"Accept": SIMPLE})
     try:
         with urlopen(request, timeout=TIMEOUT_S) as answer:
-            return index, json.load(answer)
+            page: Mapping[str, Any] = json.load(answer)
+            return index, page
     except (URLError, ValueError) as error:
         raise WheelhouseError(
             f"{index}/{name}/: no page of a package index as JSON (PEP 691): {error}; set "
