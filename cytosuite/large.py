@@ -56,20 +56,21 @@ def room(shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
     size = prod(shape) * kind.itemsize
     if not size or fits(size):
         return np.zeros(tuple(shape), kind)
-    folder = scratch()
+    folder, reason = scratch(), os.strerror(errno.ENOSPC)
     try:
-        if size > shutil.disk_usage(folder).free:  # a broken file may name any size
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # noqa: TRY301 - one message
-        with tempfile.TemporaryFile(dir=folder) as stream:
-            os.posix_fallocate(stream.fileno(), 0, size)  # a later lack of room kills the process
-            return np.memmap(stream, kind, "r+", shape=tuple(shape))
+        if size <= shutil.disk_usage(folder).free:  # a broken file may name any size
+            with tempfile.TemporaryFile(dir=folder) as stream:
+                # A later lack of room kills the process.
+                os.posix_fallocate(stream.fileno(), 0, size)
+                return np.memmap(stream, kind, "r+", shape=tuple(shape))
     except OSError as error:
-        free = shutil.disk_usage(folder).free / 2**30
-        raise InputError(
-            f"{folder}: an array of {size / 2**30:.3g} GiB that is too large for the memory needs "
-            f"as much disk, {free:.3g} GiB are free ({error.strerror}); make room, or name another "
-            f"folder in {SCRATCH}"
-        ) from None
+        reason = error.strerror or str(error)
+    free = shutil.disk_usage(folder).free / 2**30
+    raise InputError(
+        f"{folder}: an array of {size / 2**30:.3g} GiB that is too large for the memory needs "
+        f"as much disk, {free:.3g} GiB are free ({reason}); make room, or name another "
+        f"folder in {SCRATCH}"
+    )
 
 
 def scratch() -> Path:

@@ -13,6 +13,7 @@ from cytosuite.benchmark.run import Inside, Report, claimed, run_job
 from cytosuite.errors import InputError
 from cytosuite.files import atomic, link, write_json
 from cytosuite.formats import read, write
+from cytosuite.imagefiles import FOLDER_SUFFIX, case_suffix
 from cytosuite.tasks import TASKS, Task
 
 
@@ -123,8 +124,8 @@ def _make(old: Case, new: Case, job: Job, task: Task) -> None:
                 continue
             if path.suffix == ".json":
                 link(temporary / "sockets" / f"{slug}.json", path)
-            elif path.suffix == ".tif":
-                link(Case(new.name, temporary).path(slug), path)
+            elif path.suffix in {".tif", ".ozx", FOLDER_SUFFIX}:
+                link(Case(new.name, temporary).path(slug, case_suffix(path)), path)
             else:
                 write(Case(new.name, temporary).path(slug), read(path))
         for folder in sorted((old.folder / "companions").glob("*")):
