@@ -69,6 +69,15 @@ def room(shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
         ) from None
 
 
+def blank(array: NDArray[Any]) -> NDArray[Any]:
+    """Return zeros like an array, read only and without memory where that one lies on disk."""
+    if not is_mapped(array):
+        return np.zeros_like(array)
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
+    zeros = mmap.mmap(-1, max(1, array.nbytes), flags=flags, prot=mmap.PROT_READ)
+    return np.frombuffer(zeros, array.dtype, array.size).reshape(array.shape)
+
+
 def scratch() -> Path:
     """Return the folder for arrays on disk."""
     return Path(os.environ.get(SCRATCH) or tempfile.gettempdir())
@@ -104,6 +113,23 @@ def slabs(*arrays: NDArray[Any]) -> Iterator[slice]:
     for first in range(0, planes, step):
         yield slice(first, min(first + step, planes))
         release(*arrays)
+
+
+def thinned(array: NDArray[Any], step: int) -> NDArray[Any]:
+    """Return every `step`-th voxel of an array in C order, a copy where it lies on disk.
+
+    Examples
+    --------
+    >>> thinned(np.arange(12).reshape(3, 4), 5)
+    array([ 0,  5, 10])
+    """
+    if not is_mapped(array):
+        return array.ravel()[::step]
+    across = array[:1].size
+    parts = (
+        array[part].ravel()[-part.start * across % step :: step].copy() for part in slabs(array)
+    )
+    return np.concatenate([array[:0].ravel(), *parts])
 
 
 def _map_of(array: NDArray[Any]) -> mmap.mmap | None:

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cytosuite.large import slabs
+from cytosuite.metrics.chunks import distinct
 from cytosuite.volume import Scalar
 
 SECOND_DIFFERENCE = sqrt(6.0)  # noise of a - 2 b + c relative to that of one voxel
@@ -41,7 +43,10 @@ def measured(image: NDArray[Any], labels: NDArray[np.integer[Any]]) -> dict[str,
     """
     inside, outside, roughness = np.zeros(2), np.zeros(2), np.zeros(2)  # sum, voxels
     planes = (-1, *image.shape[-2:])
-    for plane, found in zip(image.reshape(planes), labels.reshape(planes), strict=True):
+    image, labels = image.reshape(planes), labels.reshape(planes)
+    parts = ((image[part], labels[part]) for part in slabs(image, labels))
+    pairs = (pair for part in parts for pair in zip(*part, strict=True))
+    for plane, found in pairs:
         light, free = plane.astype(np.float64), found == 0
         inside += light[~free].sum(), np.count_nonzero(~free)
         outside += light[free].sum(), np.count_nonzero(free)
@@ -52,4 +57,4 @@ def measured(image: NDArray[Any], labels: NDArray[np.integer[Any]]) -> dict[str,
     if inside[1] and roughness[0] > 0:
         signal = inside[0] / inside[1] - outside[0] / outside[1]
         conditions["signal / noise"] = float(signal / np.sqrt(roughness[0] / roughness[1]))
-    return conditions | {"objects": int(np.count_nonzero(np.unique(labels)))}
+    return conditions | {"objects": int(np.count_nonzero(distinct(labels)))}
