@@ -1,4 +1,4 @@
-"""Choose the engine: containers of Docker or podman, or plain processes."""
+"""Choose the engine: containers of Docker, podman or Apptainer, or plain processes."""
 
 from cytosuite.benchmark.catalog import CHECKOUT, need_checkout
 from cytosuite.benchmark.containers.daemon import (
@@ -8,6 +8,7 @@ from cytosuite.benchmark.containers.daemon import (
     need_docker,
 )
 from cytosuite.benchmark.containers.locks import Device
+from cytosuite.benchmark.engines.apptainer import find_apptainer
 from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.outcome import Engine
 from cytosuite.benchmark.engines.process import ProcessEngine
@@ -21,23 +22,27 @@ def choose(wanted: str, device: Device = "cpu") -> tuple[Engine, str]:
     Parameters
     ----------
     wanted : str
-        ``docker``, ``podman``, ``process``, or ``auto`` for Docker where a daemon answers, else
-        processes.
+        ``docker``, ``podman``, ``apptainer``, ``process``, or ``auto`` for Docker where a daemon
+        answers, else processes.
     device : str
         ``cuda`` for containers with a GPU.
 
     Raises
     ------
     InputError
-        If the engine is unknown, or Docker or podman is asked for and does not answer, or this is
-        no checkout.
+        If the engine is unknown, or one of containers is asked for and does not answer, or this
+        is no checkout.
     """
     if wanted == "process":
         return ProcessEngine(), "engine: process, as asked (plain processes, no isolation)"
-    if wanted not in {"auto", "docker", "podman"}:
-        raise InputError(f"ENGINE must be auto, docker, podman or process, found {wanted!r}")
+    if wanted not in {"auto", "docker", "podman", "apptainer"}:
+        known = "auto, docker, podman, apptainer or process"
+        raise InputError(f"ENGINE must be {known}, found {wanted!r}")
     if wanted != "auto":
         need_checkout(f"ENGINE={wanted}")
+    if wanted == "apptainer":
+        return find_apptainer(device), "engine: apptainer (as asked)"
+    if wanted != "auto":
         return _contained(need_docker(wanted), device, wanted), f"engine: {wanted} (as asked)"
     if not CHECKOUT:
         why = "an installed package, containers are built from a checkout"
