@@ -4,6 +4,7 @@ Both are numpy arrays. One on disk is mapped: its parts are read and written whe
 that work in slabs or tiles, with `release` after each, needs the memory of one of them.
 """
 
+import errno
 import mmap
 import os
 import shutil
@@ -57,6 +58,8 @@ def room(shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
         return np.zeros(tuple(shape), kind)
     folder = scratch()
     try:
+        if size > shutil.disk_usage(folder).free:  # a broken file may name any size
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         with tempfile.TemporaryFile(dir=folder) as stream:
             os.posix_fallocate(stream.fileno(), 0, size)  # a later lack of room kills the process
             return np.memmap(stream, kind, "r+", shape=tuple(shape))
