@@ -17,6 +17,7 @@ from cytosuite.benchmark.engines.outcome import (
     Api,
     Ending,
     Engine,
+    GpuUse,
     Limits,
     Outcome,
     Session,
@@ -285,9 +286,17 @@ def write_result(
         inside_seconds=inside if isinstance(inside, int | float) else None,
         startup_seconds=round(startup_seconds, 4),
         peak_memory=outcome.peak_memory,
+        **({} if outcome.gpu is None else _gpu_fields(outcome.gpu)),
         outputs=dict(outputs),
         digests={slug: file_digest(folder / path) for slug, path in outputs.items()},
         model=model if isinstance(model, str) else "",
         selection=ModelChoice.of(reported, named=job.named),
         warnings=(*job.remarks, *warnings_in(reported))[:LIMIT_LINES],
     ).write(folder)
+
+
+def _gpu_fields(use: GpuUse) -> dict[str, Any]:
+    """Return the fields of a record about a GPU."""
+    mean = None if use.utilisation is None else round(use.utilisation, 1)
+    own = {"gpu": use.name, "gpu_memory": use.memory}
+    return own | {"gpu_utilisation": mean, "gpu_utilisation_max": use.busiest}

@@ -25,6 +25,7 @@ from cytosuite.benchmark.data.recipe import Recipe
 from cytosuite.benchmark.data.several import recipe_of_all
 from cytosuite.benchmark.engines.apptainer import ApptainerEngine
 from cytosuite.benchmark.engines.docker import DockerEngine
+from cytosuite.benchmark.engines.gpu import gpu_facts
 from cytosuite.benchmark.engines.guest import is_guest
 from cytosuite.benchmark.engines.outcome import Engine
 from cytosuite.benchmark.models import (
@@ -250,6 +251,7 @@ def _origin(
             for name in ours
         },
         "cases": case_digests(dataset),
+        **gpu_facts(options.device),
     }
 
 

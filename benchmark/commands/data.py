@@ -19,8 +19,10 @@ from cytosuite.benchmark.data.recipe import Recipe
 from cytosuite.benchmark.engines.apptainer import ApptainerEngine
 from cytosuite.benchmark.engines.choose import choose
 from cytosuite.benchmark.engines.docker import DockerEngine
+from cytosuite.benchmark.engines.gpu import gpus
+from cytosuite.benchmark.engines.gpu_check import check_gpu
 from cytosuite.benchmark.engines.outcome import Engine
-from cytosuite.benchmark.engines.packages import need_packages
+from cytosuite.benchmark.engines.packages import need_packages, uses_gpu
 from cytosuite.benchmark.models import Models
 from cytosuite.benchmark.run import run_job
 
@@ -52,21 +54,26 @@ def start_engine(
     InputError
         If the engine cannot be used; see also `need`.
     """
-    engine, sentence = choose(wanted or options.engine, options.device)
+    say = partial(console.print, highlight=False, markup=False)
+    engine, sentence = choose(wanted or options.engine, options.device, say)
     engine.models = models
-    console.print(sentence, highlight=False, markup=False)
+    say(sentence)
     need(engine, options, needed, console)
     return engine
 
 
 def need(engine: Engine, options: RunOptions, needed: Sequence[str], console: Console) -> None:
-    """Build or look for the images of algorithms, or for the packages that they import.
+    """Build or look for the images of algorithms, or for their packages, and for a GPU.
 
     Raises
     ------
     InputError
-        If an image is stale or cannot be built or found, or a plain process would miss a package.
+        If an image is stale or cannot be built or found, a plain process would miss a package, or
+        there is no GPU where one is asked for.
     """
+    on_gpu = options.device == "cuda" and any(uses_gpu(name) for name in needed)
+    if on_gpu:
+        gpus()  # before images are built
     say = partial(console.print, highlight=False, markup=False)
     if isinstance(engine, DockerEngine):
         wanted = (options.device, options.base_image, say, engine.name)
@@ -77,6 +84,8 @@ def need(engine: Engine, options: RunOptions, needed: Sequence[str], console: Co
     else:
         for name in needed:
             need_packages(name)
+    if on_gpu:
+        check_gpu(engine, needed)
 
 
 def make(
