@@ -73,6 +73,15 @@ def room(shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
     )
 
 
+def blank(array: NDArray[Any]) -> NDArray[Any]:
+    """Return zeros like an array, read only and without memory where that one lies on disk."""
+    if not is_mapped(array):
+        return np.zeros_like(array)
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
+    zeros = mmap.mmap(-1, max(1, array.nbytes), flags=flags, prot=mmap.PROT_READ)
+    return np.frombuffer(zeros, array.dtype, array.size).reshape(array.shape)
+
+
 def scratch() -> Path:
     """Return the folder for arrays on disk."""
     return Path(os.environ.get(SCRATCH) or tempfile.gettempdir())
@@ -140,14 +149,20 @@ def put(array: NDArray[Any], box: tuple[slice, ...], values: NDArray[Any]) -> No
 
 
 def thinned(array: NDArray[Any], step: int) -> NDArray[Any]:
-    """Return every so many values of an array in the order of memory: ``array.ravel()[::step]``."""
+    """Return every `step`-th voxel of an array in C order, a copy where it lies on disk.
+
+    Examples
+    --------
+    >>> thinned(np.arange(12).reshape(3, 4), 5)
+    array([ 0,  5, 10])
+    """
     if not is_mapped(array):
-        return array.reshape(-1)[::step]
-    found, passed = [], 0
-    for slab in planes(array):
-        found.append(slab.reshape(-1)[-passed % step :: step].copy())
-        passed += slab.size
-    return np.concatenate(found)
+        return array.ravel()[::step]
+    across = array[:1].size
+    parts = (
+        array[part].ravel()[-part.start * across % step :: step].copy() for part in slabs(array)
+    )
+    return np.concatenate([array[:0].ravel(), *parts])
 
 
 def converted(array: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
