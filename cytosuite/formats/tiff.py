@@ -10,7 +10,7 @@ import struct
 import threading
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from math import isclose, prod
 from pathlib import Path
@@ -20,8 +20,10 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from cytosuite import large
 from cytosuite.errors import InputError, last_line, plain
 from cytosuite.files import open_regular
+from cytosuite.formats.slabs import gathered, planes_of
 from cytosuite.formats.tiffcheck import (
     check_descriptions,
     check_directories,
@@ -31,6 +33,7 @@ from cytosuite.formats.tiffcheck import (
 )
 from cytosuite.formats.tiffdescription import channel_names, description
 from cytosuite.formats.tiffspacing import Stated, kind, origin, statements
+from cytosuite.large import release, room
 from cytosuite.memory import check_room
 from cytosuite.volume import AXES, SPATIAL, Header, Origin, Scalar, Volume, scalars
 
@@ -93,10 +96,30 @@ def read_tiff(
     """
     with _open(path) as file:
         found = _describe(path, file, pick or {}, scene, stack)
-        array = _pixels(path, file.series[scene or 0], found)
-    head = found.header
-    array = array.transpose(found.order).reshape(head.shape)
+        head, series = found.header, file.series[scene or 0]
+        if large.fits(prod(head.shape) * head.dtype.itemsize):
+            array = _pixels(path, series, found).transpose(found.order).reshape(head.shape)
+        elif series.dataoffset is not None and (mapped := _mapped(series, found)).dtype.isnative:
+            array = mapped
+        else:
+            array = gathered(head.shape, head.dtype.newbyteorder("="), _parts(series, found))
     return Volume(array, head.spacing, head.axes, found.metadata, found.origin)
+
+
+def tiff_slabs(
+    path: Path, planes: int | None = None, *, stack: bool = False
+) -> Iterator[NDArray[Any]]:
+    """Yield the pixels in slabs along the first axis; see `cytosuite.formats.slabs`."""
+    with ExitStack() as held:
+        with _watched(path):
+            file = held.enter_context(_file(path))
+            parts = _parts(file.series[0], _describe(path, file, {}, None, stack), planes)
+        while True:
+            with _watched(path):  # not while the caller works, who may read another file
+                part = next(parts, None)
+            if part is None:
+                return
+            yield part
 
 
 def tiff_header(path: Path, scene: int | None = None, *, stack: bool = False) -> Header:
@@ -143,18 +166,31 @@ class _Complaints(logging.Handler):
 @contextmanager
 def _open(path: Path) -> Iterator[tifffile.TiffFile]:
     """Open a TIFF file; raise an `InputError` for every defect that tifffile raises or logs."""
+    with _watched(path), _file(path) as file:
+        yield file
+
+
+@contextmanager
+def _file(path: Path) -> Iterator[tifffile.TiffFile]:
+    """Open a TIFF file after checks of its directories and descriptions."""
+    with open_regular(path) as stream:
+        check_directories(stream)
+        stream.seek(0)
+        # One file is one image: a series must not pull in other files which it names.
+        with tifffile.TiffFile(stream, name=path.name, _multifile=False, **ALONE) as file:
+            check_descriptions(file)
+            yield file
+
+
+@contextmanager
+def _watched(path: Path) -> Iterator[None]:
+    """Raise an `InputError` for every defect that tifffile raises or logs in the block."""
     logger, complaints = logging.getLogger("tifffile"), _Complaints()
     propagate, logger.propagate = logger.propagate, False
     logger.addHandler(complaints)
     reason = ""
     try:
-        with open_regular(path) as stream:
-            check_directories(stream)
-            stream.seek(0)
-            # One file is one image: a series must not pull in other files which it names.
-            with tifffile.TiffFile(stream, name=path.name, _multifile=False, **ALONE) as file:
-                check_descriptions(file)
-                yield file
+        yield
     except InputError as error:
         raise InputError(f"{path}: {str(error).removeprefix(plain(f'{path}:')).strip()}") from None
     except MemoryError:
@@ -221,6 +257,44 @@ def _pixels(path: Path, series: tifffile.TiffPageSeries, found: _Described) -> N
         return np.asarray(chosen).reshape(*numbers.shape, *found.stored[-2:])
     out = None if series.dataoffset is None else "memmap"
     return np.array(series.asarray(out=out).reshape(found.stored)[found.index])
+
+
+def _mapped(series: tifffile.TiffPageSeries, found: _Described) -> NDArray[Any]:
+    """Return pixels that lie in one piece as an array on disk, in the file's own bytes."""
+    array = series.asarray(out="memmap").reshape(found.stored)[found.index]
+    return np.asarray(array.transpose(found.order).reshape(found.header.shape))
+
+
+def _parts(
+    series: tifffile.TiffPageSeries, found: _Described, planes: int | None = None
+) -> Iterator[NDArray[Any]]:
+    """Yield the wanted pixels in slabs along the first axis.
+
+    Only their pages are decoded where each page is a plane; else the image is decoded as a whole.
+    """
+    head, last = found.header, len(found.stored) - 2
+    dtype, count = head.dtype.newbyteorder("="), planes_of(head, planes)
+    numbers = np.arange(prod(found.stored[:last])).reshape(found.stored[:last])[found.index[:last]]
+    paged = len(series.pages) == prod(found.stored[:last])
+    in_order = found.order[: len(head.shape)][-2:] == (last, last + 1)
+    if series.dataoffset is None and paged and in_order and head.shape[:-2]:
+        leading = [axis for axis in found.order if axis < last]
+        numbers = numbers.transpose(leading).reshape(head.shape[:-2])
+        check_pictures([series.pages[n] for n in numbers.flat])
+        for start in range(0, head.shape[0], count):
+            chosen = numbers[start : start + count]
+            part = series.parent.asarray(key=chosen.ravel().tolist(), series=series)
+            yield np.asarray(part, dtype).reshape(*chosen.shape, *head.shape[-2:])
+        return
+    if series.dataoffset is None:
+        check_pictures(series.pages)
+        whole = series.asarray(out=room(tuple(series.shape), dtype)).reshape(found.stored)
+        whole = whole[found.index].transpose(found.order).reshape(head.shape)
+    else:
+        whole = _mapped(series, found)
+    for start in range(0, head.shape[0], count):
+        yield np.array(whole[start : start + count], dtype, order="C")
+        release(whole)
 
 
 def _describe(

@@ -9,6 +9,7 @@ import pytest
 from scipy import ndimage
 
 from cytosuite import large
+from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import DataRequest, recipe
 from cytosuite.datasets.nuclei import generate as module
@@ -242,7 +243,8 @@ def test_another_camera_leaves_the_nuclei_where_they_were(volume):
 def test_written_bytes_do_not_depend_on_the_number_of_workers(tmp_path):
     made = recipe(DataRequest("nuclei", "mini", seed=3))
     folders = [
-        prepare(made, tmp_path / str(workers), workers, lambda *_: None).home for workers in (1, 2)
+        prepare(made, tmp_path / str(workers), processes(workers), lambda *_: None).home
+        for workers in (1, 2)
     ]
     files = sorted(path.relative_to(folders[0]) for path in folders[0].rglob("*.tif"))
     assert files
