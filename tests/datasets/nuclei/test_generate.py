@@ -289,3 +289,9 @@ def test_a_volume_on_disk_needs_the_memory_of_some_slabs(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) < 150  # MiB; 4 bytes per voxel alone are 100
+
+
+def test_a_volume_larger_than_the_disk_is_refused_in_one_line():
+    with pytest.raises(InputError, match=r"too large for the memory .*make room") as found:
+        _make(shape=(20000, 20000, 20000), radius_um=3)
+    assert "\n" not in str(found.value)
