@@ -10,11 +10,12 @@ from cytosuite.benchmark.catalog import PACKAGE
 from cytosuite.benchmark.containers.sources import runtime_digest
 from cytosuite.benchmark.data.dataset import Case, Dataset
 from cytosuite.benchmark.engines.outcome import PASSING, Engine
+from cytosuite.benchmark.integrity import unaltered
 from cytosuite.benchmark.record import read_record
-from cytosuite.files import unaltered, value_digest
+from cytosuite.files import value_digest
 from cytosuite.manifest import AlgorithmManifest
 
-FULL = os.strerror(errno.ENOSPC)
+FULL = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +126,7 @@ def is_done(folder: Path, key: str, retry: bool) -> bool:
     if record is None or record.key != key:
         return False
     if record.ok:
-        return all(
-            unaltered(folder / path, record.digests.get(slug))
-            for slug, path in record.outputs.items()
-        )
-    passing = record.status in PASSING or FULL in record.message
+        sums = {path: record.digests.get(slug) for slug, path in record.outputs.items()}
+        return unaltered(folder, sums)
+    passing = record.status in PASSING or any(reason in record.message for reason in FULL)
     return not passing and not retry

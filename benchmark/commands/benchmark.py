@@ -94,6 +94,9 @@ def _results(
     need_weights([*chain, *names], models)
     wanted = engine_word(options, cluster)
     engine = start_engine(options, [*chain, *names], console, models, wanted)
+    if cluster is not None:
+        known = algorithms()
+        cluster.reserve(options.limits(known[name]).memory_gib for name in [*chain, *names])
     taken = [*algorithms(), *CONTROLS]
     guests = take_in(others, taken, task, engine, options, console)
     dataset = make(made, options, options, engine, console, retry=options.retry, cluster=cluster)
@@ -110,7 +113,8 @@ def _results(
         _write_run(folder, dataset, task, jobs, facts, origin)
         _run(jobs, dataset, task, engine, options, console, cluster)
         with progress(console, "scoring", minor=True) as step:
-            results = gather(dataset, task, jobs, facts, step)
+            pool = None if cluster is None else cluster.pool()
+            results = gather(dataset, task, jobs, facts, step, pool)
             step(len(dataset.cases), len(dataset.cases))
         with progress(console, "writing the report", minor=True) as step:
             index = write_report(results, folder / "report", step)

@@ -264,7 +264,7 @@ class BenchmarkOptions(TableOptions, PhaseOptions, GuestOptions, ClusterOptions)
 
 
 @dataclass(frozen=True, kw_only=True)
-class SimulateOptions(DataOptions):
+class SimulateOptions(ClusterOptions, DataOptions):
     """Options of a simulation without a benchmark."""
 
     out: Annotated[Path | None, typer.Option(help="New folder for images/ and labels/.")] = None

@@ -12,6 +12,7 @@ from cytosuite.benchmark.engines.hardening import Host, container_user, pick_cpu
 from cytosuite.benchmark.engines.memory import CGROUP, family
 from cytosuite.benchmark.engines.outcome import Ending, Limits, ending
 from cytosuite.errors import plain
+from cytosuite.large import SCRATCH
 
 # Variables that Apptainer itself needs. All others would act on it: APPTAINER_BIND adds a folder.
 KEPT = ("PATH", "HOME", "USER", "LANG", "TMPDIR", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")
@@ -89,6 +90,7 @@ class Contained:
             "CYTOSUITE_ALGORITHM": self.algorithm,
             "CYTOSUITE_RECORD": "/output/record.json",
             "CYTOSUITE_MEMORY_GIB": f"{self.limits.memory_gib:g}",
+            SCRATCH: "/output",  # the only disk
             "PYTHONUNBUFFERED": "1",
             **self.limits.environment,
             **({GPUS: os.environ[GPUS]} if self.nvidia and GPUS in os.environ else {}),

@@ -10,6 +10,7 @@ from typing import Any
 
 from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.errors import InputError
+from cytosuite.large import SCRATCH
 
 RUN_LABEL = "org.cytosuite.run"
 FILES, PROCESSES = 16384, 16384  # required by podman; `pids_limit` limits processes
@@ -151,6 +152,7 @@ def flags(limits: Limits, host: Host, owner: str, image_user: str) -> dict[str, 
         "environment": {
             "HOME": "/tmp",
             "CYTOSUITE_RECORD": "/output/record.json",
+            SCRATCH: "/output",  # the only disk: /tmp is memory
             **limits.environment,
         },
         "labels": {RUN_LABEL: owner},

@@ -35,6 +35,7 @@ from cytosuite.benchmark.engines.packages import uses_gpu
 from cytosuite.benchmark.models import hand_over, identity_with
 from cytosuite.client import HEALTH, INVOKE, request
 from cytosuite.files import remove
+from cytosuite.large import SCRATCH
 from cytosuite.progress import LINE, latest
 
 POLL_S = 0.02
@@ -146,6 +147,7 @@ class Plain:
             "CYTOSUITE_MODEL": str(self.models),
             "CYTOSUITE_RECORD": str(self.workspace / "output" / "record.json"),
             "CYTOSUITE_MEMORY_GIB": f"{self.limits.memory_gib:g}",
+            SCRATCH: os.environ.get(SCRATCH) or str(self.workspace),
             "PYTHONUNBUFFERED": "1",
         }
         return [sys.executable, "-m", "cytosuite.container", command], variables
