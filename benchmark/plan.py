@@ -37,6 +37,10 @@ class Job:
         Whether the user names the model.
     guest : bool
         Whether it is a container of others, whose labels may lose the voxel size.
+    fingerprint : str
+        Of the data, from which another machine makes the key anew.
+    remarks : tuple of str
+        Lines for the warnings of each record.
     """
 
     algorithm: AlgorithmManifest
@@ -46,6 +50,8 @@ class Job:
     present: int
     named: bool = False
     guest: bool = False
+    fingerprint: str = ""
+    remarks: tuple[str, ...] = ()
 
 
 def plan(
@@ -82,11 +88,12 @@ def plan(
         folder = run_folder / algorithm.name
         key = job_key(dataset.fingerprint, algorithm.name, engine)
         missing = tuple(
-            case for case in dataset.cases if not _is_done(folder / case.name, key, retry)
+            case for case in dataset.cases if not is_done(folder / case.name, key, retry)
         )
         present, named = len(dataset.cases) - len(missing), algorithm.name in engine.models
         guest = algorithm.name in engine.guests
-        jobs.append(Job(algorithm, key, folder, missing, present, named, guest))
+        data = dataset.fingerprint
+        jobs.append(Job(algorithm, key, folder, missing, present, named, guest, data))
     return jobs
 
 
@@ -112,8 +119,8 @@ def job_key(fingerprint: str, algorithm: str, engine: Engine) -> str:
     return value_digest(content)
 
 
-def _is_done(folder: Path, key: str, retry: bool) -> bool:
-    """Return whether a case's result can be left as it is."""
+def is_done(folder: Path, key: str, retry: bool) -> bool:
+    """Return whether a case's result can be left as it is, a failed one unless it is `retry`."""
     record = read_record(folder)
     if record is None or record.key != key:
         return False

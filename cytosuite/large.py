@@ -8,7 +8,7 @@ import mmap
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from cytosuite.memory import free_gib
 
 SHARE = 4  # an array may take a quarter of the free memory
 SCRATCH = "CYTOSUITE_SCRATCH"  # names the folder for arrays on disk
+SLAB = 2**22  # voxels of arrays on disk that are looked at together
 
 
 def fits(size: float) -> bool:
@@ -83,6 +84,26 @@ def release(*arrays: NDArray[Any]) -> None:
     for array in arrays:
         if (found := _map_of(array)) is not None:
             found.madvise(mmap.MADV_DONTNEED)
+
+
+def slabs(*arrays: NDArray[Any]) -> Iterator[slice]:
+    """Yield slices along the first axis of arrays of one shape, and `release` them after each.
+
+    Of arrays in memory that is one slice with all of it; where one lies on disk, those of at most
+    `SLAB` voxels, or of one plane.
+
+    Examples
+    --------
+    >>> list(slabs(np.zeros((5, 2)), np.ones((5, 2))))
+    [slice(0, 5, None)]
+    """
+    planes, voxels = len(arrays[0]), arrays[0].size
+    step = max(1, planes)
+    if any(is_mapped(array) for array in arrays):
+        step = max(1, SLAB * planes // max(1, voxels))
+    for first in range(0, planes, step):
+        yield slice(first, min(first + step, planes))
+        release(*arrays)
 
 
 def _map_of(array: NDArray[Any]) -> mmap.mmap | None:

@@ -7,6 +7,9 @@ from types import MappingProxyType
 from rich.console import Console
 
 from cytosuite.benchmark.catalog import ROOT, algorithms
+from cytosuite.benchmark.cluster.opened import OpenCluster
+from cytosuite.benchmark.cluster.processes import processes
+from cytosuite.benchmark.commands.cluster import ClusterRun
 from cytosuite.benchmark.commands.options import DataOptions, RunOptions
 from cytosuite.benchmark.commands.progress import Cases, progress
 from cytosuite.benchmark.containers.build import Builder
@@ -19,6 +22,7 @@ from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.outcome import Engine
 from cytosuite.benchmark.engines.packages import need_packages
 from cytosuite.benchmark.models import Models
+from cytosuite.benchmark.run import run_job
 
 
 def start_engine(
@@ -26,15 +30,29 @@ def start_engine(
     needed: Sequence[str],
     console: Console,
     models: Models = MappingProxyType({}),
+    wanted: str | None = None,
 ) -> Engine:
     """Return the engine, ready for the needed algorithms, with the models that the user names.
+
+    Parameters
+    ----------
+    options : RunOptions
+        Engine and device.
+    needed : sequence of str
+        Algorithms.
+    console : Console
+        Gets a line on the choice.
+    models : mapping of str to Path
+        Cards that the user names, by algorithm.
+    wanted : str, optional
+        In place of the options' engine.
 
     Raises
     ------
     InputError
         If the engine cannot be used; see also `need`.
     """
-    engine, sentence = choose(options.engine, options.device)
+    engine, sentence = choose(wanted or options.engine, options.device)
     engine.models = models
     console.print(sentence, highlight=False, markup=False)
     need(engine, options, needed, console)
@@ -69,6 +87,7 @@ def make(
     console: Console,
     *,
     retry: bool = False,
+    cluster: OpenCluster | None = None,
 ) -> Dataset:
     """Return a dataset on disk, passed through the algorithms of its chain.
 
@@ -84,6 +103,8 @@ def make(
         Shows the progress.
     retry : bool
         Whether a chain runs failed cases again.
+    cluster : OpenCluster, optional
+        Its workers do it.
 
     Raises
     ------
@@ -92,10 +113,11 @@ def make(
     """
     verb = "generating" if recipe.seed is not None else "reading"
     with progress(console, f"{verb} {recipe.name} ({recipe.size})") as step:
-        dataset = prepare(recipe, data.folder / "datasets", data.processes, step)
+        dataset = prepare(recipe, data.folder / "datasets", processes(data.processes), step)
     for name in links(recipe.through):
         assert engine is not None
         limits = run.limits(algorithms()[name])
+        runner = ClusterRun(cluster, run.device, console) if cluster is not None else run_job
         with progress(console, f"through {name}") as step:
             cases = Cases(step, len(dataset.cases))
             dataset = through(
@@ -107,5 +129,6 @@ def make(
                 retry=retry,
                 report=cases,
                 inside=cases.inside,
+                run=runner,
             )
     return dataset

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cytosuite.benchmark.catalog import pick, workplace
+from cytosuite.benchmark.cluster.site import cluster_word
 from cytosuite.benchmark.commands.console import (
     LEAST_UM,
     MOST_UM,
@@ -197,6 +198,18 @@ class RunOptions(ImageOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ClusterOptions:
+    """Cluster whose workers do the work."""
+
+    cluster: Annotated[
+        str | None, Text(cluster_word, "local, slurm, or tcp://host:port of a Dask scheduler.")
+    ] = None
+    site: Annotated[
+        Path | None, typer.Option(help="File (.toml) with the settings of the workers.")
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class GuestOptions(RunOptions):
     """Options of a run that may take in images of others."""
 
@@ -233,7 +246,7 @@ class PhaseOptions(RunOptions, DataOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BenchmarkOptions(TableOptions, PhaseOptions, GuestOptions):
+class BenchmarkOptions(TableOptions, PhaseOptions, GuestOptions, ClusterOptions):
     """Options of the main job."""
 
     algorithm: Annotated[

@@ -115,7 +115,7 @@ def score_files(options: ScoreOptions, step: Step = lambda *_: None) -> FileScor
         metric for metric in board_metrics("segment") if "spacing" not in metric.evidence.needs
     ]
     each = [metric for metric in metrics if metric.scope == "case"]
-    if options.objects and not any(metric.evidence is OVERLAP for metric in each):
+    if options.objects and not any(metric.evidence == OVERLAP for metric in each):
         raise InputError("--objects: expected a metric of the overlap of labels, like SEG or DET")
     if each:
         with tempfile.TemporaryDirectory() as folder:

@@ -1,5 +1,6 @@
 """Chains: datasets sent through algorithms, with labels and conditions kept."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from cytosuite.benchmark.catalog import algorithms, pick
@@ -35,6 +36,7 @@ def through(
     retry: bool = False,
     report: Report = lambda *_: None,
     inside: Inside = lambda *_: None,
+    run: Callable[..., None] = run_job,
 ) -> Dataset:
     """Send the cases of a dataset through an algorithm and return the new dataset.
 
@@ -48,6 +50,8 @@ def through(
         As for `cytosuite.benchmark.run.run_job`.
     retry : bool
         Whether to run again the cases that failed in the algorithm.
+    run : callable
+        Runs a job, as `run_job` does.
 
     Returns
     -------
@@ -79,7 +83,7 @@ def through(
         return made
     with claimed(results := made.home / "results"):
         (job,) = plan(dataset, [manifest], engine, results, retry=retry)
-        run_job(job, task, engine, limits, api, report, inside)
+        run(job, task, engine, limits, api, report, inside)
         for old, new in zip(dataset.cases, made.cases, strict=True):
             if not is_whole(new.folder):
                 _make(old, new, job, task)

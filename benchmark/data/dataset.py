@@ -1,19 +1,14 @@
 """Datasets on disk: generated or collected once, found again by their fingerprint."""
 
-import os
-import signal
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from multiprocessing import active_children, parent_process
 from pathlib import Path
-from threading import Thread
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from cytosuite.benchmark.cluster.pool import Lost, Pool
 from cytosuite.benchmark.data.recipe import Recipe
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
@@ -157,7 +152,7 @@ class Dataset:
         }
 
 
-def prepare(recipe: Recipe, folder: Path, workers: int, progress: Progress) -> Dataset:
+def prepare(recipe: Recipe, folder: Path, pool: Pool, progress: Progress) -> Dataset:
     """Make the cases of a dataset that are not there yet, and return it.
 
     Parameters
@@ -166,8 +161,8 @@ def prepare(recipe: Recipe, folder: Path, workers: int, progress: Progress) -> D
         How it is made.
     folder : Path
         Where datasets lie; this one gets a folder named after it and its fingerprint.
-    workers : int
-        Processes; the written bytes do not depend on it.
+    pool : Pool
+        Makes the cases; the written bytes do not depend on it.
     progress : callable
         Called with the numbers of cases done and in all.
 
@@ -185,7 +180,7 @@ def prepare(recipe: Recipe, folder: Path, workers: int, progress: Progress) -> D
     made = _expected(recipe, folder)
     if _missing(made):
         with alone(made.home):
-            _make_missing(made, recipe, workers, progress)
+            _make_missing(made, recipe, pool, progress)
     made = replace(made, notes=made.notes + _assumptions(made.cases) + _ignored(made.cases))
     if _written(made.home / "dataset.json") != made.summary():
         write_json(made.home / "dataset.json", made.summary())
@@ -213,7 +208,7 @@ def _missing(dataset: Dataset) -> frozenset[str]:
     return frozenset(case.name for case in dataset.cases if not is_whole(case.folder))
 
 
-def _make_missing(made: Dataset, recipe: Recipe, workers: int, progress: Progress) -> None:
+def _make_missing(made: Dataset, recipe: Recipe, pool: Pool, progress: Progress) -> None:
     """Make the cases that are missing, in a folder that no other run writes into."""
     missing, total = _missing(made), len(made.cases)
     _sweep(made)
@@ -225,8 +220,10 @@ def _make_missing(made: Dataset, recipe: Recipe, workers: int, progress: Progres
         if case.name in missing
     ]
     try:
-        for number, _ in enumerate(_make_all(wanted, workers), start=1):
-            progress(total - len(missing) + number, total)
+        for done, (number, ended) in enumerate(pool.each(_make_whole, wanted), start=1):
+            if isinstance(ended, Lost):
+                raise InputError(f"{wanted[number][0].name}: not made, {ended.reason}; run again")
+            progress(total - len(missing) + done, total)
     finally:
         _sweep(made)
 
@@ -245,8 +242,9 @@ def _written(path: Path) -> object:
         return None
 
 
-def _make_whole(case: Case, maker: Callable[[], Sample], record: Mapping[str, Any]) -> None:
+def _make_whole(making: Making) -> None:
     """Make one case with the inputs of all tasks that it serves, and seal it."""
+    case, maker, record = making
     with atomic(case.folder) as temporary:
         part = Case(case.name, temporary)
         make_case(part, maker, record)
@@ -323,45 +321,6 @@ def _expected(recipe: Recipe, folder: Path) -> Dataset:
         tuple(recipe.reference),
         {image: labels for image, labels in recipe.reference.items() if labels is not None},
     )
-
-
-def _make_all(missing: list[Making], workers: int) -> Iterator[None]:
-    """Make cases, in this process if one worker is enough."""
-    if workers <= 1 or len(missing) <= 1:
-        for making in missing:
-            _make_whole(*making)
-            yield
-        return
-    with ProcessPoolExecutor(min(workers, len(missing)), initializer=_end_with_parent) as pool:
-        futures = [pool.submit(_make_whole, *making) for making in missing]
-        try:
-            for future in as_completed(futures):
-                future.result()
-                yield
-        except BrokenProcessPool:
-            raise InputError(
-                "a process making cases was killed, as if memory was short: give fewer --workers"
-            ) from None
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for worker in active_children():  # the case that it is at is not waited for
-                worker.terminate()
-            raise
-
-
-def _end_with_parent() -> None:
-    """Make this worker end when the program that started it ends or wants it, and not before."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the program tidies up
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    parent = parent_process()
-    assert parent is not None
-
-    def wait() -> None:
-        """Wait for the end of the parent."""
-        parent.join()
-        os._exit(1)
-
-    Thread(target=wait, daemon=True).start()
 
 
 def _assumptions(cases: tuple[Case, ...]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from cytosuite import __version__
 from cytosuite.benchmark.catalog import ROOT
+from cytosuite.benchmark.cluster.pool import Pool
 from cytosuite.benchmark.data.dataset import Dataset
 from cytosuite.benchmark.plan import Job
 from cytosuite.benchmark.ranking.rank import rank
@@ -56,17 +57,18 @@ def gather(
     jobs: Sequence[Job],
     facts: RunFacts,
     progress: Progress = lambda *_: None,
+    pool: Pool | None = None,
 ) -> Results:
     """Return everything that a report shows: the scores and all that belongs to them.
 
     Parameters
     ----------
-    dataset, task, jobs, progress
+    dataset, task, jobs, progress, pool
         As of `cytosuite.benchmark.results.score.score`.
     facts : RunFacts
         Of the run.
     """
-    scores = score(dataset, task, jobs, progress)
+    scores = score(dataset, task, jobs, progress, pool)
     table, metrics, primary = scores.table, scores.metrics, scores.primary
     places = {job.algorithm.name: job.folder for job in jobs}
     folders = {(name, case): places[name] / case for name, case in scores.records}

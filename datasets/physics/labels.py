@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cytosuite import large
 from cytosuite.datasets.physics.bodies import Bodies, extents_um
-from cytosuite.datasets.physics.grid import Array, Grid, Image, Labels, Lengths
+from cytosuite.datasets.physics.grid import Array, Grid, Image, Labels, Lengths, slabs
 from cytosuite.errors import InputError
 from cytosuite.tiling import Box
 
@@ -53,15 +54,59 @@ def tidy(labels: Labels, min_voxels: int) -> tuple[Labels, Numbers]:
     Returns
     -------
     (Z, Y, X) uint16 and (M,) int64 arrays
-        Labels in the same order; the old number of each object, ``kept[new - 1]``.
+        Labels in the same order; the old number of each object, ``kept[new - 1]``. Labels on disk
+        (`cytosuite.large`) are changed in place, object by object.
     """
     from cytosuite.datasets.physics import _pieces_kernel  # compiled on first use
 
+    if large.is_mapped(labels):
+        return labels, _tidy_in_place(labels, min_voxels)
     result = np.zeros(labels.shape, labels.dtype)
     if not labels.size:
         return result, np.zeros(0, np.int64)
     ordered, count = np.ascontiguousarray(labels), int(labels.max())
     return result, _pieces_kernel.keep_largest(ordered, count, min_voxels, result)
+
+
+def _tidy_in_place(labels: Labels, min_voxels: int) -> Numbers:
+    """Tidy labels on disk, see `tidy`, and return the old number of each object."""
+    from cytosuite.datasets.physics import _pieces_kernel
+
+    alive, last = [], 0
+    boxes = _boxes(labels)
+    for number in np.argsort(boxes[:, 0, 0], kind="stable").tolist():
+        start, stop = boxes[number].tolist()
+        if number == 0 or start[0] >= stop[0]:
+            continue
+        if start[0] > last:  # all before has been seen
+            large.release(labels)
+            last = stop[0]
+        place = labels[tuple(map(slice, start, stop))]
+        own = (place == number).astype(np.uint16)
+        whole = np.zeros_like(own)
+        alive += [number] * len(_pieces_kernel.keep_largest(own, 1, min_voxels, whole))
+        place[own > whole] = 0
+    large.release(labels)
+    kept = np.sort(np.array(alive, np.int64))
+    new = np.zeros(len(boxes), np.uint16)
+    new[kept] = np.arange(1, len(kept) + 1)
+    for start, stop in slabs(labels.shape):
+        if len(kept) and kept[-1] > len(kept):
+            labels[start:stop] = new[labels[start:stop]]
+            large.release(labels)
+    return kept
+
+
+def _boxes(labels: Labels) -> Numbers:
+    """Return first voxel and end (N + 1, 2, 3) of the box around each object; end 0: no object."""
+    from cytosuite.datasets.physics import _pieces_kernel
+
+    boxes = np.zeros((np.iinfo(np.uint16).max + 1, 2, 3), np.int64)
+    boxes[:, 0] = labels.shape
+    for start, stop in slabs(labels.shape):
+        _pieces_kernel.widen_boxes(labels[start:stop], start, boxes)
+        large.release(labels)
+    return boxes
 
 
 def visible(

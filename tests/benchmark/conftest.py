@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from cytosuite.benchmark.catalog import algorithms
+from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import Recipe
 from cytosuite.benchmark.engines.outcome import Limits, Outcome, StartError
@@ -34,7 +35,7 @@ def make_dataset(tmp_path):
     def make(*numbers, annotated=True, fingerprint="f" * 64):
         makers = tuple((f"case_{n}", partial(_sample, n, annotated)) for n in numbers)
         recipe = Recipe("squares", "Squares", "tiny", "segment", 0, fingerprint, makers)
-        return prepare(recipe, tmp_path / "datasets", 1, lambda done, total: None)
+        return prepare(recipe, tmp_path / "datasets", processes(1), lambda done, total: None)
 
     return make
 

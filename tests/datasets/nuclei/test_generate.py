@@ -5,11 +5,14 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from cytosuite import large
+from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import DataRequest, recipe
 from cytosuite.datasets.nuclei import generate as module
-from cytosuite.datasets.nuclei.generate import Parameters, generate, grey, smooth
+from cytosuite.datasets.nuclei.generate import Parameters, generate, grey, soften
 from cytosuite.datasets.nuclei.population import Annotation
+from cytosuite.datasets.physics import grid
 from cytosuite.errors import InputError
 
 RECIPES = sorted((Path(module.__file__).parent / "recipes").glob("*.toml"))
@@ -166,15 +169,52 @@ def test_values_add_up_to_one_at_most_where_cells_overlap():
 
 def test_smoothing_is_as_wide_in_space_in_any_voxels():
     parameters = Parameters(shape=(41, 41, 81), spacing_um=(1.0, 0.5, 0.25))
-    point = np.zeros((41, 41, 81), np.float32)
+    point = np.zeros((41, 41, 81), np.uint16)
     point[20, 20, 40] = 1
-    blurred = smooth(point, (2.0, 2.0, 2.0), parameters)
+    blurred = _softened(point, (2.0, 2.0, 2.0), parameters)
     for axis, step in enumerate((1.0, 0.5, 0.25)):
         line = blurred.sum(axis=tuple({0, 1, 2} - {axis}))
         away = (np.arange(len(line)) - len(line) // 2) * step
         assert np.sqrt((line * away**2).sum()) == pytest.approx(2.0, rel=0.01)
-    flat = smooth(np.ones((1, 8, 8), np.float32), (9.0, 1.0, 1.0), Parameters(**FLAT))
+    flat = _softened(np.ones((1, 8, 8), np.uint16), (9.0, 1.0, 1.0), Parameters(**FLAT))
     assert flat == pytest.approx(1)
+
+
+def _softened(labels, widths_um, parameters):
+    """Return the blurred sketch of one nucleus of the value 1."""
+    found = Annotation(labels, (labels,), np.array([0]))
+    parts = soften(found, np.ones(1, np.float32), widths_um, parameters)
+    return np.concatenate([part for _, part in parts])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"max_overlap": 0.3, "n_nuclei": 12, "radius_um": 5},
+        {"foreground": "map", "radius_um": 2, "thickness_um": 6},
+    ],
+    ids=["volume", "layers", "map"],
+)
+def test_a_volume_in_slabs_on_disk_has_the_bytes_of_one_in_memory(monkeypatch, tmp_path, changes):
+    whole = _make(**changes)
+    monkeypatch.setattr(large, "fits", lambda _: False)
+    monkeypatch.setattr(grid, "SLAB", 3 * 64 * 64)  # three planes: less than a nucleus or the blur
+    monkeypatch.setenv(large.SCRATCH, str(tmp_path))
+    slabs = _make(**changes)
+    assert _bytes(slabs) == _bytes(whole)
+    assert (slabs.metadata, slabs.conditions) == (whole.metadata, whole.conditions)
+    volumes = {**slabs.sockets, **slabs.companions}
+    assert all(large.is_mapped(volume.array) for volume in volumes.values())
+    assert not any(tmp_path.iterdir())  # files without a name
+
+
+def test_sketch_and_companions_can_be_left_out_and_nothing_else_changes(volume):
+    made = _make(sketch=False, companions=False)
+    assert set(made.sockets) == {"instance-labels", "microscopy-image"}
+    assert not made.companions
+    kept = _bytes(made)
+    assert kept == {name: _bytes(volume)[name] for name in kept}
 
 
 def test_the_image_shows_the_sketch():
@@ -200,7 +240,8 @@ def test_another_camera_leaves_the_nuclei_where_they_were(volume):
 def test_written_bytes_do_not_depend_on_the_number_of_workers(tmp_path):
     made = recipe(DataRequest("nuclei", "mini", seed=3))
     folders = [
-        prepare(made, tmp_path / str(workers), workers, lambda *_: None).home for workers in (1, 2)
+        prepare(made, tmp_path / str(workers), processes(workers), lambda *_: None).home
+        for workers in (1, 2)
     ]
     files = sorted(path.relative_to(folders[0]) for path in folders[0].rglob("*.tif"))
     assert files

@@ -8,7 +8,8 @@ from hypothesis.extra import numpy as arrays
 
 from cytosuite.errors import InputError
 from cytosuite.metrics.chunks import chunks
-from cytosuite.metrics.images.pair import pair, percentiles
+from cytosuite.metrics.images.pair import pair
+from cytosuite.metrics.percentiles import percentiles
 
 REAL = ["?", "u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8", ">u2", ">f4", "g"]
 

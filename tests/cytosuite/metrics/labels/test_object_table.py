@@ -164,5 +164,7 @@ def test_noise_is_refused_before_it_takes_hours(monkeypatch):
         object_table(scattered, (1.0, 1.0))
     monkeypatch.setattr(room, "OBJECTS", 10)
     assert object_table(scattered[:1, :5], (1.0, 1.0))["label"].size == 5
-    with pytest.raises(InputError, match="expected up to 10 compact ones, found 80 in an image"):
+    with pytest.raises(
+        InputError, match="expected up to 10 compact ones, found more than 10 in an"
+    ):
         object_table(scattered, (1.0, 1.0))
