@@ -223,4 +223,6 @@ def _run(
         finish(made[case], write_applied(made[case], case, job, keys.of(case_name, name), options))
 
     limits, task = options.limits(algorithm), TASKS[algorithm.task]
-    run_job(job, task, engine, limits, options.own_api, take, cases.inside, keep_going=True)
+    run_job(
+        job, task, engine, limits, options.own_api(engine.name), take, cases.inside, keep_going=True
+    )

@@ -215,7 +215,8 @@ def _run(
         console.print(f"{present} results are there already", highlight=False)
     guests = engine.guests if isinstance(engine, DockerEngine) else {}
     limits = {job.algorithm.name: options.limits(job.algorithm) for job in jobs}
-    apis = {name: guests[name].api if name in guests else options.own_api for name in limits}
+    own_api = options.own_api(engine.name)
+    apis = {name: guests[name].api if name in guests else own_api for name in limits}
     going = options.keep_going
     with progress(console, "running") as step:
         if total:
@@ -237,8 +238,9 @@ def _facts(options: BenchmarkOptions, engine: Engine, notes: Sequence[str]) -> R
     limits = f"{memory}, {options.timeout:g} s, {os.cpu_count()} cores per case"
     guests = engine.guests if isinstance(engine, DockerEngine) else {}
     notes = [*notes, *(engine.notes if isinstance(engine, ApptainerEngine) else ())]
+    api = options.own_api(engine.name)
     images = {name: f"{guest.word}, image {guest.image}" for name, guest in guests.items()}
-    return RunFacts(engine.name, options.own_api, command, limits, tuple(notes), images)
+    return RunFacts(engine.name, api, command, limits, tuple(notes), images)
 
 
 def _origin(

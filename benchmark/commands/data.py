@@ -135,7 +135,7 @@ def make(
                 name,
                 engine,
                 limits,
-                api=run.own_api,
+                api=run.own_api(engine.name),
                 retry=retry,
                 report=cases,
                 inside=cases.inside,

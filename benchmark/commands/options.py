@@ -183,10 +183,15 @@ class RunOptions(ImageOptions):
     device: DeviceOption = "cpu"
     base_image: BaseImage = None
 
-    @property
-    def own_api(self) -> Api:
-        """The api of our algorithms; containers of others say theirs, unless the user does."""
-        return self.api or ("exec" if self.engine == "apptainer" else "serve")
+    def own_api(self, engine: str) -> Api:
+        """Return the api of our algorithms; containers of others say theirs, unless the user does.
+
+        Parameters
+        ----------
+        engine : str
+            Name of the engine: that of Apptainer has no servers.
+        """
+        return self.api or ("exec" if engine == "apptainer" else "serve")
 
     def limits(self, algorithm: AlgorithmManifest) -> Limits:
         """Return the limits of one case of an algorithm."""
