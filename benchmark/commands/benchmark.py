@@ -24,6 +24,7 @@ from cytosuite.benchmark.data.several import recipe_of_all
 from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.guest import is_guest
 from cytosuite.benchmark.engines.outcome import Engine
+from cytosuite.benchmark.integrity import FOREIGN, forget
 from cytosuite.benchmark.models import (
     Models,
     cards_of,
@@ -71,6 +72,8 @@ def benchmark(options: BenchmarkOptions, console: Console) -> int:
     CytosuiteError
         If the wanted run is not possible.
     """
+    if options.verify:
+        forget(FOREIGN, options.folder)
     made = recipe_of_all(options.wanted)
     others = list(dict.fromkeys(filter(is_guest, options.algorithm)))
     task, chosen = _chosen(options, made.task)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from multiprocessing import active_children, parent_process
 from pathlib import Path
 from threading import Thread
@@ -249,7 +249,7 @@ def _written(path: Path) -> object:
 
 def _make_whole(case: Case, maker: Callable[[], Sample], record: Mapping[str, Any]) -> None:
     """Make one case with the inputs of all tasks that it serves, and seal it."""
-    with atomic(case.folder) as temporary:
+    with atomic(case.folder, partial(is_whole, case.folder)) as temporary:
         part = Case(case.name, temporary)
         make_case(part, maker, record)
         for task in TASKS.values():

@@ -29,7 +29,7 @@ from cytosuite.benchmark.engines.outcome import (
 )
 from cytosuite.benchmark.models import hand_over, identity_with
 from cytosuite.client import HEALTH, INVOKE, request
-from cytosuite.files import remove
+from cytosuite.files import link, remove
 from cytosuite.progress import LINE, latest
 
 POLL_S = 0.02
@@ -122,7 +122,7 @@ class ProcessSession:
         place = self.workspace / "output"
         remove(self.workspace / "input")
         clear(place)
-        (self.workspace / "input").symlink_to(case_input.resolve(), target_is_directory=True)
+        link(self.workspace / "input", case_input)
         place.mkdir()
         if self.api == "exec":
             with self._words.open("ab") as stream:
