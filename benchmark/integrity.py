@@ -11,10 +11,13 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from cytosuite.files import atomic, file_digest, visible_files
+from cytosuite.benchmark.catalog import CACHE
+from cytosuite.files import atomic, digest, file_digest, value_digest, visible_files
 
 SUMS, STAMPS = "SHA256SUMS", ".stamps"
 YOUNG_NS = 2 * 10**9  # the coarsest clock of a file system (FAT)
+FOREIGN = CACHE / "stamps"  # of folders in which nothing is written
+LARGE_BYTES = 2**26  # a folder of less is read in 0.2 s
 
 
 def digests(folder: Path, names: Iterable[str]) -> dict[str, str]:
@@ -57,7 +60,7 @@ def unaltered(folder: Path, sums: Mapping[str, str | None]) -> bool:
     begun = time.time_ns() - YOUNG_NS
     if not all((folder / n).is_file() and file_digest(folder / n) == sums[n] for n in touched):
         return False
-    if touched and os.access(folder, os.W_OK):
+    if touched and _is_writable(folder):
         _keep(folder, touched, begun)
     return True
 
@@ -93,10 +96,47 @@ def is_whole(folder: Path) -> bool:
     return bool(sums) and unaltered(folder, sums)
 
 
-def forget(folder: Path) -> None:
-    """Remove the stamps below a folder, so that every file in it is read at the next look."""
-    for path in folder.rglob(STAMPS):
+def foreign_digest(paths: Iterable[Path], root: Path) -> str:
+    """Return the digest of a user's files, see `cytosuite.files.digest`.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        Files, or folders of files.
+    root : Path
+        The folder that names are relative to. The stamps of a large one are kept in the user's
+        cache, under its path.
+    """
+    place = FOREIGN / value_digest(str(root.resolve()))
+    kept, read, begun = _kept(place), dict[str, str](), time.time_ns() - YOUNG_NS
+
+    def look(path: Path) -> str:
+        """Return the SHA-256 of a file."""
+        name, stamp = path.relative_to(root).as_posix(), _stamp(path)
+        known, _, before = kept.get(name, "").partition(" ")
+        if before and before == stamp:
+            return known
+        known = file_digest(path)
+        read[name] = f"{known} {stamp}"
+        return known
+
+    found = digest(paths, root, look)
+    size = sum(int(line.split(" ")[1] or 0) for line in read.values())
+    if size > LARGE_BYTES and _is_writable(place):
+        _keep(place, read, begun)
+    return found
+
+
+def forget(*folders: Path) -> None:
+    """Remove the stamps below folders, so that every file there is read at the next look."""
+    for path in (path for folder in folders for path in folder.rglob(STAMPS)):
         path.unlink(missing_ok=True)
+
+
+def _is_writable(folder: Path) -> bool:
+    """Return whether files can be written in a folder, which may be missing yet."""
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    return os.access(there, os.W_OK)
 
 
 def _stamp(path: Path) -> str:
@@ -141,6 +181,6 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
         text = path.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:
         return
-    for line in text.splitlines():
+    for line in filter(None, text.split("\n")):
         words, _, name = line.partition("  ")
         yield words, name

@@ -89,7 +89,7 @@ def plan(
         folder = run_folder / algorithm.name
         key = job_key(dataset.fingerprint, algorithm.name, engine)
         missing = tuple(
-            case for case in dataset.cases if not is_done(folder / case.name, key, retry)
+            case for case in dataset.cases if not is_done(folder / case.name, key, retry=retry)
         )
         present, named = len(dataset.cases) - len(missing), algorithm.name in engine.models
         guest = algorithm.name in engine.guests
@@ -120,8 +120,18 @@ def job_key(fingerprint: str, algorithm: str, engine: Engine) -> str:
     return value_digest(content)
 
 
-def is_done(folder: Path, key: str, retry: bool) -> bool:
-    """Return whether a case's result can be left as it is, a failed one unless it is `retry`."""
+def is_done(folder: Path, key: str, *, retry: bool) -> bool:
+    """Return whether a case's result can be left as it is.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the case.
+    key : str
+        Of the job.
+    retry : bool
+        Whether what failed in the algorithm is run again.
+    """
     record = read_record(folder)
     if record is None or record.key != key:
         return False

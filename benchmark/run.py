@@ -26,7 +26,7 @@ from cytosuite.benchmark.engines.outcome import (
 )
 from cytosuite.benchmark.examine import Examiner
 from cytosuite.benchmark.integrity import digests
-from cytosuite.benchmark.plan import Job
+from cytosuite.benchmark.plan import Job, is_done
 from cytosuite.benchmark.record import (
     LEFT,
     LIMIT_LINES,
@@ -176,7 +176,8 @@ def _run_case(
     job: Job, case: Case, task: Task, session: Session, examiner: Examiner, shown: Shown
 ) -> Outcome:
     """Run one case, look at its outputs and keep the valid ones; return how it ended."""
-    with atomic(job.folder / case.name) as temporary:
+    folder = job.folder / case.name  # a worker that was given up may have written it meanwhile
+    with atomic(folder, partial(is_done, folder, job.key, retry=True)) as temporary:
         raw = temporary / "raw"
         raw.mkdir(parents=True)
         log = temporary / "log.txt"

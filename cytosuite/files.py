@@ -31,13 +31,15 @@ _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of linux/fcntl.h and linux/fs.h
 
 
 @contextmanager
-def atomic(path: Path) -> Iterator[Path]:
+def atomic(path: Path, stays: Callable[[], bool] = lambda: False) -> Iterator[Path]:
     """Yield a temporary name that becomes `path` when the block ends without an error.
 
     Parameters
     ----------
     path : Path
         The final name of a file or folder; its parent is made if it is missing.
+    stays : callable, optional
+        Asked at the end whether that stays which another program has put there meanwhile.
 
     Yields
     ------
@@ -71,7 +73,8 @@ def atomic(path: Path) -> Iterator[Path]:
         remove(temporary)  # of an ended process with the same number
         try:
             yield temporary
-            _place(temporary, path, former)
+            if not stays():
+                _place(temporary, path, former)
         finally:
             if os.path.lexists(former) and not os.path.lexists(path):
                 _put(former, path)
@@ -335,7 +338,13 @@ def _load(path: Path, form: str, loads: Callable[[str], Any]) -> Any:  # noqa: A
         raise InputError(f"{path}: expected {form}, found too many levels") from None
 
 
-def digest(paths: Iterable[Path], root: Path) -> str:
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file's content: 64 hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def digest(paths: Iterable[Path], root: Path, each: Callable[[Path], str] = file_digest) -> str:
     """Return the SHA-256 of the names (relative to `root`) and contents of files.
 
     Parameters
@@ -345,6 +354,8 @@ def digest(paths: Iterable[Path], root: Path) -> str:
         path that does not exist counts as absent, so that its appearance changes the digest.
     root : Path
         The folder that names are relative to.
+    each : callable, optional
+        Returns the SHA-256 of a file.
 
     Returns
     -------
@@ -354,14 +365,8 @@ def digest(paths: Iterable[Path], root: Path) -> str:
     state = sha256()
     for path in sorted({file for start in paths for file in visible_files(start)}):
         state.update(os.fsencode(path.relative_to(root)) + b"\0")
-        state.update(bytes.fromhex(file_digest(path)))
+        state.update(bytes.fromhex(each(path)))
     return state.hexdigest()
-
-
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file's content: 64 hexadecimal digits."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def value_digest(value: object) -> str:

@@ -27,6 +27,7 @@ from cytosuite.benchmark.commands.own_images import candidates_for, own_images
 from cytosuite.benchmark.commands.progress import Cases, progress
 from cytosuite.benchmark.data.dataset import Case, make_case
 from cytosuite.benchmark.engines.outcome import Engine
+from cytosuite.benchmark.integrity import foreign_digest
 from cytosuite.benchmark.models import Models, choice_digest, choose_algorithm
 from cytosuite.benchmark.plan import Job, job_key
 from cytosuite.benchmark.results.objects import FILE
@@ -35,7 +36,7 @@ from cytosuite.datasets.folder.collect import Item
 from cytosuite.datasets.folder.load import load
 from cytosuite.datasets.folder.microscopes import content as content_of
 from cytosuite.errors import CytosuiteError, InputError
-from cytosuite.files import digest, remove, sweep, value_digest
+from cytosuite.files import remove, sweep, value_digest
 from cytosuite.interface import read_case
 from cytosuite.manifest import AlgorithmManifest as Manifest
 from cytosuite.select import describe
@@ -134,7 +135,9 @@ def _fingerprint(item: Item, options: ApplyOptions, candidates: Sequence[Manifes
     """Return the digest of an image, its further files, and all that decides its algorithm."""
     files = {"main": item.image, **item.files}
     content: dict[str, object] = {
-        "files": {slug: digest(content_of(path), path.parent) for slug, path in files.items()},
+        "files": {
+            slug: foreign_digest(content_of(path), path.parent) for slug, path in files.items()
+        },
         "spacing": options.spacing,
         "part": asdict(options.part),
         **options.metadata,

@@ -28,6 +28,7 @@ from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.gpu import gpu_facts
 from cytosuite.benchmark.engines.guest import is_guest
 from cytosuite.benchmark.engines.outcome import Engine
+from cytosuite.benchmark.integrity import FOREIGN, forget
 from cytosuite.benchmark.models import (
     Models,
     cards_of,
@@ -84,6 +85,8 @@ def _results(
     options: BenchmarkOptions, cluster: OpenCluster | None, console: Console
 ) -> tuple[Results, Path]:
     """Make the data, run what is missing, score, and write the report; return its page too."""
+    if options.verify:
+        forget(FOREIGN, options.folder)
     made = recipe_of_all(options.wanted)
     others = list(dict.fromkeys(filter(is_guest, options.algorithm)))
     task, chosen = _chosen(options, made.task)

@@ -263,6 +263,9 @@ class BenchmarkOptions(TableOptions, PhaseOptions, GuestOptions, ClusterOptions)
     keep_going: Annotated[
         bool, typer.Option(help="Run all cases, also if the first fail alike; failed ones again.")
     ] = False
+    verify: Annotated[
+        bool, typer.Option(help="Read all finished files again to see that none was altered.")
+    ] = False
     blind: Annotated[
         bool, typer.Option(help="Write a second report, for participants: nothing of the truth.")
     ] = False

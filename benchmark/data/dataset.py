@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -251,7 +251,7 @@ def _written(path: Path) -> object:
 def _make_whole(making: Making) -> None:
     """Make one case with the inputs of all tasks that it serves, and seal it."""
     case, maker, record = making
-    with atomic(case.folder) as temporary:
+    with atomic(case.folder, partial(is_whole, case.folder)) as temporary:
         part = Case(case.name, temporary)
         make_case(part, maker, record)
         for task in TASKS.values():

@@ -91,7 +91,9 @@ def read_tiff(
         ):
             array = mapped
         else:
-            array = gathered(head.shape, head.dtype.newbyteorder("="), slabs_of(path, series, found))
+            array = gathered(
+                head.shape, head.dtype.newbyteorder("="), slabs_of(path, series, found)
+            )
     return Volume(array, head.spacing, head.axes, found.metadata, found.origin)
 
 

@@ -10,6 +10,7 @@ from cytosuite.benchmark.integrity import (
     STAMPS,
     SUMS,
     digests,
+    foreign_digest,
     forget,
     is_whole,
     seal,
@@ -246,6 +247,52 @@ def test_digests_are_those_of_sha256sum_and_join_the_former_stamps(tmp_path, rea
     assert read == ["a", "b"]
     assert unaltered(tmp_path, {"a": sums["b"], "b": sums["b"]})
     assert read == ["a", "b"]
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """Return a user's folder with two files, which counts as large, and no cache yet."""
+    monkeypatch.setattr(integrity, "FOREIGN", tmp_path / "cache" / "stamps")
+    monkeypatch.setattr(integrity, "LARGE_BYTES", 10)
+    monkeypatch.setattr(integrity, "YOUNG_NS", -(10**9))  # as if it were long ago
+    (tmp_path / "own" / "deep").mkdir(parents=True)
+    for name in ("a.tif", "deep/b.tif"):
+        (tmp_path / "own" / name).write_text(f"pixels of {name}")
+    return tmp_path / "own"
+
+
+def test_files_of_a_user_are_read_once_and_nothing_is_written_beside_them(own, read):
+    before = digest([own], own)
+    assert [foreign_digest([own], own) for _ in range(3)] == [before] * 3
+    assert sorted(read) == ["a.tif", "b.tif"]
+    assert sorted(path.name for path in own.rglob("*")) == ["a.tif", "b.tif", "deep"]
+    assert foreign_digest([own / "a.tif"], own) == digest([own / "a.tif"], own) != before
+    forget(integrity.FOREIGN)
+    foreign_digest([own], own)
+    assert len(read) == 4
+
+
+def test_a_change_in_files_of_a_user_changes_their_digest(own, read):
+    before, times = foreign_digest([own], own), (own / "a.tif").stat()
+    (own / "a.tif").write_text("pixelt of a.tif")
+    os.utime(own / "a.tif", ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert foreign_digest([own], own) == digest([own], own) != before
+    assert read[2:] == ["a.tif"]
+    (own / "c.tif").touch()
+    assert foreign_digest([own], own) == digest([own], own)
+    (own / "c.tif").rename(own / "d.tif")
+    assert foreign_digest([own], own) == digest([own], own)
+
+
+@pytest.mark.parametrize("fault", ["small", "home that cannot be written"])
+def test_no_stamps_are_kept_of_small_folders_and_without_a_cache(own, read, monkeypatch, fault):
+    if fault == "small":
+        monkeypatch.setattr(integrity, "LARGE_BYTES", 10**6)
+    else:
+        monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert foreign_digest([own], own) == foreign_digest([own], own)
+    assert len(read) == 4
+    assert not integrity.FOREIGN.exists()
 
 
 def test_a_digest_that_is_not_known_is_no_match(tmp_path):

@@ -321,6 +321,30 @@ def test_results_are_read_once_when_they_are_written(run, dataset, engine, monke
     assert len(read) == 3
 
 
+@pytest.mark.parametrize("status", ["ok", "non-zero exit"])
+def test_a_result_that_a_given_up_worker_finished_meanwhile_stays_if_it_is_one(
+    tmp_path, run, dataset, fakes, status
+):
+    """The same case ends elsewhere while it runs here, well or not."""
+    place, kept = tmp_path / "run" / "watershed", []
+
+    def elsewhere(image, output):
+        if not kept:
+            kept.append("begun")
+            kept.append(run(dataset, fakes.Engine(first)))
+        fakes.perfect(image, output)
+
+    def first(image, output):
+        fakes.perfect(image, output)
+        return Outcome(status, 99.0, None, 0 if status == "ok" else 1)
+
+    run(dataset, fakes.Engine(elsewhere))
+    assert kept[1]["case_1"] == status
+    assert _record(tmp_path, "case_1")["seconds"] == (99.0 if status == "ok" else 0.25)
+    assert _record(tmp_path, "case_1")["status"] == "ok"
+    assert {path.name for path in place.iterdir()} == {"case_1", "case_2", "case_3"}
+
+
 def _hold(folder, ready):
     with claimed(folder):
         ready.set()

@@ -202,6 +202,17 @@ def test_the_one_that_ends_last_stays(tmp_path, steps):
     assert [*tmp_path.iterdir()] == [path]
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_another_program_has_put_there_may_stay(tmp_path, steps, whole):
+    path = tmp_path / "case"
+    with atomic(path, lambda: whole) as one:
+        with atomic(path) as two:
+            (two / "of two").mkdir(parents=True)
+        (one / "of one").mkdir(parents=True)
+    assert [entry.name for entry in path.iterdir()] == ["of two" if whole else "of one"]
+    assert [*tmp_path.iterdir()] == [path]
+
+
 def test_a_file_does_not_replace_a_folder(tmp_path, steps):
     (tmp_path / "a").mkdir()
     with pytest.raises(IsADirectoryError), atomic(tmp_path / "a") as temporary:
