@@ -54,13 +54,21 @@ class IdleEngine:
 
     @contextmanager
     def session(
-        self, algorithm: str, workspace: Path, limits: Limits, api: Api
+        self,
+        algorithm: str,  # noqa: ARG002 - of the protocol, as those below
+        workspace: Path,  # noqa: ARG002
+        limits: Limits,  # noqa: ARG002
+        api: Api,  # noqa: ARG002
     ) -> Iterator[Session]:
         """Start nothing."""
         yield self
 
     def predict(
-        self, case_input: Path, output: Path, log: Path, shown: Shown = lambda _: None
+        self,
+        case_input: Path,  # noqa: ARG002
+        output: Path,  # noqa: ARG002
+        log: Path,  # noqa: ARG002
+        shown: Shown = lambda _: None,  # noqa: ARG002
     ) -> Outcome:
         """Refuse the case, which is then the cause: the algorithm is not given up."""
         return Outcome("non-zero exit", 0.0, None, 2, "nothing was done")
@@ -144,7 +152,10 @@ def speed(number: int, turns: int) -> dict[str, float]:
 
 
 def idle(number: int) -> dict[str, float]:
-    """Return seconds per idle case on one worker, two and none, and memory of the runner [MiB]."""
+    """Return seconds per idle case on one worker, two and none, and memory of the runner [MiB].
+
+    ``cpu``: processor time of the runner with the scheduler, by two workers.
+    """
     limits, engine = Limits(memory_gib=GIB), IdleEngine()
     found: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -165,9 +176,10 @@ def idle(number: int) -> dict[str, float]:
         found["none"] = (time.perf_counter() - begin) / number
         for count in (1, 2):
             with workers(count, home) as pool, watched() as memory:
-                begin = time.perf_counter()
+                begin, busy = time.perf_counter(), time.process_time()
                 spread([job(str(count))], circumstances, pool, lambda *_: None, chunk_s=CHUNK_S)
                 found[str(count)] = (time.perf_counter() - begin) / number
+                found["cpu"] = (time.process_time() - busy) / number
             found |= {f"begin {count}": memory["begin"], f"peak {count}": memory["peak"]}
     return found
 
@@ -176,10 +188,10 @@ def bare(number: int) -> dict[str, float]:
     """Return seconds per piece of nothing on two workers, and memory of the scheduler [MiB]."""
     with tempfile.TemporaryDirectory() as folder, workers(2, Path(folder)) as pool:
         with watched() as memory:
-            begin = time.perf_counter()
+            begin, busy = time.perf_counter(), time.process_time()
             assert {result for _, result in pool.each(nothing, range(number))} == set(range(number))
-            seconds = time.perf_counter() - begin
-        return {"piece": seconds / number, **memory}
+            seconds, cpu = time.perf_counter() - begin, time.process_time() - busy
+        return {"piece": seconds / number, "cpu": cpu / number, **memory}
 
 
 def main() -> None:
@@ -201,14 +213,15 @@ def main() -> None:
         found = idle(given.cases)
         print(
             f"{given.cases} cases that do nothing: {1e3 * found['none']:.2f} ms without a cluster, "
-            f"{1e3 * found['1']:.2f} ms by one worker, {1e3 * found['2']:.2f} ms by two; runner "
-            f"with scheduler {found['begin 2']:.0f} MiB, at most {found['peak 2']:.0f} MiB"
+            f"{1e3 * found['1']:.2f} ms by one worker, {1e3 * found['2']:.2f} ms by two, "
+            f"of which {1e3 * found['cpu']:.2f} ms of processor time are the runner's; with the "
+            f"scheduler it has {found['begin 2']:.0f} MiB, at most {found['peak 2']:.0f} MiB"
         )
     if "bare" in wanted:
         found = bare(given.cases)
         print(
-            f"{given.cases} pieces that do nothing: {1e3 * found['piece']:.2f} ms each; scheduler "
-            f"{found['begin']:.0f} MiB, at most {found['peak']:.0f} MiB"
+            f"{given.cases} pieces that do nothing: {1e3 * found['piece']:.2f} ms each, "
+            f"{1e3 * found['cpu']:.2f} ms of processor time of the scheduler; it has {found['begin']:.0f} MiB, at most {found['peak']:.0f} MiB"
         )
     print(f"load {os.getloadavg()[0]:.1f}")
 
