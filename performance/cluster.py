@@ -221,7 +221,8 @@ def main() -> None:
         found = bare(given.cases)
         print(
             f"{given.cases} pieces that do nothing: {1e3 * found['piece']:.2f} ms each, "
-            f"{1e3 * found['cpu']:.2f} ms of processor time of the scheduler; it has {found['begin']:.0f} MiB, at most {found['peak']:.0f} MiB"
+            f"{1e3 * found['cpu']:.2f} ms of processor time of the scheduler; it has "
+            f"{found['begin']:.0f} MiB, at most {found['peak']:.0f} MiB"
         )
     print(f"load {os.getloadavg()[0]:.1f}")
 
