@@ -39,6 +39,7 @@ NODES = (1, 8, 64, 256)
 MEASURED = ("watershed", "cellpose3d")  # a classical algorithm and a network
 CASES = 8  # of the mini benchmark
 HOUR, GB = 3600.0, 1e9
+SIZES = ("data", "results", "files", "memory of the runner", "report", "more nodes help up to")
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,16 +190,8 @@ def saturation(work: Work, costs: Costs, facility: Facility) -> dict[str, float]
 
 def tables(costs: Costs, facility: Facility = Facility()) -> str:
     """Return constants, hours and sizes as Markdown."""
-    words = (
-        f"{facility.workers} workers per node, a shared disk with {facility.disk_bytes_s / GB:g}"
-    )
     lines = [
-        f"Assumed: {words} GB/s and {facility.disk_files_s:,.0f} new files per second, chunks of "
-        f"{facility.chunk_s / 60:g} minutes. Measured by one core, on spheroids: {costs.case_s:.1f} "
-        f"s per case (mean of {' and '.join(MEASURED)}), {costs.start_s:.1f} s per start, "
-        f"{1e3 * costs.score_s:.0f} ms of scoring; of the runner {1e3 * costs.word_s:.1f} ms per "
-        f"case, {1e3 * costs.piece_s:.1f} ms per chunk, {1e3 * costs.plan_s:.2f} ms per result "
-        f"before the run and {1e3 * costs.row_s:.2f} ms in the report (load {costs.load:.1f}).",
+        _assumed(costs, facility),
         "",
         "| 20 algorithms on | nodes | run, h | bound by | plan, scoring, report, h | together, h |",
         "|---|---|---|---|---|---|",
@@ -212,12 +205,25 @@ def tables(costs: Costs, facility: Facility = Facility()) -> str:
             )
     lines += [
         "",
-        "| 20 algorithms on | data | results | files | memory of the runner | report | "
-        "more nodes help up to |",
+        f"| 20 algorithms on | {' | '.join(SIZES)} |",
         "|---|---|---|---|---|---|---|",
         *(_sizes(work, costs, facility) for work in (SMALL, LARGE)),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _assumed(costs: Costs, facility: Facility) -> str:
+    """Return what is assumed and measured, in sentences."""
+    return (
+        f"Assumed: {facility.workers} workers per node, a shared disk with "
+        f"{facility.disk_bytes_s / GB:g} GB/s and {facility.disk_files_s:,.0f} new files per "
+        f"second, chunks of {facility.chunk_s / 60:g} minutes. Measured by one core, on spheroids: "
+        f"{costs.case_s:.1f} s per case (mean of {' and '.join(MEASURED)}), {costs.start_s:.1f} s "
+        f"per start, {1e3 * costs.score_s:.0f} ms of scoring; of the runner "
+        f"{1e3 * costs.word_s:.1f} ms per case, {1e3 * costs.piece_s:.1f} ms per chunk, "
+        f"{1e3 * costs.plan_s:.2f} ms per result before the run and {1e3 * costs.row_s:.2f} ms in "
+        f"the report (load {costs.load:.1f})."
+    )
 
 
 def _sizes(work: Work, costs: Costs, facility: Facility) -> str:
