@@ -154,6 +154,7 @@ class OpenCluster:
             memory_limit=0,  # the engine holds that of each case
             protocol="tls://",
             dashboard_address=None,
+            silence_logs=logging.CRITICAL,
             local_directory=str(self.site.scratch) if self.site.scratch else None,
             resources={"GPU": self.site.gpus},
         )
