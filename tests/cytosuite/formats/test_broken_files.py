@@ -223,7 +223,7 @@ def _pixels_in_another_file(folder):
 
 
 def _more_than_the_memory(folder):
-    """{scratch}: an array of 3.73e+05 GiB that is too large for the memory needs as much disk, """
+    """{scratch}: an array of 3.73e+05 GiB that is too large for the memory needs as much disk,"""
     with h5py.File(folder / "a.h5", "w") as file:
         file.create_dataset("image", HUGE, "u2", chunks=(1, 100, 100))
     return folder / "a.h5"
