@@ -54,7 +54,7 @@ def room(shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
     """
     kind = np.dtype(dtype)
     size = prod(shape) * kind.itemsize
-    if fits(size):
+    if not size or fits(size):
         return np.zeros(tuple(shape), kind)
     folder, reason = scratch(), os.strerror(errno.ENOSPC)
     try:
@@ -71,6 +71,15 @@ def room(shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
         f"as much disk, {free:.3g} GiB are free ({reason}); make room, or name another "
         f"folder in {SCRATCH}"
     )
+
+
+def blank(array: NDArray[Any]) -> NDArray[Any]:
+    """Return zeros like an array, read only and without memory where that one lies on disk."""
+    if not is_mapped(array):
+        return np.zeros_like(array)
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
+    zeros = mmap.mmap(-1, max(1, array.nbytes), flags=flags, prot=mmap.PROT_READ)
+    return np.frombuffer(zeros, array.dtype, array.size).reshape(array.shape)
 
 
 def scratch() -> Path:
@@ -108,6 +117,81 @@ def slabs(*arrays: NDArray[Any]) -> Iterator[slice]:
     for first in range(0, planes, step):
         yield slice(first, min(first + step, planes))
         release(*arrays)
+
+
+def planes(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Yield consecutive slabs of an array along its first axis.
+
+    Parameters
+    ----------
+    array : ndarray
+        See `slabs`.
+    """
+    for part in slabs(array):
+        yield array[part]
+
+
+def taken(array: NDArray[Any], box: tuple[slice, ...]) -> NDArray[Any]:
+    """Return the voxels in a box: a view of an array in memory, a copy of a mapped one."""
+    if not is_mapped(array):
+        return array[box]
+    found = np.empty(array[box].shape, array.dtype)
+    _each_plane(array, box, found, False)
+    return found
+
+
+def put(array: NDArray[Any], box: tuple[slice, ...], values: NDArray[Any]) -> None:
+    """Write voxels into a box of an array; a mapped one keeps no memory of them."""
+    if not is_mapped(array):
+        array[box] = values
+        return
+    _each_plane(array, box, values, True)
+
+
+def thinned(array: NDArray[Any], step: int) -> NDArray[Any]:
+    """Return every `step`-th voxel of an array in C order, a copy where it lies on disk.
+
+    Examples
+    --------
+    >>> thinned(np.arange(12).reshape(3, 4), 5)
+    array([ 0,  5, 10])
+    """
+    if not is_mapped(array):
+        return array.ravel()[::step]
+    across = array[:1].size
+    parts = (
+        array[part].ravel()[-part.start * across % step :: step].copy() for part in slabs(array)
+    )
+    return np.concatenate([array[:0].ravel(), *parts])
+
+
+def converted(array: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
+    """Return an array with another dtype, in `room` of its own; itself where it has that dtype."""
+    if array.dtype == np.dtype(dtype):
+        return array
+    found = room(array.shape, dtype)
+    for number, plane in enumerate(array):
+        found[number] = plane
+        release(array, found)
+    return found
+
+
+def _each_plane(
+    array: NDArray[Any], box: tuple[slice, ...], values: NDArray[Any], write: bool
+) -> None:
+    """Copy values from or into a box of a mapped array, some planes at a time."""
+    first, rest = box[0], box[1:]
+    span = range(*first.indices(len(array)))
+    # A row is read by whole pages, however few of its voxels lie in the box.
+    step = max(1, SLAB * len(array) // max(1, array.size))
+    for start in range(0, len(span), step):
+        there = (slice(span.start + start, min(span.start + start + step, span.stop)), *rest)
+        here = slice(start, start + step)
+        if write:
+            array[there] = values[here]
+        else:
+            values[here] = array[there]
+        release(array)
 
 
 def _map_of(array: NDArray[Any]) -> mmap.mmap | None:

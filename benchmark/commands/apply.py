@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
+from cytosuite.benchmark.claims import alone
 from cytosuite.benchmark.commands.applied import (
     Applied,
     clear,
@@ -26,6 +27,7 @@ from cytosuite.benchmark.commands.own_images import candidates_for, own_images
 from cytosuite.benchmark.commands.progress import Cases, progress
 from cytosuite.benchmark.data.dataset import Case, make_case
 from cytosuite.benchmark.engines.outcome import Engine
+from cytosuite.benchmark.integrity import foreign_digest
 from cytosuite.benchmark.models import Models, choice_digest, choose_algorithm
 from cytosuite.benchmark.plan import Job, job_key
 from cytosuite.benchmark.results.objects import FILE
@@ -34,11 +36,12 @@ from cytosuite.datasets.folder.collect import Item
 from cytosuite.datasets.folder.load import load
 from cytosuite.datasets.folder.microscopes import content as content_of
 from cytosuite.errors import CytosuiteError, InputError
-from cytosuite.files import PART, alone, digest, remove, sweep, value_digest
+from cytosuite.files import remove, sweep, value_digest
 from cytosuite.interface import read_case
 from cytosuite.manifest import AlgorithmManifest as Manifest
 from cytosuite.select import describe
 from cytosuite.tasks import TASKS
+from cytosuite.working import working_name
 
 
 def apply(options: ApplyOptions, console: Console | None = None) -> list[Applied]:
@@ -132,7 +135,9 @@ def _fingerprint(item: Item, options: ApplyOptions, candidates: Sequence[Manifes
     """Return the digest of an image, its further files, and all that decides its algorithm."""
     files = {"main": item.image, **item.files}
     content: dict[str, object] = {
-        "files": {slug: digest(content_of(path), path.parent) for slug, path in files.items()},
+        "files": {
+            slug: foreign_digest(content_of(path), path.parent) for slug, path in files.items()
+        },
         "spacing": options.spacing,
         "part": asdict(options.part),
         **options.metadata,
@@ -147,7 +152,7 @@ def _workspace(out: Path) -> Iterator[Path]:
     """Give a hidden folder in that of the results, which no other command writes meanwhile."""
     with alone(out):
         sweep(out, depth=0)
-        folder = out.resolve() / f".apply{PART}"
+        folder = out.resolve() / working_name("apply")
         folder.mkdir()
         try:
             yield folder
@@ -221,4 +226,6 @@ def _run(
         finish(made[case], write_applied(made[case], case, job, keys.of(case_name, name), options))
 
     limits, task = options.limits(algorithm), TASKS[algorithm.task]
-    run_job(job, task, engine, limits, options.own_api, take, cases.inside, keep_going=True)
+    run_job(
+        job, task, engine, limits, options.own_api(engine.name), take, cases.inside, keep_going=True
+    )

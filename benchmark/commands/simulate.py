@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from cytosuite.benchmark.commands.cluster import opened
 from cytosuite.benchmark.commands.data import make, start_engine
 from cytosuite.benchmark.commands.options import RunOptions, SimulateOptions
 from cytosuite.benchmark.commands.series import simulate_series
@@ -51,7 +52,8 @@ def simulate(options: SimulateOptions, console: Console) -> Path:
             raise InputError(f"{options.out}: the folder of all results; name another one")
     run = RunOptions()
     engine = start_engine(run, made.through, console) if made.through else None
-    dataset = make(made, options, run, engine, console)
+    with opened(options, options.folder, console) as cluster:
+        dataset = make(made, options, run, engine, console, cluster=cluster)
     if options.out is None:
         return dataset.home / "cases"
     with atomic(options.out) as temporary:

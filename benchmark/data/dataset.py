@@ -3,17 +3,19 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from cytosuite.benchmark.claims import alone
 from cytosuite.benchmark.cluster.pool import Lost, Pool
 from cytosuite.benchmark.data.recipe import Recipe
+from cytosuite.benchmark.integrity import is_whole, seal
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
-from cytosuite.files import alone, atomic, is_whole, link, read_json, seal, sweep, write_json
+from cytosuite.files import atomic, link, read_json, sweep, write_json
 from cytosuite.formats import write
 from cytosuite.imagefiles import CASE_SUFFIXES, case_suffix
 from cytosuite.interface import write_case
@@ -249,7 +251,7 @@ def _written(path: Path) -> object:
 def _make_whole(making: Making) -> None:
     """Make one case with the inputs of all tasks that it serves, and seal it."""
     case, maker, record = making
-    with atomic(case.folder) as temporary:
+    with atomic(case.folder, partial(is_whole, case.folder)) as temporary:
         part = Case(case.name, temporary)
         make_case(part, maker, record)
         for task in TASKS.values():

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
+from cytosuite.benchmark.containers.daemon import explained
 from cytosuite.benchmark.engines.guest import Guest, place_of
 from cytosuite.benchmark.engines.outcome import Outcome, Session, Shown, StartError
 from cytosuite.errors import plain
@@ -81,7 +82,8 @@ def start_errors(guest: Guest | None) -> Iterator[None]:
     except APIError as error:
         if guest is None:
             raise
-        raise StartError(f"{guest.name} did not start: {error.explanation or error}") from None
+        reason = explained(error.explanation or str(error))
+        raise StartError(f"{guest.name} did not start: {reason}") from None
 
 
 def write_guest_case(folder: Path, case_input: Path, guest: Guest) -> None:

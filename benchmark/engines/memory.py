@@ -69,7 +69,7 @@ class MemoryGroup:
 
 
 class Peak:
-    """Record the maximum of a changing number while the block runs.
+    """Record maximum and mean of a changing number while the block runs.
 
     Parameters
     ----------
@@ -88,6 +88,7 @@ class Peak:
     def __init__(self, read: Callable[[], int | None], poll_s: float = POLL_S) -> None:
         self.read, self.poll_s = read, poll_s
         self.value: int | None = None
+        self._sum, self._count = 0, 0
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -101,13 +102,19 @@ class Peak:
         self._done.set()
         self._thread.join()
 
+    @property
+    def mean(self) -> float | None:
+        """Mean of all readings, None without one."""
+        return self._sum / self._count if self._count else None
+
     def _watch(self) -> None:
-        """Keep the maximum of all readings."""
+        """Keep the maximum and the sum of all readings."""
         while True:
             ended = self._done.is_set()
             found = self.read()
             if found is not None:
                 self.value = max(self.value or 0, found)
+                self._sum, self._count = self._sum + found, self._count + 1
             if ended:
                 return
             self._done.wait(self.poll_s)

@@ -106,6 +106,28 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class GpuUse:
+    """Use of a GPU by one case.
+
+    Parameters
+    ----------
+    name : str
+        Of the product.
+    memory : int or None
+        Peak in bytes, beyond what was in use before the start of the algorithm; None where it
+        cannot be measured.
+    utilisation, busiest : float or None
+        Mean and maximum of the time in which the GPU computed [%]; of instances of a divided GPU
+        the driver does not know it.
+    """
+
+    name: str
+    memory: int | None
+    utilisation: float | None
+    busiest: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """Result of running one case, before its output is validated.
 
@@ -121,6 +143,8 @@ class Outcome:
         Of the process, None where it still runs.
     message : str
         The reason: last line of stderr, or the limit that was exceeded.
+    gpu : GpuUse or None
+        None without a GPU.
     """
 
     status: Status
@@ -128,6 +152,7 @@ class Outcome:
     peak_memory: int | None
     exit_code: int | None
     message: str = ""
+    gpu: GpuUse | None = None
 
 
 def ending(code: int | None, line: str) -> Ending:

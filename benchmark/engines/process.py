@@ -9,13 +9,16 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import IO, Protocol, TypeAlias
 
 from cytosuite.benchmark.catalog import PACKAGE, ROOT
+from cytosuite.benchmark.containers.locks import Device
 from cytosuite.benchmark.engines.collect import LOG_CHARACTERS, add_log, clear, collect
+from cytosuite.benchmark.engines.gpu import VISIBLE, held, say
+from cytosuite.benchmark.engines.gpu_use import GpuMeter, measured, metered
 from cytosuite.benchmark.engines.memory import process_peak, reset_peak
 from cytosuite.benchmark.engines.outcome import (
     GRACE_S,
@@ -28,9 +31,10 @@ from cytosuite.benchmark.engines.outcome import (
     StartError,
     ending,
 )
+from cytosuite.benchmark.engines.packages import uses_gpu
 from cytosuite.benchmark.models import hand_over, identity_with
 from cytosuite.client import HEALTH, INVOKE, request
-from cytosuite.files import remove
+from cytosuite.files import link, remove
 from cytosuite.large import SCRATCH
 from cytosuite.progress import LINE, latest
 
@@ -67,15 +71,30 @@ class ProcessEngine:
     ----------
     models : mapping of str to Path
         Cards that the user names, by algorithm.
+    device : str
+        ``cuda`` gives each session of an algorithm that can use it a GPU of its own; with ``cpu``
+        no process sees one.
+    say : callable
+        Gets a line while a session waits for a GPU.
     """
 
     models: Mapping[str, Path] = field(default_factory=dict)
     name: str = "process"
     guests: Collection[str] = ()  # containers of others need an engine that runs containers
+    device: Device = "cpu"
+    say: Callable[[str], None] = say
 
     def identity(self, algorithm: str) -> str:
-        """Return that of a named model: sources and shipped weights are digested in any case."""
-        return identity_with(self.models, algorithm, self.name)
+        """Return that of a named model, and the device where it is a GPU.
+
+        Sources and shipped weights are digested in any case.
+        """
+        own = f"{self.name}-{self.device}" if self._on_gpu(algorithm) else self.name
+        return identity_with(self.models, algorithm, own)
+
+    def _on_gpu(self, algorithm: str) -> bool:
+        """Return whether an algorithm gets a GPU."""
+        return self.device == "cuda" and uses_gpu(algorithm)
 
     @contextmanager
     def session(
@@ -87,18 +106,21 @@ class ProcessEngine:
         ------
         StartError
             If the server ends, or is not ready after 300 s.
+        InputError
+            If it needs a GPU, and there is none.
         """
         clear(workspace)
         card = self.models.get(algorithm)
         models = hand_over(card, workspace / "model") if card else ROOT / "weights" / algorithm
         plain = Plain(algorithm, workspace, limits, models)
         session = ProcessSession(algorithm, workspace, limits, api, plain)
-        try:
+        with ExitStack() as stack:
+            stack.callback(clear, workspace)
+            if self._on_gpu(algorithm):
+                session.meter = stack.enter_context(metered(stack.enter_context(held(self.say))))
+            stack.callback(session.stop)
             session.start()
             yield session
-        finally:
-            session.stop()
-            clear(workspace)
 
 
 @dataclass(frozen=True)
@@ -112,7 +134,7 @@ class Plain:
 
     def give(self, case_input: Path, target: Path) -> None:
         """Link the input of a case."""
-        target.symlink_to(case_input.resolve(), target_is_directory=True)
+        link(target, case_input)
 
     def call(self, command: str) -> tuple[list[str], dict[str, str]]:
         """Return the words of the entry point, in this Python; see `Launch`."""
@@ -152,6 +174,7 @@ class ProcessSession:
     limits: Limits
     api: Api
     launch: Launch
+    meter: GpuMeter | None = None
     startup_seconds: float = 0.0
     process: Process | None = None
     listener: socket.socket | None = None
@@ -199,12 +222,13 @@ class ProcessSession:
             assert self.process is not None
             process = self.process
             look = self._invoke(process)
-        outcome = self._watch(process, look, shown)
+        with measured(self.meter) as use:
+            outcome = self._watch(process, look, shown)
         if self.api == "exec":
             self.stop()
         add_log(log, _end_of(self._words, LOG_CHARACTERS))
         self._words.write_bytes(b"")  # a server adds those on the next case
-        return collect(outcome, place, output, self.limits)
+        return collect(replace(outcome, gpu=use()), place, output, self.limits)
 
     @property
     def _words(self) -> Path:
@@ -214,6 +238,7 @@ class ProcessSession:
     def _launch(self, command: str, log: IO[bytes]) -> Process:
         """Start the container's entry point, which `stop` ends."""
         words, environment = self.launch.call(command)
+        environment |= self.meter.gpu.environment if self.meter else {VISIBLE: ""}
         descriptors = []
         if command == "serve" and self.listener is not None:
             descriptors = [self.listener.fileno()]

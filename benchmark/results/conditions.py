@@ -82,7 +82,7 @@ def _group(label: str, cases: Sequence[str], scores: Scores, values: Values) -> 
             own = [scores.evidence.get((name, case), {}).get(each) for case in cases]
             parts = _left_out([part for part in own if part is not None])
             wholes = [each.pool(part) for part in parts] if each.pool else []
-            for metric in (metric for metric in scores.metrics if metric.evidence == each):
+            for metric in (metric for metric in scores.metrics if metric.evidence is each):
                 if each.pool:
                     found[name, metric.name] = _pooled(metric, [metric.of(w) for w in wholes])
                 else:

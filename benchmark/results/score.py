@@ -160,7 +160,7 @@ def _pooled(found: Sequence[Answer], shown: Metrics) -> dict[tuple[str, str], fl
         (algorithm, metric.name): metric.of(whole)
         for (algorithm, each), whole in wholes.items()
         for metric in shown
-        if metric.evidence == each and (algorithm, metric.name) not in refused
+        if metric.evidence is each and (algorithm, metric.name) not in refused
     }
 
 

@@ -79,6 +79,8 @@ def distinct(array: Array, most: float = inf) -> Array:
     >>> distinct(np.array([[3, 0], [3, -1]])).tolist()
     [-1, 0, 3]
     """
+    if array.dtype == bool:
+        array = array.view(np.uint8)
     found: Array = np.zeros(0, array.dtype.newbyteorder("="))
     low, high = extremes(array) if array.size else (0, 0)
     if low >= 0 and high < min(TABLE, max(array.size, CHUNK)):

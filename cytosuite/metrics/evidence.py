@@ -18,7 +18,7 @@ CASE_FACTS = ("truth", "prediction", "image", "labels", "spacing", "data_range")
 SET_FACTS = ("real", "synthetic")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evidence(Generic[T]):
     """A way to gather evidence, and the facts that it takes.
 
@@ -41,10 +41,6 @@ class Evidence(Generic[T]):
     voxel_bytes : int
         Memory that gathering takes per voxel of the largest image [bytes]; 0 where it is that of a
         slab, whatever the size of the image.
-
-    Notes
-    -----
-    Two are equal if all of this is, also where one comes from another process.
     """
 
     gather: Callable[..., T]

@@ -66,12 +66,12 @@ def _counted(volume: Real, wanted: set[int]) -> dict[int, float]:
 
 def _ordered(piece: Real) -> NDArray[np.unsignedinteger[Any]]:
     """Return unsigned integers in the order of the values."""
-    keys = piece.view(f"u{piece.itemsize}")
+    keys: NDArray[np.unsignedinteger[Any]] = piece.view(f"u{piece.itemsize}")
     top = keys.dtype.type(1 << (8 * piece.itemsize - 1))
     if piece.dtype.kind == "i":
         return keys ^ top
     if piece.dtype.kind == "f":
-        return np.where(keys & top, ~keys, keys | top)
+        keys = np.where(keys & top, ~keys, keys | top)
     return keys
 
 

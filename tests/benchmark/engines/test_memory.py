@@ -62,6 +62,16 @@ def test_the_peak_is_the_largest_of_all_readings():
     assert peak.value == 9
 
 
+def test_the_mean_is_that_of_all_readings():
+    values = iter([2, None, 4])
+    with Peak(lambda: next(values, None), poll_s=0.001) as peak:
+        time.sleep(0.05)
+    assert peak.mean == 3
+    with Peak(lambda: None) as nothing:
+        pass
+    assert nothing.mean is None
+
+
 def test_there_is_one_reading_at_least():
     with Peak(lambda: 5, poll_s=10) as peak:
         pass
