@@ -1,6 +1,5 @@
 """Run jobs case by case; every case ends as a whole result with a record, or not at all."""
 
-import fcntl
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from cytosuite.benchmark.claims import alone
 from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.engines.collect import clear
 from cytosuite.benchmark.engines.outcome import (
@@ -25,7 +25,8 @@ from cytosuite.benchmark.engines.outcome import (
     StartError,
 )
 from cytosuite.benchmark.examine import Examiner
-from cytosuite.benchmark.plan import Job
+from cytosuite.benchmark.integrity import digests
+from cytosuite.benchmark.plan import Job, is_done
 from cytosuite.benchmark.record import (
     LEFT,
     LIMIT_LINES,
@@ -35,12 +36,12 @@ from cytosuite.benchmark.record import (
     warnings_in,
 )
 from cytosuite.benchmark.validate import BadOutput, same_spacing
-from cytosuite.errors import InputError
-from cytosuite.files import SESSION, atomic, file_digest, sweep
+from cytosuite.files import atomic, sweep
 from cytosuite.formats import header, read, write
 from cytosuite.spacing import text
 from cytosuite.tasks import Socket, Task
 from cytosuite.volume import Header, Volume
+from cytosuite.working import SESSION, is_abandoned, session_name
 
 Report = Callable[[str, str, str], None]  # algorithm, case, status
 ALIKE = 3  # first cases that fail alike before an algorithm is given up
@@ -54,23 +55,19 @@ Inside = Callable[[str, str, float | None], None]  # algorithm, case, share of i
 def claimed(run_folder: Path) -> Iterator[None]:
     """Hold a run folder against other runners; the claim ends with the process, however it ends.
 
-    All that a killed runner left half-written in it is removed, of whatever algorithm.
+    What ended programs left half-written in it is removed, of whatever algorithm. Workers of an
+    earlier run may still be at work there, on other machines: see `is_abandoned`.
 
     Raises
     ------
     InputError
         If another runner works in the folder.
     """
-    run_folder.mkdir(parents=True, exist_ok=True)
-    with (run_folder / ".lock").open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(
-                f"{run_folder}: another benchmark is running here; wait for it or give RUN=<name>"
-            ) from None
-        for exchange in run_folder.glob(f"*/{SESSION}"):
-            clear(exchange)  # a hostile tree of any depth may lie there
+    busy = f"{run_folder}: another benchmark is running here; wait for it or give RUN=<name>"
+    with alone(run_folder, busy):
+        for exchange in run_folder.glob(f"*/{SESSION}.*"):
+            if is_abandoned(exchange):
+                clear(exchange)  # a hostile tree of any depth may lie there
         sweep(run_folder)
         yield
 
@@ -125,7 +122,7 @@ def run_job(
     try:
         with (
             Examiner(lenient=job.guest) as examiner,
-            engine.session(name, workspace or job.folder / SESSION, limits, api) as session,
+            engine.session(name, workspace or job.folder / session_name(), limits, api) as session,
         ):
             while pending:
                 inside(name, pending[0].name, None)
@@ -179,7 +176,8 @@ def _run_case(
     job: Job, case: Case, task: Task, session: Session, examiner: Examiner, shown: Shown
 ) -> Outcome:
     """Run one case, look at its outputs and keep the valid ones; return how it ended."""
-    with atomic(job.folder / case.name) as temporary:
+    folder = job.folder / case.name  # a worker that was given up may have written it meanwhile
+    with atomic(folder, partial(is_done, folder, job.key, retry=True)) as temporary:
         raw = temporary / "raw"
         raw.mkdir(parents=True)
         log = temporary / "log.txt"
@@ -274,6 +272,7 @@ def write_result(
         Report of the container.
     """
     inside, model = reported.get("seconds"), reported.get("model")
+    sums = digests(folder, outputs.values()) if outputs else {}
     Record(
         algorithm=job.algorithm.name,
         version=job.algorithm.version,
@@ -288,7 +287,7 @@ def write_result(
         peak_memory=outcome.peak_memory,
         **({} if outcome.gpu is None else _gpu_fields(outcome.gpu)),
         outputs=dict(outputs),
-        digests={slug: file_digest(folder / path) for slug, path in outputs.items()},
+        digests={slug: sums[path] for slug, path in outputs.items()},
         model=model if isinstance(model, str) else "",
         selection=ModelChoice.of(reported, named=job.named),
         warnings=(*job.remarks, *warnings_in(reported))[:LIMIT_LINES],

@@ -14,7 +14,8 @@ from cytosuite.benchmark.engines.outcome import Status
 from cytosuite.errors import InputError, plain
 from cytosuite.files import parse_json
 from cytosuite.formats import header, slabs
-from cytosuite.interface import IMAGE_SUFFIXES, LARGEST, is_finite
+from cytosuite.imagefiles import IMAGE_SUFFIXES
+from cytosuite.interface import LARGEST, is_finite
 from cytosuite.tasks import Socket
 from cytosuite.volume import Header
 

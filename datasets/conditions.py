@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite import large
+from cytosuite.datasets.physics.grid import some_planes
 from cytosuite.volume import Scalar
 
-MOST = 2**29  # voxels that the signal-to-noise ratio is measured in, about
 SECOND_DIFFERENCE = sqrt(6.0)  # noise of a - 2 b + c relative to that of one voxel
 
 
@@ -35,7 +35,7 @@ def measured(image: NDArray[Any], labels: NDArray[np.integer[Any]]) -> dict[str,
     Noise is the root mean square of ``(a - 2 b + c) / sqrt(6)`` over three background voxels in a
     row along x: glow and halos, which change slowly, cancel; noise that neighbours share is
     underestimated. Planes are looked at one by one; for the ratio every second, third, ... of
-    images of more than `MOST` voxels.
+    images with very many voxels, see `cytosuite.datasets.physics.grid.some_planes`.
 
     Examples
     --------
@@ -45,7 +45,7 @@ def measured(image: NDArray[Any], labels: NDArray[np.integer[Any]]) -> dict[str,
     inside, outside, roughness = np.zeros(2), np.zeros(2), np.zeros(2)  # sum, voxels
     planes = (-1, *image.shape[-2:])
     numbers: NDArray[np.integer[Any]] = np.zeros(0, labels.dtype)
-    step = max(1, -(-image.size // MOST))
+    step = some_planes(image.shape).step
     pairs = zip(image.reshape(planes), labels.reshape(planes), strict=True)
     for number, (plane, found) in enumerate(pairs):
         numbers = np.union1d(numbers, _numbers(found))

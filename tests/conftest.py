@@ -51,6 +51,7 @@ def _shared(name):
 _situations = _shared("situations")
 _shared("archives")
 _shared("house")
+_shared("refusals")
 _shared("forks")
 _shared("chromium")
 

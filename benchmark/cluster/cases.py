@@ -120,7 +120,9 @@ def run_chunk(circumstances: Circumstances, chunk: Chunk) -> ChunkResult:
             f"node {host}: {name} is another one there, by its sources, weights or image; install "
             "this version of cytosuite, or load this image (docker save, docker load)"
         )
-    left = tuple(case for case in chunk.cases if not is_done(job.folder / case.name, key, True))
+    left = tuple(
+        case for case in chunk.cases if not is_done(job.folder / case.name, key, retry=True)
+    )
 
     def report(algorithm: str, case: str, status: str) -> None:
         """Say the end of a case."""

@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -54,7 +54,7 @@ class OpenCluster:
         self, word: str, site: ClusterSite, home: Path, tell: Callable[[str], None]
     ) -> None:
         self.word, self.site, self.home, self.tell = word, site, home, tell
-        self.memory_gib = 0.0
+        self.memory_gib, self._least_gib = 0.0, 0.0
         self._pool: DaskPool | None = None
         self._stack = ExitStack()
 
@@ -83,20 +83,25 @@ class OpenCluster:
         self._pool = None
         self._stack.close()
 
-    def pool(self, case_gib: float) -> DaskPool:
+    def reserve(self, cases_gib: Iterable[float]) -> None:
+        """Let the workers have room for the largest of some cases [GiB] from the start."""
+        self._least_gib = max(cases_gib, default=0.0)
+
+    def pool(self, case_gib: float = 0.0) -> DaskPool:
         """Return workers with room for a case.
 
         Parameters
         ----------
         case_gib : float
-            Memory limit of a case [GiB]. Workers of Slurm that are too small for it are ended, and
-            larger ones asked for.
+            Memory limit of a case [GiB], 0 for one as any other. Workers of Slurm that are too
+            small for it are ended, and larger ones asked for.
 
         Raises
         ------
         InputError
             If the cluster cannot be opened, or the workers of the site are too small.
         """
+        case_gib = max(case_gib, self._least_gib)
         wanted = case_gib + RUNNER_GIB
         if self.site.memory_gib is not None and not self._may_grow and wanted > self._own_gib:
             raise InputError(

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import active_children, parent_process
@@ -30,7 +30,7 @@ class Processes:
         self.slots = slots
 
     def each(
-        self, work: Callable[[Piece], Result], pieces: Sequence[Piece]
+        self, work: Callable[[Piece], Result], pieces: Iterable[Piece]
     ) -> Iterator[tuple[int, Result | Lost]]:
         """Do the pieces side by side; see `cytosuite.benchmark.cluster.pool.Pool`.
 
@@ -39,12 +39,13 @@ class Processes:
         InputError
             If a process is killed.
         """
-        if len(pieces) <= 1:
-            yield from Here().each(work, pieces)
+        all_of_them = list(pieces)
+        if len(all_of_them) <= 1:
+            yield from Here().each(work, all_of_them)
             return
-        number = min(self.slots, len(pieces))
+        number = min(self.slots, len(all_of_them))
         with ProcessPoolExecutor(number, initializer=_end_with_parent) as pool:
-            futures = {pool.submit(work, piece): place for place, piece in enumerate(pieces)}
+            futures = {pool.submit(work, piece): place for place, piece in enumerate(all_of_them)}
             try:
                 for future in as_completed(futures):
                     yield futures[future], future.result()

@@ -28,6 +28,7 @@ from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.gpu import gpu_facts
 from cytosuite.benchmark.engines.guest import is_guest
 from cytosuite.benchmark.engines.outcome import Engine
+from cytosuite.benchmark.integrity import FOREIGN, forget
 from cytosuite.benchmark.models import (
     Models,
     cards_of,
@@ -84,6 +85,8 @@ def _results(
     options: BenchmarkOptions, cluster: OpenCluster | None, console: Console
 ) -> tuple[Results, Path]:
     """Make the data, run what is missing, score, and write the report; return its page too."""
+    if options.verify:
+        forget(FOREIGN, options.folder)
     made = recipe_of_all(options.wanted)
     others = list(dict.fromkeys(filter(is_guest, options.algorithm)))
     task, chosen = _chosen(options, made.task)
@@ -94,6 +97,9 @@ def _results(
     need_weights([*chain, *names], models)
     wanted = engine_word(options, cluster)
     engine = start_engine(options, [*chain, *names], console, models, wanted)
+    if cluster is not None:
+        known = algorithms()
+        cluster.reserve(options.limits(known[name]).memory_gib for name in [*chain, *names])
     taken = [*algorithms(), *CONTROLS]
     guests = take_in(others, taken, task, engine, options, console)
     dataset = make(made, options, options, engine, console, retry=options.retry, cluster=cluster)
@@ -110,7 +116,8 @@ def _results(
         _write_run(folder, dataset, task, jobs, facts, origin)
         _run(jobs, dataset, task, engine, options, console, cluster)
         with progress(console, "scoring", minor=True) as step:
-            results = gather(dataset, task, jobs, facts, step)
+            pool = None if cluster is None else cluster.pool()
+            results = gather(dataset, task, jobs, facts, step, pool)
             step(len(dataset.cases), len(dataset.cases))
         with progress(console, "writing the report", minor=True) as step:
             index = write_report(results, folder / "report", step)
@@ -211,7 +218,8 @@ def _run(
         console.print(f"{present} results are there already", highlight=False)
     guests = engine.guests if isinstance(engine, DockerEngine) else {}
     limits = {job.algorithm.name: options.limits(job.algorithm) for job in jobs}
-    apis = {name: guests[name].api if name in guests else options.own_api for name in limits}
+    own_api = options.own_api(engine.name)
+    apis = {name: guests[name].api if name in guests else own_api for name in limits}
     going = options.keep_going
     with progress(console, "running") as step:
         if total:
@@ -233,8 +241,9 @@ def _facts(options: BenchmarkOptions, engine: Engine, notes: Sequence[str]) -> R
     limits = f"{memory}, {options.timeout:g} s, {os.cpu_count()} cores per case"
     guests = engine.guests if isinstance(engine, DockerEngine) else {}
     notes = [*notes, *(engine.notes if isinstance(engine, ApptainerEngine) else ())]
+    api = options.own_api(engine.name)
     images = {name: f"{guest.word}, image {guest.image}" for name, guest in guests.items()}
-    return RunFacts(engine.name, options.own_api, command, limits, tuple(notes), images)
+    return RunFacts(engine.name, api, command, limits, tuple(notes), images)
 
 
 def _origin(

@@ -122,7 +122,8 @@ def make(
     """
     verb = "generating" if recipe.seed is not None else "reading"
     with progress(console, f"{verb} {recipe.name} ({recipe.size})") as step:
-        dataset = prepare(recipe, data.folder / "datasets", processes(data.processes), step)
+        pool = processes(data.processes) if cluster is None else cluster.pool()
+        dataset = prepare(recipe, data.folder / "datasets", pool, step)
     for name in links(recipe.through):
         assert engine is not None
         limits = run.limits(algorithms()[name])
@@ -134,7 +135,7 @@ def make(
                 name,
                 engine,
                 limits,
-                api=run.own_api,
+                api=run.own_api(engine.name),
                 retry=retry,
                 report=cases,
                 inside=cases.inside,

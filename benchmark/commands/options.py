@@ -183,10 +183,15 @@ class RunOptions(ImageOptions):
     device: DeviceOption = "cpu"
     base_image: BaseImage = None
 
-    @property
-    def own_api(self) -> Api:
-        """The api of our algorithms; containers of others say theirs, unless the user does."""
-        return self.api or ("exec" if self.engine == "apptainer" else "serve")
+    def own_api(self, engine: str) -> Api:
+        """Return the api of our algorithms; containers of others say theirs, unless the user does.
+
+        Parameters
+        ----------
+        engine : str
+            Name of the engine: that of Apptainer has no servers.
+        """
+        return self.api or ("exec" if engine == "apptainer" else "serve")
 
     def limits(self, algorithm: AlgorithmManifest) -> Limits:
         """Return the limits of one case of an algorithm."""
@@ -258,13 +263,16 @@ class BenchmarkOptions(TableOptions, PhaseOptions, GuestOptions, ClusterOptions)
     keep_going: Annotated[
         bool, typer.Option(help="Run all cases, also if the first fail alike; failed ones again.")
     ] = False
+    verify: Annotated[
+        bool, typer.Option(help="Read all finished files again to see that none was altered.")
+    ] = False
     blind: Annotated[
         bool, typer.Option(help="Write a second report, for participants: nothing of the truth.")
     ] = False
 
 
 @dataclass(frozen=True, kw_only=True)
-class SimulateOptions(DataOptions):
+class SimulateOptions(ClusterOptions, DataOptions):
     """Options of a simulation without a benchmark."""
 
     out: Annotated[Path | None, typer.Option(help="New folder for images/ and labels/.")] = None

@@ -14,7 +14,8 @@ from cytosuite.benchmark.catalog import ROOT
 from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.data.dataset import Dataset, prepare
 from cytosuite.benchmark.data.recipe import DataRequest, named_datasets, recipe
-from cytosuite.files import SUMS, value_digest
+from cytosuite.benchmark.integrity import SUMS
+from cytosuite.files import value_digest
 from cytosuite.manifest import ModelCard
 from cytosuite.weights import read_cards
 

@@ -6,12 +6,14 @@ from dataclasses import replace
 from cytosuite.benchmark.catalog import algorithms, pick
 from cytosuite.benchmark.data.dataset import STAGE, Case, Dataset
 from cytosuite.benchmark.engines.outcome import Api, Engine, Limits
+from cytosuite.benchmark.integrity import is_whole, seal
 from cytosuite.benchmark.plan import Job, job_key, plan
 from cytosuite.benchmark.record import read_record
 from cytosuite.benchmark.run import Inside, Report, claimed, run_job
 from cytosuite.errors import InputError
-from cytosuite.files import atomic, is_whole, link, seal, write_json
+from cytosuite.files import atomic, link, write_json
 from cytosuite.formats import read, write
+from cytosuite.imagefiles import FOLDER_SUFFIX, case_suffix
 from cytosuite.tasks import TASKS, Task
 
 
@@ -122,8 +124,8 @@ def _make(old: Case, new: Case, job: Job, task: Task) -> None:
                 continue
             if path.suffix == ".json":
                 link(temporary / "sockets" / f"{slug}.json", path)
-            elif path.suffix == ".tif":
-                link(Case(new.name, temporary).path(slug), path)
+            elif path.suffix in {".tif", ".ozx", FOLDER_SUFFIX}:
+                link(Case(new.name, temporary).path(slug, case_suffix(path)), path)
             else:
                 write(Case(new.name, temporary).path(slug), read(path))
         for folder in sorted((old.folder / "companions").glob("*")):

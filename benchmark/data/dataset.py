@@ -1,20 +1,25 @@
 """Datasets on disk: generated or collected once, found again by their fingerprint."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from cytosuite.benchmark.claims import alone
 from cytosuite.benchmark.cluster.pool import Lost, Pool
 from cytosuite.benchmark.data.recipe import Recipe
+from cytosuite.benchmark.integrity import is_whole, seal
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
-from cytosuite.files import alone, atomic, is_whole, read_json, seal, sweep, write_json
+from cytosuite.files import atomic, link, read_json, sweep, write_json
 from cytosuite.formats import write
+from cytosuite.imagefiles import CASE_SUFFIXES, case_suffix
 from cytosuite.interface import write_case
+from cytosuite.large import slabs
 from cytosuite.manifest import AlgorithmManifest
 from cytosuite.metadata import acquisition
 from cytosuite.tasks import ACQUISITION, LABELS, TASKS, Task
@@ -31,14 +36,15 @@ class Case:
     name: str
     folder: Path
 
-    def path(self, slug: str) -> Path:
-        """Return the place of an image or label socket."""
-        return self.folder / "sockets" / "images" / slug / f"{self.name}.tif"
+    def path(self, slug: str, suffix: str = ".tif") -> Path:
+        """Return the place of an image or label socket; see `cytosuite.interface.case_suffix`."""
+        return self.folder / "sockets" / "images" / slug / f"{self.name}{suffix}"
 
     def socket(self, slug: str) -> Path | None:
-        """Return the file of a socket, None where the case does not hold it."""
-        value = self.folder / "sockets" / f"{slug}.json"
-        return next((path for path in (self.path(slug), value) if path.is_file()), None)
+        """Return the file, or folder of OME-Zarr, of a socket; None where the case has none."""
+        places = [self.path(slug, suffix) for suffix in CASE_SUFFIXES]
+        places.append(self.folder / "sockets" / f"{slug}.json")
+        return next((path for path in places if path.exists()), None)
 
     def inputs(self, task: Task) -> dict[str, Path]:
         """Return the input images and labels that a case holds for a task, the main one first."""
@@ -245,7 +251,7 @@ def _written(path: Path) -> object:
 def _make_whole(making: Making) -> None:
     """Make one case with the inputs of all tasks that it serves, and seal it."""
     case, maker, record = making
-    with atomic(case.folder) as temporary:
+    with atomic(case.folder, partial(is_whole, case.folder)) as temporary:
         part = Case(case.name, temporary)
         make_case(part, maker, record)
         for task in TASKS.values():
@@ -276,7 +282,10 @@ def make_case(case: Case, maker: Callable[[], Sample], record: Mapping[str, Any]
     with atomic(case.folder) as temporary:
         part = Case(case.name, temporary)
         for slug, volume in volumes.items():
-            write(part.path(slug), volume)
+            if (file := sample.files.get(slug)) is not None:
+                link(part.path(slug, case_suffix(file)), file)
+            else:
+                write(part.path(slug, case_suffix(volume)), volume)
         values = {slug: v for slug, v in sample.sockets.items() if not isinstance(v, Volume)}
         first = next(iter(volumes.values()), None)
         if first is not None:
@@ -284,7 +293,8 @@ def make_case(case: Case, maker: Callable[[], Sample], record: Mapping[str, Any]
         for slug, value in values.items():
             write_json(temporary / "sockets" / f"{slug}.json", value)
         for name, volume in sample.companions.items():
-            write(temporary / "companions" / name / f"{case.name}.tif", volume)
+            place = temporary / "companions" / name / f"{case.name}{case_suffix(volume)}"
+            write(place, volume)
         facts = {
             "sockets": sorted([*volumes, *values]),
             "spacing_assumed": first is not None and first.spacing_is_assumed,
@@ -334,11 +344,14 @@ def _assumptions(cases: tuple[Case, ...]) -> tuple[str, ...]:
 
 def _small(labels: Volume | None, min_object_voxels: int) -> dict[str, int]:
     """Return the limit, and how many of all objects are below it, as ``case.json`` keeps them."""
-    sizes = np.zeros(0) if labels is None else np.unique(labels.array, return_counts=True)[1]
-    if labels is not None and not labels.array.all():
-        sizes = sizes[1:]  # the background, which is the smallest label
-    small = int((sizes < min_object_voxels).sum())
-    return {"min_object_voxels": min_object_voxels, "objects": small, "of": int(sizes.size)}
+    sizes: Counter[int] = Counter()
+    for part in slabs(labels.array) if labels is not None else ():
+        assert labels is not None
+        found = np.unique(labels.array[part], return_counts=True)
+        sizes.update(dict(zip(*(numbers.tolist() for numbers in found), strict=True)))
+    del sizes[0]  # the background
+    small = sum(size < min_object_voxels for size in sizes.values())
+    return {"min_object_voxels": min_object_voxels, "objects": small, "of": len(sizes)}
 
 
 def _ignored(cases: tuple[Case, ...]) -> tuple[str, ...]:

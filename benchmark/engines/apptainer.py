@@ -7,10 +7,10 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 
 from cytosuite.benchmark.catalog import ROOT, workplace
@@ -19,16 +19,16 @@ from cytosuite.benchmark.containers.images import image_digest, image_tag
 from cytosuite.benchmark.containers.locks import Device
 from cytosuite.benchmark.engines.apptainer_session import Contained, abilities, clean
 from cytosuite.benchmark.engines.collect import clear
-from cytosuite.benchmark.engines.hardening import Host, is_orphan, owner_label
+from cytosuite.benchmark.engines.hardening import Host
 from cytosuite.benchmark.engines.outcome import Api, Limits
 from cytosuite.benchmark.engines.process import ProcessSession
 from cytosuite.benchmark.models import hand_over, identity_with
 from cytosuite.errors import InputError, plain
-from cytosuite.files import file_digest, parse_json
+from cytosuite.files import parse_json
 
 CALL_S = 60.0  # longest answer of Apptainer about itself or an image
 LEAST = (1, 2)  # version of Apptainer: earlier ones lack flags
-SCRATCH = "cytosuite-"
+HEAD = 2**15  # bytes of a .sif with its UUID and the list of its parts, and their times
 NOTES = (
     "Containers of Apptainer, a new one for each case: its start counts as time of the case.",
     "Apptainer has no system call filter as Docker's; its /tmp is a folder on disk, watched.",
@@ -68,15 +68,20 @@ class ApptainerEngine:
         return NOTES if "MemoryLimit" in self.host.can else (*NOTES, WATCHED)
 
     def identity(self, algorithm: str) -> str:
-        """Return the digest of the algorithm's image, and that of its named model.
+        """Return the identity of the algorithm's image, and that of its named model.
+
+        An image is known by its beginning, where each build has a new UUID, and its size: its
+        gigabytes are not read by every worker.
 
         Raises
         ------
         InputError
             If the image is missing or was made from other sources.
         """
-        found = self.need(algorithm)
-        return identity_with(self.models, algorithm, f"sha256:{file_digest(found)}")
+        path = self.need(algorithm)
+        with path.open("rb") as stream:
+            head = sha256(stream.read(HEAD)).hexdigest()
+        return identity_with(self.models, algorithm, f"{head}, {path.stat().st_size} bytes")
 
     def need(self, algorithm: str) -> Path:
         """Return the image of an algorithm, which must be there and of the checkout's sources.
@@ -112,16 +117,15 @@ class ApptainerEngine:
         workspace.mkdir(parents=True, mode=0o700)
         card = self.models.get(algorithm)
         model = hand_over(card, workspace / "model") if card else None
-        with scratch_folder() as scratch:
-            start = Contained(algorithm, workspace, limits, image, scratch, self.host, model)
-            start.nvidia = self.device == "cuda"
-            session = ProcessSession(algorithm, workspace, limits, api, start)
-            try:
-                session.start()
-                yield session
-            finally:
-                session.stop()
-                clear(workspace)
+        nvidia = self.device == "cuda"
+        start = Contained(algorithm, workspace, limits, image, self.host, model, nvidia)
+        session = ProcessSession(algorithm, workspace, limits, api, start)
+        try:
+            session.start()
+            yield session
+        finally:
+            session.stop()
+            clear(workspace)
 
 
 def find_apptainer(device: Device = "cpu", images: Path | None = None) -> ApptainerEngine:
@@ -207,18 +211,3 @@ def _said(words: Sequence[str]) -> str:
     except (subprocess.TimeoutExpired, OSError) as error:
         raise InputError(f"apptainer {' '.join(words)}: {plain(str(error), 300)}") from None
     return done.stdout.decode(errors="replace")
-
-
-@contextmanager
-def scratch_folder() -> Iterator[Path]:
-    """Yield a folder on a disk of this machine; those of killed runners are removed before."""
-    home = Path(tempfile.gettempdir())
-    for left in home.glob(f"{SCRATCH}*"):
-        owner = left.name.removeprefix(SCRATCH).rpartition(":")[0]
-        if is_orphan(owner) and left.lstat().st_uid == os.getuid():
-            clear(left)
-    folder = Path(tempfile.mkdtemp(prefix=f"{SCRATCH}{owner_label()}:"))
-    try:
-        yield folder
-    finally:
-        clear(folder)

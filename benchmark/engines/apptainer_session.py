@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cytosuite.benchmark.engines.collect import Refused, empty, size
+from cytosuite.benchmark.engines.collect import Refused, clear, size
 from cytosuite.benchmark.engines.hardening import Host, container_user, pick_cpus, ulimits
 from cytosuite.benchmark.engines.memory import CGROUP, family
 from cytosuite.benchmark.engines.outcome import Ending, Limits, ending
 from cytosuite.errors import plain
+from cytosuite.large import SCRATCH
 
 # Variables that Apptainer itself needs. All others would act on it: APPTAINER_BIND adds a folder.
 KEPT = ("PATH", "HOME", "USER", "LANG", "TMPDIR", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")
@@ -46,8 +47,8 @@ class Contained:
 
     Parameters
     ----------
-    scratch : Path
-        Folder on a disk of this machine, for ``/tmp``.
+    workspace : Path
+        For input, output and ``/tmp``.
     model : Path or None
         Folder of the model that the user names.
     nvidia : bool
@@ -58,7 +59,6 @@ class Contained:
     workspace: Path
     limits: Limits
     image: Path
-    scratch: Path
     host: Host
     model: Path | None = None
     nvidia: bool = False
@@ -67,9 +67,15 @@ class Contained:
     _peak: int | None = None
     _next: float = EACH_S
 
+    @property
+    def scratch(self) -> Path:
+        """Folder for ``/tmp``."""
+        return self.workspace / "scratch"
+
     def give(self, case_input: Path, target: Path) -> None:
         """Lay out empty files and folders, over which the case's own are mounted."""
-        empty(self.scratch)
+        clear(self.scratch)
+        self.scratch.mkdir()
         self._peak, self._threads, self._next = None, 0, EACH_S
         target.mkdir(mode=0o755)
         self._mounts = {"/input": target, **lay_out(case_input, target)}
@@ -89,6 +95,7 @@ class Contained:
             "CYTOSUITE_ALGORITHM": self.algorithm,
             "CYTOSUITE_RECORD": "/output/record.json",
             "CYTOSUITE_MEMORY_GIB": f"{self.limits.memory_gib:g}",
+            SCRATCH: "/output",  # the only disk
             "PYTHONUNBUFFERED": "1",
             **self.limits.environment,
             **({GPUS: os.environ[GPUS]} if self.nvidia and GPUS in os.environ else {}),
@@ -173,8 +180,8 @@ def mount(point: str, path: Path, *, read_only: bool) -> str:
     """
     row = ["type=bind", f"source={path.resolve()}", f"destination={point}"]
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow([*row, *(["ro"] if read_only else [])])
-    return text.getvalue().removesuffix("\n")
+    csv.writer(text, lineterminator="\r\n").writerow([*row, *(["ro"] if read_only else [])])
+    return text.getvalue().removesuffix("\r\n")
 
 
 def lay_out(source: Path, target: Path) -> dict[str, Path]:

@@ -101,6 +101,9 @@ class DockerSession:
             for name in ("input", "output"):
                 empty(self.exchange / name)
             give(case_input, self.exchange / "input")
+            if (limits := self.limits.grown(case_input, self.exchange)) != self.limits:
+                self.stop()  # the largest file is a limit of the container
+                self.limits = limits
             if self.api == "serve" and self._box is None:
                 self.start()
             outcome = self._run(log, shown)

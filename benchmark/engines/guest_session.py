@@ -15,7 +15,7 @@ from cytosuite.benchmark.engines.outcome import Outcome, Session, Shown, StartEr
 from cytosuite.errors import plain
 from cytosuite.files import link, read_json, write_json
 from cytosuite.formats import read, write
-from cytosuite.interface import image_files
+from cytosuite.imagefiles import image_files
 from cytosuite.volume import Volume
 
 LISTED = 5  # files of an output that is not where it should be, in a message
@@ -134,7 +134,7 @@ def _give_image(source: Path, stem: Path, kind: str) -> None:
     """Put an image at a place in the wanted format."""
     target = stem.with_name(f"{stem.name}.{kind}")
     target.parent.mkdir(parents=True, exist_ok=True)
-    if kind == "tif":
+    if kind == "tif" and source.suffix == ".tif":
         link(target, source)
         return
     volume = read(source)

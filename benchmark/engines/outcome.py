@@ -1,13 +1,17 @@
 """Engine, session and outcome: the interface between the runner and the ways to run algorithms."""
 
+import shutil
 import signal
 from collections.abc import Callable, Collection, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias, get_args
 
-from cytosuite.errors import CytosuiteError
+from cytosuite.errors import CytosuiteError, InputError
+from cytosuite.formats import header
+from cytosuite.imagefiles import image_files
 
 Status = Literal[
     "ok",
@@ -60,6 +64,25 @@ class Limits:
     cpus: float = 2.0
     pids: int = 512
     output_gib: float = 4.0
+
+    def grown(self, case_input: Path, place: Path) -> "Limits":
+        """Return the limits with room for the outputs of a large image.
+
+        Parameters
+        ----------
+        case_input : Path
+            The case's input folder: four times its pixels may be written, as labels of 32 bits
+            and an image of floats of an image of 16 bits need it.
+        place : Path
+            Folder of the output: no more than its disk has free.
+        """
+        pixels = 0
+        for path in image_files(case_input / "images", deep=True):
+            with suppress(InputError):  # the algorithm says it
+                found = header(path)
+                pixels += prod(found.shape) * found.dtype.itemsize
+        wanted = min(4 * pixels, shutil.disk_usage(place).free) / 2**30
+        return self if wanted <= self.output_gib else replace(self, output_gib=wanted)
 
     @property
     def environment(self) -> dict[str, str]:

@@ -34,7 +34,8 @@ from cytosuite.benchmark.engines.outcome import (
 from cytosuite.benchmark.engines.packages import uses_gpu
 from cytosuite.benchmark.models import hand_over, identity_with
 from cytosuite.client import HEALTH, INVOKE, request
-from cytosuite.files import remove
+from cytosuite.files import link, remove
+from cytosuite.large import SCRATCH
 from cytosuite.progress import LINE, latest
 
 POLL_S = 0.02
@@ -133,7 +134,7 @@ class Plain:
 
     def give(self, case_input: Path, target: Path) -> None:
         """Link the input of a case."""
-        target.symlink_to(case_input.resolve(), target_is_directory=True)
+        link(target, case_input)
 
     def call(self, command: str) -> tuple[list[str], dict[str, str]]:
         """Return the words of the entry point, in this Python; see `Launch`."""
@@ -146,6 +147,7 @@ class Plain:
             "CYTOSUITE_MODEL": str(self.models),
             "CYTOSUITE_RECORD": str(self.workspace / "output" / "record.json"),
             "CYTOSUITE_MEMORY_GIB": f"{self.limits.memory_gib:g}",
+            SCRATCH: os.environ.get(SCRATCH) or str(self.workspace),
             "PYTHONUNBUFFERED": "1",
         }
         return [sys.executable, "-m", "cytosuite.container", command], variables

@@ -10,6 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from cytosuite.benchmark.data.dataset import Case
+from cytosuite.benchmark.integrity import digests, unaltered
 from cytosuite.benchmark.plan import Job
 from cytosuite.benchmark.record import Record, read_record
 from cytosuite.benchmark.results.controls import control_answer
@@ -23,7 +24,6 @@ from cytosuite.benchmark.results.object_scores import (
 )
 from cytosuite.benchmark.results.objects import FILE, write_objects
 from cytosuite.errors import InputError
-from cytosuite.files import file_digest, unaltered
 from cytosuite.formats import header, read
 from cytosuite.metrics import Metric
 from cytosuite.metrics.boards import BOARDS
@@ -130,13 +130,15 @@ def _tabled(
 def _sealed(answer: Answer, path: Path, write: Callable[[], None]) -> Answer:
     """Write a table of an answer, unless it is there, and keep its digest in the record."""
     record, name = answer.record, path.name
-    if record is None or unaltered(path, record.digests.get(name)):
+    if record is None or unaltered(path.parent, {name: record.digests.get(name)}):
         return answer
     try:
         write()
     except InputError as error:
         return replace(answer, refused={**answer.refused, name: str(error)})
-    record = record.model_copy(update={"digests": {**record.digests, name: file_digest(path)}})
+    record = record.model_copy(
+        update={"digests": {**record.digests, **digests(path.parent, [name])}}
+    )
     record.write(path.parent)
     return replace(answer, record=record)
 

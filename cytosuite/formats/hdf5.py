@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cytosuite import large
 from cytosuite.errors import InputError
-from cytosuite.formats.slabs import chunk_rows, gathered, in_planes, regrouped
+from cytosuite.formats.pieces import chunk_rows, gathered, in_planes, regrouped
 from cytosuite.large import is_mapped
 from cytosuite.memory import check_room
 from cytosuite.volume import AXES, KINDS, SPATIAL, Header, Origin, Volume, scalars

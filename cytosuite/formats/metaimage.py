@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from cytosuite import large
 from cytosuite.errors import InputError, last_line, plain
 from cytosuite.files import open_regular
-from cytosuite.formats.slabs import gathered, in_planes, planes_of
+from cytosuite.formats.pieces import gathered, in_planes, planes_of
 from cytosuite.large import is_mapped, release
 from cytosuite.volume import Header, Origin, Scalar, Volume, is_size, scalars
 

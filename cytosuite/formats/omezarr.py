@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
 from cytosuite.formats.ngff import NgffImage, image_of
-from cytosuite.formats.slabs import chunk_rows, gathered, regrouped
+from cytosuite.formats.pieces import chunk_rows, gathered, regrouped
 from cytosuite.formats.zarrarray import ZarrArray, array_of
 from cytosuite.formats.zarrhome import entries
 from cytosuite.volume import AXES, SPATIAL, Header, Origin, Scalar, Volume, scalars

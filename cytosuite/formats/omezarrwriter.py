@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.formats.ngff import NAMESPACE
-from cytosuite.formats.slabs import SLAB
+from cytosuite.formats.pieces import SLAB
 from cytosuite.formats.zarrhome import stored, written
 from cytosuite.large import release
 from cytosuite.volume import SPATIAL, Volume, scalars

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
-from cytosuite.formats.slabs import planes_of
+from cytosuite.formats.pieces import planes_of
 from cytosuite.memory import check_room
 from cytosuite.volume import Header, Origin, Volume
 

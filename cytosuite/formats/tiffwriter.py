@@ -14,7 +14,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
-from cytosuite.formats.slabs import in_planes
+from cytosuite.formats.pieces import in_planes
 from cytosuite.large import is_mapped
 from cytosuite.volume import SPATIAL, Volume, scalars
 

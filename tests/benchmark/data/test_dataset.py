@@ -1,5 +1,6 @@
 import hashlib
 import re
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,12 @@ from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.data import recipe as module
 from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import DataRequest
+from cytosuite.benchmark.integrity import STAMPS
 from cytosuite.datasets.folder.part import Part
 from cytosuite.errors import InputError
 from cytosuite.interface import read_case
 from cytosuite.tasks import TASKS
+from cytosuite.working import MACHINE
 
 SEGMENT = TASKS["segment"]
 
@@ -28,11 +31,11 @@ def _silent(done, total):
 
 
 def _bytes(folder):
-    """Return the digest of each file below a folder."""
+    """Return the digest of each file below a folder, but for stamps, which differ each time."""
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        if path.is_file() and path.name != STAMPS
     }
 
 
@@ -62,8 +65,11 @@ def test_missing_cases_are_made_again_with_the_same_bytes(tmp_path):
     for path in sorted(dataset.cases[1].folder.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
     dataset.cases[1].folder.rmdir()
-    (home / "cases" / ".spheroid_02.99.part").mkdir()
-    (home / "cases" / "spheroid_01" / ".case.99.part.json").touch()
+    with subprocess.Popen(["true"]) as ended:
+        ended.wait()
+    owner = f"{MACHINE}-{ended.pid}-0"
+    (home / "cases" / f".spheroid_02.{owner}.part").mkdir()
+    (home / "cases" / "spheroid_01" / f".case.{owner}.part.json").touch()
     seen = []
     prepare(made, tmp_path, processes(1), lambda done, total: seen.append((done, total)))
     assert seen == [(5, 6), (6, 6)]

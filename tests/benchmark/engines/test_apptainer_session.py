@@ -147,7 +147,7 @@ def test_the_input_is_mounted_over_empty_places(tmp_path):
 
 def test_variables_are_set_within_and_a_gpu_is_asked_for(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,3")
-    places = (tmp_path / "work", LIMITS, tmp_path / "x.sif", tmp_path / "scratch", HOST)
+    places = (tmp_path / "work", LIMITS, tmp_path / "x.sif", HOST)
     plain = Contained("cellpose3d", *places)
     words, environment = plain.call("run")
     assert set(environment) <= set(KEPT)
@@ -189,7 +189,7 @@ def test_a_container_does_not_leave_the_group_of_a_slurm_job(tmp_path, uid):
 
 
 def _contained(tmp_path):
-    return Contained("x", tmp_path, LIMITS, tmp_path / "x.sif", tmp_path / "scratch", HOST)
+    return Contained("x", tmp_path, LIMITS, tmp_path / "x.sif", HOST)
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -260,3 +263,35 @@ def test_too_many_nuclei_for_the_image_are_refused():
         InputError, match=r"200 nuclei with axes of .* do not fit .*; lower n_nuclei"
     ):
         _plane(n_nuclei=200)
+
+
+BUDGET = """
+import resource
+import numpy as np
+from cytosuite.datasets.nuclei.generate import generate
+from cytosuite.datasets.physics import grid
+
+grid.SLAB = 2**21
+wanted = {"margin_um": 5.0, "spacing_um": (0.4,) * 3, "sketch": False, "companions": False}
+peaks = []
+for shape, count in (((24, 64, 64), 8), ((96, 512, 512), 300)):
+    made = generate(np.random.default_rng(0), wanted | {"shape": shape, "n_nuclei": count})
+    peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print((peaks[1] - peaks[0]) / 2**10)
+"""
+
+
+def test_a_volume_on_disk_needs_the_memory_of_some_slabs(tmp_path):
+    """In memory it would need 20 bytes for each of its 25 million voxels."""
+    given = {**os.environ, "CYTOSUITE_MEMORY_GIB": "0.3", large.SCRATCH: str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", BUDGET], env=given, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 150  # MiB; 4 bytes per voxel alone are 100
+
+
+def test_a_volume_larger_than_the_disk_is_refused_in_one_line():
+    with pytest.raises(InputError, match=r"too large for the memory .*make room") as found:
+        _make(shape=(20000, 20000, 20000), radius_um=3)
+    assert "\n" not in str(found.value)
