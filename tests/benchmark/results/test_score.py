@@ -4,6 +4,7 @@ from math import isnan
 import numpy as np
 import pytest
 
+from cytosuite import large
 from cytosuite.benchmark.cluster.pool import Lost
 from cytosuite.benchmark.record import read_record
 from cytosuite.benchmark.results import facts
@@ -262,3 +263,24 @@ def test_conditions_that_hardly_rise_together_are_not_named(scored, make_dataset
 def test_without_truth_there_is_nothing_to_break_down(scored, make_dataset):
     dataset = make_dataset(1, 3, annotated=False)
     assert by_condition(dataset, scored(dataset, SEGMENT, ours=perfect)) == []
+
+
+def test_volumes_on_disk_have_the_scores_and_tables_of_those_in_memory(
+    answers, dataset, monkeypatch
+):
+    jobs = answers(dataset, SEGMENT, ours=perfect, first=first_only, slow=slow_on_three)
+    folders = [job.folder / case.name for job in jobs for case in dataset.cases]
+    tables = [folder / name for folder in folders for name in ("objects.csv", "object_scores.csv")]
+    there = score(dataset, SEGMENT, jobs)
+    written = {path: path.read_bytes() for path in tables if path.is_file()}
+    for path in written:
+        path.unlink()
+    monkeypatch.setattr(large, "fits", lambda _: False)
+    monkeypatch.setattr(large, "SLAB", 100)
+    assert large.is_mapped(read(folders[0] / "output.tif").array)
+    mapped = score(dataset, SEGMENT, jobs)
+    assert there.table.equals(mapped.table)
+    assert there.pooled == mapped.pooled
+    assert there.notes == mapped.notes == ()
+    assert {path: path.read_bytes() for path in tables if path.is_file()} == written
+    assert len(written) > len(folders)
