@@ -14,6 +14,7 @@ from typing import Any, Self
 from cytosuite.benchmark.cluster.dask_pool import DaskPool
 from cytosuite.benchmark.cluster.jobs import Jobs
 from cytosuite.benchmark.cluster.site import ClusterSite
+from cytosuite.benchmark.engines.gpu import slots
 from cytosuite.errors import InputError, last_line
 from cytosuite.files import remove
 from cytosuite.memory import free_gib
@@ -162,11 +163,14 @@ class OpenCluster:
         return DaskPool(self._stack.enter_context(Client(cluster, timeout=START_S)), number)
 
     def _places(self) -> int:
-        """Return the number of workers for which cores and memory of this machine suffice."""
+        """Return the number of workers for which cores, memory and GPUs of this machine suffice."""
         cores = max(1, (os.cpu_count() or 1) // self.site.cores)
         memory = free_gib()
         room = cores if memory is None else max(1, int(memory / max(self.memory_gib, RUNNER_GIB)))
-        return self.site.workers or min(cores, room)
+        cards = len(slots()) // self.site.gpus if self.site.gpus else cores
+        if not cards:
+            raise InputError(f"gpus: a worker needs {self.site.gpus}, this machine has fewer")
+        return self.site.workers or min(cores, room, cards)
 
     def _running(self, client_of: Any) -> DaskPool:  # noqa: ANN401 - of Dask
         """Connect with a scheduler that runs."""

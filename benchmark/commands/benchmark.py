@@ -76,7 +76,7 @@ def benchmark(options: BenchmarkOptions, console: Console) -> int:
     CytosuiteError
         If the wanted run is not possible.
     """
-    with opened(options, options.folder, console) as cluster:
+    with opened(options, options.folder, console, options.device) as cluster:
         results, index = _results(options, cluster, console)
     return _conclude(results, index, options, console)
 
