@@ -10,11 +10,12 @@ from cytosuite.benchmark.catalog import PACKAGE
 from cytosuite.benchmark.containers.sources import runtime_digest
 from cytosuite.benchmark.data.dataset import Case, Dataset
 from cytosuite.benchmark.engines.outcome import PASSING, Engine
+from cytosuite.benchmark.integrity import unaltered
 from cytosuite.benchmark.record import read_record
-from cytosuite.files import unaltered, value_digest
+from cytosuite.files import value_digest
 from cytosuite.manifest import AlgorithmManifest
 
-FULL = os.strerror(errno.ENOSPC)
+FULL = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,10 @@ class Job:
         Whether the user names the model.
     guest : bool
         Whether it is a container of others, whose labels may lose the voxel size.
+    fingerprint : str
+        Of the data, from which another machine makes the key anew.
+    remarks : tuple of str
+        Lines for the warnings of each record.
     """
 
     algorithm: AlgorithmManifest
@@ -46,6 +51,8 @@ class Job:
     present: int
     named: bool = False
     guest: bool = False
+    fingerprint: str = ""
+    remarks: tuple[str, ...] = ()
 
 
 def plan(
@@ -82,11 +89,12 @@ def plan(
         folder = run_folder / algorithm.name
         key = job_key(dataset.fingerprint, algorithm.name, engine)
         missing = tuple(
-            case for case in dataset.cases if not _is_done(folder / case.name, key, retry)
+            case for case in dataset.cases if not is_done(folder / case.name, key, retry=retry)
         )
         present, named = len(dataset.cases) - len(missing), algorithm.name in engine.models
         guest = algorithm.name in engine.guests
-        jobs.append(Job(algorithm, key, folder, missing, present, named, guest))
+        data = dataset.fingerprint
+        jobs.append(Job(algorithm, key, folder, missing, present, named, guest, data))
     return jobs
 
 
@@ -112,15 +120,23 @@ def job_key(fingerprint: str, algorithm: str, engine: Engine) -> str:
     return value_digest(content)
 
 
-def _is_done(folder: Path, key: str, retry: bool) -> bool:
-    """Return whether a case's result can be left as it is."""
+def is_done(folder: Path, key: str, *, retry: bool) -> bool:
+    """Return whether a case's result can be left as it is.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the case.
+    key : str
+        Of the job.
+    retry : bool
+        Whether what failed in the algorithm is run again.
+    """
     record = read_record(folder)
     if record is None or record.key != key:
         return False
     if record.ok:
-        return all(
-            unaltered(folder / path, record.digests.get(slug))
-            for slug, path in record.outputs.items()
-        )
-    passing = record.status in PASSING or FULL in record.message
+        sums = {path: record.digests.get(slug) for slug, path in record.outputs.items()}
+        return unaltered(folder, sums)
+    passing = record.status in PASSING or any(reason in record.message for reason in FULL)
     return not passing and not retry

@@ -1,6 +1,5 @@
 """Run jobs case by case; every case ends as a whole result with a record, or not at all."""
 
-import fcntl
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,12 +10,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from cytosuite.benchmark.claims import alone
 from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.engines.collect import clear
 from cytosuite.benchmark.engines.outcome import (
     Api,
     Ending,
     Engine,
+    GpuUse,
     Limits,
     Outcome,
     Session,
@@ -24,15 +25,23 @@ from cytosuite.benchmark.engines.outcome import (
     StartError,
 )
 from cytosuite.benchmark.examine import Examiner
-from cytosuite.benchmark.plan import Job
-from cytosuite.benchmark.record import LEFT, ModelChoice, Record, container_report, warnings_in
+from cytosuite.benchmark.integrity import digests
+from cytosuite.benchmark.plan import Job, is_done
+from cytosuite.benchmark.record import (
+    LEFT,
+    LIMIT_LINES,
+    ModelChoice,
+    Record,
+    container_report,
+    warnings_in,
+)
 from cytosuite.benchmark.validate import BadOutput, same_spacing
-from cytosuite.errors import InputError
-from cytosuite.files import SESSION, atomic, file_digest, sweep
+from cytosuite.files import atomic, sweep
 from cytosuite.formats import header, read, write
 from cytosuite.spacing import text
 from cytosuite.tasks import Socket, Task
 from cytosuite.volume import Header, Volume
+from cytosuite.working import SESSION, is_abandoned, session_name
 
 Report = Callable[[str, str, str], None]  # algorithm, case, status
 ALIKE = 3  # first cases that fail alike before an algorithm is given up
@@ -46,23 +55,19 @@ Inside = Callable[[str, str, float | None], None]  # algorithm, case, share of i
 def claimed(run_folder: Path) -> Iterator[None]:
     """Hold a run folder against other runners; the claim ends with the process, however it ends.
 
-    All that a killed runner left half-written in it is removed, of whatever algorithm.
+    What ended programs left half-written in it is removed, of whatever algorithm. Workers of an
+    earlier run may still be at work there, on other machines: see `is_abandoned`.
 
     Raises
     ------
     InputError
         If another runner works in the folder.
     """
-    run_folder.mkdir(parents=True, exist_ok=True)
-    with (run_folder / ".lock").open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(
-                f"{run_folder}: another benchmark is running here; wait for it or give RUN=<name>"
-            ) from None
-        for exchange in run_folder.glob(f"*/{SESSION}"):
-            clear(exchange)  # a hostile tree of any depth may lie there
+    busy = f"{run_folder}: another benchmark is running here; wait for it or give RUN=<name>"
+    with alone(run_folder, busy):
+        for exchange in run_folder.glob(f"*/{SESSION}.*"):
+            if is_abandoned(exchange):
+                clear(exchange)  # a hostile tree of any depth may lie there
         sweep(run_folder)
         yield
 
@@ -77,6 +82,7 @@ def run_job(
     inside: Inside = lambda *_: None,
     *,
     keep_going: bool = False,
+    workspace: Path | None = None,
 ) -> None:
     """Run the missing cases of a job.
 
@@ -99,12 +105,14 @@ def run_job(
         begins, then as often as the algorithm says.
     keep_going : bool
         Whether to run all cases of an algorithm whose first ones fail alike.
+    workspace : Path, optional
+        Folder for the engine alone; one in the folder of the job without it.
 
     Notes
     -----
     Results are put together in a temporary folder and renamed, so that an interruption leaves
     none half-written. An algorithm that does not start fails all its cases, and so does one whose
-    first cases fail alike, see `_hopeless`.
+    first cases fail alike, see `hopeless`.
     """
     if not job.missing:
         return
@@ -114,22 +122,22 @@ def run_job(
     try:
         with (
             Examiner(lenient=job.guest) as examiner,
-            engine.session(name, job.folder / SESSION, limits, api) as session,
+            engine.session(name, workspace or job.folder / session_name(), limits, api) as session,
         ):
             while pending:
                 inside(name, pending[0].name, None)
                 shown = partial(inside, name, pending[0].name)
                 outcome = _run_case(job, pending[0], task, session, examiner, shown)
-                causes.append(_cause(outcome, pending[0], job))
+                causes.append(cause_of(outcome, pending[0].name, job))
                 report(name, pending.pop(0).name, outcome.status)
-                if not keep_going and (cause := _hopeless(causes, job)):
-                    _fail(job, pending, Outcome(cause[0], 0.0, None, None, LEFT + cause[1]), report)
+                if not keep_going and (cause := hopeless(causes, job)):
+                    give_up(job, pending, cause, report)
                     return
     except StartError as error:
-        _fail(job, pending, Outcome("non-zero exit", 0.0, None, None, str(error)), report)
+        fail(job, pending, Outcome("non-zero exit", 0.0, None, None, str(error)), report)
 
 
-def _fail(job: Job, cases: Sequence[Case], outcome: Outcome, report: Report) -> None:
+def fail(job: Job, cases: Sequence[Case], outcome: Outcome, report: Report) -> None:
     """Write the same failure for cases that were not run."""
     for case in cases:
         with atomic(job.folder / case.name) as temporary:
@@ -138,7 +146,12 @@ def _fail(job: Job, cases: Sequence[Case], outcome: Outcome, report: Report) -> 
         report(job.algorithm.name, case.name, outcome.status)
 
 
-def _hopeless(causes: Sequence[Ending | None], job: Job) -> Ending | None:
+def give_up(job: Job, cases: Sequence[Case], cause: Ending, report: Report) -> None:
+    """Write failures for cases that are not run, as the first ones failed alike."""
+    fail(job, cases, Outcome(cause[0], 0.0, None, None, LEFT + cause[1]), report)
+
+
+def hopeless(causes: Sequence[Ending | None], job: Job) -> Ending | None:
     """Return why the other cases need not run: the one failure of the first `ALIKE` ones.
 
     A time-out counts: three are enough, and the next run tries them all again.
@@ -148,7 +161,7 @@ def _hopeless(causes: Sequence[Ending | None], job: Job) -> Ending | None:
     return causes[0]
 
 
-def _cause(outcome: Outcome, case: Case, job: Job) -> Ending | None:
+def cause_of(outcome: Outcome | Record, case: str, job: Job) -> Ending | None:
     """Return status and message of a failure, without names of the case; None where the case is it.
 
     Success is no failure, and a case is the cause where an algorithm of ours refuses its input or
@@ -156,14 +169,15 @@ def _cause(outcome: Outcome, case: Case, job: Job) -> Ending | None:
     """
     if outcome.status == "ok" or (outcome.exit_code in REFUSALS and not job.guest):
         return None
-    return outcome.status, UUID.sub("<image>", outcome.message.replace(case.name, "<image>"))
+    return outcome.status, UUID.sub("<image>", outcome.message.replace(case, "<image>"))
 
 
 def _run_case(
     job: Job, case: Case, task: Task, session: Session, examiner: Examiner, shown: Shown
 ) -> Outcome:
     """Run one case, look at its outputs and keep the valid ones; return how it ended."""
-    with atomic(job.folder / case.name) as temporary:
+    folder = job.folder / case.name  # a worker that was given up may have written it meanwhile
+    with atomic(folder, partial(is_done, folder, job.key, retry=True)) as temporary:
         raw = temporary / "raw"
         raw.mkdir(parents=True)
         log = temporary / "log.txt"
@@ -258,6 +272,7 @@ def write_result(
         Report of the container.
     """
     inside, model = reported.get("seconds"), reported.get("model")
+    sums = digests(folder, outputs.values()) if outputs else {}
     Record(
         algorithm=job.algorithm.name,
         version=job.algorithm.version,
@@ -270,9 +285,17 @@ def write_result(
         inside_seconds=inside if isinstance(inside, int | float) else None,
         startup_seconds=round(startup_seconds, 4),
         peak_memory=outcome.peak_memory,
+        **({} if outcome.gpu is None else _gpu_fields(outcome.gpu)),
         outputs=dict(outputs),
-        digests={slug: file_digest(folder / path) for slug, path in outputs.items()},
+        digests={slug: sums[path] for slug, path in outputs.items()},
         model=model if isinstance(model, str) else "",
         selection=ModelChoice.of(reported, named=job.named),
-        warnings=warnings_in(reported),
+        warnings=(*job.remarks, *warnings_in(reported))[:LIMIT_LINES],
     ).write(folder)
+
+
+def _gpu_fields(use: GpuUse) -> dict[str, Any]:
+    """Return the fields of a record about a GPU."""
+    mean = None if use.utilisation is None else round(use.utilisation, 1)
+    own = {"gpu": use.name, "gpu_memory": use.memory}
+    return own | {"gpu_utilisation": mean, "gpu_utilisation_max": use.busiest}

@@ -1,7 +1,7 @@
 """Files that are either complete or absent, strict JSON, TOML, and digests."""
 
+import ctypes
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -10,84 +10,108 @@ import shutil
 import stat
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from hashlib import sha256
 from math import isfinite
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from cytosuite.errors import CytosuiteError, InputError
+from cytosuite.working import LEFTOVER, is_abandoned, working_name
 
 DEPTH = 64  # of lists and objects in each other
 LARGEST = 2**64  # of an integer: beyond, no array and few programs hold it
 TEXT_BYTES = 2**26
-PART, SESSION = ".part", ".session"  # of what is being written, of an engine at work
-LEFTOVER = re.compile(rf"\..*\{PART}(\..*)?", re.DOTALL)
 LONGEST_SUFFIX = 32  # bytes
-SUMS = "SHA256SUMS"
-_HOST = f"{sha256(os.uname().nodename.encode()).hexdigest()[:8]}-"  # folders may be shared
+TRIES = 100  # of a name that other programs take again and again
+OCCUPIED = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)  # a folder never replaces these
+NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of linux/fcntl.h and linux/fs.h
 
 
 @contextmanager
-def atomic(path: Path) -> Iterator[Path]:
+def atomic(path: Path, stays: Callable[[], bool] = lambda: False) -> Iterator[Path]:
     """Yield a temporary name that becomes `path` when the block ends without an error.
 
     Parameters
     ----------
     path : Path
         The final name of a file or folder; its parent is made if it is missing.
+    stays : callable, optional
+        Asked at the end whether that stays which another program has put there meanwhile.
 
     Yields
     ------
     Path
         A hidden name in the same folder, with the same suffix. After an error the file or folder
-        of this name is removed, and `path` is as it was. Half-written ones of the same `path`, by
-        programs of this machine that were killed, are removed.
+        of this name is removed, and `path` is as it was.
 
     Raises
     ------
     CytosuiteError
         If the disk is full or can only be read.
+
+    Notes
+    -----
+    Programs that write the same `path` do not disturb each other: the last one stays. What ended
+    programs left in the folder is removed when a process first writes into it, see `is_abandoned`.
+    A folder that stands there is exchanged in one step; on network file systems, which cannot do
+    this, nothing has the name for an instant.
+
+    Nothing is flushed to the disk: this would cost more than a small case. After a crash of the
+    machine, not of the program, the last files may be empty, short or absent. Those of datasets
+    and results are known by digests, and are made again.
     """
     mark = sha256(os.fsencode(path.name)).hexdigest()[:16]  # of names of any length and bytes
     suffix = path.suffix if len(os.fsencode(path.suffix)) <= LONGEST_SUFFIX else ""
-    temporary = path.with_name(f".{mark}.{_HOST}{os.getpid()}{PART}{suffix}")
-    former = path.with_name(f".{mark}.{_HOST}{os.getpid()}.former{PART}")
+    temporary = path.with_name(working_name(mark, suffix))
+    former = path.with_name(working_name(mark, former=True))
     with full_disk(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(path.parent, f".{mark}.{_HOST}")
-        remove(temporary)
+        _tidy(path.parent)
+        remove(temporary)  # of an ended process with the same number
         try:
             yield temporary
-            if temporary.is_dir() and os.path.lexists(path):  # no single step replaces it
-                path.rename(former)
-            temporary.replace(path)
+            if not stays():
+                _place(temporary, path, former)
         finally:
             if os.path.lexists(former) and not os.path.lexists(path):
-                former.rename(path)
+                _put(former, path)
             remove(temporary)
             remove(former)
 
 
-def _remove_abandoned(folder: Path, start: str) -> None:
-    """Remove half-written files under names with this start and the id of an ended program."""
-    with os.scandir(folder) as found:
-        names = [entry.name for entry in found if entry.name.startswith(start)]
-    for name in names:
-        owner = name.removeprefix(start).partition(".")[0]
-        if owner.isdigit() and not _runs(int(owner)):
-            remove(folder / name)
+def _place(temporary: Path, path: Path, former: Path) -> None:
+    """Give a file or folder its name, whatever stands there and whoever else wants it."""
+    for _ in range(TRIES):
+        if _put(temporary, path) or _exchange(temporary, path):
+            return
+        remove(former)
+        with suppress(FileNotFoundError):  # another program has moved it
+            path.rename(former)
+    raise InputError(f"{path}: other programs write it all the time; end them")
 
 
-def _runs(process: int) -> bool:
-    """Return whether a process of this machine runs."""
+def _put(source: Path, path: Path) -> bool:
+    """Rename a file or folder; return False where a folder would replace what is there."""
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
+        source.replace(path)
+    except OSError as error:
+        if error.errno not in OCCUPIED:
+            raise
         return False
-    except PermissionError:  # it is another user's
-        return True
     return True
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two names in one step; return False where system or file system cannot."""
+    try:
+        rename = ctypes.CDLL(None).renameat2
+    except AttributeError:  # of another system
+        return False
+    names = os.fsencode(one), os.fsencode(other)
+    return bool(rename(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0)
 
 
 @contextmanager
@@ -113,42 +137,33 @@ def full_disk(path: Path) -> Iterator[None]:
         raise CytosuiteError(f"{reason}; make room or give another folder") from error
 
 
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Hold a folder against other programs that ask for it too; wait until it is free.
-
-    Parameters
-    ----------
-    folder : Path
-        Made if it is missing; that it can be read suffices. It is let go when the program ends,
-        however it ends.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
-
-
 def sweep(folder: Path, depth: int = 2) -> None:
-    """Remove all that killed programs left half-written in a folder.
+    """Remove what ended programs left half-written in a folder, see `is_abandoned`.
 
     Parameters
     ----------
     folder : Path
-        Held by the caller, so that no other program writes there.
+        Others may write there at the same time.
     depth : int
         How many folders in each other are looked into; links are not followed.
     """
-    with os.scandir(folder) as found:
-        entries = list(found)
+    try:
+        with os.scandir(folder) as found:
+            entries = list(found)
+    except FileNotFoundError:
+        return
     for entry in entries:
-        if entry.name == SESSION or LEFTOVER.fullmatch(entry.name):
-            remove(Path(entry.path))
+        if LEFTOVER.fullmatch(entry.name):
+            if is_abandoned(path := Path(entry.path)):
+                remove(path)
         elif depth and entry.is_dir(follow_symlinks=False):
             sweep(Path(entry.path), depth - 1)
+
+
+@lru_cache(maxsize=1000)
+def _tidy(folder: Path) -> None:
+    """Sweep a folder once: of 100,000 cases in it, each would list all others."""
+    sweep(folder, depth=0)
 
 
 def open_regular(path: Path) -> BinaryIO:
@@ -190,17 +205,34 @@ def read_text(path: Path) -> str:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, a link or a folder with all that is in it, if it exists."""
-    if path.is_symlink() or path.is_file():
-        path.unlink()
-    elif path.is_dir():
-        shutil.rmtree(path)
+    """Remove a file, a link or a folder with all that is in it, if it exists.
+
+    Another program may remove it at the same time.
+    """
+    while os.path.lexists(path):
+        with suppress(FileNotFoundError):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
 
 def link(path: Path, target: Path) -> None:
-    """Make a relative symbolic link to a file or folder; parents of `path` are made."""
+    """Make a relative symbolic link to a file or folder; parents of `path` are made.
+
+    Raises
+    ------
+    CytosuiteError
+        If the file system has no symbolic links: copies would need the disk twice.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.symlink_to(os.path.relpath(target.resolve(), path.parent.resolve()))
+    try:
+        path.symlink_to(os.path.relpath(target.resolve(), path.parent.resolve()))
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        reason = f"{path.parent}: expected a file system with symbolic links"
+        raise CytosuiteError(f"{reason}, found {error.strerror}; give another folder") from error
 
 
 def write_json(path: Path, value: object) -> None:
@@ -306,7 +338,13 @@ def _load(path: Path, form: str, loads: Callable[[str], Any]) -> Any:  # noqa: A
         raise InputError(f"{path}: expected {form}, found too many levels") from None
 
 
-def digest(paths: Iterable[Path], root: Path) -> str:
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file's content: 64 hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def digest(paths: Iterable[Path], root: Path, each: Callable[[Path], str] = file_digest) -> str:
     """Return the SHA-256 of the names (relative to `root`) and contents of files.
 
     Parameters
@@ -316,6 +354,8 @@ def digest(paths: Iterable[Path], root: Path) -> str:
         path that does not exist counts as absent, so that its appearance changes the digest.
     root : Path
         The folder that names are relative to.
+    each : callable, optional
+        Returns the SHA-256 of a file.
 
     Returns
     -------
@@ -325,58 +365,13 @@ def digest(paths: Iterable[Path], root: Path) -> str:
     state = sha256()
     for path in sorted({file for start in paths for file in visible_files(start)}):
         state.update(os.fsencode(path.relative_to(root)) + b"\0")
-        state.update(bytes.fromhex(file_digest(path)))
+        state.update(bytes.fromhex(each(path)))
     return state.hexdigest()
-
-
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file's content: 64 hexadecimal digits."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def value_digest(value: object) -> str:
     """Return the SHA-256 of a JSON value, whatever the order of its keys: 64 hexadecimal digits."""
     return sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def unaltered(path: Path, expected: str | None) -> bool:
-    """Return whether a file is there and has the expected SHA-256."""
-    return path.is_file() and file_digest(path) == expected
-
-
-def seal(folder: Path) -> None:
-    """Write the digests of all files below a folder into it, as ``sha256sum`` does.
-
-    Parameters
-    ----------
-    folder : Path
-        Links out of it are followed; links within, caches and hidden files are passed over.
-    """
-    home = folder.resolve()
-    names = sorted(
-        path.relative_to(folder).as_posix()
-        for path in visible_files(folder)
-        if not path.is_symlink() or not path.resolve().is_relative_to(home)
-    )
-    lines = [f"{file_digest(folder / name)}  {name}\n" for name in names if name != SUMS]
-    (folder / SUMS).write_text("".join(lines), encoding="utf-8", errors="surrogateescape")
-
-
-def is_whole(folder: Path) -> bool:
-    """Return whether a folder is sealed, and each file in it that was is there unaltered.
-
-    Parameters
-    ----------
-    folder : Path
-        See `seal`; files that came later do not count.
-    """
-    try:
-        text = (folder / SUMS).read_text(encoding="utf-8", errors="surrogateescape")
-    except (OSError, ValueError):
-        return False
-    lines = [line.partition("  ") for line in text.splitlines()]
-    return bool(lines) and all(unaltered(folder / name, sum) for sum, _, name in lines)
 
 
 def visible_files(path: Path) -> Iterator[Path]:

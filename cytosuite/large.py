@@ -4,6 +4,7 @@ Both are numpy arrays. One on disk is mapped: its parts are read and written whe
 that work in slabs or tiles, with `release` after each, needs the memory of one of them.
 """
 
+import errno
 import mmap
 import os
 import shutil
@@ -21,7 +22,7 @@ from cytosuite.memory import free_gib
 
 SHARE = 4  # an array may take a quarter of the free memory
 SCRATCH = "CYTOSUITE_SCRATCH"  # names the folder for arrays on disk
-PIECE = 2**24  # bytes of a mapped array that are in memory at once, or one plane
+SLAB = 2**22  # voxels of arrays on disk that are looked at together
 
 
 def fits(size: float) -> bool:
@@ -55,18 +56,30 @@ def room(shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
     size = prod(shape) * kind.itemsize
     if not size or fits(size):
         return np.zeros(tuple(shape), kind)
-    folder = scratch()
+    folder, reason = scratch(), os.strerror(errno.ENOSPC)
     try:
-        with tempfile.TemporaryFile(dir=folder) as stream:
-            os.posix_fallocate(stream.fileno(), 0, size)  # a later lack of room kills the process
-            return np.memmap(stream, kind, "r+", shape=tuple(shape))
+        if size <= shutil.disk_usage(folder).free:  # a broken file may name any size
+            with tempfile.TemporaryFile(dir=folder) as stream:
+                # A later lack of room kills the process.
+                os.posix_fallocate(stream.fileno(), 0, size)
+                return np.memmap(stream, kind, "r+", shape=tuple(shape))
     except OSError as error:
-        free = shutil.disk_usage(folder).free / 2**30
-        raise InputError(
-            f"{folder}: an array of {size / 2**30:.3g} GiB that is too large for the memory needs "
-            f"as much disk, {free:.3g} GiB are free ({error.strerror}); make room, or name another "
-            f"folder in {SCRATCH}"
-        ) from None
+        reason = error.strerror or str(error)
+    free = shutil.disk_usage(folder).free / 2**30
+    raise InputError(
+        f"{folder}: an array of {size / 2**30:.3g} GiB that is too large for the memory needs "
+        f"as much disk, {free:.3g} GiB are free ({reason}); make room, or name another "
+        f"folder in {SCRATCH}"
+    )
+
+
+def blank(array: NDArray[Any]) -> NDArray[Any]:
+    """Return zeros like an array, read only and without memory where that one lies on disk."""
+    if not is_mapped(array):
+        return np.zeros_like(array)
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
+    zeros = mmap.mmap(-1, max(1, array.nbytes), flags=flags, prot=mmap.PROT_READ)
+    return np.frombuffer(zeros, array.dtype, array.size).reshape(array.shape)
 
 
 def scratch() -> Path:
@@ -86,22 +99,36 @@ def release(*arrays: NDArray[Any]) -> None:
             found.madvise(mmap.MADV_DONTNEED)
 
 
+def slabs(*arrays: NDArray[Any]) -> Iterator[slice]:
+    """Yield slices along the first axis of arrays of one shape, and `release` them after each.
+
+    Of arrays in memory that is one slice with all of it; where one lies on disk, those of at most
+    `SLAB` voxels, or of one plane.
+
+    Examples
+    --------
+    >>> list(slabs(np.zeros((5, 2)), np.ones((5, 2))))
+    [slice(0, 5, None)]
+    """
+    planes, voxels = len(arrays[0]), arrays[0].size
+    step = max(1, planes)
+    if any(is_mapped(array) for array in arrays):
+        step = max(1, SLAB * planes // max(1, voxels))
+    for first in range(0, planes, step):
+        yield slice(first, min(first + step, planes))
+        release(*arrays)
+
+
 def planes(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
     """Yield consecutive slabs of an array along its first axis.
 
     Parameters
     ----------
     array : ndarray
-        One in memory is yielded as a whole; of a mapped one, views of about 16 MB, after each of
-        which its memory is given back.
+        See `slabs`.
     """
-    if not is_mapped(array):
-        yield array
-        return
-    step = max(1, PIECE * len(array) // max(1, array.nbytes))
-    for start in range(0, len(array), step):
-        yield array[start : start + step]
-        release(array)
+    for part in slabs(array):
+        yield array[part]
 
 
 def taken(array: NDArray[Any], box: tuple[slice, ...]) -> NDArray[Any]:
@@ -122,14 +149,20 @@ def put(array: NDArray[Any], box: tuple[slice, ...], values: NDArray[Any]) -> No
 
 
 def thinned(array: NDArray[Any], step: int) -> NDArray[Any]:
-    """Return every so many values of an array in the order of memory: ``array.ravel()[::step]``."""
+    """Return every `step`-th voxel of an array in C order, a copy where it lies on disk.
+
+    Examples
+    --------
+    >>> thinned(np.arange(12).reshape(3, 4), 5)
+    array([ 0,  5, 10])
+    """
     if not is_mapped(array):
-        return array.reshape(-1)[::step]
-    found, passed = [], 0
-    for slab in planes(array):
-        found.append(slab.reshape(-1)[-passed % step :: step].copy())
-        passed += slab.size
-    return np.concatenate(found)
+        return array.ravel()[::step]
+    across = array[:1].size
+    parts = (
+        array[part].ravel()[-part.start * across % step :: step].copy() for part in slabs(array)
+    )
+    return np.concatenate([array[:0].ravel(), *parts])
 
 
 def converted(array: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
@@ -150,7 +183,7 @@ def _each_plane(
     first, rest = box[0], box[1:]
     span = range(*first.indices(len(array)))
     # A row is read by whole pages, however few of its voxels lie in the box.
-    step = max(1, PIECE * len(array) // max(1, array.nbytes))
+    step = max(1, SLAB * len(array) // max(1, array.size))
     for start in range(0, len(span), step):
         there = (slice(span.start + start, min(span.start + start + step, span.stop)), *rest)
         here = slice(start, start + step)

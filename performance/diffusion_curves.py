@@ -59,9 +59,10 @@ from cytosuite.algorithms.diffusion.parameters import Parameters
 from cytosuite.algorithms.diffusion.predict import from_sketch
 from cytosuite.algorithms.diffusion.synthesise import Conditional, Process
 from cytosuite.benchmark.catalog import ROOT
+from cytosuite.benchmark.claims import alone
 from cytosuite.benchmark.models import named_models
 from cytosuite.errors import InputError
-from cytosuite.files import alone, atomic, value_digest
+from cytosuite.files import atomic, value_digest
 from cytosuite.manifest import parameters_of, parse, read_card
 from cytosuite.metrics.evidence import Facts
 from cytosuite.metrics.labels.overlap import overlap

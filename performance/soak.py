@@ -29,6 +29,7 @@ from cytosuite.benchmark.run import claimed, run_job
 from cytosuite.datasets.sample import Sample
 from cytosuite.tasks import TASKS
 from cytosuite.volume import Volume
+from cytosuite.working import SESSION
 
 SHOWN = 8  # rows of a table
 UNITS = {"memory": 2**20, "disk": 2**10}
@@ -104,7 +105,7 @@ def state(name: str, run: Path) -> dict[str, float]:
         label = {"label": f"{RUN_LABEL}={owner_label()}"}
         containers = len(client.containers.list(all=True, filters=label))
         client.close()
-    aside = [path for path in run.rglob("*") if ".session" in path.parts]
+    aside = [path for path in run.rglob("*") if f"/{SESSION}." in str(path)]
     return {
         "memory": int(status["VmRSS"].split()[0]) * 1024,
         "handles": len(list(Path("/proc/self/fd").iterdir())),

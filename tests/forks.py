@@ -12,7 +12,7 @@ from threading import Thread
 
 import pandas as pd
 
-from cytosuite.files import LEFTOVER, SESSION
+from cytosuite.working import LEFTOVER, SESSION
 
 ALGORITHMS = ("toy_threshold", "watershed")
 CASES = tuple(f"toy_cells_{number:02d}" for number in (1, 2, 3))
@@ -121,7 +121,9 @@ def scores(runs, run="run"):
 def leftovers(runs):
     """Return everything half-written below a folder, and algorithms that still run for it."""
     files = [
-        path for path in runs.rglob("*") if LEFTOVER.fullmatch(path.name) or path.name == SESSION
+        path
+        for path in runs.rglob("*")
+        if LEFTOVER.fullmatch(path.name) or path.name.startswith(SESSION)
     ]
     return [*files, *lasting(lambda: _servers(runs))]
 

@@ -9,11 +9,13 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
+from cytosuite.benchmark.claims import alone
 from cytosuite.benchmark.commands.applied import (
     Applied,
     clear,
     failed,
     join_objects,
+    output_of,
     recorded,
     summary,
     there_already,
@@ -25,6 +27,7 @@ from cytosuite.benchmark.commands.own_images import candidates_for, own_images
 from cytosuite.benchmark.commands.progress import Cases, progress
 from cytosuite.benchmark.data.dataset import Case, make_case
 from cytosuite.benchmark.engines.outcome import Engine
+from cytosuite.benchmark.integrity import foreign_digest
 from cytosuite.benchmark.models import Models, choice_digest, choose_algorithm
 from cytosuite.benchmark.plan import Job, job_key
 from cytosuite.benchmark.results.objects import FILE
@@ -33,15 +36,18 @@ from cytosuite.datasets.folder.collect import Item
 from cytosuite.datasets.folder.load import load
 from cytosuite.datasets.folder.microscopes import content as content_of
 from cytosuite.errors import CytosuiteError, InputError
-from cytosuite.files import PART, alone, digest, remove, sweep, value_digest
+from cytosuite.files import remove, sweep, value_digest
 from cytosuite.interface import read_case
 from cytosuite.manifest import AlgorithmManifest as Manifest
 from cytosuite.select import describe
 from cytosuite.tasks import TASKS
+from cytosuite.working import working_name
 
 
 def apply(options: ApplyOptions, console: Console | None = None) -> list[Applied]:
     """Run an algorithm on images, and write ``<name>.tif``, ``.json`` and ``.png`` for each.
+
+    Of an OME-Zarr it is ``<name>.ome.zarr``, of one in a single file ``<name>.ozx``.
 
     Parameters
     ----------
@@ -74,7 +80,7 @@ def apply(options: ApplyOptions, console: Console | None = None) -> list[Applied
     _need_other(items, options.out)
     for line in skipped:
         say(line)
-    before = {item.name: recorded(options.out, item.name) for item in items}
+    before = {item.name: recorded(options.out, item) for item in items}
     met = {str(found["algorithm"]) for found in before.values() if found} & set(names)
     engine = start_engine(options, sorted(met) if names[1:] else names, console, models)
     keys = _Keys({item.name: _fingerprint(item, options, candidates) for item in items}, engine)
@@ -121,7 +127,7 @@ def _there(
 def _need_other(items: Sequence[Item], out: Path) -> None:
     """Refuse a folder for the results in which one would overwrite its image."""
     for item in items:
-        if (out / f"{item.name}.tif").resolve() == item.image.resolve():
+        if output_of(out, item).resolve() == item.image.resolve():
             raise InputError(f"{out}: the output would overwrite {item.image}; name another folder")
 
 
@@ -129,7 +135,9 @@ def _fingerprint(item: Item, options: ApplyOptions, candidates: Sequence[Manifes
     """Return the digest of an image, its further files, and all that decides its algorithm."""
     files = {"main": item.image, **item.files}
     content: dict[str, object] = {
-        "files": {slug: digest(content_of(path), path.parent) for slug, path in files.items()},
+        "files": {
+            slug: foreign_digest(content_of(path), path.parent) for slug, path in files.items()
+        },
         "spacing": options.spacing,
         "part": asdict(options.part),
         **options.metadata,
@@ -144,7 +152,7 @@ def _workspace(out: Path) -> Iterator[Path]:
     """Give a hidden folder in that of the results, which no other command writes meanwhile."""
     with alone(out):
         sweep(out, depth=0)
-        folder = out.resolve() / f".apply{PART}"
+        folder = out.resolve() / working_name("apply")
         folder.mkdir()
         try:
             yield folder
@@ -179,7 +187,7 @@ def _prepare(
         remove(options.out / FILE)  # of all images, written anew at the end
     for item in items:
         cases.inside("reading", item.name, None)
-        clear(options.out, item.name)
+        clear(options.out, item)
         case = Case(item.name, folder / "cases" / item.name)
         try:
             make_case(
@@ -218,4 +226,6 @@ def _run(
         finish(made[case], write_applied(made[case], case, job, keys.of(case_name, name), options))
 
     limits, task = options.limits(algorithm), TASKS[algorithm.task]
-    run_job(job, task, engine, limits, options.own_api, take, cases.inside, keep_going=True)
+    run_job(
+        job, task, engine, limits, options.own_api(engine.name), take, cases.inside, keep_going=True
+    )

@@ -1,16 +1,19 @@
 """Chains: datasets sent through algorithms, with labels and conditions kept."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from cytosuite.benchmark.catalog import algorithms, pick
 from cytosuite.benchmark.data.dataset import STAGE, Case, Dataset
 from cytosuite.benchmark.engines.outcome import Api, Engine, Limits
+from cytosuite.benchmark.integrity import is_whole, seal
 from cytosuite.benchmark.plan import Job, job_key, plan
 from cytosuite.benchmark.record import read_record
 from cytosuite.benchmark.run import Inside, Report, claimed, run_job
 from cytosuite.errors import InputError
-from cytosuite.files import atomic, is_whole, link, seal, write_json
+from cytosuite.files import atomic, link, write_json
 from cytosuite.formats import read, write
+from cytosuite.imagefiles import FOLDER_SUFFIX, case_suffix
 from cytosuite.tasks import TASKS, Task
 
 
@@ -35,6 +38,7 @@ def through(
     retry: bool = False,
     report: Report = lambda *_: None,
     inside: Inside = lambda *_: None,
+    run: Callable[..., None] = run_job,
 ) -> Dataset:
     """Send the cases of a dataset through an algorithm and return the new dataset.
 
@@ -48,6 +52,8 @@ def through(
         As for `cytosuite.benchmark.run.run_job`.
     retry : bool
         Whether to run again the cases that failed in the algorithm.
+    run : callable
+        Runs a job, as `run_job` does.
 
     Returns
     -------
@@ -79,7 +85,7 @@ def through(
         return made
     with claimed(results := made.home / "results"):
         (job,) = plan(dataset, [manifest], engine, results, retry=retry)
-        run_job(job, task, engine, limits, api, report, inside)
+        run(job, task, engine, limits, api, report, inside)
         for old, new in zip(dataset.cases, made.cases, strict=True):
             if not is_whole(new.folder):
                 _make(old, new, job, task)
@@ -118,8 +124,8 @@ def _make(old: Case, new: Case, job: Job, task: Task) -> None:
                 continue
             if path.suffix == ".json":
                 link(temporary / "sockets" / f"{slug}.json", path)
-            elif path.suffix == ".tif":
-                link(Case(new.name, temporary).path(slug), path)
+            elif path.suffix in {".tif", ".ozx", FOLDER_SUFFIX}:
+                link(Case(new.name, temporary).path(slug, case_suffix(path)), path)
             else:
                 write(Case(new.name, temporary).path(slug), read(path))
         for folder in sorted((old.folder / "companions").glob("*")):

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from cytosuite.benchmark.catalog import PACKAGE, dataset_manifests, pick
 from cytosuite.benchmark.data.simulated import Simulated, files, simulated, sources
+from cytosuite.benchmark.integrity import foreign_digest
 from cytosuite.datasets.folder.collect import Item, collect
 from cytosuite.datasets.folder.load import load
 from cytosuite.datasets.folder.microscopes import content as content_of
@@ -235,7 +236,7 @@ def _folder_recipe(wanted: DataRequest) -> Recipe:
             [PACKAGE / "datasets" / "folder", PACKAGE / "datasets" / "conditions.py", *WRITERS],
             PACKAGE,
         ),
-        "files": digest(paths, folder),
+        "files": foreign_digest(paths, folder),
         "sockets": [[item.name, item.socket, *item.files] for item in found.items],
         "conditions": [dict(item.conditions) for item in found.items],
         "spacing": wanted.spacing,

@@ -15,7 +15,8 @@ from cytosuite.benchmark.report.section import Progress, views
 from cytosuite.benchmark.results.blind import blind_names, blinded
 from cytosuite.benchmark.results.objects import join_tables
 from cytosuite.benchmark.results.results import Results
-from cytosuite.files import PART, full_disk, write_json
+from cytosuite.files import full_disk, write_json
+from cytosuite.working import working_name
 
 FIGURES = "figures"
 __all__ = ["write_blind", "write_report"]
@@ -64,7 +65,7 @@ def write_report(results: Results, folder: Path, progress: Progress = lambda *_:
         "leaderboard.csv": pd.DataFrame(board, dtype=object).to_csv(index=False),
         "leaderboard.tex": latex.leaderboard(indexed),
         "scores.csv": results.scores.to_csv(index=False),
-        "cases.csv": files.by_case(results.scores).to_csv(index=False),
+        "cases.csv": files.by_case(results.scores, results.records).to_csv(index=False),
         "by_condition.csv": groups.to_csv(index=False) if results.conditions else "",
         "metrics.json": json.dumps(layout, indent=2, allow_nan=False, ensure_ascii=False) + "\n",
         "report.md": page.markdown(indexed, shown),
@@ -78,8 +79,8 @@ def write_report(results: Results, folder: Path, progress: Progress = lambda *_:
 
 def _write(folder: Path, texts: Mapping[str, str], tables: Mapping[str, Tables]) -> None:
     """Write files by their names in a folder, all or none; remove those that have no content."""
-    name = f".{folder.name}-"
-    with full_disk(folder), tempfile.TemporaryDirectory(PART, name, folder.parent) as parts:
+    name = working_name(folder.name)
+    with full_disk(folder), tempfile.TemporaryDirectory(name, ".", folder.parent) as parts:
         Path(parts, FIGURES).mkdir()
         for file, text in texts.items():
             Path(parts, file).write_text(text, encoding="utf-8")
@@ -93,7 +94,7 @@ def _write(folder: Path, texts: Mapping[str, str], tables: Mapping[str, Tables])
                 (folder / file).unlink(missing_ok=True)  # of an earlier report
         for old in (folder / FIGURES).glob("*.svg"):
             if f"{FIGURES}/{old.name}" not in texts:
-                old.unlink()
+                old.unlink(missing_ok=True)
 
 
 def write_blind(results: Results, run_folder: Path) -> Path:

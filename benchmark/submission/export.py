@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal, TypeAlias
 
+from cytosuite.benchmark.claims import alone
 from cytosuite.benchmark.containers.build import SOURCE_LABEL
 from cytosuite.benchmark.containers.context import by_name, write_tarball
 from cytosuite.benchmark.containers.daemon import Client, daemon_errors
@@ -18,7 +19,6 @@ from cytosuite.benchmark.submission.repack import Repacked, pack_image, repack
 from cytosuite.benchmark.submission.sites import RESERVED_GIB
 from cytosuite.errors import InputError
 from cytosuite.files import (
-    alone,
     file_digest,
     full_disk,
     read_json,

@@ -2,12 +2,16 @@ import json
 import multiprocessing
 import os
 import signal
+import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cytosuite.benchmark.engines.outcome import Outcome
+from cytosuite.benchmark import integrity
+from cytosuite.benchmark.engines.outcome import GpuUse, Outcome
+from cytosuite.benchmark.integrity import STAMPS
 from cytosuite.benchmark.plan import plan
 from cytosuite.benchmark.record import ModelChoice, read_record, warnings_in
 from cytosuite.benchmark.run import claimed, run_job
@@ -16,6 +20,7 @@ from cytosuite.files import value_digest
 from cytosuite.formats import header, read, write
 from cytosuite.tasks import TASKS
 from cytosuite.volume import Volume
+from cytosuite.working import MACHINE
 
 SEGMENT = TASKS["segment"]
 
@@ -47,7 +52,29 @@ def test_every_case_ends_as_a_result_with_a_record(tmp_path, run, dataset, engin
     folder = tmp_path / "run" / "watershed" / "case_2"
     assert (folder / record["outputs"]["instance-labels"]).is_file()
     assert (folder / "log.txt").read_text() == "a line of the log\n"
-    assert sorted(path.name for path in folder.iterdir()) == ["log.txt", "output", "record.json"]
+    found = sorted(path.name for path in folder.iterdir())
+    assert found == [STAMPS, "log.txt", "output", "record.json"]
+
+
+def test_the_use_of_a_gpu_is_recorded(tmp_path, run, dataset, fakes):
+    def behave(image, output):
+        fakes.perfect(image, output)
+        return Outcome("ok", 0.25, 10**6, 0, gpu=GpuUse("NVIDIA\x1b L4", 2**30, 100 / 3, 90))
+
+    run(dataset, fakes.Engine(behave))
+    record = read_record(tmp_path / "run" / "watershed" / "case_1")
+    assert (record.gpu, record.gpu_memory) == ("NVIDIA\\x1b L4", 2**30)
+    assert (record.gpu_utilisation, record.gpu_utilisation_max) == (33.3, 90)
+
+
+def test_records_without_words_about_gpus_are_read(tmp_path, run, dataset, engine):
+    run(dataset, engine)
+    path = tmp_path / "run" / "watershed" / "case_1" / "record.json"
+    old = {k: v for k, v in json.loads(path.read_text()).items() if "gpu" not in k}
+    del old["seal"]
+    path.write_text(json.dumps(old | {"seal": value_digest(old)}))
+    record = read_record(path.parent)
+    assert (record.gpu, record.gpu_memory, record.gpu_utilisation) == ("", None, None)
 
 
 def test_run_again_runs_nothing(run, dataset, engine):
@@ -74,8 +101,8 @@ def test_one_altered_byte_is_one_case_that_runs_again(tmp_path, run, dataset, en
     assert run(dataset, engine) == {}
 
 
-def test_what_failed_for_a_full_disk_is_tried_again(run, dataset, fakes):
-    reason = "cannot be written (No space left on device)"
+@pytest.mark.parametrize("reason", ["No space left on device", "Disk quota exceeded"])
+def test_what_failed_for_a_full_disk_is_tried_again(run, dataset, fakes, reason):
     engine = fakes.Engine(lambda image, output: Outcome("non-zero exit", 0.1, None, 2, reason))
     run(dataset, engine)
     assert len(run(dataset, engine)) == 3
@@ -246,7 +273,13 @@ def test_an_error_of_ours_leaves_nothing_half_written(tmp_path, run, dataset, fa
 def test_leftovers_of_a_killed_runner_are_removed(tmp_path, run, dataset, engine):
     run(dataset, engine)
     folder = tmp_path / "run"
-    leftovers = [folder / "another" / ".case_1.123.part", folder / "watershed" / ".session"]
+    with subprocess.Popen(["true"]) as ended:
+        ended.wait()
+    owner = f"{MACHINE}-{ended.pid}-0"
+    leftovers = [
+        folder / "another" / f".case_1.{owner}.part",
+        folder / "watershed" / f".session.{owner}",
+    ]
     for leftover in leftovers:
         (leftover / "raw").mkdir(parents=True)
     here = Path.cwd()
@@ -258,6 +291,58 @@ def test_leftovers_of_a_killed_runner_are_removed(tmp_path, run, dataset, engine
     with claimed(folder):
         assert not any(leftover.exists() for leftover in leftovers)
         assert run(dataset, engine) == {}
+
+
+@pytest.mark.parametrize("name", [".case_1.{}.part", ".session.{}"])
+@pytest.mark.parametrize("machine", [MACHINE, "deadbeef"])
+def test_what_a_living_worker_has_in_work_is_left_alone(tmp_path, name, machine):
+    work = tmp_path / "watershed" / name.format(f"{machine}-{os.getpid()}-0")
+    work.mkdir(parents=True)
+    with claimed(tmp_path):
+        assert work.exists()
+    then = time.time() - 1e5
+    os.utime(work, (then, then))
+    with claimed(tmp_path):
+        assert work.exists() == (machine == MACHINE)
+
+
+def test_results_are_read_once_when_they_are_written(run, dataset, engine, monkeypatch):
+    read, real = [], integrity.file_digest
+
+    def file_digest(path):
+        time.sleep(0.02)  # as of a file so large that the clock ticks meanwhile
+        read.append(path)
+        return real(path)
+
+    monkeypatch.setattr(integrity, "file_digest", file_digest)
+    assert len(run(dataset, engine)) == 3
+    assert run(dataset, engine) == {}
+    assert run(dataset, engine) == {}
+    assert len(read) == 3
+
+
+@pytest.mark.parametrize("status", ["ok", "non-zero exit"])
+def test_a_result_that_a_given_up_worker_finished_meanwhile_stays_if_it_is_one(
+    tmp_path, run, dataset, fakes, status
+):
+    """The same case ends elsewhere while it runs here, well or not."""
+    place, kept = tmp_path / "run" / "watershed", []
+
+    def elsewhere(image, output):
+        if not kept:
+            kept.append("begun")
+            kept.append(run(dataset, fakes.Engine(first)))
+        fakes.perfect(image, output)
+
+    def first(image, output):
+        fakes.perfect(image, output)
+        return Outcome(status, 99.0, None, 0 if status == "ok" else 1)
+
+    run(dataset, fakes.Engine(elsewhere))
+    assert kept[1]["case_1"] == status
+    assert _record(tmp_path, "case_1")["seconds"] == (99.0 if status == "ok" else 0.25)
+    assert _record(tmp_path, "case_1")["status"] == "ok"
+    assert {path.name for path in place.iterdir()} == {"case_1", "case_2", "case_3"}
 
 
 def _hold(folder, ready):

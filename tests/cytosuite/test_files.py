@@ -1,25 +1,26 @@
 import errno
 import os
+import random
+import signal
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
-from threading import Event
+import time
 
 import pytest
 
+from cytosuite import files
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.files import (
-    alone,
     atomic,
     digest,
-    is_whole,
     link,
     read_json,
-    seal,
+    remove,
     sweep,
     value_digest,
     write_json,
 )
+from cytosuite.working import MACHINE
 
 
 def test_a_file_is_there_only_when_it_is_whole(tmp_path):
@@ -54,24 +55,6 @@ def test_the_temporary_name_keeps_the_suffix_and_is_hidden(tmp_path):
         assert temporary.suffix == ".tif"
         assert temporary.name.startswith(".")
         temporary.touch()
-
-
-def test_what_a_killed_program_left_of_a_folder_is_removed_by_the_next_one(tmp_path):
-    path = tmp_path / "library"
-    code = "import sys, time; from pathlib import Path; from cytosuite.files import atomic\n"
-    code += (
-        "with atomic(Path(sys.argv[1])) as half:\n half.mkdir(); print(flush=True); time.sleep(60)"
-    )
-    with subprocess.Popen([sys.executable, "-c", code, path], stdout=subprocess.PIPE) as killed:
-        killed.stdout.readline()
-        with atomic(path) as temporary:
-            temporary.mkdir()
-            assert len([*tmp_path.iterdir()]) == 2  # the other program still runs
-        killed.kill()
-    assert len([*tmp_path.iterdir()]) == 2
-    with atomic(path) as temporary:
-        temporary.mkdir()
-    assert [*tmp_path.iterdir()] == [path]
 
 
 def test_json_returns_as_it_was(tmp_path):
@@ -131,16 +114,6 @@ def test_a_name_of_any_length_can_be_written(tmp_path, name):
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
-def test_a_name_that_is_no_utf8_can_be_written_and_sealed(tmp_path):
-    name = os.fsdecode(b"\xff.json")
-    write_json(tmp_path / name, 1)
-    seal(tmp_path)
-    assert is_whole(tmp_path)
-    assert {os.fsencode(path.name) for path in tmp_path.iterdir()} == {b"SHA256SUMS", b"\xff.json"}
-    (tmp_path / name).unlink()
-    assert not is_whole(tmp_path)
-
-
 def test_names_with_one_beginning_are_written_at_the_same_time(tmp_path):
     long = "x" * 240
     with atomic(tmp_path / f"{long}1") as one, atomic(tmp_path / f"{long}2") as two:
@@ -174,110 +147,223 @@ def test_a_full_disk_names_the_place_in_a_line(tmp_path, number):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_leftovers_of_killed_programs_are_swept_and_links_are_not_followed(tmp_path):
-    run, away = tmp_path / "run", tmp_path / "away"
-    for left in (".a.1.part", "one/.b.2.part.tif", "one/case/.c.3.part.csv", "two/.session"):
-        (run / left / "deep").mkdir(parents=True)
-    for kept in (run / "one" / "case" / "a.part", run / ".lock", away / ".d.4.part"):
-        kept.parent.mkdir(exist_ok=True)
-        kept.touch()
-    (run / "link").symlink_to(away)
-    (run / ".e.5.part").symlink_to(away)
-    sweep(run)
-    found = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")}
-    assert found == {
-        *("run", "run/one", "run/one/case", "run/one/case/a.part", "run/two"),
-        *("run/.lock", "run/link", "away", "away/.d.4.part"),
-    }
-
-
-def test_a_folder_is_held_by_one_at_a_time(tmp_path):
-    began, order = Event(), []
-
-    def second():
-        began.set()
-        with alone(tmp_path):
-            order.append("second")
-
-    with ThreadPoolExecutor(1) as pool:
-        with alone(tmp_path):
-            waiting = pool.submit(second)
-            began.wait()
-            order.append("first")
-        waiting.result()
-    assert order == ["first", "second"]
-
-
-@pytest.fixture
-def sealed(tmp_path):
-    """Return a sealed folder with a file, and links into it and out of it."""
-    home = tmp_path / "case"
-    (home / "sockets").mkdir(parents=True)
-    (home / "sockets" / "a b.tif").write_text("pixels")
-    (tmp_path / "other.tif").write_text("pixels of another")
-    link(home / "sockets" / "b.tif", tmp_path / "other.tif")
-    link(home / "inputs" / "a.tif", home / "sockets" / "a b.tif")
-    seal(home)
-    return home
-
-
-def test_a_sealed_folder_is_whole_and_known_to_sha256sum(sealed):
-    (sealed / "later").touch()
-    assert is_whole(sealed)
-    lines = (sealed / "SHA256SUMS").read_text().splitlines()
-    assert [line.split("  ")[1] for line in lines] == ["sockets/a b.tif", "sockets/b.tif"]
-    check = ["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"]
-    assert subprocess.run(check, cwd=sealed, check=False).returncode == 0
-
-
-def _changed_byte(folder):
-    (folder / "sockets" / "a b.tif").write_text("pixelt")
-
-
-def _changed_behind_a_link(folder):
-    (folder.parent / "other.tif").write_text("pixels of anothes")
-
-
-def _lost_file(folder):
-    (folder / "sockets" / "a b.tif").unlink()
-
-
-def _lost_seal(folder):
-    (folder / "SHA256SUMS").unlink()
-
-
-def _changed_seal(folder):
-    seal = folder / "SHA256SUMS"
-    seal.write_text(seal.read_text().replace("a b.tif", "a c.tif"))
-
-
-def _empty_seal(folder):
-    (folder / "SHA256SUMS").write_text("")
-
-
-def _seal_of_zeros(folder):
-    (folder / "SHA256SUMS").write_bytes(bytes(4096))
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [
-        _changed_byte,
-        _changed_behind_a_link,
-        _lost_file,
-        _lost_seal,
-        _changed_seal,
-        _empty_seal,
-        _seal_of_zeros,
-    ],
-)
-def test_a_folder_that_was_altered_is_not_whole(sealed, fault):
-    fault(sealed)
-    assert not is_whole(sealed)
-
-
 def test_the_digest_of_a_value_is_that_of_its_content():
     assert value_digest({"a": 1, "b": [2]}) == value_digest({"b": [2], "a": 1})
     assert value_digest({"a": 1}) != value_digest({"a": "1"})
     known = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"  # of {}
     assert value_digest({}) == known
+
+
+def test_a_name_that_is_no_utf8_can_be_written(tmp_path):
+    write_json(tmp_path / os.fsdecode(b"\xff.json"), 1)
+    assert [os.fsencode(path.name) for path in tmp_path.iterdir()] == [b"\xff.json"]
+
+
+@pytest.fixture
+def dead():
+    """Return the number of a process that has ended."""
+    with subprocess.Popen(["true"]) as process:
+        process.wait()
+    return process.pid
+
+
+@pytest.fixture(params=["exchange", "two steps"])
+def steps(request, monkeypatch):
+    """Replace a folder in one step, or in two, as on a network file system."""
+    if request.param == "two steps":
+        monkeypatch.setattr(files, "_exchange", lambda *_: False)
+    return request.param
+
+
+@pytest.mark.parametrize("before", ["nothing", "file", "folder", "link"])
+def test_a_folder_takes_its_name_whatever_stands_there(tmp_path, steps, before):
+    path, away = tmp_path / "case", tmp_path / "away"
+    (away / "kept").mkdir(parents=True)
+    {
+        "nothing": lambda: None,
+        "file": path.touch,
+        "folder": lambda: (path / "old").mkdir(parents=True),
+        "link": lambda: path.symlink_to(away),
+    }[before]()
+    with atomic(path) as temporary:
+        (temporary / "new").mkdir(parents=True)
+    assert [entry.name for entry in path.iterdir()] == ["new"]
+    assert {entry.name for entry in tmp_path.iterdir()} == {"case", "away"}
+    assert (away / "kept").is_dir()
+
+
+def test_the_one_that_ends_last_stays(tmp_path, steps):
+    path = tmp_path / "case"
+    with atomic(path) as one:
+        with atomic(path) as two:
+            (two / "of two").mkdir(parents=True)
+        (one / "of one").mkdir(parents=True)
+    assert [entry.name for entry in path.iterdir()] == ["of one"]
+    assert [*tmp_path.iterdir()] == [path]
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_another_program_has_put_there_may_stay(tmp_path, steps, whole):
+    path = tmp_path / "case"
+    with atomic(path, lambda: whole) as one:
+        with atomic(path) as two:
+            (two / "of two").mkdir(parents=True)
+        (one / "of one").mkdir(parents=True)
+    assert [entry.name for entry in path.iterdir()] == ["of two" if whole else "of one"]
+    assert [*tmp_path.iterdir()] == [path]
+
+
+def test_a_file_does_not_replace_a_folder(tmp_path, steps):
+    (tmp_path / "a").mkdir()
+    with pytest.raises(IsADirectoryError), atomic(tmp_path / "a") as temporary:
+        temporary.touch()
+    assert (tmp_path / "a").is_dir()
+    assert len([*tmp_path.iterdir()]) == 1
+
+
+def test_a_folder_that_is_moved_aside_returns_after_a_failure(tmp_path, monkeypatch):
+    path = tmp_path / "case"
+    (path / "old").mkdir(parents=True)
+    real = files._put
+
+    def put(source, target):
+        if source.name.startswith(".") and ".former" not in source.name and not path.exists():
+            raise OSError(errno.EIO, "broken")
+        return real(source, target)
+
+    monkeypatch.setattr(files, "_exchange", lambda *_: False)
+    monkeypatch.setattr(files, "_put", put)
+    with pytest.raises(OSError, match="broken"), atomic(path) as temporary:
+        temporary.mkdir()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["case"]
+    assert (path / "old").is_dir()
+
+
+def test_an_endless_fight_for_a_name_ends_in_a_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_exchange", lambda *_: False)
+    monkeypatch.setattr(files, "_put", lambda *_: False)
+    line = "case: other programs write it all the time; end them"
+    with pytest.raises(InputError, match=line), atomic(tmp_path / "case") as temporary:
+        temporary.mkdir()
+
+
+WRITER = """
+import os, sys, time
+from pathlib import Path
+from cytosuite import files
+
+if sys.argv[2] == "two steps":
+    files._exchange = lambda *_: False
+home, own, end = Path(sys.argv[1]), str(os.getpid()), time.monotonic() + float(sys.argv[3])
+while time.monotonic() < end:
+    with files.atomic(home / "case") as folder:
+        folder.mkdir()
+        for number in range(5):
+            (folder / str(number)).write_text(own)
+    with files.atomic(home / "table.csv") as table:
+        table.write_text(own * 1000)
+    files.write_json(home / "facts.json", [own] * 100)
+"""
+
+
+@pytest.mark.parametrize("steps", ["exchange", "two steps"])
+def test_programs_that_write_the_same_names_leave_one_whole_thing(tmp_path, steps):
+    rng, order = random.Random(0), [sys.executable, "-c", WRITER, str(tmp_path), steps]
+    kept = [subprocess.Popen([*order, "6"], stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    absent = killed = 0
+    while any(process.poll() is None for process in kept):
+        with subprocess.Popen([*order, "60"]) as victim:
+            end = time.monotonic() + rng.uniform(0.3, 1.0)
+            while time.monotonic() < end:
+                absent += killed > 0 and not (tmp_path / "case").exists()
+            victim.send_signal(signal.SIGKILL)
+        killed += (tmp_path / "case").exists()
+    assert [process.communicate()[1] for process in kept] == [""] * 3
+    assert killed > 3
+    assert steps == "two steps" or not absent
+    sweep(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["case", "facts.json", "table.csv"]
+    owners = {path.read_text() for path in (tmp_path / "case").iterdir()}
+    assert len(owners) == 1
+    assert len([*(tmp_path / "case").iterdir()]) == 5
+    table = (tmp_path / "table.csv").read_text()
+    assert table == table[: len(table) // 1000] * 1000
+    assert len(read_json(tmp_path / "facts.json")) == 100
+
+
+def test_what_may_be_removed_by_two_at_once_is_removed(tmp_path, monkeypatch):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    real, raced = files.shutil.rmtree, []
+
+    def rmtree(path):
+        raced.append(path)
+        real(path)
+        raise FileNotFoundError(path)  # the other one was faster
+
+    monkeypatch.setattr(files.shutil, "rmtree", rmtree)
+    remove(tmp_path / "a")
+    assert raced == [tmp_path / "a"]
+    assert not (tmp_path / "a").exists()
+
+
+def test_what_a_killed_program_left_is_removed_as_soon_as_another_writes_there(tmp_path):
+    path = tmp_path / "library"
+    code = "import sys, time; from pathlib import Path; from cytosuite.files import atomic\n"
+    code += (
+        "with atomic(Path(sys.argv[1])) as half:\n half.mkdir(); print(flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, path], stdout=subprocess.PIPE) as killed:
+        killed.stdout.readline()
+        sweep(tmp_path)
+        assert len([*tmp_path.iterdir()]) == 1  # it still runs
+        killed.kill()
+    assert len([*tmp_path.iterdir()]) == 1
+    with atomic(path) as temporary:
+        temporary.mkdir()
+    assert [*tmp_path.iterdir()] == [path]
+
+
+def test_a_folder_is_listed_once_however_much_is_written_there(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(files, "sweep", lambda folder, depth: seen.append(folder))
+    for number in range(3):
+        write_json(tmp_path / f"{number}.json", number)
+    assert seen == [tmp_path]
+
+
+def test_leftovers_of_ended_programs_are_swept_and_links_are_not_followed(tmp_path, dead):
+    run, away = tmp_path / "run", tmp_path / "away"
+    ended, alive = f"{MACHINE}-{dead}-0", f"{MACHINE}-{os.getpid()}-0"
+    for left in (f".a.{ended}.part", f"one/.b.{ended}.part.tif", f"one/.c.{ended}.former.part"):
+        (run / left / "deep").mkdir(parents=True)
+    (run / "one" / "case").mkdir()
+    others = f".d.{alive}.part", f".e.deadbeef-{dead}-0.part.csv", ".f.part", f".session.{ended}"
+    for kept in ("a.part", ".lock", *others):
+        (run / "one" / "case" / kept).touch()
+    (away / f".g.{ended}.part").mkdir(parents=True)
+    (run / "link").symlink_to(away)
+    (run / f".h.{ended}.part").symlink_to(away)
+    (run / "one" / "two" / "three" / f".i.{ended}.part").mkdir(parents=True)  # too deep
+    sweep(run)
+    found = {path.relative_to(run).as_posix() for path in run.rglob("*")}
+    assert found == {
+        *("one", "one/case", "link", "one/case/a.part", "one/case/.lock"),
+        *("one/two", "one/two/three", f"one/two/three/.i.{ended}.part"),
+        *(f"one/case/{name}" for name in others),
+    }
+    assert [*away.iterdir()] == [away / f".g.{ended}.part"]
+
+
+def test_a_folder_that_vanishes_is_swept(tmp_path):
+    sweep(tmp_path / "gone")
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP])
+def test_a_file_system_without_links_is_named_in_a_line(tmp_path, monkeypatch, number):
+    def refuse(self, target):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("pathlib.Path.symlink_to", refuse)
+    line = "in: expected a file system with symbolic links, found .+; give another folder"
+    with pytest.raises(CytosuiteError, match=line):
+        link(tmp_path / "in" / "a.tif", tmp_path)

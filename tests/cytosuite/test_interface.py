@@ -7,7 +7,8 @@ import pytest
 
 from cytosuite.errors import InputError
 from cytosuite.formats import read, write
-from cytosuite.interface import image_files, image_of, read_case, write_case, write_outputs
+from cytosuite.imagefiles import image_files
+from cytosuite.interface import image_of, read_case, write_case, write_outputs
 from cytosuite.tasks import TASKS
 from cytosuite.volume import Volume
 
@@ -119,17 +120,17 @@ def test_undeclared_outputs_are_refused(tmp_path):
 
 
 def _two_images(folder):
-    """socket microscopy-image needs exactly one image (.mha, .tif, .tiff), found 2: b.tif, embryo.tif"""
+    """socket microscopy-image needs exactly one image (.mha, .tif, .tiff, .ozx, .zarr), found 2: b.tif, embryo.tif"""
     write(folder / "images" / SLUG / "b.tif", _volume())
 
 
 def _no_image(folder):
-    """socket microscopy-image needs exactly one image (.mha, .tif, .tiff), found none"""
+    """socket microscopy-image needs exactly one image (.mha, .tif, .tiff, .ozx, .zarr), found none"""
     (folder / "images" / SLUG / "embryo.tif").unlink()
 
 
 def _no_folder(folder):
-    """socket microscopy-image needs exactly one image (.mha, .tif, .tiff), found none"""
+    """socket microscopy-image needs exactly one image (.mha, .tif, .tiff, .ozx, .zarr), found none"""
     (folder / "images" / SLUG).rename(folder / "images" / "x")
 
 

@@ -120,7 +120,7 @@ def test_a_run_that_is_killed_at_any_instant_goes_on_where_it_stopped(
 
 def test_a_run_that_is_told_to_end_leaves_nothing(runs, undisturbed, tmp_path):
     process = runs.start(tmp_path)
-    while not list((tmp_path / "run").glob("*/.session/server.log")):
+    while not list((tmp_path / "run").glob("*/.session*/server.log")):
         time.sleep(0.01)
     os.kill(process, signal.SIGTERM)
     code, text = runs.end(process)

@@ -132,7 +132,7 @@ def test_nothing_else_is_touched_or_left(run, home):
     assert run.alive
     left = [path for path in run.folder.rglob("*") if ".part" in path.name or path.is_symlink()]
     assert left == []
-    assert not list(run.folder.rglob(".session"))
+    assert not list(run.folder.rglob(".session*"))
     kept = {path.suffix for path in (run.folder / "traps").rglob("*") if path.is_file()}
     assert kept <= {".json", ".txt", ".tif", ".mha", ".csv"}
 

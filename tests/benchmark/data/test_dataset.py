@@ -1,18 +1,22 @@
 import hashlib
 import re
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 
+from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.data import recipe as module
 from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import DataRequest
+from cytosuite.benchmark.integrity import STAMPS
 from cytosuite.datasets.folder.part import Part
 from cytosuite.errors import InputError
 from cytosuite.interface import read_case
 from cytosuite.tasks import TASKS
+from cytosuite.working import MACHINE
 
 SEGMENT = TASKS["segment"]
 
@@ -27,18 +31,18 @@ def _silent(done, total):
 
 
 def _bytes(folder):
-    """Return the digest of each file below a folder."""
+    """Return the digest of each file below a folder, but for stamps, which differ each time."""
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        if path.is_file() and path.name != STAMPS
     }
 
 
 def test_same_seed_same_bytes_whatever_the_number_of_workers(tmp_path):
     made = recipe("spheroid", "mini", 3)
-    one = prepare(made, tmp_path / "one", 1, _silent)
-    two = prepare(made, tmp_path / "two", 2, _silent)
+    one = prepare(made, tmp_path / "one", processes(1), _silent)
+    two = prepare(made, tmp_path / "two", processes(2), _silent)
     found = _bytes(tmp_path / "one")
     assert found == _bytes(tmp_path / "two")
     assert len(found) > 4 * len(one.cases)
@@ -54,26 +58,29 @@ def test_other_seeds_and_sizes_are_other_datasets():
 
 def test_missing_cases_are_made_again_with_the_same_bytes(tmp_path):
     made = recipe("spheroid", "mini", 0)
-    dataset = prepare(made, tmp_path, 1, _silent)
+    dataset = prepare(made, tmp_path, processes(1), _silent)
     before = _bytes(tmp_path)
     (home,) = tmp_path.iterdir()
     (home / "dataset.json").unlink()
     for path in sorted(dataset.cases[1].folder.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
     dataset.cases[1].folder.rmdir()
-    (home / "cases" / ".spheroid_02.99.part").mkdir()
-    (home / "cases" / "spheroid_01" / ".case.99.part.json").touch()
+    with subprocess.Popen(["true"]) as ended:
+        ended.wait()
+    owner = f"{MACHINE}-{ended.pid}-0"
+    (home / "cases" / f".spheroid_02.{owner}.part").mkdir()
+    (home / "cases" / "spheroid_01" / f".case.{owner}.part.json").touch()
     seen = []
-    prepare(made, tmp_path, 1, lambda done, total: seen.append((done, total)))
+    prepare(made, tmp_path, processes(1), lambda done, total: seen.append((done, total)))
     assert seen == [(5, 6), (6, 6)]
     assert _bytes(tmp_path) == before
 
 
 def test_a_whole_dataset_is_not_touched(tmp_path):
     made = recipe("spheroid", "mini", 0)
-    prepare(made, tmp_path, 1, _silent)
+    prepare(made, tmp_path, processes(1), _silent)
     seen = []
-    prepare(made, tmp_path, 1, lambda done, total: seen.append(done))
+    prepare(made, tmp_path, processes(1), lambda done, total: seen.append(done))
     assert seen == []
 
 
@@ -123,7 +130,7 @@ def test_a_whole_dataset_holds_the_inputs_of_every_task_that_it_serves(make_data
 
 
 def test_a_case_is_a_valid_input_and_keeps_its_truth_outside(tmp_path):
-    dataset = prepare(recipe("spheroid", "mini", 0), tmp_path, 2, _silent)
+    dataset = prepare(recipe("spheroid", "mini", 0), tmp_path, processes(2), _silent)
     case = dataset.cases[0]
     found = read_case(case.input(SEGMENT), SEGMENT)
     assert found.name == "spheroid_01"
@@ -153,18 +160,20 @@ def own(tmp_path):
 
 
 def test_a_folder_becomes_cases(tmp_path, own):
-    dataset = prepare(recipe(str(own), None, 0), tmp_path / "runs", 1, _silent)
+    dataset = prepare(recipe(str(own), None, 0), tmp_path / "runs", processes(1), _silent)
     assert [case.name for case in dataset.cases] == ["a", "b"]
     assert dataset.cases[0].truth(SEGMENT)["instance-labels"].is_file()
     assert dataset.cases[1].truth(SEGMENT) == {}
     assert dataset.notes[0] == "1 of 2 images have no labels and are not scored."
     assert "2 of 2 images give no voxel size: 1 µm was assumed" in dataset.notes[1]
-    again = prepare(recipe(str(own), None, 0), tmp_path / "runs", 1, _silent)
+    again = prepare(recipe(str(own), None, 0), tmp_path / "runs", processes(1), _silent)
     assert again == dataset
 
 
 def test_a_given_voxel_size_is_another_dataset_without_the_note(tmp_path, own):
-    dataset = prepare(recipe(str(own), None, 0, (0.5, 0.5)), tmp_path / "runs", 1, _silent)
+    dataset = prepare(
+        recipe(str(own), None, 0, (0.5, 0.5)), tmp_path / "runs", processes(1), _silent
+    )
     assert len(dataset.notes) == 1
     assert dataset.fingerprint != recipe(str(own), None, 0).fingerprint
 
@@ -205,7 +214,7 @@ def test_objects_that_are_too_small_are_counted_recorded_and_noted(tmp_path, own
     tifffile.imwrite(own / "labels" / "a.tif", labels)
     wanted = recipe(str(own), min_object_voxels=3)
     assert wanted.fingerprint != recipe(str(own)).fingerprint
-    dataset = prepare(wanted, tmp_path / "runs", 1, _silent)
+    dataset = prepare(wanted, tmp_path / "runs", processes(1), _silent)
     case, bare = dataset.cases
     assert case.facts()["ignored"] == {"min_object_voxels": 3, "objects": 2, "of": 3}
     assert (case.min_object_voxels, bare.facts()["ignored"]["of"]) == (3, 0)
@@ -213,9 +222,9 @@ def test_objects_that_are_too_small_are_counted_recorded_and_noted(tmp_path, own
         note.startswith("2 of 3 true objects have fewer than 3 voxels: the scores ignore them")
         for note in dataset.notes
     )
-    again = prepare(wanted, tmp_path / "runs", 1, _silent)
+    again = prepare(wanted, tmp_path / "runs", processes(1), _silent)
     assert again.notes == dataset.notes
-    plain = prepare(recipe(str(own)), tmp_path / "runs", 1, _silent)
+    plain = prepare(recipe(str(own)), tmp_path / "runs", processes(1), _silent)
     assert plain.cases[0].min_object_voxels == 0
     assert "ignored" not in plain.cases[0].facts()
 
@@ -231,7 +240,7 @@ def test_a_changed_file_is_another_dataset_and_a_touched_one_is_not(own):
 def test_a_folder_with_a_wrong_file_is_refused_and_nothing_counts(tmp_path, own):
     tifffile.imwrite(own / "labels" / "a.tif", np.zeros((5, 5), np.uint8))
     with pytest.raises(InputError, match="labels must have the image's shape"):
-        prepare(recipe(str(own), None, 0), tmp_path / "runs", 2, _silent)
+        prepare(recipe(str(own), None, 0), tmp_path / "runs", processes(2), _silent)
     assert not list((tmp_path / "runs").rglob("dataset.json"))
 
 

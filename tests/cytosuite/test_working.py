@@ -1,0 +1,85 @@
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from cytosuite import working
+from cytosuite.working import DAY_S, LEFTOVER, MACHINE, is_abandoned, session_name, working_name
+
+
+@pytest.fixture(scope="module")
+def dead():
+    """Return the number of a process that has ended."""
+    with subprocess.Popen(["true"]) as process:
+        process.wait()
+    return process.pid
+
+
+def _old(path, seconds=DAY_S + 10):
+    """Set the times of a path and of all in it back."""
+    for each in (path, *path.rglob("*")):
+        then = each.stat().st_mtime - seconds
+        os.utime(each, (then, then))
+
+
+def test_no_two_names_are_alike_in_threads_either():
+    with ThreadPoolExecutor(8) as pool:
+        names = [*pool.map(lambda _: working_name("a"), range(1000))]
+    assert len(set(names)) == 1000
+    assert working_name("a", ".tif").endswith(".part.tif")
+    assert all(LEFTOVER.fullmatch(name) for name in (names[0], working_name("a", former=True)))
+    assert not LEFTOVER.fullmatch(session_name())
+
+
+@pytest.mark.parametrize("end", [".part", ".part.tif", ".former.part", ".part.a\nb", ""])
+def test_a_name_of_this_machine_is_abandoned_with_the_end_of_its_process(tmp_path, dead, end):
+    ended = tmp_path / f".a.{MACHINE}-{dead}-7{end}"
+    running = tmp_path / f".a.{MACHINE}-{os.getpid()}-7{end}"
+    for path in (ended, running):
+        path.mkdir()
+        _old(path)
+    assert is_abandoned(ended)
+    assert not is_abandoned(running)
+
+
+def test_the_process_of_another_user_runs(monkeypatch):
+    def refuse(process, number):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", refuse)
+    assert working.is_running(1)
+
+
+@pytest.mark.parametrize("name", [".a.deadbeef-{}-0.part", ".case.{}.part", ".session"])
+def test_a_name_of_another_machine_is_abandoned_after_a_day_without_a_change(tmp_path, dead, name):
+    path = tmp_path / name.format(dead)
+    (path / "raw").mkdir(parents=True)
+    assert not is_abandoned(path)
+    _old(path)
+    assert is_abandoned(path)
+    (path / "raw" / "a.tif").touch()  # changes the folder that it lies in
+    assert not is_abandoned(path)
+    _old(path)
+    assert is_abandoned(path)
+
+
+def test_a_name_that_is_gone_is_not_abandoned(tmp_path):
+    assert not is_abandoned(tmp_path / ".a.deadbeef-1-0.part")
+
+
+def test_a_link_is_not_followed_to_its_age(tmp_path):
+    (tmp_path / "old").mkdir()
+    _old(tmp_path / "old")
+    (tmp_path / ".a.deadbeef-1-0.part").symlink_to("old")
+    assert not is_abandoned(tmp_path / ".a.deadbeef-1-0.part")
+
+
+def test_a_machine_is_the_same_in_each_process_and_another_elsewhere(monkeypatch):
+    code = "from cytosuite.working import MACHINE; print(MACHINE)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == MACHINE == working._machine()
+    monkeypatch.setattr(Path, "read_text", lambda self, *_: "another start")
+    assert working._machine() != MACHINE
