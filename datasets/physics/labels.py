@@ -179,12 +179,17 @@ def visible(
 
     labels, levels = _cut(drawn(), grid, blur, (level, plane_level), margin_um, more)
     factors = np.append(0, 1 / np.maximum(brightness, 1e-9)).astype(np.float32)
+    _weigh(levels, labels, factors)
+    return labels, levels
+
+
+def _weigh(levels: Image, labels: Labels, factors: Image) -> None:
+    """Multiply levels by the factor of each voxel's object, to 1 at most, in place."""
     for start, stop in slabs(labels.shape):
         slab = levels[start:stop]
         slab *= factors[labels[start:stop]]
         np.minimum(slab, 1, out=slab)
         large.release(labels, levels)
-    return labels, levels
 
 
 def widen(

@@ -113,13 +113,18 @@ def render(
         spread.add(light, start, out)
         large.release(out, *steps)
     spread.finish(out)
-    for start, stop in grid_slabs(out.shape):
-        np.maximum(out[start:stop], 0, out=out[start:stop])  # rounding of transforms around zero
-        large.release(out)
+    _clip(out)  # rounding of transforms around zero
     if watch is not None:
         for name, seen in zip(STEPS, (*steps, out), strict=True):
             watch(name, seen)
     return out
+
+
+def _clip(image: Image) -> None:
+    """Set what is below 0 to 0, in place."""
+    for start, stop in grid_slabs(image.shape):
+        np.maximum(image[start:stop], 0, out=image[start:stop])
+        large.release(image)
 
 
 def slabs(grid: Grid, spread: LightSpread, max_bytes: int) -> list[tuple[int, int]]:
