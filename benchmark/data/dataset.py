@@ -346,8 +346,11 @@ def _make_all(missing: list[Making], workers: int) -> Iterator[None]:
             ) from None
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            for worker in active_children():  # the case that it is at is not waited for
+            ended = active_children()
+            for worker in ended:  # the case that it is at is not waited for
                 worker.terminate()
+            for worker in ended:
+                worker.join()
             raise
 
 
