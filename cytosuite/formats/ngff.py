@@ -120,6 +120,8 @@ def attributes_of(home: ZarrEntries, folder: str) -> dict[str, Any] | None:
             return given
         return {} if json_of(home, f"{folder}.zgroup") is not None else None
     if group.get("node_type") != "group":
+        if folder:
+            return None
         raise InputError("expected a group with multiscales, found a single array of zarr")
     found = group.get("attributes", {})
     if not isinstance(found, dict):

@@ -85,15 +85,11 @@ def read_tiff(
         head, series = found.header, file.series[scene or 0]
         if large.fits(prod(head.shape) * head.dtype.itemsize):
             array = pixels(path, series, found).transpose(found.order).reshape(head.shape)
-        elif (
-            series.dataoffset is not None
-            and (mapped := mapped_pixels(series, found)).dtype.isnative
-        ):
-            array = mapped
+        elif series.dataoffset is not None and file.byteorder == NATIVE:
+            array = mapped_pixels(series, found)
         else:
-            array = gathered(
-                head.shape, head.dtype.newbyteorder("="), slabs_of(path, series, found)
-            )
+            parts = slabs_of(path, series, found)
+            array = gathered(head.shape, head.dtype.newbyteorder("="), parts)
     return Volume(array, head.spacing, head.axes, found.metadata, found.origin)
 
 

@@ -5,7 +5,7 @@ Source: https://zarr-specs.readthedocs.io, zarr v2 and v3.
 
 import re
 from dataclasses import dataclass
-from math import isfinite, prod
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -215,10 +215,10 @@ def _fill(value: object, dtype: np.dtype[Any]) -> int | float | str | bool:
         return bool(value)
     if dtype.kind == "f" and isinstance(value, str) and value in FLOATS:
         return value
-    if type(value) in {int, float} and isfinite(value):  # type: ignore[arg-type]
-        number = dtype.type(value)
-        if number == value or dtype.kind == "f":
-            return float(number) if dtype.kind == "f" else int(number)
+    if dtype.kind == "f" and isinstance(value, int | float):
+        return float(value)
+    if type(value) is int and np.iinfo(dtype).min <= value <= np.iinfo(dtype).max:
+        return value
     raise InputError(f"expected a fill value of {dtype}, found {_short(value)}")
 
 

@@ -46,9 +46,10 @@ class FolderEntries:
             raise InputError(f"{plain(name)}: a link that leads out of the image's folder")
         try:
             stream = open_regular(real)
-        except InputError:
+        except InputError as error:
             if real.exists():
-                raise
+                reason = str(error).removeprefix(plain(f"{real}:")).strip()
+                raise InputError(f"{plain(name)}: {reason}") from None
             return None
         return stream, os.fstat(stream.fileno()).st_size
 

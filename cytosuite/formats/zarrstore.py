@@ -25,6 +25,7 @@ from cytosuite.errors import InputError
 from cytosuite.formats.zarrhome import ZarrEntries, content
 
 CODEC = "cytosuite.bounded"
+BLOSC_HEADER = 16  # bytes
 MARGIN = 64  # bytes of checksums beside the pixels of a chunk
 
 
@@ -74,9 +75,16 @@ class BoundedCodec(BytesBytesCodec):
 
 def _decoded(codec: str, data: bytes, size: int) -> bytes:
     """Return at most `size` decoded bytes, or raise an error if there are more."""
+    if codec == "blosc" and _blosc_bytes(data) > len(data):
+        raise ValueError("a chunk that is cut")  # its decoder would read beyond the end
     more = {"header": True} if codec == "lz4" else {}
     found: bytes = getattr(imagecodecs, f"{codec}_decode")(data, out=size, **more)
     return found
+
+
+def _blosc_bytes(data: bytes) -> int:
+    """Return the length that the header of data packed by blosc names."""
+    return int.from_bytes(data[12:16], "little") if len(data) >= BLOSC_HEADER else BLOSC_HEADER
 
 
 register_codec(CODEC, BoundedCodec)

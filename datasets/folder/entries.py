@@ -160,6 +160,7 @@ def _reason(path: Path, recursive: bool, above: tuple[Path, ...]) -> str | None:
         return f"more than {DEEPEST} folders in each other" if len(above) > DEEPEST else None
     if needs_extra(path):
         return f"needs {EXTRA}"
-    if suffix in MODULES or (suffix in READERS and path.is_dir() == (suffix == FOLDER_SUFFIX)):
-        return None if path.exists() else "no image"
+    there = path.is_dir() if suffix == FOLDER_SUFFIX else path.is_file()
+    if there and (suffix in MODULES or suffix in READERS):
+        return None
     return f"no reader for {suffix}: save as OME-TIFF" if suffix in FOREIGN else "no image"
