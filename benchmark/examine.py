@@ -30,6 +30,7 @@ from cytosuite.tasks import Socket
 from cytosuite.volume import Header
 
 READ_S, BYTES_PER_S = 60.0, 10**6  # longest time to decode the outputs of a case
+VOXELS_PER_S = 10**7  # of its main input: large outputs may be much smaller in a file
 ROOM_BYTES, BYTES_PER_VOXEL = 4 * 2**30, 32  # of memory: libraries with their threads, an image
 ANSWER_BYTES = 2**16
 BAD: Status = "bad output"
@@ -77,8 +78,9 @@ class Examiner:
         Raises
         ------
         BadOutput
-            With the first finding; also if a file cannot be decoded within 60 s and 1 s per MB, or
-            within the memory of four images, or if it makes a library crash.
+            With the first finding; also if a file cannot be decoded within 60 s and 1 s per MB or
+            per 10 million voxels, or within the memory of four images, or if it makes a library
+            crash.
         """
         question = {
             "folder": str(folder),
@@ -87,7 +89,9 @@ class Examiner:
             "lenient": self.lenient,
         }
         files = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        answer = self._ask(question, self.read_s + files / BYTES_PER_S)
+        voxels = prod(geometry.shape) if geometry else 0
+        patience_s = self.read_s + max(files / BYTES_PER_S, voxels / VOXELS_PER_S)
+        answer = self._ask(question, patience_s)
         if "reason" in answer:
             raise BadOutput(_STATUSES.get(answer.get("status", ""), BAD), answer["reason"])
         by_slug = {socket.slug: socket for socket in sockets}

@@ -38,6 +38,10 @@ class Job:
         Whether the user names the model.
     guest : bool
         Whether it is a container of others, whose labels may lose the voxel size.
+    fingerprint : str
+        Of the data, from which another machine makes the key anew.
+    remarks : tuple of str
+        Lines for the warnings of each record.
     """
 
     algorithm: AlgorithmManifest
@@ -47,6 +51,8 @@ class Job:
     present: int
     named: bool = False
     guest: bool = False
+    fingerprint: str = ""
+    remarks: tuple[str, ...] = ()
 
 
 def plan(
@@ -87,7 +93,8 @@ def plan(
         )
         present, named = len(dataset.cases) - len(missing), algorithm.name in engine.models
         guest = algorithm.name in engine.guests
-        jobs.append(Job(algorithm, key, folder, missing, present, named, guest))
+        data = dataset.fingerprint
+        jobs.append(Job(algorithm, key, folder, missing, present, named, guest, data))
     return jobs
 
 

@@ -84,6 +84,10 @@ class Record(BaseModel):
     inside_seconds: FiniteFloat | None = None
     startup_seconds: FiniteFloat = 0.0
     peak_memory: int | None = None
+    gpu: Word = ""  # its product; empty for the CPU
+    gpu_memory: int | None = None  # peak in bytes
+    gpu_utilisation: FiniteFloat | None = None  # mean, %
+    gpu_utilisation_max: FiniteFloat | None = None
     outputs: dict[str, str] = {}  # relative path by slug of the output socket
     digests: dict[str, str] = {}  # SHA-256 of each output file by slug
     model: Word = ""

@@ -17,6 +17,7 @@ from cytosuite.benchmark.engines.outcome import (
     Api,
     Ending,
     Engine,
+    GpuUse,
     Limits,
     Outcome,
     Session,
@@ -26,7 +27,14 @@ from cytosuite.benchmark.engines.outcome import (
 from cytosuite.benchmark.examine import Examiner
 from cytosuite.benchmark.integrity import digests
 from cytosuite.benchmark.plan import Job, is_done
-from cytosuite.benchmark.record import LEFT, ModelChoice, Record, container_report, warnings_in
+from cytosuite.benchmark.record import (
+    LEFT,
+    LIMIT_LINES,
+    ModelChoice,
+    Record,
+    container_report,
+    warnings_in,
+)
 from cytosuite.benchmark.validate import BadOutput, same_spacing
 from cytosuite.files import atomic, sweep
 from cytosuite.formats import header, read, write
@@ -74,6 +82,7 @@ def run_job(
     inside: Inside = lambda *_: None,
     *,
     keep_going: bool = False,
+    workspace: Path | None = None,
 ) -> None:
     """Run the missing cases of a job.
 
@@ -96,12 +105,14 @@ def run_job(
         begins, then as often as the algorithm says.
     keep_going : bool
         Whether to run all cases of an algorithm whose first ones fail alike.
+    workspace : Path, optional
+        Folder for the engine alone; one in the folder of the job without it.
 
     Notes
     -----
     Results are put together in a temporary folder and renamed, so that an interruption leaves
     none half-written. An algorithm that does not start fails all its cases, and so does one whose
-    first cases fail alike, see `_hopeless`.
+    first cases fail alike, see `hopeless`.
     """
     if not job.missing:
         return
@@ -111,22 +122,22 @@ def run_job(
     try:
         with (
             Examiner(lenient=job.guest) as examiner,
-            engine.session(name, job.folder / session_name(), limits, api) as session,
+            engine.session(name, workspace or job.folder / session_name(), limits, api) as session,
         ):
             while pending:
                 inside(name, pending[0].name, None)
                 shown = partial(inside, name, pending[0].name)
                 outcome = _run_case(job, pending[0], task, session, examiner, shown)
-                causes.append(_cause(outcome, pending[0], job))
+                causes.append(cause_of(outcome, pending[0].name, job))
                 report(name, pending.pop(0).name, outcome.status)
-                if not keep_going and (cause := _hopeless(causes, job)):
-                    _fail(job, pending, Outcome(cause[0], 0.0, None, None, LEFT + cause[1]), report)
+                if not keep_going and (cause := hopeless(causes, job)):
+                    give_up(job, pending, cause, report)
                     return
     except StartError as error:
-        _fail(job, pending, Outcome("non-zero exit", 0.0, None, None, str(error)), report)
+        fail(job, pending, Outcome("non-zero exit", 0.0, None, None, str(error)), report)
 
 
-def _fail(job: Job, cases: Sequence[Case], outcome: Outcome, report: Report) -> None:
+def fail(job: Job, cases: Sequence[Case], outcome: Outcome, report: Report) -> None:
     """Write the same failure for cases that were not run."""
     for case in cases:
         with atomic(job.folder / case.name) as temporary:
@@ -135,7 +146,12 @@ def _fail(job: Job, cases: Sequence[Case], outcome: Outcome, report: Report) -> 
         report(job.algorithm.name, case.name, outcome.status)
 
 
-def _hopeless(causes: Sequence[Ending | None], job: Job) -> Ending | None:
+def give_up(job: Job, cases: Sequence[Case], cause: Ending, report: Report) -> None:
+    """Write failures for cases that are not run, as the first ones failed alike."""
+    fail(job, cases, Outcome(cause[0], 0.0, None, None, LEFT + cause[1]), report)
+
+
+def hopeless(causes: Sequence[Ending | None], job: Job) -> Ending | None:
     """Return why the other cases need not run: the one failure of the first `ALIKE` ones.
 
     A time-out counts: three are enough, and the next run tries them all again.
@@ -145,7 +161,7 @@ def _hopeless(causes: Sequence[Ending | None], job: Job) -> Ending | None:
     return causes[0]
 
 
-def _cause(outcome: Outcome, case: Case, job: Job) -> Ending | None:
+def cause_of(outcome: Outcome | Record, case: str, job: Job) -> Ending | None:
     """Return status and message of a failure, without names of the case; None where the case is it.
 
     Success is no failure, and a case is the cause where an algorithm of ours refuses its input or
@@ -153,7 +169,7 @@ def _cause(outcome: Outcome, case: Case, job: Job) -> Ending | None:
     """
     if outcome.status == "ok" or (outcome.exit_code in REFUSALS and not job.guest):
         return None
-    return outcome.status, UUID.sub("<image>", outcome.message.replace(case.name, "<image>"))
+    return outcome.status, UUID.sub("<image>", outcome.message.replace(case, "<image>"))
 
 
 def _run_case(
@@ -269,9 +285,17 @@ def write_result(
         inside_seconds=inside if isinstance(inside, int | float) else None,
         startup_seconds=round(startup_seconds, 4),
         peak_memory=outcome.peak_memory,
+        **({} if outcome.gpu is None else _gpu_fields(outcome.gpu)),
         outputs=dict(outputs),
         digests={slug: sums[path] for slug, path in outputs.items()},
         model=model if isinstance(model, str) else "",
         selection=ModelChoice.of(reported, named=job.named),
-        warnings=warnings_in(reported),
+        warnings=(*job.remarks, *warnings_in(reported))[:LIMIT_LINES],
     ).write(folder)
+
+
+def _gpu_fields(use: GpuUse) -> dict[str, Any]:
+    """Return the fields of a record about a GPU."""
+    mean = None if use.utilisation is None else round(use.utilisation, 1)
+    own = {"gpu": use.name, "gpu_memory": use.memory}
+    return own | {"gpu_utilisation": mean, "gpu_utilisation_max": use.busiest}

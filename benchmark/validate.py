@@ -6,16 +6,18 @@
 from dataclasses import replace
 from math import prod
 from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 
 from cytosuite.benchmark.engines.outcome import Status
 from cytosuite.errors import InputError, plain
 from cytosuite.files import parse_json
-from cytosuite.formats import header, read
-from cytosuite.interface import IMAGE_SUFFIXES, LARGEST, is_finite
+from cytosuite.formats import header, slabs
+from cytosuite.imagefiles import IMAGE_SUFFIXES
+from cytosuite.interface import LARGEST, is_finite
 from cytosuite.tasks import Socket
-from cytosuite.volume import Header, Volume
+from cytosuite.volume import Header
 
 JSON_BYTES = 16 * 2**20
 SPACING_TOLERANCE = 1e-3
@@ -82,7 +84,7 @@ def check(
         if geometry is not None and lenient and lost_spacing(found, geometry, socket):
             found = replace(found, spacing=geometry.spacing)
         _check_header(found, geometry, socket, str(where))
-        _check_values(read(path), found, socket, str(where))
+        _check_values(path, found, socket, str(where))
     except InputError as error:
         reason = str(error).replace(str(path), str(where))
         raise BadOutput("bad output", reason) from None
@@ -164,16 +166,28 @@ def _check_header(found: Header, wanted: Header | None, socket: Socket, where: s
         )
 
 
-def _check_values(volume: Volume, found: Header, socket: Socket, where: str) -> None:
+def _check_values(path: Path, found: Header, socket: Socket, where: str) -> None:
     """Refuse pixels that are not as the header says, not finite or, as labels, negative."""
-    array = volume.array
-    if array.shape != found.shape or array.dtype.kind != found.dtype.kind:
-        pixels, said = f"{array.dtype} {array.shape}", f"{found.dtype} {found.shape}"
-        raise BadOutput("bad output", f"{where}: the header says {said}, the pixels are {pixels}")
-    if socket.kind == "labels" and array.size and array.min() < 0:
-        raise BadOutput("bad output", f"{where}: expected labels >= 0, found {array.min()}")
-    if not is_finite(array):
-        found_values = "NaN or infinity" if not np.isfinite(array).all() else "larger ones"
-        raise BadOutput(
-            "bad output", f"{where}: expected finite values up to {LARGEST:g}, found {found_values}"
-        )
+    planes = 0
+    for part in slabs(path):
+        planes += len(part)
+        shape = (planes, *part.shape[1:])
+        if shape[1:] != found.shape[1:] or part.dtype.kind != found.dtype.kind:
+            _contradicted(found, part.dtype, shape, where)
+        if socket.kind == "labels" and part.size and part.min() < 0:
+            raise BadOutput("bad output", f"{where}: expected labels >= 0, found {part.min()}")
+        if not is_finite(part):
+            values = "NaN or infinity" if not np.isfinite(part).all() else "larger ones"
+            raise BadOutput(
+                "bad output", f"{where}: expected finite values up to {LARGEST:g}, found {values}"
+            )
+    if planes != found.shape[0]:
+        _contradicted(found, found.dtype, (planes, *found.shape[1:]), where)
+
+
+def _contradicted(
+    found: Header, dtype: np.dtype[Any], shape: tuple[int, ...], where: str
+) -> NoReturn:
+    """Refuse pixels that are not those of the header."""
+    pixels, said = f"{dtype} {shape}", f"{found.dtype} {found.shape}"
+    raise BadOutput("bad output", f"{where}: the header says {said}, the pixels are {pixels}")

@@ -38,6 +38,7 @@ from cytosuite.weights import find_folder, open_model, read_cards
 REQUESTS = {"health": (HEALTH, 10.0), "invoke": (INVOKE, None)}  # with the longest wait [s]
 MODELS = (Path("/opt/ml/model"), Path("/opt/app/model"))  # a mounted tarball; part of the image
 OUT_OF_MEMORY = 4
+GPU_FULL = "out of GPU memory: take a GPU with more, a smaller image, or the CPU"
 TERMINATED = 128 + signal.SIGTERM
 
 
@@ -174,9 +175,22 @@ def attempt(program: Program) -> int:
     except MemoryError:
         return _say("out of memory: give the container more, or a smaller image", OUT_OF_MEMORY)
     except Exception as error:
+        if _gpu_is_full(error):
+            return _say(f"{GPU_FULL} ({str(error).partition('. GPU')[0]})", OUT_OF_MEMORY)
         traceback.print_exc()
         return _say(f"{type(error).__name__}: {error}", 1)
     return 0
+
+
+def _gpu_is_full(error: Exception) -> bool:
+    """Return whether a GPU has no memory left: torch's own error, or one of its libraries."""
+    torch = sys.modules.get("torch")  # loaded by the algorithm, or not needed
+    if torch is None or not isinstance(error, RuntimeError):
+        return False
+    words = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+    return isinstance(error, torch.cuda.OutOfMemoryError) or any(
+        word in str(error) for word in words
+    )
 
 
 def serve(program: Program, listener: socket.socket) -> NoReturn:

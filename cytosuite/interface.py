@@ -12,12 +12,19 @@ from numpy.typing import NDArray
 from cytosuite.errors import InputError, at
 from cytosuite.files import link, read_json, write_json
 from cytosuite.formats import read, write
+from cytosuite.imagefiles import (
+    FOLDER_SUFFIX,
+    IMAGE_SUFFIXES,
+    case_suffix,
+    image_files,
+    image_name,
+)
+from cytosuite.large import slabs
 from cytosuite.metadata import acquisition, described
 from cytosuite.tasks import ACQUISITION, IMAGE, Socket, Task
 from cytosuite.volume import SPATIAL, Volume
 
 LARGEST = 1e15  # grey value
-IMAGE_SUFFIXES = (".mha", ".tif", ".tiff")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +40,8 @@ class Inputs:
     name : str
         Stem of the main image's file: image outputs are named after it. Empty without an image.
     suffix : str
-        Suffix of the main image's file: image outputs are of the same kind.
+        Suffix of the main image's file: image outputs are of the same kind, those of a folder
+        of OME-Zarr in a single file.
     sources : mapping of str to str
         Source of the voxel size and of each metadata key of the main input, see
         `cytosuite.volume.Origin`.
@@ -103,8 +111,8 @@ def read_case(folder: Path, task: Task) -> Inputs:
     return Inputs(
         volumes,
         values,
-        main.name[: -len(main.suffix)],
-        main.suffix,
+        image_name(main),
+        ".ozx" if main.suffix.lower() == FOLDER_SUFFIX else main.suffix,
         origins[0].sources if origins else {},
         tuple(dict.fromkeys(line for origin in origins for line in origin.warnings)),
     )
@@ -213,8 +221,8 @@ def write_case(folder: Path, task: Task, name: str, sockets: Mapping[str, Any]) 
             entry["value"] = read_json(value) if isinstance(value, Path) else dict(value)
             write_json(path, entry["value"])
         else:
-            entry["image"] = {"name": f"{name}.tif"}
-            file = path / f"{name}.tif"
+            entry["image"] = {"name": f"{name}{case_suffix(value)}"}
+            file = path / f"{name}{case_suffix(value)}"
             if isinstance(value, Volume):
                 write(file, value)
             else:
@@ -256,8 +264,10 @@ def image_of(inputs: Mapping[str, Volume], slug: str = IMAGE.slug) -> Volume:
 
 def is_finite(array: NDArray[Any]) -> bool:
     """Return whether all grey values can be calculated with: none is NaN or beyond 1e15."""
-    # Plane by plane: the image may be as large as the memory.
-    return array.dtype.kind != "f" or all(bool((abs(p) <= LARGEST).all()) for p in array)
+    # Plane by plane: the image may be larger than the memory.
+    return array.dtype.kind != "f" or all(
+        bool((abs(plane) <= LARGEST).all()) for part in slabs(array) for plane in array[part]
+    )
 
 
 def _listed(folder: Path) -> dict[str, dict[str, str]]:
@@ -329,26 +339,6 @@ def _short(value: object) -> str:
     return json.dumps(value, default=str)[:60]
 
 
-def image_files(folder: Path, *, deep: bool = False) -> list[Path]:
-    """Return the images in a folder, sorted; hidden names are passed over, as of macOS' shadows.
-
-    Parameters
-    ----------
-    folder : Path
-        One that is missing has no images.
-    deep : bool
-        Whether folders in it are searched too.
-    """
-    found = folder.rglob("*") if deep else folder.iterdir()
-    return sorted(
-        path
-        for path in (found if folder.is_dir() else ())
-        if path.suffix.lower() in IMAGE_SUFFIXES
-        and not path.name.startswith(".")
-        and not path.is_dir()
-    )
-
-
 def _only_image(folder: Path, socket: Socket) -> Path | None:
     """Return the one image file of a socket; None if an optional one has none."""
     files = image_files(folder) if _is_there(folder) else []
@@ -359,7 +349,7 @@ def _only_image(folder: Path, socket: Socket) -> Path | None:
         found = f"{len(files)}: {names}" if files else "none"
         raise InputError(
             f"{folder}: socket {socket.slug} needs exactly one image "
-            f"({', '.join(IMAGE_SUFFIXES)}), found {found}"
+            f"({', '.join([*IMAGE_SUFFIXES, FOLDER_SUFFIX])}), found {found}"
         )
     return files[0]
 

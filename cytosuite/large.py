@@ -4,11 +4,12 @@ Both are numpy arrays. One on disk is mapped: its parts are read and written whe
 that work in slabs or tiles, with `release` after each, needs the memory of one of them.
 """
 
+import errno
 import mmap
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from cytosuite.memory import free_gib
 
 SHARE = 4  # an array may take a quarter of the free memory
 SCRATCH = "CYTOSUITE_SCRATCH"  # names the folder for arrays on disk
+SLAB = 2**22  # voxels of arrays on disk that are looked at together
 
 
 def fits(size: float) -> bool:
@@ -52,20 +54,32 @@ def room(shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
     """
     kind = np.dtype(dtype)
     size = prod(shape) * kind.itemsize
-    if fits(size):
+    if not size or fits(size):
         return np.zeros(tuple(shape), kind)
-    folder = scratch()
+    folder, reason = scratch(), os.strerror(errno.ENOSPC)
     try:
-        with tempfile.TemporaryFile(dir=folder) as stream:
-            os.posix_fallocate(stream.fileno(), 0, size)  # a later lack of room kills the process
-            return np.memmap(stream, kind, "r+", shape=tuple(shape))
+        if size <= shutil.disk_usage(folder).free:  # a broken file may name any size
+            with tempfile.TemporaryFile(dir=folder) as stream:
+                # A later lack of room kills the process.
+                os.posix_fallocate(stream.fileno(), 0, size)
+                return np.memmap(stream, kind, "r+", shape=tuple(shape))
     except OSError as error:
-        free = shutil.disk_usage(folder).free / 2**30
-        raise InputError(
-            f"{folder}: an array of {size / 2**30:.3g} GiB that is too large for the memory needs "
-            f"as much disk, {free:.3g} GiB are free ({error.strerror}); make room, or name another "
-            f"folder in {SCRATCH}"
-        ) from None
+        reason = error.strerror or str(error)
+    free = shutil.disk_usage(folder).free / 2**30
+    raise InputError(
+        f"{folder}: an array of {size / 2**30:.3g} GiB that is too large for the memory needs "
+        f"as much disk, {free:.3g} GiB are free ({reason}); make room, or name another "
+        f"folder in {SCRATCH}"
+    )
+
+
+def blank(array: NDArray[Any]) -> NDArray[Any]:
+    """Return zeros like an array, read only and without memory where that one lies on disk."""
+    if not is_mapped(array):
+        return np.zeros_like(array)
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
+    zeros = mmap.mmap(-1, max(1, array.nbytes), flags=flags, prot=mmap.PROT_READ)
+    return np.frombuffer(zeros, array.dtype, array.size).reshape(array.shape)
 
 
 def scratch() -> Path:
@@ -83,6 +97,101 @@ def release(*arrays: NDArray[Any]) -> None:
     for array in arrays:
         if (found := _map_of(array)) is not None:
             found.madvise(mmap.MADV_DONTNEED)
+
+
+def slabs(*arrays: NDArray[Any]) -> Iterator[slice]:
+    """Yield slices along the first axis of arrays of one shape, and `release` them after each.
+
+    Of arrays in memory that is one slice with all of it; where one lies on disk, those of at most
+    `SLAB` voxels, or of one plane.
+
+    Examples
+    --------
+    >>> list(slabs(np.zeros((5, 2)), np.ones((5, 2))))
+    [slice(0, 5, None)]
+    """
+    planes, voxels = len(arrays[0]), arrays[0].size
+    step = max(1, planes)
+    if any(is_mapped(array) for array in arrays):
+        step = max(1, SLAB * planes // max(1, voxels))
+    for first in range(0, planes, step):
+        yield slice(first, min(first + step, planes))
+        release(*arrays)
+
+
+def planes(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Yield consecutive slabs of an array along its first axis.
+
+    Parameters
+    ----------
+    array : ndarray
+        See `slabs`.
+    """
+    for part in slabs(array):
+        yield array[part]
+
+
+def taken(array: NDArray[Any], box: tuple[slice, ...]) -> NDArray[Any]:
+    """Return the voxels in a box: a view of an array in memory, a copy of a mapped one."""
+    if not is_mapped(array):
+        return array[box]
+    found = np.empty(array[box].shape, array.dtype)
+    _each_plane(array, box, found, False)
+    return found
+
+
+def put(array: NDArray[Any], box: tuple[slice, ...], values: NDArray[Any]) -> None:
+    """Write voxels into a box of an array; a mapped one keeps no memory of them."""
+    if not is_mapped(array):
+        array[box] = values
+        return
+    _each_plane(array, box, values, True)
+
+
+def thinned(array: NDArray[Any], step: int) -> NDArray[Any]:
+    """Return every `step`-th voxel of an array in C order, a copy where it lies on disk.
+
+    Examples
+    --------
+    >>> thinned(np.arange(12).reshape(3, 4), 5)
+    array([ 0,  5, 10])
+    """
+    if not is_mapped(array):
+        return array.ravel()[::step]
+    across = array[:1].size
+    parts = (
+        array[part].ravel()[-part.start * across % step :: step].copy() for part in slabs(array)
+    )
+    return np.concatenate([array[:0].ravel(), *parts])
+
+
+def converted(array: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
+    """Return an array with another dtype, in `room` of its own; itself where it has that dtype."""
+    if array.dtype == np.dtype(dtype):
+        return array
+    found = room(array.shape, dtype)
+    for number, plane in enumerate(array):
+        found[number] = plane
+        release(array, found)
+    return found
+
+
+def _each_plane(
+    array: NDArray[Any], box: tuple[slice, ...], values: NDArray[Any], write: bool
+) -> None:
+    """Copy values from or into a box of a mapped array, some planes at a time."""
+    first, rest = box[0], box[1:]
+    span = range(*first.indices(len(array)))
+    # A row is read by whole pages, however few of its voxels lie in the box.
+    step = max(1, SLAB * len(array) // max(1, array.size))
+    for start in range(0, len(span), step):
+        there = (slice(span.start + start, min(span.start + start + step, span.stop)), *rest)
+        here = slice(start, start + step)
+        if write:
+            array[there] = values[here]
+        else:
+            values[here] = array[there]
+        release(array)
 
 
 def _map_of(array: NDArray[Any]) -> mmap.mmap | None:

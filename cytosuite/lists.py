@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from cytosuite.errors import InputError, last_line
 from cytosuite.files import read_text
-from cytosuite.interface import IMAGE_SUFFIXES
+from cytosuite.imagefiles import IMAGE_SUFFIXES
 
 SUFFIXES = (*IMAGE_SUFFIXES, ".h5", ".hdf5")
 

@@ -1,7 +1,9 @@
 """Networks at run time: weights are read once, images are predicted in tiles."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -18,6 +20,9 @@ from cytosuite.manifest import parse
 from cytosuite.progress import report
 from cytosuite.tiling import fit, paste, plan
 from cytosuite.weights import Model
+
+# Workspaces of a fixed size, without which cuBLAS may sum in another order each time.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 Image = NDArray[np.float32]
 Load = Callable[[Mapping[str, Any], Path], nn.Module]
@@ -155,15 +160,40 @@ def answer(
     """
     padding = [(0, -size % step) for size, step in zip(part.shape[1:], multiple, strict=True)]
     given = torch.from_numpy(np.pad(part, [(0, 0), *padding], mode="edge"))[None].to(device)
-    # Deterministic kernels, and float32 as on the CPU.
-    with (
-        torch.inference_mode(),
-        torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False),
-    ):
+    with exact(device):
         found = network(given)[0, :channels].float()
         found = found if activate is None else activate(found)
         values: Image = found.cpu().numpy()
     return values
+
+
+@contextmanager
+def exact(device: str) -> Iterator[None]:
+    """Compute without gradients, in float32; on a GPU with deterministic kernels.
+
+    Parameters
+    ----------
+    device : str
+        ``cpu``, where nothing changes, or ``cuda``.
+
+    Notes
+    -----
+    On a GPU an operation without a deterministic kernel gives a warning; those of our networks all
+    have one in this direction. cuBLAS reads ``CUBLAS_WORKSPACE_CONFIG`` on its first use, so that
+    it is set when this module is imported.
+    """
+    flags = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
+    with torch.inference_mode(), flags:
+        if device == "cpu":
+            yield
+            return
+        before = torch.are_deterministic_algorithms_enabled()
+        only_warns = torch.is_deterministic_algorithms_warn_only_enabled()
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before, warn_only=only_warns)
 
 
 def tensors_of(network: nn.Module) -> dict[str, Tensor]:

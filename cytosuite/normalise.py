@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from pydantic import Field
 
+from cytosuite.large import thinned
 from cytosuite.manifest import Described
 
 LOW, HIGH = 5.0, 30.0  # percentiles of voxels that are background in any image of nuclei
@@ -55,8 +56,7 @@ def background_of(image: NDArray[Any]) -> Background:
     >>> round(found.mean), round(found.sd)
     (100, 5)
     """
-    flat = image.reshape(-1)
-    flat = flat[:: max(1, -(-flat.size // _SAMPLE))]
+    flat = thinned(image, max(1, -(-image.size // _SAMPLE)))
     low, high, top = (float(value) for value in np.percentile(flat, (LOW, HIGH, 99.8)))
     sd = (high - low) / (_HIGH_Z - _LOW_Z)
     mean = high - _HIGH_Z * sd

@@ -5,6 +5,7 @@ from math import exp, log
 import numpy as np
 from numpy.typing import NDArray
 
+from cytosuite.large import release
 from cytosuite.spacing import text
 from cytosuite.volume import Volume
 
@@ -33,6 +34,7 @@ def stretched(labels: Volume) -> str:
     planes = labels.array.reshape(-1, *labels.shape[-2:])
     places = np.linspace(0, len(planes) - 1, min(len(planes), SECTIONS) + 2)[1:-1]
     found = [_log_ratio(planes[place]) for place in np.unique(places.round().astype(int))]
+    release(labels.array)
     ratios = np.concatenate(found) + log(labels.spacing[-2] / labels.spacing[-1])
     limit = log(STRETCHED.get(labels.axes, 1.5))
     if ratios.size < OBJECTS or abs(middle := float(np.median(ratios))) <= limit:

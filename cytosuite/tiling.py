@@ -1,6 +1,6 @@
 """Tiles of an image that is too large for a network in one piece, planned before it runs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
 from math import ceil, prod
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from cytosuite.errors import InputError
 
 Box = tuple[slice, ...]
+SAMPLE = 2**24  # voxels that statistics are taken from, where a volume has more
+BRICK = (8, 64, 64)  # voxels of a piece of that sample
 MOST_PER_AXIS = 40  # tiles per axis that are tried when the best size is looked for
 
 
@@ -141,6 +143,87 @@ def least(shape: Sequence[int], halo: Sequence[int], multiple: Sequence[int]) ->
     return tuple(
         min(_lengths(size, margin, step))
         for size, margin, step in zip(shape, halo, multiple, strict=True)
+    )
+
+
+def sample(read: Callable[[Box], NDArray[np.float32]], shape: Sequence[int]) -> NDArray[np.float32]:
+    """Return the voxels from which the statistics of a whole volume are taken.
+
+    Parameters
+    ----------
+    read : callable
+        Returns the values in a box.
+    shape : sequence of int
+        Of the volume.
+
+    Returns
+    -------
+    (Z', Y', X') float32 array
+        The values in all `bricks`, stacked along z.
+    """
+    return np.concatenate([read(box) for box in bricks(shape, BRICK)])
+
+
+def bricks(shape: Sequence[int], brick: Sequence[int]) -> list[Box]:
+    """Return boxes from which the statistics of a whole volume are taken.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Of the volume.
+    brick : sequence of int
+        Voxels of a piece of it, per axis.
+
+    Returns
+    -------
+    list of tuple of slice
+        The volume itself up to 2^24 voxels; else pieces that lie evenly in it, with about so many
+        in all.
+    """
+    if prod(shape) <= SAMPLE:
+        return [tuple(slice(0, n) for n in shape)]
+    brick = [min(side, n) for side, n in zip(brick, shape, strict=True)]
+    room = np.array(shape) / brick  # bricks side by side
+    left, axes = SAMPLE / prod(brick), [int(axis) for axis in np.argsort(room)]
+    starts: dict[int, list[int]] = {}
+    for rank, axis in enumerate(axes):
+        share = (left / prod(room[axes[rank:]])) ** (1 / (len(axes) - rank))
+        count = max(1, round(room[axis] * min(1.0, share)))
+        left /= count
+        places = (np.arange(count) + 0.5) * shape[axis] / count - brick[axis] / 2
+        starts[axis] = [int(place) for place in places]
+    return [
+        tuple(slice(a, a + n) for a, n in zip(place, brick, strict=True))
+        for place in product(*(starts[axis] for axis in range(len(shape))))
+    ]
+
+
+def pieces(
+    shape: Sequence[int], reach: Sequence[int], voxels: float, *, multiple: Sequence[int] = ()
+) -> list[Tile]:
+    """Return the tiles of no more than a number of voxels that compute the fewest in all.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Of the volume.
+    reach : sequence of int
+        Voxels that an answer depends on, per axis.
+    voxels : float
+        Limit of the size of a tile with its reach; a tile that is still worth its reach is taken
+        where even that is larger.
+    multiple : sequence of int
+        As for `plan`; 1 without it.
+
+    Examples
+    --------
+    >>> [tile.input[0] for tile in pieces((10,), (1,), 6)]
+    [slice(0, 6, None), slice(4, 10, None)]
+    """
+    steps = tuple(multiple) or (1,) * len(shape)
+    limit = max(int(voxels), prod(least(shape, reach, steps)))
+    return plan(
+        shape, fit(shape, (limit, *[1] * (len(shape) - 1)), reach, steps), reach, multiple=steps
     )
 
 

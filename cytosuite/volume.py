@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.errors import LINE, InputError, plain
+from cytosuite.large import planes
 
 AXES = "TCZYX"
 SPATIAL = "ZYX"
@@ -227,4 +228,7 @@ def _check_geometry(
 
 def seed_of(volume: Volume) -> int:
     """Return a seed from the digest of an image: the same image gets the same noise."""
-    return int.from_bytes(sha256(np.ascontiguousarray(volume.array).data).digest()[:8])
+    digest = sha256()
+    for slab in planes(volume.array):
+        digest.update(np.ascontiguousarray(slab).data)
+    return int.from_bytes(digest.digest()[:8])

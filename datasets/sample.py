@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from cytosuite.volume import Scalar, Volume
@@ -34,6 +35,8 @@ class Sample:
         `cytosuite.metrics.labels.ignore.without_small`.
     dataset : str
         Name of its dataset in a run over several.
+    files : mapping of str to Path
+        Large images of a user by the slug of their socket: linked, where the others are written.
     """
 
     sockets: Mapping[str, Volume | Value]
@@ -42,6 +45,7 @@ class Sample:
     conditions: Mapping[str, Scalar] = field(default_factory=dict)
     min_object_voxels: int = 0
     dataset: str = ""
+    files: Mapping[str, Path] = field(default_factory=dict)
 
     def volume(self, slug: str) -> Volume:
         """Return the volume of a socket.

@@ -5,10 +5,12 @@ wheels are those of CPython 3.11 on linux/amd64, independent of the running Pyth
 image is built without a network. A wheel that is there is kept, if its SHA-256 is the lock's. The
 folder is complete when the program ends with exit code 0.
 
-With ``--lock`` the SHA-256 of all locked versions are written into the locks, as the package index
-states them: nothing is downloaded. With ``--install`` the locked torch is installed in the running
-Python instead, for networks that run as plain processes. torch's CPU build is looked for where pip
-is configured to look, then on PyTorch's own index.
+With ``--check`` nothing is downloaded: each locked wheel is looked up in the package index, and its
+checksum there compared with the lock's. With ``--lock`` the SHA-256 of all locked versions are
+written into the locks, as the package index states them: nothing is downloaded. With ``--install``
+the locked torch is installed in the running Python instead, for networks that run as plain
+processes. torch's CPU build is looked for where pip is configured to look, then on PyTorch's own
+index.
 """
 
 import argparse
@@ -23,6 +25,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.error import URLError
+from urllib.parse import urljoin
 from urllib.request import Request, urlopen
 
 HERE = Path(__file__).resolve().parent
@@ -145,11 +148,16 @@ def collect(base: str, here: Path = HERE) -> int:
     here : Path
         Folder of the locks; the wheels are in ``wheelhouse/<base>`` below it.
     """
+    return fill(added(base, here), here / "wheelhouse" / base)
+
+
+def added(base: str, here: Path = HERE) -> dict[str, Pin]:
+    """Return the locked versions of the wheels that a base adds, pip's own among them."""
     pins = locked(here / f"requirements-{base}.txt")
     if base != "slim":
         below = locked(here / "requirements-slim.txt")
         pins = {name: pin for name, pin in pins.items() if name not in below}
-    return fill(pins | locked(here / PIP), here / "wheelhouse" / base)
+    return pins | locked(here / PIP)
 
 
 def fill(pins: Mapping[str, Pin], folder: Path) -> int:
@@ -225,6 +233,43 @@ def renew(lock: Path) -> int:
     return count
 
 
+def check(pins: Mapping[str, Pin]) -> int:
+    """Look up the wheels of a lock in the package index, and say name and size of each.
+
+    Parameters
+    ----------
+    pins : mapping of str to Pin
+        The locked versions by normalised name.
+
+    Returns
+    -------
+    int
+        Sum of their sizes in bytes.
+
+    Raises
+    ------
+    WheelhouseError
+        If the index does not answer, lacks a wheel of a locked version, states another SHA-256, or
+        does not hand out the file. All such wheels are named.
+    """
+    total, lost = 0, []
+    for name, pin in pins.items():
+        if not pin.hashes:
+            _say(f"{name}=={pin.version}: not looked up, the lock has no checksum of it")
+            continue
+        try:
+            file = _locked_file(name, pin)
+            size = _size(file["url"])
+        except WheelhouseError as error:
+            lost.append(str(error))
+            continue
+        total += size
+        _say(f"{file['filename']}: {size / 1e6:.1f} MB, checksum as locked")
+    if lost:
+        raise WheelhouseError("\n".join(lost))
+    return total
+
+
 def runs_here(name: str) -> bool:
     """Return whether the containers' Python accepts a wheel, by the tags in its name (PEP 425).
 
@@ -286,6 +331,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="of --install")
     parser.add_argument("--install", action="store_true", help="torch, in the running Python")
     parser.add_argument("--folder", help="its requirements.txt, into wheels/ in it")
+    parser.add_argument("--check", action="store_true", help="look the wheels up, download none")
     parser.add_argument("--lock", action="store_true", help="renew the checksums in all locks")
     given = parser.parse_args(arguments)
     if given.install:
@@ -297,12 +343,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 lock = HERE / f"requirements-{name}.txt"
                 _say(f"{lock}: {renew(lock)} checksums")
             return 0
-        if given.folder:
-            own = HERE.parent / given.folder
-            pins = locked(own / "requirements.txt") | locked(HERE / PIP)
-            count = fill(pins, own / "wheels")
-        else:
-            count = collect(given.base)
+        own = HERE.parent / given.folder if given.folder else None
+        pins = locked(own / "requirements.txt") | locked(HERE / PIP) if own else {}
+        if given.check:
+            pins = pins or added(given.base)
+            _say(f"{check(pins) / 1e6:.1f} MB to download")
+            return 0
+        count = fill(pins, own / "wheels") if own else collect(given.base)
     except WheelhouseError as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -320,23 +367,71 @@ def _found(pip: Sequence[str], requirements: Sequence[str]) -> bool:
 
 def _stated(name: str, version: str) -> list[str]:
     """Return the SHA-256 of a version's wheels for the containers, as the index states them."""
+    index, page = _page(name)
+    hashes = {file["hashes"].get("sha256", "") for file in _wheels(page, name, version)}
+    if not hashes or "" in hashes:
+        raise WheelhouseError(f"{index}/{name}/: no sha256 of a wheel of {name}=={version}")
+    return sorted(hashes)
+
+
+def _locked_file(name: str, pin: Pin) -> Mapping[str, Any]:
+    """Return the entry of the wheel in the index that pip would take, if the lock has its SHA-256.
+
+    Its tags name the newest C library that the containers accept.
+    """
+    index, page = _page(name)
+    files = _wheels(page, name, pin.version)
+    if not files:
+        raise WheelhouseError(f"{index}/{name}/: no wheel of {name}=={pin.version}")
+    known = [file for file in files if file["hashes"].get("sha256", "") in pin.hashes]
+    if not known:
+        found = files[0]["hashes"].get("sha256", "none")
+        raise WheelhouseError(
+            f"{index}/{name}/: expected the sha256 {' or '.join(pin.hashes)} of the lock for "
+            f"{name}=={pin.version}, found {found}; ask another package index (PIP_INDEX_URL)"
+        )
+    order = {platform: place for place, platform in enumerate(PLATFORMS)}
+
+    def place(file: Mapping[str, Any]) -> int:
+        """Return how far from the best a file's platform is."""
+        tags = file["filename"].removesuffix(".whl").split("-")[-1].split(".")
+        return min(order.get(tag, len(order)) for tag in tags)
+
+    best = min(known, key=place)
+    return {**best, "url": urljoin(f"{index}/{name}/", best["url"])}
+
+
+def _wheels(page: Mapping[str, Any], name: str, version: str) -> list[Mapping[str, Any]]:
+    """Return the entries of a version's wheels for the containers in the page of an index."""
+    return [
+        file
+        for file in page["files"]
+        if wheel(file["filename"]) == (name, version) and runs_here(file["filename"])
+    ]
+
+
+def _page(name: str) -> tuple[str, Mapping[str, Any]]:
+    """Return the address of the package index, and its page of a package."""
     index = os.environ.get("PIP_INDEX_URL", "https://pypi.org/simple").rstrip("/")
     request = Request(f"{index}/{name}/", headers={"Accept": SIMPLE})
     try:
         with urlopen(request, timeout=TIMEOUT_S) as answer:
-            page: Any = json.load(answer)
+            page: Mapping[str, Any] = json.load(answer)
+            return index, page
     except (URLError, ValueError) as error:
         raise WheelhouseError(
             f"{index}/{name}/: no page of a package index as JSON (PEP 691): {error}; set "
             "PIP_INDEX_URL to another index"
         ) from None
-    files = {file["filename"]: file["hashes"].get("sha256", "") for file in page["files"]}
-    hashes = {
-        found for file, found in files.items() if wheel(file) == (name, version) and runs_here(file)
-    }
-    if not hashes or "" in hashes:
-        raise WheelhouseError(f"{index}/{name}/: no sha256 of a wheel of {name}=={version}")
-    return sorted(hashes)
+
+
+def _size(address: str) -> int:
+    """Return the size of a file of the index [bytes], which is not downloaded."""
+    try:
+        with urlopen(Request(address, method="HEAD"), timeout=TIMEOUT_S) as answer:
+            return int(answer.headers["Content-Length"])
+    except (URLError, TypeError, ValueError) as error:
+        raise WheelhouseError(f"{address}: the index does not hand it out: {error}") from None
 
 
 def _advice(requirements: Sequence[str]) -> str:

@@ -15,7 +15,8 @@ import numpy as np
 from side_by_side import Row, table
 
 from cytosuite.metrics import mae, n_ssim, nrmse, nrmse_mean, nrmse_range, pearson, psnr, ssim
-from cytosuite.metrics.images.pair import pair, percentiles
+from cytosuite.metrics.images.pair import pair
+from cytosuite.metrics.percentiles import percentiles
 
 SHAPE = (64, 512, 512)
 TURNS = 5

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from cytosuite import large
 from cytosuite.benchmark.containers.build import Builder
 from cytosuite.benchmark.containers.context import by_name, pack
 from cytosuite.benchmark.containers.daemon import find_docker
@@ -53,12 +54,28 @@ _shared("house")
 _shared("refusals")
 _shared("forks")
 _shared("chromium")
+_shared("nvidia")
 
 
 @pytest.fixture
 def situations():
     """Return the module of named label situations: `situations.merged()` and so on."""
     return _situations
+
+
+@pytest.fixture
+def mapped(monkeypatch):
+    """Return a function that moves an array to disk, where it is looked at 50 voxels a slab."""
+    monkeypatch.setattr(large, "SLAB", 50)
+
+    def move(array):
+        with monkeypatch.context() as patch:
+            patch.setattr(large, "fits", lambda _: False)
+            found = large.room(array.shape, array.dtype)
+        found[...] = array
+        return found
+
+    return move
 
 
 @pytest.fixture(params=_situations.ALL)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from cytosuite.benchmark.catalog import ROOT, algorithms, dataset_manifests
+from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.contract import checks
 from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import DataRequest, recipe
@@ -54,7 +55,7 @@ def test_every_simulated_dataset_offers_what_its_manifest_says(name, tmp_path):
     assert set(sample.sockets) == set(manifest.offers)
     volumes = [value for value in sample.sockets.values() if isinstance(value, Volume)]
     assert len({(volume.shape[-2:], volume.spacing[-2:]) for volume in volumes}) <= 1
-    dataset = prepare(made, tmp_path, 2, lambda done, total: None)
+    dataset = prepare(made, tmp_path, processes(2), lambda done, total: None)
     assert len(dataset.cases) == manifest.sizes["mini"].cases
     assert dataset.serves(TASKS[manifest.task])
 

@@ -28,7 +28,7 @@ GOALS = (
 # They reach the command as arguments, as words of its environment or as a flag.
 PLACED = {"DATASET", "IMAGES", "FILE", "DEVICE", "BASE_IMAGE", "WITH"}
 ROLES = {"SIMULATED", "REAL"}  # of the data of a training: other names for its data
-SWITCHES = {"RETRY", "RECURSIVE", "KEEP_GOING", "BLIND"}
+SWITCHES = {"RETRY", "RECURSIVE", "KEEP_GOING", "BLIND", "DRY_RUN", "VERIFY"}
 CHECKED = {"DEVICE": "cuda", "ENGINE": "docker"}
 
 
@@ -155,6 +155,49 @@ def test_the_device_decides_the_torch_of_a_training(device):
     if (ROOT / ".venv" / f".networks-{device}").exists():
         pytest.skip("it is installed already")
     assert f'docker/wheelhouse.py --device "{device}" --install' in done.stdout
+
+
+@pytest.mark.parametrize("goal", ["build-all", "build-cellpose3d", "benchmark", "train"])
+@pytest.mark.parametrize(
+    ("words", "device"),
+    [
+        ([], "cpu"),
+        (["CUDA=1"], "cuda"),
+        (["CUDA=1", "DEVICE=cuda"], "cuda"),
+        (["CUDA=0"], "cpu"),
+        (["CUDA=0", "DEVICE=cuda"], "cuda"),
+    ],
+)
+def test_cuda_is_another_word_for_the_device(goal, words, device):
+    planned = _make("-n", goal, *words)
+    assert planned.returncode == 0, planned.stderr
+    assert "--cuda" not in planned.stdout
+    assert _devices(*words) == [device, device]
+
+
+def _devices(*words, **environment):
+    """Return the device as make and as its commands see it."""
+    return _make(
+        "--eval", "show: ; @echo $(DEVICE) $$DEVICE", "show", *words, **environment
+    ).stdout.split()
+
+
+def test_a_variable_cuda_of_the_system_is_no_device():
+    assert _devices(CUDA="/usr/local/cuda") == ["cpu", "cpu"]
+    assert _devices(CUDA="1", DEVICE="cuda") == ["cuda", "cuda"]
+
+
+def test_two_devices_are_refused():
+    done = _make("-n", "build-all", "CUDA=1", "DEVICE=cpu")
+    assert done.returncode == 2
+    assert "CUDA=1 means DEVICE=cuda, found DEVICE=cpu too; give one of them" in done.stderr
+    assert "make list: no variable CUDA" in _make("-n", "list", "CUDA=1").stderr
+
+
+def test_a_dry_run_reaches_every_build():
+    for goal in ("build-all", "build-watershed"):
+        assert " --dry-run" in _make("-n", goal, "DRY_RUN=1").stdout
+        assert "--dry-run" not in _make("-n", goal).stdout
 
 
 def test_containers_need_no_torch_here():

@@ -1,26 +1,35 @@
 """Blocks of a volume too large for the memory, and the objects that belong to each."""
 
 from collections.abc import Callable, Sequence
-from itertools import product
-from math import ceil, inf, prod
+from functools import partial
+from math import ceil, prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.algorithms.cellpose3d.parameters import Parameters
-from cytosuite.algorithms.cellpose3d.rescale import interpolate, labels_to_image, stencils, within
+from cytosuite.algorithms.cellpose3d.rescale import (
+    interpolate,
+    labels_to_image,
+    reach_of,
+    stencils,
+    to_working,
+    touched,
+)
 from cytosuite.errors import InputError
+from cytosuite.large import fits, planes, put, room, taken
 from cytosuite.memory import free_gib
-from cytosuite.tiling import Box, Tile, fit, least, plan
+from cytosuite.segmentation.assembly import Labels, in_order
+from cytosuite.tiling import Box, Tile, least, pieces, plan
 
-AGREEMENT = 2  # voxels by which neighbouring blocks may differ about the centre of an object
-SAMPLE = 2**24  # voxels that statistics are taken from, where a volume has more
-BRICK = (8, 64, 64)  # voxels of a piece of that sample
+Read = Callable[[Box], NDArray[np.float32]]
+
 _TILE_BYTES = 180  # per voxel of a tile, within the network (136 measured)
 _VOXEL_BYTES = 68  # per working voxel of a block, from the image to the labels
-_HELD_BYTES = 28  # of these bytes, those held until labels are on the grid of the image
-_IMAGE_BYTES = 28  # per voxel of the image within a block, where that has another grid
-_LABEL_BYTES = 4  # per voxel of the image
+_PIECE = 2**23  # voxels of the image that are brought to or from the working grid at a time
+_PIECE_BYTES = 28  # per voxel of these
+_LABEL_BYTES = 4  # per voxel; a half of them up to 65535 objects
 _SMALL = (64, 192, 192)  # tile where memory is short: more voxels are computed, in a quarter of it
 _SHARE = 3  # a tile may take a third of the memory
 _AXIAL = 1.5  # factor by which nuclei look longer along z
@@ -111,12 +120,11 @@ def plan_blocks(
             f"{free:.1f} GiB are free; crop it, or give more memory"
         )
     spare = (free - memory_gib((0,), shape, image_shape, tile)) * 2**30
-    each, passed = _bytes(shape, image_shape), prod(tile)
+    passed = prod(tile)
     # A block no larger than a tile is passed through the network as a whole.
-    small = min(passed, spare / (each + _TILE_BYTES))
-    voxels = max(prod(smallest), int(max(small, (spare - passed * _TILE_BYTES) / each)))
-    block = fit(shape, (voxels, *[1] * (len(shape) - 1)), margin, multiple)
-    return plan(shape, block, margin, multiple=multiple)
+    small = min(passed, spare / (_VOXEL_BYTES + _TILE_BYTES))
+    voxels = max(small, (spare - passed * _TILE_BYTES) / _VOXEL_BYTES)
+    return pieces(shape, margin, voxels, multiple=multiple)
 
 
 def tile_within(tile: Sequence[int]) -> tuple[int, ...]:
@@ -143,155 +151,80 @@ def memory_gib(
     block : sequence of int
         Working voxels of the fields held at once: of the whole, or of a block.
     shape, image_shape : sequence of int
-        Of the working grid and of the image.
+        Of the working grid and of the image. Arrays of their size count where they do not lie on
+        disk, see `cytosuite.large.room`.
     tile : sequence of int
         Of one pass of the network.
-
-    Examples
-    --------
-    >>> whole, tile = (256, 1024, 1024), (64, 192, 192)
-    >>> round(memory_gib(whole, whole, whole, tile), 1)
-    18.4
-    >>> round(memory_gib((128, 384, 384), whole, whole, tile), 1)
-    2.6
     """
     passed = min(prod(tile), prod(block))  # voxels in one pass of the network
-    held = prod(block) * _bytes(shape, image_shape) + passed * _TILE_BYTES
-    return float((held + prod(image_shape) * _LABEL_BYTES) / 2**30)
+    held = prod(block) * _VOXEL_BYTES + passed * _TILE_BYTES
+    arrays = [prod(image_shape) * _LABEL_BYTES]
+    if tuple(shape) != tuple(image_shape):
+        held += min(prod(image_shape), _PIECE) * _PIECE_BYTES
+        if prod(block) < prod(shape):  # heights and intensities, too
+            arrays += [prod(shape) * _LABEL_BYTES] * 3
+    return float((held + sum(size for size in arrays if fits(size / 2))) / 2**30)
 
 
-def owned(labels: NDArray[np.integer], block: Tile, shape: Sequence[int]) -> NDArray[np.bool_]:
-    """Return a mask of the objects that belong to a block.
+def reader(image: NDArray[Any], factor: Sequence[float], shape: Sequence[int]) -> Read:
+    """Return a function that reads the values in a box of the working grid of an image.
 
     Parameters
     ----------
-    labels : (Z, Y, X) integer array
-        Objects 1..n in ``block.input``, 0 = background.
-    block : Tile
-        The block.
+    image : (Z, Y, X) array of numbers
+        Intensities.
+    factor : sequence of float
+        Working voxels per voxel of the image, per axis.
     shape : sequence of int
-        Of the volume.
+        Of the working grid. One of fewer voxels than the image is made at once, in pieces, as
+        the overlaps of blocks would be smoothed many times.
 
     Returns
     -------
-    (n + 1,) bool array
-        Objects with their centre of mass in the core, or nearly so, that do not touch the face of
-        an inner margin, beyond which they might go on.
+    callable
+        See `to_working`.
     """
-    voxels = np.nonzero(labels)
-    names = labels[voxels]
-    size = np.maximum(np.bincount(names, minlength=1), 1)
-    centres = np.stack([np.bincount(names, v, minlength=size.size) / size for v in voxels], axis=1)
-    result = in_core(centres, block, shape, AGREEMENT)
-    for axis, (part, length) in enumerate(zip(block.input, shape, strict=True)):
-        for inner, face in ((part.start > 0, 0), (part.stop < length, -1)):
-            if inner:
-                result[np.unique(labels.take(face, axis))] = False
-    result[0] = False
-    return result
-
-
-def in_core(
-    centres: NDArray[np.float64] | Sequence[Sequence[float]],
-    block: Tile,
-    shape: Sequence[int],
-    slack: float = 0.0,
-) -> NDArray[np.bool_]:
-    """Return a mask (N,) of the centres that lie in the core of a block.
-
-    Parameters
-    ----------
-    centres : (N, 3) floats
-        z, y, x in voxels of ``block.input``.
-    block, shape
-        As of `owned`; beyond the border of the volume the outermost block goes on.
-    slack : float
-        Voxels by which the core is grown towards its neighbours.
-    """
-    places = np.asarray(centres, np.float64).reshape(-1, len(shape))
-    inside = np.ones(len(places), bool)
-    for axis, (crop, part, length) in enumerate(zip(block.crop, block.output, shape, strict=True)):
-        low = crop.start - 0.5 - slack if part.start > 0 else -inf
-        high = crop.stop - 0.5 + slack if part.stop < length else inf
-        inside &= (places[:, axis] >= low) & (places[:, axis] < high)
-    return inside
+    if prod(shape) >= image.size:
+        return partial(to_working, image, factor)
+    working = room(shape, np.float32)
+    reach = [ceil(n * f) + 1 for n, f in zip(reach_of(image.shape, shape), factor, strict=True)]
+    for tile in pieces(shape, reach, _PIECE * prod(shape) / image.size):
+        put(working, tile.output, to_working(image, factor, tile.output))
+    return partial(taken, working)
 
 
 def to_image(
-    labels: NDArray[np.integer],
-    margin: NDArray[np.float32],
-    block: Tile,
-    shape: Sequence[int],
-    image_shape: Sequence[int],
-) -> tuple[NDArray[np.integer], Box, Box]:
-    """Return the objects of a block on the grid of the image.
+    labels: Labels, margin: NDArray[np.float32], image_shape: Sequence[int]
+) -> tuple[Labels, int]:
+    """Return the objects on the grid of the image.
 
     Parameters
     ----------
     labels : (Z', Y', X') integer array
-        Objects in ``block.input``.
+        Objects 1..n on the working grid, 0 = background.
     margin : (Z', Y', X') float32 array
-        Height above the thresholds of the foreground, relative.
-    block : Tile
-        The block.
-    shape, image_shape : sequence of int
-        Of the working grid and of the image.
+        Height above the thresholds of the foreground, relative; above 0 in objects.
+    image_shape : sequence of int
+        Of the image.
 
     Returns
     -------
-    labels : (Z, Y, X) integer array
-        See `labels_to_image`; the same as from all blocks at once.
-    box, core : tuple of slice
-        Voxels of the image in the block, and in its core.
+    labels : (Z, Y, X) uint16 array, uint32 from 65536 objects on
+        See `labels_to_image`; numbered in the order of their first voxels.
+    objects : int
+        Their number; on a coarser grid some may have no voxel.
     """
-    if tuple(shape) == tuple(image_shape):
-        return labels, block.input, block.output
-    box, places = within(stencils(shape, image_shape), block.input)
-    part = labels_to_image(labels, interpolate(margin, places) > 0, places)
-    core = tuple(
-        slice(round(span.start * new / old), round(span.stop * new / old))
-        for span, old, new in zip(block.output, shape, image_shape, strict=True)
-    )
-    return part, box, core
-
-
-def sample(read: Callable[[Box], NDArray[np.float32]], shape: Sequence[int]) -> NDArray[np.float32]:
-    """Return the voxels from which the statistics of a whole volume are taken.
-
-    Parameters
-    ----------
-    read : callable
-        Returns the values in a box.
-    shape : sequence of int
-        Of the volume.
-
-    Returns
-    -------
-    (Z', Y', X') float32 array
-        The volume itself up to 2^24 voxels; else about so many, in pieces of 8 x 64 x 64 that lie
-        evenly in the volume, stacked along z.
-    """
-    if prod(shape) <= SAMPLE:
-        return read(tuple(slice(0, n) for n in shape))
-    brick = [min(side, n) for side, n in zip(BRICK, shape, strict=True)]
-    room = np.array(shape) / brick  # bricks side by side
-    left, axes = SAMPLE / prod(brick), [int(axis) for axis in np.argsort(room)]
-    starts: dict[int, list[int]] = {}
-    for rank, axis in enumerate(axes):
-        share = (left / prod(room[axes[rank:]])) ** (1 / (len(axes) - rank))
-        count = max(1, round(room[axis] * min(1.0, share)))
-        left /= count
-        places = (np.arange(count) + 0.5) * shape[axis] / count - brick[axis] / 2
-        starts[axis] = [int(place) for place in places]
-    pieces = [
-        read(tuple(slice(a, a + n) for a, n in zip(place, brick, strict=True)))
-        for place in product(*(starts[axis] for axis in range(len(shape))))
-    ]
-    return np.concatenate(pieces)
-
-
-def _bytes(shape: Sequence[int], image_shape: Sequence[int]) -> float:
-    """Return the bytes that a working voxel of a block takes."""
-    if tuple(shape) == tuple(image_shape):
-        return _VOXEL_BYTES
-    return max(_VOXEL_BYTES, _HELD_BYTES + _IMAGE_BYTES * prod(image_shape) / prod(shape))
+    count = max(int(slab.max(initial=0)) for slab in planes(labels))
+    found = room(image_shape, np.uint16 if count <= np.iinfo(np.uint16).max else np.uint32)
+    grid = stencils(labels.shape, image_shape)
+    compact = [ceil(new / old) for new, old in zip(image_shape, labels.shape, strict=True)]
+    for tile in pieces(image_shape, compact, _PIECE):  # few objects are in several of these
+        source, places = touched(grid, tile.output)
+        part = taken(labels, source)
+        # Of an object that another block owns, this one may have seen less.
+        height = np.copysign(
+            taken(margin, source), np.where(part > 0, np.float32(1), np.float32(-1))
+        )
+        put(found, tile.output, labels_to_image(part, interpolate(height, places) > 0, places))
+    found, final = in_order(found)
+    return found, int(final.max(initial=0))

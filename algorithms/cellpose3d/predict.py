@@ -1,16 +1,14 @@
 """Entry point of Cellpose3D: one image in, its instance labels out."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.algorithms.cellpose3d import blocks
-from cytosuite.algorithms.cellpose3d.assembly import Assembly
 from cytosuite.algorithms.cellpose3d.extent import Whole, measure
 from cytosuite.algorithms.cellpose3d.fields import predict_fields
 from cytosuite.algorithms.cellpose3d.network import load
@@ -19,18 +17,22 @@ from cytosuite.algorithms.cellpose3d.parameters import (
     Trained,
     trained_of,
 )
-from cytosuite.algorithms.cellpose3d.rescale import to_working, working_shape
+from cytosuite.algorithms.cellpose3d.rescale import working_shape
 from cytosuite.algorithms.cellpose3d.scale import Scale, choose_scale
 from cytosuite.algorithms.cellpose3d.segment import Found, segment
 from cytosuite.interface import image_of
+from cytosuite.large import put, room
 from cytosuite.manifest import parameters_of
 from cytosuite.network import Forward, device, load_once
 from cytosuite.normalise import Background, background_of, normalise
 from cytosuite.progress import part
+from cytosuite.segmentation.assembly import Assembly, Labels, in_core, in_order, owned
 from cytosuite.spacing import text, warned
-from cytosuite.tiling import Tile
+from cytosuite.tiling import Tile, sample
 from cytosuite.volume import Scalar, Volume
 from cytosuite.weights import Model
+
+Floats = NDArray[np.float32]
 
 ROWS = 200  # of the table of removed objects that travel with the labels
 
@@ -45,6 +47,15 @@ class _Job(NamedTuple):
     network: Forward
     background: Background
     whole: Whole | None
+
+
+class _Objects(NamedTuple):
+    """Labels of an image."""
+
+    labels: Labels
+    margin: Floats  # height above the thresholds, where the working grid is another
+    objects: int
+    pieces: int  # see `Assembly.finish`
 
 
 class _Notes(NamedTuple):
@@ -88,20 +99,21 @@ def predict(inputs: Mapping[str, Volume], model: Model) -> Mapping[str, Volume]:
     image = volume.array if volume.array.ndim == 3 else volume.array[None]
     scale = choose_scale(image, volume, trained, parameters)
     reason = "" if max(scale.factor) == 1 else _reason(volume, scale, trained)
-    job, assembly, notes = _segmented(image, scale, trained, parameters, network, reason)
-    labels, objects, pieces = assembly.finish()
+    job, found, notes = _segmented(image, scale, trained, parameters, network, reason)
     facts: dict[str, Scalar] = {
         "diameter_um": round(scale.ratio * trained.diameter_um, 3),
         "diameter_source": scale.source,
         "working_shape": " x ".join(map(str, job.shape)),
         "working_spacing_um": " x ".join(f"{step * scale.ratio:.4g}" for step in job.spacing),
-        "objects": objects,
+        "objects": found.objects,
         **_together(notes),
     }
-    if pieces:
-        facts["pieces"] = pieces
+    if found.pieces:
+        facts["pieces"] = found.pieces
     own = {f"cellpose3d_{key}": value for key, value in facts.items()}
-    result = replace(volume.like(labels.reshape(volume.shape)), metadata={**volume.metadata, **own})
+    result = replace(
+        volume.like(found.labels.reshape(volume.shape)), metadata={**volume.metadata, **own}
+    )
     return {"instance-labels": warned(result, *scale.warnings)}
 
 
@@ -122,7 +134,7 @@ def _segmented(
     parameters: Parameters,
     network: Forward,
     reason: str,
-) -> tuple[_Job, Assembly, list[_Notes]]:
+) -> tuple[_Job, _Objects, list[_Notes]]:
     """Return the objects of an image, predicted as a whole or in as few blocks as fit."""
     tile = blocks.tile_within(parameters.tile)
     parameters = parameters.model_copy(update={"tile": tile})
@@ -138,36 +150,59 @@ def _segmented(
         tile=parameters.tile,
         reason=reason,
     )
-    read = partial(to_working, image, scale.factor)
+    read = blocks.reader(image, scale.factor, shape)
     one = len(planned) == 1
-    seen = read(planned[0].input) if one else blocks.sample(read, shape)
+    seen = read(planned[0].input) if one else sample(read, shape)
     whole = measure(seen, spacing, parameters) if parameters.li else None
     job = _Job(image.shape, shape, spacing, parameters, network, background_of(seen), whole)
-    assembly = Assembly(image.shape)
-    notes = []
+    if not one:
+        del seen
+        found, notes = _in_blocks(planned, read, job)
+    else:
+        labels, margin, only = _found(planned[0], seen, job)
+        found, notes = _Objects(labels, margin, 0, 0), [only]
+        if shape == image.shape:
+            labels, final = in_order(labels)
+            found = _Objects(labels, margin, int(final.max()), 0)
+    if shape != image.shape:
+        labels, objects = blocks.to_image(found.labels, found.margin, image.shape)
+        found = found._replace(labels=labels, objects=objects)
+    return job, found, notes
+
+
+def _in_blocks(
+    planned: Sequence[Tile], read: blocks.Read, job: _Job
+) -> tuple[_Objects, list[_Notes]]:
+    """Return the objects of all blocks together, on the working grid."""
+    assembly, notes = Assembly(job.shape), []
+    margin: Floats = room(job.shape if job.shape != job.image_shape else (0,), np.float32)
     for number, block in enumerate(planned):
         with part(number, len(planned)):
-            notes.append(_add(assembly, block, seen if one else read(block.input), job))
-    return job, assembly, notes
+            labels, height, facts = _found(block, read(block.input), job)
+        notes.append(facts)
+        assembly.add(labels, owned(labels, block, job.shape), block.input, block.output)
+        if margin.size:
+            put(margin, block.output, height[block.crop])
+        del labels, height  # room for the next
+    labels, objects, pieces = assembly.finish()
+    return _Objects(labels, margin, objects, pieces), notes
 
 
-def _add(assembly: Assembly, block: Tile, working: NDArray[np.float32], job: _Job) -> _Notes:
-    """Add the objects of one block; its fields leave the memory on return."""
+def _found(block: Tile, working: Floats, job: _Job) -> tuple[Labels, Floats, _Notes]:
+    """Return labels of one block with heights above the thresholds; its fields leave the memory."""
     fields = predict_fields(
         normalise(working, job.background), job.network, job.parameters, device()
     )
     found = segment(fields, working, job.spacing, job.parameters, job.whole)
-    owned = blocks.owned(found.labels, block, job.shape)
-    part, box, core = blocks.to_image(found.labels, found.margin, block, job.shape, job.image_shape)
-    assembly.add(part, owned, box, core)
-    return _Notes(fields.tiles, fields.skipped, found.li, _removed(found, block, job))
+    notes = _Notes(fields.tiles, fields.skipped, found.li, _removed(found, block, job))
+    return found.labels, found.margin, notes
 
 
 def _removed(found: Found, block: Tile, job: _Job) -> list[dict[str, Any]]:
     """Return reason, value, limit and place of the objects removed in the core of a block."""
     steps = [new / old for old, new in zip(job.shape, job.image_shape, strict=True)]
     corner = [span.start for span in block.input]
-    here = blocks.in_core(found.centres, block, job.shape)
+    here = in_core(found.centres, block, job.shape)
     table = []
     for row, centre, inside in zip(found.removed, found.centres, here, strict=True):
         if inside:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cytosuite.large import taken
 from cytosuite.tiling import Box
 
 _TRUNCATE = 3.0  # standard deviations of the Gaussian against aliasing
@@ -60,20 +61,35 @@ def to_working(
     shape = working_shape(image.shape, factor)
     box = box or tuple(slice(0, size) for size in shape)
     if shape == image.shape:
-        return np.asarray(image[box], np.float32)
-    sigma = [max(0.0, (old / new - 1) / 2) for old, new in zip(image.shape, shape, strict=True)]
+        return np.asarray(taken(image, box), np.float32)
+    sigma = _widths(image.shape, shape)
     spans, found = [], []
-    for stencil, part, old, width in zip(
-        stencils(image.shape, shape), box, image.shape, sigma, strict=True
+    for stencil, part, old, reach in zip(
+        stencils(image.shape, shape), box, image.shape, reach_of(image.shape, shape), strict=True
     ):
-        reach = int(_TRUNCATE * width + 0.5)
         start = max(0, int(stencil.low[part][0]) - reach)
         spans.append(slice(start, min(old, int(stencil.high[part][-1]) + 1 + reach)))
         found.append(stencil.of(part, start))
-    values = np.asarray(image[tuple(spans)], np.float32)
+    values = np.asarray(taken(image, tuple(spans)), np.float32)
     if any(sigma):
         values = ndimage.gaussian_filter(values, sigma, mode="nearest", truncate=_TRUNCATE)
     return interpolate(values, found)
+
+
+def reach_of(shape: Sequence[int], working: Sequence[int]) -> list[int]:
+    """Return how many voxels of an image beyond its neighbours a working voxel depends on.
+
+    Parameters
+    ----------
+    shape, working : sequence of int
+        Sizes of the image and of its working grid, per axis.
+    """
+    return [int(_TRUNCATE * width + 0.5) for width in _widths(shape, working)]
+
+
+def _widths(shape: Sequence[int], working: Sequence[int]) -> list[float]:
+    """Return the standard deviation of the Gaussian against aliasing along each axis, in voxels."""
+    return [max(0.0, (old / new - 1) / 2) for old, new in zip(shape, working, strict=True)]
 
 
 def interpolate(image: NDArray[np.float32], grid: Sequence[Stencil]) -> NDArray[np.float32]:
@@ -115,29 +131,28 @@ def stencils(old: Sequence[int], new: Sequence[int]) -> list[Stencil]:
     return [_stencil(before, after) for before, after in zip(old, new, strict=True)]
 
 
-def within(grid: Sequence[Stencil], part: Box) -> tuple[Box, list[Stencil]]:
-    """Return the voxels of a new grid that lie between voxels of a part of the old.
+def touched(grid: Sequence[Stencil], part: Box) -> tuple[Box, list[Stencil]]:
+    """Return the voxels of an old grid that a part of a new one is made of.
 
     Parameters
     ----------
     grid : sequence of Stencil
         Of the whole grids, per axis.
     part : tuple of slice
-        Of the old grid.
+        Of the new grid.
 
     Returns
     -------
     box : tuple of slice
-        Of the new grid.
+        Of the old grid.
     places : list of Stencil
-        Of these voxels on the part.
+        Of the voxels of the part on the box.
     """
-    box, places = [], []
-    for place, span in zip(grid, part, strict=True):
-        inside = np.flatnonzero((place.low >= span.start) & (place.high < span.stop))
-        box.append(slice(int(inside[0]), int(inside[-1]) + 1) if inside.size else slice(0, 0))
-        places.append(place.of(box[-1], span.start))
-    return tuple(box), places
+    box = tuple(
+        slice(int(place.low[span][0]), int(place.high[span][-1]) + 1)
+        for place, span in zip(grid, part, strict=True)
+    )
+    return box, [p.of(span, b.start) for p, span, b in zip(grid, part, box, strict=True)]
 
 
 def _stencil(old: int, new: int) -> Stencil:

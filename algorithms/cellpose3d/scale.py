@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from cytosuite.algorithms.cellpose3d.parameters import Parameters, Trained
 from cytosuite.errors import InputError
+from cytosuite.large import release
 from cytosuite.normalise import background_of, normalise
 from cytosuite.spacing import text
 from cytosuite.volume import Volume
@@ -161,7 +162,9 @@ def _typical(image: NDArray[Any]) -> NDArray[Any]:
     """Return evenly chosen slices that suffice for a typical size."""
     count = min(_SLICES, max(1, _PIXELS // (image.shape[1] * image.shape[2])))
     places = np.linspace(0, image.shape[0] - 1, count + 2)[1:-1]
-    return np.asarray(image[np.unique(places.round().astype(int))])
+    found = np.asarray(image[np.unique(places.round().astype(int))])
+    release(image)
+    return found
 
 
 def _laplacian(

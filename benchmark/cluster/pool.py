@@ -1,6 +1,6 @@
 """Pools: places where pieces of work are done side by side."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -33,7 +33,7 @@ class Pool(Protocol):
     slots: int
 
     def each(
-        self, work: Callable[[Piece], Result], pieces: Sequence[Piece]
+        self, work: Callable[[Piece], Result], pieces: Iterable[Piece]
     ) -> Iterator[tuple[int, Result | Lost]]:
         """Yield number and result of each piece as it is done.
 
@@ -41,8 +41,8 @@ class Pool(Protocol):
         ----------
         work : callable
             Of a module, so that another process finds it.
-        pieces : sequence
-            Values that can be pickled.
+        pieces : iterable
+            Values that can be pickled; each is taken when a place for it is near.
 
         Notes
         -----
@@ -57,7 +57,7 @@ class Here:
     slots = 1
 
     def each(
-        self, work: Callable[[Piece], Result], pieces: Sequence[Piece]
+        self, work: Callable[[Piece], Result], pieces: Iterable[Piece]
     ) -> Iterator[tuple[int, Result | Lost]]:
         """Do one piece after the other; see `Pool`."""
         for number, piece in enumerate(pieces):

@@ -1,23 +1,21 @@
 """The command line: each command with its options."""
 
 import sys
-from functools import partial
 from typing import Annotated
 
 import typer
 
 from cytosuite import __version__
 from cytosuite.benchmark.commands import compare, ctc, export, making, preflight, rank, tables
+from cytosuite.benchmark.commands.build import build_command
 from cytosuite.benchmark.commands.bundle import bundle_command
 from cytosuite.benchmark.commands.challenge import EvaluationOptions, RehearseOptions
-from cytosuite.benchmark.commands.console import console, names
+from cytosuite.benchmark.commands.console import console
 from cytosuite.benchmark.commands.fields import takes
 from cytosuite.benchmark.commands.options import (
     AUTO,
     ApplyOptions,
-    BaseImage,
     BenchmarkOptions,
-    DeviceOption,
     ScoreOptions,
     SelectOptions,
     SimulateOptions,
@@ -132,26 +130,6 @@ def check_command(
     raise typer.Exit(0 if check_algorithm(name, console()) else 1)
 
 
-@app.command("build")
-def build_command(
-    algorithm: Annotated[str | None, typer.Argument(help="Names, comma-separated.")] = None,
-    device: DeviceOption = "cpu",
-    base_image: BaseImage = None,
-    engine: Annotated[str, typer.Option(help="docker or podman.")] = "docker",
-) -> None:
-    """Build the containers of all or some algorithms."""
-    from cytosuite.benchmark.catalog import algorithms, need_checkout, pick
-    from cytosuite.benchmark.containers.build import Builder
-    from cytosuite.benchmark.containers.daemon import need_docker
-
-    chosen = pick("algorithm", names(algorithm), algorithms())
-    say = partial(console().print, highlight=False, markup=False)
-    root = need_checkout("a build of containers")
-    builder = Builder(need_docker(engine), root, device, base_image, say)
-    for name in chosen:
-        builder.build(name)
-
-
 @app.command("list")
 @takes(TableOptions)
 def list_command(options: TableOptions) -> None:
@@ -192,6 +170,7 @@ def evaluation_command(options: EvaluationOptions) -> None:
 
 
 for name, command in (
+    ("build", build_command),
     ("phantoms", making.phantoms_command),
     ("calibrate", making.calibrate_command),
     ("migrate", making.migrate_command),

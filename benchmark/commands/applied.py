@@ -19,6 +19,8 @@ from cytosuite.datasets.folder.collect import Item
 from cytosuite.errors import InputError, printable
 from cytosuite.files import read_json, remove, write_json
 from cytosuite.formats import read, write
+from cytosuite.imagefiles import FOLDER_SUFFIX
+from cytosuite.large import slabs
 from cytosuite.tasks import TASKS, Socket
 from cytosuite.volume import Volume
 
@@ -35,7 +37,7 @@ class Applied:
     image : Path
         The file.
     output : Path
-        ``<out>/<name>.tif``: the first output.
+        The first output, see `output_of`.
     status : str
         ``written``, ``there already`` or ``failed``.
     message : str
@@ -60,9 +62,26 @@ class Applied:
         return f"{printable(self.image.name)}: {self.status}: {self.message}{doubts}"
 
 
-def recorded(out: Path, name: str) -> dict[str, Any]:
+def output_of(out: Path, item: Item, more: str = "") -> Path:
+    """Return the place of an image's output: of TIFF, and of OME-Zarr where the image is that.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the results.
+    item : Item
+        With the image.
+    more : str
+        What follows the name in those of further outputs.
+    """
+    suffix = {FOLDER_SUFFIX: ".ome.zarr", ".ozx": ".ozx"}.get(item.image.suffix.lower(), ".tif")
+    return out / f"{item.name}{more}{suffix}"
+
+
+def recorded(out: Path, item: Item) -> dict[str, Any]:
     """Return the record of an image if all its files are there, else an empty one."""
-    if not (out / f"{name}.json").is_file() or not (out / f"{name}.tif").is_file():
+    name = item.name
+    if not (out / f"{name}.json").is_file() or not output_of(out, item).exists():
         return {}
     try:
         found = read_json(out / f"{name}.json")
@@ -77,15 +96,15 @@ def recorded(out: Path, name: str) -> dict[str, Any]:
 def there_already(item: Item, out: Path, record: Mapping[str, Any]) -> Applied:
     """Return the result of an image that an earlier command has written."""
     warnings = tuple(record.get("warnings", ()))
-    return Applied(
-        item.image, out / f"{item.name}.tif", "there already", "", _model(record), warnings
-    )
+    output = output_of(out, item)
+    return Applied(item.image, output, "there already", "", _model(record), warnings)
 
 
-def clear(out: Path, name: str) -> None:
+def clear(out: Path, item: Item) -> None:
     """Remove the files of an image: old ones must not outlive a failure."""
-    for suffix in (".json", ".tif", ".png", OBJECTS):
-        remove(out / f"{name}{suffix}")
+    for suffix in (".json", ".png", OBJECTS):
+        remove(out / f"{item.name}{suffix}")
+    remove(output_of(out, item))
 
 
 def summary(results: Sequence[Applied]) -> list[str]:
@@ -101,7 +120,7 @@ def summary(results: Sequence[Applied]) -> list[str]:
 
 def failed(item: Item, out: Path, message: str) -> Applied:
     """Return the result of a failed image."""
-    return Applied(item.image, out / f"{item.name}.tif", "failed", " ".join(message.split()))
+    return Applied(item.image, output_of(out, item), "failed", " ".join(message.split()))
 
 
 def write_applied(item: Item, case: Case, job: Job, key: str, options: ApplyOptions) -> Applied:
@@ -119,25 +138,25 @@ def write_applied(item: Item, case: Case, job: Job, key: str, options: ApplyOpti
         name: value for name, value in asdict(options.part).items() if value is not None
     }
     for number, socket in enumerate(s for s in task.outputs if s.slug in record.outputs):
-        name = item.name if number == 0 else f"{item.name}-{socket.slug}"
+        more = "" if number == 0 else f"-{socket.slug}"
         source = job.folder / case.name / record.outputs[socket.slug]
         if socket.kind == "json":
-            write_json(options.out / f"{name}-{socket.slug}.json", read_json(source))
+            write_json(options.out / f"{item.name}{more}-{socket.slug}.json", read_json(source))
             continue
         output = read(source)
         facts |= _notes(output, job.algorithm.name, socket)
         shown = replace(output, metadata=image.metadata)
-        write(options.out / f"{name}.tif", shown, as_json=socket.stack)
+        write(output_of(options.out, item, more), shown, as_json=socket.stack)
         if number == 0 and socket.kind == "labels":
-            facts |= _measure(options.out / f"{name}{OBJECTS}", output, image)
+            facts |= _measure(options.out / f"{item.name}{OBJECTS}", output, image)
         if number == 0 and options.preview:
-            write_result(options.out / f"{name}.png", image, output, socket.kind)
+            write_result(options.out / f"{item.name}.png", image, output, socket.kind)
     write_json(options.out / f"{item.name}.json", facts)
     objects = f"{facts['objects']} objects, " if "objects" in facts else ""
     words = f"{objects}{_model(facts)}, {record.seconds:.1f} s"
     words += f"; {FILE} {facts['objects_table']}" if "objects_table" in facts else ""
-    output_path = options.out / f"{item.name}.tif"
-    return Applied(item.image, output_path, "written", words, _model(facts), record.warnings)
+    there = output_of(options.out, item)
+    return Applied(item.image, there, "written", words, _model(facts), record.warnings)
 
 
 def _record(record: Record, image: Volume) -> dict[str, Any]:
@@ -165,7 +184,8 @@ def _notes(output: Volume, algorithm: str, socket: Socket) -> dict[str, Any]:
     }
     found: dict[str, Any] = {"notes": notes, "removed": _table(notes.pop("removed_table", "[]"))}
     if socket.kind == "labels":
-        found["objects"] = int(np.count_nonzero(np.unique(output.array)))
+        numbers = set().union(*(np.unique(output.array[part]) for part in slabs(output.array)))
+        found["objects"] = len(numbers - {0})
     return found
 
 

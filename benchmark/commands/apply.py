@@ -15,6 +15,7 @@ from cytosuite.benchmark.commands.applied import (
     clear,
     failed,
     join_objects,
+    output_of,
     recorded,
     summary,
     there_already,
@@ -45,6 +46,8 @@ from cytosuite.working import working_name
 
 def apply(options: ApplyOptions, console: Console | None = None) -> list[Applied]:
     """Run an algorithm on images, and write ``<name>.tif``, ``.json`` and ``.png`` for each.
+
+    Of an OME-Zarr it is ``<name>.ome.zarr``, of one in a single file ``<name>.ozx``.
 
     Parameters
     ----------
@@ -77,7 +80,7 @@ def apply(options: ApplyOptions, console: Console | None = None) -> list[Applied
     _need_other(items, options.out)
     for line in skipped:
         say(line)
-    before = {item.name: recorded(options.out, item.name) for item in items}
+    before = {item.name: recorded(options.out, item) for item in items}
     met = {str(found["algorithm"]) for found in before.values() if found} & set(names)
     engine = start_engine(options, sorted(met) if names[1:] else names, console, models)
     keys = _Keys({item.name: _fingerprint(item, options, candidates) for item in items}, engine)
@@ -124,7 +127,7 @@ def _there(
 def _need_other(items: Sequence[Item], out: Path) -> None:
     """Refuse a folder for the results in which one would overwrite its image."""
     for item in items:
-        if (out / f"{item.name}.tif").resolve() == item.image.resolve():
+        if output_of(out, item).resolve() == item.image.resolve():
             raise InputError(f"{out}: the output would overwrite {item.image}; name another folder")
 
 
@@ -184,7 +187,7 @@ def _prepare(
         remove(options.out / FILE)  # of all images, written anew at the end
     for item in items:
         cases.inside("reading", item.name, None)
-        clear(options.out, item.name)
+        clear(options.out, item)
         case = Case(item.name, folder / "cases" / item.name)
         try:
             make_case(
@@ -223,4 +226,6 @@ def _run(
         finish(made[case], write_applied(made[case], case, job, keys.of(case_name, name), options))
 
     limits, task = options.limits(algorithm), TASKS[algorithm.task]
-    run_job(job, task, engine, limits, options.own_api, take, cases.inside, keep_going=True)
+    run_job(
+        job, task, engine, limits, options.own_api(engine.name), take, cases.inside, keep_going=True
+    )

@@ -10,6 +10,8 @@ from rich.console import Console
 
 from cytosuite import __version__
 from cytosuite.benchmark.catalog import algorithms, pick
+from cytosuite.benchmark.cluster.opened import OpenCluster
+from cytosuite.benchmark.commands.cluster import ClusterRun, opened
 from cytosuite.benchmark.commands.data import make, start_engine
 from cytosuite.benchmark.commands.guests import take_in
 from cytosuite.benchmark.commands.options import BenchmarkOptions
@@ -21,7 +23,9 @@ from cytosuite.benchmark.data.chain import links
 from cytosuite.benchmark.data.dataset import Dataset
 from cytosuite.benchmark.data.recipe import Recipe
 from cytosuite.benchmark.data.several import recipe_of_all
+from cytosuite.benchmark.engines.apptainer import ApptainerEngine
 from cytosuite.benchmark.engines.docker import DockerEngine
+from cytosuite.benchmark.engines.gpu import gpu_facts
 from cytosuite.benchmark.engines.guest import is_guest
 from cytosuite.benchmark.engines.outcome import Engine
 from cytosuite.benchmark.integrity import FOREIGN, forget
@@ -72,6 +76,15 @@ def benchmark(options: BenchmarkOptions, console: Console) -> int:
     CytosuiteError
         If the wanted run is not possible.
     """
+    with opened(options, options.folder, console, options.device) as cluster:
+        results, index = _results(options, cluster, console)
+    return _conclude(results, index, options, console)
+
+
+def _results(
+    options: BenchmarkOptions, cluster: OpenCluster | None, console: Console
+) -> tuple[Results, Path]:
+    """Make the data, run what is missing, score, and write the report; return its page too."""
     if options.verify:
         forget(FOREIGN, options.folder)
     made = recipe_of_all(options.wanted)
@@ -82,10 +95,13 @@ def benchmark(options: BenchmarkOptions, console: Console) -> int:
     own = None if others and is_tarball(options.model) else options.model
     models = named_models(own, names)
     need_weights([*chain, *names], models)
-    engine = start_engine(options, [*chain, *names], console, models)
+    engine = start_engine(options, [*chain, *names], console, models, cluster)
+    if cluster is not None:
+        known = algorithms()
+        cluster.reserve(options.limits(known[name]).memory_gib for name in [*chain, *names])
     taken = [*algorithms(), *CONTROLS]
     guests = take_in(others, taken, task, engine, options, console)
-    dataset = make(made, options, options, engine, console, retry=options.retry)
+    dataset = make(made, options, options, engine, console, retry=options.retry, cluster=cluster)
     named = bool(options.algorithm)
     chosen, notes = _served(dataset, task, [*chosen, *guests], named=named)
     ours = [found for found in chosen if found not in guests]
@@ -97,16 +113,17 @@ def benchmark(options: BenchmarkOptions, console: Console) -> int:
         jobs = plan(dataset, chosen, engine, folder, retry=options.retry or options.keep_going)
         origin = _origin(options, dataset, jobs, models)
         _write_run(folder, dataset, task, jobs, facts, origin)
-        _run(jobs, task, engine, options, console)
+        _run(jobs, dataset, task, engine, options, console, cluster)
         with progress(console, "scoring", minor=True) as step:
-            results = gather(dataset, task, jobs, facts, step)
+            pool = None if cluster is None else cluster.pool()
+            results = gather(dataset, task, jobs, facts, step, pool)
             step(len(dataset.cases), len(dataset.cases))
         with progress(console, "writing the report", minor=True) as step:
             index = write_report(results, folder / "report", step)
             if options.blind:
                 write_blind(results, folder)
             step(1, 1)
-    return _conclude(results, index, options, console)
+    return results, index
 
 
 def _chosen(options: BenchmarkOptions, default: str) -> tuple[Task, list[AlgorithmManifest]]:
@@ -185,26 +202,35 @@ def _run_name(made: Recipe, task: Task, engine: Engine) -> str:
 
 
 def _run(
-    jobs: Sequence[Job], task: Task, engine: Engine, options: BenchmarkOptions, console: Console
+    jobs: Sequence[Job],
+    dataset: Dataset,
+    task: Task,
+    engine: Engine,
+    options: BenchmarkOptions,
+    console: Console,
+    cluster: OpenCluster | None,
 ) -> None:
     """Run the missing cases, with progress over all jobs."""
     total = sum(len(job.missing) for job in jobs)
     present = sum(job.present for job in jobs)
     if present:
         console.print(f"{present} results are there already", highlight=False)
-    if not total:
-        return
+    guests = engine.guests if isinstance(engine, DockerEngine) else {}
+    limits = {job.algorithm.name: options.limits(job.algorithm) for job in jobs}
+    own_api = options.own_api(engine.name)
+    apis = {name: guests[name].api if name in guests else own_api for name in limits}
+    going = options.keep_going
     with progress(console, "running") as step:
-        step(0, total)
+        if total:
+            step(0, total)
         cases = Cases(step, total)
+        if cluster is not None:
+            runner = ClusterRun(cluster, options.device, console, keep_going=going)
+            runner.all(jobs, dataset.cases, task, engine, limits, apis, cases)
+            return
         for job in jobs:
-            limits = options.limits(job.algorithm)
-            guest = (
-                engine.guests.get(job.algorithm.name) if isinstance(engine, DockerEngine) else None
-            )
-            api = guest.api if guest else options.own_api
-            going = options.keep_going
-            run_job(job, task, engine, limits, api, cases, cases.inside, keep_going=going)
+            own, api = limits[job.algorithm.name], apis[job.algorithm.name]
+            run_job(job, task, engine, own, api, cases, cases.inside, keep_going=going)
 
 
 def _facts(options: BenchmarkOptions, engine: Engine, notes: Sequence[str]) -> RunFacts:
@@ -213,8 +239,10 @@ def _facts(options: BenchmarkOptions, engine: Engine, notes: Sequence[str]) -> R
     memory = f"{options.memory:g} GiB" if options.memory else "memory as each manifest says"
     limits = f"{memory}, {options.timeout:g} s, {os.cpu_count()} cores per case"
     guests = engine.guests if isinstance(engine, DockerEngine) else {}
+    notes = [*notes, *(engine.notes if isinstance(engine, ApptainerEngine) else ())]
+    api = options.own_api(engine.name)
     images = {name: f"{guest.word}, image {guest.image}" for name, guest in guests.items()}
-    return RunFacts(engine.name, options.own_api, command, limits, tuple(notes), images)
+    return RunFacts(engine.name, api, command, limits, tuple(notes), images)
 
 
 def _origin(
@@ -231,6 +259,7 @@ def _origin(
             for name in ours
         },
         "cases": case_digests(dataset),
+        **gpu_facts(options.device),
     }
 
 

@@ -7,17 +7,24 @@ from types import MappingProxyType
 from rich.console import Console
 
 from cytosuite.benchmark.catalog import ROOT, algorithms
+from cytosuite.benchmark.cluster.opened import OpenCluster
+from cytosuite.benchmark.cluster.processes import processes
+from cytosuite.benchmark.commands.cluster import ClusterRun, engine_word
 from cytosuite.benchmark.commands.options import DataOptions, RunOptions
 from cytosuite.benchmark.commands.progress import Cases, progress
 from cytosuite.benchmark.containers.build import Builder
 from cytosuite.benchmark.data.chain import links, through
 from cytosuite.benchmark.data.dataset import Dataset, prepare
 from cytosuite.benchmark.data.recipe import Recipe
+from cytosuite.benchmark.engines.apptainer import ApptainerEngine
 from cytosuite.benchmark.engines.choose import choose
 from cytosuite.benchmark.engines.docker import DockerEngine
+from cytosuite.benchmark.engines.gpu import gpus
+from cytosuite.benchmark.engines.gpu_check import check_gpu
 from cytosuite.benchmark.engines.outcome import Engine
-from cytosuite.benchmark.engines.packages import need_packages
+from cytosuite.benchmark.engines.packages import need_packages, uses_gpu
 from cytosuite.benchmark.models import Models
+from cytosuite.benchmark.run import run_job
 
 
 def start_engine(
@@ -25,36 +32,74 @@ def start_engine(
     needed: Sequence[str],
     console: Console,
     models: Models = MappingProxyType({}),
+    cluster: OpenCluster | None = None,
 ) -> Engine:
     """Return the engine, ready for the needed algorithms, with the models that the user names.
+
+    Parameters
+    ----------
+    options : RunOptions
+        Engine and device.
+    needed : sequence of str
+        Algorithms.
+    console : Console
+        Gets a line on the choice.
+    models : mapping of str to Path
+        Cards that the user names, by algorithm.
+    cluster : OpenCluster, optional
+        Its nodes run them: its site may name the engine, and this machine needs no GPU.
 
     Raises
     ------
     InputError
         If the engine cannot be used; see also `need`.
     """
-    engine, sentence = choose(options.engine, options.device)
+    say = partial(console.print, highlight=False, markup=False)
+    engine, sentence = choose(engine_word(options, cluster), options.device, say)
     engine.models = models
-    console.print(sentence, highlight=False, markup=False)
-    need(engine, options, needed, console)
+    say(sentence)
+    need(engine, options, needed, console, gpu=cluster is None or cluster.word == "local")
     return engine
 
 
-def need(engine: Engine, options: RunOptions, needed: Sequence[str], console: Console) -> None:
-    """Build the images of algorithms, or look for the packages that they import.
+def need(
+    engine: Engine,
+    options: RunOptions,
+    needed: Sequence[str],
+    console: Console,
+    *,
+    gpu: bool = True,
+) -> None:
+    """Build or look for the images of algorithms, or for their packages, and for a GPU.
+
+    Parameters
+    ----------
+    engine, options, needed, console
+        As of `start_engine`.
+    gpu : bool
+        Whether a GPU is looked for.
 
     Raises
     ------
     InputError
-        If an image is stale or cannot be built, or a plain process would miss a package.
+        If an image is stale or cannot be built or found, a plain process would miss a package, or
+        there is no GPU where one is asked for.
     """
+    on_gpu = gpu and options.device == "cuda" and any(uses_gpu(name) for name in needed)
+    if on_gpu:
+        gpus()  # before images are built
     say = partial(console.print, highlight=False, markup=False)
     if isinstance(engine, DockerEngine):
         wanted = (options.device, options.base_image, say, engine.name)
         Builder(engine.client, ROOT, *wanted).ensure(needed)
+    elif isinstance(engine, ApptainerEngine):
+        for name in needed:
+            engine.need(name)
     else:
         for name in needed:
             need_packages(name)
+    if on_gpu:
+        check_gpu(engine, needed)
 
 
 def make(
@@ -65,6 +110,7 @@ def make(
     console: Console,
     *,
     retry: bool = False,
+    cluster: OpenCluster | None = None,
 ) -> Dataset:
     """Return a dataset on disk, passed through the algorithms of its chain.
 
@@ -80,6 +126,8 @@ def make(
         Shows the progress.
     retry : bool
         Whether a chain runs failed cases again.
+    cluster : OpenCluster, optional
+        Its workers do it.
 
     Raises
     ------
@@ -88,10 +136,12 @@ def make(
     """
     verb = "generating" if recipe.seed is not None else "reading"
     with progress(console, f"{verb} {recipe.name} ({recipe.size})") as step:
-        dataset = prepare(recipe, data.folder / "datasets", data.processes, step)
+        pool = processes(data.processes) if cluster is None else cluster.pool()
+        dataset = prepare(recipe, data.folder / "datasets", pool, step)
     for name in links(recipe.through):
         assert engine is not None
         limits = run.limits(algorithms()[name])
+        runner = ClusterRun(cluster, run.device, console) if cluster is not None else run_job
         with progress(console, f"through {name}") as step:
             cases = Cases(step, len(dataset.cases))
             dataset = through(
@@ -99,9 +149,10 @@ def make(
                 name,
                 engine,
                 limits,
-                api=run.own_api,
+                api=run.own_api(engine.name),
                 retry=retry,
                 report=cases,
                 inside=cases.inside,
+                run=runner,
             )
     return dataset

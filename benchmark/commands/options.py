@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cytosuite.benchmark.catalog import pick, workplace
+from cytosuite.benchmark.cluster.site import cluster_word
 from cytosuite.benchmark.commands.console import (
     LEAST_UM,
     MOST_UM,
@@ -167,7 +168,9 @@ class OwnOptions(ImageOptions):
 class RunOptions(ImageOptions):
     """Engine, limits and containers of a run."""
 
-    engine: Annotated[str, typer.Option(help="auto, docker or process.")] = "auto"
+    engine: Annotated[str, typer.Option(help="auto, docker, podman, apptainer or process.")] = (
+        "auto"
+    )
     api: Annotated[
         Api | None,
         typer.Option(help="serve (without it): started once; exec: a process per case."),
@@ -180,10 +183,15 @@ class RunOptions(ImageOptions):
     device: DeviceOption = "cpu"
     base_image: BaseImage = None
 
-    @property
-    def own_api(self) -> Api:
-        """The api of our algorithms; containers of others say theirs, unless the user does."""
-        return self.api or "serve"
+    def own_api(self, engine: str) -> Api:
+        """Return the api of our algorithms; containers of others say theirs, unless the user does.
+
+        Parameters
+        ----------
+        engine : str
+            Name of the engine: that of Apptainer has no servers.
+        """
+        return self.api or ("exec" if engine == "apptainer" else "serve")
 
     def limits(self, algorithm: AlgorithmManifest) -> Limits:
         """Return the limits of one case of an algorithm."""
@@ -192,6 +200,18 @@ class RunOptions(ImageOptions):
             timeout_s=self.timeout,
             cpus=float(os.cpu_count() or 1),
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterOptions:
+    """Cluster whose workers do the work."""
+
+    cluster: Annotated[
+        str | None, Text(cluster_word, "local, slurm, or tcp://host:port of a Dask scheduler.")
+    ] = None
+    site: Annotated[
+        Path | None, typer.Option(help="File (.toml) with the settings of the workers.")
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,7 +251,7 @@ class PhaseOptions(RunOptions, DataOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BenchmarkOptions(TableOptions, PhaseOptions, GuestOptions):
+class BenchmarkOptions(TableOptions, PhaseOptions, GuestOptions, ClusterOptions):
     """Options of the main job."""
 
     algorithm: Annotated[
@@ -252,7 +272,7 @@ class BenchmarkOptions(TableOptions, PhaseOptions, GuestOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SimulateOptions(DataOptions):
+class SimulateOptions(ClusterOptions, DataOptions):
     """Options of a simulation without a benchmark."""
 
     out: Annotated[Path | None, typer.Option(help="New folder for images/ and labels/.")] = None

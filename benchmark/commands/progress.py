@@ -17,6 +17,7 @@ from rich.progress import (
 from rich.table import Column
 
 LINE_EVERY_S = 10.0
+ESTIMATE_S = 30.0  # of work before the rest is estimated; shorter ends are not worth a word
 
 
 class Step(Protocol):
@@ -105,16 +106,50 @@ class _Lines:
         self.title = title
         self.last = time.monotonic()
         self.minor, self.begun = minor, False
+        self.first: tuple[float, float] | None = None  # number and time of the first step
 
     def __call__(self, done: float, total: int, note: str = "") -> None:
         """Write a line if the last one is long ago, or this is the end of work that was begun."""
         now = time.monotonic()
+        self.first = self.first or (done, now)
         self.begun |= done < total
         end = self.begun and done >= total and not self.minor
         if not end and (done >= total or now - self.last < LINE_EVERY_S):
             return
         self.last, self.begun, self.minor = now, not end, False
+        left = "" if end or self.first is None else remaining(*self.first, done, total, now)
         tail = f" ({note})" if note and not end else ""
         self.console.print(
-            f"{self.title}: {int(done)} of {total}{tail}", highlight=False, markup=False
+            f"{self.title}: {int(done)} of {total}{left}{tail}", highlight=False, markup=False
         )
+
+
+def remaining(first: float, begin: float, done: float, total: int, now: float) -> str:
+    """Return an estimate of the rest as text, empty where it is short or not known.
+
+    Parameters
+    ----------
+    first, begin : float
+        Pieces that were there when the work began, and the time then [s].
+    done, total : float, int
+        Pieces that are there, and all.
+    now : float
+        Time [s].
+
+    Examples
+    --------
+    >>> [remaining(20, 0.0, done, 100, 60.0) for done in (20, 30, 60, 90, 99)]
+    ['', ', about 7 min left', ', about 1 min left', '', '']
+    >>> remaining(0, 0.0, 10, 1000, 3600.0)
+    ', about 4 d left'
+    """
+    seconds = now - begin
+    if done <= first or seconds < ESTIMATE_S:
+        return ""
+    left = seconds * (total - done) / (done - first)
+    if left < ESTIMATE_S:
+        return ""
+    for unit, length, most in (("min", 60, 100), ("h", 3600, 48), ("d", 86400, 10**9)):
+        if (number := round(left / length)) <= most:
+            return f", about {max(1, number)} {unit} left"
+    return ""

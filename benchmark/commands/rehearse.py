@@ -42,7 +42,7 @@ def rehearse(options: RehearseOptions, screen: Console) -> bool:
     known = options.profile and SITES[pick("profile", [options.profile], SITES)[0]]
     engine, manifest = _subject(options, screen)
     guest = engine.guests.get(manifest.name)
-    api = guest.api if guest else options.own_api
+    api = guest.api if guest else options.own_api(engine.name)
     site = known or smallest(manifest)
     name = options.dataset or dataset_for(manifest)
     size = None if options.dataset else "mini"

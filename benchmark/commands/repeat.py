@@ -8,7 +8,7 @@ from cytosuite.benchmark.catalog import CHECKOUT
 from cytosuite.benchmark.commands.options import BenchmarkOptions
 
 NAMES = {"settings": "set"}  # of options that are called otherwise on the command line
-WITHOUT_EFFECT = {"runs", "workers", "retry", "verify"}  # on the results
+WITHOUT_EFFECT = {"runs", "workers", "retry", "verify", "cluster", "site"}  # on the results
 
 
 def command_of(options: BenchmarkOptions, engine: str) -> str:

@@ -9,8 +9,6 @@ from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from cytosuite.benchmark.catalog import pick
 from cytosuite.benchmark.commands.options import ScoreOptions
 from cytosuite.benchmark.commands.progress import Step
@@ -21,6 +19,7 @@ from cytosuite.benchmark.results.object_scores import measured_places, write_obj
 from cytosuite.benchmark.results.objects import join_tables
 from cytosuite.errors import InputError
 from cytosuite.formats import READERS
+from cytosuite.large import blank
 from cytosuite.metadata import view_role
 from cytosuite.metrics import Metric, board_metrics, metrics_of
 from cytosuite.metrics.evidence import Facts, gather
@@ -153,14 +152,15 @@ def _score_pairs(
     answers, tables = [], {}
     for done, (truth, prediction) in enumerate(pairs):
         step(done, len(pairs), truth.name)
+        name, readers = _stem(truth), _readers(options, truth, prediction)
         if prediction is None:
-            answers.append(measure("", truth.stem, metrics, Facts({}), "missing output"))
+            answers.append(measure("", name, metrics, Facts({}), "missing output"))
         else:
-            facts = _facts(options, truth, prediction, images.get(truth))
-            answers.append(_measured(truth.stem, metrics, facts))
+            facts = _facts(options, readers, images.get(truth))
+            answers.append(_measured(name, metrics, facts))
         if options.objects:
-            tables[truth.stem,] = folder / f"{done}.csv"
-            _write_objects(tables[truth.stem,], options, truth, prediction, answers[-1])
+            tables[name,] = folder / f"{done}.csv"
+            _write_objects(tables[name,], options, readers, answers[-1])
     scores.cases = {answer.case: dict(answer.values) for answer in answers}
     scores.failed = [answer.case for answer in answers if answer.status != "ok"]
     for metric in metrics:
@@ -175,15 +175,14 @@ def _score_pairs(
 
 
 def _write_objects(
-    path: Path, options: ScoreOptions, truth: Path, prediction: Path | None, answer: Answer
+    path: Path, options: ScoreOptions, readers: Mapping[str, Reader], answer: Answer
 ) -> None:
     """Write the judged objects of a case; without a prediction all are missed."""
-    labels = _reader(truth, options.border)()
-    spacing = options.spacing or labels.spacing
-    labels = Volume(labels.array, spacing, labels.axes)
-    found = labels.like(np.zeros_like(labels.array))
-    if prediction is not None:
-        found = labels.like(_reader(prediction, options.border)().array)
+    truth = readers["truth"]()
+    spacing = options.spacing or truth.spacing
+    labels = Volume(truth.array, spacing, truth.axes)
+    predicted = readers.get("prediction")
+    found = labels.like(blank(truth.array) if predicted is None else predicted().array)
     sides = {"truth": lambda: labels, "prediction": lambda: found}
     facts = case_facts(sides, None, spacing, options.min_object_voxels)
     table = answer.evidence.get(OVERLAP) or gather([OVERLAP], facts)[OVERLAP]
@@ -248,12 +247,22 @@ def _files(path: Path) -> list[Path]:
     """Return a file, or the images in a folder, sorted."""
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
-    if path.is_file():
+    if _is_image(path):
         return [path]
     files = [found for found in sorted(path.iterdir()) if found.suffix.lower() in READERS]
     if not files:
         raise InputError(f"{path}: expected images ({', '.join(READERS)}), found none")
     return files
+
+
+def _is_image(path: Path) -> bool:
+    """Return whether a path is a file, or the folder that is an OME-Zarr."""
+    return path.is_file() or (path.is_dir() and path.suffix.lower() in READERS)
+
+
+def _stem(path: Path) -> str:
+    """Return the name of an image without suffix."""
+    return path.stem.removesuffix(".ome") if path.suffix.lower() == ".zarr" else path.stem
 
 
 def _pairs(truth: Path, other: Path, roles: Sequence[str] = ()) -> list[tuple[Path, Path | None]]:
@@ -263,17 +272,16 @@ def _pairs(truth: Path, other: Path, roles: Sequence[str] = ()) -> list[tuple[Pa
     made of a view is called like the view. A view beside fused images is no truth.
     """
     files, others = _files(truth), _files(other)
-    if truth.is_file() != other.is_file():
+    if _is_image(truth) != _is_image(other):
         raise InputError(f"expected two files or two folders, found {truth} and {other}")
-    if truth.is_file():
+    if _is_image(truth):
         return [(truth, other)]
     known = {_key(path): path for path in others}
-    fused = {
-        path: found[0] for path in files if (found := view_role(path.stem)) and found[1] == "fused"
-    }
+    roles_of = {path: view_role(_stem(path)) for path in files}
+    fused = {path: found[0] for path, found in roles_of.items() if found and found[1] == "fused"}
     if roles and fused:
-        files = [path for path in files if path in fused or view_role(path.stem) is None]
-        seen = {view_role(path.stem): path for path in others}
+        files = [path for path in files if path in fused or roles_of[path] is None]
+        seen = {view_role(_stem(path)): path for path in others}
         for path, specimen in fused.items():
             wanted = [(specimen, role) for role in roles if (specimen, role) in seen]
             known |= {_key(path): seen[pair] for pair in wanted[:1]}
@@ -286,20 +294,22 @@ def _pairs(truth: Path, other: Path, roles: Sequence[str] = ()) -> list[tuple[Pa
 
 def _key(path: Path) -> str:
     """Return the name that files of one case share: the stem, or a challenge's frame number."""
-    match = FRAME.fullmatch(path.stem)
-    return match[1] if match else path.stem
+    match = FRAME.fullmatch(_stem(path))
+    return match[1] if match else _stem(path)
 
 
-def _facts(options: ScoreOptions, truth: Path, prediction: Path, image: Path | None) -> Facts:
+def _facts(options: ScoreOptions, readers: Mapping[str, Reader], image: Path | None) -> Facts:
     """Return the facts about a truth and its prediction."""
     data_range = options.data_range
-    readers = {
-        "truth": _reader(truth, options.border),
-        "prediction": _reader(prediction, options.border),
-        "image": None if image is None else once(image),
-    }
     known = None if data_range is None else lambda: data_range
-    return case_facts(readers, known, options.spacing, options.min_object_voxels)
+    every = {**readers, "image": None if image is None else once(image)}
+    return case_facts(every, known, options.spacing, options.min_object_voxels)
+
+
+def _readers(options: ScoreOptions, truth: Path, prediction: Path | None) -> dict[str, Reader]:
+    """Return readers of a truth and its prediction, of which each file is decoded once."""
+    paths = {"truth": truth} | ({} if prediction is None else {"prediction": prediction})
+    return {name: _reader(path, options.border) for name, path in paths.items()}
 
 
 def _reader(path: Path, border: int) -> Reader:

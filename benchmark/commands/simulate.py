@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from cytosuite.benchmark.commands.cluster import opened
 from cytosuite.benchmark.commands.data import make, start_engine
 from cytosuite.benchmark.commands.options import RunOptions, SimulateOptions
 from cytosuite.benchmark.commands.series import simulate_series
@@ -13,6 +14,7 @@ from cytosuite.benchmark.data.nnunet import nnunet_name, write_nnunet
 from cytosuite.benchmark.data.recipe import recipe
 from cytosuite.errors import InputError
 from cytosuite.files import atomic
+from cytosuite.imagefiles import case_suffix, image_files
 from cytosuite.places import need_folder
 from cytosuite.tasks import ACQUISITION, LABELS, TASKS
 
@@ -50,7 +52,8 @@ def simulate(options: SimulateOptions, console: Console) -> Path:
             raise InputError(f"{options.out}: the folder of all results; name another one")
     run = RunOptions()
     engine = start_engine(run, made.through, console) if made.through else None
-    dataset = make(made, options, run, engine, console)
+    with opened(options, options.folder, console) as cluster:
+        dataset = make(made, options, run, engine, console, cluster=cluster)
     if options.out is None:
         return dataset.home / "cases"
     with atomic(options.out) as temporary:
@@ -71,9 +74,11 @@ def _lay_out(dataset: Dataset, folder: Path) -> None:
             path = case.socket(slug)
             if path is not None and slug != ACQUISITION.slug:
                 place = "images" if slug == main else FOLDERS.get(slug, slug)
-                _copy(path, folder / place / f"{case.name}{path.suffix}")
-        for path in sorted((case.folder / "companions").glob(f"*/{case.name}.tif")):
-            _copy(path, folder / path.parent.name / path.name)
+                suffix = path.suffix if path.suffix == ".json" else case_suffix(path)
+                _copy(path, folder / place / f"{case.name}{suffix}")
+        for room in sorted((case.folder / "companions").glob("*")):
+            for path in image_files(room):
+                _copy(path, folder / room.name / path.name)
         _copy(case.folder / "case.json", folder / "records" / f"{case.name}.json")
         for picture in sorted(case.folder.glob("*.png")):
             _copy(picture, folder / "previews" / f"{case.name}_{picture.name}")
@@ -81,6 +86,6 @@ def _lay_out(dataset: Dataset, folder: Path) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy a file into a folder that is made if it is missing."""
+    """Copy a file, or a folder of OME-Zarr, into a folder that is made if it is missing."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
+    (shutil.copytree if source.is_dir() else shutil.copyfile)(source, target)

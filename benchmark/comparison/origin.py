@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from cytosuite.benchmark.catalog import ROOT
+from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.data.dataset import Dataset, prepare
 from cytosuite.benchmark.data.recipe import DataRequest, named_datasets, recipe
 from cytosuite.benchmark.integrity import SUMS
@@ -90,7 +91,7 @@ def cases_today(words: Mapping[str, Any]) -> dict[str, str]:
     ends = dict(made.makers[:1] + made.makers[-1:])
     with TemporaryDirectory() as folder:
         part = replace(made, makers=tuple(ends.items()))
-        return case_digests(prepare(part, Path(folder), 1, lambda *_: None))
+        return case_digests(prepare(part, Path(folder), processes(1), lambda *_: None))
 
 
 def _without_path(name: str) -> str:

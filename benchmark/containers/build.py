@@ -18,11 +18,13 @@ from cytosuite.benchmark.containers.images import (
     Blueprint,
     algorithm_blueprint,
     base_files,
+    base_tag,
+    first_image,
     foreign_images,
 )
 from cytosuite.benchmark.containers.locks import Base, Device
 from cytosuite.errors import InputError
-from cytosuite.files import digest, file_digest, visible_files
+from cytosuite.files import file_digest, visible_files
 
 IMAGE_LABEL = "org.cytosuite.image"
 SOURCE_LABEL = "org.cytosuite.source-digest"
@@ -132,12 +134,7 @@ class Builder:
         revision, created = _commit(root)
         known = {"VERSION": image.version, "REVISION": revision, "CREATED": created}
         arguments = {"BASE": self.base(image.base), **known, **image.arguments}
-        files: Files = {
-            "Dockerfile": image.dockerfile,
-            **dict.fromkeys(image.empty),
-            **by_name(image.files, root),
-            **by_name(self._own_wheels(image), root),
-        }
+        files = image.context(root, self._own_wheels(image))
         labels = {SOURCE_LABEL: image.digest(root), IMAGE_LABEL: image.name, **image.labels}
         text = image.dockerfile.read_text(encoding="utf-8")
         if foreign := {name: str(self._need(name).id) for name in foreign_images(text)}:
@@ -161,13 +158,12 @@ class Builder:
             The tag, which names the inputs; ``cytosuite/base:<kind>`` is the same image.
         """
         root = self.root
-        inputs = digest(base_files(root, kind), root)
+        tag, inputs = base_tag(root, kind)
         if not self.anew and (found := self._found_base(kind, inputs)):
             return found
-        tag, labels = f"cytosuite/base:{kind}-{inputs[:12]}", {INPUTS_LABEL: inputs}
+        labels = {INPUTS_LABEL: inputs}
         if kind == "slim":
-            text = (root / BASE_FILE).read_text(encoding="utf-8")
-            start = self.base_image or re.findall(r"^ARG BASE_IMAGE=(\S+)", text, re.MULTILINE)[0]
+            start = self.base_image or first_image(root)
             labels |= {FROM_LABEL: start, FROM_ID_LABEL: _identity(self._need(start))}
         else:
             start = self.base("slim")
@@ -254,12 +250,12 @@ class Builder:
         return found
 
     def _own_wheels(self, image: Blueprint) -> list[Path]:
-        """Return the wheels of the packages that an image needs beyond its base, and their list."""
+        """Return the wheels of the packages that an image needs beyond its base."""
         if image.packages is None:
             return []
         place = image.packages.parent.relative_to(self.root).as_posix()
         self._collect_wheels(f"{place}/wheels", "--folder", place)
-        return [image.packages, *sorted((image.packages.parent / "wheels").glob("*.whl"))]
+        return sorted((image.packages.parent / "wheels").glob("*.whl"))
 
     def _collect_wheels(self, place: str, *options: str) -> None:
         """Fill a folder with the wheels of a lock."""

@@ -1,6 +1,7 @@
 """Find the Docker daemon, and turn its errors into one line."""
 
 import os
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,16 @@ from cytosuite.errors import InputError
 FIND_S = 5.0  # a daemon that does not answer within this time counts as missing
 CALL_S = 120.0
 PODMAN_SOCKET = Path("podman/podman.sock")
+
+# Messages of daemons that give no GPU to a container, as patterns, and what helps.
+GPU_REMEDIES = {
+    r"could not select device driver": "the NVIDIA Container Toolkit is missing: install "
+    "nvidia-container-toolkit, run `nvidia-ctk runtime configure --runtime=docker`, restart Docker",
+    r"(unresolvable|unknown) CDI device|CDI device injection|nvidia\.com/gpu=": "the machine has "
+    "no description of this GPU: run `nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`",
+    r"nvidia-container-(cli|runtime)|libnvidia|\bNVML\b": "the NVIDIA Container Toolkit finds no "
+    "driver that fits: look at `nvidia-smi` on the machine of the daemon",
+}
 
 Client: TypeAlias = Any  # docker.DockerClient: the SDK has no annotations, and is imported on use
 
@@ -108,6 +119,12 @@ def find_image(client: Client, tag: str) -> Any | None:  # noqa: ANN401 - of the
             return None
 
 
+def is_podman(client: Client) -> bool:
+    """Return whether a daemon is podman's service, whatever socket it answers on."""
+    parts = client.version().get("Components") or ()
+    return any("podman" in str(part.get("Name", "")).lower() for part in parts)
+
+
 @contextmanager
 def daemon_errors(doing: str) -> Iterator[None]:
     """Turn errors of the daemon inside the block into an `InputError` of one line.
@@ -145,4 +162,16 @@ def _unreachable(path: str) -> str:
 def _last(error: BaseException) -> str:
     """Return the message of a daemon's error as one line of bounded length."""
     message = getattr(error, "explanation", None) or str(error) or type(error).__name__
-    return " ".join(str(message).split())[:300]
+    return explained(" ".join(str(message).split())[:300])
+
+
+def explained(message: str) -> str:
+    """Return the message of a daemon, about GPUs with the remedy.
+
+    Examples
+    --------
+    >>> explained("no such image")
+    'no such image'
+    """
+    remedy = next((own for words, own in GPU_REMEDIES.items() if re.search(words, message)), "")
+    return f"{message}; {remedy}, or run with DEVICE=cpu" if remedy else message

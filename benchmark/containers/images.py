@@ -1,11 +1,12 @@
 """How images are built: tags, files, bases, digests, and the images of others they stand on."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cytosuite import __version__
+from cytosuite.benchmark.containers.context import Files, by_name
 from cytosuite.benchmark.containers.imports import reached
 from cytosuite.benchmark.containers.locks import Base, Device, lock, lock_files, needed_base
 from cytosuite.benchmark.containers.sources import ROOMS, runtime_files
@@ -82,6 +83,16 @@ class Blueprint:
         paths = {*self.files, *own, self.dockerfile, *base_files(root, self.base)}
         return digest(sorted(paths), root)
 
+    def context(self, root: Path, wheels: Iterable[Path] = ()) -> Files:
+        """Return the build context: all files by name, with those of its own packages."""
+        own = [] if self.packages is None else [self.packages, *wheels]
+        return {
+            "Dockerfile": self.dockerfile,
+            **dict.fromkeys(self.empty),
+            **by_name(self.files, root),
+            **by_name(own, root),
+        }
+
 
 def algorithm_blueprint(root: Path, algorithm: str, device: Device = "cpu") -> Blueprint:
     """Return how an algorithm's image is built.
@@ -156,6 +167,18 @@ def image_digest(root: Path, algorithm: str, device: Device = "cpu") -> str:
 def base_files(root: Path, base: Base) -> list[Path]:
     """Return the Dockerfile of a base and the locks of its packages, pip's own among them."""
     return [root / BASE_FILE, root / PIP_FILE, *lock_files(lock(root, base))]
+
+
+def base_tag(root: Path, base: Base) -> tuple[str, str]:
+    """Return the tag of a base, and the digest of its inputs, which the tag names."""
+    inputs = digest(base_files(root, base), root)
+    return f"cytosuite/base:{base}-{inputs[:12]}", inputs
+
+
+def first_image(root: Path) -> str:
+    """Return the image that the slim base is built upon, where the user names none."""
+    text = (root / BASE_FILE).read_text(encoding="utf-8")
+    return str(re.findall(r"^ARG BASE_IMAGE=(\S+)", text, re.MULTILINE)[0])
 
 
 def dockerfile(root: Path, algorithm: str) -> Path:

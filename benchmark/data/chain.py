@@ -1,5 +1,6 @@
 """Chains: datasets sent through algorithms, with labels and conditions kept."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from cytosuite.benchmark.catalog import algorithms, pick
@@ -12,6 +13,7 @@ from cytosuite.benchmark.run import Inside, Report, claimed, run_job
 from cytosuite.errors import InputError
 from cytosuite.files import atomic, link, write_json
 from cytosuite.formats import read, write
+from cytosuite.imagefiles import FOLDER_SUFFIX, case_suffix
 from cytosuite.tasks import TASKS, Task
 
 
@@ -36,6 +38,7 @@ def through(
     retry: bool = False,
     report: Report = lambda *_: None,
     inside: Inside = lambda *_: None,
+    run: Callable[..., None] = run_job,
 ) -> Dataset:
     """Send the cases of a dataset through an algorithm and return the new dataset.
 
@@ -49,6 +52,8 @@ def through(
         As for `cytosuite.benchmark.run.run_job`.
     retry : bool
         Whether to run again the cases that failed in the algorithm.
+    run : callable
+        Runs a job, as `run_job` does.
 
     Returns
     -------
@@ -80,7 +85,7 @@ def through(
         return made
     with claimed(results := made.home / "results"):
         (job,) = plan(dataset, [manifest], engine, results, retry=retry)
-        run_job(job, task, engine, limits, api, report, inside)
+        run(job, task, engine, limits, api, report, inside)
         for old, new in zip(dataset.cases, made.cases, strict=True):
             if not is_whole(new.folder):
                 _make(old, new, job, task)
@@ -119,8 +124,8 @@ def _make(old: Case, new: Case, job: Job, task: Task) -> None:
                 continue
             if path.suffix == ".json":
                 link(temporary / "sockets" / f"{slug}.json", path)
-            elif path.suffix == ".tif":
-                link(Case(new.name, temporary).path(slug), path)
+            elif path.suffix in {".tif", ".ozx", FOLDER_SUFFIX}:
+                link(Case(new.name, temporary).path(slug, case_suffix(path)), path)
             else:
                 write(Case(new.name, temporary).path(slug), read(path))
         for folder in sorted((old.folder / "companions").glob("*")):

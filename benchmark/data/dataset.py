@@ -1,27 +1,25 @@
 """Datasets on disk: generated or collected once, found again by their fingerprint."""
 
-import os
-import signal
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from multiprocessing import active_children, parent_process
 from pathlib import Path
-from threading import Thread
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from cytosuite.benchmark.claims import alone
+from cytosuite.benchmark.cluster.pool import Lost, Pool
 from cytosuite.benchmark.data.recipe import Recipe
 from cytosuite.benchmark.integrity import is_whole, seal
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
-from cytosuite.files import atomic, read_json, sweep, write_json
+from cytosuite.files import atomic, link, read_json, sweep, write_json
 from cytosuite.formats import write
+from cytosuite.imagefiles import CASE_SUFFIXES, case_suffix
 from cytosuite.interface import write_case
+from cytosuite.large import slabs
 from cytosuite.manifest import AlgorithmManifest
 from cytosuite.metadata import acquisition
 from cytosuite.tasks import ACQUISITION, LABELS, TASKS, Task
@@ -38,14 +36,15 @@ class Case:
     name: str
     folder: Path
 
-    def path(self, slug: str) -> Path:
-        """Return the place of an image or label socket."""
-        return self.folder / "sockets" / "images" / slug / f"{self.name}.tif"
+    def path(self, slug: str, suffix: str = ".tif") -> Path:
+        """Return the place of an image or label socket; see `cytosuite.interface.case_suffix`."""
+        return self.folder / "sockets" / "images" / slug / f"{self.name}{suffix}"
 
     def socket(self, slug: str) -> Path | None:
-        """Return the file of a socket, None where the case does not hold it."""
-        value = self.folder / "sockets" / f"{slug}.json"
-        return next((path for path in (self.path(slug), value) if path.is_file()), None)
+        """Return the file, or folder of OME-Zarr, of a socket; None where the case has none."""
+        places = [self.path(slug, suffix) for suffix in CASE_SUFFIXES]
+        places.append(self.folder / "sockets" / f"{slug}.json")
+        return next((path for path in places if path.exists()), None)
 
     def inputs(self, task: Task) -> dict[str, Path]:
         """Return the input images and labels that a case holds for a task, the main one first."""
@@ -159,7 +158,7 @@ class Dataset:
         }
 
 
-def prepare(recipe: Recipe, folder: Path, workers: int, progress: Progress) -> Dataset:
+def prepare(recipe: Recipe, folder: Path, pool: Pool, progress: Progress) -> Dataset:
     """Make the cases of a dataset that are not there yet, and return it.
 
     Parameters
@@ -168,8 +167,8 @@ def prepare(recipe: Recipe, folder: Path, workers: int, progress: Progress) -> D
         How it is made.
     folder : Path
         Where datasets lie; this one gets a folder named after it and its fingerprint.
-    workers : int
-        Processes; the written bytes do not depend on it.
+    pool : Pool
+        Makes the cases; the written bytes do not depend on it.
     progress : callable
         Called with the numbers of cases done and in all.
 
@@ -187,7 +186,7 @@ def prepare(recipe: Recipe, folder: Path, workers: int, progress: Progress) -> D
     made = _expected(recipe, folder)
     if _missing(made):
         with alone(made.home):
-            _make_missing(made, recipe, workers, progress)
+            _make_missing(made, recipe, pool, progress)
     made = replace(made, notes=made.notes + _assumptions(made.cases) + _ignored(made.cases))
     if _written(made.home / "dataset.json") != made.summary():
         write_json(made.home / "dataset.json", made.summary())
@@ -215,7 +214,7 @@ def _missing(dataset: Dataset) -> frozenset[str]:
     return frozenset(case.name for case in dataset.cases if not is_whole(case.folder))
 
 
-def _make_missing(made: Dataset, recipe: Recipe, workers: int, progress: Progress) -> None:
+def _make_missing(made: Dataset, recipe: Recipe, pool: Pool, progress: Progress) -> None:
     """Make the cases that are missing, in a folder that no other run writes into."""
     missing, total = _missing(made), len(made.cases)
     _sweep(made)
@@ -227,8 +226,10 @@ def _make_missing(made: Dataset, recipe: Recipe, workers: int, progress: Progres
         if case.name in missing
     ]
     try:
-        for number, _ in enumerate(_make_all(wanted, workers), start=1):
-            progress(total - len(missing) + number, total)
+        for done, (number, ended) in enumerate(pool.each(_make_whole, wanted), start=1):
+            if isinstance(ended, Lost):
+                raise InputError(f"{wanted[number][0].name}: not made, {ended.reason}; run again")
+            progress(total - len(missing) + done, total)
     finally:
         _sweep(made)
 
@@ -247,8 +248,9 @@ def _written(path: Path) -> object:
         return None
 
 
-def _make_whole(case: Case, maker: Callable[[], Sample], record: Mapping[str, Any]) -> None:
+def _make_whole(making: Making) -> None:
     """Make one case with the inputs of all tasks that it serves, and seal it."""
+    case, maker, record = making
     with atomic(case.folder, partial(is_whole, case.folder)) as temporary:
         part = Case(case.name, temporary)
         make_case(part, maker, record)
@@ -280,7 +282,10 @@ def make_case(case: Case, maker: Callable[[], Sample], record: Mapping[str, Any]
     with atomic(case.folder) as temporary:
         part = Case(case.name, temporary)
         for slug, volume in volumes.items():
-            write(part.path(slug), volume)
+            if (file := sample.files.get(slug)) is not None:
+                link(part.path(slug, case_suffix(file)), file)
+            else:
+                write(part.path(slug, case_suffix(volume)), volume)
         values = {slug: v for slug, v in sample.sockets.items() if not isinstance(v, Volume)}
         first = next(iter(volumes.values()), None)
         if first is not None:
@@ -288,7 +293,8 @@ def make_case(case: Case, maker: Callable[[], Sample], record: Mapping[str, Any]
         for slug, value in values.items():
             write_json(temporary / "sockets" / f"{slug}.json", value)
         for name, volume in sample.companions.items():
-            write(temporary / "companions" / name / f"{case.name}.tif", volume)
+            place = temporary / "companions" / name / f"{case.name}{case_suffix(volume)}"
+            write(place, volume)
         facts = {
             "sockets": sorted([*volumes, *values]),
             "spacing_assumed": first is not None and first.spacing_is_assumed,
@@ -327,48 +333,6 @@ def _expected(recipe: Recipe, folder: Path) -> Dataset:
     )
 
 
-def _make_all(missing: list[Making], workers: int) -> Iterator[None]:
-    """Make cases, in this process if one worker is enough."""
-    if workers <= 1 or len(missing) <= 1:
-        for making in missing:
-            _make_whole(*making)
-            yield
-        return
-    with ProcessPoolExecutor(min(workers, len(missing)), initializer=_end_with_parent) as pool:
-        futures = [pool.submit(_make_whole, *making) for making in missing]
-        try:
-            for future in as_completed(futures):
-                future.result()
-                yield
-        except BrokenProcessPool:
-            raise InputError(
-                "a process making cases was killed, as if memory was short: give fewer --workers"
-            ) from None
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            ended = active_children()
-            for worker in ended:  # the case that it is at is not waited for
-                worker.terminate()
-            for worker in ended:
-                worker.join()
-            raise
-
-
-def _end_with_parent() -> None:
-    """Make this worker end when the program that started it ends or wants it, and not before."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the program tidies up
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    parent = parent_process()
-    assert parent is not None
-
-    def wait() -> None:
-        """Wait for the end of the parent."""
-        parent.join()
-        os._exit(1)
-
-    Thread(target=wait, daemon=True).start()
-
-
 def _assumptions(cases: tuple[Case, ...]) -> tuple[str, ...]:
     """Return a note on images without a voxel size."""
     assumed = sum(case.facts()["spacing_assumed"] for case in cases)
@@ -380,11 +344,14 @@ def _assumptions(cases: tuple[Case, ...]) -> tuple[str, ...]:
 
 def _small(labels: Volume | None, min_object_voxels: int) -> dict[str, int]:
     """Return the limit, and how many of all objects are below it, as ``case.json`` keeps them."""
-    sizes = np.zeros(0) if labels is None else np.unique(labels.array, return_counts=True)[1]
-    if labels is not None and not labels.array.all():
-        sizes = sizes[1:]  # the background, which is the smallest label
-    small = int((sizes < min_object_voxels).sum())
-    return {"min_object_voxels": min_object_voxels, "objects": small, "of": int(sizes.size)}
+    sizes: Counter[int] = Counter()
+    for part in slabs(labels.array) if labels is not None else ():
+        assert labels is not None
+        found = np.unique(labels.array[part], return_counts=True)
+        sizes.update(dict(zip(*(numbers.tolist() for numbers in found), strict=True)))
+    del sizes[0]  # the background
+    small = sum(size < min_object_voxels for size in sizes.values())
+    return {"min_object_voxels": min_object_voxels, "objects": small, "of": len(sizes)}
 
 
 def _ignored(cases: tuple[Case, ...]) -> tuple[str, ...]:

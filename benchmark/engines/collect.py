@@ -16,10 +16,12 @@ from pathlib import Path
 
 from cytosuite.benchmark.engines.outcome import Limits, Outcome
 from cytosuite.errors import plain, printable
+from cytosuite.imagefiles import FOLDER_SUFFIX
 
 ENTRIES, DEPTH = 1000, 16
 LIVING = 100  # times so many entries may lie in the output of a case that runs
 CHUNK = 2**20
+SHARED = 2**26  # bytes of an input that is not copied where that can be helped
 LOG_CHARACTERS = 2**20
 REMOVE_S = 600.0  # longest time to empty a folder: a program that goes on writing never ends it
 SAFE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -97,21 +99,49 @@ def give(source: Path, target: Path) -> None:
     Parameters
     ----------
     source : Path
-        Folder of the case. Links in it are followed: they are the user's own.
+        Folder of the case. Links in it are followed: they are the user's own; those within an
+        OME-Zarr, which may be a stranger's, only where they stay in its folder.
     target : Path
-        An empty folder, which the container can only read.
+        An empty folder, which the container can only read. Files of 64 MiB, and those of
+        OME-Zarr, are second names of the user's where these are readable by any user and on the
+        same disk.
     """
     for folder, names, files in os.walk(source, followlinks=True):
-        here = target / Path(folder).relative_to(source)
+        here, zarr = target / Path(folder).relative_to(source), _zarr_of(Path(folder), source)
+        if zarr is not None:
+            for kind in (names, files):
+                kind[:] = [n for n in kind if Path(folder, n).resolve().is_relative_to(zarr)]
         for name in names:
             (here / name).mkdir()
             (here / name).chmod(0o755)
         for name in files:
-            copy = here / name
-            with (Path(folder) / name).open("rb") as stream, copy.open("xb") as sink:
-                while chunk := stream.read(CHUNK):
-                    sink.write(chunk)
-            copy.chmod(0o644)
+            path, copy = Path(folder) / name, here / name
+            if not _named_again(path, copy, SHARED if zarr is None else 0):
+                with path.open("rb") as stream, copy.open("xb") as sink:
+                    while chunk := stream.read(CHUNK):
+                        sink.write(chunk)
+                copy.chmod(0o644)
+
+
+def _zarr_of(folder: Path, source: Path) -> Path | None:
+    """Return the real place of the OME-Zarr in which a folder of an input lies, if it does."""
+    for part in (folder, *folder.parents):
+        if part.suffix.lower() == FOLDER_SUFFIX:
+            return part.resolve()
+        if part == source:
+            break
+    return None
+
+
+def _named_again(path: Path, copy: Path, least: int) -> bool:
+    """Give a file of at least so many bytes a second name; return whether that was possible."""
+    info = path.stat()
+    if not stat.S_ISREG(info.st_mode) or info.st_size < least or not info.st_mode & stat.S_IROTH:
+        return False
+    with suppress(OSError):  # another disk, or one without such names
+        copy.hardlink_to(path.resolve())
+        return True
+    return False
 
 
 def empty(folder: Path) -> None:

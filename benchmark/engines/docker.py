@@ -6,15 +6,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cytosuite.benchmark.containers.daemon import Client, daemon_errors, find_image
+from cytosuite.benchmark.containers.daemon import Client, daemon_errors, find_image, is_podman
 from cytosuite.benchmark.containers.images import image_tag
 from cytosuite.benchmark.containers.locks import Device
 from cytosuite.benchmark.engines.collect import clear
 from cytosuite.benchmark.engines.docker_session import DockerSession
+from cytosuite.benchmark.engines.gpu import Gpu, held, request, say
+from cytosuite.benchmark.engines.gpu_use import metered
 from cytosuite.benchmark.engines.guest import Guest, user_of
 from cytosuite.benchmark.engines.guest_session import GuestSession, start_errors
 from cytosuite.benchmark.engines.hardening import Host, flags, owner_label
 from cytosuite.benchmark.engines.outcome import Api, Limits
+from cytosuite.benchmark.engines.packages import uses_gpu
 from cytosuite.benchmark.engines.sandbox import remove_orphans
 from cytosuite.benchmark.models import hand_over, identity_with, unpack
 from cytosuite.errors import InputError
@@ -31,7 +34,8 @@ class DockerEngine:
     client : docker.DockerClient
         See `benchmark.containers.daemon.find_docker`. The daemon must see this machine's files.
     device : str
-        ``cuda`` uses the images of that device and gives them a GPU.
+        ``cuda`` uses the images of that device, and gives each session of an algorithm that can use
+        it a GPU of its own.
     image : callable
         Returns the tag of an algorithm's image.
     models : mapping of str to Path
@@ -41,6 +45,8 @@ class DockerEngine:
     voice : str
         Image with Python for requests to servers of others, see
         `cytosuite.benchmark.engines.sandbox.speaker`.
+    say : callable
+        Gets a line while a session waits for a GPU.
     """
 
     client: Client
@@ -50,6 +56,7 @@ class DockerEngine:
     name: str = "docker"
     guests: Mapping[str, Guest] = field(default_factory=dict)
     voice: str = ""
+    say: Callable[[str], None] = say
 
     def identity(self, algorithm: str) -> str:
         """Return the id of the algorithm's image, which changes with its content, and model.
@@ -87,32 +94,46 @@ class DockerEngine:
         InputError
             If the image is missing, a limit is wrong, or the daemon refuses the container.
         """
-        image, guest = self._image(algorithm), self.guests.get(algorithm)
-        user = user_of(image.attrs)
+        guest = self.guests.get(algorithm)
         with ExitStack() as stack:
             stack.callback(clear, workspace)
+            on_gpu = self.device == "cuda" and (guest is not None or uses_gpu(algorithm))
+            gpu = stack.enter_context(held(self.say)) if on_gpu else None
             with daemon_errors(f"start of {algorithm}"):
                 remove_orphans(self.client)
-                host, owner = Host.of(self.client.info()), owner_label()
-                chosen = flags(limits, host, owner, user)
-                if self.device == "cuda":
-                    from docker.types import DeviceRequest
-
-                    chosen["device_requests"] = [DeviceRequest(count=1, capabilities=[["gpu"]])]
+                image, chosen = self.container(algorithm, limits, gpu)
                 exchange, card = _exchange(workspace), self.models.get(algorithm)
                 model = hand_over(card, exchange / "model") if card else None
                 if guest and guest.models:
                     model = unpack(guest.models, exchange / "model")
                 session = DockerSession(
-                    self.client, algorithm, str(image.id), exchange, limits, api, chosen, model
+                    self.client, algorithm, image, exchange, limits, api, chosen, model
                 )
+                session.meter = stack.enter_context(metered(gpu)) if gpu else None
                 stack.callback(session.stop)
                 if guest:
-                    session.guest, session.voice = True, (self.voice, flags(SMALL, host, owner, ""))
+                    session.guest, session.voice = True, (self.voice, self._flags(SMALL, ""))
                 if api == "serve":
                     with start_errors(guest):
                         session.start()
             yield GuestSession(session, guest, workspace / "case") if guest else session
+
+    def container(
+        self, algorithm: str, limits: Limits, gpu: Gpu | None
+    ) -> tuple[str, dict[str, Any]]:
+        """Return the image of an algorithm, and the flags of a container with or without a GPU."""
+        image = self._image(algorithm)
+        chosen = self._flags(limits, user_of(image.attrs))
+        if gpu is not None:
+            from docker.types import DeviceRequest
+
+            wanted = request(gpu, podman=is_podman(self.client))
+            chosen["device_requests"] = [DeviceRequest(**wanted)]
+        return str(image.id), chosen
+
+    def _flags(self, limits: Limits, user: str) -> dict[str, Any]:
+        """Return the flags of a container that this process owns; see `hardening.flags`."""
+        return flags(limits, Host.of(self.client.info()), owner_label(), user)
 
 
 def _exchange(workspace: Path) -> Path:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cytosuite.benchmark.containers.daemon import Client
+from cytosuite.benchmark.containers.daemon import Client, explained
 from cytosuite.benchmark.engines.collect import Refused, add_log, collect, empty, give, size
+from cytosuite.benchmark.engines.gpu_use import GpuMeter, measured
 from cytosuite.benchmark.engines.memory import Peak
 from cytosuite.benchmark.engines.outcome import (
     HEALTH_S,
@@ -55,6 +56,7 @@ class DockerSession:
     model: Path | None = None
     guest: bool = False  # others built the image: it gets no arguments
     voice: tuple[str, dict[str, Any]] | None = None  # image and flags of the `speaker` it needs
+    meter: GpuMeter | None = None
     startup_seconds: float = 0.0
     _box: Sandbox | None = None
     _stack: ExitStack = field(default_factory=ExitStack)
@@ -99,6 +101,9 @@ class DockerSession:
             for name in ("input", "output"):
                 empty(self.exchange / name)
             give(case_input, self.exchange / "input")
+            if (limits := self.limits.grown(case_input, self.exchange)) != self.limits:
+                self.stop()  # the largest file is a limit of the container
+                self.limits = limits
             if self.api == "serve" and self._box is None:
                 self.start()
             outcome = self._run(log, shown)
@@ -108,7 +113,8 @@ class DockerSession:
         except (DockerException, RequestException, OSError) as error:
             self.stop()
             seconds = time.perf_counter() - begin
-            return Outcome("engine error", seconds, None, None, plain(str(error), 300))
+            reason = explained(plain(str(error), 300))
+            return Outcome("engine error", seconds, None, None, reason)
         return outcome
 
     def _run(self, log: Path, shown: Shown) -> Outcome:
@@ -122,7 +128,7 @@ class DockerSession:
             self.startup_seconds = time.perf_counter() - begin
         bounds = Bounds(self.limits, self.exchange / "output", lambda: _tell(box, shown))
         begin = time.perf_counter()
-        with Peak(box.used) as peak:
+        with Peak(box.used) as peak, measured(self.meter) as use:
             code = watch(look or box.exit_code, bounds.exceed, begin)
             if code is None:
                 box.end()
@@ -144,7 +150,7 @@ class DockerSession:
             self.stop()
         self._freeze()
         status, message = exceeded or ending(code, line)
-        return Outcome(status, seconds, peak.value, code, message)
+        return Outcome(status, seconds, peak.value, code, message, use())
 
     def _asked(self) -> Callable[[], int | None]:
         """Give the case to the server, to a new one if it has ended since its last answer."""

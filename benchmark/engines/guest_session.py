@@ -9,12 +9,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
+from cytosuite.benchmark.containers.daemon import explained
 from cytosuite.benchmark.engines.guest import Guest, place_of
 from cytosuite.benchmark.engines.outcome import Outcome, Session, Shown, StartError
 from cytosuite.errors import plain
 from cytosuite.files import link, read_json, write_json
 from cytosuite.formats import read, write
-from cytosuite.interface import image_files
+from cytosuite.imagefiles import image_files
 from cytosuite.volume import Volume
 
 LISTED = 5  # files of an output that is not where it should be, in a message
@@ -81,7 +82,8 @@ def start_errors(guest: Guest | None) -> Iterator[None]:
     except APIError as error:
         if guest is None:
             raise
-        raise StartError(f"{guest.name} did not start: {error.explanation or error}") from None
+        reason = explained(error.explanation or str(error))
+        raise StartError(f"{guest.name} did not start: {reason}") from None
 
 
 def write_guest_case(folder: Path, case_input: Path, guest: Guest) -> None:
@@ -132,7 +134,7 @@ def _give_image(source: Path, stem: Path, kind: str) -> None:
     """Put an image at a place in the wanted format."""
     target = stem.with_name(f"{stem.name}.{kind}")
     target.parent.mkdir(parents=True, exist_ok=True)
-    if kind == "tif":
+    if kind == "tif" and source.suffix == ".tif":
         link(target, source)
         return
     volume = read(source)

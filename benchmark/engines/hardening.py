@@ -10,6 +10,7 @@ from typing import Any
 
 from cytosuite.benchmark.engines.outcome import Limits
 from cytosuite.errors import InputError
+from cytosuite.large import SCRATCH
 
 RUN_LABEL = "org.cytosuite.run"
 FILES, PROCESSES = 16384, 16384  # required by podman; `pids_limit` limits processes
@@ -47,12 +48,16 @@ class Host:
     def of(cls, info: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> "Host":
         """Return the host, from the daemon's ``info`` and this process."""
         security = [str(option) for option in info.get("SecurityOptions") or ()]
+        # Podman's service has a key of its own for it, and no such option.
+        rootless = bool(info.get("Rootless")) or any("rootless" in option for option in security)
         names = ("CpuCfsQuota", "CPUSet", "MemoryLimit", "SwapLimit", "PidsLimit")
+        # It also claims limits that it ignores: version 1 of control groups is not for users.
+        idle = rootless and str(info.get("CgroupVersion")) == "1"
         sudo = environment.get("SUDO_UID"), environment.get("SUDO_GID")
         return cls(
-            rootless=any("rootless" in option for option in security),
+            rootless=rootless,
             cpus=frozenset(os.sched_getaffinity(0)),
-            can=frozenset(name for name in names if info.get(name, True)),
+            can=frozenset(() if idle else (name for name in names if info.get(name, True))),
             uid=os.getuid(),
             gid=os.getgid(),
             sudo=(int(sudo[0]), int(sudo[1])) if sudo[0] and sudo[1] else None,
@@ -151,6 +156,7 @@ def flags(limits: Limits, host: Host, owner: str, image_user: str) -> dict[str, 
         "environment": {
             "HOME": "/tmp",
             "CYTOSUITE_RECORD": "/output/record.json",
+            SCRATCH: "/output",  # the only disk: /tmp is memory
             **limits.environment,
         },
         "labels": {RUN_LABEL: owner},

@@ -8,6 +8,7 @@ from typing import NamedTuple, Self
 
 POLL_S = 0.05
 CGROUP = Path("/sys/fs/cgroup")
+RESIDENT = ("RssAnon:", "RssShmem:")
 
 
 class Hierarchy(NamedTuple):
@@ -68,7 +69,7 @@ class MemoryGroup:
 
 
 class Peak:
-    """Record the maximum of a changing number while the block runs.
+    """Record maximum and mean of a changing number while the block runs.
 
     Parameters
     ----------
@@ -87,6 +88,7 @@ class Peak:
     def __init__(self, read: Callable[[], int | None], poll_s: float = POLL_S) -> None:
         self.read, self.poll_s = read, poll_s
         self.value: int | None = None
+        self._sum, self._count = 0, 0
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -100,13 +102,19 @@ class Peak:
         self._done.set()
         self._thread.join()
 
+    @property
+    def mean(self) -> float | None:
+        """Mean of all readings, None without one."""
+        return self._sum / self._count if self._count else None
+
     def _watch(self) -> None:
-        """Keep the maximum of all readings."""
+        """Keep the maximum and the sum of all readings."""
         while True:
             ended = self._done.is_set()
             found = self.read()
             if found is not None:
                 self.value = max(self.value or 0, found)
+                self._sum, self._count = self._sum + found, self._count + 1
             if ended:
                 return
             self._done.wait(self.poll_s)
@@ -123,6 +131,42 @@ def process_peak(pid: int) -> int | None:
     with suppress(OSError, ValueError):
         return _field(Path(f"/proc/{pid}/status"), "VmHWM:") * 1024
     return None
+
+
+def family(pid: int, most: int, proc: Path = Path("/proc")) -> tuple[int, int] | None:
+    """Return memory [bytes] and number of threads of a process and all that descend from it.
+
+    Parameters
+    ----------
+    pid : int
+        The first of them, in a process namespace of this process.
+    most : int
+        Counting ends beyond this number of threads: a flood of processes is not followed.
+    proc : Path
+        Mount point of procfs, of a kernel that lists children (since 4.2).
+
+    Returns
+    -------
+    tuple of int or None
+        None where the first process cannot be looked at.
+
+    Notes
+    -----
+    Anonymous and shared pages count, pages of mapped files do not: the kernel drops them when it
+    needs room. Pages that processes share count once for each of them. In a process namespace of
+    its own nothing escapes: a process without parent descends from the first one there.
+    """
+    memory, threads, waiting, seen = 0, 0, [pid], False
+    while waiting and threads <= most:
+        place = proc / str(waiting.pop())
+        with suppress(OSError, ValueError):  # one that has ended has neither
+            memory += sum(_field(place / "status", name) for name in RESIDENT) * 1024
+            tasks = list((place / "task").iterdir())
+            threads, seen = threads + len(tasks), True
+            for task in tasks:
+                with suppress(OSError):  # a thread that has ended, its process goes on
+                    waiting += map(int, (task / "children").read_text().split())
+    return (memory, threads) if seen else None
 
 
 def _find(pid: int, name: str, root: Path, proc: Path) -> tuple[Path | None, Hierarchy]:

@@ -1,13 +1,17 @@
 """Engine, session and outcome: the interface between the runner and the ways to run algorithms."""
 
+import shutil
 import signal
 from collections.abc import Callable, Collection, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias, get_args
 
-from cytosuite.errors import CytosuiteError
+from cytosuite.errors import CytosuiteError, InputError
+from cytosuite.formats import header
+from cytosuite.imagefiles import image_files
 
 Status = Literal[
     "ok",
@@ -61,6 +65,25 @@ class Limits:
     pids: int = 512
     output_gib: float = 4.0
 
+    def grown(self, case_input: Path, place: Path) -> "Limits":
+        """Return the limits with room for the outputs of a large image.
+
+        Parameters
+        ----------
+        case_input : Path
+            The case's input folder: four times its pixels may be written, as labels of 32 bits
+            and an image of floats of an image of 16 bits need it.
+        place : Path
+            Folder of the output: no more than its disk has free.
+        """
+        pixels = 0
+        for path in image_files(case_input / "images", deep=True):
+            with suppress(InputError):  # the algorithm says it
+                found = header(path)
+                pixels += prod(found.shape) * found.dtype.itemsize
+        wanted = min(4 * pixels, shutil.disk_usage(place).free) / 2**30
+        return self if wanted <= self.output_gib else replace(self, output_gib=wanted)
+
     @property
     def environment(self) -> dict[str, str]:
         """Variables that limit the threads of numerical libraries, at least one."""
@@ -83,6 +106,28 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class GpuUse:
+    """Use of a GPU by one case.
+
+    Parameters
+    ----------
+    name : str
+        Of the product.
+    memory : int or None
+        Peak in bytes, beyond what was in use before the start of the algorithm; None where it
+        cannot be measured.
+    utilisation, busiest : float or None
+        Mean and maximum of the time in which the GPU computed [%]; of instances of a divided GPU
+        the driver does not know it.
+    """
+
+    name: str
+    memory: int | None
+    utilisation: float | None
+    busiest: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """Result of running one case, before its output is validated.
 
@@ -98,6 +143,8 @@ class Outcome:
         Of the process, None where it still runs.
     message : str
         The reason: last line of stderr, or the limit that was exceeded.
+    gpu : GpuUse or None
+        None without a GPU.
     """
 
     status: Status
@@ -105,6 +152,7 @@ class Outcome:
     peak_memory: int | None
     exit_code: int | None
     message: str = ""
+    gpu: GpuUse | None = None
 
 
 def ending(code: int | None, line: str) -> Ending:

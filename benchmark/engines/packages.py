@@ -1,11 +1,11 @@
-"""Packages that an algorithm imports, and those of them that are not installed."""
+"""Packages that an algorithm imports, those that are not installed, and torch among them."""
 
 import re
 from importlib.metadata import PackageNotFoundError, requires
 from importlib.util import find_spec
 from pathlib import Path
 
-from cytosuite.benchmark.catalog import PACKAGE
+from cytosuite.benchmark.catalog import PACKAGE, algorithms
 from cytosuite.benchmark.containers.imports import follow
 from cytosuite.errors import InputError
 
@@ -55,6 +55,20 @@ def need_packages(algorithm: str, part: str = "predict") -> None:
         f"{algorithm} needs {', '.join(missing)}, not installed here: pip install {wanted}, "
         "or name another algorithm; for the small CPU build of torch see README.md, Install"
     )
+
+
+def uses_gpu(algorithm: str) -> bool:
+    """Return whether an algorithm computes on a GPU where it is given one.
+
+    Parameters
+    ----------
+    algorithm : str
+        Its name: one of ours does if it may import torch, or its manifest says so
+        (``resources.gpu``); an image of others may always.
+    """
+    own = algorithms().get(algorithm)
+    module = f"cytosuite.algorithms.{algorithm}.predict"
+    return own is None or own.resources.gpu or "torch" in follow([module], PACKAGE, later=True)
 
 
 def _extra(name: str) -> str | None:

@@ -9,33 +9,58 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import IO, TypeAlias
+from typing import IO, Protocol, TypeAlias
 
 from cytosuite.benchmark.catalog import PACKAGE, ROOT
+from cytosuite.benchmark.containers.locks import Device
 from cytosuite.benchmark.engines.collect import LOG_CHARACTERS, add_log, clear, collect
+from cytosuite.benchmark.engines.gpu import VISIBLE, held, say
+from cytosuite.benchmark.engines.gpu_use import GpuMeter, measured, metered
 from cytosuite.benchmark.engines.memory import process_peak, reset_peak
 from cytosuite.benchmark.engines.outcome import (
     GRACE_S,
     HEALTH_S,
     Api,
+    Ending,
     Limits,
     Outcome,
     Shown,
     StartError,
     ending,
 )
+from cytosuite.benchmark.engines.packages import uses_gpu
 from cytosuite.benchmark.models import hand_over, identity_with
 from cytosuite.client import HEALTH, INVOKE, request
 from cytosuite.files import link, remove
+from cytosuite.large import SCRATCH
 from cytosuite.progress import LINE, latest
 
 POLL_S = 0.02
 ASK_S = 1.0  # between two looks at the progress of a case
 END_BYTES = 4096  # of a log that are read for it
 Process: TypeAlias = subprocess.Popen[bytes]
+
+
+class Launch(Protocol):
+    """A way to start the entry point of an algorithm, and to look at what it uses."""
+
+    def give(self, case_input: Path, target: Path) -> None:
+        """Put the input of a case at a place that does not exist yet."""
+
+    def call(self, command: str) -> tuple[list[str], dict[str, str]]:
+        """Return the words of a program that runs a command of the entry point, and variables."""
+
+    def memory(self, pid: int) -> int | None:
+        """Return the largest memory of the program so far [bytes], None where not known."""
+
+    def exceeded(self, pid: int, seconds: float) -> Ending | None:
+        """Return the limit, of all but time and memory, that a case exceeds after this time."""
+
+    def ending(self, code: int | None, line: str, peak: int | None) -> Ending:
+        """Return status and reason from the exit code, the last line and the peak memory."""
 
 
 @dataclass
@@ -46,15 +71,30 @@ class ProcessEngine:
     ----------
     models : mapping of str to Path
         Cards that the user names, by algorithm.
+    device : str
+        ``cuda`` gives each session of an algorithm that can use it a GPU of its own; with ``cpu``
+        no process sees one.
+    say : callable
+        Gets a line while a session waits for a GPU.
     """
 
     models: Mapping[str, Path] = field(default_factory=dict)
     name: str = "process"
     guests: Collection[str] = ()  # containers of others need an engine that runs containers
+    device: Device = "cpu"
+    say: Callable[[str], None] = say
 
     def identity(self, algorithm: str) -> str:
-        """Return that of a named model: sources and shipped weights are digested in any case."""
-        return identity_with(self.models, algorithm, self.name)
+        """Return that of a named model, and the device where it is a GPU.
+
+        Sources and shipped weights are digested in any case.
+        """
+        own = f"{self.name}-{self.device}" if self._on_gpu(algorithm) else self.name
+        return identity_with(self.models, algorithm, own)
+
+    def _on_gpu(self, algorithm: str) -> bool:
+        """Return whether an algorithm gets a GPU."""
+        return self.device == "cuda" and uses_gpu(algorithm)
 
     @contextmanager
     def session(
@@ -66,17 +106,63 @@ class ProcessEngine:
         ------
         StartError
             If the server ends, or is not ready after 300 s.
+        InputError
+            If it needs a GPU, and there is none.
         """
         clear(workspace)
         card = self.models.get(algorithm)
         models = hand_over(card, workspace / "model") if card else ROOT / "weights" / algorithm
-        session = ProcessSession(algorithm, workspace, limits, api, models)
-        try:
+        plain = Plain(algorithm, workspace, limits, models)
+        session = ProcessSession(algorithm, workspace, limits, api, plain)
+        with ExitStack() as stack:
+            stack.callback(clear, workspace)
+            if self._on_gpu(algorithm):
+                session.meter = stack.enter_context(metered(stack.enter_context(held(self.say))))
+            stack.callback(session.stop)
             session.start()
             yield session
-        finally:
-            session.stop()
-            clear(workspace)
+
+
+@dataclass(frozen=True)
+class Plain:
+    """An algorithm as a plain process; variables name what are mounts in a container."""
+
+    algorithm: str
+    workspace: Path
+    limits: Limits
+    models: Path
+
+    def give(self, case_input: Path, target: Path) -> None:
+        """Link the input of a case."""
+        link(target, case_input)
+
+    def call(self, command: str) -> tuple[list[str], dict[str, str]]:
+        """Return the words of the entry point, in this Python; see `Launch`."""
+        variables = {
+            **os.environ,
+            **self.limits.environment,
+            "CYTOSUITE_ALGORITHM": self.algorithm,
+            "CYTOSUITE_INPUT": str(self.workspace / "input"),
+            "CYTOSUITE_OUTPUT": str(self.workspace / "output"),
+            "CYTOSUITE_MODEL": str(self.models),
+            "CYTOSUITE_RECORD": str(self.workspace / "output" / "record.json"),
+            "CYTOSUITE_MEMORY_GIB": f"{self.limits.memory_gib:g}",
+            SCRATCH: os.environ.get(SCRATCH) or str(self.workspace),
+            "PYTHONUNBUFFERED": "1",
+        }
+        return [sys.executable, "-m", "cytosuite.container", command], variables
+
+    def memory(self, pid: int) -> int | None:
+        """Return the peak memory of the process [bytes]."""
+        return process_peak(pid)
+
+    def exceeded(self, pid: int, seconds: float) -> Ending | None:  # noqa: ARG002 - see Launch
+        """Return no limit: nothing else is watched."""
+        return None
+
+    def ending(self, code: int | None, line: str, peak: int | None) -> Ending:  # noqa: ARG002
+        """Return status and reason from exit code and last line."""
+        return ending(code, line)
 
 
 @dataclass
@@ -87,7 +173,8 @@ class ProcessSession:
     workspace: Path
     limits: Limits
     api: Api
-    models: Path
+    launch: Launch
+    meter: GpuMeter | None = None
     startup_seconds: float = 0.0
     process: Process | None = None
     listener: socket.socket | None = None
@@ -122,7 +209,7 @@ class ProcessSession:
         place = self.workspace / "output"
         remove(self.workspace / "input")
         clear(place)
-        link(self.workspace / "input", case_input)
+        self.launch.give(case_input, self.workspace / "input")
         place.mkdir()
         if self.api == "exec":
             with self._words.open("ab") as stream:
@@ -135,12 +222,13 @@ class ProcessSession:
             assert self.process is not None
             process = self.process
             look = self._invoke(process)
-        outcome = self._watch(process, look, shown)
+        with measured(self.meter) as use:
+            outcome = self._watch(process, look, shown)
         if self.api == "exec":
             self.stop()
         add_log(log, _end_of(self._words, LOG_CHARACTERS))
         self._words.write_bytes(b"")  # a server adds those on the next case
-        return collect(outcome, place, output, self.limits)
+        return collect(replace(outcome, gpu=use()), place, output, self.limits)
 
     @property
     def _words(self) -> Path:
@@ -148,24 +236,15 @@ class ProcessSession:
         return self.workspace / "server.log"
 
     def _launch(self, command: str, log: IO[bytes]) -> Process:
-        """Start the container's entry point, which `stop` ends; variables name its mounts."""
-        environment = {
-            **os.environ,
-            **self.limits.environment,
-            "CYTOSUITE_ALGORITHM": self.algorithm,
-            "CYTOSUITE_INPUT": str(self.workspace / "input"),
-            "CYTOSUITE_OUTPUT": str(self.workspace / "output"),
-            "CYTOSUITE_MODEL": str(self.models),
-            "CYTOSUITE_RECORD": str(self.workspace / "output" / "record.json"),
-            "CYTOSUITE_MEMORY_GIB": f"{self.limits.memory_gib:g}",
-            "PYTHONUNBUFFERED": "1",
-        }
+        """Start the container's entry point, which `stop` ends."""
+        words, environment = self.launch.call(command)
+        environment |= self.meter.gpu.environment if self.meter else {VISIBLE: ""}
         descriptors = []
         if command == "serve" and self.listener is not None:
             descriptors = [self.listener.fileno()]
             environment["CYTOSUITE_LISTEN_FD"] = str(descriptors[0])
         process = subprocess.Popen(
-            [sys.executable, "-m", "cytosuite.container", command],
+            words,
             cwd=PACKAGE.parent,
             env=environment,
             # Held open by the runner: a server ends when its stdin ends, hence with the runner.
@@ -192,7 +271,7 @@ class ProcessSession:
         code = exceeded = None
         while code is None and exceeded is None:
             code = look()
-            found = process_peak(process.pid)
+            found = self.launch.memory(process.pid)
             peak = max(peak or 0, found) if found is not None else peak
             seconds = time.perf_counter() - begin
             if seconds > asked + ASK_S:
@@ -203,10 +282,13 @@ class ProcessSession:
                 exceeded = self.limits.time_exceeded
             elif code is None and (peak or 0) > self.limits.memory_gib * 2**30:
                 exceeded = self.limits.memory_exceeded
+            elif code is None:
+                exceeded = self.launch.exceeded(process.pid, seconds)
         if exceeded is not None:
             _end(process)
             code = process.returncode
-        status, message = exceeded or ending(code, _last_line(self._words))
+        line = _last_line(self._words)
+        status, message = exceeded or self.launch.ending(code, line, peak)
         return Outcome(status, seconds, peak, code, message)
 
     def _invoke(self, process: Process) -> Callable[[], int | None]:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cytosuite.large import is_mapped, release, slabs, thinned
 from cytosuite.volume import Volume
 
 CONTRAST = (5.0, 99.8)  # percentiles shown as black and white
@@ -44,15 +45,30 @@ def cut_at(shape: tuple[int, ...], labels: Pixels | None = None) -> tuple[int, .
         Objects in the volume, 0 = background; the middle without them.
     """
     cut = [size // 2 for size in shape]
-    for axis in range(3):
-        if labels is not None and labels.any() and not labels.take(cut[axis], axis).any():
-            others = tuple({0, 1, 2} - {axis})
-            cut[axis] = int(np.count_nonzero(labels, axis=others).argmax())
-    return tuple(cut)
+    if labels is None:
+        return tuple(cut)
+    filled = _filled(labels)
+    return tuple(
+        int(full.argmax()) if full.any() and not full[at] else at
+        for full, at in zip(filled, cut, strict=True)
+    )
+
+
+def _filled(labels: Pixels) -> list[NDArray[np.int64]]:
+    """Return the number of voxels of objects in each plane along z, y and x."""
+    found = [np.zeros(size, np.int64) for size in labels.shape]
+    for part in slabs(labels):
+        there = labels[part] != 0
+        found[0][part] = np.count_nonzero(there, axis=(1, 2))
+        found[1] += np.count_nonzero(there, axis=(0, 2))
+        found[2] += np.count_nonzero(there, axis=(0, 1))
+    return found
 
 
 def planes(array: Pixels, cut: tuple[int, ...]) -> list[Pixels]:
-    """Return views of the `PLANES` of a (Z, Y, X) array, the first alone if it has one plane.
+    """Return the `PLANES` of a (Z, Y, X) array, the first alone if it has one plane.
+
+    They are views, and copies of an array on disk.
 
     Returns
     -------
@@ -61,6 +77,11 @@ def planes(array: Pixels, cut: tuple[int, ...]) -> list[Pixels]:
     """
     z, y, x = cut
     found = [array[z], array[:, y, :], array[:, :, x].T]
+    if is_mapped(array):
+        parts = [(array[part, y].copy(), array[part, :, x].copy()) for part in slabs(array)]
+        across, along = (np.concatenate(own) for own in zip(*parts, strict=True))
+        found = [array[z].copy(), across, along.T]
+        release(array)
     return found[:1] if array.shape[0] == 1 else found
 
 
@@ -94,7 +115,7 @@ def limits(array: NDArray[np.generic]) -> tuple[float, float]:
     low, high : float
         (0, 1) when nothing is finite.
     """
-    sample = np.asarray(array).ravel()[:: max(1, array.size // SAMPLE)].astype(np.float64)
+    sample = thinned(np.asarray(array), max(1, array.size // SAMPLE)).astype(np.float64)
     sample = sample[np.isfinite(sample)]
     if not sample.size:
         return 0.0, 1.0

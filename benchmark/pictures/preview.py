@@ -21,6 +21,8 @@ from cytosuite.benchmark.pictures.planes import (
     stretch,
 )
 from cytosuite.files import atomic
+from cytosuite.large import blank, thinned
+from cytosuite.metrics.chunks import distinct
 from cytosuite.tasks import Kind
 from cytosuite.volume import Volume
 
@@ -64,8 +66,8 @@ def write_preview(
     if labels is not None and objects is not None:
         main = next(iter(images.values()), labels)
         if main is labels or spatial(main)[0].shape != objects.shape:
-            main = labels.like(np.zeros_like(labels.array))
-        caption = f"{name}, outlines of {np.count_nonzero(np.unique(objects))} objects"
+            main = labels.like(blank(labels.array))
+        caption = f"{name}, outlines of {np.count_nonzero(distinct(objects))} objects"
         rows.append((caption, _views(main, SIDE, objects, drawn=True)))
     steps = [(caption, _views(volume, SIDE, objects)) for caption, volume in stages.items()]
     _write_sheet(folder / "preview.png", rows)
@@ -105,7 +107,7 @@ def write_strip(path: Path, real: Sequence[Stack], simulated: Sequence[Stack]) -
         all panels have the same limits, from the real stacks.
     """
     chosen = {"real": _chosen(real), "simulated": _chosen(simulated)}
-    contrast = limits(np.concatenate([volume.array.ravel()[::7] for volume, _ in chosen["real"]]))
+    contrast = limits(np.concatenate([thinned(volume.array, 7) for volume, _ in chosen["real"]]))
     rows = []
     for title, stacks in chosen.items():
         columns = [_views(image, STRIP_SIDE, own, contrast=contrast) for image, own in stacks]

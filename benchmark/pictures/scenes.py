@@ -148,11 +148,11 @@ def shown_volume(path: Path, title: str, kind: Kind) -> ShownVolume:
     shape = coarser(array.shape, spacing, VOXELS)
     unit: Literal["µm", "px"] = "px" if volume.spacing_is_assumed else "µm"
     if kind == "labels":
-        indices, ids = renumbered(array)
-        small = sampled(indices, shape)
-        return ShownVolume(title, kind, small, array.shape, spacing, unit, (0.0, 1.0), ids)
+        small, ids = sampled(array, shape)
+        numbers, known = renumbered(small, ids), ids.tolist()
+        return ShownVolume(title, kind, numbers, array.shape, spacing, unit, (0.0, 1.0), known)
     ends = limits(array)
-    values = averaged(_finite(array, ends), shape)
+    values = averaged(array, shape, ends)
     return ShownVolume(title, kind, values, array.shape, spacing, unit, ends)
 
 
@@ -160,12 +160,5 @@ def shrunk(volume: ShownVolume, voxels: int) -> NDArray[Any]:
     """Return a volume with at most so many voxels: grey values, or numbers of objects."""
     shape = coarser(volume.full, volume.spacing, min(voxels, VOXELS))
     if volume.kind == "labels":
-        return sampled(np.asarray(volume.array, dtype=np.uint32), shape)
+        return sampled(np.asarray(volume.array, dtype=np.uint32), shape)[0]
     return grey(averaged(volume.array, shape), volume.limits)
-
-
-def _finite(array: NDArray[Any], ends: tuple[float, float]) -> NDArray[Any]:
-    """Return an image without NaN and infinity, which are black and white."""
-    if array.dtype.kind != "f":
-        return array
-    return np.asarray(np.nan_to_num(array, nan=ends[0], posinf=ends[1], neginf=ends[0]))

@@ -4,17 +4,19 @@ import base64
 import io
 import math
 import zlib
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from cytosuite.benchmark.pictures.planes import Grey, Pixels
+from cytosuite.large import is_mapped, release, slabs
+from cytosuite.metrics.chunks import distinct
 
 BLOCK = 8  # px: slices of a sprite start at multiples, so that no block of the JPEG has two
 LONGEST = 8192  # voxels along an axis at most: browsers draw no longer pictures
 LONG = 2**16 - 1  # voxels of a run at most
-DENSE = 2**24  # labels up to here are counted in a table, larger ones sorted
 
 Shape = tuple[int, ...]  # z y x
 Indices = NDArray[np.uint32]  # (Z, Y, X), 0 = background, n = the n-th object
@@ -58,9 +60,35 @@ def coarser(shape: Shape, spacing: tuple[float, ...], voxels: int) -> Shape:
     return at(high)
 
 
-def averaged(array: Pixels, shape: Shape) -> NDArray[np.float32]:
-    """Return the mean values of a (Z, Y, X) image in the voxels of a coarser grid."""
+def averaged(
+    array: Pixels, shape: Shape, ends: tuple[float, float] = (0.0, 0.0)
+) -> NDArray[np.float32]:
+    """Return the mean values of a (Z, Y, X) image in the voxels of a coarser grid.
+
+    Parameters
+    ----------
+    array : (Z, Y, X) array
+        Grey values.
+    shape : tuple of int
+        Of the grid, nowhere finer than the image.
+    ends : tuple of two floats
+        Values that stand for NaN and minus infinity, and for infinity.
+    """
+    if not is_mapped(array):
+        return _averaged(array, shape, ends)
+    starts = np.arange(shape[0] + 1) * len(array) // shape[0]
+    found = np.empty(shape, np.float32)
+    for z, (first, last) in enumerate(pairwise(starts.tolist())):
+        found[z] = _averaged(array[first:last], (1, *shape[1:]), ends)[0]
+        release(array)
+    return found
+
+
+def _averaged(array: Pixels, shape: Shape, ends: tuple[float, float]) -> NDArray[np.float32]:
+    """Return the mean values of an image in memory."""
     found = np.asarray(array)
+    if found.dtype.kind == "f":
+        found = np.nan_to_num(found, nan=ends[0], posinf=ends[1], neginf=ends[0])
     for axis, (size, count) in enumerate(zip(found.shape, shape, strict=True)):
         if count < size:
             starts = np.arange(count) * size // count
@@ -70,53 +98,73 @@ def averaged(array: Pixels, shape: Shape) -> NDArray[np.float32]:
     return found.astype(np.float32, copy=False)
 
 
-def renumbered(labels: Pixels) -> tuple[Indices, list[int]]:
-    """Return labels numbered from 1 in their order, and the label of each number.
+def renumbered(labels: Pixels, ids: Pixels) -> Indices:
+    """Return labels by their numbers from 1 among the given ones, ascending; 0 stays."""
+    found = np.searchsorted(ids, labels) + 1
+    return np.where(labels == 0, 0, found).astype(np.uint32)
+
+
+def sampled(labels: Pixels, shape: Shape) -> tuple[Pixels, Pixels]:
+    """Return labels on a coarser grid, the nearest of each voxel, with objects of any size.
+
+    An object that no sample meets takes the voxel around its middle one (in their order); it is
+    lost only where another such object lies in the same voxel.
 
     Parameters
     ----------
     labels : (Z, Y, X) integer array
         0 = background.
+    shape : tuple of int
+        Of the grid, nowhere finer than the labels.
+
+    Returns
+    -------
+    found : (Z, Y, X) integer array
+        Of the wanted shape.
+    ids : (N,) integer array
+        All labels of objects, ascending.
     """
-    top = int(labels.max(initial=0))
-    if top < DENSE and labels.min(initial=0) >= 0:
-        there = np.bincount(labels.ravel(), minlength=1) > 0
-        there[0] = False
-        numbers = np.cumsum(there, dtype=np.uint32) * there
-        return numbers[labels].astype(np.uint32), np.flatnonzero(there).tolist()
-    ids = np.unique(labels)
+    every = zip(labels.shape, shape, strict=True)
+    at_z, *plane = ((2 * np.arange(count) + 1) * size // (2 * count) for size, count in every)
+    found = np.empty(shape, labels.dtype)
+    for z, source in enumerate(at_z):
+        found[z] = labels[source][np.ix_(*plane)]
+        release(labels)
+    ids = distinct(labels)
     ids = ids[ids != 0]
-    found = np.searchsorted(ids, labels) + 1
-    return np.where(labels == 0, 0, found).astype(np.uint32), ids.tolist()
+    lost = np.setdiff1d(ids, found)
+    if lost.size:
+        at = np.unravel_index(_middles(labels, lost), labels.shape)
+        to = (n * count // size for n, count, size in zip(at, shape, labels.shape, strict=True))
+        found[tuple(to)] = lost
+    return found, ids
 
 
-def sampled(indices: Indices, shape: Shape) -> Indices:
-    """Return labels on a coarser grid, the nearest of each voxel, with objects of any size.
-
-    An object that no sample meets takes the voxel around its middle one (in their order); it is
-    lost only where another such object lies in the same voxel.
-    """
-    found = indices
-    for axis, (size, count) in enumerate(zip(indices.shape, shape, strict=True)):
-        if count < size:
-            found = found.take((2 * np.arange(count) + 1) * size // (2 * count), axis=axis)
-    count = int(indices.max(initial=0)) + 1
-    kept = np.bincount(found.ravel(), minlength=count) > 0
-    there = np.bincount(indices.ravel(), minlength=count) > 0
-    lost = there & ~kept
-    if lost[1:].any():
-        found = found.copy()
-        places = np.flatnonzero(lost[indices])
-        owners = indices.ravel()[places]
+def _middles(labels: Pixels, lost: Pixels) -> NDArray[np.int64]:
+    """Return the flat position of the middle voxel of some objects, in the order of voxels."""
+    sizes, seen = np.zeros(lost.size, np.int64), np.zeros(lost.size, np.int64)
+    for part in slabs(labels):
+        _, owners = _voxels_of(labels[part], lost)
+        sizes += np.bincount(owners, minlength=lost.size)
+    middles = np.zeros(lost.size, np.int64)
+    for part in slabs(labels):
+        places, owners = _voxels_of(labels[part], lost)
+        here = np.bincount(owners, minlength=lost.size)
+        first = np.cumsum(here) - here
+        ahead = sizes // 2 - seen  # voxels before the middle one in this slab
+        own = np.flatnonzero((ahead >= 0) & (ahead < here))
         order = np.argsort(owners, kind="stable")
-        groups = np.split(places[order], np.flatnonzero(np.diff(owners[order])) + 1)
-        middles = np.array([group[len(group) // 2] for group in groups])
-        at = np.unravel_index(middles, indices.shape)
-        to = tuple(
-            n * count // size for n, count, size in zip(at, shape, indices.shape, strict=True)
-        )
-        found[to] = indices[at]
-    return found
+        offset = part.start * labels[0].size
+        middles[own] = places[order[first[own] + ahead[own]]] + offset
+        seen += here
+    return middles
+
+
+def _voxels_of(labels: Pixels, wanted: Pixels) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the flat positions of the voxels of some objects, and the place of each among them."""
+    flat = labels.reshape(-1)
+    places = np.flatnonzero(np.isin(flat, wanted))
+    return places, np.searchsorted(wanted, flat[places])
 
 
 def sprite(volume: Grey, quality: int) -> str:

@@ -65,7 +65,7 @@ def write_report(results: Results, folder: Path, progress: Progress = lambda *_:
         "leaderboard.csv": pd.DataFrame(board, dtype=object).to_csv(index=False),
         "leaderboard.tex": latex.leaderboard(indexed),
         "scores.csv": results.scores.to_csv(index=False),
-        "cases.csv": files.by_case(results.scores).to_csv(index=False),
+        "cases.csv": files.by_case(results.scores, results.records).to_csv(index=False),
         "by_condition.csv": groups.to_csv(index=False) if results.conditions else "",
         "metrics.json": json.dumps(layout, indent=2, allow_nan=False, ensure_ascii=False) + "\n",
         "report.md": page.markdown(indexed, shown),

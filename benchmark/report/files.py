@@ -1,10 +1,12 @@
 """The scores as files: tables by algorithm, case and condition, and the platform's layout."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import pandas as pd
 
+from cytosuite.benchmark.record import Record
 from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.verdict import tiers_of
 from cytosuite.benchmark.results.platform import platform_layout
@@ -13,6 +15,8 @@ from cytosuite.benchmark.results.standings import Standing
 from cytosuite.metrics import Metric
 
 Row: TypeAlias = dict[str, str | int | float | None]
+Records: TypeAlias = Mapping[tuple[str, str], Record]
+GPU = ("gpu", "gpu_memory", "gpu_utilisation", "gpu_utilisation_max")  # of a record
 
 
 def leaderboard(index: Index) -> list[Row]:
@@ -65,19 +69,23 @@ def _around(index: Index, entry: Standing, metrics: Sequence[Metric[Any]]) -> Ro
     return row | {f"{name}_pooled": summary.pooled for name, summary in found.items()}
 
 
-def by_case(scores: pd.DataFrame) -> pd.DataFrame:
+def by_case(scores: pd.DataFrame, records: Records = MappingProxyType({})) -> pd.DataFrame:
     """Return the scores of single cases with a column per metric.
 
     Parameters
     ----------
     scores : DataFrame
         Long table with the columns `standings.COLUMNS`.
+    records : mapping of (algorithm, case) to Record
+        How each case went.
 
     Returns
     -------
     DataFrame
         A row per algorithm and case in their order: ``dataset``, ``algorithm``, ``case``,
-        ``model``, ``status``, ``seconds``, ``peak_memory`` (bytes), then the metrics.
+        ``model``, ``status``, ``seconds``, ``peak_memory`` (bytes), then, where any case ran on a
+        GPU, ``gpu``, ``gpu_memory`` (bytes), ``gpu_utilisation`` and its ``_max`` (%), then the
+        metrics.
     """
     single = scores[scores["case"] != ""]
     facts = ["dataset", "algorithm", "case", "model", "status", "seconds", "peak_memory"]
@@ -85,6 +93,11 @@ def by_case(scores: pd.DataFrame) -> pd.DataFrame:
     named = single[single["metric"] != ""]
     wide = named.pivot(index=["algorithm", "case"], columns="metric", values="value")
     order = list(dict.fromkeys(named["metric"]))
+    if any(record.gpu for record in records.values()):
+        pairs = zip(rows["algorithm"], rows["case"], strict=True)
+        found = [records.get(pair) for pair in pairs]
+        for name in GPU:
+            rows[name] = [None if own is None else getattr(own, name) for own in found]
     joined: pd.DataFrame = rows.join(wide[order], on=["algorithm", "case"])
     return joined.sort_values("algorithm", kind="stable")
 

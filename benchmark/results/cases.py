@@ -7,7 +7,7 @@ from math import nan
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from numpy.typing import NDArray
 
 from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.integrity import digests, unaltered
@@ -28,6 +28,7 @@ from cytosuite.files import file_digest
 from cytosuite.formats import header, read
 from cytosuite.metrics import Metric
 from cytosuite.metrics.boards import BOARDS
+from cytosuite.metrics.chunks import extremes
 from cytosuite.metrics.evidence import Evidence, Facts, gather
 from cytosuite.metrics.labels.overlap import OVERLAP
 from cytosuite.tasks import LABELS, Task
@@ -86,7 +87,7 @@ def score_case(case: Case, task: Task, metrics: Metrics, jobs: Sequence[Job]) ->
     """
     readers = case_readers(case, task)
     truth, image = readers["truth"], readers["image"]
-    data_range = None if truth is None else cache(lambda: float(np.ptp(truth().array)))
+    data_range = None if truth is None else cache(lambda: _extent(truth().array))
     judged = task.main_output is not None and task.main_output.kind == "labels"
     limit = case.min_object_voxels if judged else 0
     places = None if truth is None or not judged else cache(lambda: measured_places(truth()))
@@ -197,6 +198,12 @@ def case_readers(case: Case, task: Task) -> dict[str, Reader | None]:
     }
     readers = {path: once(path) for path in paths.values() if path is not None}
     return {name: readers[path] if path else None for name, path in paths.items()}
+
+
+def _extent(image: NDArray[Any]) -> float:
+    """Return the largest minus the smallest grey value of an image."""
+    low, high = extremes(image)
+    return float(high - low) if image.dtype.kind == "f" else float(int(high) - int(low))
 
 
 def output_path(record: Record, folder: Path, task: Task) -> Path | None:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cytosuite.benchmark.results.facts import Reader
+from cytosuite.large import blank
 from cytosuite.metrics import Metric
 from cytosuite.metrics.boards import Control
 
@@ -28,7 +29,7 @@ def control_answer(control: Control, truth: Reader | None, image: Reader | None)
     if control == "oracle":
         return truth
     if control == "blank" and truth is not None:
-        return lambda: replace(truth(), array=np.zeros_like(truth().array))
+        return lambda: replace(truth(), array=blank(truth().array))
     if control == "identity" and image is not None:
         fits = truth is None or truth().shape == image().shape
         return image if fits else None

@@ -3,7 +3,7 @@
 import os
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -14,6 +14,7 @@ import numpy as np
 
 from cytosuite import __version__
 from cytosuite.benchmark.catalog import ROOT
+from cytosuite.benchmark.cluster.pool import Pool
 from cytosuite.benchmark.data.dataset import Dataset
 from cytosuite.benchmark.plan import Job
 from cytosuite.benchmark.ranking.rank import rank
@@ -56,17 +57,18 @@ def gather(
     jobs: Sequence[Job],
     facts: RunFacts,
     progress: Progress = lambda *_: None,
+    pool: Pool | None = None,
 ) -> Results:
     """Return everything that a report shows: the scores and all that belongs to them.
 
     Parameters
     ----------
-    dataset, task, jobs, progress
+    dataset, task, jobs, progress, pool
         As of `cytosuite.benchmark.results.score.score`.
     facts : RunFacts
         Of the run.
     """
-    scores = score(dataset, task, jobs, progress)
+    scores = score(dataset, task, jobs, progress, pool)
     table, metrics, primary = scores.table, scores.metrics, scores.primary
     places = {job.algorithm.name: job.folder for job in jobs}
     folders = {(name, case): places[name] / case for name, case in scores.records}
@@ -78,7 +80,7 @@ def gather(
         task=task,
         generated=datetime.now(UTC).isoformat(timespec="seconds"),
         command=facts.command,
-        provenance=_provenance(dataset, jobs, facts),
+        provenance=_provenance(dataset, jobs, facts, scores.records.values()),
         algorithms=[job.algorithm for job in jobs],
         metrics=metrics,
         primary=primary,
@@ -194,8 +196,11 @@ def _tail(folder: Path) -> str:
     return "\n".join(text.splitlines()[-LOG_LINES:])
 
 
-def _provenance(dataset: Dataset, jobs: Sequence[Job], facts: RunFacts) -> dict[str, str]:
+def _provenance(
+    dataset: Dataset, jobs: Sequence[Job], facts: RunFacts, records: Iterable[Record]
+) -> dict[str, str]:
     """Return the facts that one needs to repeat or doubt the run."""
+    gpus = ", ".join(sorted({record.gpu for record in records if record.gpu}))
     return {
         "dataset": f"{dataset.name} ({dataset.size}), fingerprint {dataset.fingerprint[:16]}",
         "seed": "none (given images)" if dataset.seed is None else str(dataset.seed),
@@ -204,6 +209,7 @@ def _provenance(dataset: Dataset, jobs: Sequence[Job], facts: RunFacts) -> dict[
         "cytosuite": f"{__version__} {revision()}".strip(),
         "python": platform.python_version(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
+        **({"GPU": gpus} if gpus else {}),
         **{package: version(package) for package in PACKAGES},
         **{
             job.algorithm.name: f"{facts.images.get(job.algorithm.name, job.algorithm.version)}, "

@@ -1,18 +1,20 @@
 """Score the results of a run: a long table of values, and pooled values."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import nan
 from typing import Any
 
 import pandas as pd
 
-from cytosuite.benchmark.data.dataset import Dataset
+from cytosuite.benchmark.cluster.pool import Here, Lost, Pool
+from cytosuite.benchmark.data.dataset import Case, Dataset
 from cytosuite.benchmark.plan import Job
 from cytosuite.benchmark.record import Record
 from cytosuite.benchmark.results.cases import Answer, Metrics, score_case
 from cytosuite.benchmark.results.sets import score_sets
 from cytosuite.benchmark.results.standings import COLUMNS
+from cytosuite.errors import InputError
 from cytosuite.metrics import Metric, board_metrics
 from cytosuite.metrics.boards import BOARDS
 from cytosuite.metrics.evidence import Evidence
@@ -55,7 +57,11 @@ class Scores:
 
 
 def score(
-    dataset: Dataset, task: Task, jobs: Sequence[Job], progress: Progress = lambda *_: None
+    dataset: Dataset,
+    task: Task,
+    jobs: Sequence[Job],
+    progress: Progress = lambda *_: None,
+    pool: Pool | None = None,
 ) -> Scores:
     """Return the scores of controls and algorithms on all cases that have a record.
 
@@ -69,6 +75,8 @@ def score(
         Their results.
     progress : callable, optional
         Called with the number of cases done, that of all, and what is scored next.
+    pool : Pool, optional
+        Scores the cases; this process without it. The values do not depend on it.
 
     Returns
     -------
@@ -84,10 +92,7 @@ def score(
     failed one, also in its record.
     """
     metrics = board_metrics(task.name) if task.main_output else ()
-    found: list[Answer] = []
-    for number, case in enumerate(dataset.cases):
-        progress(number, len(dataset.cases), case.name)
-        found += score_case(case, task, metrics, jobs)
+    found = _of_cases(dataset.cases, task, jobs, progress, pool or Here())
     progress(len(dataset.cases) - 0.5, len(dataset.cases), "all cases together")
     records = {(one.algorithm, one.case): one.record for one in found if one.record is not None}
     found += score_sets(dataset, task, metrics, jobs, records)
@@ -105,6 +110,31 @@ def score(
         {(one.algorithm, one.case): one.evidence for one in found if one.evidence},
         tuple(_notes(dataset, found, shown)),
     )
+
+
+def _of_cases(
+    cases: Sequence[Case], task: Task, jobs: Sequence[Job], progress: Progress, pool: Pool
+) -> list[Answer]:
+    """Return the answers for all cases, in their order."""
+    own = [replace(job, missing=()) for job in jobs]  # lists of cases need not travel
+    answers: list[list[Answer]] = [[] for _ in cases]
+    if cases:
+        progress(0, len(cases), cases[0].name)
+    scored = pool.each(_of_case, [(case, task, own) for case in cases])
+    for done, (number, found) in enumerate(scored, start=1):
+        if isinstance(found, Lost):
+            raise InputError(f"{cases[number].name}: not scored, {found.reason}; run again")
+        answers[number] = found
+        if done < len(cases):
+            progress(done, len(cases), cases[min(number + 1, len(cases) - 1)].name)
+    return [answer for found in answers for answer in found]
+
+
+def _of_case(piece: tuple[Case, Task, Sequence[Job]]) -> list[Answer]:
+    """Return the answers for one case."""
+    case, task, jobs = piece
+    metrics = board_metrics(task.name) if task.main_output else ()
+    return list(score_case(case, task, metrics, jobs))
 
 
 def _rows(dataset: str, one: Answer, shown: Metrics) -> list[tuple[Any, ...]]:

@@ -1,4 +1,4 @@
-"""Reading and writing volumes: TIFF, MetaImage (.mha), HDF5; PNG and JPEG are read."""
+"""Reading and writing volumes: TIFF, MetaImage (.mha), HDF5, OME-Zarr; PNG and JPEG are read."""
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -6,13 +6,28 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from cytosuite.errors import InputError, last_line, plain
 from cytosuite.files import atomic, open_regular
-from cytosuite.formats.hdf5 import read_hdf5, write_hdf5
-from cytosuite.formats.metaimage import metaimage_header, read_metaimage, write_metaimage
-from cytosuite.formats.picture import read_picture
-from cytosuite.formats.tiff import read_tiff, tiff_channels, tiff_header
+from cytosuite.formats.hdf5 import hdf5_slabs, read_hdf5, write_hdf5
+from cytosuite.formats.metaimage import (
+    metaimage_header,
+    metaimage_slabs,
+    read_metaimage,
+    write_metaimage,
+)
+from cytosuite.formats.omezarr import (
+    omezarr_channels,
+    omezarr_header,
+    omezarr_slabs,
+    read_omezarr,
+)
+from cytosuite.formats.omezarrwriter import write_omezarr
+from cytosuite.formats.picture import picture_slabs, read_picture
+from cytosuite.formats.tiff import read_tiff, tiff_channels, tiff_header, tiff_slabs
 from cytosuite.formats.tiffwriter import write_tiff
 from cytosuite.volume import Header, Volume
 
@@ -29,27 +44,33 @@ def read(
     Parameters
     ----------
     path : Path
-        ``.tif``/``.tiff``, ``.mha``, ``.h5``/``.hdf5``, or a grey ``.png``/``.jpg``.
+        ``.tif``/``.tiff``, ``.mha``, ``.h5``/``.hdf5``, an OME-Zarr (a folder ``.zarr`` or a file
+        ``.ozx``), or a grey ``.png``/``.jpg``.
     pick : mapping of str to int, optional
-        Index along T or C, which are dropped; of a TIFF no other pages are decoded.
+        Index along T or C, which are dropped; of TIFF and OME-Zarr nothing else is decoded.
     scene : int, optional
-        Number of the image in a TIFF that holds several.
+        Number of the image in a TIFF or OME-Zarr that holds several.
     stack : bool
         Whether three axes of a TIFF are z, y, x as they are stored, whatever it calls them.
 
     Returns
     -------
     Volume
-        With 1 µm voxels and ``spacing_source = "assumed"`` where the file gives no size.
+        With 1 µm voxels and ``spacing_source = "assumed"`` where the file gives no size. Pixels
+        that do not fit into memory (`cytosuite.large.fits`) are mapped: those of TIFF and
+        MetaImage without compression in the file itself, read only, others in a copy on disk.
 
     Raises
     ------
     InputError
-        If the file is missing, empty, cut, broken, of another kind, or a colour image.
+        If the file is missing, empty, cut, broken, of another kind, or a colour image, or neither
+        memory nor disk has room for it.
     """
     with _gate(path) as reader:
         if reader is read_tiff:
             volume = read_tiff(path, pick, scene, stack=stack)
+        elif reader is read_omezarr:
+            volume = read_omezarr(path, pick, scene)
         else:
             volume = reader(path)
             index = tuple((pick or {}).get(axis, slice(None)) for axis in volume.axes)
@@ -59,13 +80,47 @@ def read(
         return replace(volume, array=volume.array.astype(native, copy=False))
 
 
+def slabs(path: Path, planes: int | None = None, *, stack: bool = False) -> Iterator[NDArray[Any]]:
+    """Yield the pixels that `read` returns in consecutive slabs along the first axis.
+
+    Parameters
+    ----------
+    path : Path
+        As of `read`.
+    planes : int, optional
+        Size of a slab along the first axis, the rest in the last; as many as 64 MiB hold without.
+    stack : bool
+        As of `read`.
+
+    Yields
+    ------
+    ndarray
+        In memory, of the image's dtype. Each part of the file is decoded once; of a picture, and
+        a TIFF whose planes cannot be decoded alone, all at first.
+
+    Raises
+    ------
+    InputError
+        As of `read`.
+    """
+    with _gate(path) as reader:
+        parts = SLABS[reader](path, planes, **({"stack": stack} if reader is read_tiff else {}))
+    while True:
+        with guarded(path, FORMS[reader]):
+            part = next(parts, None)
+        if part is None:
+            return
+        yield part
+
+
 def write(path: Path, volume: Volume, *, compress: bool = True, as_json: bool = False) -> None:
     """Write a volume under its final name only once it is whole.
 
     Parameters
     ----------
     path : Path
-        ``.tif``/``.tiff``, ``.mha`` or ``.h5``/``.hdf5``; parents are made.
+        ``.tif``/``.tiff``, ``.mha``, ``.h5``/``.hdf5``, or OME-Zarr: ``.ome.zarr`` (a folder) or
+        ``.ozx``; parents are made.
     volume : Volume
         The image; axes, spacing and metadata are kept.
     compress : bool
@@ -93,7 +148,7 @@ def write(path: Path, volume: Volume, *, compress: bool = True, as_json: bool = 
 
 
 def header(path: Path, scene: int | None = None, *, stack: bool = False) -> Header:
-    """Return the geometry of a TIFF or MetaImage file without decoding its pixels; see `read`.
+    """Return the geometry of a TIFF, MetaImage or OME-Zarr without decoding its pixels; see `read`.
 
     Raises
     ------
@@ -102,9 +157,12 @@ def header(path: Path, scene: int | None = None, *, stack: bool = False) -> Head
     """
     with _gate(path) as reader:
         if reader not in HEADERS:
-            raise InputError(f"{path}: expected .tif, .tiff or .mha, found {path.suffix!r}")
+            known = [suffix for suffix, own in READERS.items() if own in HEADERS]
+            raise InputError(f"{path}: expected one of {', '.join(known)}, found {path.suffix!r}")
         if reader is read_tiff:
             found = tiff_header(path, scene, stack=stack)
+        elif reader is read_omezarr:
+            found = omezarr_header(path, scene)
         else:
             found = HEADERS[reader](path)
         return replace(found, dtype=found.dtype.newbyteorder("="))
@@ -116,7 +174,7 @@ def channels(path: Path, scene: int | None = None) -> list[str]:
     Parameters
     ----------
     path, scene : Path, int
-        As of `read`. Only OME-TIFF names channels: the list of another file is empty.
+        As of `read`. Only OME-TIFF and OME-Zarr name channels: the list of others is empty.
 
     Raises
     ------
@@ -124,7 +182,9 @@ def channels(path: Path, scene: int | None = None) -> list[str]:
         As of `read`.
     """
     with _gate(path) as reader:
-        return tiff_channels(path, scene) if reader is read_tiff else []
+        if reader is read_tiff:
+            return tiff_channels(path, scene)
+        return omezarr_channels(path, scene) if reader is read_omezarr else []
 
 
 @contextmanager
@@ -158,13 +218,14 @@ def guarded(path: Path, form: str) -> Iterator[None]:
 
 @contextmanager
 def _gate(path: Path) -> Iterator[Callable[[Path], Volume]]:
-    """Yield the reader of a regular file that is not empty, see `guarded`."""
+    """Yield the reader of a file that is not empty, or of a folder of zarr; see `guarded`."""
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise InputError(f"{path}: expected one of {', '.join(READERS)}, found {path.suffix!r}")
-    with open_regular(path) as stream:
-        if not stream.read(1):
-            raise InputError(f"{path}: the file is empty")
+    if not (reader is read_omezarr and path.is_dir()):
+        with open_regular(path) as stream:
+            if not stream.read(1):
+                raise InputError(f"{path}: the file is empty")
     with guarded(path, FORMS[reader]):
         yield reader
 
@@ -186,16 +247,27 @@ READERS: dict[str, Callable[[Path], Volume]] = {
     ".png": read_picture,
     ".jpg": read_picture,
     ".jpeg": read_picture,
+    ".zarr": read_omezarr,
+    ".ozx": read_omezarr,
 }
 FORMS: dict[Callable[[Path], Volume], str] = {
     read_tiff: "TIFF",
     read_metaimage: "MetaImage",
     read_hdf5: "HDF5",
     read_picture: "a picture",
+    read_omezarr: "OME-Zarr",
 }
 HEADERS: dict[Callable[[Path], Volume], Callable[[Path], Header]] = {
     read_tiff: tiff_header,
     read_metaimage: metaimage_header,
+    read_omezarr: omezarr_header,
+}
+SLABS: dict[Callable[[Path], Volume], Callable[..., Iterator[NDArray[Any]]]] = {
+    read_tiff: tiff_slabs,
+    read_metaimage: metaimage_slabs,
+    read_hdf5: hdf5_slabs,
+    read_omezarr: omezarr_slabs,
+    read_picture: picture_slabs,
 }
 WRITERS: dict[str, Callable[[Path, Volume, bool], None]] = {
     ".tif": write_tiff,
@@ -203,4 +275,6 @@ WRITERS: dict[str, Callable[[Path, Volume, bool], None]] = {
     ".mha": write_metaimage,
     ".h5": write_hdf5,
     ".hdf5": write_hdf5,
+    ".zarr": write_omezarr,
+    ".ozx": write_omezarr,
 }

@@ -1,6 +1,7 @@
 """HDF5 files of one image, by h5py; no other file that one of them names is opened."""
 
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from math import prod
 from pathlib import Path
@@ -9,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cytosuite import large
 from cytosuite.errors import InputError
+from cytosuite.formats.pieces import chunk_rows, gathered, in_planes, regrouped
+from cytosuite.large import is_mapped
 from cytosuite.memory import check_room
-from cytosuite.volume import KINDS, SPATIAL, Origin, Volume, scalars
+from cytosuite.volume import AXES, KINDS, SPATIAL, Header, Origin, Volume, scalars
 
 if TYPE_CHECKING:
     import h5py
@@ -20,6 +24,7 @@ NAMES: tuple[str, ...] = ("image", "raw", "data", "labels", "label")
 GROUP, GROUPED = "data", ("image", "instance", "raw_image")  # of the tools of Eschweiler et al.
 SPACING = ("spacing", "element_size_um")  # attributes
 OWN = ("axes", *SPACING)
+PLANE = 1024  # pixels of a chunk of a large image along y and x, at most
 
 
 def read_hdf5(path: Path) -> Volume:
@@ -60,14 +65,32 @@ def read_hdf5(path: Path) -> Volume:
     return Volume(array, spacing, axes, metadata, Origin(sources, "um", warnings))
 
 
+def hdf5_slabs(path: Path, planes: int | None = None) -> Iterator[NDArray[Any]]:
+    """Yield the pixels in slabs along the first axis; see `cytosuite.formats.slabs`."""
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        dataset = _dataset(path, file)
+        _check(path, dataset)
+        yield from regrouped(_header(dataset), _rows(dataset), planes)
+
+
 def write_hdf5(path: Path, volume: Volume, compress: bool) -> None:
     """Write one dataset ``image`` with spacing, axes and metadata as attributes."""
     import h5py
 
+    array, packed = volume.array, "gzip" if compress else None
     with h5py.File(path, "w") as file:
-        dataset = file.create_dataset(
-            "image", data=volume.array, compression="gzip" if compress else None
-        )
+        if is_mapped(array):
+            chunks = (*[1] * (array.ndim - 2), *(min(size, PLANE) for size in array.shape[-2:]))
+            dataset = file.create_dataset(
+                "image", array.shape, array.dtype, chunks=chunks, compression=packed
+            )
+            planes = zip(np.ndindex(*array.shape[:-2]), in_planes(array), strict=True)
+            for index, plane in planes:
+                dataset[index] = plane
+        else:
+            dataset = file.create_dataset("image", data=array, compression=packed)
         for key, value in volume.metadata.items():
             dataset.attrs[key] = value
         dataset.attrs["axes"] = volume.axes
@@ -113,8 +136,7 @@ def _check(path: Path, dataset: "h5py.Dataset") -> None:
         raise InputError(f"{path}: expected 2 to 5 dimensions, found shape {dataset.shape}")
     if dataset.dtype.kind not in KINDS:
         raise InputError(f"{path}: expected numbers, found dtype {dataset.dtype}")
-    voxels = max(prod(dataset.shape), prod(dataset.chunks or ()))  # a chunk is decoded as a whole
-    check_room(path, voxels * dataset.dtype.itemsize)
+    check_room(path, prod(dataset.chunks or ()) * dataset.dtype.itemsize)  # decoded as a whole
 
 
 def _pixels(path: Path, dataset: "h5py.Dataset") -> NDArray[Any]:
@@ -122,7 +144,9 @@ def _pixels(path: Path, dataset: "h5py.Dataset") -> NDArray[Any]:
     import h5py
 
     try:
-        return np.asarray(dataset[()])
+        if large.fits(prod(dataset.shape) * dataset.dtype.itemsize):
+            return np.asarray(dataset[()])
+        return gathered(dataset.shape, dataset.dtype.newbyteorder("="), _rows(dataset))
     except OSError:
         made = dataset.id.get_create_plist()
         for code, _, _, name in (made.get_filter(n) for n in range(made.get_nfilters())):
@@ -132,6 +156,19 @@ def _pixels(path: Path, dataset: "h5py.Dataset") -> NDArray[Any]:
                     "which is not installed; save them with gzip"
                 ) from None
         raise
+
+
+def _rows(dataset: "h5py.Dataset") -> Iterator[NDArray[Any]]:
+    """Yield rows of chunks along the first axis."""
+    chunks = dataset.chunks or (1, dataset.shape[1])
+    return chunk_rows(_header(dataset), chunks, lambda *region: np.asarray(dataset[region]))
+
+
+def _header(dataset: "h5py.Dataset") -> Header:
+    """Return shape and dtype of a dataset, as if its axes were known."""
+    axes = AXES[-dataset.ndim :]
+    ones = (1.0,) * sum(axis in SPATIAL for axis in axes)
+    return Header(dataset.shape, dataset.dtype.newbyteorder("="), ones, axes)
 
 
 def _attributes(dataset: "h5py.Dataset") -> dict[str, Any]:

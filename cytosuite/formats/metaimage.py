@@ -8,7 +8,7 @@ them; tests compare.
 import os
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import isfinite, prod
 from pathlib import Path
@@ -17,14 +17,17 @@ from typing import Any, BinaryIO, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from cytosuite import large
 from cytosuite.errors import InputError, last_line, plain
 from cytosuite.files import open_regular
-from cytosuite.memory import check_room
+from cytosuite.formats.pieces import gathered, in_planes, planes_of
+from cytosuite.large import is_mapped, release
 from cytosuite.volume import Header, Origin, Scalar, Volume, is_size, scalars
 
 UM_PER_MM = 1000.0
 HEADER_BYTES = 65536  # a header is far shorter
 CHUNK = 2**20  # bytes that are decompressed at once
+SIZE = "#" * 19  # place of a number that is known at the end
 AXES = {2: "YX", 3: "ZYX", 4: "TZYX"}
 # ITK's numbers have these sizes on every system.
 TYPES = {"CHAR": "i1", "UCHAR": "u1", "SHORT": "i2", "USHORT": "u2", "INT": "i4", "UINT": "u4"}
@@ -108,8 +111,10 @@ def read_metaimage(path: Path) -> Volume:
         fields = _fields(path, stream)
         found, known = _geometry(fields)
         compressed = _is_compressed(fields, found, stream)
-        check_room(path, _bytes(found))
-        array = (_inflated if compressed else _plain)(fields, found, stream)
+        if large.fits(_bytes(found)):
+            array = (_inflated if compressed else _plain)(fields, found, stream)
+        else:
+            array = _large(fields, found, stream, compressed)
     own = {key: _scalar(text) for key, text in fields.texts.items() if _is_own(key)}
     metadata, warnings = scalars(own)
     metadata.pop("spacing_source", None)
@@ -118,6 +123,18 @@ def read_metaimage(path: Path) -> Volume:
     if not known:
         metadata["spacing_source"] = "assumed"
     return Volume(array, found.spacing, found.axes, metadata, Origin(sources, "mm", warnings))
+
+
+def metaimage_slabs(path: Path, planes: int | None = None) -> Iterator[NDArray[Any]]:
+    """Yield the pixels in slabs along the first axis; see `cytosuite.formats.slabs`."""
+    with open_regular(path) as stream:
+        fields = _fields(path, stream)
+        found = _geometry(fields)[0]
+        count = planes_of(found, planes)
+        if _is_compressed(fields, found, stream):
+            yield from _parts(fields, found, stream, count)
+        else:
+            yield from _slices(_mapped(fields, found, stream), count)
 
 
 def metaimage_header(path: Path) -> Header:
@@ -222,23 +239,61 @@ def _plain(fields: _Fields, found: Header, stream: BinaryIO) -> NDArray[Any]:
     return raw.astype(found.dtype, copy=False).reshape(found.shape)
 
 
+def _mapped(fields: _Fields, found: Header, stream: BinaryIO) -> NDArray[Any]:
+    """Return pixels that are stored as they are as an array on disk, in the file's own bytes."""
+    dtype = found.dtype.newbyteorder(_order(fields))
+    return np.memmap(stream, dtype, "r", fields.start, found.shape)
+
+
 def _inflated(fields: _Fields, found: Header, stream: BinaryIO) -> NDArray[Any]:
-    """Return deflated pixels, of which no more than expected are inflated."""
+    """Return deflated pixels."""
+    return gathered(found.shape, found.dtype, _parts(fields, found, stream, found.shape[0]))
+
+
+def _large(fields: _Fields, found: Header, stream: BinaryIO, compressed: bool) -> NDArray[Any]:
+    """Return pixels that do not fit into memory as an array on disk."""
+    if compressed:
+        return gathered(found.shape, found.dtype, _parts(fields, found, stream, planes_of(found)))
+    array = _mapped(fields, found, stream)
+    if array.dtype.isnative:
+        return array
+    return gathered(found.shape, found.dtype, _slices(array, planes_of(found)))
+
+
+def _slices(array: NDArray[Any], planes: int) -> Iterator[NDArray[Any]]:
+    """Yield copies of slabs of an array on disk, in the order of bytes of this machine."""
+    for start in range(0, len(array), planes):
+        yield np.array(array[start : start + planes], array.dtype.newbyteorder("="))
+        release(array)
+
+
+def _parts(fields: _Fields, found: Header, stream: BinaryIO, planes: int) -> Iterator[NDArray[Any]]:
+    """Yield slabs of deflated pixels, of which no more than expected are inflated."""
     stream.seek(fields.start)
-    raw, filled, state = np.empty(_bytes(found), np.uint8), 0, zlib.decompressobj()
+    total, plane = _bytes(found), _bytes(found) // found.shape[0]
+    raw, filled, done = np.empty(0, np.uint8), 0, 0
+    state = zlib.decompressobj()
+    dtype = found.dtype.newbyteorder(_order(fields))
     try:
         while not state.eof and (chunk := state.unconsumed_tail or stream.read(CHUNK)):
-            part = state.decompress(chunk, CHUNK)
-            if filled + len(part) > raw.size:
-                raise fields.broken(f"expected {raw.size} bytes of pixels, found more")
-            raw[filled : filled + len(part)] = np.frombuffer(part, np.uint8)
-            filled += len(part)
+            part = np.frombuffer(state.decompress(chunk, CHUNK), np.uint8)
+            if done + len(part) > total:
+                raise fields.broken(f"expected {total} bytes of pixels, found more")
+            done += len(part)
+            while len(part):
+                if filled == len(raw):
+                    left = total - done + len(part)
+                    raw, filled = np.empty(min(planes * plane, left), np.uint8), 0
+                taken = part[: len(raw) - filled]
+                raw[filled : filled + len(taken)] = taken
+                part, filled = part[len(taken) :], filled + len(taken)
+                if filled == len(raw):
+                    slab = raw.view(dtype).astype(found.dtype, copy=False)
+                    yield slab.reshape(-1, *found.shape[1:])
     except zlib.error as error:
         raise fields.broken(f"compressed pixels are altered: {last_line(error)}") from None
-    if not state.eof or filled != raw.size:
-        raise fields.broken(f"expected {raw.size} bytes of pixels, found {filled}")
-    ordered = raw.view(found.dtype.newbyteorder(_order(fields)))
-    return ordered.astype(found.dtype, copy=False).reshape(found.shape)
+    if not state.eof or done != total:
+        raise fields.broken(f"expected {total} bytes of pixels, found {done}")
 
 
 def write_metaimage(path: Path, volume: Volume, compress: bool) -> None:
@@ -253,8 +308,8 @@ def write_metaimage(path: Path, volume: Volume, compress: bool) -> None:
     """
     if volume.axes not in {"YX", "ZYX"}:
         raise InputError(f"{path}: MetaImage holds the axes YX or ZYX, found {volume.axes}")
-    array = np.ascontiguousarray(volume.array, volume.array.dtype.newbyteorder("<"))
-    if (kind := NAMES.get(array.dtype.str[1:])) is None:
+    little, array = volume.array.dtype.newbyteorder("<"), volume.array
+    if (kind := NAMES.get(little.str[1:])) is None:
         raise InputError(f"{path}: MetaImage cannot hold dtype {volume.array.dtype}")
     scale = 1.0 if volume.spacing_is_assumed else UM_PER_MM
     spacing = " ".join(f"{size / scale:.17g}" for size in reversed(volume.spacing))
@@ -264,20 +319,38 @@ def write_metaimage(path: Path, volume: Volume, compress: bool) -> None:
             raise InputError(f"{path}: MetaImage cannot hold metadata of the name {key[:60]!r}")
         if key != "spacing_source" and (text := plain(str(value))):
             own[key] = text
-    pixels = zlib.compress(array.data, 1) if compress else array.data
     zeros, count = " ".join("0" * array.ndim), array.ndim
     head = {"ObjectType": "Image", "NDims": count, "BinaryData": True, ORDERS[0]: False}
     head |= {"CompressedData": compress}
-    head |= {"CompressedDataSize": len(pixels)} if compress else {}
+    head |= {"CompressedDataSize": SIZE} if compress else {}
     head |= {"TransformMatrix": " ".join(str(int(n)) for n in np.eye(count).flat)}
     head |= {"Offset": zeros, "CenterOfRotation": zeros}
     head |= {"AnatomicalOrientation": "RAI"} if count == 3 else {}
     head |= {"ElementSpacing": spacing, **dict(sorted(own.items()))}
     head |= {"DimSize": " ".join(map(str, reversed(array.shape))), "ElementType": f"{kind}"}
     lines = [f"{key} = {value}\n" for key, value in (head | {"ElementDataFile": "LOCAL"}).items()]
+    text = "".join(lines)
     with path.open("wb") as stream:
-        stream.write("".join(lines).encode())
-        stream.write(pixels)
+        if is_mapped(array):
+            _stream(stream, text, (plane.astype(little) for plane in in_planes(array)), compress)
+            return
+        pixels = np.ascontiguousarray(array, little).data
+        packed = zlib.compress(pixels, 1) if compress else pixels
+        stream.write(text.replace(SIZE, f"{len(packed)}").encode())
+        stream.write(packed)
+
+
+def _stream(stream: BinaryIO, text: str, planes: Iterable[NDArray[Any]], compress: bool) -> None:
+    """Write a header and planes; the number of packed bytes is known at the end."""
+    stream.write(text.encode())
+    start, state = stream.tell(), zlib.compressobj(1)
+    for plane in planes:
+        stream.write(state.compress(plane.data) if compress else plane.data)
+    if compress:
+        stream.write(state.flush())
+        size = stream.tell() - start
+        stream.seek(text.encode().index(SIZE.encode()))
+        stream.write(f"{size:0{len(SIZE)}d}".encode())
 
 
 def _is_own(key: str) -> bool:

@@ -1,13 +1,16 @@
 """Grey PNG and JPEG files, by Pillow's two readers alone: others start programs."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
+from cytosuite.formats.pieces import planes_of
 from cytosuite.memory import check_room
-from cytosuite.volume import Origin, Volume
+from cytosuite.volume import Header, Origin, Volume
 
 PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 COPIES = 3  # of the pixels while they become an array
@@ -43,6 +46,14 @@ def read_picture(path: Path) -> Volume:
     more = (f"the file holds {pictures} images, and only the first is read",)
     origin = Origin({"spacing": "assumed"}, warnings=more if pictures > 1 else ())
     return Volume(array, (1.0, 1.0), "YX", {"spacing_source": "assumed"}, origin)
+
+
+def picture_slabs(path: Path, planes: int | None = None) -> Iterator[NDArray[Any]]:
+    """Yield the rows of a picture in slabs; see `cytosuite.formats.slabs`."""
+    image = read_picture(path)
+    count = planes_of(Header(image.shape, image.array.dtype, image.spacing, image.axes), planes)
+    for start in range(0, len(image.array), count):
+        yield image.array[start : start + count]
 
 
 def _opened(path: Path, stream: IO[bytes]) -> Any:  # noqa: ANN401 - a Pillow image

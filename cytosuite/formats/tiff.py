@@ -7,11 +7,11 @@ multi-page TIFF through an 8-bit colour fallback with only a warning, and never 
 import logging
 import re
 import struct
+import sys
 import threading
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
 from math import isclose, prod
 from pathlib import Path
 from typing import Any
@@ -20,43 +20,32 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from cytosuite import large
 from cytosuite.errors import InputError, last_line, plain
 from cytosuite.files import open_regular
+from cytosuite.formats.pieces import gathered
 from cytosuite.formats.tiffcheck import (
     check_descriptions,
     check_directories,
-    check_pictures,
     check_pixels,
-    part_bytes,
 )
 from cytosuite.formats.tiffdescription import channel_names, description
+from cytosuite.formats.tiffpixels import TiffImage, mapped_pixels, pixels, slabs_of
 from cytosuite.formats.tiffspacing import Stated, kind, origin, statements
-from cytosuite.memory import check_room
-from cytosuite.volume import AXES, SPATIAL, Header, Origin, Scalar, Volume, scalars
+from cytosuite.volume import AXES, SPATIAL, Header, Scalar, Volume, scalars
 
 # Keys that describe the array itself; they are not metadata of the scene.
 GEOMETRY = {"shape", "axes", "spacing", "voxel_size_um", "unit", "resolution", "imagej", "images"}
 GEOMETRY |= {"slices", "frames", "channels", "hyperstack", "mode", "loop", "min", "max"}
 GEOMETRY |= {f"physical{sep}size{sep}{axis}" for sep in ("", "_") for axis in "xyz"}
 GEOMETRY |= {"imagejmetadata", "info", "ranges", "zunit", "yunit", "xunit"}
+NATIVE = {"little": "<", "big": ">"}[sys.byteorder]
 # Formats of several files, of which tifffile would open the others.
 ALONE = {"is_mmstack": False, "is_ndtiff": False}
 # The errors of tifffile and the codecs for a cut or altered file depend on where it was altered.
 BROKEN: tuple[type[Exception], ...] = (tifffile.TiffFileError, struct.error, zlib.error)
 BROKEN += (ValueError, OSError, EOFError, RuntimeError, LookupError, TypeError)
 SPEAKING = (tifffile.TiffFileError, zlib.error, OSError, RuntimeError)  # of the file, not of code
-
-
-@dataclass(frozen=True, slots=True)
-class _Described:
-    """Geometry and metadata of a series, its shape as stored, the part to read, order of axes."""
-
-    header: Header
-    stored: tuple[int, ...]
-    index: tuple[slice, ...]
-    order: tuple[int, ...]
-    metadata: dict[str, Scalar]
-    origin: Origin
 
 
 def read_tiff(
@@ -93,10 +82,31 @@ def read_tiff(
     """
     with _open(path) as file:
         found = _describe(path, file, pick or {}, scene, stack)
-        array = _pixels(path, file.series[scene or 0], found)
-    head = found.header
-    array = array.transpose(found.order).reshape(head.shape)
+        head, series = found.header, file.series[scene or 0]
+        if large.fits(prod(head.shape) * head.dtype.itemsize):
+            array = pixels(path, series, found).transpose(found.order).reshape(head.shape)
+        elif series.dataoffset is not None and file.byteorder == NATIVE:
+            array = mapped_pixels(series, found)
+        else:
+            parts = slabs_of(path, series, found)
+            array = gathered(head.shape, head.dtype.newbyteorder("="), parts)
     return Volume(array, head.spacing, head.axes, found.metadata, found.origin)
+
+
+def tiff_slabs(
+    path: Path, planes: int | None = None, *, stack: bool = False
+) -> Iterator[NDArray[Any]]:
+    """Yield the pixels in slabs along the first axis; see `cytosuite.formats.slabs`."""
+    with ExitStack() as held:
+        with _watched(path):
+            file = held.enter_context(_file(path))
+            parts = slabs_of(path, file.series[0], _describe(path, file, {}, None, stack), planes)
+        while True:
+            with _watched(path):  # not while the caller works, who may read another file
+                part = next(parts, None)
+            if part is None:
+                return
+            yield part
 
 
 def tiff_header(path: Path, scene: int | None = None, *, stack: bool = False) -> Header:
@@ -143,18 +153,31 @@ class _Complaints(logging.Handler):
 @contextmanager
 def _open(path: Path) -> Iterator[tifffile.TiffFile]:
     """Open a TIFF file; raise an `InputError` for every defect that tifffile raises or logs."""
+    with _watched(path), _file(path) as file:
+        yield file
+
+
+@contextmanager
+def _file(path: Path) -> Iterator[tifffile.TiffFile]:
+    """Open a TIFF file after checks of its directories and descriptions."""
+    with open_regular(path) as stream:
+        check_directories(stream)
+        stream.seek(0)
+        # One file is one image: a series must not pull in other files which it names.
+        with tifffile.TiffFile(stream, name=path.name, _multifile=False, **ALONE) as file:
+            check_descriptions(file)
+            yield file
+
+
+@contextmanager
+def _watched(path: Path) -> Iterator[None]:
+    """Raise an `InputError` for every defect that tifffile raises or logs in the block."""
     logger, complaints = logging.getLogger("tifffile"), _Complaints()
     propagate, logger.propagate = logger.propagate, False
     logger.addHandler(complaints)
     reason = ""
     try:
-        with open_regular(path) as stream:
-            check_directories(stream)
-            stream.seek(0)
-            # One file is one image: a series must not pull in other files which it names.
-            with tifffile.TiffFile(stream, name=path.name, _multifile=False, **ALONE) as file:
-                check_descriptions(file)
-                yield file
+        yield
     except InputError as error:
         raise InputError(f"{path}: {str(error).removeprefix(plain(f'{path}:')).strip()}") from None
     except MemoryError:
@@ -196,40 +219,13 @@ def _axes(path: Path, series: tifffile.TiffPageSeries) -> str:
     return axes
 
 
-def _pixels(path: Path, series: tifffile.TiffPageSeries, found: _Described) -> NDArray[Any]:
-    """Return the wanted part of a series, in the order of the stored axes.
-
-    Only its pages are decoded where each page is a plane, and only its bytes are read where the
-    pixels lie in one piece.
-    """
-    planes = found.stored[:-2]
-    pages = list(series.pages)
-    numbers = np.arange(prod(planes)).reshape(planes)[found.index[:-2]]
-    whole = numbers.size == prod(planes)
-    size = numbers.size * prod(found.stored[-2:]) * series.dtype.itemsize
-    if series.dataoffset is None:
-        chosen = pages if whole or len(pages) != prod(planes) else [pages[n] for n in numbers.flat]
-        check_pictures(chosen)
-        # Each of the threads that decode holds a strip or tile, packed and unpacked.
-        size += 2 * series.keyframe.maxworkers * part_bytes(series.keyframe)
-    check_room(path, size)
-    if whole:
-        array: NDArray[Any] = series.asarray()
-        return array.reshape(found.stored)
-    if len(pages) == prod(planes):
-        chosen = series.parent.asarray(key=numbers.ravel().tolist(), series=series)
-        return np.asarray(chosen).reshape(*numbers.shape, *found.stored[-2:])
-    out = None if series.dataoffset is None else "memmap"
-    return np.array(series.asarray(out=out).reshape(found.stored)[found.index])
-
-
 def _describe(
     path: Path,
     file: tifffile.TiffFile,
     pick: Mapping[str, int],
     scene: int | None,
     stack: bool,
-) -> _Described:
+) -> TiffImage:
     """Return geometry and metadata of a series; T and C of length one are dropped."""
     many = len(file.series)
     if scene is not None and not 0 <= scene < many:
@@ -258,7 +254,7 @@ def _describe(
     sources = dict.fromkeys(metadata, "json" if ours else kind(file))
     if scene is None and many > 1:
         warnings.append(f"the file holds {many} images, and only the first is read")
-    return _Described(
+    return TiffImage(
         Header(tuple(shape[i] for i in keep), np.dtype(series.dtype), spacing, axes),
         whole,
         index,

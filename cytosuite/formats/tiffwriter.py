@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
-import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
+from cytosuite.formats.pieces import in_planes
+from cytosuite.large import is_mapped
 from cytosuite.volume import SPATIAL, Volume, scalars
 
 NAMESPACE = "cytosuite"
@@ -60,9 +61,12 @@ def write_tiff(path: Path, volume: Volume, compress: bool, as_json: bool = False
         raise InputError(
             f"{path}: TIFF holds pixels of {HELD[0]:g} to {HELD[1]:g} µm, found {y:g} x {x:g} µm"
         )
+    array = volume.array
+    large: dict[str, Any] = {"shape": array.shape, "dtype": array.dtype}
     tifffile.imwrite(
         path,
-        volume.array,
+        in_planes(array) if is_mapped(array) else array,
+        **(large if is_mapped(array) else {}),
         photometric="minisblack",
         compression="zlib" if compress else None,
         compressionargs={"level": 1} if compress else None,
@@ -111,6 +115,6 @@ def _json(volume: Volume) -> dict[str, Any]:
 def _checksum(array: NDArray[Any]) -> int:
     """Return the CRC-32 of the pixels, plane by plane: the array may be as large as the memory."""
     state = 0
-    for plane in array.reshape(-1, *array.shape[-2:]) if array.ndim > 2 else [array]:
-        state = zlib.crc32(np.ascontiguousarray(plane).data, state)
+    for plane in in_planes(array):
+        state = zlib.crc32(plane.data, state)
     return state

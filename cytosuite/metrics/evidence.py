@@ -1,8 +1,14 @@
 """Evidence: the table, pair or sample that a family of metrics is computed from, gathered once."""
 
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
+from pickle import PicklingError
 from typing import Any, Generic, Literal, TypeVar
+
+from cytosuite.errors import InputError
+from cytosuite.memory import free_gib
 
 T = TypeVar("T")
 Scope = Literal["case", "set"]
@@ -32,6 +38,9 @@ class Evidence(Generic[T]):
     form : str
         How the images of a set are handed over: as arrays, as `Volume` (with voxel size) or as
         `Scene` (with labels). For a set alone.
+    voxel_bytes : int
+        Memory that gathering takes per voxel of the largest image [bytes]; 0 where it is that of a
+        slab, whatever the size of the image.
     """
 
     gather: Callable[..., T]
@@ -39,12 +48,21 @@ class Evidence(Generic[T]):
     uses: tuple[str, ...] = ()
     pool: Callable[[Sequence[T]], T] | None = None
     form: Form = "arrays"
+    voxel_bytes: int = 0
 
     def __post_init__(self) -> None:
         """Refuse facts that do not exist."""
         unknown = set(self.needs + self.uses) - {*CASE_FACTS, *SET_FACTS}
         if unknown:
             raise ValueError(f"evidence: unknown facts {sorted(unknown)}")
+
+    def __reduce__(self) -> tuple[Callable[[str, str], object], tuple[str, str]]:
+        """Pickle the name: evidence is compared by identity, also in another process."""
+        module = sys.modules[self.gather.__module__]
+        name = next((name for name, value in vars(module).items() if value is self), None)
+        if name is None:
+            raise PicklingError(f"evidence of {self.gather.__name__} has no name in its module")
+        return _named, (module.__name__, name)
 
     @property
     def scope(self) -> Scope:
@@ -56,9 +74,23 @@ class Evidence(Generic[T]):
         return [name for name in self.needs if not facts.has(name, self.form)]
 
     def of(self, facts: "Facts") -> T:
-        """Return the evidence from the facts of a case or set; all that it needs must be known."""
+        """Return the evidence from the facts of a case or set; all that it needs must be known.
+
+        Raises
+        ------
+        InputError
+            If the facts do not suit it, or it would take more memory than is free.
+        """
         names = [n for n in self.needs + self.uses if facts.has(n, self.form)]
-        return self.gather(**{name: facts.get(name, self.form) for name in names})
+        found = {name: facts.get(name, self.form) for name in names}
+        if self.voxel_bytes:
+            _check_size(max(map(_voxels, found.values())), self.voxel_bytes)
+        return self.gather(**found)
+
+
+def _named(module: str, name: str) -> object:
+    """Return a value of a module by its name."""
+    return getattr(import_module(module), name)
 
 
 class Facts:
@@ -103,3 +135,21 @@ def gather(evidence: Iterable[Evidence[Any]], facts: Facts) -> dict[Evidence[Any
     """
     wanted = dict.fromkeys(evidence)
     return {each: each.of(facts) for each in wanted if not each.missing(facts)}
+
+
+def _voxels(fact: Any) -> int:  # noqa: ANN401 - as facts differ
+    """Return the voxels of a fact that is an image, of the largest one of several, else 0."""
+    if isinstance(fact, list):
+        return max(map(_voxels, fact), default=0)
+    image = getattr(fact, "image", fact)  # of a scene
+    return int(getattr(getattr(image, "array", image), "size", 0))
+
+
+def _check_size(voxels: int, voxel_bytes: int) -> None:
+    """Refuse an image of which evidence takes more memory than there is."""
+    free, needed = free_gib(), voxels * voxel_bytes / 2**30
+    if free is not None and needed > free:
+        raise InputError(
+            f"an image of {voxels} voxels is too large: {needed:.3g} GiB of memory are needed, "
+            f"{free:.3g} GiB are free; give more memory, or crop it"
+        )

@@ -138,14 +138,35 @@ def remove_background(
     (Sternberg, Computer 16 (1983) 22, doi:10.1109/MC.1983.1654163) at a cost that does not grow
     with the radius.
     """
-    small, block = _reduce(image, [radius_um / 4 / step for step in spacing])
+    small, block = reduced(image, background_steps(radius_um, spacing))
+    return image - restored(lower_envelope(small, block, spacing, radius_um), block, image.shape)
+
+
+def lower_envelope(
+    small: NDArray[np.float32], block: Sequence[int], spacing: Sequence[float], radius_um: float
+) -> NDArray[np.float32]:
+    """Return the smooth lower envelope of an image that was reduced to means.
+
+    Parameters
+    ----------
+    small : float array
+        Means of blocks, see `reduced`.
+    block : sequence of int
+        Voxels of a block, per axis.
+    spacing, radius_um
+        As of `remove_background`.
+
+    Returns
+    -------
+    float array
+        Of the same shape; `restored` brings it to the voxels of the image.
+    """
     width = [
         2 * max(1, round(radius_um / step / length)) + 1
         for step, length in zip(spacing, block, strict=True)
     ]
     opened = ndimage.grey_opening(small, size=width, mode="nearest")
-    opened = ndimage.gaussian_filter(opened, [w / 4 for w in width], mode="nearest")
-    return image - _restore(opened, block, image.shape)
+    return np.asarray(ndimage.gaussian_filter(opened, [w / 4 for w in width], mode="nearest"))
 
 
 def wide_mean(
@@ -168,16 +189,45 @@ def wide_mean(
         Of the same shape; the edges are mirrored.
     """
     sigma = sigmas(sigma_um, spacing, elongation)
-    small, block = _reduce(image, [width / 3 for width in sigma])
+    small, block = reduced(image, wide_steps(sigma_um, spacing, elongation))
     small = ndimage.gaussian_filter(small, [w / b for w, b in zip(sigma, block, strict=True)])
-    return _restore(small, block, image.shape)
+    return restored(small, block, image.shape)
 
 
-def _reduce(
-    image: NDArray[np.float32], wanted: Sequence[float]
+def background_steps(radius_um: float, spacing: Sequence[float]) -> list[int]:
+    """Return the voxels per axis of which `remove_background` takes means."""
+    return [max(1, round(radius_um / 4 / step)) for step in spacing]
+
+
+def wide_steps(sigma_um: float, spacing: Sequence[float], elongation: float) -> list[int]:
+    """Return the voxels per axis of which `wide_mean` takes means.
+
+    A part of an image that begins at multiples of them has, far from its faces, the means of the
+    whole.
+    """
+    return [max(1, round(width / 3)) for width in sigmas(sigma_um, spacing, elongation)]
+
+
+def reduced(
+    image: NDArray[np.float32], wanted: Sequence[int]
 ) -> tuple[NDArray[np.float32], list[int]]:
-    """Return the means of blocks of about the wanted number of voxels, and that number."""
-    block = [max(1, min(size, round(want))) for size, want in zip(image.shape, wanted, strict=True)]
+    """Return the means of blocks of an image.
+
+    Parameters
+    ----------
+    image : float array
+        Intensities.
+    wanted : sequence of int
+        Voxels of a block, per axis; the last ones are smaller where it must be.
+
+    Returns
+    -------
+    means : float array
+        One per block.
+    block : list of int
+        Voxels of a block, at most those of the image.
+    """
+    block = [min(size, want) for size, want in zip(image.shape, wanted, strict=True)]
     small = image
     for axis, length in enumerate(block):
         if length > 1:
@@ -188,16 +238,31 @@ def _reduce(
     return small, block
 
 
-def _restore(
-    small: NDArray[np.float32], block: Sequence[int], shape: Sequence[int]
+def restored(
+    small: NDArray[np.float32],
+    block: Sequence[int],
+    shape: Sequence[int],
+    box: Sequence[slice] | None = None,
 ) -> NDArray[np.float32]:
-    """Return block means interpolated linearly from the blocks' centres to all voxels."""
-    for axis, (length, size) in enumerate(zip(block, shape, strict=True)):
+    """Return means of blocks, interpolated linearly from their centres to the voxels.
+
+    Parameters
+    ----------
+    small, block
+        As of `reduced`.
+    shape : sequence of int
+        Of the image.
+    box : sequence of slice, optional
+        The voxels of it that are wanted; all without it.
+    """
+    spans = box or [slice(0, size) for size in shape]
+    for axis, (length, size, span) in enumerate(zip(block, shape, spans, strict=True)):
         if length == 1:
+            small = small[(*[slice(None)] * axis, span)]
             continue
         starts = np.arange(0, size, length)
         centres = (starts + np.minimum(starts + length, size) - 1) / 2
-        position = np.interp(np.arange(size), centres, np.arange(len(centres)))
+        position = np.interp(np.arange(size)[span], centres, np.arange(len(centres)))
         low = np.minimum(position.astype(np.intp), max(len(centres) - 2, 0))
         high = np.minimum(low + 1, len(centres) - 1)
         others = [i for i in range(small.ndim) if i != axis]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite.errors import InputError
-from cytosuite.interface import IMAGE_SUFFIXES, image_files
+from cytosuite.imagefiles import IMAGE_SUFFIXES, image_files
 from cytosuite.lists import list_of, read_list
 from cytosuite.metrics.realism.scene import Scene
 from cytosuite.segmentation.foreground import li_threshold

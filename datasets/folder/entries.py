@@ -10,6 +10,7 @@ from pathlib import Path
 from cytosuite.datasets.folder.microscopes import EXTRA, MODULES, needs_extra
 from cytosuite.errors import InputError, plain
 from cytosuite.formats import READERS
+from cytosuite.imagefiles import FOLDER_SUFFIX, image_name
 
 # Kinds of images that nobody reads here, so that a line can say more than "no image".
 FOREIGN = {".ims", ".lsm", ".oib", ".oif", ".vsi", ".dv", ".stk", ".nrrd", ".nii", ".svs", ".zvi"}
@@ -89,13 +90,12 @@ def _both(first: Path, second: Path) -> str:
 
 def is_folder(path: Path) -> bool:
     """Return whether a path is a folder and no image that is stored as one."""
-    return path.is_dir() and path.suffix.lower() not in MODULES
+    return path.is_dir() and path.suffix.lower() != FOLDER_SUFFIX
 
 
 def key_of(path: Path) -> str:
     """Return the name of an image without suffix, by which labels find it."""
-    stem = unicodedata.normalize("NFC", path.stem)
-    return stem.removesuffix(".ome") if path.suffix.lower() == ".zarr" else stem
+    return unicodedata.normalize("NFC", image_name(path))
 
 
 def case_name(key: str) -> str:
@@ -160,6 +160,7 @@ def _reason(path: Path, recursive: bool, above: tuple[Path, ...]) -> str | None:
         return f"more than {DEEPEST} folders in each other" if len(above) > DEEPEST else None
     if needs_extra(path):
         return f"needs {EXTRA}"
-    if suffix in MODULES or (suffix in READERS and path.is_file()):
+    there = path.is_dir() if suffix == FOLDER_SUFFIX else path.is_file()
+    if there and (suffix in MODULES or suffix in READERS):
         return None
     return f"no reader for {suffix}: save as OME-TIFF" if suffix in FOREIGN else "no image"

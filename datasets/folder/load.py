@@ -15,7 +15,10 @@ from cytosuite.datasets.folder.part import Part, read_part
 from cytosuite.datasets.sample import Sample, Value
 from cytosuite.errors import InputError, at
 from cytosuite.files import read_json
+from cytosuite.formats import header
+from cytosuite.imagefiles import CASE_SUFFIXES, case_suffix, is_large
 from cytosuite.interface import LARGEST, is_finite
+from cytosuite.large import slabs
 from cytosuite.metadata import acquisition, described, study_of
 from cytosuite.tasks import ACQUISITION, LABELS, VIEW
 from cytosuite.volume import Scalar, Volume
@@ -59,6 +62,7 @@ def load(
     if ACQUISITION.slug in values:
         values[ACQUISITION.slug] = {**values[ACQUISITION.slug], **acquisition(main)}
     sockets: dict[str, Volume | Value] = {item.socket: main, **values}
+    paths = {item.socket: item.image, **item.files}
     for slug, path in item.files.items():
         if slug in OUTPUTS and slug not in values:
             sockets[slug] = _like(main, path, slug)
@@ -66,7 +70,10 @@ def load(
             sockets[slug] = _volume(path, slug, given, part)
     told = _strata(main) if item.socket == VIEW else {}
     conditions = {**told, **item.conditions}
-    sample = Sample(sockets, conditions=conditions, min_object_voxels=min_object_voxels)
+    files = {slug: paths[slug] for slug, own in sockets.items() if _as_it_is(own, paths.get(slug))}
+    sample = Sample(
+        sockets, conditions=conditions, min_object_voxels=min_object_voxels, files=files
+    )
     if SOCKETS[item.socket].kind == "labels" or LABELS.slug not in sockets:
         return sample
     found = measured(main.array, sample.volume(LABELS.slug).array)
@@ -144,10 +151,24 @@ def _checked(path: Path, slug: str, array: NDArray[Any]) -> NDArray[Any]:
             f"{path}: labels must be integers, found dtype {array.dtype}; "
             "save them as 16- or 32-bit integers"
         )
-    if array.dtype.kind == "i" and array.size and array.min() < 0:
-        raise InputError(f"{path}: labels must not be negative, found {array.min()}")
-    highest = int(array.max()) if array.size else 0
+    ends = [(int(array[p].min()), int(array[p].max())) for p in slabs(array)] if array.size else []
+    lowest, highest = (f(end[i] for end in ends) if ends else 0 for i, f in enumerate((min, max)))
+    if lowest < 0:
+        raise InputError(f"{path}: labels must not be negative, found {lowest}")
+    if is_large(array):
+        return array  # a copy of it would fill memory or disk
     return array.astype(np.min_scalar_type(max(highest, 256)), copy=False)
+
+
+def _as_it_is(own: Volume | Value, path: Path | None) -> bool:
+    """Return whether a file holds a large image just as the case needs it."""
+    if path is None or not isinstance(own, Volume) or not is_large(own.array):
+        return False
+    if case_suffix(path) not in CASE_SUFFIXES:
+        return False
+    found = header(path)
+    there = found.shape, found.dtype, found.spacing, found.axes
+    return there == (own.shape, own.array.dtype, own.spacing, own.axes)
 
 
 def _value(path: Path) -> Value:

@@ -1,4 +1,4 @@
-"""Files of microscopes (.czi, .nd2, .lif, OME-Zarr) by the readers of bioio."""
+"""Files of microscopes (.czi, .nd2, .lif) by the readers of bioio."""
 
 import logging
 from importlib import import_module
@@ -20,7 +20,6 @@ MODULES = {
     ".czi": "bioio_czi",
     ".lif": "bioio_lif",
     ".nd2": "bioio_nd2",
-    ".zarr": "bioio_ome_zarr",
 }
 EXTRA = "cytosuite[formats]"
 
@@ -42,7 +41,7 @@ def read_microscope(path: Path, part: Part) -> Volume:
     Parameters
     ----------
     path : Path
-        ``.czi``, ``.nd2`` or ``.lif``, or the folder of an OME-Zarr image (``.zarr``).
+        ``.czi``, ``.nd2`` or ``.lif``.
     part : Part
         May be empty for a file with one scene, channel and frame.
 
@@ -88,7 +87,7 @@ def _sizes(image: Any) -> dict[str, float]:  # noqa: ANN401 - a BioImage
         size = getattr(image.physical_pixel_sizes, axis)
         unit = getattr(getattr(properties, axis, None), "unit", None)
         if size is not None and np.isfinite(size) and size > 0:
-            # Readers give µm where they give no unit; only OME-Zarr may leave it open.
+            # Readers give µm where they give no unit.
             found[axis] = float(size * (1 * unit).to("micrometer").magnitude if unit else size)
     return found
 

@@ -23,6 +23,7 @@ Overlap = Annotated[float, Field(ge=0, le=0.9)]
 Bumps = Annotated[float, Field(ge=0, le=0.3)]
 Dents = Annotated[int, Field(ge=0, le=20)]
 Core = Annotated[float, Field(gt=0, lt=1)]
+Many = Annotated[int, Field(ge=1, le=65535)]  # numbers of uint16
 Two = tuple[Count, Count]
 Three = tuple[Count, Count, Count]
 
@@ -34,7 +35,7 @@ class Parameters(Section):
     """voxels along z, y, x of a volume, or along y, x of a plane"""
     spacing_um: tuple[Positive, Positive, Positive] | tuple[Positive, Positive] = (1.0, 0.5, 0.5)
     """µm per voxel, as many values as `shape`"""
-    n_nuclei: Range[Count] = (10, 30)
+    n_nuclei: Range[Many] = (10, 30)
     """nuclei of a case (drawn uniformly); map: of the whole ball, also where it is not shown"""
 
     foreground: Literal["image", "ellipsoid", "shell", "layer", "map", "discs"] = "image"
@@ -97,6 +98,12 @@ class Parameters(Section):
     """standard deviation of the Gaussian that smooths the sketch, µm"""
     border_um: NotNegative = 1.0
     """thickness of the borders in the companion `boundary`, µm"""
+
+    sketch: bool = True
+    """whether the sketch is made; huge volumes do without"""
+    companions: bool = True
+    """whether borders, distances, seeds and the layers of overlapping nuclei are written; huge
+    volumes do without"""
 
     step_um: NotNegative = 0.5
     """series: standard deviation of a nucleus' step along each axis from frame to frame, µm"""

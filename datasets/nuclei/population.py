@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cytosuite import large
 from cytosuite.datasets.nuclei.foreground import detector, foreground, globe, upward
 from cytosuite.datasets.nuclei.parameters import Parameters
 from cytosuite.datasets.physics.bodies import Bodies, label
@@ -17,6 +18,8 @@ from cytosuite.datasets.physics.packing import pack
 from cytosuite.datasets.physics.region import Region
 from cytosuite.datasets.physics.shapes import random_rotations
 from cytosuite.errors import InputError
+
+SOME = 50  # nuclei that are drawn before the memory of layers on disk is given back
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +168,7 @@ def layers(stars: Bodies, centres_um: Array, grid: Grid, numbers: Labels) -> tup
         At least one. In the order of their numbers, each nucleus goes to the first layer where all
         its voxels are free. Memory: 2 bytes per voxel and layer.
     """
-    found = [np.zeros(grid.shape, np.uint16)]
+    found = [large.room(grid.shape, np.uint16)]
     for patch in stars.patches(centres_um, grid):
         number = numbers[patch.index]
         if number == 0:
@@ -174,9 +177,11 @@ def layers(stars: Bodies, centres_um: Array, grid: Grid, numbers: Labels) -> tup
         free = (each for each in found if not each[patch.box][mask].any())
         layer = next(free, None)
         if layer is None:
-            layer = np.zeros(grid.shape, np.uint16)
+            layer = large.room(grid.shape, np.uint16)
             found.append(layer)
         layer[patch.box][mask] = number
+        if number % SOME == 0:
+            large.release(*found)
     return tuple(found)
 
 

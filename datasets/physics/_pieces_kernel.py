@@ -104,3 +104,21 @@ def _root(parent: Numbers, run: int) -> int:
         parent[run] = parent[parent[run]]
         run = parent[run]
     return run
+
+
+@compiled
+def widen_boxes(labels: Labelled, plane: int, boxes: Numbers) -> None:
+    """Widen the boxes (N + 1, 2, 3), first voxel and end, to the objects of a slab from a plane."""
+    planes, height, width = labels.shape
+    for z in range(planes):
+        for y in range(height):
+            x = 0
+            while x < width:
+                own, first = labels[z, y, x], x
+                while x < width and labels[z, y, x] == own:
+                    x += 1
+                if own > 0:
+                    low, high = boxes[own, 0], boxes[own, 1]
+                    low[0], high[0] = min(low[0], plane + z), max(high[0], plane + z + 1)
+                    low[1], high[1] = min(low[1], y), max(high[1], y + 1)
+                    low[2], high[2] = min(low[2], first), max(high[2], x)

@@ -121,34 +121,43 @@ def borders(labels: Numbers, distance: Floats, reach: float, out: NDArray[np.uin
 
 
 @compiled
-def middles(labels: Numbers, spacing: Doubles, count: int) -> Indices:
-    """Return the voxel (count, 3) of each object that is nearest to its centroid; -1: no object."""
-    sums, sizes = np.zeros((count + 1, 3)), np.zeros(count + 1)
-    best = np.full(count + 1, np.inf)
-    result = np.full((count + 1, 3), -1, np.int64)
+def add_places(labels: Numbers, first: int, totals: Doubles) -> None:
+    """Add the places z, y, x of the voxels of a slab from plane `first`, and 1, to each object."""
     planes, height, width = labels.shape
     for z in range(planes):
         for y in range(height):
             for x in range(width):
                 own = labels[z, y, x]
                 if own > 0:
-                    sizes[own] += 1
-                    sums[own, 0] += z
-                    sums[own, 1] += y
-                    sums[own, 2] += x
-    for number in range(1, count + 1):
-        for axis in range(3):
-            sums[number, axis] /= max(sizes[number], 1)
+                    totals[own, 0] += first + z
+                    totals[own, 1] += y
+                    totals[own, 2] += x
+                    totals[own, 3] += 1
+
+
+@compiled
+def middles(
+    labels: Numbers,
+    first: int,
+    spacing: Doubles,
+    centroids: Doubles,
+    nearest: Doubles,
+    places: Indices,
+) -> None:
+    """Note the voxel (N + 1, 3) of each object that is nearest to its centroid (N + 1, 3).
+
+    `nearest` (N + 1,) is its squared distance in µm²; the slab begins with the plane `first`.
+    """
+    planes, height, width = labels.shape
     for z in range(planes):
         for y in range(height):
             for x in range(width):
                 own = labels[z, y, x]
                 if own > 0:
-                    d0 = (z - sums[own, 0]) * spacing[0]
-                    d1 = (y - sums[own, 1]) * spacing[1]
-                    d2 = (x - sums[own, 2]) * spacing[2]
+                    d0 = (first + z - centroids[own, 0]) * spacing[0]
+                    d1 = (y - centroids[own, 1]) * spacing[1]
+                    d2 = (x - centroids[own, 2]) * spacing[2]
                     away = d0 * d0 + d1 * d1 + d2 * d2
-                    if away < best[own]:
-                        best[own] = away
-                        result[own, 0], result[own, 1], result[own, 2] = z, y, x
-    return result[1:]
+                    if away < nearest[own]:
+                        nearest[own] = away
+                        places[own, 0], places[own, 1], places[own, 2] = first + z, y, x

@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cytosuite.datasets.physics.grid import Image
+from cytosuite import large
+from cytosuite.datasets.physics.grid import Image, slabs, some_planes
 from cytosuite.errors import InputError
 
 BITS = (8, 12, 16)
@@ -129,7 +130,7 @@ class Detector:
         """Return the counts (Z, Y, X) for some light: uint8 for 8 bits, else uint16.
 
         Planes are drawn in turn: a stack given in pieces to one generator has the same bytes.
-        Memory: the result and some planes.
+        Memory: the result, on disk where it does not fit, and some planes.
 
         Parameters
         ----------
@@ -141,9 +142,12 @@ class Detector:
         InputError
             If `photons` holds negative or not finite numbers.
         """
-        result = np.empty(photons.shape, np.uint8 if self.bits == 8 else np.uint16)
-        for plane, out in zip(photons, result, strict=True):
-            out[...] = np.rint(self._counts(rng, plane)).clip(0, full_scale(self.bits))
+        kind = np.uint8 if self.bits == 8 else np.uint16
+        result: NDArray[np.unsignedinteger] = large.room(photons.shape, kind)
+        for start, stop in slabs(photons.shape):
+            for plane, out in zip(photons[start:stop], result[start:stop], strict=True):
+                out[...] = np.rint(self._counts(rng, plane)).clip(0, full_scale(self.bits))
+            large.release(photons, result)
         return result
 
     def _counts(self, rng: np.random.Generator, plane: Image) -> Image:
@@ -187,7 +191,7 @@ def gain_for_exposure(
     photons : (Z, Y, X) float32 array
         Expected photons per voxel.
     labels : (Z, Y, X) integer array
-        Voxels above 0 count; all voxels where none is labelled.
+        Voxels above 0 count; all voxels where none is labelled. Those of some planes will do.
     exposure : float
         Share of full scale, above 0, at which the 99.99 % quantile of the light lands.
     offset, bits : float, int
@@ -214,6 +218,8 @@ def gain_for_exposure(
             f"{offset:g} counts, found {exposure:g} of {full_scale(bits)}; raise exposure or "
             "lower offset"
         )
+    some = some_planes(photons.shape)
+    photons, labels = photons[some], labels[some]
     labelled = photons[labels > 0]
     light = float(np.quantile(labelled if labelled.size else photons, BRIGHT))
     return (level - offset) / light if light > 0 else 1.0

@@ -34,7 +34,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cytosuite.datasets.physics.grid import Array, Grid, Image, Labels
+from cytosuite import large
+from cytosuite.datasets.physics.grid import Array, Grid, Image, Labels, slabs
 from cytosuite.errors import InputError
 
 if TYPE_CHECKING:
@@ -233,8 +234,10 @@ def label_cells(cells: Tessellation, grid: Grid, outside: Outside) -> Labels:
     outside : callable
         Signed distance from the tissue on a grid.
     """
-    labels = np.zeros(grid.shape, np.uint16)
-    _fill(cells, grid, outside, labels=labels)
+    labels = large.room(grid.shape, np.uint16)
+    for start, stop in slabs(grid.shape):
+        _fill(cells, grid.slab(start, stop), outside, labels=labels[start:stop])
+        large.release(labels)
     return labels
 
 

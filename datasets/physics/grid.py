@@ -2,16 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cytosuite import large
 from cytosuite.tiling import Box
 
 Array = NDArray[np.float64]
 Image = NDArray[np.float32]
 Labels = NDArray[np.uint16]
 Lengths = tuple[float, ...]  # µm along z, y, x
+
+SLAB = 2**25  # voxels that are worked on at a time
+ENOUGH = 2**29  # voxels for a median or a mean of an image, about
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +85,46 @@ class Grid:
         if (high < 0).any() or (start >= stop).any():
             return None
         return tuple(map(slice, start.tolist(), stop.tolist()))
+
+
+def slabs(shape: Sequence[int], most: int | None = None) -> list[tuple[int, int]]:
+    """Return first plane and end of slabs of an array, one for all but large ones.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Voxels along z and the other axes.
+    most : int, optional
+        Voxels of a slab; one plane at least. `SLAB` without it.
+
+    Notes
+    -----
+    Sizes alone decide, not the free memory: a result is the same on every machine.
+
+    Examples
+    --------
+    >>> slabs((5, 10, 10), most=200)
+    [(0, 2), (2, 4), (4, 5)]
+    """
+    thickness = max(1, (SLAB if most is None else most) // max(1, prod(shape[1:])))
+    return [(start, min(start + thickness, shape[0])) for start in range(0, shape[0], thickness)]
+
+
+def some_planes(shape: Sequence[int]) -> slice:
+    """Return all planes of an image, or every second, third, ... of one with too many voxels.
+
+    Examples
+    --------
+    >>> some_planes((1024, 2048, 2048)), some_planes((100, 512, 512))
+    (slice(None, None, 8), slice(None, None, 1))
+    """
+    return slice(None, None, max(1, -(-prod(shape) // ENOUGH)))
+
+
+def copied(array: NDArray[Any]) -> NDArray[Any]:
+    """Return a contiguous copy of an image, made in slabs, on disk where it does not fit."""
+    found = large.room(array.shape, array.dtype)
+    for start, stop in slabs(array.shape):
+        found[start:stop] = array[start:stop]
+        large.release(found, array)
+    return found

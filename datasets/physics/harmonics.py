@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cytosuite.datasets.physics.bodies import Patch
 from cytosuite.datasets.physics.grid import Array, Grid, Image
@@ -23,6 +24,7 @@ from cytosuite.errors import InputError
 
 HIGHEST = 40  # order
 LEAST = 0.2  # of the mean radius: no surface comes nearer to the centre
+ROUNDED = 1 + 1e-5  # for the rounding of a table
 SAMPLES = 3  # of the radius per order and quarter turn: linear interpolation errs by < 1e-3
 
 
@@ -122,12 +124,38 @@ class Stars:
         own = self.coefficients[index]
         return radius_table(own) if own.ndim == 3 else ring_table(own)
 
+    @property
+    def reach_um(self) -> Array:
+        """Distances (N,) in µm from the centres that no surface exceeds.
+
+        By Cauchy's inequality harmonics of degree l with coefficients c are at most
+        ``|c| sqrt((2 l + 1) / 4 π)`` (addition theorem), waves of a ring ``√2 |c|``.
+        """
+        own = self.coefficients
+        degree = np.arange(own.shape[-1])
+        if own.ndim == 4:
+            highest = np.sqrt((own**2).sum(axis=(1, 2)) * (2 * degree + 1) / (4 * np.pi))
+        else:
+            highest = np.sqrt((own**2).sum(axis=1) * np.where(degree > 0, 2, 1))
+        longest = self.axes_um.max(axis=1)
+        if self.stretch is not None:
+            longest = longest * self.stretch.max(axis=1)
+        return np.asarray(highest.sum(axis=1) * longest * ROUNDED)
+
+    def _near(self, centres_um: Array, grid: Grid) -> NDArray[np.intp]:
+        """Return the numbers (M,) of all bodies that may touch a grid, without their shapes."""
+        reach, low = self.reach_um[:, None], np.asarray(grid.origin)
+        high = low + grid.size_um
+        apart = (centres_um + reach < low) | (centres_um - reach > high)
+        return np.flatnonzero(~apart.any(axis=1))
+
     def patches(self, centres_um: Array, grid: Grid, rim_um: float = 0.0) -> Iterator[Patch]:
         """Yield each body that touches a grid; the cost is that of their boxes, not of the grid."""
         from cytosuite.datasets.physics import star_kernel  # compiled on first use
 
         stretches = np.ones(self.axes_um.shape) if self.stretch is None else self.stretch
-        for index in range(len(self)):
+        near = self._near(centres_um, grid) if rim_um == 0 else np.arange(len(self))
+        for index in near.tolist():
             table = self.table(index)
             axes, stretch = self.axes_um[index], stretches[index, :, None]
             rim = 1 + rim_um / float(axes.min() * stretch.min() * table.min())

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cytosuite import large
 from cytosuite.datasets.physics.bodies import Bodies, extents_um
-from cytosuite.datasets.physics.grid import Array, Grid, Image, Labels, Lengths
+from cytosuite.datasets.physics.grid import Array, Grid, Image, Labels, Lengths, slabs, some_planes
 from cytosuite.errors import InputError
 from cytosuite.tiling import Box
 
@@ -29,6 +30,7 @@ Object = tuple[int, Box, Image, float, float]  # number, box, share of its voxel
 T = TypeVar("T", np.uint16, np.uint8)
 
 PEAK = 8  # brightest voxels whose mean is the peak of a nucleus
+SOME = 50  # objects that are looked at before the memory of arrays on disk is given back
 SHELL = 3  # voxels around a nucleus in which its local background is measured
 
 
@@ -53,15 +55,71 @@ def tidy(labels: Labels, min_voxels: int) -> tuple[Labels, Numbers]:
     Returns
     -------
     (Z, Y, X) uint16 and (M,) int64 arrays
-        Labels in the same order; the old number of each object, ``kept[new - 1]``.
+        Labels in the same order; the old number of each object, ``kept[new - 1]``. Labels on disk
+        (`cytosuite.large`) are changed in place, object by object.
     """
     from cytosuite.datasets.physics import _pieces_kernel  # compiled on first use
 
+    if large.is_mapped(labels):
+        return labels, _tidy_in_place(labels, min_voxels)
     result = np.zeros(labels.shape, labels.dtype)
     if not labels.size:
         return result, np.zeros(0, np.int64)
     ordered, count = np.ascontiguousarray(labels), int(labels.max())
     return result, _pieces_kernel.keep_largest(ordered, count, min_voxels, result)
+
+
+def _tidy_in_place(labels: Labels, min_voxels: int) -> Numbers:
+    """Tidy labels on disk, see `tidy`, and return the old number of each object."""
+    from cytosuite.datasets.physics import _pieces_kernel
+
+    alive, last = [], 0
+    boxes = _boxes(labels)
+    for number in np.argsort(boxes[:, 0, 0], kind="stable").tolist():
+        start, stop = boxes[number].tolist()
+        if number == 0 or start[0] >= stop[0]:
+            continue
+        if start[0] > last:  # all before has been seen
+            large.release(labels)
+            last = stop[0]
+        place = labels[tuple(map(slice, start, stop))]
+        own = (place == number).astype(np.uint16)
+        whole = np.zeros_like(own)
+        alive += [number] * len(_pieces_kernel.keep_largest(own, 1, min_voxels, whole))
+        place[own > whole] = 0
+    large.release(labels)
+    kept = np.sort(np.array(alive, np.int64))
+    new = np.zeros(len(boxes), np.uint16)
+    new[kept] = np.arange(1, len(kept) + 1)
+    for start, stop in slabs(labels.shape):
+        if len(kept) and kept[-1] > len(kept):
+            labels[start:stop] = new[labels[start:stop]]
+            large.release(labels)
+    return kept
+
+
+def _boxes(labels: Labels) -> Numbers:
+    """Return first voxel and end (N + 1, 2, 3) of the box around each object; end 0: no object."""
+    from cytosuite.datasets.physics import _pieces_kernel
+
+    boxes = np.zeros((np.iinfo(np.uint16).max + 1, 2, 3), np.int64)
+    boxes[:, 0] = labels.shape
+    for start, stop in slabs(labels.shape):
+        _pieces_kernel.widen_boxes(labels[start:stop], start, boxes)
+        large.release(labels)
+    return boxes
+
+
+def _find(labels: Labels) -> list[Box | None]:
+    """Return the box around each object, None for numbers without one, as scipy's find_objects."""
+    if not large.is_mapped(labels):
+        return list(ndimage.find_objects(labels))
+    boxes = _boxes(labels)
+    count = int(np.flatnonzero(boxes[:, 1, 0]).max(initial=0))
+    return [
+        tuple(map(slice, start, stop)) if stop[0] else None
+        for start, stop in boxes[1 : count + 1].tolist()
+    ]
 
 
 def visible(
@@ -120,8 +178,18 @@ def visible(
             yield i + 1, patch.box, patch.on_box(soft.clip(0, 1)), centres_um[i, 0], brightness[i]
 
     labels, levels = _cut(drawn(), grid, blur, (level, plane_level), margin_um, more)
-    levels *= np.append(0, 1 / np.maximum(brightness, 1e-9)).astype(np.float32)[labels]
-    return labels, np.minimum(levels, 1, out=levels)
+    factors = np.append(0, 1 / np.maximum(brightness, 1e-9)).astype(np.float32)
+    _weigh(levels, labels, factors)
+    return labels, levels
+
+
+def _weigh(levels: Image, labels: Labels, factors: Image) -> None:
+    """Multiply levels by the factor of each voxel's object, to 1 at most, in place."""
+    for start, stop in slabs(labels.shape):
+        slab = levels[start:stop]
+        slab *= factors[labels[start:stop]]
+        np.minimum(slab, 1, out=slab)
+        large.release(labels, levels)
 
 
 def widen(
@@ -169,7 +237,7 @@ def widen(
             (box[0].start + box[0].stop) / 2 * spacing[0],
             1.0,
         )
-        for number, box in enumerate(ndimage.find_objects(labels), start=1)
+        for number, box in enumerate(_find(labels), start=1)
         if box is not None
     )
     return _cut(drawn, Grid(labels.shape, spacing), blur, (level, plane_level), margin_um)[0]
@@ -192,7 +260,7 @@ def _cut(
     level, plane_level = limits
     if not 0 < level < 1:
         raise InputError(f"level must be between 0 and 1, the share of the peak, found {level!r}")
-    labels, claims = np.zeros(grid.shape, np.uint16), np.zeros(grid.shape, np.float32)
+    labels, claims = large.room(grid.shape, np.uint16), large.room(grid.shape, np.float32)
     pad = np.ceil(np.divide(margin_um, grid.spacing)).astype(int)
     for number, box, share, depth_um, strength in drawn:
         low = np.array([span.start for span in box]) - pad - beyond
@@ -207,6 +275,8 @@ def _cut(
         wins = (seen >= limit) & (claim > claims[place])
         labels[place][wins] = number
         claims[place][wins] = claim[wins]
+        if number % SOME == 0:
+            large.release(labels, claims)
     return labels, claims
 
 
@@ -246,19 +316,27 @@ def visibility(
     level : float
         0 keeps all, 1 is the usual limit of visibility for people.
     """
-    free = labels == 0
-    general = cache(lambda: float(np.median(photons[free])) if free.any() else 0.0)  # slow
-    boxes = ndimage.find_objects(labels)
+
+    @cache
+    def general() -> float:
+        """Return the background of the whole image, or of some of its planes."""
+        some = some_planes(labels.shape)
+        free = labels[some] == 0
+        return float(np.median(photons[some][free])) if free.any() else 0.0
+
+    boxes = _find(labels)
     seen = np.zeros(len(boxes), np.bool_)
     for index, box in enumerate(boxes):
         if box is None:
             continue
         around = tuple(slice(max(span.start - SHELL, 0), span.stop + SHELL) for span in box)
-        nearby = photons[around][free[around]]
+        nearby = photons[around][labels[around] == 0]
         background = float(np.median(nearby)) if nearby.size else general()
         signal = float(photons[box][labels[box] == index + 1].mean()) - background
         limit = level * (read_noise + 0.5 + 0.3 * np.sqrt(max(background, 0.0)))
         seen[index] = signal >= limit if level > 0 else True
+        if index % SOME == 0:
+            large.release(labels, photons)
     return seen
 
 
@@ -282,9 +360,14 @@ def type_map(labels: Labels, kinds: NDArray[np.integer]) -> NDArray[np.uint8]:
 
 def _lookup(labels: Labels, values: NDArray[np.integer], dtype: type[T]) -> NDArray[T]:
     """Return the value of every voxel's object, 0 in the background."""
-    largest = int(labels.max(initial=0))
+    spans = slabs(labels.shape)
+    largest = max((int(labels[start:stop].max(initial=0)) for start, stop in spans), default=0)
     if largest > len(values):
         raise InputError(
             f"labels go up to {largest}, but values are given for {len(values)} objects"
         )
-    return np.append(0, values).astype(dtype)[labels]
+    lookup, found = np.append(0, values).astype(dtype), large.room(labels.shape, dtype)
+    for start, stop in spans:
+        found[start:stop] = lookup[labels[start:stop]]
+        large.release(labels, found)
+    return found

@@ -9,7 +9,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from cytosuite import large
 from cytosuite.datasets.physics.grid import Grid, Image
+from cytosuite.datasets.physics.grid import slabs as grid_slabs
 from cytosuite.datasets.physics.optics import Attenuation, attenuate
 from cytosuite.datasets.physics.psf import Gaussian, Psf
 from cytosuite.datasets.physics.spread_gaussian import GaussianSpread
@@ -96,8 +98,8 @@ def render(
         If the point spread function is larger than the simulated volume.
     """
     spread = spread_of(psf, grid, detector)
-    out = np.zeros(detector.shape, np.float32)
-    steps = () if watch is None else (np.zeros_like(out), np.zeros_like(out))
+    count = 1 if watch is None else 3
+    out, *steps = (large.room(detector.shape, np.float32) for _ in range(count))
     depth = above_um
     for start, stop in slabs(grid, spread, max_bytes):
         slab = grid.slab(start, stop)
@@ -109,12 +111,20 @@ def render(
         for seen in steps[1:]:
             add_means(light, slab, detector, seen)
         spread.add(light, start, out)
+        large.release(out, *steps)
     spread.finish(out)
-    np.maximum(out, 0, out=out)  # rounding of transforms around zero
+    _clip(out)  # rounding of transforms around zero
     if watch is not None:
         for name, seen in zip(STEPS, (*steps, out), strict=True):
             watch(name, seen)
     return out
+
+
+def _clip(image: Image) -> None:
+    """Set what is below 0 to 0, in place."""
+    for start, stop in grid_slabs(image.shape):
+        np.maximum(image[start:stop], 0, out=image[start:stop])
+        large.release(image)
 
 
 def slabs(grid: Grid, spread: LightSpread, max_bytes: int) -> list[tuple[int, int]]:

@@ -4,6 +4,7 @@ import numpy as np
 from scipy.sparse import csr_array, eye_array
 from scipy.special import erf
 
+from cytosuite import large
 from cytosuite.datasets.physics.grid import Array, Grid, Image
 from cytosuite.datasets.physics.optics import REACH
 from cytosuite.datasets.physics.psf import Gaussian
@@ -165,3 +166,4 @@ class _Haze:
             plane = rows @ np.ascontiguousarray((columns @ seen).T)
             plane *= self._share
             out[index] += plane
+            large.release(out)

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cytosuite import large
 from cytosuite.datasets.physics import bodies, cells, labels, optics
 from cytosuite.datasets.physics.bodies import volumes_um3
-from cytosuite.datasets.physics.grid import Grid, Image, Labels, Lengths
+from cytosuite.datasets.physics.grid import Grid, Image, Labels, Lengths, slabs
 from cytosuite.datasets.physics.psf import Gaussian, Psf
 from cytosuite.datasets.physics.shapes import Nuclei
 from cytosuite.datasets.spheroid.light import Specimen
@@ -59,8 +60,10 @@ def annotate(specimen: Specimen, spread: Psf, photons: Image) -> Truth:
     if specimen.cells is not None and specimen.parameters.cells.enabled:
         around = cells.label_cells(specimen.cells, detector, specimen.outside)
         around, _ = labels.tidy(around, wanted.min_voxels)
-    if levels is not None:
-        levels *= found > 0
+    for start, stop in slabs(found.shape) if levels is not None else []:
+        assert levels is not None
+        levels[start:stop] *= found[start:stop] > 0
+        large.release(levels, found)
     return Truth(found, around, specimen.spheroid.kinds[kept - 1], levels)
 
 
@@ -112,11 +115,12 @@ def _blur(spread: Psf, detector: Grid) -> labels.Blur:
 
 def _means(objects: Labels, photons: Image) -> NDArray[np.float64]:
     """Return the mean of the background and of each object (N + 1,), plane by plane."""
-    count = int(objects.max(initial=0)) + 1
+    count = max((int(plane.max(initial=0)) for plane in objects), default=0) + 1
     sizes, sums = np.zeros(count), np.zeros(count)
     for plane, light in zip(objects, photons, strict=True):
         sizes += np.bincount(plane.ravel(), minlength=count)
         sums += np.bincount(plane.ravel(), light.ravel(), minlength=count)
+        large.release(objects, photons)
     return np.asarray(sums / np.maximum(sizes, 1))
 
 

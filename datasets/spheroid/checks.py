@@ -7,7 +7,7 @@ from math import exp, pi, prod
 from cytosuite.datasets.spheroid.parameters import Parameters
 from cytosuite.errors import InputError
 
-MAX_SAMPLES = 4_000_000_000  # simulated voxels; they are streamed, but time grows with them
+MAX_SAMPLES = 20_000_000_000  # simulated voxels; they are streamed, but time grows with them
 
 
 def check(parameters: Parameters) -> Parameters:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from cytosuite.datasets.conditions import measured
 from cytosuite.datasets.physics import labels
 from cytosuite.datasets.physics.camera import Detector, gain_for_exposure
-from cytosuite.datasets.physics.grid import Image
+from cytosuite.datasets.physics.grid import Image, copied
 from cytosuite.datasets.sample import Sample
 from cytosuite.datasets.spheroid.annotate import Truth, annotate, describe
 from cytosuite.datasets.spheroid.checks import check
@@ -51,7 +51,8 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
     Notes
     -----
     Dye is dimmed by the tissue above, spread, integrated over voxels and detected, in this order.
-    Peak memory: photons (4 bytes per voxel), labels (6 bytes) and slabs of bounded size.
+    Peak memory: photons (4 bytes per voxel), labels (6 bytes) and slabs of bounded size; what does
+    not fit of these lies on disk, see `cytosuite.large`.
     """
     if not isinstance(parameters, Parameters):
         parameters = check(parameters_from(parameters))
@@ -68,7 +69,7 @@ def generate(rng: np.random.Generator, parameters: Parameters | Mapping[str, Any
 
     def keep(name: str, image: Image) -> None:
         """Keep the image after a stage."""
-        steps[name] = image.copy()
+        steps[name] = copied(image)
 
     wanted = parameters.output
     watch = {wanted.channel: keep if wanted.steps else None}
@@ -110,7 +111,8 @@ def _sample(
 
     def volume(array: NDArray[Any], **facts: Scalar) -> Volume:
         """Return an array with the detector's voxel size."""
-        return Volume(np.ascontiguousarray(array[::turn]), spacing, "ZYX", facts)
+        seen = array if turn == 1 else copied(array[::turn])
+        return Volume(seen, spacing, "ZYX", facts)
 
     seen = {name: volume(image, channel=name, study=STUDY) for name, image in images.items()}
     main, name, other = truth.nuclei, "cell-labels", truth.cells

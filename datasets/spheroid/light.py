@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cytosuite import large
 from cytosuite.datasets.physics import bodies, debris, dye, microscope, psf
 from cytosuite.datasets.physics.cells import Tessellation, grow_cells, paint_membranes
-from cytosuite.datasets.physics.grid import Grid, Image
+from cytosuite.datasets.physics.grid import Grid, Image, slabs
 from cytosuite.datasets.physics.optics import Attenuation
 from cytosuite.datasets.physics.psf import Psf
 from cytosuite.datasets.physics.render import Watch, render, simulation_grid
@@ -205,6 +206,8 @@ def expected_photons(
     if room.core is not None:
         above += np.float32(drawn["core_tissue"]) * room.core.above_um(grid)
     photons = render(paint, specimen.share, grid, detector, spread, law, above, watch=watch)
-    photons *= np.float32(drawn["photons"])
-    photons += np.float32(drawn["background_photons"])
+    for start, stop in slabs(photons.shape):
+        photons[start:stop] *= np.float32(drawn["photons"])
+        photons[start:stop] += np.float32(drawn["background_photons"])
+        large.release(photons)
     return photons

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cytosuite.benchmark import integrity
-from cytosuite.benchmark.engines.outcome import Outcome
+from cytosuite.benchmark.engines.outcome import GpuUse, Outcome
 from cytosuite.benchmark.integrity import STAMPS
 from cytosuite.benchmark.plan import plan
 from cytosuite.benchmark.record import ModelChoice, read_record, warnings_in
@@ -54,6 +54,27 @@ def test_every_case_ends_as_a_result_with_a_record(tmp_path, run, dataset, engin
     assert (folder / "log.txt").read_text() == "a line of the log\n"
     found = sorted(path.name for path in folder.iterdir())
     assert found == [STAMPS, "log.txt", "output", "record.json"]
+
+
+def test_the_use_of_a_gpu_is_recorded(tmp_path, run, dataset, fakes):
+    def behave(image, output):
+        fakes.perfect(image, output)
+        return Outcome("ok", 0.25, 10**6, 0, gpu=GpuUse("NVIDIA\x1b L4", 2**30, 100 / 3, 90))
+
+    run(dataset, fakes.Engine(behave))
+    record = read_record(tmp_path / "run" / "watershed" / "case_1")
+    assert (record.gpu, record.gpu_memory) == ("NVIDIA\\x1b L4", 2**30)
+    assert (record.gpu_utilisation, record.gpu_utilisation_max) == (33.3, 90)
+
+
+def test_records_without_words_about_gpus_are_read(tmp_path, run, dataset, engine):
+    run(dataset, engine)
+    path = tmp_path / "run" / "watershed" / "case_1" / "record.json"
+    old = {k: v for k, v in json.loads(path.read_text()).items() if "gpu" not in k}
+    del old["seal"]
+    path.write_text(json.dumps(old | {"seal": value_digest(old)}))
+    record = read_record(path.parent)
+    assert (record.gpu, record.gpu_memory, record.gpu_utilisation) == ("", None, None)
 
 
 def test_run_again_runs_nothing(run, dataset, engine):

@@ -1,11 +1,12 @@
 import re
+from functools import partial
 
 import numpy as np
 import pytest
 import tifffile
 
 from cytosuite.benchmark.validate import BadOutput, check, lost_spacing
-from cytosuite.formats import write
+from cytosuite.formats import slabs, write
 from cytosuite.tasks import Socket
 from cytosuite.volume import Header, Volume
 
@@ -246,3 +247,30 @@ def test_leniency_forgives_the_voxel_size_alone(tmp_path):
     _put(tmp_path, array.astype(np.float32), "a.mha", (1.0, 1.0, 1.0))
     with pytest.raises(BadOutput, match="expected integers"):
         check(tmp_path, LABELS, wanted, lenient=True)
+
+
+@pytest.mark.parametrize(("value", "words"), [(np.nan, "NaN or infinity"), (2e15, "larger ones")])
+def test_every_slab_of_an_image_is_looked_at(tmp_path, monkeypatch, value, words):
+    monkeypatch.setattr("cytosuite.benchmark.validate.slabs", partial(slabs, planes=1))
+    image = np.zeros((3, 4, 5), np.float32)
+    image[2, 3, 4] = value
+    path = _put(tmp_path, image, socket=IMAGE)
+    with pytest.raises(BadOutput, match=f"expected finite values up to .*, found {words}"):
+        check(tmp_path, IMAGE, INPUT)
+    image[2, 3, 4] = 0
+    path.unlink()
+    _put(tmp_path, image, socket=IMAGE)
+    assert check(tmp_path, IMAGE, INPUT) == path
+
+
+def test_pixels_that_are_not_those_of_the_header_are_refused(tmp_path, monkeypatch):
+    _put(tmp_path, _labels())
+    for parts, words in (
+        ([np.zeros((2, 4, 5), np.uint16)], r"pixels are uint16 \(2, 4, 5\)"),
+        ([np.zeros((2, 4, 5), np.uint16)] * 2, r"pixels are uint16 \(4, 4, 5\)"),
+        ([np.zeros((3, 4, 6), np.uint16)], r"pixels are uint16 \(3, 4, 6\)"),
+        ([np.zeros((3, 4, 5), np.float32)], r"pixels are float32 \(3, 4, 5\)"),
+    ):
+        monkeypatch.setattr("cytosuite.benchmark.validate.slabs", lambda _, own=parts: iter(own))
+        with pytest.raises(BadOutput, match=r"the header says uint16 \(3, 4, 5\), the " + words):
+            check(tmp_path, LABELS, INPUT)

@@ -10,10 +10,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from cytosuite.container import attempt
 from cytosuite.formats import read, write
 from cytosuite.interface import write_case
 from cytosuite.tasks import TASKS
@@ -167,6 +169,38 @@ def test_memory_and_other_errors_have_their_codes_and_a_last_line(case):
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1] == "RuntimeError: something odd"
     assert "Traceback" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [
+        "torch.cuda.OutOfMemoryError('CUDA out of memory. Tried to allocate 20 GiB. GPU 0 has')",
+        "RuntimeError('CUDA error: out of memory')",
+        "RuntimeError('CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`')",
+    ],
+)
+def test_a_full_gpu_is_told_from_full_memory(raised, capsys):
+    torch = pytest.importorskip("torch")
+
+    def run_case():
+        raise eval(raised, {"torch": torch})
+
+    assert attempt(SimpleNamespace(run_case=run_case)) == 4
+    line = capsys.readouterr().err
+    told = raised.partition("('")[2].partition(". GPU")[0].removesuffix("')")
+    assert line == (
+        f"out of GPU memory: take a GPU with more, a smaller image, or the CPU ({told})\n"
+    )
+
+
+def test_another_error_of_torch_keeps_its_traceback(capsys):
+    pytest.importorskip("torch")
+
+    def run_case():
+        raise RuntimeError("CUDA error: invalid argument")
+
+    assert attempt(SimpleNamespace(run_case=run_case)) == 1
+    assert "Traceback" in capsys.readouterr().err
 
 
 def test_sigterm_ends_it_at_once_with_nothing_half_written(case):

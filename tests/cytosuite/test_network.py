@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 from hashlib import sha256
 
 import numpy as np
@@ -11,6 +14,7 @@ from cytosuite.errors import InputError, ModelError
 from cytosuite.manifest import ModelCard
 from cytosuite.network import (
     VoxelNorm,
+    exact,
     folded,
     load_once,
     predict_tiles,
@@ -103,6 +107,46 @@ class Recorder:
         assert torch.is_inference_mode_enabled()
         first, second = image[:, :1], image[:, 1:]
         return torch.cat([first + second, first - second, 99 * first], 1)
+
+
+def flags():
+    """Return all switches of torch that `exact` turns."""
+    return (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+        torch.backends.cudnn.deterministic,
+        torch.backends.cudnn.allow_tf32,
+        torch.is_inference_mode_enabled(),
+    )
+
+
+@pytest.mark.parametrize(("device", "strict"), [("cpu", False), ("cuda", True)])
+def test_a_gpu_computes_by_deterministic_kernels_and_only_within(device, strict):
+    before = flags()
+    with exact(device):
+        assert flags() == (strict, strict, True, False, True)
+        with exact(device):
+            pass
+        assert flags() == (strict, strict, True, False, True)
+    assert flags() == before
+
+
+def test_the_switches_turn_back_after_an_error():
+    before = flags()
+    with pytest.raises(ZeroDivisionError), exact("cuda"):
+        raise ZeroDivisionError
+    assert flags() == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("own", [None, ":16:8"])
+def test_cublas_has_workspaces_of_a_fixed_size_unless_the_user_chooses(own):
+    given = {k: v for k, v in os.environ.items() if k != "CUBLAS_WORKSPACE_CONFIG"}
+    given |= {"CUBLAS_WORKSPACE_CONFIG": own} if own else {}
+    code = "import os, cytosuite.network; print(os.environ['CUBLAS_WORKSPACE_CONFIG'])"
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(words, env=given, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == (own or ":4096:8")
 
 
 def image(shape=(2, 9, 50, 61)):

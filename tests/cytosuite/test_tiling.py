@@ -5,8 +5,19 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from cytosuite import tiling as module
 from cytosuite.errors import InputError
-from cytosuite.tiling import are_multiples, fit, least, paste, plan, smallest_tile
+from cytosuite.tiling import (
+    are_multiples,
+    bricks,
+    fit,
+    least,
+    paste,
+    pieces,
+    plan,
+    sample,
+    smallest_tile,
+)
 
 SHAPES = [(51, 125, 125), (1, 300, 77), (9, 64, 65), (40, 40, 40)]
 MULTIPLE = (4, 8, 8)
@@ -222,3 +233,43 @@ def test_sides_are_checked_one_by_one():
     assert not are_multiples((4, 8, 18), (2, 4, 4))
     with pytest.raises(ValueError, match="zip"):
         are_multiples((4, 8), (2, 4, 4))
+
+
+def test_a_sample_of_a_small_volume_is_the_volume():
+    values = np.random.default_rng(0).normal(0, 1, SHAPES[0]).astype(np.float32)
+    np.testing.assert_array_equal(sample(lambda box: values[box], SHAPES[0]), values)
+
+
+@pytest.mark.parametrize("shape", [(30, 80, 90), (1, 200, 300), (100, 20, 20)])
+def test_a_sample_lies_evenly_in_a_large_volume(shape, monkeypatch):
+    monkeypatch.setattr(module, "SAMPLE", 20_000)
+    monkeypatch.setattr(module, "BRICK", (2, 8, 8))
+    grid = np.indices(shape).astype(np.float32)
+    for axis, size in enumerate(shape):
+        found = sample(lambda box, axis=axis: grid[axis][box], shape)
+        assert 15_000 < found.size < 22_000
+        assert found.mean() == pytest.approx((size - 1) / 2, rel=0.1)
+        assert found.std() == pytest.approx(grid[axis].std(), rel=0.15)
+
+
+@pytest.mark.parametrize("shape", [(30, 80, 90), (200, 300)])
+def test_bricks_lie_in_the_volume_and_apart(shape, monkeypatch):
+    monkeypatch.setattr(module, "SAMPLE", 10_000)
+    times = np.zeros(shape, int)
+    for box in bricks(shape, (2, 8, 8)[-len(shape) :]):
+        assert times[box].size == (128 if len(shape) == 3 else 64)
+        times[box] += 1
+    assert times.max() == 1
+    assert 8_000 < times.sum() < 12_000
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("reach", [0, 3])
+def test_pieces_cover_a_volume_once_and_keep_to_the_limit(shape, reach):
+    margin = [min(reach, n) for n in shape]
+    times = np.zeros(shape, int)
+    for tile in pieces(shape, margin, 9000, multiple=(1, 2, 2)):
+        size = [part.stop - part.start for part in tile.input]
+        assert np.prod(size) <= max(9000, np.prod(least(shape, margin, (1, 2, 2))))
+        times[tile.output] += 1
+    assert (times == 1).all()

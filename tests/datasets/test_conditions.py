@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from cytosuite.datasets.conditions import measured
+from cytosuite.datasets.physics import grid
 
 
 def scene(noise=2.0, signal=30.0, shape=(12, 60, 60), slope=0.0):
@@ -57,3 +58,15 @@ def test_what_cannot_be_measured_is_left_out(noise, fill):
         labels[:] = fill
     assert "signal / noise" not in measured(image, labels)
     assert measured(image, labels)["objects"] == len(np.unique(labels[labels > 0]))
+
+
+def test_all_objects_of_a_huge_image_are_counted_and_some_planes_measured(monkeypatch):
+    image, labels = scene(shape=(40, 60, 60))
+    labels[3] = 11  # lies in a plane that is not measured
+    whole = measured(image, labels)
+    monkeypatch.setattr(grid, "ENOUGH", image.size // 4)
+    some = measured(image, labels)
+    assert some["objects"] == whole["objects"] == 3
+    assert some["signal / noise"] != whole["signal / noise"]
+    expected = measured(image[::4], labels[::4])
+    assert some["signal / noise"] == expected["signal / noise"]

@@ -179,17 +179,31 @@ PAGE = {
 }
 
 
+SIZE = 1_500_000
+
+
 @pytest.fixture
 def index(monkeypatch):
     """Serve the page of a package index; return its content."""
-    page = {"files": [{"filename": n, "hashes": {"sha256": s}} for n, s in PAGE.items()]}
+    files = [
+        {"filename": n, "hashes": {"sha256": s}, "url": f"../../files/{n}"} for n, s in PAGE.items()
+    ]
+    page = {"files": files, "asked": []}
 
     class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self):
+            page["asked"].append(("HEAD", self.path))
+            self.send_response(200 if self.path.startswith("/f") else 404)
+            self.send_header("Content-Length", str(SIZE))
+            self.end_headers()
+
         def do_GET(self):
+            kind = "page" if self.path.startswith("/simple/") else "file"
+            page["asked"].append((kind, self.path))
             ours = self.path == "/simple/h5py/" and "simple.v1+json" in self.headers["Accept"]
             self.send_response(200 if ours else 404)
             self.end_headers()
-            self.wfile.write(json.dumps(page).encode() if ours else b"")
+            self.wfile.write(json.dumps({"files": files}).encode() if ours else b"")
 
         def log_message(self, *_):
             pass
@@ -230,6 +244,63 @@ def test_an_index_that_states_no_checksum_is_refused(wheelhouse, index, tmp_path
     (tmp_path / "lock.txt").write_text("h5py==3.1")
     with pytest.raises(wheelhouse.WheelhouseError, match="no sha256"):
         wheelhouse.renew(tmp_path / "lock.txt")
+
+
+def pin(wheelhouse, letters="a", version="3.1"):
+    return {"h5py": wheelhouse.Pin(version, tuple(letter * 64 for letter in letters))}
+
+
+def test_wheels_are_looked_up_without_a_download(wheelhouse, index, capsys):
+    assert wheelhouse.check(pin(wheelhouse)) == SIZE
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("h5py-3.1-")
+    assert line.endswith(".whl: 1.5 MB, checksum as locked")
+    assert {method for method, _ in index["asked"]} == {"page", "HEAD"}
+
+
+def test_the_wheel_that_pip_would_take_is_looked_up(wheelhouse, index, capsys):
+    tags = ["manylinux_2_17_x86_64", "manylinux_2_28_x86_64", "manylinux2014_x86_64"]
+    for tag in tags:
+        name = f"h5py-4.0-cp311-cp311-{tag}.whl"
+        index["files"].append({"filename": name, "hashes": {"sha256": "e" * 64}, "url": "/f"})
+    wheelhouse.check(pin(wheelhouse, "e", "4.0"))
+    assert capsys.readouterr().out.startswith("h5py-4.0-cp311-cp311-manylinux_2_28_x86_64.whl: ")
+
+
+def test_a_version_without_checksum_is_not_looked_up(wheelhouse, index, capsys):
+    assert wheelhouse.check({"torch": wheelhouse.Pin("2.1+cpu")}) == 0
+    line = "torch==2.1+cpu: not looked up, the lock has no checksum of it\n"
+    assert capsys.readouterr().out == line
+    assert index["asked"] == []
+
+
+@pytest.mark.parametrize(
+    ("letters", "version", "reason"),
+    [
+        ("f", "3.1", "expected the sha256 f{64} of the lock for h5py==3.1, found [ab]{64}; ask"),
+        ("a", "9.9", "h5py/: no wheel of h5py==9.9"),
+    ],
+)
+def test_another_wheel_in_the_index_is_told(wheelhouse, index, letters, version, reason):
+    with pytest.raises(wheelhouse.WheelhouseError, match=reason):
+        wheelhouse.check(pin(wheelhouse, letters, version))
+
+
+def test_all_that_the_index_lacks_is_told_at_once(wheelhouse, index, capsys, monkeypatch):
+    pins = pin(wheelhouse, "f") | {"absent": wheelhouse.Pin("1", ("a" * 64,))}
+    monkeypatch.setattr(wheelhouse, "added", lambda base: pins)
+    assert wheelhouse.main(["--check"]) == 1
+    first, second = capsys.readouterr().err.splitlines()
+    assert "expected the sha256" in first
+    assert "absent/: no page of a package index" in second
+
+
+def test_a_file_that_the_index_does_not_hand_out_is_told(wheelhouse, index):
+    index["files"][:] = [
+        {**file, "url": "/gone"} for file in index["files"] if "manylinux" in file["filename"]
+    ]
+    with pytest.raises(wheelhouse.WheelhouseError, match="/gone: the index does not hand it out"):
+        wheelhouse.check(pin(wheelhouse, "ab"))
 
 
 @pytest.mark.parametrize(

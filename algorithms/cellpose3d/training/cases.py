@@ -14,7 +14,7 @@ from cytosuite.algorithms.cellpose3d.training.stray import USUAL, StrayRanges, o
 from cytosuite.errors import InputError
 from cytosuite.files import read_json
 from cytosuite.formats import read
-from cytosuite.interface import image_files
+from cytosuite.imagefiles import image_files
 from cytosuite.normalise import background_of, normalise
 from cytosuite.tasks import IMAGE, LABELS
 from cytosuite.volume import Volume

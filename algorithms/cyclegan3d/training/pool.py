@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Pool(nn.Module):
+class ImagePool(nn.Module):
     """Earlier translations, as buffers: a checkpoint holds them.
 
     Parameters

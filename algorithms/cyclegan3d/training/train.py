@@ -23,7 +23,7 @@ from cytosuite.algorithms.cyclegan3d.training.losses import (
     misread,
     structure_of,
 )
-from cytosuite.algorithms.cyclegan3d.training.pool import Pool
+from cytosuite.algorithms.cyclegan3d.training.pool import ImagePool
 from cytosuite.algorithms.cyclegan3d.training.published import divide, translate
 from cytosuite.algorithms.cyclegan3d.training.reference import measure_style
 from cytosuite.algorithms.cyclegan3d.training.settings import Settings
@@ -70,7 +70,7 @@ def build(settings: Settings) -> Parts:
     for name in ("forward", "backward"):
         modules[name].checkpointing = settings.checkpointing  # type: ignore[assignment]
     shape = (settings.network.channels, *settings.crops.shape)
-    pools = {f"pool_{role}": Pool(settings.loss.pool, shape) for role in ("real", "simulated")}
+    pools = {f"pool_{role}": ImagePool(settings.loss.pool, shape) for role in ("real", "simulated")}
     groups = {
         "generators": [modules["forward"], modules["backward"]],
         "judges": [modules["judge_real"], modules["judge_simulated"]],
@@ -207,10 +207,10 @@ def _step_judges(
     return lost.detach()
 
 
-def _pool(state: State, role: str) -> Pool:
+def _pool(state: State, role: str) -> ImagePool:
     """Return the pool of translations into a domain."""
     pool = state.modules[f"pool_{role}"]
-    assert isinstance(pool, Pool)
+    assert isinstance(pool, ImagePool)
     return pool
 
 

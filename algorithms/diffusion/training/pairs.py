@@ -19,7 +19,8 @@ from cytosuite.algorithms.diffusion.parameters import Given
 from cytosuite.algorithms.diffusion.predict import SKETCH
 from cytosuite.errors import InputError, at
 from cytosuite.formats import read
-from cytosuite.interface import IMAGE_SUFFIXES, is_finite
+from cytosuite.imagefiles import IMAGE_SUFFIXES
+from cytosuite.interface import is_finite
 from cytosuite.training.images import find_images, mapped, padded, turned, twin_of
 
 Box = tuple[slice, ...]

@@ -12,7 +12,8 @@ from cytosuite.algorithms.view_fusion.channels import Channel, CoarseMap, maps_o
 from cytosuite.algorithms.view_fusion.intensity import to_network, units_of
 from cytosuite.errors import InputError, at
 from cytosuite.formats import read
-from cytosuite.interface import image_files, is_finite
+from cytosuite.imagefiles import image_files
+from cytosuite.interface import is_finite
 from cytosuite.metadata import described, study_of, view_role
 from cytosuite.tasks import TASKS, VIEW
 from cytosuite.tiling import Box

@@ -39,8 +39,9 @@ def view(index: Index) -> list[Grid] | None:
 
 
 def _grid_of_one(index: Index, name: str) -> Grid:
-    """Return all metrics, time and memory of one algorithm, a row per case."""
+    """Return all metrics, time and memory of one algorithm, of a GPU too, a row per case."""
     rows = {}
+    on_gpu = any(record.gpu for record in index.records[name].values())
     for case in index.cases:
         cells = [
             value(m, index.values[name, m.name].get(case, math.nan), index.axes[m.name])
@@ -48,14 +49,20 @@ def _grid_of_one(index: Index, name: str) -> Grid:
         ]
         record = index.records[name].get(case)
         if record is None:
-            cells += [cell("-"), cell("-"), cell("did not run", "did not run")]
+            cells += [cell("-")] * (4 if on_gpu else 2)
+            cells.append(cell("did not run", "did not run"))
         else:
             cells.append(cell(duration(record.seconds), record.seconds))
             cells.append(cell(memory(record.peak_memory), record.peak_memory))
+            if on_gpu:
+                share = record.gpu_utilisation
+                cells.append(cell(memory(record.gpu_memory), record.gpu_memory))
+                cells.append(cell("" if share is None else f"{share:.0f} %", share))
             cells.append(cell("ok" if record.ok else badge(record.status), record.status))
         rows[case] = Markup("").join(cells)
     columns = [metric.name for metric in index.by_case]
-    return name, [*columns, "time", "memory", "status"], rows
+    gpu = ["GPU memory", "GPU use"] if on_gpu else []
+    return name, [*columns, "time", "memory", *gpu, "status"], rows
 
 
 TEMPLATE = """

@@ -12,9 +12,12 @@ from cytosuite.benchmark.report.section import ReportSection
 from cytosuite.benchmark.report.wording import duration, known, memory, number
 from cytosuite.metrics import Metric
 
+SHARE = "Time in which the GPU computed, per case, in %"
 QUANTITIES = (
     ("seconds", "Time per case in s, without the start of the algorithm", 1.0, " s"),
     ("peak_memory", "Peak memory per case in GiB", 2.0**30, " GiB"),
+    ("gpu_memory", "Peak memory of the GPU per case in GiB", 2.0**30, " GiB"),
+    ("gpu_utilisation", SHARE, 1.0, " %"),
 )
 COSTS = (
     ("median_seconds", "time per case in s, median", 1.0, duration),
@@ -46,7 +49,8 @@ def view(index: Index) -> dict[str, Any] | None:
             for entry in index.ranked
         }
         if any(values.values()):
-            axis = axis_of_times(value for found in values.values() for value in found.values())
+            every = [value for found in values.values() for value in found.values()]
+            axis = Axis(0.0, 100.0) if title == SHARE else axis_of_times(every)
             figures.append((title, axis, values, unit))
     starts: dict[str, float] = {}
     for (name, _), record in index.results.records.items():
@@ -137,7 +141,7 @@ TEMPLATE = """
 <details class="more long-print"><summary>Time and memory of each case</summary>
 {% endif %}
 <div class="columns">
-{% for title, axis, values, unit in view.figures %}{{ strips(title, "logarithmic" if axis.log else "less is better", axis, values, unit, view.dots) }}{% endfor %}
+{% for title, axis, values, unit in view.figures %}{{ strips(title, "logarithmic" if axis.log else "less is better" if unit != " %", axis, values, unit, view.dots) }}{% endfor %}
 </div>
 {% if view.prices %}</details>{% endif %}
 {% if view.starts %}<p>Start of the algorithm, once per run: {% for name, seconds in (view.starts.items()|list)[:8] %}<span class="name">{{ name }}</span> {{ duration(seconds) }}{{ ", " if not loop.last }}{% endfor %}{% if view.starts|length > 8 %} and {{ view.starts|length - 8 }} others{% endif %}.</p>{% endif %}

@@ -12,10 +12,11 @@ from functools import partial
 from math import nan
 
 from cytosuite.metrics.evidence import Evidence
-from cytosuite.metrics.images.pair import Real, checked, percentiles
+from cytosuite.metrics.images.pair import Real, checked
 from cytosuite.metrics.images.ssim_compare import AS_IT_IS, Scale, compare
 from cytosuite.metrics.images.ssim_window import SIGMA, Window, gaussian_window
 from cytosuite.metrics.metric import metric
+from cytosuite.metrics.percentiles import percentiles
 
 LOW, HIGH = 2.0, 99.8  # percentiles that become 0 and 1
 SAME = 1e-12  # similarities closer to 1 than this are those of equal volumes

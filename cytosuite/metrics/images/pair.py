@@ -1,4 +1,4 @@
-"""Two images of one scene to compare voxel by voxel, and percentiles of their grey values."""
+"""Two images of one scene to compare voxel by voxel."""
 
 from dataclasses import dataclass
 from math import isfinite
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
-from cytosuite.metrics.chunks import chunks
+from cytosuite.metrics.chunks import extremes
 from cytosuite.metrics.evidence import Evidence
 
 Real = NDArray[Any]  # of an integer or floating dtype
@@ -103,29 +103,6 @@ def checked(images: dict[str, Real]) -> tuple[Real, ...]:
     return tuple(arrays.values())
 
 
-def percentiles(volume: Real, ranks: tuple[float, ...]) -> tuple[float, ...]:
-    """Return percentiles, of ranks in [0, 100], of all voxels of an image, finite, at least one.
-
-    Linearly interpolated between grey values, as by `numpy.percentile` of the values in double
-    precision, but of a copy in their own dtype.
-
-    Examples
-    --------
-    >>> percentiles(np.array([1, 2, 4], np.uint16), (50, 75))
-    (2.0, 3.0)
-    """
-    places = [rank / 100 * (volume.size - 1) for rank in ranks]
-    wanted = {min(int(place) + step, volume.size - 1) for place in places for step in (0, 1)}
-    values = volume.flatten()
-    values.partition(sorted(wanted))
-    found = []
-    for place in places:
-        below = float(values[int(place)])
-        above = float(values[min(int(place) + 1, volume.size - 1)])
-        found.append(below + (above - below) * (place - int(place)))
-    return tuple(found)
-
-
 def _is_finite(array: Real) -> bool:
-    """Return whether no voxel is NaN or infinite, from the extremes of each piece."""
-    return all(isfinite(piece.min()) and isfinite(piece.max()) for (piece,) in chunks(array))
+    """Return whether no voxel is NaN or infinite."""
+    return all(isfinite(value) for value in extremes(array))

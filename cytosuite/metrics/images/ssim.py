@@ -11,6 +11,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from cytosuite.large import room
 from cytosuite.metrics.images.pair import PAIR, ImagePair
 from cytosuite.metrics.images.ssim_compare import compare, values_shape
 from cytosuite.metrics.images.ssim_window import SIGMA, Window, gaussian_window
@@ -39,7 +40,8 @@ def mean_ssim(images: ImagePair, window: Window | None = None) -> float:
 
     Examples
     --------
-    >>> from cytosuite.metrics.images.pair import pair
+    >>> from cytosuite.large import room
+    from cytosuite.metrics.images.pair import pair
     >>> images = pair(np.zeros((8, 8)), np.ones((8, 8)), data_range=1.0)
     >>> round(mean_ssim(images, gaussian_window((8, 8), shrink=True)), 6)
     0.0001
@@ -57,14 +59,15 @@ def ssim_map(images: ImagePair, window: Window | None = None) -> NDArray[np.floa
 
     Examples
     --------
-    >>> from cytosuite.metrics.images.pair import pair
+    >>> from cytosuite.large import room
+    from cytosuite.metrics.images.pair import pair
     >>> image = np.arange(195.0).reshape(13, 15)
     >>> found = ssim_map(pair(image, image, data_range=100.0))
     >>> found.shape, found.min().item()
     ((3, 5), 1.0)
     """
     window = window or gaussian_window(images.truth.shape)
-    out = np.empty(values_shape(images.truth.shape, window))
+    out: NDArray[np.float64] = room(values_shape(images.truth.shape, window), np.float64)
     compare(images.truth, images.prediction, images.data_range, window, out=out)
     return out if images.truth.ndim == 3 else out[0]
 

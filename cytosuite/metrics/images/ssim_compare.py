@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
+from cytosuite.large import is_mapped, release
 from cytosuite.metrics.images import ssim_kernel as kernel
 from cytosuite.metrics.images.ssim_window import Window
 
 K1, K2 = 0.01, 0.03  # of the constants that keep the quotients defined (Wang et al. 2004)
-PIECE = 32  # planes converted together where the loops cannot read the dtype or layout
+PIECE = kernel.CHUNK  # planes read together where the loops cannot read the dtype or layout
 
 Real = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -72,8 +73,9 @@ def compare(
     Notes
     -----
     There is a thread per processor; each needs 4 MB, more for a longer window along Z, whatever
-    the size of the volume. A constant near the values is taken from both before they are squared.
-    Sample variances, all larger by one factor, are compared by a C2 smaller by that factor.
+    the size of the volume, and for one on disk the planes of a column that it reads together.
+    A constant near the values is taken from both before they are squared. Sample variances, all
+    larger by one factor, are compared by a C2 smaller by that factor.
     """
     volumes = (_as_volume(truth), _as_volume(prediction))
     centre = scales[0][0] * _middle(volumes[0]) + scales[0][1]
@@ -143,8 +145,7 @@ def _column(work: _Work, rows: slice, width: slice, buffers: Buffers) -> float:
     size = (rows.stop - rows.start, width.stop - width.start)
     buffers[-1][:] = 0.0
     held = done = 0
-    for first in range(0, planes, planes if direct else PIECE):
-        last = planes if direct else min(first + PIECE, planes)
+    for first, last in _pieces(planes, halo, direct, any(map(is_mapped, work.volumes))):
         box = (
             slice(first, last),
             slice(rows.start, rows.stop + 2 * ry),
@@ -166,7 +167,17 @@ def _column(work: _Work, rows: slice, width: slice, buffers: Buffers) -> float:
             nothing if work.out is None else work.out[done:end, rows, width],
         )
         done = end
+        release(*work.volumes)
     return float(buffers[-1].sum())
+
+
+def _pieces(planes: int, halo: int, direct: bool, on_disk: bool) -> list[tuple[int, int]]:
+    """Return the first plane of each piece of a column, and the end of it."""
+    if direct and not on_disk:
+        return [(0, planes)]
+    # Read directly, the values are added up in the order in which those of a whole column are.
+    ends = range(halo + kernel.CHUNK if direct else PIECE, planes, PIECE)
+    return list(pairwise([0, *ends, planes]))
 
 
 def _source(volume: Real, box: tuple[slice, ...], direct: bool) -> tuple[int, Quartet]:
@@ -199,7 +210,9 @@ def _as_volume(array: Real) -> Real:
 def _middle(volume: Real) -> float:
     """Return the median of a few voxels."""
     few = volume[tuple(slice(n // 16, None, max(n // 8, 1)) for n in volume.shape)]
-    return float(np.median(few.astype(np.float64)))
+    middle = float(np.median(few.astype(np.float64)))
+    release(volume)
+    return middle
 
 
 def _parts(length: int, longest: int) -> list[slice]:

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
+from cytosuite.large import room, slabs
+from cytosuite.metrics.chunks import distinct
 
 Label = TypeVar("Label", bound=np.integer[Any])
 
@@ -23,8 +25,8 @@ def without_border(labels: NDArray[Label], pixels: int) -> NDArray[Label]:
     Returns
     -------
     (..., Y, X) integer array
-        A copy of the same dtype in which those objects are background. Every other object is
-        whole, also where it reaches into the border.
+        A copy of the same dtype, on disk where it is large, in which those objects are background.
+        Every other object is whole, also where it reaches into the border.
 
     Raises
     ------
@@ -66,6 +68,11 @@ def without_border(labels: NDArray[Label], pixels: int) -> NDArray[Label]:
         )
     border = np.ones((height, width), bool)
     border[pixels : height - pixels, pixels : width - pixels] = False
-    kept, outer = labels.copy(), labels[..., border]
-    kept[..., border] = np.where(np.isin(outer, labels[..., ~border]), outer, 0)
-    return kept
+    found: NDArray[Label] = room(labels.shape, labels.dtype)
+    flat, kept = (array.reshape(-1, height, width) for array in (labels, found))
+    inside = distinct(flat[:, pixels : height - pixels, pixels : width - pixels])
+    for part in slabs(flat, kept):
+        outer = flat[part][:, border]
+        kept[part] = flat[part]
+        kept[part][:, border] = np.where(np.isin(outer, inside), outer, 0)
+    return found

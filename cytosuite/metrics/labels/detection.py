@@ -85,6 +85,7 @@ def object_count(prediction: NDArray[Any]) -> int:
     return overlap(prediction, prediction).prediction_sizes.size
 
 
+OBJECTS: Evidence[int] = Evidence(object_count, ("prediction",), pool=sum)
 overlap_share = partial(metric, evidence=OVERLAP, best=1.0, worst=0.0, reference=EVERINGHAM)
 count = partial(metric, evidence=OVERLAP)
 
@@ -142,7 +143,7 @@ def truth_count(table: Overlap) -> float:
 @metric(
     "prediction_count",
     "Objects predicted",
-    evidence=Evidence(object_count, ("prediction",), pool=sum),
+    evidence=OBJECTS,
 )
 def prediction_count(objects: int) -> float:
     """Return the number P of objects in the prediction, which needs no truth."""

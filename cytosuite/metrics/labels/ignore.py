@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from cytosuite.large import room, slabs
 from cytosuite.metrics.labels.overlap import overlap
 
 Label = TypeVar("Label", bound=np.integer[Any])
@@ -27,9 +28,9 @@ def without_small(
     Returns
     -------
     truth : ndarray
-        A copy in which the ignored objects are background.
+        A copy in which the ignored objects are background; the array itself if there are none.
     prediction : ndarray
-        A copy without the predictions that belong to an ignored object: those that cover more
+        Likewise without the predictions that belong to an ignored object: those that cover more
         than half of one, or lie in them with more than half of their own voxels. A prediction
         that covers more than half of another object stays, whatever else it covers.
 
@@ -61,8 +62,12 @@ def without_small(
 
 
 def _without(labels: NDArray[Label], unwanted: NDArray[np.uint64]) -> NDArray[Label]:
-    """Return a copy of labels in which some are background."""
-    found = np.array(labels)
-    if unwanted.size:
-        found[np.isin(found, unwanted.astype(found.dtype))] = 0
+    """Return a copy of labels in which some are background, itself on disk where it is large."""
+    if not unwanted.size:
+        return labels
+    labels = np.asarray(labels)
+    found: NDArray[Label] = room(labels.shape, labels.dtype)
+    names = unwanted.astype(labels.dtype)
+    for part in slabs(labels, found):
+        found[part] = np.where(np.isin(labels[part], names), 0, labels[part])
     return found

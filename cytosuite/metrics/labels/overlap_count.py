@@ -7,7 +7,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from cytosuite import large
 from cytosuite.errors import InputError
+from cytosuite.memory import free_gib
 from cytosuite.metrics.chunks import chunks
 from cytosuite.metrics.labels import overlap_kernel as kernel
 
@@ -15,6 +17,7 @@ CHUNK = 1 << 17  # voxels converted together where a volume must be
 THREADED = 1 << 18  # voxels from which two threads are worth their start
 SLOTS = 1 << 12  # of a new hash table
 SHARE = 4  # the two hash tables together may take half of the memory of the inputs
+LARGE_SHARE = 32  # each of them may take so small a part of the free memory, for inputs on disk
 DIRECT = 1 << 26  # labels below which a table of all labels is used, bounded by the voxels too
 SMALL = 1 << 20  # pairs above which the table uses narrow integers
 NARROW = 1 << 24  # voxels of a pair below which 32 bits leave room for products
@@ -32,10 +35,16 @@ def count(truth: Array, prediction: Array) -> Columns:
     Raises
     ------
     InputError
-        If a label is negative.
+        If a label is negative, or volumes on disk have too many pairs.
     """
     dtype = np.dtype(f"u{max(truth.dtype.itemsize, prediction.dtype.itemsize, 2)}")
-    pairs = _hashed(truth, prediction, dtype)
+    on_disk = large.is_mapped(truth) or large.is_mapped(prediction)
+    pairs = _hashed(truth, prediction, dtype, on_disk)
+    if pairs is None and on_disk:
+        raise InputError(
+            f"labels of shape {truth.shape} overlap in so many pairs that their table does not fit "
+            "into the memory; is it noise? Give more memory, or crop them"
+        )
     if pairs is None:
         return _sorted(truth, prediction, dtype)
     _refuse_negative("truth", pairs[0], truth.dtype.kind == "i")
@@ -43,10 +52,12 @@ def count(truth: Array, prediction: Array) -> Columns:
     return _columns(*pairs)
 
 
-def _hashed(truth: Array, prediction: Array, dtype: np.dtype[Any]) -> Pairs | None:
+def _hashed(truth: Array, prediction: Array, dtype: np.dtype[Any], on_disk: bool) -> Pairs | None:
     """Return each pair of labels once, None where there are too many."""
-    slot = 2 * dtype.itemsize + 8
-    most = max((truth.nbytes + prediction.nbytes) // SHARE // slot, 4 * SLOTS)
+    allowed = (truth.nbytes + prediction.nbytes) // SHARE
+    if on_disk and (free := free_gib()) is not None:
+        allowed = min(allowed, int(free * 2**30) // LARGE_SHARE)
+    most = max(allowed // (2 * dtype.itemsize + 8), 4 * SLOTS)
     if truth.size < THREADED:
         table = _count_slab(truth, prediction, dtype, most)
     else:
@@ -107,12 +118,20 @@ def _chunks(truth: Array, prediction: Array, dtype: np.dtype[Any]) -> Iterator[t
     if truth.size and all(
         a.flags.c_contiguous and a.dtype.isnative and a.itemsize == dtype.itemsize for a in arrays
     ):
-        pieces = iter([tuple(array.reshape(-1).view(dtype) for array in arrays)])
+        pieces = _slabs(*(array.reshape(-1).view(dtype) for array in arrays))
     else:  # negative labels become the largest ones and are refused then
         pieces = chunks(*arrays, dtype=dtype, size=CHUNK)
     for t, p in pieces:
         t.flags.writeable = p.flags.writeable = False  # one compiled version for all
         yield t, p
+
+
+def _slabs(truth: Array, prediction: Array) -> Iterator[tuple[Array, ...]]:
+    """Yield flat arrays whole, or where one lies on disk slab by slab."""
+    step = large.SLAB if large.is_mapped(truth) or large.is_mapped(prediction) else truth.size
+    for first in range(0, truth.size, step):
+        yield truth[first : first + step], prediction[first : first + step]
+        large.release(truth, prediction)
 
 
 def _refuse_negative(name: str, labels: Array, signed: bool) -> None:

@@ -7,7 +7,7 @@ Taha and Hanbury, Metrics for evaluating 3D medical image segmentation, BMC Medi
 as in MONAI and MedPy, over both surfaces taken together).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import dist, isfinite, nan, prod
@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from cytosuite.errors import InputError
+from cytosuite.large import fits, is_mapped, slabs
+from cytosuite.metrics.chunks import distinct
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.labels.ctc import matches
 from cytosuite.metrics.labels.overlap import Counts, Labels, Overlap, overlap
@@ -25,8 +27,10 @@ from cytosuite.metrics.metric import metric
 
 QUANTILE = 0.95  # of HD95, in each direction
 THREADS = 2
+FEW = 2**26  # bytes of surface voxels kept in any case
 
 Floats = NDArray[np.float64]
+Side = tuple[Floats, Counts]  # distances, and where those of each object begin
 Matching = Literal["iou", "ctc"]
 
 
@@ -96,20 +100,18 @@ def surfaces(
     >>> found.from_truth.tolist(), found.from_prediction.tolist()
     ([0.0, 0.0, 0.5], [0.0, 0.0])
     """
-    table = overlap(truth, prediction)
-    truth, prediction = np.asarray(truth), np.asarray(prediction)
-    step = _checked(spacing, truth.ndim)
-    pairs = _matched(table, matching)
-    rows, columns = table.truth_index[pairs], table.prediction_index[pairs]
-    own, own_start = _voxels(truth, table.truth_labels, rows)
-    other, other_start = _voxels(prediction, table.prediction_labels, columns)
+    table, pairs, batches = _batched(truth, prediction, spacing, matching)
+    sides: list[list[Floats]] = [[np.zeros(0)] * pairs.size for _ in range(2)]
+    for places, *found in batches:
+        for side, (distances, start) in zip(sides, found, strict=True):
+            for n, place in enumerate(places):
+                side[place] = distances[start[n] : start[n + 1]]
+    starts = [np.cumsum([0, *map(len, side)]) for side in sides]
     return Surfaces(
-        truth_labels=table.truth_labels[rows],
-        prediction_labels=table.prediction_labels[columns],
-        from_truth=_nearest(own, other, truth.shape, step),
-        from_prediction=_nearest(other, own, truth.shape, step),
-        truth_start=own_start,
-        prediction_start=other_start,
+        table.truth_labels[table.truth_index[pairs]],
+        table.prediction_labels[table.prediction_index[pairs]],
+        *(np.concatenate([np.zeros(0), *side]) for side in sides),
+        *starts,
     )
 
 
@@ -144,16 +146,15 @@ def surface_table(
     >>> surface_table(np.array([[0, 1, 1, 1]]), np.array([[0, 0, 5, 5]]), (1, 0.5)).hausdorff
     array([0.5])
     """
-    found = surfaces(truth, prediction, spacing, matching)
-    if not found.truth_labels.size:
-        return SurfaceTable(np.zeros(0), np.zeros(0), np.zeros(0))
-    sides = (found.from_truth, found.truth_start), (found.from_prediction, found.prediction_start)
-    total = sum(np.add.reduceat(side, start[:-1]) for side, start in sides)
-    return SurfaceTable(
-        assd=total / (np.diff(found.truth_start) + np.diff(found.prediction_start)),
-        hausdorff=np.maximum(*(_quantiles(*side, 1.0) for side in sides)),
-        hd95=np.maximum(*(_quantiles(*side, QUANTILE) for side in sides)),
-    )
+    _, pairs, batches = _batched(truth, prediction, spacing, matching)
+    columns = np.zeros((3, pairs.size))
+    for places, *sides in batches:
+        total = sum(np.add.reduceat(side, start[:-1]) for side, start in sides)
+        voxels = sum(np.diff(start) for _, start in sides)
+        columns[0, places] = total / voxels
+        columns[1, places] = np.maximum(*(_quantiles(*side, 1.0) for side in sides))
+        columns[2, places] = np.maximum(*(_quantiles(*side, QUANTILE) for side in sides))
+    return SurfaceTable(*columns)
 
 
 def concatenate_surfaces(tables: Sequence[SurfaceTable]) -> SurfaceTable:
@@ -228,23 +229,110 @@ def _matched(table: Overlap, matching: str) -> Counts:
     return table.above_half
 
 
-def _voxels(labels: NDArray[Any], names: Labels, objects: Counts) -> tuple[Counts, Counts]:
-    """Return the surface voxels of some objects, ascending, and where those of each begin.
+def _batched(
+    truth: NDArray[Any], prediction: NDArray[Any], spacing: Sequence[float], matching: str
+) -> tuple[Overlap, Counts, Iterator[tuple[Counts, Side, Side]]]:
+    """Return the overlap table, the matched pairs in it, and their distances batch by batch.
 
-    A voxel is its flat position plus the size of the volume for each object before its own.
+    A batch holds places among the pairs, and the sorted distances of the surface voxels of their
+    true and predicted objects with the place where those of each begin.
     """
-    places = np.flatnonzero(_surface(labels))
-    owner = np.searchsorted(names, labels.reshape(-1)[places].astype(np.uint64))
-    wanted = np.zeros(names.size, bool)
-    wanted[objects] = True
-    places, owner = places[wanted[owner]], owner[wanted[owner]]
-    order = np.argsort(owner, kind="stable")
-    sizes = np.bincount(owner, minlength=names.size)
-    begin = np.cumsum(sizes) - sizes
-    start = np.concatenate([[0], np.cumsum(sizes[objects])])
-    pair = np.repeat(np.arange(objects.size), sizes[objects])
-    place = places[order[np.arange(pair.size) - start[pair] + begin[objects][pair]]]
-    return pair * labels.size + place, start
+    table = overlap(truth, prediction)
+    volumes = np.asarray(truth), np.asarray(prediction)
+    step = _checked(spacing, volumes[0].ndim)
+    pairs = _matched(table, matching)
+    rows, columns = table.truth_index[pairs], table.prediction_index[pairs]
+    objects = (table.truth_labels, rows), (table.prediction_labels, columns)
+    return table, pairs, _distances(volumes, objects, step)
+
+
+def _distances(
+    volumes: Sequence[NDArray[Any]], objects: Sequence[tuple[Labels, Counts]], step: Floats
+) -> Iterator[tuple[Counts, Side, Side]]:
+    """Yield the distances of pairs of objects once a slab holds the last voxel of both.
+
+    The volumes are gone through once; between slabs the surfaces of the objects that go on are
+    kept.
+    """
+    shape, last = volumes[0].shape, _last(volumes, objects)
+    sides = [_Kept(names, wanted) for names, wanted in objects]
+    done = np.zeros(last.size, bool)
+    for part in slabs(*volumes) if last.size else ():
+        for volume, side in zip(volumes, sides, strict=True):
+            side.add(volume, part)
+        ready = np.flatnonzero(~done & (last < part.stop))
+        if ready.size:
+            done[ready] = True
+            (own, start), (other, begin) = (side.take(ready, done, prod(shape)) for side in sides)
+            distances = _nearest(own, other, shape, step), _nearest(other, own, shape, step)
+            yield ready, (distances[0], start), (distances[1], begin)
+
+
+def _last(volumes: Sequence[NDArray[Any]], objects: Sequence[tuple[Labels, Counts]]) -> Counts:
+    """Return a position along the first axis at which both objects of each pair have ended."""
+    ends = [np.zeros(names.size, np.int64) for names, _ in objects]
+    for part in slabs(*volumes):
+        if part.stop - part.start == len(volumes[0]):
+            break  # one slab holds them all
+        for volume, (names, _), end in zip(volumes, objects, ends, strict=True):
+            found = distinct(volume[part])
+            end[np.searchsorted(names, found[found != 0].astype(np.uint64))] = part.stop - 1
+    return np.maximum(*(end[wanted] for end, (_, wanted) in zip(ends, objects, strict=True)))
+
+
+class _Kept:
+    """Surface voxels of the wanted objects of a volume that have not been taken yet."""
+
+    def __init__(self, names: Labels, objects: Counts) -> None:
+        self.names, self.objects = names, objects
+        self.wanted = _flags(names.size, objects)
+        self.places: Counts = np.zeros(0, np.int64)
+        self.owner: NDArray[np.int32] = np.zeros(0, np.int32)
+
+    def add(self, labels: NDArray[Any], part: slice) -> None:
+        """Add those in a slab, by their flat positions in the volume."""
+        around = slice(max(part.start - 1, 0), part.stop + 1)  # with the neighbours of its faces
+        inner = slice(part.start - around.start, part.stop - around.start)
+        places = np.flatnonzero(_surface(labels[around])[inner])
+        names = labels[part].reshape(-1)[places].astype(np.uint64)
+        owner = np.searchsorted(self.names, names).astype(np.int32)
+        own = self.wanted[owner]
+        places = places[own] + part.start * prod(labels.shape[1:])
+        self.places = np.concatenate([self.places, places])
+        self.owner = np.concatenate([self.owner, owner[own]])
+        size = self.places.nbytes + self.owner.nbytes
+        if is_mapped(labels) and size > FEW and not fits(size):
+            raise InputError(
+                f"surfaces of objects are not compared: those that reach into one plane take "
+                f"{size / 2**30:.3g} GiB, more than a quarter of the free memory; give more"
+            )
+
+    def take(self, ready: Counts, done: NDArray[np.bool_], size: int) -> tuple[Counts, Counts]:
+        """Return the surface voxels of some pairs, ascending, and where those of each begin.
+
+        A voxel is its flat position plus the size of the volume for each pair before its own.
+        Those of objects without another pair are no longer kept.
+        """
+        objects = self.objects[ready]
+        chosen = _flags(self.names.size, objects)[self.owner]
+        places, owner = self.places[chosen], self.owner[chosen]
+        order = np.argsort(owner, kind="stable")
+        sizes = np.bincount(owner, minlength=self.names.size)
+        begin = np.cumsum(sizes) - sizes
+        start = np.concatenate([[0], np.cumsum(sizes[objects])])
+        pair = np.repeat(np.arange(objects.size), sizes[objects])
+        place = places[order[np.arange(pair.size) - start[pair] + begin[objects][pair]]]
+        self.wanted = _flags(self.names.size, self.objects[~done])
+        rest = self.wanted[self.owner]
+        self.places, self.owner = self.places[rest], self.owner[rest]
+        return pair * size + place, start
+
+
+def _flags(size: int, places: Counts) -> NDArray[np.bool_]:
+    """Return flags of which those at some places are set."""
+    flags = np.zeros(size, bool)
+    flags[places] = True
+    return flags
 
 
 def _surface(labels: NDArray[Any]) -> NDArray[np.bool_]:

@@ -25,10 +25,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite.errors import InputError
+from cytosuite.large import thinned
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.metric import metric
 from cytosuite.metrics.realism.regions import BRUCH, PIXEL_UM
-from cytosuite.metrics.realism.scene import members, stack
+from cytosuite.metrics.realism.scene import members, planes_of, stack
 from cytosuite.volume import Volume
 
 PLANE_UM = 1.5001311  # distance of the planes the published numbers were chosen for
@@ -152,7 +153,7 @@ def suited(real: Volume | Sequence[Volume]) -> EdgeSettings:
     stacks = [volume for volume in members(real) if stack(volume).size]
     if not stacks:
         return WHOLE
-    parts = [volume.array.ravel()[:: -(-volume.array.size // VOXELS)] for volume in stacks]
+    parts = [thinned(volume.array, -(-volume.array.size // VOXELS)) for volume in stacks]
     middle, bright = np.quantile(np.concatenate(parts), [0.5, BRIGHT])
     depth = min(len(volume.array) * volume.spacing[0] for volume in stacks)
     return EdgeSettings(
@@ -200,7 +201,7 @@ def edge_strength(image: Volume, settings: EdgeSettings = WHOLE) -> Floats:
     sigma = (settings.smoothing_um / step_y, settings.smoothing_um / step_x)
     tiles = [(rows, columns) for rows in spans[0] for columns in spans[1]]
     strength = np.empty((len(tiles), len(array)))
-    for z, plane in enumerate(array if tiles else ()):
+    for z, plane in enumerate(planes_of(array) if tiles else ()):
         smooth = ndimage.gaussian_filter(plane / white, sigma, mode="nearest", truncate=4.0)
         along_y = ndimage.sobel(smooth, axis=0, mode="reflect") * (settings.pixel_um / step_y / 4)
         along_x = ndimage.sobel(smooth, axis=1, mode="reflect") * (settings.pixel_um / step_x / 4)

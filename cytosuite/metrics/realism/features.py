@@ -197,7 +197,9 @@ def distance_of(
     return FeatureDistance(distance, float(low), float(high), a.size, b.size)
 
 
-FEATURE_DISTANCES = Evidence(feature_distances, ("real", "synthetic"), form="scenes")
+FEATURE_DISTANCES = Evidence(
+    feature_distances, ("real", "synthetic"), form="scenes", voxel_bytes=16
+)
 
 
 @metric(

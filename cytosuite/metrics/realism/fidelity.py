@@ -41,6 +41,7 @@ WIDE = 3.0  # radii of the typical object: radius from which structure counts as
 DIM = 0.25  # quantile of the objects' brightness: half of it is enough for a body
 APART = 0.5  # of that brightness, in the input, below which a body is new
 LEAST_VOLUME = 0.25  # of the median object's, of a body
+VOXEL_BYTES = 80  # of smoothed images, zones, edges and those of the signal
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -147,7 +148,7 @@ def _fate(
     )
 
 
-KEPT = Evidence(kept, ("prediction", "image", "labels", "spacing"))
+KEPT = Evidence(kept, ("prediction", "image", "labels", "spacing"), voxel_bytes=VOXEL_BYTES)
 NO_OBJECT = "when no labelled object stands out of its surroundings in the input"
 HALLUCINATION = "10.1007/978-3-030-00928-1_60"
 faithful = partial(metric, evidence=KEPT, undefined=NO_OBJECT)

@@ -103,7 +103,7 @@ def patch_features(
     return PatchFeatures(first, second, first_volume, second_volume)
 
 
-PATCHES = Evidence(patch_features, ("real", "synthetic"), form="scenes")
+PATCHES = Evidence(patch_features, ("real", "synthetic"), form="scenes", voxel_bytes=16)
 
 
 @metric(

@@ -158,7 +158,7 @@ def region_scores(
     return RegionScores(np.array(depths), dict(zip(REGIONS, columns, strict=True)))
 
 
-REGION_SCORES = Evidence(region_scores, ("real", "synthetic"), form="scenes")
+REGION_SCORES = Evidence(region_scores, ("real", "synthetic"), form="scenes", voxel_bytes=12)
 similarity = partial(metric, evidence=REGION_SCORES, best=1.0, worst=0.0, reference=BRUCH)
 
 

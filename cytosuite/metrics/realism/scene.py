@@ -1,6 +1,6 @@
 """Images that are not paired: stacks, stacks with their objects, and sets of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
+from cytosuite.large import slabs
+from cytosuite.metrics.chunks import extremes
 from cytosuite.volume import Volume
 
 Image = TypeVar("Image")
@@ -37,7 +39,9 @@ class Scene:
     def __post_init__(self) -> None:
         """Refuse images and labels without a score."""
         stack(self.image)
-        if self.labels.dtype.kind not in "biu" or (self.labels.size and self.labels.min() < 0):
+        if self.labels.dtype.kind not in "biu" or (
+            self.labels.size and extremes(self.labels)[0] < 0
+        ):
             raise InputError(
                 "labels must be integers of at least 0, found "
                 f"{self.labels.dtype}; use 0 for background"
@@ -63,13 +67,19 @@ def stack(image: Volume) -> NDArray[Any]:
             f"the image must be a ZYX stack of integers or floats, found axes {image.axes} of "
             f"{array.dtype}; take one channel of one time point"
         )
-    for z, plane in enumerate(array if array.dtype.kind == "f" else ()):
+    for z, plane in enumerate(planes_of(array) if array.dtype.kind == "f" else ()):
         if not np.isfinite(plane).all():
             raise InputError(
                 f"plane {z}: grey values must be finite numbers, found NaN or infinity; "
                 "replace such voxels"
             )
     return array
+
+
+def planes_of(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Yield the planes of a stack one by one; of one on disk they take the memory of a slab."""
+    for part in slabs(array):
+        yield from array[part]
 
 
 def members(images: Image | Sequence[Image]) -> list[Image]:

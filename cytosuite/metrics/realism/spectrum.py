@@ -16,13 +16,14 @@ from math import nan
 import numpy as np
 from numpy.typing import NDArray
 
+from cytosuite.large import release
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.metric import metric
-from cytosuite.metrics.realism.scene import members, stack
+from cytosuite.metrics.realism.scene import members, planes_of, stack
 from cytosuite.volume import Volume
 
 FLOOR = 1e-12  # share of the mean density: below it a band counts as empty
-COLUMNS = 1 << 14  # columns along z looked at together
+COLUMNS, BLOCK = 1 << 14, 1 << 22  # columns along z looked at together, and voxels, at most
 
 Floats = NDArray[np.float64]
 
@@ -80,7 +81,7 @@ def power_lateral(image: Volume, edges: Floats) -> Floats:
     if width % 2 == 0:
         twice[:, -1] = 1.0
     power = np.zeros(radius.shape)
-    for plane in array:
+    for plane in planes_of(array):
         grey = plane.astype(np.float64)
         power += np.abs(np.fft.rfft2((grey - grey.mean()) * window)) ** 2
     power *= step_y * step_x / ((window**2).sum() * max(len(array), 1))
@@ -97,12 +98,14 @@ def power_axial(image: Volume, edges: Floats) -> Floats:
     window = _hann(len(array))
     frequency: Floats = np.fft.rfftfreq(len(array), image.spacing[0]).astype(np.float64)
     power = np.zeros(frequency.size)
-    rows = max(COLUMNS // max(array.shape[2], 1), 1)
+    columns = min(COLUMNS, BLOCK // max(len(array), 1))
+    rows = max(columns // max(array.shape[2], 1), 1)
     for start in range(0, array.shape[1], rows):
         block = array[:, start : start + rows].astype(np.float64)
         block -= block.mean(axis=0)
         block *= window[:, None, None]
         power += (np.abs(np.fft.rfft(block, axis=0)) ** 2).sum(axis=(1, 2))
+        release(array)
     power *= image.spacing[0] / ((window**2).sum() * max(array[0].size, 1))
     return _by_band(frequency, power, np.ones(frequency.size), edges)
 

@@ -27,6 +27,7 @@ from cytosuite.metrics.realism.regions import dilated
 
 SURROUND_UM = 3.0  # about a third of a nucleus: the background that borders on the objects
 SMOOTHING_UM = 1.0  # keeps the structure of a nucleus, not the noise
+VOXEL_BYTES = 32  # of masks, smoothed images and sorted values
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,9 @@ def structure(
     )
 
 
-STRUCTURE = Evidence(structure, ("prediction", "image", "labels", "spacing"))
+STRUCTURE = Evidence(
+    structure, ("prediction", "image", "labels", "spacing"), voxel_bytes=VOXEL_BYTES
+)
 NO_SURROUNDING = "when the labels hold no object, or no background next to one"
 preserved = partial(metric, evidence=STRUCTURE)
 

@@ -1,23 +1,25 @@
 import numpy as np
 import pytest
 
+from cytosuite import large
 from cytosuite.algorithms.cellpose3d import blocks as module
-from cytosuite.algorithms.cellpose3d.assembly import Assembly
 from cytosuite.algorithms.cellpose3d.blocks import (
-    in_core,
     margin_of,
     memory_gib,
-    owned,
     plan_blocks,
-    sample,
+    reader,
     tile_within,
     to_image,
 )
-from cytosuite.algorithms.cellpose3d.instances import renumber
 from cytosuite.algorithms.cellpose3d.parameters import Parameters
-from cytosuite.algorithms.cellpose3d.rescale import interpolate, labels_to_image, stencils
+from cytosuite.algorithms.cellpose3d.rescale import (
+    interpolate,
+    labels_to_image,
+    stencils,
+    to_working,
+    working_shape,
+)
 from cytosuite.errors import InputError
-from cytosuite.tiling import plan
 
 SHAPE = (30, 60, 66)
 MULTIPLE, MARGIN = (2, 4, 4), (7, 12, 12)
@@ -31,109 +33,67 @@ CARD = Parameters(
 )
 
 
-def cores(size=(20, 36, 36)):
-    return plan(SHAPE, size, MARGIN, multiple=MULTIPLE)
-
-
-def nuclei(seed=0, count=70, shape=SHAPE):
-    """Return flattened balls of up to 5 x 9 x 9 voxels, many of which touch."""
+def balls(seed=1, shape=SHAPE):
+    """Return labels of touching balls and a margin that is positive in them."""
     rng = np.random.default_rng(seed)
-    labels, grid = np.zeros(shape, np.uint32), np.indices(shape)
-    for name in range(1, count + 1):
+    labels, grid = np.zeros(shape, np.uint16), np.indices(shape)
+    for name in range(1, 41):
         centre = [rng.uniform(0, n) for n in shape]
-        away = sum(
-            ((g - c) / r) ** 2 for g, c, r in zip(grid, centre, (2.5, 4.5, 4.5), strict=True)
-        )
-        labels[(away <= rng.uniform(0.5, 1)) & (labels == 0)] = name
-    return renumber(labels)
+        away = sum(((g - c) / r) ** 2 for g, c, r in zip(grid, centre, (2, 4, 5), strict=True))
+        labels[(away <= 1) & (labels == 0)] = name
+    margin = rng.uniform(0.1, 1, shape).astype(np.float32)
+    return labels, np.where(labels > 0, margin, -margin)
 
 
-def straddling(labels, planned, axis):
-    """Return how many objects lie in two cores along an axis."""
-    edges = {tile.output[axis].stop for tile in planned} - {labels.shape[axis]}
-    crossing = set()
-    for edge in edges:
-        before, after = labels.take(edge - 1, axis), labels.take(edge, axis)
-        crossing |= set(before[(before == after) & (before > 0)].tolist())
-    return len(crossing)
+def ordered(labels):
+    """Return labels numbered in the order of their first voxels."""
+    names, first = np.unique(labels[labels > 0], return_index=True)
+    table = np.zeros(labels.max() + 1, int)
+    table[names[np.argsort(first)]] = np.arange(1, names.size + 1)
+    return table[labels]
 
 
-def seen(labels, tile):
-    """Return the part of the truth in a block, under names of its own."""
-    part = labels[tile.input]
-    return np.searchsorted(np.unique(np.append(0, part)), part).astype(np.uint32)
+@pytest.fixture(params=["memory", "disk"])
+def where(request, monkeypatch):
+    """Let arrays of a whole volume lie in the memory, or on disk."""
+    if request.param == "disk":
+        monkeypatch.setattr(large, "fits", lambda size: False)
+    return request.param
 
 
-def assembled(labels, planned):
-    assembly = Assembly(labels.shape)
-    for tile in planned:
-        part = seen(labels, tile)
-        assembly.add(part, owned(part, tile, labels.shape), tile.input, tile.output)
-    return assembly.finish()
+@pytest.mark.parametrize("image_shape", [(41, 100, 130), (17, 60, 40), (90, 61, 20)])
+def test_labels_in_pieces_are_those_of_the_whole(image_shape, where, monkeypatch):
+    labels, margin = balls()
+    grid = stencils(SHAPE, image_shape)
+    expected = ordered(labels_to_image(labels, interpolate(margin, grid) > 0, grid))
+    monkeypatch.setattr(module, "_PIECE", 20_000)
+    found, objects = to_image(labels, margin, image_shape)
+    np.testing.assert_array_equal(found, expected)
+    assert objects == expected.max() > 20
+    assert large.is_mapped(found) == (where == "disk")
 
 
-@pytest.mark.parametrize("backwards", [False, True])
-def test_objects_across_borders_are_those_of_the_whole(backwards):
-    labels, planned = nuclei(), cores()
-    assert all(straddling(labels, planned, axis) > 2 for axis in range(3))
-    found, objects, pieces = assembled(labels, planned[::-1] if backwards else planned)
-    np.testing.assert_array_equal(found, labels)
-    assert (objects, pieces) == (labels.max(), 0)
+def test_an_object_keeps_voxels_that_another_block_saw_below_the_threshold():
+    labels = np.zeros((1, 8, 8), np.uint16)
+    labels[0, 2:6, 2:6] = 1
+    height = np.where(labels, 1, -1).astype(np.float32)
+    whole, _ = to_image(labels, height, (1, 16, 16))
+    height[0, :, 4:] = -1  # the core of a block that lost the object
+    assert np.array_equal(to_image(labels, height, (1, 16, 16))[0], whole)
 
 
-def test_an_object_larger_than_the_margin_is_cut_but_neither_lost_nor_found_twice():
-    labels = nuclei()
-    giant = labels.max() + 1
-    labels[10:14, 8:12, :] = giant  # through all blocks along x
-    labels = renumber(labels)
-    giant = labels[11, 9, 30]
-    found, objects, pieces = assembled(labels, cores())
-    np.testing.assert_array_equal(found > 0, labels > 0)
-    parts = np.unique(found[labels == giant])
-    assert 1 < len(parts) == pieces
-    assert objects == labels.max() - 1 + pieces
-    assert not np.isin(found[labels != giant], parts).any()
-
-
-@pytest.mark.parametrize("agreement", [0, 2])
-def test_every_object_has_an_owner(agreement, monkeypatch):
-    monkeypatch.setattr(module, "AGREEMENT", agreement)
-    labels, planned = nuclei(seed=3), cores()
-    owners = np.zeros(labels.max() + 1, int)
-    for tile in planned:
-        part = seen(labels, tile)
-        names = np.unique(np.append(0, labels[tile.input]))
-        owners[names[owned(part, tile, SHAPE)]] += 1
-    assert owners[1:].min() == 1
-    assert (owners[1:].max() > 1) == (agreement > 0)  # near borders both may own it
-
-
-def test_the_core_ends_at_borders_of_voxels_and_goes_on_beyond_the_image():
-    first, last = plan((40,), (26,), (6,))
-    inside = in_core([[-1.0], [19.4], [19.5]], first, (40,))
-    assert inside.tolist() == [True, True, False]
-    start = last.input[0].start
-    assert in_core([[19.4 - start], [19.5 - start], [99]], last, (40,)).tolist() == [0, 1, 1]
-    assert in_core([[17.5 - start]], last, (40,), 2).tolist() == [True]
-    assert in_core([], first, (40,)).tolist() == []
-
-
-@pytest.mark.parametrize("image_shape", [(41, 100, 130), (17, 60, 40), SHAPE])
-def test_labels_on_the_image_are_those_of_the_whole(image_shape):
-    labels = nuclei(seed=1)
-    margin = np.where(labels > 0, 1, -1).astype(np.float32)
-    if image_shape == SHAPE:
-        expected = labels
-    else:
-        seen = interpolate(margin, stencils(SHAPE, image_shape)) > 0
-        expected = labels_to_image(labels, seen, stencils(SHAPE, image_shape))
-    times = np.zeros(image_shape, int)
-    for tile in cores():
-        part, box, core = to_image(labels[tile.input], margin[tile.input], tile, SHAPE, image_shape)
-        np.testing.assert_array_equal(part, expected[box])
-        times[core] += 1
-        assert all(a.start <= b.start < b.stop <= a.stop for a, b in zip(box, core, strict=True))
-    assert (times == 1).all()
+@pytest.mark.parametrize("factor", [(0.3, 0.5, 0.4), (1, 0.5, 1.5), (1, 1, 1), (2, 1.5, 1)])
+def test_a_working_grid_is_read_as_it_is_made_at_once(factor, where, monkeypatch):
+    image = np.random.default_rng(0).integers(0, 999, SHAPE).astype(np.uint16)
+    if where == "disk":
+        image = large.converted(image, np.int32)  # moves it onto the disk
+        assert large.is_mapped(image)
+    monkeypatch.setattr(module, "_PIECE", 20_000)
+    shape = working_shape(SHAPE, factor)
+    read, whole = reader(image, factor, shape), to_working(np.array(image), factor)
+    for box in [tuple(slice(0, n) for n in shape), tuple(slice(n // 3, n - 2) for n in shape)]:
+        np.testing.assert_array_equal(read(box), whole[box])
+        assert read(box).dtype == np.float32
 
 
 def test_a_margin_holds_nuclei_seeds_and_halo():
@@ -174,13 +134,24 @@ def test_blocks_fit_and_begin_at_multiples(image_shape, size_of_tile, monkeypatc
     assert (read == 1).all()
 
 
-def test_memory_is_that_of_labels_a_block_and_a_tile():
-    block = memory_gib((2**20,), (2**24,), (2**24,), (0,))
-    assert block == pytest.approx((68 * 2**20 + 4 * 2**24) / 2**30)
+def test_memory_is_that_of_labels_a_block_and_a_tile(monkeypatch):
+    monkeypatch.setattr(module, "fits", lambda size: True)
+    same = memory_gib((2**20,), (2**24,), (2**24,), (0,))
+    assert same == pytest.approx((68 * 2**20 + 4 * 2**24) / 2**30)
+    # Labels, heights and intensities of the working grid, and pieces of the image.
     finer = memory_gib((2**20,), (2**24,), (2**27,), (0,))
-    assert finer == pytest.approx(((28 + 8 * 28) * 2**20 + 4 * 2**27) / 2**30)
-    coarser = memory_gib((2**20,), (2**24,), (2**23,), (0,))
-    assert coarser == pytest.approx((68 * 2**20 + 4 * 2**23) / 2**30)
+    assert finer == pytest.approx((68 * 2**20 + 12 * 2**24 + 28 * 2**23 + 4 * 2**27) / 2**30)
+    whole = memory_gib((2**20,), (2**20,), (2**22,), (0,))
+    assert whole == pytest.approx((68 * 2**20 + (28 + 4) * 2**22) / 2**30)
+    monkeypatch.setattr(module, "fits", lambda size: False)
+    assert memory_gib((2**20,), (2**24,), (2**24,), (0,)) == pytest.approx(68 / 2**10)
+
+
+def test_memory_does_not_grow_with_a_volume_on_disk(monkeypatch):
+    monkeypatch.setattr(large, "free_gib", lambda: 4.0)
+    block, tile = (128, 384, 384), (64, 192, 192)
+    first, second = (memory_gib(block, n, n, tile) for n in ((1024, 2048, 2048), (2048,) * 3))
+    assert first == second < 2
 
 
 def test_explains_a_volume_of_which_no_block_fits(monkeypatch):
@@ -200,20 +171,3 @@ def test_tiles_are_smaller_where_memory_is_short(free, expected, monkeypatch):
     monkeypatch.setattr(module, "free_gib", lambda: free)
     assert tile_within((96, 320, 320)) == expected
     assert tile_within((32, 64, 64)) == (32, 64, 64)
-
-
-def test_a_sample_of_a_small_volume_is_the_volume():
-    values = np.random.default_rng(0).normal(0, 1, SHAPE).astype(np.float32)
-    np.testing.assert_array_equal(sample(lambda box: values[box], SHAPE), values)
-
-
-@pytest.mark.parametrize("shape", [(30, 80, 90), (1, 200, 300), (100, 20, 20)])
-def test_a_sample_lies_evenly_in_a_large_volume(shape, monkeypatch):
-    monkeypatch.setattr(module, "SAMPLE", 20_000)
-    monkeypatch.setattr(module, "BRICK", (2, 8, 8))
-    grid = np.indices(shape).astype(np.float32)
-    for axis, size in enumerate(shape):
-        found = sample(lambda box, axis=axis: grid[axis][box], shape)
-        assert 15_000 < found.size < 22_000
-        assert found.mean() == pytest.approx((size - 1) / 2, rel=0.1)
-        assert found.std() == pytest.approx(grid[axis].std(), rel=0.15)

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 from scipy import ndimage
 
+from cytosuite import large, tiling
 from cytosuite.algorithms.cellpose3d import predict as module
 from cytosuite.algorithms.cellpose3d.network import Network, build
 from cytosuite.algorithms.cellpose3d.predict import predict
@@ -242,14 +243,35 @@ def test_in_blocks_no_field_of_the_whole_is_held(model, fake, in_blocks, monkeyp
     array, card = np.tile(crowd((20, 64, 64), 12), (1, 3, 3)), model(halo=[3, 4, 4])
     run(array[:, :64, :64], card)  # compiles the loops
     in_blocks((20, 64, 64), (4, 8, 8))
-    monkeypatch.setattr(module.blocks, "SAMPLE", 2**16)
-    monkeypatch.setattr(module.blocks, "BRICK", (4, 16, 16))
+    monkeypatch.setattr(tiling, "SAMPLE", 2**16)
+    monkeypatch.setattr(tiling, "BRICK", (4, 16, 16))
     blocks = peak_bytes(lambda: run(array, card))
     in_blocks(None)
     whole = peak_bytes(lambda: run(array, card))
     block = 20 * 64 * 64 / array.size
     assert 40 < whole / array.size < 90
     assert blocks / array.size < 4 + block * 90
+
+
+@pytest.mark.parametrize("size", [None, (28, 64, 64)])
+@pytest.mark.parametrize("fine", [1, 2])
+def test_a_volume_on_disk_has_the_labels_of_one_in_memory(
+    size, fine, model, fake, in_blocks, monkeypatch
+):
+    array = np.kron(crowd((28, 72, 80), 25), np.ones((1, fine, fine), np.uint16))
+    spacing = (2.0, 1 / fine, 1 / fine)
+    in_blocks(None)
+    expected = run(array, model(**SIMPLE), spacing)
+    in_blocks(size)
+    monkeypatch.setattr(large, "fits", lambda size: False)
+    mapped = large.converted(array, np.float64)
+    found = run(mapped, model(**SIMPLE), spacing)
+    assert large.is_mapped(mapped)
+    assert large.is_mapped(found.array)
+    assert expected.array.max() > 10
+    np.testing.assert_array_equal(found.array, expected.array)
+    for key in ("objects", "li_threshold", "removed"):
+        assert found.metadata[f"cellpose3d_{key}"] == expected.metadata[f"cellpose3d_{key}"]
 
 
 def test_an_object_cut_by_too_small_a_margin_is_noted(model, fake, in_blocks):

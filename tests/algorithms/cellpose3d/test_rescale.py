@@ -4,9 +4,10 @@ import pytest
 from cytosuite.algorithms.cellpose3d.rescale import (
     interpolate,
     labels_to_image,
+    reach_of,
     stencils,
     to_working,
-    within,
+    touched,
     working_shape,
 )
 
@@ -70,10 +71,10 @@ def test_a_part_has_the_very_values_of_the_whole(factor):
         np.testing.assert_array_equal(to_working(image, factor, box), whole[box])
 
 
-def test_voxels_within_a_part_by_hand():
+def test_voxels_that_a_part_is_made_of_by_hand():
     # Eight voxels on four lie at 0, 0.25, 0.75, 1.25, 1.75 ...: two between voxels 1 and 2.
-    (box,), (place,) = within(stencils((4,), (8,)), (slice(1, 3),))
-    assert box == slice(3, 5)
+    (box,), (place,) = touched(stencils((4,), (8,)), (slice(3, 5),))
+    assert box == slice(1, 3)
     np.testing.assert_array_equal(place.low, [0, 0])
     np.testing.assert_array_equal(place.weight, np.float32([0.25, 0.75]))
 
@@ -83,12 +84,29 @@ def test_labels_of_a_part_are_those_of_the_whole():
     fine = (31, 40, 45)
     grid = stencils(coarse.shape, fine)
     whole = _to_image(coarse, _linear(margin, fine) > 0)
-    source = (slice(2, 15), slice(0, 16), slice(3, 14))
-    target, places = within(grid, source)
+    target = (slice(4, 29), slice(0, 40), slice(9, 33))
+    source, places = touched(grid, target)
     foreground = interpolate(margin[source], places) > 0
     part = labels_to_image(coarse[source], foreground, places)
     assert part.any()
     np.testing.assert_array_equal(part, whole[target])
+
+
+@pytest.mark.parametrize("working", [(4, 9, 30), (8, 40, 5)])
+def test_a_working_voxel_depends_on_no_voxel_beyond_its_reach(working):
+    shape = (17, 40, 33)
+    factor = [new / old for new, old in zip(working, shape, strict=True)]
+    image = np.random.default_rng(0).uniform(0, 1, shape)
+    for axis, reach in enumerate(reach_of(shape, working)):
+        place = stencils(shape, working)[axis]
+        middle = working[axis] // 2
+        far = place.high[middle] + reach + 1
+        changed = image.copy()
+        np.moveaxis(changed, axis, 0)[far:] += 1
+        before, after = (to_working(each, factor).take(middle, axis) for each in (image, changed))
+        np.testing.assert_array_equal(before, after)
+        np.moveaxis(changed, axis, 0)[far - 2 : far] += 1  # the second has no weight at a centre
+        assert (to_working(changed, factor).take(middle, axis) != before).any()
 
 
 def test_an_axis_keeps_at_least_one_voxel():

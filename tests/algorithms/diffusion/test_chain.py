@@ -6,6 +6,7 @@ import pytest
 from cytosuite.algorithms.diffusion.predict import LABELS, MADE, SKETCH, predict
 from cytosuite.algorithms.diffusion.training.settings import Settings
 from cytosuite.algorithms.diffusion.training.train import TRAINING
+from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.data.chain import through
 from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import DataRequest, recipe
@@ -33,7 +34,7 @@ SHORT = {
 def dataset(tmp_path):
     """Return one small case of `membrane`."""
     made = recipe(DataRequest("membrane", size="mini", cases=1))
-    return prepare(made, tmp_path / "datasets", 1, lambda done, total: None)
+    return prepare(made, tmp_path / "datasets", processes(1), lambda done, total: None)
 
 
 def _trained(folder, case, *sockets):

@@ -7,14 +7,17 @@ import numpy as np
 import pytest
 import tifffile
 
+from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.data import recipe as module
 from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import DataRequest
 from cytosuite.benchmark.integrity import STAMPS
 from cytosuite.datasets.folder.part import Part
 from cytosuite.errors import InputError
+from cytosuite.formats import read, write
 from cytosuite.interface import read_case
 from cytosuite.tasks import TASKS
+from cytosuite.volume import Volume
 from cytosuite.working import MACHINE
 
 SEGMENT = TASKS["segment"]
@@ -40,8 +43,8 @@ def _bytes(folder):
 
 def test_same_seed_same_bytes_whatever_the_number_of_workers(tmp_path):
     made = recipe("spheroid", "mini", 3)
-    one = prepare(made, tmp_path / "one", 1, _silent)
-    two = prepare(made, tmp_path / "two", 2, _silent)
+    one = prepare(made, tmp_path / "one", processes(1), _silent)
+    two = prepare(made, tmp_path / "two", processes(2), _silent)
     found = _bytes(tmp_path / "one")
     assert found == _bytes(tmp_path / "two")
     assert len(found) > 4 * len(one.cases)
@@ -57,7 +60,7 @@ def test_other_seeds_and_sizes_are_other_datasets():
 
 def test_missing_cases_are_made_again_with_the_same_bytes(tmp_path):
     made = recipe("spheroid", "mini", 0)
-    dataset = prepare(made, tmp_path, 1, _silent)
+    dataset = prepare(made, tmp_path, processes(1), _silent)
     before = _bytes(tmp_path)
     (home,) = tmp_path.iterdir()
     (home / "dataset.json").unlink()
@@ -70,16 +73,16 @@ def test_missing_cases_are_made_again_with_the_same_bytes(tmp_path):
     (home / "cases" / f".spheroid_02.{owner}.part").mkdir()
     (home / "cases" / "spheroid_01" / f".case.{owner}.part.json").touch()
     seen = []
-    prepare(made, tmp_path, 1, lambda done, total: seen.append((done, total)))
+    prepare(made, tmp_path, processes(1), lambda done, total: seen.append((done, total)))
     assert seen == [(5, 6), (6, 6)]
     assert _bytes(tmp_path) == before
 
 
 def test_a_whole_dataset_is_not_touched(tmp_path):
     made = recipe("spheroid", "mini", 0)
-    prepare(made, tmp_path, 1, _silent)
+    prepare(made, tmp_path, processes(1), _silent)
     seen = []
-    prepare(made, tmp_path, 1, lambda done, total: seen.append(done))
+    prepare(made, tmp_path, processes(1), lambda done, total: seen.append(done))
     assert seen == []
 
 
@@ -129,7 +132,7 @@ def test_a_whole_dataset_holds_the_inputs_of_every_task_that_it_serves(make_data
 
 
 def test_a_case_is_a_valid_input_and_keeps_its_truth_outside(tmp_path):
-    dataset = prepare(recipe("spheroid", "mini", 0), tmp_path, 2, _silent)
+    dataset = prepare(recipe("spheroid", "mini", 0), tmp_path, processes(2), _silent)
     case = dataset.cases[0]
     found = read_case(case.input(SEGMENT), SEGMENT)
     assert found.name == "spheroid_01"
@@ -159,18 +162,20 @@ def own(tmp_path):
 
 
 def test_a_folder_becomes_cases(tmp_path, own):
-    dataset = prepare(recipe(str(own), None, 0), tmp_path / "runs", 1, _silent)
+    dataset = prepare(recipe(str(own), None, 0), tmp_path / "runs", processes(1), _silent)
     assert [case.name for case in dataset.cases] == ["a", "b"]
     assert dataset.cases[0].truth(SEGMENT)["instance-labels"].is_file()
     assert dataset.cases[1].truth(SEGMENT) == {}
     assert dataset.notes[0] == "1 of 2 images have no labels and are not scored."
     assert "2 of 2 images give no voxel size: 1 µm was assumed" in dataset.notes[1]
-    again = prepare(recipe(str(own), None, 0), tmp_path / "runs", 1, _silent)
+    again = prepare(recipe(str(own), None, 0), tmp_path / "runs", processes(1), _silent)
     assert again == dataset
 
 
 def test_a_given_voxel_size_is_another_dataset_without_the_note(tmp_path, own):
-    dataset = prepare(recipe(str(own), None, 0, (0.5, 0.5)), tmp_path / "runs", 1, _silent)
+    dataset = prepare(
+        recipe(str(own), None, 0, (0.5, 0.5)), tmp_path / "runs", processes(1), _silent
+    )
     assert len(dataset.notes) == 1
     assert dataset.fingerprint != recipe(str(own), None, 0).fingerprint
 
@@ -211,7 +216,7 @@ def test_objects_that_are_too_small_are_counted_recorded_and_noted(tmp_path, own
     tifffile.imwrite(own / "labels" / "a.tif", labels)
     wanted = recipe(str(own), min_object_voxels=3)
     assert wanted.fingerprint != recipe(str(own)).fingerprint
-    dataset = prepare(wanted, tmp_path / "runs", 1, _silent)
+    dataset = prepare(wanted, tmp_path / "runs", processes(1), _silent)
     case, bare = dataset.cases
     assert case.facts()["ignored"] == {"min_object_voxels": 3, "objects": 2, "of": 3}
     assert (case.min_object_voxels, bare.facts()["ignored"]["of"]) == (3, 0)
@@ -219,9 +224,9 @@ def test_objects_that_are_too_small_are_counted_recorded_and_noted(tmp_path, own
         note.startswith("2 of 3 true objects have fewer than 3 voxels: the scores ignore them")
         for note in dataset.notes
     )
-    again = prepare(wanted, tmp_path / "runs", 1, _silent)
+    again = prepare(wanted, tmp_path / "runs", processes(1), _silent)
     assert again.notes == dataset.notes
-    plain = prepare(recipe(str(own)), tmp_path / "runs", 1, _silent)
+    plain = prepare(recipe(str(own)), tmp_path / "runs", processes(1), _silent)
     assert plain.cases[0].min_object_voxels == 0
     assert "ignored" not in plain.cases[0].facts()
 
@@ -237,7 +242,7 @@ def test_a_changed_file_is_another_dataset_and_a_touched_one_is_not(own):
 def test_a_folder_with_a_wrong_file_is_refused_and_nothing_counts(tmp_path, own):
     tifffile.imwrite(own / "labels" / "a.tif", np.zeros((5, 5), np.uint8))
     with pytest.raises(InputError, match="labels must have the image's shape"):
-        prepare(recipe(str(own), None, 0), tmp_path / "runs", 2, _silent)
+        prepare(recipe(str(own), None, 0), tmp_path / "runs", processes(2), _silent)
     assert not list((tmp_path / "runs").rglob("dataset.json"))
 
 
@@ -285,3 +290,45 @@ def _small_objects_of_a_simulation(folder):
 def test_explains(tmp_path: Path, mistake):
     with pytest.raises(InputError, match=re.escape(mistake.__doc__)):
         mistake(tmp_path)
+
+
+def test_large_images_of_a_user_are_linked_into_their_cases(tmp_path, monkeypatch):
+    monkeypatch.setattr("cytosuite.imagefiles.LARGE", 0)
+    image = Volume(np.arange(60, dtype=np.uint16).reshape(3, 4, 5), (2.0, 0.5, 0.4))
+    write(tmp_path / "own" / "images" / "a.ome.zarr", image)
+    write(tmp_path / "own" / "labels" / "a.ozx", image)
+    dataset = prepare(recipe(str(tmp_path / "own")), tmp_path / "runs", processes(1), _silent)
+    (case,) = dataset.cases
+    main, truth = case.main(SEGMENT), case.truth(SEGMENT)["instance-labels"]
+    assert (main.name, truth.name) == ("a.ome.zarr", "a.ozx")
+    assert main.is_symlink()
+    assert truth.is_symlink()
+    found = read_case(case.input(SEGMENT), SEGMENT)
+    np.testing.assert_array_equal(found.volumes["microscopy-image"].array, image.array)
+    assert found.suffix == ".ozx"
+    assert (
+        prepare(recipe(str(tmp_path / "own")), tmp_path / "runs", processes(1), _silent) == dataset
+    )
+
+
+def test_a_changed_chunk_is_another_dataset(tmp_path):
+    image = Volume(np.arange(60, dtype=np.uint16).reshape(3, 4, 5), (2.0, 0.5, 0.4))
+    write(tmp_path / "own" / "a.ome.zarr", image)
+    before = recipe(str(tmp_path / "own")).fingerprint
+    assert recipe(str(tmp_path / "own")).fingerprint == before
+    write(tmp_path / "own" / "a.ome.zarr", image.like(image.array + 1))
+    assert recipe(str(tmp_path / "own")).fingerprint != before
+
+
+def test_large_simulated_images_are_ome_zarr(make_dataset, monkeypatch):
+    small = make_dataset(1, 2)
+    monkeypatch.setattr("cytosuite.imagefiles.LARGE", 0)
+    large = make_dataset(1, 2, fingerprint="e" * 64)
+    for one, two in zip(small.cases, large.cases, strict=True):
+        assert two.main(SEGMENT).name == f"{two.name}.ome.zarr"
+        for slug in ("microscopy-image", "instance-labels"):
+            np.testing.assert_array_equal(
+                read(two.socket(slug)).array, read(one.socket(slug)).array
+            )
+        assert one.facts()["conditions"] == two.facts()["conditions"]
+    assert large.offers == small.offers

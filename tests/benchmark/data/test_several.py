@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.data import several as module
 from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import DataRequest, Recipe, named_datasets, recipe
@@ -77,22 +78,27 @@ def test_one_dataset_is_as_it_always_was(tmp_path):
 def test_cases_have_the_same_voxels_as_alone(tmp_path):
     folder = images(tmp_path / "own", "z", "a")
     wanted = DataRequest(f"spheroid,{folder}", "mini", 5, 2)
-    made = prepare(recipe_of_all(wanted), tmp_path / "all", 1, silent)
+    made = prepare(recipe_of_all(wanted), tmp_path / "all", processes(1), silent)
     assert [case.name for case in made.cases] == ["spheroid_01", "spheroid_02", "a", "z"]
     alone = [
-        prepare(recipe(DataRequest("spheroid", "mini", 5, 2)), tmp_path / "one", 1, silent),
-        prepare(recipe(DataRequest(str(folder))), tmp_path / "two", 1, silent),
+        prepare(
+            recipe(DataRequest("spheroid", "mini", 5, 2)), tmp_path / "one", processes(1), silent
+        ),
+        prepare(recipe(DataRequest(str(folder))), tmp_path / "two", processes(1), silent),
     ]
     expected = [digests(case) for dataset in alone for case in dataset.cases]
     assert [digests(case) for case in made.cases] == expected
-    again = prepare(recipe_of_all(wanted), tmp_path / "again", 2, silent)
+    again = prepare(recipe_of_all(wanted), tmp_path / "again", processes(2), silent)
     assert [digests(case) for case in again.cases] == expected
 
 
 def test_each_case_states_its_dataset_and_how_it_was_made(tmp_path):
     folder = images(tmp_path / "own", "a")
     made = prepare(
-        recipe_of_all(DataRequest(f"spheroid,{folder}", "mini", cases=1)), tmp_path, 1, silent
+        recipe_of_all(DataRequest(f"spheroid,{folder}", "mini", cases=1)),
+        tmp_path,
+        processes(1),
+        silent,
     )
     simulated, own = (case.facts() for case in made.cases)
     assert (simulated["dataset"], own["dataset"]) == ("spheroid", "own")
@@ -114,7 +120,7 @@ def test_names_that_occur_twice_begin_with_their_dataset():
 
 def test_folders_of_one_name_are_told_apart(tmp_path):
     one, two = images(tmp_path / "x" / "cells", "a"), images(tmp_path / "y" / "cells", "a", "b")
-    made = prepare(recipe_of_all(DataRequest(f"{one},{two}")), tmp_path, 1, silent)
+    made = prepare(recipe_of_all(DataRequest(f"{one},{two}")), tmp_path, processes(1), silent)
     assert [case.name for case in made.cases] == ["cells-a", "cells_2-a", "cells_2-b"]
     assert [case.dataset() for case in made.cases] == ["cells", "cells_2", "cells_2"]
     assert made.notes[0] == "Cases of 2 datasets: cells (1), cells_2 (2)."

@@ -58,6 +58,17 @@ def test_the_host_is_read_from_the_daemon(security):
     assert host.cpus == os.sched_getaffinity(0)
 
 
+def test_rootless_podman_says_so_in_its_own_words():
+    """As podman 4.3 answers; under version 1 of control groups it ignores limits of users."""
+    said = {"SecurityOptions": ["name=seccomp,profile=default"], "Rootless": True}
+    host = Host.of(said | {"MemoryLimit": True, "CgroupVersion": "2"}, {})
+    assert host.rootless
+    assert host.can == ALL
+    assert Host.of(said | {"MemoryLimit": True, "CgroupVersion": "1"}, {}).can == frozenset()
+    assert not Host.of(said | {"Rootless": False, "CgroupVersion": "1"}, {}).rootless
+    assert Host.of({"CgroupVersion": "1"}, {}).can == ALL  # Docker says what it can
+
+
 def test_every_wall_is_up():
     chosen = flags(LIMITS, HOST, "owner", "")
     assert chosen["network_mode"] == "none"

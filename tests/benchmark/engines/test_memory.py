@@ -1,8 +1,11 @@
+import os
+import subprocess
+import sys
 import time
 
 import pytest
 
-from cytosuite.benchmark.engines.memory import MemoryGroup, Peak
+from cytosuite.benchmark.engines.memory import MemoryGroup, Peak, family
 
 NAME = "ab12"
 
@@ -59,6 +62,16 @@ def test_the_peak_is_the_largest_of_all_readings():
     assert peak.value == 9
 
 
+def test_the_mean_is_that_of_all_readings():
+    values = iter([2, None, 4])
+    with Peak(lambda: next(values, None), poll_s=0.001) as peak:
+        time.sleep(0.05)
+    assert peak.mean == 3
+    with Peak(lambda: None) as nothing:
+        pass
+    assert nothing.mean is None
+
+
 def test_there_is_one_reading_at_least():
     with Peak(lambda: 5, poll_s=10) as peak:
         pass
@@ -69,6 +82,55 @@ def test_the_peak_of_nothing_is_not_known():
     with Peak(lambda: None) as peak:
         pass
     assert peak.value is None
+
+
+@pytest.fixture
+def processes(tmp_path):
+    """Return a function that writes a process with its threads, and the children of each."""
+
+    def make(pid, anonymous, shared, *children):
+        status = f"Name:\tx\nVmRSS:\t999 kB\nRssAnon:\t{anonymous} kB\nRssFile:\t50 kB\n"
+        _write(tmp_path / f"{pid}/status", f"{status}RssShmem:\t{shared} kB\n")
+        for number, found in enumerate(children):
+            _write(tmp_path / f"{pid}/task/{pid + number}/children", found)
+
+    return make
+
+
+def test_a_family_is_all_descendants_of_all_threads(tmp_path, processes):
+    processes(10, 100, 0, "20 ", "30 40 ")
+    processes(20, 10, 5, "")
+    processes(30, 1, 0, "50 ")
+    processes(50, 2, 0, "", "", "")
+    processes(60, 1000, 0, "")  # of somebody else
+    # 40 has ended meanwhile.
+    assert family(10, 99, tmp_path) == ((100 + 15 + 1 + 2) * 1024, 2 + 1 + 1 + 3)
+    assert family(30, 99, tmp_path) == (3 * 1024, 4)
+    assert family(40, 99, tmp_path) is None
+
+
+def test_a_flood_of_processes_is_not_followed(tmp_path, processes):
+    processes(1, 1, 0, " ".join(map(str, range(100, 200))))
+    for pid in range(100, 200):
+        processes(pid, 1, 0, "")
+    memory, threads = family(1, 9, tmp_path)
+    assert threads == 10
+    assert memory == 10 * 1024
+
+
+def test_the_memory_of_a_real_child_counts():
+    program = "import subprocess, sys, time; b = bytearray(b'x') * 2**26; print(1, flush=True)\n"
+    program += "subprocess.run([sys.executable, '-c', 'input()'])"
+    before, _ = family(os.getpid(), 999)
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        child.stdout.readline()
+        memory, threads = family(child.pid, 999)
+        assert 2**26 < memory < 2**26 + 2**25
+        assert threads in {1, 2}
+        assert family(os.getpid(), 999)[0] - before > 2**26 - 2**23
+        child.communicate(b"\n")
 
 
 def _write(path, text):

@@ -8,7 +8,7 @@ import pytest
 
 from cytosuite.benchmark.catalog import algorithms
 from cytosuite.benchmark.engines import packages
-from cytosuite.benchmark.engines.packages import imported, need_packages
+from cytosuite.benchmark.engines.packages import imported, need_packages, uses_gpu
 from cytosuite.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -45,6 +45,19 @@ def test_nothing_is_needed_by_a_module_that_is_not_there(package):
 def test_a_classical_algorithm_needs_no_torch():
     assert "torch" not in imported("cytosuite.algorithms.watershed.predict")
     assert "torch" in imported("cytosuite.algorithms.cellpose3d.predict")
+
+
+def test_networks_use_a_gpu_and_classical_algorithms_do_not():
+    found = {name for name in algorithms() if uses_gpu(name)}
+    assert found == set(algorithms()) - {"watershed"}
+    assert uses_gpu("an-image-of-others")
+
+
+def test_a_manifest_may_ask_for_a_gpu(monkeypatch):
+    own = algorithms()["watershed"]
+    wanted = own.model_copy(update={"resources": own.resources.model_copy(update={"gpu": True})})
+    monkeypatch.setattr(packages, "algorithms", lambda: {"watershed": wanted})
+    assert uses_gpu("watershed")
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ import time
 import pytest
 
 from cytosuite.benchmark.engines import process
-from cytosuite.benchmark.engines.outcome import Limits, StartError
+from cytosuite.benchmark.engines.gpu import held
+from cytosuite.benchmark.engines.outcome import GpuUse, Limits, StartError
 from cytosuite.benchmark.engines.process import ProcessEngine
 from cytosuite.formats import read
 from cytosuite.tasks import TASKS
@@ -42,10 +43,11 @@ def start(tmp_path, monkeypatch):
     monkeypatch.setattr(process, "ROOT", app)
     monkeypatch.setattr(process, "PACKAGE", app / "cytosuite")
 
-    def start(behaviour="", api="serve", after="", **limits):
+    def start(behaviour="", api="serve", after="", device="cpu", **limits):
         source = PREDICT.replace("BEHAVIOUR", behaviour).replace("AFTER", after)
         (folder / "predict.py").write_text(source)
-        return ProcessEngine().session("watershed", tmp_path / "workspace", Limits(**limits), api)
+        engine = ProcessEngine(device=device)
+        return engine.session("watershed", tmp_path / "workspace", Limits(**limits), api)
 
     return start
 
@@ -81,6 +83,41 @@ def test_a_case_is_run_timed_and_logged(tmp_path, start, predict, api):
         assert predict(session, 1)[0].status == "ok"
         assert (tmp_path / "log").read_text().count("looking at") == 2  # each case's own words
     assert not (tmp_path / "workspace").exists()
+
+
+GPU = "print('GPU', repr(os.environ['CUDA_VISIBLE_DEVICES']), flush=True)"
+
+
+@pytest.mark.parametrize("api", ["serve", "exec"])
+def test_a_process_sees_the_gpu_that_it_holds(tmp_path, start, predict, machine, monkeypatch, api):
+    machine("GPU-a", {"uuid": "GPU-b", "used": 2**20, "busy": 30})
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    monkeypatch.setattr(process, "uses_gpu", lambda name: True)
+    with start(GPU, api, device="cuda") as session:
+        outcome, _ = predict(session)
+    assert (outcome.status, outcome.gpu) == ("ok", GpuUse("NVIDIA L4", 0, 30.0, 30))
+    assert "GPU 'GPU-b'" in (tmp_path / "log").read_text()
+    with held() as gpu:  # free again
+        assert gpu.uuid == "GPU-b"
+
+
+def test_on_the_cpu_a_process_sees_no_gpu(tmp_path, start, predict, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    with start(GPU) as session:
+        assert predict(session)[0].gpu is None
+    assert "GPU ''" in (tmp_path / "log").read_text()
+
+
+def test_an_algorithm_without_networks_takes_no_gpu(tmp_path, start, predict):
+    with start(GPU, device="cuda") as session:  # there is no driver here
+        assert predict(session)[0].status == "ok"
+    assert "GPU ''" in (tmp_path / "log").read_text()
+
+
+def test_results_of_a_gpu_are_other_results():
+    on = {d: ProcessEngine(device=d).identity("cellpose3d") for d in ("cpu", "cuda")}
+    assert on == {"cpu": "process", "cuda": "process-cuda"}
+    assert ProcessEngine(device="cuda").identity("watershed") == "process"
 
 
 @pytest.mark.parametrize("api", ["serve", "exec"])

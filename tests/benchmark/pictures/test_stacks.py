@@ -13,6 +13,7 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 from scipy import ndimage
 
+from cytosuite import large
 from cytosuite.benchmark.pictures.stacks import (
     averaged,
     coarser,
@@ -70,25 +71,25 @@ def test_a_constant_image_stays_constant_on_any_grid(size, count):
 @pytest.mark.parametrize("offset", [0, 2**30])
 def test_labels_are_numbered_in_their_order(offset):
     labels = np.array([[[0, 9 + offset, 4 + offset, 9 + offset]]], dtype=np.int64)
-    indices, ids = renumbered(labels)
-    assert indices.tolist() == [[[0, 2, 1, 2]]]
-    assert ids == [4 + offset, 9 + offset]
+    found, ids = sampled(labels, labels.shape)
+    assert renumbered(found, ids).tolist() == [[[0, 2, 1, 2]]]
+    assert ids.tolist() == [4 + offset, 9 + offset]
 
 
 def test_a_negative_label_is_an_object_too():
-    indices, ids = renumbered(np.array([[[0, -1, 3]]]))
-    assert (indices.tolist(), ids) == ([[[0, 1, 2]]], [-1, 3])
+    found, ids = sampled(np.array([[[0, -1, 3]]]), (1, 1, 3))
+    assert (renumbered(found, ids).tolist(), ids.tolist()) == ([[[0, 1, 2]]], [-1, 3])
 
 
 @given(LABELS)
 def test_the_same_grid_changes_nothing(labels):
-    np.testing.assert_array_equal(sampled(labels, labels.shape), labels)
+    np.testing.assert_array_equal(sampled(labels, labels.shape)[0], labels)
 
 
 def test_samples_are_the_nearest():
     labels = np.zeros((1, 6, 6), np.uint32)
     labels[0, 3:, 3:] = 1
-    assert sampled(labels, (1, 2, 2)).tolist() == [[[0, 0], [0, 1]]]
+    assert sampled(labels, (1, 2, 2))[0].tolist() == [[[0, 0], [0, 1]]]
 
 
 def test_small_objects_do_not_vanish_and_stay_in_their_place():
@@ -96,7 +97,8 @@ def test_small_objects_do_not_vanish_and_stay_in_their_place():
     labels[:, 10:30, 10:30] = 1
     for n, (z, y, x) in enumerate([(0, 0, 0), (3, 39, 39), (1, 2, 37)], start=2):
         labels[z, y, x] = n
-    found = sampled(labels, (2, 10, 10))
+    found, ids = sampled(labels, (2, 10, 10))
+    assert ids.tolist() == [1, 2, 3, 4]
     for n in range(2, 5):
         (at,) = np.argwhere(found == n)
         (was,) = np.argwhere(labels == n)
@@ -139,3 +141,29 @@ def test_a_picture_is_close_to_its_volume():
     count = columns(volume.shape)
     tiles = sheet.reshape(-1, 40, count, 40).transpose(0, 2, 1, 3).reshape(-1, 40, 40)[:6]
     assert abs(tiles.astype(int) - volume).mean() < 3
+
+
+@given(LABELS, st.tuples(*[st.integers(1, 6)] * 3), st.integers(1, 40))
+def test_a_coarser_grid_of_labels_is_the_same_on_disk(labels, grid, slab):
+    shape = tuple(map(min, labels.shape, grid))
+    there, ids = sampled(labels, shape)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(large, "fits", lambda _: False)
+        patch.setattr(large, "SLAB", slab)
+        moved = large.room(labels.shape, labels.dtype)
+        moved[...] = labels
+        found, names = sampled(moved, shape)
+    assert (found == there).all()
+    assert (names == ids).all()
+    assert ids.tolist() == [n for n in np.unique(labels) if n]
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+@pytest.mark.parametrize("shape", [(3, 7, 9), (11, 2, 4), (1, 1, 1), (11, 13, 10)])
+def test_the_means_of_an_image_on_disk_are_the_same(mapped, dtype, shape):
+    image = np.random.default_rng(0).normal(900, 100, (11, 13, 10)).astype(dtype)
+    if dtype == np.float32:
+        image[3, 4, 5], image[7, 8, 9] = np.nan, np.inf
+    found = [averaged(own, shape, (1.0, 2000.0)) for own in (image, mapped(image))]
+    assert (found[0] == found[1]).all()
+    assert np.isfinite(found[0]).all()

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import Recipe
 from cytosuite.benchmark.plan import Job
@@ -60,7 +61,7 @@ def dataset_of(tmp_path):
             write(drawn, volume(labels(100 + n)))
             paths[path] = drawn if labelled else None
         recipe = Recipe("toy", "Toys", "tiny", "segment", 0, "f" * 64, makers, reference=paths)
-        return prepare(recipe, tmp_path / "datasets", 1, lambda done, total: None)
+        return prepare(recipe, tmp_path / "datasets", processes(1), lambda done, total: None)
 
     return made
 

@@ -1,13 +1,17 @@
+import pickle
 from math import isnan
 
 import numpy as np
 import pytest
 
+from cytosuite import large
+from cytosuite.benchmark.cluster.pool import Lost
 from cytosuite.benchmark.record import read_record
 from cytosuite.benchmark.results import facts
 from cytosuite.benchmark.results.conditions import by_condition
 from cytosuite.benchmark.results.score import score
 from cytosuite.benchmark.results.standings import COLUMNS
+from cytosuite.errors import InputError
 from cytosuite.files import file_digest, write_json
 from cytosuite.formats import read, write
 from cytosuite.metrics.labels.overlap import OVERLAP
@@ -44,6 +48,43 @@ def test_a_perfect_algorithm_equals_the_oracle(scored, dataset, values):
         assert set(values(found, "blank", name).values()) == {0.0}
     assert found.pooled["oracle", "SEG"] == 1.0
     assert found.notes == ()
+
+
+class Backwards:
+    """A pool that returns pieces in another order, after a way through pickle."""
+
+    slots = 2
+
+    def each(self, work, pieces):
+        """Do the pieces from the last to the first."""
+        for number in reversed(range(len(pieces))):
+            piece = pickle.loads(pickle.dumps(pieces[number]))
+            yield number, pickle.loads(pickle.dumps(work(piece)))
+
+
+def test_scores_do_not_depend_on_the_pool(answers, dataset):
+    jobs = answers(dataset, SEGMENT, ours=perfect, first=first_only, slow=slow_on_three)
+    here, away = score(dataset, SEGMENT, jobs), score(dataset, SEGMENT, jobs, pool=Backwards())
+    assert here.table.equals(away.table)
+    assert here.pooled == away.pooled
+    assert len(here.pooled) > 0
+    assert here.metrics == away.metrics
+    assert list(here.records) == list(away.records)
+    assert here.notes == away.notes
+    assert here.evidence.keys() == away.evidence.keys()
+
+
+def test_a_case_that_no_worker_finishes_is_named(answers, dataset):
+    class Broken:
+        slots = 1
+
+        def each(self, work, pieces):
+            yield 1, Lost("its worker ended 3 times")
+
+    jobs = answers(dataset, SEGMENT, ours=perfect)
+    name = dataset.cases[1].name
+    with pytest.raises(InputError, match=f"{name}: not scored, its worker ended 3 times"):
+        score(dataset, SEGMENT, jobs, pool=Broken())
 
 
 def test_distances_between_surfaces_are_in_micrometres_of_the_truth(scored, dataset, values):
@@ -236,3 +277,24 @@ def test_conditions_that_hardly_rise_together_are_not_named(scored, make_dataset
 def test_without_truth_there_is_nothing_to_break_down(scored, make_dataset):
     dataset = make_dataset(1, 3, annotated=False)
     assert by_condition(dataset, scored(dataset, SEGMENT, ours=perfect)) == []
+
+
+def test_volumes_on_disk_have_the_scores_and_tables_of_those_in_memory(
+    answers, dataset, monkeypatch
+):
+    jobs = answers(dataset, SEGMENT, ours=perfect, first=first_only, slow=slow_on_three)
+    folders = [job.folder / case.name for job in jobs for case in dataset.cases]
+    tables = [folder / name for folder in folders for name in ("objects.csv", "object_scores.csv")]
+    there = score(dataset, SEGMENT, jobs)
+    written = {path: path.read_bytes() for path in tables if path.is_file()}
+    for path in written:
+        path.unlink()
+    monkeypatch.setattr(large, "fits", lambda _: False)
+    monkeypatch.setattr(large, "SLAB", 100)
+    assert large.is_mapped(read(folders[0] / "output.tif").array)
+    mapped = score(dataset, SEGMENT, jobs)
+    assert there.table.equals(mapped.table)
+    assert there.pooled == mapped.pooled
+    assert there.notes == mapped.notes == ()
+    assert {path: path.read_bytes() for path in tables if path.is_file()} == written
+    assert len(written) > len(folders)

@@ -16,6 +16,7 @@ import pytest
 
 from cytosuite.apply import apply
 from cytosuite.benchmark.catalog import ROOT, algorithms
+from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.containers.build import Builder
 from cytosuite.benchmark.containers.images import evaluation_blueprint, image_tag
 from cytosuite.benchmark.data.dataset import prepare
@@ -107,7 +108,7 @@ def test_the_pack_runs_the_exported_algorithm(client, base, pack, tagged, tmp_pa
         client.images.load(stream)
     tagged(made["image"]["id"], f"example-algorithm-{PHASE}")
     made = recipe(DataRequest("spheroid", "mini", cases=1))
-    (case,) = prepare(made, tmp_path / "data", 1, lambda *_: None).cases
+    (case,) = prepare(made, tmp_path / "data", processes(1), lambda *_: None).cases
     part = pack / "example-algorithm"
     given = part / "test" / "input" / "interf0"
     shutil.rmtree(given)

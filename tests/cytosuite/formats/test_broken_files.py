@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cytosuite import memory
+from cytosuite import large, memory
 from cytosuite.errors import InputError, plain
 from cytosuite.formats import channels, header, read
 
@@ -223,7 +223,7 @@ def _pixels_in_another_file(folder):
 
 
 def _more_than_the_memory(folder):
-    """needs 3.73e+05 GiB of memory, 2 GiB are free; crop it, or give more memory"""
+    """{scratch}: an array of 3.73e+05 GiB that is too large for the memory needs as much disk,"""
     with h5py.File(folder / "a.h5", "w") as file:
         file.create_dataset("image", HUGE, "u2", chunks=(1, 100, 100))
     return folder / "a.h5"
@@ -354,10 +354,12 @@ def _a_program_as_picture(folder):
 )
 def test_explains(tmp_path, monkeypatch, mistake):
     monkeypatch.setattr(memory, "free_gib", lambda: 2.0)
+    monkeypatch.setattr(large, "free_gib", lambda: 2.0)
     path = mistake(tmp_path)
     with pytest.raises(InputError) as caught:
         read(path)
-    assert str(caught.value).startswith(plain(f"{path}: {mistake.__doc__}"))
+    expected = mistake.__doc__.replace("{scratch}", str(large.scratch()))
+    assert str(caught.value).startswith(plain(f"{path}: {expected}"))
 
 
 @pytest.mark.parametrize("look", [header, channels])

@@ -288,7 +288,7 @@ def _no_hdf5(folder):
 
 
 def _other_kind(folder):
-    """expected one of .tif, .tiff, .mha, .h5, .hdf5, .png, .jpg, .jpeg, found '.nii'"""
+    """expected one of .tif, .tiff, .mha, .h5, .hdf5, .png, .jpg, .jpeg, .zarr, .ozx, found '.nii'"""
     return folder / "a.nii"
 
 

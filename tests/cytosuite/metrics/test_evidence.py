@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pytest
 
@@ -112,3 +114,14 @@ def test_pairs_and_triples_are_not_pooled():
     assert ssim.evidence.pool is n_ssim.evidence.pool is None
     assert pair(image, image, data_range=1).truth is image
     assert len(set(triple(image, image, image).scales)) == 1
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_evidence_is_the_same_object_after_a_way_through_another_process(name):
+    for metric in metrics_of(name):
+        assert pickle.loads(pickle.dumps(metric.evidence)) is metric.evidence
+
+
+def test_evidence_that_is_in_no_module_cannot_travel():
+    with pytest.raises(pickle.PicklingError, match="pair has no name"):
+        pickle.dumps(Evidence(pair, ("truth",)))

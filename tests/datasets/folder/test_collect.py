@@ -209,11 +209,11 @@ def _mixed(folder):
 def test_nothing_is_skipped_without_a_word(tmp_path, monkeypatch):
     monkeypatch.setattr(microscopes, "find_spec", lambda name: None)
     found = collect(_mixed(tmp_path))
-    assert [item.name for item in found.items] == ["a"]
-    assert len(found.skipped) == 7
+    assert [item.name for item in found.items] == ["a", "h"]
+    assert len(found.skipped) == 6
     assert found.count == (
-        "1 image; skipped 7: d.ims (no reader for .ims: save as OME-TIFF), "
-        "e.czi, f.nd2, g.lif, 1 more (needs cytosuite[formats]), notes.txt (no image), "
+        "2 images; skipped 6: d.ims (no reader for .ims: save as OME-TIFF), "
+        "e.czi, f.nd2, g.lif (needs cytosuite[formats]), notes.txt (no image), "
         "sub/ (a folder: --recursive)"
     )
 
@@ -328,7 +328,7 @@ def _empty(folder):
 
 
 def _no_images(folder):
-    """images: expected images (.tif, .tiff, .mha, .h5, .hdf5, .png, .jpg, .jpeg), found none"""
+    """images: expected images (.tif, .tiff, .mha, .h5, .hdf5, .png, .jpg, .jpeg, .zarr, .ozx), found none"""
     (folder / "images").mkdir()
     return folder
 

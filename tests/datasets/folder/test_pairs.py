@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import DataRequest, recipe
 from cytosuite.datasets.folder.collect import collect
@@ -173,7 +174,7 @@ def test_a_folder_becomes_a_dataset_that_containers_read(tmp_path):
     _pair(tmp_path / "in", "image_2_nucleus", study=3)
     made = recipe(DataRequest(str(tmp_path / "in"), None, 0, None, ()))
     assert made.task == "fuse"
-    dataset = prepare(made, tmp_path / "out", 1, lambda done, total: None)
+    dataset = prepare(made, tmp_path / "out", processes(1), lambda done, total: None)
     (case,) = dataset.cases
     assert dataset.serves(TASKS["fuse"])
     assert not dataset.serves(TASKS["segment"])

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -5,11 +8,14 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from cytosuite import large
+from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import DataRequest, recipe
 from cytosuite.datasets.nuclei import generate as module
-from cytosuite.datasets.nuclei.generate import Parameters, generate, grey, smooth
+from cytosuite.datasets.nuclei.generate import Parameters, generate, grey, soften
 from cytosuite.datasets.nuclei.population import Annotation
+from cytosuite.datasets.physics import grid
 from cytosuite.errors import InputError
 
 RECIPES = sorted((Path(module.__file__).parent / "recipes").glob("*.toml"))
@@ -166,15 +172,52 @@ def test_values_add_up_to_one_at_most_where_cells_overlap():
 
 def test_smoothing_is_as_wide_in_space_in_any_voxels():
     parameters = Parameters(shape=(41, 41, 81), spacing_um=(1.0, 0.5, 0.25))
-    point = np.zeros((41, 41, 81), np.float32)
+    point = np.zeros((41, 41, 81), np.uint16)
     point[20, 20, 40] = 1
-    blurred = smooth(point, (2.0, 2.0, 2.0), parameters)
+    blurred = _softened(point, (2.0, 2.0, 2.0), parameters)
     for axis, step in enumerate((1.0, 0.5, 0.25)):
         line = blurred.sum(axis=tuple({0, 1, 2} - {axis}))
         away = (np.arange(len(line)) - len(line) // 2) * step
         assert np.sqrt((line * away**2).sum()) == pytest.approx(2.0, rel=0.01)
-    flat = smooth(np.ones((1, 8, 8), np.float32), (9.0, 1.0, 1.0), Parameters(**FLAT))
+    flat = _softened(np.ones((1, 8, 8), np.uint16), (9.0, 1.0, 1.0), Parameters(**FLAT))
     assert flat == pytest.approx(1)
+
+
+def _softened(labels, widths_um, parameters):
+    """Return the blurred sketch of one nucleus of the value 1."""
+    found = Annotation(labels, (labels,), np.array([0]))
+    parts = soften(found, np.ones(1, np.float32), widths_um, parameters)
+    return np.concatenate([part for _, part in parts])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"max_overlap": 0.3, "n_nuclei": 12, "radius_um": 5},
+        {"foreground": "map", "radius_um": 2, "thickness_um": 6},
+    ],
+    ids=["volume", "layers", "map"],
+)
+def test_a_volume_in_slabs_on_disk_has_the_bytes_of_one_in_memory(monkeypatch, tmp_path, changes):
+    whole = _make(**changes)
+    monkeypatch.setattr(large, "fits", lambda _: False)
+    monkeypatch.setattr(grid, "SLAB", 3 * 64 * 64)  # three planes: less than a nucleus or the blur
+    monkeypatch.setenv(large.SCRATCH, str(tmp_path))
+    slabs = _make(**changes)
+    assert _bytes(slabs) == _bytes(whole)
+    assert (slabs.metadata, slabs.conditions) == (whole.metadata, whole.conditions)
+    volumes = {**slabs.sockets, **slabs.companions}
+    assert all(large.is_mapped(volume.array) for volume in volumes.values())
+    assert not any(tmp_path.iterdir())  # files without a name
+
+
+def test_sketch_and_companions_can_be_left_out_and_nothing_else_changes(volume):
+    made = _make(sketch=False, companions=False)
+    assert set(made.sockets) == {"instance-labels", "microscopy-image"}
+    assert not made.companions
+    kept = _bytes(made)
+    assert kept == {name: _bytes(volume)[name] for name in kept}
 
 
 def test_the_image_shows_the_sketch():
@@ -200,7 +243,8 @@ def test_another_camera_leaves_the_nuclei_where_they_were(volume):
 def test_written_bytes_do_not_depend_on_the_number_of_workers(tmp_path):
     made = recipe(DataRequest("nuclei", "mini", seed=3))
     folders = [
-        prepare(made, tmp_path / str(workers), workers, lambda *_: None).home for workers in (1, 2)
+        prepare(made, tmp_path / str(workers), processes(workers), lambda *_: None).home
+        for workers in (1, 2)
     ]
     files = sorted(path.relative_to(folders[0]) for path in folders[0].rglob("*.tif"))
     assert files
@@ -219,3 +263,35 @@ def test_too_many_nuclei_for_the_image_are_refused():
         InputError, match=r"200 nuclei with axes of .* do not fit .*; lower n_nuclei"
     ):
         _plane(n_nuclei=200)
+
+
+BUDGET = """
+import resource
+import numpy as np
+from cytosuite.datasets.nuclei.generate import generate
+from cytosuite.datasets.physics import grid
+
+grid.SLAB = 2**21
+wanted = {"margin_um": 5.0, "spacing_um": (0.4,) * 3, "sketch": False, "companions": False}
+peaks = []
+for shape, count in (((24, 64, 64), 8), ((96, 512, 512), 300)):
+    made = generate(np.random.default_rng(0), wanted | {"shape": shape, "n_nuclei": count})
+    peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print((peaks[1] - peaks[0]) / 2**10)
+"""
+
+
+def test_a_volume_on_disk_needs_the_memory_of_some_slabs(tmp_path):
+    """In memory it would need 20 bytes for each of its 25 million voxels."""
+    given = {**os.environ, "CYTOSUITE_MEMORY_GIB": "0.3", large.SCRATCH: str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", BUDGET], env=given, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 150  # MiB; 4 bytes per voxel alone are 100
+
+
+def test_a_volume_larger_than_the_disk_is_refused_in_one_line():
+    with pytest.raises(InputError, match=r"too large for the memory .*make room") as found:
+        _make(shape=(20000, 20000, 20000), radius_um=3)
+    assert "\n" not in str(found.value)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import ndimage, special
@@ -13,6 +15,7 @@ from cytosuite.datasets.physics.harmonics import (
     radius_table,
     ring_table,
 )
+from cytosuite.datasets.physics.shapes import random_rotations
 from cytosuite.datasets.physics.star_kernel import radius_at
 from cytosuite.errors import InputError
 
@@ -209,3 +212,17 @@ def test_dye_is_as_bright_as_its_body_with_a_soft_rim():
 def test_an_order_out_of_range_is_refused():
     with pytest.raises(InputError, match="order of harmonics must be 0 to 40, found 41"):
         _stars(order=41)
+
+
+@pytest.mark.parametrize("plane", [False, True])
+def test_no_surface_exceeds_the_reach_and_it_is_not_far_off(plane):
+    rng = np.random.default_rng(0)
+    axes, turns = rng.uniform(3, 6, (200, 3)), random_rotations(rng, 200)
+    stars = draw_stars(rng, axes, turns, order=12, circularity=4.0, plane=plane)
+    farthest = [stars.table(i).max() * axes[i].max() for i in range(200)]
+    assert (stars.reach_um >= farthest).all()
+    assert np.median(stars.reach_um / farthest) < 2
+    wide = replace(stars, stretch=np.tile([1.0, 1.0, 3.0], (200, 1)))
+    assert wide.reach_um == pytest.approx(3 * stars.reach_um)
+    round_ones = draw_stars(rng, axes, turns, order=0, plane=plane)
+    assert round_ones.reach_um == pytest.approx(axes.max(axis=1), rel=1e-4)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from cytosuite.datasets.physics import bodies, labels
+from cytosuite import large
+from cytosuite.datasets.physics import bodies, grid, labels
 from cytosuite.datasets.physics.grid import Grid
 from cytosuite.datasets.physics.shapes import draw_nuclei
 from cytosuite.errors import InputError
@@ -250,3 +251,42 @@ def test_explains_missing_and_impossible_kinds():
         labels.type_map(_row(3), np.array([0, 1]))
     with pytest.raises(InputError, match="kinds must be 0 to 254, found 0 to 255"):
         labels.type_map(_row(1, 2), np.array([0, 255]))
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("least", [1, 6])
+def test_labels_on_disk_are_tidied_as_those_in_memory(monkeypatch, seed, least):
+    """Noise has pieces of equal size, gaps of numbers and objects that are lost."""
+    rng = np.random.default_rng(seed)
+    image = np.where(rng.random((9, 11, 13)) < 0.6, rng.integers(0, 30, (9, 11, 13)), 0)
+    image[2:7, 3:9, 4:10] = 65535  # the largest number there is
+    image = image.astype(np.uint16)
+    whole, kept = labels.tidy(image, least)
+    monkeypatch.setattr(large, "fits", lambda _: False)
+    monkeypatch.setattr(grid, "SLAB", 2 * 11 * 13)
+    mapped = large.room(image.shape, np.uint16)
+    mapped[...] = image
+    found, numbers = labels.tidy(mapped, least)
+    assert found is mapped
+    np.testing.assert_array_equal(found, whole)
+    assert numbers.tolist() == kept.tolist()
+    boxes = labels._find(mapped)
+    assert boxes == ndimage.find_objects(whole)
+
+
+def test_nothing_on_disk_stays_nothing(monkeypatch):
+    monkeypatch.setattr(large, "fits", lambda _: False)
+    empty = large.room((3, 4, 5), np.uint16)
+    found, kept = labels.tidy(empty, 1)
+    assert not found.any()
+    assert not len(kept)
+    assert labels._find(empty) == []
+
+
+def test_objects_cut_by_slabs_are_labelled_as_a_whole(monkeypatch):
+    nuclei = _balls(12, roughness=0.05)
+    space = Grid((40, 40, 40), (0.5, 0.4, 0.4))
+    centres = np.random.default_rng(1).uniform(2, 16, (12, 3))
+    whole = bodies.label(nuclei, centres, space)
+    monkeypatch.setattr(grid, "SLAB", 3 * 40 * 40)
+    np.testing.assert_array_equal(bodies.label(nuclei, centres, space), whole)

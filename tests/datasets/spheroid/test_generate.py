@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from cytosuite import large
+from cytosuite.datasets.physics import grid
 from cytosuite.datasets.spheroid.parameters import draw_values, parameters_from
 
 
@@ -192,3 +194,38 @@ def test_a_shell_gets_thick_enough_for_a_few_large_nuclei(simulation):
     shell = {"outline": "shell", "core": 0.85, "n_nuclei": 3, "width_um": 40.0, "flattening": 1}
     made = simulation.make({"tissue": shell, "nucleus": {"diameter_um": 12.0}})
     assert made.metadata["n_simulated"] >= 3  # each wider than a shell of that core
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {
+            "labels": {"style": "visible", "visibility": 1.0},
+            "optics": {"objective": "last", "haze": 0.2},
+            "output": {"steps": True},
+        },
+        {
+            "labels": {"style": "widened"},
+            "camera": {"exposure": 0.8},
+            "cells": {"enabled": True},
+            "output": {"channel": "membrane"},
+            "kinds": [{"name": "one", "share": 1}, {"name": "two", "share": 1}],
+        },
+    ],
+    ids=["shape", "visible", "widened"],
+)
+def test_arrays_on_disk_hold_the_bytes_of_those_in_memory(
+    simulation, monkeypatch, tmp_path, changes
+):
+    whole = simulation.make(changes)
+    monkeypatch.setattr(large, "fits", lambda _: False)
+    monkeypatch.setattr(grid, "SLAB", 5 * 96 * 96)
+    monkeypatch.setenv(large.SCRATCH, str(tmp_path))
+    slabs = simulation.make(changes)
+    assert (slabs.metadata, slabs.conditions) == (whole.metadata, whole.conditions)
+    assert set(slabs.companions) == set(whole.companions)
+    others = {**slabs.sockets, **slabs.companions}
+    for name, volume in {**whole.sockets, **whole.companions}.items():
+        assert others[name].array.tobytes() == volume.array.tobytes(), name
+        assert large.is_mapped(others[name].array), name

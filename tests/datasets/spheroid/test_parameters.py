@@ -89,7 +89,7 @@ cut by the image"""
 
 def _too_many_voxels(values):
     """spheroid parameters: shape [2000, 2000, 2000] at oversampling [1.5, 1.5, 1.5] makes 2.7e+10 \
-simulated voxels, at most 4e+09 are allowed; lower shape or oversampling"""
+simulated voxels, at most 2e+10 are allowed; lower shape or oversampling"""
     values["image"] = {"shape": [2000, 2000, 2000]}
 
 

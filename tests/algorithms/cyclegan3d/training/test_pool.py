@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from cytosuite.algorithms.cyclegan3d.training.pool import Pool
+from cytosuite.algorithms.cyclegan3d.training.pool import ImagePool
 
 SHAPE = (1, 2, 2, 2)
 
@@ -16,7 +16,7 @@ def _values(images):
 
 
 def test_a_pool_fills_before_it_gives_old_images():
-    pool = Pool(3, SHAPE)
+    pool = ImagePool(3, SHAPE)
     for number in (1.0, 2.0, 3.0):
         assert _values(pool.exchange(_images(number))) == [number]
     assert _values(pool.kept) == [1, 2, 3]
@@ -25,7 +25,7 @@ def test_a_pool_fills_before_it_gives_old_images():
 
 def test_a_full_pool_gives_half_old_images_and_loses_none():
     torch.manual_seed(0)
-    pool = Pool(10, SHAPE)
+    pool = ImagePool(10, SHAPE)
     given = [float(number) for number in range(410)]
     shown = [_values(pool.exchange(_images(number)))[0] for number in given]
     assert shown[:10] == given[:10]
@@ -37,7 +37,7 @@ def test_a_full_pool_gives_half_old_images_and_loses_none():
 
 
 def test_a_batch_is_exchanged_image_by_image():
-    pool = Pool(3, SHAPE)
+    pool = ImagePool(3, SHAPE)
     assert _values(pool.exchange(_images(1, 2))) == [1, 2]
     torch.manual_seed(1)
     shown = _values(pool.exchange(_images(3, 4, 5, 6)))
@@ -46,7 +46,7 @@ def test_a_batch_is_exchanged_image_by_image():
 
 
 def test_a_pool_of_size_0_keeps_nothing():
-    pool = Pool(0, SHAPE)
+    pool = ImagePool(0, SHAPE)
     for number in range(20):
         assert _values(pool.exchange(_images(number, -number))) == [number, -number]
     assert len(pool.kept) == int(pool.count) == 0
@@ -54,7 +54,7 @@ def test_a_pool_of_size_0_keeps_nothing():
 
 @pytest.mark.parametrize("at", [1, 4, 17])
 def test_a_pool_from_a_checkpoint_goes_on_alike(at):
-    whole, first, second = Pool(4, SHAPE), Pool(4, SHAPE), Pool(4, SHAPE)
+    whole, first, second = ImagePool(4, SHAPE), ImagePool(4, SHAPE), ImagePool(4, SHAPE)
     expected, found = [], []
     for number in range(30):
         torch.manual_seed(number)
@@ -70,7 +70,7 @@ def test_a_pool_from_a_checkpoint_goes_on_alike(at):
 
 
 def test_images_are_given_without_gradient_and_in_their_dtype():
-    pool = Pool(1, SHAPE)
+    pool = ImagePool(1, SHAPE)
     images = _images(*[0.1] * 12).clone().requires_grad_()
     shown = pool.exchange(images)
     assert not shown.requires_grad
@@ -80,7 +80,7 @@ def test_images_are_given_without_gradient_and_in_their_dtype():
 
 
 def test_a_kept_image_does_not_change_with_the_given_one():
-    pool = Pool(1, SHAPE)
+    pool = ImagePool(1, SHAPE)
     images = _images(1.0).clone()
     shown = pool.exchange(images)
     images += 5

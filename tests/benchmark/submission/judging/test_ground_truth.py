@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import Recipe
 from cytosuite.benchmark.plan import Job
@@ -70,7 +71,7 @@ def dataset_of(tmp_path):
             real[path] = drawn
         makers = tuple((f"c{n}", partial(sample, task, n)) for n in range(cases))
         recipe = Recipe("toy", "Toys", "tiny", task, 0, "f" * 64, makers, reference=real)
-        return prepare(recipe, tmp_path / "datasets", 1, lambda done, total: None)
+        return prepare(recipe, tmp_path / "datasets", processes(1), lambda done, total: None)
 
     return made
 

@@ -1,0 +1,188 @@
+"""Cases on a worker: what it does with a chunk, on its own machine and from plain values."""
+
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from cytosuite.benchmark.cluster.chunks import Chunk
+from cytosuite.benchmark.cluster.dask_pool import say
+from cytosuite.benchmark.containers.locks import Device
+from cytosuite.benchmark.engines.choose import choose
+from cytosuite.benchmark.engines.collect import clear
+from cytosuite.benchmark.engines.docker import DockerEngine
+from cytosuite.benchmark.engines.guest import Guest
+from cytosuite.benchmark.engines.outcome import Api, Engine, Limits
+from cytosuite.benchmark.plan import is_done, job_key
+from cytosuite.benchmark.record import Record, read_record
+from cytosuite.benchmark.run import run_job
+from cytosuite.errors import InputError
+from cytosuite.tasks import TASKS
+
+TOPIC = "cytosuite-cases"  # of the words of workers
+SEEN_S = 60.0  # until a file of another node is in sight: what a network file system remembers
+OWN = "cytosuite-worker-"  # folders of workers; the number of the process follows
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """All that a worker needs to make the engine of the runner anew, as plain values.
+
+    Parameters
+    ----------
+    engine : str
+        Its name; never ``auto``.
+    device : str
+        ``cpu`` or ``cuda``.
+    task : str
+        Name of the task.
+    limits : mapping of str to Limits
+        Of a case, by algorithm.
+    apis : mapping of str to str
+        ``serve`` or ``exec``, by algorithm.
+    models : mapping of str to Path
+        Cards that the user names, by algorithm.
+    guests : mapping of str to Guest
+        Containers of others.
+    voice : str
+        As of `DockerEngine`.
+    scratch : Path or None
+        Folder on the disk of a node; that of temporary files without it.
+    """
+
+    engine: str
+    device: Device
+    task: str
+    limits: Mapping[str, Limits]
+    apis: Mapping[str, Api]
+    models: Mapping[str, Path] = field(default_factory=dict)
+    guests: Mapping[str, Guest] = field(default_factory=dict)
+    voice: str = ""
+    scratch: Path | None = None
+
+    def start(self) -> Engine:
+        """Return the engine on this machine."""
+        engine, _ = choose(self.engine, self.device)
+        engine.models = self.models
+        if isinstance(engine, DockerEngine):
+            engine.guests, engine.voice = self.guests, self.voice
+        return engine
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkResult:
+    """Records of a chunk, and its time.
+
+    Parameters
+    ----------
+    records : tuple of Record
+        Of all its cases.
+    seconds : float
+        Of the whole chunk [s].
+    ran : int
+        Cases that were run: others were there already, of a worker that ended.
+    """
+
+    records: tuple[Record, ...]
+    seconds: float
+    ran: int
+
+
+def run_chunk(circumstances: Circumstances, chunk: Chunk) -> ChunkResult:
+    """Run the cases of a chunk that have no result yet, each as a local run does.
+
+    Parameters
+    ----------
+    circumstances : Circumstances
+        Engine, limits and task.
+    chunk : Chunk
+        Cases of one algorithm.
+
+    Raises
+    ------
+    InputError
+        If this machine does not see the files of the run, or lacks the engine, the image or the
+        version of the runner.
+    """
+    begin = time.monotonic()
+    with _at_node(circumstances.engine):
+        left = _run(circumstances, chunk)
+    folder = chunk.job.folder
+    records = tuple(found for case in chunk.cases if (found := read_record(folder / case.name)))
+    return ChunkResult(records, time.monotonic() - begin, left)
+
+
+def _run(circumstances: Circumstances, chunk: Chunk) -> int:
+    """Run the cases that have no result; return their number."""
+    job, name = chunk.job, chunk.job.algorithm.name
+    _wait_for(chunk.cases[0].folder)
+    engine = circumstances.start()
+    if job_key(job.fingerprint, name, engine) != job.key:
+        raise InputError(
+            f"{name} is another one there, by its sources, weights or image; install this version "
+            "of cytosuite, or load this image (docker save, docker load)"
+        )
+    left = tuple(
+        case for case in chunk.cases if not is_done(job.folder / case.name, job.key, retry=True)
+    )
+
+    def report(algorithm: str, case: str, status: str) -> None:
+        """Say the end of a case."""
+        say(TOPIC, (algorithm, case, status))
+
+    with _workspace(circumstances.scratch) as folder:
+        run_job(
+            replace(job, missing=left),
+            TASKS[circumstances.task],
+            engine,
+            circumstances.limits[name],
+            circumstances.apis[name],
+            report,
+            keep_going=True,  # the runner sees the first cases of all chunks
+            workspace=folder,
+        )
+    return len(left)
+
+
+@contextmanager
+def _at_node(engine: str) -> Iterator[None]:
+    """Name this machine in the errors of the block, and the way to bring it a missing image."""
+    try:
+        yield
+    except InputError as error:
+        reason = str(error)
+        if "missing; build it" in reason:
+            way = f"{engine} save IMAGE | ssh NODE {engine} load"
+            reason = f"{reason} on the runner, and bring it there: {way}"
+        raise InputError(f"node {os.uname().nodename}: {reason}") from None
+
+
+def _wait_for(folder: Path) -> None:
+    """Wait until a folder is in sight, as a network file system may show it later."""
+    deadline = time.monotonic() + SEEN_S
+    while not folder.is_dir():
+        if time.monotonic() > deadline:
+            raise InputError(
+                f"{folder} is not there; give RUNS, a folder that all nodes see by the same path"
+            )
+        time.sleep(0.5)
+
+
+@contextmanager
+def _workspace(scratch: Path | None) -> Iterator[Path]:
+    """Make a folder on the disk of this machine; those of workers that were killed are removed."""
+    home = scratch or Path(tempfile.gettempdir())
+    home.mkdir(parents=True, exist_ok=True)
+    mine = [path for path in home.glob(f"{OWN}*") if path.stat().st_uid == os.getuid()]
+    for path in mine:
+        number = path.name.removeprefix(OWN).partition("-")[0]
+        if number.isdigit() and not Path("/proc", number).exists():
+            clear(path)
+    folder = Path(tempfile.mkdtemp(prefix=f"{OWN}{os.getpid()}-", dir=home))
+    try:
+        yield folder / "session"
+    finally:
+        clear(folder)

@@ -1,0 +1,193 @@
+"""Jobs of Slurm, each of which is a worker; one that ends is submitted again."""
+
+import logging
+import shlex
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cytosuite.benchmark.cluster.site import ClusterSite
+from cytosuite.errors import InputError, plain
+
+NUMBER = 2  # of jobs where the site names none
+LOOK_S, WORD_S = 5.0, 60.0  # between two looks at the queue, and two words while nothing runs
+EARLY = 3  # ended jobs without a worker before the settings are wrong
+ASK_S = 60  # longest answer of Slurm
+NOWHERE = "127.0.0.1:0"  # of the pages of a scheduler, which nobody looks at
+VARIABLES = {  # of workers, as the settings of `cluster.opened` are of the runner
+    "DASK_DISTRIBUTED__WORKER__DAEMON": "False",
+    "DASK_DISTRIBUTED__WORKER__HTTP__ROUTES": "[]",
+    "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
+}
+
+
+class Regularly:
+    """Calls a function, but not more often than every five seconds."""
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        self.function, self._called = function, time.monotonic()
+
+    def __call__(self) -> None:
+        """Call it, if the last time is long ago."""
+        if time.monotonic() - self._called >= LOOK_S:
+            self._called = time.monotonic()
+            self.function()
+
+
+class Jobs:
+    """Workers as jobs of Slurm, by dask-jobqueue.
+
+    Parameters
+    ----------
+    site : ClusterSite
+        Settings of the workers.
+    memory_gib : float
+        Of a worker [GiB].
+    logs : Path
+        Folder for the words of the jobs, which all nodes see.
+    variables : mapping of str to str
+        Environment of the workers.
+    tell : callable
+        Gets a line while the run waits for the queue.
+    """
+
+    def __init__(
+        self,
+        site: ClusterSite,
+        memory_gib: float,
+        logs: Path,
+        variables: Mapping[str, str],
+        tell: Callable[[str], None],
+    ) -> None:
+        self.site, self.memory_gib, self.logs, self.tell = site, memory_gib, logs, tell
+        self.variables = {**VARIABLES, **variables}
+        self.number = site.workers or NUMBER
+        self.cluster: Any = None
+        self._said = time.monotonic()
+        self._came, self._ended = False, set[str]()
+
+    def __enter__(self) -> Any:  # noqa: ANN401 - of Dask
+        """Submit the jobs.
+
+        Raises
+        ------
+        InputError
+            If there is no Slurm, or it refuses a job.
+        """
+        from dask_jobqueue import SLURMCluster
+
+        self.logs.mkdir(parents=True, exist_ok=True)
+        logging.getLogger("dask_jobqueue").setLevel(logging.CRITICAL)
+        exports = [f"export {key}={shlex.quote(text)}" for key, text in self.variables.items()]
+        self.cluster = SLURMCluster(
+            cores=1,  # threads of the worker: a case at a time
+            processes=1,
+            job_cpu=self.site.cores,
+            memory=f"{self.memory_gib:.3f}GiB",
+            walltime=self.site.walltime,
+            queue=self.site.queue,
+            account=self.site.account,
+            interface=self.site.interface,
+            protocol="tls://",
+            scheduler_options={"dashboard_address": NOWHERE},
+            local_directory=shlex.quote(str(self.site.scratch)) if self.site.scratch else None,
+            job_name="cytosuite",
+            job_extra_directives=self._directives(),
+            job_script_prologue=[*exports, *self.site.prologue],
+            worker_extra_args=self._words(),
+            python=self.site.python,
+        )
+        try:
+            self._rehearse(self.cluster.job_script())
+            self.cluster.scale(self.number)
+        except BaseException:
+            self.cluster.close()
+            raise
+        return self.cluster
+
+    def __exit__(self, *_: object) -> None:
+        """Cancel the jobs, also those that wait."""
+        self.cluster.close()
+
+    def _directives(self) -> list[str]:
+        """Return the directives of a job beside those of dask-jobqueue."""
+        own = [f'--output="{self.logs}/%j.log"', "--open-mode=append", "--no-requeue"]
+        return [
+            *own,
+            *([f"--gres=gpu:{self.site.gpus}"] if self.site.gpus else []),
+            *self.site.extra,
+        ]
+
+    def _words(self) -> list[str]:
+        """Return options of a worker: the engine holds the memory, nobody looks at a dashboard."""
+        words = ["--memory-limit", "0", "--no-dashboard"]
+        return [*words, *(["--resources", f"GPU={self.site.gpus}"] if self.site.gpus else [])]
+
+    def _rehearse(self, script: str) -> None:
+        """Refuse a job that Slurm would refuse."""
+        _ask(["sbatch", "--test-only"], script)
+
+    def look(self) -> None:
+        """Submit jobs that ended again, and say what the run waits for.
+
+        Raises
+        ------
+        InputError
+            If jobs end before a worker of theirs comes.
+        """
+        present = {w["name"] for w in self.cluster.scheduler_info["workers"].values()}
+        self._came |= bool(present)
+        queue = self._queue()
+        for name, job in list(self.cluster.workers.items()):
+            if job.job_id and job.job_id not in queue and name not in present:
+                self._ended.add(job.job_id)
+                self.cluster.loop.add_callback(self.cluster.workers.pop, name, None)
+        if not self._came and len(self._ended) >= EARLY:
+            raise InputError(
+                f"{len(self._ended)} jobs of Slurm ended before a worker came: {self._last_word()}"
+                "; see `python` and `prologue` of the site"
+            )
+        self.cluster.scale(self.number)
+        if not present and time.monotonic() - self._said > WORD_S:
+            self._said = time.monotonic()
+            states = ", ".join(sorted(set(queue.values()))) or "none in the queue"
+            self.tell(f"waiting for {self.number} jobs of Slurm: {states}")
+
+    def _queue(self) -> dict[str, str]:
+        """Return the state of each job that waits or runs, by its number."""
+        lines = _ask(["squeue", "--noheader", "--me", "--format=%i %T %r"]).splitlines()
+        return {number: state for number, _, state in (line.partition(" ") for line in lines)}
+
+    def _last_word(self) -> str:
+        """Return file and last line of the log of the last job."""
+        log = self.logs / f"{max(self._ended, key=int)}.log"
+        try:
+            lines = log.read_text(errors="replace").strip().splitlines()
+        except OSError:
+            return f"no log {log}"
+        return f"{log}: {plain(lines[-1], 300) if lines else 'empty'}"
+
+
+def _ask(words: Sequence[str], text: str = "") -> str:
+    """Return the answer of a command of Slurm.
+
+    Raises
+    ------
+    InputError
+        If there is none, or it refuses.
+    """
+    try:
+        done = subprocess.run(
+            words, input=text, capture_output=True, text=True, timeout=ASK_S, check=False
+        )
+    except FileNotFoundError:
+        raise InputError(
+            f"CLUSTER=slurm needs {words[0]}, which is not on this machine; run it on a login node"
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise InputError(f"Slurm did not answer {words[0]} within {ASK_S} s") from None
+    if done.returncode:
+        raise InputError(f"Slurm refuses {' '.join(words)}: {plain(done.stderr, 500)}")
+    return done.stdout

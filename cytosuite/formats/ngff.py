@@ -1,0 +1,239 @@
+"""Metadata of OME-Zarr images (OME-NGFF 0.1 to 0.5): axes, voxel size, channels.
+
+Source: https://ngff.openmicroscopy.org/0.5 and /0.4.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from cytosuite.errors import InputError, plain
+from cytosuite.formats.tiffdescription import UNNAMED
+from cytosuite.formats.zarrhome import ZarrEntries, json_of
+from cytosuite.volume import AXES, KEY_LETTERS, SPATIAL, is_size
+
+NAMESPACE = "cytosuite"  # attribute of our own metadata
+SCENES = 10000
+# µm of the units of length that UDUNITS-2, and so NGFF, has.
+PREFIXES = {"": 1e6, "kilo": 1e9, "hecto": 1e8, "deca": 1e7, "deci": 1e5, "centi": 1e4}
+PREFIXES |= {"milli": 1e3, "micro": 1.0, "nano": 1e-3, "pico": 1e-6, "femto": 1e-9}
+UM = {f"{prefix}meter": um for prefix, um in PREFIXES.items()}
+UM |= {f"{prefix}metre": um for prefix, um in PREFIXES.items()}
+UM |= {"angstrom": 1e-4, "inch": 25400.0, "foot": 304800.0, "yard": 914400.0, "mile": 1.609344e9}
+UM |= {"um": 1.0, "µm": 1.0, "μm": 1.0, "micron": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6}
+NAMED = {1e-3: "nm", 1.0: "um", 1e3: "mm", 1e4: "cm", 25400.0: "inch", 1e6: "m"}
+
+
+@dataclass(frozen=True, slots=True)
+class NgffImage:
+    """The description of an image.
+
+    Parameters
+    ----------
+    path : str
+        Name of the folder of the array with the full resolution.
+    axes : str
+        Letters of ``TCZYX`` as stored.
+    sizes : dict of str to float
+        µm per voxel by axis; empty where nothing is known.
+    unit : str
+        As of `cytosuite.volume.Origin`.
+    channels : list of str
+        Names, empty for a channel without one.
+    own : dict
+        Metadata that we wrote.
+    warnings : list of str
+        Remarks for the user.
+    """
+
+    path: str
+    axes: str
+    sizes: dict[str, float]
+    unit: str = "um"
+    channels: list[str] = field(default_factory=list)
+    own: dict[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+
+def image_of(home: ZarrEntries, scene: int | None) -> NgffImage:
+    """Return the description of an image.
+
+    Parameters
+    ----------
+    home : ZarrEntries
+        One image, or several as Bio-Formats stores them (``0``, ``1``, ...).
+    scene : int, optional
+        Number of the image; without it the first, and a remark where there are several.
+
+    Raises
+    ------
+    InputError
+        If it is a plate, a single array, or no image, or axes or voxel size make no sense.
+    """
+    images = _images(home)
+    number = scene or 0
+    if number not in range(len(images)):
+        raise InputError(f"expected a scene from 0 to {len(images) - 1}, found {scene}")
+    folder, index, attributes = images[number]
+    found = _described(folder, _multiscales(attributes)[index], attributes)
+    if scene is None and len(images) > 1:
+        found.warnings.append(f"the file holds {len(images)} images, and only the first is read")
+    return found
+
+
+def _images(home: ZarrEntries) -> list[tuple[str, int, dict[str, Any]]]:
+    """Return folder, number in it and attributes of each image."""
+    root = attributes_of(home, "")
+    if root is None:
+        raise InputError("expected OME-Zarr, found neither zarr.json nor .zattrs in it")
+    if "plate" in root:
+        raise InputError("expected an image, found a plate; give one of its wells, as in A/1/0")
+    if scales := _multiscales(root):
+        return [("", index, root) for index in range(len(scales))]
+    found: list[tuple[str, int, dict[str, Any]]] = []
+    while len(found) < SCENES and (below := attributes_of(home, f"{len(found)}/")) is not None:
+        if not _multiscales(below):
+            break
+        found.append((f"{len(found)}/", 0, below))
+    if not found:
+        raise InputError("expected OME-Zarr, found no multiscales in its metadata")
+    return found
+
+
+def attributes_of(home: ZarrEntries, folder: str) -> dict[str, Any] | None:
+    """Return the attributes of a group: those of OME at the top, ours under `NAMESPACE`.
+
+    Parameters
+    ----------
+    home : ZarrEntries
+    folder : str
+        Empty for the root, else with a ``/`` at its end.
+
+    Returns
+    -------
+    dict or None
+        None where there is no group.
+    """
+    group = json_of(home, f"{folder}zarr.json")
+    if group is None:
+        if (given := json_of(home, f"{folder}.zattrs")) is not None:
+            return given
+        return {} if json_of(home, f"{folder}.zgroup") is not None else None
+    if group.get("node_type") != "group":
+        if folder:
+            return None
+        raise InputError("expected a group with multiscales, found a single array of zarr")
+    found = group.get("attributes", {})
+    if not isinstance(found, dict):
+        raise InputError(f"expected attributes, found {_short(found)}")
+    ome = found.get("ome", found)  # 0.5; a few programs write 0.4 into zarr v3
+    if not isinstance(ome, dict):
+        raise InputError(f"expected an object as ome, found {_short(ome)}")
+    return {**ome, NAMESPACE: found.get(NAMESPACE, {})}
+
+
+def _multiscales(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the images of a group."""
+    found = attributes.get("multiscales", [])
+    if not isinstance(found, list) or not all(isinstance(scale, dict) for scale in found):
+        raise InputError(f"expected a list of objects as multiscales, found {_short(found)}")
+    return found[:SCENES]
+
+
+def _described(folder: str, scale: dict[str, Any], attributes: dict[str, Any]) -> NgffImage:
+    """Return the description of an image of a group."""
+    datasets = scale.get("datasets")
+    first = datasets[0] if isinstance(datasets, list) and datasets else None
+    path = first.get("path") if isinstance(first, dict) else None
+    if not isinstance(path, str) or not is_inside(path):
+        raise InputError(f"expected datasets with a path in the image, found {_short(datasets)}")
+    axes, units = _axes(scale.get("axes"))
+    assert isinstance(first, dict)
+    steps = _scale(first, len(axes))
+    whole = _scale(scale, len(axes))
+    products = [a * b for a, b in zip(steps or whole, whole if steps else [], strict=False)]
+    given = dict(zip(axes, products or steps or whole, strict=False))
+    sizes, warnings = _sizes(given, units)
+    unit = NAMED.get(units.get("X", 1.0), "um")
+    own = attributes.get(NAMESPACE, {})
+    names = _channels(attributes.get("omero"))
+    own = own if isinstance(own, dict) else {}
+    return NgffImage(f"{folder}{path}", axes, sizes, unit, names, own, warnings)
+
+
+def is_inside(path: str) -> bool:
+    """Return whether a path is one below its folder, of printable names."""
+    parts = path.split("/")
+    return path.isprintable() and len(path) < 1000 and not {"", ".", ".."} & set(parts)
+
+
+def _axes(found: object) -> tuple[str, dict[str, float]]:
+    """Return the axes as stored, and µm per unit of those that state one."""
+    if found is None:
+        return AXES, {}  # before 0.3
+    listed = found if isinstance(found, list) else [found]
+    named = [{"name": axis} if isinstance(axis, str) else axis for axis in listed]
+    entries = [axis for axis in named if isinstance(axis, dict)]
+    if len(entries) < len(named):
+        raise InputError(f"expected a list of axes, found {_short(found)}")
+    names = [str(axis.get("name", "")).upper() for axis in entries]
+    if not 2 <= len(names) <= len(AXES) or len(set(names)) < len(names) or set(names) - set(AXES):
+        shown = ", ".join(plain(name.lower(), 20) for name in names[:9])
+        raise InputError(f"expected axes of t, c, z, y, x, found {shown}")
+    units = {}
+    for name, axis in zip(names, entries, strict=True):
+        if name in SPATIAL and axis.get("unit") is not None:
+            um = UM.get(str(axis["unit"]).lower())
+            if um is None:
+                raise InputError(
+                    f"the axis {name.lower()} has the unit {_short(axis['unit'])}, which is no "
+                    "length; expected micrometer or another one of UDUNITS-2"
+                )
+            units[name] = um
+    return "".join(names), units
+
+
+def _scale(found: Mapping[str, Any], count: int) -> list[float]:
+    """Return the scale among transformations, empty where there is none."""
+    listed = found.get("coordinateTransformations", [])
+    for step in listed if isinstance(listed, list) else ():
+        if isinstance(step, dict) and step.get("type") == "scale":
+            values = step.get("scale")
+            known = values if isinstance(values, list) else []
+            numbers = [float(value) for value in known if type(value) in {int, float}]
+            if not len(numbers) == len(known) == count:
+                raise InputError(f"expected a scale of {count} numbers, found {_short(values)}")
+            return numbers
+    return []
+
+
+def _sizes(
+    given: Mapping[str, float], units: Mapping[str, float]
+) -> tuple[dict[str, float], list[str]]:
+    """Return µm per voxel, and a remark on what is no size; without a unit 1 means nothing."""
+    spatial = {axis: size for axis, size in given.items() if axis in SPATIAL}
+    if not units and all(size == 1.0 for size in spatial.values()):
+        return {}, []
+    sizes = {
+        axis: float(f"{size * units.get(axis, 1.0):.12g}") if axis in units else size
+        for axis, size in spatial.items()
+    }
+    odd = [str(size) for size in sizes.values() if not is_size(size)]
+    warnings = [f"a voxel size of {size} µm (ome) is none and does not count" for size in odd]
+    return {axis: size for axis, size in sizes.items() if is_size(size)}, warnings
+
+
+def _channels(omero: object) -> list[str]:
+    """Return the names of the channels; programs number those without one."""
+    found = omero.get("channels", []) if isinstance(omero, dict) else []
+    listed = found if isinstance(found, list) else []
+    names = [
+        plain(str(channel.get("label", "")), KEY_LETTERS) if isinstance(channel, dict) else ""
+        for channel in listed
+    ]
+    return ["" if UNNAMED.fullmatch(name) else name for name in names]
+
+
+def _short(value: object) -> str:
+    """Return the beginning of a value for a message."""
+    return plain(repr(value), 60)

@@ -1,0 +1,252 @@
+"""Descriptions of arrays in OME-Zarr: zarr v2 and v3 in one form, after checks of all numbers.
+
+Source: https://zarr-specs.readthedocs.io, zarr v2 and v3.
+"""
+
+import re
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cytosuite.errors import InputError, plain
+from cytosuite.formats.zarrhome import ENTRIES, ZarrEntries, json_of
+from cytosuite.memory import check_room
+
+BOUNDED = {"zstd", "blosc", "gzip", "zlib", "lz4", "bz2"}
+INDEX = {"bytes", "crc32c"}  # codecs of the index of a shard
+TYPES = re.compile(r"bool|u?int(8|16|32|64)|float(16|32|64)")
+V2_TYPES = re.compile(r"[<>|]([buif])([1248])")
+AT_ONCE = 10  # chunks that zarr decodes side by side
+OVERHEAD = 2**16  # bytes by which packed noise may exceed the pixels
+FLOATS = {"NaN", "Infinity", "-Infinity"}
+
+
+@dataclass(frozen=True, slots=True)
+class ZarrArray:
+    """Description of an array.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        As stored.
+    chunks : tuple of int
+        Of the pieces that can be decoded alone.
+    dtype : numpy dtype
+        In the order of bytes of this machine.
+    limit : int
+        Bytes that a chunk, or a shard of chunks, may have in the file.
+    metadata : dict
+        Content of ``zarr.json``.
+    """
+
+    shape: tuple[int, ...]
+    chunks: tuple[int, ...]
+    dtype: np.dtype[Any]
+    limit: int
+    metadata: dict[str, Any]
+
+
+def array_of(path: Path, home: ZarrEntries, folder: str) -> ZarrArray:
+    """Return the description of an array of an image.
+
+    Parameters
+    ----------
+    path : Path
+        Of the image, for messages.
+    home : ZarrEntries
+        Its entries.
+    folder : str
+        Name of the array's folder.
+
+    Raises
+    ------
+    InputError
+        If there is none, it holds no real numbers, has a codec or filter that is not read, has
+        too many or too large chunks, or contradicts itself.
+    """
+    if (found := json_of(home, f"{folder}/zarr.json")) is not None:
+        array = _v3(found)
+    elif (found := json_of(home, f"{folder}/.zarray")) is not None:
+        array = _v2(found)
+    else:
+        raise InputError(f"{plain(folder)}: expected the array of the image, found none")
+    count = prod(-(-size // chunk) for size, chunk in zip(array.shape, array.chunks, strict=True))
+    if count > ENTRIES:
+        raise InputError(f"{count} chunks, more than {ENTRIES}; write larger ones")
+    check_room(path, 2 * min(count, AT_ONCE) * prod(array.chunks) * array.dtype.itemsize)
+    return array
+
+
+def _v3(found: dict[str, Any]) -> ZarrArray:
+    """Return the description of an array of zarr v3."""
+    shape = _sizes(found.get("shape"), "shape")
+    grid, keys = found.get("chunk_grid"), found.get("chunk_key_encoding", {"name": "default"})
+    if _name(grid) != "regular" or _name(keys) not in {"default", "v2"}:
+        raise InputError(f"expected a regular grid of chunks, found {_short(grid)}, {_short(keys)}")
+    outer = _sizes(_configuration(grid).get("chunk_shape"), "chunk_shape", len(shape))
+    kind = found.get("data_type")
+    if not isinstance(kind, str) or not TYPES.fullmatch(kind):
+        raise InputError(f"expected real numbers of at most 64 bits, found {_short(kind)}")
+    if found.get("storage_transformers"):
+        raise InputError("expected no storage transformers, found some")
+    separator = _configuration(keys).get("separator", "/" if _name(keys) == "default" else ".")
+    codecs, inner = _codecs(found.get("codecs"), len(shape))
+    chunks = outer if inner is None else inner
+    whole = all(size % part == 0 for size, part in zip(outer, chunks, strict=True))
+    if not whole or prod(outer) // prod(chunks) > ENTRIES:
+        raise InputError(f"shards of {outer} voxels do not hold chunks of {chunks}")
+    return _array(shape, outer, chunks, kind, str(_name(keys)), separator, found, codecs)
+
+
+def _v2(found: dict[str, Any]) -> ZarrArray:
+    """Return the description of an array of zarr v2 in the words of v3."""
+    shape = _sizes(found.get("shape"), "shape")
+    chunks = _sizes(found.get("chunks"), "chunks", len(shape))
+    kind = found.get("dtype")
+    match = V2_TYPES.fullmatch(kind) if isinstance(kind, str) else None
+    if match is None:
+        raise InputError(f"expected real numbers of at most 64 bits, found {_short(kind)}")
+    if found.get("filters"):
+        raise InputError(f"filters are not read, found {_short(found['filters'])}")
+    if (order := found.get("order", "C")) not in {"C", "F"}:
+        raise InputError(f"expected the order C or F, found {_short(order)}")
+    codecs: list[dict[str, Any]] = []
+    if order == "F":
+        turned = list(reversed(range(len(shape))))
+        codecs.append({"name": "transpose", "configuration": {"order": turned}})
+    endian = "big" if str(kind).startswith(">") else "little"
+    codecs.append({"name": "bytes", "configuration": {"endian": endian}})
+    if (packed := found.get("compressor")) is not None:
+        codecs.append(_bounded(packed.get("id") if isinstance(packed, dict) else packed))
+    name = str(np.dtype(f"{match[1]}{match[2]}"))
+    separator = found.get("dimension_separator", ".")
+    return _array(shape, chunks, chunks, name, "v2", separator, found, codecs)
+
+
+def _array(
+    shape: tuple[int, ...],
+    outer: tuple[int, ...],
+    chunks: tuple[int, ...],
+    kind: str,
+    keys: str,
+    separator: object,
+    found: dict[str, Any],
+    codecs: list[dict[str, Any]],
+) -> ZarrArray:
+    """Return the description of an array."""
+    if separator not in {"/", "."}:
+        raise InputError(f"expected / or . between the numbers of a chunk, found {separator!r}")
+    dtype = np.dtype(kind)
+    fill = _fill(found.get("fill_value"), dtype)
+    metadata = {
+        "zarr_format": 3,
+        "node_type": "array",
+        "shape": list(shape),
+        "data_type": kind,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(outer)}},
+        "chunk_key_encoding": {"name": keys, "configuration": {"separator": separator}},
+        "fill_value": fill,
+        "codecs": codecs,
+        "attributes": {},
+    }
+    # Each chunk in a shard has 16 bytes in its index.
+    limit = 2 * prod(outer) * dtype.itemsize + 16 * (prod(outer) // prod(chunks)) + OVERHEAD
+    return ZarrArray(shape, chunks, dtype, limit, metadata)
+
+
+def _codecs(found: object, count: int) -> tuple[list[dict[str, Any]], tuple[int, ...] | None]:
+    """Return the codecs of an array, and the shape of the chunks in its shards."""
+    codecs: list[dict[str, Any]] = []
+    inner = None
+    for codec in found if isinstance(found, list) else [found]:
+        name, own = _name(codec), _configuration(codec)
+        if name == "transpose":
+            order = own.get("order")
+            if not isinstance(order, list) or sorted(map(repr, order)) != _digits(count):
+                raise InputError(f"expected an order of {count} axes, found {_short(order)}")
+            codecs.append({"name": name, "configuration": {"order": order}})
+        elif name == "bytes" and own.get("endian", "little") in {"little", "big"}:
+            endian = {"endian": own.get("endian", "little")}
+            codecs.append({"name": name, "configuration": endian})
+        elif name == "crc32c":
+            codecs.append({"name": name})
+        elif name == "sharding_indexed" and inner is None:
+            inner = _sizes(own.get("chunk_shape"), "chunk_shape", count)
+            codecs.append({"name": name, "configuration": _shard(own, inner)})
+        else:
+            codecs.append(_bounded(name))
+    return codecs, inner
+
+
+def _shard(own: dict[str, Any], inner: tuple[int, ...]) -> dict[str, Any]:
+    """Return the configuration of shards."""
+    codecs, nested = _codecs(own.get("codecs"), len(inner))
+    index, _ = _codecs(own.get("index_codecs"), 0)
+    place = own.get("index_location", "end")
+    if nested is not None or {codec["name"] for codec in index} - INDEX:
+        raise InputError("expected shards of plain chunks with a plain index, found others")
+    if place not in {"start", "end"}:
+        raise InputError(f"expected an index at start or end of a shard, found {_short(place)}")
+    more = {"index_codecs": index, "index_location": place}
+    return {"chunk_shape": list(inner), "codecs": codecs, **more}
+
+
+def _bounded(name: object) -> dict[str, Any]:
+    """Return our decoder of a codec, or refuse one that is not known."""
+    own = str(name).removeprefix("numcodecs.")
+    if own not in BOUNDED:
+        raise InputError(
+            f"pixels packed by {_short(name)} are not read; expected one of "
+            f"{', '.join(sorted(BOUNDED))}"
+        )
+    from cytosuite.formats.zarrstore import CODEC
+
+    return {"name": CODEC, "configuration": {"codec": own}}
+
+
+def _fill(value: object, dtype: np.dtype[Any]) -> int | float | str | bool:
+    """Return the value of chunks that are not stored."""
+    if value is None:
+        return False if dtype.kind == "b" else 0
+    if dtype.kind == "b":
+        return bool(value)
+    if dtype.kind == "f" and isinstance(value, str) and value in FLOATS:
+        return value
+    if dtype.kind == "f" and isinstance(value, int | float):
+        return float(value)
+    if type(value) is int and np.iinfo(dtype).min <= value <= np.iinfo(dtype).max:
+        return value
+    raise InputError(f"expected a fill value of {dtype}, found {_short(value)}")
+
+
+def _sizes(found: object, name: str, count: int | None = None) -> tuple[int, ...]:
+    """Return positive integers."""
+    good = isinstance(found, list) and all(type(size) is int and 0 < size < 2**48 for size in found)
+    if not good or len(found) not in ({count} if count is not None else range(2, 6)):  # type: ignore[arg-type]
+        wanted = "2 to 5" if count is None else count
+        raise InputError(f"expected {wanted} positive integers as {name}, found {_short(found)}")
+    return tuple(found)  # type: ignore[arg-type]
+
+
+def _digits(count: int) -> list[str]:
+    """Return the numbers of axes as texts, so that True is none of them."""
+    return [str(axis) for axis in range(count)]
+
+
+def _name(found: object) -> object:
+    """Return the name of an extension of zarr v3, which may stand alone."""
+    return found.get("name") if isinstance(found, dict) else found
+
+
+def _configuration(found: object) -> dict[str, Any]:
+    """Return the configuration of an extension."""
+    own = found.get("configuration", {}) if isinstance(found, dict) else {}
+    return own if isinstance(own, dict) else {}
+
+
+def _short(value: object) -> str:
+    """Return the beginning of a value for a message."""
+    return plain(repr(value), 80)

@@ -1,0 +1,187 @@
+"""Chunks of an OME-Zarr for the zarr library: none may be larger than its array says.
+
+Imported where such an image is read: zarr takes half a second to load.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from math import prod
+from typing import Any, Self
+
+import imagecodecs
+import zarr
+from zarr.abc.codec import BytesBytesCodec
+from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest, Store
+from zarr.core.array_spec import ArraySpec
+from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
+from zarr.core.chunk_grids import ChunkGrid
+from zarr.core.common import JSON
+from zarr.core.dtype.wrapper import TBaseDType, TBaseScalar, ZDType
+from zarr.registry import register_codec
+
+from cytosuite.errors import InputError
+from cytosuite.formats.zarrhome import ZarrEntries, content
+
+CODEC = "cytosuite.bounded"
+BLOSC_HEADER = 16  # bytes
+MARGIN = 64  # bytes of checksums beside the pixels of a chunk
+
+
+@dataclass(frozen=True)
+class BoundedCodec(BytesBytesCodec):
+    """Decoder of a codec that gives no more bytes than a chunk has.
+
+    Parameters
+    ----------
+    codec : str
+        ``zstd``, ``blosc``, ``gzip``, ``zlib``, ``lz4`` or ``bz2``.
+    """
+
+    codec: str
+    is_fixed_size = False
+
+    @classmethod
+    def from_dict(cls, data: dict[str, JSON]) -> Self:
+        """Return the codec of a configuration."""
+        found = data["configuration"]
+        assert isinstance(found, dict)
+        return cls(str(found["codec"]))
+
+    def to_dict(self) -> dict[str, JSON]:
+        """Return the configuration."""
+        return {"name": CODEC, "configuration": {"codec": self.codec}}
+
+    def compute_encoded_size(self, _input_byte_length: int, _chunk_spec: ArraySpec) -> int:
+        """Raise an error: the size depends on the pixels."""
+        raise NotImplementedError
+
+    def validate(
+        self,
+        *,
+        shape: tuple[int, ...],
+        dtype: ZDType[TBaseDType, TBaseScalar],
+        chunk_grid: ChunkGrid,
+    ) -> None:
+        """Accept all arrays."""
+
+    async def _decode_single(self, chunk_data: Buffer, chunk_spec: ArraySpec) -> Buffer:
+        """Return the bytes of a chunk."""
+        size = prod(chunk_spec.shape) * chunk_spec.dtype.to_native_dtype().itemsize + MARGIN
+        data = await asyncio.to_thread(_decoded, self.codec, chunk_data.to_bytes(), size)
+        return chunk_spec.prototype.buffer.from_bytes(data)
+
+
+def _decoded(codec: str, data: bytes, size: int) -> bytes:
+    """Return at most `size` decoded bytes, or raise an error if there are more."""
+    if codec == "blosc" and _blosc_bytes(data) > len(data):
+        raise ValueError("a chunk that is cut")  # its decoder would read beyond the end
+    more = {"header": True} if codec == "lz4" else {}
+    found: bytes = getattr(imagecodecs, f"{codec}_decode")(data, out=size, **more)
+    return found
+
+
+def _blosc_bytes(data: bytes) -> int:
+    """Return the length that the header of data packed by blosc names."""
+    return int.from_bytes(data[12:16], "little") if len(data) >= BLOSC_HEADER else BLOSC_HEADER
+
+
+register_codec(CODEC, BoundedCodec)
+
+
+class ChunkStore(Store):
+    """One array of an image, read only, under a description that was checked.
+
+    Parameters
+    ----------
+    home : ZarrEntries
+        Of the image.
+    path : str
+        Name of the array's folder in it.
+    metadata : mapping
+        Content of the array's ``zarr.json``.
+    limit : int
+        Bytes that a chunk, or a shard of chunks, may have.
+    """
+
+    supports_writes = False
+    supports_deletes = False
+    supports_listing = False
+
+    def __init__(self, home: ZarrEntries, path: str, metadata: dict[str, Any], limit: int) -> None:
+        super().__init__(read_only=True)
+        self.home, self.path, self.limit = home, path, limit
+        self.metadata = json.dumps(metadata).encode()
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether another store is this one."""
+        return self is other
+
+    __hash__ = object.__hash__
+
+    async def get(
+        self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        """Return the bytes of a chunk, or a part of a shard."""
+        if key == "zarr.json":
+            return prototype.buffer.from_bytes(self.metadata)
+        start, stop = _range(byte_range)
+        name = f"{self.path}/{key}" if self.path else key
+        data = await asyncio.to_thread(content, self.home, name, self.limit, start, stop)
+        if data == b"" or (stop is not None and data is not None and len(data) < stop - start):
+            raise InputError(f"{name}: a chunk that is cut")
+        return None if data is None else prototype.buffer.from_bytes(data)
+
+    async def get_partial_values(
+        self,
+        prototype: BufferPrototype,
+        key_ranges: Iterable[tuple[str, ByteRequest | None]],
+    ) -> list[Buffer | None]:
+        """Return parts of several entries."""
+        return [await self.get(key, prototype, part) for key, part in key_ranges]
+
+    async def exists(self, key: str) -> bool:
+        """Return whether there is an entry."""
+        return await self.get(key, default_buffer_prototype()) is not None
+
+    async def set(self, key: str, value: Buffer) -> None:  # noqa: ARG002
+        """Refuse to write."""
+        self._check_writable()
+
+    async def delete(self, key: str) -> None:  # noqa: ARG002
+        """Refuse to delete."""
+        self._check_writable()
+
+    def list(self) -> AsyncIterator[str]:
+        """Yield nothing: an image's parts are named in its metadata."""
+        return _nothing()
+
+    def list_prefix(self, prefix: str) -> AsyncIterator[str]:  # noqa: ARG002
+        """Yield nothing; see `list`."""
+        return _nothing()
+
+    def list_dir(self, prefix: str) -> AsyncIterator[str]:  # noqa: ARG002
+        """Yield nothing; see `list`."""
+        return _nothing()
+
+
+async def _nothing() -> AsyncIterator[str]:
+    """Yield no name."""
+    for name in list[str]():
+        yield name
+
+
+def _range(wanted: ByteRequest | None) -> tuple[int, int | None]:
+    """Return first byte and the one behind the last; a negative first byte counts from the end."""
+    if isinstance(wanted, RangeByteRequest):
+        return wanted.start, wanted.end
+    if isinstance(wanted, OffsetByteRequest):
+        return wanted.offset, None
+    return (0 if wanted is None else -wanted.suffix), None
+
+
+def opened(home: ZarrEntries, path: str, metadata: dict[str, Any], limit: int) -> zarr.Array[Any]:
+    """Return an array of an image, of which chunks are read when they are asked for."""
+    store = ChunkStore(home, path, metadata, limit)
+    return zarr.open_array(store=store, mode="r", zarr_format=3)

@@ -1,0 +1,85 @@
+"""Percentiles of the grey values of an image, which may lie on disk."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cytosuite.large import is_mapped
+from cytosuite.metrics.chunks import chunks
+
+BITS = 16  # of a number counted in one pass
+
+Real = NDArray[Any]  # of an integer or floating dtype
+
+
+def percentiles(volume: Real, ranks: tuple[float, ...]) -> tuple[float, ...]:
+    """Return percentiles, of ranks in [0, 100], of all voxels of an image, finite, at least one.
+
+    Linearly interpolated between grey values, as by `numpy.percentile` of the values in double
+    precision, but of a copy in their own dtype.
+
+    Examples
+    --------
+    >>> percentiles(np.array([1, 2, 4], np.uint16), (50, 75))
+    (2.0, 3.0)
+    """
+    places = [rank / 100 * (volume.size - 1) for rank in ranks]
+    wanted = {min(int(place) + step, volume.size - 1) for place in places for step in (0, 1)}
+    values = _counted(volume, wanted) if is_mapped(volume) else _parted(volume, wanted)
+    found = []
+    for place in places:
+        below = values[int(place)]
+        above = values[min(int(place) + 1, volume.size - 1)]
+        found.append(below + (above - below) * (place - int(place)))
+    return tuple(found)
+
+
+def _parted(volume: Real, wanted: set[int]) -> dict[int, float]:
+    """Return the values at some places of all values in ascending order, from a copy."""
+    values = volume.flatten()
+    values.partition(sorted(wanted))
+    return {place: float(values[place]) for place in wanted}
+
+
+def _counted(volume: Real, wanted: set[int]) -> dict[int, float]:
+    """Return the same from counts of the leading bits of the values, `BITS` more in each pass."""
+    dtype = volume.dtype.newbyteorder("=")
+    width = 8 * dtype.itemsize
+    starts = {place: (0, place) for place in wanted}  # leading bits, place among those with them
+    for left in range(max(width - BITS, 0), -1, -BITS):
+        own = min(BITS, width)
+        counts = {lead: np.zeros(1 << own, np.int64) for lead, _ in starts.values()}
+        for (piece,) in chunks(volume):
+            keys = _ordered(piece)
+            for lead, count in counts.items():
+                same = keys if left + own == width else keys[keys >> (left + own) == lead]
+                digits = (same >> left) & ((1 << own) - 1)
+                count += np.bincount(digits.astype(np.intp), minlength=count.size)
+        for place, (lead, among) in starts.items():
+            total = np.cumsum(counts[lead])
+            digit = int(np.searchsorted(total, among, side="right"))
+            before = int(total[digit - 1]) if digit else 0
+            starts[place] = ((lead << own) | digit, among - before)
+    return {place: _value(key, dtype) for place, (key, _) in starts.items()}
+
+
+def _ordered(piece: Real) -> NDArray[np.unsignedinteger[Any]]:
+    """Return unsigned integers in the order of the values."""
+    keys: NDArray[np.unsignedinteger[Any]] = piece.view(f"u{piece.itemsize}")
+    top = keys.dtype.type(1 << (8 * piece.itemsize - 1))
+    if piece.dtype.kind == "i":
+        return keys ^ top
+    if piece.dtype.kind == "f":
+        keys = np.where(keys & top, ~keys, keys | top)
+    return keys
+
+
+def _value(key: int, dtype: np.dtype[Any]) -> float:
+    """Return the value of an integer of `_ordered`."""
+    top = 1 << (8 * dtype.itemsize - 1)
+    if dtype.kind == "i":
+        key ^= top
+    if dtype.kind == "f":
+        key = key ^ top if key & top else key ^ (2 * top - 1)
+    return float(np.array(key, f"u{dtype.itemsize}").view(dtype))

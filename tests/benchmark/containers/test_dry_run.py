@@ -1,0 +1,145 @@
+import os
+import shutil
+import socket
+from contextlib import suppress
+
+import pytest
+
+from cytosuite.benchmark.catalog import ROOT
+from cytosuite.benchmark.containers import dry_run as module
+from cytosuite.benchmark.containers.dry_run import dry_run
+from cytosuite.benchmark.containers.images import base_tag
+from cytosuite.errors import InputError
+
+WHEELS = """
+import sys
+print("numpy-1-py3-none-any.whl: 1.0 MB, checksum as locked")
+print("1.0 MB to download")
+sys.exit(0)
+"""
+LOST = """
+import sys
+sys.stderr.write("index/numpy/: expected another\\x1b[31m\\nindex/torch/: no wheel\\n")
+sys.exit(1)
+"""
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Return a checkout with a program in place of that which asks the package index."""
+    for name in ("cytosuite", "algorithms", "weights"):
+        shutil.copytree(
+            ROOT / name,
+            tmp_path / name,
+            symlinks=True,
+            ignore=shutil.ignore_patterns("__pycache__", "training"),
+        )
+    (tmp_path / "docker").mkdir()
+    for path in [*(ROOT / "docker").glob("requirements-*"), ROOT / "docker/base.Dockerfile"]:
+        shutil.copy(path, tmp_path / "docker")
+    shutil.copy(ROOT / "Dockerfile", tmp_path)
+    (tmp_path / "docker" / "wheelhouse.py").write_text(WHEELS)
+    return tmp_path
+
+
+def said(root, *names, device="cuda", base_image=None):
+    """Return all lines, and the error at the end."""
+    lines = []
+    try:
+        dry_run(root, names, device, base_image, lines.append)
+    except InputError as error:
+        return lines, str(error)
+    return lines, ""
+
+
+def test_bases_and_images_are_said_with_tags_files_and_wheels(root):
+    lines, error = said(root, "watershed", "cellpose3d")
+    assert error == ""
+    slim, cuda = base_tag(root, "slim")[0], base_tag(root, "cuda")[0]
+    heads = [line for line in lines if not line.startswith(" ")]
+    why = "cytosuite.algorithms.cellpose3d.network imports monai"
+    assert heads == [
+        f"{slim}: on python:3.11-slim-bookworm",
+        f"{cuda}: on {slim}",
+        f"cytosuite/watershed:0.1.0-cuda: on {slim}, its imports need no more",
+        f"cytosuite/cellpose3d:0.1.0-cuda: on {cuda}, {why}",
+    ]
+    assert lines.count("  numpy-1-py3-none-any.whl: 1.0 MB, checksum as locked") == 2
+    assert lines.count("  Dockerfile: 22 instructions, 0 mistakes") == 2
+    assert not [line for line in lines if "mistake:" in line]
+
+
+def test_a_classical_algorithm_needs_the_slim_base_alone(root):
+    lines, _ = said(root, "watershed", base_image="own:image")
+    assert lines[0].endswith(": on own:image")
+    assert not [line for line in lines if "base:cuda" in line]
+
+
+def test_nothing_is_written(root):
+    before = sorted(root.rglob("*"))
+    said(root, "watershed")
+    assert sorted(root.rglob("*")) == before
+
+
+def test_mistakes_are_counted_and_end_the_command(root):
+    with (root / "Dockerfile").open("a") as sink:
+        sink.write("COPY missing/ /opt/\nRUN if\n")
+    lines, error = said(root, "watershed")
+    assert error == "the build would fail; mistakes, see above: 2"
+    number = (root / "Dockerfile").read_text().count("\n") - 1
+    found = [line for line in lines if "mistake:" in line]
+    assert found[0] == (
+        f"  mistake: Dockerfile, line {number}: missing/ is not in the build context"
+    )
+    assert found[1].startswith(f"  mistake: Dockerfile, line {number + 1}: RUN: ")
+
+
+def test_wheels_that_the_index_lacks_are_mistakes(root):
+    (root / "docker" / "wheelhouse.py").write_text(LOST)
+    lines, error = said(root, "watershed")
+    assert error.endswith(": 2")
+    assert [line for line in lines if "mistake:" in line] == [
+        "  mistake: index/numpy/: expected another\\x1b[31m",
+        "  mistake: index/torch/: no wheel",
+    ]
+
+
+def test_an_algorithm_with_packages_of_its_own_has_their_wheels(root):
+    (root / "algorithms" / "watershed" / "requirements.txt").write_text("tiny==1.0\n")
+    asked = root / "asked"
+    (root / "docker" / "wheelhouse.py").write_text(
+        f"import sys; open({str(asked)!r}, 'a').write(' '.join(sys.argv[1:]) + chr(10))"
+    )
+    _, error = said(root, "watershed")
+    assert error == ""
+    assert asked.read_text().splitlines() == [
+        "--check --base slim",
+        "--check --folder algorithms/watershed",
+    ]
+
+
+def _index_answers():
+    """Return whether the package index can be reached."""
+    host = os.environ.get("PIP_INDEX_URL", "https://pypi.org/simple").split("/")[2]
+    name, _, port = host.partition(":")
+    with suppress(OSError), socket.create_connection((name, int(port or 443)), 5):
+        return True
+    return False
+
+
+@pytest.mark.slow
+def test_the_index_has_every_wheel_of_the_cuda_lock():
+    if not _index_answers():
+        pytest.skip("no package index answers")
+    lines, error = said(ROOT, "cellpose3d")
+    assert error == ""
+    (torch,) = [line for line in lines if line.startswith("  torch-")]
+    assert "linux" in torch
+    assert "+cpu" not in torch
+    pinned = [
+        line
+        for name in module.base_files(ROOT, "cuda")
+        for line in name.read_text().splitlines()
+        if "==" in line
+    ]
+    assert sum(line.endswith("checksum as locked") for line in lines) >= len(pinned)

@@ -1,0 +1,119 @@
+"""A program that takes the arguments of Apptainer, strictly, and runs the entry point without it.
+
+Apptainer is not tried by these tests: what is shown is that its command line is well-formed, and
+that a case comes to the program and back by the mounts and variables which that names alone.
+"""
+
+import csv
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+APP = "@APP@"  # checkout with the algorithms
+ALONE = {"--containall", "--cleanenv", "--no-home", "--net", "--no-privs", "--no-eval", "--nv"}
+VALUED = {
+    "--no-mount": {"home,cwd,hostfs,bind-paths"},
+    "--network": {"none"},
+    "--drop-caps": {"all"},
+    "--hostname": {"container"},
+    "--pwd": {"/opt/app"},
+    "--security": {"uid:65534", "gid:65534"},
+    **dict.fromkeys(("--workdir", "--mount", "--memory", "--memory-swap", "--pids-limit")),
+    **dict.fromkeys(("--cpus", "--cpuset-cpus")),
+}
+
+
+def fatal(line):
+    sys.stderr.write(f"FATAL:   {line}\n")
+    sys.exit(255)
+
+
+def parsed(words):
+    """Return the flags as pairs, and the words after them."""
+    found = []
+    while words and words[0].startswith("-"):
+        name, *words = words
+        if name in ALONE:
+            found.append((name, ""))
+        elif name in VALUED and words:
+            value, *words = words
+            if VALUED[name] is not None and value not in VALUED[name]:
+                fatal(f"invalid argument {value!r} for {name}")
+            found.append((name, value))
+        else:
+            fatal(f"unknown flag: {name}")
+    return found, words
+
+
+def mounted(values, root):
+    """Put links in place of mounts: what lies in a folder that is mounted must be there before."""
+    for value in values:
+        (fields,) = csv.reader(io.StringIO(value, newline=""))
+        entry = dict(field.partition("=")[::2] for field in fields)
+        if entry.keys() - {"type", "source", "destination", "ro"} or entry["type"] != "bind":
+            fatal(f"invalid mount {value}")
+        source, place = Path(entry["source"]), root / entry["destination"].lstrip("/")
+        if not source.exists():
+            fatal(f"mount source {source} doesn't exist")
+        if "ro" not in entry and entry["destination"] != "/output":
+            fatal(f"{entry['destination']} can be written to")
+        if place.parent.name and entry["destination"].count("/") > 1 and "opt" not in place.parts:
+            if not place.exists() or place.is_dir() != source.is_dir():
+                fatal(f"no mount point {entry['destination']}")
+            place.rmdir() if place.is_dir() else place.unlink()
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if entry["destination"] == "/input":
+            shutil.copytree(source, place)
+        else:
+            place.symlink_to(source)
+
+
+def run(words):
+    flags, (image, *command) = parsed(words)
+    if not Path(image).is_file():
+        fatal(f"could not open image {image}")
+    if command[:1] != ["env"] or command[-4:-1] != ["python3", "-m", "cytosuite.container"]:
+        fatal(f"unexpected program {command}")
+    scratch = Path(dict(flags)["--workdir"]) / "tmp"
+    scratch.mkdir()
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        mounted([value for name, value in flags if name == "--mount"], root)
+        variables = dict(word.split("=", 1) for word in command[1:-4])
+        model = root / "opt/ml/model"
+        own = APP + "/weights/" + variables["CYTOSUITE_ALGORITHM"]
+        variables |= {
+            "HOME": str(scratch),
+            "TMPDIR": str(scratch),
+            "CYTOSUITE_INPUT": str(root / "input"),
+            "CYTOSUITE_OUTPUT": str(root / "output"),
+            "CYTOSUITE_MODEL": str(model) if model.exists() else own,
+            "CYTOSUITE_RECORD": str(root / variables["CYTOSUITE_RECORD"].lstrip("/")),
+            "PATH": os.environ["PATH"],
+        }
+        program = [sys.executable, *command[-3:]]
+        code = subprocess.run(program, env=variables, cwd=APP, check=False).returncode
+    sys.exit(code if code >= 0 else 128 - code)
+
+
+def main(words):
+    if strange := [name for name in os.environ if name.startswith(("APPTAINER", "SINGULARITY"))]:
+        fatal(f"{strange} act on the container")
+    if words == ["--version"]:
+        sys.stdout.write("apptainer version @VERSION@\n")
+    elif words[:3] == ["inspect", "--json", "--labels"]:
+        labels = json.loads(Path(words[3]).read_text())
+        json.dump({"data": {"attributes": {"labels": labels}}, "type": "container"}, sys.stdout)
+    elif words[:2] == ["--silent", "exec"]:
+        run(words[2:])
+    else:
+        fatal(f"unknown command {words}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,202 @@
+"""Metrics of volumes on disk: the values of those in memory, in the memory of a slab."""
+
+import subprocess
+import sys
+from functools import cache
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from cytosuite import large
+from cytosuite.errors import InputError
+from cytosuite.large import is_mapped
+from cytosuite.metrics import metrics_of
+from cytosuite.metrics.chunks import distinct, extremes
+from cytosuite.metrics.evidence import Evidence, Facts, gather
+from cytosuite.metrics.realism.scene import Scene
+from cytosuite.volume import Volume
+
+PAIRED = [m for f in ("labels", "images", "realism") for m in metrics_of(f) if m.scope == "case"]
+OF_SETS = [metric for metric in metrics_of("realism") if metric.scope == "set"]
+BOUNDED = {metric.name for metric in (*PAIRED, *OF_SETS) if not metric.evidence.voxel_bytes}
+SPACING = (2.0, 0.5, 0.7)
+
+
+@cache
+def scene(seed, label=np.uint16, grey=np.uint16, shape=(50, 31, 29)):
+    """Return labels of blobs and a noisy image of them."""
+    rng = np.random.default_rng(seed)
+    smooth = ndimage.gaussian_filter(rng.normal(size=shape), 2)
+    labels, _ = ndimage.label(smooth > smooth.std())
+    image = 300 * (labels > 0) + rng.normal(200, 20, shape)
+    return labels.astype(label), image.astype(grey)
+
+
+def case(seed, label, grey, place=lambda array: array):
+    """Return the facts about a case, its arrays put into some place."""
+    truth, image = scene(seed, label, grey)
+    shifted, blurred = np.roll(truth, 1, 1), ndimage.gaussian_filter(image, 1)
+    known = {"labels": truth, "truth": truth, "prediction": shifted}
+    pictures = {"labels": truth, "truth": image, "prediction": blurred, "image": image[::-1]}
+
+    def facts(metric):
+        arrays = known if metric.family == "labels" else pictures
+        sources = {name: lambda a=array: place(a) for name, array in arrays.items()}
+        sources |= {"spacing": lambda: SPACING, "data_range": lambda: 500.0}
+        return Facts(sources)
+
+    return facts
+
+
+DTYPES = [(np.uint16, np.uint16), (np.int64, np.float32), (np.uint8, np.int16), (">u4", ">f4")]
+
+
+@pytest.mark.parametrize("dtypes", DTYPES, ids=str)
+@pytest.mark.parametrize("metric", PAIRED, ids=lambda metric: metric.name)
+def test_a_case_on_disk_has_the_value_of_one_in_memory(metric, dtypes, mapped):
+    values = [
+        metric.of(metric.evidence.of(case(0, *dtypes, place)(metric)))
+        for place in (lambda array: array, mapped)
+    ]
+    assert np.array_equal(values[0], values[1], equal_nan=True)
+
+
+@pytest.mark.parametrize("metric", OF_SETS, ids=lambda metric: metric.name)
+def test_a_set_on_disk_has_the_value_of_one_in_memory(metric, mapped):
+    def facts(place):
+        """Return the facts of two sets in their three forms."""
+        sources = {}
+        for side, seeds in (("real", (0, 1)), ("synthetic", (2, 3))):
+            pairs = [tuple(map(place, scene(seed))) for seed in seeds]
+            volumes = [Volume(image, SPACING) for _, image in pairs]
+            scenes = [Scene(v, labels) for v, (labels, _) in zip(volumes, pairs, strict=True)]
+            forms = {"arrays": [v.array for v in volumes], "volumes": volumes, "scenes": scenes}
+            sources |= {f"{side}:{form}": lambda own=own: own for form, own in forms.items()}
+        return Facts(sources)
+
+    values = [metric.of(metric.evidence.of(facts(place))) for place in (lambda a: a, mapped)]
+    assert np.array_equal(values[0], values[1], equal_nan=True)
+
+
+def test_all_metrics_of_labels_and_of_pairs_are_bounded():
+    assert {m.name for f in ("labels", "images") for m in metrics_of(f)} <= BOUNDED
+    assert {m.name for m in (*PAIRED, *OF_SETS)} - BOUNDED == {
+        *("label_AUC", "label_AUC_change", "structure_correlation"),
+        *("edge_shift_um", "objects_lost", "objects_invented", "contrast_kept"),
+        *("region_similarity", "object_similarity", "gap_similarity", "outside_similarity"),
+        *("feature_distance", "patch_KID", "patch_FID"),
+    }
+
+
+@pytest.mark.parametrize("form", ["arrays", "volumes", "scenes"])
+def test_an_image_that_evidence_has_no_memory_for_is_refused_in_one_line(form, monkeypatch):
+    labels, image = scene(0)
+    held = Volume(image, SPACING)
+    known = {"arrays": image, "volumes": held, "scenes": Scene(held, labels)}[form]
+    needs = Evidence(lambda **_: 1, ("real", "synthetic"), form=form, voxel_bytes=2**20)
+    sources = {f"real:{form}": lambda: [known, known], f"synthetic:{form}": list}
+    monkeypatch.setattr("cytosuite.metrics.evidence.free_gib", lambda: 40.0)
+    with pytest.raises(
+        InputError, match=r"44950 voxels is too large: 43.9 GiB .*, 40 GiB are free"
+    ):
+        gather([needs], Facts(sources))
+    monkeypatch.setattr("cytosuite.metrics.evidence.free_gib", lambda: 44.0)
+    assert gather([needs], Facts(sources)) == {needs: 1}
+
+
+@pytest.mark.parametrize("dtype", [bool, np.int8, np.uint16, np.int64, np.uint64, np.float32])
+def test_distinct_numbers_and_extremes_are_those_of_numpy(dtype, mapped):
+    rng = np.random.default_rng(0)
+    array = rng.integers(-(2**40), 2**40, (7, 5, 6)).astype(dtype)
+    for own in (array, mapped(array), mapped(array)[:, ::2]):
+        assert [v.item() for v in extremes(own)] == [own.min().item(), own.max().item()]
+        if own.dtype.kind != "f":
+            assert (distinct(own) == np.unique(own)).all()
+    assert distinct(np.zeros((0, 3), int)).size == 0
+    assert distinct(np.arange(9_000_000) * 100, most=10).size > 10
+
+
+def test_nan_is_an_extreme_wherever_it_lies():
+    for place in (0, 3, 9):
+        array = np.arange(10.0)
+        array[place] = np.nan
+        assert np.isnan(extremes(array)).all()
+
+
+PEAK = """
+import numpy as np, sys
+from cytosuite import large
+from cytosuite.metrics import assd, n_ssim, prediction_count, psnr, seg, ssim, w1
+from cytosuite.metrics.labels.border import without_border
+from cytosuite.metrics.labels.ignore import without_small
+from cytosuite.metrics.labels.object_table import object_table
+
+def volume(planes, dtype, seed):
+    found = large.room((planes, 512, 512), dtype)
+    rng = np.random.default_rng(seed)
+    blocks = np.arange(1, 65).reshape(8, 8).repeat(64, 0).repeat(64, 1)
+    blocks[::64] = blocks[:, ::64] = 0
+    for z in range(planes):
+        found[z] = (z // 16 * 64 + np.roll(blocks, seed, 0)) * (blocks > 0) * (z % 16 > 0)
+        large.release(found)
+    return found
+
+def judge(truth, prediction, grey):
+    seg(truth, prediction), prediction_count(truth), assd(truth, prediction, (1, 1, 1))
+    object_table(truth, (1, 1, 1), grey, prediction)
+    without_small(truth, prediction, 10**6), without_border(truth, 9)
+    psnr(truth, prediction, data_range=1), ssim(truth, prediction, data_range=1)
+    n_ssim(truth, prediction, grey), w1(truth, prediction)
+
+def peak():
+    lines = open("/proc/self/status").read().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+
+large.fits = lambda size: size < 2**24
+planes = int(sys.argv[1])
+few = [volume(16, dtype, seed) for seed, dtype in enumerate((np.uint16, np.uint16, np.float32))]
+judge(*few)
+volumes = [volume(planes, dtype, seed) for seed, dtype in enumerate((np.uint16, np.uint16, np.float32))]
+before = peak()
+judge(*volumes)
+print(peak() - before, sum(v.nbytes for v in volumes) / 2**20, large.is_mapped(volumes[0]))
+"""
+
+
+def test_the_memory_of_a_volume_on_disk_is_that_of_a_slab():
+    run = subprocess.run(
+        [sys.executable, "-c", PEAK, "160"], capture_output=True, text=True, check=True
+    )
+    more, size, on_disk = run.stdout.split()
+    assert on_disk == "True"
+    assert float(size) == 320
+    assert float(more) < 100  # MiB
+
+
+def test_volumes_of_noise_on_disk_are_refused(mapped, monkeypatch):
+    from cytosuite.metrics import seg
+
+    noise = np.random.default_rng(0).integers(0, 2**31, (40, 80, 90))
+    monkeypatch.setattr("cytosuite.metrics.labels.overlap_count.free_gib", lambda: 1e-3)
+    assert seg(noise, noise) == 1
+    with pytest.raises(InputError, match=r"shape \(40, 80, 90\) overlap in so many pairs"):
+        seg(mapped(noise), noise)
+
+
+def test_what_is_made_of_labels_on_disk_lies_on_disk(mapped, monkeypatch):
+    from cytosuite.metrics.labels.border import without_border
+    from cytosuite.metrics.labels.ignore import without_small
+
+    truth, _ = scene(0)
+    own = mapped(truth)
+    monkeypatch.setattr(large, "fits", lambda _: False)
+    for made, expected in (
+        (without_border(own, 5), without_border(truth, 5)),
+        (without_small(own, own, 90)[0], without_small(truth, truth, 90)[0]),
+        (without_small(own, own, 90)[1], without_small(truth, truth, 90)[1]),
+    ):
+        assert is_mapped(made)
+        assert (made == expected).all()
+        assert (made != truth).any()
+    assert without_small(own, own, 0)[0] is own
