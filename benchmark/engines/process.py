@@ -228,7 +228,8 @@ class ProcessSession:
             self.stop()
         add_log(log, _end_of(self._words, LOG_CHARACTERS))
         self._words.write_bytes(b"")  # a server adds those on the next case
-        return collect(replace(outcome, gpu=use()), place, output, self.limits)
+        limits = self.limits.grown(case_input, place)
+        return collect(replace(outcome, gpu=use()), place, output, limits)
 
     @property
     def _words(self) -> Path:
