@@ -2,6 +2,7 @@
 
 import logging
 import shlex
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -76,12 +77,10 @@ class Jobs:
         InputError
             If there is no Slurm, or it refuses a job.
         """
-        from dask_jobqueue import SLURMCluster
-
         self.logs.mkdir(parents=True, exist_ok=True)
         logging.getLogger("dask_jobqueue").setLevel(logging.CRITICAL)
         exports = [f"export {key}={shlex.quote(text)}" for key, text in self.variables.items()]
-        self.cluster = SLURMCluster(
+        self.cluster = _slurm_cluster()(
             cores=1,  # threads of the worker: a case at a time
             processes=1,
             job_cpu=self.site.cores,
@@ -140,10 +139,11 @@ class Jobs:
         present = {w["name"] for w in self.cluster.scheduler_info["workers"].values()}
         self._came |= bool(present)
         queue = self._queue()
-        for name, job in list(self.cluster.workers.items()):
-            if job.job_id and job.job_id not in queue and name not in present:
-                self._ended.add(job.job_id)
-                self.cluster.loop.add_callback(self.cluster.workers.pop, name, None)
+        numbers = {name: job.job_id for name, job in list(self.cluster.workers.items())}
+        for name, number in numbers.items():
+            if number and number not in queue and name not in present:
+                self._ended.add(number)
+                self.cluster.loop.add_callback(self._forget, name)
         if not self._came and len(self._ended) >= EARLY:
             raise InputError(
                 f"{len(self._ended)} jobs of Slurm ended before a worker came: {self._last_word()}"
@@ -154,6 +154,13 @@ class Jobs:
             self._said = time.monotonic()
             states = ", ".join(sorted(set(queue.values()))) or "none in the queue"
             self.tell(f"waiting for {self.number} jobs of Slurm: {states}")
+
+    def _forget(self, name: str) -> None:
+        """Let a job that has ended be submitted again."""
+        from distributed import Status
+
+        if (job := self.cluster.workers.pop(name, None)) is not None:
+            job.status = Status.closed
 
     def _queue(self) -> dict[str, str]:
         """Return the state of each job that waits or runs, by its number."""
@@ -168,6 +175,15 @@ class Jobs:
         except OSError:
             return f"no log {log}"
         return f"{log}: {plain(lines[-1], 300) if lines else 'empty'}"
+
+
+def _slurm_cluster() -> Any:  # noqa: ANN401 - of dask-jobqueue
+    """Return the class of clusters; its module turns Ctrl-C into a quiet success when loaded."""
+    before = signal.getsignal(signal.SIGINT)
+    from dask_jobqueue import SLURMCluster
+
+    signal.signal(signal.SIGINT, before)
+    return SLURMCluster
 
 
 def _ask(words: Sequence[str], text: str = "") -> str:

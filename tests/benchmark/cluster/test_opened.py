@@ -1,7 +1,9 @@
 import json
+import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
 
@@ -169,3 +171,19 @@ def test_workers_of_a_scheduler_that_runs_are_used_and_left_alone(tmp_path):
         for program in reversed(programs):
             program.terminate()
             program.wait(timeout=30)
+
+
+def test_ctrl_c_stays_an_interruption():
+    """dask-jobqueue sets a handler of its own when it is loaded, which ends with code 0."""
+    pytest.importorskip("dask_jobqueue")
+    code = (
+        "import signal; from cytosuite.benchmark.cluster.jobs import _slurm_cluster; "
+        "before = signal.getsignal(signal.SIGINT); _slurm_cluster(); "
+        "assert signal.getsignal(signal.SIGINT) is before is signal.default_int_handler"
+    )
+    subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        check=True,
+        timeout=120,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    )

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -60,6 +61,7 @@ def start(home, run, *words):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # a shell may ignore it
     )
 
 
@@ -149,7 +151,7 @@ def test_an_interrupted_run_is_gone_on_with_by_the_same_command(slurm, home):
     wait_for(lambda: results(home, "interrupted"), process)
     process.send_signal(signal.SIGINT)
     code, text = ended(process)
-    assert code == 130
+    assert code == 130, text
     assert text.splitlines()[-1] == (
         "cytosuite: interrupted; what is finished is kept: give the same command again"
     )
@@ -179,7 +181,7 @@ def test_a_partition_that_does_not_exist_is_one_line(slurm, home):
     (home / "wrong.toml").write_text(f'{SITE}queue = "nowhere"\n')
     words = ["--cluster", "slurm", "--site", home / "wrong.toml"]
     code, text = ended(start(home, "wrong", *words))
-    assert code == 2
+    assert code == 2, text
     assert "Slurm refuses sbatch --test-only:" in text.splitlines()[-1]
     assert "invalid partition specified: nowhere" in text.splitlines()[-1]
 
@@ -189,7 +191,7 @@ def test_a_python_that_is_not_there_is_one_line_with_the_log(slurm, home):
     (home / "python.toml").write_text(f'{SITE}python = "/no/python3"\n')
     words = ["--cluster", "slurm", "--site", home / "python.toml"]
     code, text = ended(start(home, "python", *words))
-    assert code == 2
+    assert code == 2, text
     last = text.splitlines()[-1]
     assert "jobs of Slurm ended before a worker came: " in last
     assert "/no/python3: No such file or directory" in last
