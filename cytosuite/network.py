@@ -100,7 +100,7 @@ def predict_tiles(
     Parameters
     ----------
     image : (C, Z, Y, X) float32 array, or Lazy
-        Input channels; of those on disk no more than a tile is in memory.
+        Input channels, of which no more than a tile is copied.
     network : callable
         Takes a (1, C, Z, Y, X) float32 tensor and returns one of the same size.
     channels : int
@@ -122,13 +122,12 @@ def predict_tiles(
 
     Notes
     -----
-    An axis shorter than its multiple is extended at both ends by its border values. Kernels are
-    deterministic and compute in float32, on a GPU too.
+    An axis shorter than its multiple is extended at both ends by its border values. See `exact`.
     """
     shape = image.shape[1:]
-    short = [max(0, step - size) for size, step in zip(shape, multiple, strict=True)]
-    padding = [(missing // 2, missing - missing // 2) for missing in short]
-    thick = [size + missing for size, missing in zip(shape, short, strict=True)]
+    thick = [max(size, step) for size, step in zip(shape, multiple, strict=True)]
+    missing = [whole - size for whole, size in zip(thick, shape, strict=True)]
+    padding = [(each // 2, each - each // 2) for each in missing]
     size = fit(thick, tile, [width + blend // 2 for width in halo], multiple)
     tiles = plan(thick, size, halo, multiple=multiple, blend=blend)
     values = room((channels, *thick), np.float32)
@@ -138,11 +137,11 @@ def predict_tiles(
         part = _extended(image, piece.input, padding)
         if skip is not None and skip(part):
             skipped += 1
-            continue
-        paste(values, piece, answer(part, network, channels, multiple, activate, device))
-        release(values)
-    inside = tuple(slice(low, low + n) for (low, _), n in zip(padding, shape, strict=True))
-    return Prediction(values[(slice(None), *inside)], len(tiles), skipped)
+        else:
+            paste(values, piece, answer(part, network, channels, multiple, activate, device))
+            release(values)
+    own = [slice(low, low + n) for (low, _), n in zip(padding, shape, strict=True)]
+    return Prediction(values[(slice(None), *own)], len(tiles), skipped)
 
 
 def _extended(image: Image | Lazy, box: Box, padding: Sequence[tuple[int, int]]) -> Image:

@@ -98,7 +98,6 @@ def transfer(
     result = room(image.shape, style.dtype)
     if not scaled.size:
         return result
-    noise = style.noise
     extra = _lacking_blur(scaled, spacing, style)
     if any(width > SLIGHT for width in extra):
         scaled = blurred(scaled, extra)
@@ -114,7 +113,7 @@ def transfer(
     for voxels, base, out in zip(*planes, strict=True):
         scale = np.interp(base, known, slope).astype(np.float32)
         mapped = np.interp(base, known, wanted).astype(np.float32)
-        mapped = _noisy(mapped, scale, voxels - base, (noise, own.variance(base)), rng)
+        mapped = _noisy(mapped, scale, voxels - base, (style.noise, own.variance(base)), rng)
         out[...] = mapped if limits is None else np.clip(np.rint(mapped), limits.min, limits.max)
         release(*planes)
     return result

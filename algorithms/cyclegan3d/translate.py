@@ -76,11 +76,16 @@ def translate(
         halo=(0, 0, 0) if whole else arguments.halo,
         device=device,
     )
-    made = room(found.values.shape, target.dtype)
-    for channel, values in zip(made, found.values, strict=True):
+    return _grey_values(found.values, scale, target).reshape(image.shape), found
+
+
+def _grey_values(answer: NDArray[np.float32], scale: Scale, target: Target) -> NDArray[Any]:
+    """Return an answer of a network, (C, Z, Y, X), in the grey values of the target domain."""
+    made = room(answer.shape, target.dtype)
+    for channel, values in zip(made, answer, strict=True):
         for part in slabs(channel, values):
             channel[part] = from_network(values[part], scale, target)
-    return made.reshape(image.shape), found
+    return made
 
 
 def _input(
