@@ -15,10 +15,25 @@ NUMBER = 2  # of jobs where the site names none
 LOOK_S, WORD_S = 5.0, 60.0  # between two looks at the queue, and two words while nothing runs
 EARLY = 3  # ended jobs without a worker before the settings are wrong
 ASK_S = 60  # longest answer of Slurm
+NOWHERE = "127.0.0.1:0"  # of the pages of a scheduler, which nobody looks at
 VARIABLES = {  # of workers, as the settings of `cluster.opened` are of the runner
     "DASK_DISTRIBUTED__WORKER__DAEMON": "False",
+    "DASK_DISTRIBUTED__WORKER__HTTP__ROUTES": "[]",
     "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
 }
+
+
+class Regularly:
+    """Calls a function, but not more often than every five seconds."""
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        self.function, self._called = function, time.monotonic()
+
+    def __call__(self) -> None:
+        """Call it, if the last time is long ago."""
+        if time.monotonic() - self._called >= LOOK_S:
+            self._called = time.monotonic()
+            self.function()
 
 
 class Jobs:
@@ -50,7 +65,7 @@ class Jobs:
         self.variables = {**VARIABLES, **variables}
         self.number = site.workers or NUMBER
         self.cluster: Any = None
-        self._looked = self._said = time.monotonic()
+        self._said = time.monotonic()
         self._came, self._ended = False, set[str]()
 
     def __enter__(self) -> Any:  # noqa: ANN401 - of Dask
@@ -76,7 +91,7 @@ class Jobs:
             account=self.site.account,
             interface=self.site.interface,
             protocol="tls://",
-            scheduler_options={"dashboard_address": None},
+            scheduler_options={"dashboard_address": NOWHERE},
             local_directory=shlex.quote(str(self.site.scratch)) if self.site.scratch else None,
             job_name="cytosuite",
             job_extra_directives=self._directives(),
@@ -122,10 +137,6 @@ class Jobs:
         InputError
             If jobs end before a worker of theirs comes.
         """
-        now = time.monotonic()
-        if now - self._looked < LOOK_S:
-            return
-        self._looked = now
         present = {w["name"] for w in self.cluster.scheduler_info["workers"].values()}
         self._came |= bool(present)
         queue = self._queue()
@@ -139,8 +150,8 @@ class Jobs:
                 "; see `python` and `prologue` of the site"
             )
         self.cluster.scale(self.number)
-        if not present and now - self._said > WORD_S:
-            self._said = now
+        if not present and time.monotonic() - self._said > WORD_S:
+            self._said = time.monotonic()
             states = ", ".join(sorted(set(queue.values()))) or "none in the queue"
             self.tell(f"waiting for {self.number} jobs of Slurm: {states}")
 

@@ -7,12 +7,13 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from cytosuite.benchmark.cluster.dask_pool import DaskPool
-from cytosuite.benchmark.cluster.jobs import Jobs
+from cytosuite.benchmark.cluster.jobs import NOWHERE, Jobs, Regularly
 from cytosuite.benchmark.cluster.site import ClusterSite
 from cytosuite.benchmark.engines.gpu import slots
 from cytosuite.errors import InputError, last_line
@@ -28,8 +29,10 @@ SETTINGS: Mapping[str, Any] = {
     "distributed.comm.timeouts.connect": "60s",
     "distributed.deploy.lost-worker-timeout": "15s",
     "distributed.scheduler.allowed-failures": 1,
+    "distributed.scheduler.http.routes": [],
     "distributed.scheduler.worker-ttl": "10 minutes",
     "distributed.worker.daemon": False,
+    "distributed.worker.http.routes": [],
     "distributed.worker.profile.enabled": False,
     "logging": {"distributed": "critical", "distributed.client": "critical"},
 }
@@ -147,20 +150,22 @@ class OpenCluster:
             jobs = Jobs(self.site, self.memory_gib, self.home, variables_of(keys), self.tell)
             cluster = self._stack.enter_context(jobs)
             client = self._stack.enter_context(Client(cluster, timeout=START_S))
-            return DaskPool(client, jobs.number, look=jobs.look)
+            return DaskPool(client, jobs.number, look=Regularly(jobs.look))
         number = self._places()
         local = LocalCluster(
             n_workers=number,
             threads_per_worker=1,
             memory_limit=0,  # the engine holds that of each case
             protocol="tls://",
-            dashboard_address=None,
+            dashboard_address=NOWHERE,
             silence_logs=logging.CRITICAL,
             local_directory=str(self.site.scratch) if self.site.scratch else None,
             resources={"GPU": self.site.gpus},
         )
         cluster = self._stack.enter_context(local)
-        return DaskPool(self._stack.enter_context(Client(cluster, timeout=START_S)), number)
+        client = self._stack.enter_context(Client(cluster, timeout=START_S))
+        # A worker that is not back soon is given up; this starts another one.
+        return DaskPool(client, number, look=Regularly(partial(cluster.scale, number)))
 
     def _places(self) -> int:
         """Return the number of workers for which cores, memory and GPUs of this machine suffice."""

@@ -94,6 +94,7 @@ def train(
     Notes
     -----
     On a CPU with one thread the weights depend on data, settings, parent and kind of processor.
+    On a GPU two trainings differ: some gradients are summed in the order in which they come.
     """
     need_roles(training, data)
     need_hooks(training, settings)

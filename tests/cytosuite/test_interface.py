@@ -327,3 +327,30 @@ def test_images_of_a_folder_are_sorted_and_neither_hidden_nor_folders(tmp_path):
         tmp_path / p for p in ("a/deep.TIFF", "b.tif", "c.mha")
     ]
     assert image_files(tmp_path / "missing") == []
+
+
+@pytest.mark.parametrize("name", ["image.ome.zarr", "image.ozx", "image.zarr"])
+def test_an_image_may_be_an_ome_zarr(tmp_path, name):
+    _case(tmp_path, channel="nucleus")
+    folder = tmp_path / "images" / SLUG
+    (folder / "embryo.tif").unlink()
+    write(folder / name, _volume())
+    found = read_case(tmp_path, SEGMENT)
+    np.testing.assert_array_equal(found.volumes[SLUG].array, _volume().array)
+    assert (found.name, found.suffix) == ("image", ".ozx")
+    labels = {"instance-labels": found.volumes[SLUG].like(_volume().array.astype(np.uint32))}
+    write_outputs(tmp_path / "out", SEGMENT, found, labels)
+    path = tmp_path / "out" / "images" / "instance-labels" / "image.ozx"
+    np.testing.assert_array_equal(read(path).array, _volume().array)
+    assert read(path).spacing == (2.0, 0.5, 0.5)
+
+
+def test_a_large_case_is_an_ome_zarr(tmp_path, monkeypatch):
+    monkeypatch.setattr("cytosuite.imagefiles.LARGE", 60)
+    case = _case(tmp_path / "case", channel="nucleus")
+    assert [path.name for path in (case / "images" / SLUG).iterdir()] == ["embryo.ome.zarr"]
+    assert json.loads((case / "inputs.json").read_text())[1]["image"]["name"] == "embryo.ome.zarr"
+    np.testing.assert_array_equal(read_case(case, SEGMENT).volumes[SLUG].array, _volume().array)
+    write_case(tmp_path / "link", SEGMENT, "b", {SLUG: case / "images" / SLUG / "embryo.ome.zarr"})
+    assert (tmp_path / "link" / "images" / SLUG / "b.ome.zarr").is_symlink()
+    assert read_case(tmp_path / "link", SEGMENT).name == "b"

@@ -16,7 +16,8 @@ from cytosuite.metrics.images import ssim_kernel as kernel
 from cytosuite.metrics.images.ssim_window import Window
 
 K1, K2 = 0.01, 0.03  # of the constants that keep the quotients defined (Wang et al. 2004)
-PIECE = kernel.CHUNK  # planes read together where the loops cannot read the dtype or layout
+PIECE = 32  # planes converted together where the loops cannot read the dtype or layout
+FEW = 4  # planes on disk read together: the system maps much more around the column
 
 Real = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -140,19 +141,17 @@ def _column(work: _Work, rows: slice, width: slice, buffers: Buffers) -> float:
     _, ry, rx = work.window.radii
     planes = work.volumes[0].shape[0]
     direct = all(_kind(volume) is not None for volume in work.volumes)
-    halo = 2 * work.window.radii[0]
     nothing = np.empty((0, 0, 0))
     size = (rows.stop - rows.start, width.stop - width.start)
     buffers[-1][:] = 0.0
     held = done = 0
-    for first, last in _pieces(planes, halo, direct, any(map(is_mapped, work.volumes))):
+    for first, last in _pieces(planes, direct, any(map(is_mapped, work.volumes))):
         box = (
             slice(first, last),
             slice(rows.start, rows.stop + 2 * ry),
             slice(width.start, width.stop + 2 * rx),
         )
         read = [_source(volume, box, direct) for volume in work.volumes]
-        end = max(last - halo, 0)
         held = kernel.advance(
             read[0][1],
             read[1][1],
@@ -164,20 +163,18 @@ def _column(work: _Work, rows: slice, width: slice, buffers: Buffers) -> float:
             work.window.weights,
             buffers,
             held,
-            nothing if work.out is None else work.out[done:end, rows, width],
+            not direct or last == planes,
+            nothing if work.out is None else work.out[done:, rows, width],
         )
-        done = end
+        done = last - held  # values, those of whole chunks until the column ends
         release(*work.volumes)
     return float(buffers[-1].sum())
 
 
-def _pieces(planes: int, halo: int, direct: bool, on_disk: bool) -> list[tuple[int, int]]:
+def _pieces(planes: int, direct: bool, on_disk: bool) -> list[tuple[int, int]]:
     """Return the first plane of each piece of a column, and the end of it."""
-    if direct and not on_disk:
-        return [(0, planes)]
-    # Read directly, the values are added up in the order in which those of a whole column are.
-    ends = range(halo + kernel.CHUNK if direct else PIECE, planes, PIECE)
-    return list(pairwise([0, *ends, planes]))
+    step = PIECE if not direct else FEW if on_disk else planes
+    return list(pairwise([*range(0, planes, step), planes]))
 
 
 def _source(volume: Real, box: tuple[slice, ...], direct: bool) -> tuple[int, Quartet]:

@@ -1,5 +1,7 @@
+import json
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -114,6 +116,7 @@ def test_the_options_load_no_dask():
 
 STRANGER = """
 import sys
+import time
 from distributed import Client
 try:
     Client(sys.argv[1], timeout=3).submit(print, 1).result()
@@ -132,3 +135,37 @@ def test_nobody_without_the_key_of_the_run_gives_orders(tmp_path):
             words = [sys.executable, "-W", "ignore", "-c", STRANGER, word]
             done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
             assert (done.returncode, "refused: " in done.stderr) == (1, True), done.stderr
+
+
+@pytest.mark.slow
+def test_workers_of_a_scheduler_that_runs_are_used_and_left_alone(tmp_path):
+    file = tmp_path / "scheduler.json"
+    begin = [sys.executable, "-W", "ignore", "-m"]
+    calls = (
+        ["distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"],
+        ["distributed.cli.dask_worker", "--nthreads", "1", "--no-dashboard", "--memory-limit", "0"],
+    )
+    programs = [
+        subprocess.Popen(
+            [*begin, *words, "--scheduler-file", str(file)],
+            cwd=tmp_path,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for words in calls
+    ]
+    try:
+        deadline = time.monotonic() + 60
+        while not file.exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        time.sleep(0.5)  # until it is written
+        word = json.loads(file.read_text())["address"]
+        with OpenCluster(word, ClusterSite(), tmp_path, print) as found:
+            pool = found.pool(4.0)
+            assert pool.slots == 1
+            assert dict(pool.each(abs, [-1, -2, 3])) == {0: 1, 1: 2, 2: 3}
+        assert [program.poll() for program in programs] == [None, None]
+    finally:
+        for program in reversed(programs):
+            program.terminate()
+            program.wait(timeout=30)

@@ -10,6 +10,8 @@ from rich.console import Console
 from cytosuite.benchmark.commands import data as module
 from cytosuite.benchmark.commands.apply import apply
 from cytosuite.benchmark.commands.options import ApplyOptions
+from cytosuite.errors import InputError
+from cytosuite.files import remove
 from cytosuite.formats import read, write
 from cytosuite.volume import Volume
 
@@ -17,7 +19,7 @@ from cytosuite.volume import Volume
 @pytest.fixture
 def segment(monkeypatch, engine):
     """Return a function that segments images by the watershed on a fake engine."""
-    monkeypatch.setattr(module, "choose", lambda wanted, device: (engine, "engine: fake"))
+    monkeypatch.setattr(module, "choose", lambda *wanted: (engine, "engine: fake"))
 
     def segment(images, out, console=None, **options):
         return apply(
@@ -69,3 +71,36 @@ def test_one_channel_and_frame_is_segmented_and_recorded(tmp_path, segment):
     (other,) = segment([tmp_path / "a.tif"], tmp_path / "out", channel_index="0", frame=1)
     assert other.status == "written"
     assert read(other.output).array.max() == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "output"),
+    [
+        ("a.ome.zarr", "a.ome.zarr"),
+        ("a.zarr", "a.ome.zarr"),
+        ("a.ozx", "a.ozx"),
+        ("a.mha", "a.tif"),
+    ],
+)
+def test_an_output_is_of_the_kind_of_its_image(tmp_path, segment, name, output):
+    array = np.zeros((4, 24, 24), np.uint16)
+    array[1:3, 4:8, 4:8] = 100
+    write(tmp_path / "in" / name, Volume(array, (2.0, 0.5, 0.5), "ZYX", {"channel": "nucleus"}))
+    (found,) = segment([tmp_path / "in" / name], tmp_path / "out")
+    assert (found.output, found.status) == (tmp_path / "out" / output, "written")
+    assert (read(found.output).array > 0).sum() == 2 * 4 * 4
+    assert read(found.output).spacing == (2.0, 0.5, 0.5)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        *("a.json", "a.png", output, "a-objects.csv", "objects.csv"),
+    }
+    (again,) = segment([tmp_path / "in"], tmp_path / "out")
+    assert again.status == "there already"
+    remove(found.output)
+    (third,) = segment([tmp_path / "in"], tmp_path / "out")
+    assert third.status == "written"
+
+
+def test_an_image_is_not_overwritten_by_its_output(tmp_path, segment):
+    write(tmp_path / "a.ome.zarr", Volume(np.ones((4, 24, 24), np.uint16), (2.0, 0.5, 0.5)))
+    with pytest.raises(InputError, match="the output would overwrite"):
+        segment([tmp_path / "a.ome.zarr"], tmp_path)

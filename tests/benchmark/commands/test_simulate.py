@@ -10,6 +10,7 @@ from cytosuite.benchmark.commands.options import SimulateOptions
 from cytosuite.benchmark.commands.simulate import simulate
 from cytosuite.errors import InputError
 from cytosuite.files import read_json
+from cytosuite.formats import read
 
 pytestmark = pytest.mark.slow
 
@@ -99,3 +100,12 @@ def test_a_name_that_nnunet_would_not_find_is_refused_before_anything_is_simulat
     with pytest.raises(InputError, match="nnU-Net finds a folder called"):
         simulate(_options(tmp_path, layout="nnunet"), _quiet())
     assert not list(tmp_path.iterdir())
+
+
+def test_large_images_are_folders_of_ome_zarr(tmp_path, monkeypatch):
+    monkeypatch.setattr("cytosuite.imagefiles.LARGE", 16 * 64 * 64)
+    out = simulate(_options(tmp_path, out=tmp_path / "data", more=("output.steps=true",)), _quiet())
+    names = {path.name for path in (out / "images").iterdir()}
+    assert names == {"spheroid_01.ome.zarr", "spheroid_02.ome.zarr"}
+    assert read(out / "images" / "spheroid_01.ome.zarr").shape == (16, 64, 64)
+    assert (out / "step-1-dye" / "spheroid_01.ome.zarr").is_dir()

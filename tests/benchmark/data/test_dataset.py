@@ -14,8 +14,10 @@ from cytosuite.benchmark.data.recipe import DataRequest
 from cytosuite.benchmark.integrity import STAMPS
 from cytosuite.datasets.folder.part import Part
 from cytosuite.errors import InputError
+from cytosuite.formats import read, write
 from cytosuite.interface import read_case
 from cytosuite.tasks import TASKS
+from cytosuite.volume import Volume
 from cytosuite.working import MACHINE
 
 SEGMENT = TASKS["segment"]
@@ -288,3 +290,45 @@ def _small_objects_of_a_simulation(folder):
 def test_explains(tmp_path: Path, mistake):
     with pytest.raises(InputError, match=re.escape(mistake.__doc__)):
         mistake(tmp_path)
+
+
+def test_large_images_of_a_user_are_linked_into_their_cases(tmp_path, monkeypatch):
+    monkeypatch.setattr("cytosuite.imagefiles.LARGE", 0)
+    image = Volume(np.arange(60, dtype=np.uint16).reshape(3, 4, 5), (2.0, 0.5, 0.4))
+    write(tmp_path / "own" / "images" / "a.ome.zarr", image)
+    write(tmp_path / "own" / "labels" / "a.ozx", image)
+    dataset = prepare(recipe(str(tmp_path / "own")), tmp_path / "runs", processes(1), _silent)
+    (case,) = dataset.cases
+    main, truth = case.main(SEGMENT), case.truth(SEGMENT)["instance-labels"]
+    assert (main.name, truth.name) == ("a.ome.zarr", "a.ozx")
+    assert main.is_symlink()
+    assert truth.is_symlink()
+    found = read_case(case.input(SEGMENT), SEGMENT)
+    np.testing.assert_array_equal(found.volumes["microscopy-image"].array, image.array)
+    assert found.suffix == ".ozx"
+    assert (
+        prepare(recipe(str(tmp_path / "own")), tmp_path / "runs", processes(1), _silent) == dataset
+    )
+
+
+def test_a_changed_chunk_is_another_dataset(tmp_path):
+    image = Volume(np.arange(60, dtype=np.uint16).reshape(3, 4, 5), (2.0, 0.5, 0.4))
+    write(tmp_path / "own" / "a.ome.zarr", image)
+    before = recipe(str(tmp_path / "own")).fingerprint
+    assert recipe(str(tmp_path / "own")).fingerprint == before
+    write(tmp_path / "own" / "a.ome.zarr", image.like(image.array + 1))
+    assert recipe(str(tmp_path / "own")).fingerprint != before
+
+
+def test_large_simulated_images_are_ome_zarr(make_dataset, monkeypatch):
+    small = make_dataset(1, 2)
+    monkeypatch.setattr("cytosuite.imagefiles.LARGE", 0)
+    large = make_dataset(1, 2, fingerprint="e" * 64)
+    for one, two in zip(small.cases, large.cases, strict=True):
+        assert two.main(SEGMENT).name == f"{two.name}.ome.zarr"
+        for slug in ("microscopy-image", "instance-labels"):
+            np.testing.assert_array_equal(
+                read(two.socket(slug)).array, read(one.socket(slug)).array
+            )
+        assert one.facts()["conditions"] == two.facts()["conditions"]
+    assert large.offers == small.offers

@@ -2,9 +2,13 @@ import os
 import socket
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from cytosuite.benchmark.engines import collect as collect_module
 from cytosuite.benchmark.engines.collect import Refused, add_log, empty, give, size, take
+from cytosuite.formats import read, write
+from cytosuite.volume import Volume
 
 
 @pytest.fixture
@@ -221,3 +225,63 @@ def test_emptying_ends_though_a_program_goes_on_writing(source, monkeypatch):
     monkeypatch.setattr(os, "unlink", unlink)
     with pytest.raises(OSError, match="again cannot be removed"):
         empty(source)
+
+
+@pytest.fixture
+def case(tmp_path):
+    """Return the input of a case with a link to an image of OME-Zarr."""
+    write(tmp_path / "own.ome.zarr", Volume(np.ones((20, 9, 9), np.uint8), (1.0, 1.0, 1.0)))
+    place = tmp_path / "case" / "images" / "a"
+    place.mkdir(parents=True)
+    (place / "a.ome.zarr").symlink_to(tmp_path / "own.ome.zarr")
+    return tmp_path / "case"
+
+
+def test_large_inputs_are_not_copied(source, target, monkeypatch):
+    monkeypatch.setattr(collect_module, "SHARED", 5)
+    path = source / "images/labels/a.tif"
+    path.chmod(0o644)
+    give(source, target)
+    assert (target / "images/labels/a.tif").samefile(path)
+    assert not (target / "note.json").samefile(source / "note.json")
+    empty(target)
+    assert path.read_bytes() == b"12345"
+    path.chmod(0o600)  # its mode is the user's: what nobody else may read is copied
+    give(source, target)
+    assert not (target / "images/labels/a.tif").samefile(path)
+    assert (target / "images/labels/a.tif").stat().st_mode & 0o777 == 0o644
+
+
+def test_inputs_are_copied_where_a_file_has_one_name_only(source, target, monkeypatch):
+    def refuse(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(collect_module, "SHARED", 0)
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    (source / "images/labels/a.tif").chmod(0o644)
+    give(source, target)
+    assert (target / "images/labels/a.tif").read_bytes() == b"12345"
+
+
+def test_an_image_of_zarr_is_given_as_a_folder(case, target):
+    give(case, target)
+    found = target / "images/a/a.ome.zarr"
+    assert not found.is_symlink()
+    assert read(found).array.all()
+    chunk = case / "images/a/a.ome.zarr/0/c/0/0/0"
+    assert (found / "0/c/0/0/0").samefile(chunk)
+
+
+def test_links_in_an_image_of_zarr_show_a_container_nothing_else(case, target, tmp_path):
+    own = tmp_path / "own.ome.zarr"
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "key").write_text("key")
+    (own / "0" / "c" / "1" / "0" / "0").unlink()
+    (own / "0" / "c" / "1" / "0" / "0").symlink_to(tmp_path / "secret" / "key")
+    (own / "more").symlink_to(tmp_path / "secret")
+    (own / "inside").symlink_to(own / "zarr.json")
+    give(case, target)
+    found = sorted(path.name for path in (target / "images/a/a.ome.zarr").rglob("*"))
+    assert "inside" in found
+    assert not {"key", "more"} & set(found)
+    assert not (target / "images/a/a.ome.zarr/0/c/1/0/0").exists()

@@ -1,6 +1,12 @@
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 
 from cytosuite.benchmark.engines.outcome import PASSING, STATUSES, Limits, ending
+from cytosuite.formats import write
+from cytosuite.volume import Volume
 
 
 @pytest.mark.parametrize(
@@ -37,3 +43,17 @@ def test_every_ending_has_a_status_and_one_line():
 @pytest.mark.parametrize(("cpus", "threads"), [(0.5, "1"), (2.0, "2"), (3.9, "3")])
 def test_libraries_use_as_many_threads_as_there_are_processors(cpus, threads):
     assert set(Limits(cpus=cpus).environment.values()) == {threads}
+
+
+def test_large_inputs_have_room_for_their_outputs(tmp_path, monkeypatch):
+    image = Volume(np.zeros((8, 64, 64), np.uint16), (1.0, 1.0, 1.0))
+    for name in ("a/a.ome.zarr", "b/b.tif"):
+        write(tmp_path / "images" / name, image)
+    (tmp_path / "images" / "b" / "c.tif").write_text("no image")
+    limits = Limits(output_gib=2**-20)
+    assert limits.grown(tmp_path, tmp_path) == replace(limits, output_gib=4 * 2**17 / 2**30)
+    assert Limits().grown(tmp_path, tmp_path) == Limits()
+    assert limits.grown(tmp_path / "none", tmp_path) == limits
+    disk = SimpleNamespace(free=2**16)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: disk)
+    assert limits.grown(tmp_path, tmp_path).output_gib == 2**-14

@@ -12,7 +12,7 @@ from cytosuite.benchmark.results.conditions import by_condition
 from cytosuite.benchmark.results.score import score
 from cytosuite.benchmark.results.standings import COLUMNS
 from cytosuite.errors import InputError
-from cytosuite.files import write_json
+from cytosuite.files import file_digest, write_json
 from cytosuite.formats import read, write
 from cytosuite.metrics.labels.overlap import OVERLAP
 from cytosuite.tasks import TASKS
@@ -161,6 +161,20 @@ def test_an_output_that_cannot_be_decoded_makes_its_case_a_failed_one(answers, d
     assert record.message.startswith("output.tif: ")
     assert read_record(job.folder / "case_2") == record
     assert values(found, "ours", "SEG") == {"case_1": 1.0, "case_2": 0.0, "case_3": 1.0}
+
+
+@pytest.mark.parametrize("altered", [True, False])
+def test_an_output_that_was_altered_later_is_no_fault_of_its_algorithm(answers, dataset, altered):
+    (job,) = answers(dataset, SEGMENT, ours=perfect)
+    path = job.folder / "case_2" / "output.tif"
+    before = file_digest(path)
+    path.write_bytes(path.read_bytes()[:-200])
+    record = read_record(path.parent)
+    sums = {"instance-labels": before if altered else file_digest(path)}
+    record.model_copy(update={"digests": sums}).write(path.parent)
+    found = score(dataset, SEGMENT, [job]).records["ours", "case_2"]
+    assert found.status == ("engine error" if altered else "bad output")
+    assert found.message.endswith("; the file was altered since it was written") == altered
 
 
 def test_an_output_of_another_shape_makes_its_case_a_failed_one(scored, dataset):

@@ -8,6 +8,7 @@ from PIL import Image
 
 from cytosuite.datasets.folder.collect import Item
 from cytosuite.datasets.folder.load import load
+from cytosuite.datasets.folder.part import Part
 from cytosuite.errors import InputError
 from cytosuite.formats import write
 from cytosuite.volume import Volume
@@ -207,3 +208,53 @@ def test_the_message_on_a_voxel_size_names_the_file(tmp_path):
     item = _item(tmp_path, np.ones((4, 5), np.uint8))
     with pytest.raises(InputError, match=r"tif: voxel size 500 x 500 µm .user. makes no sense"):
         load(item, (500.0, 500.0))
+
+
+@pytest.fixture
+def large(monkeypatch):
+    """Make every image a large one."""
+    monkeypatch.setattr("cytosuite.imagefiles.LARGE", 0)
+
+
+def _large(folder, suffix, labels=None):
+    """Write an image and its labels, and return their item."""
+    item = Item("a", folder / f"image{suffix}", {"instance-labels": folder / f"labels{suffix}"})
+    image = Volume(np.ones((3, 4, 5), np.uint16), (2.0, 0.5, 0.5))
+    write(item.image, image)
+    write(
+        item.files["instance-labels"],
+        image.like(np.eye(3, 5, dtype=np.uint16)[:, None] * image.array),
+    )
+    return item
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".ome.zarr", ".ozx"])
+def test_large_files_are_linked(tmp_path, large, suffix):
+    item = _large(tmp_path, suffix)
+    sample = load(item)
+    assert sample.files == {"microscopy-image": item.image, **item.files}
+    assert sample.conditions["objects"] == 1
+
+
+def test_small_files_and_other_kinds_are_written(tmp_path, large, monkeypatch):
+    assert load(_large(tmp_path, ".mha")).files == {}
+    monkeypatch.undo()
+    assert load(_large(tmp_path, ".ome.zarr")).files == {}
+
+
+def test_what_the_case_has_otherwise_than_the_file_is_written(tmp_path, large):
+    item = _large(tmp_path, ".ome.zarr")
+    assert load(item, (1.0, 0.5, 0.5)).files == {}
+    stack = Volume(np.ones((2, 3, 4, 5), np.uint16), (2.0, 0.5, 0.5), "CZYX")
+    write(item.image, stack)
+    assert load(replace(item, files={}), part=Part("1")).files == {}
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.uint16, np.uint64])
+def test_large_labels_keep_their_integers(tmp_path, large, dtype):
+    labels = np.full((4, 5), 7, dtype)
+    item = _item(tmp_path, np.ones((4, 5), np.uint8), labels)
+    assert load(item).volume("instance-labels").array.dtype == dtype
+    tifffile.imwrite(item.files["instance-labels"], -labels.astype(np.int16))
+    with pytest.raises(InputError, match="labels must not be negative, found -7"):
+        load(item)

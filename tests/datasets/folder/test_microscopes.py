@@ -1,4 +1,4 @@
-"""Files of microscopes. Nothing writes .nd2 and .lif: an OME-TIFF stands in for them."""
+"""Files of microscopes, and OME-Zarr with several channels. Nothing writes .nd2 and .lif: an OME-TIFF stands in for them."""
 
 import pickle
 import re
@@ -12,7 +12,7 @@ from cytosuite.datasets.folder import microscopes
 from cytosuite.datasets.folder.collect import Item, collect
 from cytosuite.datasets.folder.load import load
 from cytosuite.datasets.folder.microscopes import content, read_microscope
-from cytosuite.datasets.folder.part import Part
+from cytosuite.datasets.folder.part import Part, read_part
 from cytosuite.errors import InputError
 from cytosuite.files import digest
 
@@ -24,7 +24,7 @@ SIZES = (1.5, 0.25, 0.2)
 @pytest.fixture
 def zarr(tmp_path):
     """Return a function that writes an OME-Zarr image."""
-    pytest.importorskip("bioio_ome_zarr", reason="needs cytosuite[formats]")
+    pytest.importorskip("bioio_ome_zarr", reason="needs make peers")
     from bioio_ome_zarr.writers import Channel, OMEZarrWriter
 
     def make(zarr_format=2, sizes=(1500, 0.25, 0.2)):
@@ -50,12 +50,12 @@ def zarr(tmp_path):
 @pytest.mark.parametrize("zarr_format", [2, 3])
 @pytest.mark.parametrize("channel", ["GFP", "1"])
 def test_a_channel_of_ome_zarr_is_read_in_micrometres(zarr, zarr_format, channel):
-    found = read_microscope(zarr(zarr_format), Part(channel, 1))
+    found = read_part(zarr(zarr_format), Part(channel, 1))
     np.testing.assert_array_equal(found.array, ARRAY[1, 1])
     assert (found.axes, found.array.dtype) == ("ZYX", np.uint16)
     assert found.spacing == pytest.approx(SIZES)
     assert found.metadata == {"channel": "GFP"}
-    assert found.origin.sources == {"spacing": "zarr", "channel": "zarr"}
+    assert found.origin.sources == {"spacing": "ome", "channel": "ome"}
 
 
 @pytest.mark.slow
@@ -66,7 +66,7 @@ def test_other_channels_are_not_read(zarr):
     assert len(broken) == 5
     for chunk in broken:
         chunk.write_bytes(b"no chunk")
-    np.testing.assert_array_equal(read_microscope(path, Part("RFP", 1)).array, ARRAY[1, 2])
+    np.testing.assert_array_equal(read_part(path, Part("RFP", 1)).array, ARRAY[1, 2])
 
 
 @pytest.mark.slow

@@ -124,6 +124,16 @@ def image(folder):
         hold(head.dtype == volume.array.dtype, "header has dtype", head.dtype, volume.array.dtype)
 
 
+def omezarr(folder):
+    """Read an image of OME-Zarr: a folder, or a file."""
+    for path in folder.glob("a.*"):
+        head, found = formats.header(path), formats.read(path)
+        sane_volume(found)
+        hold(head == Header(found.shape, found.array.dtype, found.spacing, found.axes), "header")
+        hold(sum(map(len, formats.slabs(path, 2))) == len(found.array), "slabs")
+        writable(formats.channels(path))
+
+
 def head_of(folder):
     sane(formats.header(only(folder)))
 
@@ -296,6 +306,7 @@ READERS = {
     "metaimage": Reader(seeds.metaimages, image),
     "metaimage header": Reader(seeds.metaimages, head_of),
     "hdf5": Reader(seeds.hdf5s, image),
+    "omezarr": Reader(seeds.omezarrs, omezarr, names=True),
     "picture": Reader(seeds.pictures, image),
     "json": Reader(seeds.jsons, strict_json),
     "toml": Reader(seeds.tomls, lambda folder: read_toml(only(folder))),

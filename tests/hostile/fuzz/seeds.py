@@ -14,10 +14,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import h5py
+import numcodecs
 import numpy as np
 import SimpleITK as sitk  # noqa: N813 - the name its users know
 import tifffile
+import zarr
 from PIL import Image
+from zarr.storage import LocalStore
 
 from cytosuite.benchmark.record import Record
 from cytosuite.formats import write
@@ -253,25 +256,39 @@ def folders():
     ]
 
 
-def microscopes():
-    """Return images of OME-Zarr, and beginnings of files whose writers are not free."""
-    from bioio_ome_zarr.writers import OMEZarrWriter
+def omezarrs():
+    """Return images of OME-Zarr: ours as folder and file, of zarr v2 and in shards."""
+    scale = {"type": "scale", "scale": [2.0, 500.0, 400.0]}
+    axes = [{"name": name, "type": "space", "unit": "nanometer"} for name in "zyx"]
+    image = {"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": [scale]}]}
+    omero = {"channels": [{"label": "DAPI", "color": "FFFFFF"}]}
+    old, new = {"multiscales": [image]}, {"ome": {"multiscales": [image], "omero": omero}}
 
-    def zarr(version):
+    def foreign(version, **options):
         def write_zarr(folder):
-            sizes = {"axes_names": ["z", "y", "x"], "axes_types": ["space"] * 3}
-            writer = OMEZarrWriter(
-                str(folder / "a.zarr"), [(3, 6, 8)], np.uint16, zarr_format=version, **sizes,
-                axes_units=["micrometer"] * 3, physical_pixel_size=[2.0, 0.5, 0.5],
-            )  # fmt: skip
-            writer.write_full_volume(ramp((3, 6, 8), np.uint16))
+            store = LocalStore(folder / "a.zarr")
+            group = zarr.create_group(
+                store, zarr_format=version, attributes=(old, new)[version - 2]
+            )
+            group.create_array("0", shape=(3, 6, 8), dtype="u2", **options)[:] = volume().array
 
-        return write_zarr
+        return written(write_zarr)
 
+    return [
+        *ours(".ozx", (volume(), True), (volume((2, 3, 6, 8), np.float32, "TZYX"), False)),
+        *ours(".ome.zarr", (volume(), True)),
+        foreign(2, chunks=(2, 6, 8), compressors=[numcodecs.GZip()]),
+        foreign(2, chunks=(3, 6, 5), compressors=[numcodecs.Blosc()], order="F"),
+        foreign(3, chunks=(1, 3, 8), shards=(2, 6, 8)),
+        foreign(3, chunks=(3, 6, 8), compressors=[zarr.codecs.ZstdCodec()]),
+    ]
+
+
+def microscopes():
+    """Return beginnings of files whose writers are not free."""
     heads = {"czi": b"ZISRAWFILE", "lif": b"\x70\0\0\0", "nd2": b"\xda\xce\xbe\x0a"}
     rest = ramp((2000,), np.uint8).tobytes()
-    starts = [{f"a.{kind}": head + rest} for kind, head in heads.items()]
-    return [*map(written, map(zarr, (2, 3))), *starts]
+    return [{f"a.{kind}": head + rest} for kind, head in heads.items()]
 
 
 def sequences():
@@ -304,7 +321,7 @@ def outputs():
     return [
         {f"images/{slug}/a{suffix}": ours(suffix, (volume(dtype=kind), True))[0][f"a{suffix}"]}
         for slug, kind in kinds.items()
-        for suffix in (".tif", ".mha")
+        for suffix in (".tif", ".mha", ".ozx")
     ]
 
 
