@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cytosuite.large import planes, thinned
+
 _BINS = 4096
 _MAD_TO_SD = 1.4826
 _DARKEST = 0.1  # the surroundings count as at least this part of the global threshold
@@ -55,7 +57,7 @@ def background_and_noise(signal: NDArray[np.float32]) -> tuple[float, float]:
         1.4826 times the median distance to the background of the values below it: nuclei are
         brighter and do not count. 0 for a constant image.
     """
-    values = np.sort(signal.ravel()[:: max(1, signal.size // 200_000)])
+    values = np.sort(thinned(signal, max(1, signal.size // 200_000)))
     background = _half_sample_mode(values)
     below = values[values <= background]
     spread = _MAD_TO_SD * float(np.median(background - below)) if below.size else 0.0
@@ -272,13 +274,15 @@ def restored(
     return small
 
 
-def li_threshold(values: NDArray[np.float32]) -> float:
+def li_threshold(values: NDArray[np.float32], background: float = 0.0) -> float:
     """Return the threshold of minimum cross entropy of values that are not negative.
 
     Parameters
     ----------
     values : float array
-        Intensities above the background; negative ones count as zero.
+        Intensities above the background; negative ones count as zero. They may lie on disk.
+    background : float
+        Subtracted from them before.
 
     Returns
     -------
@@ -296,10 +300,16 @@ def li_threshold(values: NDArray[np.float32]) -> float:
     Li, Lee, Pattern Recognition 26 (1993) 617, doi:10.1016/0031-3203(93)90115-D;
     Li, Tam, Pattern Recognition Letters 19 (1998) 771, doi:10.1016/S0167-8655(98)00057-9.
     """
-    top = float(values.max(initial=0.0))
+    ground = np.float32(background)
+    tops = [float(part.max(initial=-np.inf)) for part in planes(values)]
+    top = float(max(tops, default=-np.inf) - ground)
     if top <= 0:
         return 0.0
-    counts, edges = np.histogram(np.clip(values, 0.0, top), bins=_BINS, range=(0.0, top))
+    counts, edges = np.zeros(_BINS, np.int64), np.zeros(0)
+    for part in planes(values):
+        light = np.clip(part - ground if background else part, 0.0, top)
+        some, edges = np.histogram(light, bins=_BINS, range=(0.0, top))
+        counts += some
     centres = (edges[1:] + edges[:-1]) / 2
     number, total = np.cumsum(counts), np.cumsum(counts * centres)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -309,7 +319,7 @@ def li_threshold(values: NDArray[np.float32]) -> float:
     entropy = -(low + high)
     entropy[~np.isfinite(entropy)] = np.inf
     if not np.isfinite(entropy).any():
-        return float(values.flat[0])
+        return float(values.flat[0] - ground)
     return float(edges[int(np.argmin(entropy)) + 1])
 
 
