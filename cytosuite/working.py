@@ -28,7 +28,7 @@ MACHINE = _machine()  # folders may be shared with others
 
 
 def working_name(mark: str, suffix: str = "", *, former: bool = False) -> str:
-    """Return a hidden name that no other program and thread uses, and that says whose it is.
+    """Return a hidden name with the owner in it, which no other program and thread uses.
 
     Parameters
     ----------

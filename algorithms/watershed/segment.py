@@ -112,7 +112,7 @@ def segment(
 def smoothed(
     image: NDArray[Any], spacing: Sequence[float], p: Parameters, lowest: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return smoothed intensities above the lowest, and what the smoothing removed."""
+    """Return smoothed intensities above the lowest, and their difference from the image."""
     values = np.empty(image.shape, np.float32)
     for plane, source in zip(values, image, strict=True):  # no float64 copy of the whole
         plane[...] = source - np.float64(lowest)

@@ -1,4 +1,4 @@
-"""Cases on a worker: what it does with a chunk, on its own machine and from plain values."""
+"""Cases on a worker: run from plain values, on its own machine, chunk by chunk."""
 
 import os
 import tempfile

@@ -111,7 +111,7 @@ class Jobs:
         self.cluster.close()
 
     def _directives(self) -> list[str]:
-        """Return the directives of a job beside those of dask-jobqueue."""
+        """Return the directives of a job that dask-jobqueue does not give."""
         own = [f'--output="{self.logs}/%j.log"', "--open-mode=append", "--no-requeue"]
         return [
             *own,
@@ -129,7 +129,7 @@ class Jobs:
         _ask(["sbatch", "--test-only"], script)
 
     def look(self) -> None:
-        """Submit jobs that ended again, and say what the run waits for.
+        """Submit jobs that ended again, and report the reason of a wait.
 
         Raises
         ------

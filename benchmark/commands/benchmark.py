@@ -84,7 +84,7 @@ def benchmark(options: BenchmarkOptions, console: Console) -> int:
 def _results(
     options: BenchmarkOptions, cluster: OpenCluster | None, console: Console
 ) -> tuple[Results, Path]:
-    """Make the data, run what is missing, score, and write the report; return its page too."""
+    """Make the data, run missing cases, score, and write the report; return results and page."""
     if options.verify:
         forget(FOREIGN, options.folder)
     made = recipe_of_all(options.wanted)

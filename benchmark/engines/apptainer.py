@@ -68,7 +68,7 @@ class ApptainerEngine:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of the results should know, in sentences."""
+        """Sentences for the reader of the results."""
         return NOTES if "MemoryLimit" in self.host.can else (*NOTES, WATCHED)
 
     def identity(self, algorithm: str) -> str:
@@ -201,7 +201,7 @@ def labels(path: Path) -> dict[str, str]:
 
 
 def _said(words: Sequence[str]) -> str:
-    """Return what Apptainer prints."""
+    """Return the output of a call of Apptainer."""
     try:
         done = subprocess.run(
             ["apptainer", *words],

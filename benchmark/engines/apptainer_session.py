@@ -1,4 +1,4 @@
-"""Start the container of one case by Apptainer, and look at what it uses."""
+"""Start the container of one case by Apptainer, and watch its memory and time."""
 
 import csv
 import io
@@ -185,7 +185,7 @@ def mount(point: str, path: Path, *, read_only: bool) -> str:
 
 
 def lay_out(source: Path, target: Path) -> dict[str, Path]:
-    """Make an empty file or folder for each entry of a case's input; return what goes over them.
+    """Make an empty file or folder for each entry of a case's input; return the mounts over them.
 
     Parameters
     ----------

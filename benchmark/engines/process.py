@@ -45,7 +45,7 @@ Process: TypeAlias = subprocess.Popen[bytes]
 
 
 class Launch(Protocol):
-    """A way to start the entry point of an algorithm, and to look at what it uses."""
+    """A way to start the entry point of an algorithm, and to watch its memory and time."""
 
     def give(self, case_input: Path, target: Path) -> None:
         """Put the input of a case at a place that does not exist yet."""
@@ -125,7 +125,7 @@ class ProcessEngine:
 
 @dataclass(frozen=True)
 class Plain:
-    """An algorithm as a plain process; variables name what are mounts in a container."""
+    """An algorithm as a plain process; variables name the folders that a container mounts."""
 
     algorithm: str
     workspace: Path
