@@ -17,7 +17,7 @@ from cytosuite.algorithms.cellpose3d.rescale import (
     to_working,
     touched,
 )
-from cytosuite.errors import InputError
+from cytosuite.errors import RoomError
 from cytosuite.large import fits, planes, put, room, taken
 from cytosuite.memory import free_gib
 from cytosuite.segmentation.assembly import Labels, in_order
@@ -114,7 +114,7 @@ def plan_blocks(
     smallest = least(shape, margin, multiple)
     needed = memory_gib(smallest, shape, image_shape, tile)
     if needed > free:
-        raise InputError(
+        raise RoomError(
             f"an image of {' x '.join(map(str, image_shape))} voxels{reason}, worked on in blocks "
             f"of {' x '.join(map(str, smallest))}, needs about {needed:.1f} GiB of memory, "
             f"{free:.1f} GiB are free; crop it, or give more memory"

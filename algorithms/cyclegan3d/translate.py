@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from cytosuite.algorithms.cyclegan3d.intensity import Scale, from_network, scaling_of
 from cytosuite.algorithms.cyclegan3d.network import Architecture
-from cytosuite.errors import InputError
+from cytosuite.errors import InputError, RoomError
 from cytosuite.large import release, room, slabs, taken
 from cytosuite.memory import free_gib
 from cytosuite.network import Forward, Lazy, Prediction, predict_tiles
@@ -125,7 +125,7 @@ def _one_piece(shape: Sequence[int], arguments: Architecture) -> list[int]:
     size = float(np.prod(sides)) / arguments.fold**2 * arguments.widths[0] * 4 * _COPIES / 2**30
     free = free_gib()
     if free is not None and size > free:
-        raise InputError(
+        raise RoomError(
             f"the norm of this network is over the whole image, which takes {size:.3g} GiB, "
             f"{free:.3g} GiB are free; crop it, or train with norm voxel"
         )

@@ -19,7 +19,7 @@ from cytosuite.algorithms.watershed.segment import (
     segment,
     smoothed,
 )
-from cytosuite.errors import InputError
+from cytosuite.errors import RoomError
 from cytosuite.large import fits, release, taken
 from cytosuite.memory import free_gib
 from cytosuite.progress import report
@@ -114,7 +114,7 @@ def plan_blocks(shape: Sequence[int], margin: Sequence[int], multiple: Sequence[
     smallest = least(shape, margin, multiple)
     if prod(smallest) * _VOXEL_BYTES > spare:
         needed = prod(smallest) * _VOXEL_BYTES / 2**30 + free - spare / 2**30
-        raise InputError(
+        raise RoomError(
             f"an image of {' x '.join(map(str, shape))} voxels, worked on in blocks of "
             f"{' x '.join(map(str, smallest))}, needs about {needed:.1f} GiB of memory, "
             f"{free:.1f} GiB are free; crop it, or give more memory"
