@@ -2,7 +2,7 @@
 
 Usage: python performance/capacity.py [--measure] [--write]
 
-`--measure` measures the constants anew, a mini benchmark by each algorithm and 10,000 pieces
+`--measure` measures the constants anew, a mini benchmark by each algorithm and 1,000 pieces
 through the scheduler, into ``capacity.json`` beside this file; `--write` puts the tables into
 ``docs/cluster.md``. The model: the run takes as long as its slowest resource (workers, bytes and
 files of the shared disk, the runner with its scheduler); plan and report are of the runner alone.
@@ -39,7 +39,8 @@ RECORDED, PAGE = HERE / "capacity.json", HERE.parent / "docs" / "cluster.md"
 BEGIN, END = "<!-- capacity: performance/capacity.py --write -->\n", "<!-- end of capacity -->\n"
 NODES = (1, 8, 64, 256)
 MEASURED = ("watershed", "cellpose3d")  # a classical algorithm and a network
-CASES, FEW = 10, 2  # of the mini benchmark, and of its first part
+CASES, FEW, VOXELS = 6, 1, 24 * 96 * 96  # of the mini benchmark, its first part, and each of them
+PIECES = 1000  # through the scheduler; their cost does not depend on the number
 HOUR, GB = 3600.0, 1e9
 SIZES = ("data", "results", "files", "memory of the runner", "report", "more nodes help up to")
 
@@ -216,7 +217,8 @@ def _assumed(costs: Costs, facility: Facility) -> str:
     return (
         f"Assumed: {facility.workers} workers per node, a shared disk with "
         f"{facility.disk_bytes_s / GB:g} GB/s and {facility.disk_files_s:,.0f} new files per "
-        f"second, chunks of {facility.chunk_s / 60:g} minutes. Measured by one core, on spheroids: "
+        f"second, chunks of {facility.chunk_s / 60:g} minutes. Measured on spheroids of "
+        f"{costs.voxels / 1e6:.2f} million voxels, as processor time: "
         f"{costs.case_s:.1f} s per case (mean of {' and '.join(MEASURED)}), {costs.start_s:.1f} s "
         f"per start, {1e3 * costs.score_s:.0f} ms of scoring; of the runner "
         f"{1e3 * costs.word_s:.1f} ms per case, {1e3 * costs.piece_s:.1f} ms per chunk, "
@@ -259,7 +261,7 @@ def measure() -> Costs:
     limits, engine = Limits(memory_gib=8.0, cpus=1.0), ProcessEngine()
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        request = DataRequest("spheroid", "default", cases=CASES)
+        request = DataRequest("spheroid", "mini", cases=CASES)
         dataset = prepare(recipe(request), home / "data", processes(2), lambda *_: None)
         found = [algorithms()[name] for name in MEASURED]
         jobs = plan(dataset, found, engine, home / "run")
@@ -269,7 +271,7 @@ def measure() -> Costs:
             "case_bytes": _used(dataset.home)[0] / CASES,
             "case_files": _used(dataset.home)[1] / CASES,
         }
-    idle, bare = cluster.idle(10_000), cluster.bare(10_000)
+    idle, bare = cluster.idle(PIECES), cluster.bare(PIECES)
     costs |= {"word_s": idle["cpu"], "piece_s": bare["cpu"], "scheduler_mib": bare["peak"]}
     return Costs(**costs, **_rows(), load=round(load, 1))
 
@@ -278,7 +280,7 @@ def _paces(jobs: Sequence[Job], task: Task, engine: Engine, limits: Limits) -> d
     """Run jobs; return seconds of a case and of a start, as means.
 
     Processor time counts, of all programs that were started: with one thread that is the time on
-    a quiet machine. Two cases cost a start and two cases, all others a start and these.
+    a quiet machine. The first case costs a start and a case, all others a start and these.
     """
     found = []
     for job in jobs:
@@ -308,7 +310,7 @@ def _results(dataset: Dataset, folder: Path, engine: ProcessEngine) -> dict[str,
     begin = time.process_time()
     gather(dataset, TASKS[dataset.task], jobs, RunFacts("process", "serve", "", ""))
     return {
-        "voxels": SMALL.voxels,
+        "voxels": VOXELS,
         "score_s": (time.process_time() - begin) / number,
         "plan_s": planned / number,
         "result_bytes": size / number,
@@ -360,7 +362,7 @@ def main() -> None:
     given = parser.parse_args()
     if given.measure:
         values = {name: float(f"{value:.3g}") for name, value in asdict(measure()).items()}
-        values["voxels"] = SMALL.voxels
+        values["voxels"] = VOXELS
         RECORDED.write_text(json.dumps(values, indent=2) + "\n")
     text = tables(recorded())
     if given.write:

@@ -106,7 +106,7 @@ def test_writing_changes_nothing_but_the_tables():
 
 def test_recorded_constants_make_sense():
     costs = capacity.recorded()
-    assert costs.voxels == capacity.SMALL.voxels
+    assert costs.voxels == capacity.VOXELS
     assert 0 < costs.word_s < 0.02  # the limit for a scheduler's time per case
     assert costs.case_s > costs.score_s > costs.plan_s > 0
     assert costs.result_bytes > 0
