@@ -19,6 +19,7 @@ from cytosuite.benchmark.results.object_scores import measured_places, write_obj
 from cytosuite.benchmark.results.objects import join_tables
 from cytosuite.errors import InputError
 from cytosuite.formats import READERS
+from cytosuite.formats.picture import read_picture
 from cytosuite.large import blank
 from cytosuite.metadata import view_role
 from cytosuite.metrics import Metric, board_metrics, metrics_of
@@ -260,6 +261,11 @@ def _is_image(path: Path) -> bool:
     return path.is_file() or (path.is_dir() and path.suffix.lower() in READERS)
 
 
+def _is_no_picture(path: Path) -> bool:
+    """Return whether a file can hold a volume."""
+    return READERS[path.suffix.lower()] is not read_picture
+
+
 def _stem(path: Path) -> str:
     """Return the name of an image without suffix."""
     return path.stem.removesuffix(".ome") if path.suffix.lower() == ".zarr" else path.stem
@@ -276,7 +282,8 @@ def _pairs(truth: Path, other: Path, roles: Sequence[str] = ()) -> list[tuple[Pa
         raise InputError(f"expected two files or two folders, found {truth} and {other}")
     if _is_image(truth):
         return [(truth, other)]
-    known = {_key(path): path for path in others}
+    # A picture beside an image of its name is a preview of it.
+    known = {_key(path): path for path in sorted(others, key=_is_no_picture)}
     roles_of = {path: view_role(_stem(path)) for path in files}
     fused = {path: found[0] for path, found in roles_of.items() if found and found[1] == "fused"}
     if roles and fused:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -382,6 +383,7 @@ def test_an_ome_zarr_is_scored_as_the_tiff_is_in_memory_or_on_disk(tmp_path, mon
     expected = score_files(plain)
     _write(tmp_path / "t2" / "a.ome.zarr", truth)
     _write(tmp_path / "p2" / "a.ozx", found)
+    Image.new("RGB", (4, 4)).save(tmp_path / "p2" / "a.png")  # a preview
     for kind, sides in {
         "files": (tmp_path / "t2" / "a.ome.zarr", tmp_path / "p2" / "a.ozx"),
         "folders": (tmp_path / "t2", tmp_path / "p2"),
