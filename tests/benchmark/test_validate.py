@@ -28,7 +28,7 @@ def _labels(dtype=np.uint16):
     return labels
 
 
-@pytest.mark.parametrize("name", ["a.tif", "other name.tiff", "0-1.mha"])
+@pytest.mark.parametrize("name", ["a.tif", "other name.tiff", "0-1.mha", "a.ozx"])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.int32])
 def test_a_valid_output_is_returned(tmp_path, name, dtype):
     path = _put(tmp_path, _labels(dtype), name)
@@ -56,7 +56,7 @@ def _two(folder):
 
 
 def _other_kind(folder):
-    """bad output: images/instance-labels/a.h5: expected .mha, .tif, .tiff"""
+    """bad output: images/instance-labels/a.h5: expected a file, .mha, .tif, .tiff"""
     _put(folder, _labels(), "a.h5")
 
 
@@ -110,9 +110,15 @@ def _colourful(folder):
     write(path, Volume(_labels(), (0.5, 0.5), "CYX"))
 
 
+def _folder(folder):
+    """bad output: images/instance-labels/a.ozx: expected a file, .mha, .tif, .tiff, .ozx"""
+    _put(folder, _labels(), "a.ome.zarr").rename(folder / LABELS.relative_path / "a.ozx")
+
+
 @pytest.mark.parametrize(
     "mistake",
     [
+        _folder,
         _nothing,
         _empty_folder,
         _two,
