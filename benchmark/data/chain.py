@@ -67,8 +67,7 @@ def through(
 
     Notes
     -----
-    The key of the job is the new fingerprint. Sockets that stay are links; stages of the former
-    image are left out.
+    The key of the job is the new fingerprint. Sockets that stay are links, old stages are left out.
     """
     manifest = algorithms()[name]
     task = TASKS[manifest.task]

@@ -74,7 +74,7 @@ def test_a_failing_thread_is_not_silent(monkeypatch):
     def fail(*_):
         raise MemoryError
 
-    monkeypatch.setattr(ssim_compare, "_column", fail)
+    monkeypatch.setattr(ssim_compare, "_band", fail)
     with pytest.raises(MemoryError):
         compare(truth, prediction, 1.0, gaussian_window(truth.shape))
 
