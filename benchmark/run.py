@@ -92,12 +92,8 @@ def run_job(
         Algorithm and cases.
     task : Task
         Its inputs are given to the algorithm, its outputs are kept.
-    engine : Engine
-        Runs them.
-    limits : Limits
-        For each case.
-    api : str
-        ``serve`` or ``exec``.
+    engine, limits, api : Engine, Limits, str
+        Runs them, each case within the limits, by ``serve`` or ``exec``.
     report : callable
         Called with algorithm, case and status after each case.
     inside : callable, optional
@@ -109,8 +105,8 @@ def run_job(
 
     Notes
     -----
-    Results are put together in a temporary folder and renamed. An algorithm that does not start
-    fails all its cases, and so does one with first cases that fail alike, see `hopeless`.
+    An algorithm that does not start fails all its cases, and so does one with first cases that
+    fail alike, see `hopeless`. Each result is renamed into place.
     """
     if not job.missing:
         return

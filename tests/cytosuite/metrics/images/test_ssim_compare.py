@@ -71,7 +71,7 @@ def test_result_does_not_depend_on_the_number_of_threads(threads, monkeypatch):
 def test_a_failing_thread_is_not_silent(monkeypatch):
     truth, prediction = volumes((11, 60, 300))
 
-    def fail(*_):
+    def fail(*_, **__):
         raise MemoryError
 
     monkeypatch.setattr(ssim_compare, "_band", fail)
