@@ -83,6 +83,7 @@ def run_job(
     *,
     keep_going: bool = False,
     workspace: Path | None = None,
+    settle: Callable[[Outcome], None] = lambda _: None,
 ) -> None:
     """Run the missing cases of a job.
 
@@ -102,6 +103,8 @@ def run_job(
         Whether to run all cases of an algorithm whose first ones fail alike.
     workspace : Path, optional
         Folder for the engine alone; one in the folder of the job without it.
+    settle : callable, optional
+        Called with how a case ended, before that is written.
 
     Notes
     -----
@@ -121,7 +124,7 @@ def run_job(
             while pending:
                 inside(name, pending[0].name, None)
                 shown = partial(inside, name, pending[0].name)
-                outcome = _run_case(job, pending[0], task, session, examiner, shown)
+                outcome = _run_case(job, pending[0], task, session, examiner, shown, settle)
                 causes.append(cause_of(outcome, pending[0].name, job))
                 report(name, pending.pop(0).name, outcome.status)
                 if not keep_going and (cause := hopeless(causes, job)):
@@ -167,7 +170,13 @@ def cause_of(outcome: Outcome | Record, case: str, job: Job) -> Ending | None:
 
 
 def _run_case(
-    job: Job, case: Case, task: Task, session: Session, examiner: Examiner, shown: Shown
+    job: Job,
+    case: Case,
+    task: Task,
+    session: Session,
+    examiner: Examiner,
+    shown: Shown,
+    settle: Callable[[Outcome], None],
 ) -> Outcome:
     """Run one case, look at its outputs and keep the valid ones; return how it ended."""
     folder = job.folder / case.name  # a worker that was given up may have written it meanwhile
@@ -177,6 +186,7 @@ def _run_case(
         log = temporary / "log.txt"
         log.touch()
         outcome = session.predict(case.input(task), raw, log, shown)
+        settle(outcome)
         outputs: dict[str, str] = {}
         reported = container_report(raw / "record.json")
         if outcome.status == "ok":

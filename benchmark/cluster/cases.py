@@ -15,14 +15,16 @@ from cytosuite.benchmark.engines.choose import choose
 from cytosuite.benchmark.engines.collect import clear
 from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.guest import Guest
-from cytosuite.benchmark.engines.outcome import Api, Engine, Limits
+from cytosuite.benchmark.engines.outcome import Api, Engine, Limits, Outcome
 from cytosuite.benchmark.plan import is_done, job_key
 from cytosuite.benchmark.record import Record, read_record
-from cytosuite.benchmark.run import run_job
+from cytosuite.benchmark.run import REFUSALS, run_job
 from cytosuite.errors import InputError
 from cytosuite.tasks import TASKS
 
 TOPIC = "cytosuite-cases"  # of the words of workers
+SETTLE_S = 2.0
+ENDINGS = ("killed", "non-zero exit", "missing output", "engine error")  # of a job that is ended
 SEEN_S = 60.0  # until a file of another node is in sight: what a network file system remembers
 OWN = "cytosuite-worker-"  # folders of workers; the number of the process follows
 
@@ -143,8 +145,19 @@ def _run(circumstances: Circumstances, chunk: Chunk) -> int:
             report,
             keep_going=True,  # the runner sees the first cases of all chunks
             workspace=folder,
+            settle=_settle,
         )
     return len(left)
+
+
+def _settle(outcome: Outcome) -> None:
+    """Wait after a failure that the end of a job would cause: it ends this worker, too.
+
+    A scheduler ends all programs of a job at once. The algorithm may be the first, and what is
+    no failure of its own must not be written down as one.
+    """
+    if outcome.status in ENDINGS and outcome.exit_code not in REFUSALS:
+        time.sleep(SETTLE_S)
 
 
 @contextmanager

@@ -128,3 +128,42 @@ def test_workspaces_are_on_the_node_and_those_of_dead_workers_go(
     assert there
     assert workspace.is_relative_to(scratch)
     assert sorted(path.name for path in scratch.iterdir()) == sorted([alive.name, other.name])
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "waits"),
+    [
+        ("killed", -15, True),
+        ("non-zero exit", 1, True),
+        ("missing output", 0, True),
+        ("non-zero exit", 2, False),  # an algorithm refuses its input
+        ("out of memory", 137, False),
+        ("time-out", -9, False),
+        ("ok", 0, False),
+    ],
+)
+def test_what_the_end_of_a_job_causes_is_no_failure_of_the_case(
+    planned, make_dataset, fakes, start, circumstances, monkeypatch, status, code, waits
+):
+    """The algorithm ends first, the worker while it waits: nothing is written."""
+    reached = []
+
+    def ended(seconds):
+        reached.append(seconds)
+        raise SystemExit
+
+    def behave(image, output):
+        fakes.perfect(image, output)
+        return Outcome(status, 0.1, None, code, "why")
+
+    (job,) = planned(make_dataset(1), start(fakes.Engine(behave)))
+    monkeypatch.setattr(module, "SETTLE_S", 2.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(module.time, "sleep", ended)
+        if waits:
+            with pytest.raises(SystemExit):
+                run_chunk(circumstances, Chunk(job, job.missing))
+        else:
+            run_chunk(circumstances, Chunk(job, job.missing))
+    assert reached == [2.0] * waits
+    assert (read_record(job.folder / "case_1") is None) == waits

@@ -86,7 +86,7 @@ def ended(process):
 
 def own_jobs():
     """Return the numbers of running jobs of this suite."""
-    words = ["squeue", "--noheader", "--me", "--name=cytosuite", "--states=R", "--format=%i"]
+    words = ["squeue", "--noheader", "--me", "--name=cytosuite", "--states=R,CG", "--format=%i"]
     return subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
 
 
