@@ -12,11 +12,11 @@ export DEVICE BASE_IMAGE
 simulation := SIZE CASES SET SEED
 running := ENGINE API MEMORY TIMEOUT SPACING MODEL CHANNEL_INDEX FRAME SCENE RECURSIVE DEVICE BASE_IMAGE
 benchmark_takes := DATASET $(simulation) $(running) TASK ALGORITHM THROUGH REFERENCE MIN_OBJECT_VOXELS RUN RETRY \
-	SOCKETS INPUT_FORMAT KEEP_GOING BLIND
+	SOCKETS INPUT_FORMAT KEEP_GOING BLIND CLUSTER SITE VERIFY
 segment_takes := IMAGES OUT ALGORITHM $(running)
 apply_takes := $(segment_takes)
 train_takes := ALGORITHM DATASET SIMULATED REAL NAME DATA STEPS FROM SETTINGS DEVICE $(simulation) AUTHORS
-simulate_takes := DATASET OUT $(simulation) FRAMES
+simulate_takes := DATASET OUT $(simulation) FRAMES CLUSTER SITE
 build_takes := ENGINE DEVICE BASE_IMAGE DRY_RUN
 new_takes := ALGORITHM TASK
 rehearse_takes := ALGORITHM TASK DATASET PROFILE CASES SOCKETS INPUT_FORMAT API ENGINE MEMORY TIMEOUT SPACING MODEL DEVICE BASE_IMAGE
@@ -31,7 +31,7 @@ $(foreach goal,setup peers test test-fast lint format,$(eval $(goal)_takes := DE
 goals := help setup benchmark segment apply train simulate list new rehearse export preflight bundle ctc compare tables build-all build-evaluation peers test test-fast fuzz lint format clean
 # $(call given,GOAL,without): the options of a goal that were given, but for those that it places itself.
 placed := DATASET SIMULATED REAL IMAGES FILE DEVICE BASE_IMAGE
-switches := RETRY RECURSIVE KEEP_GOING BLIND DRY_RUN
+switches := RETRY RECURSIVE KEEP_GOING BLIND DRY_RUN VERIFY
 given = $(strip $(foreach name,$(filter-out $(placed) $(2),$($(1)_takes)),$(if $($(name)),\
 	--$(shell echo $(name) | tr A-Z_ a-z-) $(if $(filter-out $(switches),$(name)),"$($(name))"))))
 
@@ -52,7 +52,9 @@ endif
 
 # Networks run in containers; only as plain processes they need torch in the virtual environment.
 DOCKER = docker info >/dev/null 2>&1
-NETWORKS := $(if $(filter docker podman,$(ENGINE))$(if $(filter benchmark segment apply,$(wanted)),,none),,$(shell [ "$(ENGINE)" = auto ] && $(DOCKER) || echo .venv/.networks-$(DEVICE)))
+NETWORKS := $(if $(filter docker podman apptainer,$(ENGINE))$(if $(filter benchmark segment apply,$(wanted)),,none),,$(shell [ "$(ENGINE)" = auto ] && $(DOCKER) || echo .venv/.networks-$(DEVICE)))
+# Dask, where work is spread.
+WORKERS := $(if $(CLUSTER),.venv/.cluster)
 
 .DEFAULT_GOAL := help
 .PHONY: $(goals)
@@ -60,9 +62,9 @@ NETWORKS := $(if $(filter docker podman,$(ENGINE))$(if $(filter benchmark segmen
 ##@ Use
 help: ## Show this help.
 	@awk -F ':.*## ' '/^##@ /{printf "\n%s\n", substr($$0, 5)} /^[a-z%-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@printf '\nVariables of benchmark:\n  DATASET=spheroid | spheroid/<recipe> | <recipe.toml> | <folder> | several, with commas   SIZE=mini|default|full\n  TASK=segment|enhance|synthesise|fuse  ALGORITHM=<names>  THROUGH=<names>  REFERENCE=<folder>\n  ENGINE=auto|docker|podman|process  API=serve|exec  SPACING=z,y,x (um)  RUN=<name>  MODEL=<name or card>\n  Of files with several: CHANNEL_INDEX=<number or name>  FRAME=<number>  SCENE=<number>; RECURSIVE=1 (sub-folders too)\n  MIN_OBJECT_VOXELS=<n> (smaller true objects of a folder are ignored)\n  MEMORY=<GiB>  TIMEOUT=<s>  RETRY=1 (run failed cases again)  KEEP_GOING=1 (run all, also if the first fail alike)\n  ALGORITHM=<image:tag or .tar.gz> of others: SOCKETS=<file.toml>  INPUT_FORMAT=tif|mha  MODEL=<tarball>\n  BLIND=1 (a second report, without the truth)\nVariables of segment and apply: IMAGES="a.tif folder"  OUT=<folder>  and those of a run\nVariables of train: NAME=<model>  SIMULATED=<dataset>  REAL=<folder>  DATA=<role>=<more data>\n  STEPS=<n> (0 only measures parameters)  FROM=<card>  SETTINGS=<file>  AUTHORS=<names>\nVariables for challenges: FILE="dist/a.tar.gz ..."  PROFILE=gc-t4-16gb  MODELS=inside|apart\n  API=serve|exec (the platform calls them invoke and exec)\nVariables of compare: RUN=<run>  WITH=<the run before>  METRICS=<names>  THRESHOLDS=<file.toml>  MARKDOWN=<file>  BADGE=<file.svg>\nVariables of simulated data: SEED=0  CASES=<n>  SET=camera.photons=5,...  OUT=<new folder>\n  FRAMES=<n> (time series in the layout of the Cell Tracking Challenge; of nuclei)\nVariables of torch and containers: DEVICE=cpu|cuda (CUDA=1 is DEVICE=cuda)  BASE_IMAGE=<image with Python 3.11>\nVariable of build-all and build-<algorithm>: DRY_RUN=1 (only say what would be built, and check it)\nVariables of fuzz: MINUTES=10  SEED=0 (another one makes other files)\nVariable of the virtual environment: PYTHON=python3\n'
+	@printf '\nVariables of benchmark:\n  DATASET=spheroid | spheroid/<recipe> | <recipe.toml> | <folder> | several, with commas   SIZE=mini|default|full\n  TASK=segment|enhance|synthesise|fuse  ALGORITHM=<names>  THROUGH=<names>  REFERENCE=<folder>\n  ENGINE=auto|docker|podman|apptainer|process  API=serve|exec  SPACING=z,y,x (um)  RUN=<name>  MODEL=<name or card>\n  Of files with several: CHANNEL_INDEX=<number or name>  FRAME=<number>  SCENE=<number>; RECURSIVE=1 (sub-folders too)\n  MIN_OBJECT_VOXELS=<n> (smaller true objects of a folder are ignored)\n  MEMORY=<GiB>  TIMEOUT=<s>  RETRY=1 (run failed cases again)  KEEP_GOING=1 (run all, also if the first fail alike)\n  ALGORITHM=<image:tag or .tar.gz> of others: SOCKETS=<file.toml>  INPUT_FORMAT=tif|mha  MODEL=<tarball>\n  BLIND=1 (a second report, without the truth)\n  CLUSTER=local|slurm|tcp://host:port  SITE=<file.toml> (settings of the workers; both also of simulate)\n  VERIFY=1 (read all finished results again)\nVariables of segment and apply: IMAGES="a.tif folder"  OUT=<folder>  and those of a run\nVariables of train: NAME=<model>  SIMULATED=<dataset>  REAL=<folder>  DATA=<role>=<more data>\n  STEPS=<n> (0 only measures parameters)  FROM=<card>  SETTINGS=<file>  AUTHORS=<names>\nVariables for challenges: FILE="dist/a.tar.gz ..."  PROFILE=gc-t4-16gb  MODELS=inside|apart\n  API=serve|exec (the platform calls them invoke and exec)\nVariables of compare: RUN=<run>  WITH=<the run before>  METRICS=<names>  THRESHOLDS=<file.toml>  MARKDOWN=<file>  BADGE=<file.svg>\nVariables of simulated data: SEED=0  CASES=<n>  SET=camera.photons=5,...  OUT=<new folder>\n  FRAMES=<n> (time series in the layout of the Cell Tracking Challenge; of nuclei)\nVariables of torch and containers: DEVICE=cpu|cuda (CUDA=1 is DEVICE=cuda)  BASE_IMAGE=<image with Python 3.11>\nVariable of build-all and build-<algorithm>: DRY_RUN=1 (only say what would be built, and check it)\nVariables of fuzz: MINUTES=10  SEED=0 (another one makes other files)\nVariable of the virtual environment: PYTHON=python3\n'
 
-benchmark: .venv/.cytosuite $(NETWORKS) ## Generate or read DATASET, run the algorithms, score them, write a report.
+benchmark: .venv/.cytosuite $(NETWORKS) $(WORKERS) ## Generate or read DATASET, run the algorithms, score them, write a report.
 	@$(BIN)/cytosuite benchmark "$(or $(DATASET),spheroid)" $(call given,benchmark)
 
 segment: .venv/.cytosuite $(NETWORKS) ## Segment the images IMAGES (files or folders) into the folder OUT.
@@ -74,7 +76,7 @@ apply: .venv/.cytosuite $(NETWORKS) ## Run ALGORITHM, of any task, on IMAGES int
 train: .venv/.cytosuite .venv/.networks-$(DEVICE) ## Train ALGORITHM on DATASET, or SIMULATED and REAL, as the model NAME.
 	@$(BIN)/cytosuite train "$(ALGORITHM)" "$(or $(DATASET),$(SIMULATED))" $(call given,train,ALGORITHM) $(if $(REAL),--data "real=$(REAL)")
 
-simulate: .venv/.cytosuite ## Simulate annotated images of DATASET into the new folder OUT.
+simulate: .venv/.cytosuite $(WORKERS) ## Simulate annotated images of DATASET into the new folder OUT.
 	@$(BIN)/cytosuite simulate "$(or $(DATASET),spheroid)" $(call given,simulate)
 
 list: .venv/.cytosuite ## List algorithms, models with their scores, datasets and recipes.
@@ -122,11 +124,11 @@ setup: .venv/.dev ## Make the virtual environment with everything for developmen
 peers: .venv/.dev ## Install the independent programs that agreement tests compare with (torch among them).
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,peers]"
 
-test: .venv/.dev ## Run all tests; those with containers need a Docker daemon and skip without.
-	@$(BIN)/python -m pytest -n auto -m "not docker" && $(BIN)/python -m pytest -m docker
+test: .venv/.dev ## Run all tests; those with containers need a Docker daemon, those of clusters Slurm, and skip without.
+	@$(BIN)/python -m pytest -n auto -m "not docker and not cluster" && $(BIN)/python -m pytest -m "docker or cluster"
 
 test-fast: .venv/.dev ## Run the tests without slow ones and containers: 5 minutes on two cores.
-	@$(BIN)/python -m pytest -n auto -m "not slow and not docker"
+	@$(BIN)/python -m pytest -n auto -m "not slow and not docker and not cluster"
 
 fuzz: .venv/.dev ## Feed altered files to every reader for MINUTES; findings lie in runs/fuzz.
 	@$(BIN)/python -m tests.hostile.fuzz $(call given,fuzz)
@@ -149,6 +151,9 @@ clean: ## Remove the virtual environment, caches and all runs.
 
 .venv/.networks-%: .venv/.cytosuite docker/requirements-%.txt
 	@echo "installing torch and MONAI for $* (once)" && $(BIN)/python docker/wheelhouse.py --device "$*" --install && $(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[networks]" && rm -f .venv/.networks-* && touch $@
+
+.venv/.cluster: .venv/.cytosuite
+	@echo "installing Dask (once)" && $(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[cluster]" && touch $@
 
 .venv/.dev: .venv/.networks-$(DEVICE)
 	@echo "setting up .venv for development (once)" && $(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]" && touch $@

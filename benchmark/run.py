@@ -101,8 +101,7 @@ def run_job(
     report : callable
         Called with algorithm, case and status after each case.
     inside : callable, optional
-        Called with algorithm, case and the share in [0, 1] of it that is done: None when a case
-        begins, then as often as the algorithm says.
+        Called with algorithm, case and the share of it that is done: None at its begin.
     keep_going : bool
         Whether to run all cases of an algorithm whose first ones fail alike.
     workspace : Path, optional
@@ -110,9 +109,8 @@ def run_job(
 
     Notes
     -----
-    Results are put together in a temporary folder and renamed, so that an interruption leaves
-    none half-written. An algorithm that does not start fails all its cases, and so does one whose
-    first cases fail alike, see `hopeless`.
+    Results are put together in a temporary folder and renamed. An algorithm that does not start
+    fails all its cases, and so does one with first cases that fail alike, see `hopeless`.
     """
     if not job.missing:
         return

@@ -77,8 +77,8 @@ def check(
         )
     path = files[0]
     where = path.relative_to(folder)
-    if path.suffix.lower() not in IMAGE_SUFFIXES:
-        raise BadOutput("bad output", f"{where}: expected {', '.join(IMAGE_SUFFIXES)}")
+    if path.suffix.lower() not in IMAGE_SUFFIXES or not path.is_file():
+        raise BadOutput("bad output", f"{where}: expected a file, {', '.join(IMAGE_SUFFIXES)}")
     try:
         found = header(path)
         if geometry is not None and lenient and lost_spacing(found, geometry, socket):

@@ -24,7 +24,7 @@ from typing import Any, NoReturn, Protocol
 from cytosuite import __version__
 from cytosuite.cautions import cautions
 from cytosuite.client import HEALTH, INVOKE, PORT, request
-from cytosuite.errors import CytosuiteError, InputError
+from cytosuite.errors import CytosuiteError, InputError, RoomError
 from cytosuite.files import write_json
 from cytosuite.interface import read_case, write_outputs
 from cytosuite.manifest import read_algorithm
@@ -170,6 +170,8 @@ def attempt(program: Program) -> int:
     try:
         for line in program.run_case()["warnings"]:
             _say(f"warning: {line}", 0)
+    except RoomError as error:
+        return _say(str(error), OUT_OF_MEMORY)
     except CytosuiteError as error:
         return _say(str(error), error.exit_code)
     except MemoryError:

@@ -22,6 +22,10 @@ class InputError(CytosuiteError):
     """A file, folder, key or value given by the user is wrong (exit code 2)."""
 
 
+class RoomError(InputError):
+    """The memory is too small for an image (exit code 2; that of a container is 4)."""
+
+
 class ModelError(CytosuiteError):
     """No model fits, or its files are missing or altered (exit code 3)."""
 
@@ -40,7 +44,7 @@ def at(place: object) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise InputError(f"{place}: {str(error).removeprefix(f'{place}: ')}") from None
+        raise type(error)(f"{place}: {str(error).removeprefix(f'{place}: ')}") from None
 
 
 def plain(text: str, limit: int = LINE) -> str:

@@ -94,7 +94,7 @@ def _place(temporary: Path, path: Path, former: Path) -> None:
 
 
 def _put(source: Path, path: Path) -> bool:
-    """Rename a file or folder; return False where a folder would replace what is there."""
+    """Rename a file or folder; return False where a folder would replace another."""
     try:
         source.replace(path)
     except OSError as error:
@@ -138,7 +138,7 @@ def full_disk(path: Path) -> Iterator[None]:
 
 
 def sweep(folder: Path, depth: int = 2) -> None:
-    """Remove what ended programs left half-written in a folder, see `is_abandoned`.
+    """Remove the half-written files of ended programs in a folder, see `is_abandoned`.
 
     Parameters
     ----------

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from cytosuite.errors import InputError
+from cytosuite.errors import RoomError
 
 _LATER = 2**28  # bytes of libraries that are loaded on first use
 
@@ -45,12 +45,12 @@ def check_room(path: Path, size: float) -> None:
 
     Raises
     ------
-    InputError
+    RoomError
         If that is more than `free_gib`.
     """
     free = free_gib()
     if free is not None and size > free * 2**30:
-        raise InputError(
+        raise RoomError(
             f"{path}: needs {size / 2**30:.3g} GiB of memory, {free:.3g} GiB are free; crop it, "
             "or give more memory"
         )

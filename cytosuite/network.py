@@ -16,9 +16,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from cytosuite.errors import InputError, ModelError
+from cytosuite.large import release, room, taken
 from cytosuite.manifest import parse
 from cytosuite.progress import report
-from cytosuite.tiling import fit, paste, plan
+from cytosuite.tiling import Box, fit, paste, plan
 from cytosuite.weights import Model
 
 # Workspaces of a fixed size, without which cuBLAS may sum in another order each time.
@@ -31,10 +32,17 @@ Arguments = TypeVar("Arguments", bound=BaseModel)
 Network = TypeVar("Network", bound=nn.Module)
 
 
+class Lazy(NamedTuple):
+    """Input channels that are made tile by tile."""
+
+    shape: tuple[int, ...]  # (C, Z, Y, X)
+    read: Callable[[Box], Image]  # returns those (C, z, y, x) in a box of z, y, x
+
+
 class Prediction(NamedTuple):
     """The answer of a network for an image."""
 
-    values: Image  # (C, Z, Y, X), 0 in tiles that were skipped
+    values: Image  # (C, Z, Y, X), 0 in tiles that were skipped; on disk where they do not fit
     tiles: int
     skipped: int  # tiles without a pass of the network
 
@@ -75,7 +83,7 @@ def _loaded(load: Load, path: Path, sha256: str, arguments: str) -> nn.Module:
 
 
 def predict_tiles(
-    image: Image,
+    image: Image | Lazy,
     network: Forward,
     *,
     channels: int,
@@ -91,8 +99,8 @@ def predict_tiles(
 
     Parameters
     ----------
-    image : (C, Z, Y, X) float32 array
-        Input channels.
+    image : (C, Z, Y, X) float32 array, or Lazy
+        Input channels, of which no more than a tile is copied.
     network : callable
         Takes a (1, C, Z, Y, X) float32 tensor and returns one of the same size.
     channels : int
@@ -114,26 +122,41 @@ def predict_tiles(
 
     Notes
     -----
-    An axis shorter than its multiple is extended at both ends by its border values. Kernels are
-    deterministic and compute in float32, on a GPU too.
+    An axis shorter than its multiple is extended at both ends by its border values. See `exact`.
     """
     shape = image.shape[1:]
-    short = [max(0, step - size) for size, step in zip(shape, multiple, strict=True)]
-    padding = [(missing // 2, missing - missing // 2) for missing in short]
-    thick = np.pad(image, [(0, 0), *padding], mode="edge")
-    size = fit(thick.shape[1:], tile, [width + blend // 2 for width in halo], multiple)
-    tiles = plan(thick.shape[1:], size, halo, multiple=multiple, blend=blend)
-    values = np.zeros((channels, *thick.shape[1:]), np.float32)
+    thick = [max(size, step) for size, step in zip(shape, multiple, strict=True)]
+    missing = [whole - size for whole, size in zip(thick, shape, strict=True)]
+    padding = [(each // 2, each - each // 2) for each in missing]
+    size = fit(thick, tile, [width + blend // 2 for width in halo], multiple)
+    tiles = plan(thick, size, halo, multiple=multiple, blend=blend)
+    values = room((channels, *thick), np.float32)
     skipped = 0
     for done, piece in enumerate(tiles):
         report(done, len(tiles))
-        part = thick[(slice(None), *piece.input)]
+        part = _extended(image, piece.input, padding)
         if skip is not None and skip(part):
             skipped += 1
-            continue
-        paste(values, piece, answer(part, network, channels, multiple, activate, device))
-    inside = tuple(slice(low, low + n) for (low, _), n in zip(padding, shape, strict=True))
-    return Prediction(values[(slice(None), *inside)], len(tiles), skipped)
+        else:
+            paste(values, piece, answer(part, network, channels, multiple, activate, device))
+            release(values)
+    own = [slice(low, low + n) for (low, _), n in zip(padding, shape, strict=True)]
+    return Prediction(values[(slice(None), *own)], len(tiles), skipped)
+
+
+def _extended(image: Image | Lazy, box: Box, padding: Sequence[tuple[int, int]]) -> Image:
+    """Return a part of an image that is extended by its border values."""
+    ends = [(0, 0), *padding]
+    # An axis that is extended is shorter than any tile: each holds all of it.
+    own = tuple(
+        side if wide == (0, 0) else slice(0, n)
+        for side, wide, n in zip(box, padding, image.shape[1:], strict=True)
+    )
+    if isinstance(image, Lazy):
+        found = image.read(own)
+    else:
+        found = np.stack([taken(channel, own) for channel in image])
+    return np.pad(found, ends, mode="edge") if any(map(any, ends)) else found
 
 
 def answer(

@@ -28,7 +28,7 @@ MACHINE = _machine()  # folders may be shared with others
 
 
 def working_name(mark: str, suffix: str = "", *, former: bool = False) -> str:
-    """Return a hidden name that no other program and thread uses, and that says whose it is.
+    """Return a hidden name with the owner in it, which no other program and thread uses.
 
     Parameters
     ----------
@@ -74,11 +74,14 @@ def is_abandoned(path: Path) -> bool:
 
 
 def is_running(process: int) -> bool:
-    """Return whether a process of this machine runs."""
+    """Return whether a process of this machine runs; one that only awaits its burial does not."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
     except PermissionError:  # it is another user's
         return True
+    with suppress(OSError):  # not Linux
+        state = Path(f"/proc/{process}/stat").read_bytes().rpartition(b") ")[2][:1]
+        return state not in (b"Z", b"X")
     return True

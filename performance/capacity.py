@@ -2,7 +2,7 @@
 
 Usage: python performance/capacity.py [--measure] [--write]
 
-`--measure` measures the constants anew, a mini benchmark by each algorithm and 10,000 pieces
+`--measure` measures the constants anew, a mini benchmark by each algorithm and 1,000 pieces
 through the scheduler, into ``capacity.json`` beside this file; `--write` puts the tables into
 ``docs/cluster.md``. The model: the run takes as long as its slowest resource (workers, bytes and
 files of the shared disk, the runner with its scheduler); plan and report are of the runner alone.
@@ -11,10 +11,12 @@ files of the shared disk, the runner with its scheduler); plan and report are of
 import argparse
 import json
 import os
+import resource
 import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from math import inf
 from pathlib import Path
 
 import cluster
@@ -24,20 +26,21 @@ from cytosuite.benchmark.catalog import algorithms
 from cytosuite.benchmark.cluster.processes import processes
 from cytosuite.benchmark.data.dataset import Dataset, prepare
 from cytosuite.benchmark.data.recipe import DataRequest, recipe
-from cytosuite.benchmark.engines.outcome import Limits
+from cytosuite.benchmark.engines.outcome import Engine, Limits
 from cytosuite.benchmark.engines.process import ProcessEngine
-from cytosuite.benchmark.plan import plan
+from cytosuite.benchmark.plan import Job, plan
 from cytosuite.benchmark.report import write_report
 from cytosuite.benchmark.results.gather import RunFacts, gather
 from cytosuite.benchmark.run import run_job
-from cytosuite.tasks import TASKS
+from cytosuite.tasks import TASKS, Task
 
 HERE = Path(__file__).parent
 RECORDED, PAGE = HERE / "capacity.json", HERE.parent / "docs" / "cluster.md"
 BEGIN, END = "<!-- capacity: performance/capacity.py --write -->\n", "<!-- end of capacity -->\n"
 NODES = (1, 8, 64, 256)
 MEASURED = ("watershed", "cellpose3d")  # a classical algorithm and a network
-CASES = 8  # of the mini benchmark
+CASES, FEW, VOXELS = 6, 1, 24 * 96 * 96  # of the mini benchmark, its first part, and each of them
+PIECES = 1000  # through the scheduler; their cost does not depend on the number
 HOUR, GB = 3600.0, 1e9
 SIZES = ("data", "results", "files", "memory of the runner", "report", "more nodes help up to")
 
@@ -51,7 +54,7 @@ class Costs:
     voxels : float
         Of a case.
     case_s, start_s, score_s : float
-        Seconds of a case, of a start of an algorithm, of the scoring of a result: means.
+        Processor seconds of a case, of a start of an algorithm, of the scoring of a result: means.
     case_bytes, case_files, result_bytes, result_files : float
         Of the data of a case, and of a result, on disk.
     plan_s, word_s, piece_s, row_s : float
@@ -181,11 +184,8 @@ def hours(work: Work, costs: Costs, facility: Facility, nodes: int) -> Hours:
 def saturation(work: Work, costs: Costs, facility: Facility) -> dict[str, float]:
     """Return the number of nodes beyond which another resource than the workers is the slowest."""
     one = hours(work, costs, facility, 1)
-    return {
-        "bytes of the disk": one.workers / one.disk,
-        "files of the disk": one.workers / one.files,
-        "runner": one.workers / one.runner,
-    }
+    others = {"bytes of the disk": one.disk, "files of the disk": one.files, "runner": one.runner}
+    return {name: one.workers / own if own else inf for name, own in others.items()}
 
 
 def tables(costs: Costs, facility: Facility = Facility()) -> str:
@@ -217,7 +217,8 @@ def _assumed(costs: Costs, facility: Facility) -> str:
     return (
         f"Assumed: {facility.workers} workers per node, a shared disk with "
         f"{facility.disk_bytes_s / GB:g} GB/s and {facility.disk_files_s:,.0f} new files per "
-        f"second, chunks of {facility.chunk_s / 60:g} minutes. Measured by one core, on spheroids: "
+        f"second, chunks of {facility.chunk_s / 60:g} minutes. Measured on spheroids of "
+        f"{costs.voxels / 1e6:.2f} million voxels, as processor time: "
         f"{costs.case_s:.1f} s per case (mean of {' and '.join(MEASURED)}), {costs.start_s:.1f} s "
         f"per start, {1e3 * costs.score_s:.0f} ms of scoring; of the runner "
         f"{1e3 * costs.word_s:.1f} ms per case, {1e3 * costs.piece_s:.1f} ms per chunk, "
@@ -260,26 +261,47 @@ def measure() -> Costs:
     limits, engine = Limits(memory_gib=8.0, cpus=1.0), ProcessEngine()
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        request = DataRequest("spheroid", "default", cases=CASES)
+        request = DataRequest("spheroid", "mini", cases=CASES)
         dataset = prepare(recipe(request), home / "data", processes(2), lambda *_: None)
         found = [algorithms()[name] for name in MEASURED]
-        for job in plan(dataset, found, engine, home / "run"):
-            run_job(job, TASKS[dataset.task], engine, limits, "serve", lambda *_: None)
-        costs = _results(dataset, home / "run", engine)
+        jobs = plan(dataset, found, engine, home / "run")
+        costs = _paces(jobs, TASKS[dataset.task], engine, limits)
+        costs |= _results(dataset, home / "run", engine)
         costs |= {
             "case_bytes": _used(dataset.home)[0] / CASES,
             "case_files": _used(dataset.home)[1] / CASES,
         }
-    idle, bare = cluster.idle(10_000), cluster.bare(10_000)
+    idle, bare = cluster.idle(PIECES), cluster.bare(PIECES)
     costs |= {"word_s": idle["cpu"], "piece_s": bare["cpu"], "scheduler_mib": bare["peak"]}
     return Costs(**costs, **_rows(), load=round(load, 1))
+
+
+def _paces(jobs: Sequence[Job], task: Task, engine: Engine, limits: Limits) -> dict[str, float]:
+    """Run jobs; return seconds of a case and of a start, as means.
+
+    Processor time counts, of all programs that were started: with one thread that is the time on
+    a quiet machine. The first case costs a start and a case, all others a start and these.
+    """
+    found = []
+    for job in jobs:
+        seconds = []
+        for part in (job.missing[:FEW], job.missing[FEW:]):
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            run_job(replace(job, missing=part), task, engine, limits, "serve", lambda *_: None)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        case = (seconds[1] - seconds[0]) / (len(job.missing) - 2 * FEW)
+        found.append((case, seconds[0] - FEW * case))
+    return {
+        "case_s": sum(case for case, _ in found) / len(jobs),
+        "start_s": max(0.0, sum(start for _, start in found) / len(jobs)),
+    }
 
 
 def _results(dataset: Dataset, folder: Path, engine: ProcessEngine) -> dict[str, float]:
     """Return what results cost: by their records, their files, a second plan and their scores."""
     number = CASES * len(MEASURED)
-    records = [json.loads(path.read_text()) for path in folder.glob("*/*/record.json")]
-    assert len(records) == number
+    assert len(list(folder.glob("*/*/record.json"))) == number
     size, files = _used(folder)
     begin = time.process_time()
     jobs = plan(dataset, [algorithms()[name] for name in MEASURED], engine, folder)
@@ -288,9 +310,7 @@ def _results(dataset: Dataset, folder: Path, engine: ProcessEngine) -> dict[str,
     begin = time.process_time()
     gather(dataset, TASKS[dataset.task], jobs, RunFacts("process", "serve", "", ""))
     return {
-        "voxels": SMALL.voxels,
-        "case_s": sum(record["seconds"] for record in records) / number,
-        "start_s": sum(record["startup_seconds"] for record in records) / number,
+        "voxels": VOXELS,
         "score_s": (time.process_time() - begin) / number,
         "plan_s": planned / number,
         "result_bytes": size / number,
@@ -342,7 +362,7 @@ def main() -> None:
     given = parser.parse_args()
     if given.measure:
         values = {name: float(f"{value:.3g}") for name, value in asdict(measure()).items()}
-        values["voxels"] = SMALL.voxels
+        values["voxels"] = VOXELS
         RECORDED.write_text(json.dumps(values, indent=2) + "\n")
     text = tables(recorded())
     if given.write:

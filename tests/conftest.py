@@ -54,6 +54,7 @@ _shared("house")
 _shared("refusals")
 _shared("forks")
 _shared("chromium")
+_shared("nvidia")
 
 
 @pytest.fixture

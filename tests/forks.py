@@ -72,10 +72,10 @@ for line in sys.stdin:
 class Runs:
     """Commands in a house, each the child of a program that has loaded everything already."""
 
-    def __init__(self, home):
+    def __init__(self, home, before=()):
         self.home, self.log = home, home / "log.txt"
         self.base = subprocess.Popen(
-            [sys.executable, "-c", RUNNER],
+            [*before, sys.executable, "-c", RUNNER],
             cwd=home,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -92,8 +92,13 @@ class Runs:
         """Start a benchmark and return its process id."""
         given = ["--size", "mini", "--runs", str(runs), "--run", run, "--engine", engine]
         chosen = ALGORITHMS if engine == "process" else ALGORITHMS[:1]
+        order = ["benchmark", "toy_cells", *given, "--algorithm", ",".join(chosen), *words]
+        return self.command(*order, full=full, log=log, host=host)
+
+    def command(self, *words, full=None, log=None, host=None):
+        """Start any command and return its process id."""
         return self._order(
-            words=["benchmark", "toy_cells", *given, "--algorithm", ",".join(chosen), *words],
+            words=words,
             log=str(log or self.log),
             full=full,
             environment={"DOCKER_HOST": host} if host else {},

@@ -28,7 +28,7 @@ GOALS = (
 # They reach the command as arguments, as words of its environment or as a flag.
 PLACED = {"DATASET", "IMAGES", "FILE", "DEVICE", "BASE_IMAGE", "WITH"}
 ROLES = {"SIMULATED", "REAL"}  # of the data of a training: other names for its data
-SWITCHES = {"RETRY", "RECURSIVE", "KEEP_GOING", "BLIND", "DRY_RUN"}
+SWITCHES = {"RETRY", "RECURSIVE", "KEEP_GOING", "BLIND", "DRY_RUN", "VERIFY"}
 CHECKED = {"DEVICE": "cuda", "ENGINE": "docker"}
 
 

@@ -17,7 +17,7 @@ from cytosuite.algorithms.cellpose3d.rescale import (
     to_working,
     touched,
 )
-from cytosuite.errors import InputError
+from cytosuite.errors import RoomError
 from cytosuite.large import fits, planes, put, room, taken
 from cytosuite.memory import free_gib
 from cytosuite.segmentation.assembly import Labels, in_order
@@ -29,7 +29,7 @@ _TILE_BYTES = 180  # per voxel of a tile, within the network (136 measured)
 _VOXEL_BYTES = 68  # per working voxel of a block, from the image to the labels
 _PIECE = 2**23  # voxels of the image that are brought to or from the working grid at a time
 _PIECE_BYTES = 28  # per voxel of these
-_SHORT, _FLOAT = 2, 4  # bytes of a voxel of labels, and of intensities
+_LABEL_BYTES = 4  # per voxel; a half of them up to 65535 objects
 _SMALL = (64, 192, 192)  # tile where memory is short: more voxels are computed, in a quarter of it
 _SHARE = 3  # a tile may take a third of the memory
 _AXIAL = 1.5  # factor by which nuclei look longer along z
@@ -114,7 +114,7 @@ def plan_blocks(
     smallest = least(shape, margin, multiple)
     needed = memory_gib(smallest, shape, image_shape, tile)
     if needed > free:
-        raise InputError(
+        raise RoomError(
             f"an image of {' x '.join(map(str, image_shape))} voxels{reason}, worked on in blocks "
             f"of {' x '.join(map(str, smallest))}, needs about {needed:.1f} GiB of memory, "
             f"{free:.1f} GiB are free; crop it, or give more memory"
@@ -158,14 +158,12 @@ def memory_gib(
     """
     passed = min(prod(tile), prod(block))  # voxels in one pass of the network
     held = prod(block) * _VOXEL_BYTES + passed * _TILE_BYTES
-    arrays = [(image_shape, _SHORT)]
+    arrays = [prod(image_shape) * _LABEL_BYTES]
     if tuple(shape) != tuple(image_shape):
         held += min(prod(image_shape), _PIECE) * _PIECE_BYTES
-        if prod(block) < prod(shape):
-            arrays += [(shape, _SHORT), (shape, _FLOAT), (shape, _FLOAT)]
-    sizes = [prod(sides) * size for sides, size in arrays]
-    # Labels of more than 65535 objects are twice as large.
-    return float((held + sum(2 * size for size in sizes if fits(size))) / 2**30)
+        if prod(block) < prod(shape):  # heights and intensities, too
+            arrays += [prod(shape) * _LABEL_BYTES] * 3
+    return float((held + sum(size for size in arrays if fits(size / 2))) / 2**30)
 
 
 def reader(image: NDArray[Any], factor: Sequence[float], shape: Sequence[int]) -> Read:

@@ -10,6 +10,7 @@ from scipy import ndimage
 from skimage.feature import peak_local_max
 from skimage.segmentation import watershed
 
+from cytosuite.large import is_mapped, taken
 from cytosuite.manifest import Described
 from cytosuite.segmentation.foreground import (
     background_and_noise,
@@ -27,6 +28,7 @@ from cytosuite.segmentation.kept import (
     surroundings,
 )
 from cytosuite.segmentation.objects import keep_by
+from cytosuite.tiling import bricks
 
 SMOOTHING_UM = 1.0  # keeps the structure of a nucleus, not the noise
 SEED_UM = 2.0  # standard deviation of the Gaussian whose maxima are bodies
@@ -36,6 +38,7 @@ LOCAL_UM, LOCAL_WEIGHT = 10.6, 0.44  # of the threshold, as for the nuclei of em
 FLOOR = 5.0  # standard deviations of the smoothed background
 LEAST_UM3, LEAST_UM2 = 60.0, 20.0  # of a body: a ball of 5 µm, half as wide as a nucleus
 LEAST_CONTRAST = 0.25  # of the median body's
+PART = (64, 256, 256)  # voxels of the parts of an image on disk that are compared
 VISIBLE = 0.8  # probability to be brighter than its surroundings
 
 Floats = NDArray[np.float32]
@@ -49,6 +52,16 @@ class Fidelity(NamedTuple):
     shift_um: float  # median of how far the edges of bodies have moved
     lost: float  # share of bright bodies of the given image that are gone
     invented: float  # share of bright bodies of the translation that are new
+
+
+class _Changes(NamedTuple):
+    """Changes of the bright bodies of an image, or of a part of it."""
+
+    gone: NDArray[np.bool_]  # of each body of the given image
+    invented: NDArray[np.bool_]  # of each body of the translation
+    lengths: NDArray[np.float64]  # by which edges of bodies that stay have moved, µm
+    before: Floats  # grey values in and near bodies, smoothed
+    after: Floats  # and those of the translation
 
 
 class FidelityLimits(Described):
@@ -80,24 +93,40 @@ def compare(given: NDArray[Any], made: NDArray[Any], spacing: Sequence[float]) -
     Bodies are what lies above a local threshold, split at its maxima. One of an image is
     gone, or new, if it stands out of its surroundings there, and less than half as much in the
     other image (see `cytosuite.segmentation.kept`); the images' grey values are never compared.
-    Memory is linear in the voxels, about 80 bytes for each.
+    Memory is linear in the voxels, about 80 bytes for each; of images on disk, parts that lie
+    evenly in them are compared, and all their bodies count together.
     """
+    boxes = [tuple(slice(0, n) for n in given.shape)]
+    if is_mapped(given) or is_mapped(made):
+        boxes = bricks(given.shape, PART[-given.ndim :])
+    parts = [_changes(taken(given, box), taken(made, box), spacing) for box in boxes]
+    gone, invented, lengths, before, after = (
+        np.concatenate(several) for several in zip(*parts, strict=True)
+    )
+    if not gone.size:
+        return Fidelity(1.0, 0.0, 0.0, _share(invented))
+    return Fidelity(
+        correlation=_correlation(before, after),
+        shift_um=float(np.median(lengths)) if lengths.size else 0.0,
+        lost=_share(gone),
+        invented=_share(invented),
+    )
+
+
+def _changes(given: NDArray[Any], made: NDArray[Any], spacing: Sequence[float]) -> _Changes:
+    """Return what became of the bright bodies of an image."""
     before, after = (_smooth(image, spacing) for image in (given, made))
     invented = _faded(after, before, *_bodies(after, spacing))
     old, around = _bodies(before, spacing)
     gone = _faded(before, after, old, around)
     near = np.where(old, old, around)
+    none = np.zeros(0, np.float32)
     if not gone.size:
-        return Fidelity(1.0, 0.0, 0.0, _share(invented))
+        return _Changes(gone, invented, np.zeros(0), none, none)
     after = alike(after, before, near != 0)
     moved = shifts(edges(before, spacing), edges(after, spacing), near, spacing)[1:]
     lengths = np.linalg.norm(moved[~gone], axis=1)
-    return Fidelity(
-        correlation=_correlation(before[near != 0], after[near != 0]),
-        shift_um=float(np.median(lengths)) if lengths.size else 0.0,
-        lost=_share(gone),
-        invented=_share(invented),
-    )
+    return _Changes(gone, invented, lengths, before[near != 0], after[near != 0])
 
 
 def complaint(fidelity: Fidelity, limits: FidelityLimits) -> str | None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy import fft, ndimage
 
+from cytosuite.large import planes, slabs
 from cytosuite.manifest import Described
 from cytosuite.segmentation.foreground import background_and_noise, li_threshold
 
@@ -80,17 +81,45 @@ def levels_of(level: Floats) -> Levels:
     if not level.size:
         return Levels(0.0, 0.0, np.zeros(0), np.zeros(0), 0)
     background, spread = background_and_noise(level)
-    contrast = li_threshold(np.maximum(level - np.float32(background), 0))
+    contrast = li_threshold(level, background)
     spread = max(spread, QUIETEST * contrast)
     floor = background + DARK * spread
     threshold = max(background + contrast, floor)
-    bright = level > threshold
-    wide = np.ones([3 if size >= 3 else 1 for size in level.shape], bool)
-    if np.count_nonzero(ndimage.binary_opening(bright, wide)) < max(1, LEAST_SHARE * level.size):
+    if _wide(level, threshold) < max(1, LEAST_SHARE * level.size):
         return Levels(background, spread, np.zeros(0), np.zeros(0), 0)
-    glow = _quantiles(level[~bright & (level > floor)], floor, threshold)
-    objects = _quantiles(level[bright], threshold, float(level.max()))
-    return Levels(background, spread, glow, objects, int(np.count_nonzero(bright)))
+    top = max(float(part.max()) for part in planes(level))
+    glow, _ = _between(level, floor, threshold)
+    objects, voxels = _between(level, threshold, top)
+    return Levels(background, spread, glow, objects, voxels)
+
+
+def _wide(level: Floats, threshold: float) -> int:
+    """Return the number of voxels of bodies above a threshold that are three voxels wide."""
+    wide = np.ones([3 if size >= 3 else 1 for size in level.shape], bool)
+    found = 0
+    for part in slabs(level):
+        first = max(0, part.start - 2)  # erosion and dilation
+        bright = ndimage.binary_opening(level[first : part.stop + 2] > threshold, wide)
+        found += int(np.count_nonzero(bright[part.start - first : part.stop - first]))
+    return found
+
+
+def _between(level: Floats, low: float, high: float) -> tuple[Doubles, int]:
+    """Return the quantiles of the values above one level and not above another, and their number.
+
+    They are evenly spaced where there are too few values.
+    """
+    counts = [int(np.count_nonzero((part > low) & (part <= high))) for part in planes(level)]
+    voxels, passed, found = sum(counts), 0, []
+    if voxels < FEW:
+        return np.interp(SHARES, [0, 1], [low, high]), voxels
+    step = -(-voxels // SAMPLE)
+    for part, count in zip(planes(level), counts, strict=True):
+        found.append(part[(part > low) & (part <= high)][-passed % step :: step])
+        passed += count
+    result: Doubles = np.quantile(np.concatenate(found), SHARES).astype(np.float64)
+    result[0], result[-1] = low, high
+    return result, voxels
 
 
 def noise_of(array: Floats) -> CameraNoise:
@@ -177,15 +206,6 @@ def blur_of(array: Floats, spacing: Sequence[float]) -> tuple[float, ...]:
     lateral = [value for value in squares[-2:] if value == value]
     squares[-2:] = [sum(lateral) / len(lateral) if lateral else nan] * 2
     return tuple(float(np.sqrt(value)) for value in squares)
-
-
-def _quantiles(values: Floats, low: float, high: float) -> Doubles:
-    """Return the quantiles of the values between two limits; evenly spaced of too few values."""
-    if values.size < FEW:
-        return np.interp(SHARES, [0, 1], [low, high])
-    result: Doubles = np.quantile(values[:: -(-values.size // SAMPLE)], SHARES).astype(np.float64)
-    result[0], result[-1] = low, high
-    return result
 
 
 def _by_level(array: Floats) -> tuple[Doubles, ...]:

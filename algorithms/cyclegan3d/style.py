@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy import ndimage
 
+from cytosuite.algorithms.cyclegan3d.intensity import extent
 from cytosuite.algorithms.cyclegan3d.measure import (
     DARK,
     SHARES,
@@ -25,6 +26,7 @@ from cytosuite.algorithms.cyclegan3d.measure import (
     tap,
 )
 from cytosuite.errors import InputError
+from cytosuite.large import release, room, slabs
 from cytosuite.manifest import Described
 
 SLIGHT = 0.25  # voxels of blur that cannot be seen
@@ -93,17 +95,17 @@ def transfer(
        variable, as sums of independent parts of either are of their kind.
     """
     scaled, spacing = _unit(image, spacing)
+    result = room(image.shape, style.dtype)
     if not scaled.size:
-        return np.empty(image.shape, style.dtype)
-    noise = style.noise
+        return result
     extra = _lacking_blur(scaled, spacing, style)
     if any(width > SLIGHT for width in extra):
-        ndimage.gaussian_filter(scaled, extra, output=scaled, mode="nearest")
-    level = ndimage.gaussian_filter(scaled, SMOOTHING, mode="nearest")
+        scaled = blurred(scaled, extra)
+    level = blurred(scaled, [SMOOTHING] * scaled.ndim)
     own = noise_of(scaled)
     known, wanted = _knots(levels_of(level), own, style, level)
     slope = _slopes(known, wanted)
-    result = np.empty(image.shape, style.dtype)
+    release(scaled, level)
     limits = np.iinfo(result.dtype) if result.dtype.kind == "u" else None
     planes = (
         (scaled, level, result) if image.ndim == 3 else (scaled[None], level[None], result[None])
@@ -111,8 +113,27 @@ def transfer(
     for voxels, base, out in zip(*planes, strict=True):
         scale = np.interp(base, known, slope).astype(np.float32)
         mapped = np.interp(base, known, wanted).astype(np.float32)
-        mapped = _noisy(mapped, scale, voxels - base, (noise, own.variance(base)), rng)
+        mapped = _noisy(mapped, scale, voxels - base, (style.noise, own.variance(base)), rng)
         out[...] = mapped if limits is None else np.clip(np.rint(mapped), limits.min, limits.max)
+        release(*planes)
+    return result
+
+
+def blurred(image: Floats, sigma: Sequence[float]) -> Floats:
+    """Return an image after a Gaussian with its border values beyond; by slabs if it is on disk.
+
+    Parameters
+    ----------
+    image : (Z, Y, X) or (Y, X) float32 array
+    sigma : sequence of float
+        Standard deviation in voxels, one per axis.
+    """
+    result: Floats = room(image.shape, np.float32)
+    reach = int(4 * sigma[0] + 0.5)  # where scipy ends a Gaussian
+    for part in slabs(image, result):
+        first = max(0, part.start - reach)
+        near = ndimage.gaussian_filter(image[first : part.stop + reach], sigma, mode="nearest")
+        result[part] = near[part.start - first : part.stop - first]
     return result
 
 
@@ -146,14 +167,15 @@ def _unit(image: NDArray[Any], spacing: Sequence[float]) -> tuple[Floats, tuple[
         )
     if len(steps) != image.ndim or not all(0 < step < np.inf for step in steps):
         raise InputError(f"style: expected {image.ndim} voxel sizes in µm, found {steps}")
-    low, high = (float(v) for v in (image.min(), image.max())) if image.size else (0.0, 0.0)
+    low, high = extent(image)
     if not (np.isfinite(low) and np.isfinite(high)):
         raise InputError("style: expected finite grey values, found NaN or infinity")
     size = max(abs(low), abs(high)) or 1.0  # halves the range first: no overflow at 1e308
     width = high / size - low / size
-    result = np.empty(image.shape, np.float32)
+    result = room(image.shape, np.float32)
     for plane, out in zip(image, result, strict=True):
         out[...] = (plane / size - low / size) / (width or 1.0)
+        release(image, result)
     return result, steps
 
 
@@ -176,7 +198,7 @@ def _knots(
         known = np.concatenate([known, own.glow, own.objects])
         wanted = np.concatenate([wanted, style.glow, style.objects])
     elif own.spread > 0:
-        top = float(level.max())
+        top = extent(level)[1]
         bright = style.background + (top - own.background) * spread / own.spread
         known, wanted = np.append(known, top), np.append(wanted, min(bright, style.objects[-1]))
     known = np.round(known, 7)  # a step in float32; background wins where all are alike

@@ -6,12 +6,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cytosuite.algorithms.cyclegan3d.intensity import Scale, from_network, to_network
+from cytosuite.algorithms.cyclegan3d.intensity import Scale, from_network, scaling_of
 from cytosuite.algorithms.cyclegan3d.network import Architecture
-from cytosuite.errors import InputError
+from cytosuite.errors import InputError, RoomError
+from cytosuite.large import release, room, slabs, taken
 from cytosuite.memory import free_gib
-from cytosuite.network import Forward, Prediction, predict_tiles
+from cytosuite.network import Forward, Lazy, Prediction, predict_tiles
 from cytosuite.normalise import Target
+from cytosuite.tiling import Box
 
 _COPIES = 6  # of the widest activation that are in memory at once, float32
 
@@ -74,13 +76,21 @@ def translate(
         halo=(0, 0, 0) if whole else arguments.halo,
         device=device,
     )
-    made = np.stack([from_network(channel, scale, target) for channel in found.values])
-    return made.reshape(image.shape), found
+    return _grey_values(found.values, scale, target).reshape(image.shape), found
+
+
+def _grey_values(answer: NDArray[np.float32], scale: Scale, target: Target) -> NDArray[Any]:
+    """Return an answer of a network, (C, Z, Y, X), in the grey values of the target domain."""
+    made = room(answer.shape, target.dtype)
+    for channel, values in zip(made, answer, strict=True):
+        for part in slabs(channel, values):
+            channel[part] = from_network(values[part], scale, target)
+    return made
 
 
 def _input(
     image: NDArray[Any], arguments: Architecture, scale: Scale, target: Target, seed: int
-) -> NDArray[np.float32]:
+) -> Lazy:
     """Return an image in units of the network, and the noise that it takes, (C, Z, Y, X)."""
     channels = image if image.ndim == 4 else image[None]
     if len(channels) != arguments.channels:
@@ -88,10 +98,20 @@ def _input(
             f"expected an image of {arguments.channels} channels for this model, found "
             f"{len(channels)}"
         )
-    shape, rng = (arguments.noise, *channels.shape[1:]), np.random.default_rng(seed)
-    noise = rng.standard_normal(shape, np.float32)
-    values = np.stack([to_network(channel, scale, target=target) for channel in channels])
-    return np.concatenate([values, noise])
+    rng = np.random.default_rng(seed)
+    noise = room((arguments.noise, *channels.shape[1:]), np.float32)
+    for drawn in noise:
+        for plane in drawn:  # by planes the same numbers as at once
+            plane[...] = rng.standard_normal(plane.shape, np.float32)
+            release(noise)
+    scaled = [(each, scaling_of(each, scale, target=target)) for each in channels]
+
+    def read(box: Box) -> NDArray[np.float32]:
+        """Return all channels in a box."""
+        given = [scaling(taken(channel, box)) for channel, scaling in scaled]
+        return np.stack([*given, *(taken(drawn, box) for drawn in noise)])
+
+    return Lazy((len(channels) + len(noise), *channels.shape[1:]), read)
 
 
 def _one_piece(shape: Sequence[int], arguments: Architecture) -> list[int]:
@@ -105,7 +125,7 @@ def _one_piece(shape: Sequence[int], arguments: Architecture) -> list[int]:
     size = float(np.prod(sides)) / arguments.fold**2 * arguments.widths[0] * 4 * _COPIES / 2**30
     free = free_gib()
     if free is not None and size > free:
-        raise InputError(
+        raise RoomError(
             f"the norm of this network is over the whole image, which takes {size:.3g} GiB, "
             f"{free:.3g} GiB are free; crop it, or train with norm voxel"
         )

@@ -14,7 +14,7 @@ from cytosuite.algorithms.diffusion.synthesise import (
     blurred,
     synthesise,
 )
-from cytosuite.errors import InputError
+from cytosuite.errors import InputError, RoomError
 from cytosuite.interface import image_of
 from cytosuite.manifest import parameters_of
 from cytosuite.memory import free_gib
@@ -149,7 +149,7 @@ def _check_memory(sketch: Image) -> None:
     """Refuse an image that would not fit into the free memory."""
     size, free = sketch.size * 4 * _COPIES / 2**30, free_gib()
     if free is not None and size > free:
-        raise InputError(
+        raise RoomError(
             f"an image of {' x '.join(map(str, sketch.shape))} voxels takes {size:.3g} GiB, "
             f"{free:.3g} GiB are free; make it in parts, or give more memory"
         )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cytosuite.algorithms.view_fusion.intensity import HIGH, LOW
+from cytosuite.large import release
 from cytosuite.segmentation.foreground import li_threshold, white_noise
 from cytosuite.tiling import Box
 
@@ -124,6 +125,7 @@ def block_means(image: NDArray[Any], stride: Sequence[int]) -> Grid:
             for plane in planes
         )
         means[place] = sums / (area * len(planes))
+        release(image)
     return means
 
 

@@ -16,6 +16,7 @@ from scipy import ndimage
 
 from cytosuite.algorithms.view_fusion.attenuation import Loss, LossEstimate, loss_of
 from cytosuite.algorithms.view_fusion.intensity import Units, cast
+from cytosuite.large import put, room, taken
 from cytosuite.manifest import Described
 from cytosuite.tiling import Tile, fit, plan, smallest_tile
 
@@ -57,10 +58,11 @@ def smooth(image: NDArray[Any], sigma: float, *, tile: Sequence[int]) -> NDArray
     -------
     array of the image's shape and dtype
     """
-    made = np.empty_like(image)
+    made = room(image.shape, image.dtype)
     for piece in _tiles(image.shape, tile, [int(4 * sigma + 0.5)] * 3):
-        part = image[piece.input].astype(np.result_type(image, np.float32))
-        made[piece.output] = cast(ndimage.gaussian_filter(part, sigma)[piece.crop], image.dtype)
+        part = taken(image, piece.input).astype(np.result_type(image, np.float32))
+        found = cast(ndimage.gaussian_filter(part, sigma)[piece.crop], image.dtype)
+        put(made, piece.output, found)
     return made
 
 
@@ -95,15 +97,15 @@ def correct(
         min(width / step, _WIDEST_PX) for width, step in zip(given.psf_um, spacing, strict=True)
     ]
     reach = [int(_TRUNCATE * width + 0.5) * 2 * given.steps for width in sigma]
-    made = np.empty_like(image)
+    made = room(image.shape, image.dtype)
     for piece in _tiles(image.shape, tile, reach if given.steps else [0] * 3):
-        part: NDArray[Any] = image[piece.input].astype(np.result_type(image, np.float32))
+        part: NDArray[Any] = taken(image, piece.input).astype(np.result_type(image, np.float32))
         part -= loss.background
         part *= loss.gain.read(piece.input)
         part += loss.background
         if given.steps:
             part = _sharpened(part, units, sigma, given)
-        made[piece.output] = cast(part[piece.crop], image.dtype)
+        put(made, piece.output, cast(part[piece.crop], image.dtype))
     return made, loss
 
 

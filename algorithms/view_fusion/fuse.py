@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from cytosuite.algorithms.view_fusion.channels import TISSUE_UM, coarse_image, maps_of, smoothed
 from cytosuite.algorithms.view_fusion.intensity import Units, to_counts, to_network
 from cytosuite.algorithms.view_fusion.network import RestorerArguments
+from cytosuite.large import put, room, taken
 from cytosuite.memory import free_gib
 from cytosuite.network import Forward, answer
 from cytosuite.progress import report
@@ -59,21 +60,23 @@ def restore(
 
     Notes
     -----
-    Of the whole there are the view and the result alone, 4 bytes per voxel with 16 bits: channels
+    Of the whole there are the view and the result alone, 4 bytes per voxel with 16 bits, on disk
+    where they do not fit into the memory: channels
     are made, and answers become grey values, tile by tile. Tiles overlap by the reach of a voxel
     and share their units, so that there are no seams.
     """
     maps = maps_of(view, spacing, arguments.inputs)
     size = fit(view.shape, _within(tile, arguments), arguments.halo, arguments.multiple)
     tiles = plan(view.shape, size, arguments.halo, multiple=arguments.multiple)
-    image, finite = np.empty(view.shape, view.dtype), True
+    image, finite = room(view.shape, view.dtype), True
     for done, piece in enumerate(tiles):
         report(done, len(tiles))
-        part = [to_network(view[piece.input], units), *(each.read(piece.input) for each in maps)]
+        given = taken(view, piece.input)
+        part = [to_network(given, units), *(each.read(piece.input) for each in maps)]
         found = answer(np.stack(part), network, 1, arguments.multiple, device=device)[0]
         kept = found[piece.crop]
         finite = finite and bool(np.isfinite(kept).all())
-        image[piece.output] = to_counts(kept, units, view.dtype)
+        put(image, piece.output, to_counts(kept, units, view.dtype))
     return Restored(image, len(tiles), finite)
 
 

@@ -10,9 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from cytosuite.large import is_mapped, release, thinned
+
 LOW, HIGH = 2.0, 99.8  # percentiles that become 0 and 1
 KNEE = 2.0  # distance from 0 beyond which units are logarithmic
 _PIECE = 2**18  # voxels at a time
+_MOST = 2**24  # of a mapped image of more than 16 bits that are put in order
 _LARGEST = 1e30  # distance from 0 that counts, in units before compression
 _FARTHEST = 80.0  # and after it, with room for an answer beyond
 
@@ -143,6 +146,7 @@ def _by_histogram(array: NDArray[Any], ranks: list[int]) -> list[float]:
     least = 0 if array.dtype.kind == "b" else int(np.iinfo(array.dtype).min)
     counts = np.zeros(2 ** (8 * array.dtype.itemsize), np.int64)
     for piece in _pieces(array):
+        release(array)
         flat = piece.reshape(-1).astype(np.int32) - np.int32(least)
         counts += np.bincount(flat, minlength=counts.size)
     places = np.searchsorted(np.cumsum(counts), np.array(ranks) + 1)
@@ -150,7 +154,12 @@ def _by_histogram(array: NDArray[Any], ranks: list[int]) -> list[float]:
 
 
 def _sorted(array: NDArray[Any], ranks: list[int]) -> list[float]:
-    """Return values of given ranks of an image of any dtype."""
-    values = array.flatten()
+    """Return values of given ranks of an image of any dtype; a mapped one is thinned."""
+    if is_mapped(array):
+        step = -(-array.size // _MOST)
+        values = thinned(array, step)
+        ranks = [min(rank // step, values.size - 1) for rank in ranks]
+    else:
+        values = array.flatten()
     values.partition(sorted(set(ranks)))
     return [float(values[rank]) for rank in ranks]

@@ -111,6 +111,7 @@ def seed_map(
     *,
     distance_weight: float,
     elongation: float,
+    peak: float | None = None,
 ) -> NDArray[np.float32]:
     """Return blob response times a power of the distance to the border of the foreground.
 
@@ -122,13 +123,16 @@ def seed_map(
         As of `border_distance`.
     distance_weight : float
         Exponent of the distance, 0 leaves it out.
+    peak : float, optional
+        Largest response of the whole image, where this is a part of it.
 
     Returns
     -------
     float32 array
         Positive in the foreground, 0 elsewhere.
     """
-    floor = np.float32(_FLOOR * float(response.max(initial=0.0)))
+    top = float(response.max(initial=0.0)) if peak is None else peak
+    floor = np.float32(_FLOOR * top)
     value: NDArray[np.float32] = np.where(mask, np.maximum(response, floor), np.float32(0))
     if distance_weight > 0 and mask.any():
         distance = border_distance(mask, spacing, elongation)

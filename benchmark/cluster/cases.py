@@ -1,4 +1,4 @@
-"""Cases on a worker: what it does with a chunk, on its own machine and from plain values."""
+"""Cases on a worker: run from plain values, on its own machine, chunk by chunk."""
 
 import os
 import tempfile
@@ -108,20 +108,25 @@ def run_chunk(circumstances: Circumstances, chunk: Chunk) -> ChunkResult:
         version of the runner.
     """
     begin = time.monotonic()
-    job, name, host = chunk.job, chunk.job.algorithm.name, os.uname().nodename
-    _wait_for(chunk.cases[0].folder, host)
-    try:
-        engine = circumstances.start()
-        key = job_key(job.fingerprint, name, engine)
-    except InputError as error:
-        raise InputError(f"node {host}: {_remedy(str(error), circumstances.engine)}") from None
-    if key != job.key:
+    with _at_node(circumstances.engine):
+        left = _run(circumstances, chunk)
+    folder = chunk.job.folder
+    records = tuple(found for case in chunk.cases if (found := read_record(folder / case.name)))
+    return ChunkResult(records, time.monotonic() - begin, left)
+
+
+def _run(circumstances: Circumstances, chunk: Chunk) -> int:
+    """Run the cases that have no result; return their number."""
+    job, name = chunk.job, chunk.job.algorithm.name
+    _wait_for(chunk.cases[0].folder)
+    engine = circumstances.start()
+    if job_key(job.fingerprint, name, engine) != job.key:
         raise InputError(
-            f"node {host}: {name} is another one there, by its sources, weights or image; install "
-            "this version of cytosuite, or load this image (docker save, docker load)"
+            f"{name} is another one there, by its sources, weights or image; install this version "
+            "of cytosuite, or load this image (docker save, docker load)"
         )
     left = tuple(
-        case for case in chunk.cases if not is_done(job.folder / case.name, key, retry=True)
+        case for case in chunk.cases if not is_done(job.folder / case.name, job.key, retry=True)
     )
 
     def report(algorithm: str, case: str, status: str) -> None:
@@ -136,31 +141,32 @@ def run_chunk(circumstances: Circumstances, chunk: Chunk) -> ChunkResult:
             circumstances.limits[name],
             circumstances.apis[name],
             report,
-            lambda *_: None,
             keep_going=True,  # the runner sees the first cases of all chunks
             workspace=folder,
         )
-    records = tuple(found for case in chunk.cases if (found := read_record(job.folder / case.name)))
-    return ChunkResult(records, time.monotonic() - begin, len(left))
+    return len(left)
 
 
-def _remedy(reason: str, engine: str) -> str:
-    """Return the reason of a missing image with the way to bring it to a node."""
-    if "missing; build it" not in reason:
-        return reason
-    return (
-        f"{reason} on the runner, and bring it there: {engine} save IMAGE | ssh NODE {engine} load"
-    )
+@contextmanager
+def _at_node(engine: str) -> Iterator[None]:
+    """Name this machine in the errors of the block, and the way to bring it a missing image."""
+    try:
+        yield
+    except InputError as error:
+        reason = str(error)
+        if "missing; build it" in reason:
+            way = f"{engine} save IMAGE | ssh NODE {engine} load"
+            reason = f"{reason} on the runner, and bring it there: {way}"
+        raise InputError(f"node {os.uname().nodename}: {reason}") from None
 
 
-def _wait_for(folder: Path, host: str) -> None:
+def _wait_for(folder: Path) -> None:
     """Wait until a folder is in sight, as a network file system may show it later."""
     deadline = time.monotonic() + SEEN_S
     while not folder.is_dir():
         if time.monotonic() > deadline:
             raise InputError(
-                f"node {host}: {folder} is not there; give RUNS, a folder that all nodes see by "
-                "the same path"
+                f"{folder} is not there; give RUNS, a folder that all nodes see by the same path"
             )
         time.sleep(0.5)
 

@@ -81,7 +81,7 @@ class Pace:
 
 @dataclass
 class JobLeft:
-    """What is left of a job, and what its first cases told."""
+    """Cases of a job that are left, its speed, and the failures of its first cases."""
 
     job: Job
     cases: list[Case]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 LOOK_S = 1.0
+FETCH_S = 10.0  # longest time without a look, while a result is fetched
 ROUNDS = 2  # that a lost piece is sent: a scheduler also blames pieces that were beside the cause
 
 
@@ -31,7 +32,7 @@ class DaskPool:
     resources : mapping of str to float
         What a piece takes of its worker: ``{"GPU": 1}``.
     look : callable
-        Called about once a second while no result comes; it may raise.
+        Called with each result and once a second: starts workers anew; it may raise.
     """
 
     client: "Client"
@@ -69,13 +70,16 @@ class DaskPool:
                     send(number, piece)
                 if not sent:
                     return
+                self.look()
                 try:
                     future = done.get(timeout=LOOK_S)
+                    result = _result_of(future)
                 except Empty:
-                    self.look()
+                    continue
+                except TimeoutError:  # the worker that holds it has ended: it is made again
+                    future.add_done_callback(done.put)
                     continue
                 number, piece, turn = sent.pop(future)
-                result = _result_of(future)
                 del future  # or the scheduler would keep the result
                 if isinstance(result, Lost) and turn < ROUNDS:
                     send(number, piece, turn + 1)
@@ -115,11 +119,17 @@ def say(topic: str, word: object) -> None:
 
 
 def _result_of(future: Any) -> Any:  # noqa: ANN401 - of any piece
-    """Return the result of a piece that is done."""
+    """Return the result of a piece that is done.
+
+    Raises
+    ------
+    TimeoutError
+        If it does not come, as from a worker that has ended.
+    """
     from distributed import KilledWorker
 
     try:
-        return future.result()
+        return future.result(timeout=FETCH_S)
     except KilledWorker as error:
         host = str(getattr(error.last_worker, "host", "")) or "a node"
         tries = (error.allowed_failures + 1) * ROUNDS

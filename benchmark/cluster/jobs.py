@@ -2,6 +2,7 @@
 
 import logging
 import shlex
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,10 +16,25 @@ NUMBER = 2  # of jobs where the site names none
 LOOK_S, WORD_S = 5.0, 60.0  # between two looks at the queue, and two words while nothing runs
 EARLY = 3  # ended jobs without a worker before the settings are wrong
 ASK_S = 60  # longest answer of Slurm
+NOWHERE = "127.0.0.1:0"  # of the pages of a scheduler, which nobody looks at
 VARIABLES = {  # of workers, as the settings of `cluster.opened` are of the runner
     "DASK_DISTRIBUTED__WORKER__DAEMON": "False",
+    "DASK_DISTRIBUTED__WORKER__HTTP__ROUTES": "[]",
     "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
 }
+
+
+class Regularly:
+    """Calls a function, but not more often than every five seconds."""
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        self.function, self._called = function, time.monotonic()
+
+    def __call__(self) -> None:
+        """Call it, if the last time is long ago."""
+        if time.monotonic() - self._called >= LOOK_S:
+            self._called = time.monotonic()
+            self.function()
 
 
 class Jobs:
@@ -50,7 +66,7 @@ class Jobs:
         self.variables = {**VARIABLES, **variables}
         self.number = site.workers or NUMBER
         self.cluster: Any = None
-        self._looked = self._said = time.monotonic()
+        self._said = time.monotonic()
         self._came, self._ended = False, set[str]()
 
     def __enter__(self) -> Any:  # noqa: ANN401 - of Dask
@@ -61,12 +77,10 @@ class Jobs:
         InputError
             If there is no Slurm, or it refuses a job.
         """
-        from dask_jobqueue import SLURMCluster
-
         self.logs.mkdir(parents=True, exist_ok=True)
         logging.getLogger("dask_jobqueue").setLevel(logging.CRITICAL)
         exports = [f"export {key}={shlex.quote(text)}" for key, text in self.variables.items()]
-        self.cluster = SLURMCluster(
+        self.cluster = _slurm_cluster()(
             cores=1,  # threads of the worker: a case at a time
             processes=1,
             job_cpu=self.site.cores,
@@ -76,7 +90,7 @@ class Jobs:
             account=self.site.account,
             interface=self.site.interface,
             protocol="tls://",
-            scheduler_options={"dashboard_address": None},
+            scheduler_options={"dashboard_address": NOWHERE},
             local_directory=shlex.quote(str(self.site.scratch)) if self.site.scratch else None,
             job_name="cytosuite",
             job_extra_directives=self._directives(),
@@ -97,7 +111,7 @@ class Jobs:
         self.cluster.close()
 
     def _directives(self) -> list[str]:
-        """Return the directives of a job beside those of dask-jobqueue."""
+        """Return the directives of a job that dask-jobqueue does not give."""
         own = [f'--output="{self.logs}/%j.log"', "--open-mode=append", "--no-requeue"]
         return [
             *own,
@@ -115,34 +129,38 @@ class Jobs:
         _ask(["sbatch", "--test-only"], script)
 
     def look(self) -> None:
-        """Submit jobs that ended again, and say what the run waits for.
+        """Submit jobs that ended again, and report the reason of a wait.
 
         Raises
         ------
         InputError
             If jobs end before a worker of theirs comes.
         """
-        now = time.monotonic()
-        if now - self._looked < LOOK_S:
-            return
-        self._looked = now
         present = {w["name"] for w in self.cluster.scheduler_info["workers"].values()}
         self._came |= bool(present)
         queue = self._queue()
-        for name, job in list(self.cluster.workers.items()):
-            if job.job_id and job.job_id not in queue and name not in present:
-                self._ended.add(job.job_id)
-                self.cluster.loop.add_callback(self.cluster.workers.pop, name, None)
+        numbers = {name: job.job_id for name, job in list(self.cluster.workers.items())}
+        for name, number in numbers.items():
+            if number and number not in queue and name not in present:
+                self._ended.add(number)
+                self.cluster.loop.add_callback(self._forget, name)
         if not self._came and len(self._ended) >= EARLY:
             raise InputError(
                 f"{len(self._ended)} jobs of Slurm ended before a worker came: {self._last_word()}"
                 "; see `python` and `prologue` of the site"
             )
         self.cluster.scale(self.number)
-        if not present and now - self._said > WORD_S:
-            self._said = now
+        if not present and time.monotonic() - self._said > WORD_S:
+            self._said = time.monotonic()
             states = ", ".join(sorted(set(queue.values()))) or "none in the queue"
             self.tell(f"waiting for {self.number} jobs of Slurm: {states}")
+
+    def _forget(self, name: str) -> None:
+        """Let a job that has ended be submitted again."""
+        from distributed import Status
+
+        if (job := self.cluster.workers.pop(name, None)) is not None:
+            job.status = Status.closed
 
     def _queue(self) -> dict[str, str]:
         """Return the state of each job that waits or runs, by its number."""
@@ -157,6 +175,15 @@ class Jobs:
         except OSError:
             return f"no log {log}"
         return f"{log}: {plain(lines[-1], 300) if lines else 'empty'}"
+
+
+def _slurm_cluster() -> Any:  # noqa: ANN401 - of dask-jobqueue
+    """Return the class of clusters; its module turns Ctrl-C into a quiet success when loaded."""
+    before = signal.getsignal(signal.SIGINT)
+    from dask_jobqueue import SLURMCluster
+
+    signal.signal(signal.SIGINT, before)
+    return SLURMCluster
 
 
 def _ask(words: Sequence[str], text: str = "") -> str:

@@ -7,13 +7,15 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from cytosuite.benchmark.cluster.dask_pool import DaskPool
-from cytosuite.benchmark.cluster.jobs import Jobs
+from cytosuite.benchmark.cluster.jobs import NOWHERE, Jobs, Regularly
 from cytosuite.benchmark.cluster.site import ClusterSite
+from cytosuite.benchmark.engines.gpu import slots
 from cytosuite.errors import InputError, last_line
 from cytosuite.files import remove
 from cytosuite.memory import free_gib
@@ -27,8 +29,10 @@ SETTINGS: Mapping[str, Any] = {
     "distributed.comm.timeouts.connect": "60s",
     "distributed.deploy.lost-worker-timeout": "15s",
     "distributed.scheduler.allowed-failures": 1,
+    "distributed.scheduler.http.routes": [],
     "distributed.scheduler.worker-ttl": "10 minutes",
     "distributed.worker.daemon": False,
+    "distributed.worker.http.routes": [],
     "distributed.worker.profile.enabled": False,
     "logging": {"distributed": "critical", "distributed.client": "critical"},
 }
@@ -146,26 +150,32 @@ class OpenCluster:
             jobs = Jobs(self.site, self.memory_gib, self.home, variables_of(keys), self.tell)
             cluster = self._stack.enter_context(jobs)
             client = self._stack.enter_context(Client(cluster, timeout=START_S))
-            return DaskPool(client, jobs.number, look=jobs.look)
+            return DaskPool(client, jobs.number, look=Regularly(jobs.look))
         number = self._places()
         local = LocalCluster(
             n_workers=number,
             threads_per_worker=1,
             memory_limit=0,  # the engine holds that of each case
             protocol="tls://",
-            dashboard_address=None,
+            dashboard_address=NOWHERE,
+            silence_logs=logging.CRITICAL,
             local_directory=str(self.site.scratch) if self.site.scratch else None,
             resources={"GPU": self.site.gpus},
         )
         cluster = self._stack.enter_context(local)
-        return DaskPool(self._stack.enter_context(Client(cluster, timeout=START_S)), number)
+        client = self._stack.enter_context(Client(cluster, timeout=START_S))
+        # A worker that is not back soon is given up; this starts another one.
+        return DaskPool(client, number, look=Regularly(partial(cluster.scale, number)))
 
     def _places(self) -> int:
-        """Return the number of workers for which cores and memory of this machine suffice."""
+        """Return the number of workers for which cores, memory and GPUs of this machine suffice."""
         cores = max(1, (os.cpu_count() or 1) // self.site.cores)
         memory = free_gib()
         room = cores if memory is None else max(1, int(memory / max(self.memory_gib, RUNNER_GIB)))
-        return self.site.workers or min(cores, room)
+        cards = len(slots()) // self.site.gpus if self.site.gpus else cores
+        if not cards:
+            raise InputError(f"gpus: a worker needs {self.site.gpus}, this machine has fewer")
+        return self.site.workers or min(cores, room, cards)
 
     def _running(self, client_of: Any) -> DaskPool:  # noqa: ANN401 - of Dask
         """Connect with a scheduler that runs."""

@@ -56,8 +56,11 @@ class Processes:
                 ) from None
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
-                for worker in active_children():  # the piece that it is at is not waited for
+                ended = active_children()
+                for worker in ended:  # the piece that it is at is not waited for
                     worker.terminate()
+                for worker in ended:
+                    worker.join()
                 raise
 
 

@@ -37,7 +37,7 @@ class Told:
                 self.report(algorithm, case, status)
 
     def hear(self, word: Sequence[str]) -> None:
-        """Report what a worker says."""
+        """Report the words of a worker."""
         self(*word)
 
 

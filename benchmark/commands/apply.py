@@ -47,7 +47,7 @@ from cytosuite.working import working_name
 def apply(options: ApplyOptions, console: Console | None = None) -> list[Applied]:
     """Run an algorithm on images, and write ``<name>.tif``, ``.json`` and ``.png`` for each.
 
-    Of an OME-Zarr it is ``<name>.ome.zarr``, of one in a single file ``<name>.ozx``.
+    The form follows the image: ``<name>.ome.zarr`` of a folder of OME-Zarr, ``.ozx`` of a file.
 
     Parameters
     ----------
@@ -68,9 +68,9 @@ def apply(options: ApplyOptions, console: Console | None = None) -> list[Applied
 
     Notes
     -----
-    The images become a dataset of the kind ``folder`` in a hidden folder of `out`, and the
-    ordinary run does the rest. Further outputs of a task are ``<name>-<socket>``; of labels come
-    ``<name>-objects.csv``, and ``objects.csv`` of all images.
+    The images become a dataset in a hidden folder of `out`, and the ordinary run does the rest.
+    Further outputs of a task are ``<name>-<socket>``; of labels come ``<name>-objects.csv``, and
+    ``objects.csv`` of all images.
     """
     console = console or Console(quiet=True)
     say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
@@ -101,8 +101,7 @@ def apply(options: ApplyOptions, console: Console | None = None) -> list[Applied
         for candidate in candidates:
             _run(candidate, chosen, folder, options, engine, keys, finish, cases)
     join_objects(items, options.out)
-    done = [results[item.name] for item in items]
-    for line in (*summary(done), *skipped):
+    for line in (*summary(done := [results[item.name] for item in items]), *skipped):
         say(line)
     return done
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from cytosuite import __version__
 from cytosuite.benchmark.catalog import algorithms, pick
 from cytosuite.benchmark.cluster.opened import OpenCluster
-from cytosuite.benchmark.commands.cluster import ClusterRun, engine_word, opened
+from cytosuite.benchmark.commands.cluster import ClusterRun, opened
 from cytosuite.benchmark.commands.data import make, start_engine
 from cytosuite.benchmark.commands.guests import take_in
 from cytosuite.benchmark.commands.options import BenchmarkOptions
@@ -76,7 +76,7 @@ def benchmark(options: BenchmarkOptions, console: Console) -> int:
     CytosuiteError
         If the wanted run is not possible.
     """
-    with opened(options, options.folder, console) as cluster:
+    with opened(options, options.folder, console, options.device) as cluster:
         results, index = _results(options, cluster, console)
     return _conclude(results, index, options, console)
 
@@ -84,7 +84,7 @@ def benchmark(options: BenchmarkOptions, console: Console) -> int:
 def _results(
     options: BenchmarkOptions, cluster: OpenCluster | None, console: Console
 ) -> tuple[Results, Path]:
-    """Make the data, run what is missing, score, and write the report; return its page too."""
+    """Make the data, run missing cases, score, and write the report; return results and page."""
     if options.verify:
         forget(FOREIGN, options.folder)
     made = recipe_of_all(options.wanted)
@@ -95,8 +95,7 @@ def _results(
     own = None if others and is_tarball(options.model) else options.model
     models = named_models(own, names)
     need_weights([*chain, *names], models)
-    wanted = engine_word(options, cluster)
-    engine = start_engine(options, [*chain, *names], console, models, wanted)
+    engine = start_engine(options, [*chain, *names], console, models, cluster)
     if cluster is not None:
         known = algorithms()
         cluster.reserve(options.limits(known[name]).memory_gib for name in [*chain, *names])

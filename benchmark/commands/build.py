@@ -1,4 +1,4 @@
-"""Build the containers of algorithms, or say what a build would do."""
+"""Build the containers of algorithms, or list and check the steps of a build."""
 
 from functools import partial
 from typing import Annotated

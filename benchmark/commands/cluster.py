@@ -25,7 +25,9 @@ from cytosuite.tasks import Task
 
 
 @contextmanager
-def opened(options: ClusterOptions, folder: Path, console: Console) -> Iterator[OpenCluster | None]:
+def opened(
+    options: ClusterOptions, folder: Path, console: Console, device: Device = "cpu"
+) -> Iterator[OpenCluster | None]:
     """Open the cluster that the options name, None without; it is closed whatever happens.
 
     Parameters
@@ -36,6 +38,8 @@ def opened(options: ClusterOptions, folder: Path, console: Console) -> Iterator[
         Of all results; the nodes see it by the same path.
     console : Console
         Gets lines on the queue.
+    device : str
+        With ``cuda`` a worker has one GPU, unless the site says another number.
 
     Raises
     ------
@@ -48,6 +52,8 @@ def opened(options: ClusterOptions, folder: Path, console: Console) -> Iterator[
         yield None
         return
     site = read_site(options.site)
+    if device == "cuda" and not site.gpus:
+        site = site.model_copy(update={"gpus": 1})
     say = partial(console.print, highlight=False, markup=False)
     with OpenCluster(options.cluster, site, folder / "cluster", say) as cluster:
         yield cluster

@@ -9,7 +9,7 @@ from rich.console import Console
 from cytosuite.benchmark.catalog import ROOT, algorithms
 from cytosuite.benchmark.cluster.opened import OpenCluster
 from cytosuite.benchmark.cluster.processes import processes
-from cytosuite.benchmark.commands.cluster import ClusterRun
+from cytosuite.benchmark.commands.cluster import ClusterRun, engine_word
 from cytosuite.benchmark.commands.options import DataOptions, RunOptions
 from cytosuite.benchmark.commands.progress import Cases, progress
 from cytosuite.benchmark.containers.build import Builder
@@ -32,7 +32,7 @@ def start_engine(
     needed: Sequence[str],
     console: Console,
     models: Models = MappingProxyType({}),
-    wanted: str | None = None,
+    cluster: OpenCluster | None = None,
 ) -> Engine:
     """Return the engine, ready for the needed algorithms, with the models that the user names.
 
@@ -46,8 +46,8 @@ def start_engine(
         Gets a line on the choice.
     models : mapping of str to Path
         Cards that the user names, by algorithm.
-    wanted : str, optional
-        In place of the options' engine.
+    cluster : OpenCluster, optional
+        Its nodes run them: its site may name the engine, and this machine needs no GPU.
 
     Raises
     ------
@@ -55,15 +55,29 @@ def start_engine(
         If the engine cannot be used; see also `need`.
     """
     say = partial(console.print, highlight=False, markup=False)
-    engine, sentence = choose(wanted or options.engine, options.device, say)
+    engine, sentence = choose(engine_word(options, cluster), options.device, say)
     engine.models = models
     say(sentence)
-    need(engine, options, needed, console)
+    need(engine, options, needed, console, gpu=cluster is None or cluster.word == "local")
     return engine
 
 
-def need(engine: Engine, options: RunOptions, needed: Sequence[str], console: Console) -> None:
+def need(
+    engine: Engine,
+    options: RunOptions,
+    needed: Sequence[str],
+    console: Console,
+    *,
+    gpu: bool = True,
+) -> None:
     """Build or look for the images of algorithms, or for their packages, and for a GPU.
+
+    Parameters
+    ----------
+    engine, options, needed, console
+        As of `start_engine`.
+    gpu : bool
+        Whether a GPU is looked for.
 
     Raises
     ------
@@ -71,7 +85,7 @@ def need(engine: Engine, options: RunOptions, needed: Sequence[str], console: Co
         If an image is stale or cannot be built or found, a plain process would miss a package, or
         there is no GPU where one is asked for.
     """
-    on_gpu = options.device == "cuda" and any(uses_gpu(name) for name in needed)
+    on_gpu = gpu and options.device == "cuda" and any(uses_gpu(name) for name in needed)
     if on_gpu:
         gpus()  # before images are built
     say = partial(console.print, highlight=False, markup=False)

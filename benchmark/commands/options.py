@@ -204,7 +204,7 @@ class RunOptions(ImageOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterOptions:
-    """Cluster whose workers do the work."""
+    """Cluster of workers, and their settings."""
 
     cluster: Annotated[
         str | None, Text(cluster_word, "local, slurm, or tcp://host:port of a Dask scheduler.")

@@ -19,6 +19,8 @@ from cytosuite.benchmark.results.object_scores import measured_places, write_obj
 from cytosuite.benchmark.results.objects import join_tables
 from cytosuite.errors import InputError
 from cytosuite.formats import READERS
+from cytosuite.formats.picture import read_picture
+from cytosuite.imagefiles import image_name
 from cytosuite.large import blank
 from cytosuite.metadata import view_role
 from cytosuite.metrics import Metric, board_metrics, metrics_of
@@ -152,7 +154,7 @@ def _score_pairs(
     answers, tables = [], {}
     for done, (truth, prediction) in enumerate(pairs):
         step(done, len(pairs), truth.name)
-        name, readers = _stem(truth), _readers(options, truth, prediction)
+        name, readers = image_name(truth), _readers(options, truth, prediction)
         if prediction is None:
             answers.append(measure("", name, metrics, Facts({}), "missing output"))
         else:
@@ -260,9 +262,9 @@ def _is_image(path: Path) -> bool:
     return path.is_file() or (path.is_dir() and path.suffix.lower() in READERS)
 
 
-def _stem(path: Path) -> str:
-    """Return the name of an image without suffix."""
-    return path.stem.removesuffix(".ome") if path.suffix.lower() == ".zarr" else path.stem
+def _is_no_picture(path: Path) -> bool:
+    """Return whether a file can hold a volume."""
+    return READERS[path.suffix.lower()] is not read_picture
 
 
 def _pairs(truth: Path, other: Path, roles: Sequence[str] = ()) -> list[tuple[Path, Path | None]]:
@@ -276,12 +278,13 @@ def _pairs(truth: Path, other: Path, roles: Sequence[str] = ()) -> list[tuple[Pa
         raise InputError(f"expected two files or two folders, found {truth} and {other}")
     if _is_image(truth):
         return [(truth, other)]
-    known = {_key(path): path for path in others}
-    roles_of = {path: view_role(_stem(path)) for path in files}
+    # A picture beside an image of its name is a preview of it.
+    known = {_key(path): path for path in sorted(others, key=_is_no_picture)}
+    roles_of = {path: view_role(image_name(path)) for path in files}
     fused = {path: found[0] for path, found in roles_of.items() if found and found[1] == "fused"}
     if roles and fused:
         files = [path for path in files if path in fused or roles_of[path] is None]
-        seen = {view_role(_stem(path)): path for path in others}
+        seen = {view_role(image_name(path)): path for path in others}
         for path, specimen in fused.items():
             wanted = [(specimen, role) for role in roles if (specimen, role) in seen]
             known |= {_key(path): seen[pair] for pair in wanted[:1]}
@@ -294,8 +297,8 @@ def _pairs(truth: Path, other: Path, roles: Sequence[str] = ()) -> list[tuple[Pa
 
 def _key(path: Path) -> str:
     """Return the name that files of one case share: the stem, or a challenge's frame number."""
-    match = FRAME.fullmatch(_stem(path))
-    return match[1] if match else _stem(path)
+    match = FRAME.fullmatch(image_name(path))
+    return match[1] if match else image_name(path)
 
 
 def _facts(options: ScoreOptions, readers: Mapping[str, Reader], image: Path | None) -> Facts:

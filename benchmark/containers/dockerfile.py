@@ -143,7 +143,7 @@ class _Reader:
             self.outer[name] = given
 
     def copy(self, step: Instruction, rest: str) -> None:
-        """Look for what is copied: files of the context, or a stage before."""
+        """Look for the sources of a copy: files of the context, or a stage before."""
         words = _list(rest) or rest.split()
         options = [word for word in words if word.startswith("--")]
         *sources, target = [word for word in words if not word.startswith("--")] or [""]

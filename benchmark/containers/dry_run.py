@@ -1,4 +1,4 @@
-"""Say what a build of images would do, and check all that can be checked without building."""
+"""List the steps of a build of images, and check all that can be checked without building."""
 
 import subprocess
 import sys
@@ -27,7 +27,7 @@ Say = Callable[[str], None]
 def dry_run(
     root: Path, algorithms: Iterable[str], device: Device, base_image: str | None, say: Say
 ) -> None:
-    """Say what the build of some algorithms would do.
+    """List the steps of the build of some algorithms.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def dry_run(
 
 @dataclass
 class _Rehearsal:
-    """A build that only says what it would do, and counts the mistakes."""
+    """A build that only lists its steps, and counts the mistakes."""
 
     root: Path
     base_image: str | None

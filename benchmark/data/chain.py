@@ -50,10 +50,8 @@ def through(
         The algorithm.
     engine, limits, api, report, inside
         As for `cytosuite.benchmark.run.run_job`.
-    retry : bool
-        Whether to run again the cases that failed in the algorithm.
-    run : callable
-        Runs a job, as `run_job` does.
+    retry, run : bool, callable
+        Whether to run failed cases again; the way to run a job, `run_job` or another.
 
     Returns
     -------
@@ -69,8 +67,8 @@ def through(
 
     Notes
     -----
-    The key of the job is the new fingerprint: data, sources, weights and engine decide whether
-    outputs are found again. Sockets that stay are links; stages of the former image are left out.
+    The key of the job is the new fingerprint. Sockets that stay are links; stages of the former
+    image are left out.
     """
     manifest = algorithms()[name]
     task = TASKS[manifest.task]

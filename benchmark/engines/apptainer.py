@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -19,8 +19,11 @@ from cytosuite.benchmark.containers.images import image_digest, image_tag
 from cytosuite.benchmark.containers.locks import Device
 from cytosuite.benchmark.engines.apptainer_session import Contained, abilities, clean
 from cytosuite.benchmark.engines.collect import clear
+from cytosuite.benchmark.engines.gpu import held
+from cytosuite.benchmark.engines.gpu_use import metered
 from cytosuite.benchmark.engines.hardening import Host
 from cytosuite.benchmark.engines.outcome import Api, Limits
+from cytosuite.benchmark.engines.packages import uses_gpu
 from cytosuite.benchmark.engines.process import ProcessSession
 from cytosuite.benchmark.models import hand_over, identity_with
 from cytosuite.errors import InputError, plain
@@ -50,7 +53,8 @@ class ApptainerEngine:
     host : Host
         User, processors, and the limits that control groups enforce.
     device : str
-        ``cuda`` uses the images of that device and gives them the GPUs of this process.
+        ``cuda`` uses the images of that device, and gives each session of an algorithm that can use
+        it a GPU of its own.
     models : mapping of str to Path
         Cards that the user names, by algorithm.
     """
@@ -64,7 +68,7 @@ class ApptainerEngine:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of the results should know, in sentences."""
+        """Sentences for the reader of the results."""
         return NOTES if "MemoryLimit" in self.host.can else (*NOTES, WATCHED)
 
     def identity(self, algorithm: str) -> str:
@@ -117,15 +121,16 @@ class ApptainerEngine:
         workspace.mkdir(parents=True, mode=0o700)
         card = self.models.get(algorithm)
         model = hand_over(card, workspace / "model") if card else None
-        nvidia = self.device == "cuda"
-        start = Contained(algorithm, workspace, limits, image, self.host, model, nvidia)
-        session = ProcessSession(algorithm, workspace, limits, api, start)
-        try:
+        with ExitStack() as stack:
+            stack.callback(clear, workspace)
+            on_gpu = self.device == "cuda" and uses_gpu(algorithm)
+            gpu = stack.enter_context(held()) if on_gpu else None
+            start = Contained(algorithm, workspace, limits, image, self.host, model, gpu)
+            session = ProcessSession(algorithm, workspace, limits, api, start)
+            session.meter = stack.enter_context(metered(gpu)) if gpu else None
+            stack.callback(session.stop)
             session.start()
             yield session
-        finally:
-            session.stop()
-            clear(workspace)
 
 
 def find_apptainer(device: Device = "cpu", images: Path | None = None) -> ApptainerEngine:
@@ -196,7 +201,7 @@ def labels(path: Path) -> dict[str, str]:
 
 
 def _said(words: Sequence[str]) -> str:
-    """Return what Apptainer prints."""
+    """Return the output of a call of Apptainer."""
     try:
         done = subprocess.run(
             ["apptainer", *words],

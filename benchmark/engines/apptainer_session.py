@@ -1,4 +1,4 @@
-"""Start the container of one case by Apptainer, and look at what it uses."""
+"""Start the container of one case by Apptainer, and watch its memory and time."""
 
 import csv
 import io
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cytosuite.benchmark.engines.collect import Refused, clear, size
+from cytosuite.benchmark.engines.gpu import Gpu
 from cytosuite.benchmark.engines.hardening import Host, container_user, pick_cpus, ulimits
 from cytosuite.benchmark.engines.memory import CGROUP, family
 from cytosuite.benchmark.engines.outcome import Ending, Limits, ending
@@ -16,7 +17,6 @@ from cytosuite.large import SCRATCH
 
 # Variables that Apptainer itself needs. All others would act on it: APPTAINER_BIND adds a folder.
 KEPT = ("PATH", "HOME", "USER", "LANG", "TMPDIR", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")
-GPUS = "CUDA_VISIBLE_DEVICES"
 CONTROLLERS = {
     "memory": ("MemoryLimit", "SwapLimit"),
     "pids": ("PidsLimit",),
@@ -51,8 +51,8 @@ class Contained:
         For input, output and ``/tmp``.
     model : Path or None
         Folder of the model that the user names.
-    nvidia : bool
-        Whether it gets GPUs.
+    gpu : Gpu or None
+        That it gets.
     """
 
     algorithm: str
@@ -61,7 +61,7 @@ class Contained:
     image: Path
     host: Host
     model: Path | None = None
-    nvidia: bool = False
+    gpu: Gpu | None = None
     _mounts: dict[str, Path] = field(default_factory=dict)
     _threads: int = 0
     _peak: int | None = None
@@ -88,7 +88,7 @@ class Contained:
         if self.model:
             folders["/opt/ml/model"] = self.model
         words = arguments(self.image, folders, self.scratch, self.limits, self.host)
-        if self.nvidia:
+        if self.gpu:
             words.insert(words.index(str(self.image)), "--nv")
         variables = {
             "HOME": "/tmp",
@@ -98,7 +98,7 @@ class Contained:
             SCRATCH: "/output",  # the only disk
             "PYTHONUNBUFFERED": "1",
             **self.limits.environment,
-            **({GPUS: os.environ[GPUS]} if self.nvidia and GPUS in os.environ else {}),
+            **(self.gpu.environment if self.gpu else {}),
         }
         # By env(1): Apptainer does not set HOME, and cuts its --env at commas.
         words += ["env", *(f"{name}={value}" for name, value in variables.items())]
@@ -185,7 +185,7 @@ def mount(point: str, path: Path, *, read_only: bool) -> str:
 
 
 def lay_out(source: Path, target: Path) -> dict[str, Path]:
-    """Make an empty file or folder for each entry of a case's input; return what goes over them.
+    """Make an empty file or folder for each entry of a case's input; return the mounts over them.
 
     Parameters
     ----------

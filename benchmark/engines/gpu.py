@@ -244,7 +244,7 @@ def _named(word: str, there: Sequence[Gpu]) -> list[Gpu]:
 
 
 def _take(wanted: Sequence[Gpu], locks: Path) -> tuple[Gpu, int] | None:
-    """Return the first GPU whose lock is free, and the handle of the lock; None without one."""
+    """Return the first GPU with a free lock, and the handle of the lock; None without one."""
     for gpu in wanted:
         handle = _opened(locks / f"cytosuite-{gpu.uuid.replace('/', '-')}.lock")
         try:
@@ -275,5 +275,5 @@ def _opened(path: Path) -> int:
 
 
 def _text(found: str | bytes) -> str:
-    """Return a text of the library, whose older versions give bytes."""
+    """Return a text of the library; older versions give bytes."""
     return found.decode() if isinstance(found, bytes) else found

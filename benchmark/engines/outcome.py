@@ -31,6 +31,7 @@ STATUSES: tuple[Status, ...] = get_args(Status)
 # The algorithm may not be the cause: the next run tries such cases again.
 PASSING: frozenset[Status] = frozenset({"time-out", "killed", "engine error"})
 HEALTH_S = 300.0  # longest start of a server, as on the platform
+OUTPUT_GIB = 4.0  # of a case whose image is not large
 GRACE_S = 5  # between SIGTERM and SIGKILL, as on the platform
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
@@ -63,7 +64,7 @@ class Limits:
     timeout_s: float = 3600.0
     cpus: float = 2.0
     pids: int = 512
-    output_gib: float = 4.0
+    output_gib: float = OUTPUT_GIB
 
     def grown(self, case_input: Path, place: Path) -> "Limits":
         """Return the limits with room for the outputs of a large image.
@@ -82,7 +83,8 @@ class Limits:
                 found = header(path)
                 pixels += prod(found.shape) * found.dtype.itemsize
         wanted = min(4 * pixels, shutil.disk_usage(place).free) / 2**30
-        return self if wanted <= self.output_gib else replace(self, output_gib=wanted)
+        enough = wanted <= max(self.output_gib, OUTPUT_GIB)  # less than usual is meant so
+        return self if enough else replace(self, output_gib=wanted)
 
     @property
     def environment(self) -> dict[str, str]:

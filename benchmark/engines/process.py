@@ -45,7 +45,7 @@ Process: TypeAlias = subprocess.Popen[bytes]
 
 
 class Launch(Protocol):
-    """A way to start the entry point of an algorithm, and to look at what it uses."""
+    """A way to start the entry point of an algorithm, and to watch its memory and time."""
 
     def give(self, case_input: Path, target: Path) -> None:
         """Put the input of a case at a place that does not exist yet."""
@@ -125,7 +125,7 @@ class ProcessEngine:
 
 @dataclass(frozen=True)
 class Plain:
-    """An algorithm as a plain process; variables name what are mounts in a container."""
+    """An algorithm as a plain process; variables name the folders that a container mounts."""
 
     algorithm: str
     workspace: Path
@@ -228,7 +228,8 @@ class ProcessSession:
             self.stop()
         add_log(log, _end_of(self._words, LOG_CHARACTERS))
         self._words.write_bytes(b"")  # a server adds those on the next case
-        return collect(replace(outcome, gpu=use()), place, output, self.limits)
+        limits = self.limits.grown(case_input, place)
+        return collect(replace(outcome, gpu=use()), place, output, limits)
 
     @property
     def _words(self) -> Path:

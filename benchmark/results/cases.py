@@ -24,6 +24,7 @@ from cytosuite.benchmark.results.object_scores import (
 )
 from cytosuite.benchmark.results.objects import FILE, write_objects
 from cytosuite.errors import InputError
+from cytosuite.files import file_digest
 from cytosuite.formats import header, read
 from cytosuite.metrics import Metric
 from cytosuite.metrics.boards import BOARDS
@@ -230,7 +231,10 @@ def _decoded(
         problem = f"{path.name}: expected shape {expected}, found {volume.shape}"
     except InputError as error:
         problem = str(error).replace(str(path), path.name)
-    changes = {"status": "bad output", "message": problem, "outputs": {}}
+    status = "bad output"
+    if record.digests and file_digest(path) not in record.digests.values():
+        status, problem = "engine error", f"{problem}; the file was altered since it was written"
+    changes = {"status": status, "message": problem, "outputs": {}}
     record = record.model_copy(update=changes)
     record.write(folder)
     return record, None

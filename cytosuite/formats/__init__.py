@@ -10,7 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from cytosuite.errors import InputError, last_line, plain
+from cytosuite.errors import InputError, RoomError, last_line, plain
 from cytosuite.files import atomic, open_regular
 from cytosuite.formats.hdf5 import hdf5_slabs, read_hdf5, write_hdf5
 from cytosuite.formats.metaimage import (
@@ -144,7 +144,7 @@ def write(path: Path, volume: Volume, *, compress: bool = True, as_json: bool = 
             writer(temporary, volume, compress)
         except InputError as error:  # names the file that it was given
             reason = str(error).removeprefix(plain(f"{temporary}:"))
-            raise InputError(f"{path}: {reason}") from None
+            raise type(error)(f"{path}: {reason}") from None
 
 
 def header(path: Path, scene: int | None = None, *, stack: bool = False) -> Header:
@@ -208,10 +208,10 @@ def guarded(path: Path, form: str) -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     except InputError as error:
-        raise InputError(f"{path}: {str(error).removeprefix(plain(f'{path}:'))}") from None
+        raise type(error)(f"{path}: {str(error).removeprefix(plain(f'{path}:'))}") from None
     except MemoryError as error:
         reason = f"needs more memory than is free ({last_line(error)})"
-        raise InputError(f"{path}: {reason}; crop it") from error
+        raise RoomError(f"{path}: {reason}; crop it") from error
     except Exception as error:
         raise InputError(f"{path}: cannot be read as {form} ({_reason(error)})") from error
 

@@ -210,7 +210,7 @@ def _scale(found: Mapping[str, Any], count: int) -> list[float]:
 def _sizes(
     given: Mapping[str, float], units: Mapping[str, float]
 ) -> tuple[dict[str, float], list[str]]:
-    """Return µm per voxel, and a remark on what is no size; without a unit 1 means nothing."""
+    """Return µm per voxel, and a remark on impossible sizes; without a unit 1 means nothing."""
     spatial = {axis: size for axis, size in given.items() if axis in SPATIAL}
     if not units and all(size == 1.0 for size in spatial.values()):
         return {}, []

@@ -108,7 +108,7 @@ def omezarr_channels(path: Path, scene: int | None = None) -> list[str]:
 
 @contextmanager
 def _opened(path: Path, pick: Mapping[str, int], scene: int | None) -> Iterator[_Opened]:
-    """Open an image; T and C of length one are dropped, as is what is picked."""
+    """Open an image; T and C are dropped where they are picked or of length one."""
     with entries(path) as home:
         image = image_of(home, scene)
         stored = array_of(path, home, image.path)

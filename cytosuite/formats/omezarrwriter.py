@@ -118,7 +118,7 @@ def _pieces(array: NDArray[Any], chunks: tuple[int, ...]) -> Iterator[tuple[slic
 
 @contextmanager
 def _sink(path: Path) -> Iterator[Put]:
-    """Yield what writes an entry into a folder or a zip file."""
+    """Yield the writer of entries of a folder or a zip file."""
     if path.suffix.lower() != ".ozx":
         path.mkdir()
         yield partial(written, path)

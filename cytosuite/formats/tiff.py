@@ -179,7 +179,7 @@ def _watched(path: Path) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise InputError(f"{path}: {str(error).removeprefix(plain(f'{path}:')).strip()}") from None
+        raise type(error)(f"{path}: {str(error).removeprefix(plain(f'{path}:')).strip()}") from None
     except MemoryError:
         reason = "it needs more memory than is free"
     except Exception as error:  # nobody knows all that a codec raises

@@ -104,7 +104,7 @@ def entries(path: Path) -> Iterator[ZarrEntries]:
 
 
 def _check_directory(stream: BinaryIO) -> None:
-    """Refuse a zip file with more entries than an image has chunks; what is none is left to read.
+    """Refuse a zip file with more entries than an image has chunks.
 
     Each entry costs far more memory than its bytes in the directory.
     """
@@ -128,7 +128,7 @@ def _check_directory(stream: BinaryIO) -> None:
 
 
 def json_of(home: ZarrEntries, name: str) -> dict[str, Any] | None:
-    """Return the JSON object in an entry, None where there is no such entry.
+    """Return the JSON object in an entry, None without the entry.
 
     Raises
     ------

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cytosuite.large import planes, thinned
+
 _BINS = 4096
 _MAD_TO_SD = 1.4826
 _DARKEST = 0.1  # the surroundings count as at least this part of the global threshold
@@ -55,7 +57,7 @@ def background_and_noise(signal: NDArray[np.float32]) -> tuple[float, float]:
         1.4826 times the median distance to the background of the values below it: nuclei are
         brighter and do not count. 0 for a constant image.
     """
-    values = np.sort(signal.ravel()[:: max(1, signal.size // 200_000)])
+    values = np.sort(thinned(signal, max(1, signal.size // 200_000)))
     background = _half_sample_mode(values)
     below = values[values <= background]
     spread = _MAD_TO_SD * float(np.median(background - below)) if below.size else 0.0
@@ -138,14 +140,35 @@ def remove_background(
     (Sternberg, Computer 16 (1983) 22, doi:10.1109/MC.1983.1654163) at a cost that does not grow
     with the radius.
     """
-    small, block = _reduce(image, [radius_um / 4 / step for step in spacing])
+    small, block = reduced(image, background_steps(radius_um, spacing))
+    return image - restored(lower_envelope(small, block, spacing, radius_um), block, image.shape)
+
+
+def lower_envelope(
+    small: NDArray[np.float32], block: Sequence[int], spacing: Sequence[float], radius_um: float
+) -> NDArray[np.float32]:
+    """Return the smooth lower envelope of an image that was reduced to means.
+
+    Parameters
+    ----------
+    small : float array
+        Means of blocks, see `reduced`.
+    block : sequence of int
+        Voxels of a block, per axis.
+    spacing, radius_um
+        As of `remove_background`.
+
+    Returns
+    -------
+    float array
+        Of the same shape; `restored` brings it to the voxels of the image.
+    """
     width = [
         2 * max(1, round(radius_um / step / length)) + 1
         for step, length in zip(spacing, block, strict=True)
     ]
     opened = ndimage.grey_opening(small, size=width, mode="nearest")
-    opened = ndimage.gaussian_filter(opened, [w / 4 for w in width], mode="nearest")
-    return image - _restore(opened, block, image.shape)
+    return np.asarray(ndimage.gaussian_filter(opened, [w / 4 for w in width], mode="nearest"))
 
 
 def wide_mean(
@@ -168,16 +191,45 @@ def wide_mean(
         Of the same shape; the edges are mirrored.
     """
     sigma = sigmas(sigma_um, spacing, elongation)
-    small, block = _reduce(image, [width / 3 for width in sigma])
+    small, block = reduced(image, wide_steps(sigma_um, spacing, elongation))
     small = ndimage.gaussian_filter(small, [w / b for w, b in zip(sigma, block, strict=True)])
-    return _restore(small, block, image.shape)
+    return restored(small, block, image.shape)
 
 
-def _reduce(
-    image: NDArray[np.float32], wanted: Sequence[float]
+def background_steps(radius_um: float, spacing: Sequence[float]) -> list[int]:
+    """Return the voxels per axis of which `remove_background` takes means."""
+    return [max(1, round(radius_um / 4 / step)) for step in spacing]
+
+
+def wide_steps(sigma_um: float, spacing: Sequence[float], elongation: float) -> list[int]:
+    """Return the voxels per axis of which `wide_mean` takes means.
+
+    A part of an image that begins at multiples of them has, far from its faces, the means of the
+    whole.
+    """
+    return [max(1, round(width / 3)) for width in sigmas(sigma_um, spacing, elongation)]
+
+
+def reduced(
+    image: NDArray[np.float32], wanted: Sequence[int]
 ) -> tuple[NDArray[np.float32], list[int]]:
-    """Return the means of blocks of about the wanted number of voxels, and that number."""
-    block = [max(1, min(size, round(want))) for size, want in zip(image.shape, wanted, strict=True)]
+    """Return the means of blocks of an image.
+
+    Parameters
+    ----------
+    image : float array
+        Intensities.
+    wanted : sequence of int
+        Voxels of a block, per axis; the last ones are smaller where it must be.
+
+    Returns
+    -------
+    means : float array
+        One per block.
+    block : list of int
+        Voxels of a block, at most those of the image.
+    """
+    block = [min(size, want) for size, want in zip(image.shape, wanted, strict=True)]
     small = image
     for axis, length in enumerate(block):
         if length > 1:
@@ -188,16 +240,31 @@ def _reduce(
     return small, block
 
 
-def _restore(
-    small: NDArray[np.float32], block: Sequence[int], shape: Sequence[int]
+def restored(
+    small: NDArray[np.float32],
+    block: Sequence[int],
+    shape: Sequence[int],
+    box: Sequence[slice] | None = None,
 ) -> NDArray[np.float32]:
-    """Return block means interpolated linearly from the blocks' centres to all voxels."""
-    for axis, (length, size) in enumerate(zip(block, shape, strict=True)):
+    """Return means of blocks, interpolated linearly from their centres to the voxels.
+
+    Parameters
+    ----------
+    small, block
+        As of `reduced`.
+    shape : sequence of int
+        Of the image.
+    box : sequence of slice, optional
+        The voxels of it that are wanted; all without it.
+    """
+    spans = box or [slice(0, size) for size in shape]
+    for axis, (length, size, span) in enumerate(zip(block, shape, spans, strict=True)):
         if length == 1:
+            small = small[(*[slice(None)] * axis, span)]
             continue
         starts = np.arange(0, size, length)
         centres = (starts + np.minimum(starts + length, size) - 1) / 2
-        position = np.interp(np.arange(size), centres, np.arange(len(centres)))
+        position = np.interp(np.arange(size)[span], centres, np.arange(len(centres)))
         low = np.minimum(position.astype(np.intp), max(len(centres) - 2, 0))
         high = np.minimum(low + 1, len(centres) - 1)
         others = [i for i in range(small.ndim) if i != axis]
@@ -207,13 +274,15 @@ def _restore(
     return small
 
 
-def li_threshold(values: NDArray[np.float32]) -> float:
+def li_threshold(values: NDArray[np.float32], background: float = 0.0) -> float:
     """Return the threshold of minimum cross entropy of values that are not negative.
 
     Parameters
     ----------
     values : float array
-        Intensities above the background; negative ones count as zero.
+        Intensities above the background; negative ones count as zero. They may lie on disk.
+    background : float
+        Subtracted from them before.
 
     Returns
     -------
@@ -231,10 +300,16 @@ def li_threshold(values: NDArray[np.float32]) -> float:
     Li, Lee, Pattern Recognition 26 (1993) 617, doi:10.1016/0031-3203(93)90115-D;
     Li, Tam, Pattern Recognition Letters 19 (1998) 771, doi:10.1016/S0167-8655(98)00057-9.
     """
-    top = float(values.max(initial=0.0))
+    ground = np.float32(background)
+    tops = [float(part.max(initial=-np.inf)) for part in planes(values)]
+    top = float(max(tops, default=-np.inf) - ground)
     if top <= 0:
         return 0.0
-    counts, edges = np.histogram(np.clip(values, 0.0, top), bins=_BINS, range=(0.0, top))
+    counts, edges = np.zeros(_BINS, np.int64), np.zeros(0)
+    for part in planes(values):
+        light = np.clip(part - ground if background else part, 0.0, top)
+        some, edges = np.histogram(light, bins=_BINS, range=(0.0, top))
+        counts += some
     centres = (edges[1:] + edges[:-1]) / 2
     number, total = np.cumsum(counts), np.cumsum(counts * centres)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -244,7 +319,7 @@ def li_threshold(values: NDArray[np.float32]) -> float:
     entropy = -(low + high)
     entropy[~np.isfinite(entropy)] = np.inf
     if not np.isfinite(entropy).any():
-        return float(values.flat[0])
+        return float(values.flat[0] - ground)
     return float(edges[int(np.argmin(entropy)) + 1])
 
 

@@ -72,8 +72,7 @@ def train(
     card : Path
         ``<name>.json`` of the new model; its weights lie next to it.
     work : Path
-        Folder for ``log.csv``, ``validation.csv``, ``curves.svg``, ``checkpoint.pt`` and
-        ``pictures/step-<step>.png``.
+        Folder for ``*.csv``, ``curves.svg``, ``checkpoint.pt`` and ``pictures/step-<step>.png``.
     resume : bool
         Whether to go on from a checkpoint.
     parent : Path, optional
@@ -93,7 +92,8 @@ def train(
 
     Notes
     -----
-    On a CPU with one thread the weights depend on data, settings, parent and kind of processor.
+    On a CPU with one thread the weights depend on data, settings, parent and kind of processor; on
+    a GPU two trainings differ, as gradients are summed in the order in which they come.
     """
     need_roles(training, data)
     need_hooks(training, settings)

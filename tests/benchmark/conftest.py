@@ -1,10 +1,12 @@
 """A tiny dataset and an engine that runs functions instead of containers."""
 
+import sys
 from contextlib import contextmanager
 from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
+import nvidia
 import pytest
 
 from cytosuite.benchmark.catalog import algorithms
@@ -106,3 +108,22 @@ def fakes():
     return SimpleNamespace(
         Engine=FakeEngine, perfect=perfect, write_labels=write_labels, limits=Limits()
     )
+
+
+@pytest.fixture
+def machine(monkeypatch, tmp_path):
+    """Return a function that gives this machine GPUs, or a driver that fails with an error."""
+    import pynvml
+
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    locks = tmp_path / "locks"
+    locks.mkdir()
+    monkeypatch.setattr("cytosuite.benchmark.engines.gpu.LOCKS", locks)
+
+    def make(*cards, error=None):
+        made = [{"uuid": card} if isinstance(card, str) else card for card in cards]
+        library = nvidia.FakeNvml(pynvml, made, error)
+        monkeypatch.setitem(sys.modules, "pynvml", library)
+        return library
+
+    return make

@@ -1,11 +1,12 @@
 import re
+from functools import partial
 
 import numpy as np
 import pytest
 import tifffile
 
 from cytosuite.benchmark.validate import BadOutput, check, lost_spacing
-from cytosuite.formats import write
+from cytosuite.formats import slabs, write
 from cytosuite.tasks import Socket
 from cytosuite.volume import Header, Volume
 
@@ -27,7 +28,7 @@ def _labels(dtype=np.uint16):
     return labels
 
 
-@pytest.mark.parametrize("name", ["a.tif", "other name.tiff", "0-1.mha"])
+@pytest.mark.parametrize("name", ["a.tif", "other name.tiff", "0-1.mha", "a.ozx"])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.int32])
 def test_a_valid_output_is_returned(tmp_path, name, dtype):
     path = _put(tmp_path, _labels(dtype), name)
@@ -55,7 +56,7 @@ def _two(folder):
 
 
 def _other_kind(folder):
-    """bad output: images/instance-labels/a.h5: expected .mha, .tif, .tiff"""
+    """bad output: images/instance-labels/a.h5: expected a file, .mha, .tif, .tiff"""
     _put(folder, _labels(), "a.h5")
 
 
@@ -109,9 +110,15 @@ def _colourful(folder):
     write(path, Volume(_labels(), (0.5, 0.5), "CYX"))
 
 
+def _folder(folder):
+    """bad output: images/instance-labels/a.ozx: expected a file, .mha, .tif, .tiff, .ozx"""
+    _put(folder, _labels(), "a.ome.zarr").rename(folder / LABELS.relative_path / "a.ozx")
+
+
 @pytest.mark.parametrize(
     "mistake",
     [
+        _folder,
         _nothing,
         _empty_folder,
         _two,
@@ -246,3 +253,30 @@ def test_leniency_forgives_the_voxel_size_alone(tmp_path):
     _put(tmp_path, array.astype(np.float32), "a.mha", (1.0, 1.0, 1.0))
     with pytest.raises(BadOutput, match="expected integers"):
         check(tmp_path, LABELS, wanted, lenient=True)
+
+
+@pytest.mark.parametrize(("value", "words"), [(np.nan, "NaN or infinity"), (2e15, "larger ones")])
+def test_every_slab_of_an_image_is_looked_at(tmp_path, monkeypatch, value, words):
+    monkeypatch.setattr("cytosuite.benchmark.validate.slabs", partial(slabs, planes=1))
+    image = np.zeros((3, 4, 5), np.float32)
+    image[2, 3, 4] = value
+    path = _put(tmp_path, image, socket=IMAGE)
+    with pytest.raises(BadOutput, match=f"expected finite values up to .*, found {words}"):
+        check(tmp_path, IMAGE, INPUT)
+    image[2, 3, 4] = 0
+    path.unlink()
+    _put(tmp_path, image, socket=IMAGE)
+    assert check(tmp_path, IMAGE, INPUT) == path
+
+
+def test_pixels_that_are_not_those_of_the_header_are_refused(tmp_path, monkeypatch):
+    _put(tmp_path, _labels())
+    for parts, words in (
+        ([np.zeros((2, 4, 5), np.uint16)], r"pixels are uint16 \(2, 4, 5\)"),
+        ([np.zeros((2, 4, 5), np.uint16)] * 2, r"pixels are uint16 \(4, 4, 5\)"),
+        ([np.zeros((3, 4, 6), np.uint16)], r"pixels are uint16 \(3, 4, 6\)"),
+        ([np.zeros((3, 4, 5), np.float32)], r"pixels are float32 \(3, 4, 5\)"),
+    ):
+        monkeypatch.setattr("cytosuite.benchmark.validate.slabs", lambda _, own=parts: iter(own))
+        with pytest.raises(BadOutput, match=r"the header says uint16 \(3, 4, 5\), the " + words):
+            check(tmp_path, LABELS, INPUT)

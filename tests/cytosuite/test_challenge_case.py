@@ -107,13 +107,13 @@ def _two_channels(folder):
 
 
 def _two_files(folder):
-    """needs exactly one image (.mha, .tif, .tiff), found 2: a.tif, b.tif"""
+    """needs exactly one image (.mha, .tif, .tiff, .ozx, .zarr), found 2: a.tif, b.tif"""
     _case(folder, "a.tif")
     return _case(folder, "b.tif")
 
 
 def _no_file(folder):
-    """needs exactly one image (.mha, .tif, .tiff), found none"""
+    """needs exactly one image (.mha, .tif, .tiff, .ozx, .zarr), found none"""
     (folder / "input" / "images" / VIEW_FOLDER).mkdir(parents=True)
     return folder / "input"
 

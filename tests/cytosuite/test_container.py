@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from cytosuite.container import attempt
+from cytosuite.errors import RoomError
 from cytosuite.formats import read, write
 from cytosuite.interface import write_case
 from cytosuite.tasks import TASKS
@@ -297,3 +298,11 @@ def test_requests_without_a_server_fail_with_one_line():
     )
     assert done.returncode == 1
     assert done.stderr.startswith("no answer from the server in this container")
+
+
+def test_an_image_that_needs_more_memory_is_no_bad_input(capsys):
+    def run_case():
+        raise RoomError("a.tif: needs 9 GiB of memory, 2 GiB are free")
+
+    assert attempt(SimpleNamespace(run_case=run_case)) == 4
+    assert capsys.readouterr().err == "a.tif: needs 9 GiB of memory, 2 GiB are free\n"

@@ -86,7 +86,7 @@ def _nothing(home):
 
 
 def _header(home):
-    """row 1: expected the path of an image (.mha, .tif, .tiff, .h5, .hdf5), found 'image'; a list has no header, and"""
+    """row 1: expected the path of an image (.mha, .tif, .tiff, .ozx, .h5, .hdf5), found 'image'; a list has no header, and"""
     return "image;mask\nimages/a.h5;masks/a.h5\n"
 
 
@@ -96,7 +96,7 @@ def _commas(home):
 
 
 def _other_kind(home):
-    """row 2: expected the path of an image (.mha, .tif, .tiff, .h5, .hdf5), found 'masks/a.txt'"""
+    """row 2: expected the path of an image (.mha, .tif, .tiff, .ozx, .h5, .hdf5), found 'masks/a.txt'"""
     return "images/b.h5\nimages/a.h5;masks/a.txt\n"
 
 

@@ -1,9 +1,12 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cytosuite import memory
-from cytosuite.errors import InputError
+from cytosuite.errors import InputError, RoomError
+from cytosuite.formats import read, write
+from cytosuite.volume import Volume
 
 
 def test_idle_pages_of_files_count_as_free(monkeypatch):
@@ -42,3 +45,10 @@ def test_a_file_larger_than_the_memory_is_refused(monkeypatch):
         memory.check_room(Path("a.h5"), 3 * 2**30)
     monkeypatch.setattr(memory, "free_gib", lambda: None)
     memory.check_room(Path("a.h5"), 2**80)
+
+
+def test_lack_of_memory_keeps_its_class_on_the_way_through_the_readers(monkeypatch, tmp_path):
+    write(tmp_path / "a.tif", Volume(np.zeros((4, 8, 8), np.uint16), (1.0, 1.0, 1.0)))
+    monkeypatch.setattr(memory, "free_gib", lambda: -0.1)
+    with pytest.raises(RoomError, match=r"a\.tif: needs .* GiB of memory"):
+        read(tmp_path / "a.tif")

@@ -9,10 +9,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from cytosuite import large
 from cytosuite import network as module
 from cytosuite.errors import InputError, ModelError
 from cytosuite.manifest import ModelCard
 from cytosuite.network import (
+    Lazy,
     VoxelNorm,
     exact,
     folded,
@@ -224,3 +226,27 @@ def test_a_voxel_norm_by_hand():
     root = (12.5 + 1e-4) ** 0.5
     torch.testing.assert_close(found, torch.tensor([3 / root, 8 / root + 0.5]))
     assert torch.equal(norm(torch.zeros(1, 2, 1, 1, 1)).flatten(), norm.shift)
+
+
+@pytest.mark.parametrize("shape", [(2, 9, 50, 61), (2, 3, 40, 7)])
+def test_lazy_and_mapped_channels_have_the_answer_of_an_array(shape, mapped, monkeypatch):
+    values = image(shape)
+    expected = predict_tiles(values, Recorder(), channels=2, blend=4, **TILING)
+    monkeypatch.setattr(large, "fits", lambda _: False)
+    lazy = Lazy(shape, lambda box: values[(slice(None), *box)])
+    for given in (lazy, mapped(values)):
+        found = predict_tiles(given, Recorder(), channels=2, blend=4, **TILING)
+        np.testing.assert_array_equal(found.values, expected.values)
+        assert large.is_mapped(found.values)
+        assert found.tiles == expected.tiles
+
+
+def test_no_more_than_a_tile_is_read_at_once():
+    values, read = image(), []
+
+    def part(box):
+        read.append(np.prod([side.stop - side.start for side in box]))
+        return values[(slice(None), *box)]
+
+    predict_tiles(Lazy(values.shape, part), Recorder(), channels=1, **TILING)
+    assert max(read) <= np.prod(TILING["tile"])

@@ -45,6 +45,14 @@ def test_a_name_of_this_machine_is_abandoned_with_the_end_of_its_process(tmp_pat
     assert not is_abandoned(running)
 
 
+def test_a_process_that_was_killed_but_not_waited_for_has_ended():
+    with subprocess.Popen(["sleep", "60"]) as process:
+        assert working.is_running(process.pid)
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert not working.is_running(process.pid)
+
+
 def test_the_process_of_another_user_runs(monkeypatch):
     def refuse(process, number):
         raise PermissionError

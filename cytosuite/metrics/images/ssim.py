@@ -40,8 +40,7 @@ def mean_ssim(images: ImagePair, window: Window | None = None) -> float:
 
     Examples
     --------
-    >>> from cytosuite.large import room
-    from cytosuite.metrics.images.pair import pair
+    >>> from cytosuite.metrics.images.pair import pair
     >>> images = pair(np.zeros((8, 8)), np.ones((8, 8)), data_range=1.0)
     >>> round(mean_ssim(images, gaussian_window((8, 8), shrink=True)), 6)
     0.0001
@@ -59,8 +58,7 @@ def ssim_map(images: ImagePair, window: Window | None = None) -> NDArray[np.floa
 
     Examples
     --------
-    >>> from cytosuite.large import room
-    from cytosuite.metrics.images.pair import pair
+    >>> from cytosuite.metrics.images.pair import pair
     >>> image = np.arange(195.0).reshape(13, 15)
     >>> found = ssim_map(pair(image, image, data_range=100.0))
     >>> found.shape, found.min().item()

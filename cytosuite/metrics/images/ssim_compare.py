@@ -16,7 +16,8 @@ from cytosuite.metrics.images import ssim_kernel as kernel
 from cytosuite.metrics.images.ssim_window import Window
 
 K1, K2 = 0.01, 0.03  # of the constants that keep the quotients defined (Wang et al. 2004)
-PIECE = kernel.CHUNK  # planes read together where the loops cannot read the dtype or layout
+PIECE = 32  # planes copied together where the loops cannot read the dtype or layout, or from disk
+COLUMNS = 64  # worked on together, at most, where a thread takes more than one
 
 Real = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -73,7 +74,8 @@ def compare(
     Notes
     -----
     There is a thread per processor; each needs 4 MB, more for a longer window along Z, whatever
-    the size of the volume, and for one on disk the planes of a column that it reads together.
+    the size of the volume. Of one on disk it needs so much per 134 voxels along X, for `COLUMNS` of
+    them at most by all threads or by the only one.
     A constant near the values is taken from both before they are squared. Sample variances, all
     larger by one factor, are compared by a C2 smaller by that factor.
     """
@@ -118,72 +120,74 @@ def _in_units(scale: Scale, data_range: float, centre: float) -> Scale:
 def _all_columns(work: _Work, shape: tuple[int, ...]) -> list[float]:
     """Return the sum of the values of each column; threads take the next until none is left."""
     width = kernel.WIDTH - 2 * work.window.radii[2]
-    columns = [(y, x) for y in _parts(shape[1], kernel.ROWS) for x in _parts(shape[2], width)]
-    totals = [0.0] * len(columns)
-    waiting = iter(list(enumerate(columns)))
+    rows, widths = _parts(shape[1], kernel.ROWS), _parts(shape[2], width)
+    # Pages of a file hold whole rows: of volumes on disk, columns side by side are read together.
+    on_disk = any(is_mapped(volume) for volume in work.volumes)
+    bands = [(y, widths) for y in rows] if on_disk else [(y, [x]) for y in rows for x in widths]
+    together = len(bands[0][1])
+    totals: list[list[float]] = [[] for _ in bands]
+    waiting = iter(list(enumerate(bands)))
 
     def take() -> None:
-        """Work on column after column."""
-        buffers = kernel.workspace(work.window.radii)
-        for number, (rows, width) in waiting:
-            totals[number] = _column(work, rows, width, buffers)
+        """Work on band after band."""
+        buffers = [kernel.workspace(work.window.radii) for _ in range(together)]
+        for number, band in waiting:
+            totals[number] = _band(work, *band, buffers, copied=on_disk)
 
-    threads = min(_processors(), len(columns))
+    threads = min(_processors(), len(bands), max(1, COLUMNS // together))
     with ThreadPoolExecutor(threads) as pool:
         for done in [pool.submit(take) for _ in range(threads)]:
             done.result()
-    return totals
+    return [total for own in totals for total in own]
 
 
-def _column(work: _Work, rows: slice, width: slice, buffers: Buffers) -> float:
-    """Return the sum of the values of one column."""
+def _band(
+    work: _Work, rows: slice, widths: list[slice], buffers: list[Buffers], *, copied: bool
+) -> list[float]:
+    """Return the sum of the values of each of some columns, of volumes as they are or of copies."""
     _, ry, rx = work.window.radii
     planes = work.volumes[0].shape[0]
     direct = all(_kind(volume) is not None for volume in work.volumes)
-    halo = 2 * work.window.radii[0]
-    nothing = np.empty((0, 0, 0))
-    size = (rows.stop - rows.start, width.stop - width.start)
-    buffers[-1][:] = 0.0
-    held = done = 0
-    for first, last in _pieces(planes, halo, direct, any(map(is_mapped, work.volumes))):
-        box = (
-            slice(first, last),
-            slice(rows.start, rows.stop + 2 * ry),
-            slice(width.start, width.stop + 2 * rx),
-        )
+    nothing, left = np.empty((0, 0, 0)), widths[0].start
+    for own in buffers:
+        own[-1][:] = 0.0
+    held = [0] * len(widths)
+    step = PIECE if copied or not direct else planes
+    for first, last in pairwise([*range(0, planes, step), planes]):
+        box = None
+        if copied or not direct:
+            across = slice(rows.start, rows.stop + 2 * ry), slice(left, widths[-1].stop + 2 * rx)
+            box = slice(first, last), *across
         read = [_source(volume, box, direct) for volume in work.volumes]
-        end = max(last - halo, 0)
-        held = kernel.advance(
-            read[0][1],
-            read[1][1],
-            (read[0][0], read[1][0]),
-            (first, rows.start, width.start) if direct else (0, 0, 0),
-            (last - first, *size),
-            work.scales,
-            work.constants,
-            work.window.weights,
-            buffers,
-            held,
-            nothing if work.out is None else work.out[done:end, rows, width],
-        )
-        done = end
+        for n, width in enumerate(widths):
+            done = first - held[n]
+            held[n] = kernel.advance(
+                read[0][1],
+                read[1][1],
+                (read[0][0], read[1][0]),
+                (first, rows.start, width.start) if box is None else (0, 0, width.start - left),
+                (last - first, rows.stop - rows.start, width.stop - width.start),
+                work.scales,
+                work.constants,
+                work.window.weights,
+                buffers[n],
+                held[n],
+                not direct or last == planes,
+                nothing if work.out is None else work.out[done:, rows, width],
+            )
         release(*work.volumes)
-    return float(buffers[-1].sum())
+    return [float(own[-1].sum()) for own in buffers]
 
 
-def _pieces(planes: int, halo: int, direct: bool, on_disk: bool) -> list[tuple[int, int]]:
-    """Return the first plane of each piece of a column, and the end of it."""
-    if direct and not on_disk:
-        return [(0, planes)]
-    # Read directly, the values are added up in the order in which those of a whole column are.
-    ends = range(halo + kernel.CHUNK if direct else PIECE, planes, PIECE)
-    return list(pairwise([0, *ends, planes]))
+def _source(volume: Real, box: tuple[slice, ...] | None, direct: bool) -> tuple[int, Quartet]:
+    """Return the place of a dtype, and a volume at that place, or a part of it, converted or not.
 
-
-def _source(volume: Real, box: tuple[slice, ...], direct: bool) -> tuple[int, Quartet]:
-    """Return the place of a dtype, and a volume at that place, or part of it converted."""
+    The loops read four dtypes directly, others as float64.
+    """
     kind = _kind(volume) if direct else len(kernel.DTYPES) - 1
-    array = volume if direct else np.array(volume[box], np.float64, order="C")
+    array = volume
+    if box is not None:
+        array = np.array(volume[box], volume.dtype if direct else np.float64, order="C")
     array = array.view()
     array.flags.writeable = False
     found = []

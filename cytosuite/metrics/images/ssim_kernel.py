@@ -219,6 +219,7 @@ def advance(
     weights: tuple[Floats, Floats, Floats],
     work: tuple[Floats, Floats, Floats, Floats, Floats],
     held: int,
+    ends: bool,
     out: NDArray[np.float64],
 ) -> int:
     """Add the similarity of the windows of a column, or of its next planes, to the sums.
@@ -242,6 +243,8 @@ def advance(
     held : int
         Smoothed planes kept from the call before, 0 at the top of a column; those kept for the
         next call are returned.
+    ends : bool
+        Whether the values of all planes read are wanted now, and not only those of whole chunks.
     out : float64 array (planes, rows, columns)
         Takes the values; empty if they are not wanted.
     """
@@ -257,7 +260,7 @@ def advance(
             _maps(voxels, voxels[WIDTH:], maps[r * LINE :], length)
         _smooth_plane(maps, rows, weights, lines, stack[held * PLANE :])
         held += 1
-        if held == CHUNK + halo or (z == begin[0] + planes - 1 and held > halo):
+        if held == CHUNK + halo or (ends and z == begin[0] + planes - 1 and held > halo):
             ready = held - halo
             _values(stack, ready, (rows, columns), weights[0], constants, sums, out[done:])
             stack[: halo * PLANE] = stack[ready * PLANE : (ready + halo) * PLANE]

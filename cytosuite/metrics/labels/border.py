@@ -68,6 +68,12 @@ def without_border(labels: NDArray[Label], pixels: int) -> NDArray[Label]:
         )
     border = np.ones((height, width), bool)
     border[pixels : height - pixels, pixels : width - pixels] = False
+    return _cleared(labels, pixels, border)
+
+
+def _cleared(labels: NDArray[Label], pixels: int, border: NDArray[np.bool_]) -> NDArray[Label]:
+    """Return labels without those of the border that are not inside."""
+    height, width = border.shape
     found: NDArray[Label] = room(labels.shape, labels.dtype)
     flat, kept = (array.reshape(-1, height, width) for array in (labels, found))
     inside = distinct(flat[:, pixels : height - pixels, pixels : width - pixels])

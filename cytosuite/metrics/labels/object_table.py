@@ -58,14 +58,12 @@ def object_table(
     Raises
     ------
     InputError
-        If a dtype is no integer, a label is negative, shapes or axes differ, there are more than
-        `OBJECTS` objects and one per `VOXELS` voxels, or they are so scattered that their bounding
-        boxes hold more than `MOST` times the voxels of the volume.
+        If a dtype is no integer, a label is negative, shapes or axes differ, or the objects are
+        too many (`OBJECTS`, one per `VOXELS` voxels) or too scattered (boxes of `MOST` volumes).
 
     Notes
     -----
-    Definitions of scikit-image's ``regionprops_table`` with spacing, from sums over the voxels in
-    their order: the same numbers whether the volume is in memory or read from disk in slabs.
+    Defined as in scikit-image's ``regionprops_table``; the same for volumes in memory and on disk.
 
     Examples
     --------

@@ -61,7 +61,7 @@ class Overlap:
     voxels: int
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what is pickled: each column in the fewest bytes per number, and its dtype."""
+        """Return the pickled columns: each in the fewest bytes per number, and its dtype."""
         columns = {name: value for name, value in vars(self).items() if name in _COLUMNS}
         return {
             name: (column.astype(np.min_scalar_type(column.max(initial=0))), column.dtype)

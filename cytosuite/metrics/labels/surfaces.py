@@ -27,6 +27,7 @@ from cytosuite.metrics.metric import metric
 
 QUANTILE = 0.95  # of HD95, in each direction
 THREADS = 2
+FEW = 2**26  # bytes of surface voxels kept in any case
 
 Floats = NDArray[np.float64]
 Side = tuple[Floats, Counts]  # distances, and where those of each object begin
@@ -300,7 +301,7 @@ class _Kept:
         self.places = np.concatenate([self.places, places])
         self.owner = np.concatenate([self.owner, owner[own]])
         size = self.places.nbytes + self.owner.nbytes
-        if is_mapped(labels) and not fits(size):
+        if is_mapped(labels) and size > FEW and not fits(size):
             raise InputError(
                 f"surfaces of objects are not compared: those that reach into one plane take "
                 f"{size / 2**30:.3g} GiB, more than a quarter of the free memory; give more"

@@ -23,7 +23,7 @@ from cytosuite.metrics.realism.scene import members, planes_of, stack
 from cytosuite.volume import Volume
 
 FLOOR = 1e-12  # share of the mean density: below it a band counts as empty
-COLUMNS = 1 << 14  # columns along z looked at together
+COLUMNS, BLOCK = 1 << 14, 1 << 22  # columns along z looked at together, and voxels, at most
 
 Floats = NDArray[np.float64]
 
@@ -98,7 +98,8 @@ def power_axial(image: Volume, edges: Floats) -> Floats:
     window = _hann(len(array))
     frequency: Floats = np.fft.rfftfreq(len(array), image.spacing[0]).astype(np.float64)
     power = np.zeros(frequency.size)
-    rows = max(COLUMNS // max(array.shape[2], 1), 1)
+    columns = min(COLUMNS, BLOCK // max(len(array), 1))
+    rows = max(columns // max(array.shape[2], 1), 1)
     for start in range(0, array.shape[1], rows):
         block = array[:, start : start + rows].astype(np.float64)
         block -= block.mean(axis=0)

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cytosuite.errors import InputError
+from cytosuite.large import fits, is_mapped
 from cytosuite.metrics.chunks import chunks
 from cytosuite.metrics.evidence import Evidence
 from cytosuite.metrics.metric import metric
@@ -29,6 +30,7 @@ from cytosuite.metrics.realism.scene import members
 CHUNK = 1 << 18  # voxels looked at together
 SMALL = 1 << 15  # voxels of both sides up to which sorting is the quickest
 BINS = 1 << 16  # of a value range: their counts and sums stay in the cache
+FEW = 1 << 26  # bytes of values that are sorted in any case
 
 Floats = NDArray[np.float64]
 Weights = float | NDArray[Any]
@@ -334,6 +336,12 @@ def _by_bins(first: _Sample, second: _Sample, low: float, high: float) -> tuple[
     whole = np.abs(start / scale + area[0] - area[1])[~crossing].sum()
     # The compiled passes let go of the interpreter: the two sides are sorted side by side.
     amounts = [int(row[crossing].sum()) for row in counts]
+    on_disk = any(is_mapped(array) for side in (first, second) for array in side.arrays)
+    if on_disk and 8 * sum(amounts) > FEW and not fits(8 * sum(amounts)):
+        raise InputError(
+            f"grey values of {first.size} and {second.size} voxels are so alike that {sum(amounts)}"
+            " must be sorted, more than a quarter of the free memory holds; give more memory"
+        )
     gather_values = partial(_gathered, low=low, scale=scale, crossing=crossing)
     with ThreadPoolExecutor(2) as pool:
         pieces = list(pool.map(gather_values, (first, second), amounts))

@@ -140,7 +140,7 @@ def test_memory_is_that_of_labels_a_block_and_a_tile(monkeypatch):
     assert same == pytest.approx((68 * 2**20 + 4 * 2**24) / 2**30)
     # Labels, heights and intensities of the working grid, and pieces of the image.
     finer = memory_gib((2**20,), (2**24,), (2**27,), (0,))
-    assert finer == pytest.approx((68 * 2**20 + 20 * 2**24 + 28 * 2**23 + 4 * 2**27) / 2**30)
+    assert finer == pytest.approx((68 * 2**20 + 12 * 2**24 + 28 * 2**23 + 4 * 2**27) / 2**30)
     whole = memory_gib((2**20,), (2**20,), (2**22,), (0,))
     assert whole == pytest.approx((68 * 2**20 + (28 + 4) * 2**22) / 2**30)
     monkeypatch.setattr(module, "fits", lambda size: False)

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from cytosuite import tiling
+from cytosuite.algorithms.cyclegan3d import fidelity as module
 from cytosuite.algorithms.cyclegan3d.fidelity import Fidelity, FidelityLimits, compare, complaint
 
 SPACING = (1.75, 0.8, 0.8)
@@ -151,3 +153,16 @@ def test_every_limit_has_its_words():
         "12 % of the bright bodies are gone (limit 10 %), 25 % of its bodies are new (limit 20 %), "
         "edges moved by 0.6 µm (limit 0.5 µm), correlation 0.80 (least 0.90)"
     )
+
+
+def test_parts_of_an_image_on_disk_are_judged_together(mapped, monkeypatch):
+    made = see(np.where(ball(PLACES[3]), 0, light()), seed=2)
+    expected = compare(GIVEN, made, SPACING)
+    assert compare(mapped(GIVEN), made, SPACING) == expected  # small enough for one part
+    assert 0 < expected.lost < 0.1
+    monkeypatch.setattr(tiling, "SAMPLE", GIVEN.size // 2)
+    monkeypatch.setattr(module, "PART", (26, 38, 76))
+    halves = compare(GIVEN, mapped(made), SPACING)
+    assert halves != expected
+    assert halves.correlation == pytest.approx(expected.correlation, abs=0.1)
+    assert halves.invented == 0

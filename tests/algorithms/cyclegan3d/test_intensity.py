@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from cytosuite.algorithms.cyclegan3d.intensity import from_network, to_network
+from cytosuite.algorithms.cyclegan3d.intensity import extent, from_network, scaling_of, to_network
 from cytosuite.errors import InputError
 from cytosuite.normalise import Target, background_of
 
@@ -126,3 +126,16 @@ def test_units_of_the_target_are_the_same_in_every_image():
     np.testing.assert_allclose(values, 0.5 * np.arcsinh((image - 100.0) / 12), rtol=1e-6)
     np.testing.assert_array_equal(to_network(image[:1], "style", target=target), values[:1])
     np.testing.assert_array_equal(from_network(values, "style", target), image)
+
+
+@pytest.mark.parametrize("scale", ["background", "dtype"])
+def test_an_image_on_disk_has_the_units_of_one_in_memory(scale, mapped):
+    image = np.random.default_rng(0).uniform(0, 1, (7, 8, 9)).astype(np.float32)
+    scaling = scaling_of(mapped(image), scale)
+    np.testing.assert_array_equal(scaling(image[2:4]), to_network(image, scale)[2:4])
+
+
+def test_the_extent_of_an_image(mapped):
+    image = np.arange(-5.0, 115).reshape(4, 5, 6)
+    assert extent(image) == extent(mapped(image)) == (-5.0, 114.0)
+    assert extent(image[:0]) == (0.0, 0.0)

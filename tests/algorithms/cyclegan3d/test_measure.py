@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from cytosuite.algorithms.cyclegan3d import measure as module
 from cytosuite.algorithms.cyclegan3d.measure import SHARES, blur_of, levels_of, noise_of, tap
 
 _scenes = run_path(str(Path(__file__).with_name("scenes.py")))
@@ -95,3 +96,12 @@ def test_parts_follow_each_other_without_a_gap():
 def test_noise_alone_holds_no_object():
     alone = np.random.default_rng(0).normal(100, 5, (24, 64, 64))
     assert levels_of(ndimage.gaussian_filter(_floats(alone), 1)).objects.size == 0
+
+
+def test_levels_of_an_image_on_disk_are_those_in_memory(mapped, monkeypatch):
+    level = ndimage.gaussian_filter(camera(light(2)).astype(np.float32), 1)
+    monkeypatch.setattr(module, "SAMPLE", 500)  # the values are thinned
+    expected, found = levels_of(level), levels_of(mapped(level))
+    assert expected.voxels > 1000
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -7,6 +7,7 @@ import pytest
 from safetensors.torch import save_file
 from unpaired import SPACING, TINY, random_network, simulated
 
+from cytosuite import large
 from cytosuite.algorithms.cyclegan3d import predict as module
 from cytosuite.algorithms.cyclegan3d.measure import SHARES
 from cytosuite.algorithms.cyclegan3d.network import build
@@ -241,3 +242,16 @@ def test_floats_beyond_the_scale_of_the_dtype_are_refused(model):
     with pytest.raises(InputError, match=r"the scale dtype takes integers, or floats in 0\.\.1"):
         _run(_volume(array=simulated()[0].astype(np.float32)), tiny)
     assert _run(_volume(), tiny).array.dtype == np.uint16
+
+
+@pytest.mark.parametrize("guard", ["off", "replace"])
+def test_an_image_on_disk_gives_the_result_of_one_in_memory(guard, model, mapped, monkeypatch):
+    opened = model(random_network(TINY), guard=guard, style=STYLE)
+    volume = Volume(simulated()[0], SPACING)
+    expected = predict({"microscopy-image": volume}, opened)["enhanced-image"]
+    monkeypatch.setattr(large, "fits", lambda _: False)
+    on_disk = Volume(mapped(volume.array), SPACING)
+    found = predict({"microscopy-image": on_disk}, opened)["enhanced-image"]
+    assert large.is_mapped(found.array)
+    np.testing.assert_array_equal(found.array, expected.array)
+    assert found.metadata == expected.metadata

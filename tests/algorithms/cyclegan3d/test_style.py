@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from scipy import ndimage, stats
 
+from cytosuite import large
 from cytosuite.algorithms.cyclegan3d.measure import SHARES, CameraNoise, blur_of, noise_of
-from cytosuite.algorithms.cyclegan3d.style import Style, transfer
+from cytosuite.algorithms.cyclegan3d.style import Style, blurred, transfer
 from cytosuite.algorithms.cyclegan3d.training.reference import measure_style
 from cytosuite.errors import InputError
 from cytosuite.volume import Volume
@@ -203,3 +204,21 @@ def test_images_that_are_none_are_refused(style):
     for spacing in ((1.0,), (1.0, 0.0), (1.0, np.nan)):
         with pytest.raises(InputError, match="expected 2 voxel sizes"):
             transfer(np.zeros((4, 4)), spacing, style, np.random.default_rng(0))
+
+
+def test_an_image_on_disk_is_made_like_one_in_memory(style, mapped, monkeypatch):
+    image = camera(light(3), seed=4)
+    expected = _styled(image, style, seed=5)
+    monkeypatch.setattr(large, "fits", lambda _: False)
+    monkeypatch.setattr(large, "SLAB", 5 * image[0].size)
+    found = _styled(mapped(image), style, seed=5)
+    assert large.is_mapped(found)
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("sigma", [(0.0, 1.0, 2.0), (2.3, 1.0, 0.0)])
+def test_slabs_are_blurred_as_the_whole(sigma, mapped):
+    image = np.random.default_rng(0).normal(0, 1, (21, 9, 10)).astype(np.float32)
+    expected = ndimage.gaussian_filter(image, sigma, mode="nearest")
+    np.testing.assert_array_equal(blurred(image, sigma), expected)
+    np.testing.assert_array_equal(blurred(mapped(image), sigma), expected)

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from unpaired import TINY, random_network, simulated
 
+from cytosuite import large
 from cytosuite.algorithms.cyclegan3d import translate as module
 from cytosuite.algorithms.cyclegan3d.intensity import to_network
 from cytosuite.algorithms.cyclegan3d.network import Architecture, build
@@ -213,3 +214,19 @@ def test_noise_depends_on_the_seed_alone_and_a_network_without_takes_none():
         assert first.shape == image.shape
         np.testing.assert_array_equal(first, again)
         assert bool((first != other).any()) is differ
+
+
+@pytest.mark.parametrize("noise", [0, 1])
+def test_an_image_on_disk_is_translated_like_one_in_memory(noise, mapped, monkeypatch):
+    arguments = SMALL.model_copy(update={"noise": noise})
+    image, network = _noise((20, 60, 70)), random_network(arguments)
+    tile = _tile(arguments)
+    expected, _ = translate(image, network, arguments, "background", TARGET, tile=tile, seed=3)
+    monkeypatch.setattr(large, "fits", lambda _: False)
+    found, facts = translate(
+        mapped(image), network, arguments, "background", TARGET, tile=tile, seed=3
+    )
+    assert facts.tiles > 1
+    assert large.is_mapped(found)
+    assert large.is_mapped(facts.values)
+    np.testing.assert_array_equal(found, expected)

@@ -15,7 +15,7 @@ from cytosuite.algorithms.view_fusion.intensity import (
     to_network,
     units_of,
 )
-from cytosuite.metrics.images.pair import percentiles
+from cytosuite.metrics.percentiles import percentiles
 
 ONE = Units(0.0, 1.0)
 

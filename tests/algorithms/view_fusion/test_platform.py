@@ -89,13 +89,13 @@ VIEWS = {
 
 
 def _two_files(folder):
-    """socket fluorescence-lightsheet-3d-microscopy needs exactly one image (.mha, .tif, .tiff), found 2: a.tif, b.tif"""
+    """socket fluorescence-lightsheet-3d-microscopy needs exactly one image (.mha, .tif, .tiff, .ozx, .zarr), found 2: a.tif, b.tif"""
     _write(folder / "a.tif")
     _write(folder / "b.tif")
 
 
 def _no_file(folder):
-    """socket fluorescence-lightsheet-3d-microscopy needs exactly one image (.mha, .tif, .tiff), found none"""
+    """socket fluorescence-lightsheet-3d-microscopy needs exactly one image (.mha, .tif, .tiff, .ozx, .zarr), found none"""
 
 
 def _plane(folder):

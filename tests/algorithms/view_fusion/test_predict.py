@@ -9,6 +9,7 @@ from light_sheet import DTYPES, SPACING, TINY, noise, random_network, view
 from safetensors.torch import save_file
 from scipy import ndimage
 
+from cytosuite import large
 from cytosuite.algorithms.view_fusion.network import build
 from cytosuite.algorithms.view_fusion.predict import predict
 from cytosuite.errors import InputError, ModelError
@@ -306,3 +307,17 @@ def test_one_network_serves_several_views(model):
     for seed, method in product(range(2), range(2)):
         _run(_volume(array=view(seed=seed + method, dtype="uint16")), opened)
     assert _loaded.cache_info().misses == 1
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("dtype", ["uint16", "float32"])
+def test_a_view_on_disk_is_fused_like_one_in_memory(method, dtype, model, mapped, monkeypatch):
+    opened = model(method)
+    array = view(dtype=dtype)
+    expected = _run(_volume(array=array), opened)
+    monkeypatch.setattr(large, "fits", lambda _: False)
+    monkeypatch.setattr(large, "SLAB", 3 * array[0].size)
+    found = _run(_volume(array=mapped(array)), opened)
+    assert large.is_mapped(found.array)
+    np.testing.assert_array_equal(found.array, expected.array)
+    assert found.metadata == expected.metadata

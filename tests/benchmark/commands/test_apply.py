@@ -43,7 +43,7 @@ def use(monkeypatch):
     """Return a function that makes the command use an engine."""
 
     def use(engine):
-        monkeypatch.setattr(module, "choose", lambda wanted, device: (engine, "engine: fake"))
+        monkeypatch.setattr(module, "choose", lambda wanted, device, say: (engine, "engine: fake"))
         return engine
 
     return use

@@ -44,7 +44,7 @@ def run(planes, tmp_path, fakes, monkeypatch):
 
     def run(**options):
         engine = fakes.Engine(behave)
-        monkeypatch.setattr(module, "choose", lambda wanted, device: (engine, "engine: fake"))
+        monkeypatch.setattr(module, "choose", lambda wanted, device, say: (engine, "engine: fake"))
         said = Console(file=StringIO(), width=120)
         own = {"dataset": str(planes), **options}
         given = BenchmarkOptions(runs=tmp_path / "runs", **own)

@@ -105,3 +105,31 @@ def test_names_that_look_like_markup_are_shown_as_they_are(log, terminal, clock)
             step(0, 1, "[/bold] x")
         assert "running [red]" in written(console)
         assert "[/bold] x" in written(console)
+
+
+def test_a_log_of_long_work_tells_how_long_it_still_takes(log, clock):
+    with progress(log, "running") as step:
+        for minute in range(0, 61, 20):
+            clock["s"] = 60.0 * minute
+            step(100 + minute, 220, "x")
+    assert written(log).splitlines() == [
+        "running: 120 of 220, about 100 min left (x)",
+        "running: 140 of 220, about 80 min left (x)",
+        "running: 160 of 220, about 60 min left (x)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("done", "seconds", "expected"),
+    [
+        (0, 1000.0, ""),  # nothing is known
+        (50, 10.0, ""),  # too early to tell
+        (99, 1000.0, ""),  # as good as done
+        (50, 100.0, ", about 2 min left"),
+        (1, 3600.0, ", about 4 d left"),
+        (2, 3600.0, ", about 2 d left"),
+        (3, 3600.0, ", about 32 h left"),
+    ],
+)
+def test_estimates(done, seconds, expected):
+    assert room.remaining(0, 0.0, done, 100, seconds) == expected

@@ -7,9 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner
 
+from cytosuite import large
 from cytosuite.benchmark.catalog import ROOT
 from cytosuite.benchmark.commands.app import app
 from cytosuite.benchmark.commands.options import ScoreOptions
@@ -369,3 +371,41 @@ def test_objects_that_cannot_be_listed(folders, tmp_path, monkeypatch, metrics, 
     with pytest.raises(InputError, match=message):
         score_files(_asked(*pair, metrics, objects=path))
     assert not (tmp_path / "o.csv").exists()
+
+
+def test_an_ome_zarr_is_scored_as_the_tiff_is_in_memory_or_on_disk(tmp_path, monkeypatch):
+    truth, found = _labels((0, 0, 0), (2, 6, 6)), _labels((0, 0, 1), (2, 6, 6))
+    plain = _asked(
+        _write(tmp_path / "t" / "a.tif", truth),
+        _write(tmp_path / "p" / "a.tif", found),
+        objects=tmp_path / "plain.csv",
+    )
+    expected = score_files(plain)
+    _write(tmp_path / "t2" / "a.ome.zarr", truth)
+    _write(tmp_path / "p2" / "a.ozx", found)
+    Image.new("RGB", (4, 4)).save(tmp_path / "p2" / "a.png")  # a preview
+    for kind, sides in {
+        "files": (tmp_path / "t2" / "a.ome.zarr", tmp_path / "p2" / "a.ozx"),
+        "folders": (tmp_path / "t2", tmp_path / "p2"),
+        "mixed": (tmp_path / "t", tmp_path / "p2"),
+    }.items():
+        objects = tmp_path / f"{kind}.csv"
+        assert score_files(_asked(*sides, objects=objects)) == expected
+        assert objects.read_bytes() == plain.objects.read_bytes()
+    monkeypatch.setattr(large, "fits", lambda _: False)
+    monkeypatch.setattr(large, "SLAB", 100)
+    for more in ({}, {"border": 1}, {"min_object_voxels": 10}):
+        assert score_files(replace(plain, objects=None, **more)).failed == []
+    assert score_files(plain) == expected
+    with pytest.raises(InputError, match="expected two files or two folders"):
+        score_files(_asked(tmp_path / "t2" / "a.ome.zarr", tmp_path / "p"))
+
+
+def test_a_missing_prediction_of_a_truth_on_disk_is_an_empty_one(folders, monkeypatch, tmp_path):
+    asked = _asked(*folders, objects=tmp_path / "objects.csv")
+    expected = score_files(asked)
+    table = asked.objects.read_bytes()
+    monkeypatch.setattr(large, "fits", lambda _: False)
+    assert score_files(asked) == expected
+    assert expected.failed == ["c"]
+    assert asked.objects.read_bytes() == table

@@ -10,7 +10,7 @@ from cytosuite.benchmark.comparison.origin import (
     request_facts,
 )
 from cytosuite.benchmark.data.recipe import DataRequest
-from cytosuite.files import SUMS
+from cytosuite.benchmark.integrity import SUMS
 from cytosuite.weights import read_cards
 
 CARD = read_cards(ROOT / "weights" / "watershed", "watershed")[0]

@@ -20,6 +20,7 @@ from cytosuite.benchmark.engines.apptainer_session import (
     lay_out,
     mount,
 )
+from cytosuite.benchmark.engines.gpu import Gpu
 from cytosuite.benchmark.engines.hardening import Host, flags, ulimits
 from cytosuite.benchmark.engines.outcome import Limits
 
@@ -147,6 +148,7 @@ def test_the_input_is_mounted_over_empty_places(tmp_path):
 
 def test_variables_are_set_within_and_a_gpu_is_asked_for(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,3")
+    gpu = Gpu(3, "GPU-d", "NVIDIA L4", 2**34)
     places = (tmp_path / "work", LIMITS, tmp_path / "x.sif", HOST)
     plain = Contained("cellpose3d", *places)
     words, environment = plain.call("run")
@@ -156,9 +158,9 @@ def test_variables_are_set_within_and_a_gpu_is_asked_for(tmp_path, monkeypatch):
     assert after[-4:] == ["python3", "-m", "cytosuite.container", "run"]
     assert "--nv" not in words
     assert not [word for word in words if "CUDA" in word]
-    words, _ = Contained("cellpose3d", *places, tmp_path / "model", nvidia=True).call("run")
+    words, _ = Contained("cellpose3d", *places, tmp_path / "model", gpu).call("run")
     assert words.index("--nv") < words.index(str(tmp_path / "x.sif"))
-    assert "CUDA_VISIBLE_DEVICES=1,3" in words
+    assert [word for word in words if "CUDA" in word] == ["CUDA_VISIBLE_DEVICES=GPU-d"]
     assert mount("/opt/ml/model", tmp_path / "model", read_only=True) in words
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from cytosuite.benchmark.commands.console import console
 from cytosuite.benchmark.commands.data import need
-from cytosuite.benchmark.containers.daemon import explained, is_podman
+from cytosuite.benchmark.containers.daemon import explained, find_image, is_podman
+from cytosuite.benchmark.containers.images import image_tag
 from cytosuite.benchmark.engines import gpu_check
 from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.gpu_check import check_gpu
@@ -195,3 +196,14 @@ def test_torch_finds_a_real_gpu():
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
     check_gpu(ProcessEngine(device="cuda"), ["cellpose3d"])
+
+
+@pytest.mark.gpu
+@pytest.mark.docker
+def test_a_container_finds_a_real_gpu(client):
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    if find_image(client, image_tag("cellpose3d", "cuda")) is None:
+        pytest.skip("no image: make build-cellpose3d CUDA=1")
+    check_gpu(DockerEngine(client, "cuda"), ["cellpose3d"])

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from cytosuite.benchmark.engines import outcome
 from cytosuite.benchmark.engines.outcome import PASSING, STATUSES, Limits, ending
 from cytosuite.formats import write
 from cytosuite.volume import Volume
@@ -51,6 +52,8 @@ def test_large_inputs_have_room_for_their_outputs(tmp_path, monkeypatch):
         write(tmp_path / "images" / name, image)
     (tmp_path / "images" / "b" / "c.tif").write_text("no image")
     limits = Limits(output_gib=2**-20)
+    assert limits.grown(tmp_path, tmp_path) == limits  # asked for, and the image is not large
+    monkeypatch.setattr(outcome, "OUTPUT_GIB", 2**-20)
     assert limits.grown(tmp_path, tmp_path) == replace(limits, output_gib=4 * 2**17 / 2**30)
     assert Limits().grown(tmp_path, tmp_path) == Limits()
     assert limits.grown(tmp_path / "none", tmp_path) == limits

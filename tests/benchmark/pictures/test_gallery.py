@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cytosuite import large
 from cytosuite.benchmark.pictures import scenes
 from cytosuite.benchmark.pictures.gallery import choose, draw, draw_all
 from cytosuite.benchmark.pictures.scenes import read_scene
@@ -198,3 +199,13 @@ def test_each_volume_is_read_once(make, monkeypatch, task):
     wanted = {*inputs.values(), *case.truth.values(), *results.reference}
     wanted |= {path for (_, name), made in copies.items() if name == "a" for path in made.values()}
     assert set(times) == wanted
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_case_on_disk_is_drawn_as_one_in_memory(make, task, monkeypatch):
+    results = make(task)
+    views = [draw(scene_of(results), results.task.main_output.kind, PLENTY, with_still=True)]
+    monkeypatch.setattr(large, "fits", lambda _: False)
+    monkeypatch.setattr(large, "SLAB", 100)
+    views.append(draw(scene_of(results), results.task.main_output.kind, PLENTY, with_still=True))
+    assert views[0] == views[1]

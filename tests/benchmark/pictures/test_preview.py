@@ -157,3 +157,23 @@ def test_previews_load_no_report():
         "sys.exit({'pandas', 'jinja2'} & set(sys.modules) or None)"
     )
     run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("empty_middle", [False, True])
+def test_pictures_of_volumes_on_disk_are_those_of_volumes_in_memory(tmp_path, mapped, empty_middle):
+    image, labels = cube()
+    image.array[...] += np.random.default_rng(0).integers(0, 90, image.shape, np.uint16)
+    if empty_middle:
+        labels.array[4:] = labels.array[:, 15:] = labels.array[:, :, 15:] = 0
+    pictures = []
+    for place in ("memory", "disk"):
+        folder = tmp_path / place
+        write_preview(folder, "cube", {"image": image}, labels, {"step": image})
+        write_preview(folder / "labels", "cube", {"labels": labels}, labels, {})
+        write_result(folder / "result.png", image, labels, "labels")
+        write_result(folder / "other.png", image, image, "image")
+        write_strip(folder / "strip.png", [(image, labels.array)], [(image, labels.array)])
+        pictures.append({p.relative_to(folder): p.read_bytes() for p in folder.rglob("*.png")})
+        image, labels = (volume.like(mapped(volume.array)) for volume in (image, labels))
+    assert pictures[0] == pictures[1]
+    assert len(pictures[0]) == 6

@@ -13,6 +13,7 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 from scipy import ndimage
 
+from cytosuite import large
 from cytosuite.benchmark.pictures.stacks import (
     averaged,
     coarser,
@@ -140,3 +141,29 @@ def test_a_picture_is_close_to_its_volume():
     count = columns(volume.shape)
     tiles = sheet.reshape(-1, 40, count, 40).transpose(0, 2, 1, 3).reshape(-1, 40, 40)[:6]
     assert abs(tiles.astype(int) - volume).mean() < 3
+
+
+@given(LABELS, st.tuples(*[st.integers(1, 6)] * 3), st.integers(1, 40))
+def test_a_coarser_grid_of_labels_is_the_same_on_disk(labels, grid, slab):
+    shape = tuple(map(min, labels.shape, grid))
+    there, ids = sampled(labels, shape)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(large, "fits", lambda _: False)
+        patch.setattr(large, "SLAB", slab)
+        moved = large.room(labels.shape, labels.dtype)
+        moved[...] = labels
+        found, names = sampled(moved, shape)
+    assert (found == there).all()
+    assert (names == ids).all()
+    assert ids.tolist() == [n for n in np.unique(labels) if n]
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+@pytest.mark.parametrize("shape", [(3, 7, 9), (11, 2, 4), (1, 1, 1), (11, 13, 10)])
+def test_the_means_of_an_image_on_disk_are_the_same(mapped, dtype, shape):
+    image = np.random.default_rng(0).normal(900, 100, (11, 13, 10)).astype(dtype)
+    if dtype == np.float32:
+        image[3, 4, 5], image[7, 8, 9] = np.nan, np.inf
+    found = [averaged(own, shape, (1.0, 2000.0)) for own in (image, mapped(image))]
+    assert (found[0] == found[1]).all()
+    assert np.isfinite(found[0]).all()

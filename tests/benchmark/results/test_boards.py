@@ -5,8 +5,10 @@ from math import isnan
 import numpy as np
 import pytest
 
+from cytosuite.benchmark.report import write_report
 from cytosuite.benchmark.results.conditions import by_condition
 from cytosuite.benchmark.results.controls import CONTROLS, broken_rulers
+from cytosuite.benchmark.results.gather import RunFacts, gather
 from cytosuite.benchmark.results.standings import leaderboard
 from cytosuite.metrics import board_metrics
 from cytosuite.tasks import TASKS, Socket, Task
@@ -177,3 +179,22 @@ def test_a_task_without_images_counts_its_cases(scored, dataset_of, answers, toy
 def test_every_control_has_a_name_of_its_own():
     assert CONTROLS == ("oracle", "blank", "identity", "real")
     assert not {m.name for name in TASKS for m in board_metrics(name)} & set(CONTROLS)
+
+
+def test_metrics_that_are_refused_for_the_size_of_images_are_a_note_and_a_report_is_written(
+    answers, dataset_of, toys, monkeypatch, tmp_path
+):
+    dataset = dataset_of(reference=2, microscopy_image=toys.image, instance_labels=toys.labels)
+    jobs = answers(dataset, ENHANCE, halved=halve)
+    monkeypatch.setattr("cytosuite.metrics.evidence.free_gib", lambda: 1e-6)
+    facts = RunFacts("fake", "serve", "make benchmark", "1 GiB", ())
+    found = gather(dataset, ENHANCE, jobs, facts)
+    names = {metric.name for metric in found.metrics}
+    assert {"W1_by_std", "lateral_spectrum_distance"} <= names
+    assert not names & {"label_AUC", "objects_lost", "patch_KID", "feature_distance"}
+    assert "label_AUC" not in found.primary
+    notes = [note for note in found.notes if "not computed" in note]
+    assert notes
+    assert all("an image of 6912 voxels is too large: " in note for note in notes)
+    page = write_report(found, tmp_path / "report").read_text()
+    assert "is too large" in page

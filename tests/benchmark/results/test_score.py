@@ -4,6 +4,7 @@ from math import isnan
 import numpy as np
 import pytest
 
+from cytosuite import large
 from cytosuite.benchmark.cluster.pool import Lost
 from cytosuite.benchmark.record import read_record
 from cytosuite.benchmark.results import facts
@@ -11,7 +12,7 @@ from cytosuite.benchmark.results.conditions import by_condition
 from cytosuite.benchmark.results.score import score
 from cytosuite.benchmark.results.standings import COLUMNS
 from cytosuite.errors import InputError
-from cytosuite.files import write_json
+from cytosuite.files import file_digest, write_json
 from cytosuite.formats import read, write
 from cytosuite.metrics.labels.overlap import OVERLAP
 from cytosuite.tasks import TASKS
@@ -162,6 +163,20 @@ def test_an_output_that_cannot_be_decoded_makes_its_case_a_failed_one(answers, d
     assert values(found, "ours", "SEG") == {"case_1": 1.0, "case_2": 0.0, "case_3": 1.0}
 
 
+@pytest.mark.parametrize("altered", [True, False])
+def test_an_output_that_was_altered_later_is_no_fault_of_its_algorithm(answers, dataset, altered):
+    (job,) = answers(dataset, SEGMENT, ours=perfect)
+    path = job.folder / "case_2" / "output.tif"
+    before = file_digest(path)
+    path.write_bytes(path.read_bytes()[:-200])
+    record = read_record(path.parent)
+    sums = {"instance-labels": before if altered else file_digest(path)}
+    record.model_copy(update={"digests": sums}).write(path.parent)
+    found = score(dataset, SEGMENT, [job]).records["ours", "case_2"]
+    assert found.status == ("engine error" if altered else "bad output")
+    assert found.message.endswith("; the file was altered since it was written") == altered
+
+
 def test_an_output_of_another_shape_makes_its_case_a_failed_one(scored, dataset):
     found = scored(dataset, SEGMENT, ours=lambda image: perfect(image)[1:])
     assert {record.status for record in found.records.values()} == {"bad output"}
@@ -262,3 +277,24 @@ def test_conditions_that_hardly_rise_together_are_not_named(scored, make_dataset
 def test_without_truth_there_is_nothing_to_break_down(scored, make_dataset):
     dataset = make_dataset(1, 3, annotated=False)
     assert by_condition(dataset, scored(dataset, SEGMENT, ours=perfect)) == []
+
+
+def test_volumes_on_disk_have_the_scores_and_tables_of_those_in_memory(
+    answers, dataset, monkeypatch
+):
+    jobs = answers(dataset, SEGMENT, ours=perfect, first=first_only, slow=slow_on_three)
+    folders = [job.folder / case.name for job in jobs for case in dataset.cases]
+    tables = [folder / name for folder in folders for name in ("objects.csv", "object_scores.csv")]
+    there = score(dataset, SEGMENT, jobs)
+    written = {path: path.read_bytes() for path in tables if path.is_file()}
+    for path in written:
+        path.unlink()
+    monkeypatch.setattr(large, "fits", lambda _: False)
+    monkeypatch.setattr(large, "SLAB", 100)
+    assert large.is_mapped(read(folders[0] / "output.tif").array)
+    mapped = score(dataset, SEGMENT, jobs)
+    assert there.table.equals(mapped.table)
+    assert there.pooled == mapped.pooled
+    assert there.notes == mapped.notes == ()
+    assert {path: path.read_bytes() for path in tables if path.is_file()} == written
+    assert len(written) > len(folders)

@@ -6,11 +6,14 @@ from skimage.filters import threshold_li
 from cytosuite.segmentation.foreground import (
     background_and_noise,
     li_threshold,
+    reduced,
     remove_background,
+    restored,
     sigmas,
     threshold_map,
     white_noise,
     wide_mean,
+    wide_steps,
 )
 
 RNG = np.random.default_rng(3)
@@ -99,3 +102,35 @@ def test_the_threshold_follows_the_surroundings():
     assert level[30, 5] == pytest.approx(20 * 0.1**0.5, rel=0.02)
     flat = threshold_map(signal, (1.0, 1.0), local_weight=0.0, **keys)
     np.testing.assert_array_equal(flat, np.float32(20))
+
+
+@pytest.mark.parametrize("ground", [0.0, 47.5])
+def test_values_on_disk_have_the_threshold_and_background_of_those_in_memory(ground, mapped):
+    image = NOISE.copy()
+    image[:, :12] += 80
+    expected = li_threshold(np.maximum(image - np.float32(ground), 0))
+    assert li_threshold(image, ground) == li_threshold(mapped(image), ground) == expected
+    assert background_and_noise(mapped(image)) == background_and_noise(image)
+
+
+def test_a_constant_has_its_height_above_the_background_as_its_threshold():
+    assert li_threshold(np.full((4, 5), 7, np.float32), 2.0) == 5.0
+    assert li_threshold(np.full((4, 5), 7, np.float32), 9.0) == 0.0
+
+
+def test_a_part_of_block_means_is_restored_as_the_whole():
+    small, block = reduced(NOISE, (5, 7, 1))
+    whole = restored(small, block, NOISE.shape)
+    box = (slice(3, 20), slice(0, 33), slice(9, 10))
+    np.testing.assert_array_equal(restored(small, block, NOISE.shape, box), whole[box])
+
+
+@pytest.mark.parametrize("start", [0, 6])
+def test_a_part_that_begins_at_a_multiple_has_the_wide_mean_of_the_whole(start):
+    image = RNG.normal(0, 1, (60, 61)).astype(np.float32)
+    steps = wide_steps(6.0, (1.0, 1.0), 1.0)
+    assert steps == [2, 2]
+    assert start % 2 == 0
+    part = wide_mean(image[start:], (1.0, 1.0), 6.0, 1.0)
+    whole = wide_mean(image, (1.0, 1.0), 6.0, 1.0)
+    np.testing.assert_allclose(part[-20:], whole[-20:], atol=1e-5)

@@ -103,7 +103,7 @@ def hdf5_in_a_tiff():
 
 
 def hdf5_that_points_elsewhere():
-    """bad output: expected .mha, .tif, .tiff"""
+    """bad output: expected a file, .mha, .tif, .tiff"""
     import h5py
 
     PLACE.mkdir(parents=True)

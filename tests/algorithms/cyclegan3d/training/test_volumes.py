@@ -62,7 +62,9 @@ def test_patterns_choose_by_name(tmp_path):
 
 
 def test_explains_a_folder_without_images(tmp_path):
-    message = r"expected images \(.mha, .tif, .tiff\) with names like e_\*, x, found 3 of other"
+    message = (
+        r"expected images \(.mha, .tif, .tiff, .ozx\) with names like e_\*, x, found 3 of other"
+    )
     with pytest.raises(InputError, match=message):
         find_images(real_folder(tmp_path / "real"), ["e_*", "x"])
     for number, layout in enumerate(("cases/a", "images", "deep/er")):

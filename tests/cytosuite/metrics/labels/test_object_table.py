@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from skimage.measure import regionprops_table
 
+from cytosuite import large
 from cytosuite.errors import InputError
 from cytosuite.metrics.labels import object_table as room
 from cytosuite.metrics.labels.object_table import object_table
@@ -168,3 +169,58 @@ def test_noise_is_refused_before_it_takes_hours(monkeypatch):
         InputError, match="expected up to 10 compact ones, found more than 10 in an"
     ):
         object_table(scattered, (1.0, 1.0))
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    arrays(np.uint8, (4, 6, 5), elements=st.integers(0, 5)),
+    st.sampled_from([1, 10**6, 2**40]),
+    st.integers(1, 100),
+)
+def test_labels_on_disk_have_the_table_of_those_in_memory(labels, times, slab):
+    labels = labels.astype(np.int64) * times
+    image = np.random.default_rng(0).normal(size=labels.shape)
+    expected = object_table(labels, SPACING, image, labels[::-1])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(large, "fits", lambda _: False)
+        patch.setattr(large, "SLAB", slab)
+        moved = large.room(labels.shape, labels.dtype)
+        moved[...] = labels
+        found = object_table(moved, SPACING, image, labels[::-1])
+    assert list(found) == list(expected)
+    for name, column in expected.items():
+        assert found[name].dtype == column.dtype
+        assert np.array_equal(found[name], column)
+
+
+def test_places_and_grey_values_agree_with_scikit_image():
+    rng = np.random.default_rng(2)
+    labels = rng.integers(0, 9, (9, 30, 40)) * 3
+    for image in (rng.integers(0, 4096, labels.shape).astype(np.uint16), rng.random(labels.shape)):
+        found = object_table(labels, SPACING, image)
+        names = ("label", "centroid", "intensity_mean", "intensity_max", "bbox")
+        peer = regionprops_table(labels, image, properties=names, spacing=SPACING)
+        for n, axis in enumerate("zyx"):
+            np.testing.assert_allclose(found[f"centroid_{axis}_um"], peer[f"centroid-{n}"])
+            length = (peer[f"bbox-{n + 3}"] - peer[f"bbox-{n}"]) * SPACING[n]
+            np.testing.assert_allclose(found[f"length_{axis}_um"], length)
+        np.testing.assert_allclose(found["mean_intensity"], peer["intensity_mean"])
+        assert (found["max_intensity"] == peer["intensity_max"]).all()
+        assert (found["label"] == peer["label"]).all()
+
+
+def test_a_grey_value_that_is_no_number_stays_in_mean_and_maximum(box):
+    image = np.ones(box.shape)
+    image[1, 2, 4] = np.nan
+    found = object_table(box, SPACING, image)
+    assert np.isnan([found["mean_intensity"][0], found["max_intensity"][0]]).all()
+
+
+def test_large_volumes_may_hold_more_objects(monkeypatch):
+    monkeypatch.setattr(room, "OBJECTS", 3)
+    monkeypatch.setattr(room, "VOXELS", 10)
+    labels = np.arange(50).reshape(5, 10) % 6
+    assert object_table(labels, (1.0, 1.0))["label"].size == 5
+    monkeypatch.setattr(room, "VOXELS", 13)
+    with pytest.raises(InputError, match="up to 3 compact ones, found more than 3 in"):
+        object_table(labels, (1.0, 1.0))

@@ -1,4 +1,6 @@
+import pickle
 import re
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -253,3 +255,24 @@ def test_mistakes_are_named(truth, prediction, message):
 def test_negative_labels_are_named_whatever_the_path(dtype, sorting):
     with pytest.raises(InputError, match=r"^truth: labels must not be negative, found -7; "):
         overlap(np.array([3, -7, 1], dtype), np.zeros(3, np.uint32))
+
+
+@pytest.mark.parametrize("big", [7, 300, 2**40])
+def test_a_table_that_was_pickled_is_the_same_in_fewer_bytes(big):
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 9, (40, 50)) * big
+    prediction = np.where(rng.random(truth.shape) < 0.8, truth, 0)
+    table = overlap(truth, prediction)
+    assert table.halves.size  # is not pickled
+    content = pickle.dumps(table)
+    again = pickle.loads(content)
+    for name in (field.name for field in fields(Overlap)):
+        one, other = getattr(table, name), getattr(again, name)
+        assert np.array_equal(one, other)
+        assert getattr(one, "dtype", int) == getattr(other, "dtype", int)
+    assert (again.halves == table.halves).all()
+
+
+def test_the_table_of_a_thousand_objects_travels_in_25_kilobytes():
+    labels = np.arange(1, 1001).repeat(500).reshape(100, -1)
+    assert len(pickle.dumps(overlap(labels, np.roll(labels, 3)))) < 25_000

@@ -1,4 +1,5 @@
 import re
+from dataclasses import fields
 from math import isnan, sqrt
 
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import ndimage
 
+from cytosuite import large
 from cytosuite.errors import InputError
 from cytosuite.metrics.labels.surfaces import (
     SURFACES,
@@ -206,3 +208,26 @@ SPACINGS = "spacing must be a positive number in µm for each axis (z y x, or y 
 def test_mistakes_are_named(options, message, situations):
     with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
         surfaces(*situations.shifted(), **options)
+
+
+@given(VOLUMES, VOLUMES, st.integers(1, 45), st.sampled_from(["iou", "ctc"]))
+@quick
+def test_volumes_on_disk_have_the_distances_of_those_in_memory(truth, prediction, slab, matching):
+    there = surfaces(truth, prediction, SPACING, matching)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(large, "fits", lambda _: False)
+        patch.setattr(large, "SLAB", slab)
+        moved = large.room(truth.shape, truth.dtype)
+        moved[...] = truth
+        found = surfaces(moved, prediction, SPACING, matching)
+    for name in (field.name for field in fields(there)):
+        assert np.array_equal(getattr(there, name), getattr(found, name))
+
+
+def test_surfaces_that_no_memory_holds_are_refused(mapped, monkeypatch):
+    monkeypatch.setattr("cytosuite.metrics.labels.surfaces.FEW", 1000)
+    monkeypatch.setattr("cytosuite.metrics.labels.surfaces.fits", lambda size: size < 1000)
+    labels = np.ones((9, 9, 9), np.uint8)
+    assert hausdorff(labels, labels, SPACING) == 0
+    with pytest.raises(InputError, match="those that reach into one plane take .* GiB"):
+        hausdorff(mapped(labels), labels, SPACING)

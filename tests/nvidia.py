@@ -2,10 +2,7 @@
 
 # ruff: noqa: N802 - names of the library
 
-import sys
 from types import SimpleNamespace
-
-import pytest
 
 
 class FakeNvml:
@@ -78,22 +75,3 @@ class _Memory:
 
 def _number(found):
     return found() if callable(found) else found
-
-
-@pytest.fixture
-def machine(monkeypatch, tmp_path):
-    """Return a function that gives this machine GPUs, or a driver that fails with an error."""
-    import pynvml
-
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    locks = tmp_path / "locks"
-    locks.mkdir()
-    monkeypatch.setattr("cytosuite.benchmark.engines.gpu.LOCKS", locks)
-
-    def make(*cards, error=None):
-        made = [{"uuid": card} if isinstance(card, str) else card for card in cards]
-        library = FakeNvml(pynvml, made, error)
-        monkeypatch.setitem(sys.modules, "pynvml", library)
-        return library
-
-    return make

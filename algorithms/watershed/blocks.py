@@ -1,0 +1,260 @@
+"""Segmentation of an image too large for the memory, in blocks that overlap."""
+
+from collections.abc import Iterator, Sequence
+from math import ceil, prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cytosuite.algorithms.watershed.parameters import Parameters
+from cytosuite.algorithms.watershed.seeds import blob_response, border_distance
+from cytosuite.algorithms.watershed.segment import (
+    Measured,
+    Uneven,
+    coarse_of,
+    foreground,
+    noise_of,
+    radii_of,
+    segment,
+    smoothed,
+)
+from cytosuite.errors import RoomError
+from cytosuite.large import fits, release, taken
+from cytosuite.memory import free_gib
+from cytosuite.progress import report
+from cytosuite.segmentation.assembly import Assembly, Labels, owned
+from cytosuite.segmentation.foreground import (
+    background_and_noise,
+    background_steps,
+    li_threshold,
+    lower_envelope,
+    reduced,
+    sigmas,
+    wide_steps,
+)
+from cytosuite.tiling import Box, Tile, bricks, least, pieces
+
+Floats = NDArray[np.float32]
+
+_VOXEL_BYTES = 80  # per voxel of a block
+_LABEL_BYTES = 4  # per voxel of the image; a half of them up to 65535 objects
+_BRICK = {3: (16, 64, 64), 2: (256, 256)}  # pixels of a piece from which an image is measured
+_NUCLEUS = 1.5  # largest radius of a nucleus, in multiples of the largest one looked for
+_NEIGHBOURS = 4.0  # radii of nuclei around one that decide about it
+_SURROUNDINGS = 2.0  # standard deviations of a mean over surroundings
+_PIECE = 2**22  # voxels that are smoothed at a time for an uneven background
+_TRUNCATE = 4.0  # standard deviations after which a Gaussian ends
+_MEANS = 2.0  # largest radii over which means and blobs reach
+_SMOOTHING = 3.0  # standard deviations of a Gaussian
+
+
+def margin_of(spacing: Sequence[float], p: Parameters) -> tuple[int, ...]:
+    """Return the margin that a block sees around its core.
+
+    Parameters
+    ----------
+    spacing : sequence of float
+        µm per voxel, one per axis.
+    p : Parameters
+        Lengths over which voxels decide about each other.
+
+    Returns
+    -------
+    tuple of int
+        Voxels per axis: half a nucleus with its centre on the core's border; the nuclei around
+        it, or the surroundings that its threshold depends on where these reach farther; smoothing
+        and opening. Background is that of the whole image.
+    """
+    radius = _NUCLEUS * max(p.radii_um)
+    surroundings = _SURROUNDINGS * p.local_um if p.local_weight > 0 else 0.0
+    around = max(_NEIGHBOURS * radius, surroundings)
+    length = radius + around + _SMOOTHING * p.smoothing_um
+    return _voxels(length + 2 * p.opening_um, spacing, p)
+
+
+def steps_of(spacing: Sequence[float], p: Parameters) -> tuple[int, ...]:
+    """Return the voxels per axis at multiples of which blocks begin: their means then agree.
+
+    Parameters
+    ----------
+    spacing, p
+        As of `margin_of`.
+    """
+    if p.local_um <= 0 or p.local_weight <= 0:
+        return (1,) * len(spacing)
+    return tuple(wide_steps(p.local_um, spacing, p.axial_elongation))
+
+
+def plan_blocks(shape: Sequence[int], margin: Sequence[int], multiple: Sequence[int]) -> list[Tile]:
+    """Return the blocks in which an image fits into the memory that is free.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Of the image.
+    margin, multiple : sequence of int
+        Of `margin_of` and `steps_of`.
+
+    Returns
+    -------
+    list of Tile
+        ``input`` is a block with its margin, ``output`` its core; one block where that fits.
+
+    Raises
+    ------
+    InputError
+        If not even the smallest block fits.
+    """
+    free = free_gib()
+    if free is None or prod(shape) * _VOXEL_BYTES <= free * 2**30:
+        return pieces(shape, (0,) * len(shape), prod(shape))
+    labels = prod(shape) * _LABEL_BYTES
+    spare = free * 2**30 - (labels if fits(labels / 2) else 0)
+    smallest = least(shape, margin, multiple)
+    if prod(smallest) * _VOXEL_BYTES > spare:
+        needed = prod(smallest) * _VOXEL_BYTES / 2**30 + free - spare / 2**30
+        raise RoomError(
+            f"an image of {' x '.join(map(str, shape))} voxels, worked on in blocks of "
+            f"{' x '.join(map(str, smallest))}, needs about {needed:.1f} GiB of memory, "
+            f"{free:.1f} GiB are free; crop it, or give more memory"
+        )
+    return pieces(shape, margin, spare / _VOXEL_BYTES, multiple=multiple)
+
+
+def segment_blocks(
+    image: NDArray[Any], spacing: Sequence[float], parameters: Parameters, planned: Sequence[Tile]
+) -> Labels:
+    """Return one label per nucleus, found in blocks.
+
+    Parameters
+    ----------
+    image, spacing, parameters
+        As of `segment`; the image may lie on disk.
+    planned : sequence of Tile
+        The blocks.
+
+    Returns
+    -------
+    (Z, Y, X) or (Y, X) uint16 array, uint32 from 65536 nuclei on
+        See `cytosuite.segmentation.assembly.Assembly`.
+    """
+    whole = measure(image, spacing, parameters)
+    assembly = Assembly(image.shape)
+    for number, block in enumerate(planned):
+        report(number, len(planned))
+        part = taken(image, block.input)
+        found = segment(part, spacing, parameters, whole, block.input).view(np.uint32)
+        assembly.add(found, owned(found, block, image.shape), block.input, block.output)
+        del found  # room for the next
+    return assembly.finish()[0]
+
+
+def measure(image: NDArray[Any], spacing: Sequence[float], p: Parameters) -> Measured:
+    """Return the quantities of a whole image that all of its blocks share.
+
+    Parameters
+    ----------
+    image, spacing, p
+        As of `segment`. Beyond 16 million voxels, pieces that lie evenly in it are measured; an
+        uneven background is that of all voxels.
+    """
+    lowest = min(float(image[box].min()) for box in bricks(image.shape, _BRICK[image.ndim]))
+    release(image)
+    uneven = uneven_background(image, spacing, p, lowest) if p.background_um > 0 else None
+    known = Measured(lowest, 0.0, 0.0, 0.0, p.radii_um, 0.0, uneven)
+    kept: tuple[list[Floats], ...] = [], [], []
+    for signal, residual, core in _parts(image, spacing, p, known):
+        found = signal, residual, coarse_of(signal, spacing, p)
+        for values, several in zip(found, kept, strict=True):
+            several.append(values[core].ravel())
+    signal, residual, coarse = (np.concatenate(several) for several in kept)
+    del kept
+    background, spread = background_and_noise(signal)
+    signal -= np.float32(background)
+    threshold = li_threshold(signal)
+    noise = noise_of(signal, residual, coarse, spread, spacing, p)
+    del signal, residual, coarse
+    known = known._replace(background=background, noise=noise, threshold=threshold)
+    if p.relative_radii:
+        known = known._replace(radii=_typical_radii(image, spacing, p, known))
+    peak = 0.0
+    for signal, _, core in _parts(image, spacing, p, known):
+        response = blob_response(signal, spacing, known.radii, p.axial_elongation)
+        peak = max(peak, float(response[core].max()))
+    return known._replace(peak=peak)
+
+
+def uneven_background(
+    image: NDArray[Any], spacing: Sequence[float], p: Parameters, lowest: float
+) -> Uneven:
+    """Return the uneven background of a whole image, see `remove_background`.
+
+    Parameters
+    ----------
+    image, spacing, p
+        As of `segment`; the image is read in pieces.
+    lowest : float
+        Grey value that is subtracted first.
+    """
+    sizes = zip(background_steps(p.background_um, spacing), image.shape, strict=True)
+    block = tuple(min(want, size) for want, size in sizes)
+    counts = [ceil(n / step) for n, step in zip(image.shape, block, strict=True)]
+    means = np.zeros(counts, np.float32)
+    sigma = sigmas(p.smoothing_um, spacing, p.axial_elongation)
+    reach = [int(_TRUNCATE * width + 0.5) for width in sigma]
+    coarse = [ceil(n / step) for n, step in zip(reach, block, strict=True)]
+    for tile in pieces(means.shape, coarse, _PIECE / prod(block)):
+        core = tuple(
+            slice(side.start * step, min(side.stop * step, size))
+            for side, step, size in zip(tile.output, block, image.shape, strict=True)
+        )
+        grown, inner = _grown(core, reach, image.shape)
+        signal, _ = smoothed(taken(image, grown), spacing, p, lowest)
+        means[tile.output] = reduced(signal[inner], block)[0]
+    return Uneven(lower_envelope(means, block, spacing, p.background_um), block, image.shape)
+
+
+def _typical_radii(
+    image: NDArray[Any], spacing: Sequence[float], p: Parameters, known: Measured
+) -> tuple[float, ...]:
+    """Return the radii to look for, relative to the typical one, as `typical_radius` does."""
+    total, count = 0.0, 0
+    for signal, _, core in _parts(image, spacing, p, known):
+        mask, _ = foreground(signal, known.threshold, spacing, p)
+        inside = border_distance(mask, spacing, p.axial_elongation)[core][mask[core]]
+        total, count = total + float(inside.sum(dtype=np.float64)), count + inside.size
+    return radii_of((image.ndim + 1) * total / count, p) if count else p.radii_um
+
+
+def _voxels(length_um: float, spacing: Sequence[float], p: Parameters) -> tuple[int, ...]:
+    """Return a length in whole voxels per axis, longer along z as nuclei are."""
+    return tuple(ceil(width) for width in sigmas(length_um, spacing, max(1.0, p.axial_elongation)))
+
+
+def _parts(
+    image: NDArray[Any], spacing: Sequence[float], p: Parameters, known: Measured
+) -> Iterator[tuple[Floats, Floats, Box]]:
+    """Yield `smoothed` parts of an image less its background, and their cores, to measure in."""
+    length = _TRUNCATE * p.smoothing_um + _MEANS * max(p.radii_um)
+    if p.relative_radii and p.local_weight > 0:  # the foreground counts
+        length += _SURROUNDINGS * p.local_um
+    reach = _voxels(length, spacing, p)
+    for core in bricks(image.shape, _BRICK[image.ndim]):
+        grown, inner = _grown(core, reach, image.shape)
+        signal, residual = smoothed(taken(image, grown), spacing, p, known.lowest)
+        signal -= known.background_in(grown)
+        yield signal, residual, inner
+
+
+def _grown(core: Box, margin: Sequence[int], shape: Sequence[int]) -> tuple[Box, Box]:
+    """Return a box with a margin within an image, and the voxels of the box in it."""
+    grown = tuple(
+        slice(max(0, side.start - n), min(side.stop + n, size))
+        for side, n, size in zip(core, margin, shape, strict=True)
+    )
+    inner = tuple(
+        slice(side.start - wide.start, side.stop - wide.start)
+        for side, wide in zip(core, grown, strict=True)
+    )
+    return grown, inner

@@ -1,0 +1,158 @@
+"""A pool of real workers on this machine, which end as a test wants."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("distributed")
+
+from cytosuite.benchmark.cluster.dask_pool import say
+from cytosuite.benchmark.cluster.opened import OpenCluster
+from cytosuite.benchmark.cluster.pool import Lost
+from cytosuite.benchmark.cluster.site import ClusterSite
+from cytosuite.errors import InputError
+
+
+def double(number):
+    return 2 * number
+
+
+def name_of(_):
+    return os.getpid()
+
+
+def refuse(number):
+    if number == 3:
+        raise InputError(f"the piece {number} is wrong")
+    return number
+
+
+def end(piece):
+    """End the worker, at each try, or at the first alone where the piece names a file."""
+    number, mark = piece
+    if mark == "always" or (mark and not Path(mark).exists()):
+        if mark != "always":
+            Path(mark).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def talk(word):
+    say("test-words", word)
+    return word
+
+
+def forked(_):
+    """A worker may have processes of its own."""
+    import multiprocessing
+
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(abs, (-3,))
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory):
+    """Return a pool of two workers."""
+    home = tmp_path_factory.mktemp("a cluster")
+    with OpenCluster("local", ClusterSite(workers=2), home, print) as cluster:
+        yield cluster.pool()
+        assert not (home / "keys").exists()
+    assert list(home.iterdir()) == []  # the key of the run is gone
+
+
+def test_results_come_with_the_numbers_of_their_pieces(pool):
+    assert dict(pool.each(double, range(20))) == {n: 2 * n for n in range(20)}
+
+
+def test_pieces_are_done_side_by_side_in_other_processes(pool):
+    names = {name for _, name in pool.each(name_of, range(40))}
+    assert os.getpid() not in names
+    assert 1 <= len(names) <= 2
+
+
+def test_no_pieces_are_no_results(pool):
+    assert list(pool.each(double, [])) == []
+
+
+def test_pieces_are_taken_as_places_become_free(pool):
+    taken = []
+
+    def pieces():
+        for number in range(30):
+            taken.append(number)
+            yield number
+
+    results = pool.each(double, pieces())
+    next(results)
+    assert len(taken) <= pool.slots
+    list(results)
+    assert len(taken) == 30
+
+
+def test_an_error_of_a_piece_is_raised_here(pool):
+    with pytest.raises(InputError, match="the piece 3 is wrong"):
+        list(pool.each(refuse, range(100)))
+    assert dict(pool.each(double, [4])) == {0: 8}  # the pool goes on
+
+
+def test_a_piece_whose_worker_ends_is_done_by_another(pool, tmp_path):
+    mark = str(tmp_path / "ended")
+    found = dict(pool.each(end, [(n, mark if n == 2 else "") for n in range(6)]))
+    assert found == {n: n for n in range(6)}
+    assert Path(mark).exists()
+
+
+@pytest.mark.slow
+def test_a_piece_that_ends_every_worker_is_lost_and_no_other(pool):
+    found = dict(pool.each(end, [(n, "always" if n == 2 else "") for n in range(8)]))
+    assert isinstance(found[2], Lost)
+    assert found[2].reason.startswith("4 workers ended while they ran it, the last on ")
+    del found[2]
+    assert found == {n: n for n in range(8) if n != 2}
+
+
+def test_words_of_workers_are_heard(pool):
+    heard = []
+    with pool.hearing("test-words", heard.append):
+        list(pool.each(talk, ["a", "b", "c"]))
+        for _ in range(100):
+            if len(heard) >= 3:
+                break
+            time.sleep(0.05)
+    assert sorted(heard) == ["a", "b", "c"]
+
+
+def test_in_the_runner_itself_nobody_hears():
+    say("test-words", "x")
+
+
+def test_an_iteration_that_ends_early_leaves_nothing_behind(pool):
+    results = pool.each(double, range(100))
+    next(results)
+    results.close()
+    deadline = time.monotonic() + 10
+
+    def left():
+        return [key for key in pool.client.futures if key.startswith("double")]
+
+    while left() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not left()
+
+
+@pytest.mark.slow
+def test_a_worker_may_start_processes(pool):
+    assert list(pool.each(forked, [0])) == [(0, 3)]
+
+
+def test_what_looks_after_the_workers_may_end_the_work(pool):
+    def look():
+        raise InputError("no job starts")
+
+    from dataclasses import replace
+
+    with pytest.raises(InputError, match="no job starts"):
+        list(replace(pool, look=look).each(time.sleep, [3.0]))
