@@ -15,6 +15,7 @@ from cytosuite.errors import InputError, plain
 from cytosuite.formats.zarrhome import ENTRIES, ZarrEntries, json_of
 from cytosuite.memory import check_room
 
+CODEC = "cytosuite.bounded"  # the name of our decoder, see `cytosuite.formats.zarrstore`
 BOUNDED = {"zstd", "blosc", "gzip", "zlib", "lz4", "bz2"}
 INDEX = {"bytes", "crc32c"}  # codecs of the index of a shard
 TYPES = re.compile(r"bool|u?int(8|16|32|64)|float(16|32|64)")
@@ -202,8 +203,6 @@ def _bounded(name: object) -> dict[str, Any]:
             f"pixels packed by {_short(name)} are not read; expected one of "
             f"{', '.join(sorted(BOUNDED))}"
         )
-    from cytosuite.formats.zarrstore import CODEC
-
     return {"name": CODEC, "configuration": {"codec": own}}
 
 

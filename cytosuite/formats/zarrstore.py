@@ -11,7 +11,9 @@ from math import prod
 from typing import Any, Self
 
 import imagecodecs
+import numpy as np
 import zarr
+from numpy.typing import NDArray
 from zarr.abc.codec import BytesBytesCodec
 from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest, Store
 from zarr.core.array_spec import ArraySpec
@@ -22,9 +24,9 @@ from zarr.core.dtype.wrapper import TBaseDType, TBaseScalar, ZDType
 from zarr.registry import register_codec
 
 from cytosuite.errors import InputError
+from cytosuite.formats.zarrarray import CODEC
 from cytosuite.formats.zarrhome import ZarrEntries, content
 
-CODEC = "cytosuite.bounded"
 BLOSC_HEADER = 16  # bytes
 MARGIN = 64  # bytes of checksums beside the pixels of a chunk
 
@@ -69,22 +71,24 @@ class BoundedCodec(BytesBytesCodec):
     async def _decode_single(self, chunk_data: Buffer, chunk_spec: ArraySpec) -> Buffer:
         """Return the bytes of a chunk."""
         size = prod(chunk_spec.shape) * chunk_spec.dtype.to_native_dtype().itemsize + MARGIN
-        data = await asyncio.to_thread(_decoded, self.codec, chunk_data.to_bytes(), size)
-        return chunk_spec.prototype.buffer.from_bytes(data)
+        data = np.asarray(chunk_data.as_numpy_array())
+        found = await asyncio.to_thread(_decoded, self.codec, data, size)
+        return chunk_spec.prototype.buffer.from_array_like(found)
 
 
-def _decoded(codec: str, data: bytes, size: int) -> bytes:
+def _decoded(codec: str, data: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     """Return at most `size` decoded bytes, or raise an error if there are more."""
     if codec == "blosc" and _blosc_bytes(data) > len(data):
         raise ValueError("a chunk that is cut")  # its decoder would read beyond the end
     more = {"header": True} if codec == "lz4" else {}
-    found: bytes = getattr(imagecodecs, f"{codec}_decode")(data, out=size, **more)
-    return found
+    out = np.empty(size, np.uint8)
+    return np.frombuffer(getattr(imagecodecs, f"{codec}_decode")(data, out=out, **more), np.uint8)
 
 
-def _blosc_bytes(data: bytes) -> int:
+def _blosc_bytes(data: NDArray[np.uint8]) -> int:
     """Return the length that the header of data packed by blosc names."""
-    return int.from_bytes(data[12:16], "little") if len(data) >= BLOSC_HEADER else BLOSC_HEADER
+    known = len(data) >= BLOSC_HEADER
+    return int.from_bytes(data[12:16].tobytes(), "little") if known else BLOSC_HEADER
 
 
 register_codec(CODEC, BoundedCodec)
