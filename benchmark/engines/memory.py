@@ -8,7 +8,7 @@ from typing import NamedTuple, Self
 
 POLL_S = 0.05
 CGROUP = Path("/sys/fs/cgroup")
-RESIDENT = ("RssAnon:", "RssShmem:")
+RESIDENT, PROPORTIONAL = ("RssAnon:", "RssShmem:"), ("Pss_Anon:", "Pss_Shmem:")
 
 
 class Hierarchy(NamedTuple):
@@ -133,7 +133,9 @@ def process_peak(pid: int) -> int | None:
     return None
 
 
-def family(pid: int, most: int, proc: Path = Path("/proc")) -> tuple[int, int] | None:
+def family(
+    pid: int, most: int, proc: Path = Path("/proc"), *, shares: bool = False
+) -> tuple[int, int] | None:
     """Return memory [bytes] and number of threads of a process and all that descend from it.
 
     Parameters
@@ -144,6 +146,9 @@ def family(pid: int, most: int, proc: Path = Path("/proc")) -> tuple[int, int] |
         Counting ends beyond this number of threads: a flood of processes is not followed.
     proc : Path
         Mount point of procfs, of a kernel that lists children (since 4.2).
+    shares : bool
+        Whether pages of several processes are shared out among them, which takes some 10 ms per
+        GiB; else they count for each.
 
     Returns
     -------
@@ -153,20 +158,33 @@ def family(pid: int, most: int, proc: Path = Path("/proc")) -> tuple[int, int] |
     Notes
     -----
     Anonymous and shared pages count, pages of mapped files do not: the kernel drops them when it
-    needs room. Pages that processes share count once for each of them. In a process namespace of
-    its own nothing escapes: a process without parent descends from the first one there.
+    needs room. Between fork and exec a process shows the memory of its parent a second time. In a
+    process namespace of its own nothing escapes: a process without parent descends from the first.
     """
     memory, threads, waiting, seen = 0, 0, [pid], False
     while waiting and threads <= most:
         place = proc / str(waiting.pop())
         with suppress(OSError, ValueError):  # one that has ended has neither
-            memory += sum(_field(place / "status", name) for name in RESIDENT) * 1024
+            memory += _shared_out(place) if shares else _anonymous(place)
             tasks = list((place / "task").iterdir())
             threads, seen = threads + len(tasks), True
             for task in tasks:
                 with suppress(OSError):  # a thread that has ended, its process goes on
                     waiting += map(int, (task / "children").read_text().split())
     return (memory, threads) if seen else None
+
+
+def _anonymous(place: Path) -> int:
+    """Return the anonymous and shared memory of a process [bytes]."""
+    return sum(_field(place / "status", name) for name in RESIDENT) * 1024
+
+
+def _shared_out(place: Path) -> int:
+    """Return the same with its part of pages that several have, where the kernel tells it."""
+    try:
+        return sum(_field(place / "smaps_rollup", name) for name in PROPORTIONAL) * 1024
+    except (OSError, ValueError):
+        return _anonymous(place)
 
 
 def _find(pid: int, name: str, root: Path, proc: Path) -> tuple[Path | None, Hierarchy]:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cytosuite.benchmark.engines import apptainer_session
 from cytosuite.benchmark.engines.apptainer_session import (
     KEPT,
     WALLS,
@@ -214,9 +215,37 @@ def test_endings(tmp_path, code, line, peak, status):
 def test_the_largest_memory_counts_also_after_the_end(tmp_path):
     contained = _contained(tmp_path)
     assert contained.memory(2**22) is None  # no such process
+    assert contained.memory(os.getpid()) == 0  # one look is none
     largest = contained.memory(os.getpid())
     assert largest > 10**7
     assert contained.memory(2**22) == largest
+
+
+GIB = 2**30
+
+
+@pytest.mark.parametrize(
+    ("looks", "peaks"),
+    [
+        ([(1, 1), (1, 1), (1, 1)], [0, 1, 1]),
+        ([(1, 1), (2, 1), (1, 1)], [0, 1, 1]),  # a child between fork and exec
+        ([(1, 1), (4, 1), (4, 1)], [0, 1, 1]),  # four processes that share their pages
+        ([(1, 1), (3, 3), (3, 3)], [0, 1, 3]),
+    ],
+)
+def test_memory_counts_once_and_when_it_stays(tmp_path, monkeypatch, looks, peaks):
+    said = iter(looks)
+
+    def family(pid, most, *, shares=False):
+        nonlocal look
+        if not shares:
+            look = next(said)
+        return look[shares] * GIB, 2
+
+    look = None
+    monkeypatch.setattr(apptainer_session, "family", family)
+    contained = _contained(tmp_path)  # with a limit of 2 GiB
+    assert [contained.memory(1) // GIB for _ in looks] == peaks
 
 
 def test_walls_are_words_of_a_command_line():

@@ -118,19 +118,32 @@ def test_a_flood_of_processes_is_not_followed(tmp_path, processes):
     assert memory == 10 * 1024
 
 
-def test_the_memory_of_a_real_child_counts():
-    program = "import subprocess, sys, time; b = bytearray(b'x') * 2**26; print(1, flush=True)\n"
-    program += "subprocess.run([sys.executable, '-c', 'input()'])"
-    before, _ = family(os.getpid(), 999)
+HOARD = "import os, sys; b = bytearray(b'x') * 2**26; child = FORK; print(1, flush=True); "
+HOARD += "sys.stdin.read(); child and os.wait()"
+
+
+@pytest.mark.parametrize(("fork", "seen"), [("0", 1), ("os.fork()", 2)])
+def test_the_memory_of_real_children_counts_and_can_be_shared_out(fork, seen):
     with subprocess.Popen(
-        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", HOARD.replace("FORK", fork)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     ) as child:
-        child.stdout.readline()
+        for _ in range(seen):
+            child.stdout.readline()
         memory, threads = family(child.pid, 999)
-        assert 2**26 < memory < 2**26 + 2**25
-        assert threads in {1, 2}
-        assert family(os.getpid(), 999)[0] - before > 2**26 - 2**23
-        child.communicate(b"\n")
+        assert seen * 2**26 < memory < seen * 2**26 + 2**25
+        assert threads == seen
+        assert 2**26 < family(child.pid, 999, shares=True)[0] < 2**26 + 2**25
+        assert family(os.getpid(), 999)[0] > memory
+        child.communicate()
+
+
+def test_a_kernel_that_shares_nothing_out_counts_pages_for_each(tmp_path, processes):
+    processes(10, 100, 20, "")
+    assert family(10, 9, tmp_path, shares=True) == (120 * 1024, 1)
+    _write(tmp_path / "10/smaps_rollup", "Pss_Anon: 30 kB\nPss_Shmem: 5 kB\n")
+    assert family(10, 9, tmp_path, shares=True) == (35 * 1024, 1)
 
 
 def _write(path, text):
