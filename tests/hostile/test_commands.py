@@ -32,7 +32,7 @@ checkpoint = 10
 shape = [16, 32, 32]
 batch = 1
 """
-TIMES = {"a.json", "b.json"}  # records with seconds
+TIMES = {"a.json", "b.json", ".stamps"}  # with seconds, or the times of files
 STOPS = (  # signal, whether the whole group gets it, exit code, lines
     (signal.SIGINT, True, 130, 1),  # Ctrl-C
     (signal.SIGTERM, False, 130, 1),
