@@ -32,10 +32,11 @@ INTERNAL = re.compile(
     r"<class |<function|object at 0x|object of type|Traceback|cannot reshape|(?<!other, )\b(?!Memory)\w+Error\b(?! in )|broadcast|"
     r"unconverted|out of bounds for axis|iterable|struct\.|itk::|/usr/|site-packages|\(\)\)"
 )
-# The program's own files.
+# The program's own files, and settings of its libraries.
 OWN = (
     *(str(Path(place).resolve()) for place in (sys.prefix, sys.base_prefix, "/usr")),
     *("/proc/", "/sys/", "/dev/null", "/dev/urandom", str(Path(__file__).parents[3])),
+    str(Path("~/.config/dask").expanduser()),  # which a library of readers looks at when it starts
 )
 
 
