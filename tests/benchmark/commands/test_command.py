@@ -280,7 +280,10 @@ def test_wrong_input_is_one_line_and_exit_code_2(tmp_path, own, mistake, here):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--engine", "magic"], "ENGINE must be auto, docker, podman, apptainer or process, found 'magic'"),
+        (
+            ["--engine", "magic"],
+            "ENGINE must be auto, docker, podman, apptainer or process, found 'magic'",
+        ),
         (
             ["--algorithm", "watershd"],
             "no algorithm called 'watershd'; did you",
