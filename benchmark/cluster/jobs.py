@@ -138,8 +138,12 @@ class Jobs:
         """
         present = {w["name"] for w in self.cluster.scheduler_info["workers"].values()}
         self._came |= bool(present)
-        queue = self._queue()
         numbers = {name: job.job_id for name, job in list(self.cluster.workers.items())}
+        try:
+            queue = self._queue()
+        except InputError as error:  # a controller that is busy or restarts; jobs run on
+            self._say(str(error))
+            return
         for name, number in numbers.items():
             if number and number not in queue and name not in present:
                 self._ended.add(number)
@@ -150,10 +154,15 @@ class Jobs:
                 "; see `python` and `prologue` of the site"
             )
         self.cluster.scale(self.number)
-        if not present and time.monotonic() - self._said > WORD_S:
-            self._said = time.monotonic()
+        if not present:
             states = ", ".join(sorted(set(queue.values()))) or "none in the queue"
-            self.tell(f"waiting for {self.number} jobs of Slurm: {states}")
+            self._say(f"waiting for {self.number} jobs of Slurm: {states}")
+
+    def _say(self, line: str) -> None:
+        """Tell the user, but not too often."""
+        if time.monotonic() - self._said > WORD_S:
+            self._said = time.monotonic()
+            self.tell(line)
 
     def _forget(self, name: str) -> None:
         """Let a job that has ended be submitted again."""
