@@ -92,3 +92,20 @@ def test_memory_does_not_grow_with_the_volume():
     assert mib < 4
     assert math.prod((kernel.ROWS, kernel.LINE)) + 40 == kernel.PLANE
     assert (8 * kernel.PLANE) % 4096 != 0
+
+
+@pytest.mark.parametrize(
+    "dtypes", [("u2", "u2"), ("f4", "u1"), ("f8", "i4"), (">f4", "f4")], ids=str
+)
+@pytest.mark.parametrize("planes", [11, 32, 43, 80])
+def test_columns_side_by_side_on_disk_have_the_values_of_those_in_memory(dtypes, planes, mapped):
+    rng = np.random.default_rng(planes)
+    pair = [rng.integers(0, 200, (planes, 29, 300)).astype(dtype) for dtype in dtypes]
+    window = gaussian_window(pair[0].shape)
+    found = []
+    for both in (pair, [mapped(array) for array in pair], [mapped(pair[0]), pair[1]]):
+        out = np.full(ssim_compare.values_shape(pair[0].shape, window), np.nan)
+        found.append((compare(*both, 255.0, window, out=out), compare(*both, 255.0, window), out))
+    assert len({value for mean, again, _ in found for value in (mean, again)}) == 1
+    assert all((found[0][2] == out).all() for _, _, out in found)
+    assert found[0][2].mean() == pytest.approx(found[0][0], rel=1e-12)
