@@ -4,7 +4,10 @@ BIN := .venv/bin
 ENGINE ?= auto
 # CUDA=1 is DEVICE=cuda; on the command line alone, since systems set a variable of this name.
 cuda := $(if $(findstring command line,$(origin CUDA)),$(filter-out 0,$(CUDA)))
-DEVICE ?= $(if $(cuda),cuda,cpu)
+DEVICE ?= cpu
+ifneq ($(cuda),)
+DEVICE := cuda
+endif
 # They reach the commands through the environment.
 export DEVICE BASE_IMAGE
 

@@ -29,13 +29,14 @@ GOALS = (
 PLACED = {"DATASET", "IMAGES", "FILE", "DEVICE", "BASE_IMAGE", "WITH"}
 ROLES = {"SIMULATED", "REAL"}  # of the data of a training: other names for its data
 SWITCHES = {"RETRY", "RECURSIVE", "KEEP_GOING", "BLIND", "DRY_RUN", "VERIFY"}
+OUTER = {"DEVICE", "BASE_IMAGE", "MAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL"}  # of `make test`
 CHECKED = {"DEVICE": "cuda", "ENGINE": "docker"}
 
 
 def _make(*words, **environment):
     return subprocess.run(
         ["make", "-C", str(ROOT), "--no-print-directory", *words],
-        env={**os.environ, **environment},
+        env={**{key: os.environ[key] for key in os.environ if key not in OUTER}, **environment},
         capture_output=True,
         text=True,
         timeout=30,
@@ -185,6 +186,11 @@ def _devices(*words, **environment):
 def test_a_variable_cuda_of_the_system_is_no_device():
     assert _devices(CUDA="/usr/local/cuda") == ["cpu", "cpu"]
     assert _devices(CUDA="1", DEVICE="cuda") == ["cuda", "cuda"]
+
+
+def test_the_command_line_has_the_last_word_on_the_device():
+    assert _devices("CUDA=1", DEVICE="cpu") == ["cuda", "cuda"]
+    assert _devices("CUDA=0", DEVICE="cuda") == ["cuda", "cuda"]
 
 
 def test_two_devices_are_refused():

@@ -8,7 +8,7 @@ from itertools import islice
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from cytosuite.benchmark.cluster.pool import Lost, Piece, Result
+from cytosuite.benchmark.cluster.pool import Lost, Piece, Result, travelling
 from cytosuite.errors import InputError
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 LOOK_S = 1.0
 FETCH_S = 10.0  # longest time without a look, while a result is fetched
+UNREADABLE = "deserialization"  # in the message of Dask for pieces of another program
 ROUNDS = 2  # that a lost piece is sent: a scheduler also blames pieces that were beside the cause
 
 
@@ -60,7 +61,9 @@ class DaskPool:
 
         def send(number: int, piece: Piece, turn: int = 1) -> None:
             """Send a piece."""
-            future = self.client.submit(work, piece, pure=False, resources=self.resources)
+            future = self.client.submit(
+                travelling, work, piece, pure=False, resources=self.resources
+            )
             sent[future] = number, piece, turn
             future.add_done_callback(done.put)
 
@@ -125,6 +128,8 @@ def _result_of(future: Any) -> Any:  # noqa: ANN401 - of any piece
     ------
     TimeoutError
         If it does not come, as from a worker that has ended.
+    InputError
+        If the scheduler ends, or workers have other sources.
     """
     from distributed import KilledWorker
 
@@ -138,4 +143,11 @@ def _result_of(future: Any) -> Any:  # noqa: ANN401 - of any piece
         raise InputError(
             "the scheduler of the cluster ended; what is finished is kept: give the same command "
             "again"
+        ) from None
+    except (RuntimeError, ModuleNotFoundError) as error:
+        if UNREADABLE not in str(error):
+            raise
+        raise InputError(
+            "the workers of the cluster cannot read what they are to do; install this version of "
+            "cytosuite there, and for their scheduler"
         ) from None

@@ -137,7 +137,8 @@ class Jobs:
             If jobs end before a worker of theirs comes.
         """
         present = {w["name"] for w in self.cluster.scheduler_info["workers"].values()}
-        self._came |= bool(present)
+        if present:
+            self._came, self._said = True, time.monotonic()
         numbers = {name: job.job_id for name, job in list(self.cluster.workers.items())}
         try:
             queue = self._queue()

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from cytosuite.errors import CytosuiteError
+
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 
@@ -62,3 +64,16 @@ class Here:
         """Do one piece after the other; see `Pool`."""
         for number, piece in enumerate(pieces):
             yield number, work(piece)
+
+
+def travelling(work: Callable[[Piece], Result], piece: Piece) -> Result:
+    """Do a piece in another process; an error of ours goes home without the errors behind it.
+
+    Those of other libraries cannot always be pickled.
+    """
+    try:
+        return work(piece)
+    except CytosuiteError as error:
+        found = error
+    found.__cause__ = found.__context__ = None
+    raise found

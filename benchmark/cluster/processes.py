@@ -8,7 +8,7 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import active_children, parent_process
 from threading import Thread
 
-from cytosuite.benchmark.cluster.pool import Here, Lost, Piece, Pool, Result
+from cytosuite.benchmark.cluster.pool import Here, Lost, Piece, Pool, Result, travelling
 from cytosuite.errors import InputError
 
 
@@ -45,7 +45,10 @@ class Processes:
             return
         number = min(self.slots, len(all_of_them))
         with ProcessPoolExecutor(number, initializer=_end_with_parent) as pool:
-            futures = {pool.submit(work, piece): place for place, piece in enumerate(all_of_them)}
+            futures = {
+                pool.submit(travelling, work, piece): place
+                for place, piece in enumerate(all_of_them)
+            }
             try:
                 for future in as_completed(futures):
                     yield futures[future], future.result()

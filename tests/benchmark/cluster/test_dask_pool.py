@@ -30,6 +30,17 @@ def refuse(number):
     return number
 
 
+class UnfitError(Exception):
+    """An error that cannot be pickled."""
+
+    def __init__(self, reader, path):
+        super().__init__(f"{reader} {path}")
+
+
+def refuse_after_another(number):
+    raise InputError(f"the piece {number} is broken") from UnfitError("a reader", "a file")
+
+
 def end(piece):
     """End the worker, at each try, or at the first alone where the piece names a file."""
     number, mark = piece
@@ -96,6 +107,11 @@ def test_an_error_of_a_piece_is_raised_here(pool):
     with pytest.raises(InputError, match="the piece 3 is wrong"):
         list(pool.each(refuse, range(100)))
     assert dict(pool.each(double, [4])) == {0: 8}  # the pool goes on
+
+
+def test_an_error_comes_home_without_those_behind_it(pool):
+    with pytest.raises(InputError, match="the piece 0 is broken"):
+        list(pool.each(refuse_after_another, [0]))
 
 
 def test_a_piece_whose_worker_ends_is_done_by_another(pool, tmp_path):
