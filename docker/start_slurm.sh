@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Start a Slurm cluster of one node in a folder of its own, for tests on machines without one, and wait for it.
+# Start a Slurm cluster of two nodes on this machine, in a folder of its own, for tests, and wait for it.
 #
 #   eval "$(docker/start_slurm.sh DIR)"      # prints: export SLURM_CONF=DIR/slurm.conf
 #   docker/start_slurm.sh --stop DIR         # ends its jobs and daemons
@@ -22,14 +22,14 @@ dir=$(cd "$1" && pwd -P)
 [ ${#dir} -le 80 ] || fail "DIR must have at most 80 characters, found ${#dir}: $dir"
 export SLURM_CONF=$dir/slurm.conf
 pid_of() { # the number of a daemon that runs, not of another program that has got its number
-    local pid; pid=$(cat "$dir/$1.pid" 2>/dev/null) && [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$1" ] && echo "$pid"
+    local pid; pid=$(cat "$dir/$1.pid" 2>/dev/null) && [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "${1%-*}" ] && echo "$pid"
 }
 answers() {
-    pid_of slurmctld >/dev/null && [[ "$(timeout 10 sinfo --noheader --format=%T 2>/dev/null)" =~ ^(idle|mixed|allocated)$ ]]
+    pid_of slurmctld >/dev/null && [ "$(timeout 10 sinfo --noheader --Node --states=idle,mixed,allocated --format=%N 2>/dev/null | xargs)" = "one two" ]
 }
 end() {
     if pid_of slurmctld >/dev/null; then timeout 10 scancel --user=root --signal=KILL 2>/dev/null || true; fi
-    for name in slurmctld slurmd munged; do
+    for name in slurmctld slurmd-one slurmd-two munged; do
         pid=$(pid_of "$name") || continue
         kill "$pid" 2>/dev/null || true
         for _ in $(seq 50); do kill -0 "$pid" 2>/dev/null || break; sleep 0.2; done
@@ -43,32 +43,32 @@ if [ -n "$stop" ]; then end; exit 0; fi
 if ! answers; then
     end
     rm -rf "$dir/state" "$dir/spool"
-    mkdir -p "$dir/state" "$dir/spool"
+    mkdir -p "$dir/state" "$dir/spool/one" "$dir/spool/two"
     chmod 755 "$dir" # munge wants a way to its socket that all may go and only root may change
     host=$(hostname -s)
     cores=$(nproc)
-    memory=$(awk '/^MemTotal:/ {print int($2 / 1024 * 0.95)}' /proc/meminfo)
-    read -r control node < <(python3 -c '
+    memory=$(awk '/^MemTotal:/ {print int($2 / 1024 * 0.95 / 2)}' /proc/meminfo)
+    read -r control one two < <(python3 -c '
 import socket
-found = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+found = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
 print(*(one.getsockname()[1] for one in found))')
     # More cores than the machine has, so that several jobs run side by side also on a small one.
+    node="NodeHostname=$host NodeAddr=127.0.0.1 CPUs=$((cores < 4 ? 4 : cores)) RealMemory=$memory State=UNKNOWN"
     cat >"$SLURM_CONF" <<END
 ClusterName=cytosuite
 SlurmctldHost=$host(127.0.0.1)
 SlurmctldPort=$control
-SlurmdPort=$node
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
 AuthInfo=socket=$dir/munge.socket
 CredType=cred/munge
 StateSaveLocation=$dir/state
-SlurmdSpoolDir=$dir/spool
+SlurmdSpoolDir=$dir/spool/%n
 SlurmctldPidFile=$dir/slurmctld.pid
-SlurmdPidFile=$dir/slurmd.pid
+SlurmdPidFile=$dir/slurmd-%n.pid
 SlurmctldLogFile=$dir/slurmctld.log
-SlurmdLogFile=$dir/slurmd.log
+SlurmdLogFile=$dir/slurmd-%n.log
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SwitchType=switch/none
@@ -82,7 +82,8 @@ ReturnToService=2
 KillWait=5
 MinJobAge=60
 SchedulerParameters=sched_interval=2,batch_sched_delay=0
-NodeName=$host NodeAddr=127.0.0.1 CPUs=$((cores < 4 ? 4 : cores)) RealMemory=$memory State=UNKNOWN
+NodeName=one Port=$one $node
+NodeName=two Port=$two $node
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 END
     if [ ! -f "$dir/munge.key" ]; then
@@ -91,10 +92,10 @@ END
     munged --force --socket="$dir/munge.socket" --key-file="$dir/munge.key" --pid-file="$dir/munged.pid" \
         --log-file="$dir/munged.log" --seed-file="$dir/munged.seed" </dev/null >&2 9>&-
     setsid slurmctld -c </dev/null >&2 9>&-
-    setsid slurmd -c </dev/null >&2 9>&-
+    for name in one two; do setsid slurmd -c -N "$name" </dev/null >&2 9>&-; done
     for _ in $(seq 150); do answers && break; sleep 0.2; done
     if ! answers; then
-        tail -n 10 "$dir/slurmctld.log" "$dir/slurmd.log" >&2 || true
+        tail -n 10 "$dir"/slurm*.log >&2 || true
         end
         fail "Slurm did not answer; the last lines of its logs are above"
     fi

@@ -93,7 +93,23 @@ class ChunkResult:
     ran: int
 
 
-def run_chunk(circumstances: Circumstances, chunk: Chunk) -> ChunkResult:
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A node that cannot run a chunk, before a case of it was begun.
+
+    Parameters
+    ----------
+    node : str
+        Name of the machine, as Slurm calls it.
+    reason : str
+        One line with the name of the node.
+    """
+
+    node: str
+    reason: str
+
+
+def run_chunk(circumstances: Circumstances, chunk: Chunk) -> ChunkResult | Refusal:
     """Run the cases of a chunk that have no result yet, each as a local run does.
 
     Parameters
@@ -103,22 +119,32 @@ def run_chunk(circumstances: Circumstances, chunk: Chunk) -> ChunkResult:
     chunk : Chunk
         Cases of one algorithm.
 
+    Returns
+    -------
+    ChunkResult or Refusal
+        A refusal if this machine does not see the files of the run, or lacks the engine, the image
+        or the version of the runner.
+
     Raises
     ------
     InputError
-        If this machine does not see the files of the run, or lacks the engine, the image or the
-        version of the runner.
+        If the input of a case cannot be read.
     """
     begin = time.monotonic()
+    try:
+        with _at_node(circumstances.engine):
+            engine = _ready(circumstances, chunk)
+    except InputError as error:
+        return Refusal(_node(), str(error))
     with _at_node(circumstances.engine):
-        left = _run(circumstances, chunk)
+        left = _run(circumstances, chunk, engine)
     folder = chunk.job.folder
     records = tuple(found for case in chunk.cases if (found := read_record(folder / case.name)))
     return ChunkResult(records, time.monotonic() - begin, left)
 
 
-def _run(circumstances: Circumstances, chunk: Chunk) -> int:
-    """Run the cases that have no result; return their number."""
+def _ready(circumstances: Circumstances, chunk: Chunk) -> Engine:
+    """Return the engine, if it would give the results of the runner."""
     job, name = chunk.job, chunk.job.algorithm.name
     _wait_for(chunk.cases[0].folder)
     engine = circumstances.start()
@@ -127,6 +153,12 @@ def _run(circumstances: Circumstances, chunk: Chunk) -> int:
             f"{name} is another one there, by its sources, weights or image; install this version "
             "of cytosuite, or load this image (docker save, docker load)"
         )
+    return engine
+
+
+def _run(circumstances: Circumstances, chunk: Chunk, engine: Engine) -> int:
+    """Run the cases that have no result; return their number."""
+    job, name = chunk.job, chunk.job.algorithm.name
     left = tuple(
         case for case in chunk.cases if not is_done(job.folder / case.name, job.key, retry=True)
     )
@@ -170,7 +202,12 @@ def _at_node(engine: str) -> Iterator[None]:
         if "missing; build it" in reason:
             way = f"{engine} save IMAGE | ssh NODE {engine} load"
             reason = f"{reason} on the runner, and bring it there: {way}"
-        raise InputError(f"node {os.uname().nodename}: {reason}") from None
+        raise InputError(f"node {_node()}: {reason}") from None
+
+
+def _node() -> str:
+    """Return the name of this machine, as Slurm calls it."""
+    return os.environ.get("SLURMD_NODENAME") or os.uname().nodename
 
 
 def _wait_for(folder: Path) -> None:

@@ -159,6 +159,12 @@ class Backlog:
         self.left[chunk.job.algorithm.name].halves += [chunk.cases[:middle], chunk.cases[middle:]]
         return True
 
+    def put_back(self, chunk: Chunk) -> None:
+        """Put back a chunk that was not begun; it is the next one."""
+        found = self.left[chunk.job.algorithm.name]
+        found.begun -= len(chunk.cases)
+        found.halves.insert(0, chunk.cases)
+
     def drop(self, name: str) -> list[Case]:
         """Remove and return the cases of an algorithm that no chunk holds."""
         found = self.left[name]

@@ -34,12 +34,18 @@ class DaskPool:
         What a piece takes of its worker: ``{"GPU": 1}``.
     look : callable
         Called with each result and once a second: starts workers anew; it may raise.
+    leave_out : callable
+        Gets the name of a node, and keeps further pieces off it; False where there is no other one.
+    present : callable
+        Returns how many workers are there; None where that is not known.
     """
 
     client: "Client"
     slots: int
     resources: Mapping[str, float] = field(default_factory=dict)
     look: Callable[[], None] = lambda: None
+    leave_out: Callable[[str], bool] = lambda _: False
+    present: Callable[[], int | None] = lambda: None
 
     def each(
         self, work: Callable[[Piece], Result], pieces: Iterable[Piece]
@@ -47,8 +53,8 @@ class DaskPool:
         """Yield number and result of each piece as it is done; see `cluster.pool.Pool`.
 
         A piece whose worker ends is done by another one, as often as the scheduler allows, and
-        twice. One piece per worker is sent at a time: a scheduler with 100,000 would be slow, and
-        those that wait on a worker would be lost with it.
+        twice. One piece per worker that is there is sent at a time: a scheduler with 100,000 would
+        be slow, and those that wait on a worker would be lost with it.
 
         Raises
         ------
@@ -69,7 +75,9 @@ class DaskPool:
 
         try:
             while True:
-                for number, piece in islice(source, max(0, self.slots - len(sent))):
+                there = self.present()
+                places = self.slots if there is None else min(self.slots, max(1, there))
+                for number, piece in islice(source, max(0, places - len(sent))):
                     send(number, piece)
                 if not sent:
                     return

@@ -13,7 +13,9 @@ from cytosuite.benchmark.cluster.site import ClusterSite
 from cytosuite.errors import InputError, plain
 
 NUMBER = 2  # of jobs where the site names none
-LOOK_S, WORD_S = 5.0, 60.0  # between two looks at the queue, and two words while nothing runs
+LOOK_S, WORD_S = 5.0, 60.0  # between two looks at the workers, and two words while nothing runs
+LONGEST_S = 60.0  # between two looks at a queue in which nothing happens: all users share it
+EXCLUDE = "--exclude="
 EARLY = 3  # ended jobs without a worker before the settings are wrong
 ASK_S = 60  # longest answer of Slurm
 NOWHERE = "127.0.0.1:0"  # of the pages of a scheduler, which nobody looks at
@@ -68,6 +70,9 @@ class Jobs:
         self.cluster: Any = None
         self._said = time.monotonic()
         self._came, self._ended = False, set[str]()
+        self._without: list[str] = []  # nodes
+        self._seen: tuple[set[str], dict[str, str]] = set(), {}  # workers and queue when last asked
+        self._pause_s, self._asked = 0.0, 0.0
 
     def __enter__(self) -> Any:  # noqa: ANN401 - of Dask
         """Submit the jobs.
@@ -113,10 +118,13 @@ class Jobs:
     def _directives(self) -> list[str]:
         """Return the directives of a job that dask-jobqueue does not give."""
         own = [f'--output="{self.logs}/%j.log"', "--open-mode=append", "--no-requeue"]
+        nodes = [line.removeprefix(EXCLUDE) for line in self.site.extra if line.startswith(EXCLUDE)]
         return [
             *own,
             *([f"--gres=gpu:{self.site.gpus}"] if self.site.gpus else []),
             *self.site.extra,
+            # The last one counts.
+            *([EXCLUDE + ",".join([*nodes, *self._without])] if self._without else []),
         ]
 
     def _words(self) -> list[str]:
@@ -136,15 +144,19 @@ class Jobs:
         InputError
             If jobs end before a worker of theirs comes.
         """
-        present = {w["name"] for w in self.cluster.scheduler_info["workers"].values()}
+        present = self._present()
         if present:
             self._came, self._said = True, time.monotonic()
+        if len(present) >= self.number or not self._is_time(present):
+            return
         numbers = {name: job.job_id for name, job in list(self.cluster.workers.items())}
         try:
             queue = self._queue()
         except InputError as error:  # a controller that is busy or restarts; jobs run on
             self._say(str(error))
             return
+        self._pause_s = 2 * self._pause_s if self._seen == (present, queue) else LOOK_S
+        self._seen = present, queue
         for name, number in numbers.items():
             if number and number not in queue and name not in present:
                 self._ended.add(number)
@@ -159,6 +171,38 @@ class Jobs:
             states = ", ".join(sorted(set(queue.values()))) or "none in the queue"
             self._say(f"waiting for {self.number} jobs of Slurm: {states}")
 
+    def _is_time(self, present: set[str]) -> bool:
+        """Return whether the queue may be asked again: rarely while nothing happens."""
+        quiet = time.monotonic() - self._asked < min(self._pause_s, LONGEST_S)
+        if quiet and present == self._seen[0]:
+            return False
+        self._asked = time.monotonic()
+        return True
+
+    def leave_out(self, node: str) -> bool:
+        """End the workers of a node, and keep further jobs off it.
+
+        Parameters
+        ----------
+        node : str
+            Its name in Slurm.
+
+        Returns
+        -------
+        bool
+            False, and nothing is done, where no job runs on another node.
+        """
+        places = {number: place for number, place in self._queue("%N").items() if place}
+        if not {*places.values()} - {node, *self._without}:
+            return False
+        jobs = list(self.cluster.workers.items())
+        there = [name for name, job in jobs if places.get(job.job_id) == node]
+        if node not in self._without:
+            self._without.append(node)
+        self.cluster.new_spec["options"]["job_extra_directives"] = self._directives()
+        self.cluster.loop.add_callback(self.cluster.scale_down, there)
+        return True
+
     def _say(self, line: str) -> None:
         """Tell the user, but not too often."""
         if time.monotonic() - self._said > WORD_S:
@@ -172,9 +216,13 @@ class Jobs:
         if (job := self.cluster.workers.pop(name, None)) is not None:
             job.status = Status.closed
 
-    def _queue(self) -> dict[str, str]:
-        """Return the state of each job that waits or runs, by its number."""
-        lines = _ask(["squeue", "--noheader", "--me", "--format=%i %T %r"]).splitlines()
+    def _present(self) -> set[str]:
+        """Return the names of the workers that are there."""
+        return {found["name"] for found in self.cluster.scheduler_info["workers"].values()}
+
+    def _queue(self, form: str = "%T %r") -> dict[str, str]:
+        """Return a form, state and reason without it, of each job that waits or runs, by number."""
+        lines = _ask(["squeue", "--noheader", "--me", f"--format=%i {form}"]).splitlines()
         return {number: state for number, _, state in (line.partition(" ") for line in lines)}
 
     def _last_word(self) -> str:

@@ -150,7 +150,13 @@ class OpenCluster:
             jobs = Jobs(self.site, self.memory_gib, self.home, variables_of(keys), self.tell)
             cluster = self._stack.enter_context(jobs)
             client = self._stack.enter_context(Client(cluster, timeout=START_S))
-            return DaskPool(client, jobs.number, look=Regularly(jobs.look))
+            return DaskPool(
+                client,
+                jobs.number,
+                look=Regularly(jobs.look),
+                leave_out=jobs.leave_out,
+                present=lambda: len(cluster.scheduler.workers),
+            )
         number = self._places()
         local = LocalCluster(
             n_workers=number,
@@ -165,16 +171,19 @@ class OpenCluster:
         cluster = self._stack.enter_context(local)
         client = self._stack.enter_context(Client(cluster, timeout=START_S))
         # A worker that is not back soon is given up; this starts another one.
-        return DaskPool(client, number, look=Regularly(partial(cluster.scale, number)))
+        return DaskPool(
+            client,
+            number,
+            look=Regularly(partial(cluster.scale, number)),
+            present=lambda: len(cluster.scheduler.workers),
+        )
 
     def _places(self) -> int:
         """Return the number of workers for which cores, memory and GPUs of this machine suffice."""
         cores = max(1, (os.cpu_count() or 1) // self.site.cores)
         memory = free_gib()
         room = cores if memory is None else max(1, int(memory / max(self.memory_gib, RUNNER_GIB)))
-        cards = len(slots()) // self.site.gpus if self.site.gpus else cores
-        if not cards:
-            raise InputError(f"gpus: a worker needs {self.site.gpus}, this machine has fewer")
+        cards = len(slots()) if self.site.gpus else cores
         return self.site.workers or min(cores, room, cards)
 
     def _running(self, client_of: Any) -> DaskPool:  # noqa: ANN401 - of Dask

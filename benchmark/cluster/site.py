@@ -51,7 +51,9 @@ class ClusterSite(Described):
         None, ge=1, le=10_000, description="How many; two of Slurm, one per core of this machine."
     )
     cores: int = Field(1, ge=1, le=4096, description="Processor cores of a worker.")
-    gpus: int = Field(0, ge=0, le=64, description="GPUs of a worker.")
+    gpus: int = Field(
+        0, ge=0, le=1, description="GPUs of a worker, 0 or 1: for four cards take four workers."
+    )
     memory_gib: float | None = Field(
         None, gt=0, le=2**20, description="Of a worker; that of a case and the runner without it."
     )

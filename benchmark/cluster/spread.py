@@ -2,13 +2,20 @@
 
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from threading import Lock
 
-from cytosuite.benchmark.cluster.cases import SEEN_S, TOPIC, ChunkResult, Circumstances, run_chunk
+from cytosuite.benchmark.cluster.cases import (
+    SEEN_S,
+    TOPIC,
+    ChunkResult,
+    Circumstances,
+    Refusal,
+    run_chunk,
+)
 from cytosuite.benchmark.cluster.chunks import Backlog, Chunk
 from cytosuite.benchmark.cluster.dask_pool import DaskPool
 from cytosuite.benchmark.cluster.pool import Lost, Pool
@@ -49,6 +56,7 @@ def spread(
     *,
     chunk_s: float,
     keep_going: bool = False,
+    remark: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Run the missing cases of jobs on the workers of a pool.
 
@@ -66,11 +74,13 @@ def spread(
         Longest chunk [s].
     keep_going : bool
         Whether to run all cases of an algorithm whose first ones fail alike.
+    remark : callable
+        Gets a line on each node that is left out.
 
     Raises
     ------
     InputError
-        If a worker cannot run them, see `run_chunk`.
+        If no node can run them, see `run_chunk`.
 
     Notes
     -----
@@ -85,21 +95,41 @@ def spread(
         while backlog:
             for number, result in pool.each(partial(run_chunk, circumstances), backlog):
                 chunk = backlog.given[number]
-                if isinstance(result, Lost):
-                    if not backlog.split(chunk):
-                        reason = f"{result.reason}; the logs of the cluster may tell why"
-                        outcome = Outcome("killed", 0.0, None, None, reason)
-                        fail(chunk.job, chunk.cases, outcome, told)
-                    continue
-                _learn(backlog, chunk, result, told)
-                if not keep_going:
-                    _give_up(backlog, chunk, told)
+                if isinstance(result, Refusal):
+                    remark(_left_out(pool, result))
+                    backlog.put_back(chunk)
+                elif isinstance(result, Lost):
+                    _lose(backlog, chunk, result, told)
+                else:
+                    _learn(backlog, chunk, result, told)
+                    if not keep_going:
+                        _give_up(backlog, chunk, told)
     _wait_for_records(jobs, told)
 
 
 def _hearing(pool: Pool, told: Told) -> AbstractContextManager[None]:
     """Listen to the workers of a cluster."""
     return pool.hearing(TOPIC, told.hear) if isinstance(pool, DaskPool) else nullcontext()
+
+
+def _left_out(pool: Pool, refusal: Refusal) -> str:
+    """Keep further chunks off a node, and return a line on it.
+
+    Raises
+    ------
+    InputError
+        If there is no other node.
+    """
+    if not isinstance(pool, DaskPool) or not pool.leave_out(refusal.node):
+        raise InputError(refusal.reason)
+    return f"{refusal.reason}; the run goes on without this node"
+
+
+def _lose(backlog: Backlog, chunk: Chunk, lost: Lost, told: Told) -> None:
+    """Put back a lost chunk in halves; a case that was alone is a failed one."""
+    if not backlog.split(chunk):
+        reason = f"{lost.reason}; the logs of the cluster may tell why"
+        fail(chunk.job, chunk.cases, Outcome("killed", 0.0, None, None, reason), told)
 
 
 def _learn(backlog: Backlog, chunk: Chunk, result: ChunkResult, told: Told) -> None:

@@ -3,6 +3,7 @@
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,8 @@ def _results(
         jobs = plan(dataset, chosen, engine, folder, retry=options.retry or options.keep_going)
         origin = _origin(options, dataset, jobs, models)
         _write_run(folder, dataset, task, jobs, facts, origin)
-        _run(jobs, dataset, task, engine, options, console, cluster)
+        happened = _run(jobs, dataset, task, engine, options, console, cluster)
+        facts = replace(facts, notes=(*facts.notes, *happened))
         with progress(console, "scoring", minor=True) as step:
             pool = None if cluster is None else cluster.pool()
             results = gather(dataset, task, jobs, facts, step, pool)
@@ -209,8 +211,8 @@ def _run(
     options: BenchmarkOptions,
     console: Console,
     cluster: OpenCluster | None,
-) -> None:
-    """Run the missing cases, with progress over all jobs."""
+) -> list[str]:
+    """Run the missing cases, with progress over all jobs; return sentences on what happened."""
     total = sum(len(job.missing) for job in jobs)
     present = sum(job.present for job in jobs)
     if present:
@@ -227,10 +229,11 @@ def _run(
         if cluster is not None:
             runner = ClusterRun(cluster, options.device, console, keep_going=going)
             runner.all(jobs, dataset.cases, task, engine, limits, apis, cases)
-            return
+            return runner.notes
         for job in jobs:
             own, api = limits[job.algorithm.name], apis[job.algorithm.name]
             run_job(job, task, engine, own, api, cases, cases.inside, keep_going=going)
+    return []
 
 
 def _facts(options: BenchmarkOptions, engine: Engine, notes: Sequence[str]) -> RunFacts:

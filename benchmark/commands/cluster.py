@@ -39,7 +39,7 @@ def opened(
     console : Console
         Gets lines on the queue.
     device : str
-        With ``cuda`` a worker has one GPU, unless the site says another number.
+        With ``cuda`` a worker has one GPU.
 
     Raises
     ------
@@ -78,6 +78,11 @@ class ClusterRun:
         Shows the progress of what runs again.
     keep_going : bool
         Whether to run all cases of an algorithm whose first ones fail alike.
+
+    Attributes
+    ----------
+    notes : list of str
+        Sentences on the run for the report.
     """
 
     def __init__(
@@ -89,7 +94,7 @@ class ClusterRun:
         keep_going: bool = False,
     ) -> None:
         self.cluster, self.device, self.console = cluster, device, console
-        self.keep_going = keep_going
+        self.keep_going, self.notes = keep_going, list[str]()
 
     def __call__(
         self,
@@ -161,4 +166,11 @@ class ClusterRun:
         if self.device == "cuda":
             pool = replace(pool, resources={"GPU": 1})
         chunk_s = 60 * self.cluster.site.chunk_minutes
-        spread(wanted, found, pool, report, chunk_s=chunk_s, keep_going=self.keep_going)
+        going = self.keep_going
+        spread(wanted, found, pool, report, chunk_s=chunk_s, keep_going=going, remark=self._remark)
+
+    def _remark(self, line: str) -> None:
+        """Show a line, and keep it for the report, once."""
+        if f"{line}." not in self.notes:
+            self.notes.append(f"{line}.")
+            self.console.print(line, highlight=False, markup=False)

@@ -73,7 +73,7 @@ def test_a_slurm_starts_runs_a_job_is_found_again_and_stops(tmp_path):
         assert (again.stdout, "Slurm runs" in again.stderr) == (first.stdout, False)
     finally:
         assert _run("start_slurm.sh", "--stop", tmp_path / "s").returncode == 0
-    for name in ("slurmctld", "slurmd", "munged"):
+    for name in ("slurmctld", "slurmd-one", "slurmd-two", "munged"):
         number = tmp_path / "s" / f"{name}.pid"
         assert not number.exists() or not Path("/proc", number.read_text().strip()).exists()
 

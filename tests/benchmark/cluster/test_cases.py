@@ -1,5 +1,6 @@
 import os
 import pickle
+import re
 from dataclasses import replace
 
 import pytest
@@ -74,18 +75,23 @@ def test_remarks_are_warnings_of_the_records(chunk, circumstances):
 
 def test_another_version_on_a_node_is_refused(chunk, circumstances, engine):
     engine._identity = "2"
-    with pytest.raises(
-        InputError, match=r"node .+: watershed is another one there, by its sources"
-    ):
-        run_chunk(circumstances, chunk)
+    refused = run_chunk(circumstances, chunk)
+    assert re.match(r"node .+: watershed is another one there, by its sources", refused.reason)
+    assert refused.node == os.uname().nodename
     assert engine.calls == []
+
+
+def test_a_refusal_has_the_name_of_the_node_in_slurm(chunk, circumstances, engine, monkeypatch):
+    engine._identity = "2"
+    monkeypatch.setenv("SLURMD_NODENAME", "n5")
+    assert run_chunk(circumstances, chunk).node == "n5"
 
 
 def test_a_node_that_does_not_see_the_files_is_named(chunk, circumstances, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "SEEN_S", 0.0)
     lost = replace(chunk, cases=(Case("x", tmp_path / "elsewhere" / "x"),))
-    with pytest.raises(InputError, match=r"node .+elsewhere/x is not there; give RUNS, a folder"):
-        run_chunk(circumstances, lost)
+    said = run_chunk(circumstances, lost).reason
+    assert re.match(r"node .+elsewhere/x is not there; give RUNS, a folder", said)
 
 
 def test_a_missing_image_is_one_line_with_the_way_to_bring_it(
@@ -97,9 +103,7 @@ def test_a_missing_image_is_one_line_with_the_way_to_bring_it(
         )
 
     monkeypatch.setattr(engine, "identity", identity)
-    with pytest.raises(InputError) as refused:
-        run_chunk(replace(circumstances, engine="docker"), chunk)
-    said = str(refused.value)
+    said = run_chunk(replace(circumstances, engine="docker"), chunk).reason
     assert said.startswith(f"node {os.uname().nodename}: image cytosuite/watershed:cpu is missing")
     assert "make build-watershed` on the runner" in said
     assert "docker save IMAGE | ssh NODE docker load" in said

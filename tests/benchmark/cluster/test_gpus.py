@@ -30,7 +30,6 @@ def places(tmp_path, monkeypatch):
 def test_a_machine_with_four_cards_has_four_workers(places, machine, monkeypatch):
     machine(*CARDS)
     assert places(gpus=1) == 4
-    assert places(gpus=2) == 2
     assert places() == 16
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,3")
     assert places(gpus=1) == 2
@@ -46,18 +45,16 @@ def test_cores_bound_the_workers_too(places, machine):
     assert places(gpus=1, cores=8) == 2
 
 
-def test_too_few_cards_are_told(places, machine):
-    """gpus: a worker needs 8, this machine has fewer"""
-    machine(*CARDS)
-    with pytest.raises(InputError) as error:
-        places(gpus=8)
-    assert str(error.value) == test_too_few_cards_are_told.__doc__
+def test_a_machine_without_cards_is_one_line(places, machine):
+    machine()
+    with pytest.raises(InputError, match="driver finds no GPU on this machine"):
+        places(gpus=1)
 
 
 @pytest.mark.parametrize(
-    ("device", "text", "gpus"), [("cpu", "", 0), ("cuda", "", 1), ("cuda", "gpus = 2", 2)]
+    ("device", "text", "gpus"), [("cpu", "", 0), ("cuda", "", 1), ("cuda", "gpus = 1", 1)]
 )
-def test_a_run_on_gpus_has_one_per_worker_unless_the_site_says_more(tmp_path, device, text, gpus):
+def test_a_run_on_gpus_has_one_per_worker(tmp_path, device, text, gpus):
     (tmp_path / "site.toml").write_text(text)
     options = ClusterOptions(cluster="local", site=tmp_path / "site.toml")
     with opened(options, tmp_path, Console(file=io.StringIO()), device) as cluster:

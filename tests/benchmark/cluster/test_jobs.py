@@ -17,12 +17,16 @@ class FakeCluster:
 
     def __init__(self, *numbers):
         self.workers = {f"w{n}": SimpleNamespace(job_id=str(n), status=None) for n in numbers}
-        self.present, self.scaled = [], []
+        self.present, self.scaled, self.ended = [], [], []
+        self.new_spec = {"options": {}}
         self.loop = SimpleNamespace(add_callback=lambda function, *words: function(*words))
 
     @property
     def scheduler_info(self):
         return {"workers": {f"tcp://{name}": {"name": name} for name in self.present}}
+
+    def scale_down(self, names):
+        self.ended += names
 
     def scale(self, number):
         self.scaled.append(number)
@@ -31,15 +35,24 @@ class FakeCluster:
 @pytest.fixture
 def queue(monkeypatch):
     """Return the lines of the queue; None for a controller that does not answer."""
-    lines = {"text": ""}
+    lines = {"text": "", "asked": 0}
 
     def ask(words, text=""):
+        lines["asked"] += 1
         if lines["text"] is None:
             raise InputError("Slurm did not answer squeue within 60 s")
         return lines["text"]
 
     monkeypatch.setattr(module, "_ask", ask)
     return lines
+
+
+@pytest.fixture
+def now(monkeypatch):
+    """Return the time, for a test to set."""
+    time = {"s": 1000.0}
+    monkeypatch.setattr(module.time, "monotonic", lambda: time["s"])
+    return time
 
 
 @pytest.fixture
@@ -98,6 +111,47 @@ def test_a_log_that_is_not_there_or_empty_is_said_too(jobs, queue, tmp_path, tex
     assert said in str(refused.value)
 
 
+def test_a_queue_in_which_nothing_happens_is_asked_less_and_less(jobs, queue, now):
+    queue["text"] = "7 PENDING Resources\n8 PENDING Priority\n"
+    times = []
+    for second in range(301):
+        now["s"], before = float(second), queue["asked"]
+        jobs.look()
+        times += [second] * (queue["asked"] - before)
+    assert times == [0, 5, 15, 35, 75, 135, 195, 255]
+
+
+def test_a_worker_that_comes_or_ends_is_a_reason_to_ask(jobs, queue, now):
+    queue["text"] = "7 RUNNING None\n8 PENDING Priority\n"
+    jobs.look()
+    jobs.cluster.present = ["w7"]
+    jobs.look()
+    jobs.cluster.present = []
+    jobs.look()
+    jobs.look()
+    assert queue["asked"] == 3
+
+
+def test_with_all_workers_there_the_queue_is_not_asked(jobs, queue, now):
+    jobs.cluster.present = ["w7", "w8"]
+    jobs.look()
+    assert queue["asked"] == 0
+
+
+def test_a_node_is_left_out_with_all_its_workers(jobs, queue):
+    jobs.site = ClusterSite(workers=2, extra=("--exclude=n1,n2", "--qos=long"))
+    jobs.cluster = FakeCluster(7, 8, 9, 10)
+    queue["text"] = "7 n5\n8 n6\n9 n5\n10 \n"
+    assert jobs.leave_out("n5")
+    assert jobs.cluster.ended == ["w7", "w9"]
+    assert jobs.cluster.new_spec["options"]["job_extra_directives"][-3:] == [
+        "--exclude=n1,n2", "--qos=long", "--exclude=n1,n2,n5",
+    ]  # fmt: skip
+    queue["text"] = "8 n6\n10 \n11 n5\n"
+    assert not jobs.leave_out("n6")  # nobody else runs, or only where it does not count
+    assert jobs.cluster.ended == ["w7", "w9"]
+
+
 def test_after_a_first_worker_ended_jobs_are_no_mistake(jobs, queue):
     jobs.cluster.present = ["w7", "w8"]
     jobs.look()
@@ -114,23 +168,22 @@ def test_a_controller_that_is_busy_ends_nothing(jobs, queue, monkeypatch):
     assert jobs.said == ["Slurm did not answer squeue within 60 s"]
 
 
-def test_a_wait_for_the_queue_is_said_from_time_to_time(jobs, queue, monkeypatch):
+def test_a_wait_for_the_queue_is_said_from_time_to_time(queue, now, jobs):
     queue["text"] = "7 PENDING Resources\n8 PENDING Priority\n"
-    jobs.look()
-    assert jobs.said == []
-    monkeypatch.setattr(module, "WORD_S", -1.0)
-    jobs.look()
+    for second in range(1000, 1100):
+        now["s"] = float(second)
+        jobs.look()
     assert jobs.said == ["waiting for 2 jobs of Slurm: PENDING Priority, PENDING Resources"]
 
 
 def test_directives_hold_the_log_gpus_and_those_of_the_site(tmp_path):
-    site = ClusterSite(gpus=2, extra=("--constraint=a100",))
+    site = ClusterSite(gpus=1, extra=("--constraint=a100",))
     found = Jobs(site, 2.0, tmp_path / "a b", {}, print)
     assert found._directives() == [
         f'--output="{tmp_path}/a b/%j.log"', "--open-mode=append", "--no-requeue",
-        "--gres=gpu:2", "--constraint=a100",
+        "--gres=gpu:1", "--constraint=a100",
     ]  # fmt: skip
-    assert found._words() == ["--memory-limit", "0", "--no-dashboard", "--resources", "GPU=2"]
+    assert found._words() == ["--memory-limit", "0", "--no-dashboard", "--resources", "GPU=1"]
 
 
 def test_the_queue_is_not_asked_at_each_result(monkeypatch):

@@ -1,6 +1,7 @@
-"""The whole way through a real Slurm of one node: `eval "$(docker/start_slurm.sh DIR)"` starts one."""
+"""The whole way through a real Slurm of two nodes: `eval "$(docker/start_slurm.sh DIR)"` starts one."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -176,6 +177,40 @@ def test_what_needs_more_memory_runs_again_in_larger_jobs(slurm, home):
     for path in results(home, "memory"):
         (warning,) = read_record(path.parent).warnings
         assert warning.startswith("memory raised: 0.")
+
+
+def other_sources(home, *nodes):
+    """Return options by which some nodes seem to have other sources of the algorithm."""
+    lines = [
+        "import os",
+        f'if os.environ.get("SLURMD_NODENAME") in {nodes}:',
+        "    import cytosuite.benchmark.plan as plan",
+        '    plan.runtime_digest = lambda *_: "another"',
+    ]
+    (home / "path").mkdir(exist_ok=True)
+    (home / "path" / "sitecustomize.py").write_text("\n".join(lines))
+    path = str(home / "path").replace(" ", "\\\\ ")
+    (home / "nodes.toml").write_text(
+        f'{SITE}extra = ["--nodes=1", "--cpus-per-task=4"]\nprologue = ["export PYTHONPATH={path}:$PYTHONPATH"]\n'
+    )
+    return "--cluster", "slurm", "--site", home / "nodes.toml"
+
+
+@pytest.mark.slow
+def test_a_node_that_refuses_is_left_out(slurm, home):
+    """A job takes all cores of its node, so that there is a worker on each."""
+    code, text = ended(start(home, "nodes", *other_sources(home, "one")))
+    assert code == 0, text
+    assert "node one: watershed is another one there, by its sources" in text
+    assert text.count("the run goes on without this node") == 2  # as it happens, and as a note
+    pd.testing.assert_frame_equal(scores(home, "nodes"), scores(home, "local"))
+
+
+@pytest.mark.slow
+def test_nodes_that_all_refuse_end_the_run(slurm, home):
+    code, text = ended(start(home, "none", *other_sources(home, "one", "two")))
+    assert code == 2, text
+    assert re.match(r".*node (one|two): watershed is another one there", text.splitlines()[-1])
 
 
 def test_a_partition_that_does_not_exist_is_one_line(slurm, home):

@@ -1,10 +1,12 @@
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cytosuite.benchmark.cluster import spread as module
+from cytosuite.benchmark.cluster.dask_pool import DaskPool
 from cytosuite.benchmark.cluster.pool import Here
 from cytosuite.benchmark.cluster.spread import Told, rungs, spread
 from cytosuite.benchmark.engines.outcome import Outcome
@@ -157,6 +159,51 @@ def test_an_error_of_a_worker_ends_the_run(run, dataset, engine, monkeypatch):
 
     monkeypatch.setattr(module, "run_chunk", refuse)
     with pytest.raises(InputError, match="node a: no"):
+        run(dataset, engine)
+
+
+class TwoNodes(DaskPool):
+    """A pool whose first node refuses each chunk until it is left out."""
+
+    def __init__(self, others):
+        super().__init__(None, 2, leave_out=self._leave)
+        self.others, self.out = others, []
+
+    def hearing(self, topic, hear):
+        return nullcontext()
+
+    def _leave(self, node):
+        self.out.append(node)
+        return self.others
+
+    def each(self, work, pieces):
+        for number, piece in enumerate(pieces):
+            if self.out:
+                yield number, work(piece)
+            else:
+                yield number, module.Refusal("n1", "node n1: no image")
+
+
+def test_a_node_that_refuses_is_left_out(run, make_dataset, engine):
+    pool, lines = TwoNodes(others=True), []
+    seen = run(make_dataset(*range(1, 9)), engine, pool, remark=lines.append)
+    assert seen == {f"case_{n}": "ok" for n in range(1, 9)}
+    assert engine.calls == [f"case_{n}" for n in range(1, 9)]  # in their order, each once
+    assert pool.out == ["n1"]
+    assert lines == ["node n1: no image; the run goes on without this node"]
+
+
+def test_a_refusal_of_the_last_node_ends_the_run(run, dataset, engine):
+    with pytest.raises(InputError, match="^node n1: no image$"):
+        run(dataset, engine, TwoNodes(others=False))
+    assert engine.calls == []
+
+
+def test_a_pool_without_nodes_ends_at_a_refusal(run, dataset, engine, monkeypatch):
+    monkeypatch.setattr(
+        module, "run_chunk", lambda *_: module.Refusal("n1", "node n1: another version")
+    )
+    with pytest.raises(InputError, match="^node n1: another version$"):
         run(dataset, engine)
 
 
