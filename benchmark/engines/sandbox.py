@@ -34,10 +34,26 @@ class ContainerState:
 
 
 class Sandbox:
-    """A container with all its limits; see `sandbox`."""
+    """A container with all its limits; see `sandbox`.
 
-    def __init__(self, client: Client, container: Any) -> None:  # noqa: ANN401 - of the SDK
-        self.client = client
+    Parameters
+    ----------
+    client : docker.DockerClient
+        Of the daemon.
+    container : docker.models.containers.Container
+        Created, not started.
+    counted : bool
+        Whether the daemon counts its memory. One that cannot limit it reports that of the machine.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        container: Any,  # noqa: ANN401 - of the SDK
+        *,
+        counted: bool = True,
+    ) -> None:
+        self.client, self.counted = client, counted
         self.container = container
         self.voice: str = container.id  # the container in which requests are made
         self._group: MemoryGroup | None = None
@@ -153,6 +169,8 @@ class Sandbox:
         self.kills()
         if self._group is not None and self._group.folder is not None:
             return self._group.used()
+        if not self.counted:
+            return None
         memory = self._statistics().get("memory_stats", {})
         stats = memory.get("stats", {})
         cache = stats.get("inactive_file", stats.get("total_inactive_file", 0))
@@ -283,7 +301,7 @@ def sandbox(
         ),
         **chosen,
     )
-    box = Sandbox(client, container)
+    box = Sandbox(client, container, counted="mem_limit" in chosen)
     try:
         box.start()
         yield box
