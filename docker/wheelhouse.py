@@ -320,7 +320,7 @@ def install_torch(device: str, here: Path = HERE) -> str:
         return f"torch: no {version} for this Python, so the newest of the package index is taken"
     return (
         f"torch: neither the package index nor {CPU_INDEX} has {version} for this Python, so the "
-        "package index's own build is taken (for CUDA: 2.8 GB to download, some 6.5 GB on disk)"
+        "package index's own build is taken (for CUDA: 2.8 GB to download, 5.4 GB on disk)"
     )
 
 
