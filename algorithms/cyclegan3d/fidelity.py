@@ -114,7 +114,7 @@ def compare(given: NDArray[Any], made: NDArray[Any], spacing: Sequence[float]) -
 
 
 def _changes(given: NDArray[Any], made: NDArray[Any], spacing: Sequence[float]) -> _Changes:
-    """Return what became of the bright bodies of an image."""
+    """Return the changes of the bright bodies of an image."""
     before, after = (_smooth(image, spacing) for image in (given, made))
     invented = _faded(after, before, *_bodies(after, spacing))
     old, around = _bodies(before, spacing)

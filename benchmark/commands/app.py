@@ -160,7 +160,7 @@ def score_command(options: ScoreOptions) -> None:
 @app.command("evaluation")
 @takes(EvaluationOptions)
 def evaluation_command(options: EvaluationOptions) -> None:
-    """Write what an organiser uploads to judge submissions: ground truth, inputs, steps."""
+    """Write the uploads of an organiser to judge submissions: ground truth, inputs, steps."""
     from cytosuite.benchmark.commands.evaluation import build_evaluation, write_evaluation
 
     for path in write_evaluation(options, console()):

@@ -212,7 +212,7 @@ def _run(
     console: Console,
     cluster: OpenCluster | None,
 ) -> list[str]:
-    """Run the missing cases, with progress over all jobs; return sentences on what happened."""
+    """Run the missing cases, with progress over all jobs; return notes for the report."""
     total = sum(len(job.missing) for job in jobs)
     present = sum(job.present for job in jobs)
     if present:

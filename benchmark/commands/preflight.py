@@ -24,7 +24,7 @@ def preflight_command(
     task: Annotated[str | None, typer.Option(help="Task of an output folder.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write as JSON here, - for stdout.")] = None,
 ) -> None:
-    """Check what is to be uploaded to a challenge platform: seconds, without Docker."""
+    """Check an upload to a challenge platform: seconds, without Docker."""
     from cytosuite.benchmark.catalog import pick
     from cytosuite.benchmark.commands.console import console
     from cytosuite.benchmark.commands.options import STDOUT
@@ -59,7 +59,7 @@ def preflight_command(
 
 
 def show_findings(screen: "Console", title: str, findings: Sequence["Finding"]) -> None:
-    """Show findings below a title, the grave ones first, each with what to do.
+    """Show findings below a title, the grave ones first, each with its remedy.
 
     Parameters
     ----------

@@ -225,7 +225,7 @@ def _enforceable(limits: Limits, host: Host, memory: int) -> dict[str, Any]:
 
 
 def _birth(pid: int) -> str:
-    """Return the start of a process in ticks since boot; empty if there is no such process."""
+    """Return the start of a process in ticks since boot; empty without a process of this number."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:

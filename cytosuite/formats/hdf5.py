@@ -116,7 +116,7 @@ def _dataset(path: Path, file: "h5py.File") -> "h5py.Dataset":
 
 
 def _kinds(group: "h5py.Group") -> dict[str, str]:
-    """Return for each name in a group a word for what is no dataset, or an empty one."""
+    """Return the kind of each member of a group; an empty text for a dataset."""
     import h5py
 
     kinds: dict[str, str] = {}

@@ -71,7 +71,7 @@ class Judgement:
 
 
 def judge(real: Side, simulated: Side) -> Judgement:
-    """Return the realism of simulated stacks, with what is poor about them.
+    """Return the realism of simulated stacks, with their poor properties.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def floor(
 def poor(
     fitted: tuple[Realism, Sequence[Row]], between: tuple[Realism, Mapping[str, float]]
 ) -> list[str]:
-    """Return lines on what a fit does not catch, the worst properties first; none for a good one.
+    """Return lines on the properties that a fit misses, the worst first; none for a good one.
 
     Parameters
     ----------

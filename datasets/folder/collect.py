@@ -167,7 +167,7 @@ def _found(folder: Path, task: str | None, recursive: bool) -> Collection:
 
 
 def _candidates(beside: Entries) -> dict[str, str]:
-    """Return the images and folders beside the folders of a layout; texts there are no news."""
+    """Return the images and folders that stand with the folders of a layout; texts do not count."""
     others = {path.name: "beside the layout's folders" for path in beside.images.values()}
     return others | {name: why for name, why in beside.skipped.items() if why != "no image"}
 
@@ -251,7 +251,7 @@ def _files(
     recursive: bool,
     skipped: dict[str, str],
 ) -> dict[str, Path]:
-    """Return the files of a socket's folder by key; what cannot be read joins the skipped."""
+    """Return the files of a socket's folder by key; unreadable ones join the skipped."""
     if SOCKETS[slug].kind == "json":
         paths = sorted(room.glob("**/*.json" if recursive else "*.json"))
         names = (path.relative_to(room).with_suffix("").as_posix() for path in paths)
@@ -262,7 +262,7 @@ def _files(
 
 
 def _notes(items: Iterable[Item], slug: str, orphans: Sequence[str]) -> list[str]:
-    """Return what readers must know about files of a socket without image, and the reverse."""
+    """Return notes on files of a socket without image, and on images without file."""
     nouns, noun = ("labels", "label") if slug == LABELS.slug else (slug, slug)
     has = [slug in item.files for item in items]
     notes = []

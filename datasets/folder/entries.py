@@ -38,7 +38,7 @@ class Entries:
 
 
 def entries(folder: Path, known: Names[str] = (), *, recursive: bool = False) -> Entries:
-    """Return what is in a folder; hidden entries are passed over.
+    """Return the entries of a folder but for hidden ones.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def key_of(path: Path) -> str:
 
 
 def case_name(key: str) -> str:
-    r"""Return the name of a case: as the user wrote it, but for what a file name cannot hold.
+    r"""Return the name of a case: as the user wrote it, but for characters that no file name holds.
 
     Parameters
     ----------

@@ -93,7 +93,7 @@ def _sizes(image: Any) -> dict[str, float]:  # noqa: ANN401 - a BioImage
 
 
 def _volume(array: NDArray[Any], sizes: dict[str, float], name: str, source: str) -> Volume:
-    """Return an image (Z, Y, X) with what is known of it, of one plane without z."""
+    """Return an image (Z, Y, X) with its metadata, of one plane without z."""
     axes = "ZYX" if array.shape[0] > 1 else "YX"
     metadata: dict[str, Scalar] = {}
     if name and not UNNAMED.fullmatch(name):

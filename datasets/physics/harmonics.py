@@ -229,7 +229,7 @@ def draw_stars(
 
 
 def stars_of(axes_um: Array, rotations: Array, displaced: Array) -> Stars:
-    """Return bodies whose radius is 1 plus harmonics, relative to their axes.
+    """Return bodies with a radius of 1 plus harmonics, relative to their axes.
 
     Parameters
     ----------

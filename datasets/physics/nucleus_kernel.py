@@ -227,7 +227,7 @@ def bounds(radius: float, bend: float) -> Floats:
 
 @compiled
 def _gather(tile: Floats, shape: Indices, start: Indices, inside: Indices, out: Floats) -> None:
-    """Write the periodic noise at the voxels `inside` of a box whose first voxel is `start`."""
+    """Write the periodic noise at the voxels `inside` of a box that begins at `start`."""
     z = (start[0] + np.arange(shape[0])) % tile.shape[0]
     y = (start[1] + np.arange(shape[1])) % tile.shape[1]
     x = (start[2] + np.arange(shape[2])) % tile.shape[2]

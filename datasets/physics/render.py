@@ -121,7 +121,7 @@ def render(
 
 
 def _clip(image: Image) -> None:
-    """Set what is below 0 to 0, in place."""
+    """Set values below 0 to 0, in place."""
     for start, stop in grid_slabs(image.shape):
         np.maximum(image[start:stop], 0, out=image[start:stop])
         large.release(image)

@@ -88,7 +88,7 @@ class SampledSpread:
         """All light is added already."""
 
     def _transfer(self, index: int, shape: tuple[int, ...]) -> Spectrum:
-        """Return the transform of a kernel whose first voxel is `reach` before the point."""
+        """Return the transform of a kernel that begins `reach` before the point."""
         kernel = self._kernels[index]
         sizes = zip(self._reach, kernel.shape, shape, strict=True)
         pads = [(r - n // 2, size - n - (r - n // 2)) for r, n, size in sizes]

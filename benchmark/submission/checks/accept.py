@@ -58,7 +58,7 @@ def _accept(folder: Path, task: Task | None) -> Iterator[Finding]:
 
 
 def _outputs(folder: Path) -> list[Path]:
-    """Return what stands at the places of outputs: in the folder, and in ``images``."""
+    """Return the entries at the places of outputs: in the folder, and in ``images``."""
     top = [Path(entry.path) for entry in os.scandir(folder) if entry.name != "images"]
     images = folder / "images"
     if not images.is_dir() or images.is_symlink():

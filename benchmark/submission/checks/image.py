@@ -78,7 +78,7 @@ def _noted(path: str) -> bool:
 
 
 def _file(path: Path) -> Iterator[Finding]:
-    """Yield findings about the file as such."""
+    """Yield findings about size and name of the file."""
     if not path.name.endswith(tuple(SUFFIXES)):
         yield finding("archive.suffix", path.name, f"its name ends with {path.suffix!r}")
     size = path.stat().st_size
@@ -189,7 +189,7 @@ def _label(file: str, config: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _command(file: str, config: Mapping[str, Any]) -> Iterator[Finding]:
-    """Yield findings about what an image runs."""
+    """Yield findings about entry point and command of an image."""
     entry, command = config.get("Entrypoint") or [], config.get("Cmd") or []
     where = f"{file}: config.Entrypoint"
     if not entry and not command:

@@ -48,7 +48,7 @@ APERIO = re.compile(r"\|\s*MPP\s*=\s*([0-9]*\.?[0-9]+)\s*(?:\||$)")
 
 
 def import_image(path: Path, where: str) -> tuple[list[Finding], Path | None]:
-    """Return what a platform's importer finds about a file, and the file of pixels it names.
+    """Return the findings of a platform's importer about a file, and the file of pixels it names.
 
     Parameters
     ----------
@@ -203,7 +203,7 @@ def _value(page: tifffile.TiffPage, name: str) -> object:
 
 
 def _size_mm(resolution: object, unit: str) -> float:
-    """Return the size of a pixel, 0 where it cannot be told."""
+    """Return the size of a pixel, 0 where it is not known."""
     if unit not in MM or not isinstance(resolution, tuple) or len(resolution) < 2:
         return 0.0
     number, denominator = resolution[:2]

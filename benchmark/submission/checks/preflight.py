@@ -64,7 +64,7 @@ def _findings(path: Path, task: Task | None) -> Iterable[Finding]:
 
 
 def upload_kind(path: Path) -> UploadKind:
-    """Return what a file or folder is, by its first members.
+    """Return the kind of a file or folder, by its first members.
 
     Raises
     ------

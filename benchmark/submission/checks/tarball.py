@@ -108,7 +108,7 @@ class _Content:
             raise ArchiveError("archive.bomb", f"more than {LISTED} files in it")
 
     def _file(self, name: str, member: tarfile.TarInfo, stream: Forward) -> None:
-        """Read a file: its digest, and the text of what may be a card."""
+        """Read a file: its digest, and the text of a possible card."""
         if member.mode & 0o444 != 0o444:
             self.closed.append(name)
         self.digests[name] = ""

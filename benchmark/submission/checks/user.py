@@ -82,7 +82,7 @@ def check_user(
 
 
 def _table(view: Mapping[str, Entry], path: str) -> list[list[str]]:
-    """Return the rows of a list of users or groups whose number is one."""
+    """Return the rows of a list of users or groups that have a number."""
     text = (view[path].content or b"") if path in view else b""
     rows = [line.split(":") for line in text.decode("utf-8", "replace").splitlines()]
     return [row for row in rows if len(row) >= 4 and re.fullmatch(NUMBER, row[2])]
