@@ -9,11 +9,11 @@ ifneq ($(cuda),)
 DEVICE := cuda
 endif
 # They reach the commands through the environment.
-export DEVICE BASE_IMAGE
+export DEVICE BASE_IMAGE SIF
 
 # The variables that each goal takes. NAME=x is passed on as --name x; a new one is one word here.
 simulation := SIZE CASES SET SEED
-running := ENGINE API MEMORY TIMEOUT SPACING MODEL CHANNEL_INDEX FRAME SCENE RECURSIVE DEVICE BASE_IMAGE
+running := ENGINE API MEMORY TIMEOUT SPACING MODEL CHANNEL_INDEX FRAME SCENE RECURSIVE DEVICE BASE_IMAGE SIF
 benchmark_takes := DATASET $(simulation) $(running) TASK ALGORITHM THROUGH REFERENCE MIN_OBJECT_VOXELS RUN RETRY \
 	SOCKETS INPUT_FORMAT KEEP_GOING BLIND CLUSTER SITE VERIFY
 segment_takes := IMAGES OUT ALGORITHM $(running)
@@ -33,7 +33,7 @@ fuzz_takes := MINUTES SEED DEVICE
 $(foreach goal,setup peers test test-fast lint format,$(eval $(goal)_takes := DEVICE))
 goals := help setup benchmark segment apply train simulate list new rehearse export preflight bundle ctc compare tables build-all build-evaluation peers test test-fast fuzz lint format clean
 # $(call given,GOAL,without): the options of a goal that were given, but for those that it places itself.
-placed := DATASET SIMULATED REAL IMAGES FILE DEVICE BASE_IMAGE
+placed := DATASET SIMULATED REAL IMAGES FILE DEVICE BASE_IMAGE SIF
 switches := RETRY RECURSIVE KEEP_GOING BLIND DRY_RUN VERIFY
 given = $(strip $(foreach name,$(filter-out $(placed) $(2),$($(1)_takes)),$(if $($(name)),\
 	--$(shell echo $(name) | tr A-Z_ a-z-) $(if $(filter-out $(switches),$(name)),"$($(name))"))))
@@ -65,7 +65,7 @@ WORKERS := $(if $(CLUSTER),.venv/.cluster)
 ##@ Use
 help: ## Show this help.
 	@awk -F ':.*## ' '/^##@ /{printf "\n%s\n", substr($$0, 5)} /^[a-z%-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@printf '\nVariables of benchmark:\n  DATASET=spheroid | spheroid/<recipe> | <recipe.toml> | <folder> | several, with commas   SIZE=mini|default|full\n  TASK=segment|enhance|synthesise|fuse  ALGORITHM=<names>  THROUGH=<names>  REFERENCE=<folder>\n  ENGINE=auto|docker|podman|apptainer|process  API=serve|exec  SPACING=z,y,x (um)  RUN=<name>  MODEL=<name or card>\n  Of files with several: CHANNEL_INDEX=<number or name>  FRAME=<number>  SCENE=<number>; RECURSIVE=1 (sub-folders too)\n  MIN_OBJECT_VOXELS=<n> (smaller true objects of a folder are ignored)\n  MEMORY=<GiB>  TIMEOUT=<s>  RETRY=1 (run failed cases again)  KEEP_GOING=1 (run all, also if the first fail alike)\n  ALGORITHM=<image:tag or .tar.gz> of others: SOCKETS=<file.toml>  INPUT_FORMAT=tif|mha  MODEL=<tarball>\n  BLIND=1 (a second report, without the truth)\n  CLUSTER=local|slurm|tcp://host:port  SITE=<file.toml> (settings of the workers; both also of simulate)\n  VERIFY=1 (read all finished results again)\nVariables of segment and apply: IMAGES="a.tif folder"  OUT=<folder>  and those of a run\nVariables of train: NAME=<model>  SIMULATED=<dataset>  REAL=<folder>  DATA=<role>=<more data>\n  STEPS=<n> (0 only measures parameters)  FROM=<card>  SETTINGS=<file>  AUTHORS=<names>\nVariables for challenges: FILE="dist/a.tar.gz ..."  PROFILE=gc-t4-16gb  MODELS=inside|apart\n  API=serve|exec (the platform calls them invoke and exec)\nVariables of compare: RUN=<run>  WITH=<the run before>  METRICS=<names>  THRESHOLDS=<file.toml>  MARKDOWN=<file>  BADGE=<file.svg>\nVariables of simulated data: SEED=0  CASES=<n>  SET=camera.photons=5,...  OUT=<new folder>\n  FRAMES=<n> (time series in the layout of the Cell Tracking Challenge; of nuclei)\nVariables of torch and containers: DEVICE=cpu|cuda (CUDA=1 is DEVICE=cuda)  BASE_IMAGE=<image with Python 3.11>\nVariable of build-all and build-<algorithm>: DRY_RUN=1 (only say what would be built, and check it)\nVariables of fuzz: MINUTES=10  SEED=0 (another one makes other files)\nVariable of the virtual environment: PYTHON=python3\n'
+	@printf '\nVariables of benchmark:\n  DATASET=spheroid | spheroid/<recipe> | <recipe.toml> | <folder> | several, with commas   SIZE=mini|default|full\n  TASK=segment|enhance|synthesise|fuse  ALGORITHM=<names>  THROUGH=<names>  REFERENCE=<folder>\n  ENGINE=auto|docker|podman|apptainer|process  API=serve|exec  SPACING=z,y,x (um)  RUN=<name>  MODEL=<name or card>\n  Of files with several: CHANNEL_INDEX=<number or name>  FRAME=<number>  SCENE=<number>; RECURSIVE=1 (sub-folders too)\n  MIN_OBJECT_VOXELS=<n> (smaller true objects of a folder are ignored)\n  MEMORY=<GiB>  TIMEOUT=<s>  RETRY=1 (run failed cases again)  KEEP_GOING=1 (run all, also if the first fail alike)\n  ALGORITHM=<image:tag or .tar.gz> of others: SOCKETS=<file.toml>  INPUT_FORMAT=tif|mha  MODEL=<tarball>\n  BLIND=1 (a second report, without the truth)\n  CLUSTER=local|slurm|tcp://host:port  SITE=<file.toml> (settings of the workers; both also of simulate)\n  VERIFY=1 (read all finished results again)\nVariables of segment and apply: IMAGES="a.tif folder"  OUT=<folder>  and those of a run\nVariables of train: NAME=<model>  SIMULATED=<dataset>  REAL=<folder>  DATA=<role>=<more data>\n  STEPS=<n> (0 only measures parameters)  FROM=<card>  SETTINGS=<file>  AUTHORS=<names>\nVariables for challenges: FILE="dist/a.tar.gz ..."  PROFILE=gc-t4-16gb  MODELS=inside|apart\n  API=serve|exec (the platform calls them invoke and exec)\nVariables of compare: RUN=<run>  WITH=<the run before>  METRICS=<names>  THRESHOLDS=<file.toml>  MARKDOWN=<file>  BADGE=<file.svg>\nVariables of simulated data: SEED=0  CASES=<n>  SET=camera.photons=5,...  OUT=<new folder>\n  FRAMES=<n> (time series in the layout of the Cell Tracking Challenge; of nuclei)\nVariables of torch and containers: DEVICE=cpu|cuda (CUDA=1 is DEVICE=cuda)  BASE_IMAGE=<image with Python 3.11>\n  SIF=<folder with images for ENGINE=apptainer>\nVariable of build-all and build-<algorithm>: DRY_RUN=1 (only say what would be built, and check it)\nVariables of fuzz: MINUTES=10  SEED=0 (another one makes other files)\nVariable of the virtual environment: PYTHON=python3\n'
 
 benchmark: .venv/.cytosuite $(NETWORKS) $(WORKERS) ## Generate or read DATASET, run the algorithms, score them, write a report.
 	@$(BIN)/cytosuite benchmark "$(or $(DATASET),spheroid)" $(call given,benchmark)

@@ -26,10 +26,11 @@ GOALS = (
     ),
 )
 # They reach the command as arguments, as words of its environment or as a flag.
-PLACED = {"DATASET", "IMAGES", "FILE", "DEVICE", "BASE_IMAGE", "WITH"}
+PLACED = {"DATASET", "IMAGES", "FILE", "DEVICE", "BASE_IMAGE", "SIF", "WITH"}
+READ = {"SIF"}  # from the environment, without an option
 ROLES = {"SIMULATED", "REAL"}  # of the data of a training: other names for its data
 SWITCHES = {"RETRY", "RECURSIVE", "KEEP_GOING", "BLIND", "DRY_RUN", "VERIFY"}
-OUTER = {"DEVICE", "BASE_IMAGE", "MAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL"}  # of `make test`
+OUTER = {"DEVICE", "BASE_IMAGE", "SIF", "MAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL"}  # of `make test`
 CHECKED = {"DEVICE": "cuda", "ENGINE": "docker"}
 
 
@@ -111,7 +112,7 @@ def test_every_variable_is_an_option_of_the_command(goal):
         word = {"FILE": "files", "ALGORITHM": "name", "RUN": "runs", "WITH": "runs"}.get(
             name, name
         )  # of an argument
-        assert {flag, name.lower(), word} & flags or name in environment, name
+        assert {flag, name.lower(), word} & flags or name in environment | READ, name
 
 
 @pytest.mark.parametrize("goal", GOALS[:-1])
@@ -127,7 +128,7 @@ def test_every_variable_reaches_the_command(goal):
     for name, value in values.items():
         if name in SWITCHES:
             assert f" --{_flag(name)}" in line
-        elif name not in {"DEVICE", "BASE_IMAGE"}:
+        elif name not in {"DEVICE", "BASE_IMAGE", *READ}:
             flag = "" if name in PLACED or f'"{value}" ' in line else f"--{_flag(name)} "
             assert re.search(rf'{flag}"?{value}"?', line), name
 
@@ -186,6 +187,12 @@ def _devices(*words, **environment):
 def test_a_variable_cuda_of_the_system_is_no_device():
     assert _devices(CUDA="/usr/local/cuda") == ["cpu", "cpu"]
     assert _devices(CUDA="1", DEVICE="cuda") == ["cuda", "cuda"]
+
+
+def test_the_folder_of_images_for_apptainer_reaches_the_environment():
+    shown = _make("--eval", "show: ; @echo $$SIF", "show", "SIF=/shared/sif")
+    assert shown.stdout == "/shared/sif\n"
+    assert "SIF" not in _make("-n", "benchmark", "ENGINE=apptainer", "SIF=a").stderr
 
 
 def test_the_command_line_has_the_last_word_on_the_device():
