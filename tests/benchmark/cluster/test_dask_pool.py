@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("distributed")
 
-from cytosuite.benchmark.cluster.dask_pool import say
+from cytosuite.benchmark.cluster.dask_pool import DaskPool, say
 from cytosuite.benchmark.cluster.opened import OpenCluster
 from cytosuite.benchmark.cluster.pool import Lost
 from cytosuite.benchmark.cluster.site import ClusterSite
@@ -101,6 +101,41 @@ def test_pieces_are_taken_as_places_become_free(pool):
     assert len(taken) <= pool.slots
     list(results)
     assert len(taken) == 30
+
+
+class Future:
+    """A piece that is never done."""
+
+    def add_done_callback(self, done):
+        pass
+
+
+class Client:
+    """A scheduler that only counts what it is sent."""
+
+    def __init__(self):
+        self.sent = []
+
+    def submit(self, *words, **_):
+        self.sent.append(words)
+        return Future()
+
+    def cancel(self, futures, force):
+        assert force
+
+
+@pytest.mark.parametrize(("there", "sent"), [(None, 3), (9, 3), (2, 2), (0, 1)])
+def test_no_more_pieces_are_sent_than_workers_are_there(there, sent):
+    """Beside a piece that ends its worker, another one would be lost with it."""
+
+    def look():
+        raise InputError("enough")
+
+    client = Client()
+    pool = DaskPool(client, 3, look=look, present=lambda: there)
+    with pytest.raises(InputError, match="enough"):
+        list(pool.each(double, range(10)))
+    assert len(client.sent) == sent
 
 
 def test_an_error_of_a_piece_is_raised_here(pool):
