@@ -4,12 +4,13 @@ import os
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 pytest.importorskip("distributed")
 
-from cytosuite.benchmark.cluster.dask_pool import DaskPool, say
+from cytosuite.benchmark.cluster.dask_pool import DaskPool, _result_of, say
 from cytosuite.benchmark.cluster.opened import OpenCluster
 from cytosuite.benchmark.cluster.pool import Lost
 from cytosuite.benchmark.cluster.site import ClusterSite
@@ -136,6 +137,21 @@ def test_no_more_pieces_are_sent_than_workers_are_there(there, sent):
     with pytest.raises(InputError, match="enough"):
         list(pool.each(double, range(10)))
     assert len(client.sent) == sent
+
+
+@pytest.mark.parametrize(
+    ("message", "error", "said"),
+    [
+        ("Error during deserialization of the task graph.", InputError, "install this version"),
+        ("out of luck", RuntimeError, "out of luck"),
+    ],
+)
+def test_a_scheduler_with_other_sources_is_one_line(message, error, said):
+    def result(timeout):
+        raise RuntimeError(message)
+
+    with pytest.raises(error, match=said):
+        _result_of(SimpleNamespace(result=result))
 
 
 def test_an_error_of_a_piece_is_raised_here(pool):
