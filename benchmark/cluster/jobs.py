@@ -190,13 +190,13 @@ class Jobs:
         Returns
         -------
         bool
-            False, and nothing is done, where no job runs on another node.
+            False, and nothing is done, where no worker's job runs on another node.
         """
-        places = {number: place for number, place in self._queue("%N").items() if place}
+        own = {job.job_id: name for name, job in list(self.cluster.workers.items())}
+        places = {n: place for n, place in self._queue("%N").items() if place and n in own}
         if not {*places.values()} - {node, *self._without}:
             return False
-        jobs = list(self.cluster.workers.items())
-        there = [name for name, job in jobs if places.get(job.job_id) == node]
+        there = [own[number] for number, place in places.items() if place == node]
         if node not in self._without:
             self._without.append(node)
         self.cluster.new_spec["options"]["job_extra_directives"] = self._directives()

@@ -147,8 +147,8 @@ def test_a_node_is_left_out_with_all_its_workers(jobs, queue):
     assert jobs.cluster.new_spec["options"]["job_extra_directives"][-3:] == [
         "--exclude=n1,n2", "--qos=long", "--exclude=n1,n2,n5",
     ]  # fmt: skip
-    queue["text"] = "8 n6\n10 \n11 n5\n"
-    assert not jobs.leave_out("n6")  # nobody else runs, or only where it does not count
+    queue["text"] = "8 n6\n9 n5\n10 \n11 n7\n"
+    assert not jobs.leave_out("n6")  # others wait, are on a node left out, or no workers of ours
     assert jobs.cluster.ended == ["w7", "w9"]
 
 
