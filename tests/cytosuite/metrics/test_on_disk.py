@@ -171,7 +171,7 @@ def test_the_memory_of_a_volume_on_disk_is_that_of_a_slab():
     more, size, on_disk = run.stdout.split()
     assert on_disk == "True"
     assert float(size) == 320
-    assert float(more) < 100  # MiB
+    assert float(more) < 160  # MiB; about 100, with the rest of an allocator now and then
 
 
 def test_volumes_of_noise_on_disk_are_refused(mapped, monkeypatch):
