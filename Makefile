@@ -130,7 +130,7 @@ peers: .venv/.dev ## Install the independent programs that agreement tests compa
 test: .venv/.dev ## Run all tests; those with containers need a Docker daemon, those of clusters Slurm, and skip without.
 	@$(BIN)/python -m pytest -n auto -m "not docker and not cluster" && $(BIN)/python -m pytest -m "docker or cluster"
 
-test-fast: .venv/.dev ## Run the tests without slow ones and containers: 5 minutes on two cores.
+test-fast: .venv/.dev ## Run the tests without slow ones and containers: some 10 minutes on two cores.
 	@$(BIN)/python -m pytest -n auto -m "not slow and not docker and not cluster"
 
 fuzz: .venv/.dev ## Feed altered files to every reader for MINUTES; findings lie in runs/fuzz.
