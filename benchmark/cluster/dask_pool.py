@@ -152,7 +152,7 @@ def _result_of(future: Any) -> Any:  # noqa: ANN401 - of any piece
             "the scheduler of the cluster ended; what is finished is kept: give the same command "
             "again"
         ) from None
-    except (RuntimeError, ModuleNotFoundError) as error:
+    except RuntimeError as error:
         if UNREADABLE not in str(error):
             raise
         raise InputError(

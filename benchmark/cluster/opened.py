@@ -6,7 +6,8 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -148,15 +149,7 @@ class OpenCluster:
         self._stack.enter_context(dask.config.set(keys))
         if self.word == "slurm":
             jobs = Jobs(self.site, self.memory_gib, self.home, variables_of(keys), self.tell)
-            cluster = self._stack.enter_context(jobs)
-            client = self._stack.enter_context(Client(cluster, timeout=START_S))
-            return DaskPool(
-                client,
-                jobs.number,
-                look=Regularly(jobs.look),
-                leave_out=jobs.leave_out,
-                present=lambda: len(cluster.scheduler.workers),
-            )
+            return replace(self._own(jobs, jobs.number, jobs.look), leave_out=jobs.leave_out)
         number = self._places()
         local = LocalCluster(
             n_workers=number,
@@ -168,13 +161,21 @@ class OpenCluster:
             local_directory=str(self.site.scratch) if self.site.scratch else None,
             resources={"GPU": self.site.gpus},
         )
-        cluster = self._stack.enter_context(local)
-        client = self._stack.enter_context(Client(cluster, timeout=START_S))
         # A worker that is not back soon is given up; this starts another one.
+        return self._own(local, number, partial(local.scale, number))
+
+    def _own(
+        self, workers: AbstractContextManager[Any], number: int, look: Callable[[], None]
+    ) -> DaskPool:
+        """Start workers with a scheduler in this process."""
+        from distributed import Client
+
+        cluster = self._stack.enter_context(workers)
+        client = self._stack.enter_context(Client(cluster, timeout=START_S))
         return DaskPool(
             client,
             number,
-            look=Regularly(partial(cluster.scale, number)),
+            look=Regularly(look),
             present=lambda: len(cluster.scheduler.workers),
         )
 

@@ -34,6 +34,11 @@ def no_worker():
     return "workers = 0"
 
 
+def four_cards():
+    """{path}: gpus: input should be less than or equal to 1, found 4"""
+    return "gpus = 4"
+
+
 def minutes_alone():
     """{path}: walltime: must be hours:minutes:seconds, or days-hours:minutes:seconds, found '90'"""
     return 'walltime = "90"'
@@ -70,8 +75,8 @@ def no_toml():
 
 
 MISTAKES = [
-    key_is_misspelt, no_worker, minutes_alone, too_short, two_words, two_lines, small_top,
-    unknown_engine, no_toml,
+    key_is_misspelt, no_worker, four_cards, minutes_alone, too_short, two_words, two_lines,
+    small_top, unknown_engine, no_toml,
 ]  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Metrics of volumes on disk: the values of those in memory, in the memory of a slab."""
 
+import os
 import subprocess
 import sys
 from functools import cache
@@ -166,12 +167,17 @@ print(peak() - before, sum(v.nbytes for v in volumes) / 2**20, large.is_mapped(v
 
 def test_the_memory_of_a_volume_on_disk_is_that_of_a_slab():
     run = subprocess.run(
-        [sys.executable, "-c", PEAK, "160"], capture_output=True, text=True, check=True
+        [sys.executable, "-c", PEAK, "160"],
+        capture_output=True,
+        text=True,
+        check=True,
+        # Each arena of the allocator keeps memory of its own, in some runs twice as much.
+        env={**os.environ, "MALLOC_ARENA_MAX": "1"},
     )
     more, size, on_disk = run.stdout.split()
     assert on_disk == "True"
     assert float(size) == 320
-    assert float(more) < 160  # MiB; about 100, with the rest of an allocator now and then
+    assert float(more) < 100  # MiB
 
 
 def test_volumes_of_noise_on_disk_are_refused(mapped, monkeypatch):
