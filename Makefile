@@ -30,8 +30,8 @@ build-evaluation_takes := DATASET TASK THROUGH REFERENCE MIN_OBJECT_VOXELS OUT $
 ctc_takes := RUN ALGORITHM OUT
 compare_takes := RUN WITH METRICS THRESHOLDS MARKDOWN BADGE
 fuzz_takes := MINUTES SEED DEVICE
-$(foreach goal,setup peers test test-fast lint format,$(eval $(goal)_takes := DEVICE))
-goals := help setup benchmark segment apply train simulate list new rehearse export preflight bundle ctc compare tables build-all build-evaluation peers test test-fast fuzz lint format clean
+$(foreach goal,networks setup peers test test-fast test-long lint format,$(eval $(goal)_takes := DEVICE))
+goals := help setup benchmark segment apply train simulate list new rehearse export preflight bundle ctc compare tables build-all build-evaluation networks peers test test-fast test-long fuzz lint format clean
 # $(call given,GOAL,without): the options of a goal that were given, but for those that it places itself.
 placed := DATASET SIMULATED REAL IMAGES FILE DEVICE BASE_IMAGE SIF
 switches := RETRY RECURSIVE KEEP_GOING BLIND DRY_RUN VERIFY
@@ -122,6 +122,8 @@ build-%: .venv/.cytosuite ## Build the container of one algorithm.
 	@$(BIN)/cytosuite build "$*" $(call given,build)
 
 ##@ Development
+networks: .venv/.networks-$(DEVICE) ## Install torch and MONAI, which networks need outside of containers.
+
 setup: .venv/.dev ## Make the virtual environment with everything for development.
 
 peers: .venv/.dev ## Install the independent programs that agreement tests compare with (torch among them).

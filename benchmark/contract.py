@@ -11,6 +11,7 @@ import numpy as np
 
 from cytosuite.benchmark.containers.locks import lock, locked, needed_base, providers
 from cytosuite.benchmark.containers.sources import runtime_files
+from cytosuite.benchmark.engines.packages import need_packages
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.manifest import AlgorithmManifest, ModelCard
 from cytosuite.metrics import det, seg
@@ -75,7 +76,10 @@ def checks(root: Path, manifest: AlgorithmManifest, run: Run) -> Iterator[Check]
     if strange:
         yield Check("outputs", "skip", f"no example of the input {', '.join(strange)} is known")
         return
-    yield from _outputs(root, manifest, run)
+    here = _judged("packages: installed here", need_packages, name)
+    yield here
+    if here.result == "pass":
+        yield from _outputs(root, manifest, run)
 
 
 def example(manifest: AlgorithmManifest, axes: str) -> dict[str, Volume]:

@@ -9,6 +9,7 @@ from cytosuite.container import MODELS, Algorithm
 from cytosuite.errors import InputError, ModelError
 from cytosuite.formats import write
 from cytosuite.interface import input_image
+from cytosuite.packages import needed_by
 from cytosuite.tasks import TASKS, Socket
 from cytosuite.volume import Volume
 
@@ -46,7 +47,8 @@ def apply(
     Raises
     ------
     InputError
-        If there is no such algorithm, an input that it needs is missing, or it refuses one.
+        If there is no such algorithm, a package or an input that it needs is missing, or it refuses
+        one.
     ModelError
         If there is no such model, or none for such images.
 
@@ -58,7 +60,8 @@ def apply(
     >>> int(apply("watershed", image)["instance-labels"].array.max())
     1
     """
-    loaded = Algorithm(algorithm, Path(), Path(), [WEIGHTS / algorithm, *MODELS])
+    with needed_by(algorithm):
+        loaded = Algorithm(algorithm, Path(), Path(), [WEIGHTS / algorithm, *MODELS])
     if isinstance(inputs, Volume):
         sockets = TASKS[loaded.manifest.task].inputs
         main = next(socket.slug for socket in sockets if socket.kind != "json")
@@ -103,11 +106,13 @@ def apply_file(
     Raises
     ------
     InputError
-        If there is no such algorithm or socket, or the image is not readable or is refused.
+        If there is no such algorithm or socket, a package is missing, or the image is not readable
+        or is refused.
     ModelError
         If there is no model, or none for such images.
     """
-    loaded = Algorithm(algorithm, Path(), Path(), [Path(models)])
+    with needed_by(algorithm):
+        loaded = Algorithm(algorithm, Path(), Path(), [Path(models)])
     task = TASKS[loaded.manifest.task]
     sockets = {own.slug: own for own in task.inputs if own.kind != "json"}
     slug = next(iter(sockets)) if socket is None else socket

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from cytosuite.errors import CytosuiteError, plain
+from cytosuite.packages import lacking
 
 REFUSED, INTERRUPTED, CLOSED = 2, 130, 141  # exit codes; the last as where SIGPIPE ends a program
 AGAIN_S = 0.05
@@ -23,10 +24,10 @@ def end(program: Callable[[], int | None]) -> NoReturn:
     Parameters
     ----------
     program : callable
-        Returns its exit code, None for 0. A mistake of the user, a place that cannot be read or
-        written and too little memory are exit code 2 and one line on stderr; an interruption, by
-        Ctrl-C or by a request to end, is 130, and a closed pipe 141 without a word. Every other
-        error keeps its traceback.
+        Returns its exit code, None for 0. A mistake of the user, a package that is not installed, a
+        place that cannot be read or written and too little memory are exit code 2 and one line on
+        stderr; an interruption, by Ctrl-C or by a request to end, is 130, and a closed pipe 141
+        without a word. Every other error keeps its traceback.
     """
     _open_streams()
     if not sys.warnoptions:  # those of other libraries are for developers: -W default shows them
@@ -57,6 +58,8 @@ def _refusal(error: BaseException) -> tuple[int, str] | None:
             return error.exit_code, str(error)
         case KeyboardInterrupt():
             return INTERRUPTED, "interrupted; what is finished is kept: give the same command again"
+        case ImportError() if line := lacking(error):
+            return REFUSED, line
         case MemoryError():
             return REFUSED, f"not enough memory is free ({str(error) or 'of unknown size'})"
         case BrokenPipeError():

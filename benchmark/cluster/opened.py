@@ -20,6 +20,7 @@ from cytosuite.benchmark.engines.gpu import slots
 from cytosuite.errors import InputError, last_line
 from cytosuite.files import remove
 from cytosuite.memory import free_gib
+from cytosuite.packages import needed_by
 
 RUNNER_GIB = 1.0  # of a worker beside the case: Python, one image that is looked at, its labels
 START_S = 60  # for a scheduler to answer
@@ -65,13 +66,8 @@ class OpenCluster:
 
     def __enter__(self) -> Self:
         """Look for the packages; workers start with the first pool."""
-        try:
+        with needed_by("CLUSTER"):
             import distributed  # noqa: F401
-        except ImportError:
-            raise InputError(
-                "CLUSTER needs the packages of the extra `cluster`: "
-                "pip install 'cytosuite[cluster]' (in a checkout: pip install -e '.[cluster]')"
-            ) from None
         return self
 
     def __exit__(

@@ -82,7 +82,9 @@ def apply(options: ApplyOptions, console: Console | None = None) -> list[Applied
         say(line)
     before = {item.name: recorded(options.out, item) for item in items}
     met = {str(found["algorithm"]) for found in before.values() if found} & set(names)
-    engine = start_engine(options, sorted(met) if names[1:] else names, console, models)
+    engine = start_engine(options, [] if names[1:] else names, console, models)
+    if names[1:] and engine.name != "process":  # the images are in the keys of earlier results
+        need(engine, options, sorted(met), console)
     keys = _Keys({item.name: _fingerprint(item, options, candidates) for item in items}, engine)
     results = _there(items, before, set(names), keys, options.out)
     if results:
@@ -97,7 +99,9 @@ def apply(options: ApplyOptions, console: Console | None = None) -> list[Applied
     with _workspace(options.out) as folder, progress(console, "running", minor=True) as step:
         cases = Cases(step, len(todo))
         chosen = _prepare(todo, folder, candidates, options, models, finish, cases)
-        need(engine, options, list(chosen), console)
+        for line, left in _unable(chosen, engine, options, console, only=not results):
+            say(f"{len(left)} of {len(items)} images: failed: {line}")
+            results |= {item.name: failed(item, options.out, line) for item in left}
         for candidate in candidates:
             _run(candidate, chosen, folder, options, engine, keys, finish, cases)
     join_objects(items, options.out)
@@ -201,6 +205,29 @@ def _prepare(
         else:
             chosen.setdefault(algorithm.name, {})[case] = item
     return chosen
+
+
+def _unable(
+    chosen: dict[str, dict[Case, Item]],
+    engine: Engine,
+    options: ApplyOptions,
+    console: Console,
+    *,
+    only: bool,
+) -> Iterator[tuple[str, Collection[Item]]]:
+    """Take out the algorithms that cannot run here: yield the reason and the images of each.
+
+    The error is raised where a single one was chosen and, as `only` says, there is no other result.
+    """
+    for name in sorted(chosen):
+        try:
+            need(engine, options, [name], console)
+        except InputError as error:
+            left = chosen.pop(name).values()
+            if only and not chosen:
+                raise
+            only = False
+            yield str(error), left
 
 
 def _run(

@@ -1,13 +1,12 @@
 """Packages that an algorithm imports, those that are not installed, and torch among them."""
 
-import re
-from importlib.metadata import PackageNotFoundError, requires
 from importlib.util import find_spec
 from pathlib import Path
 
 from cytosuite.benchmark.catalog import PACKAGE, algorithms
 from cytosuite.benchmark.containers.imports import follow
 from cytosuite.errors import InputError
+from cytosuite.packages import needs
 
 
 def imported(module: str, package: Path = PACKAGE) -> set[str]:
@@ -43,18 +42,11 @@ def need_packages(algorithm: str, part: str = "predict") -> None:
     Raises
     ------
     InputError
-        If one is missing; the message names the extra that brings it.
+        If one is missing; the message is the command that installs it.
     """
     needed = imported(f"cytosuite.algorithms.{algorithm}.{part}")
-    missing = sorted(name for name in needed if find_spec(name) is None)
-    if not missing:
-        return
-    extras = {extra for name in missing if (extra := _extra(name))}
-    wanted = f"'cytosuite[{','.join(sorted(extras))}]'" if extras else " ".join(missing)
-    raise InputError(
-        f"{algorithm} needs {', '.join(missing)}, not installed here: pip install {wanted}, "
-        "or name another algorithm; for the small CPU build of torch see README.md, Install"
-    )
+    if missing := [name for name in needed if find_spec(name) is None]:
+        raise InputError(needs(algorithm, missing))
 
 
 def uses_gpu(algorithm: str) -> bool:
@@ -69,16 +61,3 @@ def uses_gpu(algorithm: str) -> bool:
     own = algorithms().get(algorithm)
     module = f"cytosuite.algorithms.{algorithm}.predict"
     return own is None or own.resources.gpu or "torch" in follow([module], PACKAGE, later=True)
-
-
-def _extra(name: str) -> str | None:
-    """Return the extra of ours that brings a package, None if there is none."""
-    try:
-        lines = requires("cytosuite") or []
-    except PackageNotFoundError:
-        return None
-    for line in lines:
-        found = re.fullmatch(r"([\w.-]+).*extra == [\"'](\w+)[\"'].*", line)
-        if found and found[1].lower() == name and found[2] != "dev":
-            return found[2]
-    return None

@@ -105,7 +105,7 @@ def inference(card: ModelCard, network: NetworkFormat) -> dict[str, Any]:
 def readme(name: str, card: ModelCard, algorithm: AlgorithmManifest) -> str:
     """Return ``docs/README.md``: purpose, use, scores and references of a model."""
     use = (
-        f"pip install 'cytosuite[networks]' fire\nunzip {name}.zip\n"
+        f"pip install '<checkout or wheel of cytosuite>[networks]' fire\nunzip {name}.zip\n"
         f"python -m monai.bundle run --config_file {name}/configs/inference.json "
         "--image in.tif --output out.tif"
     )

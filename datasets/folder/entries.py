@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from cytosuite.datasets.folder.microscopes import EXTRA, MODULES, needs_extra
+from cytosuite.datasets.folder.microscopes import MODULES, missing
 from cytosuite.errors import InputError, plain
 from cytosuite.formats import READERS
 from cytosuite.imagefiles import FOLDER_SUFFIX, image_name
@@ -158,8 +158,8 @@ def _reason(path: Path, recursive: bool, above: tuple[Path, ...]) -> str | None:
         if path.is_symlink() and around:
             return "a link to a folder that is listed anyway"
         return f"more than {DEEPEST} folders in each other" if len(above) > DEEPEST else None
-    if needs_extra(path):
-        return f"needs {EXTRA}"
+    if lack := missing(path):
+        return lack
     there = path.is_dir() if suffix == FOLDER_SUFFIX else path.is_file()
     if there and (suffix in MODULES or suffix in READERS):
         return None

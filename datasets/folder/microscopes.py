@@ -14,6 +14,7 @@ from cytosuite.errors import InputError
 from cytosuite.formats import guarded
 from cytosuite.formats.tiffdescription import UNNAMED
 from cytosuite.memory import check_room
+from cytosuite.packages import install
 from cytosuite.volume import SPATIAL, Origin, Scalar, Volume
 
 MODULES = {
@@ -21,13 +22,14 @@ MODULES = {
     ".lif": "bioio_lif",
     ".nd2": "bioio_nd2",
 }
-EXTRA = "cytosuite[formats]"
 
 
-def needs_extra(path: Path) -> bool:
-    """Return whether a file is of a microscope and its reader is not installed."""
+def missing(path: Path) -> str:
+    """Return what a file of a microscope lacks to be read, and the remedy; empty if nothing."""
     module = MODULES.get(path.suffix.lower())
-    return module is not None and (find_spec("bioio") is None or find_spec(module) is None)
+    if module is None or (find_spec("bioio") and find_spec(module)):
+        return ""
+    return f"needs the extra `formats`: {install([module])}"
 
 
 def content(path: Path) -> list[Path]:
@@ -57,8 +59,8 @@ def read_microscope(path: Path, part: Part) -> Volume:
         choice and nothing is wanted.
     """
     suffix = path.suffix.lower()
-    if needs_extra(path):
-        raise InputError(f"{path}: {suffix} needs {EXTRA}: pip install '{EXTRA}'")
+    if lack := missing(path):
+        raise InputError(f"{path}: {suffix} {lack}")
     from bioio import BioImage
 
     logging.getLogger("bioio").addHandler(logging.NullHandler())  # it repeats what it raises

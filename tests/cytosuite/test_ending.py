@@ -52,6 +52,7 @@ def _end(body, **given):
             2,
             "cytosuite: a file or the output cannot be read or written (No space left on device)\n",
         ),
+        ("import nowhere", 2, "cytosuite: this command needs nowhere, not installed here: "),
         ("bytearray(2**62)", 2, "cytosuite: not enough memory is free"),
         ("raise KeyboardInterrupt", 130, "cytosuite: interrupted; what is finished is kept"),
         ("raise BrokenPipeError", 141, ""),

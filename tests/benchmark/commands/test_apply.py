@@ -13,11 +13,13 @@ from cytosuite.benchmark.commands import apply as module_apply
 from cytosuite.benchmark.commands import data as module
 from cytosuite.benchmark.commands.apply import apply
 from cytosuite.benchmark.commands.options import ApplyOptions
+from cytosuite.benchmark.engines import packages
 from cytosuite.benchmark.engines.outcome import Outcome
 from cytosuite.benchmark.pictures.preview import OUTLINE
 from cytosuite.errors import InputError
 from cytosuite.formats import read, write
 from cytosuite.metrics.labels import object_table
+from cytosuite.packages import install
 from cytosuite.volume import Volume
 
 
@@ -274,6 +276,48 @@ def test_what_was_chosen_before_is_left_and_its_doubts_are_shown_again(
     monkeypatch.setattr(module_apply, "choice_digest", lambda name: "another card")
     segment([mixed], out, algorithm="auto")
     assert len(honest.calls) == 4
+
+
+@pytest.fixture
+def without_torch(monkeypatch, fakes, use):
+    """Hide torch from plain processes."""
+
+    def behave(image, output):
+        fakes.write_labels(image, output, (image.array > 0).astype(np.uint16))
+
+    real = packages.find_spec
+    monkeypatch.setattr(packages, "find_spec", lambda name: name != "torch" and real(name) or None)
+    engine = use(fakes.Engine(behave))
+    engine.name = "process"
+    return engine
+
+
+def test_without_torch_the_others_are_done_and_one_line_says_what_is_missing(
+    mixed, tmp_path, without_torch
+):
+    out, said = tmp_path / "out", Console(record=True, file=StringIO(), width=200)
+    write(mixed / "three.tif", read(mixed / "two.tif"))
+    one, *others = segment([mixed], out, said, algorithm="auto")
+    assert (one.status, {other.status for other in others}) == ("written", {"failed"})
+    assert labels_of(one).any()
+    lines = said.export_text().splitlines()
+    lack = "2 of 3 images: failed: cellpose3d needs torch, not installed here: "
+    assert [line for line in lines if "torch" in line] == [lack + install(["torch"])]
+    assert lines[-1] == "failed: 2 of 3 images"
+    assert without_torch.calls == ["one"]
+
+
+def test_without_torch_what_is_there_already_is_left(mixed, tmp_path, without_torch, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(packages, "find_spec", lambda name: name)
+        segment([mixed], tmp_path / "out", algorithm="auto")
+    again = segment([mixed], tmp_path / "out", algorithm="auto")
+    assert {result.status for result in again} == {"there already"}
+
+
+def test_without_torch_images_for_networks_alone_are_refused(mixed, tmp_path, without_torch):
+    with pytest.raises(InputError, match="cellpose3d needs torch, not installed here"):
+        segment([mixed / "two.tif"], tmp_path / "out", algorithm="auto")
 
 
 def test_a_plane_is_refused_where_the_algorithm_has_no_model_for_it(mixed, tmp_path, honest):

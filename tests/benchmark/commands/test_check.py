@@ -22,7 +22,7 @@ def test_a_good_algorithm_passes_line_by_line(place):
     lines = done.stdout.splitlines()
     assert all(line.startswith("  pass  ") for line in lines[:-1])
     assert lines[-1] == f"watershed: {len(lines) - 1} passed, 0 failed"
-    assert len(lines) == 14
+    assert len(lines) == 15
 
 
 def test_each_failure_is_a_line_and_the_exit_code_1(place):
@@ -46,7 +46,7 @@ def test_an_algorithm_that_cannot_start_says_why(place):
     done = house.command(place, "check", "toy_fails")
     path.write_text(text)
     assert done.returncode == 1
-    assert "toy_fails did not start: ModuleNotFoundError: No module named 'nowhere'" in done.stdout
+    assert "FAIL  packages: installed here: toy_fails needs nowhere, not installed" in done.stdout
 
 
 def test_a_wrong_manifest_is_the_first_failure(place):

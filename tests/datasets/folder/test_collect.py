@@ -9,6 +9,7 @@ from cytosuite.datasets.folder import microscopes
 from cytosuite.datasets.folder.collect import collect
 from cytosuite.datasets.folder.entries import case_name
 from cytosuite.errors import InputError
+from cytosuite.packages import install
 from cytosuite.tasks import TASKS
 
 
@@ -213,7 +214,7 @@ def test_nothing_is_skipped_without_a_word(tmp_path, monkeypatch):
     assert len(found.skipped) == 6
     assert found.count == (
         "2 images; skipped 6: d.ims (no reader for .ims: save as OME-TIFF), "
-        "e.czi, f.nd2, g.lif (needs cytosuite[formats]), notes.txt (no image), "
+        f"e.czi, f.nd2, g.lif (needs the extra `formats`: {install(['bioio'])}), notes.txt (no image), "
         "sub/ (a folder: --recursive)"
     )
 

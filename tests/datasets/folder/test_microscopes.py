@@ -16,6 +16,7 @@ from cytosuite.datasets.folder.microscopes import content, read_microscope
 from cytosuite.datasets.folder.part import Part, read_part
 from cytosuite.errors import InputError
 from cytosuite.files import digest
+from cytosuite.packages import install
 
 ARRAY = np.arange(2 * 3 * 4 * 40 * 50, dtype=np.uint16).reshape(2, 3, 4, 40, 50)  # TCZYX
 NAMES = ("DAPI", "GFP", "RFP")
@@ -148,6 +149,6 @@ def test_a_broken_file_is_told(tmp_path, suffix):
 @pytest.mark.parametrize("suffix", [".czi", ".nd2", ".LIF"])
 def test_the_missing_extra_is_named(tmp_path, suffix, monkeypatch):
     monkeypatch.setattr(microscopes, "find_spec", lambda name: None)
-    message = f"a{suffix}: {suffix.lower()} needs cytosuite[formats]: pip install 'cytosuite"
+    message = f"a{suffix}: {suffix.lower()} needs the extra `formats`: {install(['bioio'])}"
     with pytest.raises(InputError, match=re.escape(message)):
         load(Item("a", tmp_path / f"a{suffix}"))

@@ -1,0 +1,90 @@
+"""Packages of others that are not installed: one line with the command that installs them."""
+
+import json
+import re
+import shlex
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from cytosuite.errors import InputError
+
+CALLED = {"PIL": "pillow", "pynvml": "nvidia-ml-py", "skimage": "scikit-image"}  # by others
+
+
+@contextmanager
+def needed_by(who: str) -> Iterator[None]:
+    """Turn a package of others that the block cannot import into an `InputError`."""
+    try:
+        yield
+    except ImportError as error:
+        if not (line := lacking(error, who)):
+            raise
+        raise InputError(line) from None
+
+
+def lacking(error: ImportError, who: str = "this command") -> str:
+    """Return the line for a package that cannot be imported, empty for a module of ours."""
+    name = (error.name or "").partition(".")[0]
+    if name in ("", "cytosuite"):
+        return ""
+    if isinstance(error, ModuleNotFoundError):
+        return needs(who, [name])
+    return f"{who} needs {name}, which cannot be imported ({error}): {install([name])}"
+
+
+def needs(who: str, names: Iterable[str]) -> str:
+    """Return the line for packages that are not installed."""
+    names = sorted(names)
+    return f"{who} needs {', '.join(names)}, not installed here: {install(names)}"
+
+
+def install(names: Iterable[str]) -> str:
+    """Return the command that installs packages into this environment, by their names on import.
+
+    Ours come from the checkout or wheel that this library was installed from; in the environment
+    that ``make`` keeps, torch comes as the build of the containers.
+    """
+    wanted = {_distribution(name): _extra(_distribution(name)) for name in names}
+    extras = ",".join(sorted({extra for extra in wanted.values() if extra}))
+    pip = [sys.executable, "-m", "pip", "install"]
+    source, editable = _source()
+    if source is None or None in wanted.values():
+        return shlex.join([*pip, *sorted(wanted)])
+    if editable and "networks" in extras and Path(sys.prefix) == source / ".venv":
+        return shlex.join(["make", "-C", str(source), "networks"])
+    return shlex.join([*pip, *["-e"][:editable], f"{source}[{extras}]" if extras else str(source)])
+
+
+def _distribution(module: str) -> str:
+    """Return the name by which pip knows a module."""
+    return CALLED.get(module, module.replace("_", "-"))
+
+
+def _extra(name: str) -> str | None:
+    """Return the extra of ours that brings a package, empty for none, None if we do not need it."""
+    try:
+        lines = distribution("cytosuite").requires or []
+    except PackageNotFoundError:
+        return None
+    for line in lines:
+        found = re.fullmatch(r"([\w.-]+)[^;]*(?:;.*extra == [\"'](\w+)[\"'].*)?", line)
+        if found and found[1].lower() == name.lower() and found[2] not in ("dev", "peers"):
+            return found[2] or ""
+    return None
+
+
+def _source() -> tuple[Path | None, bool]:
+    """Return the checkout or wheel that pip installed us from, if it is there, and if editable."""
+    try:
+        found = json.loads(distribution("cytosuite").read_text("direct_url.json") or "{}")
+    except PackageNotFoundError:
+        return None, False
+    parts = urlsplit(found.get("url", ""))
+    path = Path(url2pathname(parts.path))
+    there = parts.scheme == "file" and path.exists()
+    return path if there else None, bool(found.get("dir_info", {}).get("editable"))

@@ -1,0 +1,102 @@
+"""The environments that users make: each module of ours is imported with the packages of one, and no other."""
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
+from pathlib import Path
+
+import pytest
+
+from cytosuite.files import visible_files
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+# Imports every module with the hidden packages away, as if they were not installed.
+PROGRAM = """
+import json, sys
+from importlib import import_module
+from importlib.machinery import PathFinder
+
+hidden, modules = map(set, json.load(sys.stdin))
+
+class Installed(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name in hidden else super().find_spec(name, path, target)
+
+sys.meta_path[sys.meta_path.index(PathFinder)] = Installed
+sys.path_importer_cache.clear()
+failed = {}
+for name in sorted(modules):
+    try:
+        import_module(name)
+    except ImportError as error:
+        failed[name] = error.name
+print(json.dumps(failed))
+"""
+
+
+def name_of(requirement):
+    """Return the normalised name of a distribution in a requirement."""
+    return re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", requirement)[0]).lower()
+
+
+def installed_with(wanted):
+    """Return the distributions that pip installs for some requirements, where all is installed."""
+    found, todo = set(), list(wanted)
+    while todo:
+        name = name_of(todo.pop())
+        if name in found:
+            continue
+        found.add(name)
+        try:
+            lines = requires(name) or []
+        except PackageNotFoundError:  # of another system or Python
+            continue
+        todo += [line for line in lines if "extra ==" not in line]
+    return found
+
+
+def failing(extras):
+    """Return the modules that cannot be imported with some extras, and the package that lacks."""
+    wanted = PROJECT["dependencies"] + [
+        line for extra in extras for line in PROJECT["optional-dependencies"][extra]
+    ]
+    there = installed_with(wanted) | {"cytosuite"}
+    hidden = [
+        name
+        for name, providers in packages_distributions().items()
+        if not {name_of(provider) for provider in providers} & there
+    ]
+    files = [path for path in visible_files(ROOT / "cytosuite") if path.suffix == ".py"]
+    parts = [path.relative_to(ROOT).with_suffix("").parts for path in files]
+    modules = [".".join(own[:-1] if own[-1] == "__init__" else own) for own in parts]
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        input=json.dumps([sorted(set(hidden) - sys.stdlib_module_names), modules]),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    assert len(modules) > 300
+    return json.loads(done.stdout)
+
+
+def test_without_networks_their_rooms_alone_cannot_be_imported():
+    extra = {name_of(line) for line in PROJECT["optional-dependencies"]["networks"]}
+    rooms = re.compile(r"cytosuite\.(network|training\b|algorithms\.\w+\.\w)")
+    found = failing([])
+    assert {name: lack for name, lack in found.items() if not rooms.match(name)} == {}
+    assert set(found.values()) <= extra, found
+    assert "cytosuite.network" in found, "torch is not hidden"
+
+
+def test_with_networks_every_module_is_imported():
+    assert failing(["networks"]) == {}
