@@ -1,8 +1,6 @@
 """Containers that others built, for the commands: found or loaded, and given to the engine."""
 
-import lzma
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +22,14 @@ from cytosuite.benchmark.engines.guest import (
 )
 from cytosuite.benchmark.engines.outcome import Engine
 from cytosuite.benchmark.models import is_tarball
+from cytosuite.benchmark.submission.checks.anew import anew
 from cytosuite.benchmark.submission.checks.archive import nothing, read_archive
 from cytosuite.errors import InputError
 from cytosuite.files import read_toml
 from cytosuite.manifest import AlgorithmManifest, parse
 from cytosuite.tasks import Task
 
-TAKEN, OURS = "cytosuite-guest/taken", "cytosuite/"  # tags of what is built here
+LOADED = "cytosuite-guest/archive"  # our name: an image without any goes when others are cleaned
 LOAD_S = 3600  # an archive of tens of GB
 
 
@@ -129,47 +128,22 @@ def _pulled(client: Client, tag: str) -> Any:  # noqa: ANN401 - of the SDK
     return found
 
 
-@contextmanager
-def _kept_tags(client: Client, tags: Sequence[str]) -> Iterator[None]:
-    """Give tags back to the images that had them: an archive must not pass for one of ours."""
-    before = {tag: find_image(client, tag) for tag in tags}
-    try:
-        yield
-    finally:
-        with daemon_errors("return of the tags of our images"):
-            for tag, image in before.items():
-                if image is not None:
-                    image.tag(tag)
-                elif (taken := find_image(client, tag)) is not None:
-                    taken.tag(TAKEN, taken.id[-12:])  # or it would go with its only tag
-                    client.images.remove(tag, noprune=True)
-
-
 def _loaded(client: Client, path: Path) -> Any:  # noqa: ANN401 - of the SDK
-    """Return the image of a file, which is loaded unless the daemon has it.
-
-    It is found by the id of its content: a tag in the file may be that of another image.
-    """
+    """Return the image of a file by the id of its content; what the daemon lacks is loaded."""
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected an archive of `docker save`")
     archive = read_archive(path, nothing)
-    found = find_image(client, identity := archive.id)
-    if found is not None:
+    if (found := find_image(client, archive.id)) is not None:
         return found
-    opened = lzma.open if path.suffix == ".xz" else open
     patience, client.api.timeout = client.api.timeout, LOAD_S
     try:
-        with (
-            _kept_tags(client, [tag for tag in archive.tags if tag.startswith(OURS)]),
-            daemon_errors(f"load of {path}"),
-            opened(path, "rb") as stream,
-        ):
-            loaded = client.images.load(stream)
+        with daemon_errors(f"load of {path}"):
+            loaded = client.images.load(anew(path, archive))
+            # A daemon with containerd's store names an image by its manifest instead.
+            found = find_image(client, archive.id) or next(iter(loaded), None)
+            if found is None:
+                raise InputError(f"{path}: expected the image {archive.id}, the daemon loaded none")
+            found.tag(LOADED, archive.id.removeprefix("sha256:")[:12])
     finally:
         client.api.timeout = patience
-    ids = {str(image.id) for image in loaded}
-    # A daemon with containerd's store names an image by its manifest instead.
-    found = find_image(client, identity) or (loaded[0] if len(ids) == 1 else None)
-    if found is None:
-        raise InputError(f"{path}: expected the image {identity}, the daemon loaded {sorted(ids)}")
     return found

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from cytosuite.benchmark.containers.built import build_file, is_built, remember
 from cytosuite.benchmark.containers.context import Files, by_name, pack
 from cytosuite.benchmark.containers.daemon import Client, daemon_errors, find_image
 from cytosuite.benchmark.containers.images import (
@@ -77,7 +78,7 @@ class Builder:
         return self.state_of(algorithm_blueprint(self.root, algorithm, self.device))
 
     def state_of(self, image: Blueprint) -> Literal["missing", "stale", "current"]:
-        """Return whether an image exists; stale if built from other sources.
+        """Return whether an image exists; stale if built elsewhere or from other sources.
 
         It is stale as well where an image of others that its Dockerfile starts from has changed
         on this daemon since; one that the daemon has no longer counts as unchanged.
@@ -85,6 +86,8 @@ class Builder:
         found = find_image(self.client, image.tag)
         if found is None:
             return "missing"
+        if not is_built(self.root, image.tag, found.id):
+            return "stale"
         if found.labels.get(SOURCE_LABEL) != image.digest(self.root):
             return "stale"
         for tag, identity in json.loads(found.labels.get(FOREIGN_LABEL, "{}")).items():
@@ -98,7 +101,7 @@ class Builder:
         states = {name: self.state(name) for name in algorithms}
         if stale := [name for name, state in states.items() if state == "stale"]:
             raise InputError(
-                "built from other sources than the checkout's, or on an image that has changed "
+                "not built here from the checkout's sources, or on an image that has changed "
                 f"since: image of {', '.join(stale)}; run `{self._make(stale)}`"
             )
         for name, state in states.items():
@@ -191,7 +194,8 @@ class Builder:
             for image in self.client.images.list(filters={"label": f"{INPUTS_LABEL}={inputs}"}):
                 fits = self.base_image in (None, image.labels.get(FROM_LABEL))
                 for tag in image.tags if fits else ():
-                    if f"/{tag}".rpartition("/cytosuite/")[2].startswith(f"base:{kind}-"):
+                    own = f"/{tag}".rpartition("/cytosuite/")[2]
+                    if own.startswith(f"base:{kind}-") and is_built(self.root, own, image.id):
                         image.tag("cytosuite/base", kind)
                         return str(tag)
         return None
@@ -205,9 +209,8 @@ class Builder:
     def _run(
         self, tag: str, files: Files, arguments: Mapping[str, str], labels: Mapping[str, str]
     ) -> None:
-        """Run one build: its output goes to a log, its steps to `say`."""
-        name = re.sub(r"[^a-z0-9._-]+", "-", tag.removeprefix("cytosuite/"))
-        log = self.root / "runs" / "build" / f"{name}.log"
+        """Run one build: its output goes to a log, its steps to `say`, the image's id to a file."""
+        log = build_file(self.root, tag, ".log")
         log.parent.mkdir(parents=True, exist_ok=True)
         with daemon_errors(f"build of {tag}"), closing(pack(files)) as context:
             answer = self.client.api.build(
@@ -228,6 +231,7 @@ class Builder:
                     stream.write(line)
                     if step := STEP.match(line):
                         self.say(f"{tag}: step {step[1]} of {step[2]}: {step[3]}")
+            remember(self.root, tag, self.client.images.get(tag).id)
 
     def _remove_untagged(self, label: str) -> None:
         """Remove the images with a label that lost their tag to a newer build."""

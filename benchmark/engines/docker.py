@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cytosuite.benchmark.catalog import ROOT
+from cytosuite.benchmark.containers.built import is_built
 from cytosuite.benchmark.containers.daemon import Client, daemon_errors, find_image, is_podman
 from cytosuite.benchmark.containers.images import image_tag
 from cytosuite.benchmark.containers.locks import Device
@@ -13,7 +15,7 @@ from cytosuite.benchmark.engines.collect import clear
 from cytosuite.benchmark.engines.docker_session import DockerSession
 from cytosuite.benchmark.engines.gpu import Gpu, held, request, say
 from cytosuite.benchmark.engines.gpu_use import metered
-from cytosuite.benchmark.engines.guest import Guest, user_of
+from cytosuite.benchmark.engines.guest import SHORT, Guest, user_of
 from cytosuite.benchmark.engines.guest_session import GuestSession, start_errors
 from cytosuite.benchmark.engines.hardening import Host, flags, owner_label
 from cytosuite.benchmark.engines.outcome import Api, Limits
@@ -37,7 +39,7 @@ class DockerEngine:
         ``cuda`` uses the images of that device, and gives each session of an algorithm that can use
         it a GPU of its own.
     image : callable
-        Returns the tag of an algorithm's image.
+        Returns the tag of an algorithm's image, which must have been built here, or its id.
     models : mapping of str to Path
         Cards that the user names, by algorithm: mounted read-only at ``/opt/ml/model``.
     guests : mapping of str to Guest
@@ -79,6 +81,11 @@ class DockerEngine:
             raise InputError(f"image {guest.word} ({tag}) is no longer there; run again")
         if found is None:
             raise InputError(f"image {tag} is missing; build it with `make build-{algorithm}`")
+        if found.id != tag and not is_built(ROOT, tag, found.id):
+            raise InputError(
+                f"image {tag} ({found.id[:SHORT]}) is not the one that was built here; build it "
+                f"again with `make build-{algorithm}`"
+            )
         return found
 
     @contextmanager

@@ -33,7 +33,8 @@ from cytosuite.files import open_regular, parse_json
 JSON_BYTES = 2**22
 FILE_BYTES = 2**23  # of a file that is kept
 KEPT_BYTES = 2**26  # of all kept files and JSON
-LISTED = 200_000  # entries that are listed, and members of the archive
+LISTED = 200_000  # entries that are listed
+MEMBERS = 2000  # of the archive: an image has at most 127 layers
 LINKS = 16  # in a chain
 WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
 
@@ -99,28 +100,36 @@ class _Scan:
     texts: dict[str, bytes] = field(default_factory=dict)  # small members that may be JSON
     layers: dict[str, ImageLayer | ArchiveError] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
-    names: set[str] = field(default_factory=set)
-    twice: list[str] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)  # in small letters
     kept_bytes: int = 0
     listed: int = 0
     noted: int = 0
 
     def all(self) -> None:
         """Scan all members."""
-        for member in members(self.stream):
-            name = member.name  # as it is: the platform asks for "manifest.json", not "./..."
-            if name in self.names and not member.isdir():
-                self.twice.append(name)
-            self.names.add(name)
-            self._list()
-            for found in (self.texts, self.layers, self.links):
-                found.pop(name, None)
+        for number, member in enumerate(members(self.stream)):
+            if number >= MEMBERS:
+                raise ArchiveError("archive.bomb", f"more than {MEMBERS} members; {SAVE}")
+            if member.isdir():
+                continue
+            name = member.name
+            self._name(name)
             if member.issym():
                 self.links[name] = posixpath.join(posixpath.dirname(name), member.linkname)
             elif member.islnk():
                 self.links[name] = member.linkname
             elif member.isreg() and not member.issparse():
                 self._file(name, member.size)
+
+    def _name(self, name: str) -> None:
+        """Take the name of a member, which all readers must take for the same."""
+        canonical = name.isascii() and name.isprintable() and posixpath.normpath(name) == name
+        if not canonical or name.startswith(("/", "..")):
+            reason = f"member {plain(name, 90)}: expected a relative path without . and .."
+            raise ArchiveError("archive.twice", f"{reason}; {SAVE}")
+        if name.lower() in self.names:
+            raise ArchiveError("archive.twice", f"two members of the name {name[:90]}; {SAVE}")
+        self.names.add(name.lower())
 
     def _file(self, name: str, size: int) -> None:
         """Scan a member that is a file: a layer, a JSON text, or neither."""
@@ -210,7 +219,7 @@ class _Scan:
         """Return the value of a JSON member."""
         content = self.texts.get(self.resolve(name))
         if content is None:
-            there = self.resolve(name) in self.names
+            there = self.resolve(name).lower() in self.names
             found = f"no JSON text of at most {JSON_BYTES // 2**20} MiB" if there else "none"
             raise ArchiveError(rule, f"expected a member {plain(name, 90)}, found {found}; {SAVE}")
         try:
@@ -247,19 +256,46 @@ def _image(scan: _Scan, form: Compression, size: int) -> ImageArchive:
     if not isinstance(config, dict):
         reason = f"{plain(name, 90)}: expected an object, the image's config; {SAVE}"
         raise ArchiveError("archive.config-missing", reason)
+    text = scan.texts[scan.resolve(name)]
+    identity = f"sha256:{hashlib.sha256(text).hexdigest()}"
+    index = scan.json("index.json", "archive.index") if "index.json" in scan.texts else None
+    if others := _configs(scan, index) - {identity}:
+        reason = f"index.json leads to the image {plain(min(others), 90)}, manifest.json to"
+        raise ArchiveError("archive.several-images", f"{reason} {identity}; save one alone")
     return ImageArchive(
         manifest,
         config,
-        f"sha256:{hashlib.sha256(scan.texts[scan.resolve(name)]).hexdigest()}",
+        text,
+        identity,
         tuple(_named_layer(scan, layer) for layer in layers or []),
         name,
-        scan.json("index.json", "archive.index") if "index.json" in scan.texts else None,
+        index,
         form,
         size,
         scan.stream.position,
         scan.stream.ended,
-        tuple(scan.twice),
     )
+
+
+def _configs(scan: _Scan, index: object) -> set[str]:
+    """Return the digests of the configs that OCI's index leads to."""
+    found, seen, todo = set[str](), set[str](), [index]
+    while todo:
+        value = todo.pop()
+        if not isinstance(value, dict):
+            continue
+        if isinstance(config := value.get("config"), dict):
+            found.add(str(config.get("digest")))
+        entries = value.get("manifests")
+        for entry in entries if isinstance(entries, list) else ():
+            about = entry if isinstance(entry, dict) else {}
+            name = f"blobs/{str(about.get('digest')).replace(':', '/')}"
+            # An attestation of a builder is for no platform: no daemon takes it for an image.
+            unknown = "'architecture': 'unknown'" in str(about.get("platform"))
+            if name in scan.texts and not unknown and name not in seen:
+                seen.add(name)
+                todo.append(scan.json(name, "archive.index"))
+    return found
 
 
 def _named_layer(scan: _Scan, name: str) -> ImageLayer:
@@ -268,7 +304,7 @@ def _named_layer(scan: _Scan, name: str) -> ImageLayer:
     if isinstance(found, ArchiveError):
         raise found
     if found is None:
-        there = scan.resolve(name) in scan.names
+        there = scan.resolve(name).lower() in scan.names
         rule = "archive.layer-damaged" if there else "archive.layer-missing"
         what = "no tar, plain or with gzip or xz" if there else "none"
         reason = f"expected the layer {plain(name, 90)} of manifest.json, found {what}; {SAVE}"

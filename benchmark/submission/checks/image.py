@@ -98,8 +98,6 @@ def _archive(path: Path, image: ImageArchive) -> Iterator[Finding]:
         yield finding("archive.plain", path.name, f"{image.size / 1e6:.0f} MB, uncompressed")
     if not image.ended:
         yield finding("archive.no-end", path.name, "it ends with the last file: it may be cut")
-    if image.twice:
-        yield finding("archive.twice", path.name, f"two members of the name {image.twice[0]}")
     if image.index is not None:
         text = "the layout of Docker 25 and newer (index.json, blobs/)"
         yield finding("archive.layout", path.name, text)
@@ -117,18 +115,8 @@ def _identity(path: Path, image: ImageArchive) -> Iterator[Finding]:
         yield finding("archive.config-name", where, "no 64 hexadecimal digits")
     elif image.id != f"sha256:{digits}":
         yield finding("archive.config-digest", where, f"its digest is {image.id}")
-    rootfs = image.config.get("rootfs")
-    stated = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
-    found = [layer.digest for layer in image.layers]
-    if not isinstance(stated, list) or len(stated) != len(found):
-        number = len(stated) if isinstance(stated, list) else "no"
-        text = f"the config lists {number} layers, the manifest {len(found)}"
-        yield finding("archive.layer-altered", f"{path.name}: rootfs.diff_ids", text)
-    else:
-        for layer, wanted in zip(image.layers, stated, strict=True):
-            if layer.digest != wanted:
-                text = f"expected {wanted}, found {layer.digest}"
-                yield finding("archive.layer-altered", f"{path.name}: {layer.name}", text)
+    for place, text in image.altered().items():
+        yield finding("archive.layer-altered", f"{path.name}: {place}", text)
     if image.id in _earlier(path):
         yield finding("archive.repeated", path.name, f"{image.id} stands in {RECORD}")
 

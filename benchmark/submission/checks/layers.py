@@ -85,8 +85,10 @@ class ImageArchive:
         Of ``manifest.json``.
     config : mapping of str to Any
         Of the image.
+    text : bytes
+        Of the config as it stands.
     id : str
-        ``sha256:`` and 64 digits, of the config's bytes.
+        ``sha256:`` and 64 digits, of these bytes.
     layers : tuple of ImageLayer
         The lowest first.
     config_name : str
@@ -99,12 +101,11 @@ class ImageArchive:
         Of the file, and of the tar in it [bytes].
     ended : bool
         Whether the tar has the closing block of zeros.
-    twice : tuple of str
-        Names that several members have: the last of them counts.
     """
 
     manifest: list[dict[str, Any]]
     config: Mapping[str, Any]
+    text: bytes
     id: str
     layers: tuple[ImageLayer, ...]
     config_name: str
@@ -113,13 +114,26 @@ class ImageArchive:
     size: int
     expanded: int
     ended: bool
-    twice: tuple[str, ...] = ()
 
     @property
     def tags(self) -> list[str]:
         """Names of the image."""
         found = self.manifest[0].get("RepoTags")
         return [str(tag) for tag in found] if isinstance(found, list) else []
+
+    def altered(self) -> dict[str, str]:
+        """Return what is wrong with layers that are not those of the config, by their place."""
+        rootfs = self.config.get("rootfs")
+        stated = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
+        if not isinstance(stated, list) or len(stated) != len(self.layers):
+            number = len(stated) if isinstance(stated, list) else "no"
+            text = f"the config lists {number} layers, the manifest {len(self.layers)}"
+            return {"rootfs.diff_ids": text}
+        return {
+            layer.name: f"expected {wanted}, found {layer.digest}"
+            for layer, wanted in zip(self.layers, stated, strict=True)
+            if layer.digest != wanted
+        }
 
     def view(self) -> dict[str, Entry]:
         """Return the entries asked for as a container sees them, after all removals."""

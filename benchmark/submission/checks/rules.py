@@ -113,7 +113,7 @@ _ARCHIVE = (
     Rule("archive.layer-altered", "error", "layers are those of the config", SAVE, "C9"),
     Rule("archive.index", "error", "index.json is JSON", SAVE, "C9"),
     Rule("archive.no-end", "warning", "the archive ends with blocks of zeros", UPLOAD, "M"),
-    Rule("archive.twice", "warning", "each member has a name of its own", SAVE, "M"),
+    Rule("archive.twice", "error", "each member has one plain name of its own", SAVE, "M"),
     Rule(
         "archive.attestation",
         "warning",
