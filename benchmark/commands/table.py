@@ -22,6 +22,7 @@ Cell = str | int | float | None
 NOTHING = "-"  # shown for a value that is not defined
 NAMED = 6  # columns in the line on those that are not shown
 DIGITS, MOST = 3, 6  # decimals of scores, and of the smallest numbers
+RANK = "rank"  # column of means of ranks, which are no scores: 1 and 2.5
 GAP, FOLDED, LONG = 2, 24, 48  # characters between columns, of a folded column, of a long word
 
 
@@ -199,7 +200,10 @@ def _by_name(table: ValueTable) -> dict[str, list[Cell]]:
 
 
 def _column(name: str, cells: Sequence[Cell]) -> _Column:
-    """Return a column as text: whole numbers as they are, others with the same decimals."""
+    """Return a column as text: whole numbers and ranks as they are, others with like decimals."""
+    if name == RANK:
+        ranks = [NOTHING if cell is None else f"{round(float(cell), 2):g}" for cell in cells]
+        return _Column(name, ranks, is_text=False)
     places = decimals(cell for cell in cells if isinstance(cell, float))
     texts = [
         NOTHING

@@ -1,7 +1,7 @@
 """Comparison of two scored runs: changes of scores, and regressions among them."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ import pandas as pd
 
 from cytosuite.benchmark.comparison.changes import Change, changes, largest
 from cytosuite.benchmark.comparison.costs import Cost, costs
-from cytosuite.benchmark.comparison.remarks import remarks, same_data
+from cytosuite.benchmark.comparison.remarks import other_cases, remarks, same_data
 from cytosuite.benchmark.comparison.scored import ScoredRun, known_metrics, some
 from cytosuite.benchmark.comparison.thresholds import Thresholds
 from cytosuite.benchmark.results.controls import CONTROLS, broken_rulers
@@ -58,7 +58,9 @@ class Comparison:
 def compare(
     before: ScoredRun, after: ScoredRun, thresholds: Thresholds, names: Sequence[str] = ()
 ) -> Comparison:
-    """Return the comparison of two runs over the cases, by name, and algorithms of both.
+    """Return the comparison of two runs over the cases and algorithms of both.
+
+    Cases are paired by name; those that are known to be other images or labels take no part.
 
     Parameters
     ----------
@@ -74,6 +76,15 @@ def compare(
     InputError
         If they have no case, no algorithm or no metric in common.
     """
+    said, other = [plain(line) for line in remarks(before, after)], other_cases(before, after)
+    if other and other == before.cases & after.cases:
+        raise InputError(
+            f"{before.place} and {after.place}: expected runs of the same data, found none of "
+            f"{len(other)} cases the same ({some(other)}); run both on one dataset"
+        )
+    before, after = (
+        replace(run, scores=run.scores[~run.scores["case"].isin(other)]) for run in (before, after)
+    )
     task = after.said("task") or before.said("task")
     known = known_metrics(task)
     every = _pairs(before, after)
@@ -93,8 +104,8 @@ def compare(
     return Comparison(
         before,
         after,
-        _identical(before, after, every),
-        [plain(line) for line in remarks(before, after)],
+        "" if other else _identical(before, after, every),
+        said,
         found,
         spent,
         largest(shown, found, SHOWN),

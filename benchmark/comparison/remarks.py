@@ -33,6 +33,15 @@ def same_data(before: ScoredRun, after: ScoredRun) -> bool | None:
     return False if all(prints) else None
 
 
+def other_cases(before: ScoredRun, after: ScoredRun) -> set[str]:
+    """Return the cases of one name that are known to be other images or labels."""
+    common = before.cases & after.cases
+    if same_data(before, after) is not False:
+        return set()
+    one, two = (run.table("cases") for run in (before, after))
+    return {name for name in common if name not in one or one[name] != two.get(name)}
+
+
 def remarks(before: ScoredRun, after: ScoredRun) -> list[str]:
     """Return sentences on all in which two runs differ, but for their scores."""
     return [
@@ -52,14 +61,13 @@ def _data(before: ScoredRun, after: ScoredRun) -> Iterator[str]:
     if same is None:
         yield f"data: not known to be the same; {len(common)} cases have the same names"
     elif not same:
-        one, two = (run.table("cases") for run in (before, after))
-        alike = sum(name in one and one[name] == two.get(name) for name in common)
+        alike = len(common - other_cases(before, after))
         limits = [run.table("request").get("min_object_voxels") or 0 for run in (before, after)]
         ignored = f"; true objects below {limits[0]} -> {limits[1]} voxels are ignored"
         yield (
             f"data: different ({before.said('dataset')} {prints[0]} -> {after.said('dataset')} "
             f"{prints[1]}); of {len(common)} cases with the same names {alike} are the same images "
-            f"and labels{ignored if limits[0] != limits[1] else ''}"
+            f"and labels, and compared{ignored if limits[0] != limits[1] else ''}"
         )
     elif prints[0] != prints[1]:
         yield "data: the same images and labels, made by other code"

@@ -56,6 +56,7 @@ def _contest(found: Contest) -> dict[str, Any]:
     return {
         "algorithms": rows,
         "better": sorted(map(list, found.better)),
+        "power": found.power,
         "differences": differences,
         "tau_b": {"median": middle, "low": low, "high": high},
     }

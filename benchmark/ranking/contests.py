@@ -30,7 +30,7 @@ from cytosuite.benchmark.ranking.scores import (
     ScoreArrays,
     metric_scores,
 )
-from cytosuite.benchmark.ranking.significance import tiers
+from cytosuite.benchmark.ranking.significance import cases_needed, tiers
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,9 @@ class Standoff:
     differences : mapping of (str, str) to Difference
         Of every ordered pair; empty for several metrics.
     tested : bool
-        Whether there are tests.
+        Whether there are tests that could tell any two apart.
+    power : str
+        Why there are none that could; empty where there are, or the metric is of the whole set.
     """
 
     ranks: Mapping[Scheme, Floats]
@@ -93,6 +95,7 @@ class Standoff:
     better: frozenset[Pair]
     differences: Mapping[Pair, Difference]
     tested: bool
+    power: str
 
 
 def standoff(field: Field, measure: Measure) -> Standoff:
@@ -104,13 +107,38 @@ def standoff(field: Field, measure: Measure) -> Standoff:
     drawn = scheme_ranks(own, counts, rules.scheme, rules.alpha)
     drawn[~(counts[:, own.used] > 0).any(axis=1)] = np.nan
     differences = pairwise(own, field.names, counts)
+    power = "" if measure.of_set else _power(own, rules.alpha)
     return Standoff(
         {scheme: field.ranks(own, scheme) for scheme in SCHEMES},
         drawn,
         _without_failures(field, measure),
-        frozenset(pair for pair, found in differences.items() if found.p < rules.alpha),
+        _better(own, field, differences),
         differences,
-        tested=not measure.of_set,
+        tested=not (measure.of_set or power),
+        power=power,
+    )
+
+
+def _power(own: MetricScores, alpha: float) -> str:
+    """Return in words that no difference could be significant; empty where one could."""
+    cases, algorithms = int(own.used.sum()), int(own.present.sum())
+    needed = cases_needed(algorithms, alpha)
+    if cases >= needed:
+        return ""
+    noun = "case" if cases == 1 else "cases"
+    return f"{cases} {noun} cannot separate {algorithms} algorithms by this test (needs {needed})"
+
+
+def _better(
+    own: MetricScores, field: Field, differences: Mapping[Pair, Difference]
+) -> frozenset[Pair]:
+    """Return the significant wins, and those over algorithms without a result."""
+    present = dict(zip(field.names, own.present.tolist(), strict=True))
+    return frozenset(
+        (first, second)
+        for (first, second), found in differences.items()
+        if (found.p < field.rules.alpha and found.rank_biserial > 0)
+        or (present[first] and not present[second])
     )
 
 
@@ -136,6 +164,7 @@ def together(parts: Sequence[Standoff], scheme: Scheme) -> Standoff:
         frozenset(pair for pair in won if pair[::-1] not in won),
         {},
         tested=any(part.tested for part in parts),
+        power="" if any(part.tested for part in parts) else max(part.power for part in parts),
     )
 
 
@@ -172,6 +201,7 @@ def contest(metric: str, found: Standoff, field: Field) -> Contest:
         differences=found.differences,
         tau=percentiles(kendall_tau(own, drawn)),
         without_failures={} if found.without is None else _places(found.without, names),
+        power=found.power,
     )
 
 

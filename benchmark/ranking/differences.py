@@ -8,7 +8,12 @@ import numpy as np
 from cytosuite.benchmark.ranking.bootstrap import ENDS, FEWEST, drawn_medians
 from cytosuite.benchmark.ranking.ranking import Difference, Pair
 from cytosuite.benchmark.ranking.scores import Floats, MetricScores
-from cytosuite.benchmark.ranking.significance import holm, paired_differences, signed_rank
+from cytosuite.benchmark.ranking.significance import (
+    holm,
+    paired_differences,
+    signed_rank,
+    two_sided,
+)
 
 BLOCK = 2**18  # medians of bootstrap samples at a time: they stay in the cache
 
@@ -29,26 +34,28 @@ def pairwise(own: MetricScores, names: Sequence[str], counts: Floats) -> Mapping
     -------
     mapping of (str, str) to Difference
         None for a metric of the whole set. The median is over the cases in which both have a
-        value, a failed one the worst; tests count all cases.
+        value, a failed one the worst; tests count all cases, and algorithms with results.
     """
     if own.measure.of_set or len(names) < 2:
         return {}
     sign = 1.0 if own.measure.higher_is_better else -1.0
     filled = own.filled[:, own.used]
     apart = paired_differences(filled)
-    (p, effect), (p_back, _) = signed_rank(apart), signed_rank(-apart)
-    adjusted = holm(np.concatenate([p, p_back])).reshape(2, -1)
-    both = np.isfinite(filled)[np.stack(np.triu_indices(len(names), 1))].all(axis=0)
+    (forward, effect), (backward, _) = signed_rank(apart), signed_rank(-apart)
+    sides = np.stack(np.triu_indices(len(names), 1))
+    tested, p = own.present[sides].all(axis=0), np.full(len(apart), np.nan)
+    p[tested] = holm(two_sided(forward, backward)[tested])
+    both = np.isfinite(filled)[sides].all(axis=0)
     known = np.where(both, sign * apart, np.nan)
     medians = drawn_medians(known, np.ones((1, known.shape[1])))[:, 0]
     low, high = _intervals(known, counts[:, own.used])
     found = {}
-    columns = (medians, low, high, effect, *adjusted)
+    columns = (medians, low, high, effect, p)
     rows = np.stack(columns, axis=1).tolist()
     for (first, second), row in zip(combinations(names, 2), rows, strict=True):
-        median, bottom, top, correlation, forward, backward = row
-        found[first, second] = Difference(median, bottom, top, correlation, forward)
-        found[second, first] = Difference(-median, -top, -bottom, -correlation, backward)
+        median, bottom, top, correlation, adjusted = row
+        found[first, second] = Difference(median, bottom, top, correlation, adjusted)
+        found[second, first] = Difference(-median, -top, -bottom, -correlation, adjusted)
     return found
 
 

@@ -12,6 +12,7 @@ from cytosuite.benchmark.ranking.rule import Extent, RankingRules, rule_sentence
 from cytosuite.benchmark.ranking.scaled import metric_means, scaled_means
 from cytosuite.benchmark.ranking.scores import (
     ABSENT,
+    VALID,
     Bools,
     Measure,
     failed_cells,
@@ -65,11 +66,12 @@ def rank(
     extent = _extent(field, chosen)
     means = _means(field, known.values())
     parts = {measure.name: standoff(field, measure) for measure in chosen}
+    overall = together([*parts.values()], rules.scheme)
     return Ranking(
         scheme=rules.scheme,
         failures=rules.failures,
-        rule=rule_sentences(rules, chosen, extent),
-        overall=contest("", together([*parts.values()], rules.scheme), field),
+        rule=rule_sentences(rules, chosen, extent, overall.power),
+        overall=contest("", overall, field),
         metrics={name: contest(name, part, field) for name, part in parts.items()},
         agreement=_agreement(field, [*known.values()]),
         scaled=scaled_means(arrays, known.values(), means),
@@ -97,12 +99,14 @@ def _extent(field: Field, chosen: Sequence[Measure]) -> Extent:
             "failures as the worst value, or leave an algorithm out"
         )
     scored = [field.scores(m, "worst") for m in chosen if m.worst is not None]
+    empty = ~(states == VALID).any(axis=(0, 2)) & bool(taken.any())
     return Extent(
         int(taken.sum()),
         int(failed.sum()),
         len({name for name, own in zip(arrays.strata, taken, strict=True) if own}),
         [own.measure.name for own in scored if own.lost.any()],
         len(field.counts) > 0,
+        [name for name, lost in zip(field.names, empty.tolist(), strict=True) if lost],
     )
 
 

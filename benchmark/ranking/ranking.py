@@ -28,7 +28,7 @@ class Difference:
     rank_biserial : float
         Matched-pairs rank-biserial correlation, -1 to 1, positive where the first is better.
     p : float
-        One-sided Wilcoxon signed-rank test that the first is better, adjusted after Holm.
+        Two-sided Wilcoxon signed-rank test, adjusted after Holm; NaN where one has no result.
     """
 
     median: float
@@ -60,9 +60,9 @@ class Contest:
         Share of the bootstrap samples in which an algorithm has place 1, 2, ...; empty for few.
     tier : mapping of str to int
         From 1, never falling along `algorithms`, see the rule of `Ranking`; empty where nothing is
-        tested: metrics of the whole set have one value.
+        tested (metrics of the whole set have one value) or the cases are too few, see `power`.
     better : set of (str, str)
-        Pairs of which the first is significantly better than the second.
+        Pairs of which the first is significantly better than the second, or alone has results.
     differences : mapping of (str, str) to Difference
         Of every ordered pair; empty for all metrics together.
     tau : (float, float, float)
@@ -70,6 +70,8 @@ class Contest:
         95 % interval; NaN for few cases.
     without_failures : mapping of str to int
         Places when cases that any algorithm failed are left out; empty without failures.
+    power : str
+        Why no test could tell any two apart, in words; empty where one could, or none is made.
     """
 
     metric: str
@@ -83,6 +85,7 @@ class Contest:
     differences: Mapping[Pair, Difference]
     tau: tuple[float, float, float]
     without_failures: Mapping[str, int] = field(default_factory=dict)
+    power: str = ""
 
 
 @dataclass(frozen=True, slots=True)

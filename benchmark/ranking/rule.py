@@ -38,6 +38,8 @@ class Extent:
         Metrics that are undefined in a case of one algorithm, though not in that of another.
     sampled : bool
         Whether there is a bootstrap.
+    empty : sequence of str
+        Algorithms that failed every case.
     """
 
     cases: int
@@ -45,9 +47,12 @@ class Extent:
     datasets: int
     undefined: Sequence[str]
     sampled: bool
+    empty: Sequence[str] = ()
 
 
-def rule_sentences(rules: RankingRules, primary: Sequence[Measure], extent: Extent) -> str:
+def rule_sentences(
+    rules: RankingRules, primary: Sequence[Measure], extent: Extent, power: str = ""
+) -> str:
     """Return the rule of a ranking: ranks, failures, tests, tiers and intervals.
 
     Parameters
@@ -58,13 +63,18 @@ def rule_sentences(rules: RankingRules, primary: Sequence[Measure], extent: Exte
         Metrics to rank by.
     extent : Extent
         Of the ranking.
+    power : str
+        Why the cases are too few for tests, see `Contest`.
     """
     by_case = [measure for measure in primary if not measure.of_set]
     sentences = [_ranks(rules, primary, extent), *_failures(rules, primary, extent)]
     if extent.undefined and rules.scheme == "mean":
         sentences.append(f"Undefined values of {_listed(extent.undefined)} are in no mean.")
     if by_case:
-        sentences += _tests(rules, by_case)
+        sentences += _tests(rules, by_case, power)
+    if extent.empty:
+        verb = "has" if len(extent.empty) == 1 else "have"
+        sentences.append(f"{_listed(extent.empty)} {verb} no result: last, and in no test.")
     if len(by_case) < len(primary):
         names = [measure.name for measure in primary if measure.of_set]
         verb = "has" if len(names) == 1 else "have"
@@ -103,11 +113,11 @@ def _failures(rules: RankingRules, primary: Sequence[Measure], extent: Extent) -
         )
 
 
-def _tests(rules: RankingRules, by_case: Sequence[Measure]) -> Iterator[str]:
+def _tests(rules: RankingRules, by_case: Sequence[Measure], power: str) -> Iterator[str]:
     """Yield the sentences on tests and tiers."""
     yield (
-        "Significantly better: one-sided Wilcoxon signed-rank test, paired by case, p adjusted "
-        f"after Holm over all ordered pairs of a metric, p < {rules.alpha:g}"
+        "Significantly better: two-sided Wilcoxon signed-rank test of each pair, paired by case, "
+        f"p adjusted after Holm over the pairs of a metric, p < {rules.alpha:g}"
         + (
             "; overall: in at least one of the metrics, and worse in none."
             if len(by_case) > 1
@@ -115,8 +125,10 @@ def _tests(rules: RankingRules, by_case: Sequence[Measure]) -> Iterator[str]:
         )
     )
     yield (
-        "Tiers: down the order, a new tier begins at the first algorithm that any member of the "
-        "current tier is significantly better than."
+        f"No tiers: {power}."
+        if power
+        else "Tiers: down the order, a new tier begins at the first algorithm that any member of "
+        "the current tier is significantly better than."
     )
 
 

@@ -72,11 +72,12 @@ def win_ranks(own: MetricScores, counts: Floats, alpha: float) -> Floats:
     """
     filled, counts = own.filled[:, own.used], counts[:, own.used]
     if len(counts) == 1 and (counts == 1).all():
-        won = significant(pairs_p(filled)[None], alpha).sum(axis=2)
+        won = significant(pairs_p(filled)[None], alpha, own.present).sum(axis=2)
     else:
         step = max(1, BLOCK // len(filled) ** 2)
         parts = [counts[start : start + step] for start in range(0, len(counts), step)]
-        wins = [significant(drawn_p(filled, part), alpha).sum(axis=2) for part in parts]
+        tests = (significant(drawn_p(filled, part), alpha, own.present) for part in parts)
+        wins = [found.sum(axis=2) for found in tests]
         won = np.concatenate([*wins, np.zeros((0, len(filled)), int)])
     return minimum_ranks(-won.astype(np.float64))
 

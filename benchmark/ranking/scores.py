@@ -159,6 +159,8 @@ class MetricScores:
         Cases without a value that failed, or that another algorithm has a value of.
     used : ndarray of bool, (cases,)
         Cases that take part: any algorithm has a value, or failed.
+    present : ndarray of bool, (algorithms,)
+        Those that did not fail every case.
     """
 
     measure: Measure
@@ -166,6 +168,7 @@ class MetricScores:
     filled: Floats
     lost: Bools
     used: Bools
+    present: Bools
 
 
 def metric_scores(
@@ -198,7 +201,8 @@ def metric_scores(
     lost: Bools = ~known & (failed | known.any(axis=0)) & kept
     filled = np.where(lost, -np.inf if np.isnan(worst) else worst, goodness)
     used: Bools = np.any(known | lost, axis=0)
-    return MetricScores(measure, np.where(known, goodness, np.nan), filled, lost, used)
+    present: Bools = np.any(states == VALID, axis=1)
+    return MetricScores(measure, np.where(known, goodness, np.nan), filled, lost, used, present)
 
 
 def failed_cells(states: NDArray[np.int8]) -> Bools:

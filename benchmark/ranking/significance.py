@@ -2,20 +2,27 @@
 
 Notes
 -----
-One-sided Wilcoxon signed-rank test over the cases: zeros are dropped, p is exact for up to
-`EXACT` cases without ties or zeros, otherwise that of the normal approximation with correction for
-ties and none for continuity; p is 1 if all differences are zero. All ordered pairs of a metric are
-one family, adjusted after Holm.
+Wilcoxon signed-rank test over the cases: zeros are dropped, p is exact for up to `EXACT` cases
+without ties or zeros, otherwise that of the normal approximation with correction for ties and none
+for continuity, and never below the smallest exact one, ``0.5**n``; p is 1 if all differences are
+zero. Each pair of algorithms with results is tested once, two-sided, and the sign says who is
+better. The pairs of a metric are one family, adjusted after Holm.
+
+Ordered pairs in place of pairs would be as strict for the first difference and stricter for all
+others: when one is found, Holm would still count its reverse, which can no longer be.
 
 References
 ----------
 Wilcoxon, Individual comparisons by ranking methods, Biometrics Bulletin 1 (1945),
 doi:10.2307/3001968. Holm, A simple sequentially rejective multiple test procedure, Scandinavian
-Journal of Statistics 6 (1979). Kerby, The simple difference formula, Comprehensive Psychology 3
-(2014), doi:10.2466/11.IT.3.1 (matched-pairs rank-biserial correlation).
+Journal of Statistics 6 (1979). Shaffer, Control of directional errors with stagewise multiple test
+procedures, Annals of Statistics 8 (1980), doi:10.1214/aos/1176345205 (two-sided tests by Holm say
+the direction, too). Kerby, The simple difference formula, Comprehensive Psychology 3 (2014),
+doi:10.2466/11.IT.3.1 (matched-pairs rank-biserial correlation).
 """
 
 from collections.abc import Collection, Sequence
+from math import log2
 
 import numpy as np
 from scipy.stats import norm, wilcoxon
@@ -73,7 +80,7 @@ def signed_rank(differences: Floats) -> tuple[Floats, Floats]:
             )
             p[rows] = test.pvalue
             correlation[rows] = 4 * test.statistic / (sizes[rows] * (sizes[rows] + 1)) - 1
-    return p, correlation
+    return np.maximum(p, 0.5**sizes), correlation
 
 
 def pairs_p(filled: Floats) -> Floats:
@@ -192,20 +199,45 @@ def holm(p: Floats) -> Floats:
     return found
 
 
-def significant(p: Floats, alpha: float) -> Bools:
+def two_sided(forward: Floats, backward: Floats) -> Floats:
+    """Return p of the two-sided tests, from those of both directions."""
+    return np.minimum(2 * np.minimum(forward, backward), 1.0)
+
+
+def cases_needed(algorithms: int, alpha: float) -> int:
+    """Return how many cases the tests of all pairs need for any difference to be significant.
+
+    The smallest p of a pair is ``2 * 0.5**n``, by as many as there are pairs after Holm.
+
+    Examples
+    --------
+    >>> [cases_needed(algorithms, 0.05) for algorithms in (1, 2, 3, 4, 20)]
+    [0, 6, 7, 8, 13]
+    """
+    ordered = algorithms * (algorithms - 1)
+    return int(log2(ordered / alpha)) + 1 if ordered else 0
+
+
+def significant(p: Floats, alpha: float, present: Bools) -> Bools:
     """Return the pairs of which the first is better at a level, (..., better, worse).
 
     Parameters
     ----------
     p : ndarray of float64, (..., better, worse)
-        Before the adjustment; those of all pairs are one family.
+        One-sided, before the adjustment.
     alpha : float
         Level.
+    present : ndarray of bool, (algorithms,)
+        Those with a result: their pairs are the family. They are better than the others untested.
     """
-    of = p.shape[-1]
-    apart = ~np.eye(of, dtype=bool)
+    (own,) = np.nonzero(present)
+    first, second = (own[side] for side in np.triu_indices(own.size, 1))
+    forward, backward = p[..., first, second], p[..., second, first]
+    apart = holm(two_sided(forward, backward)) < alpha
     found = np.zeros(p.shape, dtype=bool)
-    found[..., apart] = holm(p[..., apart]) < alpha
+    found[..., first, second] = apart & (forward < backward)
+    found[..., second, first] = apart & (backward < forward)
+    found[..., present[:, None] & ~present] = True
     return found
 
 

@@ -26,8 +26,10 @@ def leaderboard(index: Index) -> str:
     places = {entry.algorithm: places_text(ranking, entry.algorithm) for entry in index.ranked}
     more = [*(["Places"] if any(places.values()) else []), *(["Tier"] if tiers else [])]
     heads = ["Algorithm", *(metric.name for metric in index.board), "Failed", "s per case", *more]
+    power = ranking.overall.power if ranking else ""
     lines = [
         "% needs \\usepackage{booktabs}",
+        *([f"% no tiers: {power}"] if power else []),
         rf"\begin{{tabular}}{{l{'c' * len(index.board)}rr{'c' * len(more)}}}",
         r"\toprule",
         _row(map(escape, heads)),

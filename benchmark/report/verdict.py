@@ -28,7 +28,7 @@ def verdict(index: Index) -> str:
     """
     if not index.ranked:
         return f"No algorithm has run on {index.results.dataset} yet."
-    best, several = index.ranked[0], len(index.ranked)
+    best, several = _best(index), len(index.ranked)
     cases = best.cases or len(index.cases)
     if cases and best.failed >= cases:
         who = f"None of {several} algorithms gave a" if several > 1 else f"{best.algorithm} gave no"
@@ -54,9 +54,8 @@ def readings(index: Index) -> list[tuple[str, str]]:
     list of (str, str)
         Heading and a short text; what is not known is left out, all without a valid result.
     """
-    if not index.ranked or index.ranked[0].failed >= max(index.ranked[0].cases, 1):
+    if not index.ranked or not _has_result(best := _best(index)):
         return []
-    best = index.ranked[0]
     reach = joined(_phrases(index)) if len(index.ranked) > 1 else ""
     found = {
         "What it reaches": reach,
@@ -70,7 +69,8 @@ def readings(index: Index) -> list[tuple[str, str]]:
 def weakness(index: Index, algorithm: str) -> str:
     """Return the group of a condition, or else the case, in which an algorithm scores worst.
 
-    Of all conditions that which makes the greatest difference in the first primary metric.
+    Of all conditions that which makes the greatest difference in the first primary metric. Empty
+    where worst and best read alike.
     """
     metric = next(iter(_ranking_metrics(index)), None)
     if metric is None or metric.higher_is_better is None:
@@ -84,18 +84,16 @@ def weakness(index: Index, algorithm: str) -> str:
             for group in condition.groups
             if (score := group.scores.get((algorithm, metric.name))) and known(score.value)
         ]
-        if groups and max(groups)[0] > min(groups)[0]:
+        if groups:
             spread.append((max(groups)[0] - min(groups)[0], min(groups), max(groups)))
     values = index.values[algorithm, metric.name]
-    cases = sorted((sign * value, case) for case, value in values.items() if known(value))
-    if spread:
-        _, low, high = max(spread)
-    elif cases and cases[0][0] < cases[-1][0]:
-        low, high = cases[0], cases[-1]
-    else:
-        return ""
-    worst, best = (number(sign * value) for value, _ in (low, high))
-    return f"{metric.name} {worst} for {low[1]}, {best} for {high[1]}"
+    cases = [(sign * value, case) for case, value in values.items() if known(value)]
+    ends = [max(spread)[1:]] if spread else []
+    for low, high in [*ends, (min(cases), max(cases))] if cases else ends:
+        worst, best = (number(sign * value) for value, _ in (low, high))
+        if worst != best:
+            return f"{metric.name} {worst} for {low[1]}, {best} for {high[1]}"
+    return ""
 
 
 def certainty(ranking: Ranking | None, algorithm: str) -> str:
@@ -105,9 +103,22 @@ def certainty(ranking: Ranking | None, algorithm: str) -> str:
     ends, shares = ranking.overall.interval.get(algorithm), ranking.overall.shares.get(algorithm)
     if not ends or not shares:
         return f"{count(ranking.cases, 'case')}: too few to say how sure the places are"
-    place, share = places_text(ranking, algorithm), f"first in {100 * shares[0]:.0f} %"
+    place = places_text(ranking, algorithm)
     most = f", place {place} in 95 %" if " to " in place else ""
-    return f"{share}{most} of {ranking.draws} resamples of the cases"
+    return f"first in {_share(shares[0])} {ranking.draws} resamples of the cases{most}"
+
+
+def _share(share: float) -> str:
+    """Return a share as text; only one itself is all.
+
+    Examples
+    --------
+    >>> _share(1.0), _share(0.9995), _share(0.87)
+    ('all', '99.9 % of', '87 % of')
+    """
+    if share >= 1:
+        return "all"
+    return f"{math.floor(1000 * share) / 10 if share > 0.99 else round(100 * share):g} % of"
 
 
 def places_text(ranking: Ranking | None, algorithm: str) -> str:
@@ -121,7 +132,7 @@ def places_text(ranking: Ranking | None, algorithm: str) -> str:
 
 def tiers_of(ranking: Ranking | None) -> dict[str, int]:
     """Return the tier of each algorithm, empty where no test could tell tiers apart."""
-    if ranking is None or len(ranking.overall.algorithms) < 2 or not tested(ranking):
+    if ranking is None or len(ranking.overall.algorithms) < 2:
         return {}
     return dict(ranking.overall.tier)
 
@@ -141,9 +152,19 @@ def found_share(index: Index, algorithm: str) -> float | None:
     return found / sum(true.values())
 
 
+def _has_result(entry: Standing) -> bool:
+    """Return whether an algorithm did not fail every case."""
+    return entry.failed < max(entry.cases, 1)
+
+
+def _best(index: Index) -> Standing:
+    """Return the first algorithm of the order, one with a result if there is any."""
+    return next(filter(_has_result, index.ranked), index.ranked[0])
+
+
 def _ranking_metrics(index: Index) -> list[Metric[Any]]:
     """Return the primary metrics in which the best algorithm has a value, three at most."""
-    best = index.ranked[0]
+    best = _best(index)
     return [
         metric
         for metric in index.board
@@ -153,39 +174,40 @@ def _ranking_metrics(index: Index) -> list[Metric[Any]]:
 
 def _comparison(index: Index) -> str:
     """Return how far ahead the best algorithm is, and whether the cases prove it."""
-    first, second = index.ranked[:2]
-    ranking, of = index.results.ranking, len(index.ranked)
-    equal = [entry.algorithm for entry in index.ranked if entry.rank == first.rank]
+    first, ranking, of = _best(index), index.results.ranking, len(index.ranked)
+    others = [e for e in index.ranked if _has_result(e) and e is not first]
+    if not others:
+        it = joined(_phrases(index))
+        return f"{first.algorithm} is the only one of {of} with a valid result: it {it}"
+    equal = [first.algorithm, *(e.algorithm for e in others if e.rank == first.rank)]
     shared = len(equal) > 1
     lead = f"{_some(equal)} share the first rank of {of}" if shared else ""
     lead = lead or f"{first.algorithm} ranks first of {of}"
-    values = _values(index, first, second)
-    before = f"{lead}: {values}" if shared else f"{lead}, before {second.algorithm}: {values}"
+    before = lead if shared else f"{lead}, before {others[0].algorithm}"
+    tiers, values = tiers_of(ranking), _values(index, first, others[0])
     if ranking is None:
-        return before
+        return f"{before}: {values}"
+    if not tiers:
+        return _untested(ranking, before, first.algorithm, values, shared=shared)
+    peers = [e for e in others if tiers.get(e.algorithm) == 1 and e.algorithm not in equal]
+    if tiers.get(first.algorithm) != 1 or not (peers or shared):
+        ahead = _ahead(index, ranking, first, others[0])
+        return ahead or f"{before}: {values}; significant by the rule"
     cases = count(ranking.cases, "case")
-    if not tested(ranking):
-        verb = "is" if ranking.cases == 1 else "are"
-        return f"{before}; {cases} {verb} too few for a test, so the order may be chance"
-    tier = ranking.overall.tier
-    peers = [entry for entry in index.ranked if tier.get(entry.algorithm) == 1]
-    others = [entry for entry in peers if entry.algorithm not in (equal if shared else equal[:1])]
-    if first not in peers or not (others or shared):
-        return _ahead(index, ranking, first, second) or f"{before}; significant by the rule"
-    values = _values(index, first, (others or [second])[0])
-    if not others:
+    if not peers:
         return f"{lead}, statistically indistinguishable on {cases}: {values}"
-    names, verb = _some([entry.algorithm for entry in others]), "are" if shared else "is"
-    return f"{lead}, but {verb} statistically indistinguishable from {names} on {cases}: {values}"
+    names, verb = _some([entry.algorithm for entry in peers]), "are" if shared else "is"
+    alike = f"{verb} statistically indistinguishable from {names} on {cases}"
+    return f"{lead}, but {alike}: {_values(index, first, peers[0])}"
 
 
-def tested(ranking: Ranking) -> bool:
-    """Return whether the cases are enough for any test to be significant."""
-    return 0.5**ranking.cases < ranking.alpha and any(
-        known(difference.p)
-        for contest in ranking.metrics.values()
-        for difference in contest.differences.values()
-    )
+def _untested(ranking: Ranking, before: str, first: str, values: str, *, shared: bool) -> str:
+    """Return the lead by the resamples of the cases, and why no test says more."""
+    share = None if shared else ranking.overall.shares.get(first)
+    drawn = f", and is first in {_share(share[0])} resamples" if share else ""
+    reason = ranking.overall.power or "one value for the whole set allows no test"
+    chance = "" if drawn else ", so the order may be chance"
+    return f"{before}{drawn}: {values}; {reason}{chance}"
 
 
 def _ahead(index: Index, ranking: Ranking, first: Standing, second: Standing) -> str:
@@ -248,7 +270,7 @@ def _cost(index: Index, best: Standing) -> str:
 
 def _phrases(index: Index) -> list[str]:
     """Return the values that the best algorithm reaches, a phrase per primary metric."""
-    best = index.ranked[0]
+    best = _best(index)
     found = found_share(index, best.algorithm)
     phrases = [
         _phrase(metric, index.summary(best, metric).mean, found)

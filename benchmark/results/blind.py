@@ -152,11 +152,16 @@ def _ranking(found: Ranking, metrics: set[str]) -> Ranking:
 
 
 def blind_contest(found: Contest) -> Contest:
-    """Return a ranking with rounded shares and differences."""
+    """Return a ranking with rounded shares and differences; only a share that is 1 becomes it."""
     low, middle, high = map(_rounded, found.tau)
     return replace(
         found,
-        shares={name: tuple(map(_rounded, own)) for name, own in found.shares.items()},
+        shares={
+            name: tuple(
+                _rounded(share) if share == 1 else min(_rounded(share), 0.999) for share in own
+            )
+            for name, own in found.shares.items()
+        },
         differences={
             pair: Difference(*(_rounded(getattr(own, name)) for name in Difference.__slots__))
             for pair, own in found.differences.items()

@@ -162,7 +162,7 @@ TEMPLATE = """
   </tr></thead>
   <tbody role="rowgroup">
   {% for place, ends, entry, title, tier, new in view.lines %}
-  {% if tier %}<tr role="row" class="tier"><th role="rowheader" scope="rowgroup" colspan="{{ columns }}"><b>Tier {{ tier }}</b> {% if not new %}continued{% elif tier == 1 %}no other is significantly better{% else %}significantly behind one of tier {{ tier - 1 }}{% endif %}</th></tr>{% endif %}
+  {% if tier %}<tr role="row" class="tier"><th role="rowheader" scope="rowgroup" colspan="{{ columns }}"><b>Tier {{ tier }}</b> {% if not new %}continued{% elif tier == 1 %}no other is significantly better{% elif entry.cases and entry.failed >= entry.cases %}without a result{% else %}significantly behind one of tier {{ tier - 1 }}{% endif %}</th></tr>{% endif %}
   <tr role="row" class="{% if entry.control %}control{% elif place == '1' %}first{% endif %}">
     <td role="cell" class="place num">{{ place }}{% if ends %}<small>{{ ends }}</small>{% endif %}</td>
     <th scope="row" role="rowheader"><span class="name" title="{{ entry.algorithm }}">{{ entry.algorithm }}</span>{% if title and title != entry.algorithm %}<small title="{{ title }}">{{ title }}</small>{% endif %}</th>

@@ -11,7 +11,7 @@ from cytosuite.benchmark.ranking.ranking import SCHEMES, Contest, Ranking
 from cytosuite.benchmark.report.figures import cell, heat
 from cytosuite.benchmark.report.index import Index
 from cytosuite.benchmark.report.section import ReportSection, escape, table
-from cytosuite.benchmark.report.verdict import places_text, tested
+from cytosuite.benchmark.report.verdict import places_text
 from cytosuite.benchmark.report.wording import count, interval, known, number, probability
 
 ALL = "all together"
@@ -29,7 +29,6 @@ def view(index: Index) -> dict[str, Any] | None:
         - remarks : sentences on failed cases and on Kendall's tau
         - metrics, agreement : names, and cells of Kendall's tau with all by name
         - schemes : words by scheme
-        - tested : whether the cases are enough for tests
     """
     ranking = index.results.ranking
     if ranking is None or len(ranking.overall.algorithms) < 2:
@@ -49,7 +48,6 @@ def view(index: Index) -> dict[str, Any] | None:
         "metrics": names,
         "agreement": {name: _agreement(name, names, both) for name in names},
         "schemes": SCHEMES,
-        "tested": tested(ranking),
     }
 
 
@@ -65,6 +63,8 @@ def remarks(ranking: Ranking) -> list[str]:
         )
     else:
         found.append(FEW.format(cases=count(ranking.cases, "case")).replace("1 case are", "1 is"))
+    if ranking.overall.power and known(middle):
+        found.append(f"{ranking.overall.power}: no tiers, and no difference is significant.")
     if ranking.failed:
         rule = "the worst value" if ranking.failures == "worst" else "nothing, for no algorithm"
         found.append(
@@ -107,7 +107,7 @@ def matrix(contest: Contest) -> list[tuple[str, list[Markup]]]:
             sign, kind = ("+", "won") if won else ("-", "lost") if lost else ("·", "open")
             words = f"{a} significantly {'better' if won else 'worse'} than {b}"
             words = words if won or lost else f"{a} and {b}: no significant difference"
-            more = f", {probability(found.p)}" if found and won else ""
+            more = f", {probability(found.p)}" if found and won and known(found.p) else ""
             html = '<td class="{}" title="{}{}">{}</td>'
             marks.append(
                 Markup('<td class="same"></td>')
@@ -147,7 +147,7 @@ def markdown(_: Index, found: dict[str, Any]) -> list[str]:
     """Return rule and remarks, and the ranks by every scheme as a table."""
     ranking: Ranking = found["ranking"]
     lines = [f"{escape(sentence)}\n" for sentence in (ranking.rule, *found["remarks"])]
-    tiers = ranking.overall.tier if found["tested"] else {}
+    tiers = ranking.overall.tier
     rows = []
     for name in ranking.overall.algorithms:
         shares = ranking.overall.shares.get(name)
@@ -158,8 +158,10 @@ def markdown(_: Index, found: dict[str, Any]) -> list[str]:
         rows.append([name, ends, first, *ranks, without, tiers.get(name, "-")])
     heads = ("algorithm", "places (95 %)", "first in", *SCHEMES, "without failed cases", "tier")
     lines += table(heads, rows)
-    better = [f"{a} > {b}" for a, b in sorted(ranking.overall.better)]
-    return [*lines, "", f"Significant differences: {escape('; '.join(better) or 'none')}."]
+    if tiers:
+        better = [f"{a} > {b}" for a, b in sorted(ranking.overall.better)]
+        lines += ["", f"Significant differences: {escape('; '.join(better) or 'none')}."]
+    return lines
 
 
 TEMPLATE = """
@@ -176,29 +178,29 @@ TEMPLATE = """
   {% if contest.without_failures %}<th scope="col"><abbr title="Place when cases that any algorithm failed are left out">no failed</abbr></th>{% endif %}</tr></thead>
   <tbody>
   {% for name, cells in rows %}
-  <tr{% if view.tested and not loop.first and contest.tier[name] != contest.tier[contest.algorithms[loop.index0 - 1]] %} class="tier-edge"{% endif %}><th scope="row"><span class="long" title="{{ name }}">{{ name }}</span></th>
+  <tr{% if contest.tier and not loop.first and contest.tier[name] != contest.tier[contest.algorithms[loop.index0 - 1]] %} class="tier-edge"{% endif %}><th scope="row"><span class="long" title="{{ name }}">{{ name }}</span></th>
   {% if contest.shares %}<td class="blob-cell">{{ blobs(contest.shares[name], contest.interval[name]) }}</td><td>{{ "%.0f"|format(100 * contest.shares[name][0]) }} %</td>{% endif %}{{ cells|join }}</tr>
   {% endfor %}
   </tbody>
 </table></div>
-{% if view.tested %}
+{% if contest.tier %}
 <details class="more"{% if contest.algorithms|length <= 8 and loop.first %} open{% endif %}><summary>Significant differences: {{ contest.better|length }} of {{ contest.algorithms|length * (contest.algorithms|length - 1) // 2 }} pairs</summary>
-<p class="quiet">A plus: the algorithm of the row is significantly better than that of the column (one-sided Wilcoxon test over the cases, adjusted after Holm, level {{ view.ranking.alpha }}). Columns are in the order of the rows.</p>
+<p class="quiet">A plus: the algorithm of the row is significantly better than that of the column (two-sided Wilcoxon test over the cases, adjusted after Holm, level {{ view.ranking.alpha }}). Columns are in the order of the rows.</p>
 <div class="scroll" tabindex="0" role="region" aria-label="Significant differences, {{ title }}"><table class="heat matrix">
   <thead><tr><th scope="col">algorithm</th>{% for name in contest.algorithms %}<th scope="col" title="{{ name }}"><abbr title="{{ name }}">{{ loop.index }}</abbr></th>{% endfor %}</tr></thead>
   <tbody>{% for name, cells in marks %}
   <tr><th scope="row"><span class="quiet">{{ loop.index }}</span> <span class="long" title="{{ name }}">{{ name }}</span></th>{{ cells|join }}</tr>
   {% endfor %}</tbody>
 </table></div></details>
-{% if pairs %}
+{% endif %}
+{% if pairs and contest.shares %}
 <details class="more long-print"><summary>Differences of {{ count(pairs|length, "pair") }}</summary>
 <div class="scroll" tabindex="0" role="region" aria-label="Differences, {{ title }}"><table class="heat sortable">
-  <thead><tr><th scope="col" data-sort="text">first</th><th scope="col" data-sort="text">second</th><th scope="col" data-sort="number" title="First minus second, with the 95 % interval">median difference</th><th scope="col" data-sort="number" title="Matched-pairs rank-biserial correlation: 1 where the first is always better">effect</th><th scope="col" data-sort="number" title="That the first is better, adjusted after Holm">test</th></tr></thead>
+  <thead><tr><th scope="col" data-sort="text">first</th><th scope="col" data-sort="text">second</th><th scope="col" data-sort="number" title="First minus second, with the 95 % interval">median difference</th><th scope="col" data-sort="number" title="Matched-pairs rank-biserial correlation: 1 where the first is always better">effect</th><th scope="col" data-sort="number" title="Two-sided, adjusted after Holm">test</th></tr></thead>
   <tbody>{% for first, second, cells in pairs %}
   <tr><th scope="row"><span class="long" title="{{ first }}">{{ first }}</span></th><th scope="row"><span class="long" title="{{ second }}">{{ second }}</span></th>{{ cells|join }}</tr>
   {% endfor %}</tbody>
 </table></div></details>
-{% endif %}
 {% endif %}
 </div>
 {% endfor %}

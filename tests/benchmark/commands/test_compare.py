@@ -54,7 +54,7 @@ def test_a_regression_is_exit_code_1_and_named(run, worse):
     assert done.exit_code == 1
     *_, line, result = done.stdout.splitlines()
     assert line.startswith("regression: watershed: SEG 0.7366 -> 0.6866, worse by 0.05")
-    assert "p = 0.0094 after Holm" in line
+    assert "p = 0.016 after Holm" in line
     assert result == "1 regression"
     assert call("compare", worse, run).exit_code == 0
 

@@ -56,6 +56,14 @@ def test_the_main_columns_are_enough_until_all_are_asked_for():
     assert table.csv().splitlines()[0].split(",") == NAMES
 
 
+def test_ranks_are_no_scores():
+    table = ValueTable(
+        ["rank", "SEG"], [[1.0, 1.0], [2.5, 0.5], [4 / 3, 0.0], [None, None], [3, nan]]
+    )
+    ranks = [line.split()[0] for line in in_pipe(table)[1:]]
+    assert ranks == ["1", "2.5", "1.33", "-", "3"]
+
+
 def test_the_keys_and_one_value_are_shown_however_narrow_it_is():
     table = ValueTable(["rank", "algorithm", "SEG", "DET"], [[1, "x" * 70, 0.5, 0.25]], keys=2)
     lines = on_terminal(table, 40)

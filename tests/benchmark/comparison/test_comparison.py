@@ -107,12 +107,21 @@ def test_a_new_failure_is_a_regression_and_a_mended_one_is_told(made):
     assert "net: 1 cases no longer fail (case_04)" in found.remarks
 
 
-def test_other_data_are_named_and_compared_by_the_names_of_cases(made):
-    facts = {"fingerprint": "b" * 64, "cases": {f"case_{n:02d}": "e" for n in range(12)}}
-    found = compared(made("a", SCORES), made("b", SCORES, facts=facts))
+def test_cases_of_other_images_are_never_paired(made):
+    names = [f"case_{n:02d}" for n in range(12)]
+    facts = {"fingerprint": "b" * 64, "cases": dict.fromkeys(names, "e")}
+    with pytest.raises(InputError, match="same data, found none of 12 cases the same") as caught:
+        compared(made("a", SCORES), made("b", SCORES, facts=facts))
+    assert caught.value.exit_code == 2
+    facts["cases"] = dict.fromkeys(names[:4], "e") | dict.fromkeys(names[4:], "d")
+    worse = np.where(np.arange(12) < 4, 0.0, SCORES)
+    found = compared(made("e", SCORES), made("f", worse, status={0: "time-out"}, facts=facts))
+    assert not found.regressions
+    assert {change.cases for change in found.changes} == {8}
+    assert not found.identical
     assert (
         "data: different (cells aaaaaaaaaaaa -> cells bbbbbbbbbbbb); of 12 cases with the same "
-        "names 0 are the same images and labels" in found.remarks
+        "names 8 are the same images and labels, and compared" in found.remarks
     )
     same = made("c", SCORES, facts={"fingerprint": "b" * 64})
     assert "data: the same images and labels, made by other code" in (

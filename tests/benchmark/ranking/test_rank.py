@@ -42,6 +42,30 @@ def test_an_order_that_all_cases_keep_is_certain(ranking, ideal, scheme):
     assert found.overall.better == {(a, b) for a in names for b in names if a < b}
 
 
+@pytest.mark.parametrize(("algorithms", "cases"), [(3, 7), (4, 8), (20, 13)])
+def test_a_ranking_knows_its_power(ranking, algorithms, cases):
+    names = string.ascii_lowercase[:algorithms]
+    ladder = {name: np.linspace(-n, -n - 0.01 * n - 0.1, cases) for n, name in enumerate(names)}
+    found = ranking(rules=FEW, **{name: own.tolist() for name, own in ladder.items()})
+    assert [*found.overall.tier.values()] == [*range(1, algorithms + 1)]
+    few = ranking(rules=FEW, **{name: own[1:].tolist() for name, own in ladder.items()})
+    power = (
+        f"{cases - 1} cases cannot separate {algorithms} algorithms by this test (needs {cases})"
+    )
+    assert (few.overall.tier, few.overall.better, few.overall.power) == ({}, frozenset(), power)
+    assert f"No tiers: {power}." in few.rule
+
+
+def test_an_algorithm_without_results_takes_no_power_and_is_behind_all(ranking):
+    found = ranking(
+        a=[0.8, 0.7, 0.9, 0.6, 0.5, 0.85], b=[0.1, 0.2, 0.3, 0.15, 0.21, 0.4], c=[None] * 6
+    )
+    assert found.overall.tier == {"a": 1, "b": 2, "c": 3}  # two algorithms need 6 cases
+    assert found.overall.better == {("a", "b"), ("a", "c"), ("b", "c")}
+    assert math.isnan(found.metrics["SEG"].differences["a", "c"].p)
+    assert "c has no result: last, and in no test." in found.rule
+
+
 def test_random_scores_are_one_tier_but_for_errors_at_the_level(ranking):
     """Of 200 rankings of four equal algorithms about 1 in 20 has a false difference at most."""
     split = 0
@@ -79,7 +103,8 @@ def test_a_worked_example_by_hand(ranking):
     # a - c: 0.7, 0.7, 0.1, all positive: W+ = 6, mean 3, variance 14/4 - 6/48
     z = 3 / math.sqrt(3.5 - 0.125)
     p = 0.5 * math.erfc(z / math.sqrt(2))
-    assert contest.differences["a", "c"].p == pytest.approx(6 * p)
+    assert p < 0.5**3  # which no three cases can give
+    assert contest.differences["a", "c"].p == min(3 * 2 * 0.5**3, 1)
     assert contest.interval == {} == contest.shares
     assert np.isnan(contest.tau).all()
     # without the second case b leads by 0.8 to 0.8: a tie, c has 0.4
@@ -295,9 +320,12 @@ def test_any_shape_of_a_table_has_a_ranking(table, rows, scheme, worst):
     overall = found.overall
     assert [*overall.algorithms] == sorted(overall.places, key=lambda n: (overall.places[n], n))
     assert min(overall.places.values()) == 1
-    assert [overall.tier[name] for name in overall.algorithms] == sorted(overall.tier.values())
+    if overall.tier:
+        tiers = [overall.tier[name] for name in overall.algorithms]
+        assert tiers == sorted(tiers)
+    assert not (overall.tier and overall.power)
     for low, high in overall.interval.values():
         assert 1 <= low <= high <= len(overall.places)
     for own in found.metrics["SEG"].differences.values():
-        assert 0 <= own.p <= 1
+        assert math.isnan(own.p) or 0 <= own.p <= 1
         assert -1 <= own.rank_biserial <= 1

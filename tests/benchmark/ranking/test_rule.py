@@ -9,8 +9,8 @@ SEG, DET = Measure("SEG", True, 0.0), Measure("DET", True, 0.0)
 MAE, W1 = Measure("MAE", False), Measure("W1", False, of_set=True)
 TWELVE = Extent(12, 0, 1, (), sampled=True)
 TESTS = (
-    "Significantly better: one-sided Wilcoxon signed-rank test, paired by case, p adjusted after "
-    "Holm over all ordered pairs of a metric, p < 0.05"
+    "Significantly better: two-sided Wilcoxon signed-rank test of each pair, paired by case, p "
+    "adjusted after Holm over the pairs of a metric, p < 0.05"
 )
 TIERS = (
     "Tiers: down the order, a new tier begins at the first algorithm that any member of the "

@@ -61,7 +61,7 @@ def test_the_schemes_disagree_where_an_outlier_decides_the_mean(scored):
 
 
 def test_test_then_rank_counts_significant_wins_by_hand(scored):
-    # 8 cases: p of a win in all is 1/256; of 6 ordered pairs 6/256 = 0.023 after Holm
+    # 8 cases: p of a win in all is 1/256; two-sided 2/256, of 3 pairs 6/256 = 0.023 after Holm
     low = np.linspace(0.1, 0.2, 8)
     own = scored(
         low=low.tolist(),

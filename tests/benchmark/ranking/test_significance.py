@@ -22,15 +22,16 @@ from cytosuite.benchmark.ranking.significance import (
 
 
 def reference(differences):
-    """Return p by SciPy, one pair at a time, with the method the rule asks for."""
+    """Return p by SciPy, one pair at a time, by the rule: never below the smallest exact one."""
     own = differences[differences != 0]
     if not own.size:
         return 1.0
     ties = np.unique(np.abs(own)).size < own.size or own.size < differences.size
     method = "exact" if own.size <= 50 and not ties else "approx"
-    return stats.wilcoxon(
+    found = stats.wilcoxon(
         own, alternative="greater", zero_method="wilcox", correction=False, method=method
-    ).pvalue
+    )
+    return max(found.pvalue, 0.5**own.size)
 
 
 @pytest.mark.parametrize("cases", [1, 2, 6, 20, 50, 51, 120])
@@ -98,13 +99,29 @@ def test_holm_is_that_of_statsmodels():
         np.testing.assert_allclose(holm(p), peer.multipletests(p, method="holm")[1])
 
 
-def test_all_ordered_pairs_are_one_family():
-    p = np.full((3, 3), 0.5)
-    p[0, 1] = 0.009  # x 6 = 0.054
-    assert not significant(p, 0.05).any()
-    p[0, 1] = 0.008  # x 6 = 0.048
-    assert significant(p, 0.05).nonzero()[0].tolist() == [0]
-    assert not significant(np.full((1, 1), np.nan), 0.05).any()
+def test_pairs_are_one_family_and_those_without_a_result_lose_untested():
+    p, every = np.full((3, 3), 0.5), np.ones(3, dtype=bool)
+    p[0, 1] = 0.009  # two-sided 0.018, x 3 = 0.054
+    assert not significant(p, 0.05, every).any()
+    p[0, 1] = 0.008  # 0.048
+    assert np.argwhere(significant(p, 0.05, every)).tolist() == [[0, 1]]
+    p[2, 1] = 0.012  # 0.024, x 2 = 0.048; of ordered pairs x 5 = 0.06
+    assert np.argwhere(significant(p, 0.05, every)).tolist() == [[0, 1], [2, 1]]
+    alone = np.array([True, True, False])
+    p[0, 1] = 0.02
+    assert np.argwhere(significant(p, 0.05, alone)).tolist() == [[0, 1], [0, 2], [1, 2]]
+    assert not significant(np.full((1, 1), np.nan), 0.05, every[:1]).any()
+
+
+def test_the_adjusted_p_of_pairs_is_that_of_statsmodels(scored):
+    peer = pytest.importorskip("statsmodels.stats.multitest")
+    values = np.random.default_rng(4).uniform(size=(5, 30)) + np.linspace(0, 0.5, 5)[:, None]
+    own = scored(**dict(zip("abcde", values.tolist(), strict=True)))
+    found = pairwise(own, "abcde", np.zeros((0, 30)))
+    pairs = [(i, j) for i in range(5) for j in range(i + 1, 5)]
+    plain = [stats.wilcoxon(values[i], values[j]).pvalue for i, j in pairs]
+    adjusted = peer.multipletests(plain, method="holm")[1]
+    assert [found["abcde"[i], "abcde"[j]].p for i, j in pairs] == pytest.approx(list(adjusted))
 
 
 @pytest.mark.parametrize("digits", [1, 9])
@@ -162,12 +179,12 @@ def test_tiers_never_fall_and_hold_no_winner_before_its_loser(better):
 def test_size_of_a_difference_by_hand(scored):
     own = scored(a=[0.5, 0.7, 0.9, 0.4], b=[0.4, 0.5, 0.6, 0.0])
     found = pairwise(own, "ab", np.zeros((0, 4)))
-    # differences 0.1 0.2 0.3 0.4, all positive: p = 1/16, of two tests 2/16
+    # differences 0.1 0.2 0.3 0.4, all positive: p = 1/16, two-sided 2/16
     assert found["a", "b"].median == pytest.approx(0.25)
     assert found["a", "b"].rank_biserial == 1.0
     assert found["a", "b"].p == pytest.approx(2 / 16)
     assert found["b", "a"].median == pytest.approx(-0.25)
-    assert (found["b", "a"].rank_biserial, found["b", "a"].p) == (-1.0, 1.0)
+    assert (found["b", "a"].rank_biserial, found["b", "a"].p) == (-1.0, 2 / 16)
     assert np.isnan(found["a", "b"].low)
 
 

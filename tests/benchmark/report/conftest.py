@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from cytosuite.benchmark.ranking.ranking import SCHEMES, Contest, Difference, Ranking
+from cytosuite.benchmark.ranking.significance import cases_needed
 from cytosuite.benchmark.record import ModelChoice, Record
 from cytosuite.benchmark.results.results import (
     CaseFiles,
@@ -263,7 +264,7 @@ def conditions():
     return make
 
 
-def contest(metric, algorithms, draws=100, better=(), p=0.5, failures=False):
+def contest(metric, algorithms, draws=100, better=(), p=0.5, failures=False, power=""):
     """Return a ranking in which each algorithm keeps its place in 4 of 5 resamples."""
     n = len(algorithms)
     shares, interval = {}, {}
@@ -282,11 +283,12 @@ def contest(metric, algorithms, draws=100, better=(), p=0.5, failures=False):
         places,
         interval if draws else {},
         shares if draws else {},
-        {name: 1 + (name in losers) for name in algorithms},
+        {} if power or math.isnan(p) else {name: 1 + (name in losers) for name in algorithms},
         frozenset(better),
         {pair: Difference(0.2, 0.1, 0.3, 1.0, 0.016 if pair in better else p) for pair in pairs},
         (0.8, 0.6, 1.0) if draws else (math.nan,) * 3,
         dict(reversed(places.items())) if failures else {},
+        power,
     )
 
 
@@ -296,7 +298,9 @@ def ranked():
 
     def make(results, better=(), draws=100, p=0.5, cases=12, failed=0):
         names = [entry.algorithm for entry in results.standings if not entry.control]
-        arguments = (names, draws, better, p, bool(failed))
+        needed = cases_needed(len(names), 0.05)
+        few = f"{cases} cases cannot separate {len(names)} algorithms by this test (needs {needed})"
+        arguments = (names, draws, better, p, bool(failed), few if cases < needed else "")
         agreement = {("SEG", "DET"): 0.9, ("SEG", "AP50"): 0.4, ("DET", "AP50"): -0.2}
         scaled = {(name, metric): 0.5 for name in names for metric in results.primary}
         ranking = Ranking(

@@ -43,7 +43,12 @@ def test_few_cases_have_a_sentence_and_no_empty_figure(make, ranked):
     found = section(ranked(make(), draws=0, cases=3))
     assert "3 cases are too few to resample" in found
     assert 'class="blob"' not in found
-    assert "Significant differences" not in section(ranked(make(), cases=3))
+    drawn = ranked(make(), cases=3)
+    assert "Significant differences" not in section(drawn)
+    power = "3 cases cannot separate 2 algorithms by this test (needs 6)"
+    assert f"{power}: no tiers, and no difference is significant." in section(drawn)
+    assert "Significant differences" not in text_of(drawn)
+    assert f"% no tiers: {power}\n" in latex.leaderboard(index(drawn))
 
 
 def test_the_matrix_marks_who_is_better_than_whom(make, ranked):

@@ -6,6 +6,7 @@ import pytest
 from cytosuite.benchmark.report import verdict as module
 from cytosuite.benchmark.report.index import index
 from cytosuite.benchmark.report.verdict import found_share, readings, weakness
+from cytosuite.benchmark.results.results import Pooled
 
 
 def verdict(results):
@@ -27,14 +28,33 @@ def test_names_the_best_and_says_by_how_much(make):
     )
 
 
-def test_few_cases_allow_no_test(make, ranked):
-    for results in (ranked(make(), WON, cases=3), ranked(make(), cases=12, p=math.nan)):
-        count = results.ranking.cases
-        assert verdict(results) == (
-            f"good ranks first of 2, before fair: {BOTH}; {count} cases are too few for a test, so "
-            "the order may be chance."
+def test_without_a_test_that_could_tell_the_resamples_speak(make, ranked):
+    results = ranked(make(), WON, cases=5)
+    always = {"shares": {"good": (1.0, 0.0)}, "interval": {"good": (1, 1)}}
+    overall = replace(results.ranking.overall, **always)
+    certain = replace(results, ranking=replace(results.ranking, overall=overall))
+    for found, words in ((results, "80 % of"), (certain, "all")):
+        assert verdict(found) == (
+            f"good ranks first of 2, before fair, and is first in {words} resamples: {BOTH}; "
+            "5 cases cannot separate 2 algorithms by this test (needs 6)."
         )
-    assert "1 case is too few" in verdict(ranked(make(), cases=1))
+    assert facts(certain)["How sure"] == "first in all 100 resamples of the cases"
+    assert verdict(ranked(make(), draws=0, cases=3)).endswith(
+        "3 cases cannot separate 2 algorithms by this test (needs 6), so the order may be chance."
+    )
+    assert "one value for the whole set allows no test" in verdict(ranked(make(), p=math.nan))
+
+
+def test_an_algorithm_without_results_is_never_indistinguishable(make, ranked):
+    lost = [("fair", case) for case in "abc"]
+    three = ranked(make(algorithms=("good", "fair", "poor"), failed=lost))
+    assert "indistinguishable from poor on 12 cases" in verdict(three)
+    assert verdict(ranked(make(failed=lost))).startswith(
+        "good is the only one of 2 with a valid result: it finds 50 % of the objects"
+    )
+    assert verdict(ranked(make(failed=[("good", case) for case in "abc"]))).startswith(
+        "fair is the only one of 2 with a valid result: it finds"
+    )
 
 
 def test_a_significant_lead_has_difference_and_p(make, ranked):
@@ -86,7 +106,7 @@ def test_says_where_the_best_fails_what_it_costs_and_how_sure_it_is(make, ranked
     assert found["Where it fails"] == "SEG 0.80 for a, 0.82 for c"  # alike in all groups
     assert found["What it costs"] == "2.0 s per case and 954 MiB at its peak"
     assert found["How sure"] == (
-        "first in 80 %, place 1 to 2 in 95 % of 100 resamples of the cases"
+        "first in 80 % of 100 resamples of the cases, place 1 to 2 in 95 %"
     )
     few = facts(ranked(make(), draws=0, cases=3))
     assert few["How sure"] == "3 cases: too few to say how sure the places are"
@@ -97,6 +117,15 @@ def test_the_worst_group_is_that_of_the_condition_with_the_greatest_difference(m
     results = replace(make(), conditions=conditions())
     found = weakness(index(results), "fair")  # 0.7 and 0.4 by density, 0.9 and 0.7 by drug
     assert found == "SEG 0.40 for density 20 or more %, 0.70 for density below 20 %"
+
+
+def test_a_worst_group_that_reads_like_the_best_is_left_out(make, conditions):
+    (density, _), results = conditions(), make(cases=("a",))
+    for low, words in ((0.799, ""), (0.78, "SEG 0.78 for density 20 or more %, 0.80 for density ")):
+        scores = {("good", "SEG"): Pooled(low, 0.7, 0.9)}
+        groups = [density.groups[0], replace(density.groups[1], scores=scores)]
+        near = replace(results, conditions=[replace(density, groups=groups)])
+        assert weakness(index(near), "good") == words + "below 20 %" * bool(words)
 
 
 def test_there_are_no_readings_without_a_result(make, empty):

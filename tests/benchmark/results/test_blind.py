@@ -169,11 +169,11 @@ def test_the_ranking_stays_with_rounded_numbers_and_without_controls(results):
 def test_differences_and_shares_of_a_ranking_are_rounded():
     difference = Difference(1 / 3, 1 / 7, 2 / 3, 1 / 9, 1 / 11)
     contest = Contest(
-        "SEG", ["a", "b"], {}, {}, {}, {"a": (1 / 3, 2 / 3)}, {}, frozenset(), {("a", "b"): difference},
+        "SEG", ["a", "b"], {}, {}, {}, {"a": (1 / 3, 2 / 3), "b": (0.9999, 1.0)}, {}, frozenset(), {("a", "b"): difference},
         (1 / 3, 1 / 7, math.nan),
     )  # fmt: skip
     found = blind_contest(contest)
-    assert found.shares == {"a": (0.333, 0.667)}
+    assert found.shares == {"a": (0.333, 0.667), "b": (0.999, 1.0)}
     assert found.differences["a", "b"] == Difference(0.333, 0.143, 0.667, 0.111, 0.0909)
     assert found.tau[:2] == (0.333, 0.143)
 
