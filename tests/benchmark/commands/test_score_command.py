@@ -241,8 +241,8 @@ def shown(folders):
     return shown
 
 
-def test_nothing_is_cut_in_a_pipe(shown):
-    head, *rows = shown()[0].splitlines()
+def test_every_score_is_there_when_all_is_asked_for(shown):
+    head, *rows = shown("--wide")[0].splitlines()
     assert head.split()[:5] == ["case", "SEG", "DET", "OP_CSB", "F1"]
     assert head.split() == ["case", *score_names()]
     assert rows[1].split()[:4] == ["b", "0.500", "0.500", "0.500"]
