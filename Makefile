@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ENGINE ?= auto
 # CUDA=1 is DEVICE=cuda; on the command line alone, since systems set a variable of this name.
-cuda := $(if $(findstring command line,$(origin CUDA)),$(filter-out 0,$(CUDA)))
+cuda := $(if $(findstring command line,$(origin CUDA)),$(filter-out 0 no,$(CUDA)))
 DEVICE ?= cpu
 ifneq ($(cuda),)
 DEVICE := cuda
@@ -15,11 +15,12 @@ export DEVICE BASE_IMAGE SIF
 simulation := SIZE CASES SET SEED
 running := ENGINE API MEMORY TIMEOUT SPACING MODEL CHANNEL_INDEX FRAME SCENE RECURSIVE DEVICE BASE_IMAGE SIF
 benchmark_takes := DATASET $(simulation) $(running) TASK ALGORITHM THROUGH REFERENCE MIN_OBJECT_VOXELS RUN RETRY \
-	SOCKETS INPUT_FORMAT KEEP_GOING BLIND CLUSTER SITE VERIFY
+	SOCKETS INPUT_FORMAT KEEP_GOING BLIND CLUSTER SITE VERIFY WIDE
 segment_takes := IMAGES OUT ALGORITHM $(running)
 apply_takes := $(segment_takes)
 train_takes := ALGORITHM DATASET SIMULATED REAL NAME DATA STEPS FROM SETTINGS DEVICE $(simulation) AUTHORS
 simulate_takes := DATASET OUT $(simulation) FRAMES CLUSTER SITE
+list_takes := WIDE
 build_takes := ENGINE DEVICE BASE_IMAGE DRY_RUN
 new_takes := ALGORITHM TASK
 rehearse_takes := ALGORITHM TASK DATASET PROFILE CASES SOCKETS INPUT_FORMAT API ENGINE MEMORY TIMEOUT SPACING MODEL DEVICE BASE_IMAGE
@@ -34,9 +35,11 @@ $(foreach goal,networks setup peers test test-fast test-long lint format,$(eval 
 goals := help setup benchmark segment apply train simulate list new rehearse export preflight bundle ctc compare tables build-all build-evaluation networks peers test test-fast test-long fuzz lint format clean
 # $(call given,GOAL,without): the options of a goal that were given, but for those that it places itself.
 placed := DATASET SIMULATED REAL IMAGES FILE DEVICE BASE_IMAGE SIF
-switches := RETRY RECURSIVE KEEP_GOING BLIND DRY_RUN VERIFY
-given = $(strip $(foreach name,$(filter-out $(placed) $(2),$($(1)_takes)),$(if $($(name)),\
-	--$(shell echo $(name) | tr A-Z_ a-z-) $(if $(filter-out $(switches),$(name)),"$($(name))"))))
+# A switch is on by 1 or yes, off by 0, no or nothing.
+switches := RETRY RECURSIVE KEEP_GOING BLIND DRY_RUN VERIFY WIDE
+flag = --$(shell echo $(1) | tr A-Z_ a-z-)
+given = $(strip $(foreach name,$(filter-out $(placed) $(2),$($(1)_takes)),$(if $(filter-out $(if $(filter $(switches),$(name)),0 no),$($(name))),\
+	$(call flag,$(name)) $(if $(filter-out $(switches),$(name)),"$($(name))"))))
 
 # A variable on the command line that no wanted goal takes is refused, before anything is done.
 wanted := $(or $(MAKECMDGOALS),help)
@@ -49,6 +52,8 @@ near = import difflib, sys; name, *known = sys.argv[1:]; found = difflib.get_clo
 ifeq ($(filter-out $(goals) build-% .venv/%,$(wanted)),)
 $(if $(unknown),$(error make $(wanted): no variable $(unknown); $(shell $(PYTHON) -c '$(near)' $(unknown) $(taken))))
 $(if $(and $(filter train,$(wanted)),$(DATASET),$(SIMULATED)),$(error make train: DATASET and SIMULATED mean the same, give one of them))
+$(foreach name,$(filter $(switches),$(taken)),$(if $(filter-out 0 no 1 yes,$($(name))),$(error make $(wanted): expected $(name)=1 or 0, found "$($(name))")))
+$(if $(filter-out 1 yes,$(cuda)),$(error make $(wanted): expected CUDA=1 or 0, found "$(CUDA)"))
 $(if $(filter cpu cuda,$(DEVICE)),,$(error DEVICE must be cpu or cuda, found "$(DEVICE)"))
 $(if $(and $(cuda),$(filter cpu,$(DEVICE))),$(error CUDA=$(CUDA) means DEVICE=cuda, found DEVICE=cpu too; give one of them))
 endif
@@ -65,7 +70,7 @@ WORKERS := $(if $(CLUSTER),.venv/.cluster)
 ##@ Use
 help: ## Show this help.
 	@awk -F ':.*## ' '/^##@ /{printf "\n%s\n", substr($$0, 5)} /^[a-z%-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@printf '\nVariables of benchmark:\n  DATASET=spheroid | spheroid/<recipe> | <recipe.toml> | <folder> | several, with commas   SIZE=mini|default|full\n  TASK=segment|enhance|synthesise|fuse  ALGORITHM=<names>  THROUGH=<names>  REFERENCE=<folder>\n  ENGINE=auto|docker|podman|apptainer|process  API=serve|exec  SPACING=z,y,x (um)  RUN=<name>  MODEL=<name or card>\n  Of files with several: CHANNEL_INDEX=<number or name>  FRAME=<number>  SCENE=<number>; RECURSIVE=1 (sub-folders too)\n  MIN_OBJECT_VOXELS=<n> (smaller true objects of a folder are ignored)\n  MEMORY=<GiB>  TIMEOUT=<s>  RETRY=1 (run failed cases again)  KEEP_GOING=1 (run all, also if the first fail alike)\n  ALGORITHM=<image:tag or .tar.gz> of others: SOCKETS=<file.toml>  INPUT_FORMAT=tif|mha  MODEL=<tarball>\n  BLIND=1 (a second report, without the truth)\n  CLUSTER=local|slurm|tcp://host:port  SITE=<file.toml> (settings of the workers; both also of simulate)\n  VERIFY=1 (read all finished results again)\nVariables of segment and apply: IMAGES="a.tif folder"  OUT=<folder>  and those of a run\nVariables of train: NAME=<model>  SIMULATED=<dataset>  REAL=<folder>  DATA=<role>=<more data>\n  STEPS=<n> (0 only measures parameters)  FROM=<card>  SETTINGS=<file>  AUTHORS=<names>\nVariables for challenges: FILE="dist/a.tar.gz ..."  PROFILE=gc-t4-16gb  MODELS=inside|apart\n  API=serve|exec (the platform calls them invoke and exec)\nVariables of compare: RUN=<run>  WITH=<the run before>  METRICS=<names>  THRESHOLDS=<file.toml>  MARKDOWN=<file>  BADGE=<file.svg>\nVariables of simulated data: SEED=0  CASES=<n>  SET=camera.photons=5,...  OUT=<new folder>\n  FRAMES=<n> (time series in the layout of the Cell Tracking Challenge; of nuclei)\nVariables of torch and containers: DEVICE=cpu|cuda (CUDA=1 is DEVICE=cuda)  BASE_IMAGE=<image with Python 3.11>\n  SIF=<folder with images for ENGINE=apptainer>\nVariable of build-all and build-<algorithm>: DRY_RUN=1 (only say what would be built, and check it)\nVariables of fuzz: MINUTES=10  SEED=0 (another one makes other files)\nVariable of the virtual environment: PYTHON=python3\n'
+	@printf '\nVariables of benchmark:\n  DATASET=spheroid | spheroid/<recipe> | <recipe.toml> | <folder> | several, with commas   SIZE=mini|default|full\n  TASK=segment|enhance|synthesise|fuse  ALGORITHM=<names>  THROUGH=<names>  REFERENCE=<folder>\n  ENGINE=auto|docker|podman|apptainer|process  API=serve|exec  SPACING=z,y,x (um)  RUN=<name>  MODEL=<name or card>\n  Of files with several: CHANNEL_INDEX=<number or name>  FRAME=<number>  SCENE=<number>; RECURSIVE=1 (sub-folders too)\n  MIN_OBJECT_VOXELS=<n> (smaller true objects of a folder are ignored)\n  MEMORY=<GiB>  TIMEOUT=<s>  RETRY=1 (run failed cases again)  KEEP_GOING=1 (run all, also if the first fail alike)\n  ALGORITHM=<image:tag or .tar.gz> of others: SOCKETS=<file.toml>  INPUT_FORMAT=tif|mha  MODEL=<tarball>\n  BLIND=1 (a second report, without the truth)\n  CLUSTER=local|slurm|tcp://host:port  SITE=<file.toml> (settings of the workers; both also of simulate)\n  VERIFY=1 (read all finished results again)\n  WIDE=1 (all columns of the table; also of list)\nVariables of segment and apply: IMAGES="a.tif folder"  OUT=<folder>  and those of a run\nVariables of train: NAME=<model>  SIMULATED=<dataset>  REAL=<folder>  DATA=<role>=<more data>\n  STEPS=<n> (0 only measures parameters)  FROM=<card>  SETTINGS=<file>  AUTHORS=<names>\nVariables for challenges: FILE="dist/a.tar.gz ..."  PROFILE=gc-t4-16gb  MODELS=inside|apart\n  API=serve|exec (the platform calls them invoke and exec)\nVariables of compare: RUN=<run>  WITH=<the run before>  METRICS=<names>  THRESHOLDS=<file.toml>  MARKDOWN=<file>  BADGE=<file.svg>\nVariables of simulated data: SEED=0  CASES=<n>  SET=camera.photons=5,...  OUT=<new folder>\n  FRAMES=<n> (time series in the layout of the Cell Tracking Challenge; of nuclei)\nVariables of torch and containers: DEVICE=cpu|cuda (CUDA=1 is DEVICE=cuda)  BASE_IMAGE=<image with Python 3.11>\n  SIF=<folder with images for ENGINE=apptainer>\nVariable of build-all and build-<algorithm>: DRY_RUN=1 (only say what would be built, and check it)\nVariables of fuzz: MINUTES=10  SEED=0 (another one makes other files)\nVariable of the virtual environment: PYTHON=python3\n'
 
 benchmark: .venv/.cytosuite $(NETWORKS) $(WORKERS) ## Generate or read DATASET, run the algorithms, score them, write a report.
 	@$(BIN)/cytosuite benchmark "$(or $(DATASET),spheroid)" $(call given,benchmark)
@@ -83,7 +88,7 @@ simulate: .venv/.cytosuite $(WORKERS) ## Simulate annotated images of DATASET in
 	@$(BIN)/cytosuite simulate "$(or $(DATASET),spheroid)" $(call given,simulate)
 
 list: .venv/.cytosuite ## List algorithms, models with their scores, datasets and recipes.
-	@$(BIN)/cytosuite list
+	@$(BIN)/cytosuite list $(call given,list)
 
 ##@ Challenges
 new: .venv/.cytosuite ## Start the algorithm ALGORITHM for TASK: a folder that builds, runs and passes its checks.

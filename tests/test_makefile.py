@@ -21,6 +21,7 @@ GOALS = (
         "bundle",
         "ctc",
         "compare",
+        "list",
         "build-evaluation",
         "build",
     ),
@@ -29,7 +30,7 @@ GOALS = (
 PLACED = {"DATASET", "IMAGES", "FILE", "DEVICE", "BASE_IMAGE", "SIF", "WITH"}
 READ = {"SIF"}  # from the environment, without an option
 ROLES = {"SIMULATED", "REAL"}  # of the data of a training: other names for its data
-SWITCHES = {"RETRY", "RECURSIVE", "KEEP_GOING", "BLIND", "DRY_RUN", "VERIFY"}
+SWITCHES = {"RETRY", "RECURSIVE", "KEEP_GOING", "BLIND", "DRY_RUN", "VERIFY", "WIDE"}
 OUTER = {"DEVICE", "BASE_IMAGE", "SIF", "MAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL"}  # of `make test`
 CHECKED = {"DEVICE": "cuda", "ENGINE": "docker"}
 
@@ -73,6 +74,8 @@ def _takes(goal):
         ),
         (["lint", "SIZE=mini"], "make lint: no variable SIZE"),
         (["SIZE=mini"], "make help: no variable SIZE"),
+        (["benchmark", "BLIND=on"], 'make benchmark: expected BLIND=1 or 0, found "on"'),
+        (["build-all", "CUDA=2"], 'make build-all: expected CUDA=1 or 0, found "2"'),
         (["train", "DEVICE=gpu"], 'DEVICE must be cpu or cuda, found "gpu"'),
     ],
 )
@@ -118,12 +121,13 @@ def test_every_variable_is_an_option_of_the_command(goal):
 @pytest.mark.parametrize("goal", GOALS[:-1])
 def test_every_variable_reaches_the_command(goal):
     values = {name: f"value-of-{name}" for name in _takes(goal) if name not in ROLES}
+    values |= dict.fromkeys(SWITCHES & set(values), "1")
     values |= {name: value for name, value in CHECKED.items() if name in values}
     given = [f"{name}={value}" for name, value in values.items()]
     (line,) = [
         line
         for line in _make("-n", goal, *given).stdout.splitlines()
-        if line.startswith(f".venv/bin/cytosuite {_command(goal)} ")
+        if line.startswith(f".venv/bin/cytosuite {_command(goal)}")
     ]
     for name, value in values.items():
         if name in SWITCHES:
@@ -131,6 +135,15 @@ def test_every_variable_reaches_the_command(goal):
         elif name not in {"DEVICE", "BASE_IMAGE", *READ}:
             flag = "" if name in PLACED or f'"{value}" ' in line else f"--{_flag(name)} "
             assert re.search(rf'{flag}"?{value}"?', line), name
+
+
+@pytest.mark.parametrize("word", ["0", "no", ""])
+def test_a_switch_can_be_off(word):
+    for goal, names in {"benchmark": SWITCHES - {"DRY_RUN"}, "build-all": {"DRY_RUN"}}.items():
+        done = _make("-n", goal, "ENGINE=docker", *(f"{name}={word}" for name in names))
+        assert done.returncode == 0, done.stderr
+        assert [name for name in names if f"--{_flag(name)}" in done.stdout] == []
+    assert _make("-n", "list", BLIND="of another program").returncode == 0
 
 
 def test_the_data_of_a_training_may_be_named_by_their_roles():
@@ -167,6 +180,7 @@ def test_the_device_decides_the_torch_of_a_training(device):
         (["CUDA=1"], "cuda"),
         (["CUDA=1", "DEVICE=cuda"], "cuda"),
         (["CUDA=0"], "cpu"),
+        (["CUDA=no"], "cpu"),
         (["CUDA=0", "DEVICE=cuda"], "cuda"),
     ],
 )

@@ -152,6 +152,8 @@ def score_command(options: ScoreOptions) -> None:
         scores = score_files(options, step)
         step(1, 1)
     give(table(scores), options, screen, scores.as_json())
+    for line in scores.doubts:
+        screen.print(line, highlight=False, markup=False, soft_wrap=True)
     for case in scores.failed:
         screen.print(f"no prediction: {case}", highlight=False, markup=False)
     raise typer.Exit(1 if scores.failed else 0)

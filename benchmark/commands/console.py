@@ -11,7 +11,7 @@ from cytosuite.errors import InputError, plain
 
 LEAST_UM, MOST_UM = 1e-6, 1e6  # of a length that can be meant
 WORD = 200  # letters of a name that is written into records
-PIPE = 10_000  # characters of a line in a file or pipe: nothing is folded or cut there
+PIPE = 10_000  # characters of a line in a file or pipe: no sentence is folded there
 
 
 def console(*, stderr: bool = False) -> Console:

@@ -1,11 +1,14 @@
 """Commands that make data: phantoms from stacks, recipes from real images or published files."""
 
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cytosuite.benchmark.commands.options import Seed
+from cytosuite.benchmark.commands.fields import takes
+from cytosuite.benchmark.commands.options import PartOptions, Seed
 from cytosuite.errors import InputError
 
 
@@ -49,31 +52,46 @@ def phantoms_command(
     )
 
 
-def calibrate_command(
-    dataset: Annotated[str, typer.Argument(help="Simulated dataset, like spheroid.")],
-    real: Annotated[Path, typer.Argument(help="Folder with images/ and, better, labels/.")],
-    out: Annotated[Path, typer.Option(help="Recipe to write.")] = Path("calibrated.toml"),
-    pattern: Annotated[str, typer.Option(help="Which images, like 'ix71_*'.")] = "*",
-    rounds: Annotated[int, typer.Option(min=1, max=1000, help="Rounds of fitting.")] = 12,
-    cases: Annotated[int, typer.Option(min=1, max=10_000, help="Volumes per round.")] = 12,
-    seed: Seed = 0,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class CalibrateOptions(PartOptions):
+    """Options of a calibration."""
+
+    dataset: Annotated[str, typer.Argument(help="Simulated dataset, like spheroid.")]
+    real: Annotated[Path, typer.Argument(help="Folder with images/ and, better, labels/.")]
+    out: Annotated[Path, typer.Option(help="Recipe to write.")] = Path("calibrated.toml")
+    pattern: Annotated[str, typer.Option(help="Which images, like 'ix71_*'.")] = "*"
+    rounds: Annotated[int, typer.Option(min=1, max=1000, help="Rounds of fitting.")] = 12
+    cases: Annotated[int, typer.Option(min=1, max=10_000, help="Volumes per round.")] = 12
+    seed: Seed = 0
+
+
+@takes(CalibrateOptions)
+def calibrate_command(options: CalibrateOptions) -> None:
     """Fit a simulated dataset to real images, and write the recipe with a comparison."""
+    from cytosuite.benchmark.commands.console import console
+    from cytosuite.benchmark.commands.progress import progress
     from cytosuite.benchmark.pictures.preview import write_strip
     from cytosuite.datasets.calibration.calibrate import calibrate
 
-    written = calibrate(
-        dataset,
-        real,
-        out,
-        rounds=rounds,
-        cases=cases,
-        seed=seed,
-        pattern=pattern,
-        say=typer.echo,
-        draw_strip=write_strip,
-    )
-    typer.echo(f"written: {written}")
+    screen = console()
+    say = partial(screen.print, highlight=False, markup=False, soft_wrap=True)
+    with progress(screen, "calibrating", minor=True) as step:
+        written = calibrate(
+            options.dataset,
+            options.real,
+            options.out,
+            rounds=options.rounds,
+            cases=options.cases,
+            seed=options.seed,
+            pattern=options.pattern,
+            spacing=options.spacing,
+            part=options.part,
+            recursive=options.recursive,
+            say=say,
+            step=step,
+            draw_strip=write_strip,
+        )
+    say(f"written: {written}")
 
 
 def migrate_command(

@@ -112,15 +112,11 @@ class DataOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageOptions:
-    """Images of the user's: where they are, which part of them, and facts and model for them."""
+class PartOptions:
+    """Images of the user's: where they are, which part of them, and their voxel size."""
 
     spacing: Annotated[
         tuple[float, ...] | None, Text(numbers, "µm per voxel of your images: z,y,x.")
-    ] = None
-    model: Annotated[
-        str | None,
-        typer.Option(help="Name of a model, path of its card, or tarball for an image of others."),
     ] = None
     recursive: Annotated[bool, typer.Option(help="Look for images in sub-folders too.")] = False
     channel_index: Annotated[
@@ -135,6 +131,16 @@ class ImageOptions:
         from cytosuite.datasets.folder.part import Part  # loads the readers
 
         return Part(self.channel_index, self.frame, self.scene)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageOptions(PartOptions):
+    """Images of the user's, and the model for them."""
+
+    model: Annotated[
+        str | None,
+        typer.Option(help="Name of a model, path of its card, or tarball for an image of others."),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from cytosuite.benchmark.catalog import pick
 from cytosuite.benchmark.commands.options import ScoreOptions
 from cytosuite.benchmark.commands.progress import Step
 from cytosuite.benchmark.commands.table import ValueTable
+from cytosuite.benchmark.record import grouped
 from cytosuite.benchmark.results.cases import Answer, Metrics, measure
 from cytosuite.benchmark.results.facts import ImageSet, Reader, case_facts, once, set_facts
 from cytosuite.benchmark.results.object_scores import measured_places, write_object_scores
@@ -23,9 +24,10 @@ from cytosuite.formats.picture import read_picture
 from cytosuite.imagefiles import image_name
 from cytosuite.large import blank
 from cytosuite.metadata import view_role
-from cytosuite.metrics import Metric, board_metrics, metrics_of
+from cytosuite.metrics import FAMILIES, Metric, board_metrics, metrics_of
 from cytosuite.metrics.evidence import Facts, gather
 from cytosuite.metrics.labels.border import without_border
+from cytosuite.metrics.labels.grey import grey_doubt
 from cytosuite.metrics.labels.overlap import OVERLAP
 from cytosuite.metrics.tracks.track_folder import score_tracks
 from cytosuite.volume import Volume
@@ -34,6 +36,11 @@ PAIRED = ("labels", "images", "realism")  # families of metrics that compare fil
 LACKS = {
     "real": "--truth-labels: the objects in the images",
     "synthetic": "--prediction-labels: the objects in the images",
+}
+LAYOUTS = {
+    True: "compares tracks: give the layout of the Cell Tracking Challenge, --truth 01_GT with "
+    "TRA/man_track.txt and --prediction 01_RES with res_track.txt",
+    False: "compares files: give two, or two folders of them",
 }
 ROLES = ("fused", "angle")  # of the answers of Fuse My Cells; of the inputs in reverse
 FRAME = re.compile(r"(?:man_seg|man_track|mask)(\d{3,})")
@@ -51,11 +58,14 @@ class FileScores:
         ``mean``, ``pooled`` (label metrics: all objects alike), ``n``, ``undefined``, ``failed``.
     failed : list of str
         Cases of the truth that have no prediction.
+    doubts : list of str
+        Lines on files that look like grey images where labels are expected.
     """
 
     cases: dict[str, dict[str, float]] = field(default_factory=dict)
     aggregates: dict[str, dict[str, float]] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON can hold it: undefined values are left out."""
@@ -67,7 +77,7 @@ class FileScores:
             }
             for part, rows in content.items()
         }
-        return {**finite, "failed": self.failed}
+        return {**finite, "failed": self.failed, "doubts": self.doubts}
 
 
 def score_files(options: ScoreOptions, step: Step = lambda *_: None) -> FileScores:
@@ -133,10 +143,15 @@ def score_files(options: ScoreOptions, step: Step = lambda *_: None) -> FileScor
 
 
 def _metrics(names: Sequence[str], families: Sequence[str]) -> list[Metric[Any]]:
-    """Return metrics of some families by their names in any case."""
-    known = {m.name: m for family in families for m in metrics_of(family)}
-    exact = {name.lower(): name for name in known}
-    wanted = [exact.get(name.lower(), name) for name in names]
+    """Return metrics of some families by their names in any case; others compare other things."""
+    every = {m.name.lower(): m for family in FAMILIES for m in metrics_of(family)}
+    exact = {m.name.lower(): m for family in families for m in metrics_of(family)}
+    for name in (name.lower() for name in names):
+        if name in every and name not in exact:
+            needs = LAYOUTS[every[name].family == "tracks"]
+            raise InputError(f"metric {every[name].name} {needs}")
+    known = {m.name: m for m in exact.values()}
+    wanted = [exact[name.lower()].name if name.lower() in exact else name for name in names]
     return [known[name] for name in pick("metric", wanted, known)] if wanted else []
 
 
@@ -151,7 +166,7 @@ def _score_pairs(
     pairs = _pairs(options.truth, options.prediction, roles)
     inputs = options.image and _pairs(options.truth, options.image, roles[::-1])
     images = dict(inputs or ())
-    answers, tables = [], {}
+    answers, tables, doubts = [], {}, dict[str, list[str]]()
     for done, (truth, prediction) in enumerate(pairs):
         step(done, len(pairs), truth.name)
         name, readers = image_name(truth), _readers(options, truth, prediction)
@@ -160,9 +175,12 @@ def _score_pairs(
         else:
             facts = _facts(options, readers, images.get(truth))
             answers.append(_measured(name, metrics, facts))
+        if any(metric.family == "labels" for metric in metrics):
+            doubts |= _doubts(name, readers)
         if options.objects:
             tables[name,] = folder / f"{done}.csv"
             _write_objects(tables[name,], options, readers, answers[-1])
+    scores.doubts = grouped(doubts, "file")
     scores.cases = {answer.case: dict(answer.values) for answer in answers}
     scores.failed = [answer.case for answer in answers if answer.status != "ok"]
     for metric in metrics:
@@ -174,6 +192,12 @@ def _score_pairs(
             total["pooled"] = metric.of(metric.evidence.pool(parts))
         scores.aggregates[metric.name] = total
     return tables
+
+
+def _doubts(case: str, readers: Mapping[str, Reader]) -> dict[str, list[str]]:
+    """Return a line for each side of a case that looks like a grey image."""
+    found = {f"{side} {case}": grey_doubt(read().array) for side, read in readers.items()}
+    return {name: [line] for name, line in found.items() if line}
 
 
 def _write_objects(

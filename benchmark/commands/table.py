@@ -1,13 +1,14 @@
-"""Tables: the columns that fit a terminal, all of them in a pipe, CSV and JSON."""
+"""Tables: the columns that fit a terminal or a line of a log, CSV and JSON."""
 
 import csv
 import io
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import floor, isfinite, isnan, log10
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import Any, Literal
 
 from rich.cells import cell_len
@@ -24,6 +25,7 @@ NAMED = 6  # columns in the line on those that are not shown
 DIGITS, MOST = 3, 6  # decimals of scores, and of the smallest numbers
 RANK = "rank"  # column of means of ranks, which are no scores: 1 and 2.5
 GAP, FOLDED, LONG = 2, 24, 48  # characters between columns, of a folded column, of a long word
+LINE = 100  # characters of a line in a file or pipe, unless COLUMNS says another number
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class ValueTable:
     rows : sequence of sequence
         A cell per column; None and NaN where there is no value.
     keys : int
-        First columns that are shown however narrow the terminal is.
+        First columns that are shown whole however narrow the terminal is.
     quiet : frozenset of int
         Rows that are shown dim.
     main : int, optional
@@ -72,33 +74,48 @@ def show(table: ValueTable, console: Console, *, wide: bool = False) -> None:
     table : ValueTable
         Columns without any value are left out.
     console : Console
-        A terminal gets as many whole columns as fit, and a line that names others; a file or pipe
-        gets all main ones.
+        A terminal gets as many columns as fit, sentences folded, and a line that names the others;
+        a file or pipe too, with a line per row in which sentences are cut.
     wide : bool
-        Whether a terminal gets all columns, however its lines break.
+        Whether all columns are shown whole, however long the lines are.
     """
     columns = {name: _column(name, cells) for name, cells in _by_name(table).items()}
     columns = {name: column for name, column in columns.items() if set(column.texts) != {NOTHING}}
     main = table.names[: None if wide else table.main]
     shown = {name: column for name, column in columns.items() if name in main}
-    if wide or not console.is_terminal:
-        for line in _lines(shown.values()):
-            console.print(Text(line), soft_wrap=True)
+    if wide:
+        _print_lines(shown.values(), console)
         return
-    least = sum(name in columns for name in table.names[: table.keys]) + 1
-    while len(shown) > least and sum(c.least + GAP for c in shown.values()) - GAP > console.width:
+    width = console.width if console.is_terminal else get_terminal_size((LINE, 0)).columns
+    keys = [name for name in table.names[: table.keys] if name in columns]
+    while len(shown) > len(keys) + 1 and _together(c.least for c in shown.values()) > width:
         shown.popitem()
-    grid = Grid(box=None, pad_edge=False, padding=(0, GAP, 0, 0))
-    for column in shown.values():
-        side: Literal["left", "right"] = "left" if column.is_text else "right"
-        grid.add_column(column.name, justify=side, overflow="fold", no_wrap=not column.folds)
-    for number, texts in enumerate(zip(*(column.texts for column in shown.values()), strict=True)):
-        grid.add_row(*map(Text, texts), style="dim" if number in table.quiet else None)
-    console.print(grid)
+    if console.is_terminal:
+        _print_grid(shown.values(), console, table.quiet)
+    else:
+        _print_lines(_cut(shown, keys, width), console)
     if hidden := list(columns)[len(shown) :]:
         more = f" and {len(hidden) - NAMED} more" if len(hidden) > NAMED else ""
         line = f"not shown: {', '.join(hidden[:NAMED])}{more} (--wide or --csv FILE)"
         console.print(line, style="dim", highlight=False, markup=False)
+
+
+def _print_grid(columns: Iterable["_Column"], console: Console, quiet: frozenset[int]) -> None:
+    """Print columns within the width of a terminal."""
+    shown = list(columns)
+    grid = Grid(box=None, pad_edge=False, padding=(0, GAP, 0, 0))
+    for column in shown:
+        side: Literal["left", "right"] = "left" if column.is_text else "right"
+        grid.add_column(column.name, justify=side, overflow="fold", no_wrap=not column.folds)
+    for number, texts in enumerate(zip(*(column.texts for column in shown), strict=True)):
+        grid.add_row(*map(Text, texts), style="dim" if number in quiet else None)
+    console.print(grid)
+
+
+def _print_lines(columns: Iterable["_Column"], console: Console) -> None:
+    """Print columns as lines of any length."""
+    for line in _lines(columns):
+        console.print(Text(line), soft_wrap=True)
 
 
 def give(
@@ -193,6 +210,13 @@ class _Column:
         """Characters that it takes at least."""
         return min(self.width, FOLDED) if self.folds else self.width
 
+    def cut(self, width: int) -> "_Column":
+        """Return it with texts of at most so many characters."""
+        texts = [Text(text) for text in self.texts]
+        for text in texts:
+            text.truncate(width, overflow="ellipsis")
+        return replace(self, texts=[text.plain for text in texts])
+
 
 def _by_name(table: ValueTable) -> dict[str, list[Cell]]:
     """Return the cells of each column."""
@@ -219,6 +243,23 @@ def _column(name: str, cells: Sequence[Cell]) -> _Column:
 def _plain(text: str) -> str:
     """Return text as one line without characters that steer a terminal."""
     return "".join(sign if sign.isprintable() else " " for sign in text)
+
+
+def _together(widths: Iterable[int]) -> int:
+    """Return the characters that columns take in a line."""
+    return sum(width + GAP for width in widths) - GAP
+
+
+def _cut(columns: dict[str, _Column], keys: Sequence[str], width: int) -> list[_Column]:
+    """Return columns with sentences cut, the widest ones first, until a line fits the width."""
+    widths = {name: column.width for name, column in columns.items()}
+    sentences = [name for name, column in columns.items() if column.folds and name not in keys]
+    while _together(widths.values()) > width:
+        widest = max(sentences, key=widths.__getitem__, default="")
+        if not widest or widths[widest] <= FOLDED:
+            break
+        widths[widest] -= 1
+    return [column.cut(widths[name]) for name, column in columns.items()]
 
 
 def _lines(columns: Iterable[_Column]) -> Iterator[str]:

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from itertools import count as counter
+from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +18,15 @@ from cytosuite.datasets.calibration.compare import (
     for_json,
     mean_scores,
 )
-from cytosuite.datasets.calibration.fit import Fit, Simulate, Stack, draw, fit, statistics_of
+from cytosuite.datasets.calibration.fit import (
+    Fit,
+    Simulate,
+    Stack,
+    draw,
+    fit,
+    pace,
+    statistics_of,
+)
 from cytosuite.datasets.calibration.knobs import nested
 from cytosuite.datasets.calibration.measure import Labels, StackStatistics, measure
 from cytosuite.datasets.calibration.realism import Judgement, judge
@@ -25,6 +35,7 @@ from cytosuite.datasets.calibration.toml_text import to_toml
 from cytosuite.datasets.calibration.unannotated import segment
 from cytosuite.datasets.folder.collect import collect
 from cytosuite.datasets.folder.load import load
+from cytosuite.datasets.folder.part import Part
 from cytosuite.errors import InputError
 from cytosuite.files import atomic, digest, write_json
 from cytosuite.places import need_file
@@ -32,7 +43,7 @@ from cytosuite.volume import Volume
 
 LABELS = "instance-labels"
 BESIDE = (".json", ".md", ".png")  # files with the stem of the recipe
-AT_LIMIT = "{} is at the end of what is allowed"
+AT_LIMIT = "the parameter {} is at the end of what is allowed"
 HELD_OUT = 1_000_003  # seeds of the stacks that a fit is judged by, apart from those of the fit
 
 
@@ -67,7 +78,10 @@ def calibrate(
     seed: int = 0,
     pattern: str = "*",
     spacing: tuple[float, ...] | None = None,
+    part: Part | None = None,
+    recursive: bool = False,
     say: Callable[[str], None] = lambda _: None,
+    step: Callable[[int, int, str], None] = lambda *_: None,
     draw_strip: Callable[[Path, list[Stack], list[Stack]], None] | None = None,
 ) -> Path:
     """Fit a simulator to a folder of real images, write the recipe and return its path.
@@ -88,8 +102,14 @@ def calibrate(
         these; else objects are found by threshold in real and simulated images alike.
     spacing : tuple of float, optional
         µm per voxel (z, y, x), in place of the values in the files.
+    part : Part, optional
+        Channel, frame and scene of image files that hold several.
+    recursive : bool
+        Whether images in sub-folders count too.
     say : callable
-        Receives lines of progress, and warnings on what the fit does not catch.
+        Receives a line for each round, and warnings on what the fit does not catch.
+    step : callable
+        Receives how many stacks are simulated, their number in all, and the present work.
     draw_strip : callable, optional
         Writes a picture of real above simulated stacks: path, real and simulated stacks.
 
@@ -99,14 +119,22 @@ def calibrate(
         If no image has a matching name or one is not 3D, or voxel sizes differ or are not known.
     """
     _need_place(out)
-    simulate, found = simulator(dataset), _read(real, pattern, spacing)
+    simulate = simulator(dataset)
+    say(f"reading {real}")
+    found = _read(real, pattern, spacing, part, recursive=recursive)
     say(f"{len(found.stacks)} stacks, {found.statistics.annotated} annotated")
     for note in found.notes:
         say(f"note: {note}")
+    count = max(2 * cases, len(found.stacks))
+    total = rounds * cases + 2 * count
+    each = pace(found.statistics, found.begin, simulate, seed)
+    known = f", {each:.2g} s each: about {_duration(each * total)}" if isfinite(each) else ""
+    say(f"{total} stacks to simulate and measure{known}")
+    simulate = _counted(simulate, total, rounds * cases, step)
     effort = {"rounds": rounds, "cases": cases, "seed": seed}
     fitted = fit(found.statistics, found.begin, simulate, **effort, say=say)
-    count = max(2 * cases, len(found.stacks))
     after, later, rows = _try(simulate, found, fitted, seed + HELD_OUT, count, say)
+    step(total, total, "")
     judged = _judged(found, fitted, after, later)
     _write(dataset, out, found, fitted, later, (rows, judged), seed)
     if draw_strip:
@@ -114,7 +142,6 @@ def calibrate(
     say("likeness to the real stacks: {:.2f} before, {:.2f} after".format(*mean_scores(rows)))
     for line in judged.poor:
         say(f"warning: poor fit: {line}")
-    say(f"recipe: {out}")
     return out
 
 
@@ -156,16 +183,47 @@ def simulator(dataset: str) -> Simulate:
     return simulate
 
 
-def _read(folder: Path, pattern: str, spacing: tuple[float, ...] | None) -> Real:
+def _counted(
+    simulate: Simulate, total: int, fitting: int, step: Callable[[int, int, str], None]
+) -> Simulate:
+    """Return a simulator that tells how many of all stacks are there; the first ones are to fit."""
+    done = counter()
+
+    def counted(parameters: Mapping[str, Any], seed: int) -> Stack:
+        """Return one stack with its labels."""
+        number = next(done)
+        step(min(number, total), total, "fitting" if number < fitting else "comparing")
+        return simulate(parameters, seed)
+
+    return counted
+
+
+def _duration(seconds: float) -> str:
+    """Return a time in words."""
+    for unit, length in (("s", 1), ("min", 60)):
+        if seconds < 100 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds / 3600:.1f} h"
+
+
+def _read(
+    folder: Path,
+    pattern: str,
+    spacing: tuple[float, ...] | None,
+    part: Part | None = None,
+    *,
+    recursive: bool = False,
+) -> Real:
     """Return the real stacks of matching names."""
-    items = [i for i in collect(folder, "segment").items if fnmatchcase(i.name, pattern)]
+    every = collect(folder, "segment", recursive=recursive).items
+    items = [item for item in every if fnmatchcase(item.name, pattern)]
     if not items:
         raise InputError(f"{folder}: no image is named like {pattern!r}")
     annotated = [item for item in items if LABELS in item.files]
     items = annotated or items  # labels found by threshold are another ruler
     stacks: list[tuple[Volume, Labels | None]] = []
     for item in items:
-        sample = load(item, spacing)
+        sample = load(item, spacing, part=part)
         image = sample.volume("microscopy-image")
         stacks.append((image, sample.volume(LABELS).array if annotated else None))
         if image.axes != "ZYX" or min(image.shape) < 8:
@@ -174,11 +232,11 @@ def _read(folder: Path, pattern: str, spacing: tuple[float, ...] | None) -> Real
                 f"axis, found {image.axes} of {image.shape}"
             )
         if image.spacing_is_assumed:
-            raise InputError(f"{item.image}: the file gives no voxel size; give it (spacing)")
+            raise InputError(f"{item.image}: the file gives no voxel size; give --spacing z,y,x")
         if not np.allclose(image.spacing, stacks[0][0].spacing, rtol=0.02):
             raise InputError(
                 f"{item.image}: voxels of {image.spacing} µm, those of {items[0].image.name} have "
-                f"{stacks[0][0].spacing}; calibrate one kind of images at a time (pattern)"
+                f"{stacks[0][0].spacing}; calibrate one kind of images at a time (--pattern)"
             )
     measured = measure(stacks)
     files = [path for item in items for path in (item.image, *item.files.values())]

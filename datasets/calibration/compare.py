@@ -126,7 +126,7 @@ def as_text(rows: Sequence[Row]) -> str:
     for row in rows:
         cells = [" / ".join(f"{v:.3g}" for v in part) for part in (row.real, row.before, row.after)]
         scores = [f"{score:.2f}" for score in (row.score_before, row.score_after)]
-        lines.append(f"| {row.name} | " + " | ".join([*cells, *scores]) + " |")
+        lines.append(f"| {row.meaning} | " + " | ".join([*cells, *scores]) + " |")
     return "\n".join(lines)
 
 

@@ -14,12 +14,13 @@ McKay, Beckman and Conover, Technometrics 21 (1979), doi:10.1080/00401706.1979.1
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf, isfinite, log, nan, sqrt
+from time import monotonic
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import optimize
 
-from cytosuite.datasets.calibration.knobs import FILLED, KNOBS, Knob, nested
+from cytosuite.datasets.calibration.knobs import FILLED, KNOBS, UNITS, WORDS, Knob, nested
 from cytosuite.datasets.calibration.measure import (
     VOLUME_STATISTICS,
     Floats,
@@ -114,7 +115,7 @@ def fit(
         missing = task.turn(state, found, damping)
         misfits.append(missing)
         known = [(k, m) for k in task.knobs if isfinite(m := missing[k.parameter])]
-        say(f"round {number + 1} of {rounds}: " + _in_words(known))
+        say(f"round {number + 1} of {rounds}{_in_words(known)}")
         if refused and "tissue.gap_um" in state.places:
             state.places["tissue.gap_um"] *= TIGHTER
     return task.result(state, tuple(misfits))
@@ -141,13 +142,28 @@ def _knobs(begin: Start) -> tuple[Knob, ...]:
 
 
 def _in_words(known: Sequence[tuple[Knob, float]]) -> str:
-    """Return the largest misfits of a round as a line."""
+    """Return the largest misfits of a round as a line: real minus simulated."""
     rows = sorted(known, key=lambda row: -abs(row[1] / row[0].response) / row[0].step)
     words = [
-        knob.statistic + (f" {np.expm1(value):+.0%}" if knob.seen == "log" else f" {value:+.3g}")
-        for knob, value in rows[:4]
+        f"{WORDS[knob.statistic]} "
+        + (f"{np.expm1(v):+.0%}" if knob.seen == "log" else f"{v:+.3g}{UNITS[knob.statistic]}")
+        for knob, v in rows[:4]
     ]
-    return "missing " + ", ".join(words) if words else "nothing to compare"
+    return f", real against simulated: {', '.join(words)}" if words else ": nothing to compare"
+
+
+def pace(real: StackStatistics, begin: Start, simulate: Simulate, seed: int) -> float:
+    """Return the time that a stack takes [s], the second of two; NaN where one has no room."""
+    task = _Task(real, begin, simulate, _knobs(begin), 1, seed)
+    state = task.first()
+    try:
+        for number in range(2):  # the first one loads the simulator
+            start = monotonic()
+            stacks, _ = task.drawn(state, number)
+            statistics_of(real, stacks, begin.fixed.get("camera.offset"))
+    except InputError:
+        return nan
+    return monotonic() - start
 
 
 def draw(

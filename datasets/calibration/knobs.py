@@ -103,6 +103,32 @@ KNOBS = (
     Knob("tissue.core", "hollow", 0.4, 0.05, 0.95, "plain", "plain", 0.2),
     Knob("tissue.gap_um", "neighbour_um", 0.8, 0.1, 4.0, "plain", "plain", 1.0),
 )
+# Words for the statistics of knobs, and units of those that are compared by differences.
+WORDS = {
+    "signal": "brightness of objects",
+    "far": "light far from objects",
+    "volume_um3": "volume of objects",
+    "size_spread": "spread of sizes",
+    "flatness": "flatness of objects",
+    "tangential": "alignment with the surface",
+    "brightness_spread": "spread of brightness",
+    "texture": "structure within objects",
+    "grain": "coarseness of this structure",
+    "edge_z_um": "width of edges along z",
+    "edge_xy_um": "width of edges within planes",
+    "halo": "light just outside of objects",
+    "glow": "light between objects",
+    "dimming": "loss of light along z",
+    "label_level": "brightness at which labels end",
+    "elongation": "height of objects over their width",
+    "objects": "number of objects",
+    "tissue_width_um": "width of the tissue",
+    "tissue_height_um": "height of the tissue",
+    "middle": "middle of the objects along z",
+    "hollow": "hollowness of the tissue",
+    "neighbour_um": "distance to the nearest object",
+}
+UNITS = dict.fromkeys(WORDS, "") | {"far": " counts", "dimming": " per µm", "neighbour_um": " µm"}
 # Where tissue fills the image, its density has the number of objects to follow.
 FILLED = Knob("tissue.volume_fraction", "objects", 1.0, 0.02, 0.42, step=0.35)
 

@@ -172,7 +172,8 @@ def poor(
         limit = 1 - WORSE * (1 - min(_known(similar.get(row.name, nan), GOOD), GOOD))
         if isfinite(row.score_after) and row.score_after < limit:
             lines.append(
-                f"{row.name} is {row.score_after:.2f} like the real ones, expected {limit:.2f}"
+                f"{row.meaning}: similarity {row.score_after:.2f} to the real stacks, expected "
+                f"{limit:.2f} or more"
             )
     return lines
 

@@ -1,13 +1,17 @@
 import json
+import re
 
 import numpy as np
 import pytest
+import tifffile
 from typer.testing import CliRunner
 
 from cytosuite.benchmark.commands.app import app
+from cytosuite.datasets.calibration import calibrate as calibration
+from cytosuite.datasets.calibration.measure import VOLUME_STATISTICS
 from cytosuite.datasets.phantoms.library import read_library
 from cytosuite.errors import InputError
-from cytosuite.formats import write
+from cytosuite.formats import read, write
 from cytosuite.manifest import read_recipe
 from cytosuite.volume import Volume
 
@@ -77,3 +81,33 @@ def test_a_published_parameter_file_becomes_a_recipe_with_its_gaps_named(tmp_pat
 def test_calibrate_wants_a_recipe_to_write(tmp_path):
     with pytest.raises(InputError, match="ends with .toml"):
         _run("calibrate", "spheroid", tmp_path, "--out", tmp_path / "recipe.json")
+
+
+def test_calibrate_takes_the_options_of_images_and_tells_its_time(stack, tmp_path, monkeypatch):
+    image, labels = (read(path) for path in stack)
+
+    def simulate(parameters, seed):
+        noise = np.random.default_rng(seed).poisson(100, image.shape)
+        grey = (image.array + noise).astype(np.uint16)
+        return Volume(grey, parameters["image"]["spacing_um"]), labels.array
+
+    monkeypatch.setattr(calibration, "simulator", lambda name: simulate)
+    real, _ = simulate({"image": {"spacing_um": image.spacing}}, 0)
+    channels = np.stack([np.zeros_like(real.array), real.array], axis=1)  # without a voxel size
+    (tmp_path / "real" / "day1").mkdir(parents=True)
+    meta = {"axes": "ZCYX"}
+    tifffile.imwrite(tmp_path / "real" / "day1" / "a.tif", channels, imagej=True, metadata=meta)
+    out, words = tmp_path / "m.toml", ["--rounds", 1, "--cases", 2, "--recursive"]
+    with pytest.raises(InputError, match="give --spacing z,y,x"):
+        _run("calibrate", "spheroid", tmp_path / "real", "--channel-index", 1, "--out", out, *words)
+    words += ["--channel-index", 1, "--spacing", "2,0.5,0.5"]
+    found = _run("calibrate", "spheroid", tmp_path / "real", "--out", out, *words).stdout
+    assert read_recipe(out).parameters["image"]["spacing_um"] == [2.0, 0.5, 0.5]
+    assert re.search(
+        r"^10 stacks to simulate and measure, [\d.e-]+ s each: about \d+ s$", found, re.M
+    )
+    assert found.index("10 stacks to simulate") < found.index(
+        "round 1 of 1, real against simulated:"
+    )
+    said = re.findall(r"(?m)^(?:round|warning: poor fit).*", found)
+    assert not any(key in line for line in said for key in VOLUME_STATISTICS if "_" in key)

@@ -241,8 +241,8 @@ def shown(folders):
     return shown
 
 
-def test_nothing_is_cut_in_a_pipe(shown):
-    head, *rows = shown()[0].splitlines()
+def test_every_score_is_there_when_all_is_asked_for(shown):
+    head, *rows = shown("--wide")[0].splitlines()
     assert head.split()[:5] == ["case", "SEG", "DET", "OP_CSB", "F1"]
     assert head.split() == ["case", *score_names()]
     assert rows[1].split()[:4] == ["b", "0.500", "0.500", "0.500"]
@@ -288,6 +288,11 @@ def _unknown_metric(truth, prediction):
     return _asked(truth, prediction, ["SEGG"])
 
 
+def _tracks_of_files(truth, prediction):
+    """metric TRA compares tracks: give the layout of the Cell Tracking Challenge, --truth 01_GT"""
+    return _asked(truth, prediction, ["SEG", "tra"])
+
+
 def _missing(truth, prediction):
     """nothing: no such file or folder"""
     return _asked(truth / "nothing", prediction)
@@ -316,11 +321,38 @@ def _no_input(truth, prediction):
 
 
 @pytest.mark.parametrize(
-    "mistake", [_unknown_metric, _missing, _file_and_folder, _strangers, _no_range, _no_input]
+    "mistake",
+    [
+        _unknown_metric,
+        _tracks_of_files,
+        _missing,
+        _file_and_folder,
+        _strangers,
+        _no_range,
+        _no_input,
+    ],
 )
 def test_explains(folders, mistake):
     with pytest.raises(InputError, match=mistake.__doc__.replace("?", r"\?")):
         score_files(mistake(*folders))
+
+
+def test_metrics_of_files_say_so_where_there_are_tracks(tracks):
+    with pytest.raises(InputError, match="metric SSIM compares files: give two, or two folders"):
+        score_files(_asked(tracks, tracks, ["TRA", "SSIM"]))
+
+
+def test_a_grey_image_in_place_of_labels_is_a_doubt(tmp_path):
+    rng, places = np.random.default_rng(0), [(0, 0, 0), (0, 0, 3), (2, 6, 6)]  # two of them touch
+    truth = _write(tmp_path / "t.tif", _labels(*places))
+    noisy = _write(tmp_path / "p.tif", (100 + rng.poisson(20, (4, 12, 12))).astype(np.uint16))
+    (line,) = score_files(_asked(truth, noisy, ["SEG"])).doubts
+    assert line.startswith("grey values in place of labels? in 1 file (prediction t): ")
+    found = score_files(_asked(truth, truth))
+    assert found.doubts == found.as_json()["doubts"] == []
+    assert score_files(_asked(noisy, noisy, ["PSNR"], data_range=100)).doubts == []
+    words = ["score", "--truth", str(truth), "--prediction", str(noisy), "--metrics", "SEG"]
+    assert line in CliRunner().invoke(app, words).stdout
 
 
 def test_a_border_is_refused_for_tracks(tracks):

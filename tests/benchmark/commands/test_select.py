@@ -106,7 +106,7 @@ def test_what_counts_and_is_not_given_is_said(shown, tmp_path, toy):
 
 
 def test_every_card_stands_with_its_terms_and_its_remark_the_chosen_first(shown, image, toy):
-    code, lines = shown(image, task="fuse", spacing=(3.2, 0.5, 0.5))
+    code, lines = shown(image, task="fuse", spacing=(3.2, 0.5, 0.5), wide=True)
     rows = _rows(lines, "model")
     assert rows == {
         "model": ["cost", "axes", "channel", "study", "spacing", "remarks"],

@@ -21,8 +21,14 @@ def on_terminal(table, width, **options):
     return console.file.getvalue().splitlines()
 
 
+@pytest.fixture(autouse=True)
+def no_width(monkeypatch):
+    """Take the width of a log from the program."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 def in_pipe(table, **options):
-    console = Console(file=io.StringIO(), width=80)
+    console = Console(file=io.StringIO(), width=10_000)
     show(table, console, **options)
     return console.file.getvalue().splitlines()
 
@@ -39,8 +45,17 @@ def test_a_terminal_gets_whole_columns_from_the_first_on(width):
     assert "--wide" in " ".join(rest)
 
 
-def test_nothing_is_cut_in_a_pipe_or_when_all_is_asked_for():
-    for lines in (in_pipe(WIDE), on_terminal(WIDE, 80, wide=True)):
+def test_a_pipe_gets_the_columns_that_fit_into_a_line(monkeypatch):
+    head, a, _, rest = in_pipe(WIDE)
+    assert head.split() == NAMES[:10]
+    assert len(head) == len(a) <= 100
+    assert rest.startswith(f"not shown: {NAMES[10]}, ")
+    monkeypatch.setenv("COLUMNS", "150")
+    assert in_pipe(WIDE)[0].split() == NAMES[:15]
+
+
+def test_nothing_is_cut_when_all_is_asked_for():
+    for lines in (in_pipe(WIDE, wide=True), on_terminal(WIDE, 80, wide=True)):
         assert lines[0].split() == NAMES
         assert lines[1].split()[-1] == "0.950"
         assert len(lines) == 3
@@ -73,11 +88,20 @@ def test_the_keys_and_one_value_are_shown_however_narrow_it_is():
 
 
 def test_sentences_are_folded():
-    table = ValueTable(["name", "purpose"], [["a", "word " * 40]])
-    lines = on_terminal(table, 60)
+    table = ValueTable(["name", "made for", "purpose"], [["a", "some " * 8, "word " * 40]])
+    lines = on_terminal(table, 90)
     assert "".join(lines).count("word") == 40
-    assert max(map(len, lines)) <= 60
-    assert len(in_pipe(table)) == 2
+    assert max(map(len, lines)) <= 90
+
+
+def test_sentences_are_cut_in_a_pipe():
+    name = "a " * 30  # a key is whole
+    table = ValueTable(["name", "purpose", "n"], [[name, "word " * 40, 7]])
+    head, row = in_pipe(table)
+    assert row.startswith(f"{name}  word word")
+    assert row.endswith("word…  7")
+    assert max(map(len, (head, row))) == 100
+    assert in_pipe(table, wide=True)[1].count("word") == 40
 
 
 def test_decimals_are_fixed_within_a_column():
@@ -117,7 +141,7 @@ def test_files_are_written_in_full(tmp_path, capsys):
     give(WIDE, options, console)
     assert len(list(csv.DictReader((tmp_path / "t.csv").read_text().splitlines()))) == 2
     assert json.loads((tmp_path / "t.json").read_text())[0]["metric_19"] == 0.95
-    assert "metric_19" in console.file.getvalue()
+    assert "metric_8" in console.file.getvalue()
     assert capsys.readouterr().out == ""
 
 

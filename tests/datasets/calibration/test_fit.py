@@ -63,7 +63,10 @@ def test_what_was_simulated_is_found_again(fitted, lines):
     assert np.mean(nucleus["diameter_um"]) == pytest.approx(10, rel=0.06)
     assert camera["gain"] == 4.0
     assert len(lines) == len(fitted.misfits) == 8
-    assert lines[0].startswith("round 1 of 8: missing")
+    assert lines[0].startswith("round 1 of 8, real against simulated: ")
+    assert not any(
+        knob.statistic in line for knob in KNOBS for line in lines if "_" in knob.statistic
+    )
 
 
 def test_misfits_shrink(fitted):
