@@ -48,7 +48,8 @@ def load(folder: Path, role: str, settings: Settings) -> list[DomainVolume]:
     """Return the volumes of a domain; labels are read of the simulated one alone."""
     images, crop = settings.images, settings.crops.shape
     if role == "real":
-        return load_items(folder, images.real, images.scale, crop, labelled=False)
+        real, scale = images.real, images.scale
+        return load_items(folder, real, scale, crop, labelled=False, dithered=True)
     labelled = settings.loss.keep == "labels" and settings.loss.structure > 0
     items = load_items(folder, images.simulated, images.scale, crop, labelled=labelled)
     if labelled and (bare := [item.path for item in items if item.labels is None]):
@@ -70,7 +71,10 @@ def build(settings: Settings) -> Parts:
     for name in ("forward", "backward"):
         modules[name].checkpointing = settings.checkpointing  # type: ignore[assignment]
     shape = (settings.network.channels, *settings.crops.shape)
-    pools = {f"pool_{role}": ImagePool(settings.loss.pool, shape) for role in ("real", "simulated")}
+    kept = torch.float32 if settings.images.scale == "dtype" else torch.float16
+    pools = {
+        f"pool_{role}": ImagePool(settings.loss.pool, shape, kept) for role in ("real", "simulated")
+    }
     groups = {
         "generators": [modules["forward"], modules["backward"]],
         "judges": [modules["judge_real"], modules["judge_simulated"]],
