@@ -57,6 +57,7 @@ def save(state: State, path: Path, made_from: Origin) -> None:
         "stale": state.stale,
         "step": state.step,
         "seconds": state.seconds,
+        "rounding": state.rounding,
     }
     torch.save(content, stream := BytesIO())
     with atomic(path) as temporary:
@@ -89,7 +90,7 @@ def restore(state: State, path: Path, made_from: Origin) -> None:
     state.average.load_state_dict(found["average"])
     state.best = None if found["best"] is None else Best(*found["best"])
     state.step, state.seconds = found["step"], found["seconds"]
-    state.stale = found["stale"]
+    state.stale, state.rounding = found["stale"], found.get("rounding")
 
 
 def _fingerprint(folder: Path) -> str:
