@@ -210,6 +210,15 @@ def precision(device: str) -> torch.dtype:
     return torch.bfloat16 if fast else torch.float32
 
 
+def decaying(modules: Iterable[nn.Module], decay: float) -> list[dict[str, Any]]:
+    """Return the parameter groups of an optimiser: gains, shifts and biases do not decay."""
+    weights = [weight for module in modules for weight in module.parameters()]
+    if not decay:
+        return [{"params": weights, "weight_decay": 0.0}]
+    thick, thin = ([w for w in weights if (w.ndim > 1) == many] for many in (True, False))
+    return [{"params": thick, "weight_decay": decay}, {"params": thin, "weight_decay": 0.0}]
+
+
 @torch.no_grad()
 def update_average(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
     """Move an average of a network's weights and buffers one step towards them.

@@ -38,7 +38,7 @@ from cytosuite.formats import read
 from cytosuite.manifest import parse
 from cytosuite.normalise import target_of
 from cytosuite.training.images import find_images
-from cytosuite.training.parts import Arrays, Cases, Parts, State, Tensors, Training
+from cytosuite.training.parts import Arrays, Cases, Parts, State, Tensors, Training, decaying
 
 BETAS = (0.5, 0.999)
 READER = 2  # channels: inside of objects, and their borders
@@ -86,10 +86,7 @@ def build(settings: Settings) -> Parts:
     rates = {"generators": 1.0, "judges": settings.loss.judge_rate, "reader": 1.0}
     optimisers: dict[str, torch.optim.Optimizer] = {
         name: torch.optim.Adam(
-            [weight for module in group for weight in module.parameters()],
-            lr=rates[name],
-            betas=BETAS,
-            weight_decay=settings.schedule.weight_decay,
+            decaying(group, settings.schedule.weight_decay), lr=rates[name], betas=BETAS
         )
         for name, group in groups.items()
     }
