@@ -57,6 +57,7 @@ def save(state: State, path: Path, made_from: Origin) -> None:
         "stale": state.stale,
         "step": state.step,
         "seconds": state.seconds,
+        "rounding": state.rounding,
     }
     torch.save(content, stream := BytesIO())
     with atomic(path) as temporary:
@@ -84,12 +85,18 @@ def restore(state: State, path: Path, made_from: Origin) -> None:
         )
     for name, module in state.modules.items():
         module.load_state_dict(found["modules"][name])
-    for name, optimiser in state.optimisers.items():
-        optimiser.load_state_dict(found["optimisers"][name])
+    try:
+        for name, optimiser in state.optimisers.items():
+            optimiser.load_state_dict(found["optimisers"][name])
+    except ValueError:
+        raise InputError(
+            f"{path}: this checkpoint was made by a version with other groups of weights in its "
+            "optimiser; finish it with that version, or give --restart to begin anew"
+        ) from None
     state.average.load_state_dict(found["average"])
     state.best = None if found["best"] is None else Best(*found["best"])
     state.step, state.seconds = found["step"], found["seconds"]
-    state.stale = found["stale"]
+    state.stale, state.rounding = found["stale"], found.get("rounding")
 
 
 def _fingerprint(folder: Path) -> str:

@@ -26,11 +26,11 @@ from cytosuite.training.parts import (
     State,
     Tensors,
     Training,
-    precision,
     update_average,
 )
 from cytosuite.training.progress import Log, ahead, line, polite_interrupt
 from cytosuite.training.publish import ALGORITHMS, publish
+from cytosuite.training.rounding import rounding
 from cytosuite.training.settings import Settings
 from cytosuite.training.validate import hold_out, score, wanted_metrics
 from cytosuite.weights import open_model
@@ -220,7 +220,7 @@ def _run(
     draw = partial(training.batch, cases, settings)
     validate = partial(_validate, training, settings, state, held, scores, say)
     count = sum(weight.numel() for weight in state.average.parameters())
-    how = f"{count:,} weights, {precision(state.device)} on {state.device}"
+    how = f"{count:,} weights, {state.precision} on {state.device}"
     say(how if schedule.steps else "no network is trained")
     if every and any(held.values()) and not schedule.steps:
         validate()
@@ -228,6 +228,7 @@ def _run(
     recent: list[Tensor] = []
     with polite_interrupt() as asked:
         for step, batch in ahead(draw, first, stop, DRAWERS[state.device]):
+            _choose_precision(training, settings, state, batch, say)
             losses = take_step(training, settings, state, batch)
             recent.append(torch.stack(list(losses.values())).detach())
             state.seconds = before + time.perf_counter() - began
@@ -251,6 +252,17 @@ def _run(
                 )
             if last:
                 break
+
+
+def _choose_precision(
+    training: Training[Settings, Case], settings: Settings, state: State, batch: Arrays, say: Say
+) -> None:
+    """Fall back to float32, with a line, where the first gradient of a CPU is wrong in bfloat16."""
+    if state.rounding is not None or state.device != "cpu" or state.precision == torch.float32:
+        return
+    state.rounding = rounding(training, settings, state, _tensors(batch, state.device))
+    if state.precision == torch.float32:
+        say(state.place)
 
 
 def _stale(settings: Settings, state: State) -> bool:
@@ -284,11 +296,15 @@ def take_step(
             group["lr"] = group["initial_lr"] * schedule.rate(state.step)
     for module in state.modules.values():
         module.train()
-    tensors = {name: torch.from_numpy(array).to(state.device) for name, array in batch.items()}
-    losses = training.step(state, tensors, settings)
+    losses = training.step(state, _tensors(batch, state.device), settings)
     update_average(state.average, state.modules[training.published], schedule.average, state.step)
     state.step += 1
     return losses
+
+
+def _tensors(batch: Arrays, device: str) -> Tensors:
+    """Return the arrays of a batch on a device."""
+    return {name: torch.from_numpy(array).to(device) for name, array in batch.items()}
 
 
 def _validate(

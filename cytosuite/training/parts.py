@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
@@ -22,6 +23,10 @@ Arrays: TypeAlias = Mapping[str, NDArray[Any]]
 Tensors: TypeAlias = Mapping[str, Tensor]
 Source: TypeAlias = Path | Mapping[str, Any] | None  # a folder, or parameters of a simulation
 Parts: TypeAlias = tuple[dict[str, nn.Module], dict[str, torch.optim.Optimizer]]
+
+ROUNDING = (
+    0.5  # relative: sound gradients in bfloat16 are up to 0.25 off, unsound ones 0.85 or more
+)
 
 
 class DivergedError(CytosuiteError):
@@ -60,6 +65,9 @@ class State:
         None before the first validation.
     stale : int
         Validations since the best one.
+    rounding : float or None
+        Largest relative error of a weight's gradient in the fast precision of the device; None
+        before the first batch.
     """
 
     modules: dict[str, nn.Module]
@@ -71,10 +79,25 @@ class State:
     seconds: float = 0.0
     best: Best | None = None
     stale: int = 0
+    rounding: float | None = None
+
+    @property
+    def precision(self) -> torch.dtype:
+        """Return the `precision` of the device, or float32 where gradients are wrong in it."""
+        return precision(self.device) if (self.rounding or 0.0) <= ROUNDING else torch.float32
+
+    @property
+    def place(self) -> str:
+        """Return device and precision, and the reason where it is not that of the device."""
+        found, fast = f"{self.device}, {self.precision}", precision(self.device)
+        if self.rounding is None or self.precision == fast:
+            return found
+        off = f"{self.rounding:.0%} off" if isfinite(self.rounding) else "not finite"
+        return f"{found}: gradients in {fast} are {off}"
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """Return a context in which networks compute in the `precision` of the device."""
-        kind = precision(self.device)
+        """Return a context in which networks compute in this `precision`."""
+        kind = self.precision
         return torch.autocast(self.device, kind, enabled=kind != torch.float32)
 
     def update(self, optimiser: str, loss: Tensor) -> None:
@@ -185,6 +208,15 @@ def precision(device: str) -> torch.dtype:
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
     fast: bool = torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return torch.bfloat16 if fast else torch.float32
+
+
+def decaying(modules: Iterable[nn.Module], decay: float) -> list[dict[str, Any]]:
+    """Return the parameter groups of an optimiser: gains, shifts and biases do not decay."""
+    weights = [weight for module in modules for weight in module.parameters()]
+    if not decay:
+        return [{"params": weights, "weight_decay": 0.0}]
+    thick, thin = ([w for w in weights if (w.ndim > 1) == many] for many in (True, False))
+    return [{"params": thick, "weight_decay": decay}, {"params": thin, "weight_decay": 0.0}]
 
 
 @torch.no_grad()

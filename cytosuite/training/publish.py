@@ -17,7 +17,7 @@ from cytosuite.files import atomic, read_json, write_json
 from cytosuite.manifest import AlgorithmManifest, ModelCard, parse, read_algorithm
 from cytosuite.network import tensors_of
 from cytosuite.training.checkpoint import Data
-from cytosuite.training.parts import Best, Case, Cases, State, Training, precision
+from cytosuite.training.parts import Best, Case, Cases, State, Training
 from cytosuite.training.settings import Settings, TrainingSettings
 from cytosuite.training.validate import score, wanted_metrics
 
@@ -85,7 +85,7 @@ def _course(settings: TrainingSettings, state: State, cases: Cases[Case]) -> dic
         "cases": {role: len(found) for role, found in cases.items()},
         "seed": settings.schedule.seed,
         "seconds": round(state.seconds, 1),
-        "device": f"{state.device}, {precision(state.device)}",
+        "device": state.place,
         "torch": str(torch.__version__),
     }
 

@@ -11,10 +11,6 @@ from cytosuite.algorithms.cellpose3d.training.patches import Patches
 from cytosuite.tiling import are_multiples
 from cytosuite.training.settings import TrainingSettings
 
-# At the network's coarsest level. At a depth of two voxels the gradient of a 3x3x3 convolution's
-# weights in bfloat16 is wrong on CPUs: oneDNN takes memory into it that was never written.
-_LEAST_DEPTH = 4
-
 
 class Settings(TrainingSettings):
     """All settings of a training."""
@@ -32,11 +28,6 @@ class Settings(TrainingSettings):
             raise ValueError(
                 f"patches.shape must be multiples of {list(multiple)} for this network, "
                 f"found {list(self.patches.shape)}"
-            )
-        if self.patches.shape[0] < _LEAST_DEPTH * multiple[0]:
-            raise ValueError(
-                f"patches.shape must be at least {_LEAST_DEPTH * multiple[0]} along z for this "
-                f"network, found {self.patches.shape[0]}"
             )
         if self.patches.shape[1] != self.patches.shape[2]:
             raise ValueError("patches.shape must be as long in y as in x, which are exchanged")

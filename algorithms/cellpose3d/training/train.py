@@ -24,7 +24,7 @@ from cytosuite.algorithms.cellpose3d.training.patches import draw_batch, draw_im
 from cytosuite.algorithms.cellpose3d.training.settings import Settings
 from cytosuite.metrics.evidence import Facts
 from cytosuite.normalise import background_of, normalise
-from cytosuite.training.parts import Arrays, Cases, Parts, State, Tensors, Training
+from cytosuite.training.parts import Arrays, Cases, Parts, State, Tensors, Training, decaying
 
 
 def load(folder: Path, role: str, settings: Settings) -> list[TrainingCase]:  # noqa: ARG001 - one role
@@ -44,8 +44,8 @@ def check(source: Path | Mapping[str, Any], role: str, settings: Settings) -> No
 def build(settings: Settings) -> Parts:
     """Return a network with random weights, and its optimiser."""
     network = build_network(settings.network)
-    decay = settings.schedule.weight_decay
-    adam = torch.optim.AdamW(network.parameters(), lr=1.0, weight_decay=decay, fused=True)
+    groups = decaying([network], settings.schedule.weight_decay)
+    adam = torch.optim.AdamW(groups, lr=1.0, fused=True)
     return {"network": network}, {"adam": adam}
 
 

@@ -48,7 +48,8 @@ def draw_batch(
     A pair of crops that differ in content teaches the generators to invent or remove nuclei, or to
     change their light: of a few places in simulated volumes the one with levels most like those of
     the real crop is taken. Crops are mirrored along y and x and exchanged in y and x, not along z:
-    light fades and blurs along it.
+    light fades and blurs along it. Whole grey counts are dithered, see `DomainVolume`: generated
+    images hold any value between them, and a judge would tell them by that alone.
     """
     streams = np.random.SeedSequence([seed, step]).spawn(settings.batch)
     drawn = [_pair(np.random.default_rng(each), simulated, real, settings) for each in streams]
@@ -77,8 +78,8 @@ def _pair(
     labels = None if source.labels is None else np.asarray(source.labels[box])
     turns = rng.random((2, 3)) < 0.5
     return (
-        turned(_cut(source, box), turns[0]),
-        turned(wanted, turns[1]),
+        turned(_dithered(rng, _cut(source, box), source), turns[0]),
+        turned(_dithered(rng, wanted, target), turns[1]),
         None if labels is None else turned(labels, turns[0]),
     )
 
@@ -94,6 +95,16 @@ def _place(rng: np.random.Generator, item: DomainVolume, shape: Sequence[int]) -
 def _cut(item: DomainVolume, box: Box) -> Image:
     """Return a crop, (C, Z, Y, X); nothing else of the volume is read."""
     return item.image[(slice(None), *box)].astype(np.float32)
+
+
+def _dithered(rng: np.random.Generator, crop: Image, item: DomainVolume) -> Image:
+    """Return a crop with an even change of up to half a grey count in each voxel."""
+    if not item.counts:
+        return crop
+    change = rng.uniform(-0.5, 0.5, crop.shape) * np.reshape(item.counts, (-1, 1, 1, 1))
+    if item.scale == "dtype":
+        return (crop + change).astype(np.float32)
+    return (0.5 * np.arcsinh(np.sinh(2.0 * crop) + change)).astype(np.float32)
 
 
 def _levels(crop: Image) -> Image:

@@ -13,7 +13,8 @@ from torch.nn.functional import (
     smooth_l1_loss,
 )
 
-_FAINT = 0.01  # variance of a window, in squared units of the network, that is no structure
+_FAINT = 0.02  # variance of a window, squared units of the network, of noise in real stacks' dark
+_LOST = 0.01  # of the larger variance of a window: below it structure is lost, whatever its gain
 
 
 def fooled(answers: Tensor) -> Tensor:
@@ -100,14 +101,14 @@ def decorrelation(made: Tensor, given: Tensor, window: Sequence[int]) -> Tensor:
     Returns
     -------
     tensor
-        Mean over windows, weighted by their structure: 0 for any gain and offset, 1 for unrelated
-        volumes, 2 for an inverted contrast.
+        Mean over windows, weighted by their structure: 0 for any gain above a tenth, its inverse
+        and any offset, 1 for lost, invented or unrelated structure, 2 for an inverted contrast.
 
     Notes
     -----
-    Both are averaged over 3 x 3 pixels before, as noise need not stay. Windows with less variance
-    than noise leaves hardly weigh. Of Avants et al., Medical Image Analysis 12 (2008),
-    doi:10.1016/j.media.2007.06.004.
+    Symmetric. Both are averaged over 3 x 3 pixels before, as noise need not stay. Windows in which
+    neither has more variance than noise leaves hardly weigh. Of Avants et al., Medical Image
+    Analysis 12 (2008), doi:10.1016/j.media.2007.06.004.
     """
     a, b = _smoothed(made), _smoothed(given)
     mean = partial(_leveled, window=window, stride=(1, 2, 2))
@@ -115,10 +116,11 @@ def decorrelation(made: Tensor, given: Tensor, window: Sequence[int]) -> Tensor:
     var_a = (mean(a * a) - mean_a.square()).clamp_min(0)
     var_b = (mean(b * b) - mean_b.square()).clamp_min(0)
     shared = mean(a * b) - mean_a * mean_b
-    spread = ((var_a + _FAINT) * (var_b + _FAINT)).sqrt()
-    # At most the product of the deviations is shared, which is the case for any gain and offset.
-    lost = ((var_a * var_b + 1e-8).sqrt() - shared) / spread
-    weight = var_b / (var_b + _FAINT)
+    most, least = torch.maximum(var_a, var_b), torch.minimum(var_a, var_b)
+    spread = (most * torch.maximum(least, _LOST * most)).clamp_min(1e-12).sqrt()
+    weight = most.square() / (most.square() + _FAINT**2)
+    # Noise has nothing in common with noise: what a window can lose is its structure.
+    lost = weight * (1 - shared / spread).clamp(0, 2)
     return (lost * weight).sum() / weight.sum().clamp_min(1)
 
 

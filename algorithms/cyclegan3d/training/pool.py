@@ -14,7 +14,9 @@ class ImagePool(nn.Module):
     size : int
         How many are kept; 0: none, and each translation is seen once.
     shape : sequence of int
-        Of a translation, C Z Y X; float16.
+        Of a translation, C Z Y X.
+    dtype : torch.dtype
+        Of the copies.
 
     References
     ----------
@@ -24,9 +26,9 @@ class ImagePool(nn.Module):
     kept: Tensor
     count: Tensor
 
-    def __init__(self, size: int, shape: Sequence[int]) -> None:
+    def __init__(self, size: int, shape: Sequence[int], dtype: torch.dtype = torch.float16) -> None:
         super().__init__()
-        self.register_buffer("kept", torch.zeros((size, *shape), dtype=torch.float16))
+        self.register_buffer("kept", torch.zeros((size, *shape), dtype=dtype))
         self.register_buffer("count", torch.zeros((), dtype=torch.int64))
 
     @torch.no_grad()

@@ -241,8 +241,8 @@ def _mended(asked: FirstSettings) -> list[str]:
         notes.append("mended: a training without lambda_identity, at which the program fails")
     if asked.train_d_every_x > 1:
         notes.append(
-            f"train_d_every_x: the judges learn in every {asked.train_d_every_x}th step in place "
-            "of epoch, and so never rest for an epoch"
+            f"train_d_every_x: the judges learn in one of {asked.train_d_every_x} steps, not in "
+            f"one of {asked.train_d_every_x} epochs, and so never rest for an epoch"
         )
     return notes
 

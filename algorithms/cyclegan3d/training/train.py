@@ -38,7 +38,7 @@ from cytosuite.formats import read
 from cytosuite.manifest import parse
 from cytosuite.normalise import target_of
 from cytosuite.training.images import find_images
-from cytosuite.training.parts import Arrays, Cases, Parts, State, Tensors, Training
+from cytosuite.training.parts import Arrays, Cases, Parts, State, Tensors, Training, decaying
 
 BETAS = (0.5, 0.999)
 READER = 2  # channels: inside of objects, and their borders
@@ -48,7 +48,8 @@ def load(folder: Path, role: str, settings: Settings) -> list[DomainVolume]:
     """Return the volumes of a domain; labels are read of the simulated one alone."""
     images, crop = settings.images, settings.crops.shape
     if role == "real":
-        return load_items(folder, images.real, images.scale, crop, labelled=False)
+        real, scale = images.real, images.scale
+        return load_items(folder, real, scale, crop, labelled=False, dithered=True)
     labelled = settings.loss.keep == "labels" and settings.loss.structure > 0
     items = load_items(folder, images.simulated, images.scale, crop, labelled=labelled)
     if labelled and (bare := [item.path for item in items if item.labels is None]):
@@ -70,7 +71,10 @@ def build(settings: Settings) -> Parts:
     for name in ("forward", "backward"):
         modules[name].checkpointing = settings.checkpointing  # type: ignore[assignment]
     shape = (settings.network.channels, *settings.crops.shape)
-    pools = {f"pool_{role}": ImagePool(settings.loss.pool, shape) for role in ("real", "simulated")}
+    kept = torch.float32 if settings.images.scale == "dtype" else torch.float16
+    pools = {
+        f"pool_{role}": ImagePool(settings.loss.pool, shape, kept) for role in ("real", "simulated")
+    }
     groups = {
         "generators": [modules["forward"], modules["backward"]],
         "judges": [modules["judge_real"], modules["judge_simulated"]],
@@ -82,10 +86,7 @@ def build(settings: Settings) -> Parts:
     rates = {"generators": 1.0, "judges": settings.loss.judge_rate, "reader": 1.0}
     optimisers: dict[str, torch.optim.Optimizer] = {
         name: torch.optim.Adam(
-            [weight for module in group for weight in module.parameters()],
-            lr=rates[name],
-            betas=BETAS,
-            weight_decay=settings.schedule.weight_decay,
+            decaying(group, settings.schedule.weight_decay), lr=rates[name], betas=BETAS
         )
         for name, group in groups.items()
     }

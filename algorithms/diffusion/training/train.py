@@ -21,7 +21,7 @@ from cytosuite.algorithms.diffusion.training.settings import Settings
 from cytosuite.algorithms.diffusion.training.validate import picture, validate
 from cytosuite.formats import read
 from cytosuite.training.images import find_images
-from cytosuite.training.parts import Arrays, Cases, Parts, State, Tensors, Training
+from cytosuite.training.parts import Arrays, Cases, Parts, State, Tensors, Training, decaying
 
 _ENDS = (0.01, 99.99)  # percentiles of an image between which values are expected
 _SPARE = 0.25  # of the range beyond them
@@ -40,9 +40,7 @@ def load(folder: Path, role: str, settings: Settings) -> list[SketchedImage]:  #
 def build(settings: Settings) -> Parts:
     """Return the denoiser and its optimiser."""
     network = build_denoiser(settings.network)
-    optimiser = torch.optim.AdamW(
-        network.parameters(), lr=1.0, weight_decay=settings.schedule.weight_decay
-    )
+    optimiser = torch.optim.AdamW(decaying([network], settings.schedule.weight_decay), lr=1.0)
     return {"network": network}, {"network": optimiser}
 
 

@@ -13,7 +13,7 @@ from cytosuite.algorithms.view_fusion.training.losses import fusion_loss
 from cytosuite.algorithms.view_fusion.training.pairs import ViewPair, find_pairs, load_pairs
 from cytosuite.algorithms.view_fusion.training.settings import Settings
 from cytosuite.algorithms.view_fusion.training.validate import baselines, picture, validate
-from cytosuite.training.parts import Arrays, Cases, Parts, State, Tensors, Training
+from cytosuite.training.parts import Arrays, Cases, Parts, State, Tensors, Training, decaying
 
 
 def load(folder: Path, role: str, settings: Settings) -> list[ViewPair]:  # noqa: ARG001
@@ -31,9 +31,7 @@ def load(folder: Path, role: str, settings: Settings) -> list[ViewPair]:  # noqa
 def build(settings: Settings) -> Parts:
     """Return the restorer and its optimiser."""
     network = build_restorer(settings.network)
-    optimiser = torch.optim.AdamW(
-        network.parameters(), lr=1.0, weight_decay=settings.schedule.weight_decay
-    )
+    optimiser = torch.optim.AdamW(decaying([network], settings.schedule.weight_decay), lr=1.0)
     return {"network": network}, {"network": optimiser}
 
 

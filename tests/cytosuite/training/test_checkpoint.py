@@ -65,6 +65,14 @@ def test_other_code_may_go_on_but_no_other_data_or_settings(tmp_path):
             restore(_state(), tmp_path / "c.pt", {**ORIGIN, key: "other"})
 
 
+def test_a_checkpoint_with_other_groups_of_weights_is_refused(tmp_path):
+    save(old := _state(), tmp_path / "c.pt", ORIGIN)
+    weights = old.modules["deep"].parameters()
+    old.optimisers["adam"] = torch.optim.AdamW([{"params": [weight]} for weight in weights])
+    with pytest.raises(InputError, match=r"c\.pt: .*other groups of weights .*or give --restart"):
+        restore(old, tmp_path / "c.pt", ORIGIN)
+
+
 def test_explains_a_broken_checkpoint(tmp_path):
     path = tmp_path / "c.pt"
     for content in (b"", b"12345678 nonsense"):

@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 
 from cytosuite.errors import InputError
+from cytosuite.files import read_toml
 from cytosuite.manifest import read_card
 from cytosuite.training import command
 from cytosuite.training.command import by_role, main, read_settings, training_of
+from cytosuite.training.publish import ALGORITHMS
 
 
 def test_folders_get_their_roles():
@@ -67,6 +69,20 @@ def test_trainings_are_found_by_the_name_of_the_algorithm():
     for name in ("watershed", "nothing"):
         with pytest.raises(InputError, match=f"algorithms/{name}: no algorithm that is trained"):
             training_of(name)
+
+
+@pytest.mark.parametrize("name", ["cellpose3d", "cyclegan3d", "diffusion", "view_fusion"])
+def test_gains_shifts_and_biases_do_not_decay(name):
+    training = training_of(name)
+    settings = read_toml(ALGORITHMS / name / "training" / training.default)
+    settings["schedule"]["weight_decay"] = 0.5
+    modules, optimisers = training.build(training.settings.model_validate(settings))
+    groups = [group for each in optimisers.values() for group in each.param_groups]
+    for group in groups:
+        decays = {weight.ndim > 1 for weight in group["params"]}
+        assert decays == {group["weight_decay"] == 0.5}
+    count = sum(len([*module.parameters()]) for module in modules.values())
+    assert sum(len(group["params"]) for group in groups) == count
 
 
 def test_the_command_needs_data_and_a_name(tmp_path, capsys):

@@ -56,6 +56,32 @@ def test_a_moved_object_costs_and_noise_hardly():
     assert float(decorrelation(moved, given, WINDOW)) > 0.5
 
 
+def test_lost_and_invented_objects_cost_half_as_much_as_an_inverted_contrast():
+    grid = torch.stack(torch.meshgrid(*(torch.arange(n) for n in (32, 48, 48)), indexing="ij"))
+    centres = [(10, 12, 12), (12, 34, 14), (20, 14, 34), (22, 34, 34)]
+    nuclei = []
+    for z, y, x in centres:
+        away = torch.tensor([z, y, x]).view(3, 1, 1, 1) - grid
+        away = (away / torch.tensor([4, 6, 6]).view(3, 1, 1, 1)).square().sum(0)
+        nuclei.append(1.5 * torch.sigmoid(4 * (1 - away))[None, None])
+    given, three = sum(nuclei), sum(nuclei[1:])
+    empty = torch.zeros_like(given)
+    cost = {
+        (a, b): float(decorrelation(volumes[a], volumes[b], (5, 9, 9)))
+        for volumes in [{"4": given, "3": three, "0": empty, "inverted": 1.5 - given}]
+        for a, b in [("0", "4"), ("4", "0"), ("3", "4"), ("4", "3"), ("inverted", "4")]
+    }
+    inverted = cost["inverted", "4"]
+    assert inverted > 1.6
+    assert cost["0", "4"] == cost["4", "0"] == pytest.approx(inverted / 2, rel=0.01)
+    assert cost["3", "4"] == cost["4", "3"] == pytest.approx(inverted / 2 / 4, rel=0.05)
+    noise = [
+        0.17 * torch.randn(given.shape, generator=torch.Generator().manual_seed(n)) for n in (1, 2)
+    ]
+    for made, kept in ((given + noise[0], given), (given + noise[0], given + noise[1])):
+        assert float(decorrelation(made, kept, (5, 9, 9))) < 0.05
+
+
 def test_decorrelation_of_one_window_by_hand():
     given = torch.zeros(1, 1, 1, 3, 3)
     given[..., 1] = 3.0
@@ -67,10 +93,11 @@ def test_decorrelation_of_one_window_by_hand():
     for columns in (slice(0, 2), slice(1, 3)):  # windows with a stride of two pixels
         x, y = a[columns], b[columns]
         shared = (x * y).mean() - x.mean() * y.mean()
-        spread = np.sqrt((x.var() + 0.01) * (y.var() + 0.01))
-        lost.append((np.sqrt(x.var() * y.var() + 1e-8) - shared) / spread)
-        weights.append(y.var() / (y.var() + 0.01))
-    expected = 2 * np.dot(lost, weights) / max(2 * sum(weights), 1)  # two rows of windows
+        most = max(x.var(), y.var())
+        spread = np.sqrt(most * max(min(x.var(), y.var()), 0.01 * most))
+        weights.append(most**2 / (most**2 + 0.02**2))
+        lost.append(weights[-1] * (1 - shared / spread))
+    expected = np.dot(lost, weights) / sum(weights)  # twice: two rows of windows
     found = decorrelation(made, given, (1, 3, 3))
     assert float(found) == pytest.approx(expected, rel=1e-3)
 

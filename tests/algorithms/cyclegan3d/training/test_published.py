@@ -157,6 +157,7 @@ def test_notes_say_what_is_left_changed_and_mended(written):
         "schedule.steps",
     ]
     assert "16 bits" in _about(notes, "mended")[0]
+    assert "in one of 2 steps, not in one of 2 epochs" in _about(notes, "train_d_every_x")[0]
     assert "--steps 7000 times" in _about(notes, "schedule.steps")[0]
     assert all(note.isprintable() for note in notes)
 
