@@ -21,6 +21,7 @@ from cytosuite.errors import InputError
 from cytosuite.memory import free_gib
 
 SHARE = 4  # an array may take a quarter of the free memory
+SPARED = 8  # of the free disk an eighth stays free
 SCRATCH = "CYTOSUITE_SCRATCH"  # names the folder for arrays on disk
 SLAB = 2**22  # voxels of arrays on disk that are looked at together
 
@@ -58,7 +59,8 @@ def room(shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
         return np.zeros(tuple(shape), kind)
     folder, reason = scratch(), os.strerror(errno.ENOSPC)
     try:
-        if size <= shutil.disk_usage(folder).free:  # a broken file may name any size
+        free = shutil.disk_usage(folder).free
+        if size <= free - free // SPARED:  # a broken file may name any size
             with tempfile.TemporaryFile(dir=folder) as stream:
                 # A later lack of room kills the process.
                 os.posix_fallocate(stream.fileno(), 0, size)
@@ -68,8 +70,8 @@ def room(shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
     free = shutil.disk_usage(folder).free / 2**30
     raise InputError(
         f"{folder}: an array of {size / 2**30:.3g} GiB that is too large for the memory needs "
-        f"as much disk, {free:.3g} GiB are free ({reason}); make room, or name another "
-        f"folder in {SCRATCH}"
+        f"as much disk, {free:.3g} GiB are free, of which an eighth stays so ({reason}); make "
+        f"room, or name another folder in {SCRATCH}"
     )
 
 

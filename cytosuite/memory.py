@@ -1,10 +1,15 @@
 """Memory that this process can still get."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
-from cytosuite.errors import RoomError
+from cytosuite.errors import InputError, RoomError
 
+# A file may claim so many bytes of pixels whatever its size, and beyond them so many times its own:
+# zstd packs 128 KiB of one value into 4 bytes, other codecs in use less (blosc as we write it
+# 1,200, zlib 1,030 times), so that no image whose parts are all stored is refused.
+CLAIMED, TIMES = 2**29, 2**15
 _LATER = 2**28  # bytes of libraries that are loaded on first use
 
 
@@ -54,3 +59,18 @@ def check_room(path: Path, size: float) -> None:
             f"{path}: needs {size / 2**30:.3g} GiB of memory, {free:.3g} GiB are free; crop it, "
             "or give more memory"
         )
+
+
+def check_claim(size: float, stored: Iterable[int]) -> None:
+    """Refuse pixels of a size in bytes that their files, of these sizes in bytes, cannot hold."""
+    held = 0
+    if size <= CLAIMED:
+        return
+    for part in stored:
+        held += part
+        if size <= TIMES * held:
+            return
+    raise InputError(
+        f"claims {size / 2**30:.3g} GiB of pixels in {held} bytes, more than {TIMES} times as "
+        "many; write all parts of the image, also empty ones, or crop it"
+    )

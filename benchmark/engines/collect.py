@@ -5,6 +5,7 @@ means one folder for ever. Only the output folder itself, which a container cann
 opened by its path.
 """
 
+import errno
 import os
 import stat
 import time
@@ -74,7 +75,7 @@ def take(source: Path, target: Path, limit_bytes: int) -> int:
     target : Path
         An empty folder. Files and folders in it get the plain modes of this process.
     limit_bytes : int
-        Limit for the sum of the sizes.
+        Limit for the sum of the sizes, in which holes count; they stay holes.
 
     Returns
     -------
@@ -87,10 +88,13 @@ def take(source: Path, target: Path, limit_bytes: int) -> int:
         At the first link, device, pipe, socket or second name of a file, a name that is no
         printable UTF-8, at more than `limit_bytes`, 1000 entries or 16 folders in each other.
     """
-    copy = _Copy(limit_bytes)
+    files = 0
     with _folder(source) as handle:
-        copy.folder(handle, target, Path())
-    return copy.files
+        for place in (None, target):  # the sum of all sizes comes before the first byte
+            copy = _Copy(limit_bytes)
+            copy.folder(handle, place, Path())
+            files = copy.files
+    return files
 
 
 def give(source: Path, target: Path) -> None:
@@ -211,15 +215,15 @@ def add_log(log: Path, text: str) -> None:
 
 @dataclass
 class _Copy:
-    """Copy of an output so far."""
+    """Copy of an output so far, or without a target the count of what it would hold."""
 
     limit_bytes: int
     entries: int = 0
     bytes: int = 0
     files: int = 0
 
-    def folder(self, handle: int, target: Path, name: Path) -> None:
-        """Copy the entries of an opened folder."""
+    def folder(self, handle: int, target: Path | None, name: Path) -> None:
+        """Copy or count the entries of an opened folder."""
         if len(name.parts) > DEPTH:
             raise Refused(f"more than {DEPTH} folders in each other")
         for entry in sorted(_names(handle, ENTRIES + 1)):
@@ -230,24 +234,23 @@ class _Copy:
             if not entry.isprintable():
                 raise Refused(f"{where}: a name that is no printable UTF-8")
             with _opened(entry, handle, where) as (inner, info):
+                place = None if target is None else target / entry
                 if stat.S_ISDIR(info.st_mode):
-                    (target / entry).mkdir()
-                    self.folder(inner, target / entry, where)
+                    if place is not None:
+                        place.mkdir()
+                    self.folder(inner, place, where)
                 else:
-                    self.file(inner, info, target / entry, where)
+                    self.file(info, where)
+                    if place is not None:
+                        _copy_file(inner, info.st_size, place)
 
-    def file(self, handle: int, info: os.stat_result, target: Path, where: Path) -> None:
-        """Copy an opened file."""
+    def file(self, info: os.stat_result, where: Path) -> None:
+        """Count an opened file."""
         if info.st_nlink > 1:
             raise Refused(f"{where}: a file with more than one name")
-        if self.bytes + info.st_size > self.limit_bytes:  # holes count: a reader would fill them
+        self.bytes += info.st_size  # holes count: a reader would fill them
+        if self.bytes > self.limit_bytes:
             raise Refused(f"{where}: more than {self.limit_bytes} bytes of output")
-        with target.open("xb") as sink:
-            while chunk := os.read(handle, CHUNK):
-                self.bytes += len(chunk)
-                if self.bytes > self.limit_bytes:
-                    raise Refused(f"{where}: more than {self.limit_bytes} bytes of output")
-                sink.write(chunk)
         self.files += 1
 
 
@@ -339,6 +342,30 @@ def _opened(name: str, parent: int, where: Path) -> Iterator[tuple[int, os.stat_
         yield handle, after
     finally:
         os.close(handle)
+
+
+def _copy_file(handle: int, size: int, target: Path) -> None:
+    """Copy so many bytes of an opened file; its holes are passed over."""
+    with target.open("xb") as sink:
+        start, end = _data(handle, 0, size)
+        while start < size:
+            os.lseek(handle, start, os.SEEK_SET)
+            sink.seek(start)
+            while start < end and (chunk := os.read(handle, min(CHUNK, end - start))):
+                start += sink.write(chunk)
+            start, end = _data(handle, end, size)
+        sink.truncate(size)
+
+
+def _data(handle: int, start: int, size: int) -> tuple[int, int]:
+    """Return begin and end of the next data in a file, its size where none follow."""
+    try:
+        begin = os.lseek(handle, start, os.SEEK_DATA)
+        return begin, min(os.lseek(handle, begin, os.SEEK_HOLE), size)
+    except OSError as error:
+        if error.errno not in (errno.ENXIO, errno.EINVAL):
+            raise
+        return (size if error.errno == errno.ENXIO else start), size  # EINVAL: no holes are known
 
 
 def _names(handle: int, number: int) -> list[str]:

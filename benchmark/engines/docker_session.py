@@ -20,6 +20,7 @@ from cytosuite.benchmark.engines.outcome import (
     Shown,
     StartError,
     ending,
+    voxels_of,
 )
 from cytosuite.benchmark.engines.sandbox import QUICK_S, Sandbox, sandbox, speaker, watch
 from cytosuite.client import HEALTH, INVOKE, NOBODY, OTHERWISE, SILENCE
@@ -107,7 +108,8 @@ class DockerSession:
             if self.api == "serve" and self._box is None:
                 self.start()
             outcome = self._run(log, shown)
-            outcome = collect(outcome, self.exchange / "output", output, self.limits)
+            own = self.limits.within(voxels_of(case_input))
+            outcome = collect(outcome, self.exchange / "output", output, own)
             if self.api == "exec":
                 self.stop()
         except (DockerException, RequestException, OSError) as error:

@@ -2,7 +2,7 @@
 
 import shutil
 import signal
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from math import prod
@@ -12,6 +12,7 @@ from typing import Literal, Protocol, TypeAlias, get_args
 from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.formats import header
 from cytosuite.imagefiles import image_files
+from cytosuite.volume import Header
 
 Status = Literal[
     "ok",
@@ -32,6 +33,7 @@ STATUSES: tuple[Status, ...] = get_args(Status)
 PASSING: frozenset[Status] = frozenset({"time-out", "killed", "engine error"})
 HEALTH_S = 300.0  # longest start of a server, as on the platform
 OUTPUT_GIB = 4.0  # of a case whose image is not large
+SMALL_BYTES, BYTES_PER_VOXEL = 2**28, 16  # of a case's files; 8 are a number without compression
 GRACE_S = 5  # between SIGTERM and SIGKILL, as on the platform
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
@@ -77,14 +79,15 @@ class Limits:
         place : Path
             Folder of the output: no more than its disk has free.
         """
-        pixels = 0
-        for path in image_files(case_input / "images", deep=True):
-            with suppress(InputError):  # the algorithm says it
-                found = header(path)
-                pixels += prod(found.shape) * found.dtype.itemsize
+        pixels = sum(prod(found.shape) * found.dtype.itemsize for found in _headers(case_input))
         wanted = min(4 * pixels, shutil.disk_usage(place).free) / 2**30
         enough = wanted <= max(self.output_gib, OUTPUT_GIB)  # less than usual is meant so
         return self if enough else replace(self, output_gib=wanted)
+
+    def within(self, voxels: int) -> "Limits":
+        """Return the limits with no more output than an image of so many voxels needs, if any."""
+        needed = (SMALL_BYTES + BYTES_PER_VOXEL * voxels) / 2**30
+        return replace(self, output_gib=min(self.output_gib, needed)) if voxels else self
 
     @property
     def environment(self) -> dict[str, str]:
@@ -155,6 +158,18 @@ class Outcome:
     exit_code: int | None
     message: str = ""
     gpu: GpuUse | None = None
+
+
+def voxels_of(case_input: Path) -> int:
+    """Return the voxels of all images in the input folder of a case."""
+    return sum(prod(found.shape) for found in _headers(case_input))
+
+
+def _headers(case_input: Path) -> Iterator[Header]:
+    """Yield the geometry of each image in the input folder of a case."""
+    for path in image_files(case_input / "images", deep=True):
+        with suppress(InputError):  # the algorithm says it
+            yield header(path)
 
 
 def ending(code: int | None, line: str) -> Ending:

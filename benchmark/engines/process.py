@@ -30,6 +30,7 @@ from cytosuite.benchmark.engines.outcome import (
     Shown,
     StartError,
     ending,
+    voxels_of,
 )
 from cytosuite.benchmark.engines.packages import uses_gpu
 from cytosuite.benchmark.models import hand_over, identity_with
@@ -228,7 +229,7 @@ class ProcessSession:
             self.stop()
         add_log(log, _end_of(self._words, LOG_CHARACTERS))
         self._words.write_bytes(b"")  # a server adds those on the next case
-        limits = self.limits.grown(case_input, place)
+        limits = self.limits.grown(case_input, place).within(voxels_of(case_input))
         return collect(replace(outcome, gpu=use()), place, output, limits)
 
     @property

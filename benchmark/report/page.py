@@ -1,6 +1,8 @@
 """The report as text: one HTML file that asks the network nothing, and Markdown."""
 
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +58,15 @@ def html(index: Index, views: Mapping[str, Any], drawn: Sequence[PaperFigure] = 
     environment.globals.update(index=index, results=index.results, views=views)
     figures = {name: [f for f in drawn if f.section == name] for name in sections()}
     environment.globals["figures"] = figures
+    styles = [_together("style.css", "figures.css", "viewer.css", "print.css")]
+    script = _together("script.js", "slices.js", "ink.js", "panels.js", "viewer.js")
+
+    def sealed(style: Markup) -> Markup:
+        """Return a style of a section after its entry in the policy of the page."""
+        styles.append(style)
+        return style
+
+    environment.globals["sealed"] = sealed
     environment.globals["long_names"] = {m.name: m.title for m in index.results.metrics}
     shown = {
         name: (section, Markup(environment.from_string(section.template).render(view=views[name])))
@@ -66,8 +77,9 @@ def html(index: Index, views: Mapping[str, Any], drawn: Sequence[PaperFigure] = 
         verdict=verdict(index),
         readings=readings(index),
         sections=shown,
-        style=_together("style.css", "figures.css", "viewer.css", "print.css"),
-        script=_together("script.js", "slices.js", "ink.js", "panels.js", "viewer.js"),
+        style=styles[0],
+        script=script,
+        policy=_policy([script], styles),
     )
 
 
@@ -81,6 +93,24 @@ def markdown(index: Index, views: Mapping[str, Any]) -> str:
         shown = [] if views[name] is None else section.markdown(index, views[name])
         lines += [f"## {section.title}", "", *shown, ""] if shown else []
     return "\n".join(lines)
+
+
+def _policy(scripts: Sequence[str], styles: Sequence[str]) -> Markup:
+    """Return what a browser may do for the page: run and apply these texts, and nothing else.
+
+    Attributes may hold styles, since drawings and bars place their parts by them.
+    """
+    own, shown = (
+        " ".join(
+            f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
+            for text in dict.fromkeys(texts)
+        )
+        for texts in (scripts, styles)
+    )
+    return Markup(
+        "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; "
+        f"script-src {own}; style-src 'unsafe-inline'; style-src-elem {shown}"
+    )
 
 
 def _together(*names: str) -> Markup:

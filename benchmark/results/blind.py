@@ -49,12 +49,12 @@ def blinded(results: Results) -> Results:
     -------
     Results
         Without controls, pictures, objects, conditions, logs, messages, warnings, models, seed,
-        command, paths, digests and notes; of the metrics without counts of objects, see `_tells`.
+        command, paths, digests and notes; of the metrics without counts of objects, see `tells`.
         Scores, times and memory have three digits, cases the names of `blind_names`. The ranking
         is that of the metrics shown, its numbers with three digits, without units of the controls.
     """
     names = blind_names(results)
-    metrics = [metric for metric in results.metrics if not _tells(metric)]
+    metrics = [metric for metric in results.metrics if not tells(metric)]
     known = {metric.name for metric in metrics}
     entries = [entry for entry in results.standings if not entry.control]
     return Results(
@@ -77,7 +77,7 @@ def blinded(results: Results) -> Results:
     )
 
 
-def _tells(metric: Metric[Any]) -> bool:
+def tells(metric: Metric[Any]) -> bool:
     """Return whether values of a metric tell the number of true objects, or something of each.
 
     Those of labels without two ends do: counts of objects and errors, and distances in µm, which
@@ -94,9 +94,9 @@ def _scores(results: Results, shown: set[str], metrics: set[str], names: Mapping
         dataset=DATASET,
         case=rows["case"].map({**names, "": ""}),
         model="",
-        value=rows["value"].map(_rounded),
-        seconds=rows["seconds"].map(_rounded),
-        peak_memory=rows["peak_memory"].map(_rounded),
+        value=rows["value"].map(rounded),
+        seconds=rows["seconds"].map(rounded),
+        peak_memory=rows["peak_memory"].map(rounded),
     )
     order = {name: place for place, name in enumerate(rows["metric"].unique())}
     return rows.sort_values(
@@ -117,9 +117,9 @@ def _records(results: Results, names: Mapping[str, str]) -> dict[tuple[str, str]
             case=names[case],
             key="",
             status=record.status,
-            seconds=_rounded(record.seconds),
-            startup_seconds=_rounded(record.startup_seconds),
-            peak_memory=None if record.peak_memory is None else int(_rounded(record.peak_memory)),
+            seconds=rounded(record.seconds),
+            startup_seconds=rounded(record.startup_seconds),
+            peak_memory=None if record.peak_memory is None else int(rounded(record.peak_memory)),
         )
     return dict(sorted(found.items()))
 
@@ -132,7 +132,7 @@ def _standing(entry: Standing, metrics: set[str]) -> Standing:
 
 def _summary(found: Summary) -> Summary:
     """Return a summary with rounded values."""
-    own = {name: _rounded(getattr(found, name)) for name in ("mean", "low", "high", "pooled")}
+    own = {name: rounded(getattr(found, name)) for name in ("mean", "low", "high", "pooled")}
     return replace(found, **own)  # type: ignore[arg-type]  # numbers for numbers
 
 
@@ -145,31 +145,31 @@ def _ranking(found: Ranking, metrics: set[str]) -> Ranking:
         metrics={
             name: blind_contest(own) for name, own in found.metrics.items() if name in metrics
         },
-        agreement={pair: _rounded(tau) for pair, tau in agreement if metrics.issuperset(pair)},
+        agreement={pair: rounded(tau) for pair, tau in agreement if metrics.issuperset(pair)},
         scaled={},
-        means={pair: _rounded(mean) for pair, mean in found.means.items() if pair[1] in metrics},
+        means={pair: rounded(mean) for pair, mean in found.means.items() if pair[1] in metrics},
     )
 
 
 def blind_contest(found: Contest) -> Contest:
     """Return a ranking with rounded shares and differences; only a share that is 1 becomes it."""
-    low, middle, high = map(_rounded, found.tau)
+    low, middle, high = map(rounded, found.tau)
     return replace(
         found,
         shares={
             name: tuple(
-                _rounded(share) if share == 1 else min(_rounded(share), 0.999) for share in own
+                rounded(share) if share == 1 else min(rounded(share), 0.999) for share in own
             )
             for name, own in found.shares.items()
         },
         differences={
-            pair: Difference(*(_rounded(getattr(own, name)) for name in Difference.__slots__))
+            pair: Difference(*(rounded(getattr(own, name)) for name in Difference.__slots__))
             for pair, own in found.differences.items()
         },
         tau=(low, middle, high),
     )
 
 
-def _rounded(value: float) -> float:
-    """Return a number with `DIGITS` digits; NaN and infinity as they are."""
-    return float(f"{value:.{DIGITS}g}") if isfinite(value) else value
+def rounded(value: float, digits: int = DIGITS) -> float:
+    """Return a number with some digits; NaN and infinity as they are."""
+    return float(f"{value:.{digits}g}") if isfinite(value) else value

@@ -14,7 +14,7 @@ from cytosuite import large
 from cytosuite.errors import InputError
 from cytosuite.formats.pieces import chunk_rows, gathered, in_planes, regrouped
 from cytosuite.large import is_mapped
-from cytosuite.memory import check_room
+from cytosuite.memory import check_claim, check_room
 from cytosuite.volume import AXES, KINDS, SPATIAL, Header, Origin, Volume, scalars
 
 if TYPE_CHECKING:
@@ -136,6 +136,7 @@ def _check(path: Path, dataset: "h5py.Dataset") -> None:
         raise InputError(f"{path}: expected 2 to 5 dimensions, found shape {dataset.shape}")
     if dataset.dtype.kind not in KINDS:
         raise InputError(f"{path}: expected numbers, found dtype {dataset.dtype}")
+    check_claim(prod(dataset.shape) * dataset.dtype.itemsize, [path.stat().st_size])
     check_room(path, prod(dataset.chunks or ()) * dataset.dtype.itemsize)  # decoded as a whole
 
 

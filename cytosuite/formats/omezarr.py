@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,8 @@ from cytosuite.errors import InputError
 from cytosuite.formats.ngff import NgffImage, image_of
 from cytosuite.formats.pieces import chunk_rows, gathered, regrouped
 from cytosuite.formats.zarrarray import ZarrArray, array_of
-from cytosuite.formats.zarrhome import entries
+from cytosuite.formats.zarrhome import entries, sizes_of
+from cytosuite.memory import check_claim
 from cytosuite.volume import AXES, SPATIAL, Header, Origin, Scalar, Volume, scalars
 
 if TYPE_CHECKING:
@@ -112,6 +114,7 @@ def _opened(path: Path, pick: Mapping[str, int], scene: int | None) -> Iterator[
     with entries(path) as home:
         image = image_of(home, scene)
         stored = array_of(path, home, image.path)
+        check_claim(prod(stored.shape) * stored.dtype.itemsize, sizes_of(path))
         if len(stored.shape) != len(image.axes):
             raise InputError(
                 f"the axes {', '.join(image.axes.lower())} contradict the shape {stored.shape}"

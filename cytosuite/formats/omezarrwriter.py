@@ -45,7 +45,8 @@ def write_omezarr(path: Path, volume: Volume, compress: bool) -> None:
     Notes
     -----
     See `cytosuite.formats.write`, which also makes it atomic. The same volume gives the same
-    bytes. Chunks in which all is zero are not stored.
+    bytes. Chunks in which all is zero are stored too: without them the image would be refused
+    as one that claims more than it holds (`cytosuite.memory.check_claim`).
     """
     import zarr
     from zarr.codecs import BloscCodec
@@ -64,6 +65,7 @@ def write_omezarr(path: Path, volume: Volume, compress: bool) -> None:
             dimension_names=list(volume.axes.lower()),
             fill_value=0,
             zarr_format=3,
+            config={"write_empty_chunks": True},
         )
         put(f"{LEVEL}/{META}", held.pop(META).to_bytes())
         for piece in _pieces(array, target.chunks):

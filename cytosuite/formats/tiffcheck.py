@@ -16,6 +16,7 @@ import tifffile
 from PIL import Image
 from tifffile import TiffFileError
 
+from cytosuite.memory import check_claim
 from cytosuite.volume import KINDS
 
 # Larger numbers than in any image of a microscope; each costs memory before a pixel is read.
@@ -223,6 +224,7 @@ def check_pixels(series: tifffile.TiffPageSeries) -> None:
         for start, count in zip(part.dataoffsets, part.databytecounts, strict=True):
             if start + count > size:
                 raise TiffFileError(f"pixels end at byte {start + count} of {size}")
+    check_claim(prod(series.shape) * series.dtype.itemsize, [size])
 
 
 def _check_numbers(page: tifffile.TiffPage) -> None:

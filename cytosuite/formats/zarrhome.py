@@ -2,8 +2,8 @@
 
 import os
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
@@ -101,6 +101,16 @@ def entries(path: Path) -> Iterator[ZarrEntries]:
         _check_directory(stream)
         with ZipFile(stream) as file:
             yield ZipEntries(file)
+
+
+def sizes_of(path: Path) -> Iterator[int]:
+    """Yield the bytes of each file of an OME-Zarr."""
+    files: Iterable[Path] = [path]
+    if path.is_dir():
+        files = (Path(here, name) for here, _, names in os.walk(path) for name in names)
+    for file in files:
+        with suppress(OSError):  # it is of no use to its image
+            yield file.stat().st_size
 
 
 def _check_directory(stream: BinaryIO) -> None:

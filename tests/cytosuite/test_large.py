@@ -1,4 +1,5 @@
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -37,6 +38,15 @@ def test_a_disk_without_room_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv(large.SCRATCH, str(tmp_path))
     with pytest.raises(InputError, match=f"{tmp_path}: an array of .* GiB .* name another folder"):
         room((2**50,), np.uint8)
+
+
+def test_an_eighth_of_the_free_disk_stays_free(monkeypatch, tmp_path):
+    monkeypatch.setattr(large, "fits", lambda _: False)
+    monkeypatch.setenv(large.SCRATCH, str(tmp_path))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=800))
+    assert is_mapped(room((700,), np.uint8))
+    with pytest.raises(InputError, match="an eighth stays so"):
+        room((701,), np.uint8)
 
 
 def test_values_outlive_the_memory_that_is_given_back(mapped):

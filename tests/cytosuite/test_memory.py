@@ -52,3 +52,12 @@ def test_lack_of_memory_keeps_its_class_on_the_way_through_the_readers(monkeypat
     monkeypatch.setattr(memory, "free_gib", lambda: -0.1)
     with pytest.raises(RoomError, match=r"a\.tif: needs .* GiB of memory"):
         read(tmp_path / "a.tif")
+
+
+def test_pixels_are_at_most_so_many_times_their_files():
+    memory.check_claim(memory.CLAIMED, [])  # whatever its size
+    memory.check_claim(2**40, [2**24, 2**24])
+    with pytest.raises(
+        InputError, match="claims 1.02e.03 GiB of pixels in 1000 bytes, more than 32768"
+    ):
+        memory.check_claim(2**40, [400, 600])

@@ -15,7 +15,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from math import isnan, prod
+from math import inf, isnan, prod
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from cytosuite.benchmark.engines.outcome import Limits, Outcome
 from cytosuite.benchmark.examine import Examiner
 from cytosuite.benchmark.plan import Job
 from cytosuite.benchmark.record import Record
+from cytosuite.benchmark.results.blind import DIGITS, rounded, tells
 from cytosuite.benchmark.results.controls import CONTROLS, broken_rulers
 from cytosuite.benchmark.results.platform import platform_layout
 from cytosuite.benchmark.results.score import Scores, score
@@ -48,7 +49,6 @@ from cytosuite.tasks import TASKS, Socket
 GROUND_TRUTH = "/opt/ml/input/data/ground_truth"
 NAME = "submission"  # of the job
 METRICS, CASES = "metrics.json", "cases.csv"
-BYTES_PER_VOXEL = 16  # of the files of a case; 8 of them are a number without compression
 
 
 class Evaluator:
@@ -141,12 +141,14 @@ class Evaluator:
         if source.is_symlink() or not source.is_dir():
             message = f"{found.pk}/output: expected a folder, found none"
             return replace(ended, status="missing output", message=message)
-        limit = max(Limits().output_gib, BYTES_PER_VOXEL * voxels / 2**30)
-        return collect(ended, source, raw, Limits(output_gib=limit))
+        return collect(ended, source, raw, Limits(output_gib=inf).within(voxels))
 
     def _content(self, scores: Scores) -> dict[str, Any]:
-        """Return the content of ``metrics.json``, cases by the names of their images."""
-        table, metrics = scores.table, scores.metrics
+        """Return the content of ``metrics.json``, cases by the names of their images.
+
+        Participants read it: it tells no more of the truth than a blind report.
+        """
+        table, metrics = scores.table, [metric for metric in scores.metrics if not tells(metric)]
         own = table[table["algorithm"] == NAME]
         values = {metric.name: _values(own[own["metric"] == metric.name]) for metric in metrics}
         found = leaderboard(table, scores.pooled, metrics, scores.primary, CONTROLS)
@@ -154,8 +156,8 @@ class Evaluator:
         records = {case: record for (_, case), record in scores.records.items()}
         layout, images = platform_layout(entry, metrics, values, records), self.evaluation.images
         return {
-            "case": {images[case]: row for case, row in layout["case"].items()},
-            "aggregates": layout["aggregates"],
+            "case": {images[case]: _blind(row) for case, row in layout["case"].items()},
+            "aggregates": {key: _blind(row) for key, row in layout["aggregates"].items()},
             "failed": [
                 {"case": images[case], "reason": _reason(records[case])}
                 for case in layout["failed"]
@@ -204,6 +206,17 @@ def _values(rows: Any) -> dict[str, float]:  # noqa: ANN401 - a table of pandas
     """Return the defined values by case; empty for a metric of the whole set."""
     pairs = zip(rows["case"].tolist(), rows["value"].tolist(), strict=True)
     return {case: value for case, value in pairs if case and not isnan(value)}
+
+
+def _blind(row: Mapping[str, float]) -> dict[str, float]:
+    """Return values with few digits: all of them would give the number of true objects.
+
+    The mean, by which submissions are ranked, has one more; a distance of sets tells no number.
+    """
+    return {
+        name: value if name in ("n", "set") else rounded(value, DIGITS + (name == "mean"))
+        for name, value in row.items()
+    }
 
 
 def _reason(record: Record) -> str:

@@ -1,5 +1,7 @@
+import errno
 import os
 import socket
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +128,39 @@ def test_refuses(source, target, mistake):
     with pytest.raises(Refused) as found:
         take(source, target, 7)
     assert str(found.value) == mistake.__doc__
+
+
+def test_no_byte_is_copied_of_an_output_that_is_too_large(source, target):
+    (source / "z").write_bytes(bytes(9))
+    with pytest.raises(Refused):
+        take(source, target, 10)
+    assert not list(target.iterdir())
+
+
+def test_holes_stay_holes(source, target):
+    with (source / "hole").open("wb") as stream:
+        stream.seek(2**24)
+        stream.write(b"end")
+        stream.truncate(2**25)
+    take(source, target, 2**26)
+    copy = target / "hole"
+    assert copy.read_bytes() == (source / "hole").read_bytes()
+    assert copy.stat().st_blocks * 512 < 2**20
+
+
+@pytest.mark.parametrize("reason", [errno.EINVAL, errno.EIO])
+def test_a_file_system_may_know_no_holes(source, target, monkeypatch, reason):
+    lseek = os.lseek
+
+    def refuse(handle, place, how):
+        if how == os.SEEK_DATA:
+            raise OSError(reason, os.strerror(reason))
+        return lseek(handle, place, how)
+
+    monkeypatch.setattr(os, "lseek", refuse)
+    with nullcontext() if reason == errno.EINVAL else pytest.raises(OSError, match="error"):
+        take(source, target, 7)
+        assert (target / "images/labels/a.tif").read_bytes() == b"12345"
 
 
 def test_no_file_outside_is_read_even_if_a_folder_becomes_a_link(source, target, monkeypatch):

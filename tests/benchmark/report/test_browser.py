@@ -10,9 +10,10 @@ from cytosuite.benchmark.report import write_report
 
 pytestmark = pytest.mark.slow
 
-PROBE = """
+# Scripts of the tests come before the policy of the page, which lets none run but its own.
+PROBE = """<head>
 <script>
-{
+addEventListener("DOMContentLoaded", () => {
   const data = document.documentElement.dataset;
   const table = document.querySelector(".grid-0 table");
   const cases = () => Array.from(table.tBodies[0].rows, (row) => row.cells[0].textContent).join();
@@ -36,9 +37,8 @@ PROBE = """
   data.tab = tab();
   document.getElementById("condition-1").click();
   data.other = tab();
-}
+});
 </script>
-</body>
 """
 
 
@@ -49,9 +49,29 @@ def test_the_script_runs_through_without_complaint(make, tmp_path, browse):
     assert console == []
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "<script>document.documentElement.dataset.fooled = 1</script>",
+        "<img src=x onerror='document.documentElement.dataset.fooled = 1'>",
+        "<style>main { display: none }</style>",
+    ],
+)
+def test_no_other_script_or_style_has_an_effect(make, tmp_path, browse, code):
+    index = write_report(make(), tmp_path / "report")
+    look = 'document.documentElement.dataset.main = document.querySelector("main").offsetHeight > 0'
+    probe = f"<head><script>addEventListener('load', () => {{ {look} }})</script>"
+    index.write_text(
+        index.read_text().replace("<head>", probe).replace("</main>", f"</main>{code}")
+    )
+    data, console = browse(index)
+    assert data == {"ready": "yes", "viewer": "", "main": "true"}
+    assert "Content Security Policy" in "".join(console)
+
+
 def test_tables_sort_and_marks_light_up(make, conditions, tmp_path, browse):
     index = write_report(replace(make(), conditions=conditions()), tmp_path / "report")
-    index.write_text(index.read_text().replace("</body>", PROBE))
+    index.write_text(index.read_text().replace("<head>", PROBE))
     data, console = browse(index)
     assert console == []
     assert data["falling"] == "c,b,adescending"
@@ -69,7 +89,7 @@ PHONE = """
 addEventListener("message", (event) => Object.assign(document.documentElement.dataset, event.data));
 </script></body></html>
 """
-TELL = """
+TELL = """<head>
 <script>
 addEventListener("load", () => {
   const wide = Array.from(document.querySelectorAll("main *, .hero *")).filter((element) =>
@@ -79,7 +99,7 @@ addEventListener("load", () => {
   parent.postMessage({ wide: document.documentElement.scrollWidth, room: innerWidth, first,
     high: document.body.scrollHeight }, "*");
 });
-</script></body>
+</script>
 """
 
 
@@ -98,7 +118,7 @@ def full(make, ranked, conditions):
 
 def test_a_phone_never_scrolls_the_page_sideways(full, tmp_path, browse):
     text = write_report(full, tmp_path / "report").read_text()
-    (tmp_path / "page.html").write_text(text.replace("</body>", TELL))
+    (tmp_path / "page.html").write_text(text.replace("<head>", TELL))
     (tmp_path / "phone.html").write_text(PHONE)
     data, console = browse(tmp_path / "phone.html")
     assert console == []
@@ -133,7 +153,7 @@ def test_the_page_of_many_algorithms_is_bounded(make, ranked, conditions, tmp_pa
     results = ranked(make(cases=tuple(f"case{n:02d}" for n in range(20)), algorithms=names))
     results = replace(results, conditions=conditions(names), cases=[])
     text = write_report(results, tmp_path / "report").read_text()
-    (tmp_path / "page.html").write_text(text.replace("</body>", TELL))
+    (tmp_path / "page.html").write_text(text.replace("<head>", TELL))
     (tmp_path / "desktop.html").write_text(PHONE.replace("390", "1300"))
     data, _ = browse(tmp_path / "desktop.html")
     assert data["room"] == "1300"

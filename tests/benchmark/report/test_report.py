@@ -1,7 +1,9 @@
 import csv
 import json
 import re
+from base64 import b64encode
 from dataclasses import replace
+from hashlib import sha256
 from html.parser import HTMLParser
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from cytosuite.benchmark.report import page, write_report
 from cytosuite.benchmark.report.index import index
 from cytosuite.benchmark.report.section import table, views
+from cytosuite.benchmark.results.blind import blinded
 from cytosuite.manifest import AlgorithmManifest
 
 FILES = {"index.html", "report.md", "leaderboard.csv", "leaderboard.tex", "scores.csv", "cases.csv"}
@@ -76,11 +79,21 @@ def test_is_self_contained(make):
     assert "@import" not in style
 
 
-def test_forbids_the_network(make):
-    policy = next(a["content"] for a in shown(make()).all("meta") if "http-equiv" in a)
-    assert policy == (
-        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
-    )
+def digests(texts):
+    return {f"'sha256-{b64encode(sha256(t.encode()).digest()).decode()}'" for t in texts}
+
+
+@pytest.mark.parametrize("blind", [False, True])
+def test_the_policy_forbids_the_network_and_every_other_script_and_style(make, conditions, blind):
+    results = replace(make(), conditions=conditions())
+    text = html(blinded(results) if blind else results)
+    content = next(a["content"] for a in Page(text).all("meta") if "http-equiv" in a)
+    policy = {words[0]: set(words[1:]) for words in map(str.split, content.split(";"))}
+    assert policy["default-src"] == {"'none'"}
+    assert policy["img-src"] == {"data:"}
+    assert policy["script-src"] == digests(re.findall(r"<script>(.*?)</script>", text, re.S))
+    assert policy["style-src-elem"] == digests(re.findall(r"<style>(.*?)</style>", text, re.S))
+    assert "'unsafe-inline'" in policy["style-src"]  # of attributes
 
 
 def test_every_link_inside_the_page_has_its_target(make, conditions):

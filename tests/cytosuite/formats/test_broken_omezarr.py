@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numcodecs import BZ2, LZ4, Zstd
 
-from cytosuite import large, memory
+from cytosuite import memory
 from cytosuite.errors import InputError
 from cytosuite.formats import header, read, slabs, write, zarrhome
 from cytosuite.volume import Volume
@@ -216,8 +216,8 @@ def _a_chunk_of_more_than_the_memory(image):
     _array(image, shape=[10**6, 10**4, 10**4], chunk_grid=_grid(10**6, 10**4, 10**4))
 
 
-def _more_than_the_disk(image):
-    """{scratch}: an array of 1.86e+05 GiB that is too large for the memory needs as much disk,"""
+def _more_than_it_holds(image):
+    """claims 1.86e+05 GiB of pixels in"""
     _array(image, shape=[10**6, 10**4, 10**4], chunk_grid=_grid(64, 1000, 1000))
 
 
@@ -296,12 +296,11 @@ def test_explains(image, mistake):
     mistake(image)
     for use in (
         read,
-        *([lambda path: [*slabs(path)]] if mistake is not _more_than_the_disk else []),
+        lambda path: [*slabs(path)],
     ):
         with pytest.raises(InputError) as caught:
             use(image)
-        expected = f"{image}: {mistake.__doc__}".replace("{scratch}", str(large.scratch()))
-        assert str(caught.value).startswith(expected)
+        assert str(caught.value).startswith(f"{image}: {mistake.__doc__}")
         assert len(str(caught.value)) < len(str(image)) + 300
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from numcodecs import BZ2, LZ4, Blosc, GZip, Zlib, Zstd
 from zarr.storage import LocalStore, ZipStore
 
+from cytosuite import memory
 from cytosuite.errors import InputError
 from cytosuite.formats import channels, header, read, slabs, write
 from cytosuite.volume import Header, Volume
@@ -200,6 +201,13 @@ def test_chunks_that_are_not_stored_have_the_fill_value(tmp_path, version):
     path = make(tmp_path / "a.zarr", array=np.full((3, 4, 5), 7, np.int8), fill_value=7)
     assert len([*path.rglob("*")]) <= 6  # descriptions alone
     assert (read(path).array == 7).all()
+
+
+@pytest.mark.parametrize("suffix", [".ome.zarr", ".ozx"])
+def test_an_image_without_any_object_can_be_read_again(tmp_path, monkeypatch, suffix):
+    monkeypatch.setattr(memory, "CLAIMED", 0)
+    write(tmp_path / f"a{suffix}", Volume(np.zeros((64, 512, 512), np.uint32), (1.0, 1.0, 1.0)))
+    assert not read(tmp_path / f"a{suffix}").array.any()
 
 
 def test_a_frame_and_channel_are_read_without_the_others(tmp_path):

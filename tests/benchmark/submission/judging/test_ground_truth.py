@@ -14,12 +14,14 @@ from cytosuite.benchmark.data.dataset import prepare
 from cytosuite.benchmark.data.recipe import Recipe
 from cytosuite.benchmark.plan import Job
 from cytosuite.benchmark.record import Record
+from cytosuite.benchmark.results.blind import rounded, tells
 from cytosuite.benchmark.results.score import score
 from cytosuite.benchmark.submission.judging.evaluation import read_evaluation
 from cytosuite.benchmark.submission.judging.ground_truth import write_ground_truth, write_inputs
 from cytosuite.datasets.sample import Sample
 from cytosuite.errors import InputError
 from cytosuite.formats import read, write
+from cytosuite.metrics import board_metrics
 from cytosuite.tasks import TASKS, VIEW
 from cytosuite.volume import Volume
 
@@ -106,10 +108,11 @@ def test_each_task_has_the_scores_of_the_benchmark(
     assert code == 0
     table = score(dataset, task, [job]).table
     own = table[(table["algorithm"] == "mine") & np.isfinite(table["value"])]
+    own = own[~own["metric"].isin({m.name for m in board_metrics(name) if tells(m)})]
     assert len(own)
     for case, metric, value in zip(own["case"], own["metric"], own["value"], strict=True):
         if case:
-            assert content["case"][f"{case}.tif"][metric] == value
+            assert content["case"][f"{case}.tif"][metric] == rounded(value)
         else:
             assert content["aggregates"][metric]["set"] == value
     named = {metric for row in content["case"].values() for metric in row}
