@@ -39,6 +39,7 @@ from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.files import remove, sweep, value_digest
 from cytosuite.interface import read_case
 from cytosuite.manifest import AlgorithmManifest as Manifest
+from cytosuite.metadata import with_given
 from cytosuite.select import describe
 from cytosuite.tasks import TASKS
 from cytosuite.working import working_name
@@ -201,7 +202,8 @@ def _prepare(
                 case, partial(load, item, options.spacing, options.metadata, options.part), {}
             )
             inputs = read_case(case.input(task), task)
-            facts = describe(next(iter(inputs.volumes.values()), None), inputs.values)
+            main = next((with_given(v, task, inputs.volumes) for v in inputs.volumes.values()), None)
+            facts = describe(main, inputs.values)
             algorithm = choose_algorithm(candidates, facts, models)
         except CytosuiteError as error:
             cases("reading", item.name, "failed")
