@@ -28,6 +28,7 @@ from cytosuite.errors import CytosuiteError, InputError, RoomError
 from cytosuite.files import write_json
 from cytosuite.interface import read_case, write_outputs
 from cytosuite.manifest import read_algorithm
+from cytosuite.metadata import with_given
 from cytosuite.progress import shown
 from cytosuite.select import Selection, describe, select
 from cytosuite.shapes import stretched
@@ -135,9 +136,11 @@ class Algorithm:
                 f"{self.manifest.name} needs the inputs {', '.join(self.manifest.needs)}, "
                 f"found none of {', '.join(sorted(absent))}"
             )
-        slugs = [socket.slug for socket in TASKS[self.manifest.task].inputs]
+        task = TASKS[self.manifest.task]
+        slugs = [socket.slug for socket in task.inputs]
         given = [inputs[slug] for slug in slugs if slug in inputs]
         main = next((value for value in given if isinstance(value, Volume)), None)
+        main = None if main is None else with_given(main, task, inputs)
         values = {slug: value for slug, value in inputs.items() if not isinstance(value, Volume)}
         selection = select(self.cards, describe(main, values), self.manifest.select)
         with shown():

@@ -1,13 +1,14 @@
 """Metadata of an image from all sources: the JSON socket, its file, its name."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import isclose, isfinite
 from typing import Any
 
 from cytosuite.errors import InputError, plain
 from cytosuite.spacing import plausible, text, warned
+from cytosuite.tasks import LABELS, Task
 from cytosuite.volume import Origin, Scalar, Volume, scalars
 
 # Words for a channel: structures, stains and fusion proteins of which the structure is known.
@@ -170,6 +171,15 @@ def _scaled(volume: Volume, given: Mapping[str, Any]) -> Volume:
         f"voxel size contradictory: {text(spacing)} µm ({source}), used, not "
         f"{text(volume.spacing)} µm ({other} of the file)",
     )
+
+
+def with_given(volume: Volume, task: Task, slugs: Iterable[str]) -> Volume:
+    """Return a main input with ``given``, ``labels`` or ``sketch``, where a task takes either."""
+    if all(socket.slug != LABELS.slug for socket in task.inputs):
+        return volume
+    word = "labels" if LABELS.slug in slugs else "sketch"
+    origin = replace(volume.origin, sources={**volume.origin.sources, "given": "input"})
+    return replace(volume, metadata={**volume.metadata, "given": word}, origin=origin)
 
 
 def _contradictions(channels: Sequence[tuple[Scalar | None, str]]) -> list[str]:

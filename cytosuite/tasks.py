@@ -68,6 +68,7 @@ class Task:
 
 IMAGE = Socket("microscopy-image", "image", "Microscopy image")
 LABELS = Socket("instance-labels", "labels", "Instance labels", becomes="structure-sketch")
+SKETCH = Socket("structure-sketch", "image", "Structure sketch", optional=True)
 ACQUISITION = Socket("acquisition-metadata", "json", "Acquisition metadata", optional=True)
 VIEW = "fluorescence-lightsheet-3d-microscopy"  # exact slug and folder of Fuse My Cells
 VIEW_FOLDER = "fluorescence-lightsheet-3D-microscopy"
@@ -85,7 +86,7 @@ TASKS: Mapping[str, Task] = MappingProxyType(
             "synthesise",
             "Image synthesis",
             (
-                Socket("structure-sketch", "image", "Structure sketch", optional=True),
+                SKETCH,
                 Socket("instance-labels", "labels", "Instance labels", optional=True),
                 ACQUISITION,
             ),

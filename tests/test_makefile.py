@@ -30,7 +30,7 @@ GOALS = (
 PLACED = {"DATASET", "IMAGES", "FILE", "DEVICE", "BASE_IMAGE", "SIF", "WITH"}
 READ = {"SIF"}  # from the environment, without an option
 ROLES = {"SIMULATED", "REAL"}  # of the data of a training: other names for its data
-SWITCHES = {"RETRY", "RECURSIVE", "KEEP_GOING", "BLIND", "DRY_RUN", "VERIFY", "WIDE"}
+SWITCHES = {"RETRY", "RECURSIVE", "KEEP_GOING", "BLIND", "DRY_RUN", "VERIFY", "WIDE", "OVERWRITE"}
 OUTER = {"DEVICE", "BASE_IMAGE", "SIF", "MAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL"}  # of `make test`
 CHECKED = {"DEVICE": "cuda", "ENGINE": "docker"}
 

@@ -134,7 +134,7 @@ def _sketch(inputs: Mapping[str, Volume], given: Given) -> tuple[Volume, Image]:
     if given == "labels" and LABELS not in inputs and SKETCH in inputs:
         raise InputError(
             f"this model was trained on sketches of labels, expected {LABELS}, found {SKETCH} "
-            "alone; give labels, or another model"
+            "alone; give labels (integers), or another model: plain-sketch"
         )
     if given == "sketch" and SKETCH in inputs:
         volume = image_of(inputs, SKETCH)

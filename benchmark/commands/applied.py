@@ -1,8 +1,10 @@
 """The result for one image of an algorithm without scores: files, a line, a summary."""
 
 import json
+import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -11,13 +13,17 @@ import numpy as np
 
 from cytosuite.benchmark.commands.options import ApplyOptions
 from cytosuite.benchmark.data.dataset import Case
+from cytosuite.benchmark.integrity import foreign_digest
 from cytosuite.benchmark.pictures.preview import write_result
 from cytosuite.benchmark.plan import Job
 from cytosuite.benchmark.record import Record, grouped, read_record
 from cytosuite.benchmark.results.objects import FILE, join_tables, write_objects
 from cytosuite.datasets.folder.collect import Item
+from cytosuite.datasets.folder.entries import case_name, key_of
+from cytosuite.datasets.folder.microscopes import content as content_of
+from cytosuite.datasets.folder.part import Part
 from cytosuite.errors import InputError, printable
-from cytosuite.files import read_json, remove, write_json
+from cytosuite.files import atomic, read_json, remove, write_json
 from cytosuite.formats import read, write
 from cytosuite.imagefiles import FOLDER_SUFFIX
 from cytosuite.large import slabs
@@ -25,7 +31,8 @@ from cytosuite.tasks import TASKS, Socket
 from cytosuite.volume import Volume
 
 OBJECTS = f"-{FILE}"  # after the name of an image
-Status = Literal["written", "there already", "failed"]
+RECORDED = {"algorithm", "image", "key", "model", "part", "selection"}
+Status = Literal["written", "there already", "kept", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +46,8 @@ class Applied:
     output : Path
         The first output, see `output_of`.
     status : str
-        ``written``, ``there already`` or ``failed``.
+        ``written``, ``there already``, ``kept`` (not made, since what is there is the user's) or
+        ``failed``.
     message : str
         Number of objects and model, or the reason of a failure.
     model : str
@@ -79,32 +87,81 @@ def output_of(out: Path, item: Item, more: str = "") -> Path:
 
 
 def recorded(out: Path, item: Item) -> dict[str, Any]:
-    """Return the record of an image if all its files are there, else an empty one."""
-    name = item.name
-    if not (out / f"{name}.json").is_file() or not output_of(out, item).exists():
+    """Return the record of an image if its output is there, else an empty one."""
+    if not output_of(out, item).exists():
         return {}
     try:
-        found = read_json(out / f"{name}.json")
+        found = read_json(out / f"{item.name}.json")
     except InputError:
         return {}
-    if not isinstance(found, dict) or not {"algorithm", "key", "model", "selection"} <= set(found):
-        return {}
-    measured = "objects" in found and "objects_table" not in found
-    return found if not measured or (out / f"{name}{OBJECTS}").is_file() else {}
+    known = isinstance(found, dict) and RECORDED <= set(found)
+    return dict(found) if known else {}
 
 
-def there_already(item: Item, out: Path, record: Mapping[str, Any]) -> Applied:
-    """Return the result of an image that an earlier command has written."""
+def named(item: Item, out: Path, part: Part, others: Collection[str]) -> Item:
+    """Return an image under the name that its part has where another part of it was written.
+
+    The first part of a file that comes into a folder is called as the file, the next ones also by
+    channel, frame and scene.
+    """
+    there = recorded(out, item)
+    words = [f"{noun}-{value}" for noun, value in asked(part).items()]
+    if not words or not _is_of(there, item) or there["part"] == asked(part):
+        return item
+    name = case_name("_".join([item.name, *words]))
+    return item if name.casefold() in others else replace(item, name=name)
+
+
+def asked(part: Part) -> dict[str, Any]:
+    """Return the wanted channel, frame and scene, as the record holds them."""
+    return {name: value for name, value in asdict(part).items() if value is not None}
+
+
+def held(item: Item, out: Path, record: Mapping[str, Any], part: Part) -> Applied | None:
+    """Return the result for an image of which an output is there that must not be replaced."""
+    output = output_of(out, item)
+    if not os.path.lexists(output):
+        return None
+    if record.get("sha256") != digest_of(output):
+        message = f"{output} is not as it was written; --overwrite replaces it"
+        return Applied(item.image, output, "kept", message)
+    if _is_of(record, item) and record["part"] == asked(part):
+        return None
+    image = " ".join([record["image"], *(f"{noun} {of}" for noun, of in record["part"].items())])
+    message = f"{output} is the result for {image}; name another folder, or --overwrite replaces it"
+    return Applied(item.image, output, "failed", message)
+
+
+def _is_of(record: Mapping[str, Any], item: Item) -> bool:
+    """Return whether a record is that of an image."""
+    return record.get("image") == printable(str(item.image.resolve()))
+
+
+def digest_of(output: Path) -> str:
+    """Return the SHA-256 of an output, by which a change is known."""
+    return foreign_digest(content_of(output), output.parent)
+
+
+def there_already(item: Item, out: Path, record: Mapping[str, Any]) -> Applied | None:
+    """Return the result of an image that an earlier command has written, None without its table."""
+    measured = "objects" in record and "objects_table" not in record
+    if measured and not (out / f"{item.name}{OBJECTS}").is_file():
+        return None
     warnings = tuple(record.get("warnings", ()))
     output = output_of(out, item)
-    return Applied(item.image, output, "there already", "", _model(record), warnings)
+    changed = "" if record.get("sha256") == digest_of(output) else "not as it was written"
+    return Applied(item.image, output, "there already", changed, _model(record), warnings)
 
 
-def clear(out: Path, item: Item) -> None:
-    """Remove the files of an image: old ones must not outlive a failure."""
-    for suffix in (".json", ".png", OBJECTS):
-        remove(out / f"{item.name}{suffix}")
-    remove(output_of(out, item))
+def put(made: Path, out: Path, item: Item) -> None:
+    """Move the files of an image from a folder of their own to the others, its record last."""
+    for suffix in (".png", OBJECTS):
+        if not (made / f"{item.name}{suffix}").exists():
+            remove(out / f"{item.name}{suffix}")  # of the result before
+    record = f"{item.name}.json"
+    for path in sorted(made.iterdir(), key=lambda path: path.name == record):
+        with atomic(out / path.name) as temporary:
+            path.rename(temporary)
 
 
 def summary(results: Sequence[Applied]) -> list[str]:
@@ -112,6 +169,8 @@ def summary(results: Sequence[Applied]) -> list[str]:
     models = Counter(found.model for found in results if found.model)
     used = [f"{model} for {count} of {len(results)} images" for model, count in models.items()]
     lines = [f"models: {', '.join(used)}"] if used else []
+    kept = [printable(found.image.name) for found in results if found.status == "kept"]
+    lines += [f"kept, --overwrite replaces them: {', '.join(kept)}"] if kept else []
     doubts = {found.image.name: found.warnings for found in results}
     lines += [f"warning: {line}" for line in grouped(doubts, "image")]
     lost = [found.image.name for found in results if found.status == "failed"]
@@ -119,8 +178,10 @@ def summary(results: Sequence[Applied]) -> list[str]:
 
 
 def failed(item: Item, out: Path, message: str) -> Applied:
-    """Return the result of a failed image."""
-    return Applied(item.image, output_of(out, item), "failed", " ".join(message.split()))
+    """Return the result of a failed image; that of an earlier command stays."""
+    output = output_of(out, item)
+    stays = f"; {output.name} of an earlier command stays" if output.exists() else ""
+    return Applied(item.image, output, "failed", " ".join(message.split()) + stays)
 
 
 def write_applied(item: Item, case: Case, job: Job, key: str, options: ApplyOptions) -> Applied:
@@ -132,30 +193,32 @@ def write_applied(item: Item, case: Case, job: Job, key: str, options: ApplyOpti
     task = TASKS[job.algorithm.task]
     main = case.main(task)
     assert main is not None  # an image was given
-    image = read(main)
-    facts = _record(record, image) | {"image": printable(str(item.image)), "key": key}
-    facts["part"] = {
-        name: value for name, value in asdict(options.part).items() if value is not None
-    }
+    image, made = read(main), job.folder / case.name / "made"
+    facts = _record(record, image) | {"image": printable(str(item.image.resolve())), "key": key}
+    facts["part"] = asked(options.part)
     for number, socket in enumerate(s for s in task.outputs if s.slug in record.outputs):
         more = "" if number == 0 else f"-{socket.slug}"
         source = job.folder / case.name / record.outputs[socket.slug]
         if socket.kind == "json":
-            write_json(options.out / f"{item.name}{more}-{socket.slug}.json", read_json(source))
+            write_json(made / f"{item.name}{more}-{socket.slug}.json", read_json(source))
             continue
         output = read(source)
         facts |= _notes(output, job.algorithm.name, socket)
         shown = replace(output, metadata=image.metadata)
-        write(output_of(options.out, item, more), shown, as_json=socket.stack)
+        write(output_of(made, item, more), shown, as_json=socket.stack)
+        if number == 0:
+            facts["sha256"] = digest_of(output_of(made, item))
         if number == 0 and socket.kind == "labels":
-            facts |= _measure(options.out / f"{item.name}{OBJECTS}", output, image)
+            facts |= _measure(made / f"{item.name}{OBJECTS}", output, image)
         if number == 0 and options.preview:
-            write_result(options.out / f"{item.name}.png", image, output, socket.kind)
-    write_json(options.out / f"{item.name}.json", facts)
+            write_result(made / f"{item.name}.png", image, output, socket.kind)
+    write_json(made / f"{item.name}.json", facts)
+    put(made, options.out, item)
     objects = f"{facts['objects']} objects, " if "objects" in facts else ""
     words = f"{objects}{_model(facts)}, {record.seconds:.1f} s"
     words += f"; {FILE} {facts['objects_table']}" if "objects_table" in facts else ""
     there = output_of(options.out, item)
+    words += f"; as {there.name}" if item.name != case_name(key_of(item.image)) else ""
     return Applied(item.image, there, "written", words, _model(facts), record.warnings)
 
 
@@ -198,13 +261,20 @@ def _measure(path: Path, labels: Volume, image: Volume) -> dict[str, str]:
     return {}
 
 
-def join_objects(items: Sequence[Item], out: Path) -> None:
-    """Write the tables of the objects of all images as one."""
+def join_objects(out: Path) -> None:
+    """Write the tables of the objects of all images in a folder as one, by name."""
+    names = sorted(path.name.removesuffix(OBJECTS) for path in out.glob(f"*{OBJECTS}"))
+    images = {}
+    for name in names:
+        with suppress(InputError, KeyError, TypeError):
+            images[name] = Path(read_json(out / f"{name}.json")["image"]).name
+    times = Counter(images.values())
     tables: dict[tuple[str, ...], Path] = {
-        (printable(item.image.name),): out / f"{item.name}{OBJECTS}" for item in items
+        (image if times[image] == 1 else name,): out / f"{name}{OBJECTS}"
+        for name, image in images.items()
     }
-    if there := {key: path for key, path in tables.items() if path.is_file()}:
-        join_tables(out / FILE, ["image"], there)
+    if tables:
+        join_tables(out / FILE, ["image"], tables)
 
 
 def _table(text: object) -> list[Any]:

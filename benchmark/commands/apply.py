@@ -12,9 +12,10 @@ from rich.console import Console
 from cytosuite.benchmark.claims import alone
 from cytosuite.benchmark.commands.applied import (
     Applied,
-    clear,
     failed,
+    held,
     join_objects,
+    named,
     output_of,
     recorded,
     summary,
@@ -30,7 +31,6 @@ from cytosuite.benchmark.engines.outcome import Engine
 from cytosuite.benchmark.integrity import foreign_digest
 from cytosuite.benchmark.models import Models, choice_digest, choose_algorithm
 from cytosuite.benchmark.plan import Job, job_key
-from cytosuite.benchmark.results.objects import FILE
 from cytosuite.benchmark.run import run_job
 from cytosuite.datasets.folder.collect import Item
 from cytosuite.datasets.folder.load import load
@@ -39,6 +39,7 @@ from cytosuite.errors import CytosuiteError, InputError
 from cytosuite.files import remove, sweep, value_digest
 from cytosuite.interface import read_case
 from cytosuite.manifest import AlgorithmManifest as Manifest
+from cytosuite.metadata import with_given
 from cytosuite.select import describe
 from cytosuite.tasks import TASKS
 from cytosuite.working import working_name
@@ -52,7 +53,8 @@ def apply(options: ApplyOptions, console: Console | None = None) -> list[Applied
     Parameters
     ----------
     options : ApplyOptions
-        Images, algorithm, engine. Results under the same key are left as they are.
+        Images, algorithm, engine. Results under the same key, and without ``overwrite`` outputs
+        that are not as they were written, are left as they are.
     console : Console, optional
         Shows a line per image.
 
@@ -70,13 +72,15 @@ def apply(options: ApplyOptions, console: Console | None = None) -> list[Applied
     -----
     The images become a dataset in a hidden folder of `out`, and the ordinary run does the rest.
     Further outputs of a task are ``<name>-<socket>``; of labels come ``<name>-objects.csv``, and
-    ``objects.csv`` of all images.
+    ``objects.csv`` of all images in `out`. What is there is replaced when the new result is whole.
     """
     console = console or Console(quiet=True)
     say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
     candidates, models = candidates_for(options)
     names = [candidate.name for candidate in candidates]
     items, skipped = own_images(options, candidates[0].task)
+    taken = {item.name.casefold() for item in items}
+    items = [named(item, options.out, options.part, taken) for item in items]
     _need_other(items, options.out)
     for line in skipped:
         say(line)
@@ -86,9 +90,11 @@ def apply(options: ApplyOptions, console: Console | None = None) -> list[Applied
     if names[1:] and engine.name != "process":  # the images are in the keys of earlier results
         need(engine, options, sorted(met), console)
     keys = _Keys({item.name: _fingerprint(item, options, candidates) for item in items}, engine)
-    results = _there(items, before, set(names), keys, options.out)
-    if results:
-        say(f"{len(results)} of {len(items)} images are done already")
+    results = _there(items, before, set(names), keys, options)
+    if done_before := [found for found in results.values() if found.status == "there already"]:
+        say(f"{len(done_before)} of {len(items)} images are done already")
+    for line in (found.line for found in results.values() if found.message):
+        say(line)
 
     def finish(item: Item, done: Applied) -> None:
         """Keep and show the result of one image."""
@@ -104,7 +110,6 @@ def apply(options: ApplyOptions, console: Console | None = None) -> list[Applied
             results |= {item.name: failed(item, options.out, line) for item in left}
         for candidate in candidates:
             _run(candidate, chosen, folder, options, engine, keys, finish, cases)
-    join_objects(items, options.out)
     for line in (*summary(done := [results[item.name] for item in items]), *skipped):
         say(line)
     return done
@@ -115,16 +120,22 @@ def _there(
     before: Mapping[str, Mapping[str, Any]],
     names: Collection[str],
     keys: "_Keys",
-    out: Path,
+    options: ApplyOptions,
 ) -> dict[str, Applied]:
-    """Return the results of earlier runs of these algorithms that still hold."""
-    return {
-        item.name: there_already(item, out, found)
-        for item in items
-        if (found := before[item.name])
-        and found["algorithm"] in names
-        and found["key"] == keys.of(item.name, found["algorithm"])
-    }
+    """Return the results of earlier runs that hold still, or must not be replaced."""
+    results: dict[str, Applied] = {}
+    for item in items:
+        found, done = before[item.name], None
+        if found and found["algorithm"] in names:
+            same = found["key"] == keys.of(item.name, found["algorithm"])
+            done = there_already(item, options.out, found) if same else None
+        if options.overwrite:
+            done = None if done and done.message else done
+        elif done is None:
+            done = held(item, options.out, found, options.part)
+        if done is not None:
+            results[item.name] = done
+    return results
 
 
 def _need_other(items: Sequence[Item], out: Path) -> None:
@@ -161,6 +172,7 @@ def _workspace(out: Path) -> Iterator[Path]:
             yield folder
         finally:
             remove(folder)
+            join_objects(out)
 
 
 class _Keys(NamedTuple):
@@ -186,18 +198,16 @@ def _prepare(
     """Make a case of each image, and return them by the algorithm that is chosen for them."""
     chosen: dict[str, dict[Case, Item]] = {}
     task = TASKS[candidates[0].task]
-    if items and any(socket.kind == "labels" for socket in task.outputs):
-        remove(options.out / FILE)  # of all images, written anew at the end
     for item in items:
         cases.inside("reading", item.name, None)
-        clear(options.out, item)
         case = Case(item.name, folder / "cases" / item.name)
         try:
             make_case(
                 case, partial(load, item, options.spacing, options.metadata, options.part), {}
             )
             inputs = read_case(case.input(task), task)
-            facts = describe(next(iter(inputs.volumes.values()), None), inputs.values)
+            main = next((with_given(v, task, inputs.volumes) for v in inputs.volumes.values()), None)
+            facts = describe(main, inputs.values)
             algorithm = choose_algorithm(candidates, facts, models)
         except CytosuiteError as error:
             cases("reading", item.name, "failed")

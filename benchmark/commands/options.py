@@ -296,6 +296,9 @@ class ApplyOptions(RunOptions, OwnOptions):
     """Options of an algorithm on images without scores."""
 
     out: Annotated[Path, typer.Option(help="Folder for the results.")]
+    overwrite: Annotated[
+        bool, typer.Option(help="Replace also what was changed since it was written.")
+    ] = False
     preview: Annotated[bool, typer.Option(help="Write a picture of each.")] = True
 
     def __post_init__(self) -> None:

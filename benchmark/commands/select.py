@@ -17,9 +17,9 @@ from cytosuite.datasets.folder.collect import SOCKETS, Item
 from cytosuite.datasets.folder.load import load
 from cytosuite.errors import CytosuiteError, InputError, printable
 from cytosuite.manifest import AlgorithmManifest
-from cytosuite.metadata import acquisition, described
+from cytosuite.metadata import acquisition, described, with_given
 from cytosuite.select import Selection, Value, describe, select
-from cytosuite.tasks import ACQUISITION
+from cytosuite.tasks import ACQUISITION, TASKS
 from cytosuite.volume import Volume
 
 UNSAID = "not given"
@@ -167,9 +167,11 @@ def decide(
     """
     files = {slug: path for slug, path in item.files.items() if SOCKETS[slug].kind == "json"}
     sample = load(replace(item, files=files), options.spacing, options.metadata, options.part)
-    main, given = sample.volume(item.socket), sample.sockets.get(ACQUISITION.slug)
+    main = next(own for own in sample.sockets.values() if isinstance(own, Volume))
+    given = sample.sockets.get(ACQUISITION.slug)
     told = acquisition(main) if given is None or isinstance(given, Volume) else given
     volume = described(main, told, item.name)
+    volume = with_given(volume, TASKS[candidates[0].task], {*sample.sockets, *item.files})
     facts = describe(volume)
     algorithm = choose_algorithm(candidates, facts, models)
     selection = select(cards_of(algorithm.name, models), facts, algorithm.select)

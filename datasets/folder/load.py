@@ -20,7 +20,8 @@ from cytosuite.imagefiles import CASE_SUFFIXES, case_suffix, is_large
 from cytosuite.interface import LARGEST, is_finite
 from cytosuite.large import slabs
 from cytosuite.metadata import acquisition, described, study_of
-from cytosuite.tasks import ACQUISITION, LABELS, VIEW
+from cytosuite.spacing import warned
+from cytosuite.tasks import ACQUISITION, LABELS, SKETCH, VIEW
 from cytosuite.volume import Scalar, Volume
 
 
@@ -57,12 +58,15 @@ def load(
     given = _given(values.get(ACQUISITION.slug, {}), spacing, metadata or {})
     part = part or Part()
     main = _volume(item.image, item.socket, given, part, item.name)
-    if item.socket == VIEW:
+    slug = item.socket
+    if slug == VIEW:
         main = _of_study(main, item.name)
+    elif slug == SKETCH.slug and _is_labels(main, item):
+        slug, main = LABELS.slug, _as_labels(main, item.image)
     if ACQUISITION.slug in values:
         values[ACQUISITION.slug] = {**values[ACQUISITION.slug], **acquisition(main)}
-    sockets: dict[str, Volume | Value] = {item.socket: main, **values}
-    paths = {item.socket: item.image, **item.files}
+    sockets: dict[str, Volume | Value] = {slug: main, **values}
+    paths = {slug: item.image, **item.files}
     for slug, path in item.files.items():
         if slug in OUTPUTS and slug not in values:
             sockets[slug] = _like(main, path, slug)
@@ -74,7 +78,7 @@ def load(
     sample = Sample(
         sockets, conditions=conditions, min_object_voxels=min_object_voxels, files=files
     )
-    if SOCKETS[item.socket].kind == "labels" or LABELS.slug not in sockets:
+    if SOCKETS[slug].kind == "labels" or LABELS.slug not in sockets:
         return sample
     found = measured(main.array, sample.volume(LABELS.slug).array)
     return replace(sample, conditions=found | conditions)
@@ -87,6 +91,20 @@ def _of_study(view: Volume, name: str) -> Volume:
         return view
     origin = replace(view.origin, sources={**view.origin.sources, "study": "name"})
     return replace(view, metadata={**view.metadata, "study": study}, origin=origin)
+
+
+def _is_labels(image: Volume, item: Item) -> bool:
+    """Return whether a sketch is labels: integers, in no folder of sketches and without labels."""
+    folders = item.image.resolve().parent.parts
+    return (
+        image.array.dtype.kind in "ui" and LABELS.slug not in item.files and SKETCH.slug not in folders
+    )
+
+
+def _as_labels(image: Volume, path: Path) -> Volume:
+    """Return integers that were given as a sketch as labels, with a remark."""
+    line = "input assumed: instance-labels, since its values are integers"
+    return warned(replace(image, array=_checked(path, LABELS.slug, image.array)), line)
 
 
 def _strata(view: Volume) -> dict[str, Scalar]:

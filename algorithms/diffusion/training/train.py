@@ -72,11 +72,12 @@ def step(state: State, batch: Tensors, settings: Settings) -> Tensors:
 
 
 def describe(cases: Cases[SketchedImage], settings: Settings) -> Mapping[str, Any]:
-    """Return axes and the median voxel size, µm, of files that give one."""
+    """Return axes, the median voxel size, µm, of files that give one, and whether labels."""
     axes = "ZYX" if settings.network.dimensions == 3 else "YX"
     sizes = [item.spacing for item in cases["images"] if item.spacing is not None]
     spacing = {"spacing": np.median(sizes, 0).round(4).tolist()} if sizes else {}
-    return {"axes": axes, **spacing}
+    labels = given_of(cases["images"]) == "labels"
+    return {"axes": axes, **spacing, **({"given": "labels"} if labels else {})}
 
 
 def remark(cases: Cases[SketchedImage], settings: Settings) -> list[str]:

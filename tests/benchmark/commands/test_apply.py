@@ -135,12 +135,11 @@ def test_what_is_there_under_the_same_key_is_left(images, tmp_path, engine, use)
     assert engine.calls == ["one", "two"]
     assert (out / "one.tif").stat().st_mtime_ns == before
     (out / "two.tif").unlink()
-    (out / "one.json").write_text("{}")
     segment([images], out)
-    assert engine.calls == ["one", "two", "one", "two"]
+    assert engine.calls == ["one", "two", "two"]
     segment([images / "one.tif"], out, diameter=9.0)
     segment([images / "two.tif"], out, spacing=(1.0, 1.0, 1.0))
-    assert engine.calls[4:] == ["one", "two"]
+    assert engine.calls[3:] == ["one", "two"]
 
 
 def test_the_algorithm_is_told_what_the_user_knows(images, tmp_path, fakes, use):
@@ -193,13 +192,96 @@ def test_a_failure_is_one_line_and_stops_no_other(images, tmp_path, fakes, use):
     assert "2 of 3: one.tif: failed: non-zero exit: no idea" in said.export_text()
 
 
-def test_old_labels_do_not_outlive_a_failure(images, tmp_path, fakes, engine, use):
-    use(engine)
-    segment([images], tmp_path / "out")
+def _content(folder):
+    """Return the bytes of all files in a folder."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def _fails(images, use, fakes):
+    """one.tif: failed: killed: x; one.tif of an earlier command stays"""
     use(fakes.Engine(lambda image, output: Outcome("killed", 0.1, None, None, "x"), identity="2"))
-    results = segment([images], tmp_path / "out")
-    assert {result.status for result in results} == {"failed"}
-    assert not list((tmp_path / "out").iterdir())
+    return {}
+
+
+def _breaks(images, use, fakes):
+    """one.tif: failed: {images}/one.tif: cannot be read as TIFF"""
+    (images / "one.tif").write_bytes(b"no image")
+    return {}
+
+
+def _lacks_a_package(images, use, fakes):
+    """watershed cannot run here"""
+    use(fakes.Engine(fakes.perfect, identity="2"))
+
+    def need(*given):
+        raise InputError("watershed cannot run here")
+
+    return {"need": need}
+
+
+@pytest.mark.parametrize("mistake", [_fails, _breaks, _lacks_a_package])
+def test_a_mistake_leaves_earlier_results_as_they_are(
+    images, tmp_path, fakes, engine, use, monkeypatch, mistake
+):
+    use(engine)
+    out, said = tmp_path / "out", StringIO()
+    segment([images / "one.tif"], out)
+    before = _content(out)
+    for name, broken in mistake(images, use, fakes).items():
+        monkeypatch.setattr(module_apply, name, broken)
+    try:
+        segment([images / "one.tif"], out, Console(file=said, width=1000), diameter=9.0)
+    except InputError as error:
+        said.write(str(error))
+    assert mistake.__doc__.format(images=images) in said.getvalue()
+    assert _content(out) == before
+
+
+def test_what_was_changed_by_hand_is_kept_and_named(images, tmp_path, engine, use):
+    use(engine)
+    out, said = tmp_path / "out", StringIO()
+    segment([images], out)
+    corrected = np.full((4, 24, 24), 7, np.uint16)
+    write(out / "one.tif", Volume(corrected, (2.0, 0.5, 0.5)))
+    (same, _) = segment([images], out)
+    assert (same.status, same.message) == ("there already", "not as it was written")
+    kept, made = segment([images], out, Console(file=said, width=1000), diameter=9.0)
+    assert (kept.status, made.status) == ("kept", "written")
+    assert f"one.tif: kept: {out}/one.tif is not as it was written" in said.getvalue()
+    assert "kept, --overwrite replaces them: one.tif\n" in said.getvalue()
+    assert (labels_of(kept) == 7).all()
+    made, done = segment([images], out, diameter=9.0, overwrite=True)
+    assert (made.status, done.status) == ("written", "there already")
+    assert labels_of(made).max() == 1
+
+
+def test_a_file_of_the_user_is_not_replaced(images, tmp_path, engine, use):
+    use(engine)
+    (out := tmp_path / "out").mkdir()
+    (out / "one.tif").write_bytes(b"mine")
+    assert segment([images / "one.tif"], out)[0].status == "kept"
+    assert (out / "one.tif").read_bytes() == b"mine"
+
+
+def test_results_of_another_image_of_the_same_name_are_not_replaced(images, tmp_path, engine, use):
+    use(engine)
+    segment([images / "one.tif"], out := tmp_path / "out")
+    before = _content(out)
+    write(tmp_path / "one.tif", read(images / "two.tif"))
+    (refused,) = segment([tmp_path / "one.tif"], out)
+    assert refused.status == "failed"
+    assert f"is the result for {images}/one.tif; name another folder" in refused.message
+    assert _content(out) == before
+
+
+def test_the_table_of_all_objects_grows_by_other_images(images, tmp_path, engine, use):
+    use(engine)
+    segment([images / "two.tif"], out := tmp_path / "out")
+    segment([images / "one.tif"], out)
+    write(images / "day" / "one.tif", read(images / "two.tif"))
+    segment([images], out, recursive=True)
+    rows = list(csv.DictReader((out / "objects.csv").read_text().splitlines()))
+    assert [row["image"] for row in rows] == ["day_one", "day_one", "one", "two.tif", "two.tif"]
 
 
 def test_bad_output_is_a_failure(images, tmp_path, fakes, use):

@@ -68,9 +68,11 @@ def test_one_channel_and_frame_is_segmented_and_recorded(tmp_path, segment):
     assert read(found.output).array.max() == 1
     record = json.loads((tmp_path / "out" / "a.json").read_text())
     assert record["part"] == {"channel": "2", "frame": 1}
-    (other,) = segment([tmp_path / "a.tif"], tmp_path / "out", channel_index="0", frame=1)
-    assert other.status == "written"
+    for status in ("written", "there already"):
+        (other,) = segment([tmp_path / "a.tif"], tmp_path / "out", channel_index="0", frame=1)
+        assert (other.status, other.output.name) == (status, "a_channel-0_frame-1.tif")
     assert read(other.output).array.max() == 0
+    assert read(found.output).array.max() == 1
 
 
 @pytest.mark.parametrize(
