@@ -28,6 +28,11 @@ def workplace() -> Path:
     return ROOT if CHECKOUT else Path.cwd()
 
 
+def model_homes() -> list[Path]:
+    """Return the folders of models: ours and, of a wheel, where its user's trainings write."""
+    return [home / "weights" for home in dict.fromkeys([ROOT, workplace()])]
+
+
 def need_checkout(purpose: str) -> Path:
     """Return the folder of the checkout.
 

@@ -9,7 +9,7 @@ from math import inf
 from pathlib import Path
 from types import MappingProxyType
 
-from cytosuite.benchmark.catalog import ROOT, algorithms
+from cytosuite.benchmark.catalog import ROOT, algorithms, model_homes
 from cytosuite.errors import InputError, ModelError
 from cytosuite.files import digest
 from cytosuite.manifest import AlgorithmManifest, ModelCard, read_card
@@ -19,17 +19,16 @@ from cytosuite.weights import open_model, read_cards
 Models = Mapping[str, Path]  # the card that a user names, by algorithm
 
 
-def named_models(text: str | None, names: Sequence[str], root: Path = ROOT) -> dict[str, Path]:
+def named_models(text: str | None, names: Sequence[str]) -> dict[str, Path]:
     """Return the card that a user names, for each algorithm that has it.
 
     Parameters
     ----------
     text : str or None
-        Name of a card in ``weights/``, or the path of a card with its weights in the same folder.
+        Name of a card in ``weights/``, ours or the user's, or the path of a card with its weights
+        in the same folder.
     names : sequence of str
         Algorithms that come into question.
-    root : Path
-        The checkout, or the installed package.
 
     Raises
     ------
@@ -50,7 +49,8 @@ def named_models(text: str | None, names: Sequence[str], root: Path = ROOT) -> d
                 f"{path}: expected a model of {' or '.join(names)}, found one of {card.algorithm}"
             )
         return {card.algorithm: path}
-    cards = [path for name in names for path in sorted((root / "weights" / name).glob("*.json"))]
+    folders = [home / name for home in model_homes() for name in names]
+    cards = [path for folder in folders for path in sorted(folder.glob("*.json"))]
     if found := {path.parent.name: path for path in cards if path.stem == text}:
         return found
     known = sorted({path.stem for path in cards})

@@ -24,10 +24,11 @@ def cautions(selection: Selection, volume: Volume | None) -> list[str]:
     Returns
     -------
     list of str
-        On every ``must`` that the card does not pass or the image does not say, on a card that
-        the user named though it is not better than its baselines, on a card for any image where
-        those for some images do not fit, on facts that belong to different cards, on a voxel size
-        that was assumed, and on one that is more than twice or less than half of the card's.
+        On every ``must`` that the card does not pass or the image does not say, on words that no
+        card has, on a card that the user named though it is not better than its baselines, on a
+        card for any image where those for some images do not fit, on facts that belong to
+        different cards, on a voxel size that was assumed, and on one that is more than twice or
+        less than half of the card's.
     """
     if volume is None:
         return []
@@ -39,6 +40,10 @@ def cautions(selection: Selection, volume: Volume | None) -> list[str]:
     ]
     lines += [
         f"{key} assumed: {card.describes[key]}, not given by the file" for key in selection.unknown
+    ]
+    lines += [
+        f"{key} unknown: {facts[key]!r} is that of no model to choose from, taken as not given"
+        for key in selection.strange
     ]
     if selection.left_out and card.baselines:
         lines.append(f"model not proven: {card.name}: {selection.left_out}")

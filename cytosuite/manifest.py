@@ -48,9 +48,12 @@ class SelectPolicy(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
     __pydantic_extra__: dict[str, Literal["must"] | Weight]
 
-    missing: Weight = Field(1.0, description="Cost of a key which the image does not give.")
-    general: Weight = Field(
-        0.0, description="Cost of a key which the image gives and the card does not."
+    missing: Weight | dict[str, Weight] = Field(
+        0.0, description="Cost of a key which the image does not give; or costs by key, others 0."
+    )
+    general: Weight | dict[str, Weight] = Field(
+        2.0,  # that of edges twice as long, 3 ln 2
+        description="Cost of a key which the image gives and the card does not; or costs by key.",
     )
     score: str = Field(
         "",
@@ -65,6 +68,11 @@ class SelectPolicy(BaseModel):
     def keys(self) -> dict[str, float | Literal["must"]]:
         """The metadata keys that count, each with its cost or ``must``."""
         return dict(self.__pydantic_extra__)
+
+    @staticmethod
+    def cost(own: float | dict[str, float], key: str) -> float:
+        """Return the cost of a key in `missing` or `general`."""
+        return own.get(key, 0.0) if isinstance(own, dict) else own
 
 
 class AlgorithmManifest(Described):
@@ -155,7 +163,13 @@ class ModelCard(Described):
         None, description="Name of the weights file in the folder of the card."
     )
     sha256: str | None = Field(None, description="SHA-256 of the weights file.")
+    bytes: int | None = Field(None, ge=0, description="Size of the weights file.")
     trained: dict[str, Any] = Field({}, description="Data, steps, seed, seconds, device.")
+    adopted: bool = Field(
+        True,
+        description="Whether it takes part in the choice; a training says no unless it scores "
+        "above its parent.",
+    )
     scores: dict[str, dict[str, float]] = Field(
         {},
         description="Scores of images kept out of training, by data set; without any, a model is "

@@ -34,6 +34,8 @@ class Selection:
         The keys of ``must`` of which the image says nothing: it was taken as one for this card.
     left_out : str
         Reason why the card is never chosen by itself, see `left_out`; else empty.
+    strange : tuple of str
+        The keys of which the image gives a word that no card has: they counted as missing.
     others : tuple of Selection
         All other cards: nearest first, those left out last; they are no part of the comparison.
     """
@@ -44,6 +46,7 @@ class Selection:
     broken: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
     left_out: str = ""
+    strange: tuple[str, ...] = ()
     others: "tuple[Selection, ...]" = field(default=(), compare=False)
 
     @property
@@ -106,7 +109,7 @@ def select(
         the user and is taken as it is.
     metadata : mapping
         Of the image, see `describe`. What says nothing counts as missing: blank text, NaN, a list
-        with anything but positive numbers.
+        with anything but positive numbers and, among several cards, a word that none of them has.
     policy : SelectPolicy
         The keys that count, with their costs.
 
@@ -132,27 +135,30 @@ def select(
     image does not   ``policy.missing``     0
     ===============  =====================  ==================
 
-    The distance of lists of numbers (voxel size, shape) is ``|ln(image / card)|``, summed over
-    the last axes, as many as both have; that of anything else 1 where the two differ. ``must``:
-    another value excludes the card.
+    By default the general card pays and the missing fact costs nobody anything, so that no card
+    wins because it says less. The distance of lists of numbers (voxel size, shape) is
+    ``|ln(image / card)|``, summed over the last axes, as many as both have; that of anything else
+    1 where the two differ. ``must``: another value excludes the card.
     """
     if not cards:
         raise ModelError("no model to choose from; give a folder with at least one model card")
     known = {key: value for key, value in metadata.items() if _says_something(value)}
-    judged = sorted((_judge(card, known, policy) for card in cards), key=_rank)
-    candidates = [found for found in judged if not found.left_out] if len(cards) > 1 else judged
-    if not candidates:
-        above = " above those of its baselines" if any(card.scores for card in cards) else ""
-        names = ", ".join(sorted(card.name for card in cards))
-        raise ModelError(
-            f"no model has {PROOF}{above}, so none is chosen by itself; name one with --model: "
-            f"{names}"
-        )
+    reasons = {card.name: left_out(card, policy) for card in cards}
+    partakers = [card for card in cards if not reasons[card.name]] if len(cards) > 1 else cards
+    if not partakers:
+        why = "; ".join(f"{name}: {reason}" for name, reason in sorted(reasons.items()))
+        raise ModelError(f"no model is chosen by itself, name one with --model: {why}")
+    strange = _strange(partakers, known, policy) if len(cards) > 1 else ()
+    plain = {key: value for key, value in known.items() if key not in strange}
+    judged = sorted(
+        (_judge(card, plain if card in partakers else known, policy) for card in cards), key=_rank
+    )
+    candidates = [found for found in judged if found.card in partakers]
     best = candidates[0]
     if RIGID in best.broken or (best.fallback and policy.fallback == "fail"):
         raise ModelError(_refusal(best, candidates, metadata, named=len(cards) == 1))
     out = [found for found in judged if found.left_out and found is not best]
-    return replace(best, others=(*candidates[1:], *out))
+    return replace(best, strange=strange, others=(*candidates[1:], *out))
 
 
 def left_out(card: ModelCard, policy: SelectPolicy) -> str:
@@ -161,15 +167,17 @@ def left_out(card: ModelCard, policy: SelectPolicy) -> str:
     Parameters
     ----------
     card : ModelCard
-        It needs scores of images that were kept out of its training. Where it names baselines,
-        the lowest of its scores by `policy.score` must be above the highest of theirs: it must be
-        better on every data set that has the metric, and one must have it.
+        It needs scores of images that were kept out of its training, and must be adopted. Where it
+        names baselines, the lowest of its scores by `policy.score` must be above the highest of
+        theirs: it must be better on every data set that has the metric, and one must have it.
     policy : SelectPolicy
         Without ``score`` baselines do not count.
     """
     metric = policy.score
     if not card.scores:
         return f"no {PROOF}"
+    if not card.adopted:
+        return "not adopted (cytosuite adopt)"
     if not metric or not card.baselines:
         return ""
     own = [scores[metric] for scores in card.scores.values() if metric in scores]
@@ -205,10 +213,10 @@ def _judge(card: ModelCard, metadata: Mapping[str, Value], policy: SelectPolicy)
     broken, unknown = [], []
     for key, weight in policy.keys.items():
         if key not in card.describes:
-            if key in metadata and policy.general:
-                terms[key] = policy.general
+            if key in metadata and (cost := policy.cost(policy.general, key)):
+                terms[key] = cost
         elif key not in metadata:
-            terms[key] = policy.missing
+            terms[key] = policy.cost(policy.missing, key)
             unknown += [key] if weight == "must" else []
         elif weight == "must":
             broken += [key] if distance(key, metadata[key], card.describes[key]) > 0 else []
@@ -216,6 +224,23 @@ def _judge(card: ModelCard, metadata: Mapping[str, Value], policy: SelectPolicy)
             terms[key] = weight * distance(key, metadata[key], card.describes[key])
     reason = left_out(card, policy)
     return Selection(card, sum(terms.values()), terms, tuple(broken), tuple(unknown), reason)
+
+
+def _strange(
+    cards: Sequence[ModelCard], known: Mapping[str, Value], policy: SelectPolicy
+) -> tuple[str, ...]:
+    """Return the keys of which the image gives a word that no card has, though some give the key.
+
+    Such a word counts against all these cards alike, and would only favour those that say less.
+    """
+    made = {
+        key: [card.describes[key] for card in cards if key in card.describes]
+        for key, weight in policy.keys.items()
+        if weight != "must" and key in known and not isinstance(known[key], tuple | list)
+    }
+    return tuple(
+        key for key, own in made.items() if own and all(distance(key, known[key], o) for o in own)
+    )
 
 
 def _refusal(

@@ -8,6 +8,8 @@ from cytosuite.errors import ModelError
 from cytosuite.files import file_digest
 from cytosuite.manifest import ModelCard, read_card
 
+SAFE = ".safetensors"
+
 
 @dataclass(frozen=True, slots=True)
 class Model:
@@ -65,11 +67,16 @@ def open_model(folder: Path, card: ModelCard) -> Model:
     Raises
     ------
     ModelError
-        If the file is missing or its SHA-256 is not the card's.
+        If the file is no safetensors, missing, or its SHA-256 is not the card's.
     """
     if card.weights is None:
         return Model(card)
     path = folder / card.weights
+    if path.suffix != SAFE:
+        raise ModelError(
+            f"{path}: expected weights as {SAFE}, which alone are exported and never run code; "
+            f"convert them: cytosuite weights {path} {folder / card.name}.json"
+        )
     if not path.is_file():
         raise ModelError(f"{path}: the weights of model {card.name} are missing")
     found = file_digest(path)

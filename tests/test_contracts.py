@@ -37,7 +37,7 @@ def _run(name, inputs):
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_every_algorithm_keeps_its_contract(name):
     found = list(checks(ROOT, ALGORITHMS[name], partial(_run, name)))
-    assert [done for done in found if done.result == "FAIL"] == []
+    assert [done for done in found if done.result in ("FAIL", "note")] == []
     assert any(done.title.startswith("3D: ") for done in found)
 
 

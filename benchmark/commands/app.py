@@ -6,7 +6,16 @@ from typing import Annotated
 import typer
 
 from cytosuite import __version__
-from cytosuite.benchmark.commands import compare, ctc, export, making, preflight, rank, tables
+from cytosuite.benchmark.commands import (
+    compare,
+    ctc,
+    export,
+    making,
+    preflight,
+    rank,
+    tables,
+    weights,
+)
 from cytosuite.benchmark.commands.build import build_command
 from cytosuite.benchmark.commands.bundle import bundle_command
 from cytosuite.benchmark.commands.challenge import EvaluationOptions, RehearseOptions
@@ -176,6 +185,8 @@ for name, command in (
     ("phantoms", making.phantoms_command),
     ("calibrate", making.calibrate_command),
     ("migrate", making.migrate_command),
+    ("weights", weights.weights_command),
+    ("adopt", weights.adopt_command),
     ("export", export.export_command),
     ("ctc", ctc.ctc_command),
     ("preflight", preflight.preflight_command),

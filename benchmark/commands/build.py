@@ -23,10 +23,12 @@ def build_command(
     from cytosuite.benchmark.containers import dry_run as rehearsal
     from cytosuite.benchmark.containers.build import Builder
     from cytosuite.benchmark.containers.daemon import need_docker
+    from cytosuite.benchmark.models import need_weights
 
     chosen = pick("algorithm", names(algorithm), algorithms())
     say = partial(console().print, highlight=False, markup=False, soft_wrap=True)
     root = need_checkout("a build of containers")
+    need_weights(chosen, {})
     if dry_run:
         rehearsal.dry_run(root, chosen, device, base_image, say)
         return

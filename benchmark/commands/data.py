@@ -82,7 +82,7 @@ def need(
     Raises
     ------
     InputError
-        If an image is stale or cannot be built or found, a plain process would miss a package, or
+        If an image cannot be built or found, a plain process would miss a package, or
         there is no GPU where one is asked for.
     """
     on_gpu = gpu and options.device == "cuda" and any(uses_gpu(name) for name in needed)

@@ -31,6 +31,7 @@ def export_command(
     from cytosuite.benchmark.containers.build import Builder
     from cytosuite.benchmark.containers.daemon import need_docker
     from cytosuite.benchmark.containers.images import image_tag
+    from cytosuite.benchmark.models import need_weights
     from cytosuite.benchmark.submission.export import Wanted, export
     from cytosuite.places import need_folder
 
@@ -38,9 +39,11 @@ def export_command(
     root, folder = need_checkout("an export"), out or workplace() / "dist"
     need_folder(folder)
     say = partial(screen.print, highlight=False, markup=False)
+    chosen = pick("algorithm", names(algorithm), known)
+    need_weights(chosen, {})  # before the minutes that an image takes
     client = need_docker(engine)
     builder = Builder(client, root, device, base_image, say, engine)
-    for name in pick("algorithm", names(algorithm), known):
+    for name in chosen:
         builder.ensure([name])
         wanted = Wanted(known[name], image_tag(name, device), api, models)
         with progress(screen, f"exporting {name}") as step:

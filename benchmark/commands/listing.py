@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from rich.console import Console
 
-from cytosuite.benchmark.catalog import ROOT, algorithms, dataset_manifests, recipes
+from cytosuite.benchmark.catalog import algorithms, dataset_manifests, model_homes, recipes
 from cytosuite.benchmark.commands.options import TableOptions
 from cytosuite.benchmark.commands.table import Cell, ValueTable, keep, show
 from cytosuite.manifest import ModelCard, SelectPolicy, read_card, read_recipe
@@ -49,7 +49,7 @@ def listing() -> ValueTable:
     known = algorithms()
     for name, algorithm in known.items():
         rows.append(_row("algorithm", name, algorithm.task, algorithm.description))
-    for path in sorted((ROOT / "weights").glob("*/*.json")):
+    for path in sorted(path for home in model_homes() for path in home.glob("*/*.json")):
         card = read_card(path)
         policy = known[card.algorithm].select if card.algorithm in known else SelectPolicy()
         rows += _model(card, left_out(card, policy))

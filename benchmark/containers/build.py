@@ -97,15 +97,15 @@ class Builder:
         return "current"
 
     def ensure(self, algorithms: Iterable[str]) -> None:
-        """Build missing images; refuse stale ones, with the command that builds them anew."""
-        states = {name: self.state(name) for name in algorithms}
-        if stale := [name for name, state in states.items() if state == "stale"]:
-            raise InputError(
-                "not built here from the checkout's sources, or on an image that has changed "
-                f"since: image of {', '.join(stale)}; run `{self._make(stale)}`"
-            )
-        for name, state in states.items():
-            if state == "missing":
+        """Build images that are missing or stale."""
+        for name in dict.fromkeys(algorithms):
+            state = self.state(name)
+            if state == "stale":
+                self.say(
+                    f"{name}: not built here from the checkout's sources, or on an image that has "
+                    "changed since: it is built again"
+                )
+            if state != "current":
                 self.build(name)
 
     def build(self, algorithm: str, *, force: bool = False) -> str:
@@ -199,12 +199,6 @@ class Builder:
                         image.tag("cytosuite/base", kind)
                         return str(tag)
         return None
-
-    def _make(self, algorithms: Iterable[str]) -> str:
-        """Return the command that builds the images of algorithms."""
-        words = [f"build-{name}" for name in algorithms]
-        words += ["DEVICE=cuda"] if self.device == "cuda" else []
-        return " ".join(["make", *words, *(["ENGINE=podman"] if self.engine == "podman" else [])])
 
     def _run(
         self, tag: str, files: Files, arguments: Mapping[str, str], labels: Mapping[str, str]

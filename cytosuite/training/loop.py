@@ -29,7 +29,7 @@ from cytosuite.training.parts import (
     update_average,
 )
 from cytosuite.training.progress import Log, ahead, line, polite_interrupt
-from cytosuite.training.publish import ALGORITHMS, publish
+from cytosuite.training.publish import ALGORITHMS, publish, rounded
 from cytosuite.training.rounding import rounding
 from cytosuite.training.settings import Settings
 from cytosuite.training.validate import hold_out, score, wanted_metrics
@@ -107,7 +107,30 @@ def train(
     cases = training.prepare(cases, settings) if training.prepare else cases
     _run(training, settings, state, cases, held, work, made_from, say)
     facts = made_from | _course(settings, state, work, say)
-    return publish(training, settings, state, cases, held, card, facts, data)
+    if parent is not None and state.best is not None:
+        theirs = _parent_scores(training, settings, held, parent, device)
+        facts["parent"] = {**made_from["parent"], "scores": theirs}
+    publish(training, settings, state, cases, held, card, facts, data)
+    if not read_card(card).adopted:
+        say(f"used only by its name, --model {card.stem}, until `cytosuite adopt {card}`")
+    return card
+
+
+def _parent_scores(
+    training: Training[Settings, Case],
+    settings: Settings,
+    held: Cases[Case],
+    parent: Path,
+    device: str,
+) -> dict[str, float]:
+    """Return the scores of a parent, with its own parameters, on the held-out cases."""
+    assert training.validate is not None  # see need_hooks
+    own = {key: value for key, value in read_card(parent).parameters.items() if key != "network"}
+    settings = settings.with_card(parameters={**settings.card.parameters, **own})
+    start = begin(training, settings, parent, device)
+    return rounded(
+        score(wanted_metrics(settings.validation), training.validate(start, held, settings))
+    )
 
 
 def _course(settings: Settings, state: State, work: Path, say: Say) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from cytosuite.network import tensors_of
 from cytosuite.training.checkpoint import Data
 from cytosuite.training.parts import Best, Case, Cases, State, Training
 from cytosuite.training.settings import Settings, TrainingSettings
-from cytosuite.training.validate import score, wanted_metrics
+from cytosuite.training.validate import metric_named, score, wanted_metrics
 
 ALGORITHMS = Path(__file__).parents[1] / "algorithms"
 
@@ -46,29 +46,39 @@ def publish(
     path : Path
         ``<name>.json``; the weights lie next to it as ``<name>.safetensors``.
     facts : mapping
-        Further entries of ``trained``, like the origin.
+        Further entries of ``trained``, like the origin; `scores` of a parent on the held-out cases.
     data : mapping of str to sequence of Path
         Folders by role.
 
     Notes
     -----
-    Without scores of cases kept out, the automatic choice of a model leaves this one out.
+    The automatic choice leaves a model out that has no scores of cases kept out, or is not above
+    its parent on these; one without a parent until the user adopts it.
     """
     best, given = state.best, settings.card.model_dump(mode="json")
     steps = best.step if best else state.step
-    purpose, kept_out = _purpose(data, cases, held, steps, facts.get("parent"))
+    parent: Mapping[str, Any] = facts.get("parent", {})
+    purpose, kept_out = _purpose(data, cases, held, steps, parent.get("name"))
     scores, simpler = _scores(best, settings), _baselines(training, settings, held, best)
     algorithm = read_algorithm(ALGORITHMS / training.algorithm / "algorithm.toml")
+    adopted = _is_above(scores, parent.get("scores", {}), settings.validation.metric)
+    behind = _unbeaten(scores, simpler, algorithm)
+    behind += [parent["name"]] if "scores" in parent and not adopted else []
+    purpose = given["description"] or purpose
+    if behind:
+        named = " and ".join(behind)
+        purpose += f" Did not beat {named} on its held-out images: used only by name."
     card = {
         **given,
         "name": path.stem,
-        "description": _described(given["description"] or purpose, scores, simpler, algorithm),
+        "description": purpose,
         "authors": given["authors"] or user(),
         "algorithm": training.algorithm,
         "task": algorithm.task,
         "describes": {**training.describe(cases, settings), **given["describes"]},
         "scores": {kept_out: scores} if best else {},
         "baselines": simpler,
+        "adopted": adopted,
         "trained": {**facts, **_course(settings, state, cases), "steps": steps},
     }
     if settings.schedule.steps:
@@ -101,7 +111,7 @@ def _write_weights(state: State, path: Path) -> dict[str, str]:
 
 def _scores(best: Best | None, settings: TrainingSettings) -> dict[str, float]:
     """Return the scores of the published weights, by metric."""
-    return _rounded({settings.validation.metric: best.score, **best.also}) if best else {}
+    return rounded({settings.validation.metric: best.score, **best.also}) if best else {}
 
 
 def _baselines(
@@ -112,29 +122,29 @@ def _baselines(
         return {}
     metrics = wanted_metrics(settings.validation)
     methods = training.baselines(held, settings)
-    return {method: _rounded(score(metrics, facts)) for method, facts in methods}
+    return {method: rounded(score(metrics, facts)) for method, facts in methods}
 
 
-def _described(
-    purpose: str,
+def _unbeaten(
     scores: Mapping[str, float],
     baselines: Mapping[str, Mapping[str, float]],
     algorithm: AlgorithmManifest,
-) -> str:
-    """Return a purpose, and a sentence on the simpler methods that a model is not above, if any.
-
-    The choice of a model compares them by the metric of `SelectPolicy`.
-    """
+) -> list[str]:
+    """Return the simpler methods that a model is not above by the metric of `SelectPolicy`."""
     name = algorithm.select.score
     values = {method: found[name] for method, found in baselines.items() if name in found}
-    methods = [method for method, value in values.items() if scores.get(name, -inf) <= value]
-    if not methods:
-        return purpose
-    named = " and ".join(methods)
-    return f"{purpose} Did not beat {named} on its held-out images: used only by name."
+    return [method for method, value in values.items() if scores.get(name, -inf) <= value]
 
 
-def _rounded(scores: Mapping[str, float]) -> dict[str, float]:
+def _is_above(scores: Mapping[str, float], parent: Mapping[str, float], name: str) -> bool:
+    """Return whether a model is better than its parent by the metric that chose its weights."""
+    if name not in scores or name not in parent:
+        return False
+    sign = 1 if metric_named(name).higher_is_better else -1
+    return sign * scores[name] > sign * parent[name]
+
+
+def rounded(scores: Mapping[str, float]) -> dict[str, float]:
     """Return scores as a card has them; undefined ones are left out."""
     return {name: round(value, 4) for name, value in scores.items() if isfinite(value)}
 
@@ -144,12 +154,12 @@ def _purpose(
     cases: Cases[Case],
     held: Cases[Case],
     steps: int,
-    parent: Mapping[str, str] | None,
+    parent: str | None,
 ) -> tuple[str, str]:
     """Return a sentence about the training, and the name of the cases kept out of it."""
     of = ", ".join(title(folder) for folders in data.values() for folder in folders)
     count, out = (sum(map(len, each.values())) for each in (cases, held))
-    start = parent["name"] if parent else "random weights"
+    start = parent or "random weights"
     trained = f"Trained for {steps} steps on {count} cases of {of}, from {start}."
     measured = f"Measured on {count} cases of {of}."
     return trained if steps else measured, f"held-out {out} of {count + out} cases of {of}"

@@ -1,12 +1,15 @@
 """Places of a checkout and of an installed package."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from cytosuite.benchmark import catalog
+from cytosuite.benchmark.commands.listing import listing
 from cytosuite.benchmark.engines import choose as choosing
 from cytosuite.benchmark.engines.choose import choose
+from cytosuite.benchmark.models import named_models
 from cytosuite.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,6 +31,16 @@ def test_a_checkout_is_known_and_is_where_commands_write():
 
 def test_a_wheel_writes_into_the_current_folder(installed, tmp_path):
     assert catalog.workplace() == tmp_path
+
+
+def test_a_wheel_knows_the_models_that_were_trained_in_the_current_folder(installed, tmp_path):
+    home = tmp_path / "weights" / "watershed"
+    home.mkdir(parents=True)
+    card = json.loads((ROOT / "weights" / "watershed" / "nuclei-2d.json").read_text())
+    (home / "mine.json").write_text(json.dumps(card | {"name": "mine"}))
+    assert named_models("mine", ["watershed"]) == {"watershed": home / "mine.json"}
+    names = {row[2] for row in listing().rows if row[1] == "watershed"}
+    assert {"mine", "nuclei-2d"} <= names
 
 
 def test_containers_need_a_checkout(installed):

@@ -46,7 +46,7 @@ def test_a_valid_manifest_is_read(tmp_path):
     assert found.name == "watershed"
     assert found.resources.memory_gib == 2.0
     assert found.select.keys == {"axes": "must", "spacing": 1.0}
-    assert found.select.missing == 1.0
+    assert found.select.missing == 0.0
 
 
 def _misspelt_key(text):

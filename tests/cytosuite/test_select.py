@@ -123,7 +123,7 @@ def test_a_model_without_scores_of_other_images_is_not_chosen_by_itself():
     new, old = _card("a-new", scores={}, study=1), _card("b-old", study=2)
     assert select([new, old], {"study": 1}, POLICY).card.name == "b-old"
     assert select([new], {"study": 1}, POLICY).card.name == "a-new"
-    with pytest.raises(ModelError, match="name one with --model: a-new, c-new"):
+    with pytest.raises(ModelError, match="name one with --model: a-new: no scores .*; c-new: no"):
         select([new, _card("c-new", scores={})], {"study": 1}, POLICY)
 
 
@@ -202,6 +202,38 @@ def test_a_size_that_is_no_list_is_another_word(spacing):
     assert found.terms == {"spacing": 1.0}
 
 
+def test_saying_less_never_wins():
+    """A card is not nearer because it names neither study nor, where the image has one, size."""
+    policy = SelectPolicy(axes="must", channel="must", study=1.0, spacing=1.0)
+    fit = _card("fit", axes="ZYX", channel="x", study="a", spacing=(1.5, 0.5, 0.5))
+    image = {"axes": "ZYX", "spacing": (1.5, 0.5, 0.5)}
+    for vague in ({}, {"spacing": (2.0, 0.5, 0.5)}, {"channel": "x"}):
+        found = select([_card("any", axes="ZYX", **vague), fit], image, policy)
+        assert found.card.name == "fit", vague
+
+
+def test_a_word_that_no_card_has_counts_as_missing():
+    """It would count against all networks alike, and let the card win that says nothing."""
+    policy = SelectPolicy(study=3.0, spacing=1.0, general=1.0)
+    one, two = (_card(f"study{n}", study=n, spacing=(n, 1.0, 1.0)) for n in (1, 2))
+    cards = [one, two, _card("any")]
+    image = {"study": "study 9", "spacing": (2.2, 1.0, 1.0)}
+    found = select(cards, image, policy)
+    assert (found.card.name, found.strange) == ("study2", ("study",))
+    assert select(cards, image | {"study": 1}, policy).strange == ()
+    assert select([two], image, policy).terms["study"] == 3.0  # nothing to choose: as it is
+
+
+def test_a_model_of_the_users_own_is_chosen_once_it_is_adopted():
+    own, shipped = _card("own", study=1), _card("shipped", study=2)
+    trained = own.model_copy(update={"adopted": False})
+    found = select([trained, shipped], {"study": 1}, POLICY)
+    assert (found.card.name, found.strange) == ("shipped", ("study",))  # nobody knows it
+    assert found.others[0].left_out == "not adopted (cytosuite adopt)"
+    assert select([own, shipped], {"study": 1}, POLICY).card.name == "own"
+    assert select([trained], {"study": 1}, POLICY).card.name == "own"
+
+
 GENERAL = SelectPolicy(channel="must", study=4.0, spacing=1.0, missing=0.5, general=2.0)
 
 
@@ -212,7 +244,8 @@ def test_each_side_pays_for_what_the_other_alone_says():
     assert select([own], {}, GENERAL).terms == {"study": 0.5}
     assert select([other], {"study": 1}, GENERAL).terms == {"study": 2.0}
     assert select([other], {}, GENERAL).terms == {}
-    assert select([other], {"study": 1}, POLICY).terms == {}  # by default a general card is free
+    assert select([own], {}, SelectPolicy(study=4.0)).terms == {"study": 0.0}  # the defaults
+    assert select([other], {"study": 1}, SelectPolicy(study=4.0)).terms == {"study": 2.0}
     assert select([other], {"channel": "x", "study": 1}, GENERAL).general == ("channel", "study")
     assert select([own], {"study": 1}, GENERAL).general == ()
 
@@ -296,7 +329,7 @@ def test_a_card_that_beats_nothing_is_taken_by_name_alone():
     assert out.left_out == "did not beat gaussian: N_SSIM 0.01 <= 0.03"
     alone = select([_worse(study=1)], {"study": 1}, RULE)
     assert (alone.card.name, alone.left_out) == ("worse", out.left_out)
-    with pytest.raises(ModelError, match="above those of its baselines, so none .*: again, worse$"):
+    with pytest.raises(ModelError, match="by itself, name one .*: again: did not beat .*; worse: "):
         select([_worse(), _worse("again")], {}, RULE)
 
 

@@ -124,7 +124,7 @@ def test_a_study_is_read_in_every_spelling(choose, study):
 def test_a_study_that_is_none_leaves_voxel_size_and_shape(choose, study):
     found, _ = choose(_view(stratum=4, study=study))
     assert found.card.name == "nucleus-4"
-    assert found.terms["study"] == (0.5 if str(study) in ("", "nan") else 3.0)
+    assert found.terms["study"] == 0.0
 
 
 @pytest.mark.parametrize(("study", "name"), [(2, "membrane-1"), (5, "membrane-3")])
@@ -245,7 +245,8 @@ def test_networks_that_beat_nothing_are_left_out(choose, tmp_path):
     found, doubts = _choose(
         tmp_path, _view(stratum=2, study=2), **{f"nucleus_{n}": 0.02 for n in STUDIES}
     )
-    assert (found.card.name, doubts) == ("gaussian-nucleus", [])
+    line = "study unknown: 2 is that of no model to choose from, taken as not given"
+    assert (found.card.name, doubts) == ("gaussian-nucleus", [line])
     reasons = {own.card.name: own.left_out for own in found.others if own.left_out}
     why = "did not beat gaussian: N_SSIM 0.02 <= 0.03"
     assert reasons == {f"nucleus-{n}": why for n in STUDIES}

@@ -58,7 +58,7 @@ def test_the_plain_sketch_serves_every_image_where_nothing_is_trained():
     assert _chosen([PLAIN], VOLUME) == _chosen([PLAIN], PLANE) == "plain-sketch"
     unscored = _card("unscored", scores={})
     assert _chosen([unscored, _card("scored"), PLAIN], VOLUME) == "scored"
-    with pytest.raises(ModelError, match="no model has scores .*: plain-sketch, unscored"):
+    with pytest.raises(ModelError, match="by itself, name one .*: plain-sketch: .*; unscored: "):
         select([PLAIN, unscored], describe(VOLUME), POLICY)
 
 

@@ -137,6 +137,17 @@ def test_each_study_and_channel_of_the_challenge_has_a_network(channel, number):
         assert not found.fallback
 
 
+@pytest.mark.parametrize("number", GEOMETRY)
+@pytest.mark.parametrize("channel", ["nucleus", "membrane"])
+def test_a_study_that_no_card_knows_is_guessed_by_size(channel, number):
+    """As by the published rule; voxels 1.3 times larger are no reason for the identity."""
+    view = _of_challenge(number, channel, study=9)
+    facts = describe(view) | {"spacing": tuple(1.3 * step for step in view.spacing)}
+    found = select(list(CARDS.values()), facts, POLICY).card
+    assert found.weights
+    assert found.name == select(list(CARDS.values()), facts | {"study": ""}, POLICY).card.name
+
+
 @pytest.mark.parametrize("name", [name for name, card in CARDS.items() if card.weights])
 def test_every_shipped_network_is_better_than_view_and_gaussian(name):
     card = CARDS[name]

@@ -5,6 +5,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
+from cytosuite.benchmark.catalog import ROOT
 from cytosuite.benchmark.commands import listing as module
 from cytosuite.benchmark.commands.listing import listing, show_list
 from cytosuite.benchmark.commands.options import TableOptions
@@ -51,10 +52,10 @@ def test_files_hold_every_score_of_every_model(tmp_path, shown):
 def test_a_model_without_scores_is_said_to_run_by_name_alone(tmp_path, monkeypatch):
     home = tmp_path / "weights" / "watershed"
     home.mkdir(parents=True)
-    shutil.copy(module.ROOT / "weights" / "watershed" / "nuclei-2d.json", home)
+    shutil.copy(ROOT / "weights" / "watershed" / "nuclei-2d.json", home)
     card = json.loads((home / "nuclei-2d.json").read_text()) | {"scores": {}, "name": "new"}
     (home / "new.json").write_text(json.dumps(card))
-    monkeypatch.setattr(module, "ROOT", tmp_path)
+    monkeypatch.setattr(module, "model_homes", lambda: [tmp_path / "weights"])
     table = listing()
     rows = [dict(zip(table.names, row, strict=True)) for row in table.rows]
     (new,) = [row for row in rows if row["name"] == "new"]
@@ -64,10 +65,10 @@ def test_a_model_without_scores_is_said_to_run_by_name_alone(tmp_path, monkeypat
 def test_a_model_that_did_not_beat_its_baselines_says_so(tmp_path, monkeypatch):
     home = tmp_path / "weights" / "view_fusion"
     home.mkdir(parents=True)
-    card = json.loads((module.ROOT / "weights" / "view_fusion" / "identity.json").read_text())
+    card = json.loads((ROOT / "weights" / "view_fusion" / "identity.json").read_text())
     card |= {"scores": {"views": {"N_SSIM": -0.1}}, "baselines": {"identity": {"N_SSIM": 0.0}}}
     (home / "identity.json").write_text(json.dumps(card))
-    monkeypatch.setattr(module, "ROOT", tmp_path)
+    monkeypatch.setattr(module, "model_homes", lambda: [tmp_path / "weights"])
     table = listing()
     rows = [dict(zip(table.names, row, strict=True)) for row in table.rows]
     (own,) = [row for row in rows if row["name"] == "identity"]

@@ -110,13 +110,13 @@ def test_every_card_stands_with_its_terms_and_its_remark_the_chosen_first(shown,
     rows = _rows(lines, "model")
     assert rows == {
         "model": ["cost", "axes", "channel", "study", "spacing", "remarks"],
-        "one": [f"{3 + log(2):.3f}", "-", "-", "3.000", f"{log(2):.3f}", "chosen"],
-        "gaussian": ["4.000", "1.000", "1.000", "1.000", "1.000", rows["gaussian"][-1]],
-        "two": ["3.693", "-", "-", "3.000", "0.693", "made for channel membrane"],
+        "one": [f"{0.5 + log(2):.3f}", "-", "-", "0.500", f"{log(2):.3f}", "chosen"],
+        "gaussian": ["3.000", "1.000", "1.000", "-", "1.000", rows["gaussian"][-1]],
+        "two": ["1.193", "-", "-", "0.500", "0.693", "made for channel membrane"],
         "bad": ["3.693", "-", "-", "3.000", "0.693", rows["bad"][-1]],
     }
     assert list(rows)[1:] == ["one", "gaussian", "two", "bad"]
-    assert rows["gaussian"][-1] == "for any axes, channel, study, spacing"
+    assert rows["gaussian"][-1] == "for any axes, channel, spacing"
     assert rows["bad"][-1] == "left out: did not beat gaussian: N_SSIM 0.01 <= 0.03"
     assert code == 0
 
@@ -127,7 +127,8 @@ def test_warnings_come_last(shown, image, toy):
     assert lines[-1] == (
         "warning: no model for channel: none was made for 'actin', gaussian serves any"
     )
-    assert "channel contradictory" in lines[-2]
+    assert "study unknown: 'mouse-embryo' is that of no model" in lines[-2]
+    assert "channel contradictory" in lines[-3]
     assert "made for channel nucleus" in _rows(lines, "model")["one"][-1]
 
 

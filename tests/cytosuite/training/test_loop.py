@@ -209,7 +209,7 @@ def test_a_validation_uses_the_parameters_of_the_parent(toy, settings):
         return toy.training.validate(state, cases, given)
 
     toy(settings(W1), "n", replace(toy.training, validate=validate), parent=parent)
-    assert seen == [{"tau": 0.2}] * 4
+    assert seen == [{"tau": 0.2}] * 5  # the last one of the parent itself
 
 
 def test_the_card_describes_its_own_training(toy, settings, data, monkeypatch):
@@ -270,7 +270,8 @@ def test_measured_parameters_win_over_a_parents_and_yield_to_the_settings(toy, s
     training = replace(toy.training, measure=measure, validate=validate)
     card = read_card(toy(own, "n", training, parent=parent, say=lines.append))
     wanted = {"light": 1.5, "tau": 0.4, "k": 3}
-    assert seen == [{"simulated": 3, "real": 3}, *[wanted] * 4]
+    own = {"light": 1.0, "tau": 0.2, "k": 3}  # of the parent, which is scored with them at the end
+    assert seen == [{"simulated": 3, "real": 3}, *[wanted] * 4, own]
     assert card.parameters == {"network": {"width": 4}, **wanted}
     assert {"measured: light", "from m: k kept, tau by the settings"} <= set(lines)
 

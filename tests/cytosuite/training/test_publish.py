@@ -93,3 +93,22 @@ def test_without_a_validation_nothing_is_compared(scored):
 
 def test_an_algorithm_with_baselines_says_what_its_models_must_beat():
     assert 'score = "N_SSIM"' in (ALGORITHMS / "view_fusion" / "algorithm.toml").read_text()
+
+
+W1 = {"every": 30, "metric": "W1", "cases": 1}  # lower is better
+
+
+def test_a_model_is_chosen_by_itself_once_it_is_above_its_parent(toy, settings):
+    """Both are scored on the same held-out cases; without a parent the user adopts it."""
+    lines = []
+    parent = toy(settings(W1, steps=6), say=lines.append)
+    assert not read_card(parent).adopted
+    assert lines[-1] == f"used only by its name, --model m, until `cytosuite adopt {parent}`"
+    same = toy(settings(W1, steps=1, learning_rate=1e-12), "same", parent=parent)
+    better = toy(settings(W1, steps=60), "better", parent=parent)
+    for path, above in ((same, False), (better, True)):
+        card = read_card(path)
+        (own,) = card.scores.values()
+        theirs = card.trained["parent"]["scores"]
+        assert (card.adopted, own["W1"] < theirs["W1"]) == (above, above)
+        assert ("Did not beat m on its held-out images" in card.description) is not above
