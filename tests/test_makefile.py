@@ -139,7 +139,11 @@ def test_every_variable_reaches_the_command(goal):
 
 @pytest.mark.parametrize("word", ["0", "no", ""])
 def test_a_switch_can_be_off(word):
-    for goal, names in {"benchmark": SWITCHES - {"DRY_RUN"}, "build-all": {"DRY_RUN"}}.items():
+    for goal, names in {
+        "benchmark": SWITCHES - {"DRY_RUN", "OVERWRITE"},
+        "build-all": {"DRY_RUN"},
+        "segment": {"OVERWRITE"},
+    }.items():
         done = _make("-n", goal, "ENGINE=docker", *(f"{name}={word}" for name in names))
         assert done.returncode == 0, done.stderr
         assert [name for name in names if f"--{_flag(name)}" in done.stdout] == []
