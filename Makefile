@@ -64,6 +64,11 @@ NETWORKS := $(if $(filter docker podman apptainer,$(ENGINE))$(if $(filter benchm
 # Dask, where work is spread.
 WORKERS := $(if $(CLUSTER),.venv/.cluster)
 
+# Tests with containers mostly wait: they run beside the others, and what they say comes after them.
+PYTEST := $(BIN)/python -m pytest
+both = words=$$(mktemp); $(PYTEST) -m "$(1) and (docker or cluster)" >$$words 2>&1 & $(PYTEST) -n auto --dist worksteal -m "$(1) and not docker and not cluster"; \
+	first=$$?; wait $$!; second=$$?; cat $$words; rm $$words; exit $$((first + second))
+
 .DEFAULT_GOAL := help
 .PHONY: $(goals)
 
@@ -134,11 +139,14 @@ setup: .venv/.dev ## Make the virtual environment with everything for developmen
 peers: .venv/.dev ## Install the independent programs that agreement tests compare with (torch among them).
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,peers]"
 
-test: .venv/.dev ## Run all tests; those with containers need a Docker daemon, those of clusters Slurm, and skip without.
-	@$(BIN)/python -m pytest -n auto -m "not docker and not cluster" && $(BIN)/python -m pytest -m "docker or cluster"
+test: .venv/.dev ## Run the tests; those with containers need a Docker daemon, those of clusters Slurm, and skip without.
+	@$(call both,not long)
+
+test-long: .venv/.dev ## Run the tests that take long and rarely break, as every night.
+	@$(call both,long)
 
 test-fast: .venv/.dev ## Run the tests without slow ones and containers: some 10 minutes on two cores.
-	@$(BIN)/python -m pytest -n auto -m "not slow and not docker and not cluster"
+	@$(PYTEST) -n auto -m "not slow and not long and not docker and not cluster"
 
 fuzz: .venv/.dev ## Feed altered files to every reader for MINUTES; findings lie in runs/fuzz.
 	@$(BIN)/python -m tests.hostile.fuzz $(call given,fuzz)

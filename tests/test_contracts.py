@@ -34,7 +34,16 @@ def _run(name, inputs):
     return predict(inputs, open_model(folder, chosen.card))
 
 
-@pytest.mark.parametrize("name", ALGORITHMS)
+SLOWEST = "diffusion"  # draws each image in many steps
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(name for name in ALGORITHMS if name != SLOWEST),
+        pytest.param(SLOWEST, marks=pytest.mark.long),
+    ],
+)
 def test_every_algorithm_keeps_its_contract(name):
     found = list(checks(ROOT, ALGORITHMS[name], partial(_run, name)))
     assert [done for done in found if done.result in ("FAIL", "note")] == []

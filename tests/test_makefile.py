@@ -236,6 +236,22 @@ def test_containers_need_no_torch_here():
         assert "wheelhouse" not in _make("-n", "benchmark", f"ENGINE={engine}").stdout
 
 
+@pytest.mark.parametrize(("first", "second"), [(0, 0), (1, 0), (0, 1)])
+def test_tests_beside_each_other_fail_together_and_are_shown_one_after_another(
+    tmp_path, first, second
+):
+    fake = tmp_path / "pytest"
+    fake.write_text(
+        '#!/bin/sh\ncase "$*" in *"not docker"*) sleep 0.2; echo plain; exit $FIRST ;; esac\n'
+        "echo contained\nexit $SECOND\n"
+    )
+    fake.chmod(0o755)
+    words = ("--eval", f"override PYTEST := {fake}", "-o", ".venv/.dev", "test")
+    done = _make(*words, FIRST=str(first), SECOND=str(second))
+    assert (done.returncode != 0) == (first + second > 0)
+    assert done.stdout.split()[:2] == ["plain", "contained"]
+
+
 def test_the_help_names_every_variable():
     shown = _make("help").stdout
     names = {name for goal in GOALS for name in _takes(goal)}

@@ -72,6 +72,11 @@ def test_no_expression_stands_in_a_command(path):
     assert not [step["run"] for step in steps(path) if "${{" in step.get("run", "")]
 
 
+def test_the_tests_that_take_long_run_every_night():
+    (file,) = (path for path in FILES if {"run": "make test-long"} in steps(path))
+    assert "schedule" in read(file)["on"]
+
+
 def test_the_nightly_job_may_do_little_and_runs_alone():
     found = read(NIGHTLY)
     assert set(found["on"]) == {"schedule", "workflow_dispatch"}
@@ -122,6 +127,7 @@ def shell(folder, line, **more):
     )
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_its_commands_run_as_they_are(tmp_path):
     folder, summary = copy(tmp_path / "checkout"), tmp_path / "summary.md"

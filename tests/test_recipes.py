@@ -51,6 +51,7 @@ def checkout(tmp_path_factory):
     return place
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_recipe_of_an_algorithm_runs_as_written(checkout):
     _follow("algorithms/README.md", checkout)
@@ -74,6 +75,7 @@ def test_the_readmes_show_the_files_that_new_writes(monkeypatch):
         assert text == made[path], path
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_recipe_of_a_dataset_runs_as_written(checkout):
     _follow("datasets/README.md", checkout)

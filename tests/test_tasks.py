@@ -22,6 +22,9 @@ RUNS = {
     ),
     "fuse": ("toy_views", ("toy_mean",), ("SSIM", "N_SSIM"), ("oracle", "identity")),
 }
+LONG = [pytest.param(task, marks=pytest.mark.long) for task in ("synthesise", "fuse")]
+PLAIN = ["segment", "enhance", *LONG]
+CONTAINED = ["segment", pytest.param("enhance", marks=pytest.mark.long), *LONG]
 # Words that are true of one task alone.
 FOREIGN = {
     "segment": ("identity", "half of the reference"),
@@ -98,14 +101,14 @@ def _check(home, task, engine):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", RUNS)
+@pytest.mark.parametrize("task", PLAIN)
 def test_every_task_is_run_scored_ranked_and_reported(home, task):
     _check(home, task, "process")
 
 
 @pytest.mark.slow
 @pytest.mark.docker
-@pytest.mark.parametrize("task", RUNS)
+@pytest.mark.parametrize("task", CONTAINED)
 def test_every_task_runs_in_containers_with_the_same_scores(home, task, base):
     found = _check(home, task, "docker")
     plain = _check(home, task, "process")

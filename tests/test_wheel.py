@@ -118,6 +118,7 @@ def test_other_packages_called_like_our_rooms_stay_what_they_are(site):
     assert done.stdout.strip() == str(site / "cytosuite" / "__init__.py")
 
 
+@pytest.mark.long
 def test_simulate_segment_and_score_work_outside_of_a_checkout(command, site):
     run, away = command
     before = set(visible_files(site))
@@ -138,6 +139,7 @@ def test_simulate_segment_and_score_work_outside_of_a_checkout(command, site):
     assert list((away / "cache").rglob("*.nbi"))
 
 
+@pytest.mark.long
 def test_a_network_of_the_wheel_finds_its_weights(command):
     pytest.importorskip("torch")
     run, away = command

@@ -83,9 +83,9 @@ def test_a_package_that_we_do_not_need_is_named_itself(known, tmp_path, monkeypa
 
 
 def test_what_cannot_be_imported_is_one_line():
-    with pytest.raises(InputError, match=r"CLUSTER needs nowhere, not installed here: .* nowhere$"):
-        with needed_by("CLUSTER"):
-            import nowhere.deep  # noqa: F401
+    line = r"CLUSTER needs nowhere, not installed here: .* nowhere$"
+    with pytest.raises(InputError, match=line), needed_by("CLUSTER"):
+        import nowhere.deep  # noqa: F401
     broken = ImportError("libnowhere.so: no such file", name="nowhere._C")
     assert "needs nowhere, which cannot be imported (libnowhere.so: no such" in lacking(broken)
 

@@ -131,6 +131,7 @@ def _archived(client, tag, folder):
     return config, files
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("algorithm", ["watershed"])
 def test_two_builds_from_scratch_differ_in_times_alone(client, base, tmp_path, algorithm):
     labels = client.images.get(base).labels

@@ -81,7 +81,13 @@ def _score(place):
     return ["score", "--truth", "own/labels", "--prediction", "own/labels", *out]
 
 
-COMMANDS = [_simulate, _segment, _phantoms, _calibrate, _score]
+COMMANDS = [
+    _segment,
+    *(
+        pytest.param(own, marks=pytest.mark.long)
+        for own in (_simulate, _phantoms, _calibrate, _score)
+    ),
+]
 
 
 def _start(home, words, stdout=subprocess.DEVNULL):
@@ -154,6 +160,7 @@ def _train(name):
     return ["train", "cellpose3d", "own", *given]
 
 
+@pytest.mark.long
 def test_a_training_stopped_at_any_moment_ends_with_the_weights_of_an_undisturbed_one(home):
     weights = home / "weights" / "cellpose3d"
     assert _ended(home, _train("whole"))[0] == 0

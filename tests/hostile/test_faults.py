@@ -111,11 +111,19 @@ def _killed(runs, folder, undisturbed, number, kills, **more):
     _as_if_nothing(folder, undisturbed)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("number", "kills"),
+    [
+        (signal.SIGKILL, 3),
+        pytest.param(signal.SIGKILL, KILLS, marks=pytest.mark.long),
+        pytest.param(signal.SIGTERM, 4, marks=pytest.mark.long),
+        pytest.param(signal.SIGINT, 4, marks=pytest.mark.long),
+    ],
+)
 def test_a_run_that_is_killed_at_any_instant_goes_on_where_it_stopped(
-    runs, undisturbed, tmp_path, number
+    runs, undisturbed, tmp_path, number, kills
 ):
-    _killed(runs, tmp_path, undisturbed, number, KILLS if number == signal.SIGKILL else 4)
+    _killed(runs, tmp_path, undisturbed, number, kills)
 
 
 def test_a_run_that_is_told_to_end_leaves_nothing(runs, undisturbed, tmp_path):
@@ -232,16 +240,19 @@ def _mounted(place, *words):
 
 
 FULL = {
+    "output is taken": "cytosuite.benchmark.engines.process:collect",
+    "the report is written": "cytosuite.benchmark.commands.benchmark:write_report",
     "the dataset is generated": "cytosuite.benchmark.data.dataset:write",
     "inputs are laid out": "cytosuite.benchmark.data.dataset:write_case",
-    "output is taken": "cytosuite.benchmark.engines.process:collect",
     "a record is written": "cytosuite.benchmark.record:Record.write",
     "objects are measured": "cytosuite.benchmark.results.cases:write_objects",
-    "the report is written": "cytosuite.benchmark.commands.benchmark:write_report",
 }
 
 
-@pytest.mark.parametrize("moment", FULL)
+@pytest.mark.parametrize(
+    "moment",
+    [*list(FULL)[:2], *(pytest.param(own, marks=pytest.mark.long) for own in list(FULL)[2:])],
+)
 def test_a_full_disk_is_one_line_and_loses_nothing(runs, undisturbed, tmp_path, moment):
     _fill(runs, undisturbed, tmp_path, FULL[moment])
 
@@ -286,6 +297,7 @@ def test_a_dataset_can_be_read_only(runs, undisturbed, disturbed):
         assert "Read-only file system" in _one_line(text)
 
 
+@pytest.mark.long
 @pytest.mark.docker
 def test_a_run_in_containers_that_is_killed_at_any_instant_goes_on(
     runs, contained, client, tmp_path

@@ -87,7 +87,11 @@ def _state(folder):
 
 
 @pytest.fixture(
-    scope="module", params=["process", pytest.param("docker", marks=pytest.mark.docker)]
+    scope="module",
+    params=[
+        pytest.param("process", marks=pytest.mark.long),
+        pytest.param("docker", marks=pytest.mark.docker),
+    ],
 )
 def run(request, home):
     """Return a finished run, its folder, the records of its cases, and whether the canary lives."""

@@ -77,7 +77,10 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("kind", REFUSED)
+@pytest.mark.parametrize(
+    "kind",
+    ["all of these", *(pytest.param(own, marks=pytest.mark.long) for own in list(REFUSED)[:-1])],
+)
 def test_a_file_system_without(start, undisturbed, tmp_path, kind):
     """A run ends as on another one, its results are found again, and an altered one is made again."""
     runs = start(*REFUSED[kind])
@@ -107,7 +110,7 @@ def test_a_file_system_without_symbolic_links_is_one_line(start, tmp_path):
     assert forks.leftovers(tmp_path) == []
 
 
-@pytest.fixture(params=["locks", "no locks"])
+@pytest.fixture(params=[pytest.param("locks", marks=pytest.mark.long), "no locks"])
 def several(request, start, plain):
     """Return a function that runs a benchmark, with locks and without."""
     return plain if request.param == "locks" else start("ENOLCK", "flock")

@@ -113,6 +113,7 @@ def test_a_folder_without_labels_is_refused(tmp_path):
         experiment.stacks_of(tmp_path)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_experiment_runs_and_finds_its_results_again(tmp_path, capsys, monkeypatch):
     """Arms without the chain, on two simulated volumes in place of real ones."""

@@ -34,6 +34,7 @@ def test_the_card_gives_the_spread_over_validation_sets():
     assert "parent" in card.trained
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_walls_are_no_nuclei():
     recipe = ROOT / "datasets" / "spheroid" / "recipes" / "tissue.toml"

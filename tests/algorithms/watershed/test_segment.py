@@ -134,6 +134,7 @@ def test_the_image_is_not_changed():
     np.testing.assert_array_equal(image, TWO)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_seventy_thousand_nuclei_in_minutes():
     tile = balls([(4, 4, 4)], [60], shape=(8, 8, 8), radius=2.5)

@@ -368,7 +368,9 @@ def without_torch(monkeypatch, fakes, use):
         fakes.write_labels(image, output, (image.array > 0).astype(np.uint16))
 
     real = packages.find_spec
-    monkeypatch.setattr(packages, "find_spec", lambda name: name != "torch" and real(name) or None)
+    monkeypatch.setattr(
+        packages, "find_spec", lambda name: (name != "torch" and real(name)) or None
+    )
     engine = use(fakes.Engine(behave))
     engine.name = "process"
     return engine

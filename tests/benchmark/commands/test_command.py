@@ -126,6 +126,7 @@ def test_a_second_time_nothing_is_generated_or_run(runs):
     assert after == before
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_both_ways_to_call_a_container_give_the_same_bits(runs):
     folder, _ = runs
@@ -136,6 +137,7 @@ def test_both_ways_to_call_a_container_give_the_same_bits(runs):
         assert other.read_bytes() == path.read_bytes()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_killed_runner_is_followed_by_one_that_runs_what_is_missing(tmp_path):
     command = [

@@ -134,6 +134,7 @@ def test_an_interruption_leaves_nothing_behind(root, monkeypatch, error):
     assert _files(root) == before
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_command_line_writes_checks_and_runs_an_algorithm_of_every_task(tmp_path):
     place = house.build(tmp_path / "house")

@@ -119,6 +119,7 @@ def test_too_little_time_fails(rehearsed):
     assert record["passed"] is False
 
 
+@pytest.mark.long
 @pytest.mark.docker
 @pytest.mark.slow
 def test_an_archive_with_its_models_apart_needs_their_tarball(rehearsed, client, tmp_path):

@@ -127,6 +127,7 @@ def _index_answers():
     return False
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_index_has_every_wheel_of_the_cuda_lock():
     if not _index_answers():

@@ -183,6 +183,7 @@ def test_a_failure_of_apptainer_is_tried_again(tmp_path, start, predict):
     assert outcome.message.startswith("FATAL: could not open image")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_benchmark_scores_as_with_plain_processes(tmp_path, install):
     make_image(install())

@@ -7,12 +7,12 @@ import subprocess
 import sys
 import time
 
+import forks
 import pytest
 
 from cytosuite.benchmark.catalog import ROOT
 from cytosuite.benchmark.containers.build import Builder
 from cytosuite.benchmark.containers.images import image_tag
-from cytosuite.benchmark.engines.hardening import RUN_LABEL
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
@@ -120,13 +120,13 @@ def test_a_killed_runner_leaves_nothing_that_the_next_does_not_clear(tmp_path, b
     done = [record.parent for record in results.glob("[!.]*/record.json")]
     whole = {path: path.stat().st_mtime_ns for case in done for path in case.rglob("*.tif")}
     assert 1 <= len(whole) < 6
-    assert client.containers.list(filters={"label": RUN_LABEL})
+    assert forks.containers(client, tmp_path)
     code, output, errors = benchmark("--engine", "docker")
     assert code == 0, errors
     assert f"{len(whole)} results are there already" in output
     for path, stamp in whole.items():
         assert path.stat().st_mtime_ns == stamp
-    assert client.containers.list(all=True, filters={"label": RUN_LABEL}) == []
+    assert forks.containers(client, tmp_path) == []
     assert not list(results.glob(".*"))
 
 

@@ -165,6 +165,7 @@ print(peak() - before, sum(v.nbytes for v in volumes) / 2**20, large.is_mapped(v
 """
 
 
+@pytest.mark.long
 def test_the_memory_of_a_volume_on_disk_is_that_of_a_slab():
     run = subprocess.run(
         [sys.executable, "-c", PEAK, "160"],
