@@ -102,7 +102,7 @@ class Image:
         """Return the members as Docker 25 and newer write them, perhaps with packed layers."""
         config = f"blobs/sha256/{sha(self.text())}"
         blobs = {f"blobs/sha256/{sha(layer)}": pack(layer) for layer in self.tars()}
-        names = list(blobs)
+        names = [f"blobs/sha256/{sha(layer)}" for layer in self.tars()]
         found = [member("blobs/"), member("blobs/sha256/"), member(config, self.text())]
         found += [member(name, layer) for name, layer in sorted(blobs.items())]
         index = {"schemaVersion": 2, "manifests": [{"digest": f"sha256:{sha(b'x')}"}]}

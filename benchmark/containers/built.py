@@ -15,7 +15,9 @@ def build_file(root: Path, tag: str, suffix: str) -> Path:
 def remember(root: Path, tag: str, identity: str) -> None:
     """Add an image to those that were built here under a tag."""
     if not is_built(root, tag, identity):
-        with build_file(root, tag, ".ids").open("a", encoding="utf-8") as stream:
+        path = build_file(root, tag, ".ids")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as stream:
             stream.write(f"{identity}\n")  # at once: other builders may add theirs
 
 

@@ -24,7 +24,7 @@ CHUNK = 2**18
 HEADER_BYTES = 2**20  # of a member with its long names and extended attributes
 GLOBAL_HEADERS = 64
 DICTIONARY_BYTES = 2**28  # of xz; its largest setting, -9, takes 65 MiB
-ENTRIES = 500_000  # half a minute; large images have some 200,000 files
+ENTRIES = 300_000  # some seconds; images with networks and conda have half of it
 LEAST_BYTES, RATIO = 2**32, 100  # what a file may expand to, at least and in parts of its size
 BROKEN = (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError, ValueError)
 

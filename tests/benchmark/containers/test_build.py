@@ -473,8 +473,22 @@ def test_progress_is_short_and_the_whole_is_in_a_log(builder, root):
     replace(builder, say=lines.append).build("thresholder")
     tag = image_tag("thresholder")
     assert lines[-2:] == [f"{tag}: step 2 of 2: RUN y", f"{tag} is built"]
-    logs = sorted((root / "runs/build").iterdir())
+    logs = sorted((root / "runs/build").glob("*.log"))
     assert [log.read_text() for log in logs] == ["Step 1/2 : FROM x\nStep 2/2 : RUN y\n"] * 2
+
+
+def test_an_image_that_took_tag_and_labels_of_ours_is_stale(builder, daemon):
+    builder.build("thresholder")
+    daemon.ids[image_tag("thresholder")] = "id of a stranger's"
+    assert builder.state("thresholder") == "stale"
+    builder.ensure(["thresholder"])
+    assert builder.state("thresholder") == "current"
+
+
+def test_a_base_that_took_tag_and_labels_of_ours_is_built_anew(builder, daemon):
+    daemon.ids[builder.base()] = "id of a stranger's"
+    builder.base()
+    assert len(daemon.builds) == 2
 
 
 def test_missing_and_stale_images_are_built(builder, root, daemon):

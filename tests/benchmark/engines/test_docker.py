@@ -4,11 +4,13 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from cytosuite.benchmark.containers.build import Builder
+from cytosuite.benchmark.containers.built import remember
 from cytosuite.benchmark.containers.daemon import find_docker
 from cytosuite.benchmark.containers.images import image_digest, image_tag
 from cytosuite.benchmark.engines.docker import DockerEngine
@@ -48,6 +50,16 @@ def test_importing_the_engine_imports_no_sdk():
         "import sys, cytosuite.benchmark.engines.docker; sys.exit('docker.client' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_an_image_that_took_the_tag_of_ours_does_not_run(tmp_path, monkeypatch):
+    monkeypatch.setattr("cytosuite.benchmark.engines.docker.ROOT", tmp_path)
+    image = SimpleNamespace(id="sha256:2")
+    engine = DockerEngine(SimpleNamespace(images=SimpleNamespace(get=lambda _: image)))
+    with pytest.raises(InputError, match="not the one that was built here; .*`make build-x`"):
+        engine.identity("x")
+    remember(tmp_path, image_tag("x"), image.id)
+    assert engine.identity("x") == image.id
 
 
 @pytest.mark.docker

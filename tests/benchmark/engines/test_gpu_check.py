@@ -44,7 +44,7 @@ class FakeDaemon:
 
 
 def engine(error="", **more):
-    return DockerEngine(FakeDaemon(error, **more), "cuda", image=lambda *_: "cytosuite/any")
+    return DockerEngine(FakeDaemon(error, **more), "cuda", image=lambda *_: "sha256:1")
 
 
 @pytest.mark.parametrize(

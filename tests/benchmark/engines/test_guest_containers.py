@@ -1,14 +1,9 @@
 """Containers of others for real: as the platform's templates make them, and as they should not."""
 
-import gzip
-import io
 import json
-import lzma
 import subprocess
 import sys
-import tarfile
 from collections import Counter
-from contextlib import suppress
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -16,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK
-from docker.errors import ImageNotFound
 from rich.console import Console
 
 from cytosuite.benchmark.catalog import ROOT
@@ -26,7 +20,6 @@ from cytosuite.benchmark.containers.context import by_name, pack
 from cytosuite.benchmark.engines.docker import DockerEngine
 from cytosuite.benchmark.engines.hardening import RUN_LABEL, owner_label
 from cytosuite.benchmark.engines.outcome import Limits, StartError
-from cytosuite.benchmark.submission.checks.archive import nothing, read_archive
 from cytosuite.errors import InputError
 from cytosuite.files import visible_files
 from cytosuite.formats import read, write
@@ -316,92 +309,6 @@ def test_an_answer_that_the_platform_does_not_expect_is_a_failure(run):
 def test_an_image_that_nobody_has_is_one_line(take):
     with pytest.raises(InputError, match="^no image cytosuite-guest/nowhere:1 on this machine"):
         take("cytosuite-guest/nowhere:1")
-
-
-@pytest.fixture
-def archive(client, tmp_path):
-    """Return a function that saves a new image of a few bytes, and gives file, tag and id."""
-    made = []
-
-    def archive(suffix="", opened=open, **options):
-        text = f'FROM scratch\nCOPY a /a{suffix}\nUSER 1000\nENTRYPOINT ["/a"]\n'
-        tag = f"cytosuite-guest/saved{suffix.replace('.', '-')}:test"
-        with pack({"Dockerfile": text.encode(), "a": b"#!"}) as context:
-            built, _ = client.images.build(fileobj=context, custom_context=True, tag=tag)
-        path = tmp_path / f"their.tar{suffix}"
-        with opened(path, "wb", **options) as stream:
-            stream.writelines(built.save(named=True))
-        made.append(built.id)
-        return path, tag, built.id
-
-    yield archive
-    for identity in made:
-        with suppress(ImageNotFound):
-            client.images.remove(identity, force=True)
-
-
-@pytest.mark.parametrize(("suffix", "opened"), [("", open), (".gz", gzip.open), (".xz", lzma.open)])
-def test_a_file_is_loaded_and_found_by_its_content_whatever_its_tag_means(
-    take, archive, client, suffix, opened
-):
-    path, tag, identity = archive(suffix, opened)
-    assert read_archive(path, nothing).id == identity
-    client.images.remove(identity, force=True)
-    engine, guest = take(path)
-    assert (guest.name, guest.image, guest.api) == ("their", identity, "exec")
-    assert engine.identity("their").startswith(identity)
-    client.images.remove(tag, noprune=True)
-    client.images.get("cytosuite/debian:bookworm").tag(*tag.split(":"))
-    try:
-        assert take(path)[1].image == identity
-    finally:
-        client.images.remove(tag)
-
-
-@pytest.mark.parametrize("there", [True, False])
-def test_a_file_cannot_take_the_tag_of_an_image_of_ours(take, archive, client, tmp_path, there):
-    path, _, identity = archive()
-    tag = "cytosuite/stolen:0.1.0"
-    client.images.get(identity).tag(tag)
-    with path.open("wb") as stream:
-        stream.writelines(client.images.get(identity).save(named=tag))
-    client.images.remove(identity, force=True)
-    ours = client.images.get("cytosuite/debian:bookworm")
-    if there:
-        ours.tag(tag)
-    try:
-        assert take(path)[1].image == identity
-        assert (
-            client.images.get(identity).tags == [f"cytosuite-guest/taken:{identity[-12:]}"][there:]
-        )
-        if there:
-            assert client.images.get(tag).id == ours.id
-        else:
-            with pytest.raises(ImageNotFound):
-                client.images.get(tag)
-        assert take(path)[1].image == identity
-    finally:
-        if there:
-            client.images.remove(tag)
-
-
-def test_a_file_cannot_pass_for_another_image(archive, tmp_path, client):
-    """The name of the configuration in an archive is a claim; its digest is the image's id."""
-    path, _, identity = archive()
-    other = client.images.get("cytosuite/debian:bookworm").id
-    with tarfile.open(path) as old, tarfile.open(tmp_path / "forged.tar", "w") as new:
-        for member in old:
-            stream = old.extractfile(member)
-            content = b"" if stream is None else stream.read()
-            for before, after in ((identity, other),):
-                plain, forged = before[7:].encode(), after[7:].encode()
-                member.name = member.name.replace(plain.decode(), forged.decode())
-                content = (
-                    content.replace(plain, forged) if member.name == "manifest.json" else content
-                )
-            member.size = len(content)
-            new.addfile(member, io.BytesIO(content))
-    assert read_archive(tmp_path / "forged.tar", nothing).id == identity
 
 
 def test_it_is_held_as_tightly_as_ours(take, image, client, case, tmp_path):

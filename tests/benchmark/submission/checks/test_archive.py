@@ -149,12 +149,52 @@ def test_links_in_a_circle_lead_nowhere(tmp_path, layout):
     assert rule(path) == "archive.manifest-missing"
 
 
-def test_the_manifest_is_found_by_its_exact_name_as_the_platform_does(tmp_path):
-    found = [(info, content) for info, content in Image().docker()]
-    found[-1][0].name = "./manifest.json"
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("manifest.json", "MANIFEST.json", "./manifest.json", "a/../manifest.json"),
+        *("/manifest.json", "../manifest.json", "a//manifest.json", "man\u0131fest.json"),
+    ],
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_a_second_name_of_a_member_is_refused(tmp_path, name, first):
+    """Some readers take it for the manifest, others do not."""
+    found = [*Image().docker(), member(name, b"[]")]
     path = tmp_path / "a.tar"
-    path.write_bytes(tar(found))
-    assert rule(path) == "archive.manifest-missing"
+    path.write_bytes(tar(found[-1:] + found[:-1] if first else found))
+    assert rule(path) == "archive.twice"
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_an_index_that_leads_to_another_image_is_refused(tmp_path, same):
+    image, other = Image(), Image(tags=("debian:bookworm",)).configured(User="0")
+    blobs = {}
+
+    def blob(value, **about):
+        text = json.dumps(value).encode()
+        blobs[f"blobs/sha256/{sha(text)}"] = text
+        return {"digest": f"sha256:{sha(text)}", **about}
+
+    theirs = image if same else other
+    platform = {"architecture": "unknown", "os": "unknown"}
+    told = [
+        blob({"config": {"digest": f"sha256:{sha(theirs.text())}"}}),
+        blob({"config": {"digest": f"sha256:{sha(b'provenance')}"}}, platform=platform),
+    ]
+    blobs["index.json"] = json.dumps({"manifests": [blob({"manifests": told})]}).encode()
+    image.changed = blobs
+    path = image.save(tmp_path / "a.tar", "oci")
+    if same:
+        assert read_archive(path, passwd).id == f"sha256:{sha(image.text())}"
+    else:
+        assert rule(path) == "archive.several-images"
+
+
+def test_more_members_than_any_image_has_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(archive, "MEMBERS", 20)
+    path = tmp_path / "a.tar"
+    path.write_bytes(tar([*Image().docker(), *(member(f"{n}/") for n in range(20))]))
+    assert rule(path) == "archive.bomb"
 
 
 def test_a_sparse_file_in_a_layer_is_listed_without_its_content(tmp_path):
@@ -165,14 +205,6 @@ def test_a_sparse_file_in_a_layer_is_listed_without_its_content(tmp_path):
     found = read_archive(path, lambda _: True)
     assert found.files() == {"/a": b"1"}
     assert found.view()["/holes"] == archive.Entry("file", size=9999)
-
-
-def test_of_two_members_of_one_name_the_last_counts(tmp_path):
-    image = Image()
-    found = [member("manifest.json", b"[]"), *image.docker()]
-    path = tmp_path / "a.tar"
-    path.write_bytes(tar(found))
-    assert read_archive(path, passwd).twice == ("manifest.json",)
 
 
 @pytest.mark.parametrize("content", [b"", b"x", b"hello " * 1000, b"\x1f\x8b", b"\x1f\x8b" * 600])
