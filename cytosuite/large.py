@@ -59,8 +59,8 @@ def room(shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
         return np.zeros(tuple(shape), kind)
     folder, reason = scratch(), os.strerror(errno.ENOSPC)
     try:
-        free = shutil.disk_usage(folder).free
-        if size <= free - free // SPARED:  # a broken file may name any size
+        space = shutil.disk_usage(folder).free
+        if size <= space - space // SPARED:  # a broken file may name any size
             with tempfile.TemporaryFile(dir=folder) as stream:
                 # A later lack of room kills the process.
                 os.posix_fallocate(stream.fileno(), 0, size)

@@ -4,7 +4,6 @@ import logging
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
@@ -18,9 +17,10 @@ from cytosuite.benchmark.cluster.jobs import NOWHERE, Jobs, Regularly
 from cytosuite.benchmark.cluster.site import ClusterSite
 from cytosuite.benchmark.engines.gpu import slots
 from cytosuite.errors import InputError, last_line
-from cytosuite.files import remove
+from cytosuite.files import remove, sweep
 from cytosuite.memory import free_gib
 from cytosuite.packages import needed_by
+from cytosuite.working import working_name
 
 RUNNER_GIB = 1.0  # of a worker beside the case: Python, one image that is looked at, its labels
 START_S = 60  # for a scheduler to answer
@@ -62,6 +62,7 @@ class OpenCluster:
         self.word, self.site, self.home, self.tell = word, site, home, tell
         self.memory_gib, self._least_gib = 0.0, 0.0
         self._pool: DaskPool | None = None
+        self._keys_at = home
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -167,11 +168,17 @@ class OpenCluster:
         from distributed import Client
 
         cluster = self._stack.enter_context(workers)
+
+        def alive() -> None:
+            """Look after the workers, and show other machines that the key is in use."""
+            os.utime(self._keys_at)
+            look()
+
         client = self._stack.enter_context(Client(cluster, timeout=START_S))
         return DaskPool(
             client,
             number,
-            look=Regularly(look),
+            look=Regularly(alive),
             present=lambda: len(cluster.scheduler.workers),
         )
 
@@ -205,8 +212,10 @@ class OpenCluster:
             Settings of Dask, which name the files.
         """
         self.home.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=".keys-", dir=self.home))  # for this user alone
+        sweep(self.home, depth=0)  # a killed run leaves its key
+        self._keys_at = folder = self.home / working_name("keys")
         self._stack.callback(remove, folder)
+        folder.mkdir(mode=0o700)  # for this user alone
         key, certificate = folder / "key.pem", folder / "certificate.pem"
         words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=cytosuite"]
         program = shutil.which("openssl")

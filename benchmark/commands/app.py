@@ -1,7 +1,11 @@
 """The command line: each command with its options."""
 
 import sys
-from typing import Annotated
+from collections.abc import Sequence
+from inspect import signature
+from itertools import zip_longest
+from pathlib import Path
+from typing import Annotated, get_args
 
 import typer
 
@@ -207,6 +211,20 @@ def _apply(options: ApplyOptions) -> None:
     raise typer.Exit(1 if any(found.status == "failed" for found in results) else 0)
 
 
+def _refuse_empty_paths(words: Sequence[str]) -> None:
+    """Refuse options with an empty path: it would mean the current folder."""
+    paths = {
+        f"--{name.replace('_', '-')}"
+        for known in app.registered_commands
+        for name, given in signature(known.callback or run).parameters.items()
+        if (kind := get_args(given.annotation)) and Path in (kind[0], *get_args(kind[0]))
+    }
+    for word, following in zip_longest(words, words[1:]):
+        name, given, value = word.partition("=")
+        if name in paths and not (value if given else following is None or following):
+            raise InputError(f"{name}: expected a path, found nothing")
+
+
 def run() -> int | None:
     """Run the command line, and return its exit code.
 
@@ -216,6 +234,7 @@ def run() -> int | None:
         If the words make no command; see also the commands.
     """
     try:
+        _refuse_empty_paths(sys.argv[1:])
         code: int | None = app(sys.argv[1:] or ["--help"], standalone_mode=False)
     except typer.TyperException as error:
         raise InputError(f"{error.format_message()} (see --help)") from None

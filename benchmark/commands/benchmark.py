@@ -14,7 +14,7 @@ from cytosuite.benchmark.catalog import algorithms, pick
 from cytosuite.benchmark.cluster.opened import OpenCluster
 from cytosuite.benchmark.commands.cluster import ClusterRun, opened
 from cytosuite.benchmark.commands.data import make, start_engine
-from cytosuite.benchmark.commands.guests import take_in
+from cytosuite.benchmark.commands.guests import need_guests, take_in
 from cytosuite.benchmark.commands.options import BenchmarkOptions
 from cytosuite.benchmark.commands.progress import Cases, progress
 from cytosuite.benchmark.commands.repeat import command_of
@@ -90,6 +90,7 @@ def _results(
         forget(FOREIGN, options.folder)
     made = recipe_of_all(options.wanted)
     others = list(dict.fromkeys(filter(is_guest, options.algorithm)))
+    need_guests(others, options.sockets)
     task, chosen = _chosen(options, made.task)
     chain = links(made.through)
     names = [found.name for found in chosen]

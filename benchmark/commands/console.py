@@ -103,10 +103,10 @@ def plain_name(text: str | None) -> str | None:
     Raises
     ------
     InputError
-        If it would lead out of the folder for runs.
+        If it would lead out of the folder for runs, or is not `printable`.
     """
     if not text:
         return None
     if Path(text).name != text or text.startswith(".") or text == "datasets":
         raise InputError(f"RUN must be a plain folder name, found {text!r}")
-    return text
+    return printable(text)

@@ -90,6 +90,14 @@ def take_in(
     return manifests
 
 
+def need_guests(words: Sequence[str], sockets: Path | None) -> None:
+    """Refuse a file of sockets without an image of others, which alone has other ones."""
+    if sockets is not None and not words:
+        raise InputError(
+            f"SOCKETS={sockets} is for images of others: ALGORITHM=<image:tag or .tar.gz>"
+        )
+
+
 def read_sockets(path: Path | None, task: Task) -> SocketMapping:
     """Return the sockets of containers of others from a file, our own without it.
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from cytosuite.benchmark.catalog import ROOT, algorithms, dataset_manifests, pick
 from cytosuite.benchmark.commands.challenge import RehearseOptions
 from cytosuite.benchmark.commands.data import make, start_engine
-from cytosuite.benchmark.commands.guests import take_in
+from cytosuite.benchmark.commands.guests import need_guests, take_in
 from cytosuite.benchmark.commands.options import DataOptions
 from cytosuite.benchmark.containers.images import image_digest
 from cytosuite.benchmark.contract import Check
@@ -107,6 +107,7 @@ def _subject(options: RehearseOptions, screen: Console) -> tuple[DockerEngine, A
     elif not options.task:
         raise InputError(f"{word}: give the TASK of an image of others: {', '.join(TASKS)}")
     own = [] if is_guest(word) else [word]
+    need_guests([] if own else [word], options.sockets)
     engine = start_engine(options, own, screen, named_models(options.model, own) if own else {})
     if not isinstance(engine, DockerEngine):
         raise InputError("a rehearsal runs containers; start Docker, or use ENGINE=podman")

@@ -1,7 +1,5 @@
 """Tables: the columns that fit a terminal or a line of a log, CSV and JSON."""
 
-import csv
-import io
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +15,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from cytosuite.benchmark.commands.options import STDOUT, TableOptions
+from cytosuite.benchmark.csvfile import as_text
 from cytosuite.files import atomic
 
 Cell = str | int | float | None
@@ -54,11 +53,7 @@ class ValueTable:
 
     def csv(self) -> str:
         """Return all columns as CSV; numbers in full, undefined ones empty."""
-        stream = io.StringIO()
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(self.names)
-        writer.writerows([_known(cell) for cell in row] for row in self.rows)
-        return stream.getvalue()
+        return as_text([self.names, *([_known(cell) for cell in row] for row in self.rows)])
 
     def records(self) -> list[dict[str, Any]]:
         """Return a mapping per row as JSON can hold it; undefined values are left out."""

@@ -16,6 +16,7 @@ from cytosuite.benchmark.catalog import ROOT
 from cytosuite.benchmark.comparison.accepted import BOARD, accepted, stale
 from cytosuite.benchmark.comparison.cards import models_table
 from cytosuite.benchmark.comparison.scored import ScoredRun, known_metrics
+from cytosuite.benchmark.csvfile import original
 from cytosuite.benchmark.results.controls import CONTROLS
 from cytosuite.errors import InputError
 
@@ -139,6 +140,7 @@ def _in_bold(texts: list[str], best: list[float], rivals: int) -> str:
 def _board(run: ScoredRun) -> pd.DataFrame:
     """Return the leaderboard of accepted scores by algorithm, controls left out."""
     table = pd.read_csv(run.place / "report" / BOARD).set_index("algorithm")
+    table = table.rename(index=original, columns=original)
     return table[~table.index.isin(CONTROLS)]
 
 

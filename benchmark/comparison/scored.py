@@ -10,6 +10,7 @@ from typing import Any, cast
 import pandas as pd
 
 from cytosuite.benchmark.catalog import workplace
+from cytosuite.benchmark.csvfile import read_rows
 from cytosuite.benchmark.results.controls import CONTROLS
 from cytosuite.benchmark.results.standings import COLUMNS
 from cytosuite.errors import InputError, last_line, plain
@@ -145,7 +146,7 @@ def read_scores(path: Path, columns: Mapping[str, str] | None = None) -> pd.Data
 def _cells(path: Path) -> pd.DataFrame:
     """Return a CSV file as texts; every row must have the cells of the header."""
     try:
-        rows = list(csv.reader(StringIO(read_text(path), newline=""), strict=True))
+        rows = list(read_rows(StringIO(read_text(path), newline=""), strict=True))
     except (ValueError, csv.Error) as error:  # also of the encoding
         raise InputError(
             f"{path}: expected a CSV table in UTF-8, found {last_line(error)}"

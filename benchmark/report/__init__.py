@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import pandas as pd
 
+from cytosuite.benchmark.csvfile import frame_text
 from cytosuite.benchmark.report import files, latex, page
 from cytosuite.benchmark.report.index import index
 from cytosuite.benchmark.report.paper import paper_figures
@@ -62,11 +63,11 @@ def write_report(results: Results, folder: Path, progress: Progress = lambda *_:
     shown, groups = views(indexed, progress), files.by_condition(results.conditions)
     drawn = paper_figures(indexed, shown)
     texts = {
-        "leaderboard.csv": pd.DataFrame(board, dtype=object).to_csv(index=False),
+        "leaderboard.csv": frame_text(pd.DataFrame(board, dtype=object)),
         "leaderboard.tex": latex.leaderboard(indexed),
-        "scores.csv": results.scores.to_csv(index=False),
-        "cases.csv": files.by_case(results.scores, results.records).to_csv(index=False),
-        "by_condition.csv": groups.to_csv(index=False) if results.conditions else "",
+        "scores.csv": frame_text(results.scores),
+        "cases.csv": frame_text(files.by_case(results.scores, results.records)),
+        "by_condition.csv": frame_text(groups) if results.conditions else "",
         "metrics.json": json.dumps(layout, indent=2, allow_nan=False, ensure_ascii=False) + "\n",
         "report.md": page.markdown(indexed, shown),
         **{figure.path: figure.text for figure in drawn},

@@ -1,6 +1,5 @@
 """Tables of the judged objects of label outputs, as CSV: class, match, score and place of each."""
 
-import csv
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain, takewhile
@@ -9,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cytosuite.benchmark.csvfile import read_rows, written
 from cytosuite.benchmark.results.objects import texts
-from cytosuite.files import atomic
 from cytosuite.metrics.labels.object_errors import ObjectErrors, object_errors
 from cytosuite.metrics.labels.object_table import SIZES, object_table
 from cytosuite.metrics.labels.overlap import Overlap
@@ -53,7 +52,7 @@ def measured_places(labels: Volume) -> ObjectPlaces:
 def written_places(path: Path) -> ObjectPlaces:
     """Return the places of the objects in a table of `write_objects`."""
     with path.open(encoding="utf-8", newline="") as stream:
-        rows = csv.reader(stream)
+        rows = read_rows(stream)
         return _places(next(rows, []), rows)
 
 
@@ -93,11 +92,10 @@ def write_object_scores(
     found = object_errors(table)
     head = dict.fromkeys([*truth.columns, *prediction.columns])
     depth = [DEPTH] if Z in head else []
-    with atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow([*COLUMNS, *head, *depth])
+    with written(path) as add:
+        add([[*COLUMNS, *head, *depth]])
         sides = zip(("truth", "prediction"), found, (truth, prediction), strict=True)
-        writer.writerows(chain.from_iterable(_rows(*side) for side in sides))
+        add(chain.from_iterable(_rows(*side) for side in sides))
 
 
 def _rows(side: str, judged: ObjectErrors, places: ObjectPlaces) -> Iterator[tuple[str, ...]]:
@@ -119,7 +117,7 @@ def true_objects(path: Path) -> tuple[NDArray[np.str_], NDArray[np.float64]]:
         Table of `write_object_scores`; a depth is NaN in 2D.
     """
     with path.open(encoding="utf-8", newline="") as stream:
-        rows = csv.reader(stream)
+        rows = read_rows(stream)
         head = {name: place for place, name in enumerate(next(rows, []))}
         kind, depth = head.get("class", 0), head.get(DEPTH)
         size = next((head[name] for name in SIZES.values() if name in head), None)

@@ -1,13 +1,12 @@
 """Tables of the measured objects of label outputs, as CSV: one per case, and all in one."""
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
-from cytosuite.files import atomic
+from cytosuite.benchmark.csvfile import read_rows, written
 from cytosuite.metrics.labels.object_table import Columns, object_table
 from cytosuite.volume import Volume
 
@@ -42,10 +41,9 @@ def write_objects(
         image.array if image is not None and fits else None,
         None if truth is None else truth.array,
     )
-    with atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(table)
-        writer.writerows(texts(table))
+    with written(path) as add:
+        add([[*table]])
+        add(texts(table))
 
 
 def join_tables(path: Path, columns: Sequence[str], files: Mapping[Names, Path]) -> None:
@@ -63,26 +61,23 @@ def join_tables(path: Path, columns: Sequence[str], files: Mapping[Names, Path])
     heads: dict[str, None] = {}
     for table in files.values():
         heads |= dict.fromkeys(columns_of(table))
-    with atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow([*columns, *heads])
+    with written(path) as add:
+        add([[*columns, *heads]])
         for values, table in files.items():
             with table.open(encoding="utf-8", newline="") as text:
-                rows = csv.reader(text)
+                rows = read_rows(text)
                 own = next(rows, [])
                 if own == list(heads):
-                    writer.writerows([*values, *row] for row in rows)
+                    add([*values, *row] for row in rows)
                 else:
                     places = [own.index(name) if name in own else -1 for name in heads]
-                    writer.writerows(
-                        [*values, *("" if n < 0 else row[n] for n in places)] for row in rows
-                    )
+                    add([*values, *("" if n < 0 else row[n] for n in places)] for row in rows)
 
 
 def columns_of(path: Path) -> list[str]:
     """Return the names of the columns of a table, none of an empty file."""
     with path.open(encoding="utf-8", newline="") as stream:
-        return next(csv.reader(stream), [])
+        return next(read_rows(stream), [])
 
 
 def texts(table: Columns) -> Iterator[tuple[str, ...]]:

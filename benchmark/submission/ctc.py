@@ -1,6 +1,5 @@
 """Segmentations of a run as result folders of the Cell Tracking Challenge."""
 
-import csv
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cytosuite.benchmark.csvfile import written
 from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.record import Record, read_record
 from cytosuite.errors import InputError
-from cytosuite.files import atomic
 from cytosuite.formats import header, read
 from cytosuite.metrics.tracks.lineage import Track
 from cytosuite.metrics.tracks.track_folder import LARGEST, write_sequence
@@ -239,11 +238,10 @@ def write_ctc(
 
 def write_sequences_table(path: Path, plan: Mapping[str, Sequence[str]]) -> None:
     """Write a CSV table of the cases by sequence and frame."""
-    with atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["sequence", "frame", "case"])
+    with written(path) as add:
+        add([("sequence", "frame", "case")])
         for name, cases in plan.items():
-            writer.writerows((name, frame, case) for frame, case in enumerate(cases))
+            add((name, frame, case) for frame, case in enumerate(cases))
 
 
 def _segmentation(record: Record, folder: Path, case: Case, slug: str, task: Task) -> Segmentation:

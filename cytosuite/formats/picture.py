@@ -13,6 +13,7 @@ from cytosuite.memory import check_room
 from cytosuite.volume import Header, Origin, Volume
 
 PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+PIXELS = 2**28  # of a picture, 16,384 x 16,384: a small file may hold far more, and take minutes
 COPIES = 3  # of the pixels while they become an array
 BYTES = {"1": 1, "L": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I": 4, "F": 4}  # of grey pixels
 
@@ -28,7 +29,8 @@ def read_picture(path: Path) -> Volume:
     Raises
     ------
     InputError
-        If it is neither, is cut or altered, holds colours, or does not fit into memory.
+        If it is neither, is cut or altered, holds colours, has more than 2**28 pixels, or does
+        not fit into memory.
     """
     with path.open("rb") as stream:
         image = _opened(path, stream)
@@ -39,6 +41,11 @@ def read_picture(path: Path) -> Volume:
             raise InputError(
                 f"{path}: expected a grey image, found a colour image of shape {shape}; "
                 "give one channel"
+            )
+        if image.width * image.height > PIXELS:
+            raise InputError(
+                f"{path}: expected a picture of at most {PIXELS} pixels, found {image.height} x "
+                f"{image.width}; crop it, or save it as TIFF"
             )
         check_room(path, COPIES * BYTES[image.mode] * image.width * image.height)
         array = np.asarray(image)

@@ -1,22 +1,20 @@
 """Entries of an OME-Zarr: files below a folder, or stored in one zip file; nothing beyond them."""
 
 import os
-import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
-from zipfile import ZIP_STORED, ZipFile, ZipInfo
+from zipfile import ZIP_STORED, ZipFile, ZipInfo, _EndRecData  # type: ignore[attr-defined]
 
 from cytosuite.errors import InputError, plain
 from cytosuite.files import TEXT_BYTES, open_regular, parse_json
 
 ENTRIES = 2**21  # of a zip file; chunks of an image
 DIRECTORY = 2**29  # bytes of a zip file's directory
-END = struct.Struct("<4s4H2LH")  # of a zip file; its comment follows
-END64 = struct.Struct("<4sQ2H2L4Q")
-LOCATOR = struct.Struct("<4sLQL")
-LONGEST_COMMENT = 2**16
+ENTRY, MARK64 = b"PK\1\2", b"PK\6\6"  # of an entry, and of the end record of large files
+END64 = 76  # bytes of that record and of its locator
+PIECE = 2**24  # bytes that are looked at together
 
 
 class ZarrEntries(Protocol):
@@ -116,25 +114,37 @@ def sizes_of(path: Path) -> Iterator[int]:
 def _check_directory(stream: BinaryIO) -> None:
     """Refuse a zip file with more entries than an image has chunks.
 
-    Each entry costs far more memory than its bytes in the directory.
+    Each entry costs far more memory than its bytes in the directory. The record at the end is
+    found as `ZipFile` finds it, and entries are counted: the number that it gives may be any.
     """
-    size = stream.seek(0, os.SEEK_END)
-    start = max(0, size - END.size - LONGEST_COMMENT - LOCATOR.size)
-    stream.seek(start)
-    tail = stream.read()
-    place = tail.rfind(b"PK\5\6")
-    if 0 <= place <= len(tail) - END.size:
-        _, _, _, _, count, length, _, _ = END.unpack_from(tail, place)
-        if place >= LOCATOR.size and tail[place - LOCATOR.size :].startswith(b"PK\6\7"):
-            stream.seek(min(LOCATOR.unpack_from(tail, place - LOCATOR.size)[2], size))
-            if len(found := stream.read(END64.size)) == END64.size:
-                *_, count, length, _ = END64.unpack(found)
+    record = _EndRecData(stream)
+    if record:  # else `ZipFile` says that it is none
+        mark, *_, count, length, offset, _, _, place = record
+        start = place - length - (END64 if mark == MARK64 else 0)
+        if length <= DIRECTORY:
+            count = _entries_in(stream, start, length)
         if count > ENTRIES or length > DIRECTORY:
             raise InputError(
                 f"a zip file of {count} entries with a directory of {length} bytes; at most "
                 f"{ENTRIES} entries are read: write larger chunks"
             )
+        if start != offset:
+            raise InputError(
+                f"a zip file with its directory at byte {start}, which says that it is at byte "
+                f"{offset}; pack the folder anew with zip -0"
+            )
     stream.seek(0)
+
+
+def _entries_in(stream: BinaryIO, start: int, length: int) -> int:
+    """Return how many entries a part of a file can hold as directory of a zip file."""
+    stream.seek(max(0, start))
+    count, rest, left = 0, b"", length
+    while left > 0 and (part := stream.read(min(left, PIECE))):
+        left -= len(part)
+        count += (rest + part).count(ENTRY)
+        rest = part[-(len(ENTRY) - 1) :]
+    return count
 
 
 def json_of(home: ZarrEntries, name: str) -> dict[str, Any] | None:

@@ -9,7 +9,6 @@ are scored by the same functions. A case that failed, or that the submission lac
 value of each metric and counts in the mean.
 """
 
-import csv
 import os
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from cytosuite import __version__
+from cytosuite.benchmark.csvfile import written
 from cytosuite.benchmark.data.dataset import Case
 from cytosuite.benchmark.engines.collect import collect
 from cytosuite.benchmark.engines.outcome import Limits, Outcome
@@ -41,7 +41,7 @@ from cytosuite.benchmark.submission.judging.predictions import (
 )
 from cytosuite.benchmark.validate import BadOutput
 from cytosuite.container import command_parser, execute
-from cytosuite.files import atomic, remove, write_json
+from cytosuite.files import remove, write_json
 from cytosuite.manifest import AlgorithmManifest
 from cytosuite.metrics import board_metrics
 from cytosuite.tasks import TASKS, Socket
@@ -228,11 +228,10 @@ def _write_table(path: Path, content: Mapping[str, Any]) -> None:
     """Write the scores of single cases as a table for people."""
     failed = {one["case"]: one["reason"] for one in content["failed"]}
     names = list(dict.fromkeys(name for row in content["case"].values() for name in row))
-    with atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["case", "failed", *names])
+    with written(path) as add:
+        add([["case", "failed", *names]])
         for case, row in content["case"].items():
-            writer.writerow([case, failed.get(case, ""), *(row.get(name, "") for name in names)])
+            add([[case, failed.get(case, ""), *(row.get(name, "") for name in names)]])
 
 
 if __name__ == "__main__":

@@ -141,6 +141,27 @@ def test_nobody_without_the_key_of_the_run_gives_orders(tmp_path):
             assert (done.returncode, "refused: " in done.stderr) == (1, True), done.stderr
 
 
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from cytosuite.benchmark.cluster.opened import OpenCluster
+from cytosuite.benchmark.cluster.site import ClusterSite
+OpenCluster("local", ClusterSite(), Path(sys.argv[1]), print)._keys()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_the_key_of_a_killed_run_goes_with_the_next(tmp_path):
+    subprocess.run([sys.executable, "-c", KILLED, tmp_path], check=False, timeout=60)
+    (left,) = tmp_path.iterdir()
+    with OpenCluster("local", ClusterSite(workers=1), tmp_path, print) as found:
+        found._keys()
+        (own,) = tmp_path.iterdir()
+        assert own != left
+        assert {path.name for path in own.iterdir()} == {"key.pem", "certificate.pem"}
+    assert not [*tmp_path.iterdir()]
+
+
 @pytest.mark.slow
 def test_workers_of_a_scheduler_that_runs_are_used_and_left_alone(tmp_path):
     file = tmp_path / "scheduler.json"

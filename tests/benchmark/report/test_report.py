@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from cytosuite.benchmark.comparison.scored import read_scored
 from cytosuite.benchmark.report import page, write_report
 from cytosuite.benchmark.report.index import index
 from cytosuite.benchmark.report.section import table, views
@@ -94,6 +95,23 @@ def test_the_policy_forbids_the_network_and_every_other_script_and_style(make, c
     assert policy["script-src"] == digests(re.findall(r"<script>(.*?)</script>", text, re.S))
     assert policy["style-src-elem"] == digests(re.findall(r"<style>(.*?)</style>", text, re.S))
     assert "'unsafe-inline'" in policy["style-src"]  # of attributes
+
+
+def test_no_name_is_a_formula_in_a_spreadsheet(make, conditions, tmp_path):
+    evil = '=HYPERLINK("http://a")'
+    results = make(cases=(evil, "b"), algorithms=(evil, "fair"))
+    scores = results.scores.assign(model="@SUM(1)")
+    (first, *others) = conditions((evil, "fair"))
+    results = replace(results, scores=scores, conditions=[replace(first, name="+1+1"), *others])
+    write_report(results, tmp_path / "report")
+    for name in ("scores", "cases", "leaderboard", "by_condition"):
+        with (tmp_path / "report" / f"{name}.csv").open(newline="") as stream:
+            cells = [cell for row in csv.reader(stream) for cell in row]
+        assert [cell for cell in cells if cell.startswith("'")]
+        assert not [cell for cell in cells if cell[:1] in {*"=+@"}]
+    found = read_scored(tmp_path / "report").scores
+    assert {'=HYPERLINK("http://a")'} <= {*found["algorithm"]} & {*found["case"]}
+    assert {*found["model"]} == {"@SUM(1)"}
 
 
 def test_every_link_inside_the_page_has_its_target(make, conditions):

@@ -260,7 +260,7 @@ def _png(folder, width, height, bits=8, colour=0, pixels=b""):
 
 
 def _png_bomb(folder):
-    """needs 27.9 GiB of memory, 2 GiB are free; crop it, or give more memory"""
+    """expected a picture of at most 268435456 pixels, found 100000 x 100000; crop it, or save it"""
     return _png(folder, 10**5, 10**5)
 
 

@@ -410,6 +410,24 @@ def test_a_directory_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch
         read(name)
 
 
+def test_a_directory_is_counted_and_lies_where_it_says(tmp_path, monkeypatch):
+    content = bytearray(_zip(tmp_path / "a.ozx").read_bytes())
+    end = content.rfind(b"PK\5\6")
+    struct.pack_into("<2H", content, end + 8, 1, 1)  # a false number
+    (tmp_path / "a.ozx").write_bytes(content)
+    monkeypatch.setattr(zarrhome, "ENTRIES", 2)
+    with pytest.raises(InputError, match="a zip file of 3 entries .* at most 2 entries are read"):
+        read(tmp_path / "a.ozx")
+    monkeypatch.undo()
+    (place,) = struct.unpack_from("<L", content, end + 16)
+    struct.pack_into("<L", content, end + 16, place - 1)
+    (tmp_path / "a.ozx").write_bytes(content)
+    with pytest.raises(
+        InputError, match=f"its directory at byte {place}, which says .* {place - 1}"
+    ):
+        read(tmp_path / "a.ozx")
+
+
 def test_every_cut_of_a_zip_file_is_one_line(tmp_path):
     content = _zip(tmp_path / "a.ozx").read_bytes()
     for length in range(1, len(content), 41):
