@@ -97,7 +97,9 @@ def _is_labels(image: Volume, item: Item) -> bool:
     """Return whether a sketch is labels: integers, in no folder of sketches and without labels."""
     folders = item.image.resolve().parent.parts
     return (
-        image.array.dtype.kind in "ui" and LABELS.slug not in item.files and SKETCH.slug not in folders
+        image.array.dtype.kind in "ui"
+        and LABELS.slug not in item.files
+        and SKETCH.slug not in folders
     )
 
 
@@ -139,7 +141,7 @@ def _read(path: Path, slug: str, part: Part) -> Volume:
     """Return one channel and frame of any kind of file."""
     if path.suffix.lower() in MODULES:
         return read_microscope(path, part)
-    return read_part(path, part, stack=SOCKETS[slug].stack)
+    return read_part(path, part, stack=SOCKETS[slug].stack, colours=slug not in OUTPUTS)
 
 
 def _like(main: Volume, path: Path, slug: str) -> Volume:
@@ -184,7 +186,7 @@ def _as_it_is(own: Volume | Value, path: Path | None) -> bool:
         return False
     if case_suffix(path) not in CASE_SUFFIXES:
         return False
-    found = header(path)
+    found = header(path, colours=True)
     there = found.shape, found.dtype, found.spacing, found.axes
     return there == (own.shape, own.array.dtype, own.spacing, own.axes)
 
