@@ -68,7 +68,7 @@ def test_labels_record_and_picture_of_every_image(images, tmp_path, engine, use)
     assert record["algorithm"] == "watershed"
     assert record["seconds"] == 0.25
     with Image.open(tmp_path / "out" / "two.png") as picture:
-        assert picture.size == (48, 24)
+        assert picture.size == (960, 480)  # 20 pixels for each of 24 x 24, twice
         assert OUTLINE in {colour for _, colour in picture.getcolors()}
 
 
