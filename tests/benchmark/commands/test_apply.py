@@ -396,6 +396,19 @@ def test_a_plane_gets_a_model_of_planes_in_a_real_process(mixed, tmp_path):
 
 
 @pytest.mark.slow
+def test_labels_go_to_a_network_of_labels_in_a_real_process(tmp_path):
+    pytest.importorskip("torch")
+    labels = np.zeros((32, 32), np.uint16)
+    labels[8:20, 8:20] = 3
+    write(tmp_path / "a.tif", Volume(labels, (0.65, 0.65), "YX", {"channel": "nucleus"}))
+    options = {"algorithm": "diffusion", "engine": "process"}
+    (made,) = segment([tmp_path / "a.tif"], tmp_path / "out", **options)
+    assert (made.status, made.model) == ("written", "diffusion culture-nuclei-2d")
+    assert made.warnings == ("input assumed: instance-labels, since its values are integers",)
+    assert read(made.output).array[8:20, 8:20].mean() > 2 * read(made.output).array[:8].mean()
+
+
+@pytest.mark.slow
 def test_with_a_real_process(images, tmp_path):
     (result, _) = segment([images], tmp_path / "out", engine="process")
     assert result.status == "written"
