@@ -26,6 +26,7 @@ from cytosuite.metrics.chunks import distinct
 from cytosuite.tasks import Kind
 from cytosuite.volume import Volume
 
+READABLE = 1000  # px of the longest side to which a small result is enlarged
 SIDE, STRIP_SIDE = 360, 180  # px of the longest side of a volume
 SHOWN = 4  # stacks of each side of a strip
 MARGIN, LINE = 8, 18  # px between pictures, and of a caption
@@ -75,7 +76,9 @@ def write_preview(
 
 
 def write_result(path: Path, image: Volume, output: Volume, kind: Kind) -> None:
-    """Write the XY plane of an image next to that of an output, in their own resolution.
+    """Write the XY plane of an image next to that of an output, small ones enlarged.
+
+    A voxel is a square of as many pixels as `READABLE` allows, at least one.
 
     Parameters
     ----------
@@ -91,8 +94,11 @@ def write_result(path: Path, image: Volume, output: Volume, kind: Kind) -> None:
     z, _, _ = cut_at(array.shape, objects)
     left = grey(array[z], limits(array))
     right = left if kind == "labels" else grey(found[z], limits(found))
-    drawn = _outlined(right, None if objects is None else objects[z])
-    _write_png(path, np.concatenate([_outlined(left, None), drawn], axis=1))
+    height, width = left.shape
+    times = max(1, READABLE // max(height, 2 * width))
+    left, right = (stretch(plane, times * height, times * width) for plane in (left, right))
+    own = None if objects is None else stretch(objects[z], times * height, times * width)
+    _write_png(path, np.concatenate([_outlined(left, None), _outlined(right, own)], axis=1))
 
 
 def write_strip(path: Path, real: Sequence[Stack], simulated: Sequence[Stack]) -> None:

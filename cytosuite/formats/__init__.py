@@ -26,8 +26,8 @@ from cytosuite.formats.omezarr import (
     read_omezarr,
 )
 from cytosuite.formats.omezarrwriter import write_omezarr
-from cytosuite.formats.picture import picture_slabs, read_picture
-from cytosuite.formats.tiff import read_tiff, tiff_channels, tiff_header, tiff_slabs
+from cytosuite.formats.picture import has_colours, picture_slabs, read_picture
+from cytosuite.formats.tiff import COLOURS, read_tiff, tiff_channels, tiff_header, tiff_slabs
 from cytosuite.formats.tiffwriter import write_tiff
 from cytosuite.volume import Header, Volume
 
@@ -47,7 +47,8 @@ def read(
         ``.tif``/``.tiff``, ``.mha``, ``.h5``/``.hdf5``, an OME-Zarr (a folder ``.zarr`` or a file
         ``.ozx``), or a grey ``.png``/``.jpg``.
     pick : mapping of str to int, optional
-        Index along T or C, which are dropped; of TIFF and OME-Zarr nothing else is decoded.
+        Index along T or C, which are dropped; of TIFF and OME-Zarr nothing else is decoded. With
+        C the colours of a TIFF or picture are channels.
     scene : int, optional
         Number of the image in a TIFF or OME-Zarr that holds several.
     stack : bool
@@ -63,8 +64,8 @@ def read(
     Raises
     ------
     InputError
-        If the file is missing, empty, cut, broken, of another kind, or a colour image, or neither
-        memory nor disk has room for it.
+        If the file is missing, empty, cut, broken, of another kind, or a colour image of which no
+        channel is picked, or neither memory nor disk has room for it.
     """
     with _gate(path) as reader:
         if reader is read_tiff:
@@ -72,7 +73,8 @@ def read(
         elif reader is read_omezarr:
             volume = read_omezarr(path, pick, scene)
         else:
-            volume = reader(path)
+            coloured = reader is read_picture and "C" in (pick or {})
+            volume = read_picture(path, colours=True) if coloured else reader(path)
             index = tuple((pick or {}).get(axis, slice(None)) for axis in volume.axes)
             axes = "".join(axis for axis in volume.axes if axis not in (pick or {}))
             volume = replace(volume, array=volume.array[index], axes=axes)
@@ -147,20 +149,23 @@ def write(path: Path, volume: Volume, *, compress: bool = True, as_json: bool = 
             raise type(error)(f"{path}: {reason}") from None
 
 
-def header(path: Path, scene: int | None = None, *, stack: bool = False) -> Header:
+def header(
+    path: Path, scene: int | None = None, *, stack: bool = False, colours: bool = False
+) -> Header:
     """Return the geometry of a TIFF, MetaImage or OME-Zarr without decoding its pixels; see `read`.
 
     Raises
     ------
     InputError
-        If the file is cut or broken, of another kind, or a colour image.
+        If the file is cut or broken, of another kind, or a colour image though `colours` are no
+        channels.
     """
     with _gate(path) as reader:
         if reader not in HEADERS:
             known = [suffix for suffix, own in READERS.items() if own in HEADERS]
             raise InputError(f"{path}: expected one of {', '.join(known)}, found {path.suffix!r}")
         if reader is read_tiff:
-            found = tiff_header(path, scene, stack=stack)
+            found = tiff_header(path, scene, stack=stack, colours=colours)
         elif reader is read_omezarr:
             found = omezarr_header(path, scene)
         else:
@@ -174,7 +179,8 @@ def channels(path: Path, scene: int | None = None) -> list[str]:
     Parameters
     ----------
     path, scene : Path, int
-        As of `read`. Only OME-TIFF and OME-Zarr name channels: the list of others is empty.
+        As of `read`. Only OME-TIFF and OME-Zarr name channels: the list of others is empty, but
+        for images in colours (`COLOURS`).
 
     Raises
     ------
@@ -184,6 +190,8 @@ def channels(path: Path, scene: int | None = None) -> list[str]:
     with _gate(path) as reader:
         if reader is read_tiff:
             return tiff_channels(path, scene)
+        if reader is read_picture:
+            return list(COLOURS) if has_colours(path) else []
         return omezarr_channels(path, scene) if reader is read_omezarr else []
 
 

@@ -18,8 +18,8 @@ COPIES = 3  # of the pixels while they become an array
 BYTES = {"1": 1, "L": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I": 4, "F": 4}  # of grey pixels
 
 
-def read_picture(path: Path) -> Volume:
-    """Return a grey PNG or JPEG, which never gives a voxel size.
+def read_picture(path: Path, *, colours: bool = False) -> Volume:
+    """Return a PNG or JPEG, grey or with `colours` as channels; it never gives a voxel size.
 
     Parameters
     ----------
@@ -29,11 +29,16 @@ def read_picture(path: Path) -> Volume:
     Raises
     ------
     InputError
-        If it is neither, is cut or altered, holds colours, has more than 2**28 pixels, or does
+        If it is neither, is cut or altered, holds colours that are not asked for, has more than
+        2**28 pixels, or does
         not fit into memory.
     """
     with path.open("rb") as stream:
         image = _opened(path, stream)
+        if colours and image.mode not in BYTES:
+            check_room(path, COPIES * len("RGB") * image.width * image.height)
+            array = np.moveaxis(np.asarray(image.convert("RGB")), -1, 0)
+            return Volume(array, (1.0, 1.0), "CYX", {"spacing_source": "assumed"})
         if image.mode == "P":
             raise InputError(f"{path}: expected a grey image, found a palette; save it as grey")
         if image.mode not in BYTES:
@@ -53,6 +58,12 @@ def read_picture(path: Path) -> Volume:
     more = (f"the file holds {pictures} images, and only the first is read",)
     origin = Origin({"spacing": "assumed"}, warnings=more if pictures > 1 else ())
     return Volume(array, (1.0, 1.0), "YX", {"spacing_source": "assumed"}, origin)
+
+
+def has_colours(path: Path) -> bool:
+    """Return whether a PNG or JPEG holds colours, or a palette."""
+    with path.open("rb") as stream:
+        return _opened(path, stream).mode not in BYTES
 
 
 def picture_slabs(path: Path, planes: int | None = None) -> Iterator[NDArray[Any]]:

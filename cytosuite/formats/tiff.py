@@ -34,6 +34,7 @@ from cytosuite.formats.tiffpixels import TiffImage, mapped_pixels, pixels, slabs
 from cytosuite.formats.tiffspacing import Stated, kind, origin, statements
 from cytosuite.volume import AXES, SPATIAL, Header, Scalar, Volume, scalars
 
+COLOURS = ("red", "green", "blue")  # as channels
 # Keys that describe the array itself; they are not metadata of the scene.
 GEOMETRY = {"shape", "axes", "spacing", "voxel_size_um", "unit", "resolution", "imagej", "images"}
 GEOMETRY |= {"slices", "frames", "channels", "hyperstack", "mode", "loop", "min", "max"}
@@ -63,7 +64,8 @@ def read_tiff(
         Plain, ImageJ or OME TIFF. Axes come from its metadata; one unnamed axis is taken as z.
         Axes T and C of length one are dropped.
     pick : mapping of str to int, optional
-        Index along T or C: only its pages are decoded, and the axis is dropped.
+        Index along T or C: only its pages are decoded, and the axis is dropped. With C a colour
+        is a channel.
     scene : int, optional
         Number of the series; without it the first, and a remark where there are several.
     stack : bool
@@ -78,7 +80,8 @@ def read_tiff(
     Raises
     ------
     InputError
-        If the file is cut or broken, holds a colour image, or has no such scene.
+        If the file is cut or broken, holds a colour image and no channel is picked, or has no such
+        scene.
     """
     with _open(path) as file:
         found = _describe(path, file, pick or {}, scene, stack)
@@ -90,7 +93,10 @@ def read_tiff(
         else:
             parts = slabs_of(path, series, found)
             array = gathered(head.shape, head.dtype.newbyteorder("="), parts)
-    return Volume(array, head.spacing, head.axes, found.metadata, found.origin)
+    axes = head.axes
+    if pick and "C" in pick and "C" in axes:  # a colour: each page holds all of them
+        array, axes = array.take(pick["C"], axes.index("C")), axes.replace("C", "")
+    return Volume(array, head.spacing, axes, found.metadata, found.origin)
 
 
 def tiff_slabs(
@@ -109,20 +115,22 @@ def tiff_slabs(
             yield part
 
 
-def tiff_header(path: Path, scene: int | None = None, *, stack: bool = False) -> Header:
+def tiff_header(
+    path: Path, scene: int | None = None, *, stack: bool = False, colours: bool = False
+) -> Header:
     """Return the geometry of a series without decoding a pixel; see `read_tiff`.
 
     Raises
     ------
     InputError
-        If the file is cut or broken, or holds a colour image.
+        If the file is cut or broken, or holds a colour image though `colours` are no channels.
     """
     with _open(path) as file:
-        return _describe(path, file, {}, scene, stack).header
+        return _describe(path, file, {}, scene, stack, colours).header
 
 
 def tiff_channels(path: Path, scene: int | None = None) -> list[str]:
-    """Return the names of the channels in OME-XML, empty where a channel has none.
+    """Return the names of colours, or of the channels in OME-XML, empty where one has none.
 
     Parameters
     ----------
@@ -132,6 +140,10 @@ def tiff_channels(path: Path, scene: int | None = None) -> list[str]:
         As of `read_tiff`.
     """
     with _open(path) as file:
+        series = file.series[min(scene or 0, len(file.series) - 1)]
+        photometric = getattr(series.keyframe.photometric, "name", "")
+        if "S" in series.axes and photometric in {"RGB", "YCBCR"}:
+            return [*COLOURS, "alpha"][: series.keyframe.samplesperpixel]
         return channel_names(file, scene or 0)
 
 
@@ -200,9 +212,11 @@ def _plain_words(complaint: str) -> str:
     return re.sub(r"<[^<>]*> ?", "", complaint)
 
 
-def _axes(path: Path, series: tifffile.TiffPageSeries) -> str:
-    """Return the axes of a series with one unnamed axis read as z."""
+def _axes(path: Path, series: tifffile.TiffPageSeries, colours: bool) -> str:
+    """Return the axes of a series with one unnamed axis read as z, and colours as channels."""
     axes = str(series.axes).upper()
+    if colours and "C" not in axes:
+        axes = axes.replace("S", "C")
     if "S" in axes:
         raise InputError(
             f"{path}: expected a grey image, found a colour image of shape "
@@ -225,6 +239,7 @@ def _describe(
     pick: Mapping[str, int],
     scene: int | None,
     stack: bool,
+    colours: bool = False,
 ) -> TiffImage:
     """Return geometry and metadata of a series; T and C of length one are dropped."""
     many = len(file.series)
@@ -232,7 +247,9 @@ def _describe(
         raise InputError(f"{path}: expected a scene from 0 to {many - 1}, found {scene}")
     series = file.series[scene or 0]
     found, ours, warnings = description(file)
-    stored, whole = _layout(path, series, ours, stack)
+    stored, whole = _layout(path, series, ours, stack, colours or "C" in pick)
+    if "S" in series.axes:
+        pick = {axis: number for axis, number in pick.items() if axis != "C"}
     check_pixels(series)
     if stack and stored == SPATIAL and (named := _misnamed(series)):
         warnings.append(f"axes odd: the file calls them {named}; a stack is z, y, x as it lies")
@@ -292,7 +309,11 @@ def _spacing(axes: str, stated: Sequence[Stated], metadata: dict[str, Scalar]) -
 
 
 def _layout(
-    path: Path, series: tifffile.TiffPageSeries, ours: Mapping[str, Any], stack: bool
+    path: Path,
+    series: tifffile.TiffPageSeries,
+    ours: Mapping[str, Any],
+    stack: bool,
+    colours: bool,
 ) -> tuple[str, tuple[int, ...]]:
     """Return axes and shape as stored; ImageJ and OME leave axes of length one out."""
     shape = tuple(int(size) for size in series.shape)
@@ -304,7 +325,7 @@ def _layout(
     # Axes of length one have no place in ImageJ and OME; others must have the same names in both.
     if same and (set(found) - set(AXES) or _longer(axes, own) == _longer(found, shape)):
         return axes, own
-    return _axes(path, series), shape
+    return _axes(path, series, colours), shape
 
 
 def _misnamed(series: tifffile.TiffPageSeries) -> str:

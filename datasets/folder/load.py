@@ -58,15 +58,15 @@ def load(
     given = _given(values.get(ACQUISITION.slug, {}), spacing, metadata or {})
     part = part or Part()
     main = _volume(item.image, item.socket, given, part, item.name)
-    slug = item.socket
-    if slug == VIEW:
+    own = item.socket
+    if own == VIEW:
         main = _of_study(main, item.name)
-    elif slug == SKETCH.slug and _is_labels(main, item):
-        slug, main = LABELS.slug, _as_labels(main, item.image)
+    elif own == SKETCH.slug and _is_labels(main, item):
+        own, main = LABELS.slug, _as_labels(main, item.image)
     if ACQUISITION.slug in values:
         values[ACQUISITION.slug] = {**values[ACQUISITION.slug], **acquisition(main)}
-    sockets: dict[str, Volume | Value] = {slug: main, **values}
-    paths = {slug: item.image, **item.files}
+    sockets: dict[str, Volume | Value] = {own: main, **values}
+    paths = {own: item.image, **item.files}
     for slug, path in item.files.items():
         if slug in OUTPUTS and slug not in values:
             sockets[slug] = _like(main, path, slug)
@@ -74,11 +74,11 @@ def load(
             sockets[slug] = _volume(path, slug, given, part)
     told = _strata(main) if item.socket == VIEW else {}
     conditions = {**told, **item.conditions}
-    files = {slug: paths[slug] for slug, own in sockets.items() if _as_it_is(own, paths.get(slug))}
+    files = {slug: paths[slug] for slug, of in sockets.items() if _as_it_is(of, paths.get(slug))}
     sample = Sample(
         sockets, conditions=conditions, min_object_voxels=min_object_voxels, files=files
     )
-    if SOCKETS[slug].kind == "labels" or LABELS.slug not in sockets:
+    if SOCKETS[own].kind == "labels" or LABELS.slug not in sockets:
         return sample
     found = measured(main.array, sample.volume(LABELS.slug).array)
     return replace(sample, conditions=found | conditions)
@@ -97,7 +97,9 @@ def _is_labels(image: Volume, item: Item) -> bool:
     """Return whether a sketch is labels: integers, in no folder of sketches and without labels."""
     folders = item.image.resolve().parent.parts
     return (
-        image.array.dtype.kind in "ui" and LABELS.slug not in item.files and SKETCH.slug not in folders
+        image.array.dtype.kind in "ui"
+        and LABELS.slug not in item.files
+        and SKETCH.slug not in folders
     )
 
 
@@ -139,7 +141,7 @@ def _read(path: Path, slug: str, part: Part) -> Volume:
     """Return one channel and frame of any kind of file."""
     if path.suffix.lower() in MODULES:
         return read_microscope(path, part)
-    return read_part(path, part, stack=SOCKETS[slug].stack)
+    return read_part(path, part, stack=SOCKETS[slug].stack, colours=slug not in OUTPUTS)
 
 
 def _like(main: Volume, path: Path, slug: str) -> Volume:
@@ -184,7 +186,7 @@ def _as_it_is(own: Volume | Value, path: Path | None) -> bool:
         return False
     if case_suffix(path) not in CASE_SUFFIXES:
         return False
-    found = header(path)
+    found = header(path, colours=True)
     there = found.shape, found.dtype, found.spacing, found.axes
     return there == (own.shape, own.array.dtype, own.spacing, own.axes)
 

@@ -1,11 +1,15 @@
 """The channel, frame and scene of an image file that holds several."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from cytosuite.errors import InputError
-from cytosuite.formats import HEADERS, READERS, channels, header, read
+from cytosuite.formats import COLOURS, HEADERS, READERS, channels, header, read
+from cytosuite.large import room, slabs
+from cytosuite.spacing import warned
 from cytosuite.volume import Volume
 
 
@@ -61,7 +65,7 @@ def _chosen(
     raise InputError(f"{path}: found {found}, and not {wanted}; see {option}")
 
 
-def read_part(path: Path, part: Part, *, stack: bool = False) -> Volume:
+def read_part(path: Path, part: Part, *, stack: bool = False, colours: bool = False) -> Volume:
     """Return one channel and frame of an image file; other pages of a TIFF are not decoded.
 
     Parameters
@@ -72,6 +76,8 @@ def read_part(path: Path, part: Part, *, stack: bool = False) -> Volume:
         May be empty for a file with one channel and frame.
     stack : bool
         As of `cytosuite.formats.read`.
+    colours : bool
+        Whether colours are channels, or their mean with a remark where none is wanted.
 
     Returns
     -------
@@ -85,17 +91,38 @@ def read_part(path: Path, part: Part, *, stack: bool = False) -> Volume:
         wanted.
     """
     whole: Volume | None = None
+    names = channels(path, part.scene)
+    coloured = colours and tuple(names[: len(COLOURS)]) == COLOURS
     if READERS.get(path.suffix.lower()) in HEADERS:
-        head = header(path, part.scene, stack=stack)
+        head = header(path, part.scene, stack=stack, colours=coloured)
         sizes = dict(zip(head.axes, head.shape, strict=True))
+    elif coloured:
+        sizes = {"C": len(names)}
     else:
         whole = read(path)
         sizes = dict(zip(whole.axes, whole.shape, strict=True))
-    names = channels(path, part.scene)
     count = sizes.get("C", 1)
+    if coloured and part.channel is None:
+        numbers = [str(number) for number in range(len(COLOURS))]
+        return _mean(
+            [read_part(path, replace(part, channel=n), stack=stack, colours=True) for n in numbers]
+        )
     channel = part.channel_of(path, names if len(names) == count else [""] * count)
     pick = {"C": channel, "T": part.frame_of(path, sizes.get("T", 1))}
     held = {axis: number for axis, number in pick.items() if axis in sizes}
     if whole is not None and not held:
         return whole
     return read(path, held, part.scene, stack=stack)
+
+
+def _mean(found: Sequence[Volume]) -> Volume:
+    """Return the mean of colours, with a remark, or one of them where all are equal."""
+    first, *others = found
+    arrays = [volume.array for volume in found]
+    if all(np.array_equal(first.array, other.array) for other in others):
+        return first
+    mean = room(first.shape, np.float32)
+    for part in slabs(mean, *arrays):
+        np.mean([array[part] for array in arrays], axis=0, dtype=np.float32, out=mean[part])
+    line = f"colours averaged: {', '.join(COLOURS)}; --channel-index takes one"
+    return warned(replace(first, array=mean), line)

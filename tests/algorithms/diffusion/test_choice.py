@@ -11,7 +11,9 @@ from cytosuite.benchmark.catalog import ROOT
 from cytosuite.cautions import cautions
 from cytosuite.errors import ModelError
 from cytosuite.manifest import ModelCard, read_algorithm
+from cytosuite.metadata import with_given
 from cytosuite.select import describe, select
+from cytosuite.tasks import TASKS
 from cytosuite.weights import read_cards
 
 POLICY = read_algorithm(ROOT / "algorithms" / "diffusion" / "algorithm.toml").select
@@ -76,6 +78,16 @@ def test_a_card_is_taken_by_channel_then_microscope_and_voxel_size():
     other = describe(image(channel="membrane", microscope="IX71"))
     assert select(cards[1:2], other, POLICY).terms["microscope"] == 1
     assert select(cards[3:], other, POLICY).terms["spacing"] == pytest.approx(3 * log(2))
+
+
+def test_a_network_of_labels_is_not_for_a_sketch_alone():
+    """One of sketches takes both: of labels a sketch is made."""
+    labels, sketches = _card("labels", given="labels"), _card("sketches")
+    for slug, name in {"structure-sketch": "sketches", "instance-labels": "labels"}.items():
+        image = with_given(VOLUME, TASKS["synthesise"], [slug])
+        assert _chosen([sketches, labels], image) == name
+        assert not select([sketches], describe(image), POLICY).broken
+    assert with_given(VOLUME, TASKS["segment"], ["instance-labels"]) == VOLUME
 
 
 def test_another_channel_is_taken_with_a_doubt_where_there_is_none_for_it():

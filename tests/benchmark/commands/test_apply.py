@@ -70,7 +70,7 @@ def test_labels_record_and_picture_of_every_image(images, tmp_path, engine, use)
     assert record["algorithm"] == "watershed"
     assert record["seconds"] == 0.25
     with Image.open(tmp_path / "out" / "two.png") as picture:
-        assert picture.size == (48, 24)
+        assert picture.size == (960, 480)  # 20 pixels for each of 24 x 24, twice
         assert OUTLINE in {colour for _, colour in picture.getcolors()}
 
 
@@ -439,6 +439,19 @@ def test_a_plane_gets_a_model_of_planes_in_a_real_process(mixed, tmp_path):
     assert kept.status == "there already"
     again.write_text(json.dumps(card | {"name": "mine", "scores": {}, "description": "Other."}))
     assert segment([mixed / "one.tif"], tmp_path / "out", **given)[0].status == "written"
+
+
+@pytest.mark.slow
+def test_labels_go_to_a_network_of_labels_in_a_real_process(tmp_path):
+    pytest.importorskip("torch")
+    labels = np.zeros((32, 32), np.uint16)
+    labels[8:20, 8:20] = 3
+    write(tmp_path / "a.tif", Volume(labels, (0.65, 0.65), "YX", {"channel": "nucleus"}))
+    options = {"algorithm": "diffusion", "engine": "process"}
+    (made,) = segment([tmp_path / "a.tif"], tmp_path / "out", **options)
+    assert (made.status, made.model) == ("written", "diffusion culture-nuclei-2d")
+    assert made.warnings == ("input assumed: instance-labels, since its values are integers",)
+    assert read(made.output).array[8:20, 8:20].mean() > 2 * read(made.output).array[:8].mean()
 
 
 @pytest.mark.slow

@@ -252,8 +252,9 @@ def _time_series(own):
 
 
 def _colour(own):
-    """photo.png: expected a grey image, found a colour image of shape (40, 40, 3)"""
-    Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(own / "images" / "photo.png")
+    """ball.png: expected a grey image, found a colour image of shape (40, 40, 3)"""
+    (own / "labels" / "ball.tif").unlink()
+    Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(own / "labels" / "ball.png")
     return own
 
 

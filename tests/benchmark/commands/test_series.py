@@ -1,16 +1,20 @@
 import io
+from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from cytosuite.benchmark.commands import series
+from cytosuite.benchmark.commands import data, series
 from cytosuite.benchmark.commands.app import app
 from cytosuite.benchmark.commands.options import SimulateOptions
 from cytosuite.benchmark.commands.simulate import simulate
+from cytosuite.benchmark.engines.outcome import Outcome
 from cytosuite.datasets.folder.collect import collect
 from cytosuite.errors import InputError
 from cytosuite.files import read_json
+from cytosuite.formats import read, write
 from cytosuite.metrics.tracks.track_folder import read_sequence, score_tracks, write_sequence
 
 SMALL = (
@@ -81,10 +85,6 @@ def test_a_folder_that_is_not_empty_is_left_as_it_is(tmp_path):
     [
         ({"dataset": "membrane", "settings": ()}, "membrane has no time series; .* have: nuclei"),
         ({"dataset": "nuclei/hella"}, "did you mean 'nuclei/hela'"),
-        (
-            {"dataset": "nuclei/culture", "settings": ()},
-            "images of nuclei/culture pass diffusion, which time series do not",
-        ),
         ({"out": None}, "--frames 4: expected --out FOLDER and no layout, found no --out"),
         ({"layout": "nnunet"}, "--frames 4: .* found --layout nnunet"),
         ({"settings": (*SMALL[:-1], "division=2")}, "--set division=2: .* found 2"),
@@ -96,6 +96,37 @@ def test_a_mistake_is_one_line_and_nothing_is_written(tmp_path, options, message
         _make(**{"out": tmp_path / "data"} | options)
     assert "\n" not in str(error.value)
     assert not list(tmp_path.iterdir())
+
+
+class _Copier:
+    """Engine of a synthesiser that gives its labels back, 100 brighter."""
+
+    name, models, guests = "fake", {}, {}
+
+    def identity(self, algorithm):
+        return algorithm
+
+    @contextmanager
+    def session(self, *given):
+        yield SimpleNamespace(startup_seconds=0.5, predict=self._predict)
+
+    def _predict(self, case_input, output, log, shown):
+        (path,) = (case_input / "images" / "instance-labels").iterdir()
+        labels = read(path)
+        made = labels.like(labels.array + 100)
+        write(output / "images" / "synthetic-image" / path.name, made)
+        log.touch()
+        return Outcome("ok", 0.25, 10**6, 0)
+
+
+def test_frames_pass_the_chain_of_their_recipe(tmp_path, monkeypatch):
+    monkeypatch.setattr(data, "choose", lambda *wanted: (_Copier(), "engine: fake"))
+    out = _make(tmp_path / "data", 2, dataset="nuclei/culture", cases=2)
+    for sequence, frame in (("01", "000"), ("02", "001")):
+        truth = read(out / f"{sequence}_GT" / "SEG" / f"man_seg{frame}.tif").array
+        assert (read(out / sequence / f"t{frame}.tif").array == truth + 100).all()
+    assert read_json(out / "dataset.json")["through"] == ["diffusion"]
+    assert not [path for path in out.iterdir() if path.name.startswith(".")]
 
 
 def test_a_folder_of_images_has_no_series(tmp_path):

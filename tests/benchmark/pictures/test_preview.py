@@ -103,12 +103,12 @@ def test_a_result_stands_beside_its_image(tmp_path):
     image, labels = cube()
     write_result(tmp_path / "labels.png", image, labels, "labels")
     drawn = outline(tmp_path / "labels.png")
-    assert drawn.shape == (40, 80)
-    assert not drawn[:, :40].any()
-    assert drawn[:, 40:].sum() == 4 * 19
+    assert drawn.shape == (480, 960)  # 12 pixels for each of 40 x 40 voxels, twice
+    assert not drawn[:, :480].any()
+    assert drawn[:, 480:].sum() == 4 * (12 * 20 - 1)
     write_result(tmp_path / "image.png", image, image.like(image.array * 3), "image")
     both = pixels(tmp_path / "image.png")
-    np.testing.assert_array_equal(both[:, :40], both[:, 40:])  # each in its own contrast
+    np.testing.assert_array_equal(both[:, :480], both[:, 480:])  # each in its own contrast
 
 
 def stacks(level, count=2):

@@ -165,9 +165,10 @@ def _complex(folder):
 
 
 def _colour(folder):
-    """image.tif: expected a grey image, found a colour image of shape (4, 5, 3); give one channel"""
-    tifffile.imwrite(folder / "image.tif", np.zeros((4, 5, 3), np.uint8), photometric="rgb")
-    return Item("a", folder / "image.tif")
+    """labels.tif: expected a grey image, found a colour image of shape (4, 5, 3); give one channel"""
+    labels = {"instance-labels": folder / "labels.tif"}
+    tifffile.imwrite(folder / "labels.tif", np.zeros((4, 5, 3), np.uint8), photometric="rgb")
+    return replace(_item(folder, np.zeros((4, 5), np.uint8)), files=labels)
 
 
 @pytest.mark.parametrize(
@@ -189,6 +190,21 @@ def _colour(folder):
 def test_explains(tmp_path, mistake):
     with pytest.raises(InputError, match=re.escape(mistake.__doc__)):
         load(mistake(tmp_path))
+
+
+def test_integers_given_as_a_sketch_are_labels(tmp_path):
+    array = np.eye(9, dtype=np.uint8)
+    for home, dtype, slug in (
+        ("plain", np.uint8, "instance-labels"),
+        ("plain", np.float32, "structure-sketch"),
+        ("structure-sketch", np.uint8, "structure-sketch"),
+    ):
+        path = tmp_path / home / "a.tif"
+        write(path, Volume(array.astype(dtype), (1.0, 1.0), "YX"))
+        sample = load(Item("a", path, socket="structure-sketch"))
+        assert set(sample.sockets) == {slug}
+        said = "input assumed: instance-labels, since its values are integers"
+        assert (said in sample.volume(slug).origin.warnings) == (slug == "instance-labels")
 
 
 def test_the_json_beside_an_image_describes_it(tmp_path):

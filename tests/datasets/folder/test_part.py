@@ -3,6 +3,7 @@ import re
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 from cytosuite.datasets.folder.collect import Item
 from cytosuite.datasets.folder.load import load
@@ -43,6 +44,58 @@ def test_the_scene_is_chosen(tmp_path):
         for number in range(2):
             file.write(np.full((5, 6), number, np.uint8), metadata={"axes": "YX"})
     assert read_part(tmp_path / "a.ome.tif", Part(scene=1)).array.max() == 1
+
+
+COLOURED = np.random.default_rng(0).integers(0, 256, (4, 5, 6, 3)).astype(np.uint8)  # ZYXS
+SAID = ("colours averaged: red, green, blue; --channel-index takes one",)
+
+
+def _stack(path):
+    tifffile.imwrite(path / "a.tif", COLOURED, photometric="rgb")
+    return path / "a.tif", COLOURED
+
+
+def _deflated(path):
+    tifffile.imwrite(path / "a.tif", COLOURED[0], photometric="rgb", compression="zlib")
+    return path / "a.tif", COLOURED[0]
+
+
+def _planar(path):
+    array = np.moveaxis(COLOURED[0], -1, 0)
+    tifffile.imwrite(path / "a.tif", array, photometric="rgb", planarconfig="separate")
+    return path / "a.tif", COLOURED[0]
+
+
+def _transparent(path):
+    opaque = np.full((*COLOURED.shape[1:3], 1), 255, np.uint8)
+    Image.fromarray(np.append(COLOURED[0], opaque, axis=-1)).save(path / "a.png")
+    return path / "a.png", COLOURED[0]
+
+
+def _frames(path):
+    tifffile.imwrite(path / "a.tif", COLOURED, photometric="rgb", metadata={"axes": "TYXS"})
+    return path / "a.tif", COLOURED[2]
+
+
+@pytest.mark.parametrize("make", [_stack, _deflated, _planar, _transparent, _frames])
+def test_colours_are_channels_and_their_mean_where_none_is_chosen(tmp_path, make):
+    path, array = make(tmp_path)
+    frame = 2 if make is _frames else None
+    for name in ("1", "green"):
+        found = load(Item("a", path), part=Part(name, frame)).volume("microscopy-image")
+        np.testing.assert_array_equal(found.array, array[..., 1])
+        assert (found.axes, found.origin.warnings) == ("ZYX"[-found.array.ndim :], ())
+    mean = load(Item("a", path), part=Part(frame=frame)).volume("microscopy-image")
+    np.testing.assert_allclose(mean.array, array.mean(axis=-1), rtol=1e-6)
+    assert mean.origin.warnings == SAID
+
+
+def test_equal_colours_are_a_grey_image(tmp_path):
+    grey = np.repeat(COLOURED[0, :, :, :1], 3, axis=-1)
+    Image.fromarray(grey).save(tmp_path / "a.png")
+    found = read_part(tmp_path / "a.png", Part(), colours=True)
+    np.testing.assert_array_equal(found.array, grey[..., 0])
+    assert (found.array.dtype, found.origin.warnings) == (np.uint8, ())
 
 
 @pytest.mark.parametrize(

@@ -214,7 +214,7 @@ def test_published_lists_are_trained_on(dimensions, masks, tmp_path):
     train(TRAINING, settings, {"images": [folder]}, card, work=work, say=said.append)
     found = read_card(card)
     assert found.trained["cases"] == {"images": 2}
-    assert found.describes == {"axes": "ZYX"[-dimensions:]}
+    assert found.describes == {"axes": "ZYX"[-dimensions:]} | ({"given": "labels"} if masks else {})
     assert sum("2 of 2 images give no voxel size" in line for line in said) == 1
     assert found.parameters["target"]["dtype"] == "float32"
     assert 0 < found.parameters["target"]["mean"] < 0.5
