@@ -30,11 +30,11 @@ DASH = 6  # px of a dash with its gap
 Colour = tuple[int, int, int]  # red, green, blue, 0 to 255
 
 # Letters of the classes; colours after Okabe and Ito (2008): distinct on black for any kind of
-# colour vision. `viewer.css` has the same.
+# colour vision. `style.css` has the same.
 LETTERS = {"missed": "m", "false": "f", "split": "s", "merged": "j"}  # matched is "."
-TRUTH: Mapping[str, Colour] = {".": (86, 180, 233), "m": (255, 255, 255)}
-GUESS: Mapping[str, Colour] = {".": (230, 159, 0), "f": (240, 100, 190)}
-BOTH: Mapping[str, Colour] = {"s": (240, 228, 66), "j": (0, 200, 140)}
+TRUTH: Mapping[str, Colour] = {".": (86, 180, 233), "m": (213, 94, 0)}
+GUESS: Mapping[str, Colour] = {".": (230, 159, 0), "f": (204, 121, 167)}
+BOTH: Mapping[str, Colour] = {"s": (240, 228, 66), "j": (0, 158, 115)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,8 +63,7 @@ def rank(
         return None
     draws = rules.draws if varied(arrays.strata) >= FEWEST else 0
     field = Field(arrays, names, draw_counts(arrays.strata, draws, rules.seed), rules)
-    extent = _extent(field, chosen)
-    means = _means(field, known.values())
+    extent, means = _extent(field, chosen), _means(field, known.values())
     parts = {measure.name: standoff(field, measure) for measure in chosen}
     overall = together([*parts.values()], rules.scheme)
     return Ranking(

@@ -201,7 +201,7 @@ def holm(p: Floats) -> Floats:
 
 def two_sided(forward: Floats, backward: Floats) -> Floats:
     """Return p of the two-sided tests, from those of both directions."""
-    return np.minimum(2 * np.minimum(forward, backward), 1.0)
+    return np.asarray(np.minimum(2 * np.minimum(forward, backward), 1.0))
 
 
 def cases_needed(algorithms: int, alpha: float) -> int:

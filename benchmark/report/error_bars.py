@@ -9,13 +9,10 @@ from markupsafe import Markup, escape
 from cytosuite.benchmark.report.figures import svg
 from cytosuite.metrics.labels.object_errors import FALSE, MATCHED, MERGED, MISSED, SPLIT
 
-# Colours of Okabe and Ito (2008), which stay apart for all common kinds of colour blindness.
+# The colours of the slice viewer, see style.css.
 COLOURS = {
     MATCHED: "var(--good)",
-    SPLIT: "#e69f00",
-    MERGED: "#cc79a7",
-    MISSED: "#d55e00",
-    FALSE: "#8c969d",
+    **{name: f"var(--{name})" for name in (SPLIT, MERGED, MISSED, FALSE)},
 }
 HIGH, BAR = 30, 16  # px
 LONGEST = 1.5  # true objects: a longer bar is cut, its numbers stand beside it

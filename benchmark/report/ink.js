@@ -6,7 +6,7 @@ const ink = (() => {
   // Custom property of the colour, dashes and width of an outline [px], by side and class.
   const LINES = {
     truth: ["--truth", [], 3.3], output: ["--right", [], 1.4], m: ["--missed", [7, 4], 2.6],
-    f: ["--extra", [2, 3], 2.6], s: ["--split", [10, 3, 2, 3], 2.4], j: ["--merged", [14, 4], 2.4],
+    f: ["--false", [2, 3], 2.6], s: ["--split", [10, 3, 2, 3], 2.4], j: ["--merged", [14, 4], 2.4],
   };
 
   const colours = {};

@@ -130,7 +130,7 @@ const panels = (() => {
     const wide = stage.clientWidth - 12;
     const narrow = wide < 560 || every.length === 2 || every.length === 4;
     const columns = every.length === 1 ? 1 : planes.length > 1 || narrow ? 2 : 3;
-    const high = clamp(innerHeight * 0.62, 220, every.length > columns ? 360 : 600);
+    const high = clamp(innerHeight * 0.52, 220, every.length > columns ? 360 : 600);
     const width = (view) => shown.extent[slices.PLANES[view.plane][1]];
     const height = (view) => shown.extent[slices.PLANES[view.plane][0]];
     const rows = [];

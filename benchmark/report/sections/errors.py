@@ -51,9 +51,9 @@ class Errors:
         return {name: [missed_bars(place, name) for place in self.places] for name in self.counts}
 
     @property
-    def keys(self) -> dict[str, str]:
-        """The colour of each class."""
-        return COLOURS
+    def keys(self) -> list[str]:
+        """The classes, each with a colour."""
+        return list(COLOURS)
 
 
 def view(index: Index) -> Errors | None:
@@ -141,11 +141,11 @@ def markdown(_: Index, found: Errors) -> list[str]:
 
 TEMPLATE = """
 <p class="lead">What became of every object, over all cases: of the truth it is matched (a predicted object covers more than half of it), split (two or more predicted objects lie in it), merged (its match covers another as well) or missed; false are other predicted objects without a match.{% if view.places %} On the right the share of missed objects{% for place in view.places %}{{ " and" if not loop.first }} by {{ place.name }}{% endfor %}, in groups of equally many.{% endif %}{% if results.object_scores %} Every object with its term of SEG: <a href="object_scores.csv">object_scores.csv</a>.{% endif %}</p>
-<p class="keys">{% for name, colour in view.keys.items() %}<span class="key" style="--c:{{ colour }}">{{ name }}</span> {% endfor %}</p>
+<p class="keys">{% for name in view.keys %}<span class="key {{ name }}-key">{{ name }}</span> {% endfor %}</p>
 <div class="scroll" tabindex="0" role="region" aria-label="Objects by class">
-<table class="heat sortable">
+<table class="heat sortable groups">
   <caption>Objects by class</caption>
-  <thead><tr><th scope="col" data-sort="text">algorithm</th><th scope="col">objects</th>{% for name in view.keys %}<th scope="col" data-sort="number">{{ name }}</th>{% endfor %}{% for place in view.places %}<th scope="col">missed by {{ place.name }}<small>{{ place.span }}; full height {{ "%.0f"|format(100 * place.top) }} %</small></th>{% endfor %}</tr></thead>
+  <thead><tr><th scope="col" data-sort="text">algorithm</th><th scope="col">objects</th>{% for name in view.keys %}<th scope="col" data-sort="number">{{ name }}</th>{% endfor %}{% for place in view.places %}<th scope="col">missed by {{ place.name }}<small>{{ place.span }}<br>full height {{ "%.0f"|format(100 * place.top) }} %</small></th>{% endfor %}</tr></thead>
   <tbody>
   {% for name, counts in view.counts.items() %}
   <tr><th scope="row"><span class="long">{{ name }}</span></th><td style="min-width:11rem">{{ view.bars[name] }}</td>{% for number in counts.values() %}<td data-key="{{ number }}">{{ number }}</td>{% endfor %}{% for figure in view.missed[name] %}<td style="min-width:7.5rem">{{ figure }}</td>{% endfor %}</tr>

@@ -112,7 +112,7 @@ TEMPLATE = """
 {% for row in shown.still.rows %}{{ still(row, shown.case) }}{% endfor %}
 </figure>
 {% endfor %}
-{% if view.outlines %}<p class="quiet">{% if view.truth %}Outlines: <span class="key truth-key">truth</span>{% if view.matches %} <span class="key missed-key">missed</span>{% endif %} {% endif %}<span class="key right-key">prediction</span>{% if view.matches %} <span class="key extra-key">false</span> <span class="key split-key">split</span> <span class="key merged-key">merged</span>; errors are dashed{% endif %}.</p>{% endif %}
+{% if view.outlines %}<p class="quiet">{% if view.truth %}Outlines: <span class="key truth-key">truth</span>{% if view.matches %} <span class="key missed-key">missed</span>{% endif %} {% endif %}<span class="key right-key">prediction</span>{% if view.matches %} <span class="key false-key">false</span> <span class="key split-key">split</span> <span class="key merged-key">merged</span>; errors are dashed{% endif %}.</p>{% endif %}
 </div>
 {% endif %}
 {% if view.left_out %}

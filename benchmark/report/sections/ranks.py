@@ -67,9 +67,12 @@ def remarks(ranking: Ranking) -> list[str]:
         found.append(f"{ranking.overall.power}: no tiers, and no difference is significant.")
     if ranking.failed:
         rule = "the worst value" if ranking.failures == "worst" else "nothing, for no algorithm"
+        beside = (
+            "; the places without them stand beside" if ranking.overall.without_failures else ""
+        )
         found.append(
             f"{count(ranking.failed, 'case')} of {ranking.cases} failed for at least one algorithm "
-            f"and count {rule}; the places without them stand beside."
+            f"and count {rule}{beside}."
         )
     taus = sorted((tau, pair) for pair, tau in ranking.agreement.items() if known(tau))
     if taus and taus[0][0] < taus[-1][0]:

@@ -23,7 +23,7 @@ def drawn(results):
 def has(panel, colour):
     """Return whether a JPEG has pixels near a colour."""
     picture = Image.open(io.BytesIO(base64.b64decode(panel.source.split(",")[1])))
-    return bool((abs(np.asarray(picture).astype(int) - colour).max(axis=2) < 40).any())
+    return bool((abs(np.asarray(picture).astype(int) - colour).max(axis=2) < 30).any())
 
 
 @given(st.floats(1e-3, 1e5))

@@ -2,12 +2,15 @@
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from chromium import Chromium
 
-from cytosuite.benchmark.report import page
-from cytosuite.benchmark.report.error_bars import MissedShares, error_bar, missed_bars
+from cytosuite.benchmark.pictures.stills import BOTH, GUESS, LETTERS, TRUTH
+from cytosuite.benchmark.report import page, write_report
+from cytosuite.benchmark.report.error_bars import COLOURS, MissedShares, error_bar, missed_bars
 from cytosuite.benchmark.report.index import index
 from cytosuite.benchmark.report.section import views
 from cytosuite.benchmark.report.sections.errors import SECTION, markdown, view
@@ -113,7 +116,7 @@ def test_the_page_shows_bars_and_links_the_table(judged):
     assert part.count('class="fig missed-bars"') == 4
     assert "48 matched, 0 split, 0 merged, 12 missed, 0 false" in part
     assert 'href="object_scores.csv"' in part
-    assert "0 to 118 µm; full height 100 %" in part
+    assert "0 to 118 µm<br>full height 100 %" in part
 
 
 def test_names_from_outside_stay_text(judged):
@@ -127,6 +130,30 @@ def test_twenty_algorithms_have_a_row_each_and_no_more(judged):
     part = re.search(r'<section id="errors".*?</section>', text, re.S)[0]
     assert part.count('<tr><th scope="row">') == 20
     assert len(part) < 200_000
+
+
+def test_classes_have_one_colour_each_in_viewer_stills_and_table():
+    style = (Path(page.__file__).parent / "style.css").read_text()
+    drawn = {**TRUTH, **GUESS, **BOTH}
+    for name, letter in LETTERS.items():
+        assert COLOURS[name] == f"var(--{name})"
+        assert f"--{name}: #{bytes(drawn[letter]).hex()};" in style
+        assert f".{name}-key {{ --c: var(--{name}); }}" in style
+
+
+@pytest.mark.slow
+def test_the_table_fits_a_laptop(judged, tmp_path, browser):
+    names = ("a network with a longer name", "watershed")
+    results = judged(**{name: range(1, 13 + n) for n, name in enumerate(names)})
+    page_ = Chromium(browser, tmp_path / "profile", 1280, 900)
+    try:
+        page_.open(write_report(results, tmp_path / "report"))
+        table = "document.querySelector('#errors .scroll')"
+        shown, whole = page_.run(f"[{table}.clientWidth, {table}.scrollWidth]")
+        assert shown > 1000
+        assert whole == shown
+    finally:
+        page_.close()
 
 
 @pytest.mark.parametrize("false", [0, 3, 10_000])
@@ -144,7 +171,7 @@ def test_heights_are_shares_of_the_largest():
         "depth", "µm", (0, 1, 2, 3), {"a": [(0, 4), (1, 4), (2, 4)], "b": [(0, 0)] * 3}
     )
     assert place.top == 0.5
-    heights = re.findall(r'height="([\d.]+)" style="fill:#', missed_bars(place, "a"))
+    heights = re.findall(r'height="([\d.]+)" style="fill:var\(--missed', missed_bars(place, "a"))
     assert heights == ["1.0", "15.5", "30.0"]
     assert missed_bars(place, "unknown") == ""
 

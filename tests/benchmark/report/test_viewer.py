@@ -18,8 +18,8 @@ from cytosuite.volume import Volume
 pytestmark = pytest.mark.slow
 
 EVIL = "</script><img src=x onerror=alert(1)>\u2028<!--"
-WHITE, SKY, ORANGE, PINK = (255, 255, 255), (86, 180, 233), (230, 159, 0), (240, 100, 190)
-YELLOW, GREEN = (240, 228, 66), (0, 200, 140)
+RED, SKY, ORANGE, PINK = (213, 94, 0), (86, 180, 233), (230, 159, 0), (204, 121, 167)
+YELLOW, GREEN = (240, 228, 66), (0, 158, 115)
 SHAPE = (6, 40, 60)
 BOXES = {  # number: slices, rows, columns
     1: (slice(0, 6), slice(2, 10), slice(2, 10)),
@@ -167,17 +167,17 @@ def test_each_error_has_its_colour_in_its_slices_only(run, drive):
     false = (None, slice(14, 20), slice(30, 36))
     press(page_, "Home")
     assert z_of(page_) == 0
-    assert near(page_, BOXES[2], WHITE) == 0
+    assert near(page_, BOXES[2], RED) == 0
     assert near(page_, BOXES[1], SKY) > 20
     assert near(page_, BOXES[1], ORANGE) > 20
     assert near(page_, BOXES[3], YELLOW) > 20
     assert near(page_, BOXES[4], GREEN) > 20
     assert near(page_, BOXES[3], SKY) == near(page_, BOXES[4], SKY) == 0
     press(page_, "ArrowUp", "ArrowUp")
-    assert near(page_, BOXES[2], WHITE) > 20
+    assert near(page_, BOXES[2], RED) > 20
     assert near(page_, false, PINK) == 0
     press(page_, "End")
-    assert near(page_, BOXES[2], WHITE) == 0
+    assert near(page_, BOXES[2], RED) == 0
     assert near(page_, false, PINK) > 20
     assert page_.complaints == []
 
@@ -276,11 +276,11 @@ def test_pointing_reads_labels_place_and_grey_value(run, drive):
     press(page_, "Home")
     corner = page_.run("(({x, y, width, height}) => [x, y, width / 60, height / 40])"
                        "(document.querySelector('.stage canvas').getBoundingClientRect())")  # fmt: skip
-    page_.mouse("mouseMoved", corner[0] + 5.5 * corner[2], corner[1] + 4.5 * corner[3])
+    page_.mouse("mouseMoved", corner[0] + 5.6 * corner[2], corner[1] + 4.6 * corner[3])
     settle(page_)
     said = text(page_, "readout")
     assert "voxel [0, 4, 5]" in said
-    assert "z 1.0, y 2.2, x 2.8 µm" in said
+    assert "z 1.0, y 2.3, x 2.8 µm" in said
     assert "label 10 (matched), IoU ≈ 1.00" in said
     assert "prediction 7 (matched), IoU ≈ 1.00" in said
     assert "grey" in said
@@ -357,6 +357,20 @@ def test_print_has_stills_and_no_viewer(run, drive):
     assert page_.run(shown) == ["none", "grid"]
     page_.call("Emulation.setEmulatedMedia", media="print")
     assert page_.run(shown) == ["grid", "none"]
+
+
+def test_the_slider_is_in_view_however_many_panels_there_are(run, drive):
+    page_ = drive(run, "#pictures")
+    page_.call("Emulation.setDeviceMetricsOverride", width=1280, height=900, deviceScaleFactor=1, mobile=False)  # fmt: skip
+    page_.run("document.documentElement.style.scrollBehavior = 'auto'")
+    for key in ("1", "4", "s"):
+        press(page_, key)
+        page_.run("document.getElementById('pictures').scrollIntoView()")
+        slider = "document.querySelector('[data-part=slider]').getBoundingClientRect()"
+        top, bottom = page_.run(f"[{slider}.top, {slider}.bottom]")
+        assert 64 < top < bottom <= 900
+        covered = "document.querySelector('.stage').getBoundingClientRect().bottom"
+        assert key != "1" or page_.run(covered) < top
 
 
 def test_a_phone_has_one_panel_within_its_width(run, drive):
