@@ -59,7 +59,7 @@ def test_the_scores_of_a_run_are_those_of_its_evaluation(rehearsed, run, tmp_pat
 
 def test_a_failed_case_of_the_run_fails_in_the_evaluation(rehearsed, segmented):
     folder = segmented.job.folder / "case_2"
-    lost = {"status": "timeout", "outputs": {}, "digests": {}}
+    lost = {"status": "time-out", "outputs": {}, "digests": {}}
     read_record(folder).model_copy(update=lost).write(folder)
     _, lines = rehearsed()
     assert "differs: watershed: case_2.tif SEG: 1.0 in the run, 0.0 in the evaluation" in lines
