@@ -61,8 +61,9 @@ def differences(
     names = list(dict.fromkeys(name for side in sides for name in side))
     lines = []
     for name in names:
-        before, after = (side.get(name) for side in sides)
-        if None in (before, after) or not isclose(before, after, rel_tol=EQUAL, abs_tol=EQUAL):
+        before, after = sides[0].get(name), sides[1].get(name)
+        known = before is not None and after is not None
+        if not (known and isclose(before, after, rel_tol=EQUAL, abs_tol=EQUAL)):
             lines.append(f"{' '.join(name[1:])}: {before} in the run, {after} in the evaluation")
     return len(names), lines
 
