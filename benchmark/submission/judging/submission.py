@@ -62,8 +62,11 @@ def differences(
     lines = []
     for name in names:
         before, after = sides[0].get(name), sides[1].get(name)
-        known = before is not None and after is not None
-        if not (known and isclose(before, after, rel_tol=EQUAL, abs_tol=EQUAL)):
+        if (
+            before is None
+            or after is None
+            or not isclose(before, after, rel_tol=EQUAL, abs_tol=EQUAL)
+        ):
             lines.append(f"{' '.join(name[1:])}: {before} in the run, {after} in the evaluation")
     return len(names), lines
 
