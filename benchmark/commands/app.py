@@ -175,13 +175,20 @@ def score_command(options: ScoreOptions) -> None:
 @app.command("evaluation")
 @takes(EvaluationOptions)
 def evaluation_command(options: EvaluationOptions) -> None:
-    """Write the uploads of an organiser to judge submissions: ground truth, inputs, steps."""
-    from cytosuite.benchmark.commands.evaluation import build_evaluation, write_evaluation
+    """Write the uploads of an organiser to judge submissions, and rehearse them on a run."""
+    from cytosuite.benchmark.commands.evaluation import (
+        build_evaluation,
+        rehearse_evaluation,
+        write_evaluation,
+    )
 
-    for path in write_evaluation(options, console()):
+    paths = write_evaluation(options, console())
+    for path in paths:
         typer.echo(f"written: {path}")
     if options.image:
         typer.echo(f"written: {build_evaluation(options, console())}")
+    if options.run is not None:
+        raise typer.Exit(0 if rehearse_evaluation(options.run, paths[0], options, console()) else 1)
 
 
 for name, command in (

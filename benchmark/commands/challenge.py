@@ -35,3 +35,7 @@ class EvaluationOptions(PhaseOptions):
 
     out: Annotated[Path, typer.Option(help="Folder for the files to upload.")] = Path("dist")
     image: Annotated[bool, typer.Option(help="Build the evaluation container too.")] = False
+    run: Annotated[
+        Path | None,
+        typer.Option(help="Rehearse it with the outputs of a run: folder, or name in runs/."),
+    ] = None

@@ -30,8 +30,7 @@ def read_picture(path: Path, *, colours: bool = False) -> Volume:
     ------
     InputError
         If it is neither, is cut or altered, holds colours that are not asked for, has more than
-        2**28 pixels, or does
-        not fit into memory.
+        2**28 pixels, or does not fit into memory.
     """
     with path.open("rb") as stream:
         image = _opened(path, stream)

@@ -88,10 +88,8 @@ def calibrate(
 
     Parameters
     ----------
-    dataset : str
-        The simulator's name (``spheroid``).
-    real : Path
-        Folder with ``images/`` and, better, ``labels/``; the images have one voxel size.
+    dataset, real : str, Path
+        The simulator's name (``spheroid``); folder with ``images/`` and, better, ``labels/``.
     out : Path
         The recipe, ``.toml``. With the same stem: ``.json`` (measured statistics, digest of the
         files, table before and after), ``.md`` (the table) and ``.png`` (see `draw_strip`).
@@ -100,23 +98,12 @@ def calibrate(
     pattern : str
         Names of the images to use, without suffix (``ix71_*``). Where some are annotated, only
         these; else objects are found by threshold in real and simulated images alike.
-    spacing : tuple of float, optional
-        µm per voxel (z, y, x), in place of the values in the files.
-    part : Part, optional
-        Channel, frame and scene of image files that hold several.
-    recursive : bool
-        Whether images in sub-folders count too.
-    say : callable
-        Receives a line for each round, and warnings on what the fit does not catch.
-    step : callable
-        Receives how many stacks are simulated, their number in all, and the present work.
+    spacing, part, recursive
+        µm per voxel in place of the values in the files, channel, and whether sub-folders count.
+    say, step : callable
+        Receive lines, warnings among them; and the stacks that are simulated, of how many, and why.
     draw_strip : callable, optional
         Writes a picture of real above simulated stacks: path, real and simulated stacks.
-
-    Raises
-    ------
-    InputError
-        If no image has a matching name or one is not 3D, or voxel sizes differ or are not known.
     """
     _need_place(out)
     simulate = simulator(dataset)
@@ -126,15 +113,10 @@ def calibrate(
     for note in found.notes:
         say(f"note: {note}")
     count = max(2 * cases, len(found.stacks))
-    total = rounds * cases + 2 * count
-    each = pace(found.statistics, found.begin, simulate, seed)
-    known = f", {each:.2g} s each: about {_duration(each * total)}" if isfinite(each) else ""
-    say(f"{total} stacks to simulate and measure{known}")
-    simulate = _counted(simulate, total, rounds * cases, step)
+    simulate = _counted(simulate, found, (rounds * cases, 2 * count), seed, say, step)
     effort = {"rounds": rounds, "cases": cases, "seed": seed}
     fitted = fit(found.statistics, found.begin, simulate, **effort, say=say)
     after, later, rows = _try(simulate, found, fitted, seed + HELD_OUT, count, say)
-    step(total, total, "")
     judged = _judged(found, fitted, after, later)
     _write(dataset, out, found, fitted, later, (rows, judged), seed)
     if draw_strip:
@@ -184,15 +166,23 @@ def simulator(dataset: str) -> Simulate:
 
 
 def _counted(
-    simulate: Simulate, total: int, fitting: int, step: Callable[[int, int, str], None]
+    simulate: Simulate,
+    real: Real,
+    wanted: tuple[int, int],
+    seed: int,
+    say: Callable[[str], None],
+    step: Callable[[int, int, str], None],
 ) -> Simulate:
-    """Return a simulator that tells how many of all stacks are there; the first ones are to fit."""
-    done = counter()
+    """Tell the expected time of so many stacks to fit and to compare; return what counts them."""
+    total, done = sum(wanted), counter()
+    each = pace(real.statistics, real.begin, simulate, seed)
+    known = f", {each:.2g} s each: about {_duration(each * total)}" if isfinite(each) else ""
+    say(f"{total} stacks to simulate and measure{known}")
 
     def counted(parameters: Mapping[str, Any], seed: int) -> Stack:
         """Return one stack with its labels."""
         number = next(done)
-        step(min(number, total), total, "fitting" if number < fitting else "comparing")
+        step(min(number, total), total, "fitting" if number < wanted[0] else "comparing")
         return simulate(parameters, seed)
 
     return counted

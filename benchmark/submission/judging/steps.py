@@ -33,8 +33,9 @@ Task {task}, {cases} cases of the dataset {dataset} ({size}), fingerprint {finge
 
 {ranked}
 
-6. Rehearse: with `predictions.json` and the outputs of the jobs in `input`, the unpacked tarball in
-   `truth` and a folder `output` that everybody may write to,
+6. Rehearse: `cytosuite evaluation DATASET --run RUN` judges the outputs of a run and compares the
+   scores. By hand, with `predictions.json` and the outputs of the jobs in `input`, the unpacked
+   tarball in `truth` and a folder `output` that everybody may write to,
 
    ```
    docker run --rm --network none --read-only --tmpfs /tmp \\

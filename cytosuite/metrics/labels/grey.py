@@ -29,8 +29,8 @@ def grey_doubt(labels: NDArray[np.integer]) -> str:
     for plane in stack[:: max(1, len(stack) // PLANES)]:
         for a, b in ((plane[..., 1:], plane[..., :-1]), (plane[..., 1:, :], plane[..., :-1, :])):
             inside = (a != 0) & (b != 0)
-            pairs += np.count_nonzero(inside)
-            same += np.count_nonzero(inside & (a == b))
+            pairs += int(np.count_nonzero(inside))
+            same += int(np.count_nonzero(inside & (a == b)))
     if pairs < LEAST or same >= SHARED * pairs:
         return ""
     kind = "grey values in place of labels?"

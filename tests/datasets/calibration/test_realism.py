@@ -59,7 +59,7 @@ def test_a_poor_fit_is_said(real, small):
     found = judge(real, small)
     assert found.after.size == pytest.approx(0.343, abs=0.08)
     assert any(line.startswith("median volume of simulated objects is 0.3") for line in found.poor)
-    assert any("volume_um3 is" in line for line in found.poor)
+    assert any(line.startswith("per object: volume, µm³: similarity ") for line in found.poor)
 
 
 def test_a_good_fit_is_not(real, alike):
