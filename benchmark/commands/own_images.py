@@ -12,6 +12,7 @@ from cytosuite.errors import InputError
 from cytosuite.manifest import AlgorithmManifest
 from cytosuite.tasks import TASKS
 
+INFERENCE = ("inferenceB", "inferenceA")  # of the published CycleGAN: simulated images, real ones
 SEGMENT = "segment"  # the task in which an algorithm is chosen where nothing is named
 
 
@@ -70,7 +71,9 @@ def own_images(options: OwnOptions, task: str) -> tuple[list[Item], list[str]]:
     lines: list[str] = []
     for path in options.images:
         if is_folder(path):
-            found = collect(path, task, recursive=options.recursive)
+            home = next((inner for n in INFERENCE if (inner := path / n).is_dir()), path)
+            found = collect(home, task, recursive=options.recursive or home != path)
+            lines += [f"{path}: images of {home.name}/"] if home != path else []
             items += found.items
             lines += [f"{path}: {found.count}"] if found.skipped else []
         elif path.exists():
