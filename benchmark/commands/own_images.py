@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 from cytosuite.benchmark.catalog import algorithms, pick
 from cytosuite.benchmark.commands.options import AUTO, OwnOptions
@@ -9,6 +10,7 @@ from cytosuite.benchmark.models import Models, named_models, preferred
 from cytosuite.datasets.folder.collect import Item, collect
 from cytosuite.datasets.folder.entries import case_name, is_folder, key_of
 from cytosuite.errors import InputError
+from cytosuite.imagefiles import image_files
 from cytosuite.manifest import AlgorithmManifest
 from cytosuite.tasks import TASKS
 
@@ -71,7 +73,7 @@ def own_images(options: OwnOptions, task: str) -> tuple[list[Item], list[str]]:
     lines: list[str] = []
     for path in options.images:
         if is_folder(path):
-            home = next((inner for n in INFERENCE if (inner := path / n).is_dir()), path)
+            home = _inferred(path)
             found = collect(home, task, recursive=options.recursive or home != path)
             lines += [f"{path}: images of {home.name}/"] if home != path else []
             items += found.items
@@ -91,3 +93,10 @@ def own_images(options: OwnOptions, task: str) -> tuple[list[Item], list[str]]:
         for item in items
     ]
     return own, lines
+
+
+def _inferred(folder: Path) -> Path:
+    """Return the images to translate of a published CycleGAN data set; a folder of another kind."""
+    own = image_files(folder) or (folder / "images").is_dir()
+    inner = [] if own else [folder / name for name in INFERENCE if (folder / name).is_dir()]
+    return next(iter(inner), folder)
