@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 from cytosuite.benchmark.catalog import algorithms, pick
 from cytosuite.benchmark.commands.options import AUTO, OwnOptions
@@ -9,9 +10,11 @@ from cytosuite.benchmark.models import Models, named_models, preferred
 from cytosuite.datasets.folder.collect import Item, collect
 from cytosuite.datasets.folder.entries import case_name, is_folder, key_of
 from cytosuite.errors import InputError
+from cytosuite.imagefiles import image_files
 from cytosuite.manifest import AlgorithmManifest
 from cytosuite.tasks import TASKS
 
+INFERENCE = ("inferenceB", "inferenceA")  # of the published CycleGAN: simulated images, real ones
 SEGMENT = "segment"  # the task in which an algorithm is chosen where nothing is named
 
 
@@ -70,7 +73,9 @@ def own_images(options: OwnOptions, task: str) -> tuple[list[Item], list[str]]:
     lines: list[str] = []
     for path in options.images:
         if is_folder(path):
-            found = collect(path, task, recursive=options.recursive)
+            home = _inferred(path)
+            found = collect(home, task, recursive=options.recursive or home != path)
+            lines += [f"{path}: images of {home.name}/"] if home != path else []
             items += found.items
             lines += [f"{path}: {found.count}"] if found.skipped else []
         elif path.exists():
@@ -88,3 +93,10 @@ def own_images(options: OwnOptions, task: str) -> tuple[list[Item], list[str]]:
         for item in items
     ]
     return own, lines
+
+
+def _inferred(folder: Path) -> Path:
+    """Return the images to translate of a published CycleGAN data set; a folder of another kind."""
+    own = image_files(folder) or (folder / "images").is_dir()
+    inner = [] if own else [folder / name for name in INFERENCE if (folder / name).is_dir()]
+    return next(iter(inner), folder)

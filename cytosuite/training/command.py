@@ -83,8 +83,12 @@ def by_role(
     return found
 
 
-def read_settings(path: Path, training: Training[Any, Any]) -> tuple[dict[str, Any], list[str]]:
+def read_settings(
+    path: Path, training: Training[Any, Any], data: Mapping[str, Sequence[Path]]
+) -> tuple[dict[str, Any], list[str]]:
     """Return the settings in a file, TOML or one that the training translates, and its notes.
+
+    `data` are folders by role.
 
     Raises
     ------
@@ -93,7 +97,7 @@ def read_settings(path: Path, training: Training[Any, Any]) -> tuple[dict[str, A
     """
     if path.suffix == ".toml" or training.translate is None:
         return read_toml(path), []
-    return training.translate(path)
+    return training.translate(path, data)
 
 
 def _together(
@@ -161,10 +165,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Thread(target=_follow, args=(given.ends_with,), daemon=True).start()
     training = training_of(given.algorithm)
     path = given.settings or ALGORITHMS / given.algorithm / "training" / training.default
-    content, notes = read_settings(path, training)
+    data = by_role(given.data, training.roles, training.divide)
+    content, notes = read_settings(path, training, data)
     settings = parse(path, content, training.settings).with_schedule(**changes)
     settings = settings.with_card(authors=given.authors)
-    data = by_role(given.data, training.roles, training.divide)
     target = new_card(given.out or Path("weights") / given.algorithm, given.name)
     work = given.work or Path("runs") / "training" / given.name
     need_folder(work)

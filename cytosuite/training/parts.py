@@ -170,7 +170,8 @@ class Training(Generic[Settings, Case]):
         ``divide(folder)`` returns the parts of one folder that holds several roles, by role; empty
         for one that is not divided. Asked of folders that are given without a role.
     translate : callable, optional
-        ``translate(path)`` returns the settings in a file that is no TOML, and notes for the user.
+        ``translate(path, folders)`` returns the settings in a file that is no TOML, and notes for
+        the user; folders of the data are given by role.
     roles : tuple of str
         Roles of data, like simulated and real; a folder without a role has the first.
     published : str
@@ -196,7 +197,9 @@ class Training(Generic[Settings, Case]):
     remark: Callable[[Cases[Case], Settings], Iterable[str]] | None = None
     picture: Callable[[State, Cases[Case], Settings], NDArray[np.uint8]] | None = None
     divide: Callable[[Path], Mapping[str, Path]] | None = None
-    translate: Callable[[Path], tuple[dict[str, Any], list[str]]] | None = None
+    translate: (
+        Callable[[Path, Mapping[str, Sequence[Path]]], tuple[dict[str, Any], list[str]]] | None
+    ) = None
     roles: tuple[str, ...] = ("images",)
     published: str = "network"
     default: str = "train.toml"

@@ -102,9 +102,9 @@ def _dithered(rng: np.random.Generator, crop: Image, item: DomainVolume) -> Imag
     if not item.counts:
         return crop
     change = rng.uniform(-0.5, 0.5, crop.shape) * np.reshape(item.counts, (-1, 1, 1, 1))
-    if item.scale == "dtype":
-        return (crop + change).astype(np.float32)
-    return (0.5 * np.arcsinh(np.sinh(2.0 * crop) + change)).astype(np.float32)
+    linear = item.scale == "dtype"
+    found = crop + change if linear else 0.5 * np.arcsinh(np.sinh(2.0 * crop) + change)
+    return np.asarray(found, np.float32)
 
 
 def _levels(crop: Image) -> Image:

@@ -7,6 +7,7 @@ Bruch et al., PLoS ONE 18 (2023), doi:10.1371/journal.pone.0283828, and Communic
 the second.
 """
 
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from math import ceil
 from pathlib import Path
@@ -35,7 +36,6 @@ class FirstSettings(Described):
 
     model_config = ConfigDict(strict=True)
 
-    dataset_folder: str = ""
     direction: Direction = "BtoA"
     direction_inference: Direction | None = None
     save_model_every_x_epochs: Count = 500
@@ -81,6 +81,7 @@ class SecondSettings(FirstSettings):
 # Settings without a counterpart: the value that means nothing, and the reason.
 _LEFT: dict[str, tuple[object, str]] = {
     "experiment": (None, "the name of the model is given with --name"),
+    "dataset_folder": ("", "images are those of --data, in place of a folder in the file"),
     "mode": ("train", "these are settings of a training"),
     "resume_training": (0, "models.pth is not read; a training here resumes by itself"),
     "epoch_count": (0, "a training here begins with its first step, or resumes by itself"),
@@ -136,14 +137,16 @@ def divide(folder: Path, direction: Direction = "BtoA") -> dict[str, Path]:
     return {"simulated": halves[direction[0]], "real": halves[direction[-1]]}
 
 
-def translate(path: Path) -> tuple[dict[str, Any], list[str]]:
+def translate(path: Path, data: Mapping[str, Sequence[Path]]) -> tuple[dict[str, Any], list[str]]:
     """Return the settings in a file of the published programs, and notes about differences.
 
     Parameters
     ----------
     path : Path
         HJSON like ``settings_template.hjson`` or the ``settings.hjson`` of a checkpoint. Nothing
-        that it names is opened: the files in its ``dataset_folder`` are counted.
+        that it names is opened.
+    data : mapping of str to sequence of Path
+        Folders by role: their images are counted, for the steps of an epoch.
 
     Returns
     -------
@@ -156,8 +159,8 @@ def translate(path: Path) -> tuple[dict[str, Any], list[str]]:
     Raises
     ------
     InputError
-        If it is not HJSON, not of these programs, or a value has the wrong type, is out of bounds
-        or asks for a network that does not exist here.
+        If it is not HJSON, not of these programs or of an inference, or a value has the wrong
+        type, is out of bounds or asks for a network that does not exist here.
     """
     given = _read(path)
     model = SecondSettings if given.keys() & _OF_SECOND else FirstSettings
@@ -177,9 +180,27 @@ def translate(path: Path) -> tuple[dict[str, Any], list[str]]:
         raise InputError(
             f"{path}: learning_rate_fix + learning_rate_decay must be 1 or more epochs"
         )
+    if given.get("mode") == "inference":
+        raise InputError(
+            f"{path}: mode inference translates images and trains nothing; give cytosuite apply "
+            f"{_inferred(asked, data)} --algorithm cyclegan3d --model NAME"
+        )
     notes = [*_left(path, given, model), *_mended(asked)]
-    found = {**_networks(asked), "loss": _loss(asked, notes), "schedule": _schedule(asked, notes)}
+    schedule = _schedule(asked, data, notes)
+    found = {**_networks(asked), "loss": _loss(asked, notes), "schedule": schedule}
     return found, [plain(note) for note in notes]
+
+
+def _source(asked: FirstSettings) -> str:
+    """Return the letter of the domain that is translated: the simulated one."""
+    return (asked.direction_inference or asked.direction)[0]
+
+
+def _inferred(asked: FirstSettings, data: Mapping[str, Sequence[Path]]) -> Path:
+    """Return the folder of the images to translate: in a folder of the data, or beside one."""
+    name = f"inference{_source(asked)}"
+    homes = [home for folders in data.values() for each in folders for home in (each, each.parent)]
+    return next((home / name for home in homes if (home / name).is_dir()), Path(name))
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -223,9 +244,7 @@ def _left(path: Path, given: dict[str, Any], model: type[FirstSettings]) -> list
 def _mended(asked: FirstSettings) -> list[str]:
     """Return notes about domains, and flaws of the programs that are not repeated."""
     notes, first = [], not isinstance(asked, SecondSettings)
-    if asked.dataset_folder:
-        notes.append("dataset_folder: images are counted; give the folder itself with --data")
-    if (asked.direction_inference or asked.direction) == "AtoB":
+    if _source(asked) == "A":
         notes.append(
             "AtoB: A is the simulated domain, B the real one; give the folders by "
             "role: --data simulated=FOLDER/trainA --data real=FOLDER/trainB"
@@ -296,20 +315,19 @@ def _loss(asked: FirstSettings, notes: list[str]) -> dict[str, Any]:
     }
 
 
-def _schedule(asked: FirstSettings, notes: list[str]) -> dict[str, Any]:
-    """Return the schedule, in steps in place of epochs, and add notes."""
+def _schedule(
+    asked: FirstSettings, data: Mapping[str, Sequence[Path]], notes: list[str]
+) -> dict[str, Any]:
+    """Return the schedule, in steps in place of epochs, and add a note.
+
+    An epoch passes the images of the domain that `direction` starts from.
+    """
     fixed, falling = asked.learning_rate_fix, asked.learning_rate_decay
-    epochs = fixed + falling
-    images = _count(asked)
+    epochs, role = fixed + falling, "simulated" if asked.direction[0] == _source(asked) else "real"
+    images = sum(len(find_images(folder, ["*"])) for folder in data.get(role, ()))
     passes = round(images * (asked.virtual_dataset_multiplicator or 1)) or 1
     steps = ceil(passes / asked.batch_size)
-    if images:
-        notes.append(f"schedule.steps: {epochs} epochs of {steps} steps, from {images} images")
-    else:
-        notes.append(
-            f"schedule.steps: an epoch counts as a single step, as dataset_folder holds no "
-            f"training images here; give --steps {epochs} times the steps of an epoch"
-        )
+    notes.append(f"schedule.steps: {epochs} epochs of {steps} steps, from {images} {role} images")
     return {
         "steps": epochs * steps,
         "learning_rate": asked.learning_rate,
@@ -321,12 +339,3 @@ def _schedule(asked: FirstSettings, notes: list[str]) -> dict[str, Any]:
         "average": 0.0,
         "checkpoint": steps * (asked.save_model_every_x_epochs or epochs),
     }
-
-
-def _count(asked: FirstSettings) -> int:
-    """Return the number of images of an epoch: of the domain that `direction` starts from."""
-    folder = Path(asked.dataset_folder) / f"train{asked.direction[0]}"
-    try:
-        return len(find_images(folder, ["*"])) if asked.dataset_folder else 0
-    except (InputError, OSError, ValueError):  # not there, or no name of a folder on this machine
-        return 0

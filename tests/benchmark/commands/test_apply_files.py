@@ -47,6 +47,18 @@ def test_what_is_skipped_stands_on_a_line_and_in_the_summary(tmp_path, segment):
     assert lines[-1] == line
 
 
+def test_a_published_data_set_gives_the_images_of_its_inference(tmp_path, segment):
+    image = Volume(np.ones((4, 24, 24), np.uint16), (2.0, 0.5, 0.5))
+    for name in ("trainA/a", "trainB/b", "inferenceA/a", "inferenceB/deep/b"):
+        write(tmp_path / "in" / f"{name}.tif", image)
+    console = Console(file=StringIO(), width=80)
+    found = segment([tmp_path / "in"], tmp_path / "out", console)
+    assert [result.output.name for result in found] == ["deep_b.tif"]
+    assert f"{tmp_path / 'in'}: images of inferenceB/" in console.file.getvalue().splitlines()
+    write(tmp_path / "in" / "own.tif", image)
+    assert [each.output.name for each in segment([tmp_path / "in"], tmp_path / "o")] == ["own.tif"]
+
+
 def test_names_are_kept_from_a_folder_as_from_a_file(tmp_path, segment):
     image = Volume(np.ones((4, 24, 24), np.uint16), (2.0, 0.5, 0.5))
     write(tmp_path / "in" / "größe µ.tif", image)

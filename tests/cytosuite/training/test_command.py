@@ -43,7 +43,8 @@ def test_one_folder_may_hold_all_roles(tmp_path):
 def test_settings_that_are_no_toml_are_translated_with_a_note(
     toy, tmp_path, data, monkeypatch, capsys
 ):
-    def translate(path):
+    def translate(path, data):
+        assert data.keys() == {"simulated", "real"}
         return {"schedule": {"steps": int(path.read_text())}}, ["epochs became steps"]
 
     training = replace(toy.training, translate=translate)
@@ -59,9 +60,9 @@ def test_settings_that_are_no_toml_are_translated_with_a_note(
     assert read_card(tmp_path / "out" / "m.json").trained["steps"] == 3
     own = tmp_path / "own.toml"
     own.write_text("schedule.steps = 2")
-    assert read_settings(own, training) == ({"schedule": {"steps": 2}}, [])
+    assert read_settings(own, training, {}) == ({"schedule": {"steps": 2}}, [])
     with pytest.raises(InputError, match=r"old\.hjson: expected TOML"):
-        read_settings(tmp_path / "old.hjson", toy.training)
+        read_settings(tmp_path / "old.hjson", toy.training, {})
 
 
 def test_trainings_are_found_by_the_name_of_the_algorithm():

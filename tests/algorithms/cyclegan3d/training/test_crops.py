@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,28 @@ def test_a_step_is_drawn_by_its_number_alone():
     assert not _same(forth[0], forth[1])
     assert not _same(forth[0], _draw(items, items, seed=1))
     assert not np.array_equal(forth[0]["real"][0], forth[0]["real"][1])
+
+
+@pytest.mark.parametrize("scale", ["background", "dtype"])
+def test_whole_grey_counts_are_dithered_by_half_a_count(scale):
+    grey = np.arange(4 * 40 * 40).reshape(4, 40, 40) % 300
+    count = 1 / 8
+    units = (lambda v: v * count) if scale == "dtype" else (lambda v: 0.5 * np.arcsinh(v * count))
+    counts = (lambda x: x / count) if scale == "dtype" else (lambda x: np.sinh(2 * x) / count)
+    whole = replace(_item(grey), image=units(grey)[None].astype(np.float32), scale=scale)
+    crops = Crops(shape=(4, 40, 40), batch=1, alike=1)
+    found = _draw([whole], [replace(whole, counts=(count,))], crops)
+    simulated, real = (counts(found[name].astype(float)) for name in ("simulated", "real"))
+    assert np.abs(simulated - simulated.round()).max() < 0.01
+    away = np.sort(real.ravel()) - np.sort(simulated.ravel())
+    assert 0.45 < np.abs(real - real.round()).max() <= 0.5
+    assert abs(away.mean()) < 0.02
+    assert np.var(real - real.round()) == pytest.approx(1 / 12, rel=0.05)
+    again, other = (
+        _draw([whole], [replace(whole, counts=(count,))], crops, step=s) for s in (0, 1)
+    )
+    assert _same(found, again)
+    assert not _same(found, other)
 
 
 def test_crops_have_the_shape_and_dtype_of_a_batch():

@@ -48,7 +48,7 @@ FIRST = """
 }
 """
 KEYS = json.loads("""{
-  "experiment": "mine", "dataset_folder": "", "mode": "inference", "direction": "AtoB",
+  "experiment": "mine", "dataset_folder": "", "mode": "train", "direction": "AtoB",
   "direction_inference": "AtoB", "save_model_every_x_epochs": 0, "resume_training": 1,
   "epoch_count": 7, "norm": "instance", "netG": "resnet_6blocks",
   "discriminator": "PatchGANDiscriminator", "ngf": 8, "batch_size": 3, "pool_size": 2,
@@ -73,11 +73,11 @@ ANY = st.one_of(
 def written(tmp_path):
     """Return a function that writes settings, as text or as keys, and translates them."""
 
-    def write(content):
+    def write(content, data=None):
         path = tmp_path / "settings.hjson"
         text = content if isinstance(content, str) else json.dumps(content)
         path.write_text(text, encoding="utf-8")
-        found, notes = translate(path)
+        found, notes = translate(path, data or {})
         return parse(path, found, Settings), notes
 
     return write
@@ -92,7 +92,7 @@ def _volumes(folder, names):
 def _outcome(path):
     """Return the translation, or None, and the refusal, or an empty text."""
     try:
-        return translate(path), ""
+        return translate(path, {}), ""
     except InputError as error:
         return None, str(error)
 
@@ -149,39 +149,47 @@ def test_notes_say_what_is_left_changed_and_mended(written):
     starts = [note.partition(":")[0] for note in notes]
     assert starts == [
         "experiment",
+        "dataset_folder",
         "inf_patch_size",
         "inf_patch_overlap",
-        "dataset_folder",
         "mended",
         "train_d_every_x",
         "schedule.steps",
     ]
     assert "16 bits" in _about(notes, "mended")[0]
     assert "in one of 2 steps, not in one of 2 epochs" in _about(notes, "train_d_every_x")[0]
-    assert "--steps 7000 times" in _about(notes, "schedule.steps")[0]
     assert all(note.isprintable() for note in notes)
 
 
-def test_an_epoch_is_one_step_for_each_batch_of_its_images(written, tmp_path):
-    data = tmp_path / "data"
-    _volumes(data / "trainB", ["c.tif", "deep/er/b.TIF", "a.tiff", "notes.txt", ".hidden.tif"])
-    _volumes(data / "trainA", [f"{n}.tif" for n in range(7)])
-    keys = {"dataset_folder": str(data), "learning_rate_fix": 10, "learning_rate_decay": 5}
-    settings, notes = written({**keys, "batch_size": 2, "save_model_every_x_epochs": 4})
+def test_an_epoch_is_one_step_for_each_batch_of_the_images_that_are_given(written, tmp_path):
+    given = tmp_path / "data"
+    _volumes(given / "trainB", ["c.tif", "deep/er/b.TIF", "a.tiff", "notes.txt", ".hidden.tif"])
+    _volumes(given / "trainA", [f"{n}.tif" for n in range(7)])
+    _volumes(tmp_path / "Data" / "trainB", ["lost.tif"])
+    data = {role: [folder] for role, folder in divide(given).items()}
+    keys = {"dataset_folder": "./Data", "learning_rate_fix": 10, "learning_rate_decay": 5}
+    settings, notes = written({**keys, "batch_size": 2, "save_model_every_x_epochs": 4}, data)
     assert (settings.schedule.steps, settings.schedule.checkpoint) == (15 * 2, 4 * 2)
-    assert "15 epochs of 2 steps, from 3 images" in _about(notes, "schedule.steps")[0]
-    settings, _ = written({**keys, "direction": "AtoB"})
-    assert settings.schedule.steps == 15 * 7
+    assert "15 epochs of 2 steps, from 3 simulated images" in _about(notes, "schedule.steps")[0]
+    assert "--data" in _about(notes, "dataset_folder")[0]
+    backwards = {**keys, "direction": "AtoB", "direction_inference": "BtoA"}
+    assert written(backwards, data)[0].schedule.steps == 15 * 7
     for passes, steps in [(1.5, 15 * 4), (1.6, 15 * 5), (None, 15 * 3)]:  # 4.5 to even
-        settings, _ = written({**keys, "virtual_dataset_multiplicator": passes})
+        settings, _ = written({**keys, "virtual_dataset_multiplicator": passes}, data)
         assert settings.schedule.steps == steps
+    twice = {"simulated": [given / "trainB"] * 2, "real": [given / "trainA"]}
+    assert written(keys, twice)[0].schedule.steps == 15 * 6
 
 
-@pytest.mark.parametrize("folder", ["", "\0", "x" * 5000, "\udcff\ud800", "/dev/null"])
-def test_a_folder_that_is_none_counts_as_not_given(written, folder):
-    settings, notes = written({"dataset_folder": folder, "learning_rate_fix": 9, "ngf": 8})
-    assert settings.schedule.steps == 9 + 3500
-    assert "a single step" in _about(notes, "schedule.steps")[0]
+@pytest.mark.parametrize(("direction", "name"), [("BtoA", "inferenceB"), ("AtoB", "inferenceA")])
+def test_an_inference_is_refused_with_the_command_for_its_images(
+    written, tmp_path, direction, name
+):
+    _volumes(tmp_path, ["trainA/r.tif", "trainB/s.tif", "inferenceA/r.tif", "inferenceB/s.tif"])
+    keys = {"mode": "inference", "direction": "BtoA", "direction_inference": direction}
+    for data in (divide(tmp_path), {"simulated": tmp_path}):
+        with pytest.raises(InputError, match=f"give cytosuite apply {tmp_path / name} --algorithm"):
+            written(keys, {role: [folder] for role, folder in data.items()})
 
 
 def test_the_second_program_differs_in_its_template_and_its_keys(written):
@@ -209,7 +217,7 @@ def test_values_of_the_file_come_before_those_of_the_template(written):
     assert (loss.cycle, loss.pool, loss.judge_every, loss.identity) == (6.5, 3, 1, 0.0)
     schedule = settings.schedule
     assert (schedule.steps, schedule.checkpoint, schedule.learning_rate) == (10, 10, 1e-3)
-    for key in ("mode", "resume_training", "epoch_count", "netG", "time_limit", "lambda_cycle_A"):
+    for key in ("resume_training", "epoch_count", "netG", "time_limit", "lambda_cycle_A"):
         assert _about(notes, key), key
     assert not _about(notes, "not given")
 
@@ -275,7 +283,7 @@ def test_a_key_of_nobody_is_noted_and_a_misspelt_one_refused(written):
         ("crop_size", "[32, 256", "crop_size: .*valid list"),
         ("A_nc", 2, "A_nc and B_nc must be equal, .*found 2 and 1"),
         ("virtual_dataset_multiplicator", 0, "virtual_dataset_multiplicator: .*greater than 0"),
-        ("dataset_folder", 3, "dataset_folder: .*valid string"),
+        ("mode", "inference", "translates images and trains nothing; give cytosuite apply infe"),
     ],
 )
 def test_explains_a_value_that_cannot_be(written, tmp_path, key, value, message):
@@ -318,7 +326,7 @@ def test_explains_a_file_that_holds_no_such_settings(written, text, message):
 def test_explains_what_is_no_text(tmp_path, make):
     make(path := tmp_path / "settings.hjson")
     with pytest.raises(InputError, match=str(path)):
-        translate(path)
+        translate(path, {})
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -341,7 +349,7 @@ def test_allowed_values_of_any_keys_translate(tmp_path_factory, names):
     chosen = {name: KEYS[name] for name in names | {"ngf", "A_nc", "B_nc"}}
     path = tmp_path_factory.getbasetemp() / "allowed.hjson"
     path.write_text(json.dumps(chosen))
-    assert parse(path, translate(path)[0], Settings).network.channels == 2
+    assert parse(path, translate(path, {})[0], Settings).network.channels == 2
 
 
 @given(text=st.text(max_size=60) | st.text("{}[]:,'\"#/*\\\n ngf16e.-", max_size=40))

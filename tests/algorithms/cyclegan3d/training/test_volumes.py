@@ -3,9 +3,10 @@ import pytest
 from unpaired import SPACING, real, real_folder, simulated, simulated_dataset
 
 from cytosuite.algorithms.cyclegan3d.intensity import to_network
-from cytosuite.algorithms.cyclegan3d.training.volumes import load_items
+from cytosuite.algorithms.cyclegan3d.training.volumes import in_grey_values_of, load_items
 from cytosuite.errors import InputError
 from cytosuite.formats import write
+from cytosuite.normalise import Target, background_of
 from cytosuite.training import images as module
 from cytosuite.training.images import find_images
 from cytosuite.volume import Volume
@@ -22,8 +23,8 @@ def _write(path, array, axes="ZYX"):
     return path
 
 
-def _load(folder, patterns=("*",), scale="background", crop=CROP, labelled=True):
-    return load_items(folder, patterns, scale, crop, labelled=labelled)
+def _load(folder, patterns=("*",), scale="background", crop=CROP, labelled=True, **more):
+    return load_items(folder, patterns, scale, crop, labelled=labelled, **more)
 
 
 def test_a_dataset_gives_its_images_and_labels(tmp_path):
@@ -92,6 +93,23 @@ def test_both_scales_are_those_of_the_inference(tmp_path):
     for scale in ("background", "dtype"):
         expected = to_network(real(), scale)
         np.testing.assert_allclose(_load(folder, scale=scale)[0].image[0], expected, atol=2e-3)
+
+
+def test_a_grey_count_of_integers_is_known_where_crops_are_dithered(tmp_path):
+    _write(tmp_path / "a" / "a.tif", real())
+    _write(tmp_path / "b" / "b.tif", real().astype(np.float32))
+    assert _load(tmp_path / "a")[0].counts == _load(tmp_path / "b", dithered=True)[0].counts == ()
+    (item,) = _load(tmp_path / "a", dithered=True)
+    assert item.counts == pytest.approx([1 / 3 / background_of(real()).sd], rel=1e-3)
+    (item,) = _load(tmp_path / "a", scale="dtype", dithered=True)
+    assert item.counts == pytest.approx([2 / 65535], rel=0.01)
+    # Each count of 16 bits is kept apart.
+    np.testing.assert_array_equal(np.rint((item.image[0] + 1) * (65535 / 2)), real())
+    target = Target(mean=100, sd=4, dtype="uint16")
+    for image, counts in ((real(), [1 / 12]), (real().astype(np.float32), [])):
+        item = in_grey_values_of(item, image, target, CROP)
+        assert item.counts == pytest.approx(counts, rel=1e-3)
+        assert item.scale == "style"
 
 
 def test_an_item_is_mapped_and_leaves_no_file(tmp_path, monkeypatch):
