@@ -135,10 +135,9 @@ def select(
     image does not   ``policy.missing``     0
     ===============  =====================  ==================
 
-    By default the general card pays and the missing fact costs nobody anything, so that no card
-    wins because it says less. The distance of lists of numbers (voxel size, shape) is
-    ``|ln(image / card)|``, summed over the last axes, as many as both have; that of anything else
-    1 where the two differ. ``must``: another value excludes the card.
+    By default a card pays for what it leaves open, so that none wins by saying less. The distance
+    of lists of numbers (voxel size, shape) is ``|ln(image / card)|``, summed over the last axes, as
+    many as both have; that of anything else 1 where the two differ. ``must`` excludes the card.
     """
     if not cards:
         raise ModelError("no model to choose from; give a folder with at least one model card")

@@ -1,17 +1,13 @@
 """Weights of other formats as safetensors, and models that are let into the choice."""
 
 import hashlib
-from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from cytosuite.errors import InputError, last_line
-
-NESTED = ("state_dict", "model_state_dict")  # where checkpoints keep the weights
+from cytosuite.errors import InputError
 
 
 def weights_command(
@@ -40,7 +36,13 @@ def convert(file: Path, card: Path) -> list[Path]:
     from cytosuite.manifest import read_card
 
     read_card(card)
-    content = _packed(file)
+    if absent := [name for name in ("torch", "safetensors") if find_spec(name) is None]:
+        raise InputError(
+            f"weights: {' and '.join(absent)} not installed here; see README.md, Install"
+        )
+    from cytosuite.training.convert import packed  # imports torch
+
+    content = packed(file, typer.echo)
     path = card.with_suffix(".safetensors")
     with atomic(path) as temporary:
         temporary.write_bytes(content)
@@ -68,38 +70,3 @@ def adopt(model: str) -> list[Path]:
         if not card.adopted:
             write_json(path, {**read_json(path), "adopted": True})
     return cards
-
-
-def _packed(file: Path) -> bytes:
-    """Return the tensors of a file of torch as safetensors; nothing in it is executed."""
-    if absent := [name for name in ("torch", "safetensors") if find_spec(name) is None]:
-        raise InputError(
-            f"weights: {' and '.join(absent)} not installed here; see README.md, Install"
-        )
-    import torch
-    from safetensors.torch import save
-
-    try:
-        found: Any = torch.load(file, map_location="cpu", weights_only=True)
-    except UnpicklingError:
-        raise InputError(
-            f"{file}: holds Python objects, which could run code, not weights alone; save them by "
-            "torch.save(network.state_dict(), file)"
-        ) from None
-    except (OSError, EOFError, RuntimeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{file}: cannot be read as weights ({last_line(error)})") from None
-    if isinstance(found, Mapping) and (nested := [key for key in NESTED if key in found]):
-        typer.echo(f"{file}: a checkpoint, its {nested[0]} is taken")
-        found = found[nested[0]]
-    if not isinstance(found, Mapping) or not found:
-        raise InputError(f"{file}: expected tensors by name, found {type(found).__name__}")
-    for name, value in found.items():
-        if not isinstance(name, str) or not isinstance(value, torch.Tensor):
-            raise InputError(
-                f"{file}: expected tensors by name, found {type(value).__name__} as {name!r}; save "
-                "them by torch.save(network.state_dict(), file)"
-            )
-    try:  # copies: safetensors refuses weights that share memory
-        return save({name: value.detach().clone().contiguous() for name, value in found.items()})
-    except (RuntimeError, ValueError, KeyError) as error:
-        raise InputError(f"{file}: cannot be safetensors ({last_line(error)})") from None

@@ -63,7 +63,7 @@ GIVEN = {  # what breaks exactly one rule
     "image.no-entrypoint": [Image().configured(Entrypoint=[], Cmd=["python3", "a.py"])],
     "image.shell": [Image().configured(Entrypoint=["/bin/sh", "-c", "python3 a.py"])],
     "image.api-label-missing": [Image().configured(Labels=None), Image().configured(Labels={})],
-    "image.api-label-value": [labelled("invoke"), labelled("")],
+    "image.api-label-value": [labelled("serve"), labelled("")],
     "image.api-label-mode": [
         labelled("invoke"),
         labelled("exec", "invoke"),
