@@ -121,8 +121,7 @@ def select(
     Raises
     ------
     ModelError
-        If there is no card, several but none that may be chosen, none for the image's axes, or
-        none that passes every ``must`` and the policy is to fail.
+        If no card may be chosen, or none passes every ``must`` and the policy is to fail.
 
     Notes
     -----
@@ -156,7 +155,7 @@ def select(
     best = candidates[0]
     if RIGID in best.broken or (best.fallback and policy.fallback == "fail"):
         raise ModelError(_refusal(best, candidates, metadata, named=len(cards) == 1))
-    out = [found for found in judged if found.left_out and found is not best]
+    out = (found for found in judged if found.card not in partakers)
     return replace(best, strange=strange, others=(*candidates[1:], *out))
 
 

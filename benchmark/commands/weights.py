@@ -1,6 +1,7 @@
-"""Weights of other formats as safetensors, and models that are let into the choice."""
+"""Weights of torch as safetensors, in a process of its own, and models let into the choice."""
 
-import hashlib
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -15,8 +16,16 @@ def weights_command(
     card: Annotated[Path, typer.Argument(help="Model card (.json) that gets them.")],
 ) -> None:
     """Convert weights to safetensors beside a card, with their name, digest and size in it."""
-    for path in convert(file, card):
-        typer.echo(f"written: {path}")
+    from cytosuite.benchmark.catalog import PACKAGE
+
+    if absent := [name for name in ("torch", "safetensors") if find_spec(name) is None]:
+        raise InputError(
+            f"weights: {' and '.join(absent)} not installed here; see README.md, Install"
+        )
+    command = [sys.executable, "-m", "cytosuite.training.convert"]
+    command += [str(path.resolve()) for path in (file, card)]
+    # Its line on a mistake and its exit code are those of this command.
+    raise typer.Exit(subprocess.run(command, cwd=PACKAGE.parent, check=False).returncode)
 
 
 def adopt_command(
@@ -25,31 +34,6 @@ def adopt_command(
     """Let a model of your own take part in the choice by the image, not by its name alone."""
     for path in adopt(model):
         typer.echo(f"adopted: {path}")
-
-
-def convert(file: Path, card: Path) -> list[Path]:
-    """Write the weights in a file of torch beside a card, name them in it, and return both paths.
-
-    An `InputError` refuses a card that is none, and a file with more than named tensors.
-    """
-    from cytosuite.files import atomic, read_json, write_json
-    from cytosuite.manifest import read_card
-
-    read_card(card)
-    if absent := [name for name in ("torch", "safetensors") if find_spec(name) is None]:
-        raise InputError(
-            f"weights: {' and '.join(absent)} not installed here; see README.md, Install"
-        )
-    from cytosuite.training.convert import packed  # imports torch
-
-    content = packed(file, typer.echo)
-    path = card.with_suffix(".safetensors")
-    with atomic(path) as temporary:
-        temporary.write_bytes(content)
-    digest = hashlib.sha256(content).hexdigest()
-    entries = {"weights": path.name, "sha256": digest, "bytes": len(content)}
-    write_json(card, {**read_json(card), **entries})
-    return [path, card]
 
 
 def adopt(model: str) -> list[Path]:
