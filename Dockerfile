@@ -34,7 +34,7 @@ USER 1000:1000
 # The exec form does not expand build arguments: the entry point reads the environment.
 ENV CYTOSUITE_ALGORITHM=${ALGORITHM}
 ENTRYPOINT ["python3", "-m", "cytosuite.container"]
-CMD ["run"]
+CMD ["exec"]
 # Last, because they change with every commit. `make` adds org.cytosuite.source-digest, by which a stale image is known.
 ARG VERSION=0
 ARG REVISION=unknown

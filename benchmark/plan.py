@@ -72,7 +72,7 @@ def plan(
     chosen : sequence of AlgorithmManifest
         Algorithms of one task.
     engine : Engine
-        The engine that will run them; it counts in the key, ``serve`` or ``exec`` do not: both
+        The engine that will run them; it counts in the key, ``invoke`` or ``exec`` do not: both
         must give the same.
     run_folder : Path
         Where results lie.

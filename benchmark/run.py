@@ -94,7 +94,7 @@ def run_job(
     task : Task
         Its inputs are given to the algorithm, its outputs are kept.
     engine, limits, api : Engine, Limits, str
-        Runs them, each case within the limits, by ``serve`` or ``exec``.
+        Runs them, each case within the limits, by ``invoke`` or ``exec``.
     report : callable
         Called with algorithm, case and status after each case.
     inside : callable, optional

@@ -1,9 +1,8 @@
-"""Entry point of a container: one case (``run``), or a server for many (``serve``).
+"""Entry point of a container, by the platform's two interfaces: ``exec`` and ``invoke``.
 
-Both obey the platform's two interfaces: ``run`` reads one case from ``/input``, writes
-``/output`` and exits; ``serve`` answers ``GET /health`` with 200 and ``POST /invoke`` with 201 on
-the loopback device, port 4743, once the outputs of the case in ``/input`` are written.
-``health`` and ``invoke`` are the two requests, for use from inside a container without network.
+``exec`` reads one case from ``/input``, writes ``/output`` and exits; ``invoke`` is a server for
+many: it answers ``GET /health`` with 200 and ``POST /invoke`` with 201 on the loopback device,
+port 4743, once the outputs of the case in ``/input`` are written (`cytosuite.client` asks it).
 """
 
 import argparse
@@ -23,7 +22,7 @@ from typing import Any, NoReturn, Protocol
 
 from cytosuite import __version__
 from cytosuite.cautions import cautions
-from cytosuite.client import HEALTH, INVOKE, PORT, request
+from cytosuite.client import PORT
 from cytosuite.errors import CytosuiteError, InputError, RoomError
 from cytosuite.files import write_json
 from cytosuite.interface import read_case, write_outputs
@@ -36,7 +35,6 @@ from cytosuite.tasks import TASKS
 from cytosuite.volume import Volume
 from cytosuite.weights import find_folder, open_model, read_cards
 
-REQUESTS = {"health": (HEALTH, 10.0), "invoke": (INVOKE, None)}  # with the longest wait [s]
 MODELS = (Path("/opt/ml/model"), Path("/opt/app/model"))  # a mounted tarball; part of the image
 OUT_OF_MEMORY = 4
 GPU_FULL = "out of GPU memory: take a GPU with more, a smaller image, or the CPU"
@@ -271,7 +269,7 @@ def command_parser(name: str, description: str) -> argparse.ArgumentParser:
         For the help.
     """
     parser = argparse.ArgumentParser(prog=name, description=description)
-    parser.add_argument("command", choices=("run", "serve", *REQUESTS), nargs="?", default="run")
+    parser.add_argument("command", choices=("exec", "invoke"), nargs="?", default="exec")
     source = os.environ.get("CYTOSUITE_INPUT", "/input")
     target = os.environ.get("CYTOSUITE_OUTPUT", "/output")
     parser.add_argument("--input", type=Path, default=source, help="folder of the case")
@@ -285,22 +283,16 @@ def execute(command: str, load: Callable[[], Program]) -> int:
     Parameters
     ----------
     command : str
-        ``run``, ``serve``, or one of `REQUESTS`.
+        ``exec`` or ``invoke``.
     load : callable
-        Loads the program, where the command needs it.
+        Loads the program.
     """
-    if command in REQUESTS:
-        line, timeout_s = REQUESTS[command]
-        try:
-            return request(line, timeout_s=timeout_s)
-        except OSError as error:
-            return _say(f"no answer from the server in this container ({error})", 1)
     signal.signal(signal.SIGTERM, _stop)
     try:
         program = load()
     except CytosuiteError as error:
         return _say(str(error), error.exit_code)
-    if command == "serve":
+    if command == "invoke":
         descriptor = os.environ.get("CYTOSUITE_LISTEN_FD")
         if descriptor is None:
             serve(program, socket.create_server(("127.0.0.1", PORT)))

@@ -121,8 +121,7 @@ def select(
     Raises
     ------
     ModelError
-        If there is no card, several but none that may be chosen, none for the image's axes, or
-        none that passes every ``must`` and the policy is to fail.
+        If no card may be chosen, or none passes every ``must`` and the policy is to fail.
 
     Notes
     -----
@@ -135,10 +134,9 @@ def select(
     image does not   ``policy.missing``     0
     ===============  =====================  ==================
 
-    By default the general card pays and the missing fact costs nobody anything, so that no card
-    wins because it says less. The distance of lists of numbers (voxel size, shape) is
-    ``|ln(image / card)|``, summed over the last axes, as many as both have; that of anything else
-    1 where the two differ. ``must``: another value excludes the card.
+    By default a card pays for what it leaves open, so that none wins by saying less. The distance
+    of lists of numbers (voxel size, shape) is ``|ln(image / card)|``, summed over the last axes, as
+    many as both have; that of anything else 1 where the two differ. ``must`` excludes the card.
     """
     if not cards:
         raise ModelError("no model to choose from; give a folder with at least one model card")
@@ -157,7 +155,7 @@ def select(
     best = candidates[0]
     if RIGID in best.broken or (best.fallback and policy.fallback == "fail"):
         raise ModelError(_refusal(best, candidates, metadata, named=len(cards) == 1))
-    out = [found for found in judged if found.left_out and found is not best]
+    out = (found for found in judged if found.card not in partakers)
     return replace(best, strange=strange, others=(*candidates[1:], *out))
 
 

@@ -288,7 +288,7 @@ def _paces(jobs: Sequence[Job], task: Task, engine: Engine, limits: Limits) -> d
         seconds = []
         for part in (job.missing[:1], job.missing[1:2], job.missing[2:]):
             before = resource.getrusage(resource.RUSAGE_CHILDREN)
-            run_job(replace(job, missing=part), task, engine, limits, "serve", lambda *_: None)
+            run_job(replace(job, missing=part), task, engine, limits, "invoke", lambda *_: None)
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
             seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
         case = (seconds[2] - seconds[1]) / (len(job.missing) - 3)
@@ -312,7 +312,7 @@ def _results(dataset: Dataset, folder: Path, engine: ProcessEngine) -> dict[str,
     for cases in (dataset.cases[:1], dataset.cases[:1], dataset.cases):  # the first one compiles
         begin = time.process_time()
         some = replace(dataset, cases=cases)
-        gather(some, TASKS[dataset.task], jobs, RunFacts("process", "serve", "", ""))
+        gather(some, TASKS[dataset.task], jobs, RunFacts("process", "invoke", "", ""))
         scored.append(time.process_time() - begin)
     return {
         "voxels": VOXELS,

@@ -135,7 +135,7 @@ def speed(number: int, turns: int) -> dict[str, float]:
         request = DataRequest("spheroid", "default", cases=number)
         dataset = prepare(recipe(request), home / "data", processes(2), lambda *_: None)
         circumstances = Circumstances(
-            "process", "cpu", TASK, {NAME: limits}, {NAME: "serve"}, scratch=home / "scratch"
+            "process", "cpu", TASK, {NAME: limits}, {NAME: "invoke"}, scratch=home / "scratch"
         )
         for turn in range(turns):
             for count in seconds:
@@ -164,7 +164,7 @@ def idle(number: int) -> dict[str, float]:
         cases = tuple(Case(f"case_{n:05d}", home / "case") for n in range(number))
         key = job_key("0" * 64, NAME, engine)
         circumstances = IdleCircumstances(
-            "idle", "cpu", TASK, {NAME: limits}, {NAME: "serve"}, scratch=home / "scratch"
+            "idle", "cpu", TASK, {NAME: limits}, {NAME: "invoke"}, scratch=home / "scratch"
         )
 
         def job(word: str) -> Job:
@@ -172,7 +172,7 @@ def idle(number: int) -> dict[str, float]:
             return Job(algorithms()[NAME], key, home / word, cases, 0, fingerprint="0" * 64)
 
         begin = time.perf_counter()
-        run_job(job("none"), TASKS[TASK], engine, limits, "serve", lambda *_: None)
+        run_job(job("none"), TASKS[TASK], engine, limits, "invoke", lambda *_: None)
         found["none"] = (time.perf_counter() - begin) / number
         for count in (1, 2):
             with workers(count, home) as pool, watched() as memory:

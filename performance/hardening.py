@@ -31,7 +31,7 @@ from cytosuite.benchmark.engines.outcome import Api, Limits
 from cytosuite.tasks import TASKS
 
 ALGORITHM = "watershed"
-APIS: tuple[Api, ...] = ("exec", "serve")
+APIS: tuple[Api, ...] = ("exec", "invoke")
 
 
 def main() -> None:
@@ -107,12 +107,12 @@ def bare(client: Client, api: Api, given: Path, place: Path) -> Iterator[Callabl
     def once() -> None:
         """Run a container for the case."""
         filled()
-        client.containers.run(image_tag(ALGORITHM), ["run"], remove=True, **wanted)
+        client.containers.run(image_tag(ALGORITHM), ["exec"], remove=True, **wanted)
 
     if api == "exec":
         yield once
         return
-    container = client.containers.run(image_tag(ALGORITHM), ["serve"], detach=True, **wanted)
+    container = client.containers.run(image_tag(ALGORITHM), ["invoke"], detach=True, **wanted)
     source = inspect.getsource(http)
 
     def ask(line: str, patience: str) -> None:

@@ -49,7 +49,7 @@ def main() -> None:
                 def stamp(*_: str, stamps: list[float] = stamps) -> None:
                     stamps.append(time.perf_counter())
 
-                run_job(job, TASKS["segment"], engine, Limits(), "serve", stamp)
+                run_job(job, TASKS["segment"], engine, Limits(), "invoke", stamp)
                 # The first case contains the start of the algorithm: begin with the second.
                 whole = [after - before for before, after in pairwise(stamps)]
                 for case, seconds in zip(dataset.cases[1:], whole, strict=True):

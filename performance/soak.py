@@ -38,7 +38,7 @@ UNITS = {"memory": 2**20, "disk": 2**10}
 def main() -> None:
     """Run the engines one after the other."""
     words = [word for word in sys.argv[1:] if not word.isdigit()]
-    api: Api = "exec" if "exec" in words else "serve"
+    api: Api = "exec" if "exec" in words else "invoke"
     names = [word for word in words if word != "exec"] or ["process", "docker"]
     cases = next((int(word) for word in sys.argv[1:] if word.isdigit()), 200)
     print(f"{cases} cases per engine, {api}; {platform.machine()}, {os.cpu_count()} cores")

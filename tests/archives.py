@@ -18,7 +18,7 @@ CONFIG = MappingProxyType(
         "config": {
             "User": "1000:1000",
             "Entrypoint": ["python3", "-m", "cytosuite.container"],
-            "Cmd": ["run"],
+            "Cmd": ["exec"],
             "WorkingDir": "/opt/app",
             "Env": ["PATH=/usr/bin", "PYTHONUNBUFFERED=1"],
             "Labels": {"org.grand-challenge.api-method": "exec"},

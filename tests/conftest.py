@@ -119,7 +119,9 @@ def puppet(client, base):
     found = client.images.list(filters={"label": [f"{k}={v}" for k, v in label.items()]})
     if found:
         return found[0].id
-    recipe = f'FROM {base}\nCOPY . /opt/app/\nENTRYPOINT ["python3", "-m", "puppet"]\nCMD ["run"]\n'
+    recipe = (
+        f'FROM {base}\nCOPY . /opt/app/\nENTRYPOINT ["python3", "-m", "puppet"]\nCMD ["exec"]\n'
+    )
     with pack({"Dockerfile": recipe.encode(), **by_name(sources, home)}) as context:
         made, _ = client.images.build(
             fileobj=context,
@@ -143,7 +145,7 @@ def sandboxed(client, puppet, tiny, tmp_path):
     before = {found.id for found in client.containers.list(all=True, filters=own)}
     with ExitStack() as stack:
 
-        def starter(api="serve", limits=tiny):
+        def starter(api="invoke", limits=tiny):
             engine = DockerEngine(client, image=lambda *_: puppet)
             session = stack.enter_context(
                 engine.session("puppet", tmp_path / f"session-{api}", limits, api)

@@ -44,7 +44,7 @@ class Circumstances:
     limits : mapping of str to Limits
         Of a case, by algorithm.
     apis : mapping of str to str
-        ``serve`` or ``exec``, by algorithm.
+        ``invoke`` or ``exec``, by algorithm.
     models : mapping of str to Path
         Cards that the user names, by algorithm.
     guests : mapping of str to Guest

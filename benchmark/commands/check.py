@@ -87,7 +87,7 @@ def _running(manifest: AlgorithmManifest, folder: Path) -> Iterator[Run]:
             """Return the outputs that the algorithm writes for these inputs."""
             if not sessions:
                 place = folder / "session"
-                started = ProcessEngine().session(manifest.name, place, limits, "serve")
+                started = ProcessEngine().session(manifest.name, place, limits, "invoke")
                 sessions.append(stack.enter_context(started))
             with TemporaryDirectory(dir=folder) as case:
                 return _case(manifest, inputs, sessions[0], Path(case))

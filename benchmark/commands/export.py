@@ -15,8 +15,8 @@ def export_command(
     algorithm: Annotated[str, typer.Argument(help="Names in algorithms/, comma-separated.")],
     out: Annotated[Path | None, typer.Option(help="Folder for the files; dist.")] = None,
     api: Annotated[
-        Api, typer.Option(help="serve: the platform's invoke; exec: a process per case.")
-    ] = "serve",
+        Api, typer.Option(help="invoke: started once; exec: a process per case.")
+    ] = "invoke",
     models: Annotated[
         Literal["inside", "apart"], typer.Option(help="apart: not in the image, in the tarball.")
     ] = "inside",

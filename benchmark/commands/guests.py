@@ -84,7 +84,7 @@ def take_in(
         guests[name] = Guest(name, word, str(image.id), api, task, mapping, kind, user, models)
         manifests.append(guest_manifest(guests[name], labels))
     engine.guests = guests
-    if any(guest.api == "serve" for guest in guests.values()):
+    if any(guest.api == "invoke" for guest in guests.values()):
         wanted = (options.device, options.base_image, console.print, engine.name)
         engine.voice = Builder(engine.client, ROOT, *wanted).base()
     return manifests

@@ -179,7 +179,7 @@ class RunOptions(ImageOptions):
     )
     api: Annotated[
         Api | None,
-        typer.Option(help="serve (without it): started once; exec: a process per case."),
+        typer.Option(help="invoke (without it): started once; exec: a process per case."),
     ] = None
     memory: Annotated[
         float | None,
@@ -197,7 +197,7 @@ class RunOptions(ImageOptions):
         engine : str
             Name of the engine: that of Apptainer has no servers.
         """
-        return self.api or ("exec" if engine == "apptainer" else "serve")
+        return self.api or ("exec" if engine == "apptainer" else "invoke")
 
     def limits(self, algorithm: AlgorithmManifest) -> Limits:
         """Return the limits of one case of an algorithm."""

@@ -22,7 +22,7 @@ from cytosuite.benchmark.engines.guest import is_guest
 from cytosuite.benchmark.engines.outcome import Api, Limits
 from cytosuite.benchmark.models import named_models
 from cytosuite.benchmark.results.controls import CONTROLS
-from cytosuite.benchmark.submission.rehearsal import NAMES, Rehearsal, write_record
+from cytosuite.benchmark.submission.rehearsal import Rehearsal, write_record
 from cytosuite.benchmark.submission.sites import SITES, Site, smallest
 from cytosuite.errors import InputError
 from cytosuite.manifest import AlgorithmManifest
@@ -62,7 +62,7 @@ def rehearse(options: RehearseOptions, screen: Console) -> bool:
     record = {
         "algorithm": manifest.name,
         "identity": guest.identity if guest else image_digest(ROOT, manifest.name, options.device),
-        "api": NAMES[api],
+        "api": api,
         "site": site.name,
         "dataset": dataset.name,
         "passed": passed,

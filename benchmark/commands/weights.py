@@ -1,17 +1,14 @@
-"""Weights of other formats as safetensors, and models that are let into the choice."""
+"""Weights of torch as safetensors, in a process of its own, and models let into the choice."""
 
-import hashlib
-from collections.abc import Mapping
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from cytosuite.errors import InputError, last_line
-
-NESTED = ("state_dict", "model_state_dict")  # where checkpoints keep the weights
+from cytosuite.errors import InputError
 
 
 def weights_command(
@@ -19,8 +16,16 @@ def weights_command(
     card: Annotated[Path, typer.Argument(help="Model card (.json) that gets them.")],
 ) -> None:
     """Convert weights to safetensors beside a card, with their name, digest and size in it."""
-    for path in convert(file, card):
-        typer.echo(f"written: {path}")
+    from cytosuite.benchmark.catalog import PACKAGE
+
+    if absent := [name for name in ("torch", "safetensors") if find_spec(name) is None]:
+        raise InputError(
+            f"weights: {' and '.join(absent)} not installed here; see README.md, Install"
+        )
+    command = [sys.executable, "-m", "cytosuite.training.convert"]
+    command += [str(path.resolve()) for path in (file, card)]
+    # Its line on a mistake and its exit code are those of this command.
+    raise typer.Exit(subprocess.run(command, cwd=PACKAGE.parent, check=False).returncode)
 
 
 def adopt_command(
@@ -29,25 +34,6 @@ def adopt_command(
     """Let a model of your own take part in the choice by the image, not by its name alone."""
     for path in adopt(model):
         typer.echo(f"adopted: {path}")
-
-
-def convert(file: Path, card: Path) -> list[Path]:
-    """Write the weights in a file of torch beside a card, name them in it, and return both paths.
-
-    An `InputError` refuses a card that is none, and a file with more than named tensors.
-    """
-    from cytosuite.files import atomic, read_json, write_json
-    from cytosuite.manifest import read_card
-
-    read_card(card)
-    content = _packed(file)
-    path = card.with_suffix(".safetensors")
-    with atomic(path) as temporary:
-        temporary.write_bytes(content)
-    digest = hashlib.sha256(content).hexdigest()
-    entries = {"weights": path.name, "sha256": digest, "bytes": len(content)}
-    write_json(card, {**read_json(card), **entries})
-    return [path, card]
 
 
 def adopt(model: str) -> list[Path]:
@@ -68,38 +54,3 @@ def adopt(model: str) -> list[Path]:
         if not card.adopted:
             write_json(path, {**read_json(path), "adopted": True})
     return cards
-
-
-def _packed(file: Path) -> bytes:
-    """Return the tensors of a file of torch as safetensors; nothing in it is executed."""
-    if absent := [name for name in ("torch", "safetensors") if find_spec(name) is None]:
-        raise InputError(
-            f"weights: {' and '.join(absent)} not installed here; see README.md, Install"
-        )
-    import torch
-    from safetensors.torch import save
-
-    try:
-        found: Any = torch.load(file, map_location="cpu", weights_only=True)
-    except UnpicklingError:
-        raise InputError(
-            f"{file}: holds Python objects, which could run code, not weights alone; save them by "
-            "torch.save(network.state_dict(), file)"
-        ) from None
-    except (OSError, EOFError, RuntimeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{file}: cannot be read as weights ({last_line(error)})") from None
-    if isinstance(found, Mapping) and (nested := [key for key in NESTED if key in found]):
-        typer.echo(f"{file}: a checkpoint, its {nested[0]} is taken")
-        found = found[nested[0]]
-    if not isinstance(found, Mapping) or not found:
-        raise InputError(f"{file}: expected tensors by name, found {type(found).__name__}")
-    for name, value in found.items():
-        if not isinstance(name, str) or not isinstance(value, torch.Tensor):
-            raise InputError(
-                f"{file}: expected tensors by name, found {type(value).__name__} as {name!r}; save "
-                "them by torch.save(network.state_dict(), file)"
-            )
-    try:  # copies: safetensors refuses weights that share memory
-        return save({name: value.detach().clone().contiguous() for name, value in found.items()})
-    except (RuntimeError, ValueError, KeyError) as error:
-        raise InputError(f"{file}: cannot be safetensors ({last_line(error)})") from None

@@ -34,7 +34,7 @@ def through(
     engine: Engine,
     limits: Limits,
     *,
-    api: Api = "serve",
+    api: Api = "invoke",
     retry: bool = False,
     report: Report = lambda *_: None,
     inside: Inside = lambda *_: None,

@@ -120,7 +120,7 @@ class DockerEngine:
                 stack.callback(session.stop)
                 if guest:
                     session.guest, session.voice = True, (self.voice, self._flags(SMALL, ""))
-                if api == "serve":
+                if api == "invoke":
                     with start_errors(guest):
                         session.start()
             yield GuestSession(session, guest, workspace / "case") if guest else session

@@ -65,7 +65,7 @@ class DockerSession:
     def start(self) -> None:
         """Start the server; raise a `StartError` if it ends or is not ready after 300 s."""
         begin = time.perf_counter()
-        box = self._enter("serve")
+        box = self._enter("invoke")
         if problem := _not_ready(box, begin):
             state, (_, line) = box.state(), box.new_log()
             self.stop()
@@ -105,7 +105,7 @@ class DockerSession:
             if (limits := self.limits.grown(case_input, self.exchange)) != self.limits:
                 self.stop()  # the largest file is a limit of the container
                 self.limits = limits
-            if self.api == "serve" and self._box is None:
+            if self.api == "invoke" and self._box is None:
                 self.start()
             outcome = self._run(log, shown)
             own = self.limits.within(voxels_of(case_input))
@@ -125,7 +125,7 @@ class DockerSession:
         serving = self._box is not None
         kills = self._box.kills() if self._box is not None else 0
         look = self._asked() if serving else None
-        box = self._box or self._enter("run")
+        box = self._box or self._enter("exec")
         if not serving:
             self.startup_seconds = time.perf_counter() - begin
         bounds = Bounds(self.limits, self.exchange / "output", lambda: _tell(box, shown))
@@ -183,9 +183,9 @@ class DockerSession:
         box = self._stack.enter_context(
             sandbox(self.client, self.image, words, folders, self.limits, self.chosen)
         )
-        if command == "serve" and self.voice is not None:
+        if command == "invoke" and self.voice is not None:
             self._enter_voice(box, *self.voice)
-        self._box = box if command == "serve" else None
+        self._box = box if command == "invoke" else None
         return box
 
     def _enter_voice(self, box: Sandbox, image: str, chosen: Mapping[str, Any]) -> None:

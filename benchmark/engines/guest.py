@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 from pydantic import AfterValidator, Field
 
@@ -20,7 +20,7 @@ from cytosuite.tasks import Socket, Task
 
 Format: TypeAlias = Literal["tif", "mha"]
 API_LABEL = "org.grand-challenge.api-method"
-APIS: Mapping[str, Api] = {"exec": "exec", "invoke": "serve"}
+APIS: Mapping[str, Api] = {name: name for name in get_args(Api)}  # as labels say them
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz")
 OCI = "org.opencontainers.image."
 SHORT = 19  # characters of an image's id for readers: sha256: and twelve digits
@@ -93,7 +93,7 @@ class Guest:
     image : str
         Its id.
     api : str
-        ``serve`` for the platform's invoke, else ``exec``.
+        ``exec`` or ``invoke``.
     task : Task
         Of the run.
     mapping : SocketMapping
@@ -189,7 +189,7 @@ def api_of(labels: Mapping[str, str], word: str) -> Api:
     if api is None:
         raise InputError(
             f"{word}: its label {API_LABEL} must be exec or invoke, found {value!r}; give API=exec "
-            "or API=serve"
+            "or API=invoke"
         )
     return api
 

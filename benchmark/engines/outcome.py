@@ -24,7 +24,7 @@ Status = Literal[
     "killed",
     "engine error",
 ]
-Api = Literal["serve", "exec"]
+Api = Literal["invoke", "exec"]
 Shown: TypeAlias = Callable[[float], None]  # takes the share of a case that is done
 Ending: TypeAlias = tuple[Status, str]  # a status, and its reason in one line
 
@@ -259,5 +259,5 @@ class Engine(Protocol):
         limits : Limits
             Of each case.
         api : str
-            ``serve``: start once, then case by case; ``exec``: one process per case.
+            ``invoke``: start once, then case by case; ``exec``: one process per case.
         """

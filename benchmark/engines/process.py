@@ -190,7 +190,7 @@ class ProcessSession:
         # The runner binds the port, so that no other program can take it.
         self.listener = self._stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         log = self._stack.enter_context(self._words.open("ab"))
-        self.process = self._launch("serve", log)
+        self.process = self._launch("invoke", log)
         while self._ask(HEALTH, 1.0) != 0:
             if self.process.poll() is not None or time.perf_counter() - begin > HEALTH_S:
                 self.stop()
@@ -214,7 +214,7 @@ class ProcessSession:
         place.mkdir()
         if self.api == "exec":
             with self._words.open("ab") as stream:
-                process = self._launch("run", stream)
+                process = self._launch("exec", stream)
             look: Callable[[], int | None] = partial(_exit_code, process)
         else:
             if self.process is None or self.process.poll() is not None:
@@ -242,7 +242,7 @@ class ProcessSession:
         words, environment = self.launch.call(command)
         environment |= self.meter.gpu.environment if self.meter else {VISIBLE: ""}
         descriptors = []
-        if command == "serve" and self.listener is not None:
+        if command == "invoke" and self.listener is not None:
             descriptors = [self.listener.fileno()]
             environment["CYTOSUITE_LISTEN_FD"] = str(descriptors[0])
         process = subprocess.Popen(

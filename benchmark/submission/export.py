@@ -14,7 +14,7 @@ from cytosuite.benchmark.containers.daemon import Client, daemon_errors
 from cytosuite.benchmark.engines.guest import API_LABEL
 from cytosuite.benchmark.engines.outcome import Api
 from cytosuite.benchmark.submission.contents import contents, licences, write_contents
-from cytosuite.benchmark.submission.rehearsal import NAMES, rehearsed
+from cytosuite.benchmark.submission.rehearsal import rehearsed
 from cytosuite.benchmark.submission.repack import Repacked, pack_image, repack
 from cytosuite.benchmark.submission.sites import RESERVED_GIB
 from cytosuite.errors import InputError
@@ -31,7 +31,6 @@ from cytosuite.weights import open_model, read_cards
 
 RECORD = "export.json"
 EXPORTED = "cytosuite-export"  # repository of the tags in archives
-COMMANDS: Mapping[Api, str] = {"serve": "serve", "exec": "run"}
 MODELS = "/opt/app/model"  # in our images
 CREATED, REVISION = (f"org.opencontainers.image.{key}" for key in ("created", "revision"))
 CHUNK = 2**21
@@ -56,7 +55,7 @@ class Wanted:
 
     manifest: AlgorithmManifest
     tag: str
-    api: Api = "serve"
+    api: Api = "invoke"
     models: Literal["inside", "apart"] = "inside"
 
 
@@ -92,7 +91,7 @@ def export(
     cards = read_cards(weights, manifest.name)
     for card in cards:
         open_model(weights, card)  # before the minutes that an image takes
-    changes = {"Cmd": [COMMANDS[wanted.api]], "Labels": {API_LABEL: NAMES[wanted.api]}}
+    changes = {"Cmd": [wanted.api], "Labels": {API_LABEL: wanted.api}}
     without = [MODELS] if wanted.models == "apart" else []
     path, image, labels = export_image(client, wanted.tag, folder, changes, without, step)
     found = contents(path)
@@ -103,14 +102,14 @@ def export(
         "algorithm": manifest.name,
         "version": manifest.version,
         "task": manifest.task,
-        "api": NAMES[wanted.api],
+        "api": wanted.api,
         "image": _about(path) | {"id": f"sha256:{image.id}", **_sizes(image)},
         "models": _pack_models(manifest.name, cards, weights, folder, wanted.models),
         "limits": _limits(manifest),
         **_sockets(manifest),
         "contents": _about(listed) | {"packages": len(found), "licences": licences(found)},
         "source": {"revision": labels.get(REVISION, "unknown"), "digest": source},
-        "rehearsed": rehearsed(root / "runs", manifest.name, source, NAMES[wanted.api]),
+        "rehearsed": rehearsed(root / "runs", manifest.name, source, wanted.api),
     }
     _record(folder / RECORD, record)
     return record

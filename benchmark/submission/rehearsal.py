@@ -13,7 +13,6 @@ import numpy as np
 
 from cytosuite.benchmark.contract import Check
 from cytosuite.benchmark.data.dataset import Case
-from cytosuite.benchmark.engines.guest import APIS
 from cytosuite.benchmark.engines.outcome import Api, Engine, Limits, Outcome, StartError
 from cytosuite.benchmark.examine import Examiner
 from cytosuite.benchmark.submission.checks.accept import accept_outputs
@@ -31,7 +30,6 @@ LOG_LINES = 500  # the platform keeps no more
 SLUG = "socket-of-another-phase"
 PLACE = {"slug": SLUG, "kind": "Anything", "super_kind": "Value", "relative_path": f"{SLUG}.json"}
 UNKNOWN = {"interface": PLACE, "value": 1, "file": None, "image": None}
-NAMES: Mapping[Api, str] = {ours: theirs for theirs, ours in APIS.items()}  # of the platform
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +86,7 @@ class Rehearsal:
             The interface that is handed in. The other one must give the same.
         """
         first = self._run(api, [(case, case.input(self.task)) for case in self.cases])
-        title = f"{NAMES[api]}: each case ends well, its outputs have the input's geometry"
+        title = f"{api}: each case ends well, its outputs have the input's geometry"
         yield _judged(title, _findings(first))
         if _findings(first):
             return
@@ -102,10 +100,10 @@ class Rehearsal:
             renamed = _renamed(case.input(self.task), self.folder / "renamed")
             again = self._run(api, [(case, renamed)])
             yield _judged(title, _findings(again) or _different(first, again))
-        other: Api = "exec" if (api == "serve") is not self.guest else "serve"
+        other: Api = "exec" if (api == "invoke") is not self.guest else "invoke"
         twice = [*self.cases, *self.cases][:2]
         second = self._run(other, [(case, case.input(self.task)) for case in twice])
-        title = f"{NAMES[other]}, two cases in a row: the same outputs"
+        title = f"{other}, two cases in a row: the same outputs"
         yield _judged(title, _findings(second) or _different(first, second))
         yield from self._margins()
 

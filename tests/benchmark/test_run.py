@@ -32,7 +32,7 @@ def run(tmp_path, watershed, fakes):
     def run(dataset, engine, **options):
         (job,) = plan(dataset, [watershed], engine, tmp_path / "run", **options)
         seen = {}
-        run_job(job, SEGMENT, engine, fakes.limits, "serve", lambda a, c, s: seen.update({c: s}))
+        run_job(job, SEGMENT, engine, fakes.limits, "invoke", lambda a, c, s: seen.update({c: s}))
         return seen
 
     return run
@@ -458,7 +458,7 @@ def test_results_that_are_there_or_a_word_of_the_user_keep_it_going(
 ):
     engine, dataset = _failing(fakes), make_dataset(1, 2, 3, 4, 5)
     (job,) = plan(dataset, [watershed], engine, tmp_path / "going")
-    run_job(job, SEGMENT, engine, fakes.limits, "serve", lambda *_: None, keep_going=True)
+    run_job(job, SEGMENT, engine, fakes.limits, "invoke", lambda *_: None, keep_going=True)
     assert len(engine.calls) == 5
     run(make_dataset(1), fakes.Engine(fakes.perfect))
     engine = _failing(fakes)

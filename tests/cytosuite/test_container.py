@@ -69,7 +69,7 @@ def _command(name):
 
 def _run(case, *, cwd=ROOT, **more):
     return subprocess.run(
-        _command("run"),
+        _command("exec"),
         cwd=cwd,
         env=_environment(case, **more),
         capture_output=True,
@@ -132,7 +132,7 @@ def test_folders_of_the_command_precede_those_of_the_environment(case):
     words = {"--input": case / "input", "--output": case / "here", "--model": models}
     nowhere = dict.fromkeys(("CYTOSUITE_INPUT", "CYTOSUITE_OUTPUT"), str(case / "nowhere"))
     done = subprocess.run(
-        [*_command("run"), *(str(part) for pair in words.items() for part in pair)],
+        [*_command("exec"), *(str(part) for pair in words.items() for part in pair)],
         cwd=ROOT,
         env=_environment(case, **nowhere, CYTOSUITE_MODEL=str(case / "nowhere")),
         check=False,
@@ -206,7 +206,7 @@ def test_another_error_of_torch_keeps_its_traceback(capsys):
 
 def test_sigterm_ends_it_at_once_with_nothing_half_written(case):
     process = subprocess.Popen(
-        _command("run"),
+        _command("exec"),
         cwd=_checkout(case, SLOW),
         env=_environment(case),
         stdout=subprocess.PIPE,
@@ -230,7 +230,7 @@ class _Server:
         self.listener = socket.create_server(("127.0.0.1", 0))
         descriptor = self.listener.fileno()
         self.process = subprocess.Popen(
-            _command("serve"),
+            _command("invoke"),
             cwd=ROOT,
             env=_environment(case, CYTOSUITE_LISTEN_FD=str(descriptor)),
             stdin=subprocess.PIPE,
@@ -287,17 +287,6 @@ def test_a_server_ends_with_the_program_that_started_it(case):
         server.process.stdin.close()
         server.process.stdin = None
         assert server.process.wait(timeout=10) != 0
-
-
-def test_requests_without_a_server_fail_with_one_line():
-    with socket.socket() as probe:
-        if probe.connect_ex(("127.0.0.1", 4743)) == 0:
-            pytest.skip("something listens on port 4743")
-    done = subprocess.run(
-        _command("health"), cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
-    )
-    assert done.returncode == 1
-    assert done.stderr.startswith("no answer from the server in this container")
 
 
 def test_an_image_that_needs_more_memory_is_no_bad_input(capsys):

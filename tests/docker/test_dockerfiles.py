@@ -121,7 +121,7 @@ def test_an_algorithm_without_packages_of_its_own_skips_the_step(tmp_path):
 def test_the_entry_point_is_a_program_and_no_shell():
     found = dict(_instructions("Dockerfile"))
     assert found["ENTRYPOINT"] == '["python3", "-m", "cytosuite.container"]'
-    assert found["CMD"] == '["run"]'
+    assert found["CMD"] == '["exec"]'
     assert found["WORKDIR"] == "/opt/app"
     assert "CYTOSUITE_ALGORITHM=${ALGORITHM}" in found["ENV"]
 

@@ -47,6 +47,6 @@ class Handler(BaseHTTPRequestHandler):
 if __name__ == "__main__":
     for card in Path("/opt/ml/model").glob("*.json"):
         exec(json.loads(card.read_text())["description"], {"Handler": Handler})
-    if sys.argv[1:] == ["serve"]:
+    if sys.argv[1:] == ["invoke"]:
         ThreadingHTTPServer(("127.0.0.1", 4743), Handler).serve_forever()
     sys.exit(act())

@@ -17,11 +17,11 @@ APART = {
     *("kill_itself", "kill_all", "crash", "leave_without_an_output", "ignore_the_request_to_end"),
 }
 ATTACKS = attacks("confinement", "resources")
-TRIED = [(attack, "serve") for attack in ATTACKS]
+TRIED = [(attack, "invoke") for attack in ATTACKS]
 TRIED += [(attack, "exec") for attack in ATTACKS if attack.name in APART]
 
 
-@pytest.fixture(params=["serve", "exec"])
+@pytest.fixture(params=["invoke", "exec"])
 def act(request, sandboxed):
     """Return a function that runs a program, by each of the two interfaces."""
     return sandboxed(request.param)
@@ -54,11 +54,11 @@ def test_an_attack_costs_its_own_case_alone(puppets, tiny, attack, api):
 @pytest.mark.parametrize("attack", attacks("servers"), ids=str)
 def test_a_bad_answer_costs_its_own_case_alone(puppets, tiny, attack):
     limits = replace(tiny, timeout_s=3.0)
-    case = puppets(_program(attack, "handler"), "serve", limits)
+    case = puppets(_program(attack, "handler"), "invoke", limits)
     assert attack.holds(case.outcome.status, case.outcome.message), case.outcome
     assert case.outcome.message.isprintable()
     assert case.outcome.seconds < limits.timeout_s + 10
-    following = puppets(WELL, "serve", limits)
+    following = puppets(WELL, "invoke", limits)
     assert following.outcome.status == "ok", following.outcome
 
 

@@ -107,7 +107,7 @@ def test_handles_never_lead_outside_even_if_the_container_runs(tmp_path, canary)
 @pytest.mark.docker
 def test_a_racing_container_changes_nothing_on_the_host(sandboxed, tiny, canary):
     """Its second process goes on between the cases, while the runner empties the output."""
-    act = sandboxed("serve")
+    act = sandboxed("invoke")
     start = (
         "import subprocess, sys\n"
         f"subprocess.Popen([sys.executable, '-c', {RACER!r}, '/output', {str(canary)!r}, '600'])\n"
@@ -131,7 +131,7 @@ def test_a_racing_container_changes_nothing_on_the_host(sandboxed, tiny, canary)
 @pytest.mark.docker
 def test_nothing_runs_between_two_cases(sandboxed, tmp_path):
     """The output that is checked is that of the answer: a process that would change it stands still."""
-    act = sandboxed("serve")
+    act = sandboxed("invoke")
     writer = "import time\nwhile True: open('/output/result', 'a').write('x'); time.sleep(0.001)"
     act(
         f"import subprocess, sys, time\nsubprocess.Popen([sys.executable, '-c', {writer!r}])\ntime.sleep(0.5)",

@@ -32,7 +32,9 @@ def start(client, puppet, tiny, tmp_path):
         card = tmp_path / "start.json"
         card.write_text(json.dumps({**CARD, "description": program}))
         engine = DockerEngine(client, image=lambda *_: puppet, models={"puppet": card})
-        return engine.session("puppet", tmp_path / "session", replace(tiny, timeout_s=2.0), "serve")
+        return engine.session(
+            "puppet", tmp_path / "session", replace(tiny, timeout_s=2.0), "invoke"
+        )
 
     return start
 

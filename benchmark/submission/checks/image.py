@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from cytosuite.benchmark.engines.guest import API_LABEL
+from cytosuite.benchmark.engines.guest import API_LABEL, APIS
 from cytosuite.benchmark.submission.checks.archive import read_archive
 from cytosuite.benchmark.submission.checks.layers import ImageArchive
 from cytosuite.benchmark.submission.checks.rules import Finding, finding
@@ -21,7 +21,6 @@ LARGEST, UNVERIFIED = 128 * GB, 2 * GB  # of an upload [bytes]
 SMALL = 2**16  # bytes of a list of users, of a key
 KEY_NAMES = re.compile(r"id_(rsa|dsa|ecdsa|ed25519)|.*\.(pem|key)")
 KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
-COMMANDS = {"run": "exec", "serve": "invoke"}
 RECORD = "export.json"
 HEX = re.compile(r"[0-9a-f]{64}")
 SHOWN = 5  # of paths that break one rule
@@ -167,12 +166,11 @@ def _label(file: str, config: Mapping[str, Any]) -> Iterator[Finding]:
     if API_LABEL not in labels:
         yield finding("image.api-label-missing", where, "none: the platform takes exec")
     stated = labels.get(API_LABEL, "exec").lower().strip().strip("\"'")
-    if stated not in COMMANDS.values():
+    if stated not in APIS:
         yield finding("image.api-label-value", where, f"expected exec or invoke, found {stated!r}")
         return
     words = [*(config.get("Entrypoint") or []), *(config.get("Cmd") or [])]
-    served = COMMANDS.get(words[-1]) if "cytosuite.container" in words else None
-    if served not in (None, stated):
+    if "cytosuite.container" in words and words[-1] in APIS and words[-1] != stated:
         yield finding("image.api-label-mode", where, f"{stated}, but its command is {words[-1]!r}")
 
 

@@ -188,7 +188,7 @@ _IMAGE = (
         "image.api-label-mode",
         "error",
         "the label says what the command does",
-        "exec with the command `run`, invoke with `serve`",
+        "the command is the label: exec or invoke",
         "S",
     ),
     Rule(

@@ -1,6 +1,6 @@
 """Entry point of an evaluation container: the outputs of a submission to ``metrics.json``.
 
-``run`` evaluates the submission in ``/input`` once; ``serve`` answers the platform's requests, as
+``exec`` evaluates the submission in ``/input`` once; ``invoke`` answers the platform's requests, as
 the containers of algorithms do (`cytosuite.container`). The ground truth lies in
 ``/opt/ml/input/data/ground_truth``, see `cytosuite.benchmark.submission.judging.evaluation`.
 

@@ -175,7 +175,7 @@ def server(request, tmp_path_factory):
     def run():
         """Run one case in a process of its own; return exit code and lines of stderr."""
         done = subprocess.run(
-            [*command, "run"], cwd=ROOT, env=environment, stderr=subprocess.PIPE, check=False
+            [*command, "exec"], cwd=ROOT, env=environment, stderr=subprocess.PIPE, check=False
         )
         return done.returncode, done.stderr.decode().splitlines()
 
@@ -190,7 +190,7 @@ def server(request, tmp_path_factory):
 
     with log.open("wb") as stream:
         process = subprocess.Popen(
-            [*command, "serve"],
+            [*command, "invoke"],
             cwd=ROOT,
             env=environment,
             stdin=subprocess.PIPE,
@@ -310,7 +310,7 @@ class TestInAContainer:
             assert {key: words[key] for key in KEYS} == KEYS
             answers.append(start.case.answer().read_bytes())
         start.case.fresh()
-        server = start.start("serve")
+        server = start.start("invoke")
         assert self._ask(server, "GET", "/health") == 200
         for array, answer in zip(arrays, answers, strict=True):
             self._empty(start.case)

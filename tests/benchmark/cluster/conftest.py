@@ -25,7 +25,7 @@ def planned(tmp_path, watershed):
 def circumstances(fakes, tmp_path, monkeypatch):
     """Return the circumstances of a run with a fake engine."""
     limits = {"watershed": replace(fakes.limits, memory_gib=2.0)}
-    apis = {"watershed": "serve"}
+    apis = {"watershed": "invoke"}
     monkeypatch.setattr(module, "SETTLE_S", 0.0)
     return Circumstances("fake", "cpu", "segment", limits, apis, scratch=tmp_path / "scratch")
 

@@ -51,7 +51,7 @@ def test_records_and_files_are_those_of_a_local_run(
     spread_files = sorted(p.relative_to(tmp_path / "run") for p in (tmp_path / "run").rglob("*"))
     (tmp_path / "run").rename(tmp_path / "before")
     (job,) = planned(dataset, engine)
-    run_job(job, TASKS["segment"], engine, fakes.limits, "serve", lambda *_: None)
+    run_job(job, TASKS["segment"], engine, fakes.limits, "invoke", lambda *_: None)
     assert _records(tmp_path / "run") == spread_records
     assert (
         sorted(p.relative_to(tmp_path / "run") for p in (tmp_path / "run").rglob("*"))

@@ -23,7 +23,7 @@ def run(dataset, engine, watershed, tmp_path, fakes):
 
     folder = tmp_path / "run"
     (job,) = plan(dataset, [watershed], engine, folder)
-    run_job(job, TASKS["segment"], engine, fakes.limits, "serve", lambda *_: None)
+    run_job(job, TASKS["segment"], engine, fakes.limits, "invoke", lambda *_: None)
     write_json(
         folder / "run.json",
         {

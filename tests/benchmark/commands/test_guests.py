@@ -62,7 +62,7 @@ def test_an_image_is_given_to_the_engine_with_its_api(daemon):
     assert (engine.guests["net_v2"].api, engine.voice) == ("exec", "")
     daemon.labels = {"org.grand-challenge.api-method": "invoke"}
     take_in(["lab/net:v2"], [], SEGMENT, engine, _options(), said)
-    assert (engine.guests["net_v2"].api, engine.voice) == ("serve", "our-base")
+    assert (engine.guests["net_v2"].api, engine.voice) == ("invoke", "our-base")
     take_in(["lab/net:v2"], [], SEGMENT, engine, _options(api="exec"), said)
     assert engine.guests["net_v2"].api == "exec"
     assert "net_v2: lab/net:v2\n" in said.file.getvalue()
@@ -73,8 +73,8 @@ def test_the_word_of_the_user_stands_for_a_wrong_label(daemon):
     engine, said = DockerEngine(None), Console(file=StringIO())
     with pytest.raises(InputError, match="team:v1: its label"):
         take_in(["team:v1"], [], SEGMENT, engine, _options(), said)
-    take_in(["team:v1"], [], SEGMENT, engine, _options(api="serve"), said)
-    assert engine.guests["team_v1"].api == "serve"
+    take_in(["team:v1"], [], SEGMENT, engine, _options(api="invoke"), said)
+    assert engine.guests["team_v1"].api == "invoke"
 
 
 def test_a_missing_file_is_named():

@@ -1,24 +1,17 @@
-"""Weights of torch as safetensors, refusals of anything else, and adopted models."""
+"""Weights of torch are converted by a command, not built or exported; models are adopted."""
 
-import collections
 import json
 import shutil
-from hashlib import sha256
 
 import pytest
-import torch
-from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from cytosuite.benchmark import catalog, models
 from cytosuite.benchmark.commands import app as module
 from cytosuite.benchmark.commands import weights
-from cytosuite.benchmark.commands.weights import adopt, convert
+from cytosuite.benchmark.commands.weights import adopt
 from cytosuite.errors import InputError, ModelError
 from cytosuite.manifest import read_card
-from cytosuite.weights import open_model
-
-LAYER = {"a": torch.ones(2, 3, dtype=torch.float16), "b": torch.arange(4.0)}
 
 
 @pytest.fixture
@@ -30,57 +23,16 @@ def card(tmp_path):
     return path
 
 
-@pytest.mark.parametrize("key", ["", "state_dict", "model_state_dict"])
-def test_weights_become_safetensors_that_the_card_names(card, tmp_path, capsys, key):
-    shared = LAYER | {"c": LAYER["b"], "d": LAYER["a"].T}
-    torch.save({key: shared, "epoch": 3} if key else shared, tmp_path / "x.pt")
-    written, _ = convert(tmp_path / "x.pt", card)
-    found = read_card(card)
-    assert open_model(tmp_path, found).weights == written == tmp_path / "mine.safetensors"
-    assert found.sha256 == sha256(written.read_bytes()).hexdigest()
-    assert found.bytes == written.stat().st_size
-    assert all(torch.equal(value, shared[name]) for name, value in load_file(written).items())
-    assert (f"its {key} is taken" in capsys.readouterr().out) is bool(key)
-
-
-class _Code:
-    def __reduce__(self):
-        return (print, ("executed",))
-
-
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (_Code(), "holds Python objects, which could run code"),
-        (torch.nn.Linear(1, 1), "holds Python objects, which could run code"),
-        (LAYER["a"], "expected tensors by name, found Tensor"),
-        ({}, "expected tensors by name, found dict"),
-        (collections.OrderedDict(LAYER, epoch=3), "found int as 'epoch'"),
-        ({"optimiser": {"lr": 1.0}}, "found dict as 'optimiser'"),
-        ({"a": torch.eye(2).to_sparse()}, "cannot be safetensors"),
-    ],
-)
-def test_what_is_more_than_tensors_is_refused(card, tmp_path, capsys, content, reason):
-    torch.save(content, tmp_path / "x.pt")
-    before = card.read_bytes()
-    with pytest.raises(InputError, match=reason):
-        convert(tmp_path / "x.pt", card)
-    assert "executed" not in capsys.readouterr().out
-    assert card.read_bytes() == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.json", "x.pt"]
-
-
-def test_a_file_that_torch_cannot_read_is_one_line(card, tmp_path):
-    for content in (b"", b"no weights", b"PK\x03\x04"):
-        (tmp_path / "x.pt").write_bytes(content)
-        with pytest.raises(InputError, match=r"x\.pt: (cannot be read as weights|holds Python)"):
-            convert(tmp_path / "x.pt", card)
-
-
 def test_without_torch_the_package_is_named(card, tmp_path, monkeypatch):
     monkeypatch.setattr(weights, "find_spec", lambda name: None if name == "torch" else name)
     with pytest.raises(InputError, match="torch not installed here"):
-        convert(tmp_path / "x.pt", card)
+        CliRunner().invoke(module.app, ["weights", "x.pt", str(card)], catch_exceptions=False)
+
+
+def test_a_refusal_of_the_conversion_is_that_of_the_command(card, tmp_path, capfd):
+    done = CliRunner().invoke(module.app, ["weights", str(tmp_path / "none.pt"), str(card)])
+    assert done.exit_code == 2
+    assert capfd.readouterr().err.count("\n") == 1
 
 
 @pytest.mark.parametrize("command", ["build", "export"])

@@ -38,7 +38,7 @@ def made(tmp_path):
         board.to_csv(folder / "report" / "leaderboard.csv", index=False)
         said = {
             "dataset": "cells", "task": "segment", "fingerprint": "a" * 64, "engine": "process",
-            "api": "serve", "machine": "x86_64, 2 cores", "jobs": {algorithm: "k" * 64},
+            "api": "invoke", "machine": "x86_64, 2 cores", "jobs": {algorithm: "k" * 64},
             "request": {"dataset": "cells"}, "cytosuite": "0.1.0 abc", "versions": {algorithm: "0.1.0"},
             "models": {algorithm: {}}, "cases": {row["case"]: "d" for row in rows},
         } | dict(facts)  # fmt: skip

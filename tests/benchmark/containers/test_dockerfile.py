@@ -22,7 +22,7 @@ WORKDIR ${HOME}
 LABEL a.b="\\${HOME}" c=d
 USER 1000:1000
 ENTRYPOINT ["python3", "-m", "main"]
-CMD ["run"]
+CMD ["exec"]
 """
 
 
@@ -76,7 +76,7 @@ def test_ours_are_read_to_their_ends(name):
         ("LABEL a='b", "LABEL: No closing quotation"),
         ("ARG a b", "expected ARG <name>[=<value>], found 'a b'"),
         ("FROM a b", "expected FROM <image> [AS <name>], found 'a b'"),
-        ("CMD ['run']", "CMD: expected a JSON list of words in double quotes"),
+        ("CMD ['exec']", "CMD: expected a JSON list of words in double quotes"),
         ("ENTRYPOINT [1]", "ENTRYPOINT: expected a JSON list of words in double quotes"),
         ("SHELL sh -c", "SHELL: expected a JSON list of words in double quotes"),
         ("RUN --mount=type=cache a", "RUN: options and here-documents need BuildKit"),

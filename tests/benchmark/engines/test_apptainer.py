@@ -213,7 +213,7 @@ def test_a_server_is_refused(tmp_path):
     engine = ApptainerEngine(tmp_path, HOST)
     with (
         pytest.raises(InputError, match="a container per case: API=exec, not serve"),
-        engine.session("watershed", tmp_path / "workspace", Limits(), "serve"),
+        engine.session("watershed", tmp_path / "workspace", Limits(), "invoke"),
     ):
         pass
 

@@ -152,14 +152,14 @@ def test_variables_are_set_within_and_a_gpu_is_asked_for(tmp_path, monkeypatch):
     gpu = Gpu(3, "GPU-d", "NVIDIA L4", 2**34)
     places = (tmp_path / "work", LIMITS, tmp_path / "x.sif", HOST)
     plain = Contained("cellpose3d", *places)
-    words, environment = plain.call("run")
+    words, environment = plain.call("exec")
     assert set(environment) <= set(KEPT)
     after = words[words.index("env") :]
     assert {"HOME=/tmp", "OMP_NUM_THREADS=2", "CYTOSUITE_RECORD=/output/record.json"} <= set(after)
-    assert after[-4:] == ["python3", "-m", "cytosuite.container", "run"]
+    assert after[-4:] == ["python3", "-m", "cytosuite.container", "exec"]
     assert "--nv" not in words
     assert not [word for word in words if "CUDA" in word]
-    words, _ = Contained("cellpose3d", *places, tmp_path / "model", gpu).call("run")
+    words, _ = Contained("cellpose3d", *places, tmp_path / "model", gpu).call("exec")
     assert words.index("--nv") < words.index(str(tmp_path / "x.sif"))
     assert [word for word in words if "CUDA" in word] == ["CUDA_VISIBLE_DEVICES=GPU-d"]
     assert mount("/opt/ml/model", tmp_path / "model", read_only=True) in words

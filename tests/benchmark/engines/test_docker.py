@@ -78,7 +78,7 @@ class TestWithDaemon:
         # Whether it is killed or crawls at its limit is the kernel's choice; both must end.
         monkeypatch.setattr("cytosuite.benchmark.engines.docker_session.HEALTH_S", 10.0)
         engine = DockerEngine(client, image=lambda *_: puppet)
-        session = engine.session("puppet", tmp_path / "s", Limits(memory_gib=0.0065), "serve")
+        session = engine.session("puppet", tmp_path / "s", Limits(memory_gib=0.0065), "invoke")
         reason = "(memory limit of 0.0065 GiB exceeded|.* after 10 s)"
         with pytest.raises(StartError, match=f"puppet did not start: {reason}"):
             session.__enter__()
@@ -88,13 +88,13 @@ class TestWithDaemon:
 
     def test_an_image_without_entry_point_does_not_start(self, client, base, tmp_path):
         session = DockerEngine(client, image=lambda *_: base).session(
-            "other", tmp_path / "s", Limits(memory_gib=0.5), "serve"
+            "other", tmp_path / "s", Limits(memory_gib=0.5), "invoke"
         )
         with pytest.raises(StartError, match="^other did not start: .*exec"):
             session.__enter__()
 
     def test_the_server_is_started_once(self, sandboxed):
-        act = sandboxed("serve")
+        act = sandboxed("invoke")
         started = act.session.startup_seconds
         pid = "import os\nopen('/output/pid', 'w').write(str(os.getpid()))"
         first, second = act(pid, "a"), act(pid, "b")
@@ -102,7 +102,7 @@ class TestWithDaemon:
         assert act.session.startup_seconds == started > 0
         assert second.outcome.seconds < started + 1
 
-    @pytest.mark.parametrize("api", ["serve", "exec"])
+    @pytest.mark.parametrize("api", ["invoke", "exec"])
     def test_the_peak_of_memory_is_that_of_the_case(self, sandboxed, api):
         act = sandboxed(api)
         hold = "import time\nb = b'x' * ({0} * 2**20)\ntime.sleep(0.3)\nopen('/output/f', 'w')"
@@ -111,7 +111,7 @@ class TestWithDaemon:
         assert 40 * 2**20 < small.peak_memory < 80 * 2**20
 
     def test_each_log_holds_its_own_case(self, sandboxed):
-        act = sandboxed("serve")
+        act = sandboxed("invoke")
         logs = [act(f"print('case {i}', flush=True)", str(i)).log.read_text() for i in range(3)]
         assert logs == ["case 0\n", "case 1\n", "case 2\n"]
 
@@ -124,14 +124,14 @@ class TestWithDaemon:
         engine = DockerEngine(client, image=lambda *_: puppet)
         with (
             pytest.raises(KeyboardInterrupt),
-            engine.session("puppet", tmp_path / "s", tiny, "serve") as session,
+            engine.session("puppet", tmp_path / "s", tiny, "invoke") as session,
         ):
             box = session._box.container.id
             raise KeyboardInterrupt
         assert box not in {found.id for found in client.containers.list(all=True)}
         assert not (tmp_path / "s").exists()
 
-    @pytest.mark.parametrize("api", ["serve", "exec"])
+    @pytest.mark.parametrize("api", ["invoke", "exec"])
     def test_a_named_model_is_mounted_alone_and_read_only(
         self, client, puppet, tiny, tmp_path, api
     ):
@@ -165,7 +165,7 @@ class TestWithDaemon:
         assert not (tmp_path / "session").exists()
 
     def test_a_container_that_vanishes_is_an_error_of_the_engine(self, sandboxed):
-        act = sandboxed("serve")
+        act = sandboxed("invoke")
         act.session._box.container.remove(force=True)
         assert act("pass").outcome.status == "engine error"
         assert act("open('/output/f', 'w')", "next").outcome.status == "ok"
@@ -193,7 +193,7 @@ def test_the_image_of_an_algorithm_segments(client, base, tmp_path):
     volume = Volume(image, (1.0, 0.5, 0.5))
     write_case(tmp_path / "case", TASKS["segment"], "two", {"microscopy-image": volume})
     limits = replace(Limits(), memory_gib=2.0, timeout_s=60.0)
-    for api in ("serve", "exec"):
+    for api in ("invoke", "exec"):
         output = tmp_path / api
         output.mkdir()
         with DockerEngine(client).session("watershed", tmp_path / "s", limits, api) as session:
@@ -207,7 +207,7 @@ def test_the_image_of_an_algorithm_segments(client, base, tmp_path):
     output = tmp_path / "named"
     output.mkdir()
     engine = DockerEngine(client, models={"watershed": CARDS / "embryo-nuclei-3d.json"})
-    with engine.session("watershed", tmp_path / "s", limits, "serve") as session:
+    with engine.session("watershed", tmp_path / "s", limits, "invoke") as session:
         assert session.predict(tmp_path / "case", output, tmp_path / "log").status == "ok"
     assert json.loads((output / "record.json").read_text())["model"] == "embryo-nuclei-3d"
 

@@ -122,8 +122,8 @@ def test_names_are_unique_whatever_else_runs():
     [
         ({}, "exec"),
         ({"org.grand-challenge.api-method": "exec"}, "exec"),
-        ({" Org.Grand-Challenge.API-method ": " 'Invoke' "}, "serve"),
-        ({"org.grand-challenge.api-method": '"invoke"'}, "serve"),
+        ({" Org.Grand-Challenge.API-method ": " 'Invoke' "}, "invoke"),
+        ({"org.grand-challenge.api-method": '"invoke"'}, "invoke"),
     ],
 )
 def test_the_api_is_read_from_the_label_as_on_the_platform(labels, api):
@@ -300,6 +300,6 @@ def test_a_start_that_fails_in_the_middle_comes_with_a_hint(tmp_path, case):
 
 def test_the_identity_holds_image_and_sockets_but_not_the_api():
     first = guest().identity
-    assert first == guest(api="serve", name="other").identity
+    assert first == guest(api="invoke", name="other").identity
     others = [guest(image="sha256:1"), guest(mapping=THEIRS), guest(format="mha")]
     assert len({first, *(other.identity for other in others)}) == 4

@@ -231,7 +231,7 @@ def test_a_container_of_others_segments(run, case, kind, given):
         pytest.skip("it reads one format alone")
     guest, outcome, place = run(kind, input_format=given)
     assert (outcome.status, outcome.message) == ("ok", "")
-    assert guest.api == ("serve" if kind in {"server", "perl"} else "exec")
+    assert guest.api == ("invoke" if kind in {"server", "perl"} else "exec")
     (path,) = place.iterdir()
     np.testing.assert_array_equal(read(path).array > 0, case[1])
 
@@ -246,7 +246,7 @@ def test_the_names_of_its_sockets_come_from_a_file(run, case, tmp_path):
 
 def test_the_user_may_name_the_api(run):
     with pytest.raises(StartError, match="no weights"):
-        run("crash", api="serve")
+        run("crash", api="invoke")
     _, outcome, _ = run("dies", api="exec")
     assert (outcome.status, outcome.exit_code, outcome.message) == (
         "non-zero exit",
@@ -313,7 +313,7 @@ def test_an_image_that_nobody_has_is_one_line(take):
 
 def test_it_is_held_as_tightly_as_ours(take, image, client, case, tmp_path):
     engine, guest = take(image("perl"))
-    with engine.session(guest.name, tmp_path / "s", LIMITS, "serve") as session:
+    with engine.session(guest.name, tmp_path / "s", LIMITS, "invoke") as session:
         box = session.inner._box
         voice = client.containers.get(box.voice)
         for container in (box.container, voice):
@@ -333,7 +333,7 @@ def test_it_is_held_as_tightly_as_ours(take, image, client, case, tmp_path):
 
 def test_a_server_that_ends_gets_a_new_container_and_voice(take, image, case, tmp_path, client):
     engine, guest = take(image("perl"))
-    with engine.session(guest.name, tmp_path / "s", LIMITS, "serve") as session:
+    with engine.session(guest.name, tmp_path / "s", LIMITS, "invoke") as session:
         first = session.inner._box.voice
         session.inner._box.container.unpause()
         session.inner._box.container.kill()

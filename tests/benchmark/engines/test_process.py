@@ -43,7 +43,7 @@ def start(tmp_path, monkeypatch):
     monkeypatch.setattr(process, "ROOT", app)
     monkeypatch.setattr(process, "PACKAGE", app / "cytosuite")
 
-    def start(behaviour="", api="serve", after="", device="cpu", **limits):
+    def start(behaviour="", api="invoke", after="", device="cpu", **limits):
         source = PREDICT.replace("BEHAVIOUR", behaviour).replace("AFTER", after)
         (folder / "predict.py").write_text(source)
         engine = ProcessEngine(device=device)
@@ -69,14 +69,14 @@ def predict(tmp_path, dataset):
     return predict
 
 
-@pytest.mark.parametrize("api", ["serve", "exec"])
+@pytest.mark.parametrize("api", ["invoke", "exec"])
 def test_a_case_is_run_timed_and_logged(tmp_path, start, predict, api):
     with start(api=api) as session:
         outcome, output = predict(session)
         assert (outcome.status, outcome.exit_code, outcome.message) == ("ok", 0, "")
         assert outcome.seconds > 0
         assert outcome.peak_memory > 10**7
-        assert (session.startup_seconds > 0) == (api == "serve")
+        assert (session.startup_seconds > 0) == (api == "invoke")
         assert "looking at (4, 24, 24)" in (tmp_path / "log").read_text()
         (path,) = (output / "images" / "instance-labels").iterdir()
         assert read(path).array.max() == 1
@@ -88,7 +88,7 @@ def test_a_case_is_run_timed_and_logged(tmp_path, start, predict, api):
 GPU = "print('GPU', repr(os.environ['CUDA_VISIBLE_DEVICES']), flush=True)"
 
 
-@pytest.mark.parametrize("api", ["serve", "exec"])
+@pytest.mark.parametrize("api", ["invoke", "exec"])
 def test_a_process_sees_the_gpu_that_it_holds(tmp_path, start, predict, machine, monkeypatch, api):
     machine("GPU-a", {"uuid": "GPU-b", "used": 2**20, "busy": 30})
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
@@ -120,7 +120,7 @@ def test_results_of_a_gpu_are_other_results():
     assert ProcessEngine(device="cuda").identity("watershed") == "process"
 
 
-@pytest.mark.parametrize("api", ["serve", "exec"])
+@pytest.mark.parametrize("api", ["invoke", "exec"])
 def test_an_error_is_a_status_with_its_reason_and_the_next_case_runs(start, predict, api):
     with start("if image.array.sum() == 2400: raise ValueError('too few')", api) as session:
         outcome, _ = predict(session)
@@ -129,7 +129,7 @@ def test_an_error_is_a_status_with_its_reason_and_the_next_case_runs(start, pred
         assert predict(session, 1)[0].status == "ok"
 
 
-@pytest.mark.parametrize("api", ["serve", "exec"])
+@pytest.mark.parametrize("api", ["invoke", "exec"])
 def test_a_crash_costs_that_case_only(start, predict, api):
     crash = "if image.array.sum() == 2400: os.kill(os.getpid(), signal.SIGKILL)"
     with start(crash, api) as session:
@@ -139,7 +139,7 @@ def test_a_crash_costs_that_case_only(start, predict, api):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("api", ["serve", "exec"])
+@pytest.mark.parametrize("api", ["invoke", "exec"])
 def test_the_time_limit_ends_a_case(start, predict, api):
     with start("image.array.sum() == 2400 and time.sleep(60)", api, timeout_s=4.0) as session:
         outcome, _ = predict(session)

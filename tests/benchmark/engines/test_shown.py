@@ -71,7 +71,7 @@ def test_a_run_shows_each_case_when_it_begins_and_within(tmp_path, dataset, wate
 
     (job,) = plan(dataset, [watershed], engine, tmp_path / "run")
     seen = []
-    run_job(job, SEGMENT, engine, Limits(), "serve", lambda *_: None, lambda *s: seen.append(s))
+    run_job(job, SEGMENT, engine, Limits(), "invoke", lambda *_: None, lambda *s: seen.append(s))
     assert seen[:3] == [
         ("watershed", "case_1", None),
         ("watershed", "case_1", 0.5),
@@ -80,7 +80,7 @@ def test_a_run_shows_each_case_when_it_begins_and_within(tmp_path, dataset, wate
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("api", ["serve", "exec"])
+@pytest.mark.parametrize("api", ["invoke", "exec"])
 def test_a_process_tells_while_it_runs(tmp_path, dataset, monkeypatch, api):
     start = "import time, cytosuite.progress as p, cytosuite.algorithms.watershed.segment as s"
     slow = "segment = s.segment\ndef slowly(*a):\n for n in range(5): p.report(n, 5); time.sleep(1)"

@@ -39,8 +39,8 @@ def results(tmp_path, make_dataset, watershed, fakes):
 
         engine = fakes.Engine(behave)
         jobs = plan(dataset, [watershed], engine, tmp_path / "run")
-        run_job(jobs[0], SEGMENT, engine, fakes.limits, "serve", lambda *_: None)
-        return gather(dataset, SEGMENT, jobs, RunFacts("fake", "serve", COMMAND, "8 GiB"))
+        run_job(jobs[0], SEGMENT, engine, fakes.limits, "invoke", lambda *_: None)
+        return gather(dataset, SEGMENT, jobs, RunFacts("fake", "invoke", COMMAND, "8 GiB"))
 
     return results
 

@@ -187,7 +187,7 @@ def test_metrics_that_are_refused_for_the_size_of_images_are_a_note_and_a_report
     dataset = dataset_of(reference=2, microscopy_image=toys.image, instance_labels=toys.labels)
     jobs = answers(dataset, ENHANCE, halved=halve)
     monkeypatch.setattr("cytosuite.metrics.evidence.free_gib", lambda: 1e-6)
-    facts = RunFacts("fake", "serve", "make benchmark", "1 GiB", ())
+    facts = RunFacts("fake", "invoke", "make benchmark", "1 GiB", ())
     found = gather(dataset, ENHANCE, jobs, facts)
     names = {metric.name for metric in found.metrics}
     assert {"W1_by_std", "lateral_spectrum_distance"} <= names

@@ -10,7 +10,7 @@ from cytosuite.metrics.labels.overlap import overlap
 from cytosuite.tasks import TASKS
 
 SEGMENT, ENHANCE = TASKS["segment"], TASKS["enhance"]
-FACTS = RunFacts("fake", "serve", "make benchmark DATASET=squares", "1 GiB", ("One is missing.",))
+FACTS = RunFacts("fake", "invoke", "make benchmark DATASET=squares", "1 GiB", ("One is missing.",))
 
 
 def test_matches_are_those_of_the_scores():
@@ -58,7 +58,7 @@ def test_results_of_a_segmentation(answers, dataset):
     assert found.cases[0].truth == dataset.cases[0].truth(SEGMENT)
     assert found.cases[0].inputs == dataset.cases[0].inputs(SEGMENT)
     assert found.notes == ["One is missing."]
-    assert found.provenance["engine"] == "fake, api serve"
+    assert found.provenance["engine"] == "fake, api invoke"
     assert found.provenance["ours"].endswith("key key")
 
 

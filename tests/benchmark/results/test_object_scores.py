@@ -24,7 +24,7 @@ from cytosuite.tasks import TASKS
 from cytosuite.volume import Volume
 
 SEGMENT = TASKS["segment"]
-FACTS = RunFacts("fake", "serve", "make benchmark DATASET=toy", "1 GiB")
+FACTS = RunFacts("fake", "invoke", "make benchmark DATASET=toy", "1 GiB")
 
 
 def rows_of(path):

@@ -82,7 +82,7 @@ def evaluated(tmp_path):
         words = ["--input", submission, "--output", tmp_path / name, "--ground-truth", truth]
         before = signal.getsignal(signal.SIGTERM)
         try:
-            code = main(["run", *map(str, words)])
+            code = main(["exec", *map(str, words)])
         finally:
             signal.signal(signal.SIGTERM, before)
         path = tmp_path / name / "metrics.json"
@@ -96,7 +96,7 @@ def segmented(dataset, engine, watershed, tmp_path, fakes, submission_of, unpack
     """Return a segmentation run of three cases: its job, truth and submission."""
     task = TASKS["segment"]
     (job,) = plan(dataset, [watershed], engine, tmp_path / "run")
-    run_job(job, task, engine, fakes.limits, "serve", lambda *_: None)
+    run_job(job, task, engine, fakes.limits, "invoke", lambda *_: None)
     return SimpleNamespace(
         dataset=dataset,
         task=task,

@@ -53,7 +53,7 @@ class Observed:
 def rehearse(fakes, dataset, watershed, tmp_path):
     """Return a function that rehearses a behaviour: results by title, and the rehearsal."""
 
-    def run(behave=None, api="serve", **limits):
+    def run(behave=None, api="invoke", **limits):
         engine = Observed(fakes, behave)
         folder = tmp_path / f"rehearsal-{len(list(tmp_path.iterdir()))}"
         folder.mkdir()
@@ -69,12 +69,12 @@ def failed(checks):
     return [(check.title.split(":")[0].split(",")[0], check.reason) for check in found]
 
 
-@pytest.mark.parametrize(("api", "order"), [("serve", "ssx"), ("exec", "xxs")])
+@pytest.mark.parametrize(("api", "order"), [("invoke", "iix"), ("exec", "xxi")])
 def test_a_good_algorithm_passes_all(rehearse, api, order):
     checks, made = rehearse(api=api)
     assert failed(checks) == []
     assert [check.result for check in checks.values()] == ["pass"] * 7
-    assert "".join({"serve": "s", "exec": "x"}[one] for one in made.engine.apis) == order
+    assert "".join({"invoke": "i", "exec": "x"}[one] for one in made.engine.apis) == order
 
 
 def test_a_failed_case_ends_the_rehearsal(rehearse):
@@ -87,14 +87,14 @@ def test_a_failed_case_ends_the_rehearsal(rehearse):
     reason = "case_2: out of memory: memory limit of 7 GiB exceeded"
     assert failed(checks) == [("invoke", reason)]
     assert len(checks) == 1
-    assert made.engine.apis == ["serve"]
+    assert made.engine.apis == ["invoke"]
 
 
 def test_an_algorithm_that_does_not_start_fails(rehearse, fakes, dataset, watershed, tmp_path):
     engine = fakes.Engine(fakes.perfect)
     engine.starts = False
     made = Rehearsal(engine, watershed, dataset.cases, fakes.limits, tmp_path / "r")
-    checks = {check.title: check for check in made.checks("serve")}
+    checks = {check.title: check for check in made.checks("invoke")}
     assert failed(checks) == [("invoke", "watershed did not start: no reason")]
 
 
@@ -145,7 +145,7 @@ def test_a_difference_between_the_interfaces_is_found(rehearse):
 
 def test_a_memory_of_the_case_before_is_found(rehearse):
     def behave(api, calls, output, **_):
-        if api == "serve" and len(calls) > 1:
+        if api == "invoke" and len(calls) > 1:
             (found,) = (output / "images" / "instance-labels").iterdir()
             _invert(found)
 

@@ -47,7 +47,7 @@ def save(path, layers, images=1, **config):
         "container": "f00",
         "docker_version": "20.10",
         "history": [{"created": "2026-01-01T00:00:00Z"}],
-        "config": {"User": "1000", "Cmd": ["run"], "Image": "x", "Labels": {"a": "1", "b": "2"}},
+        "config": {"User": "1000", "Cmd": ["exec"], "Image": "x", "Labels": {"a": "1", "b": "2"}},
     }
     members = {f"{n}/layer.tar": content for n, content in enumerate(layers)}
     members["c.json"] = json.dumps(about | config).encode()
@@ -143,9 +143,9 @@ def test_traces_of_the_build_go(tmp_path):
 
 
 def test_changes_replace_values_and_join_labels(tmp_path):
-    changes = {"Cmd": ["serve"], "Labels": {"b": "3", "c": "4"}}
+    changes = {"Cmd": ["invoke"], "Labels": {"b": "3", "c": "4"}}
     config, _ = opened(made(tmp_path / "a", [layer(FILES, 0)], changes)[1])
-    assert config["config"]["Cmd"] == ["serve"]
+    assert config["config"]["Cmd"] == ["invoke"]
     assert config["config"]["User"] == "1000"
     assert config["config"]["Labels"] == {"a": "1", "b": "3", "c": "4"}
 

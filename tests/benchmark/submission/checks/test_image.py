@@ -20,7 +20,7 @@ def with_layer(*members, **files):
     return Image([GOOD, tar([*members, *(member(k, v) for k, v in files.items())])])
 
 
-def labelled(value, command="run"):
+def labelled(value, command="exec"):
     return Image().configured(Labels={LABEL: value}, Cmd=[command])
 
 
@@ -64,7 +64,11 @@ GIVEN = {  # what breaks exactly one rule
     "image.shell": [Image().configured(Entrypoint=["/bin/sh", "-c", "python3 a.py"])],
     "image.api-label-missing": [Image().configured(Labels=None), Image().configured(Labels={})],
     "image.api-label-value": [labelled("serve"), labelled("")],
-    "image.api-label-mode": [labelled("invoke"), labelled("exec", "serve"), labelled(" 'Invoke' ")],
+    "image.api-label-mode": [
+        labelled("invoke"),
+        labelled("exec", "invoke"),
+        labelled(" 'Invoke' "),
+    ],
     "image.env-reserved": [Image().configured(Env=["GRAND_CHALLENGE_X=1"])],
     "image.env-ld-library-path": [Image().configured(Env=["LD_LIBRARY_PATH=/opt/lib"])],
     "image.workdir-missing": [
@@ -81,7 +85,7 @@ GIVEN = {  # what breaks exactly one rule
         Image().configured(User=1),
         Image().configured(Env=[1]),
         Image().configured(Labels=["a"]),
-        Image().configured(Cmd="run"),
+        Image().configured(Cmd="exec"),
         Image(config={**archives.CONFIG, "config": [1]}),
     ],
     "image.architecture": [Image(config={**archives.CONFIG, "architecture": "arm64"})],
@@ -128,7 +132,7 @@ def test_each_rule_is_caught_and_no_other(tmp_path, rule, number):
         Image().configured(User="01000"),
         labelled("exec"),
         labelled(" EXEC "),
-        labelled('"invoke"', "serve"),
+        labelled('"invoke"', "invoke"),
         Image().configured(Labels={" Org.Grand-Challenge.API-method ": "exec"}),
         Image().configured(Cmd=None, Labels={LABEL: "invoke"}),
         Image().configured(WorkingDir=""),

@@ -74,7 +74,7 @@ def test_segmentations_have_the_scores_of_the_benchmark_and_tell_no_counts(
 ):
     task = TASKS["segment"]
     (job,) = plan(dataset, [watershed], engine := fakes.Engine(half(fakes)), tmp_path / "run")
-    run_job(job, task, engine, fakes.limits, "serve", lambda *_: None)
+    run_job(job, task, engine, fakes.limits, "invoke", lambda *_: None)
     code, content = evaluated(submission_of(dataset, task, job), unpacked(dataset, task))
     values, means = expected(dataset, task, job)
     assert code == 0
@@ -134,7 +134,7 @@ def test_one_failed_case_counts_in_the_mean_as_in_the_benchmark(
 
     task = TASKS["segment"]
     (job,) = plan(dataset, [watershed], engine := fakes.Engine(behave), tmp_path / "run")
-    run_job(job, task, engine, fakes.limits, "serve", lambda *_: None)
+    run_job(job, task, engine, fakes.limits, "invoke", lambda *_: None)
     code, content = evaluated(submission_of(dataset, task, job), unpacked(dataset, task))
     values, means = expected(dataset, task, job)
     assert (code, len(content["failed"])) == (0, 1)

@@ -105,7 +105,7 @@ def test_a_container_gives_the_scores_of_a_process(segmented, evaluated, shut):
     path = segmented.submission / "predictions.json"
     path.write_text(json.dumps(json.loads(path.read_text())[1:]))
     _, expected = evaluated(segmented.submission, segmented.truth)
-    container, metrics = shut("run")
+    container, metrics = shut("exec")
     assert container.wait(timeout=120)["StatusCode"] == 0, container.logs()
     assert json.loads(metrics.read_text()) == expected
     (failed,) = expected["failed"]
@@ -118,18 +118,16 @@ def test_a_container_gives_the_scores_of_a_process(segmented, evaluated, shut):
 @pytest.mark.slow
 def test_a_server_evaluates_one_submission_after_another(segmented, evaluated, shut):
     _, expected = evaluated(segmented.submission, segmented.truth)
-    container, metrics = shut("serve")
-    program = "python3 -m cytosuite.benchmark.submission.judging.evaluate"
-    until = (
-        f"for i in $(seq 100); do {program} health 2>/dev/null && exit 0; sleep 0.2; done; exit 1"
-    )
-    assert container.exec_run(["sh", "-c", until]).exit_code == 0, container.logs()
+    container, metrics = shut("invoke")
+    ask = ["python3", "-m", "cytosuite.client"]
+    health, invoke = [*ask, "GET /health", "60", "10"], [*ask, "POST /invoke", "0", "0"]
+    assert container.exec_run(health).exit_code == 0, container.logs()
     for _ in range(2):
-        assert container.exec_run(f"{program} invoke").exit_code == 0, container.logs()
+        assert container.exec_run(invoke).exit_code == 0, container.logs()
         assert json.loads(metrics.read_text()) == expected
         metrics.unlink()
     (segmented.submission / "predictions.json").write_text("[")
-    assert container.exec_run(f"{program} invoke").exit_code == 2
+    assert container.exec_run(invoke).exit_code == 2
     assert not metrics.exists()
     assert "predictions.json: expected JSON" in container.logs().decode().splitlines()[-1]
 

@@ -1,0 +1,73 @@
+"""Weights of torch as safetensors, and refusals of anything else."""
+
+import collections
+import json
+from hashlib import sha256
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from cytosuite.errors import InputError
+from cytosuite.manifest import read_card
+from cytosuite.training.convert import convert
+from cytosuite.training.publish import ALGORITHMS
+from cytosuite.weights import open_model
+
+LAYER = {"a": torch.ones(2, 3, dtype=torch.float16), "b": torch.arange(4.0)}
+
+
+@pytest.fixture
+def card(tmp_path):
+    """Return the path of a card that names weights of torch."""
+    path, some = tmp_path / "mine.json", ALGORITHMS.parent / "weights/watershed/nuclei-2d.json"
+    own = {"name": "mine", "weights": "mine.pt", "sha256": "0" * 64}
+    path.write_text(json.dumps(json.loads(some.read_text()) | own))
+    return path
+
+
+@pytest.mark.parametrize("key", ["", "state_dict", "model_state_dict"])
+def test_weights_become_safetensors_that_the_card_names(card, tmp_path, capsys, key):
+    shared = LAYER | {"c": LAYER["b"], "d": LAYER["a"].T}
+    torch.save({key: shared, "epoch": 3} if key else shared, tmp_path / "x.pt")
+    written = convert(tmp_path / "x.pt", card)
+    found = read_card(card)
+    assert open_model(tmp_path, found).weights == written == tmp_path / "mine.safetensors"
+    assert found.sha256 == sha256(written.read_bytes()).hexdigest()
+    assert found.bytes == written.stat().st_size
+    assert all(torch.equal(value, shared[name]) for name, value in load_file(written).items())
+    assert (f"its {key} is taken" in capsys.readouterr().out) is bool(key)
+
+
+class _Code:
+    def __reduce__(self):
+        return (print, ("executed",))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (_Code(), "holds Python objects, which could run code"),
+        (torch.nn.Linear(1, 1), "holds Python objects, which could run code"),
+        (LAYER["a"], "expected tensors by name, found Tensor"),
+        ({}, "expected tensors by name, found dict"),
+        (collections.OrderedDict(LAYER, epoch=3), "found int as 'epoch'"),
+        ({"optimiser": {"lr": 1.0}}, "found dict as 'optimiser'"),
+        ({"a": torch.eye(2).to_sparse()}, "cannot be safetensors"),
+    ],
+)
+def test_what_is_more_than_tensors_is_refused(card, tmp_path, capsys, content, reason):
+    torch.save(content, tmp_path / "x.pt")
+    before = card.read_bytes()
+    with pytest.raises(InputError, match=reason):
+        convert(tmp_path / "x.pt", card)
+    assert "executed" not in capsys.readouterr().out
+    assert card.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.json", "x.pt"]
+
+
+def test_a_file_that_torch_cannot_read_is_one_line(card, tmp_path):
+    for content in (b"", b"no weights", b"PK\x03\x04"):
+        (tmp_path / "x.pt").write_bytes(content)
+        with pytest.raises(InputError, match=r"x\.pt: (cannot be read as weights|holds Python)"):
+            convert(tmp_path / "x.pt", card)
