@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from cytosuite.benchmark.containers.imports import follow
 from cytosuite.files import visible_files
 
 pytestmark = pytest.mark.slow
@@ -62,41 +63,52 @@ def installed_with(wanted):
     return found
 
 
-def failing(extras):
-    """Return the modules that cannot be imported with some extras, and the package that lacks."""
+def modules():
+    """Return the names of all our modules."""
+    files = [path for path in visible_files(ROOT / "cytosuite") if path.suffix == ".py"]
+    parts = [path.relative_to(ROOT).with_suffix("").parts for path in files]
+    return [".".join(own[:-1] if own[-1] == "__init__" else own) for own in parts]
+
+
+def installed(*extras):
+    """Return the names on import of the packages that come with extras of ours."""
     wanted = PROJECT["dependencies"] + [
         line for extra in extras for line in PROJECT["optional-dependencies"][extra]
     ]
     there = installed_with(wanted) | {"cytosuite"}
-    hidden = [
-        name
-        for name, providers in packages_distributions().items()
-        if not {name_of(provider) for provider in providers} & there
-    ]
-    files = [path for path in visible_files(ROOT / "cytosuite") if path.suffix == ".py"]
-    parts = [path.relative_to(ROOT).with_suffix("").parts for path in files]
-    modules = [".".join(own[:-1] if own[-1] == "__init__" else own) for own in parts]
+    found = packages_distributions().items()
+    return {name for name, own in found if {name_of(provider) for provider in own} & there}
+
+
+def failing(*extras):
+    """Return the modules that cannot be imported with some extras, and the package that lacks."""
+    hidden = set(packages_distributions()) - installed(*extras) - sys.stdlib_module_names
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
-        input=json.dumps([sorted(set(hidden) - sys.stdlib_module_names), modules]),
+        input=json.dumps([sorted(hidden), modules()]),
         cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=300,
         check=True,
     )
-    assert len(modules) > 300
+    assert len(modules()) > 300
     return json.loads(done.stdout)
 
 
 def test_without_networks_their_rooms_alone_cannot_be_imported():
     extra = {name_of(line) for line in PROJECT["optional-dependencies"]["networks"]}
     rooms = re.compile(r"cytosuite\.(network|training\b|algorithms\.\w+\.\w)")
-    found = failing([])
+    found = failing()
     assert {name: lack for name, lack in found.items() if not rooms.match(name)} == {}
     assert set(found.values()) <= extra, found
     assert "cytosuite.network" in found, "torch is not hidden"
 
 
 def test_with_networks_every_module_is_imported():
-    assert failing(["networks"]) == {}
+    assert failing("networks") == {}
+
+
+def test_what_is_imported_while_a_program_runs_comes_with_an_extra():
+    found = follow(modules(), ROOT / "cytosuite", later=True)
+    assert set(found) - installed("networks", "cluster", "formats") == set()
