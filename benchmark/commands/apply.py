@@ -206,7 +206,9 @@ def _prepare(
                 case, partial(load, item, options.spacing, options.metadata, options.part), {}
             )
             inputs = read_case(case.input(task), task)
-            main = next((with_given(v, task, inputs.volumes) for v in inputs.volumes.values()), None)
+            main = next(
+                (with_given(v, task, inputs.volumes) for v in inputs.volumes.values()), None
+            )
             facts = describe(main, inputs.values)
             algorithm = choose_algorithm(candidates, facts, models)
         except CytosuiteError as error:

@@ -138,7 +138,8 @@ def rehearse_evaluation(
             write_submission(scored.place / algorithm, key, evaluation, folder / "input")
             judge(folder)
             judged: Any = read_json(folder / "output" / METRICS)
-            count, lines = differences(own_scores(scored.place, algorithm), judged, evaluation)
+            own = own_scores(scored.place, algorithm, evaluation.task)
+            count, lines = differences(own, judged, evaluation)
             for line in lines[:SHOWN]:
                 say(f"differs: {algorithm}: {line}")
             found = (

@@ -173,3 +173,14 @@ def blind_contest(found: Contest) -> Contest:
 def rounded(value: float, digits: int = DIGITS) -> float:
     """Return a number with some digits; NaN and infinity as they are."""
     return float(f"{value:.{digits}g}") if isfinite(value) else value
+
+
+def blind_row(row: Mapping[str, float]) -> dict[str, float]:
+    """Return values of ``metrics.json`` with few digits, from which nobody learns true counts.
+
+    The mean, by which submissions are ranked, has one more; a distance of sets tells no number.
+    """
+    return {
+        name: value if name in ("n", "set") else rounded(value, DIGITS + (name == "mean"))
+        for name, value in row.items()
+    }

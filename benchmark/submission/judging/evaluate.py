@@ -26,7 +26,7 @@ from cytosuite.benchmark.engines.outcome import Limits, Outcome
 from cytosuite.benchmark.examine import Examiner
 from cytosuite.benchmark.plan import Job
 from cytosuite.benchmark.record import Record
-from cytosuite.benchmark.results.blind import DIGITS, rounded, tells
+from cytosuite.benchmark.results.blind import blind_row, tells
 from cytosuite.benchmark.results.controls import CONTROLS, broken_rulers
 from cytosuite.benchmark.results.platform import platform_layout
 from cytosuite.benchmark.results.score import Scores, score
@@ -156,8 +156,8 @@ class Evaluator:
         records = {case: record for (_, case), record in scores.records.items()}
         layout, images = platform_layout(entry, metrics, values, records), self.evaluation.images
         return {
-            "case": {images[case]: _blind(row) for case, row in layout["case"].items()},
-            "aggregates": {key: _blind(row) for key, row in layout["aggregates"].items()},
+            "case": {images[case]: blind_row(row) for case, row in layout["case"].items()},
+            "aggregates": {key: blind_row(row) for key, row in layout["aggregates"].items()},
             "failed": [
                 {"case": images[case], "reason": _reason(records[case])}
                 for case in layout["failed"]
@@ -206,17 +206,6 @@ def _values(rows: Any) -> dict[str, float]:  # noqa: ANN401 - a table of pandas
     """Return the defined values by case; empty for a metric of the whole set."""
     pairs = zip(rows["case"].tolist(), rows["value"].tolist(), strict=True)
     return {case: value for case, value in pairs if case and not isnan(value)}
-
-
-def _blind(row: Mapping[str, float]) -> dict[str, float]:
-    """Return values with few digits: all of them would give the number of true objects.
-
-    The mean, by which submissions are ranked, has one more; a distance of sets tells no number.
-    """
-    return {
-        name: value if name in ("n", "set") else rounded(value, DIGITS + (name == "mean"))
-        for name, value in row.items()
-    }
 
 
 def _reason(record: Record) -> str:

@@ -1,16 +1,19 @@
 """A run as a submission: outputs and jobs as the platform hands them over, and its own scores."""
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from math import isclose
 from pathlib import Path
 from typing import Any
 
 from cytosuite.benchmark.record import read_record
+from cytosuite.benchmark.results.blind import blind_row, tells
+from cytosuite.benchmark.results.platform import metric_keys
 from cytosuite.benchmark.submission.judging.evaluation import Evaluation
 from cytosuite.benchmark.submission.judging.predictions import SUCCEEDED
 from cytosuite.errors import InputError
 from cytosuite.files import read_json, write_json
+from cytosuite.metrics.metric import board_metrics
 from cytosuite.tasks import TASKS, Socket
 
 EQUAL = 1e-9  # of a value: the container may hold other versions of packages
@@ -38,15 +41,26 @@ def write_submission(job: Path, key: str, evaluation: Evaluation, folder: Path) 
     write_json(folder / "predictions.json", jobs)
 
 
-def own_scores(run: Path, algorithm: str) -> dict[str, Any]:
-    """Return the scores of an algorithm in the report of a run, in the platform's layout."""
+def own_scores(run: Path, algorithm: str, task: str) -> dict[str, Any]:
+    """Return the scores in the report of a run that participants may read, as they read them."""
     path = run / "report" / "metrics.json"
     found: Any = read_json(path)
     try:
         layout: dict[str, Any] = found.get("algorithms", {algorithm: found})[algorithm]
-        return {"case": layout["case"], "aggregates": layout["aggregates"]}
+        hidden = metric_keys([metric for metric in board_metrics(task) if tells(metric)]).values()
+        case = {name: _without(row, hidden) for name, row in layout["case"].items()}
+        aggregates = _without(layout["aggregates"], hidden)
+        return {
+            "case": {name: blind_row(row) for name, row in case.items()},
+            "aggregates": {name: blind_row(row) for name, row in aggregates.items()},
+        }
     except (AttributeError, KeyError, TypeError):
         raise InputError(f"{path}: expected the scores of {algorithm}, found none") from None
+
+
+def _without(row: Mapping[str, Any], hidden: Collection[str]) -> dict[str, Any]:
+    """Return the entries of other names."""
+    return {name: value for name, value in row.items() if name not in hidden}
 
 
 def differences(
