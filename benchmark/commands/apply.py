@@ -86,9 +86,7 @@ def apply(options: ApplyOptions, console: Console | None = None) -> list[Applied
         say(line)
     before = {item.name: recorded(options.out, item) for item in items}
     met = {str(found["algorithm"]) for found in before.values() if found} & set(names)
-    engine = start_engine(options, [] if names[1:] else names, console, models)
-    if names[1:] and engine.name != "process":  # the images are in the keys of earlier results
-        need(engine, options, sorted(met), console)
+    engine = _engine(options, names, sorted(met), console, models)
     keys = _Keys({item.name: _fingerprint(item, options, candidates) for item in items}, engine)
     results = _there(items, before, set(names), keys, options)
     if done_before := [found for found in results.values() if found.status == "there already"]:
@@ -105,9 +103,7 @@ def apply(options: ApplyOptions, console: Console | None = None) -> list[Applied
     with _workspace(options.out) as folder, progress(console, "running", minor=True) as step:
         cases = Cases(step, len(todo))
         chosen = _prepare(todo, folder, candidates, options, models, finish, cases)
-        for line, left in _unable(chosen, engine, options, console, only=not results):
-            say(f"{len(left)} of {len(items)} images: failed: {line}")
-            results |= {item.name: failed(item, options.out, line) for item in left}
+        results |= _unable(chosen, engine, options, console, of=len(items), only=not results)
         for candidate in candidates:
             _run(candidate, chosen, folder, options, engine, keys, finish, cases)
     for line in (*summary(done := [results[item.name] for item in items]), *skipped):
@@ -219,27 +215,45 @@ def _prepare(
     return chosen
 
 
+def _engine(
+    options: ApplyOptions,
+    names: Sequence[str],
+    met: Sequence[str],
+    console: Console,
+    models: Models,
+) -> Engine:
+    """Return the engine, ready for a single algorithm; else with the images of earlier results."""
+    engine = start_engine(options, [] if names[1:] else names, console, models)
+    if names[1:] and engine.name != "process":  # images are in the keys of results
+        need(engine, options, met, console)
+    return engine
+
+
 def _unable(
     chosen: dict[str, dict[Case, Item]],
     engine: Engine,
     options: ApplyOptions,
     console: Console,
     *,
+    of: int,
     only: bool,
-) -> Iterator[tuple[str, Collection[Item]]]:
-    """Take out the algorithms that cannot run here: yield the reason and the images of each.
+) -> dict[str, Applied]:
+    """Take out the algorithms that cannot run here, say so, and return the results of their images.
 
     The error is raised where a single one was chosen and, as `only` says, there is no other result.
     """
+    results: dict[str, Applied] = {}
     for name in sorted(chosen):
         try:
             need(engine, options, [name], console)
         except InputError as error:
-            left = chosen.pop(name).values()
-            if only and not chosen:
+            if only and not chosen.keys() - {name}:
                 raise
-            only = False
-            yield str(error), left
+            only, left = False, chosen.pop(name).values()
+            line = f"{len(left)} of {of} images: failed: {error}"
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
+            results |= {item.name: failed(item, options.out, str(error)) for item in left}
+    return results
 
 
 def _run(
