@@ -1,6 +1,6 @@
 """An algorithm on a user's images without scores: files or folders in, outputs out."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
@@ -78,10 +78,7 @@ def apply(options: ApplyOptions, console: Console | None = None) -> list[Applied
     say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
     candidates, models = candidates_for(options)
     names = [candidate.name for candidate in candidates]
-    items, skipped = own_images(options, candidates[0].task)
-    taken = {item.name.casefold() for item in items}
-    items = [named(item, options.out, options.part, taken) for item in items]
-    _need_other(items, options.out)
+    items, skipped = _named_images(options, candidates[0].task)
     for line in skipped:
         say(line)
     before = {item.name: recorded(options.out, item) for item in items}
@@ -89,9 +86,7 @@ def apply(options: ApplyOptions, console: Console | None = None) -> list[Applied
     engine = _engine(options, names, sorted(met), console, models)
     keys = _Keys({item.name: _fingerprint(item, options, candidates) for item in items}, engine)
     results = _there(items, before, set(names), keys, options)
-    if done_before := [found for found in results.values() if found.status == "there already"]:
-        say(f"{len(done_before)} of {len(items)} images are done already")
-    for line in (found.line for found in results.values() if found.message):
+    for line in _done(results.values(), len(items)):
         say(line)
 
     def finish(item: Item, done: Applied) -> None:
@@ -109,6 +104,23 @@ def apply(options: ApplyOptions, console: Console | None = None) -> list[Applied
     for line in (*summary(done := [results[item.name] for item in items]), *skipped):
         say(line)
     return done
+
+
+def _named_images(options: ApplyOptions, task: str) -> tuple[list[Item], list[str]]:
+    """Return the images under the names of their results, and lines on what is skipped."""
+    items, skipped = own_images(options, task)
+    taken = {item.name.casefold() for item in items}
+    items = [named(item, options.out, options.part, taken) for item in items]
+    _need_other(items, options.out)
+    return items, skipped
+
+
+def _done(results: Iterable[Applied], count: int) -> Iterator[str]:
+    """Yield lines on results that are not made again."""
+    statuses = [found.status for found in results]
+    if there := statuses.count("there already"):
+        yield f"{there} of {count} images are done already"
+    yield from (found.line for found in results if found.message)
 
 
 def _there(

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from cytosuite.errors import InputError
-from cytosuite.formats import COLOURS, HEADERS, READERS, channels, header, read
+from cytosuite.formats import HEADERS, READERS, channels, header, read
+from cytosuite.formats.tiff import COLOURS
 from cytosuite.large import room, slabs
 from cytosuite.spacing import warned
 from cytosuite.volume import Volume
