@@ -49,7 +49,7 @@ def draw_batch(
     change their light: of a few places in simulated volumes the one with levels most like those of
     the real crop is taken. Crops are mirrored along y and x and exchanged in y and x, not along z:
     light fades and blurs along it. Whole grey counts are dithered, see `DomainVolume`: generated
-    images hold any value between them, and a judge would tell them by that alone.
+    images hold any value between them, and a judge could tell them by that alone.
     """
     streams = np.random.SeedSequence([seed, step]).spawn(settings.batch)
     drawn = [_pair(np.random.default_rng(each), simulated, real, settings) for each in streams]
