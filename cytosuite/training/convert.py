@@ -36,7 +36,8 @@ def convert(file: Path, card: Path, say: Callable[[str], None] = print) -> Path:
 
 def main() -> None:
     """Convert the weights of the first argument for the card of the second."""
-    convert(*map(Path, sys.argv[1:]))
+    file, card = map(Path, sys.argv[1:])
+    convert(file, card)
 
 
 def _packed(file: Path, say: Callable[[str], None]) -> bytes:
