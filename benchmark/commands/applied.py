@@ -94,7 +94,7 @@ def recorded(out: Path, item: Item) -> dict[str, Any]:
         found = read_json(out / f"{item.name}.json")
     except InputError:
         return {}
-    known = isinstance(found, dict) and RECORDED <= set(found)
+    known = isinstance(found, dict) and set(found) >= RECORDED
     return dict(found) if known else {}
 
 
