@@ -157,7 +157,8 @@ def _harmonics(directions: Image, axes: Array, weights: Array) -> Image:
     degrees = np.repeat(DEGREES, WAVES)
     for axis, weight, degree in zip(axes.astype(np.float32), weights, degrees, strict=True):
         series = np.polynomial.legendre.leg2poly([0] * degree + [weight])[::-1]
-        cosine = axis @ directions
+        # Not `axis @ directions`: the last bits of that depend on the kind of processor.
+        cosine = axis[0] * directions[0] + axis[1] * directions[1] + axis[2] * directions[2]
         value = np.full_like(cosine, series[0])
         for term in series[1:]:
             value *= cosine
