@@ -58,8 +58,8 @@ def test_a_direction_has_its_own_value_on_every_processor():
     axes = np.random.default_rng(0).normal(size=(18, 3))
     weights, directions = np.ones(18), tissue._sphere(1007)
     whole = tissue._harmonics(directions, axes, weights)
-    for first in (1, 5, 100):
-        assert (tissue._harmonics(directions[:, first:], axes, weights) == whole[first:]).all()
+    alone = [tissue._harmonics(column[:, None], axes, weights) for column in directions.T]
+    assert (np.concatenate(alone) == whole).all()
 
 
 def test_irregular_tissue_comes_from_the_generator_alone():
