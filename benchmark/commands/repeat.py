@@ -28,7 +28,8 @@ def command_of(options: BenchmarkOptions, engine: str) -> str:
     """
     words = _given(options) | {"engine": engine if options.engine == "auto" else options.engine}
     if CHECKOUT:
-        return " ".join(["make benchmark", *(f"{k.upper()}={quote(v)}" for k, v in words.items())])
+        typed = {name: "1" if value == str(True) else quote(value) for name, value in words.items()}
+        return " ".join(["make benchmark", *(f"{k.upper()}={v}" for k, v in typed.items())])
     dataset, *rest = words.items()
     flags = (
         f"--{name.replace('_', '-')}" + ("" if value == str(True) else f" {quote(value)}")

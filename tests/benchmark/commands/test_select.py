@@ -319,7 +319,9 @@ def test_a_mistake_is_one_line_and_exit_code_2(image, mistake, capfd, monkeypatc
 def test_what_is_given_counts_for_a_synthesiser(tmp_path, shown):
     for dtype, given in ((np.uint16, "labels"), (np.float32, "sketch")):
         write(tmp_path / f"{given}.tif", Volume(BALL.astype(dtype), SPACING))
-        code, lines = shown(tmp_path / f"{given}.tif", task="synthesise", algorithm="diffusion")
+        code, lines = shown(
+            tmp_path / f"{given}.tif", task="synthesise", algorithm="diffusion", wide=True
+        )
         assert code == 0
         assert _rows(lines, "key")["given"][0] == given
         assert any("made for given labels" in line for line in lines) == (given == "sketch")

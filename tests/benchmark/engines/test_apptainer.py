@@ -212,7 +212,7 @@ def test_a_benchmark_scores_as_with_plain_processes(tmp_path, install):
 def test_a_server_is_refused(tmp_path):
     engine = ApptainerEngine(tmp_path, HOST)
     with (
-        pytest.raises(InputError, match="a container per case: API=exec, not serve"),
+        pytest.raises(InputError, match="a container per case: API=exec, not invoke"),
         engine.session("watershed", tmp_path / "workspace", Limits(), "invoke"),
     ):
         pass
