@@ -176,7 +176,7 @@ def _judge_shut(truth: Path, options: EvaluationOptions, console: Console, folde
     places = {folder / "input": ("/input", "ro"), output: ("/output", "rw"), truth: (TRUTH, "ro")}
     volumes = {str(own): {"bind": to, "mode": mode} for own, (to, mode) in places.items()}
     with daemon_errors("rehearsal of the evaluation"):
-        container = builder.client.containers.run(tag, "run", volumes=volumes, detach=True, **SHUT)
+        container = builder.client.containers.run(tag, "exec", volumes=volumes, detach=True, **SHUT)
         try:
             code = container.wait()["StatusCode"]
             log = container.logs().decode(errors="replace")

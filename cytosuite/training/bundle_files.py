@@ -148,7 +148,7 @@ def purpose(card: ModelCard) -> str:
     >>> from cytosuite.training.publish import ALGORITHMS
     >>> folder = ALGORITHMS.parent / "weights" / "diffusion"
     >>> purpose(read_card(folder / "culture-nuclei-2d.json"))
-    'Research on images with axes YX, channel nucleus; not for diagnosis.'
+    'Research on images with axes YX, channel nucleus, given labels; not for diagnosis.'
     """
     return f"Research on images with {_listed(card.describes)}; not for diagnosis."
 

@@ -116,7 +116,8 @@ def test_a_named_model_is_handed_over_alone_and_readable(tmp_path, network, link
 def test_the_identity_of_an_engine_changes_with_the_named_model(mine, engine):
     images = SimpleNamespace(get=lambda tag: SimpleNamespace(id="sha256:1"))
     client = SimpleNamespace(images=images)
-    make = {"process": ProcessEngine, "docker": partial(DockerEngine, client)}[engine]
+    docker = partial(DockerEngine, client, image=lambda *_: "sha256:1")  # an id needs no record
+    make = {"process": ProcessEngine, "docker": docker}[engine]
     plain, named = make(), make(models={"watershed": mine})
     before = named.identity("watershed")
     assert before != plain.identity("watershed")

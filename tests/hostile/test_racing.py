@@ -137,7 +137,7 @@ def test_nothing_runs_between_two_cases(sandboxed, tmp_path):
         f"import subprocess, sys, time\nsubprocess.Popen([sys.executable, '-c', {writer!r}])\ntime.sleep(0.5)",
         "first",
     )
-    (place,) = tmp_path.glob("session-serve/exchange/output")
+    (place,) = tmp_path.glob("session-invoke/exchange/output")
     assert list(place.iterdir()) != []
     sizes = []
     for _ in range(5):
