@@ -17,11 +17,10 @@ def weights_command(
 ) -> None:
     """Convert weights to safetensors beside a card, with their name, digest and size in it."""
     from cytosuite.benchmark.catalog import PACKAGE
+    from cytosuite.packages import needs
 
     if absent := [name for name in ("torch", "safetensors") if find_spec(name) is None]:
-        raise InputError(
-            f"weights: {' and '.join(absent)} not installed here; see README.md, Install"
-        )
+        raise InputError(needs("weights", absent))
     command = [sys.executable, "-m", "cytosuite.training.convert"]
     command += [str(path.resolve()) for path in (file, card)]
     # Its line on a mistake and its exit code are those of this command.
