@@ -77,7 +77,10 @@ def read_microscope(path: Path, part: Part) -> Volume:
         array = None if lazy is None else np.asarray(lazy)
         sizes = _sizes(image)
     if array is None:
-        raise InputError(f"{path}: expected a grey image, found a colour image")
+        raise InputError(
+            f"{path}: expected a grey image, found a colour image; save it as TIFF or PNG, of which "
+            "colours are read as channels"
+        )
     return _volume(array, sizes, names[channel], suffix[1:])
 
 
