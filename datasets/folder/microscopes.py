@@ -78,8 +78,8 @@ def read_microscope(path: Path, part: Part) -> Volume:
         sizes = _sizes(image)
     if array is None:
         raise InputError(
-            f"{path}: expected a grey image, found a colour image; save it as TIFF or PNG, of which "
-            "colours are read as channels"
+            f"{path}: expected a grey image, found a colour image; save it as TIFF or PNG, of "
+            "which colours are read as channels"
         )
     return _volume(array, sizes, names[channel], suffix[1:])
 
