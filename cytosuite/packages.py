@@ -6,13 +6,14 @@ import shlex
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from cytosuite.errors import InputError
 
+ORIGIN = "direct_url.json"  # where pip notes the checkout or wheel
 CALLED = {"PIL": "pillow", "pynvml": "nvidia-ml-py", "skimage": "scikit-image"}  # by others
 
 
@@ -67,23 +68,24 @@ def _distribution(module: str) -> str:
 
 def _extra(name: str) -> str | None:
     """Return the extra of ours that brings a package, empty for none, None if we do not need it."""
-    try:
-        lines = distribution("cytosuite").requires or []
-    except PackageNotFoundError:
-        return None
-    for line in lines:
+    ours = _ours()
+    for line in (ours and ours.requires) or []:
         found = re.fullmatch(r"([\w.-]+)[^;]*(?:;.*extra == [\"'](\w+)[\"'].*)?", line)
         if found and found[1].lower() == name.lower() and found[2] not in ("dev", "peers"):
             return found[2] or ""
     return None
 
 
+def _ours() -> Distribution | None:
+    """Return the record of pip on this library; a build leaves another one, without its origin."""
+    found = list(distributions(name="cytosuite"))
+    return next((one for one in found if one.read_text(ORIGIN)), found[0] if found else None)
+
+
 def _source() -> tuple[Path | None, bool]:
     """Return the checkout or wheel that pip installed us from, if it is there, and if editable."""
-    try:
-        found = json.loads(distribution("cytosuite").read_text("direct_url.json") or "{}")
-    except PackageNotFoundError:
-        return None, False
+    ours = _ours()
+    found = json.loads((ours and ours.read_text(ORIGIN)) or "{}")
     parts = urlsplit(found.get("url", ""))
     path = Path(url2pathname(parts.path))
     there = parts.scheme == "file" and path.exists()

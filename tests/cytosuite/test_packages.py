@@ -3,7 +3,6 @@
 import shlex
 import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -39,7 +38,9 @@ def known(monkeypatch):
     """Return a function that lets pip know us as installed from a place."""
 
     def know(*place, **more):
-        monkeypatch.setattr(packages, "distribution", lambda _: Installed(*place, **more))
+        # A build in the checkout leaves a record of its own, found first by `python -m` there.
+        records = [Installed(None), Installed(*place, **more)]
+        monkeypatch.setattr(packages, "distributions", lambda name: records)
 
     return know
 
@@ -74,11 +75,7 @@ def test_a_package_of_an_extra_comes_from_the_wheel(known, tmp_path):
 def test_a_package_that_we_do_not_need_is_named_itself(known, tmp_path, monkeypatch):
     known(tmp_path, editable=True)
     assert shlex.split(install(["nowhere", "torch"])) == [*PIP, "nowhere", "torch"]
-
-    def unknown(_):
-        raise PackageNotFoundError
-
-    monkeypatch.setattr(packages, "distribution", unknown)
+    monkeypatch.setattr(packages, "distributions", lambda name: [])
     assert shlex.split(install(["torch"])) == [*PIP, "torch"]
 
 
