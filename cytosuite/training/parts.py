@@ -24,9 +24,8 @@ Tensors: TypeAlias = Mapping[str, Tensor]
 Source: TypeAlias = Path | Mapping[str, Any] | None  # a folder, or parameters of a simulation
 Parts: TypeAlias = tuple[dict[str, nn.Module], dict[str, torch.optim.Optimizer]]
 
-ROUNDING = (
-    0.5  # relative: sound gradients in bfloat16 are up to 0.25 off, unsound ones 0.85 or more
-)
+# Relative: sound gradients in bfloat16 are up to 0.25 off, unsound ones 0.8 or more.
+ROUNDING = 0.5
 
 
 class DivergedError(CytosuiteError):
